@@ -1,0 +1,1 @@
+//! Fused operators for candle: forward, backward, and a composed reference of each.

@@ -1,0 +1,12 @@
+//! The homebench experiment runner: a question as a TOML file in, tables, charts and raw CSV out.
+
+pub mod cmd;
+pub mod data;
+pub mod diagnostic;
+pub mod figure;
+pub mod metric;
+pub mod record;
+pub mod report;
+pub mod spec;
+pub mod sweep;
+pub mod train;

@@ -1,0 +1,2 @@
+//! The homebench command line.
+fn main() {}

@@ -1,0 +1,179 @@
+//! Training of one cell: mini-batches, early stopping on validation, one reading of the test split.
+
+use crate::data::Prepared;
+use homebench_model::ModelConfig;
+
+/// How a cell is trained.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TrainingConfig {
+    /// Rows of a step.
+    pub batch_size: usize,
+    /// Largest number of passes over the training rows.
+    pub max_epochs: usize,
+    /// Evaluations without improvement on validation after which training stops.
+    pub patience: usize,
+    /// Validation passes per epoch, at equal distances.
+    pub evaluations_per_epoch: usize,
+    /// Adam's step size.
+    pub learning_rate: f64,
+    /// Step size of the embedding tables; equal to `learning_rate` where absent.
+    pub embedding_learning_rate: Option<f64>,
+    /// Decoupled weight decay of dense variables (AdamW); 0 is Adam.
+    pub weight_decay: f64,
+    /// Width of each embedding.
+    pub embedding_dim: usize,
+}
+
+impl Default for TrainingConfig {
+    fn default() -> Self {
+        Self {
+            batch_size: 1024,
+            max_epochs: 10,
+            patience: 2,
+            evaluations_per_epoch: 1,
+            learning_rate: 1e-3,
+            embedding_learning_rate: None,
+            weight_decay: 0.0,
+            embedding_dim: 8,
+        }
+    }
+}
+
+/// Proof that the epoch to score has been chosen; the key to [`crate::data::SealedSplit::open`].
+/// Only the trainer can make one.
+#[derive(Debug)]
+pub struct FrozenSelection {
+    /// The chosen epoch, counted from 1.
+    pub selected_epoch: usize,
+    _private: (),
+}
+
+/// A point of a learning curve.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CurvePoint {
+    /// Passes over the training rows begun, from 1.
+    pub epoch: usize,
+    /// Steps done.
+    pub step: usize,
+    /// `train` or `validation`.
+    pub split: &'static str,
+    /// Task, or `all`.
+    pub task: String,
+    /// `loss`, `auc` or `log_loss`.
+    pub metric: &'static str,
+    /// The value; absent where it is undefined (one class only).
+    pub value: Option<f64>,
+}
+
+/// A score of the selected weights.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Score {
+    /// `validation` or `test`.
+    pub split: &'static str,
+    /// Task name.
+    pub task: String,
+    /// `auc` or `log_loss`.
+    pub metric: &'static str,
+    /// The value; absent where it is undefined.
+    pub value: Option<f64>,
+    /// Rows scored.
+    pub rows: usize,
+    /// Positive labels among them.
+    pub positives: usize,
+}
+
+/// What training one cell gives.
+#[derive(Debug)]
+pub struct CellResult {
+    /// Epoch of the selected weights, from 1.
+    pub selected_epoch: usize,
+    /// Epochs begun.
+    pub epochs_run: usize,
+    /// Mean validation AUC over tasks of the selected weights.
+    pub validation_score: f64,
+    /// Trainable numbers, embeddings included.
+    pub parameters: usize,
+    /// Floating-point operations of the products of a forward pass, per row.
+    pub flops_per_row: usize,
+    /// Learning curves.
+    pub curves: Vec<CurvePoint>,
+    /// Scores of the selected weights.
+    pub scores: Vec<Score>,
+    /// Rows trained on, epochs counted.
+    pub train_rows: usize,
+    /// Time in training steps.
+    pub train_seconds: f64,
+    /// Rows evaluated.
+    pub evaluation_rows: usize,
+    /// Time in evaluations.
+    pub evaluation_seconds: f64,
+    /// The selected weights, by variable path, in order.
+    pub weights: std::collections::BTreeMap<String, candle_core::Tensor>,
+}
+
+/// How far training is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Progress {
+    /// Epoch under way, from 1.
+    pub epoch: usize,
+    /// Largest number of epochs.
+    pub max_epochs: usize,
+    /// Rows trained on in this epoch.
+    pub rows_done: usize,
+    /// Rows of an epoch.
+    pub rows_total: usize,
+    /// Rows per second since the last report.
+    pub rows_per_second: f64,
+    /// Mean loss since the last report.
+    pub loss: f64,
+    /// Best validation score so far.
+    pub best_validation_score: Option<f64>,
+}
+
+/// Hears how training goes, a few times a second at most.
+pub trait Observer {
+    /// Called with the state of training.
+    fn progress(&mut self, progress: &Progress);
+}
+
+/// Why a cell could not be trained.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainError {
+    /// The loss stopped being a number.
+    #[error(
+        "the loss became {loss} at step {step} (epoch {epoch}); the last finite loss was {last_finite_loss:?}"
+    )]
+    LossNotFinite {
+        /// Step, from 1.
+        step: usize,
+        /// Epoch, from 1.
+        epoch: usize,
+        /// The loss.
+        loss: f64,
+        /// The last finite loss, if any.
+        last_finite_loss: Option<f64>,
+    },
+    /// The model refused its configuration.
+    #[error(transparent)]
+    Model(#[from] homebench_model::ModelError),
+    /// A tensor operation failed.
+    #[error(transparent)]
+    Tensor(#[from] candle_core::Error),
+    /// Data could not be read.
+    #[error("reading the prepared data")]
+    Data(#[source] anyhow::Error),
+}
+
+/// Trains one cell on the current rayon pool's threads and scores it once.
+///
+/// # Errors
+/// See [`TrainError`].
+pub fn train(
+    _dataset: Prepared,
+    _model: &ModelConfig,
+    _training: &TrainingConfig,
+    _seed: u64,
+    _observer: &mut dyn Observer,
+) -> Result<CellResult, TrainError> {
+    unimplemented!()
+}
