@@ -24,6 +24,8 @@ ADAM_STEPS, LEARNING_RATE = 20, 1e-2
 WITH_FINAL = {"shared_bottom", "mmoe", "mmoe_starred", "ple", "adatt", "home"}
 # Nearer to a ReLU's kink than this, float32 and float64 might fall on different sides: such a draw is refused.
 KINK_DISTANCE = 1e-3
+SMALLEST_VARIANCE = 1e-2  # that a norm divides by
+SMALLEST_GRADIENT = 5e-4  # the largest element of each
 
 
 def generator(*key):
@@ -95,19 +97,21 @@ def adam(config, parameters, x, labels):
 
 
 def make(name, text):
-    """The tensors of a case, checked. Draws again while a pre-activation is too near a ReLU's kink."""
+    """The tensors of a case, checked. Draws again where float32 and float64 might not agree."""
     config = tomllib.loads(text)
-    for attempt in range(100):
+    for attempt in range(500):
         key = ("golden", name, attempt)
         x, eval_x, labels = inputs(key, len(config["tasks"]))
         parameters = {}
-        _, run = forward(config, parameters, x, train=True, create=lambda path, shape: draw(key, path, shape))
+        forward(config, parameters, x, train=True, create=lambda path, shape: draw(key, path, shape))
+        logits, value, found, run = gradients(config, parameters, x, labels)
         eval_logits, eval_run = forward(config, parameters, eval_x, train=False)
-        if min(run.kink_distance, eval_run.kink_distance) > KINK_DISTANCE:
+        far_from_kinks = min(run.kink_distance, eval_run.kink_distance) > KINK_DISTANCE
+        well_spread = min(run.smallest_variance, eval_run.smallest_variance) > SMALLEST_VARIANCE
+        if far_from_kinks and well_spread and not poor_gradients(found):
             break
     else:
-        raise SystemExit(f"{name}: no draw without a kink")
-    logits, value, found, run = gradients(config, parameters, x, labels)
+        raise SystemExit(f"{name}: no draw is good enough")
     losses, final = adam(config, parameters, x, labels)
     check_gradients(config, parameters, x, labels, found)
     for path, weights in run.gates.items():
@@ -129,7 +133,7 @@ def make(name, text):
 
 
 def check_gradients(config, parameters, x, labels, found):
-    """Central differences at the largest element of a few gradients; no gradient is lost in rounding noise."""
+    """Central differences at the largest element of a few gradients."""
     def value(changed, x):
         return loss(forward(config, changed, x, train=True)[0], labels).item()
 
@@ -143,10 +147,24 @@ def check_gradients(config, parameters, x, labels, found):
             changed[path][at] += sign * step
             sides.append(value(changed, changed.pop("x")))
         difference = (sides[0] - sides[1]) / (2 * step)
-        assert abs(difference - found[path][at].item()) < 1e-7, f"{path}{at}: {difference} {found[path][at]}"
+        analytic = found[path][at].item()
+        assert abs(difference - analytic) < 1e-6 * max(1, abs(analytic)), f"{path}{at}: {difference} {analytic}"
+
+
+def poor_gradients(found):
+    """Paths of gradients that would prove little, or not come out the same in float32 or on another machine.
+
+    Too small as a whole: dead units, or a cancellation that leaves rounding. Single elements that are zero but for
+    rounding: Adam would blow that up. A softmax over one thing has no gradient, and may be zero.
+    """
+    poor = []
     for path, gradient in found.items():
-        noise = (gradient != 0) & (gradient.abs() < 1e-13)
-        assert not noise.any(), f"{path}: {gradient[noise]} is rounding noise, and would not come out the same elsewhere"
+        softmax = path.endswith(("gate.weight", "gate.bias")) and "self_gate" not in path
+        constant = softmax and gradient.shape[-1] == 1
+        noise = (gradient != 0) & (gradient.abs() < 1e-10)
+        if noise.any() or (gradient.abs().max() < SMALLEST_GRADIENT and not constant):
+            poor.append(path)
+    return poor
 
 
 def check_batch_norm():

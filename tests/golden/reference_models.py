@@ -28,6 +28,7 @@ class Run:
         self.experts = {}
         self.running = {}
         self.kink_distance = float("inf")
+        self.smallest_variance = float("inf")
 
     def parameter(self, path, *shape):
         """The parameter at `path`, which must have this shape; `create` makes it where it is missing."""
@@ -79,6 +80,7 @@ def batch_norm(run, path, x):
         run.running[f"{path}.running_var"] = ((1 - MOMENTUM) * running_var + MOMENTUM * unbiased).detach()
     else:
         mean, var = running_mean, running_var
+    run.smallest_variance = min(run.smallest_variance, var.min().item())
     normalised = (x - mean[:, None, :]) / torch.sqrt(var[:, None, :] + EPSILON)
     return normalised * weight[:, None, :] + bias[:, None, :]
 
@@ -90,6 +92,7 @@ def layer_norm(run, path, x):
     bias = run.parameter(f"{path}.bias", num_experts, width)
     mean = x.mean(dim=2, keepdim=True)
     var = ((x - mean) ** 2).mean(dim=2, keepdim=True)
+    run.smallest_variance = min(run.smallest_variance, var.min().item())
     return (x - mean) / torch.sqrt(var + EPSILON) * weight[:, None, :] + bias[:, None, :]
 
 
@@ -225,7 +228,7 @@ def ml_mmoe(run, v):
 
 
 def ple(run, v):
-    """CGC in levels: a task's gate sees its own experts, then the shared ones; the shared gate sees all of the level."""
+    """CGC in levels: a task's gate sees its own experts, then the shared ones; the shared gate sees all experts."""
     num_own, num_shared, num_levels = (
         run.config[key] for key in ("num_task_experts", "num_shared_experts", "num_levels")
     )
