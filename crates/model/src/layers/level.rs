@@ -140,7 +140,8 @@ pub(crate) struct Level {
     reader: GateReader,
     mix: Mix,
     set_paths: Vec<(String, Range<usize>)>,
-    gate_paths: Vec<String>,
+    /// Paths of gates and self-gates in the order of their logits; none for a residual, which is no gate.
+    gate_paths: Vec<Option<String>>,
     flops_per_row: usize,
 }
 
@@ -204,7 +205,10 @@ impl Level {
             experts: config
                 .expert
                 .build(config.input_dim, &builders, expert_sources)?,
-            gate_paths: ordered.iter().map(|gate| gate.path.clone()).collect(),
+            gate_paths: ordered
+                .iter()
+                .map(|gate| (gate.kind != GateKind::Residual).then(|| gate.path.clone()))
+                .collect(),
             reader,
             mix,
             set_paths: set_ranges(&config.sets),
@@ -239,9 +243,9 @@ impl Level {
         let logits = self.reader.forward_t(gate_xs, train)?;
         if let Some(trace) = trace {
             let weights = self.mix.weights(&logits.detach())?;
-            trace
-                .gates
-                .extend(self.gate_paths.iter().cloned().zip(weights));
+            for (path, weights) in self.gate_paths.iter().zip(weights) {
+                trace.gates.extend(path.clone().map(|path| (path, weights)));
+            }
             for (path, range) in &self.set_paths {
                 let outputs = experts.narrow(0, range.start, range.len())?.detach();
                 trace.experts.push((path.clone(), outputs));
