@@ -1,1 +1,3 @@
 //! Fused operators for candle: forward, backward, and a composed reference of each.
+
+pub mod random;

@@ -1,5 +1,11 @@
 //! Datasets: described in TOML, prepared once into a memory-mapped columnar cache, read as batches.
 
+mod reference;
+mod summary;
+
+pub use reference::{DatasetRef, Places, RowSubset};
+pub use summary::{Observer, Quiet, SplitSummary, Summary};
+
 use anyhow::Result;
 
 /// What a prepared dataset holds, in the order of its packed columns.
@@ -101,4 +107,45 @@ pub struct Prepared {
     pub validation: Split,
     /// Rows to score once.
     pub test: SealedSplit,
+}
+
+/// Names of the descriptions in a folder, in order.
+///
+/// # Errors
+/// The folder can't be read.
+pub fn known(_places: &Places) -> Result<Vec<String>> {
+    unimplemented!()
+}
+
+/// Checks name, protocol and description without touching source files, and returns its tasks and groups: what can be
+/// refused before anything runs.
+///
+/// # Errors
+/// No such description or protocol, or a description that makes no dataset.
+pub fn check(_reference: &DatasetRef, _places: &Places) -> Result<(Vec<Task>, Vec<String>)> {
+    unimplemented!()
+}
+
+/// Prepares the dataset if its cache isn't there, and describes it without opening a split.
+///
+/// # Errors
+/// See [`check`]; source files that are missing or not as described; a cache folder that can't be written.
+pub fn prepare(
+    _reference: &DatasetRef,
+    _places: &Places,
+    _observer: &mut dyn Observer,
+) -> Result<Summary> {
+    unimplemented!()
+}
+
+/// Opens a dataset, preparing it first if its cache isn't there. Safe to call from several processes at once.
+///
+/// # Errors
+/// See [`prepare`].
+pub fn open(
+    _reference: &DatasetRef,
+    _places: &Places,
+    _observer: &mut dyn Observer,
+) -> Result<Prepared> {
+    unimplemented!()
 }
