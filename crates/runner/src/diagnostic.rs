@@ -56,6 +56,14 @@ impl Diagnostic {
         }
     }
 
+    /// What serde said of the value at `path`, in the words of the user's file.
+    pub fn from_serde(source: impl Into<String>, message: &str, path: &KeyPath) -> Self {
+        Self {
+            source: source.into(),
+            ..serde_message::translate(message, path)
+        }
+    }
+
     /// The same, at a place in the file.
     #[must_use]
     pub fn at(mut self, location: Option<Location>) -> Self {
