@@ -224,8 +224,11 @@ fn pick<T: Copy>(values: &[T], width: usize, splits: &[u8], split: u8) -> Vec<T>
     if width == 0 {
         return Vec::new();
     }
-    let rows = values.chunks_exact(width).zip(splits);
-    rows.filter(|(_, other)| **other == split)
-        .flat_map(|(row, _)| row.iter().copied())
-        .collect()
+    let mut picked = Vec::with_capacity(values.len());
+    for (row, other) in values.chunks_exact(width).zip(splits) {
+        if *other == split {
+            picked.extend_from_slice(row);
+        }
+    }
+    picked
 }
