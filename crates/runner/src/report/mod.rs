@@ -4,3 +4,4 @@ pub(crate) mod files;
 pub mod results;
 #[cfg(test)]
 pub(crate) mod sample;
+pub mod statistics;
