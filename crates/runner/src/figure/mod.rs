@@ -185,6 +185,7 @@ mod tests {
             std::fs::create_dir_all(&folder).unwrap();
             Sample::sized(variants, tasks, seeds).write_into(&folder);
             write_all(&folder).unwrap();
+            crate::report::write(&folder).unwrap();
         }
     }
 }

@@ -74,18 +74,18 @@ fn draw_row(canvas: &mut Canvas, row: Bounds, axis: &Axis, variant: usize, value
     }
     let look = look(variant);
     let mean = values.iter().sum::<f64>() / values.len() as f64;
+    if values.len() > 1 {
+        let x = axis.place(mean);
+        let bar = vec![(x, upper + THIN), (x, lower - THIN)];
+        canvas.line(bar, points(0.8), look.ink);
+        marker(canvas, look.shape, (x, middle), MEAN_RADIUS, look.ink);
+    }
     // Seeds lie above each other in their order, so that equal values stay visible.
     let spread = (lower - upper) * 0.5;
     for (place, &value) in values.iter().enumerate() {
         let share = (place as f64 + 0.5) / values.len() as f64 - 0.5;
         let at = (axis.place(value), middle + share * spread);
         hollow_marker(canvas, Shape::Circle, at, SEED_RADIUS, THIN, look.ink);
-    }
-    if values.len() > 1 {
-        let x = axis.place(mean);
-        let bar = vec![(x, upper + THIN), (x, lower - THIN)];
-        canvas.line(bar, points(0.8), look.ink);
-        marker(canvas, look.shape, (x, middle), MEAN_RADIUS, look.ink);
     }
 }
 

@@ -8,15 +8,34 @@ use super::statistics::{
 };
 
 /// With fewer seeds than this nobody is called ahead.
-const FEWEST_SEEDS_TO_LEAD: usize = 3;
+pub(super) const FEWEST_SEEDS_TO_LEAD: usize = 3;
 
 /// A metric over all variants and panels.
 pub(super) struct Comparison<'a> {
     pub(super) metric: MetricName<'a>,
     /// Rows of each panel, one per variant.
     pub(super) panels: Vec<Vec<Row>>,
-    /// Per panel: the variant that is ahead of every other one.
-    pub(super) leaders: Vec<Option<usize>>,
+    /// Who is best in each panel, and how clearly.
+    pub(super) standings: Vec<Standing>,
+}
+
+/// The best variant of a panel and those that it can't be told apart from.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(super) struct Standing {
+    /// The variant with the best mean; nothing without values or where neither way is better.
+    pub(super) best: Option<usize>,
+    /// The others with a value whose paired difference to it has an interval with zero, or too few seeds.
+    pub(super) rivals: Vec<usize>,
+    /// The others with a value.
+    pub(super) num_others: usize,
+}
+
+impl Standing {
+    /// The best variant, if it is ahead of every other one, of which there must be one.
+    pub(super) fn leader(&self) -> Option<usize> {
+        self.best
+            .filter(|_| self.num_others > 0 && self.rivals.is_empty())
+    }
 }
 
 /// A variant in a panel.
@@ -64,18 +83,14 @@ impl<'a> Comparison<'a> {
         };
         let mut panels: Vec<Vec<Row>> = (0..summary.panels.len()).map(rows).collect();
         correct(&mut panels);
-        let leader = |(panel, rows): (usize, &Vec<Row>)| leader(summary, name, metric, panel, rows);
-        let leaders = panels.iter().enumerate().map(leader).collect();
+        let standing =
+            |(panel, rows): (usize, &Vec<Row>)| standing(summary, name, metric, panel, rows);
+        let standings = panels.iter().enumerate().map(standing).collect();
         Self {
             metric: name,
             panels,
-            leaders,
+            standings,
         }
-    }
-
-    /// The variant with the best mean in a panel; nothing without values or where neither way is better.
-    pub(super) fn best(&self, panel: usize) -> Option<usize> {
-        best(self.metric, &self.panels[panel])
     }
 }
 
@@ -159,26 +174,33 @@ fn best(metric: MetricName, rows: &[Row]) -> Option<usize> {
     means.reduce(better).map(|(variant, _)| variant)
 }
 
-/// The best variant, if its paired difference to every other one has an interval without zero. Alone it leads nobody.
-fn leader(
+fn standing(
     summary: &Summary,
     name: MetricName,
     metric: &str,
     panel: usize,
     rows: &[Row],
-) -> Option<usize> {
-    let best = best(name, rows)?;
-    let others: Vec<usize> = (0..rows.len()).filter(|&variant| variant != best).collect();
-    let is_behind = |&other: &usize| {
+) -> Standing {
+    let Some(best) = best(name, rows) else {
+        return Standing::default();
+    };
+    let others =
+        (0..rows.len()).filter(|&variant| variant != best && rows[variant].test.mean.is_some());
+    let is_rival = |&other: &usize| {
         let difference = paired_difference(&pairs(summary, metric, panel, best, other));
-        difference.is_some_and(|difference| {
+        let is_behind = difference.is_some_and(|difference| {
             let clear = difference
                 .interval
                 .is_some_and(|interval| !interval.includes_zero());
             clear && difference.num_pairs >= FEWEST_SEEDS_TO_LEAD
-        })
+        });
+        !is_behind
     };
-    (!others.is_empty() && others.iter().all(is_behind)).then_some(best)
+    Standing {
+        best: Some(best),
+        num_others: others.clone().count(),
+        rivals: others.filter(is_rival).collect(),
+    }
 }
 
 #[cfg(test)]
@@ -217,29 +239,37 @@ mod tests {
     fn a_loss_is_best_where_it_is_lowest() {
         let summary = summary(&Sample::default());
         let loss = Comparison::new(&summary, "log_loss", 0);
-        assert_eq!(loss.best(0), Some(2));
+        assert_eq!(loss.standings[0].best, Some(2));
         assert_eq!(loss.panels[0][2].probability_of_improvement, Some(1.0));
     }
 
     #[test]
     fn nobody_leads_with_two_seeds_alone_or_where_an_interval_includes_zero() {
+        let leaders = |summary: &Summary| -> Vec<Option<usize>> {
+            Comparison::new(summary, "auc", 0)
+                .standings
+                .iter()
+                .map(Standing::leader)
+                .collect()
+        };
         let clear = summary(&Sample::default());
-        assert_eq!(
-            Comparison::new(&clear, "auc", 0).leaders,
-            [Some(2), Some(2)]
-        );
+        assert_eq!(leaders(&clear), [Some(2), Some(2)]);
         let two = summary(&Sample {
             num_seeds: 2,
             ..Sample::default()
         });
-        assert_eq!(Comparison::new(&two, "auc", 0).leaders, [None, None]);
+        assert_eq!(leaders(&two), [None, None]);
         let alone = summary(&Sample::sized(1, 2, 3));
-        assert_eq!(Comparison::new(&alone, "auc", 0).leaders, [None, None]);
+        assert_eq!(leaders(&alone), [None, None]);
         let close = summary(&Sample {
             step: 0.0001,
             ..Sample::default()
         });
-        assert_eq!(Comparison::new(&close, "auc", 0).leaders, [None, None]);
-        assert!(Comparison::new(&close, "auc", 0).best(0).is_some());
+        assert_eq!(leaders(&close), [None, None]);
+        let standing = Comparison::new(&close, "auc", 0).standings[0].clone();
+        assert_eq!(
+            (standing.num_others, standing.rivals.is_empty()),
+            (2, false)
+        );
     }
 }
