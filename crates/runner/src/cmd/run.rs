@@ -2,7 +2,7 @@
 
 use super::progress::View;
 use super::session::{Session, SpecArguments};
-use crate::record::{self, DatasetProvenance, MergedCell, Outcome, Provenance, Status};
+use crate::record::{self, DatasetProvenance, MergedCell, Outcome, Provenance, ResultsFolder, Status};
 use crate::spec::resolved_toml;
 use crate::sweep::{Executor, Finished, FolderLock, PlannedCell, Reuse, claim, reuse};
 use crate::{figure, report};
@@ -61,9 +61,7 @@ impl RunArguments {
         let _lock = FolderLock::take(&session.results)?;
         let missing = self.missing(&session, &selected);
         let results = &session.results;
-        record::write(&results.resolved_spec(), |out| {
-            Ok(out.write_all(resolved.as_bytes())?)
-        })?;
+        write_resolved(results, &resolved)?;
         let executor = self.executor(&session)?;
         let provenance = provenance(&session, &executor, &missing);
         ctrlc::set_handler(|| INTERRUPTED.store(true, Ordering::SeqCst))
@@ -121,6 +119,15 @@ impl RunArguments {
             places: session.places.clone(),
         })
     }
+}
+
+/// A second run of the same experiment touches nothing.
+fn write_resolved(results: &ResultsFolder, resolved: &str) -> Result<()> {
+    let path = results.resolved_spec();
+    if std::fs::read_to_string(&path).is_ok_and(|there| there == resolved) {
+        return Ok(());
+    }
+    record::write(&path, |out| Ok(out.write_all(resolved.as_bytes())?))
 }
 
 fn provenance(session: &Session, executor: &Executor, cells: &[&PlannedCell]) -> Provenance {
