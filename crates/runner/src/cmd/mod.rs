@@ -3,6 +3,9 @@
 mod arguments;
 mod cell;
 pub mod data;
+mod forward;
+mod init;
+mod model_file;
 mod models;
 mod plan;
 mod progress;
@@ -45,6 +48,8 @@ enum Command {
     Report(report::ReportArguments),
     Figures(report::FiguresArguments),
     Models(models::ModelsArguments),
+    Init(init::InitArguments),
+    Forward(forward::ForwardArguments),
     #[command(hide = true)]
     Cell(cell::CellArguments),
 }
@@ -59,6 +64,8 @@ pub fn main() -> ExitCode {
         Command::Report(arguments) => arguments.run(),
         Command::Figures(arguments) => arguments.run(),
         Command::Models(arguments) => arguments.run(),
+        Command::Init(arguments) => arguments.run(),
+        Command::Forward(arguments) => arguments.run(),
         Command::Cell(arguments) => return arguments.run(),
     };
     result.unwrap_or_else(|error| {

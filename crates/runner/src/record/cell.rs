@@ -10,6 +10,7 @@ use anyhow::{Context, Result};
 use candle_core::{DType, Tensor};
 use safetensors::tensor::{Dtype, TensorView};
 use std::collections::BTreeMap;
+use std::path::Path;
 
 /// What only the process of a cell knows of its time.
 #[derive(Debug, Clone, PartialEq)]
@@ -49,7 +50,7 @@ pub fn write_parts(
     atomic::write(&folder.part(THROUGHPUT.file), |out| {
         THROUGHPUT.write(out, [throughput_row(&key, result, times)])
     })?;
-    write_weights(folder, &result.weights)?;
+    write_tensors(&folder.weights(), &result.weights)?;
     done(folder, id, result).write(folder)
 }
 
@@ -136,23 +137,27 @@ fn throughput_row(key: &[String; 3], result: &CellResult, times: &CellTimes) -> 
     )
 }
 
-fn write_weights(folder: &CellFolder, weights: &BTreeMap<String, Tensor>) -> Result<()> {
-    let mut buffers = Vec::with_capacity(weights.len());
-    for (path, tensor) in weights {
+/// Writes tensors as f32 in the safetensors format, in the order of their names, atomically.
+///
+/// # Errors
+/// A tensor can't be read, or the file can't be written.
+pub fn write_tensors(path: &Path, tensors: &BTreeMap<String, Tensor>) -> Result<()> {
+    let mut buffers = Vec::with_capacity(tensors.len());
+    for (name, tensor) in tensors {
         let values = tensor
             .to_dtype(DType::F32)
             .and_then(|tensor| tensor.flatten_all()?.to_vec1::<f32>())
-            .with_context(|| format!("reading the variable {path}"))?;
+            .with_context(|| format!("reading {name}"))?;
         let bytes: Vec<u8> = values
             .iter()
             .flat_map(|value| value.to_le_bytes())
             .collect();
-        buffers.push((path, tensor.dims().to_vec(), bytes));
+        buffers.push((name, tensor.dims().to_vec(), bytes));
     }
     let mut views = Vec::with_capacity(buffers.len());
-    for (path, shape, bytes) in &buffers {
-        views.push((*path, TensorView::new(Dtype::F32, shape.clone(), bytes)?));
+    for (name, shape, bytes) in &buffers {
+        views.push((*name, TensorView::new(Dtype::F32, shape.clone(), bytes)?));
     }
     let bytes = safetensors::serialize(views, None)?;
-    atomic::write(&folder.weights(), |out| Ok(out.write_all(&bytes)?))
+    atomic::write(path, |out| Ok(out.write_all(&bytes)?))
 }

@@ -12,7 +12,7 @@ mod time;
 
 pub(crate) use atomic::unwritable;
 pub use atomic::{create_dir, write};
-pub use cell::{CellTimes, write_parts};
+pub use cell::{CellTimes, write_parts, write_tensors};
 pub use layout::{CellFolder, ResultsFolder};
 pub use merge::{MergedCell, merge};
 pub use outcome::{Outcome, Status};

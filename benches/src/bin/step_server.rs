@@ -1,0 +1,83 @@
+//! Runs training steps of a workload on request, so that a driver can alternate between this program and a peer.
+//!
+//! `step K` on stdin runs K steps and answers with a line of JSON; `quit` or the end of the input ends the program.
+
+use homebench_benches::Workload;
+use std::collections::HashMap;
+use std::error::Error;
+use std::io::{BufRead, Write};
+use std::time::Instant;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+const USAGE: &str = "usage: step_server --workload NAME [--threads N] [--weights-out FILE] [--inputs-out FILE] [--logits-out FILE]";
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let options = options()?;
+    if let Some(threads) = options.get("threads") {
+        let threads = threads.parse()?;
+        rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build_global()?;
+    }
+    let mut workload = Workload::load(options.get("workload").ok_or(USAGE)?)?;
+    write_outputs(&workload, &options)?;
+    for line in std::io::stdin().lock().lines() {
+        let line = line?;
+        let words: Vec<&str> = line.split_whitespace().collect();
+        match words.as_slice() {
+            ["step", count] => run(&mut workload, count.parse()?)?,
+            ["quit"] => break,
+            _ => return Err(format!("expected `step K` or `quit`, found `{line}`").into()),
+        }
+    }
+    Ok(())
+}
+
+fn options() -> Result<HashMap<String, String>, Box<dyn Error>> {
+    let mut options = HashMap::new();
+    let mut arguments = std::env::args().skip(1);
+    while let Some(name) = arguments.next() {
+        let name = name.strip_prefix("--").ok_or(USAGE)?.to_string();
+        options.insert(name, arguments.next().ok_or(USAGE)?);
+    }
+    Ok(options)
+}
+
+fn write_outputs(
+    workload: &Workload,
+    options: &HashMap<String, String>,
+) -> Result<(), Box<dyn Error>> {
+    // Weights first: a training pass moves the running statistics.
+    if let Some(path) = options.get("weights-out") {
+        candle_core::safetensors::save(&workload.weights()?.into_iter().collect(), path)?;
+    }
+    if let Some(path) = options.get("inputs-out") {
+        candle_core::safetensors::save(&HashMap::from([("x", workload.inputs())]), path)?;
+    }
+    if let Some(path) = options.get("logits-out") {
+        let evaluation = workload.logits(false)?;
+        let training = workload.logits(true)?;
+        let tensors = HashMap::from([("eval/logits", evaluation), ("logits", training)]);
+        candle_core::safetensors::save(&tensors, path)?;
+    }
+    Ok(())
+}
+
+fn run(workload: &mut Workload, steps: usize) -> Result<(), Box<dyn Error>> {
+    let start = Instant::now();
+    let mut loss = 0.0;
+    for _ in 0..steps {
+        loss = workload.step()?;
+    }
+    let seconds = start.elapsed().as_secs_f64();
+    let rows = (steps * workload.num_rows()) as f64;
+    let mut stdout = std::io::stdout().lock();
+    writeln!(
+        stdout,
+        "{{\"steps\": {steps}, \"seconds\": {seconds}, \"rows_per_second\": {}, \"loss\": {loss}}}",
+        rows / seconds
+    )?;
+    Ok(stdout.flush()?)
+}

@@ -1,0 +1,92 @@
+//! `homebench forward`: a model's logits, gate weights and expert outputs for given weights and inputs, so that anyone can check
+//! this implementation against another.
+
+use super::model_file::ModelFile;
+use crate::diagnostic::Diagnostic;
+use crate::record;
+use anyhow::Result;
+use candle_core::{DType, Device, Tensor};
+use clap::Args;
+use homebench_model::{BuildContext, Trace, VarBuilder};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Write a model's logits, gate weights and expert outputs for given weights and inputs
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  homebench forward --model model.toml --weights w.safetensors --inputs x.safetensors --outputs y.safetensors
+
+The inputs hold `x` [batch, width]. The outputs hold `logits` [batch, tasks], in the order of the model's tasks, `gate/<path>`
+[batch, experts seen] and `expert/<path>` [experts, batch, width], all f32.")]
+pub(super) struct ForwardArguments {
+    /// The architecture, its tasks, groups and knobs
+    #[arg(long, value_name = "TOML")]
+    model: PathBuf,
+    /// Weights by variable path, as `homebench init` and a cell write them
+    #[arg(long, value_name = "SAFETENSORS")]
+    weights: PathBuf,
+    /// A file with the tensor `x`
+    #[arg(long, value_name = "SAFETENSORS")]
+    inputs: PathBuf,
+    /// Where to write the results
+    #[arg(long, value_name = "SAFETENSORS")]
+    outputs: PathBuf,
+    /// Use the batch's statistics in batch norm, as in training, instead of the running ones
+    #[arg(long)]
+    train: bool,
+}
+
+impl ForwardArguments {
+    pub(super) fn run(self) -> Result<ExitCode> {
+        let file = ModelFile::read(&self.model)?;
+        let mut inputs = load(&self.inputs)?;
+        let Some(xs) = inputs.remove("x").filter(|xs| xs.rank() == 2) else {
+            let message = "expected a tensor `x` of two dimensions, [batch, width]";
+            return Err(Diagnostic::new(self.inputs.display().to_string(), message).into());
+        };
+        let xs = xs.to_dtype(DType::F32)?;
+        let vb = VarBuilder::from_weights(load(&self.weights)?, DType::F32, &Device::Cpu);
+        let context = BuildContext {
+            layout: &file.layout,
+            input_dim: xs.dim(1)?,
+            input_per_task: false,
+        };
+        let model = file
+            .config
+            .build(&context, &vb)
+            .map_err(|error| file.refuse(&error))?;
+        vb.finish().map_err(|error| file.refuse(&error))?;
+        let mut trace = Trace::default();
+        let logits = model.forward_t(&xs, self.train, Some(&mut trace))?;
+        let mut outputs = BTreeMap::from([("logits".to_string(), logits)]);
+        let gates = trace
+            .gates
+            .into_iter()
+            .map(|(path, t)| (format!("gate/{path}"), t));
+        let experts = trace
+            .experts
+            .into_iter()
+            .map(|(path, t)| (format!("expert/{path}"), t));
+        outputs.extend(gates.chain(experts));
+        record::write_tensors(&self.outputs, &outputs)?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn load(path: &Path) -> Result<BTreeMap<String, Tensor>, Diagnostic> {
+    let refuse = |error: &dyn std::fmt::Display| {
+        Diagnostic::new(
+            path.display().to_string(),
+            format!("can't read as safetensors: {error}"),
+        )
+        .hint("expected a file as `homebench init` or the safetensors packages write it")
+    };
+    let bytes = std::fs::read(path).map_err(|error| refuse(&error))?;
+    let tensors = candle_core::safetensors::load_buffer(&bytes, &Device::Cpu);
+    Ok(tensors
+        .map_err(|error| refuse(&error))?
+        .into_iter()
+        .collect())
+}
