@@ -74,6 +74,9 @@ impl Targets {
                 .is_none_or(|w| w.len() == self.labels.len())
             && per_task(&self.task_weights)
             && per_task(&self.positive_weights);
+        if num_rows * num_tasks == 0 {
+            candle_core::bail!("a loss needs at least 1 row and 1 task, found {dims:?}");
+        }
         if !fits {
             candle_core::bail!(
                 "targets of {} labels don't fit logits {dims:?}",
@@ -91,7 +94,7 @@ impl Targets {
 /// - result: a scalar
 ///
 /// # Errors
-/// Targets of another shape.
+/// Targets of another shape, or no row.
 pub fn binary_cross_entropy(logits: &Tensor, targets: &Targets) -> Result<Tensor> {
     targets.check(logits.dims())?;
     if !(logits.device().is_cpu() && logits.dtype() == DType::F32) {
@@ -116,14 +119,19 @@ pub fn binary_cross_entropy_composed(logits: &Tensor, targets: &Targets) -> Resu
             .to_device(logits.device())?
             .to_dtype(logits.dtype())
     };
-    let labels = constant(targets.labels.clone())?;
-    let factors = constant(targets.factors(num_tasks))?;
+    let factors = targets.factors(num_tasks);
+    // A weight of 0 leaves out even a label that is no number.
+    let observed = |(label, factor): (&f32, &f32)| if *factor == 0.0 { 0.0 } else { *label };
+    let labels = constant(targets.labels.iter().zip(&factors).map(observed).collect())?;
+    let factors = constant(factors)?;
     let positive = targets.positive_weights.clone();
     let positive = constant(positive.unwrap_or_else(|| vec![1.0; num_tasks]))?;
     // -log sigmoid(x) = max(-x, 0) + log(1 + e^-|x|), and -log(1 - sigmoid(x)) = x more.
     let tail = ((logits.abs()?.neg()?.exp()? + 1.0)?).log()?;
-    let of_positive = (logits.neg()?.relu()? + &tail)?;
-    let of_negative = (logits.relu()? + &tail)?;
+    let rectified = logits.relu()?;
+    // max(-x, 0) as max(x, 0) - x, so that one choice of slope at 0 serves both and the sum's is right.
+    let of_positive = ((&rectified - logits)? + &tail)?;
+    let of_negative = (rectified + &tail)?;
     let positive = labels.broadcast_mul(&positive)?;
     let loss = ((positive * of_positive)? + (labels.affine(-1.0, 1.0)? * of_negative)?)?;
     (loss * factors)?.sum_all()

@@ -154,7 +154,7 @@ mod tests {
     fn products_of_views_equal_sums_by_hand() {
         let left: Vec<f32> = (0..6).map(|v| v as f32).collect();
         let right: Vec<f32> = (0..8).map(|v| v as f32 - 3.0).collect();
-        let mut out = vec![1f32; 10];
+        let mut out = [1f32; 10];
         // [3, 2] from its transpose, [2, 4], into rows 5 apart... the gap stays.
         multiply(
             &mut out[..9],

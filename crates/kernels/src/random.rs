@@ -55,7 +55,7 @@ impl Philox {
         // (0, 1], so that the logarithm is finite.
         let radius = (-2.0 * ((f64::from(words[0]) + 1.0) / 4_294_967_296.0).ln()).sqrt();
         let angle = std::f64::consts::TAU * f64::from(words[1]) / 4_294_967_296.0;
-        let value = if index % 2 == 0 {
+        let value = if index.is_multiple_of(2) {
             radius * angle.cos()
         } else {
             radius * angle.sin()

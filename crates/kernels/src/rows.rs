@@ -84,10 +84,10 @@ pub(crate) fn reduce_parts(out: &mut [f32], parts: &[f32], add: bool) {
 /// A vector of this length whose values are unspecified: for outputs that are written in full before they are read.
 ///
 /// Clearing would be a pass over memory of its own, a fifth of the time of a training step.
+#[expect(clippy::uninit_vec, reason = "every bit pattern is an f32")]
 pub(crate) fn unspecified(length: usize) -> Vec<f32> {
     let mut values = Vec::with_capacity(length);
     // SAFETY: every bit pattern is an f32, the capacity is there, and callers write before they read.
-    #[expect(clippy::uninit_vec)]
     unsafe {
         values.set_len(length);
     }

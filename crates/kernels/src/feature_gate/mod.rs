@@ -78,7 +78,7 @@ impl FeatureGates {
     /// - result: [gates, batch, dim]
     ///
     /// # Errors
-    /// Shapes that don't fit.
+    /// Shapes that don't fit, or an empty batch.
     pub fn forward_t(&self, xs: &Tensor, train: bool) -> Result<Tensor> {
         let fused = xs.device().is_cpu()
             && xs.dtype() == DType::F32
@@ -101,9 +101,9 @@ impl FeatureGates {
     }
 
     fn check_input(&self, xs: &Tensor) -> Result<()> {
-        let (num_inputs, width) = match *xs.dims() {
-            [_, width] => (1, width),
-            [inputs, _, width] => (inputs, width),
+        let (num_inputs, num_rows, width) = match *xs.dims() {
+            [rows, width] => (1, rows, width),
+            [inputs, rows, width] => (inputs, rows, width),
             _ => candle_core::bail!("expected [inputs, batch, width], found {:?}", xs.dims()),
         };
         if width != self.dim() || self.sources.iter().any(|s| *s >= num_inputs) {
@@ -113,6 +113,9 @@ impl FeatureGates {
                 self.sources,
                 xs.dims()
             );
+        }
+        if num_rows == 0 {
+            candle_core::bail!("feature gates need at least 1 row");
         }
         Ok(())
     }

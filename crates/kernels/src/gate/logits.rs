@@ -37,17 +37,26 @@ impl GateLogits {
     /// A gate with neither weight nor bias, or with one of another number of logits.
     pub fn new(gates: Vec<LinearGate>) -> Result<Self> {
         for gate in &gates {
-            let widths = [&gate.weight, &gate.bias].map(|parameter| {
+            let dims = [&gate.weight, &gate.bias].map(|parameter| {
                 let parameter = parameter.as_ref()?;
-                parameter.tensor().dims().last().copied()
+                Some(parameter.tensor().dims().to_vec())
             });
-            let fits = |width: &Option<usize>| width.is_none_or(|w| w == gate.num_logits);
-            let read = gate.weight.is_some() != gate.sources.is_empty();
-            if !read || widths == [None, None] || !widths.iter().all(fits) {
+            let num_sources = gate.sources.len();
+            let fits = match &dims {
+                [None, Some(bias)] => num_sources == 0 && bias[..] == [gate.num_logits],
+                [Some(weight), bias] => {
+                    matches!(weight[..], [rows, columns]
+                        if num_sources > 0 && rows % num_sources == 0 && columns == gate.num_logits)
+                        && bias
+                            .as_ref()
+                            .is_none_or(|bias| bias[..] == [gate.num_logits])
+                }
+                [None, None] => false,
+            };
+            if !fits {
                 candle_core::bail!(
-                    "a gate of {} logits over {} inputs has parameters of widths {widths:?}",
-                    gate.num_logits,
-                    gate.sources.len()
+                    "a gate of {} logits over {num_sources} inputs has weight and bias of {dims:?}",
+                    gate.num_logits
                 );
             }
         }
@@ -64,8 +73,9 @@ impl GateLogits {
     /// - result: [batch, logits of all gates]
     ///
     /// # Errors
-    /// Shapes that don't fit.
+    /// Shapes that don't fit, or an empty batch.
     pub fn forward(&self, xs: &Tensor) -> Result<Tensor> {
+        self.check_input(xs)?;
         let anchor = self
             .gates
             .iter()
@@ -82,11 +92,36 @@ impl GateLogits {
         }
     }
 
+    fn check_input(&self, xs: &Tensor) -> Result<()> {
+        let (num_inputs, num_rows, input_dim) = match *xs.dims() {
+            [rows, width] => (1, rows, width),
+            [inputs, rows, width] => (inputs, rows, width),
+            _ => candle_core::bail!("expected [inputs, batch, width], found {:?}", xs.dims()),
+        };
+        if num_rows == 0 {
+            candle_core::bail!("gates need at least 1 row");
+        }
+        for gate in self.gates.iter() {
+            if let Some(source) = gate.sources.iter().find(|source| **source >= num_inputs) {
+                candle_core::bail!("a gate reads input {source} of {num_inputs}");
+            }
+            let rows = gate.weight.as_ref().map_or(0, |w| w.tensor().dims()[0]);
+            if rows != gate.sources.len() * input_dim {
+                candle_core::bail!(
+                    "a gate over {} inputs of width {input_dim} has weights for {rows} units",
+                    gate.sources.len()
+                );
+            }
+        }
+        Ok(())
+    }
+
     /// The same from candle's stock operators: the reference.
     ///
     /// # Errors
     /// As [`Self::forward`].
     pub fn forward_composed(&self, xs: &Tensor) -> Result<Tensor> {
+        self.check_input(xs)?;
         let xs = if xs.rank() == 2 {
             xs.unsqueeze(0)?
         } else {
@@ -143,17 +178,7 @@ impl GateLogits {
             let Some(weight) = &gate.weight else { continue };
             let weight = weight.read()?;
             for (part, source) in gate.sources.iter().enumerate() {
-                let Some(home) = packed.get_mut(*source) else {
-                    candle_core::bail!("a gate reads input {source} of {num_inputs}");
-                };
-                if weight.len() != gate.sources.len() * input_dim * columns.len() {
-                    candle_core::bail!(
-                        "a gate over {} inputs of width {input_dim} has {} weights for {} logits",
-                        gate.sources.len(),
-                        weight.len(),
-                        columns.len()
-                    );
-                }
+                let home = &mut packed[*source];
                 let rows = &weight[part * input_dim * columns.len()..];
                 let (stride, at) = (home.columns.len(), columns.start - home.columns.start);
                 let rows = rows.chunks_exact(columns.len()).take(input_dim);

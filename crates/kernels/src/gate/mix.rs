@@ -99,20 +99,9 @@ impl Mix {
     /// - result: [outputs, batch, expert_dim]
     ///
     /// # Errors
-    /// Shapes that don't fit.
+    /// Shapes that don't fit, or an empty batch.
     pub fn forward(&self, experts: &Tensor, logits: &Tensor) -> Result<Tensor> {
-        let (num_experts, num_rows, _) = experts.dims3()?;
-        if num_experts != self.layout.num_experts
-            || logits.dims() != [num_rows, self.layout.num_columns]
-        {
-            candle_core::bail!(
-                "expected {} experts and [{num_rows}, {}] logits, found {:?} and {:?}",
-                self.layout.num_experts,
-                self.layout.num_columns,
-                experts.dims(),
-                logits.dims()
-            );
-        }
+        self.check_inputs(experts, logits)?;
         if !(experts.device().is_cpu() && experts.dtype() == DType::F32) {
             return self.forward_composed(experts, logits);
         }
@@ -130,6 +119,7 @@ impl Mix {
     /// # Errors
     /// As [`Self::forward`].
     pub fn forward_composed(&self, experts: &Tensor, logits: &Tensor) -> Result<Tensor> {
+        self.check_inputs(experts, logits)?;
         let weights = self.weights(logits)?;
         let mut outputs: Vec<Option<Tensor>> = vec![None; self.layout.outputs.len()];
         for ((gate, _), weights) in self.layout.gates.iter().zip(weights) {
@@ -145,6 +135,25 @@ impl Mix {
         }
         let outputs: Vec<Tensor> = outputs.into_iter().flatten().collect();
         Tensor::stack(&outputs, 0)
+    }
+
+    fn check_inputs(&self, experts: &Tensor, logits: &Tensor) -> Result<()> {
+        let (num_experts, num_rows, _) = experts.dims3()?;
+        if num_experts != self.layout.num_experts
+            || logits.dims() != [num_rows, self.layout.num_columns]
+        {
+            candle_core::bail!(
+                "expected {} experts and [{num_rows}, {}] logits, found {:?} and {:?}",
+                self.layout.num_experts,
+                self.layout.num_columns,
+                experts.dims(),
+                logits.dims()
+            );
+        }
+        if num_rows == 0 {
+            candle_core::bail!("gates need at least 1 row");
+        }
+        Ok(())
     }
 
     /// Each gate's weights, [batch, experts seen], by candle's stock operators.

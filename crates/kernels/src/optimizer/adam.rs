@@ -34,6 +34,8 @@ impl Default for AdamConfig {
 pub(super) struct StepFactors {
     pub(super) beta1: f32,
     pub(super) beta2: f32,
+    /// 1 - beta1 and 1 - beta2, rounded once: of f32 betas they would be off by up to 5e-5.
+    pub(super) complements: [f32; 2],
     pub(super) epsilon: f32,
     /// Learning rate over the first moment's bias correction.
     pub(super) rate: f32,
@@ -49,6 +51,7 @@ impl StepFactors {
         Self {
             beta1: config.beta1 as f32,
             beta2: config.beta2 as f32,
+            complements: [1.0 - config.beta1, 1.0 - config.beta2].map(|value| value as f32),
             epsilon: config.epsilon as f32,
             rate: (learning_rate / (1.0 - config.beta1.powf(step))) as f32,
             inverse_root: (1.0 / (1.0 - config.beta2.powf(step)).sqrt()) as f32,
@@ -68,11 +71,11 @@ multiversioned! {
         let length = values.len();
         let (first, second) = (&mut first[..length], &mut second[..length]);
         let gradient = &gradient[..length];
-        let StepFactors { beta1, beta2, epsilon, rate, inverse_root, keep } = factors;
+        let StepFactors { beta1, beta2, complements, epsilon, rate, inverse_root, keep } = factors;
         for index in 0..length {
             let slope = gradient[index];
-            let mean = first[index].mul_add(beta1, slope * (1.0 - beta1));
-            let square = second[index].mul_add(beta2, slope * slope * (1.0 - beta2));
+            let mean = first[index].mul_add(beta1, slope * complements[0]);
+            let square = second[index].mul_add(beta2, slope * slope * complements[1]);
             first[index] = mean;
             second[index] = square;
             let root = square.sqrt().mul_add(inverse_root, epsilon);

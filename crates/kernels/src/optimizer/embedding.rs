@@ -96,13 +96,13 @@ impl EmbeddingTables {
     /// Writes the rows of `ids` ([batch, tables]) into `out` ([batch, stride]).
     ///
     /// # Errors
-    /// An id beyond its table.
+    /// An id beyond its table, or buffers that don't fit.
     pub fn gather(&self, ids: &[u32], out: &mut [f32], columns: Columns) -> Result<()> {
         let num_tables = self.tables.len();
         if num_tables == 0 {
             return Ok(());
         }
-        self.check(ids)?;
+        self.check(ids, out.len(), columns)?;
         let values = self
             .tables
             .iter()
@@ -127,7 +127,19 @@ impl EmbeddingTables {
         Ok(())
     }
 
-    fn check(&self, ids: &[u32]) -> Result<()> {
+    fn check(&self, ids: &[u32], batch_len: usize, columns: Columns) -> Result<()> {
+        let num_rows = ids.len() / self.tables.len();
+        if !ids.len().is_multiple_of(self.tables.len())
+            || batch_len != num_rows * columns.stride
+            || columns.offset + self.output_dim() > columns.stride
+        {
+            candle_core::bail!(
+                "{} ids of {} tables of width {} don't fit {batch_len} values at {columns:?}",
+                ids.len(),
+                self.tables.len(),
+                self.dim
+            );
+        }
         for (column, table) in self.tables.iter().enumerate() {
             let of_table = ids.iter().skip(column).step_by(self.tables.len());
             if let Some(id) = of_table.copied().find(|id| *id as usize >= table.num_rows) {
@@ -145,7 +157,7 @@ impl EmbeddingTables {
     /// a row that occurs several times add up, in the order of the batch.
     ///
     /// # Errors
-    /// A table can't be written.
+    /// An id beyond its table, buffers that don't fit, or a table that can't be written.
     pub fn update(
         &mut self,
         ids: &[u32],
@@ -153,9 +165,13 @@ impl EmbeddingTables {
         columns: Columns,
         learning_rate: f64,
     ) -> Result<()> {
+        let num_tables = self.tables.len();
+        if num_tables == 0 {
+            return Ok(());
+        }
+        self.check(ids, gradient.len(), columns)?;
         self.step += 1;
         let (step, rule, dim) = (self.step, self.rule, self.dim);
-        let num_tables = self.tables.len();
         self.tables
             .par_iter_mut()
             .enumerate()

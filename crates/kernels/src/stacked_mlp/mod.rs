@@ -70,6 +70,33 @@ impl StackedLayer {
     fn output_dim(&self) -> usize {
         self.weight.expert_shape()[1]
     }
+
+    /// Whether bias and norm have a value per expert and unit.
+    fn check(&self, index: usize) -> Result<()> {
+        let mut stacks: Vec<&Stack> = self.bias.iter().collect();
+        match &self.norm {
+            Norm::None => {}
+            Norm::Layer { scale, shift } => stacks.extend([scale, shift]),
+            Norm::Batch {
+                scale,
+                shift,
+                running_mean,
+                running_variance,
+            } => stacks.extend([scale, shift, running_mean, running_variance]),
+        }
+        let experts = self.weight.num_experts();
+        for stack in stacks {
+            if stack.num_experts() != experts || stack.expert_shape() != [self.output_dim()] {
+                candle_core::bail!(
+                    "layer {index}: expected bias and norm of [{experts}, {}], found [{}, {:?}]",
+                    self.output_dim(),
+                    stack.num_experts(),
+                    stack.expert_shape()
+                );
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Stacked networks: which input each reads, and their layers.
@@ -83,12 +110,18 @@ impl StackedMlp {
     /// Network e reads input `sources[e]`.
     ///
     /// # Errors
-    /// No layer, or layers whose number of experts or widths don't meet.
+    /// No layer, or layers whose number of experts or widths don't meet, within a layer or between two.
     pub fn new(sources: Vec<usize>, layers: Vec<StackedLayer>) -> Result<Self> {
         if layers.is_empty() || sources.is_empty() {
             candle_core::bail!("stacked networks need a layer and an expert");
         }
         for (index, layer) in layers.iter().enumerate() {
+            if layer.weight.expert_shape().len() != 2 {
+                candle_core::bail!(
+                    "layer {index}: expected weights [in, out], found {:?}",
+                    layer.weight.expert_shape()
+                );
+            }
             if layer.weight.num_experts() != sources.len() {
                 candle_core::bail!(
                     "layer {index}: expected {} experts, found {}",
@@ -99,6 +132,7 @@ impl StackedMlp {
             if layer.bias.is_some() && matches!(layer.norm, Norm::Batch { .. }) {
                 candle_core::bail!("layer {index}: batch norm cancels a bias; leave it out");
             }
+            layer.check(index)?;
             let width = layer.weight.expert_shape()[0];
             if index > 0 && width != layers[index - 1].output_dim() {
                 candle_core::bail!(
@@ -125,15 +159,9 @@ impl StackedMlp {
     /// - result: [experts, batch, output_dim]
     ///
     /// # Errors
-    /// Shapes that don't fit, or a batch of one row with batch norm in training.
+    /// Shapes that don't fit, an empty batch, or a batch of one row with batch norm in training.
     pub fn forward_t(&self, xs: &Tensor, train: bool) -> Result<Tensor> {
-        let num_rows = self.check_input(xs)?;
-        let batch_norm = |layer: &StackedLayer| matches!(layer.norm, Norm::Batch { .. });
-        if train && num_rows < 2 && self.layers.iter().any(batch_norm) {
-            candle_core::bail!(
-                "batch norm needs at least 2 rows in training, found {num_rows}: use larger batches"
-            );
-        }
+        self.check_input(xs, train)?;
         if self.is_fused(xs) {
             fused::forward(self, xs, train)
         } else {
@@ -146,11 +174,11 @@ impl StackedMlp {
     /// # Errors
     /// As [`Self::forward_t`].
     pub fn forward_composed(&self, xs: &Tensor, train: bool) -> Result<Tensor> {
-        self.check_input(xs)?;
+        self.check_input(xs, train)?;
         composed::forward(self, xs, train)
     }
 
-    fn check_input(&self, xs: &Tensor) -> Result<usize> {
+    fn check_input(&self, xs: &Tensor, train: bool) -> Result<()> {
         let (num_inputs, num_rows, width) = match *xs.dims() {
             [rows, width] => (1, rows, width),
             [inputs, rows, width] => (inputs, rows, width),
@@ -163,7 +191,16 @@ impl StackedMlp {
         if let Some(source) = self.sources.iter().find(|s| **s >= num_inputs) {
             candle_core::bail!("an expert reads input {source} of {num_inputs}");
         }
-        Ok(num_rows)
+        let batch_norm = |layer: &StackedLayer| matches!(layer.norm, Norm::Batch { .. });
+        if train && num_rows < 2 && self.layers.iter().any(batch_norm) {
+            candle_core::bail!(
+                "batch norm needs at least 2 rows in training, found {num_rows}: use larger batches"
+            );
+        }
+        if num_rows == 0 {
+            candle_core::bail!("stacked networks need at least 1 row");
+        }
+        Ok(())
     }
 
     fn is_fused(&self, xs: &Tensor) -> bool {

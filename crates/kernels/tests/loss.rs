@@ -1,0 +1,230 @@
+//! The loss: fused against its composed reference, and against the textbook formula in f64.
+
+mod common;
+
+use candle_core::{DType, Device, Result, Tensor, Var};
+use common::{BATCHES, Builder, Path, Run, Subject, Tolerance, check, flat};
+use homebench_kernels::loss::{Targets, binary_cross_entropy, binary_cross_entropy_composed};
+use homebench_kernels::random::Philox;
+
+/// The composed operators have no `log(1 + x)`, so that a small loss keeps the rounding of 1.
+const TOLERANCE: Tolerance = Tolerance {
+    relative: 4e-6,
+    absolute: 3e-7,
+};
+
+#[derive(Debug, Clone, Copy)]
+struct Case {
+    rows: usize,
+    num_tasks: usize,
+    masked: bool,
+    weighted: bool,
+    /// Largest logit.
+    reach: f32,
+}
+
+impl Case {
+    fn targets(&self) -> Targets {
+        let stream = Philox::new(7, "test", "labels");
+        let count = self.rows * self.num_tasks;
+        let labels = (0..count as u64).map(|i| (stream.uniform(i) < 0.3) as u8 as f32);
+        let mut targets = Targets::new(labels.collect());
+        if self.masked {
+            // Weights of 0, .25, .5 and .75; no row observes the last task.
+            let weight = |index: usize| match (index + 1) % self.num_tasks {
+                0 => 0.0,
+                _ => stream.below(index as u64, 4) as f32 / 4.0,
+            };
+            targets.label_weights = Some((0..count).map(weight).collect());
+        }
+        if self.weighted {
+            let ramp = |start: f32| Some((0..self.num_tasks).map(|t| start + t as f32).collect());
+            targets.task_weights = ramp(0.0);
+            targets.positive_weights = ramp(0.5);
+        }
+        targets
+    }
+
+    fn build(&self, builder: &mut Builder) -> Result<Subject> {
+        let targets = self.targets();
+        let logits = builder.tensor("logits", &[self.rows, self.num_tasks], self.reach)?;
+        Ok(Subject::new(vec![logits], move |inputs, path| match path {
+            Path::Fused => binary_cross_entropy(&inputs[0], &targets),
+            Path::Composed => binary_cross_entropy_composed(&inputs[0], &targets),
+        }))
+    }
+}
+
+#[test]
+fn the_loss_equals_the_reference() {
+    for rows in BATCHES {
+        for num_tasks in [1, 2, 7, 17] {
+            for (masked, weighted) in [(false, false), (true, false), (false, true), (true, true)] {
+                let case = Case {
+                    rows,
+                    num_tasks,
+                    masked,
+                    weighted,
+                    reach: 6.0,
+                };
+                check(
+                    &format!("{case:?}"),
+                    &|b| case.build(b),
+                    TOLERANCE,
+                    Run::FUSED,
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn logits_of_a_hundred_stay_finite_and_equal_the_reference() {
+    let case = Case {
+        rows: 64,
+        num_tasks: 7,
+        masked: true,
+        weighted: true,
+        reach: 100.0,
+    };
+    let outcome = check("large logits", &|b| case.build(b), TOLERANCE, Run::FUSED);
+    assert!(
+        outcome
+            .values
+            .values()
+            .flatten()
+            .all(|value| value.is_finite())
+    );
+    for (logit, label, expected) in [
+        (100f32, 0f32, 100f64),
+        (-100.0, 1.0, 100.0),
+        (100.0, 1.0, 0.0),
+    ] {
+        let logits = Tensor::from_vec(vec![logit], (1, 1), &Device::Cpu).unwrap();
+        let targets = Targets::new(vec![label]);
+        for loss in [binary_cross_entropy, binary_cross_entropy_composed] {
+            let found = flat(&loss(&logits, &targets).unwrap()).unwrap()[0];
+            assert!((found - expected).abs() < 1e-30, "{found} {expected}");
+        }
+    }
+}
+
+/// `-y p log s - (1 - y) log(1 - s)`, per task the weighted mean over the rows that observe it, times the task's weight.
+#[test]
+fn the_loss_equals_the_textbook_formula() {
+    let case = Case {
+        rows: 7,
+        num_tasks: 3,
+        masked: true,
+        weighted: true,
+        reach: 3.0,
+    };
+    let mut targets = case.targets();
+    let logits = Builder::new(DType::F64)
+        .tensor("logits", &[7, 3], 3.0)
+        .unwrap();
+    let values = flat(&logits).unwrap();
+    let weights = targets.label_weights.clone().unwrap();
+    let mut expected = 0.0;
+    for task in 0..3 {
+        let (mut sum, mut weight_sum) = (0.0, 0.0);
+        for index in (task..21).step_by(3) {
+            let probability = 1.0 / (1.0 + (-values[index]).exp());
+            let (label, weight) = (f64::from(targets.labels[index]), f64::from(weights[index]));
+            let positive = f64::from(targets.positive_weights.as_ref().unwrap()[task]);
+            let loss =
+                -label * positive * probability.ln() - (1.0 - label) * (1.0 - probability).ln();
+            sum += weight * loss;
+            weight_sum += weight;
+        }
+        if weight_sum > 0.0 {
+            expected += f64::from(targets.task_weights.as_ref().unwrap()[task]) * sum / weight_sum;
+        }
+    }
+    let single = logits.to_dtype(DType::F32).unwrap();
+    let unobserved = |targets: &mut Targets| {
+        for (label, weight) in targets.labels.iter_mut().zip(&weights) {
+            if *weight == 0.0 {
+                *label = f32::NAN;
+            }
+        }
+    };
+    for _ in 0..2 {
+        for logits in [&logits, &single] {
+            for loss in [binary_cross_entropy, binary_cross_entropy_composed] {
+                let found = flat(&loss(logits, &targets).unwrap()).unwrap()[0];
+                assert!((found - expected).abs() < 1e-6, "{found} {expected}");
+            }
+        }
+        // The same with labels that are no numbers where nobody looked.
+        unobserved(&mut targets);
+    }
+}
+
+#[test]
+fn labels_that_were_not_observed_may_be_no_numbers_and_have_no_gradient() {
+    for loss in [binary_cross_entropy, binary_cross_entropy_composed] {
+        let logits = Var::from_vec(vec![1f32, -2.0, 0.5, 3.0], (2, 2), &Device::Cpu).unwrap();
+        let targets = Targets {
+            label_weights: Some(vec![1.0, 0.0, 1.0, 0.0]),
+            ..Targets::new(vec![1.0, f32::NAN, 0.0, f32::NAN])
+        };
+        let gradients = loss(&logits, &targets).unwrap().backward().unwrap();
+        let gradient = flat(gradients.get(&logits).unwrap()).unwrap();
+        assert!(gradient[0] < 0.0 && gradient[2] > 0.0);
+        assert_eq!([gradient[1], gradient[3]], [0.0, 0.0]);
+    }
+}
+
+/// Both max(x, 0) and |x| have their kink there; the loss has none.
+#[test]
+fn a_logit_of_zero_has_the_slope_of_one_half() {
+    for loss in [binary_cross_entropy, binary_cross_entropy_composed] {
+        for (label, expected) in [(0.0, 0.5), (1.0, -0.5)] {
+            let logits = Var::from_vec(vec![0f32], (1, 1), &Device::Cpu).unwrap();
+            let loss = loss(&logits, &Targets::new(vec![label])).unwrap();
+            let gradients = loss.backward().unwrap();
+            assert_eq!(flat(gradients.get(&logits).unwrap()).unwrap(), [expected]);
+        }
+    }
+}
+
+#[test]
+fn a_logit_or_an_observed_label_that_is_no_number_is_not_hidden() {
+    for (logit, label) in [(f32::NAN, 1.0), (0.0, f32::NAN)] {
+        let logits = Tensor::from_vec(vec![logit], (1, 1), &Device::Cpu).unwrap();
+        for loss in [binary_cross_entropy, binary_cross_entropy_composed] {
+            let loss = loss(&logits, &Targets::new(vec![label])).unwrap();
+            assert!(flat(&loss).unwrap()[0].is_nan(), "{logit} {label}");
+        }
+    }
+}
+
+#[test]
+fn targets_of_another_shape_are_refused() {
+    let logits = Tensor::zeros((2, 3), DType::F32, &Device::Cpu).unwrap();
+    let right = Targets::new(vec![0.0; 6]);
+    let wrong = [
+        Targets::new(vec![0.0; 5]),
+        Targets {
+            label_weights: Some(vec![1.0; 3]),
+            ..right.clone()
+        },
+        Targets {
+            task_weights: Some(vec![1.0; 2]),
+            ..right.clone()
+        },
+        Targets {
+            positive_weights: Some(vec![1.0; 6]),
+            ..right.clone()
+        },
+    ];
+    for loss in [binary_cross_entropy, binary_cross_entropy_composed] {
+        for targets in &wrong {
+            assert!(loss(&logits, targets).is_err());
+        }
+        assert!(loss(&logits.flatten_all().unwrap(), &right).is_err());
+        let empty = Tensor::zeros((0, 3), DType::F32, &Device::Cpu).unwrap();
+        assert!(loss(&empty, &Targets::new(Vec::new())).is_err());
+    }
+}
