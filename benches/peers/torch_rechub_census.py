@@ -34,7 +34,7 @@ LABELS = ["income", "marital status"]
 
 
 def read(train_path, test_path):
-    """Both files one after the other with labels as 0 and 1, the categorical columns, and the number of training rows."""
+    """Both files one after the other with labels as 0 and 1, the categorical columns, the number of training rows."""
     import pandas as pd
 
     train, test = (pd.read_csv(path, header=None, names=COLUMNS) for path in (train_path, test_path))
