@@ -27,7 +27,8 @@ def draw_steps(source, target):
         median = statistics.median(ratios)
         axes.plot(ratios, [y] * len(ratios), "o", color=colours[key[2]], alpha=0.35, markersize=4, markeredgewidth=0)
         axes.plot([median, median], [y - 0.32, y + 0.32], color=colours[key[2]], linewidth=2.5)
-        axes.annotate(f"{median:.2f}", (max(ratios), y), xytext=(6, 0), textcoords="offset points", va="center", fontsize=8)
+        offset = {"xytext": (6, 0), "textcoords": "offset points"}
+        axes.annotate(f"{median:.2f}", (max(ratios), y), **offset, va="center", fontsize=8)
     labels = [f"{workload}, {threads} thread{'s' * (threads > 1)}, {peer}" for workload, threads, peer in keys]
     axes.set_yticks(range(len(keys)), labels, fontsize=8)
     axes.invert_yaxis()

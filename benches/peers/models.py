@@ -1,6 +1,6 @@
 """HoME, MMoE and PLE as PyTorch's users write them: `nn.Module`s of `nn.Linear`s, an expert a module, softmax gates.
 
-`load_weights` fills a model from weights by homebench's variable paths, to check that both sides compute the same thing.
+`load_weights` fills a model from weights by homebench's variable paths, to check that both sides compute the same.
 """
 
 import torch

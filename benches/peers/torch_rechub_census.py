@@ -33,6 +33,17 @@ DENSE = [
 LABELS = ["income", "marital status"]
 
 
+def read(train_path, test_path):
+    """Both files one after the other with labels as 0 and 1, the categorical columns, the number of training rows."""
+    import pandas as pd
+
+    train, test = (pd.read_csv(path, header=None, names=COLUMNS) for path in (train_path, test_path))
+    data = pd.concat([train, test]).drop(columns="instance weight")
+    data["income"] = (data["income"].str.strip() == "50000+.").astype(int)
+    data["marital status"] = (data["marital status"].str.strip() == "Never married").astype(int)
+    return data, [column for column in data.columns if column not in DENSE + LABELS], len(train)
+
+
 def main():
     started = time.perf_counter()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -44,7 +55,7 @@ def main():
     args = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = str(args.threads)
 
-    import pandas as pd
+    import pandas  # noqa: F401  (so that its import counts as one)
     import torch
     from sklearn.model_selection import train_test_split
     from sklearn.preprocessing import LabelEncoder, MinMaxScaler
@@ -57,12 +68,7 @@ def main():
     torch.manual_seed(args.seed)
     imported = time.perf_counter()
 
-    train, test = (pd.read_csv(path, header=None, names=COLUMNS) for path in (args.train, args.test))
-    num_train = len(train)
-    data = pd.concat([train, test]).drop(columns="instance weight")
-    data["income"] = (data["income"].str.strip() == "50000+.").astype(int)
-    data["marital status"] = (data["marital status"].str.strip() == "Never married").astype(int)
-    sparse = [column for column in data.columns if column not in DENSE + LABELS]
+    data, sparse, num_train = read(args.train, args.test)
     for column in sparse:
         data[column] = LabelEncoder().fit_transform(data[column])
     data[DENSE] = MinMaxScaler().fit_transform(data[DENSE]).round(4)

@@ -4,7 +4,7 @@
 
 Without --outputs it reads lines from stdin: `step K` runs K training steps and prints one line of JSON (steps, seconds,
 rows_per_second, loss, peak_memory_bytes); `quit` or the end of the input ends it. It prints nothing else to stdout.
---inputs holds `x` [rows, input_dim]; --outputs gets `logits` of a training pass and `eval/logits` of an evaluation pass.
+--inputs holds `x` [rows, input_dim]; --outputs gets `logits` of a training pass and `eval/logits` of an evaluation.
 """
 
 import argparse
