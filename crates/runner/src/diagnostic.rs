@@ -21,7 +21,12 @@ pub struct Location {
 impl Location {
     /// The place of the byte `offset` of `text`.
     pub fn of_offset(text: &str, offset: usize) -> Self {
-        let before = &text[..text.floor_char_boundary(offset.min(text.len()))];
+        let whole = (0..=offset.min(text.len())).rev();
+        let end = whole
+            .into_iter()
+            .find(|end| text.is_char_boundary(*end))
+            .unwrap_or(0);
+        let before = &text[..end];
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
         Self {
             line: before.matches('\n').count() + 1,
@@ -84,6 +89,15 @@ impl Diagnostic {
         match nearest(name, known) {
             Some(near) => self.hint(format!("did you mean `{near}`?")),
             None => self,
+        }
+    }
+
+    /// The same without its mend, for who shows that elsewhere.
+    #[must_use]
+    pub fn without_hint(&self) -> Self {
+        Self {
+            hint: None,
+            ..self.clone()
         }
     }
 

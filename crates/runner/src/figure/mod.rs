@@ -1,1 +1,199 @@
-//! To be described.
+//! Charts of a results folder, as SVG and PNG, drawn from its CSV files and nothing else.
+//!
+//! The same CSV gives the same bytes on every machine: the font is bundled, and no clock, locale or hash order is read.
+//! A figure is laid out as a list of marks ([`canvas`]), which plotters' backends then draw.
+
+mod axis;
+mod canvas;
+mod curves;
+mod font;
+mod palette;
+mod panel;
+mod render;
+mod scores;
+mod throughput;
+
+use crate::report::files::write_whole;
+use crate::report::results::{Results, Summary};
+use anyhow::{Context, Result};
+use canvas::Canvas;
+use std::path::{Path, PathBuf};
+
+/// A figure of a results folder.
+#[derive(Debug, Clone)]
+pub struct Figure {
+    /// File name without its ending.
+    pub name: String,
+    /// What it shows, in a sentence.
+    pub description: String,
+    canvas: Canvas,
+}
+
+impl Figure {
+    /// The figure as an SVG document.
+    ///
+    /// # Errors
+    /// None that drawing into memory is known to cause.
+    pub fn svg(&self) -> Result<String> {
+        render::to_svg(&self.canvas)
+    }
+
+    /// The figure as a PNG file of 300 dots to the inch.
+    ///
+    /// # Errors
+    /// A picture too large for the format.
+    pub fn png(&self) -> Result<Vec<u8>> {
+        render::to_png(&self.canvas)
+    }
+}
+
+/// Every figure for which the folder has values, in the order in which a report shows them.
+pub fn all(results: &Results) -> Vec<Figure> {
+    let summary = Summary::new(results);
+    let mut figures = Vec::new();
+    let mut push = |name: String, canvas: Option<Canvas>| {
+        figures.extend(canvas.map(|canvas| Figure {
+            name,
+            description: canvas.description.clone(),
+            canvas,
+        }));
+    };
+    for metric in &summary.metrics {
+        push(format!("test_{metric}"), scores::draw(&summary, metric));
+    }
+    for metric in &summary.metrics {
+        push(
+            format!("validation_{metric}"),
+            curves::draw(results, &summary, metric),
+        );
+    }
+    push("throughput".to_owned(), throughput::draw(results));
+    figures
+}
+
+/// Draws every figure into `<results_dir>/figures` and returns the files' paths.
+///
+/// # Errors
+/// A CSV file that can't be read (with file, line and column), or a figure that can't be written.
+pub fn write_all(results_dir: &Path) -> Result<Vec<PathBuf>> {
+    let results = Results::read(results_dir)?;
+    let folder = results_dir.join("figures");
+    std::fs::create_dir_all(&folder).with_context(|| format!("creating {}", folder.display()))?;
+    let mut paths = Vec::new();
+    for figure in all(&results) {
+        let files = [("svg", figure.svg()?.into_bytes()), ("png", figure.png()?)];
+        for (ending, bytes) in files {
+            let path = folder.join(format!("{}.{ending}", figure.name));
+            write_whole(&path, &bytes)?;
+            paths.push(path);
+        }
+    }
+    Ok(paths)
+}
+
+/// A metric's name with its unit, and which way is better.
+fn metric_label(metric: &str) -> (String, &'static str) {
+    match metric {
+        "auc" => ("AUC".to_owned(), "higher is better"),
+        "log_loss" => ("log-loss (nats)".to_owned(), "lower is better"),
+        other => (other.replace('_', " "), "see the report"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::sample::Sample;
+
+    fn read(sample: &Sample) -> Results {
+        Results::read(sample.write().path()).unwrap()
+    }
+
+    #[test]
+    fn nothing_is_cut_off_and_no_text_covers_another_at_any_number_of_variants_and_tasks() {
+        for num_variants in 1..=12 {
+            for num_tasks in 1..=10 {
+                let num_seeds = 1 + (num_variants + num_tasks) as u64 % 5;
+                let results = read(&Sample::sized(num_variants, num_tasks, num_seeds));
+                let figures = all(&results);
+                assert_eq!(figures.len(), 5);
+                for figure in figures {
+                    let what = format!(
+                        "{} of {num_variants} variants, {num_tasks} tasks",
+                        figure.name
+                    );
+                    canvas::tests::assert_legible(&figure.canvas, &what);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn failed_cells_and_undefined_values_leave_a_note_and_no_figure_without_values() {
+        let mut sample = Sample {
+            failed: (0..3).map(|seed| (1, seed)).collect(),
+            ..Sample::default()
+        };
+        let figures = all(&read(&sample));
+        assert!(figures[0].svg().unwrap().contains("no value"));
+        sample.undefined = vec![0, 1];
+        let names: Vec<String> = all(&read(&sample))
+            .into_iter()
+            .map(|figure| figure.name)
+            .collect();
+        assert_eq!(
+            names,
+            [
+                "test_log_loss",
+                "validation_auc",
+                "validation_log_loss",
+                "throughput"
+            ]
+        );
+        sample.failed = (0..3)
+            .flat_map(|variant| (0..3).map(move |seed| (variant, seed)))
+            .collect();
+        assert!(all(&read(&sample)).is_empty());
+    }
+
+    #[test]
+    fn writing_twice_gives_the_same_bytes_and_leaves_no_other_file() {
+        let folder = Sample::default().write();
+        let paths = write_all(folder.path()).unwrap();
+        assert_eq!(paths.len(), 10);
+        let bytes = |paths: &[PathBuf]| -> Vec<Vec<u8>> {
+            paths
+                .iter()
+                .map(|path| std::fs::read(path).unwrap())
+                .collect()
+        };
+        let first = bytes(&paths);
+        assert_eq!(bytes(&write_all(folder.path()).unwrap()), first);
+        assert_eq!(
+            std::fs::read_dir(folder.path().join("figures"))
+                .unwrap()
+                .count(),
+            10
+        );
+    }
+
+    /// Draws made-up results for looking at: `HOMEBENCH_SAMPLES=folder cargo test ... -- --ignored draw_samples`.
+    #[test]
+    #[ignore = "draws pictures for looking at"]
+    fn draw_samples() {
+        let folder = PathBuf::from(std::env::var("HOMEBENCH_SAMPLES").unwrap());
+        for (variants, tasks, seeds) in [
+            (3, 2, 3),
+            (1, 1, 1),
+            (12, 10, 5),
+            (6, 4, 3),
+            (12, 1, 5),
+            (4, 7, 2),
+        ] {
+            let folder = folder.join(format!("{variants}x{tasks}x{seeds}"));
+            std::fs::create_dir_all(&folder).unwrap();
+            Sample::sized(variants, tasks, seeds).write_into(&folder);
+            write_all(&folder).unwrap();
+        }
+    }
+}

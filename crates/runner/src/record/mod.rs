@@ -10,6 +10,7 @@ mod provenance;
 mod tables;
 mod time;
 
+pub(crate) use atomic::unwritable;
 pub use atomic::{create_dir, write};
 pub use cell::{CellTimes, write_parts};
 pub use layout::{CellFolder, ResultsFolder};

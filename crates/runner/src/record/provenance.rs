@@ -9,7 +9,7 @@ use std::time::SystemTime;
 
 const LOCKFILE: &str = include_str!("../../../../Cargo.lock");
 
-/// Where numbers came from.
+/// Where the numbers of one run came from.
 #[derive(Debug, Clone, Serialize)]
 pub struct Provenance {
     homebench_version: String,
@@ -19,6 +19,7 @@ pub struct Provenance {
     jobs: usize,
     threads_per_cell: usize,
     device: String,
+    cells: Vec<String>,
     source: SourceProvenance,
     build: BuildProvenance,
     host: HostProvenance,
@@ -77,7 +78,13 @@ pub struct DatasetProvenance {
 
 impl Provenance {
     /// What is known at the start of a run.
-    pub fn begin(jobs: usize, threads: usize, device: String, dataset: DatasetProvenance) -> Self {
+    pub fn begin(
+        jobs: usize,
+        threads: usize,
+        device: String,
+        cells: Vec<String>,
+        dataset: DatasetProvenance,
+    ) -> Self {
         Self {
             homebench_version: env!("CARGO_PKG_VERSION").to_owned(),
             command_line: std::env::args().collect(),
@@ -86,6 +93,7 @@ impl Provenance {
             jobs,
             threads_per_cell: threads,
             device,
+            cells,
             source: source(),
             build: build(),
             host: HostProvenance {
@@ -98,16 +106,32 @@ impl Provenance {
         }
     }
 
-    /// Writes `provenance.toml`, with now as the end.
+    /// Adds this run, with now as its end, to `provenance.toml`: a folder may be the work of several runs, and each
+    /// lists the cells that it trained.
     ///
     /// # Errors
     /// The file can't be written.
     pub fn write(mut self, results: &ResultsFolder) -> Result<()> {
         self.ended = time::timestamp(SystemTime::now());
-        let text = toml::to_string(&self)?;
+        let mut runs = earlier_runs(results);
+        runs.push(toml::Value::try_from(&self)?);
+        let text = toml::to_string(&toml::Table::from_iter([(
+            "runs".to_owned(),
+            toml::Value::Array(runs),
+        )]))?;
         atomic::write(&results.provenance(), |out| {
             Ok(out.write_all(text.as_bytes())?)
         })
+    }
+}
+
+fn earlier_runs(results: &ResultsFolder) -> Vec<toml::Value> {
+    let table = std::fs::read_to_string(results.provenance())
+        .ok()
+        .and_then(|text| toml::from_str::<toml::Table>(&text).ok());
+    match table.and_then(|mut table| table.remove("runs")) {
+        Some(toml::Value::Array(runs)) => runs,
+        _ => Vec::new(),
     }
 }
 

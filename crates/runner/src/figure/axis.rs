@@ -1,0 +1,172 @@
+//! A linear axis: its range, its round ticks and their labels.
+
+/// A range of values laid over a range of dots.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Axis {
+    low: f64,
+    high: f64,
+    start: f64,
+    end: f64,
+    step: f64,
+}
+
+impl Axis {
+    /// An axis around the values, with a margin, from dot `start` (the low end) to dot `end`.
+    pub(super) fn around(values: impl Iterator<Item = f64>, start: f64, end: f64) -> Self {
+        let (low, high) = range(values);
+        let spread = (high - low).max(1e-3 * low.abs()).max(1e-6);
+        let middle = (low + high) / 2.0;
+        let half = spread * 0.58;
+        Self {
+            low: middle - half,
+            high: middle + half,
+            start,
+            end,
+            step: 0.0,
+        }
+        .with_ticks(5)
+    }
+
+    /// An axis from zero to above the largest value.
+    pub(super) fn from_zero(values: impl Iterator<Item = f64>, start: f64, end: f64) -> Self {
+        let (_, high) = range(values);
+        let high = if high > 0.0 { high * 1.05 } else { 1.0 };
+        Self {
+            low: 0.0,
+            high,
+            start,
+            end,
+            step: 0.0,
+        }
+        .with_ticks(5)
+    }
+
+    /// The same axis with at most this many ticks (and at least two).
+    pub(super) fn with_ticks(mut self, most: usize) -> Self {
+        self.step = round_step((self.high - self.low) / most.max(2) as f64);
+        self
+    }
+
+    /// Where a value lies, in dots.
+    pub(super) fn place(&self, value: f64) -> f64 {
+        let share = (value - self.low) / (self.high - self.low);
+        self.start + share * (self.end - self.start)
+    }
+
+    /// Values of the ticks, all within the axis.
+    pub(super) fn ticks(&self) -> Vec<f64> {
+        let first = (self.low / self.step).ceil() as i64;
+        let last = (self.high / self.step + 1e-9).floor() as i64;
+        (first..=last)
+            .map(|index| index as f64 * self.step)
+            .collect()
+    }
+
+    /// A tick's label, with the digits that the step needs.
+    pub(super) fn label(&self, value: f64) -> String {
+        if self.high.abs().max(self.low.abs()) >= 10_000.0 {
+            return thousands(value, self.step);
+        }
+        let digits = decimals(self.step);
+        let label = format!("{value:.digits$}");
+        if label.trim_matches(['-', '0', '.']).is_empty() {
+            label.replace('-', "")
+        } else {
+            label
+        }
+    }
+}
+
+fn range(values: impl Iterator<Item = f64>) -> (f64, f64) {
+    let ends = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| {
+        (low.min(value), high.max(value))
+    });
+    if ends.0 <= ends.1 { ends } else { (0.0, 1.0) }
+}
+
+/// The smallest of 1, 2, 2.5 or 5 times a power of ten that is at least `least`.
+fn round_step(least: f64) -> f64 {
+    let power = 10f64.powi(least.log10().floor() as i32);
+    let factor = [1.0, 2.0, 2.5, 5.0]
+        .into_iter()
+        .find(|factor| factor * power >= least * (1.0 - 1e-9));
+    factor.unwrap_or(10.0) * power
+}
+
+/// Digits after the point that a step of 1, 2, 2.5 or 5 times a power of ten has.
+fn decimals(step: f64) -> usize {
+    (0..12)
+        .find(|&digits| {
+            let scaled = step * 10f64.powi(digits as i32);
+            (scaled - scaled.round()).abs() < 1e-6 * scaled
+        })
+        .unwrap_or(12)
+}
+
+fn thousands(value: f64, step: f64) -> String {
+    let (factor, letter) = if step >= 500_000.0 {
+        (1e6, " M")
+    } else {
+        (1e3, " k")
+    };
+    let digits = decimals(step / factor);
+    match value {
+        0.0 => "0".to_owned(),
+        _ => format!("{:.digits$}{letter}", value / factor),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn labels(axis: &Axis) -> Vec<String> {
+        axis.ticks()
+            .into_iter()
+            .map(|tick| axis.label(tick))
+            .collect()
+    }
+
+    #[test]
+    fn ticks_are_round_and_inside() {
+        let axis = Axis::around([0.9412, 0.9561].into_iter(), 0.0, 100.0);
+        assert_eq!(labels(&axis), ["0.945", "0.950", "0.955"]);
+        assert!(
+            axis.ticks()
+                .iter()
+                .all(|&tick| (0.0..=100.0).contains(&axis.place(tick)))
+        );
+        let axis = Axis::from_zero([63_000.0].into_iter(), 0.0, 100.0);
+        assert_eq!(labels(&axis), ["0", "20 k", "40 k", "60 k"]);
+        let axis = Axis::from_zero([7.0].into_iter(), 0.0, 100.0);
+        assert_eq!(labels(&axis), ["0", "2", "4", "6"]);
+        let axis = Axis::around([-0.1, 0.1].into_iter(), 0.0, 100.0);
+        assert_eq!(labels(&axis), ["-0.10", "-0.05", "0.00", "0.05", "0.10"]);
+    }
+
+    #[test]
+    fn one_value_no_value_and_a_tiny_spread_have_an_axis_with_ticks() {
+        for values in [vec![0.95], vec![], vec![0.0], vec![0.95, 0.950_000_1]] {
+            let axis = Axis::around(values.iter().copied(), 0.0, 100.0);
+            assert!(axis.ticks().len() >= 2, "{values:?}: {axis:?}");
+            assert!(
+                values
+                    .iter()
+                    .all(|&value| (0.0..=100.0).contains(&axis.place(value)))
+            );
+            let mut labels = labels(&axis);
+            labels.dedup();
+            assert_eq!(
+                labels.len(),
+                axis.ticks().len(),
+                "labels differ: {labels:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_reversed_range_of_dots_turns_the_axis() {
+        let axis = Axis::from_zero([10.0].into_iter(), 100.0, 0.0);
+        assert!(axis.place(10.0) < axis.place(0.0));
+    }
+}

@@ -1,0 +1,102 @@
+//! Test scores: a point per seed and the mean, a panel per task, a row per variant.
+
+use super::axis::Axis;
+use super::canvas::{Bounds, Canvas, inches, points};
+use super::palette::{FAINT_TEXT, FRAME, GRID, hollow_marker, look, marker};
+use super::panel::{self, Entry, Grid, Names, THIN};
+use super::{metric_label, palette::Shape};
+use crate::report::results::Summary;
+
+/// Radius of a seed's point and of the mean.
+const SEED_RADIUS: f64 = points(1.5);
+const MEAN_RADIUS: f64 = points(2.6);
+
+/// Draws the figure of a metric; nothing if no variant has a value.
+pub(super) fn draw(summary: &Summary, metric: &str) -> Option<Canvas> {
+    let panels: Vec<usize> = (0..summary.panels.len()).collect();
+    let values = |panel: usize| {
+        let variants = 0..summary.variants.len();
+        variants.flat_map(move |variant| summary.values("test", variant, panel, metric))
+    };
+    if panels.iter().all(|&panel| values(panel).next().is_none()) {
+        return None;
+    }
+    let names = Names::new(&summary.variants, inches(1.25));
+    let height = names.row_height * summary.variants.len() as f64;
+    let grid = Grid::new(panels.len(), names.room, points(9.0), height);
+    let (label, hint) = metric_label(metric);
+    let description =
+        format!("Test {label} of each variant, a panel per task: every seed and their mean.");
+    let mut canvas = Canvas::new(grid.width, 0.0, &description);
+    for &place in &panels {
+        let frame = grid.frame(place);
+        panel::title(&mut canvas, frame, &summary.panels[place].title);
+        let axis = Axis::around(values(place), frame.0, frame.2);
+        let axis = panel::fit_ticks(axis, frame.2 - frame.0);
+        let name = grid
+            .is_lowest(place)
+            .then(|| format!("test {label}, {hint}"));
+        panel::horizontal_axis(&mut canvas, frame, &axis, name.as_deref());
+        for variant in 0..summary.variants.len() {
+            let row = row(frame, variant, names.row_height);
+            if grid.is_leftmost(place) {
+                names.draw(&mut canvas, variant, frame.0, (row.1 + row.3) / 2.0);
+            }
+            let values = summary.values("test", variant, place, metric);
+            draw_row(&mut canvas, row, &axis, variant, &values);
+        }
+        panel::outline(&mut canvas, frame);
+    }
+    panel::legend(&mut canvas, grid.lower_edge(), &entries());
+    Some(canvas)
+}
+
+fn row((left, upper, right, _): Bounds, variant: usize, height: f64) -> Bounds {
+    let upper = upper + variant as f64 * height;
+    (left, upper, right, upper + height)
+}
+
+fn draw_row(canvas: &mut Canvas, row: Bounds, axis: &Axis, variant: usize, values: &[f64]) {
+    let (left, upper, right, lower) = row;
+    let middle = (upper + lower) / 2.0;
+    canvas.line(vec![(left, middle), (right, middle)], THIN, GRID);
+    if values.is_empty() {
+        return panel::note(canvas, row, "no value");
+    }
+    let look = look(variant);
+    let mean = values.iter().sum::<f64>() / values.len() as f64;
+    // Seeds lie above each other in their order, so that equal values stay visible.
+    let spread = (lower - upper) * 0.5;
+    for (place, &value) in values.iter().enumerate() {
+        let share = (place as f64 + 0.5) / values.len() as f64 - 0.5;
+        let at = (axis.place(value), middle + share * spread);
+        hollow_marker(canvas, Shape::Circle, at, SEED_RADIUS, THIN, look.ink);
+    }
+    if values.len() > 1 {
+        let x = axis.place(mean);
+        let bar = vec![(x, upper + THIN), (x, lower - THIN)];
+        canvas.line(bar, points(0.8), look.ink);
+        marker(canvas, look.shape, (x, middle), MEAN_RADIUS, look.ink);
+    }
+}
+
+fn entries() -> [Entry<'static>; 2] {
+    [
+        Entry {
+            text: "one seed".to_owned(),
+            width: points(5.0),
+            sign: Box::new(|canvas, at| {
+                hollow_marker(canvas, Shape::Circle, at, SEED_RADIUS, THIN, FAINT_TEXT);
+            }),
+        },
+        Entry {
+            text: "mean over seeds".to_owned(),
+            width: points(5.0),
+            sign: Box::new(|canvas, (x, y)| {
+                let half = points(4.5);
+                canvas.line(vec![(x, y - half), (x, y + half)], points(0.8), FRAME);
+                marker(canvas, Shape::Square, (x, y), MEAN_RADIUS, FAINT_TEXT);
+            }),
+        },
+    ]
+}

@@ -1,0 +1,307 @@
+//! The CSV files of a results folder, read into memory. Reports and figures know nothing else of an experiment.
+
+mod summary;
+mod table;
+
+pub(crate) use summary::distinct;
+pub use summary::{Panel, Sample, Summary};
+pub use table::ReadError;
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use table::{Row, Table};
+
+/// What a results folder says.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Results {
+    /// The folder.
+    pub folder: PathBuf,
+    /// Rows of `cells.csv`, in plan order.
+    pub cells: Vec<Cell>,
+    /// Rows of `metrics.csv`.
+    pub scores: Vec<Score>,
+    /// Rows of `curves.csv`; none where there is no such file.
+    pub curves: Vec<CurvePoint>,
+    /// Rows of `throughput.csv`; none where there is no such file.
+    pub throughput: Vec<Throughput>,
+}
+
+/// A cell and how it ended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Cell {
+    /// Hash of the cell's content.
+    pub id: String,
+    /// Name of the model configuration.
+    pub variant: String,
+    /// Name of the model in the registry.
+    pub model: String,
+    /// Name of the dataset.
+    pub dataset: String,
+    /// Seed of every random number.
+    pub seed: u64,
+    /// Why the cell failed; nothing if it is done.
+    pub failure: Option<String>,
+    /// Epoch of the selected weights, from 1.
+    pub selected_epoch: Option<u64>,
+    /// Epochs begun.
+    pub epochs_run: Option<u64>,
+    /// Validation score of the selected weights.
+    pub validation_score: Option<f64>,
+    /// Trainable numbers.
+    pub parameters: Option<u64>,
+    /// Floating-point operations of a forward pass, per row.
+    pub flops_per_row: Option<u64>,
+}
+
+/// A score of a cell's selected weights.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Score {
+    /// Index into [`Results::cells`].
+    pub cell: usize,
+    /// `validation` or `test`.
+    pub split: String,
+    /// Task name.
+    pub task: String,
+    /// Metric name.
+    pub metric: String,
+    /// The value; absent where it is undefined.
+    pub value: Option<f64>,
+    /// Rows scored.
+    pub rows: u64,
+    /// Positive labels among them.
+    pub positives: u64,
+}
+
+/// A point of a cell's learning curve.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CurvePoint {
+    /// Index into [`Results::cells`].
+    pub cell: usize,
+    /// Epoch, from 1.
+    pub epoch: u64,
+    /// Steps done.
+    pub step: u64,
+    /// `train` or `validation`.
+    pub split: String,
+    /// Task name, or `all`.
+    pub task: String,
+    /// Metric name.
+    pub metric: String,
+    /// The value; absent where it is undefined.
+    pub value: Option<f64>,
+}
+
+/// How fast a cell went.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Throughput {
+    /// Index into [`Results::cells`].
+    pub cell: usize,
+    /// Device name.
+    pub device: String,
+    /// Threads of the cell.
+    pub threads: u64,
+    /// Training rows per second.
+    pub train_rows_per_second: Option<f64>,
+}
+
+const COUNT: &str = "a whole number";
+
+impl Results {
+    /// Reads the folder's CSV files. `curves.csv` and `throughput.csv` may be absent.
+    ///
+    /// # Errors
+    /// A file that can't be read, a missing column, a value that is not what its column holds, or a cell that
+    /// `cells.csv` doesn't list; each with file, line and column.
+    pub fn read(folder: &Path) -> Result<Self, ReadError> {
+        let cells = read_cells(&folder.join("cells.csv"))?;
+        let places: Places = cells
+            .iter()
+            .enumerate()
+            .map(|(place, cell)| (cell.id.clone(), place))
+            .collect();
+        let optional = |name: &str| Some(folder.join(name)).filter(|file| file.exists());
+        Ok(Self {
+            scores: read_scores(&folder.join("metrics.csv"), &places)?,
+            curves: optional("curves.csv")
+                .map_or(Ok(Vec::new()), |file| read_curves(&file, &places))?,
+            throughput: optional("throughput.csv")
+                .map_or(Ok(Vec::new()), |file| read_throughput(&file, &places))?,
+            folder: folder.to_owned(),
+            cells,
+        })
+    }
+}
+
+type Places = HashMap<String, usize>;
+
+fn place(row: &Row, places: &Places) -> Result<usize, ReadError> {
+    let found = places.get(row.text("cell")?).copied();
+    found.ok_or_else(|| row.bad("cell", "a cell that cells.csv lists"))
+}
+
+fn one_of(
+    row: &Row,
+    column: &'static str,
+    names: &[&str],
+    expected: &'static str,
+) -> Result<String, ReadError> {
+    let text = row.text(column)?;
+    let known = names.contains(&text);
+    known
+        .then(|| text.to_owned())
+        .ok_or_else(|| row.bad(column, expected))
+}
+
+fn read_cells(file: &Path) -> Result<Vec<Cell>, ReadError> {
+    const COLUMNS: [&str; 12] = [
+        "cell",
+        "variant",
+        "model",
+        "dataset",
+        "seed",
+        "status",
+        "error",
+        "selected_epoch",
+        "epochs_run",
+        "validation_score",
+        "parameters",
+        "flops_per_row",
+    ];
+    Table::read(file, &COLUMNS)?.rows().map(read_cell).collect()
+}
+
+fn read_cell(row: Row) -> Result<Cell, ReadError> {
+    let status = one_of(&row, "status", &["done", "failed"], "`done` or `failed`")?;
+    let error = row.text("error")?.to_owned();
+    Ok(Cell {
+        id: row.text("cell")?.to_owned(),
+        variant: row.text("variant")?.to_owned(),
+        model: row.text("model")?.to_owned(),
+        dataset: row.text("dataset")?.to_owned(),
+        seed: row.parse("seed", COUNT)?,
+        failure: (status == "failed").then_some(error),
+        selected_epoch: row.optional("selected_epoch", COUNT)?,
+        epochs_run: row.optional("epochs_run", COUNT)?,
+        validation_score: row.number("validation_score")?,
+        parameters: row.optional("parameters", COUNT)?,
+        flops_per_row: row.optional("flops_per_row", COUNT)?,
+    })
+}
+
+fn read_scores(file: &Path, places: &Places) -> Result<Vec<Score>, ReadError> {
+    const COLUMNS: [&str; 7] = [
+        "cell",
+        "split",
+        "task",
+        "metric",
+        "value",
+        "rows",
+        "positives",
+    ];
+    let table = Table::read(file, &COLUMNS)?;
+    let score = |row: Row| {
+        Ok(Score {
+            cell: place(&row, places)?,
+            split: one_of(
+                &row,
+                "split",
+                &["validation", "test"],
+                "`validation` or `test`",
+            )?,
+            task: row.text("task")?.to_owned(),
+            metric: row.text("metric")?.to_owned(),
+            value: row.number("value")?,
+            rows: row.parse("rows", COUNT)?,
+            positives: row.parse("positives", COUNT)?,
+        })
+    };
+    table.rows().map(score).collect()
+}
+
+fn read_curves(file: &Path, places: &Places) -> Result<Vec<CurvePoint>, ReadError> {
+    const COLUMNS: [&str; 7] = ["cell", "epoch", "step", "split", "task", "metric", "value"];
+    let table = Table::read(file, &COLUMNS)?;
+    let point = |row: Row| {
+        Ok(CurvePoint {
+            cell: place(&row, places)?,
+            epoch: row.parse("epoch", COUNT)?,
+            step: row.parse("step", COUNT)?,
+            split: one_of(
+                &row,
+                "split",
+                &["train", "validation"],
+                "`train` or `validation`",
+            )?,
+            task: row.text("task")?.to_owned(),
+            metric: row.text("metric")?.to_owned(),
+            value: row.number("value")?,
+        })
+    };
+    table.rows().map(point).collect()
+}
+
+fn read_throughput(file: &Path, places: &Places) -> Result<Vec<Throughput>, ReadError> {
+    const COLUMNS: [&str; 4] = ["cell", "device", "threads", "train_rows_per_second"];
+    let table = Table::read(file, &COLUMNS)?;
+    let throughput = |row: Row| {
+        Ok(Throughput {
+            cell: place(&row, places)?,
+            device: row.text("device")?.to_owned(),
+            threads: row.parse("threads", COUNT)?,
+            train_rows_per_second: row.number("train_rows_per_second")?,
+        })
+    };
+    table.rows().map(throughput).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::sample;
+
+    fn error_after(file: &str, from: &str, to: &str) -> String {
+        let folder = sample::Sample::default().write();
+        let path = folder.path().join(file);
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.contains(from), "{file} has no {from}");
+        std::fs::write(&path, text.replacen(from, to, 1)).unwrap();
+        let error = Results::read(folder.path()).unwrap_err().to_string();
+        error.replace(&format!("{}/", folder.path().display()), "")
+    }
+
+    #[test]
+    fn a_sound_folder_is_read_whole() {
+        let folder = sample::Sample::default().write();
+        let results = Results::read(folder.path()).unwrap();
+        assert_eq!(results.cells.len(), 9);
+        assert_eq!(results.scores.len(), 9 * 2 * 2 * 2);
+        assert_eq!(results.throughput.len(), 9);
+        assert!(results.cells.iter().all(|cell| cell.failure.is_none()));
+    }
+
+    #[test]
+    fn bad_values_are_named_by_file_line_and_column() {
+        insta::assert_snapshot!(error_after("metrics.csv", ",0.9", ",zero.9"),
+            @"metrics.csv, line 2, column `value`: expected a finite number or nothing, found `zero.917`");
+        insta::assert_snapshot!(error_after("cells.csv", "done", "maybe"),
+            @"cells.csv, line 2, column `status`: expected `done` or `failed`, found `maybe`");
+        insta::assert_snapshot!(error_after("curves.csv", "cell-0-0", "cell-9-9"),
+            @"curves.csv, line 2, column `cell`: expected a cell that cells.csv lists, found `cell-9-9`");
+        insta::assert_snapshot!(error_after("throughput.csv", "threads", "thread"),
+            @"throughput.csv, line 1: expected a column `threads`, found cell,variant,seed,device,thread,train_rows,train_seconds,train_rows_per_second,evaluation_rows,evaluation_seconds,total_seconds,peak_memory_bytes,tries");
+        insta::assert_snapshot!(error_after("cells.csv", ",done", ""),
+            @"cells.csv: not a table: CSV error: record 1 (line: 2, byte: 113): found record with 11 fields, but the previous record has 12 fields");
+    }
+
+    #[test]
+    fn curves_and_throughput_may_be_absent_but_cells_may_not() {
+        let folder = sample::Sample::default().write();
+        std::fs::remove_file(folder.path().join("curves.csv")).unwrap();
+        std::fs::remove_file(folder.path().join("throughput.csv")).unwrap();
+        let results = Results::read(folder.path()).unwrap();
+        assert!(results.curves.is_empty() && results.throughput.is_empty());
+        std::fs::remove_file(folder.path().join("cells.csv")).unwrap();
+        let error = Results::read(folder.path()).unwrap_err().to_string();
+        assert!(error.contains("cells.csv"), "{error}");
+    }
+}

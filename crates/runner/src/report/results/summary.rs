@@ -1,0 +1,117 @@
+//! Results by variant and panel: which seeds have which value.
+
+use super::Results;
+use std::collections::{BTreeMap, HashMap};
+
+/// Values by seed, in rising order of seeds; a seed whose value is undefined has none.
+pub type Sample = BTreeMap<u64, Option<f64>>;
+
+/// A task of a dataset: what gets a chart panel or a column of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Panel {
+    /// Dataset name.
+    pub dataset: String,
+    /// Task name.
+    pub task: String,
+    /// What to call it: the task, with the dataset before it where there are several.
+    pub title: String,
+}
+
+/// Scores of a folder, ordered as `cells.csv` and `metrics.csv` have them.
+#[derive(Debug, Clone)]
+pub struct Summary {
+    /// Variants in the order of `cells.csv`.
+    pub variants: Vec<String>,
+    /// Tasks in the order of `metrics.csv`.
+    pub panels: Vec<Panel>,
+    /// Metrics in the order of `metrics.csv`.
+    pub metrics: Vec<String>,
+    samples: HashMap<(String, usize, usize, String), Sample>,
+}
+
+impl Summary {
+    /// Groups the folder's scores.
+    pub fn new(results: &Results) -> Self {
+        let mut summary = Self {
+            variants: distinct(results.cells.iter().map(|cell| cell.variant.clone())),
+            panels: panels(results),
+            metrics: distinct(results.scores.iter().map(|score| score.metric.clone())),
+            samples: HashMap::new(),
+        };
+        for score in &results.scores {
+            let cell = &results.cells[score.cell];
+            let key = (
+                score.split.clone(),
+                summary.variant_place(&cell.variant),
+                summary.panel_place(&cell.dataset, &score.task),
+                score.metric.clone(),
+            );
+            let sample = summary.samples.entry(key).or_default();
+            sample.insert(cell.seed, score.value);
+        }
+        summary
+    }
+
+    /// Values of a variant by seed; empty where no cell of it was scored.
+    pub fn sample(&self, split: &str, variant: usize, panel: usize, metric: &str) -> Sample {
+        let key = (split.to_owned(), variant, panel, metric.to_owned());
+        self.samples.get(&key).cloned().unwrap_or_default()
+    }
+
+    /// The defined values of a variant, in rising order of seeds.
+    pub fn values(&self, split: &str, variant: usize, panel: usize, metric: &str) -> Vec<f64> {
+        let sample = self.sample(split, variant, panel, metric);
+        sample.into_values().flatten().collect()
+    }
+
+    fn variant_place(&self, name: &str) -> usize {
+        let place = self.variants.iter().position(|variant| variant == name);
+        place.expect("every cell's variant was collected")
+    }
+
+    fn panel_place(&self, dataset: &str, task: &str) -> usize {
+        let mut panels = self.panels.iter();
+        let place = panels.position(|panel| panel.dataset == dataset && panel.task == task);
+        place.expect("every score's task was collected")
+    }
+}
+
+fn panels(results: &Results) -> Vec<Panel> {
+    let datasets = distinct(results.cells.iter().map(|cell| cell.dataset.clone()));
+    let places = results
+        .scores
+        .iter()
+        .map(|score| (&results.cells[score.cell].dataset, &score.task));
+    let panels = distinct(places).into_iter().map(|(dataset, task)| Panel {
+        title: match datasets.len() {
+            1 => task.clone(),
+            _ => format!("{dataset}: {task}"),
+        },
+        dataset: dataset.clone(),
+        task: task.clone(),
+    });
+    panels.collect()
+}
+
+/// Each item once, where it came first.
+pub(crate) fn distinct<T: Clone + Eq + std::hash::Hash>(items: impl Iterator<Item = T>) -> Vec<T> {
+    let mut seen = std::collections::HashSet::new();
+    items.filter(|item| seen.insert(item.clone())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::sample;
+
+    #[test]
+    fn variants_and_tasks_keep_the_order_of_the_files() {
+        let folder = sample::Sample::default().write();
+        let summary = Summary::new(&Results::read(folder.path()).unwrap());
+        assert_eq!(summary.variants, ["shared-bottom", "MMoE", "HoME"]);
+        let titles: Vec<_> = summary.panels.iter().map(|panel| &panel.title).collect();
+        assert_eq!(titles, ["income", "never_married"]);
+        assert_eq!(summary.values("test", 1, 0, "auc").len(), 3);
+        assert!(summary.values("train", 1, 0, "auc").is_empty());
+    }
+}

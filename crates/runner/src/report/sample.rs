@@ -1,0 +1,179 @@
+//! Made-up results folders for tests: any number of variants, tasks and seeds, with holes where asked.
+
+use std::fmt::Write as _;
+use tempfile::TempDir;
+
+/// What to make up.
+pub(crate) struct Sample {
+    /// Names of the variants.
+    pub(crate) variants: Vec<String>,
+    /// Names of the tasks.
+    pub(crate) tasks: Vec<String>,
+    /// Seeds of each variant.
+    pub(crate) num_seeds: u64,
+    /// Cells that failed: variant and seed.
+    pub(crate) failed: Vec<(usize, u64)>,
+    /// Tasks whose AUC is undefined.
+    pub(crate) undefined: Vec<usize>,
+}
+
+impl Default for Sample {
+    fn default() -> Self {
+        Self {
+            variants: ["shared-bottom", "MMoE", "HoME"].map(str::to_owned).into(),
+            tasks: ["income", "never_married"].map(str::to_owned).into(),
+            num_seeds: 3,
+            failed: Vec::new(),
+            undefined: Vec::new(),
+        }
+    }
+}
+
+impl Sample {
+    /// Numbered variants and tasks.
+    pub(crate) fn sized(num_variants: usize, num_tasks: usize, num_seeds: u64) -> Self {
+        const MODELS: [&str; 12] = [
+            "single-task",
+            "shared-bottom",
+            "OMoE",
+            "MMoE",
+            "ML-MMoE",
+            "CGC",
+            "PLE (2 levels)",
+            "AdaTT-sp",
+            "AdaTT",
+            "HoME",
+            "HoME w/o fg-sg-mask, one expert a task",
+            "HoME_rank=64_num_lora=4_gate_input=gated",
+        ];
+        const TASKS: [&str; 10] = [
+            "income",
+            "never_married",
+            "click",
+            "long_view",
+            "finish_playing_the_whole_video",
+            "like",
+            "comment",
+            "follow",
+            "share",
+            "hate",
+        ];
+        Self {
+            variants: MODELS[12 - num_variants..]
+                .iter()
+                .map(|s| s.to_string())
+                .collect(),
+            tasks: TASKS[..num_tasks].iter().map(|s| s.to_string()).collect(),
+            num_seeds,
+            ..Self::default()
+        }
+    }
+
+    /// Writes the folder; it goes when the value is dropped.
+    pub(crate) fn write(&self) -> TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        self.write_into(folder.path());
+        folder
+    }
+
+    /// Writes the files into an existing folder.
+    pub(crate) fn write_into(&self, folder: &std::path::Path) {
+        let mut cells = String::from(
+            "cell,variant,model,dataset,seed,status,error,selected_epoch,epochs_run,validation_score,parameters,flops_per_row\n",
+        );
+        let mut metrics =
+            String::from("cell,variant,seed,split,task,metric,value,rows,positives\n");
+        let mut curves = String::from("cell,variant,seed,epoch,step,split,task,metric,value\n");
+        let mut throughput = String::from(
+            "cell,variant,seed,device,threads,train_rows,train_seconds,train_rows_per_second,evaluation_rows,evaluation_seconds,total_seconds,peak_memory_bytes,tries\n",
+        );
+        for (variant, name) in self.variants.iter().enumerate() {
+            for seed in 0..self.num_seeds {
+                let head = format!("cell-{variant}-{seed},\"{name}\"");
+                if self.failed.contains(&(variant, seed)) {
+                    writeln!(cells, "{head},mmoe,census,{seed},failed,\"the loss became NaN at step 7 (epoch 1), a|b\",,,,,").unwrap();
+                    continue;
+                }
+                let epochs = 4 + (variant as u64 + seed) % 3;
+                let score = self.auc(variant, 0, seed, 3);
+                let parameters = 100_000 + 12_345 * variant;
+                writeln!(
+                    cells,
+                    "{head},mmoe,census,{seed},done,,3,{epochs},{score},{parameters},{}",
+                    2 * parameters
+                )
+                .unwrap();
+                self.scores(&mut metrics, &head, variant, seed);
+                self.curves(&mut curves, &head, variant, seed, epochs);
+                let speed = 90_000.0 / (1.0 + variant as f64) + 700.0 * seed as f64;
+                writeln!(
+                    throughput,
+                    "{head},{seed},cpu,2,1000000,11.5,{speed},100000,0.9,13,250000000,1"
+                )
+                .unwrap();
+            }
+        }
+        let files = [
+            ("cells.csv", cells),
+            ("metrics.csv", metrics),
+            ("curves.csv", curves),
+            ("throughput.csv", throughput),
+            ("spec.resolved.toml", self.spec()),
+            ("provenance.toml", PROVENANCE.to_owned()),
+        ];
+        for (name, text) in files {
+            std::fs::write(folder.join(name), text).unwrap();
+        }
+    }
+
+    fn auc(&self, variant: usize, task: usize, seed: u64, epoch: u64) -> f64 {
+        let wave = ((variant * 7 + task * 3) as f64 + 2.7 * seed as f64).sin();
+        let base = 0.917 + 0.004 * variant as f64 - 0.03 * task as f64;
+        let late = 0.05 / epoch as f64 - 0.05 / 3.0;
+        ((base + 0.002 * wave - late.max(0.0)) * 1e6).round() / 1e6
+    }
+
+    fn scores(&self, out: &mut String, head: &str, variant: usize, seed: u64) {
+        for (shift, split) in ["validation", "test"].into_iter().enumerate() {
+            for (task, name) in self.tasks.iter().enumerate() {
+                let auc = self.auc(variant, task, seed, 3) - 0.001 * shift as f64;
+                let loss = 1.1 - auc;
+                let auc = match self.undefined.contains(&task) {
+                    true => String::new(),
+                    false => auc.to_string(),
+                };
+                for (metric, value) in [("auc", auc), ("log_loss", loss.to_string())] {
+                    writeln!(
+                        out,
+                        "{head},{seed},{split},{name},{metric},{value},49881,3000"
+                    )
+                    .unwrap();
+                }
+            }
+        }
+    }
+
+    fn curves(&self, out: &mut String, head: &str, variant: usize, seed: u64, epochs: u64) {
+        for epoch in 1..=epochs {
+            let step = epoch * 195;
+            let loss = 0.4 + 0.3 / epoch as f64;
+            writeln!(out, "{head},{seed},{epoch},{step},train,all,loss,{loss}").unwrap();
+            for (task, name) in self.tasks.iter().enumerate() {
+                let auc = self.auc(variant, task, seed, epoch);
+                for (metric, value) in [("auc", auc), ("log_loss", 1.1 - auc)] {
+                    writeln!(
+                        out,
+                        "{head},{seed},{epoch},{step},validation,{name},{metric},{value}"
+                    )
+                    .unwrap();
+                }
+            }
+        }
+    }
+
+    fn spec(&self) -> String {
+        "name = \"census\"\nquestion = \"Does HoME beat MMoE on Census-Income?\"\n".to_owned()
+    }
+}
+
+const PROVENANCE: &str = "command = \"homebench run experiments/census.toml\"\n\n[machine]\ncpu = \"a processor\"\nnum_cores = 2\n";
