@@ -24,7 +24,7 @@ const EXIT_REFUSED: u8 = 2;
 ///
 /// A question is a TOML file; the answer is a folder of tables, charts and raw CSV that another person can get again.
 #[derive(Debug, Parser)]
-#[command(name = "homebench", version, after_help = HELP)]
+#[command(name = "homebench", bin_name = "homebench", version, after_help = HELP)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
