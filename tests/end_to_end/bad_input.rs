@@ -31,8 +31,16 @@ fn refusal_of(spec: &str, more: &[&str]) -> String {
     let arguments = [&["run", "spec.toml", "--descriptions", &descriptions], more].concat();
     let ran = bench.run(&arguments).expect(2);
     assert_eq!(ran.stdout, "");
-    let left: Vec<_> = bench.files(".", &[]).into_iter().map(|(path, _)| path).collect();
-    assert_eq!(left, [std::path::PathBuf::from("spec.toml")], "something was written");
+    let left: Vec<_> = bench
+        .files(".", &[])
+        .into_iter()
+        .map(|(path, _)| path)
+        .collect();
+    assert_eq!(
+        left,
+        [std::path::PathBuf::from("spec.toml")],
+        "something was written"
+    );
     ran.stderr
 }
 
@@ -105,7 +113,10 @@ fn an_unknown_knob() {
 #[test]
 fn a_knob_that_makes_no_model() {
     let said = refusal("num_experts = 2", "num_experts = 0");
-    assert!(said.starts_with("error: spec.toml:11:15: `variants.mmoe.num_experts`: "), "{said}");
+    assert!(
+        said.starts_with("error: spec.toml:11:15: `variants.mmoe.num_experts`: "),
+        "{said}"
+    );
 }
 
 #[test]
@@ -118,7 +129,10 @@ fn an_unknown_dataset() {
 
 #[test]
 fn an_unknown_protocol() {
-    let said = refusal("name = \"synthetic\"", "name = \"synthetic\"\nprotocol = \"none\"");
+    let said = refusal(
+        "name = \"synthetic\"",
+        "name = \"synthetic\"\nprotocol = \"none\"",
+    );
     assert!(said.starts_with("error: spec.toml:5:12: "), "{said}");
 }
 
@@ -167,7 +181,10 @@ fn a_variant_that_is_no_file_name() {
 #[test]
 fn rows_that_are_none() {
     let said = refusal("name = \"synthetic\"", "name = \"synthetic\"\nrows = 0");
-    assert!(said.starts_with("error: spec.toml:5:8: `dataset.rows`: expected"), "{said}");
+    assert!(
+        said.starts_with("error: spec.toml:5:8: `dataset.rows`: expected"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -190,12 +207,20 @@ fn a_device_that_is_not_built_in() {
     hint: run on the processor with `--device cpu`, or build with `--features cuda` where the CUDA toolkit is installed
     ");
     let said = refusal_of(SPEC, &["--device", "gpu"]);
-    assert!(said.contains("expected `cpu`, `cuda` or `cuda:<index>`"), "{said}");
+    assert!(
+        said.contains("expected `cpu`, `cuda` or `cuda:<index>`"),
+        "{said}"
+    );
 }
 
 #[test]
 fn arguments_that_are_none() {
-    for arguments in [["--jobs", "0"], ["--threads", "x"], ["--set", "batch"], ["--only", "none/*"]] {
+    for arguments in [
+        ["--jobs", "0"],
+        ["--threads", "x"],
+        ["--set", "batch"],
+        ["--only", "none/*"],
+    ] {
         let said = refusal_of(SPEC, &arguments);
         assert!(said.contains("expected"), "{arguments:?}: {said}");
     }

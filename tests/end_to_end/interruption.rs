@@ -12,9 +12,18 @@ fn start(bench: &Bench, out: &str) -> (Child, u32) {
     let (spec, descriptions) = (experiment("quickstart.toml"), experiment("datasets"));
     let mut arguments = vec!["run", &spec, "--out", out, "--descriptions", &descriptions];
     arguments.extend(SMALL);
-    arguments.extend(["--set", "training.max_epochs=1000", "--set", "training.patience=1000"]);
+    arguments.extend([
+        "--set",
+        "training.max_epochs=1000",
+        "--set",
+        "training.patience=1000",
+    ]);
     let mut command = bench.command(&arguments);
-    let parent = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+    let parent = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it starts");
     let start = Instant::now();
     loop {
         if let Some(child) = children(parent.id()).first() {
@@ -30,12 +39,18 @@ fn children(process: u32) -> Vec<u32> {
     let threads = std::fs::read_dir(path).into_iter().flatten().flatten();
     threads
         .filter_map(|thread| std::fs::read_to_string(thread.path().join("children")).ok())
-        .flat_map(|text| text.split_whitespace().filter_map(|id| id.parse().ok()).collect::<Vec<_>>())
+        .flat_map(|text| {
+            text.split_whitespace()
+                .filter_map(|id| id.parse().ok())
+                .collect::<Vec<_>>()
+        })
         .collect()
 }
 
 fn send(signal: &str, process: u32) {
-    let sent = Command::new("sh").args(["-c", &format!("kill -{signal} {process}")]).status();
+    let sent = Command::new("sh")
+        .args(["-c", &format!("kill -{signal} {process}")])
+        .status();
     assert!(sent.is_ok_and(|status| status.success()));
 }
 
@@ -62,10 +77,19 @@ fn an_interruption_ends_the_cells_and_says_how_to_go_on() {
     let output = parent.wait_with_output().unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(130), "{stderr}");
-    assert!(stderr.contains("interrupted: 0 of 9 cells ended and are kept"), "{stderr}");
-    assert!(stderr.contains("hint: run the same command again to go on"), "{stderr}");
+    assert!(
+        stderr.contains("interrupted: 0 of 9 cells ended and are kept"),
+        "{stderr}"
+    );
+    assert!(
+        stderr.contains("hint: run the same command again to go on"),
+        "{stderr}"
+    );
     wait_until_gone(child);
-    assert!(!bench.path("out/cells.csv").exists(), "an unfinished experiment has no tables");
+    assert!(
+        !bench.path("out/cells.csv").exists(),
+        "an unfinished experiment has no tables"
+    );
 }
 
 #[test]
@@ -79,7 +103,10 @@ fn a_killed_parent_takes_its_cells_along_and_the_rerun_ends_as_if_undisturbed() 
     bench.quickstart("out", &only).expect(0);
     bench.quickstart("undisturbed", &only).expect(0);
     for table in ["cells.csv", "metrics.csv", "curves.csv"] {
-        assert_eq!(bench.read(&format!("out/{table}")), bench.read(&format!("undisturbed/{table}")));
+        assert_eq!(
+            bench.read(&format!("out/{table}")),
+            bench.read(&format!("undisturbed/{table}"))
+        );
     }
 }
 
@@ -96,14 +123,22 @@ fn a_killed_cell_is_a_row_with_its_reason() {
     assert!(stderr.contains("shared_bottom/1: failed"), "{stderr}");
     assert!(stderr.contains("SIGKILL"), "{stderr}");
     let status = bench.run(&["status", "out"]).expect(0).stdout;
-    assert!(status.contains("failed") && status.contains("SIGKILL"), "{status}");
+    assert!(
+        status.contains("failed") && status.contains("SIGKILL"),
+        "{status}"
+    );
 }
 
 #[test]
 fn a_second_parent_is_refused_by_name() {
     let bench = Bench::new();
     let (parent, _) = start(&bench, "out");
-    let long = ["--set", "training.max_epochs=1000", "--set", "training.patience=1000"];
+    let long = [
+        "--set",
+        "training.max_epochs=1000",
+        "--set",
+        "training.patience=1000",
+    ];
     let refused = bench.quickstart("out", &long).expect(2).stderr;
     let name = format!("another homebench (process {}) is at work", parent.id());
     send("INT", parent.id());

@@ -2,6 +2,7 @@
 
 mod arguments;
 mod cell;
+pub mod data;
 mod models;
 mod plan;
 mod progress;
@@ -14,8 +15,6 @@ mod table;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
-
-pub use arguments::PlacesArguments;
 
 /// Exit code of a bad spec, dataset or argument, and of output that can't be written.
 const EXIT_REFUSED: u8 = 2;
@@ -43,6 +42,8 @@ enum Command {
     Status(status::StatusArguments),
     Report(report::ReportArguments),
     Figures(report::FiguresArguments),
+    /// Get, prepare and check datasets
+    Data(data::DataArgs),
     Models(models::ModelsArguments),
     #[command(hide = true)]
     Cell(cell::CellArguments),
@@ -57,6 +58,7 @@ pub fn main() -> ExitCode {
         Command::Status(arguments) => arguments.run(),
         Command::Report(arguments) => arguments.run(),
         Command::Figures(arguments) => arguments.run(),
+        Command::Data(arguments) => data::run(&arguments).map(|()| ExitCode::SUCCESS),
         Command::Models(arguments) => arguments.run(),
         Command::Cell(arguments) => return arguments.run(),
     };
@@ -84,10 +86,7 @@ mod tests {
             let after = command.get_after_help().map(ToString::to_string);
             let example = format!("homebench {name}");
             let shows_one = after.is_some_and(|text| text.contains(&example));
-            assert!(
-                shows_one || name == "help" || name == "data",
-                "{name} has no example"
-            );
+            assert!(shows_one || name == "help", "{name} has no example");
         }
         cli.debug_assert();
     }

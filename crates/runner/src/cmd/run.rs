@@ -2,7 +2,9 @@
 
 use super::progress::View;
 use super::session::{Session, SpecArguments};
-use crate::record::{self, DatasetProvenance, MergedCell, Outcome, Provenance, ResultsFolder, Status};
+use crate::record::{
+    self, DatasetProvenance, MergedCell, Outcome, Provenance, ResultsFolder, Status,
+};
 use crate::spec::resolved_toml;
 use crate::sweep::{Executor, Finished, FolderLock, PlannedCell, Reuse, claim, reuse};
 use crate::{figure, report};

@@ -2,9 +2,9 @@
 
 use super::axis::Axis;
 use super::canvas::{Canvas, Point, inches, points};
-use super::metric_label;
 use super::palette::{Look, TEXT, look, marker};
 use super::panel::{self, Entry, GAP, Grid, MEDIUM, THIN};
+use crate::report::metric_name::MetricName;
 use crate::report::results::{Panel, Results, Summary};
 use std::collections::BTreeMap;
 
@@ -42,7 +42,7 @@ pub(super) fn draw(results: &Results, summary: &Summary, metric: &str) -> Option
         room + points(8.0),
         PANEL_HEIGHT,
     );
-    let (label, _) = metric_label(metric);
+    let label = MetricName::of(metric).label();
     let description =
         format!("Validation {label} of each variant over training steps, a panel per task.");
     let mut canvas = Canvas::new(grid.width, 0.0, &description);
@@ -65,6 +65,12 @@ pub(super) fn draw(results: &Results, summary: &Summary, metric: &str) -> Option
         panel::outline(&mut canvas, frame);
     }
     panel::legend(&mut canvas, grid.lower_edge(), &entries(summary, &curves));
+    if curves.iter().flatten().any(|seeds| seeds.len() > 1) {
+        panel::remark(
+            &mut canvas,
+            "Line: mean over seeds; band: smallest to largest. Thin: seeds still training when the first has stopped.",
+        );
+    }
     Some(canvas)
 }
 

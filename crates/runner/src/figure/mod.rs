@@ -91,15 +91,6 @@ pub fn write_all(results_dir: &Path) -> Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-/// A metric's name with its unit, and which way is better.
-fn metric_label(metric: &str) -> (String, &'static str) {
-    match metric {
-        "auc" => ("AUC".to_owned(), "higher is better"),
-        "log_loss" => ("log-loss (nats)".to_owned(), "lower is better"),
-        other => (other.replace('_', " "), "see the report"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -194,6 +185,7 @@ mod tests {
             std::fs::create_dir_all(&folder).unwrap();
             Sample::sized(variants, tasks, seeds).write_into(&folder);
             write_all(&folder).unwrap();
+            crate::report::write(&folder).unwrap();
         }
     }
 }
