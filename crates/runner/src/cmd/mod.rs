@@ -16,8 +16,6 @@ mod table;
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
-pub use arguments::PlacesArguments;
-
 /// Exit code of a bad spec, dataset or argument, and of output that can't be written.
 const EXIT_REFUSED: u8 = 2;
 
@@ -25,7 +23,7 @@ const EXIT_REFUSED: u8 = 2;
 ///
 /// A question is a TOML file; the answer is a folder of tables, charts and raw CSV that another person can get again.
 #[derive(Debug, Parser)]
-#[command(name = "homebench", version, after_help = HELP)]
+#[command(name = "homebench", bin_name = "homebench", version, after_help = HELP)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -44,6 +42,7 @@ enum Command {
     Status(status::StatusArguments),
     Report(report::ReportArguments),
     Figures(report::FiguresArguments),
+    /// Get, prepare and check datasets
     Data(data::DataArgs),
     Models(models::ModelsArguments),
     #[command(hide = true)]
@@ -87,10 +86,7 @@ mod tests {
             let after = command.get_after_help().map(ToString::to_string);
             let example = format!("homebench {name}");
             let shows_one = after.is_some_and(|text| text.contains(&example));
-            assert!(
-                shows_one || name == "help" || name == "data",
-                "{name} has no example"
-            );
+            assert!(shows_one || name == "help", "{name} has no example");
         }
         cli.debug_assert();
     }

@@ -1,6 +1,7 @@
 //! `homebench models`: the registry.
 
 use clap::Args;
+use homebench_model::ModelConfig;
 use std::process::ExitCode;
 
 /// List the models: name, paper, equation, and every knob with its default
@@ -29,8 +30,10 @@ impl ModelsArguments {
                 println!();
             }
             println!("{}\n  {}\n  {}", entry.name, entry.paper, entry.equation);
-            for (knob, default) in &entry.knobs {
-                println!("    {knob} = {default}");
+            let defaults = ModelConfig::from_table(entry.name, &toml::Table::new())?;
+            for knob in &entry.knobs {
+                let setting = format!("{} = {}", knob.name, defaults.knobs()[knob.name]);
+                println!("    {setting:<32} # {}", knob.doc);
             }
         }
         Ok(ExitCode::SUCCESS)

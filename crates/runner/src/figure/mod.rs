@@ -29,7 +29,15 @@ pub struct Figure {
     canvas: Canvas,
 }
 
+/// More variants than this are not drawn: nobody could read them, and their bitmaps would fill the memory.
+pub const MOST_VARIANTS: usize = 64;
+
 impl Figure {
+    /// Width on paper.
+    pub fn width_inches(&self) -> f64 {
+        self.canvas.width / canvas::inches(1.0)
+    }
+
     /// The figure as an SVG document.
     ///
     /// # Errors
@@ -47,10 +55,14 @@ impl Figure {
     }
 }
 
-/// Every figure for which the folder has values, in the order in which a report shows them.
+/// Every figure for which the folder has values, in the order in which a report shows them; none with more than
+/// [`MOST_VARIANTS`].
 pub fn all(results: &Results) -> Vec<Figure> {
     let summary = Summary::new(results);
     let mut figures = Vec::new();
+    if summary.variants.len() > MOST_VARIANTS {
+        return figures;
+    }
     let mut push = |name: String, canvas: Option<Canvas>| {
         figures.extend(canvas.map(|canvas| Figure {
             name,
@@ -89,15 +101,6 @@ pub fn write_all(results_dir: &Path) -> Result<Vec<PathBuf>> {
         }
     }
     Ok(paths)
-}
-
-/// A metric's name with its unit, and which way is better.
-fn metric_label(metric: &str) -> (String, &'static str) {
-    match metric {
-        "auc" => ("AUC".to_owned(), "higher is better"),
-        "log_loss" => ("log-loss (nats)".to_owned(), "lower is better"),
-        other => (other.replace('_', " "), "see the report"),
-    }
 }
 
 #[cfg(test)]
@@ -194,6 +197,7 @@ mod tests {
             std::fs::create_dir_all(&folder).unwrap();
             Sample::sized(variants, tasks, seeds).write_into(&folder);
             write_all(&folder).unwrap();
+            crate::report::write(&folder).unwrap();
         }
     }
 }

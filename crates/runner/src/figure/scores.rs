@@ -2,9 +2,10 @@
 
 use super::axis::Axis;
 use super::canvas::{Bounds, Canvas, inches, points};
+use super::palette::Shape;
 use super::palette::{FAINT_TEXT, FRAME, GRID, hollow_marker, look, marker};
 use super::panel::{self, Entry, Grid, Names, THIN};
-use super::{metric_label, palette::Shape};
+use crate::report::metric_name::MetricName;
 use crate::report::results::Summary;
 
 /// Radius of a seed's point and of the mean.
@@ -24,7 +25,11 @@ pub(super) fn draw(summary: &Summary, metric: &str) -> Option<Canvas> {
     let names = Names::new(&summary.variants, inches(1.25));
     let height = names.row_height * summary.variants.len() as f64;
     let grid = Grid::new(panels.len(), names.room, points(9.0), height);
-    let (label, hint) = metric_label(metric);
+    let name = MetricName::of(metric);
+    let label = name.label();
+    let direction = name
+        .direction()
+        .map_or(String::new(), |direction| format!(", {direction}"));
     let description =
         format!("Test {label} of each variant, a panel per task: every seed and their mean.");
     let mut canvas = Canvas::new(grid.width, 0.0, &description);
@@ -35,7 +40,7 @@ pub(super) fn draw(summary: &Summary, metric: &str) -> Option<Canvas> {
         let axis = panel::fit_ticks(axis, frame.2 - frame.0);
         let name = grid
             .is_lowest(place)
-            .then(|| format!("test {label}, {hint}"));
+            .then(|| format!("test {label}{direction}"));
         panel::horizontal_axis(&mut canvas, frame, &axis, name.as_deref());
         for variant in 0..summary.variants.len() {
             let row = row(frame, variant, names.row_height);
@@ -47,7 +52,11 @@ pub(super) fn draw(summary: &Summary, metric: &str) -> Option<Canvas> {
         }
         panel::outline(&mut canvas, frame);
     }
-    panel::legend(&mut canvas, grid.lower_edge(), &entries());
+    panel::legend(
+        &mut canvas,
+        grid.lower_edge(),
+        &entries(most_seeds(summary, metric)),
+    );
     Some(canvas)
 }
 
@@ -65,6 +74,12 @@ fn draw_row(canvas: &mut Canvas, row: Bounds, axis: &Axis, variant: usize, value
     }
     let look = look(variant);
     let mean = values.iter().sum::<f64>() / values.len() as f64;
+    if values.len() > 1 {
+        let x = axis.place(mean);
+        let bar = vec![(x, upper + THIN), (x, lower - THIN)];
+        canvas.line(bar, points(0.8), look.ink);
+        marker(canvas, look.shape, (x, middle), MEAN_RADIUS, look.ink);
+    }
     // Seeds lie above each other in their order, so that equal values stay visible.
     let spread = (lower - upper) * 0.5;
     for (place, &value) in values.iter().enumerate() {
@@ -72,16 +87,19 @@ fn draw_row(canvas: &mut Canvas, row: Bounds, axis: &Axis, variant: usize, value
         let at = (axis.place(value), middle + share * spread);
         hollow_marker(canvas, Shape::Circle, at, SEED_RADIUS, THIN, look.ink);
     }
-    if values.len() > 1 {
-        let x = axis.place(mean);
-        let bar = vec![(x, upper + THIN), (x, lower - THIN)];
-        canvas.line(bar, points(0.8), look.ink);
-        marker(canvas, look.shape, (x, middle), MEAN_RADIUS, look.ink);
-    }
 }
 
-fn entries() -> [Entry<'static>; 2] {
-    [
+/// Seeds of the variant that has most.
+fn most_seeds(summary: &Summary, metric: &str) -> usize {
+    let panels = 0..summary.panels.len();
+    let rows =
+        panels.flat_map(|panel| (0..summary.variants.len()).map(move |variant| (panel, variant)));
+    let counts = rows.map(|(panel, variant)| summary.values("test", variant, panel, metric).len());
+    counts.max().unwrap_or(0)
+}
+
+fn entries(most_seeds: usize) -> Vec<Entry<'static>> {
+    let mut entries = vec![
         Entry {
             text: "one seed".to_owned(),
             width: points(5.0),
@@ -98,5 +116,9 @@ fn entries() -> [Entry<'static>; 2] {
                 marker(canvas, Shape::Square, (x, y), MEAN_RADIUS, FAINT_TEXT);
             }),
         },
-    ]
+    ];
+    if most_seeds < 2 {
+        entries.pop();
+    }
+    entries
 }

@@ -5,6 +5,7 @@ use super::canvas::{Anchor, Canvas, inches, points};
 use super::font;
 use super::palette::{PAPER, Shape, TEXT, hollow_marker, look};
 use super::panel::{self, Grid, MARGIN, Names, SMALL, THIN};
+use crate::report::format::grouped;
 use crate::report::results::{Results, distinct};
 
 /// A bar: one variant on one device with one number of threads.
@@ -115,29 +116,4 @@ fn bars(results: &Results) -> (Vec<Bar>, String) {
         String::new()
     };
     (bars, title)
-}
-
-/// A whole number with a thin space every three digits.
-fn grouped(value: f64) -> String {
-    let digits = format!("{value:.0}");
-    let mut text = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push('\u{2009}');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn large_numbers_are_grouped_by_threes() {
-        assert_eq!(grouped(1_234_567.4), "1\u{2009}234\u{2009}567");
-        assert_eq!(grouped(999.6), "1\u{2009}000");
-        assert_eq!(grouped(12.0), "12");
-    }
 }

@@ -15,6 +15,8 @@ pub(crate) struct Sample {
     pub(crate) failed: Vec<(usize, u64)>,
     /// Tasks whose AUC is undefined.
     pub(crate) undefined: Vec<usize>,
+    /// By how much each variant is better than the one before.
+    pub(crate) step: f64,
 }
 
 impl Default for Sample {
@@ -25,6 +27,7 @@ impl Default for Sample {
             num_seeds: 3,
             failed: Vec::new(),
             undefined: Vec::new(),
+            step: 0.004,
         }
     }
 }
@@ -128,7 +131,7 @@ impl Sample {
 
     fn auc(&self, variant: usize, task: usize, seed: u64, epoch: u64) -> f64 {
         let wave = ((variant * 7 + task * 3) as f64 + 2.7 * seed as f64).sin();
-        let base = 0.917 + 0.004 * variant as f64 - 0.03 * task as f64;
+        let base = 0.917 + self.step * variant as f64 - 0.03 * task as f64;
         let late = 0.05 / epoch as f64 - 0.05 / 3.0;
         ((base + 0.002 * wave - late.max(0.0)) * 1e6).round() / 1e6
     }
@@ -172,8 +175,46 @@ impl Sample {
     }
 
     fn spec(&self) -> String {
-        "name = \"census\"\nquestion = \"Does HoME beat MMoE on Census-Income?\"\n".to_owned()
+        let seeds: Vec<String> = (0..self.num_seeds).map(|seed| seed.to_string()).collect();
+        format!(
+            "question = \"\"\"\nDoes HoME beat MMoE on Census-Income,\nand by how much?\n\"\"\"\nseeds = [{}]\n\n[dataset]\nname = \"census\"\nprotocol = \"torch-rechub\"\n",
+            seeds.join(", ")
+        )
     }
 }
 
-const PROVENANCE: &str = "command = \"homebench run experiments/census.toml\"\n\n[machine]\ncpu = \"a processor\"\nnum_cores = 2\n";
+const PROVENANCE: &str = r#"[[runs]]
+homebench_version = "0.1.0"
+command_line = ["homebench", "run", "experiments/census.toml", "--jobs", "2"]
+started = "2026-11-21T10:00:00Z"
+ended = "2026-11-21T10:05:00Z"
+jobs = 2
+threads_per_cell = 1
+device = "cpu"
+cells = []
+
+[runs.source]
+git_commit = "0123456789abcdef0123456789abcdef01234567"
+git_dirty = false
+cargo_lock_blake3 = "abcdef"
+
+[runs.build]
+rustc = "rustc 1.95.0"
+rustflags = ""
+target = "x86_64-unknown-linux-gnu"
+opt_level = "3"
+allocator = "mimalloc"
+
+[runs.host]
+cpu_model = "a processor"
+cores = 2
+operating_system = "linux x86_64"
+
+[runs.dataset]
+name = "census"
+protocol = "torch-rechub"
+content_hash = "feedbeef"
+train_rows = 199523
+validation_rows = 49881
+test_rows = 49881
+"#;

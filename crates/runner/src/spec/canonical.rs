@@ -135,7 +135,7 @@ impl CellContent {
                 content_hash: content_hash.to_owned(),
             },
             model: CellModel {
-                name: variant.model.name.to_owned(),
+                name: variant.model.name().to_owned(),
                 knobs: variant.model.knobs().clone(),
             },
             training: CellTraining::from(&variant.training),

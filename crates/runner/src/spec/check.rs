@@ -159,6 +159,9 @@ fn model_diagnostic(error: &ModelError, variant: &KeyPath, source: &Source) -> D
             let message = format!("`{path}`: {message}");
             (source.at_value(&path, message), None)
         }
+        ModelError::InvalidLayout { .. }
+        | ModelError::InvalidWeights { .. }
+        | ModelError::Tensor { .. } => (source.at_key(variant, error.to_string()), None),
     };
     match nearest {
         Some(near) => diagnostic.hint(format!("did you mean `{near}`?")),

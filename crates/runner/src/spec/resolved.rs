@@ -48,7 +48,7 @@ fn training(text: &mut String, table: &KeyPath, config: &TrainingConfig) {
 
 fn variant(text: &mut String, variant: &Variant, shared: &TrainingConfig) {
     let table = KeyPath::new(["variants", &variant.name]);
-    let _ = writeln!(text, "[{table}]\nmodel = \"{}\"", variant.model.name);
+    let _ = writeln!(text, "[{table}]\nmodel = \"{}\"", variant.model.name());
     for (knob, value) in variant.model.knobs() {
         let _ = writeln!(text, "{} = {value}", KeyPath::new([knob.as_str()]));
     }

@@ -1,0 +1,141 @@
+//! What `spec.resolved.toml` and `provenance.toml` say that a report repeats: nothing that differs from run to run of
+//! the same experiment, so that a report does not either.
+
+use anyhow::{Context as _, Result};
+use std::path::Path;
+use toml::{Table, Value};
+
+/// The words and facts around the numbers. Anything may be absent.
+#[derive(Debug, Default, Clone, PartialEq)]
+pub(super) struct Context {
+    /// Paragraphs of the question.
+    pub(super) question: Vec<String>,
+    /// Protocol of the dataset.
+    pub(super) protocol: Option<String>,
+    /// Training rows.
+    pub(super) train_rows: Option<u64>,
+    /// What was built from what: name and value.
+    pub(super) facts: Vec<(&'static str, String)>,
+}
+
+impl Context {
+    /// Reads both files; an absent one leaves its part empty.
+    ///
+    /// # Errors
+    /// A file that is there but can't be read as TOML.
+    pub(super) fn read(folder: &Path) -> Result<Self> {
+        let spec = read(&folder.join("spec.resolved.toml"))?;
+        let provenance = read(&folder.join("provenance.toml"))?;
+        let runs = runs(&provenance);
+        let question = text(&spec, &["question"]).unwrap_or_default();
+        Ok(Self {
+            question: paragraphs(&question),
+            protocol: text(&spec, &["dataset", "protocol"]),
+            train_rows: runs
+                .iter()
+                .find_map(|run| whole(run, &["dataset", "train_rows"])),
+            facts: facts(&runs),
+        })
+    }
+}
+
+fn read(file: &Path) -> Result<Table> {
+    match std::fs::read_to_string(file) {
+        Ok(text) => toml::from_str(&text).with_context(|| format!("reading {}", file.display())),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Table::new()),
+        Err(error) => Err(error).with_context(|| format!("reading {}", file.display())),
+    }
+}
+
+fn runs(provenance: &Table) -> Vec<&Table> {
+    let runs = provenance.get("runs").and_then(Value::as_array);
+    runs.into_iter()
+        .flatten()
+        .filter_map(Value::as_table)
+        .collect()
+}
+
+/// Facts that depend on the code and the data alone; several values where runs differ.
+fn facts(runs: &[&Table]) -> Vec<(&'static str, String)> {
+    let named: [(&'static str, &[&str]); 6] = [
+        ("homebench", &["homebench_version"]),
+        ("git commit", &["source", "git_commit"]),
+        (
+            "changes after the commit (blake3)",
+            &["source", "git_diff_blake3"],
+        ),
+        ("Cargo.lock (blake3)", &["source", "cargo_lock_blake3"]),
+        ("compiler", &["build", "rustc"]),
+        ("dataset content", &["dataset", "content_hash"]),
+    ];
+    let fact = |(name, path): (&'static str, &[&str])| {
+        let values = runs.iter().filter_map(|run| text(run, path));
+        let values = super::results::distinct(values);
+        (!values.is_empty()).then(|| (name, values.join(", ")))
+    };
+    named.into_iter().filter_map(fact).collect()
+}
+
+fn at<'a>(table: &'a Table, path: &[&str]) -> Option<&'a Value> {
+    let (first, rest) = path.split_first()?;
+    let mut value = table.get(*first)?;
+    for key in rest {
+        value = value.get(key)?;
+    }
+    Some(value)
+}
+
+fn text(table: &Table, path: &[&str]) -> Option<String> {
+    at(table, path)?.as_str().map(str::to_owned)
+}
+
+fn whole(table: &Table, path: &[&str]) -> Option<u64> {
+    u64::try_from(at(table, path)?.as_integer()?).ok()
+}
+
+fn paragraphs(text: &str) -> Vec<String> {
+    let paragraphs = text
+        .split("\n\n")
+        .map(|part| part.split_whitespace().collect::<Vec<_>>().join(" "));
+    paragraphs.filter(|part| !part.is_empty()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::sample::Sample;
+
+    #[test]
+    fn times_machines_and_job_counts_are_not_repeated() {
+        let folder = Sample::default().write();
+        let context = Context::read(folder.path()).unwrap();
+        assert_eq!(
+            context.question,
+            ["Does HoME beat MMoE on Census-Income, and by how much?"]
+        );
+        assert_eq!(
+            (context.protocol.as_deref(), context.train_rows),
+            (Some("torch-rechub"), Some(199_523))
+        );
+        let file = folder.path().join("provenance.toml");
+        let once = std::fs::read_to_string(&file).unwrap();
+        let later = once
+            .replace("10:0", "23:1")
+            .replace("--jobs\", \"2", "--jobs\", \"1")
+            .replace("jobs = 2", "jobs = 1");
+        let later = later
+            .replace("a processor", "another")
+            .replace("cores = 2", "cores = 64");
+        std::fs::write(&file, format!("{once}\n{later}")).unwrap();
+        assert_eq!(Context::read(folder.path()).unwrap(), context);
+    }
+
+    #[test]
+    fn absent_files_leave_their_parts_empty_and_broken_ones_are_named() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(Context::read(folder.path()).unwrap(), Context::default());
+        std::fs::write(folder.path().join("provenance.toml"), "a = [").unwrap();
+        let error = Context::read(folder.path()).unwrap_err().to_string();
+        assert!(error.contains("provenance.toml"), "{error}");
+    }
+}

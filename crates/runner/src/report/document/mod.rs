@@ -1,0 +1,116 @@
+//! A report as blocks, from which Markdown and HTML are written.
+
+mod html;
+mod markdown;
+
+pub(super) use html::to_html;
+pub(super) use markdown::to_markdown;
+
+/// A piece of running text.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Span {
+    Text(String),
+    Code(String),
+    Strong(String),
+    Link { text: String, target: String },
+}
+
+/// A part of a report.
+pub(super) enum Block {
+    Heading(String),
+    Subheading(String),
+    Paragraph(Vec<Span>),
+    List(Vec<Vec<Span>>),
+    Table(Table),
+    /// A figure in `figures/`, by its name without ending.
+    Figure {
+        name: String,
+        description: String,
+        svg: String,
+        wide: bool,
+    },
+    /// Lines to type.
+    Commands(String),
+}
+
+/// A table with a header.
+#[derive(Default)]
+pub(super) struct Table {
+    pub(super) header: Vec<String>,
+    pub(super) rows: Vec<Vec<Cell>>,
+}
+
+/// A cell of a table.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Cell {
+    pub(super) text: String,
+    /// Printed bold.
+    pub(super) strong: bool,
+    /// What the column is sorted by, where it holds numbers.
+    pub(super) number: Option<f64>,
+}
+
+/// A whole report.
+pub(super) struct Document {
+    pub(super) title: String,
+    pub(super) blocks: Vec<Block>,
+}
+
+pub(super) fn text(text: impl Into<String>) -> Span {
+    Span::Text(text.into())
+}
+
+pub(super) fn code(text: impl Into<String>) -> Span {
+    Span::Code(text.into())
+}
+
+pub(super) fn strong(text: impl Into<String>) -> Span {
+    Span::Strong(text.into())
+}
+
+pub(super) fn link(text: &str, target: &str) -> Span {
+    Span::Link {
+        text: text.to_owned(),
+        target: target.to_owned(),
+    }
+}
+
+impl Cell {
+    /// Words.
+    pub(super) fn words(text: impl Into<String>) -> Self {
+        Self {
+            text: text.into(),
+            strong: false,
+            number: None,
+        }
+    }
+
+    /// A number as it is printed, and as it is sorted.
+    pub(super) fn number(text: impl Into<String>, number: Option<f64>) -> Self {
+        // An absent number sorts last, and still marks its column as one of numbers.
+        Self {
+            text: text.into(),
+            strong: false,
+            number: Some(number.unwrap_or(f64::NAN)),
+        }
+    }
+
+    /// The same cell, bold if so.
+    pub(super) fn strong_if(self, strong: bool) -> Self {
+        Self { strong, ..self }
+    }
+}
+
+impl Table {
+    pub(super) fn new(header: &[&str]) -> Self {
+        Self {
+            header: header.iter().map(|&name| name.to_owned()).collect(),
+            rows: Vec::new(),
+        }
+    }
+
+    /// Whether a column holds numbers only.
+    fn is_numeric(&self, column: usize) -> bool {
+        !self.rows.is_empty() && self.rows.iter().all(|row| row[column].number.is_some())
+    }
+}

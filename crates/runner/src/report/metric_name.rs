@@ -1,0 +1,104 @@
+//! What a metric is called, its unit, and which way is better.
+
+/// A metric as its readers know it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct MetricName<'a> {
+    name: &'a str,
+    title: &'a str,
+    unit: &'a str,
+    higher_is_better: Option<bool>,
+}
+
+const KNOWN: [MetricName; 9] = [
+    known("auc", "AUC", "", true),
+    known("log_loss", "log-loss", "nats", false),
+    known("gauc", "GAUC", "", true),
+    known("gauc_unweighted", "GAUC, unweighted", "", true),
+    known("normalised_entropy", "normalised entropy", "", false),
+    known(
+        "expected_calibration_error",
+        "expected calibration error",
+        "",
+        false,
+    ),
+    known("mse", "mean squared error", "", false),
+    known("r_squared", "R²", "", true),
+    // Best at 1, so neither way is better.
+    MetricName {
+        name: "calibration",
+        title: "calibration",
+        unit: "predicted / observed",
+        higher_is_better: None,
+    },
+];
+
+const fn known(
+    name: &'static str,
+    title: &'static str,
+    unit: &'static str,
+    higher: bool,
+) -> MetricName<'static> {
+    MetricName {
+        name,
+        title,
+        unit,
+        higher_is_better: Some(higher),
+    }
+}
+
+impl<'a> MetricName<'a> {
+    /// The metric of this name; an unknown one is called as it is written, and no way is better.
+    pub(crate) fn of(name: &'a str) -> Self {
+        let unknown = Self {
+            name,
+            title: name,
+            unit: "",
+            higher_is_better: None,
+        };
+        KNOWN
+            .into_iter()
+            .find(|known| known.name == name)
+            .unwrap_or(unknown)
+    }
+
+    /// Its title and unit.
+    pub(crate) fn label(&self) -> String {
+        match self.unit {
+            "" => self.title.to_owned(),
+            unit => format!("{} ({unit})", self.title),
+        }
+    }
+
+    /// Its title.
+    pub(crate) fn title(&self) -> &'a str {
+        self.title
+    }
+
+    /// Which way is better, in words; nothing where neither is.
+    pub(crate) fn direction(&self) -> Option<&'static str> {
+        Some(if self.higher_is_better? {
+            "higher is better"
+        } else {
+            "lower is better"
+        })
+    }
+
+    /// How much better a is than b: positive where it is, in the metric's unit. Nothing where neither way is better.
+    pub(crate) fn advantage(&self, a: f64, b: f64) -> Option<f64> {
+        Some(if self.higher_is_better? { a - b } else { b - a })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn better_is_higher_for_auc_and_lower_for_losses() {
+        assert!(MetricName::of("auc").advantage(0.9, 0.8).unwrap() > 0.0);
+        assert!(MetricName::of("log_loss").advantage(0.9, 0.8).unwrap() < 0.0);
+        assert_eq!(MetricName::of("calibration").advantage(0.9, 0.8), None);
+        assert_eq!(MetricName::of("log_loss").label(), "log-loss (nats)");
+        assert_eq!(MetricName::of("my_metric").label(), "my_metric");
+    }
+}
