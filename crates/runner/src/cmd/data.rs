@@ -1,14 +1,14 @@
 //! `homebench data`: get, prepare and check datasets.
 
-use super::PlacesArguments;
 use crate::data::fetch::{Fetched, fetch};
-use crate::data::{self, DatasetRef, Observer, RowSubset, Summary};
+use crate::data::{self, DatasetRef, Observer, Places, RowSubset, Summary};
 use anyhow::Result;
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::Write;
+use std::path::PathBuf;
 
-/// Get, prepare and check datasets
+/// Arguments of `homebench data`.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Example: homebench data fetch census-income && homebench data prepare census-income"
@@ -16,6 +16,33 @@ use std::io::Write;
 pub struct DataArgs {
     #[command(subcommand)]
     command: DataCommand,
+    #[command(flatten)]
+    places: PlaceArgs,
+}
+
+/// Where data lies.
+#[derive(Debug, Args)]
+pub struct PlaceArgs {
+    /// Folder of dataset descriptions [default: experiments/datasets of the project]
+    #[arg(long, global = true, value_name = "DIR")]
+    descriptions: Option<PathBuf>,
+    /// Folder of source files [default: $HOMEBENCH_DATA, else .homebench/data of the project]
+    #[arg(long, global = true, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// Folder of prepared datasets [default: $HOMEBENCH_CACHE, else .homebench/cache of the project]
+    #[arg(long, global = true, value_name = "DIR")]
+    cache_dir: Option<PathBuf>,
+}
+
+impl PlaceArgs {
+    /// The folders.
+    pub fn resolve(&self) -> Places {
+        Places::resolve(
+            self.descriptions.as_deref(),
+            self.data_dir.as_deref(),
+            self.cache_dir.as_deref(),
+        )
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -25,8 +52,6 @@ enum DataCommand {
     Fetch {
         /// Name of a description
         dataset: String,
-        #[command(flatten)]
-        places: PlacesArguments,
     },
     /// Prepare a dataset for training; does nothing when it is prepared
     #[command(after_help = "Example: homebench data prepare census-income --protocol mmoe-g1")]
@@ -49,8 +74,6 @@ struct Wanted {
     /// Use this share of the rows of every split
     #[arg(long, value_name = "SHARE")]
     fraction: Option<f64>,
-    #[command(flatten)]
-    places: PlacesArguments,
 }
 
 impl Wanted {
@@ -73,31 +96,26 @@ impl Wanted {
 /// # Errors
 /// See [`fetch`], [`data::prepare`] and [`data::verify`].
 pub fn run(args: &DataArgs) -> Result<()> {
+    let places = args.places.resolve();
     let mut terminal = Terminal::default();
     let mut out = std::io::stdout().lock();
     match &args.command {
-        DataCommand::Fetch { dataset, places } => {
-            match fetch(dataset, &places.places(), &mut terminal)? {
-                Fetched::AlreadyThere(folder) => {
-                    writeln!(out, "{dataset}: already in {}", folder.display())?
-                }
-                Fetched::Done(folder) => {
-                    writeln!(out, "{dataset}: fetched into {}", folder.display())?
-                }
-                Fetched::Nothing => writeln!(
-                    out,
-                    "{dataset}: made by a generator, there is nothing to fetch"
-                )?,
+        DataCommand::Fetch { dataset } => match fetch(dataset, &places, &mut terminal)? {
+            Fetched::AlreadyThere(folder) => {
+                writeln!(out, "{dataset}: already in {}", folder.display())?
             }
-        }
+            Fetched::Done(folder) => writeln!(out, "{dataset}: fetched into {}", folder.display())?,
+            Fetched::Nothing => writeln!(
+                out,
+                "{dataset}: made by a generator, there is nothing to fetch"
+            )?,
+        },
         DataCommand::Prepare(wanted) => {
-            let summary =
-                data::prepare(&wanted.reference(), &wanted.places.places(), &mut terminal)?;
+            let summary = data::prepare(&wanted.reference(), &places, &mut terminal)?;
             write_summary(&mut out, &summary)?;
         }
         DataCommand::Verify(wanted) => {
-            let verified =
-                data::verify(&wanted.reference(), &wanted.places.places(), &mut terminal)?;
+            let verified = data::verify(&wanted.reference(), &places, &mut terminal)?;
             for (path, sha256) in &verified.sources {
                 writeln!(out, "{}: whole, SHA-256 {sha256}", path.display())?;
             }
