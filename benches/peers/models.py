@@ -38,7 +38,7 @@ class Experts(nn.ModuleList):
 
 def mix(weights, experts):
     """The weighted sum of a list of [batch, dim] with weights [batch, experts]."""
-    return torch.bmm(weights.unsqueeze(1), torch.stack(experts, dim=1)).squeeze(1)
+    return sum(weights[:, i : i + 1] * expert for i, expert in enumerate(experts))
 
 
 class Gate(nn.Module):

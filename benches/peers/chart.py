@@ -1,0 +1,40 @@
+"""The chart of ratios: a dot per pair, a line per median."""
+
+import csv
+import statistics
+
+
+def draw_steps(source, target):
+    """Reads steps.csv and nothing else."""
+    import matplotlib
+
+    matplotlib.use("svg")
+    # The same bytes from the same numbers.
+    matplotlib.rcParams["svg.hashsalt"] = "homebench"
+    import matplotlib.pyplot as plt
+
+    with open(source, newline="") as file:
+        rows = list(csv.DictReader(file))
+    series = {}
+    for row in rows:
+        series.setdefault((row["workload"], int(row["threads"]), row["peer"]), []).append(float(row["ratio"]))
+    keys = sorted(series, key=lambda key: (key[0], -key[1], key[2]))
+    colours = dict(zip(sorted({peer for _, _, peer in keys}), ("#4477aa", "#ee6677", "#228833", "#ccbb44")))
+
+    figure, axes = plt.subplots(figsize=(7, 0.8 + 0.32 * len(keys)), layout="constrained")
+    for y, key in enumerate(keys):
+        ratios = series[key]
+        median = statistics.median(ratios)
+        axes.plot(ratios, [y] * len(ratios), "o", color=colours[key[2]], alpha=0.35, markersize=4, markeredgewidth=0)
+        axes.plot([median, median], [y - 0.32, y + 0.32], color=colours[key[2]], linewidth=2.5)
+        axes.annotate(f"{median:.2f}", (max(ratios), y), xytext=(6, 0), textcoords="offset points", va="center", fontsize=8)
+    labels = [f"{workload}, {threads} thread{'s' * (threads > 1)}, {peer}" for workload, threads, peer in keys]
+    axes.set_yticks(range(len(keys)), labels, fontsize=8)
+    axes.invert_yaxis()
+    axes.axvline(1, color="#888888", linewidth=1)
+    axes.margins(x=0.12)
+    axes.set_xlim(left=0)
+    axes.set_xlabel("training rows per second, homebench / peer (dots: pairs, lines: medians)", fontsize=8)
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(target, metadata={"Date": None})
+    plt.close(figure)

@@ -1,0 +1,33 @@
+"""Where things are, what machine this is, and the CSV files."""
+
+import csv
+import os
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+
+
+def machine():
+    """The processor, how many of its threads this process may use, and the memory."""
+    information = Path("/proc/cpuinfo").read_text().splitlines()
+    name = next(line.split(":", 1)[1].strip() for line in information if line.startswith("model name"))
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    avx512 = "AVX-512" if any("avx512f" in line for line in information) else "no AVX-512"
+    return f"{name}; {len(os.sched_getaffinity(0))} threads; {avx512}; {memory:.0f} GiB"
+
+
+def merge_csv(path, columns, key, rows):
+    """Writes `rows`, and those already in the file whose key is not among theirs."""
+    kept = []
+    if path.exists():
+        new = {tuple(str(row[k]) for k in key) for row in rows}
+        with path.open(newline="") as file:
+            kept = [row for row in csv.DictReader(file) if tuple(row[k] for k in key) not in new]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(".part")
+    with part.open("w", newline="") as file:
+        writer = csv.DictWriter(file, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(kept + rows)
+    part.replace(path)

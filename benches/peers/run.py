@@ -1,0 +1,152 @@
+"""Measures homebench against PyTorch on training steps, and against torch-rechub on Census, alternating in one run.
+
+    .venv-peers/bin/python benches/peers/run.py [steps] [census] [options]      (or: just peers)
+
+steps   for each workload, peer and thread count: checks that both sides turn the same weights and inputs into the same
+        logits, warms both up, then measures pairs. Writes steps.csv and steps.svg.
+census  whole processes, from the raw files to the test AUC. Writes census.csv.
+
+Rows of a workload, peer and thread count that were measured now replace those in the files; the others stay.
+"""
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import tomllib
+from importlib import metadata
+from pathlib import Path
+
+from record import HERE, ROOT, machine, merge_csv
+from servers import StepServer, alternate, median_ratio
+
+STEP_COLUMNS = [
+    "workload", "peer", "threads", "pair", "ours_rows_per_second", "peer_rows_per_second", "ratio", "machine",
+    "ours_peak_memory_bytes", "peer_peak_memory_bytes",
+]  # fmt: skip
+RELATIVE_TOLERANCE = 1e-4
+
+
+def check_environment():
+    """Every pinned package is there in the pinned version."""
+    wrong = []
+    for line in (HERE / "requirements.txt").read_text().split():
+        package, wanted = line.split("==")
+        try:
+            found = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            found = "nothing"
+        if found != wanted:
+            wrong.append(f"{package}: expected {wanted}, found {found}")
+    if wrong:
+        hint = "hint: `just peers` sets up .venv-peers; or pip install -r benches/peers/requirements.txt"
+        raise SystemExit("\n".join([*wrong, hint]))
+
+
+def torch_step(workload, mode, threads, *more):
+    options = ["--workload", workload, "--mode", mode, "--threads", str(threads)]
+    return [sys.executable, str(HERE / "torch_step.py"), *options, *more]
+
+
+def check_equal(args, workload, mode, threads):
+    """Our weights and inputs, both sides' logits of a training pass."""
+    import numpy as np
+    from safetensors.numpy import load_file
+
+    with tempfile.TemporaryDirectory() as folder:
+        weights, inputs, ours, theirs = (f"{folder}/{n}.safetensors" for n in ("weights", "inputs", "ours", "theirs"))
+        command = [args.ours, "--workload", workload, "--threads", str(threads)]
+        command += ["--weights-out", weights, "--inputs-out", inputs, "--logits-out", ours]
+        subprocess.run(command, input="quit\n", text=True, check=True, stdout=subprocess.DEVNULL)
+        more = ["--weights", weights, "--inputs", inputs, "--outputs", theirs]
+        subprocess.run(torch_step(workload, mode, threads, *more), check=True)
+        ours, theirs = load_file(ours), load_file(theirs)
+    for name in sorted(ours.keys() & theirs.keys()):
+        difference = np.abs(ours[name] - theirs[name]).max() / np.abs(theirs[name]).max()
+        if not difference <= RELATIVE_TOLERANCE:
+            raise SystemExit(f"{workload}, {mode}: {name} differ by {difference:.1e}; nothing was measured")
+        print(f"{workload}, {mode}: the same {name} to {difference:.1e}", file=sys.stderr)
+    if "logits" not in ours:
+        raise SystemExit(f"{args.ours} wrote no `logits`")
+
+
+def measure_steps(args, here):
+    version = metadata.version("torch")
+    for workload in args.workloads:
+        rows = tomllib.loads((HERE / "workloads" / f"{workload}.toml").read_text())["rows"]
+        for mode in args.modes:
+            check_equal(args, workload, mode, max(args.threads))
+            for threads in args.threads:
+                ours_command = [args.ours, "--workload", workload, "--threads", str(threads)]
+                with (
+                    StepServer(ours_command, threads) as ours,
+                    StepServer(torch_step(workload, mode, threads), threads) as peer,
+                ):
+                    pairs = alternate(ours, peer, rows, args.pairs, args.seconds)
+                    memory = ours.peak_memory_bytes(), peer.peak_memory_bytes()
+                name = f"PyTorch {version} {mode}"
+                lines = [
+                    dict(zip(STEP_COLUMNS, (workload, name, threads, i, o, p, o / p, here, *memory), strict=True))
+                    for i, (o, p) in enumerate(pairs)
+                ]
+                merge_csv(args.out / "steps.csv", STEP_COLUMNS, ("workload", "peer", "threads"), lines)
+                medians = (statistics.median(side) for side in zip(*pairs, strict=True))
+                print(
+                    "{}, {} threads, {}: ours {:.0f} rows/s, peer {:.0f} rows/s, ratio {:.2f}, memory {:.2f}".format(
+                        workload, threads, name, *medians, median_ratio(pairs), memory[0] / memory[1]
+                    ),
+                    flush=True,
+                )
+    from chart import draw_steps
+
+    draw_steps(args.out / "steps.csv", args.out / "steps.svg")
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release"
+    data = Path(os.environ.get("HOMEBENCH_DATA", ROOT / ".homebench" / "data")) / "census-income"
+    names = lambda text: text.split(",")  # noqa: E731
+    parser.add_argument("what", nargs="*", help="steps, census; both by default")
+    parser.add_argument("--workloads", type=names, default=["home-l", "mmoe-l", "ple-l"])
+    parser.add_argument("--modes", type=names, default=["eager", "compiled"])
+    parser.add_argument("--threads", type=lambda text: [int(n) for n in text.split(",")], default=[2, 1])
+    parser.add_argument("--pairs", type=int, default=7)
+    parser.add_argument("--seconds", type=float, default=3, help="about how long one side of a pair runs")
+    parser.add_argument("--out", type=Path, default=ROOT / "results" / "peers")
+    parser.add_argument("--ours", default=str(target / "step_server"))
+    parser.add_argument("--homebench", default=str(target / "homebench"))
+    parser.add_argument("--census-train", type=Path, default=data / "census_income_1994_1995_train.csv")
+    parser.add_argument("--census-test", type=Path, default=data / "census_income_1994_1995_test.csv")
+    args = parser.parse_args()
+    args.what = args.what or ["steps", "census"]
+    if set(args.what) - {"steps", "census"}:
+        parser.error(f"expected steps or census, found {' '.join(args.what)}")
+    for what, file, hint in [
+        ("steps", args.ours, "cargo build --release -p homebench-benches --bin step_server"),
+        ("census", args.homebench, "cargo build --release -p homebench-runner --bin homebench"),
+        ("census", args.census_train, "homebench data fetch census-income"),
+        ("census", args.census_test, "homebench data fetch census-income"),
+    ]:
+        if what in args.what and not Path(file).exists():
+            parser.error(f"no file {file}\nhint: {hint}")
+    return args
+
+
+def main():
+    args = arguments()
+    check_environment()
+    here = machine()
+    print(here, file=sys.stderr)
+    if "steps" in args.what:
+        measure_steps(args, here)
+    if "census" in args.what:
+        from census import measure_census
+
+        measure_census(args, here)
+
+
+if __name__ == "__main__":
+    main()
