@@ -1,1 +1,1 @@
-//! End-to-end tests of the homebench binary.
+//! End-to-end tests of the `homebench` binary: see `end_to_end/`.

@@ -1,6 +1,6 @@
 //! `homebench cell`: one cell in a process of its own; `run` starts it.
 
-use super::arguments::PlacesArguments;
+use super::data::PlaceArgs;
 use crate::record::CellFolder;
 use crate::spec::Device;
 use crate::sweep::{ChildSettings, run_cell};
@@ -19,7 +19,7 @@ pub(super) struct CellArguments {
     #[arg(long, default_value = "cpu")]
     device: Device,
     #[command(flatten)]
-    places: PlacesArguments,
+    places: PlaceArgs,
 }
 
 impl CellArguments {
@@ -29,7 +29,7 @@ impl CellArguments {
             threads: self.threads,
             tries: self.tries,
             device: self.device,
-            places: self.places.places(),
+            places: self.places.resolve(),
         })
     }
 }

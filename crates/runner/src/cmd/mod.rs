@@ -19,8 +19,6 @@ mod table;
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
-pub use arguments::PlacesArguments;
-
 /// Exit code of a bad spec, dataset or argument, and of output that can't be written.
 const EXIT_REFUSED: u8 = 2;
 
@@ -28,7 +26,7 @@ const EXIT_REFUSED: u8 = 2;
 ///
 /// A question is a TOML file; the answer is a folder of tables, charts and raw CSV that another person can get again.
 #[derive(Debug, Parser)]
-#[command(name = "homebench", version, after_help = HELP)]
+#[command(name = "homebench", bin_name = "homebench", version, after_help = HELP)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -47,6 +45,8 @@ enum Command {
     Status(status::StatusArguments),
     Report(report::ReportArguments),
     Figures(report::FiguresArguments),
+    /// Get, prepare and check datasets
+    Data(data::DataArgs),
     Models(models::ModelsArguments),
     Init(init::InitArguments),
     Forward(forward::ForwardArguments),
@@ -63,6 +63,7 @@ pub fn main() -> ExitCode {
         Command::Status(arguments) => arguments.run(),
         Command::Report(arguments) => arguments.run(),
         Command::Figures(arguments) => arguments.run(),
+        Command::Data(arguments) => data::run(&arguments).map(|()| ExitCode::SUCCESS),
         Command::Models(arguments) => arguments.run(),
         Command::Init(arguments) => arguments.run(),
         Command::Forward(arguments) => arguments.run(),
@@ -92,10 +93,7 @@ mod tests {
             let after = command.get_after_help().map(ToString::to_string);
             let example = format!("homebench {name}");
             let shows_one = after.is_some_and(|text| text.contains(&example));
-            assert!(
-                shows_one || name == "help" || name == "data",
-                "{name} has no example"
-            );
+            assert!(shows_one || name == "help", "{name} has no example");
         }
         cli.debug_assert();
     }

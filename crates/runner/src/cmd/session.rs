@@ -1,6 +1,6 @@
 //! What `run` and `plan` do alike: read a spec, check it, prepare its data, plan its cells.
 
-use super::arguments::PlacesArguments;
+use super::data::PlaceArgs;
 use crate::data::{self, Places, Summary};
 use crate::diagnostic::Diagnostic;
 use crate::record::ResultsFolder;
@@ -29,7 +29,7 @@ pub(super) struct SpecArguments {
     #[arg(long, value_name = "PATH=VALUE")]
     set: Vec<Override>,
     #[command(flatten)]
-    places: PlacesArguments,
+    places: PlaceArgs,
 }
 
 /// A planned experiment.
@@ -49,7 +49,7 @@ impl SpecArguments {
             return Err(self.no_such_spec().into());
         }
         let (experiment, source) = spec::load(&self.spec, &self.set)?;
-        let places = self.places.places();
+        let places = self.places.resolve();
         spec::check_dataset(&experiment, &source, &places)?;
         let device = self.device.unwrap_or(experiment.run.device);
         check_device(device)?;

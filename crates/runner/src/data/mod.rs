@@ -12,6 +12,8 @@ mod source;
 mod split;
 mod summary;
 mod table;
+#[cfg(test)]
+mod tests;
 
 pub use open::{Verified, check, known, open, prepare, verify};
 pub use reference::{DatasetRef, Places, RowSubset};

@@ -5,7 +5,7 @@ use super::canvas::{Canvas, Point, inches, points};
 use super::palette::{Look, TEXT, look, marker};
 use super::panel::{self, Entry, GAP, Grid, MEDIUM, THIN};
 use crate::report::metric_name::MetricName;
-use crate::report::results::{Panel, Results, Summary};
+use crate::report::results::{Results, Summary};
 use std::collections::BTreeMap;
 
 const PANEL_HEIGHT: f64 = inches(1.25);
@@ -46,7 +46,7 @@ pub(super) fn draw(results: &Results, summary: &Summary, metric: &str) -> Option
     let description =
         format!("Validation {label} of each variant over training steps, a panel per task.");
     let mut canvas = Canvas::new(grid.width, 0.0, &description);
-    for place in 0..curves.len() {
+    for (place, variants) in curves.iter().enumerate() {
         let frame = grid.frame(place);
         panel::title(&mut canvas, frame, &summary.panels[place].title);
         let vertical = Axis::around(values(place), frame.3, frame.1).with_ticks(4);
@@ -61,7 +61,7 @@ pub(super) fn draw(results: &Results, summary: &Summary, metric: &str) -> Option
         }
         let dots =
             |(step, value): (u64, f64)| (horizontal.place(step as f64), vertical.place(value));
-        draw_variants(&mut canvas, &curves[place], &dots);
+        draw_variants(&mut canvas, variants, &dots);
         panel::outline(&mut canvas, frame);
     }
     panel::legend(&mut canvas, grid.lower_edge(), &entries(summary, &curves));
@@ -79,20 +79,11 @@ fn collect(results: &Results, summary: &Summary, metric: &str) -> Vec<Vec<Seeds>
     let mut curves = vec![vec![Seeds::new(); summary.variants.len()]; summary.panels.len()];
     for point in &results.curves {
         let cell = &results.cells[point.cell];
-        let is_panel = |panel: &Panel| panel.dataset == cell.dataset && panel.task == point.task;
-        let panel = summary.panels.iter().position(is_panel);
-        let variant = summary
-            .variants
-            .iter()
-            .position(|variant| *variant == cell.variant);
         let wanted = point.split == "validation" && point.metric == metric;
-        if let (true, Some(panel), Some(variant), Some(value)) =
-            (wanted, panel, variant, point.value)
-        {
-            curves[panel][variant]
-                .entry(cell.seed)
-                .or_default()
-                .insert(point.step, value);
+        let place = summary.place(&cell.variant, &cell.dataset, &point.task);
+        if let (true, Some((variant, panel)), Some(value)) = (wanted, place, point.value) {
+            let seed = curves[panel][variant].entry(cell.seed).or_default();
+            seed.insert(point.step, value);
         }
     }
     curves

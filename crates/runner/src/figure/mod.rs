@@ -29,7 +29,15 @@ pub struct Figure {
     canvas: Canvas,
 }
 
+/// More variants than this are not drawn: nobody could read them, and their bitmaps would fill the memory.
+pub const MOST_VARIANTS: usize = 64;
+
 impl Figure {
+    /// Width on paper.
+    pub fn width_inches(&self) -> f64 {
+        self.canvas.width / canvas::inches(1.0)
+    }
+
     /// The figure as an SVG document.
     ///
     /// # Errors
@@ -47,10 +55,14 @@ impl Figure {
     }
 }
 
-/// Every figure for which the folder has values, in the order in which a report shows them.
+/// Every figure for which the folder has values, in the order in which a report shows them; none with more than
+/// [`MOST_VARIANTS`].
 pub fn all(results: &Results) -> Vec<Figure> {
     let summary = Summary::new(results);
     let mut figures = Vec::new();
+    if summary.variants.len() > MOST_VARIANTS {
+        return figures;
+    }
     let mut push = |name: String, canvas: Option<Canvas>| {
         figures.extend(canvas.map(|canvas| Figure {
             name,

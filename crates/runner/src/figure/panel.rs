@@ -1,7 +1,7 @@
 //! Panels side by side and below each other, with frames, titles, axes and a legend.
 
 use super::axis::Axis;
-use super::canvas::{Anchor, Bounds, Canvas, inches, points};
+use super::canvas::{Anchor, Bounds, Canvas, Point, inches, points};
 use super::font;
 use super::palette::{FAINT_TEXT, FRAME, GRID, TEXT};
 
@@ -231,6 +231,9 @@ impl Names {
     }
 }
 
+/// Draws a sign of a legend around a place.
+pub(super) type Sign<'a> = Box<dyn Fn(&mut Canvas, Point) + 'a>;
+
 /// An entry of a legend: its text, and what draws its sign in a space of the given width around the given place.
 pub(super) struct Entry<'a> {
     /// What the sign means.
@@ -238,7 +241,7 @@ pub(super) struct Entry<'a> {
     /// Width of the sign.
     pub(super) width: f64,
     /// Draws the sign around a middle.
-    pub(super) sign: Box<dyn Fn(&mut Canvas, (f64, f64)) + 'a>,
+    pub(super) sign: Sign<'a>,
 }
 
 /// Draws a legend from `upper` on, in as many lines as it needs, and ends the canvas below it.

@@ -6,6 +6,7 @@ use super::statistics::{
     Interval, PairedDifference, bootstrap_interval, holm, mean, paired_difference,
     probability_of_improvement, standard_deviation,
 };
+use rayon::prelude::*;
 
 /// With fewer seeds than this nobody is called ahead.
 pub(super) const FEWEST_SEEDS_TO_LEAD: usize = 3;
@@ -76,7 +77,7 @@ impl<'a> Comparison<'a> {
     pub(super) fn new(summary: &Summary, metric: &'a str, baseline: usize) -> Self {
         let name = MetricName::of(metric);
         let rows = |panel: usize| {
-            let variants = 0..summary.variants.len();
+            let variants = (0..summary.variants.len()).into_par_iter();
             variants
                 .map(|variant| row(summary, name, metric, panel, variant, baseline))
                 .collect()

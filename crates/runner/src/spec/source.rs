@@ -37,7 +37,11 @@ impl Source {
         for change in &self.overrides {
             change.apply(&mut root)?;
             result = WireExperiment::deserialize(root.clone()).map_err(|error| {
-                Diagnostic::from_serde(change.source(), error.message(), change.path())
+                Diagnostic::from_serde(
+                    change.source(),
+                    error.message(),
+                    &change.blamed_path(error.message()),
+                )
             });
             if let (Err(refusal), None) = (&result, &first_refusal) {
                 first_refusal = Some(refusal.clone());

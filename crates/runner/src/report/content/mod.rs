@@ -132,6 +132,13 @@ fn scores(blocks: &mut Vec<Block>, summary: &Summary, comparison: &Comparison) {
         );
     }
     blocks.push(Block::Paragraph(vec![text(sentence)]));
+    if summary.panels.len() > 1 {
+        blocks.push(Block::Subheading(format!(
+            "All tasks: test {}",
+            comparison.metric.title()
+        )));
+        blocks.push(Block::Table(tables::overview(summary, comparison)));
+    }
     for (place, panel) in summary.panels.iter().enumerate() {
         blocks.push(Block::Subheading(format!(
             "{}: {}",
@@ -144,15 +151,20 @@ fn scores(blocks: &mut Vec<Block>, summary: &Summary, comparison: &Comparison) {
 
 fn figures(blocks: &mut Vec<Block>, results: &Results) -> Result<()> {
     blocks.push(Block::Heading("Figures".to_owned()));
-    for figure in figure::all(results) {
-        if figure.name == "throughput" {
-            continue; // its times differ from run to run
-        }
-        let (svg, description) = (figure.svg()?, figure.description.clone());
+    let all = figure::all(results);
+    if all.is_empty() {
+        let most = figure::MOST_VARIANTS;
+        let reason =
+            format!("None: there is no value to draw, or there are more than {most} variants.");
+        blocks.push(Block::Paragraph(vec![text(reason)]));
+    }
+    // The throughput's times differ from run to run.
+    for figure in all.into_iter().filter(|figure| figure.name != "throughput") {
         blocks.push(Block::Figure {
+            svg: figure.svg()?,
+            wide: figure.width_inches() > 4.0,
+            description: figure.description,
             name: figure.name,
-            description,
-            svg,
         });
     }
     Ok(())

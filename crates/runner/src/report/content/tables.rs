@@ -116,6 +116,29 @@ pub(super) fn failures(failed: &[&Cell]) -> Table {
     table
 }
 
+/// Every variant on every task: test scores alone.
+pub(super) fn overview(summary: &Summary, comparison: &Comparison) -> Table {
+    let mut table = Table::new(&["variant"]);
+    table
+        .header
+        .extend(summary.panels.iter().map(|panel| panel.title.clone()));
+    for (variant, name) in summary.variants.iter().enumerate() {
+        let field = |panel: usize| {
+            let test = comparison.panels[panel][variant].test;
+            let leads = comparison.standings[panel].leader() == Some(variant);
+            Field::number(
+                format::mean_and_deviation(test.mean, test.deviation),
+                test.mean,
+            )
+            .strong_if(leads)
+        };
+        let mut fields = vec![Field::words(name)];
+        fields.extend((0..summary.panels.len()).map(field));
+        table.rows.push(fields);
+    }
+    table
+}
+
 /// Every variant on one task and metric: validation beside test, and the difference to the baseline.
 pub(super) fn scores(summary: &Summary, comparison: &Comparison, panel: usize) -> Table {
     let mut table = Table::new(&["variant", "seeds", "validation", "test", "95 % interval"]);

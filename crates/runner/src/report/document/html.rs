@@ -5,6 +5,8 @@ use std::fmt::Write as _;
 
 const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("script.js");
+/// Letters of a cell from which it may take several lines.
+const LONG: usize = 24;
 
 /// Writes the document.
 pub(in crate::report) fn to_html(document: &Document) -> String {
@@ -42,11 +44,15 @@ fn write_block(out: &mut String, block: &Block) {
             Ok(())
         }
         Block::Figure {
-            description, svg, ..
+            description,
+            svg,
+            wide,
+            ..
         } => {
+            let class = if *wide { "wide" } else { "narrow" };
             writeln!(
                 out,
-                "<figure>\n{svg}<figcaption>{}</figcaption>\n</figure>",
+                "<figure class=\"{class}\">\n{svg}<figcaption>{}</figcaption>\n</figure>",
                 escape(description)
             )
         }
@@ -55,20 +61,18 @@ fn write_block(out: &mut String, block: &Block) {
 }
 
 fn write_table(out: &mut String, table: &Table) {
-    let kind = |column| {
-        if table.is_numeric(column) {
-            " class=\"number\""
-        } else {
-            ""
-        }
+    let kind = |column, text: &str| match table.is_numeric(column) {
+        true => " class=\"number\"",
+        false if text.chars().count() > LONG => " class=\"long\"",
+        false => "",
     };
     *out += "<div class=\"table\" tabindex=\"0\"><table>\n<thead><tr>";
     for (column, name) in table.header.iter().enumerate() {
+        let kind = kind(column, "");
         let name = escape(name);
         let _ = write!(
             out,
-            "<th scope=\"col\"{}><button type=\"button\">{name}</button></th>",
-            kind(column)
+            "<th scope=\"col\"{kind}><button type=\"button\">{name}</button></th>"
         );
     }
     *out += "</tr></thead>\n<tbody>\n";
@@ -78,7 +82,7 @@ fn write_table(out: &mut String, table: &Table) {
             let _ = write!(
                 out,
                 "<td{}{}>{}</td>",
-                kind(column),
+                kind(column, &cell.text),
                 sort_key(cell),
                 content(cell)
             );

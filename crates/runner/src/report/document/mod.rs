@@ -27,6 +27,7 @@ pub(super) enum Block {
         name: String,
         description: String,
         svg: String,
+        wide: bool,
     },
     /// Lines to type.
     Commands(String),

@@ -26,26 +26,30 @@ pub struct Summary {
     pub panels: Vec<Panel>,
     /// Metrics in the order of `metrics.csv`.
     pub metrics: Vec<String>,
+    variant_places: HashMap<String, usize>,
+    panel_places: HashMap<(String, String), usize>,
     samples: HashMap<(String, usize, usize, String), Sample>,
 }
 
 impl Summary {
     /// Groups the folder's scores.
     pub fn new(results: &Results) -> Self {
+        let variants = distinct(results.cells.iter().map(|cell| cell.variant.clone()));
+        let panels = panels(results);
+        let key = |panel: &Panel| (panel.dataset.clone(), panel.task.clone());
         let mut summary = Self {
-            variants: distinct(results.cells.iter().map(|cell| cell.variant.clone())),
-            panels: panels(results),
+            variant_places: places(variants.iter().cloned()),
+            panel_places: places(panels.iter().map(key)),
+            variants,
+            panels,
             metrics: distinct(results.scores.iter().map(|score| score.metric.clone())),
             samples: HashMap::new(),
         };
         for score in &results.scores {
             let cell = &results.cells[score.cell];
-            let key = (
-                score.split.clone(),
-                summary.variant_place(&cell.variant),
-                summary.panel_place(&cell.dataset, &score.task),
-                score.metric.clone(),
-            );
+            let place = summary.place(&cell.variant, &cell.dataset, &score.task);
+            let (variant, panel) = place.expect("every score's variant and task were collected");
+            let key = (score.split.clone(), variant, panel, score.metric.clone());
             let sample = summary.samples.entry(key).or_default();
             sample.insert(cell.seed, score.value);
         }
@@ -64,16 +68,21 @@ impl Summary {
         sample.into_values().flatten().collect()
     }
 
-    fn variant_place(&self, name: &str) -> usize {
-        let place = self.variants.iter().position(|variant| variant == name);
-        place.expect("every cell's variant was collected")
+    /// Places of a variant and of a dataset's task; nothing for a task without scores.
+    pub fn place(&self, variant: &str, dataset: &str, task: &str) -> Option<(usize, usize)> {
+        let variant = self.variant_places.get(variant)?;
+        let panel = self
+            .panel_places
+            .get(&(dataset.to_owned(), task.to_owned()))?;
+        Some((*variant, *panel))
     }
+}
 
-    fn panel_place(&self, dataset: &str, task: &str) -> usize {
-        let mut panels = self.panels.iter();
-        let place = panels.position(|panel| panel.dataset == dataset && panel.task == task);
-        place.expect("every score's task was collected")
-    }
+fn places<T: Eq + std::hash::Hash>(items: impl Iterator<Item = T>) -> HashMap<T, usize> {
+    items
+        .enumerate()
+        .map(|(place, item)| (item, place))
+        .collect()
 }
 
 fn panels(results: &Results) -> Vec<Panel> {

@@ -1,7 +1,7 @@
 //! Statistics over seeds: how large, how sure, and what could have been seen at all.
 //!
 //! With as few seeds as training allows, everything is counted out where that is possible: every resample of up to
-//! six values, every sign of up to sixteen differences. Beyond, draws come from a counter-based generator with a
+//! eight values, every sign of up to sixteen differences. Beyond, draws come from a counter-based generator with a
 //! fixed key, so the same values give the same interval everywhere.
 
 #[cfg(test)]

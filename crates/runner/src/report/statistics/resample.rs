@@ -4,7 +4,7 @@ use super::{Interval, mean};
 use homebench_kernels::random::Philox;
 
 /// Up to so many values, every resample is counted out.
-const EXACT_BOOTSTRAP: usize = 6;
+const EXACT_BOOTSTRAP: usize = 8;
 /// Up to so many differences, every choice of signs is counted out.
 const EXACT_SIGNS: usize = 16;
 /// Draws where counting out is too much.
@@ -20,44 +20,62 @@ pub fn bootstrap_interval(values: &[f64]) -> Option<Interval> {
     if values.len() < 2 {
         return None;
     }
-    let mut means = if values.len() <= EXACT_BOOTSTRAP {
-        every_mean(values)
+    let mut sums = if values.len() <= EXACT_BOOTSTRAP {
+        every_sum(values)
     } else {
-        drawn_means(values)
+        drawn_sums(values)
     };
-    means.sort_by(f64::total_cmp);
-    let quantile = |share: f64| means[(share * means.len() as f64).ceil() as usize - 1];
+    sums.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let total: u64 = sums.iter().map(|(_, weight)| weight).sum();
+    let quantile = |share: f64| {
+        let wanted = (share * total as f64).ceil() as u64;
+        let mut passed = 0;
+        let reached = sums.iter().find(|(_, weight)| {
+            passed += weight;
+            passed >= wanted
+        });
+        reached.map(|(sum, _)| sum / values.len() as f64)
+    };
     Some(Interval {
-        low: quantile(0.025),
-        high: quantile(0.975),
+        low: quantile(0.025)?,
+        high: quantile(0.975)?,
     })
 }
 
-/// Means of all n^n resamples.
-fn every_mean(values: &[f64]) -> Vec<f64> {
-    let num_values = values.len();
-    let num_resamples = num_values.pow(num_values as u32);
-    let mean = |resample: usize| {
-        let mut rest = resample;
-        let mut sum = 0.0;
-        for _ in 0..num_values {
-            sum += values[rest % num_values];
-            rest /= num_values;
-        }
-        sum / num_values as f64
-    };
-    (0..num_resamples).map(mean).collect()
+/// Sums of all n^n resamples: each choice of how often every value is drawn, with the number of resamples it stands for.
+fn every_sum(values: &[f64]) -> Vec<(f64, u64)> {
+    let mut sums = Vec::new();
+    extend(&mut sums, values, values.len() as u64, 0.0, 1);
+    sums
 }
 
-fn drawn_means(values: &[f64]) -> Vec<f64> {
-    let random = Philox::new(SEED, "bootstrap", "mean");
-    let num_values = values.len() as u64;
-    let mean = |draw: u64| {
-        let indices = (draw * num_values..(draw + 1) * num_values)
-            .map(|index| random.below(index, values.len() as u32));
-        indices.map(|index| values[index as usize]).sum::<f64>() / num_values as f64
+fn extend(sums: &mut Vec<(f64, u64)>, values: &[f64], draws_left: u64, sum: f64, weight: u64) {
+    let Some((first, rest)) = values.split_first() else {
+        return;
     };
-    (0..NUM_DRAWS).map(mean).collect()
+    if rest.is_empty() {
+        sums.push((sum + draws_left as f64 * first, weight));
+        return;
+    }
+    let mut ways = 1; // of placing this value's draws among those left
+    for times in 0..=draws_left {
+        let drawn = sum + times as f64 * first;
+        extend(sums, rest, draws_left - times, drawn, weight * ways);
+        ways = ways * (draws_left - times) / (times + 1);
+    }
+}
+
+fn drawn_sums(values: &[f64]) -> Vec<(f64, u64)> {
+    let random = Philox::new(SEED, "bootstrap", "mean");
+    let num_values = values.len();
+    // Every draw takes whole blocks of four numbers.
+    let blocks = num_values.div_ceil(4) as u64;
+    let sum = |draw: u64| {
+        let words = (draw * blocks..(draw + 1) * blocks).flat_map(|block| random.u32x4(block));
+        let index = |word: u32| ((u64::from(word) * num_values as u64) >> 32) as usize;
+        words.take(num_values).map(|word| values[index(word)]).sum()
+    };
+    (0..NUM_DRAWS).map(|draw| (sum(draw), 1)).collect()
 }
 
 /// Two-sided p-value of paired differences: how often signs drawn by a coin give a mean as far from zero as the one
@@ -82,9 +100,11 @@ pub fn sign_flip_p_value(differences: &[f64]) -> f64 {
         return far.count() as f64 / num_choices as f64;
     }
     let random = Philox::new(SEED, "permutation", "signs");
-    let num_differences = differences.len() as u64;
+    let blocks = differences.len().div_ceil(128) as u64;
     let far = (0..NUM_DRAWS).filter(|draw| {
-        is_as_far(&|place| random.below(draw * num_differences + place as u64, 2) == 1)
+        let words = (draw * blocks..(draw + 1) * blocks).flat_map(|block| random.u32x4(block));
+        let words: Vec<u32> = words.collect();
+        is_as_far(&|place| words[place / 32] >> (place % 32) & 1 == 1)
     });
     // What was seen is one of the choices.
     (far.count() as f64 + 1.0) / (NUM_DRAWS as f64 + 1.0)
@@ -120,18 +140,22 @@ mod tests {
     #[test]
     fn drawn_and_counted_intervals_and_p_values_agree() {
         let values: Vec<f64> = (0..6).map(|i| f64::from(i * i) - 3.0).collect();
-        let mut drawn = drawn_means(&values);
-        let mut counted = every_mean(&values);
-        drawn.sort_by(f64::total_cmp);
-        counted.sort_by(f64::total_cmp);
-        for share in [0.025, 0.25, 0.5, 0.975] {
-            let at = |means: &[f64]| means[(share * means.len() as f64) as usize];
-            assert!(
-                (at(&drawn) - at(&counted)).abs() < 0.35,
-                "{share}: {} {}",
-                at(&drawn),
-                at(&counted)
-            );
+        let quantiles = |mut sums: Vec<(f64, u64)>| {
+            sums.sort_by(|a, b| a.0.total_cmp(&b.0));
+            let spread =
+                |&(sum, weight): &(f64, u64)| std::iter::repeat_n(sum / 6.0, weight as usize);
+            let means: Vec<f64> = sums.iter().flat_map(spread).collect();
+            [0.025, 0.25, 0.5, 0.975].map(|share| means[(share * means.len() as f64) as usize])
+        };
+        assert_eq!(
+            every_sum(&values).iter().map(|sum| sum.1).sum::<u64>(),
+            6u64.pow(6)
+        );
+        let pairs = quantiles(drawn_sums(&values))
+            .into_iter()
+            .zip(quantiles(every_sum(&values)));
+        for (drawn, counted) in pairs {
+            assert!((drawn - counted).abs() < 0.35, "{drawn} {counted}");
         }
         // A symmetric sample of twenty has no difference; shifted by its own spread it has one.
         let symmetric: Vec<f64> = (0..20).map(|i| f64::from(i) - 9.5).collect();

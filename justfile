@@ -1,0 +1,41 @@
+# Conveniences on top of cargo: `just` lists them.
+
+export CARGO_INCREMENTAL := "1"
+
+_default:
+    @just --list
+
+# Run an experiment by its name, fetching its data first: just run census --jobs 2
+run name *args:
+    just _data-{{ if name == "census" { "census" } else { "none" } }}
+    cargo run --release -- run experiments/{{ name }}.toml {{ args }}
+
+_data-census:
+    cargo run --release -- data fetch census-income
+
+_data-none:
+
+# Pass the tests
+test *args:
+    cargo test --release --workspace {{ args }}
+
+# Measure speed
+bench *args:
+    cargo bench -p homebench-benches {{ args }}
+
+# Draw the charts of every results folder again
+figures:
+    for folder in results/*/; do cargo run --release -- figures "$folder"; done
+
+# Measure PyTorch on the same workloads (needs Python with torch: see benches/peers)
+peers *args:
+    python3 benches/peers/torch_step.py {{ args }}
+
+# Formatting and lints, as CI has them
+lint:
+    cargo fmt --all --check
+    cargo clippy --release --workspace --all-targets -- -D warnings
+
+# Everything that CI does
+ci:
+    .ci/run

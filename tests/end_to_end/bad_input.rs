@@ -1,0 +1,237 @@
+//! Everything that can be wrong with a spec: refused with its place and its mend, before anything runs.
+
+use crate::harness::{Bench, experiment};
+
+/// A spec that is right, one thing a line, so that a test can spoil one.
+const SPEC: &str = r#"question = "Which is best?"
+seeds = [1, 2]
+[dataset]
+name = "synthetic"
+[training]
+batch_size = 256
+learning_rate = 1e-3
+max_epochs = 1
+[variants.mmoe]
+model = "mmoe"
+num_experts = 2
+"#;
+
+/// Runs the spec with one line spoilt; gives what was said, with the names that grow with the registry left out.
+#[track_caller]
+fn refusal(right: &str, wrong: &str) -> String {
+    assert!(SPEC.contains(right));
+    refusal_of(&SPEC.replace(right, wrong), &[])
+}
+
+#[track_caller]
+fn refusal_of(spec: &str, more: &[&str]) -> String {
+    let bench = Bench::new();
+    bench.write("spec.toml", spec);
+    let descriptions = experiment("datasets");
+    let arguments = [&["run", "spec.toml", "--descriptions", &descriptions], more].concat();
+    let ran = bench.run(&arguments).expect(2);
+    assert_eq!(ran.stdout, "");
+    let left: Vec<_> = bench
+        .files(".", &[])
+        .into_iter()
+        .map(|(path, _)| path)
+        .collect();
+    assert_eq!(
+        left,
+        [std::path::PathBuf::from("spec.toml")],
+        "something was written"
+    );
+    ran.stderr
+}
+
+macro_rules! assert_refused {
+    ($said:expr, @$snapshot:literal) => {
+        insta::with_settings!({filters => vec![
+            (r"(unknown (?:model|dataset) `\w*`; expected one of:).*", "$1 [names]"),
+            (r"(has no knob `\w*`; it has:).*", "$1 [names]"),
+        ]}, { insta::assert_snapshot!($said, @$snapshot); });
+    };
+}
+
+#[test]
+fn a_misspelt_key() {
+    assert_refused!(refusal("learning_rate", "learning_rat"), @r"
+    error: spec.toml:7:1: unknown key `learning_rat` in [training]; expected one of `batch_size`, `max_epochs`, `patience`, `evaluations_per_epoch`, `learning_rate`, `embedding_learning_rate`, `weight_decay`, `embedding_dim`
+    hint: did you mean `learning_rate`?
+    ");
+}
+
+#[test]
+fn a_misspelt_table() {
+    assert_refused!(refusal("[training]", "[trainin]"), @r"
+    error: spec.toml:5:2: unknown key `trainin`; expected one of `question`, `dataset`, `seeds`, `training`, `variants`, `run`
+    hint: did you mean `training`?
+    ");
+}
+
+#[test]
+fn a_missing_key() {
+    assert_refused!(refusal("seeds = [1, 2]\n", ""), @r"
+    error: spec.toml:1:1: the key `seeds` is missing
+    hint: add `seeds = ...`
+    ");
+    assert_refused!(refusal("model = \"mmoe\"\n", ""), @r"
+    error: spec.toml:9:1: the key `model` is missing in [variants.mmoe]
+    hint: add `model = ...`
+    ");
+}
+
+#[test]
+fn a_wrong_type() {
+    assert_refused!(refusal("256", "\"many\""), @r#"error: spec.toml:6:14: `training.batch_size`: expected a whole number, 0 or more, found string "many""#);
+    assert_refused!(refusal("[1, 2]", "1"), @"error: spec.toml:2:9: `seeds`: expected a list, found integer `1`");
+    assert_refused!(refusal("[1, 2]", "[1, -2]"), @"error: spec.toml:2:13: `seeds.1`: expected a whole number, 0 or more, found integer `-2`");
+}
+
+#[test]
+fn broken_toml() {
+    let said = refusal("[1, 2]", "[1, 2");
+    assert!(said.starts_with("error: spec.toml:"), "{said}");
+}
+
+#[test]
+fn an_unknown_model() {
+    assert_refused!(refusal("\"mmoe\"", "\"mmeo\""), @r"
+    error: spec.toml:10:9: unknown model `mmeo`; expected one of: [names]
+    hint: did you mean `mmoe`?
+    ");
+}
+
+#[test]
+fn an_unknown_knob() {
+    assert_refused!(refusal("num_experts", "num_expert"), @r"
+    error: spec.toml:11:1: `mmoe` has no knob `num_expert`; it has: [names]
+    hint: did you mean `num_experts`?
+    ");
+}
+
+#[test]
+fn a_knob_that_makes_no_model() {
+    let said = refusal("num_experts = 2", "num_experts = 0");
+    assert!(
+        said.starts_with("error: spec.toml:11:15: `variants.mmoe.num_experts`: "),
+        "{said}"
+    );
+}
+
+#[test]
+fn an_unknown_dataset() {
+    assert_refused!(refusal("\"synthetic\"", "\"sinthetic\""), @r"
+    error: spec.toml:4:8: unknown dataset `sinthetic`; expected one of: [names]
+    hint: did you mean `synthetic`?
+    ");
+}
+
+#[test]
+fn an_unknown_protocol() {
+    let said = refusal(
+        "name = \"synthetic\"",
+        "name = \"synthetic\"\nprotocol = \"none\"",
+    );
+    assert!(said.starts_with("error: spec.toml:5:12: "), "{said}");
+}
+
+#[test]
+fn a_batch_of_zero_and_no_epochs() {
+    assert_refused!(refusal("256", "0"), @"error: spec.toml:6:14: `training.batch_size`: expected a whole number, 1 or more, found 0");
+    assert_refused!(refusal("max_epochs = 1", "max_epochs = 0"), @"error: spec.toml:8:14: `training.max_epochs`: expected a whole number, 1 or more, found 0");
+}
+
+#[test]
+fn a_learning_rate_that_is_none() {
+    assert_refused!(refusal("1e-3", "nan"), @"error: spec.toml:7:17: `training.learning_rate`: expected a finite number above 0, found NaN");
+    assert_refused!(refusal("1e-3", "-1"), @"error: spec.toml:7:17: `training.learning_rate`: expected a finite number above 0, found -1");
+    assert_refused!(refusal("1e-3", "inf"), @"error: spec.toml:7:17: `training.learning_rate`: expected a finite number above 0, found inf");
+}
+
+#[test]
+fn seeds_that_are_none_or_twice() {
+    assert_refused!(refusal("[1, 2]", "[]"), @r"
+    error: spec.toml:2:9: `seeds`: expected at least one seed, found none
+    hint: give three or more: `seeds = [1, 2, 3]`
+    ");
+    assert_refused!(refusal("[1, 2]", "[2, 2]"), @r"
+    error: spec.toml:2:13: `seeds`: the seed 2 is given twice
+    hint: a seed trained twice gives the same numbers twice; leave one out
+    ");
+}
+
+#[test]
+fn no_variants() {
+    let spec = SPEC.split("[variants").next().unwrap().to_owned() + "[variants]\n";
+    assert_refused!(refusal_of(&spec, &[]), @r#"
+    error: spec.toml:9:2: `variants`: expected at least one variant, found none
+    hint: add one: `[variants.mmoe]` with `model = "mmoe"`
+    "#);
+}
+
+#[test]
+fn a_variant_that_is_no_file_name() {
+    assert_refused!(refusal("[variants.mmoe]", "[variants.\"a/b\"]"), @r"
+    error: spec.toml:9:11: `a/b` is no name for a variant: expected 1 to 64 letters, digits, `-`, `_` or `.`, beginning with a letter or digit
+    hint: names of variants are used in file names
+    ");
+}
+
+#[test]
+fn rows_that_are_none() {
+    let said = refusal("name = \"synthetic\"", "name = \"synthetic\"\nrows = 0");
+    assert!(
+        said.starts_with("error: spec.toml:5:8: `dataset.rows`: expected"),
+        "{said}"
+    );
+}
+
+#[test]
+fn an_override_is_blamed_by_its_own_words() {
+    assert_refused!(refusal_of(SPEC, &["--set", "training.learning_rate=nan"]), @"error: --set training.learning_rate=nan: `training.learning_rate`: expected a finite number above 0, found NaN");
+    assert_refused!(refusal_of(SPEC, &["--set", "training.batchsize=3"]), @r"
+    error: --set training.batchsize=3: unknown key `batchsize` in [training]; expected one of `batch_size`, `max_epochs`, `patience`, `evaluations_per_epoch`, `learning_rate`, `embedding_learning_rate`, `weight_decay`, `embedding_dim`
+    hint: did you mean `batch_size`?
+    ");
+    assert_refused!(refusal_of(SPEC, &["--set", "variants.new.rank=3"]), @r"
+    error: --set variants.new.rank=3: the key `model` is missing in [variants.new]
+    hint: add `model = ...`
+    ");
+}
+
+#[test]
+fn a_device_that_is_not_built_in() {
+    assert_refused!(refusal_of(SPEC, &["--device", "cuda:1"]), @r"
+    error: device cuda:1: this build of homebench has no CUDA
+    hint: run on the processor with `--device cpu`, or build with `--features cuda` where the CUDA toolkit is installed
+    ");
+    let said = refusal_of(SPEC, &["--device", "gpu"]);
+    assert!(
+        said.contains("expected `cpu`, `cuda` or `cuda:<index>`"),
+        "{said}"
+    );
+}
+
+#[test]
+fn arguments_that_are_none() {
+    for arguments in [
+        ["--jobs", "0"],
+        ["--threads", "x"],
+        ["--set", "batch"],
+        ["--only", "none/*"],
+    ] {
+        let said = refusal_of(SPEC, &arguments);
+        assert!(said.contains("expected"), "{arguments:?}: {said}");
+    }
+}
+
+#[test]
+fn a_spec_that_is_not_there() {
+    let bench = Bench::new();
+    bench.write("census.toml", SPEC);
+    assert_refused!(bench.run(&["run", "censsus.toml"]).expect(2).stderr, @r"
+    error: censsus.toml: no such file
+    hint: did you mean `census.toml`?
+    ");
+}

@@ -1,0 +1,145 @@
+//! Cells that fail, output that can't be written, folders that are someone else's.
+
+use crate::harness::Bench;
+
+#[test]
+fn a_loss_that_is_no_number_fails_its_cell_and_the_others_go_on() {
+    let bench = Bench::new();
+    let more = [
+        "--set",
+        "seeds=[1]",
+        "--set",
+        "variants.mmoe.training.learning_rate=1e30",
+    ];
+    let ran = bench.quickstart("out", &more).expect(1);
+    let cells = bench.rows("out/cells.csv");
+    let state: Vec<&str> = cells.iter().map(|row| &row[5]).collect();
+    assert_eq!(state, ["done", "failed", "done"]);
+    let error = &cells[1][6];
+    assert!(
+        error.contains("loss became") && error.contains("at step"),
+        "{error}"
+    );
+    assert!(error.contains("the last finite loss was"), "{error}");
+    assert!(ran.stderr.contains("failed: mmoe/1"), "{}", ran.stderr);
+    let id = &cells[1][0];
+    assert!(
+        bench
+            .rows("out/metrics.csv")
+            .iter()
+            .all(|row| &row[0] != id)
+    );
+    // A failed cell is tried again, and counted.
+    let again = bench.quickstart("out", &more).expect(1);
+    assert!(
+        again.stderr.contains("mmoe/1: failed before, trying again"),
+        "{}",
+        again.stderr
+    );
+    assert_eq!(bench.read(&format!("out/cells/{id}/tries")).trim(), "2");
+}
+
+#[test]
+fn a_folder_of_something_else_is_left_alone() {
+    let bench = Bench::new();
+    std::fs::create_dir(bench.path("out")).unwrap();
+    bench.write("out/thesis.txt", "years of work");
+    let refused = bench.quickstart("out", &["--fresh"]).expect(2);
+    assert!(
+        refused.stderr.contains("holds no results of homebench"),
+        "{}",
+        refused.stderr
+    );
+    assert_eq!(bench.files("out", &[]).len(), 1);
+}
+
+#[test]
+fn finished_cells_of_another_spec_are_not_replaced_unasked() {
+    let bench = Bench::new();
+    let small = ["--set", "seeds=[1]", "--only", "shared_bottom/1"];
+    bench.quickstart("out", &small).expect(0);
+    let before = bench.read("out/metrics.csv");
+    let other = [&small[..], &["--set", "training.learning_rate=0.01"]].concat();
+    let refused = bench.quickstart("out", &other).expect(2);
+    assert!(
+        refused
+            .stderr
+            .contains("1 finished cells that this experiment does not have"),
+        "{}",
+        refused.stderr
+    );
+    assert!(refused.stderr.contains("--fresh"), "{}", refused.stderr);
+    assert_eq!(before, bench.read("out/metrics.csv"));
+    bench
+        .quickstart("out", &[&other[..], &["--fresh"]].concat())
+        .expect(0);
+    assert_ne!(before, bench.read("out/metrics.csv"));
+}
+
+#[test]
+fn a_cell_altered_by_hand_is_seen_and_not_reused() {
+    let bench = Bench::new();
+    let small = ["--set", "seeds=[1]", "--only", "shared_bottom/1"];
+    bench.quickstart("out", &small).expect(0);
+    let before = bench.read("out/metrics.csv");
+    let id = bench.rows("out/cells.csv")[0][0].to_owned();
+    let part = format!("out/cells/{id}/metrics.csv");
+    bench.write(&part, &bench.read(&part).replace("0.", "0.9"));
+    let status = bench.run(&["status", "out"]).expect(0).stdout;
+    assert!(
+        status.contains("its metrics.csv is gone or was altered"),
+        "{status}"
+    );
+    let again = bench.quickstart("out", &small).expect(0);
+    assert!(
+        again.stderr.contains("not reused, its metrics.csv"),
+        "{}",
+        again.stderr
+    );
+    assert_eq!(before, bench.read("out/metrics.csv"));
+}
+
+#[test]
+fn output_that_cannot_be_written_is_said() {
+    let bench = Bench::new();
+    // A file where a folder should be: refused for every user, root included.
+    bench.write("results", "a file");
+    let refused = bench.quickstart("results/quick", &[]).expect(2);
+    assert!(
+        refused
+            .stderr
+            .contains("error: results/quick: can't be written"),
+        "{}",
+        refused.stderr
+    );
+    assert!(
+        refused
+            .stderr
+            .contains("hint: give a folder that can be written"),
+        "{}",
+        refused.stderr
+    );
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_table_that_cannot_be_written_leaves_no_half_of_it() {
+    let bench = Bench::new();
+    let small = ["--set", "seeds=[1]", "--only", "shared_bottom/1"];
+    bench.quickstart("out", &small).expect(0);
+    // A folder in the place of the table: the rename fails, whoever asks.
+    std::fs::remove_file(bench.path("out/metrics.csv")).unwrap();
+    std::fs::create_dir_all(bench.path("out/metrics.csv/x")).unwrap();
+    let refused = bench.quickstart("out", &small).expect(2);
+    assert!(
+        refused.stderr.contains("out/metrics.csv: can't be written"),
+        "{}",
+        refused.stderr
+    );
+    let left = bench.files("out", &[]);
+    assert!(
+        !left
+            .iter()
+            .any(|(path, _)| path.to_string_lossy().contains("partial"))
+    );
+}

@@ -1,0 +1,149 @@
+//! Starts the binary and looks at what it left.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::LazyLock;
+use tempfile::TempDir;
+
+/// A quickstart that takes seconds: few rows, one epoch, small models.
+pub(crate) const SMALL: &[&str] = &[
+    "--set",
+    "dataset.rows=3000",
+    "--set",
+    "training.max_epochs=2",
+    "--set",
+    "training.batch_size=256",
+];
+
+/// Prepared data is keyed by content and safe to share, so it is prepared once for all tests of a process.
+static CACHE: LazyLock<TempDir> = LazyLock::new(|| TempDir::new().expect("a temporary folder"));
+
+/// The root of the repository.
+pub(crate) fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("the tests are a member of a workspace")
+}
+
+/// A file of the repository's experiments.
+pub(crate) fn experiment(name: &str) -> String {
+    let path = repository().join("experiments").join(name);
+    path.to_str().expect("a path in UTF-8").to_owned()
+}
+
+/// An empty folder to run the binary in.
+pub(crate) struct Bench {
+    folder: TempDir,
+}
+
+/// What a run of the binary gave.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Bench {
+    pub(crate) fn new() -> Self {
+        Self {
+            folder: TempDir::new().expect("a temporary folder"),
+        }
+    }
+
+    /// A path in the folder.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Writes a file into the folder.
+    pub(crate) fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.path(name), text).expect("a file in a temporary folder");
+    }
+
+    /// Reads a file of the folder.
+    pub(crate) fn read(&self, name: &str) -> String {
+        std::fs::read_to_string(self.path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+    }
+
+    /// The binary with these arguments, not started yet.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_homebench-under-test"));
+        command
+            .args(arguments)
+            .current_dir(self.folder.path())
+            .env("NO_COLOR", "1")
+            .env("HOMEBENCH_DATA", self.path("data"))
+            .env("HOMEBENCH_CACHE", CACHE.path())
+            .env("COLUMNS", "100")
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Runs the binary.
+    pub(crate) fn run(&self, arguments: &[&str]) -> Ran {
+        let output = self.command(arguments).output().expect("the binary starts");
+        Ran {
+            code: output.status.code(),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
+    /// Runs an experiment of the repository, cut down, into `out`.
+    pub(crate) fn quickstart(&self, out: &str, more: &[&str]) -> Ran {
+        let spec = experiment("quickstart.toml");
+        let descriptions = experiment("datasets");
+        let mut arguments = vec!["run", &spec, "--out", out, "--descriptions", &descriptions];
+        arguments.extend(SMALL);
+        arguments.extend(more);
+        self.run(&arguments)
+    }
+
+    /// Rows of a CSV file of the folder, without the header.
+    pub(crate) fn rows(&self, name: &str) -> Vec<csv::StringRecord> {
+        let text = self.read(name);
+        let mut reader = csv::Reader::from_reader(text.as_bytes());
+        reader.records().collect::<Result<_, _>>().expect("a table")
+    }
+
+    /// Every file under a folder with its bytes, but for those whose name is in `without`.
+    pub(crate) fn files(&self, name: &str, without: &[&str]) -> Vec<(PathBuf, Vec<u8>)> {
+        let root = self.path(name);
+        let mut files = Vec::new();
+        let mut folders = vec![root.clone()];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(&folder).expect("a folder") {
+                let path = entry.expect("an entry").path();
+                let file = path
+                    .file_name()
+                    .unwrap_or_default()
+                    .to_string_lossy()
+                    .into_owned();
+                if path.is_dir() {
+                    folders.push(path);
+                } else if !without.contains(&file.as_str()) {
+                    let bytes = std::fs::read(&path).expect("a file");
+                    files.push((path.strip_prefix(&root).expect("inside").to_owned(), bytes));
+                }
+            }
+        }
+        files.sort();
+        files
+    }
+}
+
+impl Ran {
+    /// Panics with everything that was said, unless the exit code is this one.
+    #[track_caller]
+    pub(crate) fn expect(self, code: i32) -> Self {
+        assert_eq!(
+            self.code,
+            Some(code),
+            "stdout:\n{}\nstderr:\n{}",
+            self.stdout,
+            self.stderr
+        );
+        self
+    }
+}

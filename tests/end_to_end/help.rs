@@ -1,0 +1,47 @@
+//! Help, version, and the registry.
+
+use crate::harness::Bench;
+
+#[test]
+fn help_names_every_command() {
+    let help = Bench::new().run(&["--help"]).expect(0).stdout;
+    for command in [
+        "run", "plan", "status", "report", "figures", "data", "models",
+    ] {
+        assert!(
+            help.contains(&format!("\n  {command} ")),
+            "{command} is not in:\n{help}"
+        );
+    }
+    assert!(help.contains("homebench run experiments/quickstart.toml"));
+    assert!(!help.contains("\n  cell "), "the hidden command shows");
+}
+
+#[test]
+fn every_command_shows_an_example() {
+    for command in [
+        "run", "plan", "status", "report", "figures", "data", "models",
+    ] {
+        let help = Bench::new().run(&[command, "--help"]).expect(0).stdout;
+        assert!(help.contains("Example"), "{command}:\n{help}");
+    }
+}
+
+#[test]
+fn the_registry_lists_models_with_their_knobs() {
+    let models = Bench::new().run(&["models"]).expect(0).stdout;
+    for name in ["shared_bottom", "mmoe", "home"] {
+        assert!(
+            models.lines().any(|line| line == name),
+            "{name} is not in:\n{models}"
+        );
+    }
+    let one = Bench::new().run(&["models", "home"]).expect(0).stdout;
+    assert!(
+        one.starts_with("home\n") && one.contains("rank = "),
+        "{one}"
+    );
+    assert!(!one.contains("\nmmoe\n"));
+    let refused = Bench::new().run(&["models", "hoem"]).expect(2).stderr;
+    assert!(refused.contains("hint: did you mean `home`?"), "{refused}");
+}

@@ -1,0 +1,71 @@
+//! The same experiment gives the same bytes, whatever jobs and threads it ran with.
+
+use crate::harness::Bench;
+
+/// What may hold times, and the log.
+const WITH_TIMES: &[&str] = &[
+    "throughput.csv",
+    "provenance.toml",
+    "log.txt",
+    "outcome.toml",
+    ".lock",
+    "report.md",
+];
+
+#[test]
+fn jobs_and_threads_change_no_byte() {
+    let bench = Bench::new();
+    let settings: [(&str, &[&str]); 3] = [
+        ("one", &["--jobs", "1", "--threads", "1"]),
+        ("two", &["--jobs", "2", "--threads", "1"]),
+        ("three", &["--jobs", "1", "--threads", "3"]),
+    ];
+    for (out, more) in settings {
+        bench
+            .quickstart(out, &[more, &["--set", "seeds=[1, 2]"]].concat())
+            .expect(0);
+    }
+    for other in ["two", "three"] {
+        for table in [
+            "cells.csv",
+            "metrics.csv",
+            "curves.csv",
+            "spec.resolved.toml",
+        ] {
+            let (first, second) = (
+                bench.read(&format!("one/{table}")),
+                bench.read(&format!("{other}/{table}")),
+            );
+            assert_eq!(first, second, "{table} of {other}");
+        }
+    }
+    let charts_have_times = |path: &std::path::Path| path.to_string_lossy().contains("throughput");
+    let left = |out| {
+        let mut files = bench.files(out, WITH_TIMES);
+        files.retain(|(path, _)| !charts_have_times(path));
+        files
+    };
+    assert!(
+        left("one") == left("two"),
+        "weights, charts or parts differ between jobs"
+    );
+    assert!(
+        left("one") == left("three"),
+        "weights, charts or parts differ between threads"
+    );
+}
+
+#[test]
+fn another_seed_gives_other_numbers() {
+    let bench = Bench::new();
+    bench
+        .quickstart("out", &["--set", "seeds=[1, 2]", "--only", "mmoe/*"])
+        .expect(0);
+    let values = |seed: &str| -> Vec<String> {
+        let rows = bench.rows("out/metrics.csv");
+        let of_seed = rows.iter().filter(|row| &row[2] == seed);
+        of_seed.map(|row| row[6].to_owned()).collect()
+    };
+    assert_eq!(values("1").len(), values("2").len());
+    assert_ne!(values("1"), values("2"));
+}

@@ -1,0 +1,180 @@
+//! The first command of a newcomer, cut down, and what it leaves.
+
+use crate::harness::{Bench, SMALL, experiment};
+
+const TABLES: [(&str, &str); 4] = [
+    (
+        "cells.csv",
+        "cell,variant,model,dataset,seed,status,error,selected_epoch,epochs_run,validation_score,parameters,flops_per_row",
+    ),
+    (
+        "metrics.csv",
+        "cell,variant,seed,split,task,metric,value,rows,positives",
+    ),
+    (
+        "curves.csv",
+        "cell,variant,seed,epoch,step,split,task,metric,value",
+    ),
+    (
+        "throughput.csv",
+        "cell,variant,seed,device,threads,train_rows,train_seconds,train_rows_per_second,evaluation_rows,evaluation_seconds,total_seconds,peak_memory_bytes,tries",
+    ),
+];
+
+#[test]
+fn the_quickstart_writes_every_file_and_a_second_run_changes_none() {
+    let bench = Bench::new();
+    let first = bench.quickstart("out", &[]).expect(0);
+    assert!(
+        first.stdout.contains("home"),
+        "no table on stdout:\n{}",
+        first.stdout
+    );
+    for (file, header) in TABLES {
+        let text = bench.read(&format!("out/{file}"));
+        assert_eq!(text.lines().next(), Some(header), "{file}");
+        assert!(
+            text.lines().count() > 9 || file == "cells.csv",
+            "{file} has few rows"
+        );
+    }
+    let cells = bench.rows("out/cells.csv");
+    let order: Vec<String> = cells
+        .iter()
+        .map(|row| format!("{}/{}", &row[1], &row[4]))
+        .collect();
+    let expected = ["shared_bottom", "mmoe", "home"]
+        .iter()
+        .flat_map(|variant| (1..=3).map(move |seed| format!("{variant}/{seed}")));
+    assert_eq!(order, expected.collect::<Vec<_>>());
+    assert!(cells.iter().all(|row| &row[5] == "done"));
+    for name in ["spec.resolved.toml", "provenance.toml", "report.md"] {
+        assert!(
+            bench.path(&format!("out/{name}")).is_file(),
+            "{name} is missing"
+        );
+    }
+    let figures = bench.files("out/figures", &[]);
+    assert!(
+        figures
+            .iter()
+            .any(|(path, _)| path.extension().is_some_and(|e| e == "svg"))
+    );
+    assert!(
+        figures
+            .iter()
+            .any(|(path, _)| path.extension().is_some_and(|e| e == "png"))
+    );
+    for row in &cells {
+        for file in [
+            "cell.toml",
+            "log.txt",
+            "metrics.csv",
+            "curves.csv",
+            "weights.safetensors",
+            "outcome.toml",
+        ] {
+            let path = bench.path(&format!("out/cells/{}/{file}", &row[0]));
+            assert!(path.is_file(), "{} is missing", path.display());
+        }
+    }
+
+    let before = bench.files("out", &[".lock"]);
+    let second = bench.quickstart("out", &[]).expect(0);
+    assert!(
+        second.stderr.contains("9 of 9 cells are done already"),
+        "{}",
+        second.stderr
+    );
+    assert_eq!(before, bench.files("out", &[".lock"]));
+}
+
+#[test]
+fn scores_are_of_both_splits_and_within_bounds() {
+    let bench = Bench::new();
+    bench.quickstart("out", &["--only", "mmoe/1"]).expect(0);
+    let metrics = bench.rows("out/metrics.csv");
+    let splits: std::collections::BTreeSet<&str> = metrics.iter().map(|row| &row[3]).collect();
+    assert_eq!(
+        splits.into_iter().collect::<Vec<_>>(),
+        ["test", "validation"]
+    );
+    for row in &metrics {
+        let value: f64 = row[6].parse().expect("a number");
+        assert!(
+            value >= 0.0 && (value <= 1.0 || &row[5] != "auc"),
+            "{row:?}"
+        );
+        let (rows, positives): (usize, usize) = (row[7].parse().unwrap(), row[8].parse().unwrap());
+        assert!(positives <= rows && rows > 0, "{row:?}");
+    }
+}
+
+#[test]
+fn a_resolved_spec_gives_the_same_cells() {
+    let bench = Bench::new();
+    bench.quickstart("out", &["--only", "home/1"]).expect(0);
+    bench.quickstart("out", &["--only", "home/2"]).expect(0);
+    let ids: Vec<String> = bench
+        .rows("out/cells.csv")
+        .iter()
+        .map(|row| row[0].to_owned())
+        .collect();
+    assert_eq!(ids.len(), 2, "cells of earlier runs stay in the tables");
+    let descriptions = experiment("datasets");
+    let again = bench
+        .run(&[
+            "plan",
+            "out/spec.resolved.toml",
+            "--out",
+            "out",
+            "--only",
+            "home/*",
+            "--descriptions",
+            &descriptions,
+        ])
+        .expect(0)
+        .stdout;
+    for id in &ids {
+        let line = again.lines().find(|line| line.starts_with(id.as_str()));
+        assert!(
+            line.is_some_and(|line| line.ends_with("done")),
+            "{id} is not done in:\n{again}"
+        );
+    }
+    let status = bench.run(&["status", "out"]).expect(0).stdout;
+    assert_eq!(status.matches(" done").count(), 2, "{status}");
+    assert_eq!(status.matches(" missing").count(), 7, "{status}");
+}
+
+#[test]
+fn a_plan_shows_cells_and_writes_nothing() {
+    let bench = Bench::new();
+    let (spec, descriptions) = (experiment("quickstart.toml"), experiment("datasets"));
+    let mut arguments = vec!["plan", &spec, "--descriptions", &descriptions];
+    arguments.extend(SMALL);
+    let plan = bench.run(&arguments).expect(0).stdout;
+    assert_eq!(plan.lines().count(), 10, "{plan}");
+    assert!(!bench.path("results").exists());
+}
+
+#[test]
+fn report_and_figures_read_a_finished_folder() {
+    let bench = Bench::new();
+    bench.quickstart("out", &["--only", "*/1"]).expect(0);
+    std::fs::remove_dir_all(bench.path("out/figures")).expect("figures are there");
+    let drawn = bench.run(&["figures", "out"]).expect(0).stdout;
+    assert!(drawn.lines().any(|line| line.ends_with(".svg")), "{drawn}");
+    assert!(
+        bench
+            .run(&["report", "out"])
+            .expect(0)
+            .stdout
+            .contains("mmoe")
+    );
+    let refused = bench.run(&["report", "nowhere"]).expect(2).stderr;
+    assert!(
+        refused.contains("expected a folder of results"),
+        "{refused}"
+    );
+}
