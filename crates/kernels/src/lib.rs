@@ -1,3 +1,18 @@
 //! Fused operators for candle: forward, backward, and a composed reference of each.
 
+mod composed;
+pub mod feature_gate;
+pub mod gate;
+pub mod loss;
+pub mod optimizer;
+mod parameter;
+mod product;
 pub mod random;
+mod rows;
+pub mod simd;
+mod softmax;
+mod stack;
+pub mod stacked_mlp;
+
+pub use parameter::{Parameter, Role};
+pub use stack::Stack;

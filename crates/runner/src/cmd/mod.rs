@@ -1,1 +1,95 @@
-//! To be described.
+//! The command line: what is asked for, and what is said to the terminal. Data goes to stdout, the rest to stderr.
+
+mod arguments;
+mod cell;
+pub mod data;
+mod models;
+mod plan;
+mod progress;
+mod report;
+mod run;
+mod session;
+mod status;
+mod style;
+mod table;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+pub use arguments::PlacesArguments;
+
+/// Exit code of a bad spec, dataset or argument, and of output that can't be written.
+const EXIT_REFUSED: u8 = 2;
+
+/// A reproducible benchmark harness for multi-task mixture-of-experts rankers.
+///
+/// A question is a TOML file; the answer is a folder of tables, charts and raw CSV that another person can get again.
+#[derive(Debug, Parser)]
+#[command(name = "homebench", version, after_help = HELP)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const HELP: &str = "\
+Example:
+  homebench run experiments/quickstart.toml
+
+Exit codes: 0 done; 1 a cell failed; 2 a bad spec, dataset or argument, or output that can't be written.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Run(run::RunArguments),
+    Plan(plan::PlanArguments),
+    Status(status::StatusArguments),
+    Report(report::ReportArguments),
+    Figures(report::FiguresArguments),
+    Models(models::ModelsArguments),
+    #[command(hide = true)]
+    Cell(cell::CellArguments),
+}
+
+/// Reads the command line, does what it asks for, and gives the exit code.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let result = match cli.command {
+        Command::Run(arguments) => arguments.run(),
+        Command::Plan(arguments) => arguments.run(),
+        Command::Status(arguments) => arguments.run(),
+        Command::Report(arguments) => arguments.run(),
+        Command::Figures(arguments) => arguments.run(),
+        Command::Models(arguments) => arguments.run(),
+        Command::Cell(arguments) => return arguments.run(),
+    };
+    result.unwrap_or_else(|error| {
+        style::say_error(&error);
+        ExitCode::from(EXIT_REFUSED)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn every_command_has_help_with_an_example() {
+        let mut cli = Cli::command();
+        cli.build();
+        for command in cli
+            .get_subcommands()
+            .filter(|command| !command.is_hide_set())
+        {
+            let name = command.get_name();
+            assert!(command.get_about().is_some(), "{name} has no description");
+            let after = command.get_after_help().map(ToString::to_string);
+            let example = format!("homebench {name}");
+            let shows_one = after.is_some_and(|text| text.contains(&example));
+            assert!(
+                shows_one || name == "help" || name == "data",
+                "{name} has no example"
+            );
+        }
+        cli.debug_assert();
+    }
+}

@@ -1,6 +1,28 @@
 //! Datasets: described in TOML, prepared once into a memory-mapped columnar cache, read as batches.
 
-use anyhow::Result;
+mod cache;
+pub mod description;
+pub mod expression;
+pub mod feed;
+pub mod fetch;
+mod open;
+mod packed;
+mod reference;
+mod source;
+mod split;
+mod summary;
+mod table;
+
+pub use open::{Verified, check, known, open, prepare, verify};
+pub use reference::{DatasetRef, Places, RowSubset};
+pub use split::{SealedSplit, Split};
+pub use summary::{Observer, Quiet, SplitSummary, Summary};
+
+use crate::diagnostic::Diagnostic;
+use std::path::Path;
+
+/// Names of the splits, in the order of files and records.
+const SPLITS: [&str; 3] = ["train", "validation", "test"];
 
 /// What a prepared dataset holds, in the order of its packed columns.
 #[derive(Debug, Clone, PartialEq)]
@@ -46,48 +68,6 @@ pub struct Batch {
     pub labels: Vec<f32>,
 }
 
-/// One split, memory-mapped.
-#[derive(Debug)]
-pub struct Split {
-    // DATA: private fields
-}
-
-impl Split {
-    /// Number of rows.
-    pub fn num_rows(&self) -> usize {
-        unimplemented!()
-    }
-
-    /// Copies the rows with these indices, in this order, into `batch`.
-    ///
-    /// # Errors
-    /// An index beyond the split.
-    pub fn gather(&self, _rows: &[u32], _batch: &mut Batch) -> Result<()> {
-        unimplemented!()
-    }
-
-    /// Copies the rows `range` into `batch`.
-    ///
-    /// # Errors
-    /// A range beyond the split.
-    pub fn read(&self, _range: std::ops::Range<usize>, _batch: &mut Batch) -> Result<()> {
-        unimplemented!()
-    }
-}
-
-/// The test split, which nothing can read before selection is frozen.
-#[derive(Debug)]
-pub struct SealedSplit {
-    // DATA: private fields
-}
-
-impl SealedSplit {
-    /// Opens the split, in exchange for the proof that selection is over.
-    pub fn open(self, _selection: &crate::train::FrozenSelection) -> Result<Split> {
-        unimplemented!()
-    }
-}
-
 /// A dataset ready for training.
 #[derive(Debug)]
 pub struct Prepared {
@@ -101,4 +81,10 @@ pub struct Prepared {
     pub validation: Split,
     /// Rows to score once.
     pub test: SealedSplit,
+}
+
+/// A file or folder that can't be written, and the mend.
+fn cant_write(path: &Path, error: &dyn std::fmt::Display) -> Diagnostic {
+    Diagnostic::new(path.display().to_string(), format!("can't write: {error}"))
+        .hint("free some space or permit writing there, or choose another folder with --data-dir and --cache-dir")
 }

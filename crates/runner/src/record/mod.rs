@@ -1,1 +1,20 @@
-//! To be described.
+//! What is written of an experiment: parts of each cell, the merged tidy tables, and where they came from.
+
+mod atomic;
+mod cell;
+mod host;
+mod layout;
+mod merge;
+mod outcome;
+mod provenance;
+mod tables;
+mod time;
+
+pub(crate) use atomic::unwritable;
+pub use atomic::{create_dir, write};
+pub use cell::{CellTimes, write_parts};
+pub use layout::{CellFolder, ResultsFolder};
+pub use merge::{MergedCell, merge};
+pub use outcome::{Outcome, Status};
+pub use provenance::{DatasetProvenance, Provenance};
+pub use time::timestamp;

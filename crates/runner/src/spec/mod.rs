@@ -1,1 +1,138 @@
-//! To be described.
+//! Experiments: one TOML file, one question. Text becomes `Wire*` types, then a checked [`Experiment`], before
+//! anything runs.
+
+mod canonical;
+mod check;
+mod overrides;
+mod resolved;
+mod source;
+mod training;
+mod wire;
+
+pub use canonical::{CellContent, NUMERICS_VERSION};
+pub use check::check_dataset;
+pub use overrides::Override;
+pub use resolved::resolved_toml;
+pub use source::Source;
+
+use crate::data::DatasetRef;
+use crate::diagnostic::{Diagnostic, KeyPath};
+use crate::train::TrainingConfig;
+use homebench_model::ModelConfig;
+use std::fmt;
+use std::path::Path;
+
+/// A question with everything needed to answer it, checked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Experiment {
+    /// Name: the stem of its file.
+    pub name: String,
+    /// What is asked, in prose.
+    pub question: String,
+    /// Which data.
+    pub dataset: DatasetRef,
+    /// Seeds of the cells of every variant, in the order of the file.
+    pub seeds: Vec<u64>,
+    /// Training of every variant that doesn't say otherwise.
+    pub training: TrainingConfig,
+    /// What is compared, in the order of the file.
+    pub variants: Vec<Variant>,
+    /// How cells are run: nothing that may change a number on one device.
+    pub run: RunConfig,
+}
+
+/// A named model configuration.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Variant {
+    /// Name, fit for a file name.
+    pub name: String,
+    /// The architecture with its knobs.
+    pub model: ModelConfig,
+    /// How it is trained.
+    pub training: TrainingConfig,
+}
+
+/// How cells are run.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct RunConfig {
+    /// Cells at once; 1 where absent.
+    pub jobs: Option<usize>,
+    /// Threads of a cell; the cores shared by the jobs where absent.
+    pub threads: Option<usize>,
+    /// Where tensors are.
+    pub device: Device,
+}
+
+/// Where tensors are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Device {
+    /// The processor.
+    #[default]
+    Cpu,
+    /// A CUDA device by index.
+    Cuda(usize),
+}
+
+impl Device {
+    /// `cpu` or `cuda`: what numbers may depend on.
+    pub fn kind(self) -> &'static str {
+        match self {
+            Self::Cpu => "cpu",
+            Self::Cuda(_) => "cuda",
+        }
+    }
+
+    /// Whether this build can use the device.
+    pub fn is_built_in(self) -> bool {
+        self == Self::Cpu || candle_core::utils::cuda_is_available()
+    }
+}
+
+impl fmt::Display for Device {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cpu => write!(formatter, "cpu"),
+            Self::Cuda(index) => write!(formatter, "cuda:{index}"),
+        }
+    }
+}
+
+impl std::str::FromStr for Device {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let refused = || format!("expected `cpu`, `cuda` or `cuda:<index>`, found `{text}`");
+        match text.split_once(':') {
+            None if text == "cpu" => Ok(Self::Cpu),
+            None if text == "cuda" => Ok(Self::Cuda(0)),
+            Some(("cuda", index)) => index.parse().map(Self::Cuda).map_err(|_| refused()),
+            _ => Err(refused()),
+        }
+    }
+}
+
+/// Reads and checks an experiment, its dataset's description aside (see [`check_dataset`]).
+///
+/// # Errors
+/// The first thing that is wrong with the file or an override.
+pub fn load(path: &Path, overrides: &[Override]) -> Result<(Experiment, Source), Diagnostic> {
+    let source = Source::read(path, overrides)?;
+    let name = path.file_stem().unwrap_or_default().to_string_lossy();
+    let experiment = check::experiment(&name, source.wire()?, &source)?;
+    Ok((experiment, source))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn devices_are_read_as_they_are_written() {
+        for text in ["cpu", "cuda:0", "cuda:3"] {
+            assert_eq!(text.parse::<Device>().unwrap().to_string(), text);
+        }
+        assert_eq!("cuda".parse(), Ok(Device::Cuda(0)));
+        assert!("gpu".parse::<Device>().is_err());
+        assert!("cuda:x".parse::<Device>().is_err());
+    }
+}

@@ -1,1 +1,20 @@
-//! To be described.
+//! From an experiment to finished cells: the plan, what of it is there already, and the processes that do the rest.
+
+mod child;
+mod claim;
+mod executor;
+mod glob;
+mod judge;
+mod lock;
+mod message;
+mod plan;
+mod reuse;
+
+pub use child::{ChildSettings, run_cell};
+pub use claim::claim;
+pub use executor::{Executor, Finished, Watcher};
+pub use glob::matches_glob;
+pub use lock::FolderLock;
+pub use message::Message;
+pub use plan::{Plan, PlannedCell};
+pub use reuse::{Reuse, reuse};

@@ -1,0 +1,103 @@
+"""Training steps of a workload in PyTorch, on request.
+
+    torch_step.py --workload home-l --mode eager|compiled --threads N [--weights W] [--inputs X --outputs Y]
+
+Without --outputs it reads lines from stdin: `step K` runs K training steps and prints one line of JSON (steps, seconds,
+rows_per_second, loss, peak_memory_bytes); `quit` or the end of the input ends it. It prints nothing else to stdout.
+--inputs holds `x` [rows, input_dim]; --outputs gets `logits` of a training pass and `eval/logits` of an evaluation pass.
+"""
+
+import argparse
+import json
+import os
+import sys
+import time
+import tomllib
+from pathlib import Path
+
+
+def peak_memory_bytes():
+    """The largest resident set of this process so far."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    raise RuntimeError("no VmHWM in /proc/self/status")
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--workload", required=True, help="home-l, mmoe-l or ple-l")
+    parser.add_argument("--mode", choices=["eager", "compiled"], default="eager")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--weights", help="safetensors by variable path")
+    parser.add_argument("--inputs", help="safetensors with x")
+    parser.add_argument("--outputs", help="write logits here and end")
+    return parser.parse_args()
+
+
+def main():
+    args = arguments()
+    # Before torch is imported: its thread pools read this once.
+    os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = str(args.threads)
+    import torch
+    import torch.nn.functional as F
+    from safetensors.torch import load_file, save_file
+
+    from models import MODELS, load_weights
+
+    torch.set_num_threads(args.threads)
+    torch.manual_seed(0)
+    workload = tomllib.loads((Path(__file__).parent / "workloads" / f"{args.workload}.toml").read_text())
+    config, rows, input_dim = workload["model"], workload["rows"], workload["input_dim"]
+    model = MODELS[config["model"]](config, input_dim)
+    if args.weights:
+        load_weights(model, load_file(args.weights))
+    x = load_file(args.inputs)["x"] if args.inputs else torch.randn(rows, input_dim)
+    labels = (torch.rand(len(x), len(config["tasks"])) < 0.25).float()
+    forward = torch.compile(model) if args.mode == "compiled" else model
+
+    if args.outputs:
+        with torch.no_grad():
+            model.eval()
+            outputs = {"eval/logits": forward(x)}
+            model.train()
+            outputs["logits"] = forward(x)
+        save_file({name: tensor.contiguous() for name, tensor in outputs.items()}, args.outputs)
+        return
+
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=True)
+    # A leaf that wants a gradient, as the embeddings' output would be.
+    x.requires_grad_(True)
+
+    def step():
+        optimizer.zero_grad(set_to_none=True)
+        x.grad = None
+        logits = forward(x)
+        loss = F.binary_cross_entropy_with_logits(logits, labels) * len(config["tasks"])
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    for line in sys.stdin:
+        words = line.split()
+        if words == ["quit"]:
+            break
+        if len(words) != 2 or words[0] != "step":
+            raise SystemExit(f"expected `step K` or `quit`, found {line!r}")
+        steps = int(words[1])
+        start = time.perf_counter()
+        for _ in range(steps):
+            loss = step()
+        seconds = time.perf_counter() - start
+        answer = {
+            "steps": steps,
+            "seconds": seconds,
+            "rows_per_second": steps * len(x) / seconds,
+            "loss": loss.item(),
+            "peak_memory_bytes": peak_memory_bytes(),
+        }
+        print(json.dumps(answer), flush=True)
+
+
+if __name__ == "__main__":
+    main()

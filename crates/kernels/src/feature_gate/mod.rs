@@ -1,0 +1,131 @@
+//! Feature gates (HoME, "FeaGate"): each expert set reads the input scaled, unit by unit, by a low-rank gate.
+//!
+//! `LoRA_l(x) = x A_l B_l`, `gate(x) = sum_l softmax(x W)_l 2 sigmoid(LoRA_l(x))`, output `x * gate(x)`.
+
+mod composed;
+mod fused;
+mod passes;
+
+use crate::stack::Stack;
+use candle_core::{DType, Result, Tensor};
+
+/// Where the softmax weights are applied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FeatureGateMix {
+    /// `sum_l w_l 2 sigmoid(LoRA_l(x))`.
+    AfterSigmoid,
+    /// `2 sigmoid(sum_l w_l LoRA_l(x))`.
+    BeforeSigmoid,
+}
+
+/// Feature gates computed as one operator; gate s reads input `sources[s]`.
+#[derive(Debug, Clone)]
+pub struct FeatureGates {
+    sources: Vec<usize>,
+    weight: Stack,
+    lora_a: Stack,
+    lora_b: Stack,
+    mix: FeatureGateMix,
+}
+
+impl FeatureGates {
+    /// Stacks over gates: `weight` [dim, loras], `lora_a` [loras, dim, rank], `lora_b` [loras, rank, dim].
+    ///
+    /// # Errors
+    /// Stacks of different sizes.
+    pub fn new(
+        sources: Vec<usize>,
+        weight: Stack,
+        lora_a: Stack,
+        lora_b: Stack,
+        mix: FeatureGateMix,
+    ) -> Result<Self> {
+        let (&[dim, num_lora], &[loras_a, dim_a, rank], &[loras_b, rank_b, dim_b]) = (
+            weight.expert_shape(),
+            lora_a.expert_shape(),
+            lora_b.expert_shape(),
+        ) else {
+            candle_core::bail!(
+                "feature gates need stacks of [dim, loras], [loras, dim, rank] and [loras, rank, dim]"
+            );
+        };
+        let counts = [&weight, &lora_a, &lora_b].map(Stack::num_experts);
+        if (num_lora, dim) != (loras_a, dim_a)
+            || (num_lora, rank, dim) != (loras_b, rank_b, dim_b)
+            || counts != [sources.len(); 3]
+        {
+            candle_core::bail!(
+                "feature gates of {} inputs: stacks {counts:?} of {:?}, {:?} and {:?} don't fit",
+                sources.len(),
+                weight.expert_shape(),
+                lora_a.expert_shape(),
+                lora_b.expert_shape()
+            );
+        }
+        Ok(Self {
+            sources,
+            weight,
+            lora_a,
+            lora_b,
+            mix,
+        })
+    }
+
+    /// The gated inputs.
+    ///
+    /// # Shapes
+    /// - xs: [inputs, batch, dim], or [batch, dim] for one input
+    /// - result: [gates, batch, dim]
+    ///
+    /// # Errors
+    /// Shapes that don't fit.
+    pub fn forward_t(&self, xs: &Tensor, train: bool) -> Result<Tensor> {
+        let fused = xs.device().is_cpu()
+            && xs.dtype() == DType::F32
+            && self.mix == FeatureGateMix::AfterSigmoid;
+        self.check_input(xs)?;
+        if fused {
+            fused::forward(self, xs, train)
+        } else {
+            composed::forward(self, xs)
+        }
+    }
+
+    /// The same from candle's stock operators: the reference.
+    ///
+    /// # Errors
+    /// As [`Self::forward_t`].
+    pub fn forward_composed(&self, xs: &Tensor) -> Result<Tensor> {
+        self.check_input(xs)?;
+        composed::forward(self, xs)
+    }
+
+    fn check_input(&self, xs: &Tensor) -> Result<()> {
+        let (num_inputs, width) = match *xs.dims() {
+            [_, width] => (1, width),
+            [inputs, _, width] => (inputs, width),
+            _ => candle_core::bail!("expected [inputs, batch, width], found {:?}", xs.dims()),
+        };
+        if width != self.dim() || self.sources.iter().any(|s| *s >= num_inputs) {
+            candle_core::bail!(
+                "feature gates of width {} over inputs {:?} can't read {:?}",
+                self.dim(),
+                self.sources,
+                xs.dims()
+            );
+        }
+        Ok(())
+    }
+
+    fn dim(&self) -> usize {
+        self.weight.expert_shape()[0]
+    }
+
+    fn num_lora(&self) -> usize {
+        self.weight.expert_shape()[1]
+    }
+
+    fn rank(&self) -> usize {
+        self.lora_a.expert_shape()[2]
+    }
+}

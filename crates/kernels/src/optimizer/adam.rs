@@ -1,0 +1,236 @@
+//! Adam (Kingma and Ba, 2015) and AdamW (Loshchilov and Hutter, 2019) over all parameters, in place.
+
+use crate::parameter::{Parameter, Role};
+use crate::simd::multiversioned;
+use candle_core::{DType, Result, Tensor};
+use rayon::prelude::*;
+
+/// Adam's constants.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct AdamConfig {
+    /// Decay of the mean of gradients.
+    pub beta1: f64,
+    /// Decay of the mean of squared gradients.
+    pub beta2: f64,
+    /// Added to the root of the mean of squares.
+    pub epsilon: f64,
+    /// Decoupled decay of the weights, times the learning rate; 0 is Adam.
+    pub weight_decay: f64,
+}
+
+impl Default for AdamConfig {
+    fn default() -> Self {
+        Self {
+            beta1: 0.9,
+            beta2: 0.999,
+            epsilon: 1e-8,
+            weight_decay: 0.0,
+        }
+    }
+}
+
+/// The factors of one step.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct StepFactors {
+    pub(super) beta1: f32,
+    pub(super) beta2: f32,
+    pub(super) epsilon: f32,
+    /// Learning rate over the first moment's bias correction.
+    pub(super) rate: f32,
+    /// One over the root of the second moment's bias correction.
+    pub(super) inverse_root: f32,
+    /// What decoupled decay leaves of a weight.
+    pub(super) keep: f32,
+}
+
+impl StepFactors {
+    pub(super) fn new(config: &AdamConfig, learning_rate: f64, step: u64) -> Self {
+        let step = step as f64;
+        Self {
+            beta1: config.beta1 as f32,
+            beta2: config.beta2 as f32,
+            epsilon: config.epsilon as f32,
+            rate: (learning_rate / (1.0 - config.beta1.powf(step))) as f32,
+            inverse_root: (1.0 / (1.0 - config.beta2.powf(step)).sqrt()) as f32,
+            keep: (1.0 - learning_rate * config.weight_decay) as f32,
+        }
+    }
+}
+
+multiversioned! {
+    pub(super) fn adam_update(
+        values: &mut [f32],
+        first: &mut [f32],
+        second: &mut [f32],
+        gradient: &[f32],
+        factors: StepFactors,
+    ) {
+        let length = values.len();
+        let (first, second) = (&mut first[..length], &mut second[..length]);
+        let gradient = &gradient[..length];
+        let StepFactors { beta1, beta2, epsilon, rate, inverse_root, keep } = factors;
+        for index in 0..length {
+            let slope = gradient[index];
+            let mean = first[index].mul_add(beta1, slope * (1.0 - beta1));
+            let square = second[index].mul_add(beta2, slope * slope * (1.0 - beta2));
+            first[index] = mean;
+            second[index] = square;
+            let root = square.sqrt().mul_add(inverse_root, epsilon);
+            values[index] = values[index].mul_add(keep, -rate * mean / root);
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Moments {
+    parameter: Parameter,
+    first: Vec<f32>,
+    second: Vec<f32>,
+}
+
+/// Adam's state over a list of parameters. A parameter that got no gradient in a step stays as it is.
+#[derive(Debug)]
+pub struct Adam {
+    config: AdamConfig,
+    step: u64,
+    moments: Vec<Moments>,
+}
+
+/// Elements updated by one task.
+const PIECE: usize = 1 << 14;
+
+impl Adam {
+    /// State for the trained ones of `parameters`.
+    pub fn new(parameters: &[Parameter], config: AdamConfig) -> Self {
+        let moments = parameters
+            .iter()
+            .filter(|parameter| parameter.role() == Role::Trained)
+            .map(|parameter| Moments {
+                parameter: parameter.clone(),
+                first: vec![0.0; parameter.num_elements()],
+                second: vec![0.0; parameter.num_elements()],
+            })
+            .collect();
+        Self {
+            config,
+            step: 0,
+            moments,
+        }
+    }
+
+    /// Updates every parameter from its gradient buffer and empties the buffer.
+    ///
+    /// # Errors
+    /// A parameter can't be written.
+    pub fn step(&mut self, learning_rate: f64) -> Result<()> {
+        self.step += 1;
+        let factors = StepFactors::new(&self.config, learning_rate, self.step);
+        for moments in &mut self.moments {
+            let Moments {
+                parameter,
+                first,
+                second,
+            } = moments;
+            let mut result = Ok(());
+            let tensor = parameter.tensor();
+            let fused = tensor.device().is_cpu() && tensor.dtype() == DType::F32;
+            parameter.consume_gradient(|gradient| {
+                result = if fused {
+                    parameter.update(|values| {
+                        values
+                            .par_chunks_mut(PIECE)
+                            .zip(first.par_chunks_mut(PIECE))
+                            .zip(second.par_chunks_mut(PIECE))
+                            .zip(gradient.par_chunks(PIECE))
+                            .for_each(|(((values, first), second), gradient)| {
+                                adam_update(values, first, second, gradient, factors);
+                            });
+                    })
+                } else {
+                    update_elsewhere(parameter, first, second, gradient, factors)
+                };
+            });
+            result?;
+        }
+        Ok(())
+    }
+}
+
+/// The update for a variable on another device or of another type: by way of the host.
+fn update_elsewhere(
+    parameter: &Parameter,
+    first: &mut [f32],
+    second: &mut [f32],
+    gradient: &[f32],
+    factors: StepFactors,
+) -> Result<()> {
+    let tensor = parameter.tensor();
+    let mut values = tensor
+        .flatten_all()?
+        .to_dtype(DType::F32)?
+        .to_vec1::<f32>()?;
+    adam_update(&mut values, first, second, gradient, factors);
+    let values = Tensor::from_vec(values, tensor.shape(), tensor.device())?;
+    parameter.var().set(&values.to_dtype(tensor.dtype())?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use candle_core::{Device, Var};
+
+    /// Textbook Adam in f64.
+    fn reference(start: f64, slope: f64, steps: u64, config: &AdamConfig, rate: f64) -> f64 {
+        let (mut value, mut first, mut second) = (start, 0.0, 0.0);
+        for step in 1..=steps {
+            first = config.beta1 * first + (1.0 - config.beta1) * slope;
+            second = config.beta2 * second + (1.0 - config.beta2) * slope * slope;
+            let mean = first / (1.0 - config.beta1.powf(step as f64));
+            let square: f64 = second / (1.0 - config.beta2.powf(step as f64));
+            value -= rate * config.weight_decay * value;
+            value -= rate * mean / (square.sqrt() + config.epsilon);
+        }
+        value
+    }
+
+    #[test]
+    fn steps_equal_the_textbook_formula_with_and_without_decay() {
+        for weight_decay in [0.0, 0.1] {
+            let config = AdamConfig {
+                weight_decay,
+                ..AdamConfig::default()
+            };
+            let var = Var::from_vec(vec![0.5f32; 40], 40, &Device::Cpu).unwrap();
+            let parameter = Parameter::new("w", var, Role::Trained);
+            let mut adam = Adam::new(std::slice::from_ref(&parameter), config);
+            for _ in 0..5 {
+                parameter.accumulate(|gradient, _| {
+                    for (index, slope) in gradient.iter_mut().enumerate() {
+                        *slope = index as f32 - 20.0;
+                    }
+                });
+                adam.step(0.01).unwrap();
+            }
+            for (index, value) in parameter
+                .tensor()
+                .to_vec1::<f32>()
+                .unwrap()
+                .iter()
+                .enumerate()
+            {
+                let expected = reference(0.5, index as f64 - 20.0, 5, &config, 0.01);
+                assert!((f64::from(*value) - expected).abs() < 1e-6);
+            }
+        }
+    }
+
+    #[test]
+    fn a_parameter_without_a_gradient_stays() {
+        let var = Var::from_vec(vec![1f32], 1, &Device::Cpu).unwrap();
+        let parameter = Parameter::new("w", var, Role::Trained);
+        Adam::new(std::slice::from_ref(&parameter), AdamConfig::default())
+            .step(0.1)
+            .unwrap();
+        assert_eq!(parameter.tensor().to_vec1::<f32>().unwrap(), [1.0]);
+    }
+}

@@ -1,0 +1,296 @@
+//! Embedding tables: gathered into a batch's input, and updated in the gathered rows alone, so that a step's cost doesn't
+//! grow with a table.
+
+use super::adam::{AdamConfig, StepFactors, adam_update};
+use crate::parameter::Parameter;
+use crate::rows::{blocks, split_mut};
+use candle_core::Result;
+use rayon::prelude::*;
+use std::ops::Range;
+
+/// How touched rows are updated.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum SparseRule {
+    /// Adam whose moments move only when a row is touched (PyTorch's SparseAdam; lazy Adam).
+    Adam(AdamConfig),
+    /// Adagrad with one sum of squares a row, of the mean over its units.
+    RowWiseAdagrad {
+        /// Added to the root of the sum.
+        epsilon: f64,
+    },
+}
+
+/// Embedding tables of the same width, one per categorical feature.
+#[derive(Debug)]
+pub struct EmbeddingTables {
+    tables: Vec<Table>,
+    dim: usize,
+    rule: SparseRule,
+    step: u64,
+}
+
+#[derive(Debug)]
+struct Table {
+    parameter: Parameter,
+    num_rows: usize,
+    first: Vec<f32>,
+    second: Vec<f32>,
+    /// Per row: where its gradient is summed in this step.
+    slots: Vec<u32>,
+    touched: Vec<u32>,
+    sums: Vec<f32>,
+}
+
+const UNTOUCHED: u32 = u32::MAX;
+
+/// Where a table's columns lie in the batch's input: each row `stride` long, the first table's units at `offset`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Columns {
+    /// Width of the batch's input.
+    pub stride: usize,
+    /// First unit of the first table.
+    pub offset: usize,
+}
+
+impl EmbeddingTables {
+    /// Tables [vocabulary, dim] in the order of the ids' columns.
+    ///
+    /// # Errors
+    /// Tables of different widths.
+    pub fn new(parameters: Vec<Parameter>, rule: SparseRule) -> Result<Self> {
+        let mut tables = Vec::with_capacity(parameters.len());
+        let mut dim = None;
+        for parameter in parameters {
+            let (num_rows, width) = parameter.tensor().dims2()?;
+            if *dim.get_or_insert(width) != width {
+                candle_core::bail!("{}: embedding tables differ in width", parameter.path());
+            }
+            let moments = num_rows * width;
+            let (first, second) = match rule {
+                SparseRule::Adam(_) => (moments, moments),
+                SparseRule::RowWiseAdagrad { .. } => (num_rows, 0),
+            };
+            tables.push(Table {
+                parameter,
+                num_rows,
+                first: vec![0.0; first],
+                second: vec![0.0; second],
+                slots: vec![UNTOUCHED; num_rows],
+                touched: Vec::new(),
+                sums: Vec::new(),
+            });
+        }
+        Ok(Self {
+            tables,
+            dim: dim.unwrap_or(0),
+            rule,
+            step: 0,
+        })
+    }
+
+    /// Units of all tables together.
+    pub fn output_dim(&self) -> usize {
+        self.tables.len() * self.dim
+    }
+
+    /// Writes the rows of `ids` ([batch, tables]) into `out` ([batch, stride]).
+    ///
+    /// # Errors
+    /// An id beyond its table.
+    pub fn gather(&self, ids: &[u32], out: &mut [f32], columns: Columns) -> Result<()> {
+        let num_tables = self.tables.len();
+        if num_tables == 0 {
+            return Ok(());
+        }
+        self.check(ids)?;
+        let values = self
+            .tables
+            .iter()
+            .map(|table| table.parameter.read())
+            .collect::<Result<Vec<_>>>()?;
+        let parts: Vec<Range<usize>> = blocks(0..ids.len() / num_tables).collect();
+        let dim = self.dim;
+        split_mut(out, columns.stride, &parts)
+            .into_par_iter()
+            .zip(&parts)
+            .for_each(|(out, part)| {
+                let ids = &ids[part.start * num_tables..part.end * num_tables];
+                let rows = out.chunks_exact_mut(columns.stride);
+                for (row, ids) in rows.zip(ids.chunks_exact(num_tables)) {
+                    let row = &mut row[columns.offset..];
+                    for ((to, id), values) in row.chunks_exact_mut(dim).zip(ids).zip(&values) {
+                        let start = *id as usize * dim;
+                        to.copy_from_slice(&values[start..start + dim]);
+                    }
+                }
+            });
+        Ok(())
+    }
+
+    fn check(&self, ids: &[u32]) -> Result<()> {
+        for (column, table) in self.tables.iter().enumerate() {
+            let of_table = ids.iter().skip(column).step_by(self.tables.len());
+            if let Some(id) = of_table.copied().find(|id| *id as usize >= table.num_rows) {
+                candle_core::bail!(
+                    "{}: id {id} in a table of {} rows",
+                    table.parameter.path(),
+                    table.num_rows
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// Updates the rows of `ids` from the gradient of the input that they were gathered into ([batch, stride]). Gradients of
+    /// a row that occurs several times add up, in the order of the batch.
+    ///
+    /// # Errors
+    /// A table can't be written.
+    pub fn update(
+        &mut self,
+        ids: &[u32],
+        gradient: &[f32],
+        columns: Columns,
+        learning_rate: f64,
+    ) -> Result<()> {
+        self.step += 1;
+        let (step, rule, dim) = (self.step, self.rule, self.dim);
+        let num_tables = self.tables.len();
+        self.tables
+            .par_iter_mut()
+            .enumerate()
+            .with_max_len(1)
+            .try_for_each(|(column, table)| {
+                let ids = ids.iter().skip(column).step_by(num_tables);
+                let gradients = gradient
+                    .chunks_exact(columns.stride)
+                    .map(|row| &row[columns.offset + column * dim..][..dim]);
+                table.sum_gradients(ids.copied().zip(gradients), dim);
+                table.apply(rule, learning_rate, step, dim)
+            })
+    }
+}
+
+impl Table {
+    fn sum_gradients<'a>(&mut self, rows: impl Iterator<Item = (u32, &'a [f32])>, dim: usize) {
+        self.touched.clear();
+        self.sums.clear();
+        for (id, gradient) in rows {
+            let slot = &mut self.slots[id as usize];
+            if *slot == UNTOUCHED {
+                *slot = self.touched.len() as u32;
+                self.touched.push(id);
+                self.sums.extend_from_slice(gradient);
+            } else {
+                let start = *slot as usize * dim;
+                for (sum, value) in self.sums[start..start + dim].iter_mut().zip(gradient) {
+                    *sum += value;
+                }
+            }
+        }
+    }
+
+    fn apply(&mut self, rule: SparseRule, rate: f64, step: u64, dim: usize) -> Result<()> {
+        let Self {
+            parameter,
+            first,
+            second,
+            slots,
+            touched,
+            sums,
+            ..
+        } = self;
+        parameter.update(|values| {
+            for (id, sums) in touched.iter().zip(sums.chunks_exact(dim)) {
+                let id = *id as usize;
+                slots[id] = UNTOUCHED;
+                let range = id * dim..(id + 1) * dim;
+                let row = &mut values[range.clone()];
+                match rule {
+                    SparseRule::Adam(config) => {
+                        let factors = StepFactors::new(&config, rate, step);
+                        adam_update(
+                            row,
+                            &mut first[range.clone()],
+                            &mut second[range],
+                            sums,
+                            factors,
+                        );
+                    }
+                    SparseRule::RowWiseAdagrad { epsilon } => {
+                        let squares: f32 = sums.iter().map(|g| g * g).sum();
+                        first[id] += squares / dim as f32;
+                        let scale = (rate / (f64::from(first[id]).sqrt() + epsilon)) as f32;
+                        for (value, slope) in row.iter_mut().zip(sums) {
+                            *value -= scale * slope;
+                        }
+                    }
+                }
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::parameter::Role;
+    use candle_core::{Device, Var};
+
+    const COLUMNS: Columns = Columns {
+        stride: 5,
+        offset: 1,
+    };
+
+    fn tables(rule: SparseRule) -> (Vec<Parameter>, EmbeddingTables) {
+        let parameter = |path: &str, rows: usize| {
+            let values = (0..rows * 2).map(|v| v as f32).collect::<Vec<_>>();
+            let var = Var::from_vec(values, (rows, 2), &Device::Cpu).unwrap();
+            Parameter::new(path, var, Role::Trained)
+        };
+        let parameters = vec![parameter("a", 4), parameter("b", 3)];
+        let tables = EmbeddingTables::new(parameters.clone(), rule).unwrap();
+        (parameters, tables)
+    }
+
+    #[test]
+    fn gathered_rows_land_in_their_columns() {
+        let (_, tables) = tables(SparseRule::RowWiseAdagrad { epsilon: 0.0 });
+        let mut out = vec![-1f32; 10];
+        tables.gather(&[3, 0, 1, 2], &mut out, COLUMNS).unwrap();
+        assert_eq!(out, [-1., 6., 7., 0., 1., -1., 2., 3., 4., 5.]);
+        assert!(tables.gather(&[4, 0], &mut out, COLUMNS).is_err());
+    }
+
+    #[test]
+    fn only_touched_rows_move_and_repeated_rows_add_up() {
+        let config = AdamConfig::default();
+        for rule in [
+            SparseRule::Adam(config),
+            SparseRule::RowWiseAdagrad { epsilon: 0.0 },
+        ] {
+            let (parameters, mut tables) = tables(rule);
+            let gradient = [
+                0., 1., 2., 5., 5., //
+                0., 3., -2., 5., 5.,
+            ];
+            tables
+                .update(&[1, 0, 1, 2], &gradient, COLUMNS, 0.1)
+                .unwrap();
+            let a = parameters[0].tensor().to_vec2::<f32>().unwrap();
+            assert_eq!(a[0], [0.0, 1.0]);
+            assert_eq!(a[2..], [[4.0, 5.0], [6.0, 7.0]]);
+            // Summed gradient [4, 0].
+            let moved = match rule {
+                SparseRule::Adam(_) => 0.1,
+                SparseRule::RowWiseAdagrad { .. } => 0.1 * 4.0 / 8f32.sqrt(),
+            };
+            assert!((a[1][0] - (2.0 - moved)).abs() < 1e-6);
+            assert_eq!(a[1][1], 3.0);
+            assert_eq!(
+                parameters[1].tensor().to_vec2::<f32>().unwrap()[1],
+                [2., 3.]
+            );
+        }
+    }
+}

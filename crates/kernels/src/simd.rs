@@ -1,0 +1,140 @@
+//! Instruction sets chosen at run time, and the vectorisable exponential.
+
+use std::sync::OnceLock;
+
+/// What this processor can do, as far as the kernels tell it apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum InstructionSet {
+    /// Whatever the target guarantees. Fused multiply-adds are then library calls: right, but slow.
+    Baseline,
+    /// AVX2 and FMA.
+    Avx2,
+    /// AVX-512 F, VL, DQ and BW.
+    Avx512,
+}
+
+/// The instruction set that the kernels use here; found once.
+pub fn instruction_set() -> InstructionSet {
+    static FOUND: OnceLock<InstructionSet> = OnceLock::new();
+    *FOUND.get_or_init(detect)
+}
+
+#[cfg(target_arch = "x86_64")]
+fn detect() -> InstructionSet {
+    let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+    let avx512 = is_x86_feature_detected!("avx512f")
+        && is_x86_feature_detected!("avx512vl")
+        && is_x86_feature_detected!("avx512dq")
+        && is_x86_feature_detected!("avx512bw");
+    match (avx2, avx512) {
+        (true, true) => InstructionSet::Avx512,
+        (true, false) => InstructionSet::Avx2,
+        (false, _) => InstructionSet::Baseline,
+    }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn detect() -> InstructionSet {
+    InstructionSet::Baseline
+}
+
+/// Defines a function whose body is compiled once per [`InstructionSet`] and chosen at run time.
+macro_rules! multiversioned {
+    ($(#[$meta:meta])* $visibility:vis fn $name:ident($($argument:ident: $type:ty),* $(,)?) $body:block) => {
+        $(#[$meta])*
+        $visibility fn $name($($argument: $type),*) {
+            #[inline(always)]
+            fn body($($argument: $type),*) $body
+            #[cfg(target_arch = "x86_64")]
+            {
+                #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma")]
+                fn avx512($($argument: $type),*) { body($($argument),*) }
+                #[target_feature(enable = "avx2,fma")]
+                fn avx2($($argument: $type),*) { body($($argument),*) }
+                match $crate::simd::instruction_set() {
+                    // SAFETY: the processor was found to have these features.
+                    $crate::simd::InstructionSet::Avx512 => return unsafe { avx512($($argument),*) },
+                    // SAFETY: as above.
+                    $crate::simd::InstructionSet::Avx2 => return unsafe { avx2($($argument),*) },
+                    $crate::simd::InstructionSet::Baseline => {}
+                }
+            }
+            body($($argument),*)
+        }
+    };
+}
+pub(crate) use multiversioned;
+
+/// `e^x` by range reduction and a polynomial, without branches, so that loops over it become vector code.
+///
+/// The relative error is below 2e-7 for x in [-87, 88]; beyond, x is clamped to that range, so that the result is
+/// always finite and positive.
+#[inline(always)]
+pub fn exp(x: f32) -> f32 {
+    const LOG2_E: f32 = std::f32::consts::LOG2_E;
+    // ln 2 in two parts: the first has few bits, so that its multiples are exact.
+    const LN2_HIGH: f32 = 0.693_359_4;
+    const LN2_LOW: f32 = -2.121_944_4e-4;
+    // Adding 1.5 * 2^23 rounds to the nearest integer and leaves it in the low bits.
+    const ROUND: f32 = 12_582_912.0;
+    let x = x.clamp(-87.0, 88.0);
+    let shifted = x.mul_add(LOG2_E, ROUND);
+    let power = shifted - ROUND;
+    let rest = power.mul_add(-LN2_LOW, power.mul_add(-LN2_HIGH, x));
+    let mut series = 1.987_569_1e-4f32;
+    series = series.mul_add(rest, 1.398_199_9e-3);
+    series = series.mul_add(rest, 8.333_452e-3);
+    series = series.mul_add(rest, 4.166_579_6e-2);
+    series = series.mul_add(rest, 1.666_666_5e-1);
+    series = series.mul_add(rest, 0.5);
+    let fraction = series.mul_add(rest * rest, rest) + 1.0;
+    fraction * f32::from_bits(shifted.to_bits().wrapping_add(127) << 23)
+}
+
+/// `1 / (1 + e^-x)`; stays within (0, 1] and is finite for every finite x.
+#[inline(always)]
+pub fn sigmoid(x: f32) -> f32 {
+    1.0 / (1.0 + exp(-x))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exp_is_within_its_stated_error() {
+        let mut worst = 0.0f64;
+        for step in -870_000..880_000 {
+            let x = step as f32 * 1e-4;
+            let truth = f64::from(x).exp();
+            worst = worst.max(((f64::from(exp(x)) - truth) / truth).abs());
+        }
+        assert!(worst < 2e-7, "{worst}");
+    }
+
+    #[test]
+    fn exp_and_sigmoid_stay_finite_at_the_ends() {
+        for x in [-1e30f32, -100.0, 100.0, 1e30] {
+            assert!(exp(x).is_finite() && exp(x) > 0.0);
+            assert!(sigmoid(x).is_finite());
+        }
+        assert_eq!(sigmoid(100.0), 1.0);
+        assert!(sigmoid(-100.0) < 1e-37);
+    }
+
+    multiversioned! {
+        fn exponentials(values: &mut [f32]) {
+            for value in values {
+                *value = exp(*value);
+            }
+        }
+    }
+
+    #[test]
+    fn the_chosen_instruction_set_gives_the_same_values_as_the_baseline() {
+        let mut values: Vec<f32> = (0..1003).map(|i| (i - 500) as f32 * 0.1).collect();
+        let expected: Vec<f32> = values.iter().map(|v| exp(*v)).collect();
+        exponentials(&mut values);
+        assert_eq!(values, expected);
+    }
+}

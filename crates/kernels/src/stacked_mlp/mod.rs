@@ -1,0 +1,173 @@
+//! Multi-layer perceptrons with the same widths but weights of their own, stacked and computed as one operator.
+//!
+//! Experts, towers and the layers before a gate are all this: each of E stacked networks reads one of N inputs, and each of
+//! its layers is `activation(norm(x W + b))`.
+
+mod columns;
+pub(crate) use columns::add_column_sums;
+mod composed;
+mod fused;
+
+use crate::stack::Stack;
+use candle_core::{DType, Result, Tensor};
+use std::sync::Arc;
+
+/// Momentum of batch norm's running statistics: the share of the new batch.
+pub const BATCH_NORM_MOMENTUM: f64 = 0.1;
+/// Added to variances before the square root, in every norm.
+pub const NORM_EPSILON: f64 = 1e-5;
+
+/// What a layer applies last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Activation {
+    /// Nothing.
+    Identity,
+    /// `max(y, 0)`.
+    Relu,
+    /// `y sigmoid(y)`, the HoME paper's Swish.
+    Silu,
+}
+
+/// How a layer normalises its products.
+#[derive(Debug, Clone)]
+pub enum Norm {
+    /// Not at all.
+    None,
+    /// Over the batch's rows, with running statistics for evaluation. All stacks are [experts, out].
+    Batch {
+        /// Learned factor.
+        scale: Stack,
+        /// Learned addend.
+        shift: Stack,
+        /// Running mean.
+        running_mean: Stack,
+        /// Running variance, unbiased.
+        running_variance: Stack,
+    },
+    /// Over each row's units. Both stacks are [experts, out].
+    Layer {
+        /// Learned factor.
+        scale: Stack,
+        /// Learned addend.
+        shift: Stack,
+    },
+}
+
+/// One layer of every stacked network.
+#[derive(Debug, Clone)]
+pub struct StackedLayer {
+    /// [experts, in, out].
+    pub weight: Stack,
+    /// [experts, out]; absent under batch norm, which would cancel it.
+    pub bias: Option<Stack>,
+    /// Between product and activation.
+    pub norm: Norm,
+    /// Applied last.
+    pub activation: Activation,
+}
+
+impl StackedLayer {
+    fn output_dim(&self) -> usize {
+        self.weight.expert_shape()[1]
+    }
+}
+
+/// Stacked networks: which input each reads, and their layers.
+#[derive(Debug, Clone)]
+pub struct StackedMlp {
+    sources: Arc<[usize]>,
+    layers: Arc<[StackedLayer]>,
+}
+
+impl StackedMlp {
+    /// Network e reads input `sources[e]`.
+    ///
+    /// # Errors
+    /// No layer, or layers whose number of experts or widths don't meet.
+    pub fn new(sources: Vec<usize>, layers: Vec<StackedLayer>) -> Result<Self> {
+        if layers.is_empty() || sources.is_empty() {
+            candle_core::bail!("stacked networks need a layer and an expert");
+        }
+        for (index, layer) in layers.iter().enumerate() {
+            if layer.weight.num_experts() != sources.len() {
+                candle_core::bail!(
+                    "layer {index}: expected {} experts, found {}",
+                    sources.len(),
+                    layer.weight.num_experts()
+                );
+            }
+            if layer.bias.is_some() && matches!(layer.norm, Norm::Batch { .. }) {
+                candle_core::bail!("layer {index}: batch norm cancels a bias; leave it out");
+            }
+            let width = layer.weight.expert_shape()[0];
+            if index > 0 && width != layers[index - 1].output_dim() {
+                candle_core::bail!(
+                    "layer {index}: expected inputs of width {}, found {width}",
+                    layers[index - 1].output_dim()
+                );
+            }
+        }
+        Ok(Self {
+            sources: sources.into(),
+            layers: layers.into(),
+        })
+    }
+
+    /// Number of stacked networks, E.
+    pub fn num_experts(&self) -> usize {
+        self.sources.len()
+    }
+
+    /// Runs every network; with `train`, batch norm uses the batch's statistics and updates the running ones.
+    ///
+    /// # Shapes
+    /// - xs: [inputs, batch, input_dim], or [batch, input_dim] for one input
+    /// - result: [experts, batch, output_dim]
+    ///
+    /// # Errors
+    /// Shapes that don't fit, or a batch of one row with batch norm in training.
+    pub fn forward_t(&self, xs: &Tensor, train: bool) -> Result<Tensor> {
+        let num_rows = self.check_input(xs)?;
+        let batch_norm = |layer: &StackedLayer| matches!(layer.norm, Norm::Batch { .. });
+        if train && num_rows < 2 && self.layers.iter().any(batch_norm) {
+            candle_core::bail!(
+                "batch norm needs at least 2 rows in training, found {num_rows}: use larger batches"
+            );
+        }
+        if self.is_fused(xs) {
+            fused::forward(self, xs, train)
+        } else {
+            composed::forward(self, xs, train)
+        }
+    }
+
+    /// The same from candle's stock operators, on any device and type: the reference.
+    ///
+    /// # Errors
+    /// As [`Self::forward_t`].
+    pub fn forward_composed(&self, xs: &Tensor, train: bool) -> Result<Tensor> {
+        self.check_input(xs)?;
+        composed::forward(self, xs, train)
+    }
+
+    fn check_input(&self, xs: &Tensor) -> Result<usize> {
+        let (num_inputs, num_rows, width) = match *xs.dims() {
+            [rows, width] => (1, rows, width),
+            [inputs, rows, width] => (inputs, rows, width),
+            _ => candle_core::bail!("expected [inputs, batch, width], found {:?}", xs.dims()),
+        };
+        let expected = self.layers[0].weight.expert_shape()[0];
+        if width != expected {
+            candle_core::bail!("expected inputs of width {expected}, found {width}");
+        }
+        if let Some(source) = self.sources.iter().find(|s| **s >= num_inputs) {
+            candle_core::bail!("an expert reads input {source} of {num_inputs}");
+        }
+        Ok(num_rows)
+    }
+
+    fn is_fused(&self, xs: &Tensor) -> bool {
+        let plain = |layer: &StackedLayer| !matches!(layer.norm, Norm::Layer { .. });
+        xs.device().is_cpu() && xs.dtype() == DType::F32 && self.layers.iter().all(plain)
+    }
+}

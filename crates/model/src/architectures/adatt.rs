@@ -1,0 +1,109 @@
+//! Adaptive task-to-task fusion.
+//!
+//! Source: Li et al., "AdaTT: adaptive task-to-task fusion network for multitask learning in recommendations",
+//! arXiv:2304.04959. AdaTT-sp: `x_t^l = Sum(g_t(x_t^{l-1}), {every task's experts}) + Sum(a_t, {own experts})`; AdaTT adds a shared unit.
+//!
+//! Deviations: the shared unit has experts on every level and a gate and residual on every level but the last, as in the
+//! authors' code; with experts on every level but the last, its last gate would feed nothing.
+
+use crate::ModelError;
+use crate::knobs::{GATE_DIMS, Knob, Knobs, expert_knobs};
+use crate::layers::{ExpertSet, Gate, GateKind, Level, LevelConfig, Levels, Towers};
+use crate::ranker::{BuildContext, Ranker};
+use crate::registry::Architecture;
+use crate::variables::VarBuilder;
+
+pub(super) const ADATT_SP: Architecture = Architecture {
+    name: "adatt_sp",
+    paper: "arXiv:2304.04959",
+    equation: "x_t^l = Sum(g_t(x_t^{l-1}), {E_u^l(x_u^{l-1}) of every task u}) + Sum(a_t, {E_t^l(x_t^{l-1})}); y_t = Tower_t(x_t^L)",
+    knobs: sp_knobs,
+    build: |knobs, context, vb| build(knobs, context, 0, vb),
+    input_per_task: false,
+};
+
+pub(super) const ADATT: Architecture = Architecture {
+    name: "adatt",
+    paper: "arXiv:2304.04959",
+    equation: "AdaTT-sp with a shared unit among the u",
+    knobs: || {
+        let mut knobs = sp_knobs();
+        knobs.push(Knob::count(
+            "num_shared_experts",
+            1,
+            1,
+            "experts of the shared unit, on each level",
+        ));
+        knobs
+    },
+    build: |knobs, context, vb| build(knobs, context, knobs.count("num_shared_experts"), vb),
+    input_per_task: false,
+};
+
+fn sp_knobs() -> Vec<Knob> {
+    let mut knobs = expert_knobs("none", "relu").to_vec();
+    knobs.push(GATE_DIMS);
+    knobs.push(Knob::count(
+        "num_task_experts",
+        1,
+        1,
+        "experts of each task, on each level",
+    ));
+    knobs.push(Knob::count("num_levels", 1, 2, "levels"));
+    knobs
+}
+
+fn build(
+    knobs: &Knobs,
+    context: &BuildContext<'_>,
+    num_shared: usize,
+    vb: &VarBuilder,
+) -> Result<Box<dyn Ranker>, ModelError> {
+    let tasks = &context.layout.tasks;
+    let num_levels = knobs.count("num_levels");
+    let mut levels = Vec::with_capacity(num_levels);
+    let mut input_dim = context.input_dim;
+    for index in 0..num_levels {
+        let last = index + 1 == num_levels;
+        // Units: every task, then the shared one; each has an input and, but for the shared one at the end, an output.
+        let mut units: Vec<(String, usize)> = tasks
+            .iter()
+            .map(|task| {
+                (
+                    format!("level.{index}.task.{task}"),
+                    knobs.count("num_task_experts"),
+                )
+            })
+            .collect();
+        if num_shared > 0 {
+            units.push((format!("level.{index}.shared"), num_shared));
+        }
+        let num_outputs = if last { tasks.len() } else { units.len() };
+        let source = |unit: usize| if index == 0 { 0 } else { unit };
+        let mut config = LevelConfig::new(knobs, input_dim, num_outputs);
+        let own: Vec<Vec<usize>> = units
+            .iter()
+            .enumerate()
+            .map(|(unit, (path, count))| config.add_set(ExpertSet::new(path, source(unit), *count)))
+            .collect();
+        for (unit, (path, _)) in units.iter().enumerate().take(num_outputs) {
+            config.add_gate(format!("{path}.gate"), source(unit), own.concat(), unit);
+            config.gates.push(Gate {
+                path: format!("{path}.residual"),
+                kind: GateKind::Residual,
+                sources: Vec::new(),
+                gated_sources: Vec::new(),
+                experts: own[unit].clone(),
+                output: unit,
+            });
+        }
+        input_dim = config.expert.output_dim();
+        levels.push(Level::new(&config, vb)?);
+    }
+    let towers = Towers::new(knobs, context, input_dim, (0..tasks.len()).collect(), vb)?;
+    Ok(Box::new(Levels {
+        levels,
+        towers,
+        gates_read_input: false,
+    }))
+}

@@ -1,0 +1,266 @@
+//! HoME: hierarchy of multi-gate experts.
+//!
+//! Source: Wang et al., "HoME: hierarchy of multi-gate experts for multi-task learning at Kuaishou", arXiv:2408.05430; the numbers in
+//! PAPERS, "HoME", are those of the comments here. Layer 1 has shared meta experts and some per group; layer 2 shared experts,
+//! some per group and some per task. Every set reads its input through a feature gate; a self-gate adds a residual over a set's own
+//! experts; experts are normalised.
+//!
+//! Deviations, where the paper leaves a choice open, all of them knobs: gates read the raw input (`gate_input`), the softmax
+//! over LoRAs is applied after their sigmoids (`feature_gate_mix`), a feature gate per set (`feature_gate_scope`). With
+//! `gate_input = "gated"` a set's gates read that set's gated input, and `G_t` reads `z_c` as gated by the task's set beside `z_sh` as
+//! gated by the shared set. Without the mask every gate sees every expert of its layer; inputs and self-gates stay.
+
+use crate::ModelError;
+use crate::knobs::{GATE_DIMS, Knob, Knobs, expert_knobs};
+use crate::layers::{
+    ExpertSet, FeatureGateConfig, Gate, GateKind, Level, LevelConfig, Levels, Towers,
+};
+use crate::ranker::{BuildContext, Ranker};
+use crate::registry::Architecture;
+use crate::variables::VarBuilder;
+use homebench_kernels::feature_gate::FeatureGateMix;
+
+pub(super) const HOME: Architecture = Architecture {
+    name: "home",
+    paper: "arXiv:2408.05430",
+    equation: "z_c = Sum(G_c(v), {E_sh, E_c}) + Sum(S_c(v), {E_c}); y_t = Tower_t(Sum(G_t(z_c + z_sh), {E2_sh, E2_c, E_t}) + Sum(S_t(z_c), {E_t})), every set behind its feature gate",
+    knobs,
+    build,
+    input_per_task: false,
+};
+
+fn knobs() -> Vec<Knob> {
+    let mut knobs = expert_knobs("batch", "silu").to_vec();
+    knobs.extend([
+        GATE_DIMS,
+        Knob::count("num_meta_shared_experts", 1, 2, "shared experts of layer 1"),
+        Knob::count(
+            "num_meta_group_experts",
+            1,
+            2,
+            "experts of each group in layer 1",
+        ),
+        Knob::count("num_shared_experts", 0, 2, "shared experts of layer 2"),
+        Knob::count(
+            "num_group_experts",
+            0,
+            2,
+            "experts of each group in layer 2",
+        ),
+        Knob::count("num_task_experts", 1, 1, "experts of each task in layer 2"),
+        Knob::choice(
+            "feature_gate",
+            &["all", "meta_only", "none"],
+            "all",
+            "which layers have feature gates",
+        ),
+        Knob::count("num_lora", 1, 2, "low-rank maps of a feature gate"),
+        Knob::count("rank", 1, 16, "rank of those maps"),
+        Knob::choice(
+            "feature_gate_mix",
+            &["after_sigmoid", "before_sigmoid"],
+            "after_sigmoid",
+            "where the softmax over low-rank maps is applied",
+        ),
+        Knob::choice(
+            "feature_gate_scope",
+            &["per_set", "per_expert"],
+            "per_set",
+            "what has a feature gate of its own",
+        ),
+        Knob::choice("gate_input", &["raw", "gated"], "raw", "what gates read"),
+        Knob::flag("self_gate", true, "residual over a set's own experts"),
+        Knob::flag(
+            "mask",
+            true,
+            "the hierarchy: a gate sees the shared experts, its group's and its task's alone",
+        ),
+    ]);
+    knobs
+}
+
+fn build(
+    knobs: &Knobs,
+    context: &BuildContext<'_>,
+    vb: &VarBuilder,
+) -> Result<Box<dyn Ranker>, ModelError> {
+    if knobs.choice("gate_input") == "gated" && knobs.choice("feature_gate_scope") == "per_expert" {
+        return Err(ModelError::knob(
+            "gate_input",
+            "\"gated\" needs feature_gate_scope = \"per_set\": with a gate per expert a set has no one gated input",
+        ));
+    }
+    if knobs.choice("gate_input") == "gated" && knobs.count("num_shared_experts") == 0 {
+        return Err(ModelError::knob(
+            "gate_input",
+            "\"gated\" needs num_shared_experts of at least 1: the tasks' gates read what the shared set reads",
+        ));
+    }
+    let meta = meta_layer(knobs, context);
+    let task = task_layer(knobs, context, meta.expert.output_dim());
+    let sources = (0..context.layout.tasks.len()).collect();
+    let towers = Towers::new(knobs, context, task.expert.output_dim(), sources, vb)?;
+    Ok(Box::new(Levels {
+        levels: vec![Level::new(&meta, vb)?, Level::new(&task, vb)?],
+        towers,
+        gates_read_input: false,
+    }))
+}
+
+/// (1) Feature gates, of layer 1 or 2.
+fn feature_gate(knobs: &Knobs, meta: bool) -> Option<FeatureGateConfig> {
+    let there = match knobs.choice("feature_gate") {
+        "all" => true,
+        "meta_only" => meta,
+        _ => false,
+    };
+    there.then(|| FeatureGateConfig {
+        num_lora: knobs.count("num_lora"),
+        rank: knobs.count("rank"),
+        mix: match knobs.choice("feature_gate_mix") {
+            "before_sigmoid" => FeatureGateMix::BeforeSigmoid,
+            _ => FeatureGateMix::AfterSigmoid,
+        },
+        per_expert: knobs.choice("feature_gate_scope") == "per_expert",
+        gates_read_gated: knobs.choice("gate_input") == "gated",
+    })
+}
+
+/// (2), (3) The meta layer: outputs z_c of each group, then z_sh.
+fn meta_layer(knobs: &Knobs, context: &BuildContext<'_>) -> LevelConfig {
+    let groups = &context.layout.groups;
+    let mut level = LevelConfig::new(knobs, context.input_dim, groups.len() + 1);
+    level.feature_gate = feature_gate(knobs, true);
+    let shared = level.add_set(ExpertSet::new(
+        "meta.shared",
+        0,
+        knobs.count("num_meta_shared_experts"),
+    ));
+    let own: Vec<Vec<usize>> = groups
+        .iter()
+        .map(|group| {
+            let path = format!("meta.{}", group.name);
+            level.add_set(ExpertSet::new(
+                path,
+                0,
+                knobs.count("num_meta_group_experts"),
+            ))
+        })
+        .collect();
+    let all = [shared.as_slice(), &own.concat()].concat();
+    for (index, group) in groups.iter().enumerate() {
+        let seen = match knobs.flag("mask") {
+            true => [shared.as_slice(), &own[index]].concat(),
+            false => all.clone(),
+        };
+        // Sets in order: shared, groups.
+        push_gates(
+            &mut level,
+            knobs,
+            &format!("meta.{}", group.name),
+            [vec![0], vec![index + 1]],
+            seen,
+            &own[index],
+            index,
+        );
+    }
+    push_gates(
+        &mut level,
+        knobs,
+        "meta.shared",
+        [vec![0], vec![0]],
+        all,
+        &shared,
+        groups.len(),
+    );
+    level
+}
+
+/// (4) The task layer: output h_t of each task.
+fn task_layer(knobs: &Knobs, context: &BuildContext<'_>, input_dim: usize) -> LevelConfig {
+    let (tasks, groups) = (&context.layout.tasks, &context.layout.groups);
+    let mut level = LevelConfig::new(knobs, input_dim, tasks.len());
+    level.feature_gate = feature_gate(knobs, false);
+    let z_shared = groups.len();
+    let shared = level.add_set(ExpertSet::new(
+        "shared",
+        z_shared,
+        knobs.count("num_shared_experts"),
+    ));
+    let of_group: Vec<Vec<usize>> = groups
+        .iter()
+        .enumerate()
+        .map(|(index, group)| {
+            let path = format!("group.{}", group.name);
+            level.add_set(ExpertSet::new(
+                path,
+                index,
+                knobs.count("num_group_experts"),
+            ))
+        })
+        .collect();
+    let sets_before_tasks = level.sets.len();
+    let own: Vec<Vec<usize>> = tasks
+        .iter()
+        .enumerate()
+        .map(|(t, task)| {
+            let z_group = context.layout.group_of(t);
+            level.add_set(ExpertSet::new(
+                format!("task.{task}"),
+                z_group,
+                knobs.count("num_task_experts"),
+            ))
+        })
+        .collect();
+    let all = [shared.as_slice(), &of_group.concat(), &own.concat()].concat();
+    for (t, task) in tasks.iter().enumerate() {
+        let group = context.layout.group_of(t);
+        let seen = match knobs.flag("mask") {
+            true => [shared.as_slice(), &of_group[group], &own[t]].concat(),
+            false => all.clone(),
+        };
+        // The gate reads z_c beside z_sh, the self-gate z_c alone: the first of the sources.
+        let sources = [vec![group, z_shared], vec![sets_before_tasks + t, 0]];
+        push_gates(
+            &mut level,
+            knobs,
+            &format!("task.{task}"),
+            sources,
+            seen,
+            &own[t],
+            t,
+        );
+    }
+    level
+}
+
+/// A gate over `seen` and, unless switched off, a self-gate over `own`; `sources` are their inputs, raw and as sets.
+fn push_gates(
+    level: &mut LevelConfig,
+    knobs: &Knobs,
+    path: &str,
+    sources: [Vec<usize>; 2],
+    seen: Vec<usize>,
+    own: &[usize],
+    output: usize,
+) {
+    let [raw, gated] = sources;
+    if knobs.flag("self_gate") {
+        level.gates.push(Gate {
+            path: format!("{path}.self_gate"),
+            kind: GateKind::SelfGate,
+            sources: raw[..1].to_vec(),
+            gated_sources: gated[..1].to_vec(),
+            experts: own.to_vec(),
+            output,
+        });
+    }
+    level.gates.push(Gate {
+        path: format!("{path}.gate"),
+        kind: GateKind::Softmax,
+        sources: raw,
+        gated_sources: gated,
+        experts: seen,
+        output,
+    });
+}

@@ -1,0 +1,66 @@
+//! Multi-level MMoE: MMoE in levels, all gates reading `v`.
+//!
+//! Source: PAPERS, "ML-MMoE" (a baseline of the PLE and AdaTT papers). Level 1's experts read `v`; a level but the last has
+//! one gate per expert of the next level, whose mix is that expert's input; the last level has one gate per task.
+
+use crate::ModelError;
+use crate::knobs::{GATE_DIMS, Knob, Knobs, expert_knobs};
+use crate::layers::{ExpertSet, Level, LevelConfig, Levels, Towers};
+use crate::ranker::{BuildContext, Ranker};
+use crate::registry::Architecture;
+use crate::variables::VarBuilder;
+
+pub(super) const ML_MMOE: Architecture = Architecture {
+    name: "ml_mmoe",
+    paper: "baseline of doi 10.1145/3383313.3412236 and arXiv:2304.04959",
+    equation: "x_e^l = Sum(g_e^l(v), {E_n^l(x_n^{l-1})}); y_t = Tower_t(Sum(g_t(v), {E_n^L(x_n^{L-1})}))",
+    knobs,
+    build,
+    input_per_task: false,
+};
+
+fn knobs() -> Vec<Knob> {
+    let mut knobs = expert_knobs("none", "relu").to_vec();
+    knobs.push(GATE_DIMS);
+    knobs.push(Knob::count("num_experts", 1, 4, "experts of each level"));
+    knobs.push(Knob::count("num_levels", 1, 2, "levels"));
+    knobs
+}
+
+fn build(
+    knobs: &Knobs,
+    context: &BuildContext<'_>,
+    vb: &VarBuilder,
+) -> Result<Box<dyn Ranker>, ModelError> {
+    let (num_experts, num_levels) = (knobs.count("num_experts"), knobs.count("num_levels"));
+    let tasks = &context.layout.tasks;
+    let mut levels = Vec::with_capacity(num_levels);
+    let mut input_dim = context.input_dim;
+    for index in 0..num_levels {
+        let last = index + 1 == num_levels;
+        let num_outputs = if last { tasks.len() } else { num_experts };
+        let mut config = LevelConfig::new(knobs, input_dim, num_outputs);
+        config.gate_input_dim = context.input_dim;
+        let experts = config.add_set(ExpertSet {
+            path: format!("level.{index}"),
+            sources: (0..num_experts)
+                .map(|e| if index == 0 { 0 } else { e })
+                .collect(),
+        });
+        for output in 0..num_outputs {
+            let path = match last {
+                true => format!("task.{}.gate", tasks[output]),
+                false => format!("level.{index}.gate.{output}"),
+            };
+            config.add_gate(path, 0, experts.clone(), output);
+        }
+        input_dim = config.expert.output_dim();
+        levels.push(Level::new(&config, vb)?);
+    }
+    let towers = Towers::new(knobs, context, input_dim, (0..tasks.len()).collect(), vb)?;
+    Ok(Box::new(Levels {
+        levels,
+        towers,
+        gates_read_input: true,
+    }))
+}

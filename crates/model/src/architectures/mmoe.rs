@@ -1,0 +1,91 @@
+//! One-gate and multi-gate mixture of experts.
+//!
+//! Source: Ma et al., "Modeling task relationships in multi-task learning with multi-gate mixture-of-experts", KDD 2018,
+//! doi 10.1145/3219819.3220007: OMoE eq. 3, `h = Sum(g(v), {E_n(v)})`; MMoE eq. 6, `h_t = Sum(g_t(v), {E_n(v)})`.
+
+use crate::ModelError;
+use crate::knobs::{GATE_DIMS, Knob, Knobs, expert_knobs};
+use crate::layers::{ExpertSet, Level, LevelConfig, Levels, Towers};
+use crate::ranker::{BuildContext, Ranker};
+use crate::registry::Architecture;
+use crate::variables::VarBuilder;
+
+pub(super) const OMOE: Architecture = Architecture {
+    name: "omoe",
+    paper: "doi 10.1145/3219819.3220007",
+    equation: "y_t = Tower_t(Sum(g(v), {E_n(v)}))",
+    knobs,
+    build: build_omoe,
+    input_per_task: false,
+};
+
+pub(super) const MMOE: Architecture = Architecture {
+    name: "mmoe",
+    paper: "doi 10.1145/3219819.3220007",
+    equation: "y_t = Tower_t(Sum(g_t(v), {E_n(v)}))",
+    knobs,
+    build: build_mmoe,
+    input_per_task: false,
+};
+
+fn knobs() -> Vec<Knob> {
+    let mut knobs = expert_knobs("none", "relu").to_vec();
+    knobs.push(GATE_DIMS);
+    knobs.push(Knob::count("num_experts", 1, 4, "experts, all shared"));
+    knobs
+}
+
+fn build_omoe(
+    knobs: &Knobs,
+    context: &BuildContext<'_>,
+    vb: &VarBuilder,
+) -> Result<Box<dyn Ranker>, ModelError> {
+    let gates = vec!["shared.gate".to_string()];
+    build(
+        knobs,
+        context,
+        &gates,
+        vec![0; context.layout.tasks.len()],
+        vb,
+    )
+}
+
+fn build_mmoe(
+    knobs: &Knobs,
+    context: &BuildContext<'_>,
+    vb: &VarBuilder,
+) -> Result<Box<dyn Ranker>, ModelError> {
+    let tasks = &context.layout.tasks;
+    let gates: Vec<String> = tasks
+        .iter()
+        .map(|task| format!("task.{task}.gate"))
+        .collect();
+    build(knobs, context, &gates, (0..tasks.len()).collect(), vb)
+}
+
+/// A level with one output per gate; tower t reads output `tower_sources[t]`.
+fn build(
+    knobs: &Knobs,
+    context: &BuildContext<'_>,
+    gates: &[String],
+    tower_sources: Vec<usize>,
+    vb: &VarBuilder,
+) -> Result<Box<dyn Ranker>, ModelError> {
+    let mut config = LevelConfig::new(knobs, context.input_dim, gates.len());
+    let experts = config.add_set(ExpertSet::new("shared", 0, knobs.count("num_experts")));
+    for (output, path) in gates.iter().enumerate() {
+        config.add_gate(path, 0, experts.clone(), output);
+    }
+    let towers = Towers::new(
+        knobs,
+        context,
+        config.expert.output_dim(),
+        tower_sources,
+        vb,
+    )?;
+    Ok(Box::new(Levels {
+        levels: vec![Level::new(&config, vb)?],
+        towers,
+        gates_read_input: false,
+    }))
+}

@@ -1,0 +1,101 @@
+//! Customized gate control and progressive layered extraction.
+//!
+//! Source: Tang et al., "Progressive layered extraction (PLE)", RecSys 2020, doi 10.1145/3383313.3412236. CGC, eq. 1 to 3:
+//! `h_t = Sum(g_t(v), {E_t(v), E_shared(v)})`. PLE stacks it: level j's experts and gates of task t read `x_t^{j-1}`, the shared ones
+//! `x_s^{j-1}`; the shared gate sees every expert of the level; the last level has none. One level is CGC.
+//!
+//! Without shared experts there is no shared gate either.
+
+use crate::ModelError;
+use crate::knobs::{GATE_DIMS, Knob, Knobs, expert_knobs};
+use crate::layers::{ExpertSet, Level, LevelConfig, Levels, Towers};
+use crate::ranker::{BuildContext, Ranker};
+use crate::registry::Architecture;
+use crate::variables::VarBuilder;
+
+pub(super) const CGC: Architecture = Architecture {
+    name: "cgc",
+    paper: "doi 10.1145/3383313.3412236",
+    equation: "y_t = Tower_t(Sum(g_t(v), {E_t(v), E_shared(v)}))",
+    knobs: cgc_knobs,
+    build: |knobs, context, vb| build(knobs, context, 1, vb),
+    input_per_task: false,
+};
+
+pub(super) const PLE: Architecture = Architecture {
+    name: "ple",
+    paper: "doi 10.1145/3383313.3412236",
+    equation: "x_t^j = Sum(g_t(x_t^{j-1}), {E_t(x_t^{j-1}), E_shared(x_s^{j-1})}); y_t = Tower_t(x_t^L)",
+    knobs: || {
+        let mut knobs = cgc_knobs();
+        knobs.push(Knob::count("num_levels", 1, 2, "levels"));
+        knobs
+    },
+    build: |knobs, context, vb| build(knobs, context, knobs.count("num_levels"), vb),
+    input_per_task: false,
+};
+
+fn cgc_knobs() -> Vec<Knob> {
+    let mut knobs = expert_knobs("none", "relu").to_vec();
+    knobs.push(GATE_DIMS);
+    knobs.push(Knob::count(
+        "num_task_experts",
+        1,
+        2,
+        "experts of each task",
+    ));
+    knobs.push(Knob::count("num_shared_experts", 0, 2, "shared experts"));
+    knobs
+}
+
+fn build(
+    knobs: &Knobs,
+    context: &BuildContext<'_>,
+    num_levels: usize,
+    vb: &VarBuilder,
+) -> Result<Box<dyn Ranker>, ModelError> {
+    let tasks = &context.layout.tasks;
+    let (num_own, num_shared) = (
+        knobs.count("num_task_experts"),
+        knobs.count("num_shared_experts"),
+    );
+    let mut levels = Vec::with_capacity(num_levels);
+    let mut input_dim = context.input_dim;
+    for index in 0..num_levels {
+        let last = index + 1 == num_levels;
+        let shared_gate = !last && num_shared > 0;
+        let mut config = LevelConfig::new(knobs, input_dim, tasks.len() + usize::from(shared_gate));
+        // Inputs of a level but the first: one per task, then the shared one.
+        let source = |unit: usize| if index == 0 { 0 } else { unit };
+        let path = |unit: &str| format!("level.{index}.{unit}");
+        let own: Vec<Vec<usize>> = tasks
+            .iter()
+            .enumerate()
+            .map(|(t, task)| {
+                let path = path(&format!("task.{task}"));
+                config.add_set(ExpertSet::new(path, source(t), num_own))
+            })
+            .collect();
+        let shared = config.add_set(ExpertSet::new(
+            path("shared"),
+            source(tasks.len()),
+            num_shared,
+        ));
+        for (t, task) in tasks.iter().enumerate() {
+            let seen = [own[t].as_slice(), &shared].concat();
+            config.add_gate(path(&format!("task.{task}.gate")), source(t), seen, t);
+        }
+        if shared_gate {
+            let all = [own.concat(), shared].concat();
+            config.add_gate(path("shared.gate"), source(tasks.len()), all, tasks.len());
+        }
+        input_dim = config.expert.output_dim();
+        levels.push(Level::new(&config, vb)?);
+    }
+    let towers = Towers::new(knobs, context, input_dim, (0..tasks.len()).collect(), vb)?;
+    Ok(Box::new(Levels {
+        levels,
+        towers,
+        gates_read_input: false,
+    }))
+}

@@ -1,0 +1,59 @@
+//! Shared-bottom: `y_t = Tower_t(MLP(v))`.
+//!
+//! Source: Caruana, "Multitask learning", 1997; the baseline of the MMoE paper (doi 10.1145/3219819.3220007).
+
+use crate::ModelError;
+use crate::knobs::{Knobs, expert_knobs};
+use crate::layers::{ExpertConfig, Towers};
+use crate::ranker::{BuildContext, Ranker, Trace};
+use crate::registry::Architecture;
+use crate::variables::VarBuilder;
+use candle_core::{Result, Tensor};
+use homebench_kernels::stacked_mlp::StackedMlp;
+
+pub(super) const SHARED_BOTTOM: Architecture = Architecture {
+    name: "shared_bottom",
+    paper: "Caruana 1997; baseline of doi 10.1145/3219819.3220007",
+    equation: "y_t = Tower_t(MLP(v))",
+    knobs: || expert_knobs("none", "relu").to_vec(),
+    build,
+    input_per_task: false,
+};
+
+struct SharedBottom {
+    bottom: StackedMlp,
+    towers: Towers,
+    flops_per_row: usize,
+}
+
+fn build(
+    knobs: &Knobs,
+    context: &BuildContext<'_>,
+    vb: &VarBuilder,
+) -> std::result::Result<Box<dyn Ranker>, ModelError> {
+    let config = ExpertConfig::from_knobs(knobs);
+    let sets = [(vb.pp("shared").pp("expert"), 1)];
+    let sources = vec![0; context.layout.tasks.len()];
+    let towers = Towers::new(knobs, context, config.output_dim(), sources, vb)?;
+    Ok(Box::new(SharedBottom {
+        bottom: config.build(context.input_dim, &sets, vec![0])?,
+        flops_per_row: config.flops_per_row(context.input_dim) + towers.flops_per_row(),
+        towers,
+    }))
+}
+
+impl Ranker for SharedBottom {
+    fn forward_t(&self, xs: &Tensor, train: bool, trace: Option<&mut Trace>) -> Result<Tensor> {
+        let hidden = self.bottom.forward_t(xs, train)?;
+        if let Some(trace) = trace {
+            trace
+                .experts
+                .push(("shared.expert".to_string(), hidden.detach()));
+        }
+        self.towers.forward_t(&hidden, train)
+    }
+
+    fn flops_per_row(&self) -> usize {
+        self.flops_per_row
+    }
+}

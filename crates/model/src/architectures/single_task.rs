@@ -1,0 +1,72 @@
+//! Single-task models: one network per task, nothing shared, embeddings included.
+//!
+//! Source: PAPERS, "single-task". A task's network is an expert and a tower, so that it differs from shared-bottom in
+//! sharing alone.
+
+use crate::ModelError;
+use crate::knobs::{Knobs, expert_knobs};
+use crate::layers::{ExpertConfig, Towers};
+use crate::ranker::{BuildContext, Ranker, Trace};
+use crate::registry::Architecture;
+use crate::variables::VarBuilder;
+use candle_core::{Result, Tensor};
+use homebench_kernels::stacked_mlp::StackedMlp;
+
+pub(super) const SINGLE_TASK: Architecture = Architecture {
+    name: "single_task",
+    paper: "baseline",
+    equation: "y_t = Tower_t(MLP_t(v_t))",
+    knobs: || expert_knobs("none", "relu").to_vec(),
+    build,
+    input_per_task: true,
+};
+
+struct SingleTask {
+    tasks: Vec<String>,
+    experts: StackedMlp,
+    towers: Towers,
+    flops_per_row: usize,
+}
+
+fn build(
+    knobs: &Knobs,
+    context: &BuildContext<'_>,
+    vb: &VarBuilder,
+) -> std::result::Result<Box<dyn Ranker>, ModelError> {
+    let config = ExpertConfig::from_knobs(knobs);
+    let tasks = context.layout.tasks.clone();
+    let sets: Vec<(VarBuilder, usize)> = tasks
+        .iter()
+        .map(|task| (vb.pp("task").pp(task).pp("expert"), 1))
+        .collect();
+    let each: Vec<usize> = (0..tasks.len()).collect();
+    let sources = match context.input_per_task {
+        true => each.clone(),
+        false => vec![0; tasks.len()],
+    };
+    let towers = Towers::new(knobs, context, config.output_dim(), each, vb)?;
+    Ok(Box::new(SingleTask {
+        flops_per_row: tasks.len() * config.flops_per_row(context.input_dim)
+            + towers.flops_per_row(),
+        experts: config.build(context.input_dim, &sets, sources)?,
+        towers,
+        tasks,
+    }))
+}
+
+impl Ranker for SingleTask {
+    fn forward_t(&self, xs: &Tensor, train: bool, trace: Option<&mut Trace>) -> Result<Tensor> {
+        let hidden = self.experts.forward_t(xs, train)?;
+        if let Some(trace) = trace {
+            for (index, task) in self.tasks.iter().enumerate() {
+                let outputs = hidden.narrow(0, index, 1)?.detach();
+                trace.experts.push((format!("task.{task}.expert"), outputs));
+            }
+        }
+        self.towers.forward_t(&hidden, train)
+    }
+
+    fn flops_per_row(&self) -> usize {
+        self.flops_per_row
+    }
+}

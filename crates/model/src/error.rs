@@ -1,0 +1,81 @@
+//! What can be wrong with a model.
+
+/// A refused configuration, or a tensor operation that failed.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum ModelError {
+    /// No architecture has this name.
+    #[error("unknown model `{name}`; expected one of: {}", .known.join(", "))]
+    UnknownModel {
+        /// The name asked for.
+        name: String,
+        /// Names that exist.
+        known: Vec<String>,
+        /// The nearest of them.
+        nearest: Option<String>,
+    },
+    /// The architecture has no such knob.
+    #[error("`{model}` has no knob `{knob}`; it has: {}", .known.join(", "))]
+    UnknownKnob {
+        /// The architecture.
+        model: String,
+        /// The name asked for.
+        knob: String,
+        /// Its knobs.
+        known: Vec<String>,
+        /// The nearest of them.
+        nearest: Option<String>,
+    },
+    /// A knob has a value that makes no model.
+    #[error("{knob}: {message}")]
+    InvalidKnob {
+        /// Name of the knob, as in the spec.
+        knob: String,
+        /// What was expected and what was found.
+        message: String,
+    },
+    /// The tasks and groups make no model.
+    #[error("{message}")]
+    InvalidLayout {
+        /// What was expected and what was found.
+        message: String,
+    },
+    /// Weights to load don't fit the model.
+    #[error("weights: {message}")]
+    InvalidWeights {
+        /// The variable, what was expected and what was found.
+        message: String,
+    },
+    /// A tensor operation failed.
+    #[error("{message}")]
+    Tensor {
+        /// candle's words.
+        message: String,
+    },
+}
+
+impl From<candle_core::Error> for ModelError {
+    fn from(error: candle_core::Error) -> Self {
+        Self::Tensor {
+            message: error.to_string(),
+        }
+    }
+}
+
+impl ModelError {
+    pub(crate) fn knob(knob: &str, message: impl Into<String>) -> Self {
+        Self::InvalidKnob {
+            knob: knob.to_string(),
+            message: message.into(),
+        }
+    }
+}
+
+/// The candidate nearest to `name`, if one is near enough to be meant.
+pub(crate) fn nearest(name: &str, candidates: &[String]) -> Option<String> {
+    candidates
+        .iter()
+        .map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate))
+        .filter(|(distance, candidate)| *distance <= 1 + candidate.len() / 3)
+        .min()
+        .map(|(_, candidate)| candidate.clone())
+}

@@ -1,0 +1,328 @@
+//! Knobs: what an architecture lets a spec choose, with defaults, checked before anything is built.
+
+use crate::ModelError;
+use crate::error::nearest;
+use toml::Value;
+
+/// What a knob takes, with its default.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KnobKind {
+    /// A whole number, at least `min`.
+    Count {
+        /// Least value.
+        min: usize,
+        /// Default.
+        default: usize,
+    },
+    /// Widths of successive layers, each at least 1.
+    Widths {
+        /// Whether no layer at all is allowed.
+        may_be_empty: bool,
+        /// Default.
+        default: &'static [usize],
+    },
+    /// One of some words; the first is the default.
+    Choice {
+        /// The words.
+        options: &'static [&'static str],
+        /// Default.
+        default: &'static str,
+    },
+    /// True or false.
+    Flag {
+        /// Default.
+        default: bool,
+    },
+}
+
+/// A knob of an architecture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Knob {
+    /// Name in specs.
+    pub name: &'static str,
+    /// What it does, in one line.
+    pub doc: &'static str,
+    /// What it takes.
+    pub kind: KnobKind,
+}
+
+impl Knob {
+    pub(crate) const fn count(
+        name: &'static str,
+        min: usize,
+        default: usize,
+        doc: &'static str,
+    ) -> Self {
+        Self {
+            name,
+            doc,
+            kind: KnobKind::Count { min, default },
+        }
+    }
+
+    pub(crate) const fn choice(
+        name: &'static str,
+        options: &'static [&'static str],
+        default: &'static str,
+        doc: &'static str,
+    ) -> Self {
+        Self {
+            name,
+            doc,
+            kind: KnobKind::Choice { options, default },
+        }
+    }
+
+    pub(crate) const fn flag(name: &'static str, default: bool, doc: &'static str) -> Self {
+        Self {
+            name,
+            doc,
+            kind: KnobKind::Flag { default },
+        }
+    }
+
+    pub(crate) const fn widths(
+        name: &'static str,
+        may_be_empty: bool,
+        default: &'static [usize],
+        doc: &'static str,
+    ) -> Self {
+        Self {
+            name,
+            doc,
+            kind: KnobKind::Widths {
+                may_be_empty,
+                default,
+            },
+        }
+    }
+
+    /// The default as it would stand in a spec.
+    pub fn default_value(&self) -> Value {
+        match self.kind {
+            KnobKind::Count { default, .. } => Value::Integer(default as i64),
+            KnobKind::Choice { default, .. } => Value::String(default.to_string()),
+            KnobKind::Flag { default } => Value::Boolean(default),
+            KnobKind::Widths { default, .. } => {
+                Value::Array(default.iter().map(|w| Value::Integer(*w as i64)).collect())
+            }
+        }
+    }
+
+    fn check(&self, value: &Value) -> Result<(), ModelError> {
+        let found = shown(value);
+        let refuse = |expected: String| {
+            Err(ModelError::knob(
+                self.name,
+                format!("expected {expected}, found {found}"),
+            ))
+        };
+        match (self.kind, value) {
+            (KnobKind::Count { min, .. }, Value::Integer(count)) if *count >= min as i64 => Ok(()),
+            (KnobKind::Count { min, .. }, _) => refuse(format!("a whole number of at least {min}")),
+            (KnobKind::Choice { options, .. }, Value::String(word))
+                if options.contains(&word.as_str()) =>
+            {
+                Ok(())
+            }
+            (KnobKind::Choice { options, .. }, _) => {
+                refuse(format!("one of \"{}\"", options.join("\", \"")))
+            }
+            (KnobKind::Flag { .. }, Value::Boolean(_)) => Ok(()),
+            (KnobKind::Flag { .. }, _) => refuse("true or false".to_string()),
+            (KnobKind::Widths { may_be_empty, .. }, Value::Array(widths)) => {
+                let positive = |w: &Value| w.as_integer().is_some_and(|w| w >= 1);
+                if widths.iter().all(positive) && (may_be_empty || !widths.is_empty()) {
+                    Ok(())
+                } else {
+                    refuse(Self::widths_expected(may_be_empty))
+                }
+            }
+            (KnobKind::Widths { may_be_empty, .. }, _) => {
+                refuse(Self::widths_expected(may_be_empty))
+            }
+        }
+    }
+
+    fn widths_expected(may_be_empty: bool) -> String {
+        let empty = if may_be_empty {
+            ", or none"
+        } else {
+            ", at least one"
+        };
+        format!("a list of layer widths of at least 1{empty}, such as [64, 32]")
+    }
+}
+
+fn shown(value: &Value) -> String {
+    match value {
+        Value::Table(_) => "a table".to_string(),
+        other => other.to_string(),
+    }
+}
+
+/// An architecture's knobs, resolved: defaults filled in and each value checked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Knobs {
+    values: toml::Table,
+}
+
+impl Knobs {
+    pub(crate) fn resolve(
+        model: &str,
+        knobs: &[Knob],
+        given: &toml::Table,
+    ) -> Result<Self, ModelError> {
+        let mut values: toml::Table = knobs
+            .iter()
+            .map(|knob| (knob.name.to_string(), knob.default_value()))
+            .collect();
+        for (name, value) in given {
+            let Some(knob) = knobs.iter().find(|knob| knob.name == name) else {
+                let known: Vec<String> = knobs.iter().map(|knob| knob.name.to_string()).collect();
+                return Err(ModelError::UnknownKnob {
+                    model: model.to_string(),
+                    knob: name.clone(),
+                    nearest: nearest(name, &known),
+                    known,
+                });
+            };
+            knob.check(value)?;
+            values.insert(name.clone(), value.clone());
+        }
+        // In the order of names, so that the same knobs are the same text.
+        let mut ordered: Vec<_> = values.into_iter().collect();
+        ordered.sort_by(|a, b| a.0.cmp(&b.0));
+        Ok(Self {
+            values: ordered.into_iter().collect(),
+        })
+    }
+
+    /// Every knob with its value, in the order of names.
+    pub fn values(&self) -> &toml::Table {
+        &self.values
+    }
+
+    // A knob that the architecture doesn't declare is a mistake of the code: it reads as the neutral value.
+
+    pub(crate) fn count(&self, name: &str) -> usize {
+        self.values
+            .get(name)
+            .and_then(Value::as_integer)
+            .map_or(0, |count| count as usize)
+    }
+
+    pub(crate) fn flag(&self, name: &str) -> bool {
+        self.values
+            .get(name)
+            .and_then(Value::as_bool)
+            .unwrap_or(false)
+    }
+
+    pub(crate) fn choice(&self, name: &str) -> &str {
+        self.values.get(name).and_then(Value::as_str).unwrap_or("")
+    }
+
+    pub(crate) fn widths(&self, name: &str) -> Vec<usize> {
+        let width = |value: &Value| value.as_integer().map(|w| w as usize);
+        let list = self.values.get(name).and_then(Value::as_array);
+        list.map(|list| list.iter().filter_map(width).collect())
+            .unwrap_or_default()
+    }
+}
+
+/// Knobs of every architecture's experts and towers.
+pub(crate) const fn expert_knobs(norm: &'static str, activation: &'static str) -> [Knob; 5] {
+    [
+        Knob::widths(
+            "expert_dims",
+            false,
+            &[64, 32],
+            "widths of an expert's layers",
+        ),
+        Knob::widths(
+            "tower_dims",
+            true,
+            &[32],
+            "widths of a tower's hidden layers; a linear layer to one logit follows",
+        ),
+        Knob::choice(
+            "norm",
+            &["none", "batch", "layer"],
+            norm,
+            "what experts normalise their products by",
+        ),
+        Knob::choice(
+            "norm_position",
+            &["every_layer", "output"],
+            "every_layer",
+            "which layers of an expert are normalised",
+        ),
+        Knob::choice(
+            "activation",
+            &["relu", "silu"],
+            activation,
+            "what follows every layer of an expert",
+        ),
+    ]
+}
+
+/// The knob of every architecture with gates.
+pub(crate) const GATE_DIMS: Knob = Knob::widths(
+    "gate_dims",
+    true,
+    &[],
+    "widths of a ReLU network before each softmax gate",
+);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KNOBS: [Knob; 3] = [
+        Knob::count("num_experts", 1, 4, ""),
+        Knob::choice("norm", &["none", "batch"], "none", ""),
+        Knob::widths("expert_dims", false, &[8], ""),
+    ];
+
+    fn resolve(text: &str) -> Result<Knobs, ModelError> {
+        Knobs::resolve("mmoe", &KNOBS, &text.parse().unwrap())
+    }
+
+    #[test]
+    fn defaults_fill_in_and_given_values_win() {
+        let knobs = resolve("num_experts = 6").unwrap();
+        assert_eq!(knobs.count("num_experts"), 6);
+        assert_eq!(knobs.widths("expert_dims"), [8]);
+        assert_eq!(
+            knobs.values().keys().collect::<Vec<_>>(),
+            ["expert_dims", "norm", "num_experts"]
+        );
+    }
+
+    #[test]
+    fn bad_values_are_refused_with_what_was_expected() {
+        let text = |toml: &str| resolve(toml).unwrap_err().to_string();
+        assert_eq!(
+            text("num_experts = 0"),
+            "num_experts: expected a whole number of at least 1, found 0"
+        );
+        assert_eq!(
+            text("norm = \"batsh\""),
+            "norm: expected one of \"none\", \"batch\", found \"batsh\""
+        );
+        assert!(
+            text("expert_dims = [8, 0]")
+                .starts_with("expert_dims: expected a list of layer widths")
+        );
+        assert!(text("expert_dims = []").contains("at least one"));
+    }
+
+    #[test]
+    fn an_unknown_knob_names_the_nearest() {
+        let Err(ModelError::UnknownKnob { nearest, .. }) = resolve("num_expert = 2") else {
+            panic!("an unknown knob was taken");
+        };
+        assert_eq!(nearest.as_deref(), Some("num_experts"));
+    }
+}

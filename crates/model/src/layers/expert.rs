@@ -1,0 +1,163 @@
+//! Experts: `activation(norm(x W + b))`, layer after layer (PAPERS: "Expert"; HoME, "expert normalization & Swish").
+//!
+//! Deviation: before batch norm there is no `b`, which batch norm would cancel.
+
+use crate::ModelError;
+use crate::knobs::Knobs;
+use crate::variables::{Init, VarBuilder};
+use homebench_kernels::stacked_mlp::{Activation, Norm, StackedLayer, StackedMlp};
+use homebench_kernels::{Parameter, Stack};
+
+/// What experts normalise by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum NormKind {
+    None,
+    Batch,
+    Layer,
+}
+
+/// Widths, norm and activation of experts.
+#[derive(Debug, Clone)]
+pub(crate) struct ExpertConfig {
+    dims: Vec<usize>,
+    norm: NormKind,
+    norm_output_only: bool,
+    activation: Activation,
+}
+
+impl ExpertConfig {
+    pub(crate) fn from_knobs(knobs: &Knobs) -> Self {
+        Self {
+            dims: knobs.widths("expert_dims"),
+            norm: match knobs.choice("norm") {
+                "batch" => NormKind::Batch,
+                "layer" => NormKind::Layer,
+                _ => NormKind::None,
+            },
+            norm_output_only: knobs.choice("norm_position") == "output",
+            activation: match knobs.choice("activation") {
+                "silu" => Activation::Silu,
+                _ => Activation::Relu,
+            },
+        }
+    }
+
+    /// Width of an expert's output.
+    pub(crate) fn output_dim(&self) -> usize {
+        self.dims.last().copied().unwrap_or(0)
+    }
+
+    /// FLOPs of one expert's products for one row.
+    pub(crate) fn flops_per_row(&self, input_dim: usize) -> usize {
+        let inputs = std::iter::once(&input_dim).chain(&self.dims);
+        inputs.zip(&self.dims).map(|(i, o)| 2 * i * o).sum()
+    }
+
+    /// Experts of several sets as one operator: `sets` holds each set's builder and number of experts, `sources` the input
+    /// of each expert.
+    pub(crate) fn build(
+        &self,
+        input_dim: usize,
+        sets: &[(VarBuilder, usize)],
+        sources: Vec<usize>,
+    ) -> Result<StackedMlp, ModelError> {
+        let mut layers = Vec::with_capacity(self.dims.len());
+        let mut inputs = input_dim;
+        for (index, outputs) in self.dims.iter().enumerate() {
+            layers.push(self.build_layer(index, inputs, *outputs, sets)?);
+            inputs = *outputs;
+        }
+        Ok(StackedMlp::new(sources, layers)?)
+    }
+
+    fn build_layer(
+        &self,
+        index: usize,
+        inputs: usize,
+        outputs: usize,
+        sets: &[(VarBuilder, usize)],
+    ) -> Result<StackedLayer, ModelError> {
+        let normalised = !self.norm_output_only || index + 1 == self.dims.len();
+        let norm = if normalised {
+            self.norm
+        } else {
+            NormKind::None
+        };
+        // One variable a set, [experts, ...].
+        let stack =
+            |shape: &[usize],
+             make: &dyn Fn(&VarBuilder, Vec<usize>) -> Result<Parameter, ModelError>| {
+                let of_set = |(vb, experts): &(VarBuilder, usize)| {
+                    let mut full = vec![*experts];
+                    full.extend(shape);
+                    make(&vb.pp(index), full)
+                };
+                let parameters = sets.iter().map(of_set).collect::<Result<_, _>>()?;
+                Ok::<_, ModelError>(Stack::new(parameters, shape)?)
+            };
+        let trained = |name: &'static str, init: Init| {
+            move |vb: &VarBuilder, shape: Vec<usize>| vb.get(shape, name, init)
+        };
+        let statistic = |name: &'static str, value: f32| {
+            move |vb: &VarBuilder, shape: Vec<usize>| {
+                vb.statistic(shape, name, Init::Constant(value))
+            }
+        };
+        let scale = || stack(&[outputs], &trained("norm.weight", Init::Constant(1.0)));
+        let shift = || stack(&[outputs], &trained("norm.bias", Init::Constant(0.0)));
+        Ok(StackedLayer {
+            weight: stack(&[inputs, outputs], &trained("weight", Init::fan_in(inputs)))?,
+            bias: match norm {
+                NormKind::Batch => None,
+                _ => Some(stack(&[outputs], &trained("bias", Init::fan_in(inputs)))?),
+            },
+            norm: match norm {
+                NormKind::None => Norm::None,
+                NormKind::Layer => Norm::Layer {
+                    scale: scale()?,
+                    shift: shift()?,
+                },
+                NormKind::Batch => Norm::Batch {
+                    scale: scale()?,
+                    shift: shift()?,
+                    running_mean: stack(&[outputs], &statistic("norm.running_mean", 0.0))?,
+                    running_variance: stack(&[outputs], &statistic("norm.running_var", 1.0))?,
+                },
+            },
+            activation: self.activation,
+        })
+    }
+}
+
+/// A network of linear layers with ReLU between them and after the last where `relu_last`, per builder: towers, and
+/// the layers before gates. Network i reads input `sources[i]`.
+pub(super) fn plain_networks(
+    dims: &[usize],
+    relu_last: bool,
+    networks: &[VarBuilder],
+    sources: Vec<usize>,
+) -> Result<StackedMlp, ModelError> {
+    let mut layers = Vec::with_capacity(dims.len().saturating_sub(1));
+    for (index, widths) in dims.windows(2).enumerate() {
+        let (inputs, outputs) = (widths[0], widths[1]);
+        let init = Init::fan_in(inputs);
+        let weights = networks
+            .iter()
+            .map(|vb| vb.pp(index).get((inputs, outputs), "weight", init));
+        let biases = networks
+            .iter()
+            .map(|vb| vb.pp(index).get(outputs, "bias", init));
+        let last = index + 2 == dims.len();
+        layers.push(StackedLayer {
+            weight: Stack::new(weights.collect::<Result<_, _>>()?, &[inputs, outputs])?,
+            bias: Some(Stack::new(biases.collect::<Result<_, _>>()?, &[outputs])?),
+            norm: Norm::None,
+            activation: if last && !relu_last {
+                Activation::Identity
+            } else {
+                Activation::Relu
+            },
+        });
+    }
+    Ok(StackedMlp::new(sources, layers)?)
+}

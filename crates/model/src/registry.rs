@@ -1,0 +1,148 @@
+//! Every architecture by name.
+
+use crate::ModelError;
+use crate::architectures::ARCHITECTURES;
+use crate::error::nearest;
+use crate::knobs::{Knob, Knobs};
+use crate::ranker::{BuildContext, Ranker};
+use crate::variables::VarBuilder;
+
+/// What an architecture's file declares.
+pub(crate) struct Architecture {
+    pub(crate) name: &'static str,
+    pub(crate) paper: &'static str,
+    pub(crate) equation: &'static str,
+    pub(crate) knobs: fn() -> Vec<Knob>,
+    pub(crate) build:
+        fn(&Knobs, &BuildContext<'_>, &VarBuilder) -> Result<Box<dyn Ranker>, ModelError>,
+    /// Whether each task has embeddings of its own.
+    pub(crate) input_per_task: bool,
+}
+
+/// What the registry says of an architecture.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ModelEntry {
+    /// Name in specs.
+    pub name: &'static str,
+    /// Where it was published.
+    pub paper: &'static str,
+    /// Its equation in one line.
+    pub equation: &'static str,
+    /// Its knobs.
+    pub knobs: Vec<Knob>,
+}
+
+/// Every architecture, in the order of the docs.
+pub fn registry() -> Vec<ModelEntry> {
+    ARCHITECTURES
+        .iter()
+        .map(|architecture| ModelEntry {
+            name: architecture.name,
+            paper: architecture.paper,
+            equation: architecture.equation,
+            knobs: (architecture.knobs)(),
+        })
+        .collect()
+}
+
+/// An architecture with its knobs resolved: defaults filled in, every value checked.
+#[derive(Clone)]
+pub struct ModelConfig {
+    architecture: &'static Architecture,
+    knobs: Knobs,
+}
+
+impl std::fmt::Debug for ModelConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ModelConfig")
+            .field("name", &self.architecture.name)
+            .field("knobs", &self.knobs)
+            .finish()
+    }
+}
+
+impl PartialEq for ModelConfig {
+    fn eq(&self, other: &Self) -> bool {
+        self.name() == other.name() && self.knobs == other.knobs
+    }
+}
+
+impl ModelConfig {
+    /// Resolves `knobs` (without the key `model`) for the architecture `name`.
+    ///
+    /// # Errors
+    /// An unknown architecture or knob, or a value that makes no model.
+    pub fn from_table(name: &str, knobs: &toml::Table) -> Result<Self, ModelError> {
+        let Some(architecture) = ARCHITECTURES.iter().find(|a| a.name == name) else {
+            let known: Vec<String> = ARCHITECTURES.iter().map(|a| a.name.to_string()).collect();
+            return Err(ModelError::UnknownModel {
+                name: name.to_string(),
+                nearest: nearest(name, &known),
+                known,
+            });
+        };
+        Ok(Self {
+            knobs: Knobs::resolve(name, &(architecture.knobs)(), knobs)?,
+            architecture,
+        })
+    }
+
+    /// Name in the registry.
+    pub fn name(&self) -> &'static str {
+        self.architecture.name
+    }
+
+    /// Every knob with its value, defaults included, keys in order: canonical content for a cell's id.
+    pub fn knobs(&self) -> &toml::Table {
+        self.knobs.values()
+    }
+
+    /// Whether each task has embeddings of its own.
+    pub fn input_per_task(&self) -> bool {
+        self.architecture.input_per_task
+    }
+
+    /// Builds the model's variables and layers.
+    ///
+    /// # Errors
+    /// Tasks and groups or knobs that make no model for this input, or weights that don't fit.
+    pub fn build(
+        &self,
+        context: &BuildContext<'_>,
+        vb: &VarBuilder,
+    ) -> Result<Box<dyn Ranker>, ModelError> {
+        context.layout.validate()?;
+        if context.input_dim == 0 {
+            return Err(ModelError::InvalidLayout {
+                message: "a model needs an input feature; found none".to_string(),
+            });
+        }
+        (self.architecture.build)(&self.knobs, context, vb)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_architecture_resolves_its_defaults_and_knob_names_are_unique() {
+        for entry in registry() {
+            let config = ModelConfig::from_table(entry.name, &toml::Table::new()).unwrap();
+            assert_eq!(config.knobs().len(), entry.knobs.len(), "{}", entry.name);
+            let defaults = config.knobs().clone();
+            let again = ModelConfig::from_table(entry.name, &defaults).unwrap();
+            assert_eq!(config, again);
+        }
+    }
+
+    #[test]
+    fn an_unknown_model_names_the_nearest() {
+        let error = ModelConfig::from_table("mmeo", &toml::Table::new()).unwrap_err();
+        let ModelError::UnknownModel { nearest, known, .. } = error else {
+            panic!("{error}");
+        };
+        assert_eq!(nearest.as_deref(), Some("mmoe"));
+        assert!(known.contains(&"home".to_string()));
+    }
+}

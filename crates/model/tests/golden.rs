@@ -1,0 +1,257 @@
+//! Every architecture, ablation and switch against an independent PyTorch implementation (tests/golden).
+
+use candle_core::{DType, Device, Tensor};
+use homebench_kernels::loss::{Targets, binary_cross_entropy};
+use homebench_kernels::optimizer::{Adam, AdamConfig};
+use homebench_kernels::{Parameter, Role};
+use homebench_model::{
+    BuildContext, ModelConfig, TaskGroup, TaskLayout, Trace, VarBuilder, Variables,
+};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+struct Case {
+    name: String,
+    tensors: BTreeMap<String, Tensor>,
+    config: ModelConfig,
+    layout: TaskLayout,
+}
+
+fn case_files() -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/cases");
+    let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|e| e == "safetensors"))
+        .collect();
+    files.sort();
+    files
+}
+
+fn read(path: &Path) -> Case {
+    let bytes = std::fs::read(path).unwrap();
+    let (_, metadata) = safetensors::SafeTensors::read_metadata(&bytes).unwrap();
+    let text = &metadata.metadata().as_ref().unwrap()["model"];
+    let mut table: toml::Table = text.parse().unwrap();
+    let words = |value: &toml::Value| -> Vec<String> {
+        let list = value.as_array().unwrap();
+        list.iter()
+            .map(|v| v.as_str().unwrap().to_string())
+            .collect()
+    };
+    let model = table.remove("model").unwrap();
+    let tasks = words(&table.remove("tasks").unwrap());
+    let groups = table.remove("groups").unwrap();
+    let group = |value: &toml::Value| TaskGroup {
+        name: value["name"].as_str().unwrap().to_string(),
+        tasks: words(&value["tasks"])
+            .iter()
+            .map(|name| tasks.iter().position(|task| task == name).unwrap())
+            .collect(),
+    };
+    Case {
+        name: path.file_stem().unwrap().to_string_lossy().into_owned(),
+        tensors: candle_core::safetensors::load_buffer(&bytes, &Device::Cpu)
+            .unwrap()
+            .into_iter()
+            .collect(),
+        config: ModelConfig::from_table(model.as_str().unwrap(), &table).unwrap(),
+        layout: TaskLayout {
+            groups: groups.as_array().unwrap().iter().map(group).collect(),
+            tasks,
+        },
+    }
+}
+
+impl Case {
+    fn tensor(&self, name: &str) -> &Tensor {
+        self.tensors
+            .get(name)
+            .unwrap_or_else(|| panic!("{}: no `{name}`", self.name))
+    }
+
+    fn under<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, &'a Tensor)> {
+        self.tensors
+            .iter()
+            .filter_map(move |(name, tensor)| Some((name.strip_prefix(prefix)?, tensor)))
+    }
+
+    fn build(&self, dtype: DType) -> (Box<dyn homebench_model::Ranker>, Variables) {
+        let weights = self
+            .under("w/")
+            .map(|(path, t)| (path.to_string(), t.clone()))
+            .collect();
+        let vb = VarBuilder::from_weights(weights, dtype, &Device::Cpu);
+        let context = BuildContext {
+            layout: &self.layout,
+            input_dim: self.tensor("x").dim(1).unwrap(),
+            input_per_task: false,
+        };
+        let model = self.config.build(&context, &vb).unwrap();
+        (model, vb.finish().unwrap())
+    }
+
+    fn targets(&self) -> Targets {
+        Targets::new(values(self.tensor("labels")))
+    }
+}
+
+fn values(tensor: &Tensor) -> Vec<f32> {
+    let tensor = tensor.to_dtype(DType::F32).unwrap();
+    tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap()
+}
+
+/// Fails unless every value is within `tolerance` of the largest expected one.
+fn assert_close(what: &str, found: &[f32], expected: &[f32], tolerance: f32) {
+    assert_eq!(found.len(), expected.len(), "{what}");
+    let scale = expected.iter().fold(1e-3f32, |m, v| m.max(v.abs()));
+    for (index, (a, b)) in found.iter().zip(expected).enumerate() {
+        assert!(
+            (a - b).abs() <= tolerance * scale,
+            "{what} [{index}]: expected {b}, found {a} (scale {scale})"
+        );
+    }
+}
+
+#[test]
+fn forward_agrees_in_training_and_evaluation() {
+    for path in case_files() {
+        let case = read(&path);
+        for dtype in [DType::F32, DType::F64] {
+            let (model, variables) = case.build(dtype);
+            let name = format!("{} {dtype:?}", case.name);
+            let input = |key: &str| case.tensor(key).to_dtype(dtype).unwrap();
+            let logits = model.forward_t(&input("eval/x"), false, None).unwrap();
+            assert_close(
+                &format!("{name} evaluation logits"),
+                &values(&logits),
+                &values(case.tensor("eval/logits")),
+                1e-5,
+            );
+            let mut trace = Trace::default();
+            let logits = model
+                .forward_t(&input("x"), true, Some(&mut trace))
+                .unwrap();
+            let expected = values(case.tensor("train/logits"));
+            assert_close(
+                &format!("{name} training logits"),
+                &values(&logits),
+                &expected,
+                1e-5,
+            );
+            for (kind, found) in [("gate", &trace.gates), ("expert", &trace.experts)] {
+                let prefix = format!("train/{kind}/");
+                assert_eq!(case.under(&prefix).count(), found.len(), "{name}: {kind}s");
+                for (path, tensor) in found {
+                    let expected = values(case.tensor(&format!("{prefix}{path}")));
+                    assert_close(&format!("{name} {path}"), &values(tensor), &expected, 1e-5);
+                }
+            }
+            let statistics: Vec<&Parameter> = variables
+                .parameters()
+                .iter()
+                .filter(|p| p.role() == Role::Statistic)
+                .collect();
+            assert_eq!(case.under("after/").count(), statistics.len(), "{name}");
+            for statistic in statistics {
+                let expected = values(case.tensor(&format!("after/{}", statistic.path())));
+                assert_close(
+                    &format!("{name} {}", statistic.path()),
+                    &values(statistic.tensor()),
+                    &expected,
+                    1e-5,
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn gradients_of_every_variable_agree() {
+    for path in case_files() {
+        let case = read(&path);
+        let (model, variables) = case.build(DType::F32);
+        let xs = candle_core::Var::from_tensor(case.tensor("x")).unwrap();
+        let logits = model.forward_t(&xs, true, None).unwrap();
+        let loss = binary_cross_entropy(&logits, &case.targets()).unwrap();
+        assert_close(
+            &case.name,
+            &values(&loss),
+            &values(case.tensor("train/loss")),
+            1e-5,
+        );
+        let gradients = loss.backward().unwrap();
+        let of_xs = values(gradients.get(&xs).unwrap());
+        assert_close(
+            &format!("{} x", case.name),
+            &of_xs,
+            &values(case.tensor("grad/x")),
+            1e-4,
+        );
+        let mut seen = 0;
+        for parameter in variables.parameters() {
+            parameter.collect(&gradients).unwrap();
+            if parameter.role() == Role::Statistic {
+                continue;
+            }
+            seen += 1;
+            let what = format!("{} {}", case.name, parameter.path());
+            let found = parameter
+                .gradient()
+                .unwrap_or_else(|| panic!("{what}: no gradient"));
+            let expected = values(case.tensor(&format!("grad/{}", parameter.path())));
+            assert_close(&what, &found, &expected, 1e-4);
+        }
+        assert_eq!(case.under("grad/").count(), seen + 1, "{}", case.name);
+    }
+}
+
+#[test]
+fn twenty_adam_steps_stay_together() {
+    for path in case_files() {
+        let case = read(&path);
+        let (model, variables) = case.build(DType::F32);
+        let mut adam = Adam::new(variables.parameters(), AdamConfig::default());
+        let mut losses = Vec::new();
+        for _ in 0..20 {
+            let logits = model.forward_t(case.tensor("x"), true, None).unwrap();
+            let loss = binary_cross_entropy(&logits, &case.targets()).unwrap();
+            let gradients = loss.backward().unwrap();
+            for parameter in variables.parameters() {
+                parameter.collect(&gradients).unwrap();
+            }
+            adam.step(1e-2).unwrap();
+            losses.push(loss.to_scalar::<f32>().unwrap());
+        }
+        assert_close(
+            &case.name,
+            &losses,
+            &values(case.tensor("adam/losses")),
+            1e-3,
+        );
+        for (path, expected) in case.under("adam/final/") {
+            let parameter = variables
+                .parameters()
+                .iter()
+                .find(|p| p.path() == path)
+                .unwrap();
+            let what = format!("{} {path} after 20 steps", case.name);
+            assert_close(&what, &values(parameter.tensor()), &values(expected), 1e-3);
+        }
+    }
+}
+
+#[test]
+fn there_is_a_case_of_every_architecture() {
+    let covered: Vec<&str> = case_files()
+        .iter()
+        .map(|path| read(path).config.name())
+        .collect();
+    for entry in homebench_model::registry() {
+        assert!(
+            covered.contains(&entry.name),
+            "no golden case of {}",
+            entry.name
+        );
+    }
+}

@@ -1,0 +1,203 @@
+//! `homebench data`: get, prepare and check datasets.
+
+use crate::data::fetch::{Fetched, fetch};
+use crate::data::{self, DatasetRef, Observer, Places, RowSubset, Summary};
+use anyhow::Result;
+use clap::{Args, Subcommand};
+use indicatif::{ProgressBar, ProgressStyle};
+use std::io::Write;
+use std::path::PathBuf;
+
+/// Arguments of `homebench data`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example: homebench data fetch census-income && homebench data prepare census-income"
+)]
+pub struct DataArgs {
+    #[command(subcommand)]
+    command: DataCommand,
+    #[command(flatten)]
+    places: PlaceArgs,
+}
+
+/// Where data lies.
+#[derive(Debug, Args)]
+pub struct PlaceArgs {
+    /// Folder of dataset descriptions [default: experiments/datasets of the project]
+    #[arg(long, global = true, value_name = "DIR")]
+    descriptions: Option<PathBuf>,
+    /// Folder of source files [default: $HOMEBENCH_DATA, else .homebench/data of the project]
+    #[arg(long, global = true, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// Folder of prepared datasets [default: $HOMEBENCH_CACHE, else .homebench/cache of the project]
+    #[arg(long, global = true, value_name = "DIR")]
+    cache_dir: Option<PathBuf>,
+}
+
+impl PlaceArgs {
+    /// The folders.
+    pub fn resolve(&self) -> Places {
+        Places::resolve(
+            self.descriptions.as_deref(),
+            self.data_dir.as_deref(),
+            self.cache_dir.as_deref(),
+        )
+    }
+}
+
+#[derive(Debug, Subcommand)]
+enum DataCommand {
+    /// Download a dataset's source files and check them; does nothing when they are there
+    #[command(after_help = "Example: homebench data fetch census-income")]
+    Fetch {
+        /// Name of a description
+        dataset: String,
+    },
+    /// Prepare a dataset for training; does nothing when it is prepared
+    #[command(after_help = "Example: homebench data prepare census-income --protocol mmoe-g1")]
+    Prepare(Wanted),
+    /// Read every byte of a dataset's source files and of its prepared form, and check them
+    #[command(after_help = "Example: homebench data verify census-income")]
+    Verify(Wanted),
+}
+
+#[derive(Debug, Args)]
+struct Wanted {
+    /// Name of a description
+    dataset: String,
+    /// Protocol of the description [default: its default protocol]
+    #[arg(long)]
+    protocol: Option<String>,
+    /// Use this many training rows, and the same share of the other splits
+    #[arg(long, value_name = "N", conflicts_with = "fraction")]
+    rows: Option<usize>,
+    /// Use this share of the rows of every split
+    #[arg(long, value_name = "SHARE")]
+    fraction: Option<f64>,
+}
+
+impl Wanted {
+    fn reference(&self) -> DatasetRef {
+        let rows = match (self.rows, self.fraction) {
+            (Some(rows), _) => RowSubset::TrainRows(rows),
+            (None, Some(fraction)) => RowSubset::Fraction(fraction),
+            (None, None) => RowSubset::All,
+        };
+        DatasetRef {
+            name: self.dataset.clone(),
+            protocol: self.protocol.clone(),
+            rows,
+        }
+    }
+}
+
+/// Runs the command: what was asked for on stdout, everything else on stderr.
+///
+/// # Errors
+/// See [`fetch`], [`data::prepare`] and [`data::verify`].
+pub fn run(args: &DataArgs) -> Result<()> {
+    let places = args.places.resolve();
+    let mut terminal = Terminal::default();
+    let mut out = std::io::stdout().lock();
+    match &args.command {
+        DataCommand::Fetch { dataset } => match fetch(dataset, &places, &mut terminal)? {
+            Fetched::AlreadyThere(folder) => {
+                writeln!(out, "{dataset}: already in {}", folder.display())?
+            }
+            Fetched::Done(folder) => writeln!(out, "{dataset}: fetched into {}", folder.display())?,
+            Fetched::Nothing => writeln!(
+                out,
+                "{dataset}: made by a generator, there is nothing to fetch"
+            )?,
+        },
+        DataCommand::Prepare(wanted) => {
+            let summary = data::prepare(&wanted.reference(), &places, &mut terminal)?;
+            write_summary(&mut out, &summary)?;
+        }
+        DataCommand::Verify(wanted) => {
+            let verified = data::verify(&wanted.reference(), &places, &mut terminal)?;
+            for (path, sha256) in &verified.sources {
+                writeln!(out, "{}: whole, SHA-256 {sha256}", path.display())?;
+            }
+            match &verified.prepared {
+                Some(folder) => writeln!(out, "{}: whole", folder.display())?,
+                None => writeln!(out, "{}: not prepared yet", wanted.dataset)?,
+            }
+        }
+    }
+    Ok(())
+}
+
+fn write_summary(out: &mut dyn Write, summary: &Summary) -> std::io::Result<()> {
+    let Summary {
+        schema,
+        train,
+        validation,
+        ..
+    } = summary;
+    writeln!(
+        out,
+        "{} ({}), content {}",
+        summary.name,
+        summary.protocol,
+        &summary.content_hash[..16]
+    )?;
+    writeln!(
+        out,
+        "inputs: {} categorical, {} numeric",
+        schema.categorical.len(),
+        schema.numeric.len()
+    )?;
+    writeln!(
+        out,
+        "rows: {} train, {} validation, {} test",
+        train.rows, validation.rows, summary.test_rows
+    )?;
+    for (index, task) in schema.tasks.iter().enumerate() {
+        let rate = |split: &data::SplitSummary| split.positive_rate(index).unwrap_or(f64::NAN);
+        writeln!(
+            out,
+            "task {} ({}): positive rate {:.4} train, {:.4} validation",
+            task.name,
+            schema.groups[task.group],
+            rate(train),
+            rate(validation)
+        )?;
+    }
+    Ok(())
+}
+
+/// Notices and a progress bar on stderr; no bar where stderr is no terminal.
+#[derive(Debug, Default)]
+pub struct Terminal {
+    bar: Option<(String, ProgressBar)>,
+}
+
+impl Observer for Terminal {
+    fn notice(&mut self, message: &str) {
+        match &self.bar {
+            Some((_, bar)) => bar.suspend(|| eprintln!("{message}")),
+            None => eprintln!("{message}"),
+        }
+    }
+
+    fn progress(&mut self, stage: &str, done: u64, total: u64) {
+        if self.bar.as_ref().is_none_or(|(shown, _)| shown != stage) {
+            if let Some((_, bar)) = self.bar.take() {
+                bar.finish_and_clear();
+            }
+            let bar = ProgressBar::new(total).with_message(stage.to_owned());
+            let template = "{msg} {bar:32} {human_pos}/{human_len} {per_sec} {eta} left";
+            if let Ok(style) = ProgressStyle::with_template(template) {
+                bar.set_style(style);
+            }
+            self.bar = Some((stage.to_owned(), bar));
+        }
+        if let Some((_, bar)) = &self.bar {
+            bar.set_position(done);
+            if done >= total {
+                bar.finish_and_clear();
+            }
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! `homebench run`: every cell of an experiment, its tables, its charts.
+
+use super::progress::View;
+use super::session::{Session, SpecArguments};
+use crate::record::{
+    self, DatasetProvenance, MergedCell, Outcome, Provenance, ResultsFolder, Status,
+};
+use crate::spec::resolved_toml;
+use crate::sweep::{Executor, Finished, FolderLock, PlannedCell, Reuse, claim, reuse};
+use crate::{figure, report};
+use anyhow::{Context, Result};
+use clap::Args;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+/// What shells give for a program that Ctrl-C ended.
+const EXIT_INTERRUPTED: u8 = 130;
+const EXIT_CELL_FAILED: u8 = 1;
+
+/// Run an experiment: train and score its cells, write tables and charts
+///
+/// Cells that are done already are not run again. Ctrl-C ends the run; the same command goes on where it was.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  homebench run experiments/quickstart.toml
+  homebench run experiments/census.toml --jobs 2 --only 'home/*'
+  homebench run experiments/census.toml --set dataset.rows=20000 --out results/census-small")]
+pub(super) struct RunArguments {
+    #[command(flatten)]
+    spec: SpecArguments,
+    /// Cells at once [default: that of the spec, or 1]
+    #[arg(long, value_parser = parse_count)]
+    jobs: Option<usize>,
+    /// Threads of a cell [default: that of the spec, or the cores shared by the jobs]
+    #[arg(long, value_parser = parse_count)]
+    threads: Option<usize>,
+    /// Run every cell again, and replace what is there
+    #[arg(long)]
+    fresh: bool,
+}
+
+fn parse_count(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(count) if count > 0 => Ok(count),
+        _ => Err(format!(
+            "expected a whole number, 1 or more, found `{text}`"
+        )),
+    }
+}
+
+impl RunArguments {
+    pub(super) fn run(self) -> Result<ExitCode> {
+        let mut preparing = View::new(0);
+        let session = self.spec.open(&mut preparing);
+        preparing.finish();
+        let session = session?;
+        let resolved = resolved_toml(&session.experiment, &session.dataset.protocol);
+        let selected = session.plan.select(self.spec.only.as_deref())?;
+        claim(&session.results, &session.plan, &resolved, self.fresh)?;
+        record::create_dir(session.results.path())?;
+        let _lock = FolderLock::take(&session.results)?;
+        let missing = self.missing(&session, &selected);
+        let results = &session.results;
+        write_resolved(results, &resolved)?;
+        let executor = self.executor(&session)?;
+        let provenance = provenance(&session, &executor, &missing);
+        ctrlc::set_handler(|| INTERRUPTED.store(true, Ordering::SeqCst))
+            .context("listening for Ctrl-C")?;
+        let mut view = View::new(missing.len());
+        let finished = executor.run(results, &missing, &INTERRUPTED, &mut view);
+        view.finish();
+        match finished? {
+            Finished::Interrupted(ended) => Ok(say_interrupted(ended, missing.len())),
+            Finished::All(_) => {
+                if !missing.is_empty() || !results.provenance().exists() {
+                    provenance.write(results)?;
+                }
+                finish(&session)
+            }
+        }
+    }
+
+    /// The selected cells that have to run, said where it is no matter of course.
+    fn missing<'a>(&self, session: &Session, selected: &[&'a PlannedCell]) -> Vec<&'a PlannedCell> {
+        let needs_run = |cell: &&&PlannedCell| {
+            let state = reuse(&session.results.cell(&cell.id), cell);
+            if self.fresh {
+                return true;
+            }
+            match state {
+                Reuse::Done(_) => return false,
+                Reuse::Missing => {}
+                Reuse::Failed(_) => eprintln!("{}: failed before, trying again", cell.label()),
+                Reuse::Refused(why) => eprintln!("{}: not reused, {why}", cell.label()),
+            }
+            true
+        };
+        let missing: Vec<_> = selected.iter().filter(needs_run).copied().collect();
+        let reused = selected.len() - missing.len();
+        if reused > 0 {
+            eprintln!("{reused} of {} cells are done already", selected.len());
+        }
+        missing
+    }
+
+    fn executor(&self, session: &Session) -> Result<Executor> {
+        let run = &session.experiment.run;
+        let jobs = self.jobs.or(run.jobs).unwrap_or(1);
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let threads = self
+            .threads
+            .or(run.threads)
+            .unwrap_or((cores / jobs).max(1));
+        Ok(Executor {
+            program: Executor::this_program()?,
+            jobs,
+            threads,
+            device: session.device,
+            places: session.places.clone(),
+        })
+    }
+}
+
+/// A second run of the same experiment touches nothing.
+fn write_resolved(results: &ResultsFolder, resolved: &str) -> Result<()> {
+    let path = results.resolved_spec();
+    if std::fs::read_to_string(&path).is_ok_and(|there| there == resolved) {
+        return Ok(());
+    }
+    record::write(&path, |out| Ok(out.write_all(resolved.as_bytes())?))
+}
+
+fn provenance(session: &Session, executor: &Executor, cells: &[&PlannedCell]) -> Provenance {
+    let dataset = &session.dataset;
+    Provenance::begin(
+        executor.jobs,
+        executor.threads,
+        session.device.to_string(),
+        cells.iter().map(|cell| cell.id.clone()).collect(),
+        DatasetProvenance {
+            name: dataset.name.clone(),
+            protocol: dataset.protocol.clone(),
+            content_hash: dataset.content_hash.clone(),
+            train_rows: dataset.train.rows,
+            validation_rows: dataset.validation.rows,
+            test_rows: dataset.test_rows,
+        },
+    )
+}
+
+/// Everything of the plan that ended, now or before, in the order of the plan.
+fn ended_cells(session: &Session) -> Vec<MergedCell> {
+    let outcome = |cell: &PlannedCell| -> Option<Outcome> {
+        match reuse(&session.results.cell(&cell.id), cell) {
+            Reuse::Done(outcome) | Reuse::Failed(outcome) => Some(outcome),
+            Reuse::Missing | Reuse::Refused(_) => None,
+        }
+    };
+    let cells = session.plan.cells.iter();
+    cells
+        .filter_map(|cell| Some(cell.merged(outcome(cell)?)))
+        .collect()
+}
+
+/// Merged tables, charts, the report and the table on stdout.
+fn finish(session: &Session) -> Result<ExitCode> {
+    let cells = ended_cells(session);
+    let results = &session.results;
+    record::merge(results, &cells)?;
+    let failed: Vec<&MergedCell> = cells
+        .iter()
+        .filter(|cell| cell.outcome.status == Status::Failed)
+        .collect();
+    if failed.len() < cells.len() {
+        figure::write_all(results.path()).context("drawing the charts")?;
+        report::write(results.path()).context("writing the report")?;
+        print!("{}", report::terminal_table(results.path())?);
+    }
+    eprintln!("results are in {}", results.path().display());
+    for cell in &failed {
+        let id = &cell.outcome.id;
+        let reason = cell.outcome.error.as_deref().unwrap_or("no reason");
+        eprintln!(
+            "failed: {}/{}: {reason} (log: cells/{id}/log.txt)",
+            cell.variant, cell.seed
+        );
+    }
+    Ok(if failed.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(EXIT_CELL_FAILED)
+    })
+}
+
+fn say_interrupted(ended: usize, total: usize) -> ExitCode {
+    eprintln!("interrupted: {ended} of {total} cells ended and are kept");
+    eprintln!("hint: run the same command again to go on");
+    ExitCode::from(EXIT_INTERRUPTED)
+}

@@ -1,0 +1,44 @@
+//! What is said on stderr: errors in colour where colour is wanted.
+
+use crate::diagnostic::Diagnostic;
+use std::io::IsTerminal;
+
+/// Whether stderr is a terminal that may be drawn on.
+pub(super) fn is_lively() -> bool {
+    let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+    std::io::stderr().is_terminal() && !dumb
+}
+
+/// Whether stderr may have colours.
+fn has_colour() -> bool {
+    let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    is_lively() && !refused
+}
+
+/// An error with its causes, and its hint on a line of its own.
+pub(super) fn say_error(error: &anyhow::Error) {
+    let (red, bold, cyan, end) = if has_colour() {
+        ("\x1b[31m", "\x1b[1m", "\x1b[36m", "\x1b[0m")
+    } else {
+        ("", "", "", "")
+    };
+    let hint = error
+        .chain()
+        .find_map(|cause| cause.downcast_ref::<Diagnostic>())
+        .and_then(|diagnostic| diagnostic.hint.clone());
+    for (depth, cause) in error.chain().enumerate() {
+        // The hint of a diagnostic comes last, whatever stands around it.
+        let text = match cause.downcast_ref::<Diagnostic>() {
+            Some(diagnostic) => diagnostic.without_hint().to_string(),
+            None => cause.to_string(),
+        };
+        if depth == 0 {
+            eprintln!("{red}{bold}error:{end} {text}");
+        } else {
+            eprintln!("  because: {text}");
+        }
+    }
+    if let Some(hint) = hint {
+        eprintln!("{cyan}hint:{end} {hint}");
+    }
+}

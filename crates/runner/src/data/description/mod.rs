@@ -1,0 +1,113 @@
+//! Dataset descriptions: TOML in, validated plans out.
+
+mod feed;
+mod plan;
+mod protocol;
+mod table;
+mod wire;
+
+pub use plan::{
+    Description, Feature, FeatureKind, FetchRecipe, Format, Protocol, Source, SourceFile,
+    SplitPlan, TablePlan,
+};
+
+use crate::diagnostic::{Diagnostic, Document, KeyPath};
+use serde::Deserialize;
+use std::path::Path;
+
+impl Description {
+    /// Reads and validates `<folder>/<name>.toml`.
+    ///
+    /// # Errors
+    /// A name without a file, or anything in the file that makes no dataset, with its place and its mend.
+    pub fn load(folder: &Path, name: &str) -> Result<Self, Diagnostic> {
+        let path = folder.join(format!("{name}.toml"));
+        if !path.is_file() {
+            let known = known(folder)?;
+            let said = Diagnostic::new(
+                folder.display().to_string(),
+                format!(
+                    "there is no dataset `{name}`; {}",
+                    one_of("there are", &known)
+                ),
+            );
+            return Err(
+                match crate::diagnostic::nearest(name, known.iter().map(String::as_str)) {
+                    Some(near) => said.hint(format!("did you mean `{near}`?")),
+                    None => said.hint(format!("describe it in {}", path.display())),
+                },
+            );
+        }
+        Self::parse(name, &Document::read(&path)?)
+    }
+
+    /// Validates a description.
+    ///
+    /// # Errors
+    /// See [`Description::load`].
+    pub fn parse(name: &str, document: &Document) -> Result<Self, Diagnostic> {
+        #[derive(Deserialize)]
+        struct Kind {
+            source: wire::WireSource,
+        }
+        match document.parse::<Kind>()?.source {
+            wire::WireSource::Csv => table::validate(name, document, document.parse()?),
+            wire::WireSource::Synthetic => feed::validate(name, document, document.parse()?),
+        }
+    }
+}
+
+/// Names of the descriptions in a folder, in order.
+///
+/// # Errors
+/// The folder can't be read.
+pub fn known(folder: &Path) -> Result<Vec<String>, Diagnostic> {
+    let entries = std::fs::read_dir(folder).map_err(|error| {
+        Diagnostic::new(
+            folder.display().to_string(),
+            format!("can't read the folder of dataset descriptions: {error}"),
+        )
+        .hint("run from the project's folder, or name the folder")
+    })?;
+    let mut names: Vec<String> = entries
+        .filter_map(|entry| {
+            let path = entry.ok()?.path();
+            let is_toml = path
+                .extension()
+                .is_some_and(|extension| extension == "toml");
+            is_toml.then(|| path.file_stem()?.to_str().map(str::to_owned))?
+        })
+        .collect();
+    names.sort();
+    Ok(names)
+}
+
+fn path(keys: &[&str]) -> KeyPath {
+    KeyPath::new(keys.iter().copied())
+}
+
+/// `verb a, b, c`, for messages.
+fn one_of(verb: &str, names: &[impl AsRef<str>]) -> String {
+    if names.is_empty() {
+        return format!("{verb} none");
+    }
+    let quoted: Vec<String> = names
+        .iter()
+        .map(|name| format!("`{}`", name.as_ref()))
+        .collect();
+    format!("{verb} {}", quoted.join(", "))
+}
+
+/// Names that become parts of variable paths and of file and column names.
+fn check_name(document: &Document, at: &KeyPath, what: &str, name: &str) -> Result<(), Diagnostic> {
+    let is_plain = !name.is_empty()
+        && name
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
+    if is_plain {
+        return Ok(());
+    }
+    Err(document
+        .at_key(at, format!("`{name}` can't be the name of a {what}"))
+        .hint("use letters, digits, `_` and `-`"))
+}

@@ -1,0 +1,142 @@
+//! Validation of protocols: which columns are inputs, and that no label leaks into them.
+
+use super::table::{Parts, column_index};
+use super::wire::{WireProtocol, WireTable};
+use super::{Protocol, Source, TablePlan, path};
+use crate::data::Task;
+use crate::data::expression::Expression;
+use crate::diagnostic::{Diagnostic, Document};
+use std::collections::BTreeMap;
+
+pub(super) fn default(document: &Document, wire: &WireTable) -> Result<String, Diagnostic> {
+    let name = &wire.default_protocol;
+    if wire.protocols.contains_key(name) {
+        return Ok(name.clone());
+    }
+    let at = path(&["default_protocol"]);
+    Err(document
+        .at_value(&at, format!("there is no protocol `{name}`"))
+        .did_you_mean(name, wire.protocols.keys().map(String::as_str)))
+}
+
+pub(super) fn validate(
+    parts: &Parts<'_>,
+    wire: &BTreeMap<String, WireProtocol>,
+) -> Result<Vec<Protocol>, Diagnostic> {
+    let names = parts.document.keys_in_order(&path(&["protocols"]));
+    names
+        .into_iter()
+        .map(|name| protocol(parts, &wire[&name], name))
+        .collect()
+}
+
+fn protocol(parts: &Parts<'_>, wire: &WireProtocol, name: String) -> Result<Protocol, Diagnostic> {
+    let at = path(&["protocols", &name]);
+    let (tasks, groups, labels) = tasks(parts, wire, &name)?;
+    let columns_of = |key: &str, names: &[String]| {
+        let indices = names.iter().enumerate().map(|(index, column)| {
+            let at = at.join(key).join(index.to_string());
+            column_index(parts.document, &parts.columns, &at, column)
+        });
+        indices.collect::<Result<Vec<usize>, _>>()
+    };
+    let not_inputs = columns_of("not_inputs", &wire.not_inputs)?;
+    let leaks = columns_of("label_sources_as_inputs", &wire.label_sources_as_inputs)?;
+    let features: Vec<_> = parts
+        .features
+        .iter()
+        .filter(|feature| !not_inputs.contains(&feature.column))
+        .cloned()
+        .collect();
+    for (task, label) in tasks.iter().zip(&labels) {
+        for feature in &features {
+            if label.columns().contains(&feature.column) && !leaks.contains(&feature.column) {
+                let (column, task) = (&parts.columns[feature.column], &task.name);
+                let message = format!(
+                    "protocol `{name}`: the label of task `{task}` is made from the column `{column}`, \
+                     which is an input (feature `{}`)",
+                    feature.name
+                );
+                return Err(parts.document.at_key(&at, message).hint(format!(
+                    "add \"{column}\" to not_inputs, or to label_sources_as_inputs if it is meant to be known"
+                )));
+            }
+        }
+    }
+    for (index, column) in leaks.iter().enumerate() {
+        let is_source = labels.iter().any(|label| label.columns().contains(column));
+        let is_input = features.iter().any(|feature| feature.column == *column);
+        if !(is_source && is_input) {
+            let message = format!(
+                "`{}` is {} in this protocol",
+                parts.columns[*column],
+                if is_source {
+                    "no input"
+                } else {
+                    "read by no label"
+                }
+            );
+            let at = at.join("label_sources_as_inputs").join(index.to_string());
+            return Err(parts
+                .document
+                .at_value(&at, message)
+                .hint("remove it from the list"));
+        }
+    }
+    if features.is_empty() {
+        let message = format!("protocol `{name}` has no inputs left");
+        return Err(parts
+            .document
+            .at_key(&at, message)
+            .hint("shorten not_inputs"));
+    }
+    Ok(Protocol {
+        about: wire.about.clone().unwrap_or_default(),
+        tasks,
+        groups,
+        source: Source::Table(TablePlan {
+            columns: parts.columns.clone(),
+            format: parts.format,
+            allowed_values: parts.allowed_values.clone(),
+            features,
+            labels,
+            split: parts.split.clone(),
+        }),
+        name,
+    })
+}
+
+type Tasks = (Vec<Task>, Vec<String>, Vec<Expression>);
+
+fn tasks(parts: &Parts<'_>, wire: &WireProtocol, name: &str) -> Result<Tasks, Diagnostic> {
+    let at = path(&["protocols", name, "tasks"]);
+    if wire.tasks.is_empty() {
+        return Err(parts.document.at_value(&at, "expected at least one task"));
+    }
+    let (mut tasks, mut groups, mut labels) =
+        (Vec::<Task>::new(), Vec::<String>::new(), Vec::new());
+    for (index, wanted) in wire.tasks.iter().enumerate() {
+        let at = at.join(index.to_string());
+        let found = parts.tasks.iter().find(|(task, ..)| task == wanted);
+        let (task, group, label) = found.ok_or_else(|| {
+            parts
+                .document
+                .at_value(&at, format!("there is no task `{wanted}`"))
+                .did_you_mean(wanted, parts.tasks.iter().map(|(task, ..)| task.as_str()))
+        })?;
+        if tasks.iter().any(|other| other.name == *task) {
+            let message = format!("the task `{task}` is listed twice");
+            return Err(parts.document.at_value(&at, message));
+        }
+        let position = groups.iter().position(|other| other == group);
+        tasks.push(Task {
+            name: task.clone(),
+            group: position.unwrap_or(groups.len()),
+        });
+        if position.is_none() {
+            groups.push(group.clone());
+        }
+        labels.push(label.clone());
+    }
+    Ok((tasks, groups, labels))
+}

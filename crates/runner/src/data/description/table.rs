@@ -1,0 +1,407 @@
+//! Validation of descriptions of delimited text.
+
+use super::wire::{WireFeature, WireFeatureKind, WireFile, WireTable, WireTransform};
+use super::{
+    Description, Feature, FeatureKind, FetchRecipe, Format, SourceFile, SplitPlan, check_name,
+    one_of, path, protocol,
+};
+use crate::data::expression::{Expression, Literal};
+use crate::diagnostic::{Diagnostic, Document, KeyPath, Location};
+use std::collections::BTreeMap;
+
+/// Checked parts that the protocols of a description share.
+pub(super) struct Parts<'a> {
+    pub(super) document: &'a Document,
+    pub(super) columns: Vec<String>,
+    pub(super) format: Format,
+    pub(super) allowed_values: Vec<(usize, Vec<String>)>,
+    pub(super) features: Vec<Feature>,
+    /// (name, group, label).
+    pub(super) tasks: Vec<(String, String, Expression)>,
+    pub(super) split: SplitPlan,
+}
+
+pub(super) fn validate(
+    name: &str,
+    document: &Document,
+    wire: WireTable,
+) -> Result<Description, Diagnostic> {
+    let columns = columns(document, &wire.columns)?;
+    let files = files(document, &wire.files)?;
+    let fetch = fetch(document, &wire, &files)?;
+    let allowed_values = allowed_values(document, &wire, &columns)?;
+    let features = document
+        .keys_in_order(&path(&["features"]))
+        .into_iter()
+        .map(|name| feature(document, &columns, &wire.features[&name], name))
+        .collect::<Result<Vec<_>, _>>()?;
+    let tasks = tasks(document, &wire, &columns, &allowed_values)?;
+    let parts = Parts {
+        format: format(document, &wire)?,
+        split: split(document, &wire, &files)?,
+        document,
+        columns,
+        allowed_values,
+        features,
+        tasks,
+    };
+    Ok(Description {
+        name: name.to_owned(),
+        about: wire.about.as_deref().unwrap_or_default().trim().to_owned(),
+        protocols: protocol::validate(&parts, &wire.protocols)?,
+        default_protocol: protocol::default(document, &wire)?,
+        files,
+        fetch,
+    })
+}
+
+fn columns(document: &Document, columns: &[String]) -> Result<Vec<String>, Diagnostic> {
+    if columns.is_empty() {
+        return Err(document.at_value(&path(&["columns"]), "expected at least one column"));
+    }
+    for (index, name) in columns.iter().enumerate() {
+        if columns[..index].contains(name) {
+            let at = path(&["columns", &index.to_string()]);
+            return Err(document.at_value(&at, format!("the column `{name}` is listed twice")));
+        }
+    }
+    Ok(columns.to_vec())
+}
+
+/// The index of a column that a key of the description names.
+pub(super) fn column_index(
+    document: &Document,
+    columns: &[String],
+    at: &KeyPath,
+    name: &str,
+) -> Result<usize, Diagnostic> {
+    let position = columns.iter().position(|column| column == name);
+    position.ok_or_else(|| {
+        document
+            .at_value(at, format!("there is no column `{name}`"))
+            .did_you_mean(name, columns.iter().map(String::as_str))
+    })
+}
+
+fn format(document: &Document, wire: &WireTable) -> Result<Format, Diagnostic> {
+    let separator = wire.format.separator;
+    match u8::try_from(separator) {
+        Ok(byte) if separator.is_ascii() && !matches!(byte, b'\n' | b'\r' | b'"' | b' ') => Ok(Format {
+            separator: byte,
+            has_header: wire.format.has_header,
+            quotes: wire.format.quotes,
+            trim_spaces: wire.format.trim_spaces,
+        }),
+        _ => Err(document
+            .at_value(
+                &path(&["format", "separator"]),
+                format!("expected one ASCII character that is no space, quote or line end, found {separator:?}"),
+            )
+            .hint("for fields after `, ` write separator = \",\" and trim_spaces = true")),
+    }
+}
+
+fn files(
+    document: &Document,
+    wire: &BTreeMap<String, WireFile>,
+) -> Result<Vec<SourceFile>, Diagnostic> {
+    let mut files = Vec::new();
+    for key in document.keys_in_order(&path(&["files"])) {
+        let file = &wire[&key];
+        for name in std::iter::once(&file.name).chain(&file.other_names) {
+            if name.is_empty() || name.contains(['/', '\\']) || name.starts_with('.') {
+                return Err(document.at_value(
+                    &path(&["files", &key, "name"]),
+                    format!("expected the name of a file without folders, found `{name}`"),
+                ));
+            }
+        }
+        if let Some(sha256) = &file.sha256 {
+            check_sha256(document, &path(&["files", &key, "sha256"]), sha256)?;
+        }
+        files.push(SourceFile {
+            name: file.name.clone(),
+            other_names: file.other_names.clone(),
+            bytes: file.bytes,
+            sha256: file.sha256.as_ref().map(|digits| digits.to_lowercase()),
+            rows: file.rows,
+            key,
+        });
+    }
+    Ok(files)
+}
+
+fn check_sha256(document: &Document, at: &KeyPath, digits: &str) -> Result<(), Diagnostic> {
+    if digits.len() == 64 && digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+        return Ok(());
+    }
+    Err(document.at_value(
+        at,
+        format!("expected 64 hexadecimal digits, found `{digits}`"),
+    ))
+}
+
+fn fetch(
+    document: &Document,
+    wire: &WireTable,
+    files: &[SourceFile],
+) -> Result<Option<FetchRecipe>, Diagnostic> {
+    let Some(fetch) = &wire.fetch else {
+        return Ok(None);
+    };
+    check_sha256(document, &path(&["fetch", "sha256"]), &fetch.sha256)?;
+    let keys: Vec<&str> = files.iter().map(|file| file.key.as_str()).collect();
+    if let Some(stranger) = fetch
+        .members
+        .keys()
+        .find(|key| !keys.contains(&key.as_str()))
+    {
+        let at = path(&["fetch", "members", stranger]);
+        return Err(document
+            .at_key(&at, format!("there is no file `{stranger}` in [files]"))
+            .did_you_mean(stranger, keys));
+    }
+    let members = files.iter().map(|file| {
+        fetch.members.get(&file.key).cloned().ok_or_else(|| {
+            let message = format!("the file `{}` is missing", file.key);
+            document
+                .at_key(&path(&["fetch", "members"]), message)
+                .hint(format!("add `{} = \"its path in the archive\"`", file.key))
+        })
+    });
+    Ok(Some(FetchRecipe {
+        package: fetch.package.clone(),
+        version: fetch.version.clone(),
+        archive: fetch.archive.clone(),
+        sha256: fetch.sha256.to_lowercase(),
+        members: members.collect::<Result<_, _>>()?,
+    }))
+}
+
+fn allowed_values(
+    document: &Document,
+    wire: &WireTable,
+    columns: &[String],
+) -> Result<Vec<(usize, Vec<String>)>, Diagnostic> {
+    wire.allowed_values
+        .iter()
+        .map(|(name, values)| {
+            let at = path(&["allowed_values", name]);
+            let column = columns.iter().position(|column| column == name);
+            let column = column.ok_or_else(|| {
+                document
+                    .at_key(&at, format!("there is no column `{name}`"))
+                    .did_you_mean(name, columns.iter().map(String::as_str))
+            })?;
+            if values.is_empty() {
+                return Err(document.at_value(&at, "expected at least one value"));
+            }
+            Ok((column, values.clone()))
+        })
+        .collect()
+}
+
+fn feature(
+    document: &Document,
+    columns: &[String],
+    wire: &WireFeature,
+    name: String,
+) -> Result<Feature, Diagnostic> {
+    let at = path(&["features", &name]);
+    let column = match &wire.column {
+        Some(column) => column_index(document, columns, &at.join("column"), column)?,
+        None => columns
+            .iter()
+            .position(|column| *column == name)
+            .ok_or_else(|| {
+                let said = document.at_key(&at, format!("there is no column `{name}`"));
+                match crate::diagnostic::nearest(&name, columns.iter().map(String::as_str)) {
+                    Some(near) => said.hint(format!("did you mean `{near}`?")),
+                    None => said.hint("name the column that it is made from: column = \"...\""),
+                }
+            })?,
+    };
+    let knobs = [
+        (
+            "min_count",
+            wire.min_count.is_some(),
+            WireFeatureKind::Categorical,
+        ),
+        (
+            "transform",
+            wire.transform.is_some(),
+            WireFeatureKind::Numeric,
+        ),
+        ("buckets", wire.buckets.is_some(), WireFeatureKind::Bucket),
+    ];
+    for (knob, is_given, kind) in knobs {
+        if is_given && wire.kind != kind {
+            let message = format!(
+                "`{knob}` has no meaning for a {} feature",
+                kind_name(wire.kind)
+            );
+            return Err(document
+                .at_key(&at.join(knob), message)
+                .hint(format!("it belongs to kind = \"{}\"", kind_name(kind))));
+        }
+    }
+    let kind = match wire.kind {
+        WireFeatureKind::Categorical => FeatureKind::Categorical {
+            min_count: wire.min_count.unwrap_or(1),
+        },
+        WireFeatureKind::Numeric => match wire.transform.as_deref().unwrap_or_default() {
+            [] => numeric(false, false),
+            [WireTransform::Log1p] => numeric(true, false),
+            [WireTransform::Standardise] => numeric(false, true),
+            [WireTransform::Log1p, WireTransform::Standardise] => numeric(true, true),
+            _ => {
+                let message = "the transforms don't go together in this order";
+                return Err(document.at_value(&at.join("transform"), message).hint(
+                    "expected one of [], [\"log1p\"], [\"standardise\"], [\"log1p\", \"standardise\"]",
+                ));
+            }
+        },
+        WireFeatureKind::Bucket => match wire.buckets {
+            Some(buckets @ 2..=65_536) => FeatureKind::Bucket { buckets },
+            Some(buckets) => {
+                let message = format!("expected 2 to 65536 buckets, found {buckets}");
+                return Err(document.at_value(&at.join("buckets"), message));
+            }
+            None => {
+                return Err(document
+                    .at_key(&at, format!("the bucket feature `{name}` has no `buckets`"))
+                    .hint("add `buckets = 32`"));
+            }
+        },
+    };
+    Ok(Feature { name, column, kind })
+}
+
+fn numeric(log1p: bool, standardise: bool) -> FeatureKind {
+    FeatureKind::Numeric { log1p, standardise }
+}
+
+fn kind_name(kind: WireFeatureKind) -> &'static str {
+    match kind {
+        WireFeatureKind::Categorical => "categorical",
+        WireFeatureKind::Numeric => "numeric",
+        WireFeatureKind::Bucket => "bucket",
+    }
+}
+
+fn tasks(
+    document: &Document,
+    wire: &WireTable,
+    columns: &[String],
+    allowed_values: &[(usize, Vec<String>)],
+) -> Result<Vec<(String, String, Expression)>, Diagnostic> {
+    let mut tasks = Vec::new();
+    for name in document.keys_in_order(&path(&["tasks"])) {
+        let at = path(&["tasks", &name]);
+        let task = &wire.tasks[&name];
+        check_name(document, &at, "task", &name)?;
+        check_name(document, &at.join("group"), "task group", &task.group)?;
+        let label = Expression::parse(&task.label, columns).map_err(|error| {
+            let said = document.at_value(&at.join("label"), error.message);
+            let location = said
+                .location
+                .map(|l| inside(document, l, &task.label, error.offset));
+            let said = said.at(location);
+            match error.hint {
+                Some(hint) => said.hint(hint),
+                None => said,
+            }
+        })?;
+        check_literals(document, &at.join("label"), &label, columns, allowed_values)?;
+        tasks.push((name, task.group.clone(), label));
+    }
+    Ok(tasks)
+}
+
+/// The place of a byte of a string whose value starts at `start`; the string itself if it isn't written plainly.
+fn inside(document: &Document, start: Location, text: &str, offset: usize) -> Location {
+    let line = document
+        .text()
+        .lines()
+        .nth(start.line - 1)
+        .unwrap_or_default();
+    let written: String = line.chars().skip(start.column).collect();
+    let quote = line.chars().nth(start.column - 1);
+    if !matches!(quote, Some('"' | '\'')) || !written.starts_with(text) || text.is_empty() {
+        return start;
+    }
+    Location {
+        line: start.line,
+        column: start.column + 1 + text[..offset].chars().count(),
+    }
+}
+
+/// A text that its column can't have would make a label that is always the same.
+fn check_literals(
+    document: &Document,
+    at: &KeyPath,
+    label: &Expression,
+    columns: &[String],
+    allowed_values: &[(usize, Vec<String>)],
+) -> Result<(), Diagnostic> {
+    for comparison in label.comparisons() {
+        let Literal::Text(text) = &comparison.literal else {
+            continue;
+        };
+        let allowed = allowed_values
+            .iter()
+            .find(|(column, _)| *column == comparison.column);
+        if let Some((column, values)) = allowed
+            && !values.contains(text)
+        {
+            let message = format!(
+                "`{}` never has the value \"{text}\"; {}",
+                columns[*column],
+                one_of("its allowed values are", values)
+            );
+            return Err(document
+                .at_value(at, message)
+                .did_you_mean(text, values.iter().map(String::as_str)));
+        }
+    }
+    Ok(())
+}
+
+fn split(
+    document: &Document,
+    wire: &WireTable,
+    files: &[SourceFile],
+) -> Result<SplitPlan, Diagnostic> {
+    let file = |key: &str, name: &str| {
+        files
+            .iter()
+            .position(|file| file.key == name)
+            .ok_or_else(|| {
+                document
+                    .at_value(
+                        &path(&["split", key]),
+                        format!("there is no file `{name}` in [files]"),
+                    )
+                    .did_you_mean(name, files.iter().map(|file| file.key.as_str()))
+            })
+    };
+    let (train, holdout) = (
+        file("train", &wire.split.train)?,
+        file("holdout", &wire.split.holdout)?,
+    );
+    if train == holdout {
+        let message = "a file can't be both for training and held out";
+        return Err(document.at_value(&path(&["split", "holdout"]), message));
+    }
+    let fraction = wire.split.validation_fraction;
+    if !(fraction > 0.0 && fraction < 1.0) {
+        let message = format!("expected a number between 0 and 1, found {fraction}");
+        return Err(document.at_value(&path(&["split", "validation_fraction"]), message));
+    }
+    Ok(SplitPlan {
+        train,
+        holdout,
+        validation_fraction: fraction,
+        seed: wire.split.seed,
+    })
+}

@@ -1,0 +1,160 @@
+//! Descriptions as they are written in TOML. Nothing here is checked beyond its type.
+
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+/// The source of a dataset's rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum WireSource {
+    /// Delimited text files.
+    Csv,
+    /// The embedded generator.
+    Synthetic,
+}
+
+/// A dataset in delimited text files.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WireTable {
+    pub(super) about: Option<String>,
+    #[allow(dead_code)] // Read by itself, to know which of the two kinds a description is.
+    pub(super) source: WireSource,
+    pub(super) default_protocol: String,
+    pub(super) columns: Vec<String>,
+    pub(super) format: WireFormat,
+    pub(super) files: BTreeMap<String, WireFile>,
+    pub(super) fetch: Option<WireFetch>,
+    #[serde(default)]
+    pub(super) allowed_values: BTreeMap<String, Vec<String>>,
+    pub(super) features: BTreeMap<String, WireFeature>,
+    pub(super) tasks: BTreeMap<String, WireTask>,
+    pub(super) split: WireSplit,
+    pub(super) protocols: BTreeMap<String, WireProtocol>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WireFormat {
+    pub(super) separator: char,
+    pub(super) has_header: bool,
+    #[serde(default)]
+    pub(super) quotes: bool,
+    #[serde(default)]
+    pub(super) trim_spaces: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WireFile {
+    pub(super) name: String,
+    #[serde(default)]
+    pub(super) other_names: Vec<String>,
+    pub(super) bytes: Option<u64>,
+    pub(super) sha256: Option<String>,
+    pub(super) rows: Option<u64>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WireFetch {
+    pub(super) package: String,
+    pub(super) version: String,
+    pub(super) archive: String,
+    pub(super) sha256: String,
+    pub(super) members: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum WireFeatureKind {
+    Categorical,
+    Numeric,
+    Bucket,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum WireTransform {
+    Log1p,
+    Standardise,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WireFeature {
+    pub(super) kind: WireFeatureKind,
+    pub(super) column: Option<String>,
+    pub(super) min_count: Option<u64>,
+    pub(super) transform: Option<Vec<WireTransform>>,
+    pub(super) buckets: Option<usize>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WireTask {
+    pub(super) label: String,
+    pub(super) group: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WireSplit {
+    pub(super) train: String,
+    pub(super) holdout: String,
+    pub(super) validation_fraction: f64,
+    pub(super) seed: u64,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WireProtocol {
+    pub(super) about: Option<String>,
+    pub(super) tasks: Vec<String>,
+    #[serde(default)]
+    pub(super) not_inputs: Vec<String>,
+    #[serde(default)]
+    pub(super) label_sources_as_inputs: Vec<String>,
+}
+
+/// The embedded short-video feed.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WireFeed {
+    pub(super) about: Option<String>,
+    #[allow(dead_code)]
+    pub(super) source: WireSource,
+    pub(super) seed: u64,
+    pub(super) rows: WireFeedRows,
+    pub(super) feed: WireFeedShape,
+    pub(super) tasks: BTreeMap<String, WireFeedTask>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WireFeedRows {
+    pub(super) train: u64,
+    pub(super) validation: u64,
+    pub(super) test: u64,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WireFeedShape {
+    pub(super) num_user_segments: u32,
+    pub(super) num_authors: u32,
+    pub(super) num_categories: u32,
+    pub(super) popularity_skew: f64,
+    pub(super) num_factors: usize,
+    pub(super) group_correlation: f64,
+    pub(super) task_correlation: f64,
+    pub(super) nonlinearity: f64,
+    pub(super) signal: f64,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WireFeedTask {
+    pub(super) group: String,
+    pub(super) rate: f64,
+}

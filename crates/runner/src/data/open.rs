@@ -1,0 +1,247 @@
+//! From a reference in a spec to rows: describe, check, prepare, open.
+
+use super::cache::{self, Entry};
+use super::description::{self, Description, Protocol};
+use super::source::{self, Located, Trust};
+use super::table::assign::{TEST, TRAIN, VALIDATION};
+use super::{
+    CategoricalFeature, DatasetRef, Observer, Places, Prepared, RowSubset, Schema, SealedSplit,
+    SplitSummary, Summary, Task,
+};
+use crate::diagnostic::Diagnostic;
+use anyhow::Result;
+use std::path::PathBuf;
+
+/// Names of the descriptions in a folder, in order.
+///
+/// # Errors
+/// The folder can't be read.
+pub fn known(places: &Places) -> Result<Vec<String>> {
+    Ok(description::known(&places.descriptions)?)
+}
+
+/// Checks name, protocol and description without touching source files, and returns its tasks and groups: what can be
+/// refused before anything runs.
+///
+/// # Errors
+/// No such description or protocol, or a description that makes no dataset.
+pub fn check(reference: &DatasetRef, places: &Places) -> Result<(Vec<Task>, Vec<String>)> {
+    let (_, protocol) = resolve(reference, places)?;
+    Ok((protocol.tasks, protocol.groups))
+}
+
+/// Prepares the dataset if its cache isn't there, and describes it without opening a split.
+///
+/// # Errors
+/// See [`check`]; source files that are missing or not as described; a cache folder that can't be written.
+pub fn prepare(
+    reference: &DatasetRef,
+    places: &Places,
+    observer: &mut dyn Observer,
+) -> Result<Summary> {
+    let found = Found::new(reference, places, Trust::Remembered, observer)?;
+    let entry = found.obtain(None, observer)?;
+    let schema = found.schema(&entry);
+    // Files that can't be mapped would fail every cell; they are made again now.
+    for split in [TRAIN, VALIDATION, TEST] {
+        if let Err(why) = entry.map(split, &schema) {
+            let entry = found.obtain(Some(why), observer)?;
+            return Ok(found.summary(&entry));
+        }
+    }
+    Ok(found.summary(&entry))
+}
+
+/// Opens a dataset, preparing it first if its cache isn't there. Safe to call from several processes at once.
+///
+/// # Errors
+/// See [`prepare`].
+pub fn open(
+    reference: &DatasetRef,
+    places: &Places,
+    observer: &mut dyn Observer,
+) -> Result<Prepared> {
+    let found = Found::new(reference, places, Trust::Remembered, observer)?;
+    let entry = found.obtain(None, observer)?;
+    match found.open(&entry) {
+        Ok(prepared) => Ok(prepared),
+        Err(why) => {
+            let entry = found.obtain(Some(why), observer)?;
+            let again = found.open(&entry);
+            Ok(again.map_err(|why| Diagnostic::new(entry.folder.display().to_string(), why))?)
+        }
+    }
+}
+
+/// What [`verify`] found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Verified {
+    /// Source files, every byte of which was read, with their SHA-256.
+    pub sources: Vec<(PathBuf, String)>,
+    /// The prepared dataset, whole, if there is one.
+    pub prepared: Option<PathBuf>,
+}
+
+/// Reads every byte of the source files, and of the prepared dataset if there is one.
+///
+/// # Errors
+/// See [`check`]; a source file that is missing or not as described; a prepared file that changed.
+pub fn verify(
+    reference: &DatasetRef,
+    places: &Places,
+    observer: &mut dyn Observer,
+) -> Result<Verified> {
+    let found = Found::new(reference, places, Trust::Nothing, observer)?;
+    let mut prepared = None;
+    let hash = cache::content_hash(&found.protocol, found.rows, &found.sources);
+    let folder = cache::folder(&found.cache, &found.description.name, &hash);
+    let refuse = |why: String| {
+        Diagnostic::new(
+            folder.display().to_string(),
+            format!("the prepared dataset is damaged: {why}"),
+        )
+        .hint("remove the folder; it is made again when it is needed")
+    };
+    if let Some(entry) = Entry::find(&folder, &hash).map_err(refuse)? {
+        entry.verify().map_err(refuse)?;
+        prepared = Some(folder.clone());
+    }
+    Ok(Verified {
+        sources: found
+            .sources
+            .into_iter()
+            .map(|located| (located.path, located.sha256))
+            .collect(),
+        prepared,
+    })
+}
+
+fn resolve(reference: &DatasetRef, places: &Places) -> Result<(Description, Protocol), Diagnostic> {
+    let description = Description::load(&places.descriptions, &reference.name)?;
+    let wanted = reference.protocol.as_deref();
+    let invalid = match reference.rows {
+        RowSubset::All => None,
+        RowSubset::TrainRows(rows) => {
+            (rows == 0).then(|| "rows: expected at least 1, found 0".to_owned())
+        }
+        RowSubset::Fraction(fraction) => (!(fraction > 0.0 && fraction <= 1.0))
+            .then(|| format!("fraction: expected a number above 0 and up to 1, found {fraction}")),
+    };
+    if let Some(message) = invalid {
+        return Err(Diagnostic::new(&reference.name, message));
+    }
+    let Some(protocol) = description.protocol(wanted) else {
+        let names: Vec<&str> = description
+            .protocols
+            .iter()
+            .map(|protocol| protocol.name.as_str())
+            .collect();
+        let wanted = wanted.unwrap_or_default();
+        let message = format!(
+            "there is no protocol `{wanted}`; there are `{}`",
+            names.join("`, `")
+        );
+        return Err(Diagnostic::new(&description.name, message).did_you_mean(wanted, names));
+    };
+    let protocol = protocol.clone();
+    Ok((description, protocol))
+}
+
+/// A resolved reference and its source files.
+struct Found {
+    description: Description,
+    protocol: Protocol,
+    rows: RowSubset,
+    sources: Vec<Located>,
+    cache: PathBuf,
+}
+
+impl Found {
+    fn new(
+        reference: &DatasetRef,
+        places: &Places,
+        trust: Trust,
+        observer: &mut dyn Observer,
+    ) -> Result<Self, Diagnostic> {
+        let (description, protocol) = resolve(reference, places)?;
+        let memory = places.cache.join("sources.toml");
+        let folder = places.data.join(&description.name);
+        Ok(Self {
+            sources: source::locate(&description, &folder, &memory, trust, observer)?,
+            description,
+            protocol,
+            rows: reference.rows,
+            cache: places.cache.clone(),
+        })
+    }
+
+    fn obtain(
+        &self,
+        distrust: Option<String>,
+        observer: &mut dyn Observer,
+    ) -> Result<Entry, Diagnostic> {
+        let Self {
+            description,
+            protocol,
+            rows,
+            sources,
+            cache,
+        } = self;
+        cache::obtain(
+            description,
+            protocol,
+            *rows,
+            sources,
+            cache,
+            distrust,
+            observer,
+        )
+    }
+
+    fn schema(&self, entry: &Entry) -> Schema {
+        let categorical = entry
+            .manifest
+            .categorical
+            .iter()
+            .map(|feature| CategoricalFeature {
+                name: feature.name.clone(),
+                vocabulary_size: feature.vocabulary_size,
+            });
+        Schema {
+            categorical: categorical.collect(),
+            numeric: entry.manifest.numeric.clone(),
+            tasks: self.protocol.tasks.clone(),
+            groups: self.protocol.groups.clone(),
+        }
+    }
+
+    fn summary(&self, entry: &Entry) -> Summary {
+        let split = |split: usize| {
+            let file = &entry.manifest.files[split];
+            SplitSummary {
+                rows: file.rows,
+                positives: file.positives.clone(),
+            }
+        };
+        Summary {
+            name: self.description.name.clone(),
+            protocol: self.protocol.name.clone(),
+            content_hash: entry.manifest.content_hash.clone(),
+            schema: self.schema(entry),
+            train: split(TRAIN),
+            validation: split(VALIDATION),
+            test_rows: entry.manifest.files[TEST].rows,
+        }
+    }
+
+    fn open(&self, entry: &Entry) -> Result<Prepared, String> {
+        let schema = self.schema(entry);
+        Ok(Prepared {
+            train: entry.map(TRAIN, &schema)?,
+            validation: entry.map(VALIDATION, &schema)?,
+            test: SealedSplit::seal(entry.map(TEST, &schema)?),
+            content_hash: entry.manifest.content_hash.clone(),
+            schema,
+        })
+    }
+}

@@ -1,0 +1,293 @@
+//! Files of a prepared split: Arrow IPC, up to three fixed-size-list columns, read in place through a memory map.
+//!
+//! `categorical` holds `UInt32`, `numeric` and `labels` hold `Float32`; a row of a column is one run of bytes, so that
+//! gathering a row is three copies. Every record batch but the last has [`BLOCK_ROWS`] rows; a column of width 0 is
+//! left out.
+
+use super::Batch;
+use crate::diagnostic::Diagnostic;
+use arrow::array::{
+    Array, ArrayRef, ArrowPrimitiveType, FixedSizeListArray, PrimitiveArray, RecordBatch,
+};
+use arrow::buffer::{Buffer, ScalarBuffer};
+use arrow::datatypes::{DataType, Field, Float32Type, Schema, UInt32Type};
+use arrow::error::ArrowError;
+use arrow::ipc::MetadataVersion;
+use arrow::ipc::convert::try_fb_to_schema;
+use arrow::ipc::reader::{FileDecoder, read_footer_length};
+use arrow::ipc::writer::{FileWriter, IpcWriteOptions};
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::ptr::NonNull;
+use std::sync::Arc;
+
+/// Rows of a record batch; a power of two, so that a row's batch is a shift.
+pub(super) const BLOCK_ROWS: usize = 1 << BLOCK_SHIFT;
+/// Logarithm of [`BLOCK_ROWS`].
+pub(super) const BLOCK_SHIFT: u32 = 16;
+
+/// Smaller files are mapped with all their pages at once, which saves a page fault for each few.
+const POPULATED_BYTES: u64 = 512 << 20;
+
+/// Numbers in a row of each column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Widths {
+    pub(super) categorical: usize,
+    pub(super) numeric: usize,
+    pub(super) labels: usize,
+}
+
+impl Widths {
+    fn schema(self) -> Schema {
+        let list = |name: &str, width: usize, item: DataType| {
+            let item = Arc::new(Field::new("item", item, false));
+            (width > 0)
+                .then(|| Field::new(name, DataType::FixedSizeList(item, width as i32), false))
+        };
+        let fields = [
+            list("categorical", self.categorical, DataType::UInt32),
+            list("numeric", self.numeric, DataType::Float32),
+            list("labels", self.labels, DataType::Float32),
+        ];
+        Schema::new(fields.into_iter().flatten().collect::<Vec<_>>())
+    }
+}
+
+/// What was written.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Written {
+    pub(super) rows: usize,
+    pub(super) positives: Vec<usize>,
+    pub(super) bytes: u64,
+    pub(super) blake3: String,
+}
+
+/// Writes rows as they come, in record batches of [`BLOCK_ROWS`].
+pub(super) struct PackedWriter {
+    path: PathBuf,
+    widths: Widths,
+    schema: Arc<Schema>,
+    writer: FileWriter<Hashing<BufWriter<File>>>,
+    pending: Batch,
+    rows: usize,
+    positives: Vec<usize>,
+}
+
+impl PackedWriter {
+    pub(super) fn create(path: PathBuf, widths: Widths) -> Result<Self, Diagnostic> {
+        let failed = |error: &dyn std::fmt::Display| super::cant_write(&path, error);
+        let file = File::create(&path).map_err(|error| failed(&error))?;
+        let schema = Arc::new(widths.schema());
+        let sink = Hashing {
+            sink: BufWriter::with_capacity(1 << 20, file),
+            hasher: blake3::Hasher::new(),
+            bytes: 0,
+        };
+        let writer = IpcWriteOptions::try_new(64, false, MetadataVersion::V5)
+            .and_then(|options| FileWriter::try_new_with_options(sink, &schema, options))
+            .map_err(|error| failed(&error))?;
+        Ok(Self {
+            writer,
+            path,
+            widths,
+            schema,
+            pending: Batch::default(),
+            rows: 0,
+            positives: vec![0; widths.labels],
+        })
+    }
+
+    /// Appends rows.
+    pub(super) fn append(&mut self, rows: &Batch) -> Result<(), Diagnostic> {
+        let Widths {
+            categorical,
+            numeric,
+            labels,
+        } = self.widths;
+        for row in rows.labels.chunks_exact(labels) {
+            for (count, label) in self.positives.iter_mut().zip(row) {
+                *count += usize::from(*label > 0.5);
+            }
+        }
+        let mut done = 0;
+        while done < rows.num_rows {
+            let taken = (BLOCK_ROWS - self.pending.num_rows).min(rows.num_rows - done);
+            let until = done + taken;
+            let pending = &mut self.pending;
+            pending
+                .categorical
+                .extend_from_slice(&rows.categorical[done * categorical..until * categorical]);
+            pending
+                .numeric
+                .extend_from_slice(&rows.numeric[done * numeric..until * numeric]);
+            pending
+                .labels
+                .extend_from_slice(&rows.labels[done * labels..until * labels]);
+            pending.num_rows += taken;
+            done = until;
+            if self.pending.num_rows == BLOCK_ROWS {
+                self.flush()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes what is left and the footer.
+    pub(super) fn finish(mut self) -> Result<Written, Diagnostic> {
+        if self.pending.num_rows > 0 {
+            self.flush()?;
+        }
+        let finished = self
+            .writer
+            .finish()
+            .and_then(|()| Ok(self.writer.get_mut().flush()?));
+        finished.map_err(|error| super::cant_write(&self.path, &error))?;
+        let sink = self.writer.get_ref();
+        Ok(Written {
+            rows: self.rows,
+            positives: self.positives,
+            bytes: sink.bytes,
+            blake3: sink.hasher.finalize().to_hex().to_string(),
+        })
+    }
+
+    fn flush(&mut self) -> Result<(), Diagnostic> {
+        let rows = std::mem::take(&mut self.pending);
+        self.rows += rows.num_rows;
+        let columns = [
+            list::<UInt32Type>(self.widths.categorical, rows.categorical),
+            list::<Float32Type>(self.widths.numeric, rows.numeric),
+            list::<Float32Type>(self.widths.labels, rows.labels),
+        ];
+        let written = columns
+            .into_iter()
+            .filter_map(Result::transpose)
+            .collect::<Result<Vec<_>, _>>()
+            .and_then(|columns| RecordBatch::try_new(self.schema.clone(), columns))
+            .and_then(|batch| self.writer.write(&batch));
+        written.map_err(|error| super::cant_write(&self.path, &error))
+    }
+}
+
+fn list<T: ArrowPrimitiveType>(
+    width: usize,
+    values: Vec<T::Native>,
+) -> Result<Option<ArrayRef>, ArrowError> {
+    if width == 0 {
+        return Ok(None);
+    }
+    let item = Arc::new(Field::new("item", T::DATA_TYPE, false));
+    let values = Arc::new(PrimitiveArray::<T>::new(values.into(), None));
+    let array = FixedSizeListArray::try_new(item, width as i32, values, None)?;
+    Ok(Some(Arc::new(array)))
+}
+
+/// Counts and hashes what passes through.
+struct Hashing<W> {
+    sink: W,
+    hasher: blake3::Hasher,
+    bytes: u64,
+}
+
+impl<W: Write> Write for Hashing<W> {
+    fn write(&mut self, buffer: &[u8]) -> std::io::Result<usize> {
+        let written = self.sink.write(buffer)?;
+        self.hasher.update(&buffer[..written]);
+        self.bytes += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.sink.flush()
+    }
+}
+
+/// A record batch in place.
+#[derive(Debug)]
+pub(super) struct Block {
+    pub(super) num_rows: usize,
+    pub(super) categorical: ScalarBuffer<u32>,
+    pub(super) numeric: ScalarBuffer<f32>,
+    pub(super) labels: ScalarBuffer<f32>,
+}
+
+/// Maps a file that [`PackedWriter`] wrote; no number is copied.
+///
+/// # Errors
+/// A file that is cut, or that another program wrote.
+pub(super) fn map(path: &Path, widths: Widths) -> Result<Vec<Block>, ArrowError> {
+    let file = File::open(path)?;
+    let bytes = file.metadata()?.len();
+    let mut options = memmap2::MmapOptions::new();
+    if bytes <= POPULATED_BYTES {
+        options.populate();
+    }
+    // SAFETY: files of the cache are written under another name, renamed when whole and never changed after.
+    let mapped = unsafe { options.map(&file)? };
+    let refused = |what: &str| ArrowError::IpcError(what.to_owned());
+    let (start, length) = (NonNull::from(&mapped[..]).cast::<u8>(), mapped.len());
+    // SAFETY: the map stays at its place for as long as the buffer holds it.
+    let buffer = unsafe { Buffer::from_custom_allocation(start, length, Arc::new(mapped)) };
+    let trailer = length
+        .checked_sub(10)
+        .ok_or_else(|| refused("the file is too short"))?;
+    let tail: [u8; 10] = buffer[trailer..]
+        .try_into()
+        .map_err(|_| refused("the file is too short"))?;
+    let footer_start = trailer
+        .checked_sub(read_footer_length(tail)?)
+        .ok_or_else(|| refused("the footer is longer than the file"))?;
+    let footer = arrow::ipc::root_as_footer(&buffer[footer_start..trailer])
+        .map_err(|error| ArrowError::IpcError(error.to_string()))?;
+    let schema = try_fb_to_schema(footer.schema().ok_or_else(|| refused("no schema"))?)?;
+    if schema != widths.schema() {
+        return Err(refused("the file has other columns"));
+    }
+    let decoder = FileDecoder::new(Arc::new(schema), footer.version()).with_require_alignment(true);
+    let mut blocks = Vec::new();
+    for block in footer.recordBatches().into_iter().flatten() {
+        let (offset, metadata, body) = (
+            block.offset() as usize,
+            block.metaDataLength() as usize,
+            block.bodyLength() as usize,
+        );
+        if offset + metadata + body > footer_start {
+            return Err(refused("a record batch ends behind the file"));
+        }
+        let data = buffer.slice_with_length(offset, metadata + body);
+        let batch = decoder
+            .read_record_batch(block, &data)?
+            .ok_or_else(|| refused("an empty record batch"))?;
+        blocks.push(unpack(&batch).ok_or_else(|| refused("a column has another type"))?);
+    }
+    match blocks
+        .iter()
+        .rev()
+        .skip(1)
+        .all(|block| block.num_rows == BLOCK_ROWS)
+    {
+        true => Ok(blocks),
+        false => Err(refused("record batches of another size")),
+    }
+}
+
+fn unpack(batch: &RecordBatch) -> Option<Block> {
+    fn values<T: ArrowPrimitiveType>(
+        batch: &RecordBatch,
+        name: &str,
+    ) -> Option<ScalarBuffer<T::Native>> {
+        let Some(column) = batch.column_by_name(name) else {
+            return Some(Vec::new().into());
+        };
+        let list = column.as_any().downcast_ref::<FixedSizeListArray>()?;
+        let values = list.values().as_any().downcast_ref::<PrimitiveArray<T>>()?;
+        Some(values.values().clone())
+    }
+    Some(Block {
+        num_rows: batch.num_rows(),
+        categorical: values::<UInt32Type>(batch, "categorical")?,
+        numeric: values::<Float32Type>(batch, "numeric")?,
+        labels: values::<Float32Type>(batch, "labels")?,
+    })
+}

@@ -1,0 +1,175 @@
+//! Splits: rows in place, gathered into batches; and the seal on the test split.
+
+use super::Batch;
+use super::packed::{BLOCK_ROWS, BLOCK_SHIFT, Block, Widths, map};
+use anyhow::{Result, ensure};
+use std::ops::Range;
+use std::path::Path;
+
+/// One split, memory-mapped.
+#[derive(Debug)]
+pub struct Split {
+    num_rows: usize,
+    widths: Widths,
+    blocks: Vec<Block>,
+}
+
+impl Split {
+    pub(super) fn map(path: &Path, widths: Widths) -> Result<Self, arrow::error::ArrowError> {
+        let blocks = map(path, widths)?;
+        Ok(Self {
+            num_rows: blocks.iter().map(|block| block.num_rows).sum(),
+            widths,
+            blocks,
+        })
+    }
+
+    /// Number of rows.
+    pub fn num_rows(&self) -> usize {
+        self.num_rows
+    }
+
+    /// Copies the rows with these indices, in this order, into `batch`.
+    ///
+    /// # Errors
+    /// An index beyond the split.
+    pub fn gather(&self, rows: &[u32], batch: &mut Batch) -> Result<()> {
+        let beyond = rows.iter().find(|row| **row as usize >= self.num_rows);
+        ensure!(
+            beyond.is_none(),
+            "row {} was asked for, the split has {}",
+            beyond.copied().unwrap_or_default(),
+            self.num_rows
+        );
+        batch.resize(rows.len(), self.widths);
+        let Widths {
+            categorical,
+            numeric,
+            labels,
+        } = self.widths;
+        gather_column(rows, categorical, &mut batch.categorical, |block| {
+            &self.blocks[block].categorical
+        });
+        gather_column(rows, numeric, &mut batch.numeric, |block| {
+            &self.blocks[block].numeric
+        });
+        gather_column(rows, labels, &mut batch.labels, |block| {
+            &self.blocks[block].labels
+        });
+        Ok(())
+    }
+
+    /// Copies the rows `range` into `batch`.
+    ///
+    /// # Errors
+    /// A range beyond the split.
+    pub fn read(&self, range: Range<usize>, batch: &mut Batch) -> Result<()> {
+        ensure!(
+            range.start <= range.end && range.end <= self.num_rows,
+            "rows {}..{} were asked for, the split has {}",
+            range.start,
+            range.end,
+            self.num_rows
+        );
+        batch.resize(range.len(), self.widths);
+        let mut done = 0;
+        while done < range.len() {
+            let row = range.start + done;
+            let (block, first) = (&self.blocks[row >> BLOCK_SHIFT], row % BLOCK_ROWS);
+            let count = (block.num_rows - first).min(range.len() - done);
+            let copy = |width: usize| {
+                (
+                    done * width..(done + count) * width,
+                    first * width..(first + count) * width,
+                )
+            };
+            let (to, from) = copy(self.widths.categorical);
+            batch.categorical[to].copy_from_slice(&block.categorical[from]);
+            let (to, from) = copy(self.widths.numeric);
+            batch.numeric[to].copy_from_slice(&block.numeric[from]);
+            let (to, from) = copy(self.widths.labels);
+            batch.labels[to].copy_from_slice(&block.labels[from]);
+            done += count;
+        }
+        Ok(())
+    }
+}
+
+/// Copies one column's rows, each of `width` numbers.
+fn gather_column<'a, T: Copy + 'a>(
+    rows: &[u32],
+    width: usize,
+    to: &mut [T],
+    block: impl Fn(usize) -> &'a [T],
+) {
+    if width == 0 {
+        return;
+    }
+    let find = |row: u32| {
+        let row = row as usize;
+        let first = (row % BLOCK_ROWS) * width;
+        &block(row >> BLOCK_SHIFT)[first..first + width]
+    };
+    for (index, to) in to.chunks_exact_mut(width).enumerate() {
+        if let Some(ahead) = rows.get(index + AHEAD) {
+            prefetch(find(*ahead));
+        }
+        to.copy_from_slice(find(rows[index]));
+    }
+}
+
+/// Rows between the one that is copied and the one that is asked for from memory.
+const AHEAD: usize = 12;
+
+/// Asks for a row before it is needed: rows in random order miss every cache.
+#[inline]
+fn prefetch<T>(row: &[T]) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        const LINE: usize = 64;
+        let start = row.as_ptr().cast::<i8>();
+        for offset in (0..size_of_val(row)).step_by(LINE) {
+            // SAFETY: a hint that reads nothing; the address lies inside the row.
+            unsafe {
+                use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+                _mm_prefetch::<_MM_HINT_T0>(start.add(offset));
+            }
+        }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = row;
+}
+
+impl Batch {
+    fn resize(&mut self, num_rows: usize, widths: Widths) {
+        self.num_rows = num_rows;
+        self.categorical.resize(num_rows * widths.categorical, 0);
+        self.numeric.resize(num_rows * widths.numeric, 0.0);
+        self.labels.resize(num_rows * widths.labels, 0.0);
+    }
+}
+
+/// The test split, which nothing can read before selection is frozen.
+#[derive(Debug)]
+pub struct SealedSplit {
+    split: Split,
+}
+
+impl SealedSplit {
+    pub(super) fn seal(split: Split) -> Self {
+        Self { split }
+    }
+
+    /// Number of rows, which tells nothing of them.
+    pub fn num_rows(&self) -> usize {
+        self.split.num_rows
+    }
+
+    /// Opens the split, in exchange for the proof that selection is over.
+    ///
+    /// # Errors
+    /// None today; a split that is mapped only when opened may fail.
+    pub fn open(self, _selection: &crate::train::FrozenSelection) -> Result<Split> {
+        Ok(self.split)
+    }
+}

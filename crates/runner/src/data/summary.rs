@@ -1,0 +1,57 @@
+//! What may be known of a dataset without reading a row of it.
+
+use super::Schema;
+
+/// A prepared dataset in numbers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Summary {
+    /// Name of the description.
+    pub name: String,
+    /// The protocol in use.
+    pub protocol: String,
+    /// Hash of the resolved description, the row subset and every source file's content.
+    pub content_hash: String,
+    /// Features, tasks and groups.
+    pub schema: Schema,
+    /// Training rows.
+    pub train: SplitSummary,
+    /// Validation rows.
+    pub validation: SplitSummary,
+    /// Test rows; their labels are not told before selection is frozen.
+    pub test_rows: usize,
+}
+
+/// A split that may be looked at, in numbers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SplitSummary {
+    /// Number of rows.
+    pub rows: usize,
+    /// Positive labels of each task, in the order of the schema.
+    pub positives: Vec<usize>,
+}
+
+impl SplitSummary {
+    /// Share of positive labels of a task, absent where the split has no row.
+    pub fn positive_rate(&self, task: usize) -> Option<f64> {
+        (self.rows > 0).then(|| self.positives[task] as f64 / self.rows as f64)
+    }
+}
+
+/// Hears what preparation does.
+pub trait Observer {
+    /// Something a user should read: a file accepted on weaker grounds, a cache rebuilt, rows left out.
+    fn notice(&mut self, message: &str);
+    /// Rows (or bytes) done of a stage, a few times a second at most.
+    fn progress(&mut self, stage: &str, done: u64, total: u64);
+}
+
+/// Notices to stderr, no progress.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Quiet;
+
+impl Observer for Quiet {
+    fn notice(&mut self, message: &str) {
+        eprintln!("{message}");
+    }
+    fn progress(&mut self, _stage: &str, _done: u64, _total: u64) {}
+}

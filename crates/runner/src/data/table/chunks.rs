@@ -1,0 +1,253 @@
+//! Source files in pieces that end at a row's end, each knowing its first row and line.
+
+use crate::data::description::Format;
+use crate::diagnostic::{Diagnostic, Location};
+use rayon::prelude::*;
+use std::fs::File;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+/// Bytes of a piece; fixed, so that pieces don't depend on the number of threads.
+const CHUNK_BYTES: usize = 2 << 20;
+
+/// A delimited text file in memory.
+#[derive(Debug)]
+pub(super) struct TextFile {
+    pub(super) path: PathBuf,
+    mapped: Option<memmap2::Mmap>,
+    pub(super) chunks: Vec<Chunk>,
+}
+
+/// A piece of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Chunk {
+    pub(super) bytes: Range<usize>,
+    /// Index of its first row in the file.
+    pub(super) first_row: u64,
+    pub(super) num_rows: u64,
+    /// Lines before it.
+    pub(super) first_line: usize,
+}
+
+impl TextFile {
+    pub(super) fn open(
+        path: &Path,
+        format: Format,
+        columns: &[String],
+    ) -> Result<Self, Diagnostic> {
+        let name = path.display().to_string();
+        let failed = |error| Diagnostic::new(&name, format!("can't read the file: {error}"));
+        let file = File::open(path).map_err(failed)?;
+        let is_empty = file.metadata().map_err(failed)?.len() == 0;
+        // SAFETY: nothing writes to source files while they are prepared; their content was hashed just before.
+        let mapped = if is_empty {
+            None
+        } else {
+            Some(unsafe { memmap2::Mmap::map(&file) }.map_err(failed)?)
+        };
+        let mut text = Self {
+            path: path.to_path_buf(),
+            mapped,
+            chunks: Vec::new(),
+        };
+        let start = if format.has_header {
+            text.check_header(format, columns)?
+        } else {
+            0
+        };
+        text.chunks = chunks(text.bytes(), start, format.quotes);
+        Ok(text)
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        self.mapped.as_deref().unwrap_or_default()
+    }
+
+    pub(super) fn num_rows(&self) -> u64 {
+        self.chunks.iter().map(|chunk| chunk.num_rows).sum()
+    }
+
+    /// Checks the first line against the description; returns where the rows start.
+    fn check_header(&self, format: Format, columns: &[String]) -> Result<usize, Diagnostic> {
+        let mut reader = super::parse::reader(self.bytes(), format);
+        let mut header = csv::ByteRecord::new();
+        let read = reader.read_byte_record(&mut header);
+        let refuse = |message: String| {
+            Diagnostic::new(self.path.display().to_string(), message)
+                .at(Some(Location { line: 1, column: 1 }))
+        };
+        if !matches!(read, Ok(true)) {
+            return Err(refuse(
+                "expected a line of column names, found an empty file".to_owned(),
+            ));
+        }
+        let found: Vec<String> = super::parse::fields(&header, format)
+            .map(|field| String::from_utf8_lossy(field).into_owned())
+            .collect();
+        let different = found
+            .iter()
+            .zip(columns)
+            .position(|(found, expected)| found != expected);
+        match different {
+            Some(index) => Err(refuse(format!(
+                "expected the column `{}` at place {}, found `{}`",
+                columns[index],
+                index + 1,
+                found[index]
+            ))
+            .hint("list the columns in the file's order in the description")),
+            None if found.len() != columns.len() => Err(refuse(format!(
+                "expected {} columns, found {}",
+                columns.len(),
+                found.len()
+            ))),
+            None => Ok(reader.position().byte() as usize),
+        }
+    }
+}
+
+/// Divides `bytes[start..]` at line ends. With quotes, a line end between quotes is no row's end.
+fn chunks(bytes: &[u8], start: usize, quotes: bool) -> Vec<Chunk> {
+    let mut ranges = Vec::new();
+    let mut at = start;
+    while at < bytes.len() {
+        let end = row_end(bytes, at, quotes);
+        ranges.push(at..end);
+        at = end;
+    }
+    let counts: Vec<(u64, usize)> = ranges
+        .par_iter()
+        .map(|range| count(&bytes[range.clone()], quotes))
+        .collect();
+    let mut first_row = 0;
+    let mut first_line = bytes[..start].iter().filter(|byte| **byte == b'\n').count();
+    let pieces = ranges
+        .into_iter()
+        .zip(counts)
+        .map(|(bytes, (num_rows, num_lines))| {
+            let chunk = Chunk {
+                bytes,
+                first_row,
+                num_rows,
+                first_line,
+            };
+            first_row += num_rows;
+            first_line += num_lines;
+            chunk
+        });
+    pieces.collect()
+}
+
+/// The end of the last row that starts within [`CHUNK_BYTES`] of `at` (at least one row).
+fn row_end(bytes: &[u8], at: usize, quotes: bool) -> usize {
+    let target = at + CHUNK_BYTES;
+    if target >= bytes.len() {
+        return bytes.len();
+    }
+    if !quotes {
+        let rest = &bytes[target..];
+        return rest
+            .iter()
+            .position(|byte| *byte == b'\n')
+            .map_or(bytes.len(), |end| target + end + 1);
+    }
+    // A quote inside quotes is doubled, so an even number of quotes means outside.
+    let mut is_quoted = false;
+    for (index, byte) in bytes[at..].iter().enumerate() {
+        match byte {
+            b'"' => is_quoted = !is_quoted,
+            b'\n' if !is_quoted && at + index >= target => return at + index + 1,
+            _ => {}
+        }
+    }
+    bytes.len()
+}
+
+/// Rows and lines. Empty lines are no rows.
+fn count(bytes: &[u8], quotes: bool) -> (u64, usize) {
+    let (mut rows, mut lines, mut is_quoted, mut is_empty) = (0, 0, false, true);
+    // Carriage returns are rare enough for a second, slower way; the first is a vector loop.
+    if !quotes && !bytes.contains(&b'\r') {
+        let is_end = |byte: &u8| *byte == b'\n';
+        let empty = bytes
+            .iter()
+            .zip(bytes.get(1..).unwrap_or_default())
+            .filter(|(before, at)| is_end(before) && is_end(at))
+            .count()
+            + usize::from(bytes.first().is_some_and(is_end));
+        let ends = bytes.iter().filter(|byte| is_end(byte)).count();
+        let tail = usize::from(bytes.last().is_some_and(|last| !is_end(last)));
+        return ((ends - empty + tail) as u64, ends + tail);
+    }
+    if !quotes {
+        for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+            lines += 1;
+            rows += u64::from(!matches!(line, b"\n" | b"\r\n" | b"\r"));
+        }
+        return (rows, lines);
+    }
+    for byte in bytes {
+        match byte {
+            b'\n' => {
+                lines += 1;
+                if !is_quoted {
+                    rows += u64::from(!is_empty);
+                    is_empty = true;
+                }
+            }
+            b'\r' => {}
+            other => {
+                is_quoted ^= *other == b'"';
+                is_empty = false;
+            }
+        }
+    }
+    (rows + u64::from(!is_empty), lines)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_cover_the_file_and_know_their_rows_and_lines() {
+        let line = "some,words,here\n";
+        let text = line.repeat(3 * CHUNK_BYTES / line.len());
+        for quotes in [false, true] {
+            let chunks = chunks(text.as_bytes(), line.len(), quotes);
+            assert!(chunks.len() >= 3);
+            let mut expected = (line.len(), 0, 1);
+            for chunk in &chunks {
+                assert_eq!(
+                    (chunk.bytes.start, chunk.first_row, chunk.first_line),
+                    expected
+                );
+                assert_eq!(chunk.bytes.len(), chunk.num_rows as usize * line.len());
+                expected = (
+                    chunk.bytes.end,
+                    chunk.first_row + chunk.num_rows,
+                    chunk.first_line + chunk.num_rows as usize,
+                );
+            }
+            assert_eq!(expected.0, text.len());
+        }
+    }
+
+    #[test]
+    fn a_line_end_between_quotes_ends_no_row_and_empty_lines_are_none() {
+        assert_eq!(count(b"a,\"x\ny\"\n\nb,\"\"\"\"\n", true), (2, 4));
+        assert_eq!(count(b"a\n\r\n\nb", false), (2, 4));
+        assert_eq!(count(b"\n\na\n\n\nb\nc", false), (3, 7));
+        assert_eq!(count(b"a\n", false), (1, 1));
+        assert_eq!(count(b"", false), (0, 0));
+        let text = format!("\"{}\n\",1\n2,3\n", "x".repeat(CHUNK_BYTES));
+        let chunks = chunks(text.as_bytes(), 0, true);
+        assert_eq!(
+            chunks
+                .iter()
+                .map(|chunk| chunk.num_rows)
+                .collect::<Vec<_>>(),
+            [1, 1]
+        );
+    }
+}

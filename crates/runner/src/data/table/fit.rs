@@ -1,0 +1,284 @@
+//! What preparation learns from training rows: vocabularies, moments and quantiles.
+
+use super::interner::Interner;
+use super::parse::Columns;
+use super::spill::Rows;
+use crate::data::description::{Feature, FeatureKind, TablePlan};
+use homebench_kernels::random::Philox;
+use rayon::prelude::*;
+
+/// Quantiles come from all training rows up to this many, and from a seeded sample of about as many beyond.
+const QUANTILE_ROWS: u64 = 1 << 20;
+
+/// How a feature's value is made.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Encoder {
+    /// Per code of a text column, the id.
+    Categorical {
+        slot: usize,
+        ids: Vec<u32>,
+        vocabulary_size: usize,
+    },
+    /// A number column, bucket `1 + (edges <= x)`.
+    Bucket { slot: usize, edges: Vec<f64> },
+    /// `(transform(x) - mean) * scale`.
+    Numeric {
+        slot: usize,
+        log1p: bool,
+        mean: f64,
+        scale: f64,
+    },
+}
+
+/// An id of a vocabulary.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Word {
+    pub(super) text: Vec<u8>,
+    pub(super) count: u64,
+}
+
+/// Encoders of all features, and the vocabulary of each (empty where it has none).
+pub(super) fn fit(
+    plan: &TablePlan,
+    columns: &Columns,
+    texts: &[Interner],
+    train: &[Rows],
+) -> (Vec<Encoder>, Vec<Vec<Word>>) {
+    let fitted = plan.features.par_iter().map(|feature| match feature.kind {
+        FeatureKind::Categorical { min_count } => {
+            let slot = columns.text_slot(feature.column);
+            vocabulary(&texts[slot], slot, min_count)
+        }
+        FeatureKind::Bucket { buckets } => {
+            let slot = columns.number_slot(feature.column);
+            let values = sample(train, slot, columns.numbers.len(), feature);
+            (
+                Encoder::Bucket {
+                    slot,
+                    edges: edges(values, buckets),
+                },
+                Vec::new(),
+            )
+        }
+        FeatureKind::Numeric { log1p, standardise } => {
+            let slot = columns.number_slot(feature.column);
+            let (mean, scale) = if standardise {
+                moments(train, slot, columns.numbers.len(), log1p)
+            } else {
+                (0.0, 1.0)
+            };
+            (
+                Encoder::Numeric {
+                    slot,
+                    log1p,
+                    mean,
+                    scale,
+                },
+                Vec::new(),
+            )
+        }
+    });
+    fitted.unzip()
+}
+
+/// Ids from 1 by falling count, then by text.
+fn vocabulary(texts: &Interner, slot: usize, min_count: u64) -> (Encoder, Vec<Word>) {
+    let mut order: Vec<u32> = (0..texts.len() as u32)
+        .filter(|id| texts.count(*id) >= min_count.max(1))
+        .collect();
+    order.sort_by(|a, b| {
+        texts
+            .count(*b)
+            .cmp(&texts.count(*a))
+            .then_with(|| texts.text(*a).cmp(texts.text(*b)))
+    });
+    let mut ids = vec![0; texts.len()];
+    let mut words = Vec::with_capacity(order.len());
+    for (code, id) in order.into_iter().zip(1..) {
+        ids[code as usize] = id;
+        words.push(Word {
+            text: texts.text(code).to_vec(),
+            count: texts.count(code),
+        });
+    }
+    (
+        Encoder::Categorical {
+            slot,
+            ids,
+            vocabulary_size: words.len() + 1,
+        },
+        words,
+    )
+}
+
+pub(super) fn log1p_signed(value: f64) -> f64 {
+    value.abs().ln_1p().copysign(value)
+}
+
+fn values(rows: &Rows, slot: usize, width: usize) -> impl Iterator<Item = f64> {
+    rows.numbers.iter().skip(slot).step_by(width).copied()
+}
+
+/// Mean, and 1 / standard deviation (0 for a constant), of the transformed values; block after block, in order.
+fn moments(train: &[Rows], slot: usize, width: usize, log1p: bool) -> (f64, f64) {
+    let transform = |value: f64| if log1p { log1p_signed(value) } else { value };
+    let (mut count, mut mean, mut squares) = (0.0, 0.0, 0.0);
+    for rows in train {
+        // Two passes within a block, Chan's merge between blocks.
+        let here = rows.num_rows as f64;
+        let here_mean = values(rows, slot, width).map(transform).sum::<f64>() / here;
+        let here_squares: f64 = values(rows, slot, width)
+            .map(|value| (transform(value) - here_mean).powi(2))
+            .sum();
+        let total = count + here;
+        let difference = here_mean - mean;
+        squares += here_squares + difference * difference * count * here / total;
+        mean += difference * here / total;
+        count = total;
+    }
+    let deviation = (squares / count.max(1.0)).sqrt();
+    // Rounding leaves a constant column with a deviation of a few ulps of its value.
+    let is_constant = deviation <= mean.abs() * 1e-12;
+    (mean, if is_constant { 0.0 } else { 1.0 / deviation })
+}
+
+fn sample(train: &[Rows], slot: usize, width: usize, feature: &Feature) -> Vec<f64> {
+    let num_rows: u64 = train.iter().map(|rows| rows.num_rows as u64).sum();
+    let all = train.iter().flat_map(|rows| values(rows, slot, width));
+    if num_rows <= QUANTILE_ROWS {
+        return all.collect();
+    }
+    let share = (QUANTILE_ROWS as f64 / num_rows as f64) as f32;
+    let stream = Philox::new(0, "quantiles", &feature.name);
+    (0..)
+        .zip(all)
+        .filter(|(row, _)| stream.uniform(*row) < share)
+        .map(|(_, value)| value)
+        .collect()
+}
+
+/// Edges of buckets: a value that fills a bucket by itself has one of its own, and the other rows are divided evenly
+/// between the buckets left. The bucket of x is the number of edges that are at most x.
+fn edges(mut values: Vec<f64>, buckets: usize) -> Vec<f64> {
+    values.sort_unstable_by(f64::total_cmp);
+    let runs: Vec<(f64, usize)> = values
+        .chunk_by(|a, b| a == b)
+        .map(|run| (run[0], run.len()))
+        .collect();
+    let is_heavy = |count: usize| count * buckets >= values.len();
+    let (heavy, heavy_rows) = runs
+        .iter()
+        .filter(|(_, count)| is_heavy(*count))
+        .fold((0, 0), |(number, rows), (_, count)| {
+            (number + 1, rows + count)
+        });
+    let light_rows = values.len() - heavy_rows;
+    let per_bucket = (light_rows as f64 / buckets.saturating_sub(heavy).max(1) as f64).max(1.0);
+    let mut edges = Vec::new();
+    let (mut opened, mut light_seen, mut was_heavy) = (1.0, 0usize, false);
+    for (index, (value, count)) in runs.iter().enumerate() {
+        let is_heavy = is_heavy(*count);
+        // A light bucket is full when it has had its share of all light rows.
+        let is_full = light_seen as f64 >= opened * per_bucket;
+        if index > 0 && (is_heavy || was_heavy || is_full) {
+            edges.push(*value);
+        }
+        if is_full {
+            opened = (light_seen as f64 / per_bucket).floor() + 1.0;
+        }
+        light_seen += if is_heavy { 0 } else { *count };
+        was_heavy = is_heavy;
+    }
+    edges
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rows(numbers: Vec<f64>) -> Rows {
+        Rows {
+            num_rows: numbers.len(),
+            codes: Vec::new().into(),
+            numbers: numbers.into(),
+            labels: Vec::new().into(),
+        }
+    }
+
+    #[test]
+    fn moments_over_blocks_are_those_of_all_rows() {
+        let (mean, scale) = moments(
+            &[rows(vec![1.0, 2.0]), rows(vec![3.0, 4.0, 10.0])],
+            0,
+            1,
+            false,
+        );
+        assert!((mean - 4.0).abs() < 1e-12);
+        assert!((scale - 1.0 / 10.0_f64.sqrt()).abs() < 1e-12);
+        assert_eq!(
+            moments(&[rows(vec![0.1; 3]), rows(vec![0.1; 4])], 0, 1, true).1,
+            0.0
+        );
+    }
+
+    #[test]
+    fn a_heavy_value_has_a_bucket_of_its_own_and_the_rest_are_even() {
+        let mut values = vec![0.0; 900];
+        values.extend((1..=100).map(f64::from));
+        let edges = edges(values, 11);
+        assert_eq!(
+            edges,
+            [1.0, 11.0, 21.0, 31.0, 41.0, 51.0, 61.0, 71.0, 81.0, 91.0]
+        );
+    }
+
+    #[test]
+    fn few_distinct_values_get_a_bucket_each() {
+        assert_eq!(edges(vec![3.0, 1.0, 2.0, 2.0], 8), [2.0, 3.0]);
+        assert_eq!(edges(vec![5.0; 10], 4), Vec::<f64>::new());
+    }
+
+    #[test]
+    fn frequent_words_come_first_and_rare_ones_are_out_of_vocabulary() {
+        let mut texts = Interner::default();
+        for (text, count) in [
+            ("rare", 1),
+            ("b", 5),
+            ("often", 9),
+            ("a", 5),
+            ("unseen in train", 0),
+        ] {
+            texts.intern(text.as_bytes(), count);
+        }
+        let (encoder, words) = vocabulary(&texts, 0, 2);
+        let Encoder::Categorical {
+            ids,
+            vocabulary_size,
+            ..
+        } = encoder
+        else {
+            panic!()
+        };
+        assert_eq!((ids, vocabulary_size), (vec![0, 3, 1, 2, 0], 4));
+        assert_eq!(
+            words[0],
+            Word {
+                text: b"often".to_vec(),
+                count: 9
+            }
+        );
+        let (Encoder::Categorical { ids, .. }, _) = vocabulary(&texts, 0, 0) else {
+            panic!()
+        };
+        assert_eq!(
+            ids[4], 0,
+            "a word without training rows has no id whatever the threshold"
+        );
+    }
+
+    #[test]
+    fn the_logarithm_keeps_the_sign() {
+        assert_eq!(log1p_signed(0.0), 0.0);
+        assert_eq!(log1p_signed(-3.0), -log1p_signed(3.0));
+    }
+}

@@ -1,0 +1,234 @@
+//! Preparation of delimited text: read once in parallel, learn from training rows, encode.
+//!
+//! Pieces of fixed size are parsed in parallel and joined in the order of the file, so that the result doesn't depend
+//! on the number of threads.
+
+pub(super) mod assign;
+mod chunks;
+mod encode;
+mod fit;
+mod interner;
+mod parse;
+mod spill;
+
+use super::description::{SourceFile, TablePlan};
+use super::packed::{PackedWriter, Written};
+use super::{Batch, CategoricalFeature, Observer, RowSubset, SPLITS};
+use crate::diagnostic::Diagnostic;
+use assign::{Assignment, Side};
+use chunks::TextFile;
+use encode::Encoding;
+use interner::Interner;
+use parse::{Columns, Parsed};
+use rayon::prelude::*;
+use spill::{Rows, Spill};
+use std::path::{Path, PathBuf};
+
+/// Pieces parsed before their rows are joined; a bound on memory.
+const WAVE: usize = 16;
+
+/// Inputs of a prepared table and its files, by split.
+pub(super) struct PreparedTable {
+    pub(super) categorical: Vec<CategoricalFeature>,
+    pub(super) numeric: Vec<String>,
+    pub(super) written: [Written; 3],
+}
+
+/// Prepares `files` (in the order of the description) into `folder`.
+///
+/// # Errors
+/// A row that isn't as described, an empty split, a folder that can't be written.
+pub(super) fn prepare(
+    plan: &TablePlan,
+    sources: &[SourceFile],
+    files: &[PathBuf],
+    subset: RowSubset,
+    folder: &Path,
+    observer: &mut dyn Observer,
+) -> Result<PreparedTable, Diagnostic> {
+    let columns = Columns::of(plan);
+    let mut texts = vec![Interner::default(); columns.texts.len()];
+    let splits = read(
+        plan, &columns, sources, files, subset, folder, &mut texts, observer,
+    )?;
+    for (name, rows) in SPLITS.iter().zip(&splits) {
+        if rows.is_empty() {
+            let file = if *name == SPLITS[0] {
+                plan.split.train
+            } else {
+                plan.split.holdout
+            };
+            return Err(Diagnostic::new(
+                files[file].display().to_string(),
+                format!("the {name} split has no row"),
+            ));
+        }
+    }
+    let (encoders, words) = fit::fit(plan, &columns, &texts, &splits[assign::TRAIN]);
+    let encoding = Encoding::new(&plan.features, encoders);
+    for name in encoding.constants() {
+        observer.notice(&format!(
+            "the feature `{name}` is the same on every training row; it is 0 everywhere"
+        ));
+    }
+    let path = folder.join("vocabularies.csv");
+    encode::write_vocabularies(&path, &plan.features, &words)
+        .map_err(|error| super::cant_write(&path, &error))?;
+    let path = folder.join("numbers.csv");
+    encode::write_numbers(&path, &encoding).map_err(|error| super::cant_write(&path, &error))?;
+    let total: u64 = splits
+        .iter()
+        .flatten()
+        .map(|rows| rows.num_rows as u64)
+        .sum();
+    let mut done = 0;
+    let mut written = Vec::with_capacity(3);
+    for (name, rows) in SPLITS.iter().zip(&splits) {
+        let path = folder.join(format!("{name}.arrow"));
+        let mut writer = PackedWriter::create(path, encoding.widths(plan.labels.len()))?;
+        for wave in rows.chunks(WAVE) {
+            let batches: Vec<Batch> = wave
+                .par_iter()
+                .map(|rows| encoding.encode(rows, columns.texts.len(), columns.numbers.len()))
+                .collect();
+            for batch in &batches {
+                writer.append(batch)?;
+                done += batch.num_rows as u64;
+            }
+            observer.progress("encoding rows", done, total);
+        }
+        written.push(writer.finish()?);
+    }
+    Ok(PreparedTable {
+        written: written.try_into().expect("one for each split"),
+        categorical: encoding.categorical_features,
+        numeric: encoding.numeric_features,
+    })
+}
+
+/// Parses both files into the rows of each split, with codes in `texts`.
+fn read(
+    plan: &TablePlan,
+    columns: &Columns,
+    sources: &[SourceFile],
+    files: &[PathBuf],
+    subset: RowSubset,
+    folder: &Path,
+    texts: &mut [Interner],
+    observer: &mut dyn Observer,
+) -> Result<[Vec<Rows>; 3], Diagnostic> {
+    let sides = [
+        (Side::Train, plan.split.train),
+        (Side::Holdout, plan.split.holdout),
+    ];
+    let opened = sides.map(|(_, file)| TextFile::open(&files[file], plan.format, &plan.columns));
+    let [train, holdout] = opened;
+    let opened = [train?, holdout?];
+    for (text, (_, file)) in opened.iter().zip(sides) {
+        let found = text.num_rows();
+        if let Some(expected) = sources[file].rows.filter(|expected| *expected != found) {
+            return Err(Diagnostic::new(
+                text.path.display().to_string(),
+                format!("expected {expected} rows, found {found}"),
+            )
+            .hint("the file is cut or another one; remove it and get it again"));
+        }
+    }
+    let num_rows = [opened[0].num_rows(), opened[1].num_rows()];
+    if let RowSubset::TrainRows(wanted) = subset
+        && wanted as u64 > num_rows[0]
+    {
+        observer.notice(&format!(
+            "{wanted} training rows were asked for, there are {}; all are used",
+            num_rows[0]
+        ));
+    }
+    let assignment = Assignment::new(&plan.split, num_rows, subset);
+    let [a, b, c] = SPLITS.map(|name| Spill::create(folder.join(format!("{name}.spill"))));
+    let mut spills = [a?, b?, c?];
+    let total = num_rows.iter().sum();
+    let mut done = 0;
+    for (file, (side, _)) in opened.iter().zip(sides) {
+        for wave in file.chunks.chunks(WAVE) {
+            let parsed: Vec<Result<Parsed, Diagnostic>> = wave
+                .par_iter()
+                .map(|chunk| parse::parse(plan, columns, &assignment, (side, file), chunk))
+                .collect();
+            // In order, so that the first fault of the file is the one that is told.
+            for parsed in parsed {
+                join(parsed?, columns, plan.labels.len(), texts, &mut spills)?;
+            }
+            done += wave.iter().map(|chunk| chunk.num_rows).sum::<u64>();
+            observer.progress("reading rows", done, total);
+        }
+    }
+    let [a, b, c] = spills.map(Spill::read);
+    let splits = [a?, b?, c?];
+    for name in SPLITS {
+        // The maps keep the bytes; the names are no part of what is prepared.
+        let path = folder.join(format!("{name}.spill"));
+        std::fs::remove_file(&path).map_err(|error| super::cant_write(&path, &error))?;
+    }
+    Ok(splits)
+}
+
+/// Renumbers a piece's codes from its own texts to those of all pieces, and sends its rows to their splits.
+fn join(
+    parsed: Parsed,
+    columns: &Columns,
+    labels: usize,
+    texts: &mut [Interner],
+    spills: &mut [Spill; 3],
+) -> Result<(), Diagnostic> {
+    let Parsed {
+        splits,
+        mut codes,
+        numbers,
+        labels: label_values,
+        texts: own,
+    } = parsed;
+    let renumbering: Vec<Vec<u32>> = own
+        .iter()
+        .zip(texts)
+        .map(|(own, all)| {
+            (0..own.len() as u32)
+                .map(|id| all.intern(own.text(id), own.count(id)))
+                .collect()
+        })
+        .collect();
+    if !renumbering.is_empty() {
+        for row in codes.chunks_exact_mut(renumbering.len()) {
+            for (code, ids) in row.iter_mut().zip(&renumbering) {
+                *code = ids[*code as usize];
+            }
+        }
+    }
+    for (split, spill) in (0u8..).zip(spills) {
+        let count = splits.iter().filter(|other| **other == split).count();
+        if count == 0 {
+            continue;
+        }
+        if count == splits.len() {
+            return spill.append(count, codes, numbers, label_values);
+        }
+        let codes = pick(&codes, columns.texts.len(), &splits, split);
+        let numbers = pick(&numbers, columns.numbers.len(), &splits, split);
+        let label_values = pick(&label_values, labels, &splits, split);
+        spill.append(count, codes, numbers, label_values)?;
+    }
+    Ok(())
+}
+
+/// The rows of one split.
+fn pick<T: Copy>(values: &[T], width: usize, splits: &[u8], split: u8) -> Vec<T> {
+    if width == 0 {
+        return Vec::new();
+    }
+    let mut picked = Vec::with_capacity(values.len());
+    for (row, other) in values.chunks_exact(width).zip(splits) {
+        if *other == split {
+            picked.extend_from_slice(row);
+        }
+    }
+    picked
+}

@@ -1,0 +1,455 @@
+//! One piece of delimited text into codes, numbers and labels.
+
+use super::assign::{Assignment, Side, TRAIN};
+use super::chunks::{Chunk, TextFile};
+use super::interner::Interner;
+use crate::data::description::{FeatureKind, Format, TablePlan};
+use crate::data::expression::{Literal, Rows};
+use crate::diagnostic::{Diagnostic, Location};
+
+/// Which columns are read as texts and which as numbers; a column may be both.
+#[derive(Debug)]
+pub(super) struct Columns {
+    pub(super) texts: Vec<usize>,
+    pub(super) numbers: Vec<usize>,
+    /// Per column of the file: places in `texts` and in `numbers`.
+    slots: Vec<(Option<usize>, Option<usize>)>,
+}
+
+impl Columns {
+    pub(super) fn of(plan: &TablePlan) -> Self {
+        let mut needs = vec![(false, false); plan.columns.len()];
+        for feature in &plan.features {
+            match feature.kind {
+                FeatureKind::Categorical { .. } => needs[feature.column].0 = true,
+                FeatureKind::Numeric { .. } | FeatureKind::Bucket { .. } => {
+                    needs[feature.column].1 = true
+                }
+            }
+        }
+        for comparison in plan.labels.iter().flat_map(|label| label.comparisons()) {
+            match comparison.literal {
+                Literal::Text(_) => needs[comparison.column].0 = true,
+                Literal::Number(_) => needs[comparison.column].1 = true,
+            }
+        }
+        for (column, _) in &plan.allowed_values {
+            needs[*column].0 = true;
+        }
+        let (mut texts, mut numbers) = (Vec::new(), Vec::new());
+        let place = |is_needed: bool, list: &mut Vec<usize>, column| {
+            is_needed.then(|| {
+                list.push(column);
+                list.len() - 1
+            })
+        };
+        let slots = needs
+            .iter()
+            .enumerate()
+            .map(|(column, need)| {
+                (
+                    place(need.0, &mut texts, column),
+                    place(need.1, &mut numbers, column),
+                )
+            })
+            .collect();
+        Self {
+            texts,
+            numbers,
+            slots,
+        }
+    }
+
+    pub(super) fn text_slot(&self, column: usize) -> usize {
+        self.slots[column].0.expect("the column is read as text")
+    }
+
+    pub(super) fn number_slot(&self, column: usize) -> usize {
+        self.slots[column].1.expect("the column is read as numbers")
+    }
+}
+
+/// The rows in use of a piece.
+#[derive(Debug, Default)]
+pub(super) struct Parsed {
+    /// Split of each row.
+    pub(super) splits: Vec<u8>,
+    /// Ids in `texts`, row-major.
+    pub(super) codes: Vec<u32>,
+    /// Row-major.
+    pub(super) numbers: Vec<f64>,
+    /// Row-major.
+    pub(super) labels: Vec<f32>,
+    /// Distinct texts of each text column, with the number of training rows that have them.
+    pub(super) texts: Vec<Interner>,
+}
+
+pub(super) fn reader(bytes: &[u8], format: Format) -> csv::Reader<&[u8]> {
+    csv::ReaderBuilder::new()
+        .has_headers(false)
+        .flexible(true)
+        .delimiter(format.separator)
+        .quoting(format.quotes)
+        .terminator(csv::Terminator::Any(b'\n'))
+        .buffer_capacity(1 << 16)
+        .from_reader(bytes)
+}
+
+/// The fields of a record without the spaces and line ends that belong to the layout.
+pub(super) fn fields<'a>(
+    record: &'a csv::ByteRecord,
+    format: Format,
+) -> impl Iterator<Item = &'a [u8]> {
+    let last = record.len() - 1;
+    record.iter().enumerate().map(move |(index, mut field)| {
+        if index == last {
+            field = field.strip_suffix(b"\r").unwrap_or(field);
+        }
+        if format.trim_spaces {
+            trim(field)
+        } else {
+            field
+        }
+    })
+}
+
+#[inline]
+fn trim(mut field: &[u8]) -> &[u8] {
+    while let [b' ', rest @ ..] = field {
+        field = rest;
+    }
+    while let [rest @ .., b' '] = field {
+        field = rest;
+    }
+    field
+}
+
+/// Reads a piece.
+///
+/// # Errors
+/// The first row that isn't as described.
+pub(super) fn parse(
+    plan: &TablePlan,
+    columns: &Columns,
+    assignment: &Assignment,
+    (side, file): (Side, &TextFile),
+    chunk: &Chunk,
+) -> Result<Parsed, Diagnostic> {
+    let mut reader = reader(&file.bytes()[chunk.bytes.clone()], plan.format);
+    let mut record = csv::ByteRecord::with_capacity(1024, plan.columns.len());
+    let mut parsed = Parsed {
+        texts: vec![Interner::default(); columns.texts.len()],
+        ..Parsed::default()
+    };
+    let fault = |row: u64, fault: Fault| fault.locate(plan, file, chunk, row);
+    let mut num_rows = 0;
+    while reader
+        .read_byte_record(&mut record)
+        .map_err(|error| Diagnostic::new(file.path.display().to_string(), error.to_string()))?
+    {
+        if record.len() != plan.columns.len() {
+            if record.len() == 1 && record.as_slice() == b"\r" {
+                continue;
+            }
+            return Err(fault(
+                num_rows,
+                Fault::Fields {
+                    found: record.len(),
+                },
+            ));
+        }
+        let row = chunk.first_row + num_rows;
+        if let Some(split) = assignment.split_of(side, row) {
+            let count = u64::from(split == TRAIN);
+            let mut fields = fields(&record, plan.format);
+            for (column, (text, number)) in columns.slots.iter().enumerate() {
+                let field = fields.next().unwrap_or_default();
+                if let Some(slot) = text {
+                    parsed.codes.push(parsed.texts[*slot].intern(field, count));
+                }
+                if number.is_some() {
+                    let value = self::number(field).map_err(|expected| {
+                        fault(num_rows, Fault::number(column, expected, field))
+                    })?;
+                    parsed.numbers.push(value);
+                }
+            }
+            parsed.splits.push(split as u8);
+        }
+        num_rows += 1;
+    }
+    if num_rows != chunk.num_rows {
+        let message = format!(
+            "expected {} rows in a piece, found {num_rows}",
+            chunk.num_rows
+        );
+        return Err(Diagnostic::new(file.path.display().to_string(), message)
+            .hint("the file has quotes that never close, or the description's `quotes` is wrong"));
+    }
+    check_allowed(plan, columns, file, chunk, &parsed)?;
+    label(plan, columns, &mut parsed);
+    Ok(parsed)
+}
+
+/// A finite number; otherwise what was expected.
+#[inline]
+fn number(field: &[u8]) -> Result<f64, &'static str> {
+    if field.len() <= 9 && !field.is_empty() && field.iter().all(u8::is_ascii_digit) {
+        let value = field
+            .iter()
+            .fold(0u32, |value, digit| value * 10 + u32::from(digit - b'0'));
+        return Ok(f64::from(value));
+    }
+    match std::str::from_utf8(field)
+        .ok()
+        .and_then(|text| text.parse::<f64>().ok())
+    {
+        Some(value) if value.is_finite() => Ok(value),
+        Some(_) => Err("a finite number"),
+        None => Err("a number"),
+    }
+}
+
+fn check_allowed(
+    plan: &TablePlan,
+    columns: &Columns,
+    file: &TextFile,
+    chunk: &Chunk,
+    parsed: &Parsed,
+) -> Result<(), Diagnostic> {
+    let mut first: Option<(usize, usize, u32)> = None;
+    for (column, allowed) in &plan.allowed_values {
+        let slot = columns.text_slot(*column);
+        let texts = &parsed.texts[slot];
+        for id in 0..texts.len() as u32 {
+            if allowed
+                .iter()
+                .any(|value| value.as_bytes() == texts.text(id))
+            {
+                continue;
+            }
+            let codes = parsed.codes.iter().skip(slot).step_by(columns.texts.len());
+            let at = codes
+                .into_iter()
+                .position(|code| *code == id)
+                .unwrap_or_default();
+            if first.is_none_or(|(row, ..)| at < row) {
+                first = Some((at, *column, id));
+            }
+        }
+    }
+    let Some((at, column, id)) = first else {
+        return Ok(());
+    };
+    let text = parsed.texts[columns.text_slot(column)].text(id);
+    let fault = Fault::Value {
+        column,
+        found: String::from_utf8_lossy(text).into_owned(),
+    };
+    Err(fault.locate_nth_in_use(plan, file, chunk, at, text))
+}
+
+fn label(plan: &TablePlan, columns: &Columns, parsed: &mut Parsed) {
+    let num_rows = parsed.splits.len();
+    let mut labels = vec![0.0; num_rows * plan.labels.len()];
+    let view = View { columns, parsed };
+    for (task, label) in plan.labels.iter().enumerate() {
+        let values = label.evaluate(&view);
+        for (to, value) in labels
+            .iter_mut()
+            .skip(task)
+            .step_by(plan.labels.len())
+            .zip(values)
+        {
+            *to = f32::from(u8::from(value));
+        }
+    }
+    parsed.labels = labels;
+}
+
+struct View<'a> {
+    columns: &'a Columns,
+    parsed: &'a Parsed,
+}
+
+impl Rows for View<'_> {
+    fn num_rows(&self) -> usize {
+        self.parsed.splits.len()
+    }
+
+    fn text_equals(&self, column: usize, text: &str) -> Vec<bool> {
+        let slot = self.columns.text_slot(column);
+        let id = self.parsed.texts[slot].find(text.as_bytes());
+        let codes = self
+            .parsed
+            .codes
+            .iter()
+            .skip(slot)
+            .step_by(self.columns.texts.len());
+        codes.map(|code| Some(*code) == id).collect()
+    }
+
+    fn numbers(&self, column: usize) -> Vec<f64> {
+        let slot = self.columns.number_slot(column);
+        self.parsed
+            .numbers
+            .iter()
+            .skip(slot)
+            .step_by(self.columns.numbers.len())
+            .copied()
+            .collect()
+    }
+}
+
+/// What is wrong with a row.
+enum Fault {
+    Fields {
+        found: usize,
+    },
+    Number {
+        column: usize,
+        expected: &'static str,
+        found: String,
+    },
+    Value {
+        column: usize,
+        found: String,
+    },
+}
+
+impl Fault {
+    fn number(column: usize, expected: &'static str, field: &[u8]) -> Self {
+        Self::Number {
+            column,
+            expected,
+            found: String::from_utf8_lossy(field).into_owned(),
+        }
+    }
+
+    /// The fault in words, with the place of the `row`-th record of the piece, which is read again to find it.
+    fn locate(self, plan: &TablePlan, file: &TextFile, chunk: &Chunk, row: u64) -> Diagnostic {
+        let mut reader = reader(&file.bytes()[chunk.bytes.clone()], plan.format);
+        let mut record = csv::ByteRecord::new();
+        let mut index = 0;
+        while matches!(reader.read_byte_record(&mut record), Ok(true)) {
+            if record.as_slice() == b"\r" {
+                continue;
+            }
+            if index == row {
+                break;
+            }
+            index += 1;
+        }
+        self.say(plan, file, chunk, &record)
+    }
+
+    /// The same for the first record with this text in the fault's column, at or after the `at`-th row in use.
+    fn locate_nth_in_use(
+        self,
+        plan: &TablePlan,
+        file: &TextFile,
+        chunk: &Chunk,
+        at: usize,
+        text: &[u8],
+    ) -> Diagnostic {
+        let column = self.column().unwrap_or_default();
+        let mut reader = reader(&file.bytes()[chunk.bytes.clone()], plan.format);
+        let mut record = csv::ByteRecord::new();
+        let mut index = 0;
+        while matches!(reader.read_byte_record(&mut record), Ok(true)) {
+            let is_it = fields(&record, plan.format).nth(column) == Some(text);
+            if is_it && index >= at {
+                break;
+            }
+            index += 1;
+        }
+        self.say(plan, file, chunk, &record)
+    }
+
+    fn column(&self) -> Option<usize> {
+        match self {
+            Self::Fields { .. } => None,
+            Self::Number { column, .. } | Self::Value { column, .. } => Some(*column),
+        }
+    }
+
+    fn say(
+        self,
+        plan: &TablePlan,
+        file: &TextFile,
+        chunk: &Chunk,
+        record: &csv::ByteRecord,
+    ) -> Diagnostic {
+        let position = record.position();
+        // The line is that of the record's first byte; a quoted field may span lines and start on a later one.
+        let line = chunk.first_line + position.map_or(1, |at| at.line() as usize);
+        let start = chunk.bytes.start + position.map_or(0, |at| at.byte() as usize);
+        let column = self.column().map_or(1, |column| {
+            character(&file.bytes()[start..], plan.format, column)
+        });
+        let name = |column: usize| &plan.columns[column];
+        let said = |message: String| {
+            Diagnostic::new(file.path.display().to_string(), message)
+                .at(Some(Location { line, column }))
+        };
+        match self {
+            Self::Fields { found } => {
+                let message = format!("expected {} fields, found {found}", plan.columns.len());
+                match plan.columns.get(found) {
+                    Some(missing) => said(format!("{message}; column `{missing}` is missing"))
+                        .hint("the row is cut; get the file again"),
+                    None => said(message).hint(format!(
+                        "is `{}` part of a value? Then the file needs quotes",
+                        char::from(plan.format.separator)
+                    )),
+                }
+            }
+            Self::Number {
+                column,
+                expected,
+                found,
+            } => said(format!(
+                "column `{}`: expected {expected}, found `{found}`",
+                name(column)
+            ))
+            .hint("mend the row, or make the feature categorical in the description"),
+            Self::Value { column, found } => {
+                let allowed = plan
+                    .allowed_values
+                    .iter()
+                    .find(|(other, _)| *other == column);
+                let values: Vec<String> = allowed
+                    .into_iter()
+                    .flat_map(|(_, v)| v)
+                    .map(|v| format!("`{v}`"))
+                    .collect();
+                said(format!(
+                    "column `{}`: unknown value `{found}`; allowed are {}",
+                    name(column),
+                    values.join(", ")
+                ))
+                .hint("mend the row, or add the value to [allowed_values] in the description")
+            }
+        }
+    }
+}
+
+/// The character, from 1, at which a field of a row starts; 1 where fields may be quoted.
+fn character(row: &[u8], format: Format, column: usize) -> usize {
+    if format.quotes || column == 0 {
+        return 1;
+    }
+    let separators = row
+        .iter()
+        .enumerate()
+        .filter(|(_, byte)| **byte == format.separator);
+    let Some(at) = separators.map(|(at, _)| at + 1).nth(column - 1) else {
+        return 1;
+    };
+    let spaces = if format.trim_spaces {
+        row[at..].iter().take_while(|byte| **byte == b' ').count()
+    } else {
+        0
+    };
+    String::from_utf8_lossy(&row[..at + spaces]).chars().count() + 1
+}

@@ -1,0 +1,31 @@
+//! The valid name that a misspelt one was meant to be.
+
+/// The nearest of `known` to `name`, if any is near enough to be meant: a third of its letters wrong, or a long
+/// common beginning.
+pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    known
+        .into_iter()
+        .filter(|candidate| is_near(name, candidate))
+        .min_by_key(|candidate| strsim::damerau_levenshtein(name, candidate))
+}
+
+fn is_near(name: &str, candidate: &str) -> bool {
+    let longer = name.chars().count().max(candidate.chars().count());
+    let edits = strsim::damerau_levenshtein(&name.to_lowercase(), &candidate.to_lowercase());
+    edits <= longer.div_ceil(3) || strsim::jaro_winkler(name, candidate) > 0.88
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slip_finds_its_name_and_a_stranger_finds_none() {
+        let known = ["learning_rate", "batch_size", "home", "mmoe"];
+        assert_eq!(nearest("learning_rat", known), Some("learning_rate"));
+        assert_eq!(nearest("batchsize", known), Some("batch_size"));
+        assert_eq!(nearest("HoME", known), Some("home"));
+        assert_eq!(nearest("colour", known), None);
+        assert_eq!(nearest("x", []), None);
+    }
+}

@@ -1,0 +1,158 @@
+//! What a cell writes of itself: its part of every table, its weights, and its outcome last.
+
+use super::layout::CellFolder;
+use super::outcome::{Outcome, OutcomeResult, Status, file_digest};
+use super::tables::{CURVES, METRICS, PARTS, THROUGHPUT, or_empty};
+use super::{atomic, host};
+use crate::spec::CellContent;
+use crate::train::CellResult;
+use anyhow::{Context, Result};
+use candle_core::{DType, Tensor};
+use safetensors::tensor::{Dtype, TensorView};
+use std::collections::BTreeMap;
+
+/// What only the process of a cell knows of its time.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CellTimes {
+    /// Device as given: `cpu`, `cuda:0`.
+    pub device: String,
+    /// Threads of the pool.
+    pub threads: usize,
+    /// From the start of the process to the last score.
+    pub total_seconds: f64,
+    /// How many times the cell was started, this time included.
+    pub tries: usize,
+}
+
+/// Writes everything of a cell that is done, its outcome last.
+///
+/// # Errors
+/// A file can't be written.
+pub fn write_parts(
+    folder: &CellFolder,
+    content: &CellContent,
+    result: &CellResult,
+    times: &CellTimes,
+) -> Result<()> {
+    let id = content.id();
+    let key = [
+        id.clone(),
+        content.variant.clone(),
+        content.seed.to_string(),
+    ];
+    atomic::write(&folder.part(METRICS.file), |out| {
+        METRICS.write(out, metrics_rows(&key, result))
+    })?;
+    atomic::write(&folder.part(CURVES.file), |out| {
+        CURVES.write(out, curves_rows(&key, result))
+    })?;
+    atomic::write(&folder.part(THROUGHPUT.file), |out| {
+        THROUGHPUT.write(out, [throughput_row(&key, result, times)])
+    })?;
+    write_weights(folder, &result.weights)?;
+    done(folder, id, result).write(folder)
+}
+
+fn done(folder: &CellFolder, id: String, result: &CellResult) -> Outcome {
+    let mut paths: Vec<_> = PARTS.iter().map(|table| folder.part(table.file)).collect();
+    paths.push(folder.weights());
+    let files = paths.iter().filter_map(|path| {
+        let name = path.file_name()?.to_string_lossy().into_owned();
+        Some((name, file_digest(path)?))
+    });
+    Outcome {
+        id,
+        status: Status::Done,
+        error: None,
+        result: Some(OutcomeResult {
+            selected_epoch: result.selected_epoch,
+            epochs_run: result.epochs_run,
+            validation_score: result.validation_score,
+            parameters: result.parameters,
+            flops_per_row: result.flops_per_row,
+        }),
+        files: files.collect(),
+    }
+}
+
+fn row(key: &[String; 3], rest: impl IntoIterator<Item = String>) -> Vec<String> {
+    key.iter().cloned().chain(rest).collect()
+}
+
+fn metrics_rows<'a>(
+    key: &'a [String; 3],
+    result: &'a CellResult,
+) -> impl Iterator<Item = Vec<String>> + 'a {
+    result.scores.iter().map(move |score| {
+        row(
+            key,
+            [
+                score.split.to_owned(),
+                score.task.clone(),
+                score.metric.to_owned(),
+                or_empty(score.value),
+                score.rows.to_string(),
+                score.positives.to_string(),
+            ],
+        )
+    })
+}
+
+fn curves_rows<'a>(
+    key: &'a [String; 3],
+    result: &'a CellResult,
+) -> impl Iterator<Item = Vec<String>> + 'a {
+    result.curves.iter().map(move |point| {
+        row(
+            key,
+            [
+                point.epoch.to_string(),
+                point.step.to_string(),
+                point.split.to_owned(),
+                point.task.clone(),
+                point.metric.to_owned(),
+                or_empty(point.value),
+            ],
+        )
+    })
+}
+
+fn throughput_row(key: &[String; 3], result: &CellResult, times: &CellTimes) -> Vec<String> {
+    let rate = result.train_rows as f64 / result.train_seconds;
+    row(
+        key,
+        [
+            times.device.clone(),
+            times.threads.to_string(),
+            result.train_rows.to_string(),
+            result.train_seconds.to_string(),
+            or_empty(rate.is_finite().then_some(rate)),
+            result.evaluation_rows.to_string(),
+            result.evaluation_seconds.to_string(),
+            times.total_seconds.to_string(),
+            or_empty(host::peak_memory_bytes()),
+            times.tries.to_string(),
+        ],
+    )
+}
+
+fn write_weights(folder: &CellFolder, weights: &BTreeMap<String, Tensor>) -> Result<()> {
+    let mut buffers = Vec::with_capacity(weights.len());
+    for (path, tensor) in weights {
+        let values = tensor
+            .to_dtype(DType::F32)
+            .and_then(|tensor| tensor.flatten_all()?.to_vec1::<f32>())
+            .with_context(|| format!("reading the variable {path}"))?;
+        let bytes: Vec<u8> = values
+            .iter()
+            .flat_map(|value| value.to_le_bytes())
+            .collect();
+        buffers.push((path, tensor.dims().to_vec(), bytes));
+    }
+    let mut views = Vec::with_capacity(buffers.len());
+    for (path, shape, bytes) in &buffers {
+        views.push((*path, TensorView::new(Dtype::F32, shape.clone(), bytes)?));
+    }
+    let bytes = safetensors::serialize(views, None)?;
+    atomic::write(&folder.weights(), |out| Ok(out.write_all(&bytes)?))
+}

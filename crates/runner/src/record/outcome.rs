@@ -1,0 +1,108 @@
+//! `outcome.toml`: what became of a cell. Written last, so a cell without one never ended.
+
+use super::atomic;
+use super::layout::CellFolder;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// How a cell ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// Trained and scored.
+    Done,
+    /// Ended without scores.
+    Failed,
+}
+
+impl Status {
+    /// As tables write it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// What became of a cell.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Outcome {
+    /// The cell.
+    pub id: String,
+    /// How it ended.
+    pub status: Status,
+    /// Why it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// Numbers of a cell that is done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub result: Option<OutcomeResult>,
+    /// Files of the cell with their digests (blake3).
+    #[serde(default)]
+    pub files: BTreeMap<String, String>,
+}
+
+/// Numbers of a cell that is done.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OutcomeResult {
+    /// Epoch of the selected weights, from 1.
+    pub selected_epoch: usize,
+    /// Epochs begun.
+    pub epochs_run: usize,
+    /// What selection went by.
+    pub validation_score: f64,
+    /// Trainable numbers.
+    pub parameters: usize,
+    /// Of a forward pass.
+    pub flops_per_row: usize,
+}
+
+impl Outcome {
+    /// A cell that failed.
+    pub fn failed(id: &str, error: String) -> Self {
+        Self {
+            id: id.to_owned(),
+            status: Status::Failed,
+            error: Some(error),
+            result: None,
+            files: BTreeMap::new(),
+        }
+    }
+
+    /// Writes `outcome.toml`.
+    ///
+    /// # Errors
+    /// The file can't be written.
+    pub fn write(&self, folder: &CellFolder) -> anyhow::Result<()> {
+        let text = toml::to_string(self)?;
+        atomic::write(&folder.outcome(), |out| Ok(out.write_all(text.as_bytes())?))
+    }
+
+    /// The outcome of a cell, if there is one that can be read.
+    pub fn read(folder: &CellFolder) -> Option<Self> {
+        let text = std::fs::read_to_string(folder.outcome()).ok()?;
+        toml::from_str(&text).ok()
+    }
+
+    /// Why a finished cell can't be used as it is: the name of a file that is gone or was altered.
+    pub fn altered_file(&self, folder: &CellFolder) -> Option<&str> {
+        let altered = |(name, digest): &(&String, &String)| {
+            file_digest(&folder.path().join(name)).as_ref() != Some(*digest)
+        };
+        self.files
+            .iter()
+            .find(altered)
+            .map(|(name, _)| name.as_str())
+    }
+}
+
+/// blake3 of a file, absent where it can't be read.
+pub(super) fn file_digest(path: &Path) -> Option<String> {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update_reader(std::fs::File::open(path).ok()?).ok()?;
+    Some(hasher.finalize().to_hex().to_string())
+}

@@ -1,0 +1,112 @@
+//! Headers and cells of the tidy tables: one value per row, floats in their shortest round-trip form.
+
+use std::fmt::Display;
+use std::io::Write;
+
+/// What became of every cell.
+pub(super) const CELLS: Table = Table {
+    file: "cells.csv",
+    header: &[
+        "cell",
+        "variant",
+        "model",
+        "dataset",
+        "seed",
+        "status",
+        "error",
+        "selected_epoch",
+        "epochs_run",
+        "validation_score",
+        "parameters",
+        "flops_per_row",
+    ],
+};
+
+/// Scores of the selected weights.
+pub(super) const METRICS: Table = Table {
+    file: "metrics.csv",
+    header: &[
+        "cell",
+        "variant",
+        "seed",
+        "split",
+        "task",
+        "metric",
+        "value",
+        "rows",
+        "positives",
+    ],
+};
+
+/// Learning curves.
+pub(super) const CURVES: Table = Table {
+    file: "curves.csv",
+    header: &[
+        "cell", "variant", "seed", "epoch", "step", "split", "task", "metric", "value",
+    ],
+};
+
+/// The only table with times.
+pub(super) const THROUGHPUT: Table = Table {
+    file: "throughput.csv",
+    header: &[
+        "cell",
+        "variant",
+        "seed",
+        "device",
+        "threads",
+        "train_rows",
+        "train_seconds",
+        "train_rows_per_second",
+        "evaluation_rows",
+        "evaluation_seconds",
+        "total_seconds",
+        "peak_memory_bytes",
+        "tries",
+    ],
+};
+
+/// The tables that cells write parts of.
+pub(super) const PARTS: [Table; 3] = [METRICS, CURVES, THROUGHPUT];
+
+/// A file's name and columns.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Table {
+    pub(super) file: &'static str,
+    pub(super) header: &'static [&'static str],
+}
+
+impl Table {
+    /// The header line.
+    pub(super) fn header_line(&self) -> String {
+        self.header.join(",") + "\n"
+    }
+
+    /// Writes header and rows.
+    pub(super) fn write(
+        &self,
+        out: &mut dyn Write,
+        rows: impl IntoIterator<Item = Vec<String>>,
+    ) -> anyhow::Result<()> {
+        let mut writer = csv::Writer::from_writer(out);
+        writer.write_record(self.header).map_err(unwrap_io)?;
+        for row in rows {
+            writer.write_record(row).map_err(unwrap_io)?;
+        }
+        writer.flush()?;
+        Ok(())
+    }
+}
+
+/// An absent value is an empty cell.
+pub(super) fn or_empty(value: Option<impl Display>) -> String {
+    value.map_or_else(String::new, |value| value.to_string())
+}
+
+/// The system's error inside a csv error, which decides what a user is told.
+fn unwrap_io(error: csv::Error) -> anyhow::Error {
+    match error.into_kind() {
+        csv::ErrorKind::Io(error) => error.into(),
+        kind => anyhow::anyhow!("writing a table: {kind:?}"),
+    }
+}

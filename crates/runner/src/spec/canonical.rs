@@ -1,0 +1,310 @@
+//! The resolved content of a cell, and the id that is its hash.
+
+use super::{Device, Experiment, Variant};
+use crate::data::{DatasetRef, RowSubset};
+use crate::diagnostic::{Diagnostic, Document};
+use crate::train::TrainingConfig;
+use homebench_model::ModelConfig;
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+/// Raised when the same content gives other numbers than before; cells of another version are not reused.
+pub const NUMERICS_VERSION: u32 = 1;
+
+const ID_LENGTH: usize = 16;
+
+/// Everything that decides a cell's numbers, with every default written out.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CellContent {
+    /// See [`NUMERICS_VERSION`].
+    pub numerics_version: u32,
+    /// Name of the variant.
+    pub variant: String,
+    /// Seed of the cell.
+    pub seed: u64,
+    /// `cpu` or `cuda`.
+    pub device: String,
+    /// Which data.
+    pub dataset: CellDataset,
+    /// Which model.
+    pub model: CellModel,
+    /// How it is trained.
+    pub training: CellTraining,
+}
+
+/// Which data a cell learns from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CellDataset {
+    /// Name of the description.
+    pub name: String,
+    /// The protocol.
+    pub protocol: String,
+    /// Training rows, where a number of them is asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub train_rows: Option<usize>,
+    /// Share of the rows, where one is asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fraction: Option<f64>,
+    /// Hash of the description and of every source file.
+    pub content_hash: String,
+}
+
+/// Which model a cell trains.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CellModel {
+    /// Name in the registry.
+    pub name: String,
+    /// Every knob.
+    pub knobs: toml::Table,
+}
+
+/// How a cell is trained: [`TrainingConfig`] as a file holds it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs)] // the fields are those of TrainingConfig
+pub struct CellTraining {
+    pub batch_size: usize,
+    pub max_epochs: usize,
+    pub patience: usize,
+    pub evaluations_per_epoch: usize,
+    pub learning_rate: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub embedding_learning_rate: Option<f64>,
+    pub weight_decay: f64,
+    pub embedding_dim: usize,
+}
+
+impl From<&TrainingConfig> for CellTraining {
+    fn from(config: &TrainingConfig) -> Self {
+        Self {
+            batch_size: config.batch_size,
+            max_epochs: config.max_epochs,
+            patience: config.patience,
+            evaluations_per_epoch: config.evaluations_per_epoch,
+            learning_rate: config.learning_rate,
+            embedding_learning_rate: config.embedding_learning_rate,
+            weight_decay: config.weight_decay,
+            embedding_dim: config.embedding_dim,
+        }
+    }
+}
+
+impl From<&CellTraining> for TrainingConfig {
+    fn from(cell: &CellTraining) -> Self {
+        Self {
+            batch_size: cell.batch_size,
+            max_epochs: cell.max_epochs,
+            patience: cell.patience,
+            evaluations_per_epoch: cell.evaluations_per_epoch,
+            learning_rate: cell.learning_rate,
+            embedding_learning_rate: cell.embedding_learning_rate,
+            weight_decay: cell.weight_decay,
+            embedding_dim: cell.embedding_dim,
+        }
+    }
+}
+
+impl CellContent {
+    /// The cell of a variant and a seed; `protocol` and `content_hash` are what preparation found.
+    pub fn new(
+        experiment: &Experiment,
+        variant: &Variant,
+        seed: u64,
+        device: Device,
+        protocol: &str,
+        content_hash: &str,
+    ) -> Self {
+        let (train_rows, fraction) = match experiment.dataset.rows {
+            RowSubset::All => (None, None),
+            RowSubset::TrainRows(rows) => (Some(rows), None),
+            RowSubset::Fraction(share) => (None, Some(share)),
+        };
+        Self {
+            numerics_version: NUMERICS_VERSION,
+            variant: variant.name.clone(),
+            seed,
+            device: device.kind().to_owned(),
+            dataset: CellDataset {
+                name: experiment.dataset.name.clone(),
+                protocol: protocol.to_owned(),
+                train_rows,
+                fraction,
+                content_hash: content_hash.to_owned(),
+            },
+            model: CellModel {
+                name: variant.model.name().to_owned(),
+                knobs: variant.model.knobs().clone(),
+            },
+            training: CellTraining::from(&variant.training),
+        }
+    }
+
+    /// The first digits of the content's hash: the same content has the same id however its text was written.
+    pub fn id(&self) -> String {
+        let table = toml::Table::try_from(self).expect("a cell's content is plain TOML");
+        let mut canonical = Vec::new();
+        encode(&toml::Value::Table(table), &mut canonical);
+        let digest = blake3::hash(&canonical).to_hex();
+        digest.as_str()[..ID_LENGTH].to_owned()
+    }
+
+    /// The text of `cell.toml`.
+    pub fn to_toml(&self) -> String {
+        toml::to_string(self).expect("a cell's content is plain TOML")
+    }
+
+    /// Reads a `cell.toml`.
+    ///
+    /// # Errors
+    /// No such file, or not what [`CellContent::to_toml`] writes.
+    pub fn read(path: &Path) -> Result<Self, Diagnostic> {
+        Document::read(path)?.parse()
+    }
+
+    /// Which data, as the data layer asks for it.
+    pub fn dataset_ref(&self) -> DatasetRef {
+        let rows = match (self.dataset.train_rows, self.dataset.fraction) {
+            (Some(rows), _) => RowSubset::TrainRows(rows),
+            (None, Some(share)) => RowSubset::Fraction(share),
+            (None, None) => RowSubset::All,
+        };
+        DatasetRef {
+            name: self.dataset.name.clone(),
+            protocol: Some(self.dataset.protocol.clone()),
+            rows,
+        }
+    }
+
+    /// The model's configuration.
+    ///
+    /// # Errors
+    /// A registry that no longer knows the model or a knob.
+    pub fn model_config(&self) -> Result<ModelConfig, homebench_model::ModelError> {
+        ModelConfig::from_table(&self.model.name, &self.model.knobs)
+    }
+}
+
+/// Bytes that two values share only if they are equal: every value with its kind and length, keys in order, numbers
+/// by value.
+fn encode(value: &toml::Value, out: &mut Vec<u8>) {
+    let text = |kind: u8, text: &str, out: &mut Vec<u8>| {
+        out.push(kind);
+        out.extend((text.len() as u64).to_le_bytes());
+        out.extend(text.as_bytes());
+    };
+    match value {
+        toml::Value::String(string) => text(b's', string, out),
+        toml::Value::Integer(integer) => {
+            out.push(b'i');
+            out.extend(integer.to_le_bytes());
+        }
+        toml::Value::Float(float) => {
+            out.push(b'f');
+            // -0.0 + 0.0 is 0.0: equal numbers, equal bytes.
+            out.extend((float + 0.0).to_bits().to_le_bytes());
+        }
+        toml::Value::Boolean(boolean) => out.extend([b'b', u8::from(*boolean)]),
+        toml::Value::Datetime(datetime) => text(b'd', &datetime.to_string(), out),
+        toml::Value::Array(array) => {
+            out.push(b'a');
+            out.extend((array.len() as u64).to_le_bytes());
+            array.iter().for_each(|element| encode(element, out));
+        }
+        toml::Value::Table(table) => {
+            out.push(b't');
+            out.extend((table.len() as u64).to_le_bytes());
+            let mut keys: Vec<&String> = table.keys().collect();
+            keys.sort();
+            for key in keys {
+                text(b'k', key, out);
+                encode(&table[key], out);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cell() -> CellContent {
+        CellContent {
+            numerics_version: NUMERICS_VERSION,
+            variant: "home".into(),
+            seed: 1,
+            device: "cpu".into(),
+            dataset: CellDataset {
+                name: "census-income".into(),
+                protocol: "torch_rechub".into(),
+                train_rows: Some(100),
+                fraction: None,
+                content_hash: "abc".into(),
+            },
+            model: CellModel {
+                name: "home".into(),
+                knobs: toml::from_str("expert_dims = [64, 32]\nrank = 16").unwrap(),
+            },
+            training: CellTraining::from(&TrainingConfig::default()),
+        }
+    }
+
+    #[test]
+    fn an_id_does_not_depend_on_the_order_of_keys() {
+        let mut other = cell();
+        other.model.knobs = toml::from_str("rank = 0x10 # hex\nexpert_dims = [ 64,32 ]").unwrap();
+        assert_eq!(cell().id(), other.id());
+        assert_eq!(cell().id().len(), ID_LENGTH);
+    }
+
+    #[test]
+    fn every_change_of_content_changes_the_id() {
+        let changes: [fn(&mut CellContent); 9] = [
+            |cell| cell.seed = 2,
+            |cell| cell.variant = "other".into(),
+            |cell| cell.device = "cuda".into(),
+            |cell| cell.numerics_version += 1,
+            |cell| cell.dataset.content_hash = "abd".into(),
+            |cell| cell.dataset.train_rows = None,
+            |cell| cell.training.learning_rate = 0.002,
+            |cell| cell.training.embedding_learning_rate = Some(0.001),
+            |cell| cell.model.knobs = toml::from_str("expert_dims = [32, 64]\nrank = 16").unwrap(),
+        ];
+        let mut ids = std::collections::BTreeSet::from([cell().id()]);
+        for change in changes {
+            let mut changed = cell();
+            change(&mut changed);
+            assert!(ids.insert(changed.id()), "{changed:?}");
+        }
+    }
+
+    #[test]
+    fn a_cell_comes_back_from_its_file_with_its_id() {
+        let read: CellContent = toml::from_str(&cell().to_toml()).unwrap();
+        assert_eq!(read, cell());
+        assert_eq!(read.id(), cell().id());
+    }
+
+    #[test]
+    fn a_number_and_its_text_are_two_values() {
+        let encoded = |value: toml::Value| {
+            let mut out = Vec::new();
+            encode(&value, &mut out);
+            out
+        };
+        assert_ne!(
+            encoded(toml::Value::Integer(1)),
+            encoded(toml::Value::Float(1.0))
+        );
+        assert_eq!(
+            encoded(toml::Value::Float(0.0)),
+            encoded(toml::Value::Float(-0.0))
+        );
+        assert_ne!(
+            encoded(vec!["ab".to_owned(), "c".to_owned()].into()),
+            encoded(vec!["a".to_owned(), "bc".to_owned()].into())
+        );
+    }
+}

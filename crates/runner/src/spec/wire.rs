@@ -1,0 +1,92 @@
+//! The spec as its file writes it.
+
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use std::collections::BTreeMap;
+use std::fmt;
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WireExperiment {
+    pub(super) question: String,
+    pub(super) dataset: WireDataset,
+    pub(super) seeds: Vec<u64>,
+    #[serde(default)]
+    pub(super) training: WireTraining,
+    pub(super) variants: BTreeMap<String, WireVariant>,
+    #[serde(default)]
+    pub(super) run: WireRun,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WireDataset {
+    pub(super) name: String,
+    pub(super) protocol: Option<String>,
+    /// A whole number of training rows, or a share of every split.
+    pub(super) rows: Option<toml::Value>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WireTraining {
+    pub(super) batch_size: Option<usize>,
+    pub(super) max_epochs: Option<usize>,
+    pub(super) patience: Option<usize>,
+    pub(super) evaluations_per_epoch: Option<usize>,
+    pub(super) learning_rate: Option<f64>,
+    pub(super) embedding_learning_rate: Option<f64>,
+    pub(super) weight_decay: Option<f64>,
+    pub(super) embedding_dim: Option<usize>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WireRun {
+    pub(super) jobs: Option<usize>,
+    pub(super) threads: Option<usize>,
+    pub(super) device: Option<String>,
+}
+
+/// `model`, `training`, and whatever knobs the model has.
+#[derive(Debug, Clone)]
+pub(super) struct WireVariant {
+    pub(super) model: String,
+    pub(super) training: WireTraining,
+    pub(super) knobs: toml::Table,
+}
+
+/// By hand, because serde's `flatten` loses the places of wrong values.
+impl<'de> Deserialize<'de> for WireVariant {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(VariantVisitor)
+    }
+}
+
+struct VariantVisitor;
+
+impl<'de> Visitor<'de> for VariantVisitor {
+    type Value = WireVariant;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "a table with `model` and its knobs")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<WireVariant, A::Error> {
+        let (mut model, mut training, mut knobs) = (None, None, toml::Table::new());
+        while let Some(key) = map.next_key::<String>()? {
+            match key.as_str() {
+                "model" => model = Some(map.next_value()?),
+                "training" => training = Some(map.next_value()?),
+                _ => {
+                    knobs.insert(key, map.next_value()?);
+                }
+            }
+        }
+        Ok(WireVariant {
+            model: model.ok_or_else(|| serde::de::Error::missing_field("model"))?,
+            training: training.unwrap_or_default(),
+            knobs,
+        })
+    }
+}

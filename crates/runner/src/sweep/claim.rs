@@ -1,0 +1,73 @@
+//! Whether an experiment may write into a folder: results are never overwritten unasked.
+
+use super::plan::Plan;
+use crate::diagnostic::Diagnostic;
+use crate::record::ResultsFolder;
+use anyhow::Result;
+use std::collections::BTreeSet;
+
+/// Checks that `results` is new, or holds this experiment or a part of it.
+///
+/// # Errors
+/// A folder of other things; finished cells that the plan does not have, unless `fresh` says to replace them.
+pub fn claim(results: &ResultsFolder, plan: &Plan, resolved: &str, fresh: bool) -> Result<()> {
+    let folder = results.path();
+    let name = folder.display().to_string();
+    if !folder.exists() || is_empty(results) {
+        return Ok(());
+    }
+    let Ok(there) = std::fs::read_to_string(results.resolved_spec()) else {
+        return Err(Diagnostic::new(
+            name,
+            "the folder is not empty and holds no results of homebench",
+        )
+        .hint("give a new folder with `--out DIR`")
+        .into());
+    };
+    if fresh || there == resolved {
+        return Ok(());
+    }
+    let planned: BTreeSet<&str> = plan.cells.iter().map(|cell| cell.id.as_str()).collect();
+    let others = finished(results)?
+        .into_iter()
+        .filter(|id| !planned.contains(id.as_str()))
+        .count();
+    if others == 0 {
+        return Ok(());
+    }
+    Err(Diagnostic::new(
+        name,
+        format!("the folder holds {others} finished cells that this experiment does not have: its spec, its data or the numerics changed"),
+    )
+    .hint("keep them and give another folder with `--out DIR`, or replace them with `--fresh`")
+    .into())
+}
+
+/// Nothing but what a refused or interrupted start leaves.
+fn is_empty(results: &ResultsFolder) -> bool {
+    std::fs::read_dir(results.path()).is_ok_and(|mut entries| {
+        entries.all(|entry| entry.is_ok_and(|entry| entry.path() == results.lock()))
+    })
+}
+
+/// Ids of the cells that the merged table calls done.
+fn finished(results: &ResultsFolder) -> Result<Vec<String>> {
+    let path = results.cells_csv();
+    if !path.exists() {
+        return Ok(Vec::new());
+    }
+    let mut reader = csv::Reader::from_path(&path)?;
+    let headers = reader.headers()?.clone();
+    let column = |name: &str| headers.iter().position(|header| header == name);
+    let (Some(cell), Some(status)) = (column("cell"), column("status")) else {
+        return Ok(Vec::new());
+    };
+    let mut ids = Vec::new();
+    for row in reader.records() {
+        let row = row?;
+        if &row[status] == "done" {
+            ids.push(row[cell].to_owned());
+        }
+    }
+    Ok(ids)
+}
