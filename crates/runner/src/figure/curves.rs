@@ -12,6 +12,9 @@ const PANEL_HEIGHT: f64 = inches(1.25);
 const LINE: f64 = points(1.1);
 const MARKER_RADIUS: f64 = points(2.0);
 
+/// Of more seeds than this, none is drawn alone.
+const MOST_LINES: usize = 30;
+
 /// Values of a variant: by seed, by step.
 type Seeds = BTreeMap<u64, BTreeMap<u64, f64>>;
 
@@ -110,7 +113,10 @@ fn draw_variants(canvas: &mut Canvas, variants: &[Seeds], dots: &dyn Fn((u64, f6
         let shared = shared(seeds);
         let end = shared.last().map_or(0, |point| point.step);
         // Where some seeds have stopped, a mean would jump: the others go on alone, thinly.
-        for seed in seeds.values().filter(|_| seeds.len() > 1) {
+        for seed in seeds
+            .values()
+            .filter(|_| (2..=MOST_LINES).contains(&seeds.len()))
+        {
             let rest: Vec<Point> = seed
                 .range(end..)
                 .map(|(&step, &value)| dots((step, value)))

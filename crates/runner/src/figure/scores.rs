@@ -12,6 +12,9 @@ use crate::report::results::Summary;
 const SEED_RADIUS: f64 = points(1.5);
 const MEAN_RADIUS: f64 = points(2.6);
 
+/// More seeds of a variant than this are drawn as a line from the smallest to the largest.
+const MOST_POINTS: usize = 30;
+
 /// Draws the figure of a metric; nothing if no variant has a value.
 pub(super) fn draw(summary: &Summary, metric: &str) -> Option<Canvas> {
     let panels: Vec<usize> = (0..summary.panels.len()).collect();
@@ -80,6 +83,15 @@ fn draw_row(canvas: &mut Canvas, row: Bounds, axis: &Axis, variant: usize, value
         canvas.line(bar, points(0.8), look.ink);
         marker(canvas, look.shape, (x, middle), MEAN_RADIUS, look.ink);
     }
+    if values.len() > MOST_POINTS {
+        let ends = values.iter().map(|&value| axis.place(value));
+        let (low, high) = (
+            ends.clone().fold(right, f64::min),
+            ends.fold(left, f64::max),
+        );
+        canvas.line(vec![(low, middle), (high, middle)], points(1.2), look.ink);
+        return;
+    }
     // Seeds lie above each other in their order, so that equal values stay visible.
     let spread = (lower - upper) * 0.5;
     for (place, &value) in values.iter().enumerate() {
@@ -101,10 +113,19 @@ fn most_seeds(summary: &Summary, metric: &str) -> usize {
 fn entries(most_seeds: usize) -> Vec<Entry<'static>> {
     let mut entries = vec![
         Entry {
-            text: "one seed".to_owned(),
+            text: if most_seeds > MOST_POINTS {
+                "smallest to largest".to_owned()
+            } else {
+                "one seed".to_owned()
+            },
             width: points(5.0),
-            sign: Box::new(|canvas, at| {
-                hollow_marker(canvas, Shape::Circle, at, SEED_RADIUS, THIN, FAINT_TEXT);
+            sign: Box::new(move |canvas, (x, y)| {
+                if most_seeds > MOST_POINTS {
+                    let half = points(2.5);
+                    canvas.line(vec![(x - half, y), (x + half, y)], points(1.2), FAINT_TEXT);
+                } else {
+                    hollow_marker(canvas, Shape::Circle, (x, y), SEED_RADIUS, THIN, FAINT_TEXT);
+                }
             }),
         },
         Entry {

@@ -86,7 +86,7 @@ impl<'a> Comparison<'a> {
         correct(&mut panels);
         let standing =
             |(panel, rows): (usize, &Vec<Row>)| standing(summary, name, metric, panel, rows);
-        let standings = panels.iter().enumerate().map(standing).collect();
+        let standings = panels.par_iter().enumerate().map(standing).collect();
         Self {
             metric: name,
             panels,
@@ -188,13 +188,11 @@ fn standing(
     let others =
         (0..rows.len()).filter(|&variant| variant != best && rows[variant].test.mean.is_some());
     let is_rival = |&other: &usize| {
-        let difference = paired_difference(&pairs(summary, metric, panel, best, other));
-        let is_behind = difference.is_some_and(|difference| {
-            let clear = difference
-                .interval
-                .is_some_and(|interval| !interval.includes_zero());
-            clear && difference.num_pairs >= FEWEST_SEEDS_TO_LEAD
-        });
+        let pairs = pairs(summary, metric, panel, best, other);
+        let differences: Vec<f64> = pairs.iter().map(|(best, other)| best - other).collect();
+        let interval = bootstrap_interval(&differences);
+        let is_behind = pairs.len() >= FEWEST_SEEDS_TO_LEAD
+            && interval.is_some_and(|interval| !interval.includes_zero());
         !is_behind
     };
     Standing {

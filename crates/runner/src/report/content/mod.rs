@@ -72,7 +72,7 @@ fn what_ran(blocks: &mut Vec<Block>, results: &Results, summary: &Summary, conte
         "{} ({}, seeds {}), {done} done and {} failed.",
         counted(results.cells.len(), "cell"),
         counted(summary.variants.len(), "variant"),
-        listed(seeds(results)),
+        tables::seeds(seeds(results)),
         results.cells.len() - done,
     );
     if let Some(rows) = context.train_rows {

@@ -5,6 +5,9 @@ use crate::report::document::{Cell as Field, Table};
 use crate::report::format::{self, ABSENT, grouped, listed};
 use crate::report::results::{Cell, Results, Summary, distinct};
 
+/// Epochs of so many seeds are named; the rest are in `cells.csv`.
+const MOST_EPOCHS: usize = 10;
+
 /// Each variant's model, cost and selected epochs.
 pub(super) fn variants(results: &Results, summary: &Summary) -> Table {
     let mut table = Table::new(&[
@@ -63,15 +66,24 @@ fn count(cells: &[&Cell], pick: fn(&Cell) -> Option<u64>) -> Field {
     Field::number(text, most.map(|&most| most as f64))
 }
 
-fn seeds(seeds: Vec<u64>) -> String {
-    let seeds: Vec<String> = distinct(seeds.into_iter())
-        .iter()
-        .map(u64::to_string)
-        .collect();
-    if seeds.is_empty() {
+/// Seeds in rising order; four or more in a row as a range.
+pub(super) fn seeds(seeds: Vec<u64>) -> String {
+    let mut seeds = distinct(seeds.into_iter());
+    seeds.sort_unstable();
+    let runs = seeds.chunk_by(|a, b| a + 1 == *b);
+    let run = |run: &[u64]| match run {
+        [first, _, .., last] if run.len() > 3 => format!("{first} to {last}"),
+        _ => run
+            .iter()
+            .map(u64::to_string)
+            .collect::<Vec<_>>()
+            .join(", "),
+    };
+    let runs: Vec<String> = runs.map(run).collect();
+    if runs.is_empty() {
         "none".to_owned()
     } else {
-        seeds.join(", ")
+        runs.join(", ")
     }
 }
 
@@ -203,4 +215,19 @@ pub(super) fn facts(facts: &[(&'static str, String)]) -> Table {
         |(name, value): &(&'static str, String)| vec![Field::words(*name), Field::words(value)];
     table.rows = facts.iter().map(row).collect();
     table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seeds_are_named_one_by_one_or_as_a_range() {
+        assert_eq!(seeds(vec![3, 1, 2]), "1, 2, 3");
+        assert_eq!(
+            seeds(vec![1, 2, 3, 4, 7, 9, 10, 11, 12, 13]),
+            "1 to 4, 7, 9 to 13"
+        );
+        assert_eq!(seeds(vec![]), "none");
+    }
 }

@@ -2,13 +2,19 @@
 
 use super::{Interval, mean};
 use homebench_kernels::random::Philox;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Up to so many values, every resample is counted out.
 const EXACT_BOOTSTRAP: usize = 8;
 /// Up to so many differences, every choice of signs is counted out.
 const EXACT_SIGNS: usize = 16;
-/// Draws where counting out is too much.
-const NUM_DRAWS: u64 = 10_000;
+/// Draws where counting out is too much: most for few values, fewest for many, where each draw takes long and the
+/// interval is narrow anyway.
+const MOST_DRAWS: u64 = 10_000;
+const FEWEST_DRAWS: u64 = 2_000;
+/// Values drawn in all, between those two.
+const DRAWN_VALUES: u64 = 400_000;
 /// Key of the draws: fixed, so that an interval depends on its values alone.
 const SEED: u64 = 0;
 
@@ -65,17 +71,29 @@ fn extend(sums: &mut Vec<(f64, u64)>, values: &[f64], draws_left: u64, sum: f64,
     }
 }
 
+fn num_draws(num_values: usize) -> u64 {
+    (DRAWN_VALUES / num_values as u64).clamp(FEWEST_DRAWS, MOST_DRAWS)
+}
+
 fn drawn_sums(values: &[f64]) -> Vec<(f64, u64)> {
-    let random = Philox::new(SEED, "bootstrap", "mean");
-    let num_values = values.len();
-    // Every draw takes whole blocks of four numbers.
-    let blocks = num_values.div_ceil(4) as u64;
-    let sum = |draw: u64| {
-        let words = (draw * blocks..(draw + 1) * blocks).flat_map(|block| random.u32x4(block));
-        let index = |word: u32| ((u64::from(word) * num_values as u64) >> 32) as usize;
-        words.take(num_values).map(|word| values[index(word)]).sum()
-    };
-    (0..NUM_DRAWS).map(|draw| (sum(draw), 1)).collect()
+    let indices = drawn_indices(values.len());
+    let sum = |draw: &[u32]| draw.iter().map(|&index| values[index as usize]).sum();
+    let draws = indices.chunks_exact(values.len());
+    draws.map(|draw| (sum(draw), 1)).collect()
+}
+
+/// Which values each draw takes: the same for every sample of a size, so that samples are drawn paired by seed, and
+/// kept, because a report needs them for thousands of samples.
+fn drawn_indices(num_values: usize) -> Arc<[u32]> {
+    static KEPT: Mutex<BTreeMap<usize, Arc<[u32]>>> = Mutex::new(BTreeMap::new());
+    let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+    let indices = kept.entry(num_values).or_insert_with(|| {
+        let random = Philox::new(SEED, "bootstrap", "mean");
+        let total = num_draws(num_values) * num_values as u64;
+        let index = |index: u64| random.below(index, num_values as u32);
+        (0..total).map(index).collect()
+    });
+    Arc::clone(indices)
 }
 
 /// Two-sided p-value of paired differences: how often signs drawn by a coin give a mean as far from zero as the one
@@ -101,13 +119,14 @@ pub fn sign_flip_p_value(differences: &[f64]) -> f64 {
     }
     let random = Philox::new(SEED, "permutation", "signs");
     let blocks = differences.len().div_ceil(128) as u64;
-    let far = (0..NUM_DRAWS).filter(|draw| {
+    let num_draws = num_draws(differences.len());
+    let far = (0..num_draws).filter(|draw| {
         let words = (draw * blocks..(draw + 1) * blocks).flat_map(|block| random.u32x4(block));
         let words: Vec<u32> = words.collect();
         is_as_far(&|place| words[place / 32] >> (place % 32) & 1 == 1)
     });
     // What was seen is one of the choices.
-    (far.count() as f64 + 1.0) / (NUM_DRAWS as f64 + 1.0)
+    (far.count() as f64 + 1.0) / (num_draws as f64 + 1.0)
 }
 
 /// The smallest p-value that the sign-flip test can give for so many pairs: with fewer than six it can't reach 5 %.
@@ -115,7 +134,7 @@ pub fn smallest_p_value(num_pairs: usize) -> f64 {
     match num_pairs {
         0 => 1.0,
         1..=EXACT_SIGNS => 2.0 / (1u64 << num_pairs) as f64,
-        _ => 1.0 / (NUM_DRAWS as f64 + 1.0),
+        _ => 1.0 / (num_draws(num_pairs) as f64 + 1.0),
     }
 }
 
