@@ -1,5 +1,9 @@
 //! Training of one cell: mini-batches, early stopping on validation, one reading of the test split.
 
+mod evaluation;
+mod loader;
+mod session;
+
 use crate::data::Prepared;
 use homebench_model::ModelConfig;
 
@@ -159,6 +163,9 @@ pub enum TrainError {
     /// A tensor operation failed.
     #[error(transparent)]
     Tensor(#[from] candle_core::Error),
+    /// The training split has no rows, or no epoch was asked for.
+    #[error("nothing was trained: the training split has no rows, or no epoch was asked for")]
+    NothingTrained,
     /// Data could not be read.
     #[error("reading the prepared data")]
     Data(#[source] anyhow::Error),
@@ -166,14 +173,16 @@ pub enum TrainError {
 
 /// Trains one cell on the current rayon pool's threads and scores it once.
 ///
+/// The same dataset, model, training and seed give the same bytes at any number of threads.
+///
 /// # Errors
 /// See [`TrainError`].
 pub fn train(
-    _dataset: Prepared,
-    _model: &ModelConfig,
-    _training: &TrainingConfig,
-    _seed: u64,
-    _observer: &mut dyn Observer,
+    dataset: Prepared,
+    model: &ModelConfig,
+    training: &TrainingConfig,
+    seed: u64,
+    observer: &mut dyn Observer,
 ) -> Result<CellResult, TrainError> {
-    unimplemented!()
+    session::run(dataset, model, training, seed, observer)
 }

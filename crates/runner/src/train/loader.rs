@@ -1,0 +1,94 @@
+//! Batches of an epoch, gathered ahead on a thread of their own so that no step waits for them.
+
+use crate::data::{Batch, Split};
+use anyhow::Result;
+use homebench_kernels::random::Philox;
+use std::ops::Range;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+/// Batches gathered before they are asked for.
+const AHEAD: usize = 3;
+
+/// The rows of each batch of an epoch: `batch_size` at a time. A single row left over joins the last batch, since batch norm
+/// can't use one row alone.
+pub(super) fn batches(num_rows: usize, batch_size: usize) -> Vec<Range<usize>> {
+    let mut ranges: Vec<Range<usize>> = (0..num_rows)
+        .step_by(batch_size)
+        .map(|start| start..num_rows.min(start + batch_size))
+        .collect();
+    if ranges.len() > 1 && ranges.last().is_some_and(|last| last.len() == 1) {
+        ranges.pop();
+        if let Some(last) = ranges.last_mut() {
+            last.end = num_rows;
+        }
+    }
+    ranges
+}
+
+/// Runs `step` on every batch of a shuffled epoch, in order, until it fails.
+///
+/// # Errors
+/// What `step` gives, or `wrap`ped errors of reading the data.
+pub(super) fn for_each_batch<E: Send>(
+    split: &Split,
+    batch_size: usize,
+    seed: u64,
+    epoch: usize,
+    wrap: impl Fn(anyhow::Error) -> E,
+    mut step: impl FnMut(&Batch) -> Result<(), E>,
+) -> Result<(), E> {
+    let num_rows = split.num_rows();
+    let order = Philox::new(seed, "shuffle", &epoch.to_string()).permutation(num_rows as u32);
+    let ranges = batches(num_rows, batch_size);
+    std::thread::scope(|scope| {
+        let (full_sender, full) = sync_channel(AHEAD);
+        let (empty, empties) = sync_channel(AHEAD + 2);
+        for _ in 0..=AHEAD {
+            let _ = empty.send(Batch::default());
+        }
+        scope.spawn(|| gather(split, &order, &ranges, full_sender, empties));
+        for _ in 0..ranges.len() {
+            // The other thread ends early only after it sent why.
+            let Ok(batch) = full.recv() else { break };
+            let batch: Batch = batch.map_err(&wrap)?;
+            step(&batch)?;
+            let _ = empty.send(batch);
+        }
+        Ok(())
+    })
+}
+
+fn gather(
+    split: &Split,
+    order: &[u32],
+    ranges: &[Range<usize>],
+    full: SyncSender<Result<Batch>>,
+    empties: Receiver<Batch>,
+) {
+    for range in ranges {
+        let Ok(mut batch) = empties.recv() else {
+            return;
+        };
+        let gathered = split
+            .gather(&order[range.clone()], &mut batch)
+            .map(|()| batch);
+        let failed = gathered.is_err();
+        if full.send(gathered).is_err() || failed {
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn batches_cover_every_row_and_none_has_one_row_but_where_there_is_just_one() {
+        assert_eq!(batches(10, 4), [0..4, 4..8, 8..10]);
+        assert_eq!(batches(9, 4), [0..4, 4..9]);
+        assert_eq!(batches(1, 4), [0..1]);
+        assert_eq!(batches(3, 4), [0..3]);
+        assert!(batches(0, 4).is_empty());
+    }
+}

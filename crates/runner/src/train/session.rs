@@ -1,0 +1,383 @@
+//! The training of one cell, from fresh weights to the one reading of the test split.
+
+use super::evaluation::{Evaluation, evaluate};
+use super::loader::{batches, for_each_batch};
+use super::{
+    CellResult, CurvePoint, FrozenSelection, Observer, Progress, TrainError, TrainingConfig,
+};
+use crate::data::{Batch, Prepared, Schema};
+use candle_core::{DType, Device, Tensor};
+use homebench_kernels::loss::{Targets, binary_cross_entropy};
+use homebench_kernels::optimizer::{Adam, AdamConfig, SparseRule};
+use homebench_kernels::{Parameter, Role};
+use homebench_model::{
+    BuildContext, EmbeddedInput, FeatureDims, ModelConfig, Ranker, TaskGroup, TaskLayout,
+    VarBuilder, Variables,
+};
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+/// Least time between two reports of progress.
+const REPORT_EVERY: Duration = Duration::from_millis(250);
+
+/// Input, model and optimiser of a cell.
+pub(super) struct Network {
+    tasks: Vec<String>,
+    input: EmbeddedInput,
+    model: Box<dyn Ranker>,
+    variables: Variables,
+    /// What the optimiser of dense variables owns; tables are updated by `input`.
+    dense: Vec<Parameter>,
+    adam: Adam,
+}
+
+impl Network {
+    fn new(
+        schema: &Schema,
+        model: &ModelConfig,
+        training: &TrainingConfig,
+        seed: u64,
+    ) -> Result<Self, TrainError> {
+        let layout = task_layout(schema);
+        let dims = feature_dims(schema, training.embedding_dim);
+        let vb = VarBuilder::from_seed(seed, DType::F32, &Device::Cpu);
+        let context = BuildContext {
+            layout: &layout,
+            input_dim: dims.input_dim(),
+            input_per_task: model.input_per_task(),
+        };
+        let ranker = model.build(&context, &vb)?;
+        let dense: Vec<Parameter> = vb
+            .finish()?
+            .parameters()
+            .iter()
+            .filter(|parameter| parameter.role() == Role::Trained)
+            .cloned()
+            .collect();
+        let rule = SparseRule::Adam(AdamConfig::default());
+        let input = EmbeddedInput::new(&dims, &layout, model.input_per_task(), rule, &vb)?;
+        let config = AdamConfig {
+            weight_decay: training.weight_decay,
+            ..AdamConfig::default()
+        };
+        Ok(Self {
+            tasks: layout.tasks,
+            input,
+            model: ranker,
+            variables: vb.finish()?,
+            adam: Adam::new(&dense, config),
+            dense,
+        })
+    }
+
+    pub(super) fn tasks(&self) -> &[String] {
+        &self.tasks
+    }
+
+    /// Logits of a batch in evaluation, row-major [rows, tasks].
+    pub(super) fn scores(&self, batch: &Batch) -> Result<Vec<f32>, TrainError> {
+        let xs = self
+            .input
+            .gather(&batch.categorical, &batch.numeric, batch.num_rows)?;
+        let logits = self
+            .model
+            .forward_t(&xs.as_detached_tensor(), false, None)?;
+        Ok(logits.flatten_all()?.to_vec1::<f32>()?)
+    }
+
+    /// One training step; gives the loss before it.
+    fn step(&mut self, batch: &Batch, training: &TrainingConfig) -> Result<f64, TrainError> {
+        let xs = self
+            .input
+            .gather(&batch.categorical, &batch.numeric, batch.num_rows)?;
+        let logits = self.model.forward_t(&xs, true, None)?;
+        let loss = binary_cross_entropy(&logits, &Targets::new(batch.labels.clone()))?;
+        let value = f64::from(loss.to_scalar::<f32>()?);
+        if !value.is_finite() {
+            return Ok(value);
+        }
+        let gradients = loss.backward()?;
+        for parameter in &self.dense {
+            parameter.collect(&gradients)?;
+        }
+        self.adam.step(training.learning_rate)?;
+        if let Some(gradient) = gradients.get(&xs) {
+            let rate = training
+                .embedding_learning_rate
+                .unwrap_or(training.learning_rate);
+            self.input.update(&batch.categorical, gradient, rate)?;
+        }
+        Ok(value)
+    }
+}
+
+/// The tasks and groups of a schema, as a model sees them.
+pub(crate) fn task_layout(schema: &Schema) -> TaskLayout {
+    let in_group = |group: usize| {
+        let tasks = schema.tasks.iter().enumerate();
+        tasks
+            .filter(move |(_, task)| task.group == group)
+            .map(|(index, _)| index)
+    };
+    TaskLayout {
+        tasks: schema.tasks.iter().map(|task| task.name.clone()).collect(),
+        groups: schema
+            .groups
+            .iter()
+            .enumerate()
+            .map(|(group, name)| TaskGroup {
+                name: name.clone(),
+                tasks: in_group(group).collect(),
+            })
+            .collect(),
+    }
+}
+
+/// The features of a schema, as an input sees them.
+pub(crate) fn feature_dims(schema: &Schema, embedding_dim: usize) -> FeatureDims {
+    FeatureDims {
+        vocabularies: schema
+            .categorical
+            .iter()
+            .map(|feature| (feature.name.clone(), feature.vocabulary_size))
+            .collect(),
+        num_numeric: schema.numeric.len(),
+        embedding_dim,
+    }
+}
+
+/// The best weights so far.
+struct Selected {
+    epoch: usize,
+    score: f64,
+    evaluation: Evaluation,
+    weights: BTreeMap<String, Tensor>,
+}
+
+/// State of a training under way.
+struct Session<'a> {
+    network: Network,
+    training: &'a TrainingConfig,
+    observer: &'a mut dyn Observer,
+    curves: Vec<CurvePoint>,
+    selected: Option<Selected>,
+    evaluations_without_gain: usize,
+    epoch: usize,
+    step: usize,
+    last_finite_loss: Option<f64>,
+    /// Sum of losses and their number since the last evaluation.
+    losses: (f64, usize),
+    train_rows: usize,
+    train_time: Duration,
+    evaluation_rows: usize,
+    evaluation_time: Duration,
+    report: Report,
+}
+
+/// What the next report of progress is made of.
+struct Report {
+    since: Instant,
+    rows: usize,
+    loss: f64,
+    steps: usize,
+}
+
+impl Report {
+    fn start() -> Self {
+        Self {
+            since: Instant::now(),
+            rows: 0,
+            loss: 0.0,
+            steps: 0,
+        }
+    }
+}
+
+/// Why an epoch ended early.
+enum Stop {
+    Error(TrainError),
+    Patience,
+}
+
+impl<E: Into<TrainError>> From<E> for Stop {
+    fn from(error: E) -> Self {
+        Self::Error(error.into())
+    }
+}
+
+pub(super) fn run(
+    dataset: Prepared,
+    model: &ModelConfig,
+    training: &TrainingConfig,
+    seed: u64,
+    observer: &mut dyn Observer,
+) -> Result<CellResult, TrainError> {
+    let mut session = Session {
+        network: Network::new(&dataset.schema, model, training, seed)?,
+        training,
+        observer,
+        curves: Vec::new(),
+        selected: None,
+        evaluations_without_gain: 0,
+        epoch: 0,
+        step: 0,
+        last_finite_loss: None,
+        losses: (0.0, 0),
+        train_rows: 0,
+        train_time: Duration::ZERO,
+        evaluation_rows: 0,
+        evaluation_time: Duration::ZERO,
+        report: Report::start(),
+    };
+    for epoch in 1..=training.max_epochs {
+        session.epoch = epoch;
+        match session.run_epoch(&dataset, seed) {
+            Ok(()) => {}
+            Err(Stop::Patience) => break,
+            Err(Stop::Error(error)) => return Err(error),
+        }
+    }
+    session.finish(dataset)
+}
+
+impl Session<'_> {
+    fn run_epoch(&mut self, dataset: &Prepared, seed: u64) -> Result<(), Stop> {
+        let num_batches = batches(dataset.train.num_rows(), self.training.batch_size).len();
+        // Evaluations at equal distances, the last at the end of the epoch.
+        let parts = self.training.evaluations_per_epoch.min(num_batches).max(1);
+        let mut done = 0;
+        let (mut rows_done, mut next) = (0, 1);
+        let (batch_size, epoch) = (self.training.batch_size, self.epoch);
+        let data = |error| Stop::Error(TrainError::Data(error));
+        for_each_batch(&dataset.train, batch_size, seed, epoch, data, |batch| {
+            self.train_on(batch)?;
+            rows_done += batch.num_rows;
+            done += 1;
+            self.maybe_report(rows_done, dataset.train.num_rows());
+            if done * parts >= next * num_batches {
+                next += 1;
+                self.evaluate(dataset)?;
+            }
+            Ok(())
+        })
+    }
+
+    fn train_on(&mut self, batch: &Batch) -> Result<(), TrainError> {
+        let start = Instant::now();
+        let loss = self.network.step(batch, self.training)?;
+        self.train_time += start.elapsed();
+        self.step += 1;
+        self.train_rows += batch.num_rows;
+        if !loss.is_finite() {
+            return Err(TrainError::LossNotFinite {
+                step: self.step,
+                epoch: self.epoch,
+                loss,
+                last_finite_loss: self.last_finite_loss,
+            });
+        }
+        self.last_finite_loss = Some(loss);
+        self.losses = (self.losses.0 + loss, self.losses.1 + 1);
+        self.report.rows += batch.num_rows;
+        self.report.loss += loss;
+        self.report.steps += 1;
+        Ok(())
+    }
+
+    fn maybe_report(&mut self, rows_done: usize, rows_total: usize) {
+        let elapsed = self.report.since.elapsed();
+        if elapsed < REPORT_EVERY {
+            return;
+        }
+        self.observer.progress(&Progress {
+            epoch: self.epoch,
+            max_epochs: self.training.max_epochs,
+            rows_done,
+            rows_total,
+            rows_per_second: self.report.rows as f64 / elapsed.as_secs_f64(),
+            loss: self.report.loss / self.report.steps.max(1) as f64,
+            best_validation_score: self.selected.as_ref().map(|selected| selected.score),
+        });
+        self.report = Report::start();
+    }
+
+    /// Scores the validation split, keeps the weights if they are the best, and says when patience is over.
+    fn evaluate(&mut self, dataset: &Prepared) -> Result<(), Stop> {
+        let start = Instant::now();
+        let evaluation = evaluate(&self.network, &dataset.validation, "validation")?;
+        self.evaluation_time += start.elapsed();
+        self.evaluation_rows += dataset.validation.num_rows();
+        self.record(&evaluation);
+        let score = evaluation.selection_score();
+        if self.selected.as_ref().is_none_or(|best| score > best.score) {
+            self.evaluations_without_gain = 0;
+            self.selected = Some(Selected {
+                epoch: self.epoch,
+                score,
+                evaluation,
+                weights: self.network.variables.snapshot()?,
+            });
+            return Ok(());
+        }
+        self.evaluations_without_gain += 1;
+        if self.evaluations_without_gain >= self.training.patience {
+            return Err(Stop::Patience);
+        }
+        Ok(())
+    }
+
+    fn record(&mut self, evaluation: &Evaluation) {
+        let (sum, count) = std::mem::take(&mut self.losses);
+        let (epoch, step) = (self.epoch, self.step);
+        self.curves.push(CurvePoint {
+            epoch,
+            step,
+            split: "train",
+            task: "all".to_string(),
+            metric: "loss",
+            value: (count > 0).then(|| sum / count as f64),
+        });
+        self.curves
+            .extend(evaluation.scores.iter().map(|score| CurvePoint {
+                epoch,
+                step,
+                split: score.split,
+                task: score.task.clone(),
+                metric: score.metric,
+                value: score.value,
+            }));
+    }
+
+    /// Restores the selected weights and scores the test split with them, once.
+    fn finish(mut self, dataset: Prepared) -> Result<CellResult, TrainError> {
+        let Some(selected) = self.selected.take() else {
+            return Err(TrainError::NothingTrained);
+        };
+        self.network.variables.restore(&selected.weights)?;
+        let selection = FrozenSelection {
+            selected_epoch: selected.epoch,
+            _private: (),
+        };
+        let test = dataset.test.open(&selection).map_err(TrainError::Data)?;
+        let start = Instant::now();
+        let evaluation = evaluate(&self.network, &test, "test")?;
+        self.evaluation_time += start.elapsed();
+        self.evaluation_rows += test.num_rows();
+        let mut scores = selected.evaluation.scores;
+        scores.extend(evaluation.scores);
+        Ok(CellResult {
+            selected_epoch: selected.epoch,
+            epochs_run: self.epoch,
+            validation_score: selected.score,
+            parameters: self.network.variables.num_trained(),
+            flops_per_row: self.network.model.flops_per_row(),
+            curves: self.curves,
+            scores,
+            train_rows: self.train_rows,
+            train_seconds: self.train_time.as_secs_f64(),
+            evaluation_rows: self.evaluation_rows,
+            evaluation_seconds: self.evaluation_time.as_secs_f64(),
+            weights: selected.weights,
+        })
+    }
+}
