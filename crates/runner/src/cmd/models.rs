@@ -1,7 +1,6 @@
 //! `homebench models`: the registry.
 
 use clap::Args;
-use homebench_model::ModelConfig;
 use std::process::ExitCode;
 
 /// List the models: name, paper, equation, and every knob with its default
@@ -30,10 +29,9 @@ impl ModelsArguments {
                 println!();
             }
             println!("{}\n  {}\n  {}", entry.name, entry.paper, entry.equation);
-            let defaults = ModelConfig::from_table(entry.name, &toml::Table::new())?;
             for knob in &entry.knobs {
-                let setting = format!("{} = {}", knob.name, defaults.knobs()[knob.name]);
-                println!("    {setting:<32} # {}", knob.doc);
+                let setting = format!("{} = {}", knob.name, knob.default_value());
+                println!("    {setting:<40} {}", knob.doc);
             }
         }
         Ok(ExitCode::SUCCESS)
