@@ -178,3 +178,28 @@ fn report_and_figures_read_a_finished_folder() {
         "{refused}"
     );
 }
+
+#[test]
+fn a_plan_knows_the_parameters_and_operations_that_training_finds() {
+    let bench = Bench::new();
+    let (spec, descriptions) = (experiment("quickstart.toml"), experiment("datasets"));
+    bench.quickstart("out", &["--only", "*/1"]).expect(0);
+    let mut arguments = vec![
+        "plan",
+        &spec,
+        "--out",
+        "out",
+        "--descriptions",
+        &descriptions,
+    ];
+    arguments.extend(SMALL);
+    let plan = bench.run(&arguments).expect(0).stdout;
+    for row in bench.rows("out/cells.csv") {
+        let line = plan
+            .lines()
+            .find(|line| line.starts_with(&row[0]))
+            .expect("the cell is planned");
+        let words: Vec<&str> = line.split_whitespace().collect();
+        assert_eq!(words[4..6], [&row[10], &row[11]], "{line}");
+    }
+}

@@ -9,7 +9,7 @@ use anyhow::Result;
 use clap::Args;
 use std::process::ExitCode;
 
-/// Show every cell of an experiment: id, variant, seed, parameters, FLOPs and state; run nothing
+/// Show every cell of an experiment: id, parameters, FLOPs per row, time and state; run nothing
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -32,7 +32,7 @@ impl PlanArguments {
             "seed",
             "parameters",
             "flops_per_row",
-            "seconds",
+            "expected_seconds",
             "state",
         ];
         print!("{}", table::align(&header, &rows));
@@ -40,7 +40,7 @@ impl PlanArguments {
     }
 }
 
-/// Numbers come from this cell or, where it is not done, from a done one of its variant.
+/// The time is that of this cell or, where it is not done, of a done one of its variant.
 fn row(session: &Session, cell: &PlannedCell) -> Vec<String> {
     let state = match reuse(&session.results.cell(&cell.id), cell) {
         Reuse::Done(_) => "done",
@@ -48,25 +48,22 @@ fn row(session: &Session, cell: &PlannedCell) -> Vec<String> {
         Reuse::Failed(_) => "failed",
         Reuse::Refused(_) => "altered",
     };
-    let known = known(session, cell);
-    let result = known.as_ref().and_then(|outcome| outcome.result.as_ref());
-    let seconds = known
-        .as_ref()
-        .and_then(|outcome| seconds(session, &outcome.id));
+    let budget = session.budgets.get(&cell.content.variant);
+    let seconds = done_cell(session, cell).and_then(|outcome| seconds(session, &outcome.id));
     let or_dash = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
     vec![
         cell.id.clone(),
         cell.content.variant.clone(),
         cell.content.model.name.clone(),
         cell.content.seed.to_string(),
-        or_dash(result.map(|result| result.parameters.to_string())),
-        or_dash(result.map(|result| result.flops_per_row.to_string())),
+        or_dash(budget.map(|budget| budget.parameters.to_string())),
+        or_dash(budget.map(|budget| budget.flops_per_row.to_string())),
         or_dash(seconds.map(|seconds| format!("{seconds:.1}"))),
         state.to_owned(),
     ]
 }
 
-fn known(session: &Session, cell: &PlannedCell) -> Option<Outcome> {
+fn done_cell(session: &Session, cell: &PlannedCell) -> Option<Outcome> {
     let same = |other: &&PlannedCell| other.content.variant == cell.content.variant;
     std::iter::once(cell)
         .chain(session.plan.cells.iter().filter(same))

@@ -61,13 +61,13 @@ impl RunArguments {
         claim(&session.results, &session.plan, &resolved, self.fresh)?;
         record::create_dir(session.results.path())?;
         let _lock = FolderLock::take(&session.results)?;
+        ctrlc::set_handler(|| INTERRUPTED.store(true, Ordering::SeqCst))
+            .context("listening for Ctrl-C")?;
         let missing = self.missing(&session, &selected);
         let results = &session.results;
         write_resolved(results, &resolved)?;
         let executor = self.executor(&session)?;
         let provenance = provenance(&session, &executor, &missing);
-        ctrlc::set_handler(|| INTERRUPTED.store(true, Ordering::SeqCst))
-            .context("listening for Ctrl-C")?;
         let mut view = View::new(missing.len());
         let finished = executor.run(results, &missing, &INTERRUPTED, &mut view);
         view.finish();

@@ -2,12 +2,13 @@
 
 use super::data::PlaceArgs;
 use crate::data::{self, Places, Summary};
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, KeyPath};
 use crate::record::ResultsFolder;
-use crate::spec::{self, Device, Experiment, Override};
-use crate::sweep::Plan;
+use crate::spec::{self, Device, Experiment, Override, Source};
+use crate::sweep::{Budget, Plan, budget};
 use anyhow::Result;
 use clap::Args;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// An experiment and changes to it.
@@ -38,6 +39,8 @@ pub(super) struct Session {
     pub(super) places: Places,
     pub(super) device: Device,
     pub(super) dataset: Summary,
+    /// Of every variant, by name.
+    pub(super) budgets: BTreeMap<String, Budget>,
     pub(super) plan: Plan,
     pub(super) results: ResultsFolder,
 }
@@ -54,6 +57,7 @@ impl SpecArguments {
         let device = self.device.unwrap_or(experiment.run.device);
         check_device(device)?;
         let dataset = data::prepare(&experiment.dataset, &places, observer)?;
+        let budgets = budgets(&experiment, &source, &dataset)?;
         let plan = Plan::new(&experiment, &dataset, device);
         let default = Path::new("results").join(&experiment.name);
         let results = ResultsFolder::new(self.out.clone().unwrap_or(default));
@@ -62,6 +66,7 @@ impl SpecArguments {
             places,
             device,
             dataset,
+            budgets,
             plan,
             results,
         })
@@ -84,6 +89,25 @@ impl SpecArguments {
             said.hint("expected the path of an experiment, such as experiments/quickstart.toml");
         said.did_you_mean(&asked, names.iter().map(String::as_str))
     }
+}
+
+/// Builds every model once, so that one that can't be built is refused before another is trained.
+fn budgets(
+    experiment: &Experiment,
+    source: &Source,
+    dataset: &Summary,
+) -> Result<BTreeMap<String, Budget>, Diagnostic> {
+    let variants = experiment.variants.iter();
+    variants
+        .map(|variant| {
+            let refuse = |error| {
+                let path = KeyPath::new(["variants", &variant.name]);
+                spec::model_diagnostic(&error, &path, source)
+            };
+            let budget = budget(variant, &dataset.schema).map_err(refuse)?;
+            Ok((variant.name.clone(), budget))
+        })
+        .collect()
 }
 
 fn check_device(device: Device) -> Result<(), Diagnostic> {

@@ -136,8 +136,13 @@ impl Document {
     /// A syntax error, an unknown or missing key or a wrong type, with its place.
     pub fn parse<T: DeserializeOwned>(&self) -> Result<T, Diagnostic> {
         toml::from_str(&self.text).map_err(|error| {
-            let offset = error.span().map(|span| span.start);
-            let path = offset.map_or_else(KeyPath::default, |offset| self.path_at(offset));
+            let span = error.span();
+            let offset = span.as_ref().map(|span| span.start);
+            let path = match &span {
+                // toml gives the document as a whole an empty span; it is not its first key that is wrong.
+                Some(span) if !span.is_empty() => self.path_at(span.start),
+                _ => KeyPath::default(),
+            };
             let mut said = serde_message::translate(error.message(), &path);
             said.source.clone_from(&self.name);
             said.at(Some(Location::of_offset(&self.text, offset.unwrap_or(0))))
@@ -358,6 +363,10 @@ mod tests {
         assert_eq!(
             refusal("name = \"x\"\n[training]\n"),
             "a.toml:2:1: the key `batch_size` is missing in [training]\nhint: add `batch_size = ...`"
+        );
+        assert_eq!(
+            refusal("[training]\nbatch_size = 8\n"),
+            "a.toml:1:1: the key `name` is missing\nhint: add `name = ...`"
         );
         assert!(
             refusal("name = \n").starts_with("a.toml:1:8: "),

@@ -144,7 +144,8 @@ fn is_file_name(name: &str) -> bool {
         && name.chars().all(fit)
 }
 
-fn model_diagnostic(error: &ModelError, variant: &KeyPath, source: &Source) -> Diagnostic {
+/// What is wrong with the model of the variant at the path `variant`, at its place in the spec.
+pub fn model_diagnostic(error: &ModelError, variant: &KeyPath, source: &Source) -> Diagnostic {
     let (diagnostic, nearest) = match error {
         ModelError::UnknownModel { nearest, .. } => {
             let path = variant.join("model");

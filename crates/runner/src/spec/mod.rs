@@ -10,7 +10,7 @@ mod training;
 mod wire;
 
 pub use canonical::{CellContent, NUMERICS_VERSION};
-pub use check::check_dataset;
+pub use check::{check_dataset, model_diagnostic};
 pub use overrides::Override;
 pub use resolved::resolved_toml;
 pub use source::Source;

@@ -1,5 +1,6 @@
 //! From an experiment to finished cells: the plan, what of it is there already, and the processes that do the rest.
 
+mod budget;
 mod child;
 mod claim;
 mod executor;
@@ -10,6 +11,7 @@ mod message;
 mod plan;
 mod reuse;
 
+pub use budget::{Budget, budget};
 pub use child::{ChildSettings, run_cell};
 pub use claim::claim;
 pub use executor::{Executor, Finished, Watcher};

@@ -1,0 +1,108 @@
+//! How large a model is and what it costs, known before it is trained.
+
+use crate::data::Schema;
+use crate::spec::Variant;
+use candle_core::{DType, Device};
+use homebench_model::{BuildContext, FeatureDims, ModelError, TaskGroup, TaskLayout, VarBuilder};
+
+/// The budget of a variant on a dataset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Budget {
+    /// Trainable numbers, embeddings included.
+    pub parameters: usize,
+    /// Floating-point operations of the products of a forward pass, per row.
+    pub flops_per_row: usize,
+}
+
+/// Builds the model without training it: what it would cost, or why it can't be built for these tasks and features.
+///
+/// # Errors
+/// Tasks, groups and knobs that make no model together.
+pub fn budget(variant: &Variant, schema: &Schema) -> Result<Budget, ModelError> {
+    let layout = layout(schema);
+    let features = FeatureDims {
+        vocabularies: schema
+            .categorical
+            .iter()
+            .map(|feature| (feature.name.clone(), feature.vocabulary_size))
+            .collect(),
+        num_numeric: schema.numeric.len(),
+        embedding_dim: variant.training.embedding_dim,
+    };
+    let input_per_task = variant.model.input_per_task();
+    let context = BuildContext {
+        layout: &layout,
+        input_dim: features.input_dim(),
+        input_per_task,
+    };
+    let variables = VarBuilder::from_seed(0, DType::F32, &Device::Cpu);
+    let ranker = variant.model.build(&context, &variables)?;
+    let rows: usize = features.vocabularies.iter().map(|(_, rows)| rows).sum();
+    let copies = if input_per_task {
+        layout.tasks.len()
+    } else {
+        1
+    };
+    Ok(Budget {
+        parameters: variables.finish()?.num_trained() + copies * rows * features.embedding_dim,
+        flops_per_row: ranker.flops_per_row(),
+    })
+}
+
+fn layout(schema: &Schema) -> TaskLayout {
+    let tasks_of = |group: usize| {
+        let tasks = schema.tasks.iter().enumerate();
+        tasks
+            .filter_map(move |(index, task)| (task.group == group).then_some(index))
+            .collect()
+    };
+    TaskLayout {
+        tasks: schema.tasks.iter().map(|task| task.name.clone()).collect(),
+        groups: schema
+            .groups
+            .iter()
+            .enumerate()
+            .map(|(index, name)| TaskGroup {
+                name: name.clone(),
+                tasks: tasks_of(index),
+            })
+            .collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::{CategoricalFeature, Task};
+    use crate::train::TrainingConfig;
+    use homebench_model::ModelConfig;
+
+    #[test]
+    fn parameters_and_operations_are_those_counted_by_hand() {
+        let schema = Schema {
+            categorical: vec![CategoricalFeature {
+                name: "author".into(),
+                vocabulary_size: 10,
+            }],
+            numeric: vec!["age".into()],
+            tasks: vec![Task {
+                name: "click".into(),
+                group: 0,
+            }],
+            groups: vec!["watch".into()],
+        };
+        let knobs = toml::from_str("expert_dims = [5]\ntower_dims = []").unwrap();
+        let variant = Variant {
+            name: "a".into(),
+            model: ModelConfig::from_table("shared_bottom", &knobs).unwrap(),
+            training: TrainingConfig {
+                embedding_dim: 2,
+                ..TrainingConfig::default()
+            },
+        };
+        let budget = budget(&variant, &schema).unwrap();
+        // Embeddings 10 x 2; 3 inputs to 5 units and their biases; 5 units to a logit and its bias.
+        assert_eq!(budget.parameters, 20 + (15 + 5) + (5 + 1));
+        assert_eq!(budget.flops_per_row, 2 * (15 + 5));
+    }
+}
