@@ -19,7 +19,7 @@ fn start(bench: &Bench, out: &str) -> (Child, u32) {
         "training.patience=1000",
     ]);
     let mut command = bench.command(&arguments);
-    let parent = command
+    let mut parent = command
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -32,7 +32,11 @@ fn start(bench: &Bench, out: &str) -> (Child, u32) {
         {
             return (parent, cell);
         }
-        assert!(start.elapsed() < LONG_ENOUGH, "no cell started");
+        if start.elapsed() > LONG_ENOUGH {
+            parent.kill().expect("it can be ended");
+            parent.wait().expect("it ends");
+            panic!("no cell started");
+        }
         std::thread::sleep(Duration::from_millis(10));
     }
 }

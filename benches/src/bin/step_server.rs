@@ -3,17 +3,19 @@
 //! `step K` on stdin runs K steps and answers with a line of JSON; `quit` or the end of the input ends the program.
 
 use homebench_benches::Workload;
+use homebench_runner::memory;
 use std::collections::HashMap;
 use std::error::Error;
 use std::io::{BufRead, Write};
 use std::time::Instant;
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: memory::MiMalloc = memory::MiMalloc;
 
 const USAGE: &str = "usage: step_server --workload NAME [--threads N] [--weights-out FILE] [--inputs-out FILE] [--logits-out FILE]";
 
 fn main() -> Result<(), Box<dyn Error>> {
+    memory::keep_freed_pages();
     let options = options()?;
     if let Some(threads) = options.get("threads") {
         let threads = threads.parse()?;

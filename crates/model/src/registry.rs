@@ -7,14 +7,17 @@ use crate::knobs::{Knob, Knobs};
 use crate::ranker::{BuildContext, Ranker};
 use crate::variables::VarBuilder;
 
+/// Builds an architecture.
+pub(crate) type Build =
+    fn(&Knobs, &BuildContext<'_>, &VarBuilder) -> Result<Box<dyn Ranker>, ModelError>;
+
 /// What an architecture's file declares.
 pub(crate) struct Architecture {
     pub(crate) name: &'static str,
     pub(crate) paper: &'static str,
     pub(crate) equation: &'static str,
     pub(crate) knobs: fn() -> Vec<Knob>,
-    pub(crate) build:
-        fn(&Knobs, &BuildContext<'_>, &VarBuilder) -> Result<Box<dyn Ranker>, ModelError>,
+    pub(crate) build: Build,
     /// Whether each task has embeddings of its own.
     pub(crate) input_per_task: bool,
 }

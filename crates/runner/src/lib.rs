@@ -4,6 +4,7 @@ pub mod cmd;
 pub mod data;
 pub mod diagnostic;
 pub mod figure;
+pub mod memory;
 pub mod metric;
 pub mod record;
 pub mod report;

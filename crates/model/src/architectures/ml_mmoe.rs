@@ -47,11 +47,16 @@ fn build(
                 .map(|e| if index == 0 { 0 } else { e })
                 .collect(),
         });
-        for output in 0..num_outputs {
-            let path = match last {
-                true => format!("task.{}.gate", tasks[output]),
-                false => format!("level.{index}.gate.{output}"),
-            };
+        let paths: Vec<String> = match last {
+            true => tasks
+                .iter()
+                .map(|task| format!("task.{task}.gate"))
+                .collect(),
+            false => (0..num_experts)
+                .map(|e| format!("level.{index}.gate.{e}"))
+                .collect(),
+        };
+        for (output, path) in paths.into_iter().enumerate() {
             config.add_gate(path, 0, experts.clone(), output);
         }
         input_dim = config.expert.output_dim();

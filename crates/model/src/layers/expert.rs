@@ -5,8 +5,8 @@
 use crate::ModelError;
 use crate::knobs::Knobs;
 use crate::variables::{Init, VarBuilder};
+use homebench_kernels::Stack;
 use homebench_kernels::stacked_mlp::{Activation, Norm, StackedLayer, StackedMlp};
-use homebench_kernels::{Parameter, Stack};
 
 /// What experts normalise by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,33 +83,16 @@ impl ExpertConfig {
         } else {
             NormKind::None
         };
-        // One variable a set, [experts, ...].
-        let stack =
-            |shape: &[usize],
-             make: &dyn Fn(&VarBuilder, Vec<usize>) -> Result<Parameter, ModelError>| {
-                let of_set = |(vb, experts): &(VarBuilder, usize)| {
-                    let mut full = vec![*experts];
-                    full.extend(shape);
-                    make(&vb.pp(index), full)
-                };
-                let parameters = sets.iter().map(of_set).collect::<Result<_, _>>()?;
-                Ok::<_, ModelError>(Stack::new(parameters, shape)?)
-            };
-        let trained = |name: &'static str, init: Init| {
-            move |vb: &VarBuilder, shape: Vec<usize>| vb.get(shape, name, init)
-        };
-        let statistic = |name: &'static str, value: f32| {
-            move |vb: &VarBuilder, shape: Vec<usize>| {
-                vb.statistic(shape, name, Init::Constant(value))
-            }
-        };
-        let scale = || stack(&[outputs], &trained("norm.weight", Init::Constant(1.0)));
-        let shift = || stack(&[outputs], &trained("norm.bias", Init::Constant(0.0)));
+        let maker = StackMaker { index, sets };
+        let stack = |shape: &[usize], name: &str, init: Init| maker.trained(shape, name, init);
+        let statistic = |name: &str, value: f32| maker.statistic(outputs, name, value);
+        let scale = || stack(&[outputs], "norm.weight", Init::Constant(1.0));
+        let shift = || stack(&[outputs], "norm.bias", Init::Constant(0.0));
         Ok(StackedLayer {
-            weight: stack(&[inputs, outputs], &trained("weight", Init::fan_in(inputs)))?,
+            weight: stack(&[inputs, outputs], "weight", Init::fan_in(inputs))?,
             bias: match norm {
                 NormKind::Batch => None,
-                _ => Some(stack(&[outputs], &trained("bias", Init::fan_in(inputs)))?),
+                _ => Some(stack(&[outputs], "bias", Init::fan_in(inputs))?),
             },
             norm: match norm {
                 NormKind::None => Norm::None,
@@ -120,12 +103,38 @@ impl ExpertConfig {
                 NormKind::Batch => Norm::Batch {
                     scale: scale()?,
                     shift: shift()?,
-                    running_mean: stack(&[outputs], &statistic("norm.running_mean", 0.0))?,
-                    running_variance: stack(&[outputs], &statistic("norm.running_var", 1.0))?,
+                    running_mean: statistic("norm.running_mean", 0.0)?,
+                    running_variance: statistic("norm.running_var", 1.0)?,
                 },
             },
             activation: self.activation,
         })
+    }
+}
+
+/// Makes a layer's variables, one a set, [experts, ...].
+struct StackMaker<'a> {
+    index: usize,
+    sets: &'a [(VarBuilder, usize)],
+}
+
+impl StackMaker<'_> {
+    fn trained(&self, shape: &[usize], name: &str, init: Init) -> Result<Stack, ModelError> {
+        let of_set = |(vb, experts): &(VarBuilder, usize)| {
+            vb.pp(self.index)
+                .get([&[*experts], shape].concat(), name, init)
+        };
+        let parameters = self.sets.iter().map(of_set).collect::<Result<_, _>>()?;
+        Ok(Stack::new(parameters, shape)?)
+    }
+
+    fn statistic(&self, width: usize, name: &str, value: f32) -> Result<Stack, ModelError> {
+        let of_set = |(vb, experts): &(VarBuilder, usize)| {
+            vb.pp(self.index)
+                .statistic((*experts, width), name, Init::Constant(value))
+        };
+        let parameters = self.sets.iter().map(of_set).collect::<Result<_, _>>()?;
+        Ok(Stack::new(parameters, &[width])?)
     }
 }
 

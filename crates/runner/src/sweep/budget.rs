@@ -2,8 +2,9 @@
 
 use crate::data::Schema;
 use crate::spec::Variant;
+use crate::train::{feature_dims, task_layout};
 use candle_core::{DType, Device};
-use homebench_model::{BuildContext, FeatureDims, ModelError, TaskGroup, TaskLayout, VarBuilder};
+use homebench_model::{BuildContext, ModelError, VarBuilder};
 
 /// The budget of a variant on a dataset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,16 +20,8 @@ pub struct Budget {
 /// # Errors
 /// Tasks, groups and knobs that make no model together.
 pub fn budget(variant: &Variant, schema: &Schema) -> Result<Budget, ModelError> {
-    let layout = layout(schema);
-    let features = FeatureDims {
-        vocabularies: schema
-            .categorical
-            .iter()
-            .map(|feature| (feature.name.clone(), feature.vocabulary_size))
-            .collect(),
-        num_numeric: schema.numeric.len(),
-        embedding_dim: variant.training.embedding_dim,
-    };
+    let layout = task_layout(schema);
+    let features = feature_dims(schema, variant.training.embedding_dim);
     let input_per_task = variant.model.input_per_task();
     let context = BuildContext {
         layout: &layout,
@@ -47,27 +40,6 @@ pub fn budget(variant: &Variant, schema: &Schema) -> Result<Budget, ModelError> 
         parameters: variables.finish()?.num_trained() + copies * rows * features.embedding_dim,
         flops_per_row: ranker.flops_per_row(),
     })
-}
-
-fn layout(schema: &Schema) -> TaskLayout {
-    let tasks_of = |group: usize| {
-        let tasks = schema.tasks.iter().enumerate();
-        tasks
-            .filter_map(move |(index, task)| (task.group == group).then_some(index))
-            .collect()
-    };
-    TaskLayout {
-        tasks: schema.tasks.iter().map(|task| task.name.clone()).collect(),
-        groups: schema
-            .groups
-            .iter()
-            .enumerate()
-            .map(|(index, name)| TaskGroup {
-                name: name.clone(),
-                tasks: tasks_of(index),
-            })
-            .collect(),
-    }
 }
 
 #[cfg(test)]

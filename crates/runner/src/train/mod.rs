@@ -4,6 +4,8 @@ mod evaluation;
 mod loader;
 mod session;
 
+pub(crate) use session::{feature_dims, task_layout};
+
 use crate::data::Prepared;
 use homebench_model::ModelConfig;
 
@@ -47,9 +49,14 @@ impl Default for TrainingConfig {
 /// Only the trainer can make one.
 #[derive(Debug)]
 pub struct FrozenSelection {
+    selected_epoch: usize,
+}
+
+impl FrozenSelection {
     /// The chosen epoch, counted from 1.
-    pub selected_epoch: usize,
-    _private: (),
+    pub fn selected_epoch(&self) -> usize {
+        self.selected_epoch
+    }
 }
 
 /// A point of a learning curve.
@@ -145,7 +152,7 @@ pub trait Observer {
 pub enum TrainError {
     /// The loss stopped being a number.
     #[error(
-        "the loss became {loss} at step {step} (epoch {epoch}); the last finite loss was {last_finite_loss:?}"
+        "the loss became {loss} at step {step} (epoch {epoch}); the last finite loss was {}", shown(*last_finite_loss)
     )]
     LossNotFinite {
         /// Step, from 1.
@@ -169,6 +176,10 @@ pub enum TrainError {
     /// Data could not be read.
     #[error("reading the prepared data")]
     Data(#[source] anyhow::Error),
+}
+
+fn shown(loss: Option<f64>) -> String {
+    loss.map_or_else(|| "none".to_string(), |loss| loss.to_string())
 }
 
 /// Trains one cell on the current rayon pool's threads and scores it once.

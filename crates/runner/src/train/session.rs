@@ -356,7 +356,6 @@ impl Session<'_> {
         self.network.variables.restore(&selected.weights)?;
         let selection = FrozenSelection {
             selected_epoch: selected.epoch,
-            _private: (),
         };
         let test = dataset.test.open(&selection).map_err(TrainError::Data)?;
         let start = Instant::now();

@@ -96,10 +96,7 @@ pub(super) fn reader(bytes: &[u8], format: Format) -> csv::Reader<&[u8]> {
 }
 
 /// The fields of a record without the spaces and line ends that belong to the layout.
-pub(super) fn fields<'a>(
-    record: &'a csv::ByteRecord,
-    format: Format,
-) -> impl Iterator<Item = &'a [u8]> {
+pub(super) fn fields(record: &csv::ByteRecord, format: Format) -> impl Iterator<Item = &[u8]> {
     let last = record.len() - 1;
     record.iter().enumerate().map(move |(index, mut field)| {
         if index == last {
