@@ -120,7 +120,7 @@ impl Sampler {
     /// The row at `index`, and its φ.
     pub(super) fn expose(&self, index: u64, components: &mut [f32]) -> Exposure {
         let [author, segment, context, hour] = self.choices.u32x4(index);
-        let scaled = |word: u32, bound: u32| (u64::from(word) * u64::from(bound) >> 32) as u32;
+        let scaled = |word: u32, bound: u32| ((u64::from(word) * u64::from(bound)) >> 32) as u32;
         let share = f64::from(author) / 4_294_967_296.0;
         let author = self
             .popularity
