@@ -1,5 +1,6 @@
 //! Dataset descriptions: TOML in, validated plans out.
 
+mod feature;
 mod feed;
 mod plan;
 mod protocol;

@@ -374,7 +374,7 @@ mod tests {
 
     #[test]
     fn a_deeply_nested_expression_is_refused_and_not_recursed_into() {
-        let text = format!("{}size == 1", "not ".repeat(100_000));
+        let text = format!("{}size == 1", "not ".repeat(65));
         assert!(refusal(&text).1.starts_with("more than 64 levels"));
         let long = format!("size == 1{}", " and size == 1".repeat(100_000));
         assert!(refusal(&long).1.starts_with("the expression is too long"));

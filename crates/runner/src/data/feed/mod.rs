@@ -310,6 +310,39 @@ mod tests {
     }
 
     #[test]
+    fn the_shipped_feed_can_be_ranked_well_but_not_perfectly() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../experiments/datasets");
+        let description =
+            crate::data::description::Description::load(&folder, "synthetic").unwrap();
+        let crate::data::description::Source::Feed(config) = &description.protocols[0].source
+        else {
+            panic!()
+        };
+        let feed = Feed::new(config);
+        let (truth, rows) = (feed.probabilities(2, 0..40_000), feed.rows(2, 0..40_000));
+        for (task, feed_task) in config.tasks.iter().enumerate() {
+            let width = config.tasks.len();
+            let mut ranked: Vec<(f64, f32)> = truth
+                .iter()
+                .zip(&rows.labels)
+                .skip(task)
+                .step_by(width)
+                .map(|(p, y)| (*p, *y))
+                .collect();
+            ranked.sort_by(|a, b| a.0.total_cmp(&b.0));
+            let (mut positives, mut rank_sum) = (0.0, 0.0);
+            for (rank, (_, label)) in (1..).zip(&ranked) {
+                let rank: u32 = rank;
+                positives += f64::from(*label);
+                rank_sum += f64::from(rank) * f64::from(*label);
+            }
+            let negatives = ranked.len() as f64 - positives;
+            let auc = (rank_sum - positives * (positives + 1.0) / 2.0) / (positives * negatives);
+            assert!((0.8..0.95).contains(&auc), "{}: {auc}", feed_task.name);
+        }
+    }
+
+    #[test]
     fn without_signal_every_row_has_the_same_probability() {
         let feed = Feed::new(&FeedConfig {
             signal: 0.0,

@@ -6,6 +6,7 @@
 pub(super) mod assign;
 mod chunks;
 mod encode;
+mod fault;
 mod fit;
 mod interner;
 mod parse;

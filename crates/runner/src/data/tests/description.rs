@@ -26,7 +26,7 @@ fn a_misspelt_key_is_refused_with_its_place_and_the_nearest() {
 fn an_unknown_column_is_refused_with_the_nearest() {
     assert_eq!(
         refusal("column = \"size\"", "column = \"sise\""),
-        "shop.toml:17:44: there is no column `sise`\nhint: did you mean `size`?"
+        "shop.toml:17:43: there is no column `sise`\nhint: did you mean `size`?"
     );
     assert_eq!(
         refusal("color = { kind", "colour = { kind"),

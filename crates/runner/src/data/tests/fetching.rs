@@ -98,7 +98,7 @@ fn a_publishers_file_put_there_by_hand_is_taken_by_its_rows_and_that_is_said() {
         notices.0
     );
     // With a row missing it is no such file.
-    dataset.write("data/shop/train.data", &TRAIN[..TRAIN.len() - 13]);
+    dataset.write("data/shop/train.data", &TRAIN[..TRAIN.len() - 14]);
     assert!(
         dataset
             .refusal()
