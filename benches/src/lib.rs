@@ -1,152 +1,25 @@
-//! What the benches share: the workloads of `peers/workloads/*.toml`, and training steps of them.
+//! What the benches share: operands at the sizes of the workload home-l, the products and copies that bound an operator
+//! from below, and whole training steps.
 //!
-//! A step is forward, the sum over tasks of the mean binary cross-entropy, backward to every variable and to the input
-//! (which embeddings would need), and Adam, on one batch of random normal inputs and random labels.
+//! Every bench has the ids `subject/pass/{reference,fused,bound}/sizes`: the operator from candle's stock operators, the
+//! fused one, and the work that no version of it can leave out.
 
-use candle_core::{DType, Device, Tensor, Var};
-use homebench_kernels::loss::{Targets, binary_cross_entropy};
-use homebench_kernels::optimizer::{Adam, AdamConfig};
-use homebench_kernels::random::Philox;
-use homebench_model::{
-    BuildContext, ModelConfig, Ranker, TaskGroup, TaskLayout, VarBuilder, Variables,
-};
-use std::collections::BTreeMap;
-use std::error::Error;
-use std::path::Path;
+pub mod bounds;
+pub mod operands;
+mod workload;
 
-/// Adam's step size in every workload.
-const LEARNING_RATE: f64 = 1e-3;
-/// Seed of weights, inputs and labels.
-const SEED: u64 = 1;
+use homebench_runner::memory;
 
-/// A model with a batch to train it on.
-pub struct Workload {
-    model: Box<dyn Ranker>,
-    variables: Variables,
-    adam: Adam,
-    inputs: Var,
-    labels: Vec<f32>,
-}
+pub use workload::Workload;
 
-impl Workload {
-    /// Reads `peers/workloads/<name>.toml` and builds its model from a fixed seed.
-    ///
-    /// # Errors
-    /// No such workload, or one that makes no model.
-    pub fn load(name: &str) -> Result<Self, Box<dyn Error>> {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers/workloads");
-        let text = std::fs::read_to_string(folder.join(format!("{name}.toml")))?;
-        let mut table: toml::Table = text.parse()?;
-        let count = |key: &str| -> Result<usize, Box<dyn Error>> {
-            let value = table.get(key).and_then(toml::Value::as_integer);
-            Ok(usize::try_from(
-                value.ok_or(format!("{name}: no `{key}`"))?,
-            )?)
-        };
-        let (num_rows, input_dim) = (count("rows")?, count("input_dim")?);
-        let Some(toml::Value::Table(mut model)) = table.remove("model") else {
-            return Err(format!("{name}: no [model]").into());
-        };
-        let layout = layout(&mut model)?;
-        let architecture = model.remove("model");
-        let architecture = architecture.as_ref().and_then(toml::Value::as_str);
-        let config = ModelConfig::from_table(architecture.unwrap_or_default(), &model)?;
-        let vb = VarBuilder::from_seed(SEED, DType::F32, &Device::Cpu);
-        let context = BuildContext {
-            layout: &layout,
-            input_dim,
-            input_per_task: false,
-        };
-        let model = config.build(&context, &vb)?;
-        let variables = vb.finish()?;
-        let (normal, uniform) = (
-            Philox::new(SEED, "bench", "x"),
-            Philox::new(SEED, "bench", "y"),
-        );
-        let values = (0..(num_rows * input_dim) as u64)
-            .map(|i| normal.normal(i))
-            .collect();
-        let num_labels = (num_rows * layout.tasks.len()) as u64;
-        Ok(Self {
-            model,
-            adam: Adam::new(variables.parameters(), AdamConfig::default()),
-            variables,
-            inputs: Var::from_vec::<_, f32>(values, (num_rows, input_dim), &Device::Cpu)?,
-            labels: (0..num_labels)
-                .map(|i| f32::from(uniform.uniform(i) < 0.5))
-                .collect(),
-        })
-    }
+#[global_allocator]
+static ALLOCATOR: memory::MiMalloc = memory::MiMalloc;
 
-    /// Rows of the batch.
-    pub fn num_rows(&self) -> usize {
-        self.inputs.dims()[0]
-    }
-
-    /// One training step; gives the loss before it.
-    ///
-    /// # Errors
-    /// A tensor operation fails.
-    pub fn step(&mut self) -> Result<f32, Box<dyn Error>> {
-        let logits = self.model.forward_t(&self.inputs, true, None)?;
-        let loss = binary_cross_entropy(&logits, &Targets::new(self.labels.clone()))?;
-        let gradients = loss.backward()?;
-        for parameter in self.variables.parameters() {
-            parameter.collect(&gradients)?;
-        }
-        self.adam.step(LEARNING_RATE)?;
-        Ok(loss.to_scalar()?)
-    }
-
-    /// Every variable by path.
-    ///
-    /// # Errors
-    /// A tensor can't be copied.
-    pub fn weights(&self) -> Result<BTreeMap<String, Tensor>, Box<dyn Error>> {
-        Ok(self.variables.snapshot()?)
-    }
-
-    /// The batch's inputs, [batch, input_dim].
-    pub fn inputs(&self) -> Tensor {
-        self.inputs.as_detached_tensor()
-    }
-
-    /// Logits of the batch, [batch, tasks].
-    ///
-    /// # Errors
-    /// A tensor operation fails.
-    pub fn logits(&self, train: bool) -> Result<Tensor, Box<dyn Error>> {
-        Ok(self.model.forward_t(&self.inputs(), train, None)?)
-    }
-}
-
-fn layout(model: &mut toml::Table) -> Result<TaskLayout, Box<dyn Error>> {
-    let words = |value: &toml::Value| -> Vec<String> {
-        let words = value.as_array().into_iter().flatten();
-        words
-            .filter_map(|word| Some(word.as_str()?.to_string()))
-            .collect()
-    };
-    let tasks = words(&model.remove("tasks").ok_or("no `tasks`")?);
-    let groups = model.remove("groups").ok_or("no `groups`")?;
-    let group = |value: &toml::Value| -> Result<TaskGroup, Box<dyn Error>> {
-        let name = value
-            .get("name")
-            .and_then(toml::Value::as_str)
-            .ok_or("a group without a name")?;
-        let of_group = words(value.get("tasks").ok_or("a group without tasks")?);
-        let index = |word: &String| tasks.iter().position(|task| task == word);
-        let indices: Option<Vec<usize>> = of_group.iter().map(index).collect();
-        Ok(TaskGroup {
-            name: name.to_string(),
-            tasks: indices.ok_or(format!("group {name} names an unknown task"))?,
-        })
-    };
-    let groups = groups
-        .as_array()
-        .into_iter()
-        .flatten()
-        .map(group)
-        .collect::<Result<_, _>>()?;
-    Ok(TaskLayout { tasks, groups })
-}
+/// Rows of a batch of home-l.
+pub const BATCH: usize = 4096;
+/// Width of home-l's input.
+pub const INPUT_DIM: usize = 512;
+/// Widths of home-l's experts.
+pub const EXPERT_DIMS: [usize; 2] = [256, 128];
+/// Number of tasks of home-l, in groups of 3 and 4.
+pub const TASKS: usize = 7;

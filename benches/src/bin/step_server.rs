@@ -9,9 +9,6 @@ use std::error::Error;
 use std::io::{BufRead, Write};
 use std::time::Instant;
 
-#[global_allocator]
-static ALLOCATOR: memory::MiMalloc = memory::MiMalloc;
-
 const USAGE: &str = "usage: step_server --workload NAME [--threads N] [--weights-out FILE] [--inputs-out FILE] [--logits-out FILE]";
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -321,7 +321,9 @@ fn an_input_that_is_a_view_equals_its_copy() {
     let subject = case.build(&mut builder).unwrap();
     let wide = builder.tensor("wide", &[9, 90], 1.0).unwrap().t().unwrap();
     let view = wide.narrow(0, 11, 70).unwrap();
-    let run = |xs: &Tensor| flat(&(subject.forward)(&[xs.clone()], Path::Fused).unwrap()).unwrap();
+    let run = |xs: &Tensor| {
+        flat(&(subject.forward)(std::slice::from_ref(xs), Path::Fused).unwrap()).unwrap()
+    };
     assert_eq!(run(&view), run(&view.force_contiguous().unwrap()));
 }
 
