@@ -87,8 +87,8 @@ mod tests {
     fn batches_cover_every_row_and_none_has_one_row_but_where_there_is_just_one() {
         assert_eq!(batches(10, 4), [0..4, 4..8, 8..10]);
         assert_eq!(batches(9, 4), [0..4, 4..9]);
-        assert_eq!(batches(1, 4), [0..1]);
-        assert_eq!(batches(3, 4), [0..3]);
+        assert_eq!(batches(1, 4), vec![0..1]);
+        assert_eq!(batches(3, 4), vec![0..3]);
         assert!(batches(0, 4).is_empty());
     }
 }
