@@ -30,10 +30,10 @@ pub(super) fn variants(results: &Results, summary: &Summary) -> Table {
                 .filter_map(|cell| pick(cell))
                 .map(|epoch| epoch.to_string())
                 .collect();
-            if epochs.is_empty() {
-                ABSENT.to_owned()
-            } else {
-                epochs.join(", ")
+            match epochs.len() {
+                0 => ABSENT.to_owned(),
+                1..=MOST_EPOCHS => epochs.join(", "),
+                _ => format!("{}, ...", epochs[..MOST_EPOCHS].join(", ")),
             }
         };
         table.rows.push(vec![
