@@ -6,6 +6,7 @@
 
 pub mod bounds;
 pub mod operands;
+pub mod operator;
 
 /// Keeps freed pages: the large temporaries of a step would otherwise be cleared by the kernel each time.
 #[global_allocator]
