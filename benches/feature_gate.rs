@@ -36,11 +36,12 @@ fn main() {
         let feature_gates = feature_gates.unwrap();
         let num_inputs = sources.iter().max().map_or(0, |last| last + 1);
         let xs = input(&[num_inputs, BATCH, dim]).unwrap();
-        // Per gate: the softmax and every A in one product, and each B.
-        let layers = sources.iter().flat_map(|_| {
-            let packed = std::iter::once((dim, LORAS * (RANK + 1)));
-            packed.chain((0..LORAS).map(|_| (RANK, dim)))
+        // Per input: the softmax logits and every A of all its gates in one product; per LoRA: its B.
+        let packed = (0..num_inputs).map(|input| {
+            let readers = sources.iter().filter(|source| **source == input).count();
+            (dim, readers * LORAS * (RANK + 1))
         });
+        let layers = packed.chain((0..gates * LORAS).map(|_| (RANK, dim)));
         let forward = layers
             .clone()
             .map(|(depth, width)| Product::new(BATCH, depth, width));

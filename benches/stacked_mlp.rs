@@ -41,11 +41,21 @@ impl Subject {
         self.sources.iter().max().map_or(0, |last| last + 1)
     }
 
-    /// Inputs and outputs of each expert's layers.
+    /// Inputs and outputs of each product: the first layers of experts that read the same input make one, side by side.
     fn layers(&self) -> impl Iterator<Item = (usize, usize)> {
-        let depths = [self.input_dim, EXPERT_DIMS[0]];
-        let of_one = depths.into_iter().zip(EXPERT_DIMS);
-        self.sources.iter().flat_map(move |_| of_one.clone())
+        let first = (0..self.num_inputs()).map(|input| {
+            let readers = self
+                .sources
+                .iter()
+                .filter(|source| **source == input)
+                .count();
+            (self.input_dim, readers * EXPERT_DIMS[0])
+        });
+        let second = self
+            .sources
+            .iter()
+            .map(|_| (EXPERT_DIMS[0], EXPERT_DIMS[1]));
+        first.chain(second)
     }
 
     fn num_activations(&self) -> usize {
