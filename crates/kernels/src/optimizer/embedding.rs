@@ -216,24 +216,18 @@ impl Table {
             sums,
             ..
         } = self;
+        let factors = match &rule {
+            SparseRule::Adam(config) => Some(StepFactors::new(config, rate, step)),
+            SparseRule::RowWiseAdagrad { .. } => None,
+        };
         parameter.update(|values| {
             for (id, sums) in touched.iter().zip(sums.chunks_exact(dim)) {
                 let id = *id as usize;
                 slots[id] = UNTOUCHED;
                 let range = id * dim..(id + 1) * dim;
                 let row = &mut values[range.clone()];
-                match rule {
-                    SparseRule::Adam(config) => {
-                        let factors = StepFactors::new(&config, rate, step);
-                        adam_update(
-                            row,
-                            &mut first[range.clone()],
-                            &mut second[range],
-                            sums,
-                            factors,
-                        );
-                    }
-                    SparseRule::RowWiseAdagrad { epsilon } => {
+                match (rule, factors) {
+                    (SparseRule::RowWiseAdagrad { epsilon }, _) => {
                         let squares: f32 = sums.iter().map(|g| g * g).sum();
                         first[id] += squares / dim as f32;
                         let scale = (rate / (f64::from(first[id]).sqrt() + epsilon)) as f32;
@@ -241,6 +235,11 @@ impl Table {
                             *value -= scale * slope;
                         }
                     }
+                    (SparseRule::Adam(_), Some(factors)) => {
+                        let moments = (&mut first[range.clone()], &mut second[range]);
+                        adam_update(row, moments.0, moments.1, sums, factors);
+                    }
+                    (SparseRule::Adam(_), None) => {}
                 }
             }
         })
