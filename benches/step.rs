@@ -3,6 +3,7 @@
 
 use candle_core::{DType, Device};
 use criterion::{BenchmarkId, Criterion, SamplingMode, Throughput};
+use homebench_benches::bounds::Product;
 use homebench_benches::{BATCH, Workload};
 use homebench_kernels::loss::{Targets, binary_cross_entropy};
 use homebench_kernels::optimizer::{Adam, AdamConfig, SparseRule};
@@ -25,6 +26,53 @@ fn workloads(criterion: &mut Criterion) {
             bencher.iter(|| black_box(workload.step().expect("a step")));
         });
     }
+}
+
+/// The matrix products of a step of home-l and nothing else: (how many, depth, width) of its layers, each forward, for the
+/// weights and for the inputs.
+const HOME_L_PRODUCTS: [(usize, usize, usize); 14] = [
+    // Layer 1: experts, the LoRAs of 3 feature gates with their softmax, and all gates in one product.
+    (6, 512, 256),
+    (6, 256, 128),
+    (6, 512, 64),
+    (6, 64, 512),
+    (3, 512, 2),
+    (1, 512, 20),
+    // Layer 2: experts, 10 feature gates, gates and self-gates by the input that they read.
+    (13, 128, 256),
+    (13, 256, 128),
+    (20, 128, 64),
+    (20, 64, 128),
+    (10, 128, 2),
+    (3, 128, 24),
+    // Towers.
+    (7, 128, 64),
+    (7, 64, 1),
+];
+
+fn products(criterion: &mut Criterion) {
+    let mut products: Vec<(usize, Vec<Product>)> = HOME_L_PRODUCTS
+        .iter()
+        .map(|(count, depth, width)| {
+            let mut of_layer = vec![Product::new(BATCH, *depth, *width)];
+            of_layer.extend(Product::backward(BATCH, *depth, *width));
+            (*count, of_layer)
+        })
+        .collect();
+    let mut group = criterion.benchmark_group("step");
+    group.sample_size(10).sampling_mode(SamplingMode::Flat);
+    group.throughput(Throughput::Elements(BATCH as u64));
+    group.bench_function("home-l_products_alone", |bencher| {
+        bencher.iter(|| {
+            for (count, of_layer) in &mut products {
+                for _ in 0..*count {
+                    of_layer
+                        .iter_mut()
+                        .for_each(|product| black_box(product).run());
+                }
+            }
+        });
+    });
 }
 
 /// A step of MMoE over one table: ids at random over all of its rows.
@@ -91,6 +139,7 @@ fn main() {
     memory::keep_freed_pages();
     let mut criterion = Criterion::default().configure_from_args();
     workloads(&mut criterion);
+    products(&mut criterion);
     tables(&mut criterion);
     criterion.final_summary();
 }
