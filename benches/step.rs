@@ -121,14 +121,14 @@ fn tables(criterion: &mut Criterion) {
                     let ids: Vec<u32> = (start..start + BATCH as u64)
                         .map(|index| stream.below(index, rows))
                         .collect();
-                    let xs = input.gather(&ids, &numeric, BATCH).expect("rows");
+                    let xs = input.gather(&ids, &numeric, BATCH, None).expect("rows");
                     let logits = model.forward_t(&xs, true, None).expect("logits");
                     let targets = Targets::new(vec![1.0; BATCH * 2]);
                     let loss = binary_cross_entropy(&logits, &targets).expect("a loss");
                     let gradients = loss.backward().expect("gradients");
                     adam.step(1e-3).expect("a step");
                     let gradient = gradients.get(&xs).expect("the input's gradient");
-                    input.update(&ids, gradient, 1e-3).expect("an update");
+                    input.update(&ids, gradient, None, 1e-3).expect("an update");
                 });
             },
         );

@@ -7,3 +7,4 @@ mod help;
 mod identity;
 mod interruption;
 mod quickstart;
+mod training;

@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 /// Labels of a batch with what weighs them.
 #[derive(Debug, Clone)]
 pub struct Targets {
-    /// 0 or 1, row-major [batch, tasks].
+    /// 0 or 1, row-major [batch, tasks]; anything where its weight is 0.
     pub labels: Vec<f32>,
     /// Weight of each label, row-major [batch, tasks]; 0 where a task was not observed. Absent: all 1.
     pub label_weights: Option<Vec<f32>>,
@@ -26,6 +26,16 @@ impl Targets {
             label_weights: None,
             task_weights: None,
             positive_weights: None,
+        }
+    }
+
+    /// As [`Self::new`], but a label that is NaN is a task that was not observed: its weight is 0.
+    pub fn observed(labels: Vec<f32>) -> Self {
+        let weight = |label: &f32| if label.is_nan() { 0.0 } else { 1.0 };
+        let has_gaps = labels.iter().any(|label| label.is_nan());
+        Self {
+            label_weights: has_gaps.then(|| labels.iter().map(weight).collect()),
+            ..Self::new(labels)
         }
     }
 

@@ -237,7 +237,10 @@ fn embeddings() {
     };
     let rules = [
         SparseRule::Adam(AdamConfig::default()),
-        SparseRule::RowWiseAdagrad { epsilon: 1e-8 },
+        SparseRule::RowWiseAdagrad {
+            epsilon: 1e-8,
+            weight_decay: 0.0,
+        },
     ];
     for rule in rules {
         assert_same(&format!("{rule:?}"), || {
