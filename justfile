@@ -27,9 +27,14 @@ bench *args:
 figures:
     for folder in results/*/; do cargo run --release -- figures "$folder"; done
 
-# Measure PyTorch on the same workloads (needs Python with torch: see benches/peers)
-peers *args:
-    python3 benches/peers/torch_step.py {{ args }}
+# Measure homebench against PyTorch and torch-rechub, alternating in one run, on an otherwise idle machine: just peers steps
+peers *args: _peers-environment _data-census
+    cargo build --release -p homebench-runner -p homebench-benches --bins
+    .venv-peers/bin/python benches/peers/run.py {{ args }}
+
+_peers-environment:
+    test -x .venv-peers/bin/python || python3 -m venv .venv-peers
+    .venv-peers/bin/pip install --quiet --requirement benches/peers/requirements.txt
 
 # Formatting and lints, as CI has them
 lint:

@@ -8,7 +8,7 @@ const MAX_CHUNKS: usize = 4;
 /// Fewest rows of a part, but for the last.
 const MIN_CHUNK_ROWS: usize = 64;
 /// Rows handled at a time, so that a block's inner activations stay in the second-level cache.
-pub(crate) const BLOCK_ROWS: usize = 256;
+pub(crate) const BLOCK_ROWS: usize = 512;
 
 /// The parts of `0..num_rows`.
 pub(crate) fn chunks(num_rows: usize) -> Vec<Range<usize>> {

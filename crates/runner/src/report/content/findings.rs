@@ -31,8 +31,8 @@ pub(super) fn blocks(
     }
     if !sureness.is_empty() {
         blocks.push(Block::Paragraph(vec![
-            strong("How sure: "),
-            text(sureness.join(" ")),
+            strong("How sure:"),
+            text(format!(" {}", sureness.join(" "))),
         ]));
     }
     blocks

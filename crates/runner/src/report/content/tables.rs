@@ -5,6 +5,9 @@ use crate::report::document::{Cell as Field, Table};
 use crate::report::format::{self, ABSENT, grouped, listed};
 use crate::report::results::{Cell, Results, Summary, distinct};
 
+/// Epochs of so many seeds are named; the rest are in `cells.csv`.
+const MOST_EPOCHS: usize = 10;
+
 /// Each variant's model, cost and selected epochs.
 pub(super) fn variants(results: &Results, summary: &Summary) -> Table {
     let mut table = Table::new(&[
