@@ -1,0 +1,411 @@
+//! What must hold of every model whatever its weights: limits, masks, models that are one model, order, gradients, threads.
+
+mod common;
+
+use candle_core::{Device, Tensor};
+use common::{ByPath, MODELS, Network, assert_close, config, inputs, layout, three_tasks, values};
+use homebench_kernels::Role;
+use homebench_kernels::loss::{Targets, binary_cross_entropy};
+
+const WIDTH: usize = 7;
+const ROWS: usize = 9;
+
+fn networks() -> impl Iterator<Item = (String, Network)> {
+    MODELS.iter().map(|(name, knobs)| {
+        let network = Network::from_seed(&config(name, knobs), &three_tasks(), WIDTH);
+        (format!("{name} with {knobs:?}"), network)
+    })
+}
+
+fn targets(rows: usize, tasks: usize) -> Targets {
+    let label = |index: usize| f32::from(u8::from(index.is_multiple_of(3)));
+    Targets::new((0..rows * tasks).map(label).collect())
+}
+
+#[test]
+fn every_architecture_is_among_the_models_tested() {
+    for entry in homebench_model::registry() {
+        assert!(
+            MODELS.iter().any(|(name, _)| *name == entry.name),
+            "{}",
+            entry.name
+        );
+    }
+}
+
+#[test]
+fn logits_and_gradients_of_inputs_of_a_hundred_stay_finite() {
+    for (what, network) in networks() {
+        // Every value is -100 or 100, and one column is the same on every row.
+        let signs = inputs(ROWS, WIDTH, 1.0).sign().unwrap();
+        let one = Tensor::ones((ROWS, 1), candle_core::DType::F32, &Device::Cpu).unwrap();
+        let signs = Tensor::cat(&[one, signs.narrow(1, 1, WIDTH - 1).unwrap()], 1).unwrap();
+        let xs = (signs * 100.0).unwrap();
+        for train in [true, false] {
+            let logits = network.model.forward_t(&xs, train, None).unwrap();
+            assert!(values(&logits).iter().all(|v| v.is_finite()), "{what}");
+        }
+        let arrived = network.gradients(&xs, |l| binary_cross_entropy(l, &targets(ROWS, 3)));
+        for (path, gradient) in arrived {
+            assert!(gradient.iter().all(|v| v.is_finite()), "{what}: {path}");
+        }
+    }
+}
+
+#[test]
+fn every_trained_variable_gets_a_gradient() {
+    for (what, network) in networks() {
+        let xs = inputs(ROWS, WIDTH, 1.0);
+        let arrived = network.gradients(&xs, |l| binary_cross_entropy(l, &targets(ROWS, 3)));
+        for parameter in network.variables.parameters() {
+            let expected = parameter.role() == Role::Trained;
+            let path = parameter.path();
+            assert_eq!(arrived.contains_key(path), expected, "{what}: {path}");
+        }
+        assert!(arrived["xs"].iter().any(|v| *v != 0.0), "{what}");
+    }
+}
+
+#[test]
+fn the_weights_of_a_gate_sum_to_one() {
+    for (what, network) in networks() {
+        for (path, weights) in network.trace(&inputs(ROWS, WIDTH, 3.0)).gates {
+            if path.ends_with("self_gate") && weights.dim(1).unwrap() == 1 {
+                // One expert's self-gate is a sigmoid.
+                assert!(values(&weights).iter().all(|w| (0.0..=1.0).contains(w)));
+                continue;
+            }
+            for sum in values(&weights.sum(1).unwrap()) {
+                assert!((sum - 1.0).abs() < 1e-6, "{what}: {path} sums to {sum}");
+            }
+        }
+    }
+}
+
+/// Fails unless the logits of `task` alone give exactly zero gradient to every variable under one of `masked`, and
+/// something other than zero under each of `seen`.
+#[track_caller]
+fn assert_masked(name: &str, knobs: &str, task: usize, masked: &[&str], seen: &[&str]) {
+    let network = Network::from_seed(&config(name, knobs), &three_tasks(), WIDTH);
+    let of_task = |logits: &Tensor| logits.narrow(1, task, 1)?.sqr()?.sum_all();
+    let arrived = network.gradients(&inputs(ROWS, WIDTH, 1.0), of_task);
+    for path in masked {
+        let paths = network.variables.parameters().iter().map(|p| p.path());
+        assert!(paths.clone().any(|p| p.starts_with(path)), "{name}: {path}");
+        for (under, gradient) in arrived.iter().filter(|(p, _)| p.starts_with(path)) {
+            assert!(gradient.iter().all(|v| *v == 0.0), "{name}: {under}");
+        }
+    }
+    for path in seen {
+        let mut under = arrived.iter().filter(|(p, _)| p.starts_with(path));
+        let any = under.any(|(_, gradient)| gradient.iter().any(|v| *v != 0.0));
+        assert!(any, "{name}: {path}");
+    }
+}
+
+#[test]
+fn a_masked_expert_gets_exactly_no_gradient_from_a_task_that_cannot_see_it() {
+    assert_masked(
+        "home",
+        "rank = 2",
+        0,
+        &[
+            "group.h.",
+            "task.b.",
+            "task.c.",
+            "meta.h.gate",
+            "meta.h.self_gate",
+        ],
+        &[
+            "group.g.expert",
+            "task.a.expert",
+            "shared.expert",
+            "meta.shared.expert",
+            "meta.h.expert",
+        ],
+    );
+    assert_masked(
+        "cgc",
+        "",
+        1,
+        &["level.0.task.a.", "level.0.task.c."],
+        &["level.0.task.b.expert", "level.0.shared.expert"],
+    );
+    // Below the last level the shared gate sees every task's experts.
+    assert_masked(
+        "ple",
+        "",
+        2,
+        &["level.0.task.a.gate", "level.1.task.a.", "level.1.task.b."],
+        &[
+            "level.0.task.a.expert",
+            "level.0.shared.gate",
+            "level.1.task.c.expert",
+        ],
+    );
+    assert_masked(
+        "ple",
+        "num_shared_experts = 0",
+        2,
+        &["level.0.task.a.", "level.1.task.b."],
+        &["level.0.task.c."],
+    );
+    assert_masked(
+        "single_task",
+        "",
+        0,
+        &["task.b.", "task.c."],
+        &["task.a.expert"],
+    );
+    assert_masked("mmoe", "", 0, &["task.b.", "task.c."], &["shared.expert"]);
+}
+
+#[test]
+fn without_the_mask_every_task_reaches_every_expert() {
+    assert_masked(
+        "home",
+        "rank = 2\nmask = false",
+        0,
+        &["task.c.gate", "task.c.self_gate", "task.c.tower"],
+        &[
+            "group.h.expert",
+            "task.b.expert",
+            "task.c.expert",
+            "meta.h.expert",
+        ],
+    );
+}
+
+/// Fails unless two configurations with the same weights, but for the paths that only one has, give the same logits.
+#[track_caller]
+fn assert_same_model(
+    one: (&str, &str),
+    other: (&str, &str),
+    groups: &[(&str, &[&str])],
+    tolerance: f32,
+) {
+    let layout = layout(groups);
+    let xs = inputs(ROWS, WIDTH, 2.0);
+    let one = Network::from_seed(&config(one.0, one.1), &layout, WIDTH);
+    let other = Network::from_seed(&config(other.0, other.1), &layout, WIDTH);
+    assert_close(&one.logits(&xs), &other.logits(&xs), tolerance);
+}
+
+const GROUPS: &[(&str, &[&str])] = &[("g", &["a", "b"]), ("h", &["c"])];
+
+#[test]
+fn home_starts_as_home_without_feature_gates() {
+    let without = ("home", "feature_gate = 'none'");
+    for knobs in [
+        "rank = 2",
+        "rank = 2\nfeature_gate = 'meta_only'",
+        "rank = 2\nfeature_gate_scope = 'per_expert'",
+        "rank = 2\nnum_lora = 3\nfeature_gate_mix = 'before_sigmoid'",
+        "rank = 2\nnum_lora = 1\ngate_input = 'gated'",
+    ] {
+        assert_same_model(("home", knobs), without, GROUPS, 1e-5);
+    }
+}
+
+#[test]
+fn a_mask_that_hides_nothing_is_no_mask() {
+    let one_task: &[(&str, &[&str])] = &[("g", &["a"])];
+    let masked = ("home", "rank = 2\nmask = true");
+    assert_same_model(masked, ("home", "rank = 2\nmask = false"), one_task, 0.0);
+}
+
+#[test]
+fn cgc_is_ple_of_one_level() {
+    for knobs in [
+        "",
+        "num_shared_experts = 0",
+        "norm = 'batch'\ngate_dims = [3]",
+    ] {
+        let one_level = format!("{knobs}\nnum_levels = 1");
+        assert_same_model(("cgc", knobs), ("ple", &one_level), GROUPS, 0.0);
+    }
+}
+
+/// The weights of a network, with other names.
+fn renamed(network: &Network, rename: impl Fn(&str) -> String) -> ByPath {
+    let weights = network.variables.snapshot().unwrap().into_iter();
+    weights.map(|(path, t)| (rename(&path), t)).collect()
+}
+
+#[test]
+fn ml_mmoe_of_one_level_is_mmoe() {
+    let mmoe = Network::from_seed(&config("mmoe", ""), &three_tasks(), WIDTH);
+    let weights = renamed(&mmoe, |path| {
+        path.replace("shared.expert", "level.0.expert")
+    });
+    let config = config("ml_mmoe", "num_levels = 1");
+    let ml_mmoe = Network::from_weights(&config, &three_tasks(), WIDTH, weights);
+    let xs = inputs(ROWS, WIDTH, 2.0);
+    assert_close(&ml_mmoe.logits(&xs), &mmoe.logits(&xs), 0.0);
+}
+
+#[test]
+fn adatt_sp_of_one_level_without_residual_is_mmoe_over_the_tasks_experts() {
+    let mmoe = Network::from_seed(&config("mmoe", "num_experts = 3"), &three_tasks(), WIDTH);
+    let mut weights = ByPath::new();
+    for (path, tensor) in mmoe.variables.snapshot().unwrap() {
+        if let Some(rest) = path.strip_prefix("shared.") {
+            for (index, task) in ["a", "b", "c"].into_iter().enumerate() {
+                let expert = tensor.narrow(0, index, 1).unwrap();
+                weights.insert(format!("level.0.task.{task}.{rest}"), expert);
+            }
+        } else if path.contains(".gate.") {
+            weights.insert(format!("level.0.{path}"), tensor);
+        } else {
+            weights.insert(path, tensor);
+        }
+    }
+    for task in ["a", "b", "c"] {
+        let nothing = Tensor::zeros(1, candle_core::DType::F32, &Device::Cpu).unwrap();
+        weights.insert(format!("level.0.task.{task}.residual"), nothing);
+    }
+    let config = config("adatt_sp", "num_levels = 1");
+    let adatt = Network::from_weights(&config, &three_tasks(), WIDTH, weights);
+    let xs = inputs(ROWS, WIDTH, 2.0);
+    assert_close(&adatt.logits(&xs), &mmoe.logits(&xs), 1e-6);
+}
+
+/// Fails unless logits stay when the experts of `set` are put in another order, and with them the columns of `gates`, whose
+/// columns of that set begin at the given one.
+#[track_caller]
+fn assert_order_is_free(name: &str, knobs: &str, set: &str, count: usize, gates: &[(&str, usize)]) {
+    let config = config(name, knobs);
+    let network = Network::from_seed(&config, &three_tasks(), WIDTH);
+    // The last becomes the first.
+    let reorder = |tensor: &Tensor, dim: usize, start: usize| -> Tensor {
+        let size = tensor.dim(dim).unwrap() as u32;
+        let (first, last) = (start as u32, (start + count) as u32 - 1);
+        let order: Vec<u32> = (0..first)
+            .chain([last])
+            .chain(first..last)
+            .chain(last + 1..size)
+            .collect();
+        let order = Tensor::new(order, &Device::Cpu).unwrap();
+        tensor.index_select(&order, dim).unwrap()
+    };
+    let mut weights = network.variables.snapshot().unwrap();
+    let mut changed = 0;
+    for (path, tensor) in &mut weights {
+        if path.starts_with(&format!("{set}.expert.")) {
+            *tensor = reorder(tensor, 0, 0);
+            changed += 1;
+        }
+        for (gate, start) in gates {
+            if *path == format!("{gate}.weight") || *path == format!("{gate}.bias") {
+                *tensor = reorder(tensor, tensor.rank() - 1, *start);
+                changed += 1;
+            }
+            if path == gate {
+                *tensor = reorder(tensor, 0, *start);
+                changed += 1;
+            }
+        }
+    }
+    assert!(changed >= 2 + gates.len(), "{name}: nothing was reordered");
+    let reordered = Network::from_weights(&config, &three_tasks(), WIDTH, weights);
+    let xs = inputs(ROWS, WIDTH, 2.0);
+    assert_close(&reordered.logits(&xs), &network.logits(&xs), 1e-5);
+}
+
+#[test]
+fn the_order_of_a_sets_experts_is_free() {
+    assert_order_is_free("omoe", "", "shared", 4, &[("shared.gate", 0)]);
+    let of_tasks = [("task.a.gate", 0), ("task.b.gate", 0), ("task.c.gate", 0)];
+    assert_order_is_free("mmoe", "", "shared", 4, &of_tasks);
+    assert_order_is_free("mmoe", "norm = 'batch'", "shared", 4, &of_tasks);
+    // In HoME's gates the shared experts come first, then the group's.
+    let of_groups = [
+        ("meta.g.gate", 0),
+        ("meta.h.gate", 0),
+        ("meta.shared.gate", 0),
+        ("meta.shared.self_gate", 0),
+    ];
+    assert_order_is_free("home", "rank = 2", "meta.shared", 2, &of_groups);
+    assert_order_is_free("home", "rank = 2", "shared", 2, &of_tasks);
+    let of_group = [("task.a.gate", 2), ("task.b.gate", 2)];
+    assert_order_is_free("home", "rank = 2", "group.g", 2, &of_group);
+    // In PLE's the task's experts come first, then the shared ones.
+    let shared = [
+        ("level.1.task.a.gate", 2),
+        ("level.1.task.b.gate", 2),
+        ("level.1.task.c.gate", 2),
+    ];
+    assert_order_is_free("ple", "", "level.1.shared", 2, &shared);
+    let of_own = [
+        ("level.1.task.a.gate", 2),
+        ("level.1.task.b.gate", 2),
+        ("level.1.task.c.gate", 2),
+        ("level.1.task.b.residual", 0),
+    ];
+    assert_order_is_free(
+        "adatt_sp",
+        "num_task_experts = 2",
+        "level.1.task.b",
+        2,
+        &of_own,
+    );
+}
+
+#[test]
+fn without_shared_experts_there_are_no_variables_of_them() {
+    for (name, knobs) in [
+        ("cgc", "num_shared_experts = 0"),
+        ("ple", "num_shared_experts = 0"),
+        ("home", "rank = 2\nnum_shared_experts = 0"),
+    ] {
+        let network = Network::from_seed(&config(name, knobs), &three_tasks(), WIDTH);
+        let logits = network.logits(&inputs(ROWS, WIDTH, 1.0));
+        assert_eq!(logits.dims(), [ROWS, 3]);
+        let mut paths = network.variables.parameters().iter().map(|p| p.path());
+        // The meta layer's shared experts are others.
+        let shared = |p: &str| p.contains("shared.") && !p.starts_with("meta.");
+        assert!(!paths.any(shared), "{name}");
+    }
+}
+
+#[test]
+fn a_batch_of_one_row_is_refused_by_batch_norm_in_training_alone() {
+    let network = Network::from_seed(&config("home", "rank = 2"), &three_tasks(), WIDTH);
+    let row = inputs(1, WIDTH, 1.0);
+    let error = network.model.forward_t(&row, true, None).unwrap_err();
+    assert!(error.to_string().contains("row"), "{error}");
+    assert!(network.model.forward_t(&row, false, None).is_ok());
+    let plain = Network::from_seed(&config("mmoe", ""), &three_tasks(), WIDTH);
+    assert!(plain.model.forward_t(&row, true, None).is_ok());
+}
+
+#[test]
+fn home_gives_the_same_bytes_at_any_number_of_threads() {
+    let (rows, width) = (2100, 33);
+    let xs = inputs(rows, width, 2.0);
+    let knobs = "rank = 5\nexpert_dims = [40, 24]";
+    let compute = || {
+        let network = Network::from_seed(&config("home", knobs), &three_tasks(), width);
+        let logits = values(&network.logits(&xs));
+        let arrived = network.gradients(&xs, |l| binary_cross_entropy(l, &targets(rows, 3)));
+        let statistics: Vec<Vec<f32>> = network
+            .variables
+            .parameters()
+            .iter()
+            .filter(|p| p.role() == Role::Statistic)
+            .map(|p| values(p.tensor()))
+            .collect();
+        let bits = |v: Vec<f32>| v.into_iter().map(f32::to_bits).collect::<Vec<_>>();
+        let arrived: Vec<_> = arrived.into_iter().map(|(p, v)| (p, bits(v))).collect();
+        let statistics: Vec<_> = statistics.into_iter().map(bits).collect();
+        (bits(logits), arrived, statistics)
+    };
+    let with_threads = |count: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(count).build();
+        pool.unwrap().install(compute)
+    };
+    let expected = with_threads(1);
+    for count in [2, 5, 5] {
+        assert!(with_threads(count) == expected, "{count} threads");
+    }
+}
