@@ -9,6 +9,7 @@ use std::time::Duration;
 
 /// Criterion with few and short samples: a whole `cargo bench` is to take minutes.
 pub fn criterion() -> Criterion {
+    homebench_runner::memory::keep_freed_pages();
     Criterion::default()
         .sample_size(10)
         .warm_up_time(Duration::from_millis(300))
