@@ -24,7 +24,7 @@ fn refusal(right: &str, wrong: &str) -> String {
 }
 
 #[track_caller]
-fn refusal_of(spec: &str, more: &[&str]) -> String {
+pub(crate) fn refusal_of(spec: &str, more: &[&str]) -> String {
     let bench = Bench::new();
     bench.write("spec.toml", spec);
     let descriptions = experiment("datasets");

@@ -2,7 +2,7 @@
 
 use super::source::Source;
 use super::wire::{WireDataset, WireExperiment, WireRun, WireVariant};
-use super::{Device, Experiment, RunConfig, Variant, training};
+use super::{Device, Experiment, RunConfig, Variant, budget, training};
 use crate::data::{self, DatasetRef, Places, RowSubset};
 use crate::diagnostic::{Diagnostic, KeyPath};
 use crate::train::TrainingConfig;
@@ -111,6 +111,7 @@ fn variants(
     for (name, variant) in &wire {
         resolved.push(one_variant(name, variant, shared, source)?);
     }
+    budget::check_names(&resolved, source)?;
     Ok(resolved)
 }
 
@@ -129,7 +130,11 @@ fn one_variant(
     let model = ModelConfig::from_table(&wire.model, &wire.knobs)
         .map_err(|error| model_diagnostic(&error, &path, source))?;
     let training = training::resolve(&wire.training, shared, &path.join("training"), source)?;
+    let budget = wire.budget.as_ref();
     Ok(Variant {
+        budget: budget
+            .map(|wire| budget::resolve(wire, &model, &path.join("budget"), source))
+            .transpose()?,
         name: name.to_owned(),
         model,
         training,
