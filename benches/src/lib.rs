@@ -6,6 +6,7 @@
 
 pub mod bounds;
 pub mod operands;
+pub mod operator;
 mod workload;
 
 use homebench_runner::memory;

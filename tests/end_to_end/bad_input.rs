@@ -56,7 +56,7 @@ macro_rules! assert_refused {
 #[test]
 fn a_misspelt_key() {
     assert_refused!(refusal("learning_rate", "learning_rat"), @r"
-    error: spec.toml:7:1: unknown key `learning_rat` in [training]; expected one of `batch_size`, `max_epochs`, `patience`, `evaluations_per_epoch`, `learning_rate`, `embedding_learning_rate`, `weight_decay`, `embedding_dim`
+    error: spec.toml:7:1: unknown key `learning_rat` in [training]; expected one of `batch_size`, `max_epochs`, `patience`, `evaluations_per_epoch`, `learning_rate`, `embedding_learning_rate`, `weight_decay`, `embedding_dim`, `optimizer`, `momentum`, `gradient_clip_norm`, `embedding_optimizer`, `embedding_l2`, `embedding_dropout`, `schedule`, `task_weights`, `positive_weights`
     hint: did you mean `learning_rate`?
     ");
 }
@@ -165,6 +165,75 @@ fn a_learning_rate_that_is_none() {
     assert_refused!(refusal("1e-3", "inf"), @"error: spec.toml:7:17: `training.learning_rate`: expected a finite number above 0, found inf");
 }
 
+/// Refused with these lines at the end of `[training]`, from the spec's line 9 on.
+#[track_caller]
+fn refusal_of_training(lines: &str) -> String {
+    let end = "max_epochs = 1\n";
+    refusal(end, &format!("{end}{lines}\n"))
+}
+
+#[test]
+fn a_weight_of_a_task_that_is_not_there() {
+    assert_refused!(refusal_of_training("task_weights = { likes = 2.0 }"), @r"
+    error: spec.toml:9:18: `training.task_weights`: the dataset has no task `likes`; it has: click, long_view, like, follow
+    hint: did you mean `like`?
+    ");
+    assert_refused!(refusal_of(&(SPEC.to_owned() + "training.positive_weights.clik = 2"), &[]), @r"
+    error: spec.toml:12:27: `variants.mmoe.training.positive_weights`: the dataset has no task `clik`; it has: click, long_view, like, follow
+    hint: did you mean `click`?
+    ");
+    assert_refused!(refusal_of_training("positive_weights = { like = 0.0 }"), @"error: spec.toml:9:29: `training.positive_weights.like`: expected a finite number above 0, found 0");
+    assert_refused!(refusal_of_training("task_weights = { like = -1.0 }"), @"error: spec.toml:9:25: `training.task_weights.like`: expected a finite number, 0 or more, found -1");
+}
+
+#[test]
+fn an_optimizer_that_is_not_there_or_has_no_use_for_a_setting() {
+    assert_refused!(refusal_of_training("optimizer = \"adamm\""), @r"
+    error: spec.toml:9:13: unknown value `adamm` for `training.optimizer`; expected one of `adam`, `adamw`, `adagrad`, `sgd`
+    hint: did you mean `adam`?
+    ");
+    assert_refused!(refusal_of_training("momentum = 0.9"), @r#"
+    error: spec.toml:9:12: `training.momentum`: expected 0 with an optimizer that is not `sgd`, found 0.9
+    hint: set `optimizer = "sgd"`, or leave momentum out
+    "#);
+    assert_refused!(refusal_of_training("weight_decay = 0.1"), @r#"
+    error: spec.toml:9:16: `training.weight_decay`: expected a `weight_decay` of 0 with the optimizer `adam`, found 0.1
+    hint: set `optimizer = "adamw"` for Adam with decoupled weight decay, or `weight_decay = 0.0`
+    "#);
+    assert_refused!(refusal_of_training("embedding_optimizer = \"adagrad\""), @"error: spec.toml:9:23: unknown value `adagrad` for `training.embedding_optimizer`; expected one of `adam`, `rowwise_adagrad`");
+}
+
+#[test]
+fn shares_that_are_none() {
+    assert_refused!(refusal_of_training("embedding_dropout = 1.0"), @"error: spec.toml:9:21: `training.embedding_dropout`: expected a number from 0 to below 1, found 1");
+    assert_refused!(refusal_of_training("embedding_dropout = nan"), @"error: spec.toml:9:21: `training.embedding_dropout`: expected a number from 0 to below 1, found NaN");
+    assert_refused!(refusal_of_training("embedding_l2 = -1e-3"), @"error: spec.toml:9:16: `training.embedding_l2`: expected a finite number, 0 or more, found -0.001");
+    assert_refused!(refusal_of_training("gradient_clip_norm = inf"), @"error: spec.toml:9:22: `training.gradient_clip_norm`: expected a finite number, 0 or more, found inf");
+    assert_refused!(refusal_of_training("optimizer = \"sgd\"\nmomentum = 1.0"), @"error: spec.toml:10:12: `training.momentum`: expected a number from 0 to below 1, found 1");
+}
+
+#[test]
+fn a_schedule_that_is_none() {
+    assert_refused!(refusal_of_training("schedule = { kind = \"cosin\" }"), @r"
+    error: spec.toml:9:21: unknown value `cosin` for `training.schedule.kind`; expected one of `constant`, `warm_up`, `cosine`, `step`
+    hint: did you mean `cosine`?
+    ");
+    assert_refused!(refusal_of_training("schedule = { warm_up_steps = 3 }"), @r"
+    error: spec.toml:9:12: the key `kind` is missing in [training.schedule]
+    hint: add `kind = ...`
+    ");
+    assert_refused!(refusal_of_training("schedule = { kind = \"warm_up\" }"), @r"
+    error: spec.toml:9:1: `training.schedule`: a schedule of the kind `warm_up` needs `warm_up_steps`
+    hint: add `warm_up_steps = ...`, a number of steps
+    ");
+    assert_refused!(refusal_of_training("schedule = { kind = \"step\", every_steps = 0 }"), @"error: spec.toml:9:43: `training.schedule.every_steps`: expected a whole number, 1 or more, found 0");
+    assert_refused!(refusal_of_training("schedule = { kind = \"cosine\", factor = 0.5 }"), @r"
+    error: spec.toml:9:31: `training.schedule`: a schedule of the kind `cosine` has no `factor`
+    hint: it has: warm_up_steps, final_share
+    ");
+    assert_refused!(refusal_of_training("schedule = { kind = \"cosine\", final_share = nan }"), @"error: spec.toml:9:45: `training.schedule.final_share`: expected a number from 0 to 1, found NaN");
+}
+
 #[test]
 fn seeds_that_are_none_or_twice() {
     assert_refused!(refusal("[1, 2]", "[]"), @r"
@@ -207,7 +276,7 @@ fn rows_that_are_none() {
 fn an_override_is_blamed_by_its_own_words() {
     assert_refused!(refusal_of(SPEC, &["--set", "training.learning_rate=nan"]), @"error: --set training.learning_rate=nan: `training.learning_rate`: expected a finite number above 0, found NaN");
     assert_refused!(refusal_of(SPEC, &["--set", "training.batchsize=3"]), @r"
-    error: --set training.batchsize=3: unknown key `batchsize` in [training]; expected one of `batch_size`, `max_epochs`, `patience`, `evaluations_per_epoch`, `learning_rate`, `embedding_learning_rate`, `weight_decay`, `embedding_dim`
+    error: --set training.batchsize=3: unknown key `batchsize` in [training]; expected one of `batch_size`, `max_epochs`, `patience`, `evaluations_per_epoch`, `learning_rate`, `embedding_learning_rate`, `weight_decay`, `embedding_dim`, `optimizer`, `momentum`, `gradient_clip_norm`, `embedding_optimizer`, `embedding_l2`, `embedding_dropout`, `schedule`, `task_weights`, `positive_weights`
     hint: did you mean `batch_size`?
     ");
     assert_refused!(refusal_of(SPEC, &["--set", "variants.new.rank=3"]), @r"

@@ -8,7 +8,10 @@ use std::time::{Duration, Instant};
 const LONG_ENOUGH: Duration = Duration::from_secs(60);
 
 /// Starts the cut-down quickstart, made long enough to be caught, and waits until a cell runs.
-#[expect(clippy::zombie_processes, reason = "whoever gets the parent waits for it")]
+#[expect(
+    clippy::zombie_processes,
+    reason = "whoever gets the parent waits for it"
+)]
 fn start(bench: &Bench, out: &str) -> (Child, u32) {
     let (spec, descriptions) = (experiment("quickstart.toml"), experiment("datasets"));
     let mut arguments = vec!["run", &spec, "--out", out, "--descriptions", &descriptions];

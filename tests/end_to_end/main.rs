@@ -8,3 +8,4 @@ mod help;
 mod identity;
 mod interruption;
 mod quickstart;
+mod training;

@@ -118,6 +118,14 @@ impl Parameter {
         }
     }
 
+    /// Calls `change` with the gradient and leaves it in the buffer; not called where no gradient has arrived.
+    pub fn with_gradient(&self, change: impl FnOnce(&mut [f32])) {
+        let mut gradient = self.lock();
+        if gradient.filled {
+            change(&mut gradient.values);
+        }
+    }
+
     /// A copy of the gradient, or none where no gradient has arrived since it was last consumed.
     pub fn gradient(&self) -> Option<Vec<f32>> {
         let gradient = self.lock();

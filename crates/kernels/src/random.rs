@@ -43,6 +43,12 @@ impl Philox {
         block(self.key, [counter as u32, (counter >> 32) as u32, 0, 0])
     }
 
+    /// The four numbers at `counter`, uniform in [0, 1) with 24 bits.
+    #[inline]
+    pub fn uniform4(&self, counter: u64) -> [f32; 4] {
+        self.u32x4(counter).map(unit)
+    }
+
     /// The `index`-th number, uniform in [0, 1) with 24 bits.
     #[inline]
     pub fn uniform(&self, index: u64) -> f32 {

@@ -24,6 +24,13 @@ pub(crate) fn blocks(chunk: Range<usize>) -> impl Iterator<Item = Range<usize>> 
     pieces(chunk, BLOCK_ROWS)
 }
 
+/// Few enough rows that those of every expert and output stay in the second-level cache between two readings. Only for
+/// passes without sums over rows.
+pub(crate) fn strips(num_rows: usize) -> Vec<Range<usize>> {
+    const STRIP_ROWS: usize = 64;
+    pieces(0..num_rows, STRIP_ROWS).collect()
+}
+
 fn pieces(range: Range<usize>, rows: usize) -> impl Iterator<Item = Range<usize>> {
     let end = range.end;
     range

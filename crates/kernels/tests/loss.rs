@@ -228,3 +228,23 @@ fn targets_of_another_shape_are_refused() {
         assert!(loss(&empty, &Targets::new(Vec::new())).is_err());
     }
 }
+
+#[test]
+fn a_label_that_was_not_observed_counts_nothing() -> Result<()> {
+    let logits = Var::from_vec(vec![0.5f32, -1.0, 2.0, 0.25], (2, 2), &Device::Cpu)?;
+    let gaps = Targets::observed(vec![1.0, f32::NAN, 0.0, 1.0]);
+    let loss = binary_cross_entropy(&logits, &gaps)?;
+    let of = |logit: f64, label: f64| (1.0 + logit.exp()).ln() - label * logit;
+    // The first task's mean is over two rows, the second's over the one that observes it.
+    let expected = (of(0.5, 1.0) + of(2.0, 0.0)) / 2.0 + of(0.25, 1.0);
+    assert!((f64::from(loss.to_scalar::<f32>()?) - expected).abs() < 1e-6);
+    let slopes = loss.backward()?.get(&logits).unwrap().to_vec2::<f32>()?;
+    assert_eq!(slopes[0][1], 0.0);
+    assert!(slopes[1][1] != 0.0);
+
+    assert!(Targets::observed(vec![1.0, 0.0]).label_weights.is_none());
+    let none = Targets::observed(vec![f32::NAN; 4]);
+    let loss = binary_cross_entropy(&logits, &none)?;
+    assert_eq!(loss.to_scalar::<f32>()?, 0.0);
+    Ok(())
+}

@@ -6,6 +6,7 @@ use crate::ModelError;
 use crate::layout::TaskLayout;
 use crate::variables::{Init, VarBuilder};
 use candle_core::{Device, Tensor, Var};
+use homebench_kernels::dropout::Dropout;
 use homebench_kernels::optimizer::{Columns, EmbeddingTables, SparseRule};
 
 /// Sizes of the features of a row.
@@ -76,7 +77,7 @@ impl EmbeddedInput {
         })
     }
 
-    /// The input of a batch, as a leaf whose gradient candle computes.
+    /// The input of a batch, as a leaf whose gradient candle computes. Dropout drops embedded units, never numeric features.
     ///
     /// # Shapes
     /// - ids: [batch, tables], numeric: [batch, numeric features], both row-major
@@ -84,7 +85,13 @@ impl EmbeddedInput {
     ///
     /// # Errors
     /// An id beyond its table.
-    pub fn gather(&self, ids: &[u32], numeric: &[f32], num_rows: usize) -> Result<Var, ModelError> {
+    pub fn gather(
+        &self,
+        ids: &[u32],
+        numeric: &[f32],
+        num_rows: usize,
+        dropout: Option<&Dropout>,
+    ) -> Result<Var, ModelError> {
         let stride = self.dims.input_dim();
         let mut values = vec![0f32; self.copies.len() * num_rows * stride];
         for (copy, out) in self
@@ -103,6 +110,7 @@ impl EmbeddedInput {
                 }
             }
         }
+        self.drop_out(dropout, &mut values);
         let shape = match self.per_task {
             true => vec![self.copies.len(), num_rows, stride],
             false => vec![num_rows, stride],
@@ -110,7 +118,7 @@ impl EmbeddedInput {
         Ok(Var::from_vec(values, shape, &Device::Cpu)?)
     }
 
-    /// Updates the rows of `ids` from the gradient of [`Self::gather`]'s result.
+    /// Updates the rows of `ids` from the gradient of [`Self::gather`]'s result under the same dropout.
     ///
     /// # Errors
     /// The gradient has another shape.
@@ -118,13 +126,15 @@ impl EmbeddedInput {
         &mut self,
         ids: &[u32],
         gradient: &Tensor,
+        dropout: Option<&Dropout>,
         learning_rate: f64,
     ) -> Result<(), ModelError> {
         if self.dims.vocabularies.is_empty() {
             return Ok(());
         }
         let columns = self.columns();
-        let gradient = gradient.flatten_all()?.to_vec1::<f32>()?;
+        let mut gradient = gradient.flatten_all()?.to_vec1::<f32>()?;
+        self.drop_out(dropout, &mut gradient);
         let size = gradient.len() / self.copies.len();
         for (copy, gradient) in self.copies.iter_mut().zip(gradient.chunks_exact(size)) {
             copy.update(ids, gradient, columns, learning_rate)?;
@@ -132,10 +142,74 @@ impl EmbeddedInput {
         Ok(())
     }
 
+    /// Masks every copy's embedded units; the copies' rows are counted on from one to the next.
+    fn drop_out(&self, dropout: Option<&Dropout>, values: &mut [f32]) {
+        if let Some(dropout) = dropout {
+            let width = self.dims.vocabularies.len() * self.dims.embedding_dim;
+            dropout.apply(values, self.columns(), width);
+        }
+    }
+
     fn columns(&self) -> Columns {
         Columns {
             stride: self.dims.input_dim(),
             offset: 0,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use candle_core::DType;
+
+    /// One table of 64 rows of 4 units beside a numeric feature.
+    fn input() -> EmbeddedInput {
+        let dims = FeatureDims {
+            vocabularies: vec![("author".to_owned(), 64)],
+            num_numeric: 1,
+            embedding_dim: 4,
+        };
+        let layout = TaskLayout {
+            tasks: vec!["click".to_owned()],
+            groups: Vec::new(),
+        };
+        let rule = SparseRule::RowWiseAdagrad {
+            epsilon: 1e-10,
+            weight_decay: 0.0,
+        };
+        let vb = VarBuilder::from_seed(1, DType::F32, &Device::Cpu);
+        EmbeddedInput::new(&dims, &layout, false, rule, &vb).unwrap()
+    }
+
+    #[test]
+    fn dropped_units_are_cleared_and_get_no_gradient_and_numbers_stay() {
+        let mut input = input();
+        let ids: Vec<u32> = (0..64).collect();
+        let numeric = [7f32; 64];
+        let dropout = Dropout::new(0.5, 1, 0, "embedding");
+        let rows = |input: &EmbeddedInput, dropout| -> Vec<Vec<f32>> {
+            let xs = input.gather(&ids, &numeric, 64, dropout).unwrap();
+            xs.to_vec2::<f32>().unwrap()
+        };
+        let before = rows(&input, None);
+        let dropped = rows(&input, Some(&dropout));
+        let ones = Tensor::ones((64, 5), DType::F32, &Device::Cpu).unwrap();
+        input.update(&ids, &ones, Some(&dropout), 0.1).unwrap();
+        let after = rows(&input, None);
+        let mut num_dropped = 0;
+        for ((before, dropped), after) in before.iter().zip(&dropped).zip(&after) {
+            assert_eq!((before[4], dropped[4]), (7.0, 7.0));
+            for unit in 0..4 {
+                if dropped[unit] == 0.0 {
+                    num_dropped += 1;
+                    assert_eq!(after[unit], before[unit]);
+                } else {
+                    assert_eq!(dropped[unit], 2.0 * before[unit]);
+                    assert!(after[unit] < before[unit]);
+                }
+            }
+        }
+        assert!((90..166).contains(&num_dropped), "{num_dropped} of 256");
     }
 }

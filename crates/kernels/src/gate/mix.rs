@@ -3,7 +3,7 @@
 use crate::composed;
 use crate::parameter::{argument, values};
 use crate::product::dot;
-use crate::rows::{chunks, rows_of, split_by_chunk, unspecified};
+use crate::rows::{rows_of, split_by_chunk, strips, unspecified};
 use crate::simd::{multiversioned, sigmoid};
 use crate::softmax::{softmax, softmax_gradient};
 use candle_core::{CpuStorage, CustomOp2, DType, Layout, Result, Shape, Tensor};
@@ -194,21 +194,21 @@ impl CustomOp2 for Operator {
         let (_, num_rows, width) = layout.shape().dims3()?;
         let mut weights = argument(logits, logits_layout)?.to_vec();
         let num_outputs = self.layout.outputs.len();
-        let chunks = chunks(num_rows);
+        let strips = strips(num_rows);
         let mut out = unspecified(num_outputs * num_rows * width);
-        split_by_chunk(&mut out, width, &chunks)
+        split_by_chunk(&mut out, width, &strips)
             .into_par_iter()
             .zip(split_by_chunk(
                 &mut weights,
                 self.layout.num_columns,
-                &chunks,
+                &strips,
             ))
-            .zip(&chunks)
-            .for_each(|((mut outputs, mut weights), chunk)| {
+            .zip(&strips)
+            .for_each(|((mut outputs, mut weights), strip)| {
                 let weights = &mut *weights[0];
                 activate(&self.layout.gates, self.layout.num_columns, weights);
                 let matrices: Vec<&[f32]> = (0..self.layout.num_experts)
-                    .map(|expert| rows_of(experts, expert, num_rows, chunk, width))
+                    .map(|expert| rows_of(experts, expert, num_rows, strip, width))
                     .collect();
                 for (out, summands) in outputs.iter_mut().zip(&self.layout.outputs) {
                     weighted_sums(
@@ -238,20 +238,20 @@ impl CustomOp2 for Operator {
         let (expert_values, gradients) = (values(experts)?, values(&gradient)?);
         let (expert_values, gradients): (&[f32], &[f32]) = (&expert_values, &gradients);
         let num_columns = self.layout.num_columns;
-        let chunks = chunks(num_rows);
+        let strips = strips(num_rows);
         let mut expert_gradient = unspecified(num_experts * num_rows * width);
         let mut logit_gradient = unspecified(num_rows * num_columns);
-        split_by_chunk(&mut expert_gradient, width, &chunks)
+        split_by_chunk(&mut expert_gradient, width, &strips)
             .into_par_iter()
-            .zip(split_by_chunk(&mut logit_gradient, num_columns, &chunks))
-            .zip(&chunks)
-            .for_each(|((mut experts, mut logits), chunk)| {
-                let weights = rows_of(&weights, 0, num_rows, chunk, num_columns);
+            .zip(split_by_chunk(&mut logit_gradient, num_columns, &strips))
+            .zip(&strips)
+            .for_each(|((mut experts, mut logits), strip)| {
+                let weights = rows_of(&weights, 0, num_rows, strip, num_columns);
                 let outputs: Vec<&[f32]> = (0..self.layout.outputs.len())
-                    .map(|output| rows_of(gradients, output, num_rows, chunk, width))
+                    .map(|output| rows_of(gradients, output, num_rows, strip, width))
                     .collect();
                 let matrices: Vec<&[f32]> = (0..num_experts)
-                    .map(|expert| rows_of(expert_values, expert, num_rows, chunk, width))
+                    .map(|expert| rows_of(expert_values, expert, num_rows, strip, width))
                     .collect();
                 for (out, uses) in experts.iter_mut().zip(&self.layout.uses) {
                     weighted_sums(out, width, &outputs, uses, weights, num_columns);

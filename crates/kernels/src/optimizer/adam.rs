@@ -1,9 +1,6 @@
-//! Adam (Kingma and Ba, 2015) and AdamW (Loshchilov and Hutter, 2019) over all parameters, in place.
+//! Adam (Kingma and Ba, 2015) and AdamW (Loshchilov and Hutter, 2019) in place.
 
-use crate::parameter::{Parameter, Role};
 use crate::simd::multiversioned;
-use candle_core::{DType, Result, Tensor};
-use rayon::prelude::*;
 
 /// Adam's constants.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -84,102 +81,11 @@ multiversioned! {
     }
 }
 
-#[derive(Debug)]
-struct Moments {
-    parameter: Parameter,
-    first: Vec<f32>,
-    second: Vec<f32>,
-}
-
-/// Adam's state over a list of parameters. A parameter that got no gradient in a step stays as it is.
-#[derive(Debug)]
-pub struct Adam {
-    config: AdamConfig,
-    step: u64,
-    moments: Vec<Moments>,
-}
-
-/// Elements updated by one task.
-const PIECE: usize = 1 << 14;
-
-impl Adam {
-    /// State for the trained ones of `parameters`.
-    pub fn new(parameters: &[Parameter], config: AdamConfig) -> Self {
-        let moments = parameters
-            .iter()
-            .filter(|parameter| parameter.role() == Role::Trained)
-            .map(|parameter| Moments {
-                parameter: parameter.clone(),
-                first: vec![0.0; parameter.num_elements()],
-                second: vec![0.0; parameter.num_elements()],
-            })
-            .collect();
-        Self {
-            config,
-            step: 0,
-            moments,
-        }
-    }
-
-    /// Updates every parameter from its gradient buffer and empties the buffer.
-    ///
-    /// # Errors
-    /// A parameter can't be written.
-    pub fn step(&mut self, learning_rate: f64) -> Result<()> {
-        self.step += 1;
-        let factors = StepFactors::new(&self.config, learning_rate, self.step);
-        for moments in &mut self.moments {
-            let Moments {
-                parameter,
-                first,
-                second,
-            } = moments;
-            let mut result = Ok(());
-            let tensor = parameter.tensor();
-            let fused = tensor.device().is_cpu() && tensor.dtype() == DType::F32;
-            parameter.consume_gradient(|gradient| {
-                result = if fused {
-                    parameter.update(|values| {
-                        values
-                            .par_chunks_mut(PIECE)
-                            .zip(first.par_chunks_mut(PIECE))
-                            .zip(second.par_chunks_mut(PIECE))
-                            .zip(gradient.par_chunks(PIECE))
-                            .for_each(|(((values, first), second), gradient)| {
-                                adam_update(values, first, second, gradient, factors);
-                            });
-                    })
-                } else {
-                    update_elsewhere(parameter, first, second, gradient, factors)
-                };
-            });
-            result?;
-        }
-        Ok(())
-    }
-}
-
-/// The update for a variable on another device or of another type: by way of the host.
-fn update_elsewhere(
-    parameter: &Parameter,
-    first: &mut [f32],
-    second: &mut [f32],
-    gradient: &[f32],
-    factors: StepFactors,
-) -> Result<()> {
-    let tensor = parameter.tensor();
-    let mut values = tensor
-        .flatten_all()?
-        .to_dtype(DType::F32)?
-        .to_vec1::<f32>()?;
-    adam_update(&mut values, first, second, gradient, factors);
-    let values = Tensor::from_vec(values, tensor.shape(), tensor.device())?;
-    parameter.var().set(&values.to_dtype(tensor.dtype())?)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::optimizer::Optimizer;
+    use crate::{Parameter, Role};
     use candle_core::{Device, Var};
 
     /// Textbook Adam in f64.
@@ -205,7 +111,7 @@ mod tests {
             };
             let var = Var::from_vec(vec![0.5f32; 40], 40, &Device::Cpu).unwrap();
             let parameter = Parameter::new("w", var, Role::Trained);
-            let mut adam = Adam::new(std::slice::from_ref(&parameter), config);
+            let mut adam = Optimizer::new(std::slice::from_ref(&parameter), config);
             for _ in 0..5 {
                 parameter.accumulate(|gradient, _| {
                     for (index, slope) in gradient.iter_mut().enumerate() {
@@ -231,7 +137,7 @@ mod tests {
     fn a_parameter_without_a_gradient_stays() {
         let var = Var::from_vec(vec![1f32], 1, &Device::Cpu).unwrap();
         let parameter = Parameter::new("w", var, Role::Trained);
-        Adam::new(std::slice::from_ref(&parameter), AdamConfig::default())
+        Optimizer::new(std::slice::from_ref(&parameter), AdamConfig::default())
             .step(0.1)
             .unwrap();
         assert_eq!(parameter.tensor().to_vec1::<f32>().unwrap(), [1.0]);

@@ -17,6 +17,36 @@ pub enum SparseRule {
     RowWiseAdagrad {
         /// Added to the root of the sum.
         epsilon: f64,
+        /// Decay of a touched row, times the learning rate, beside its gradient.
+        weight_decay: f64,
+    },
+}
+
+impl SparseRule {
+    fn factors(&self, learning_rate: f64, step: u64) -> RowFactors {
+        match self {
+            Self::Adam(config) => RowFactors::Adam(StepFactors::new(config, learning_rate, step)),
+            Self::RowWiseAdagrad {
+                epsilon,
+                weight_decay,
+            } => RowFactors::RowWiseAdagrad {
+                rate: learning_rate,
+                epsilon: *epsilon,
+                keep: (1.0 - learning_rate * weight_decay) as f32,
+            },
+        }
+    }
+}
+
+/// The factors of one step.
+#[derive(Debug, Clone, Copy)]
+enum RowFactors {
+    Adam(StepFactors),
+    RowWiseAdagrad {
+        rate: f64,
+        epsilon: f64,
+        /// What decay leaves of a weight.
+        keep: f32,
     },
 }
 
@@ -171,7 +201,7 @@ impl EmbeddingTables {
         }
         self.check(ids, gradient.len(), columns)?;
         self.step += 1;
-        let (step, rule, dim) = (self.step, self.rule, self.dim);
+        let (factors, dim) = (self.rule.factors(learning_rate, self.step), self.dim);
         self.tables
             .par_iter_mut()
             .enumerate()
@@ -182,7 +212,7 @@ impl EmbeddingTables {
                     .chunks_exact(columns.stride)
                     .map(|row| &row[columns.offset + column * dim..][..dim]);
                 table.sum_gradients(ids.copied().zip(gradients), dim);
-                table.apply(rule, learning_rate, step, dim)
+                table.apply(factors, dim)
             })
     }
 }
@@ -206,7 +236,7 @@ impl Table {
         }
     }
 
-    fn apply(&mut self, rule: SparseRule, rate: f64, step: u64, dim: usize) -> Result<()> {
+    fn apply(&mut self, factors: RowFactors, dim: usize) -> Result<()> {
         let Self {
             parameter,
             first,
@@ -222,23 +252,21 @@ impl Table {
                 slots[id] = UNTOUCHED;
                 let range = id * dim..(id + 1) * dim;
                 let row = &mut values[range.clone()];
-                match rule {
-                    SparseRule::Adam(config) => {
-                        let factors = StepFactors::new(&config, rate, step);
-                        adam_update(
-                            row,
-                            &mut first[range.clone()],
-                            &mut second[range],
-                            sums,
-                            factors,
-                        );
+                match factors {
+                    RowFactors::Adam(factors) => {
+                        let first = &mut first[range.clone()];
+                        adam_update(row, first, &mut second[range], sums, factors);
                     }
-                    SparseRule::RowWiseAdagrad { epsilon } => {
+                    RowFactors::RowWiseAdagrad {
+                        rate,
+                        epsilon,
+                        keep,
+                    } => {
                         let squares: f32 = sums.iter().map(|g| g * g).sum();
                         first[id] += squares / dim as f32;
                         let scale = (rate / (f64::from(first[id]).sqrt() + epsilon)) as f32;
                         for (value, slope) in row.iter_mut().zip(sums) {
-                            *value -= scale * slope;
+                            *value = *value * keep - scale * slope;
                         }
                     }
                 }
@@ -271,7 +299,10 @@ mod tests {
 
     #[test]
     fn gathered_rows_land_in_their_columns() {
-        let (_, tables) = tables(SparseRule::RowWiseAdagrad { epsilon: 0.0 });
+        let (_, tables) = tables(SparseRule::RowWiseAdagrad {
+            epsilon: 0.0,
+            weight_decay: 0.0,
+        });
         let mut out = vec![-1f32; 10];
         tables.gather(&[3, 0, 1, 2], &mut out, COLUMNS).unwrap();
         assert_eq!(out, [-1., 6., 7., 0., 1., -1., 2., 3., 4., 5.]);
@@ -283,7 +314,10 @@ mod tests {
         let config = AdamConfig::default();
         for rule in [
             SparseRule::Adam(config),
-            SparseRule::RowWiseAdagrad { epsilon: 0.0 },
+            SparseRule::RowWiseAdagrad {
+                epsilon: 0.0,
+                weight_decay: 0.0,
+            },
         ] {
             let (parameters, mut tables) = tables(rule);
             let gradient = [

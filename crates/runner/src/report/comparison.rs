@@ -109,8 +109,8 @@ fn row(
     let is_baseline = variant == baseline;
     let pairs = pairs(summary, metric, panel, variant, baseline);
     // One run against one is a coin's toss, not a probability.
-    let wins = probability_of_improvement(&test, &against)
-        .filter(|_| test.len() > 1 && against.len() > 1);
+    let wins =
+        probability_of_improvement(&test, &against).filter(|_| test.len() > 1 && against.len() > 1);
     let higher = name.advantage(1.0, 0.0).map(|advantage| advantage > 0.0);
     let improvement = wins
         .zip(higher)

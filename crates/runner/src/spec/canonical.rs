@@ -1,9 +1,9 @@
 //! The resolved content of a cell, and the id that is its hash.
 
+use super::cell_training::CellTraining;
 use super::{Device, Experiment, Variant};
 use crate::data::{DatasetRef, RowSubset};
 use crate::diagnostic::{Diagnostic, Document};
-use crate::train::TrainingConfig;
 use homebench_model::ModelConfig;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -59,52 +59,6 @@ pub struct CellModel {
     pub name: String,
     /// Every knob.
     pub knobs: toml::Table,
-}
-
-/// How a cell is trained: [`TrainingConfig`] as a file holds it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[allow(missing_docs)] // the fields are those of TrainingConfig
-pub struct CellTraining {
-    pub batch_size: usize,
-    pub max_epochs: usize,
-    pub patience: usize,
-    pub evaluations_per_epoch: usize,
-    pub learning_rate: f64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub embedding_learning_rate: Option<f64>,
-    pub weight_decay: f64,
-    pub embedding_dim: usize,
-}
-
-impl From<&TrainingConfig> for CellTraining {
-    fn from(config: &TrainingConfig) -> Self {
-        Self {
-            batch_size: config.batch_size,
-            max_epochs: config.max_epochs,
-            patience: config.patience,
-            evaluations_per_epoch: config.evaluations_per_epoch,
-            learning_rate: config.learning_rate,
-            embedding_learning_rate: config.embedding_learning_rate,
-            weight_decay: config.weight_decay,
-            embedding_dim: config.embedding_dim,
-        }
-    }
-}
-
-impl From<&CellTraining> for TrainingConfig {
-    fn from(cell: &CellTraining) -> Self {
-        Self {
-            batch_size: cell.batch_size,
-            max_epochs: cell.max_epochs,
-            patience: cell.patience,
-            evaluations_per_epoch: cell.evaluations_per_epoch,
-            learning_rate: cell.learning_rate,
-            embedding_learning_rate: cell.embedding_learning_rate,
-            weight_decay: cell.weight_decay,
-            embedding_dim: cell.embedding_dim,
-        }
-    }
 }
 
 impl CellContent {
@@ -229,6 +183,7 @@ fn encode(value: &toml::Value, out: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::train::{OptimizerName, TrainingConfig};
 
     fn cell() -> CellContent {
         CellContent {
@@ -261,7 +216,7 @@ mod tests {
 
     #[test]
     fn every_change_of_content_changes_the_id() {
-        let changes: [fn(&mut CellContent); 9] = [
+        let changes: [fn(&mut CellContent); 11] = [
             |cell| cell.seed = 2,
             |cell| cell.variant = "other".into(),
             |cell| cell.device = "cuda".into(),
@@ -270,6 +225,8 @@ mod tests {
             |cell| cell.dataset.train_rows = None,
             |cell| cell.training.learning_rate = 0.002,
             |cell| cell.training.embedding_learning_rate = Some(0.001),
+            |cell| cell.training.optimizer = Some(OptimizerName::Adamw),
+            |cell| cell.training.task_weights = Some([("a".to_owned(), 2.0)].into()),
             |cell| cell.model.knobs = toml::from_str("expert_dims = [32, 64]\nrank = 16").unwrap(),
         ];
         let mut ids = std::collections::BTreeSet::from([cell().id()]);

@@ -220,7 +220,8 @@ fn run(wire: &WireRun, source: &Source) -> Result<RunConfig, Diagnostic> {
     })
 }
 
-/// Checks that the dataset and its protocol exist and that its description makes a dataset, reading no data.
+/// Checks that the dataset and its protocol exist and that its description makes a dataset with the tasks that
+/// the training settings name, reading no data.
 ///
 /// # Errors
 /// An unknown dataset or protocol at its place in the spec, or what is wrong with the description.
@@ -244,7 +245,10 @@ pub fn check_dataset(
             .into());
     }
     match data::check(dataset, places) {
-        Ok(_) => Ok(()),
+        Ok((tasks, _)) => {
+            let tasks: Vec<&str> = tasks.iter().map(|task| task.name.as_str()).collect();
+            Ok(check_weights(experiment, &tasks, source)?)
+        }
         Err(error) if error.downcast_ref::<Diagnostic>().is_some_and(has_place) => Err(error),
         Err(error) => {
             let key = if dataset.protocol.is_some() {
@@ -261,6 +265,21 @@ pub fn check_dataset(
             Err(said.into())
         }
     }
+}
+
+fn check_weights(
+    experiment: &Experiment,
+    tasks: &[&str],
+    source: &Source,
+) -> Result<(), Diagnostic> {
+    let table = KeyPath::new(["training"]);
+    training::check_tasks(&experiment.training, tasks, &table, source)?;
+    for variant in &experiment.variants {
+        // What a variant has from `[training]` is right by now.
+        let table = KeyPath::new(["variants", &variant.name, "training"]);
+        training::check_tasks(&variant.training, tasks, &table, source)?;
+    }
+    Ok(())
 }
 
 fn has_place(diagnostic: &Diagnostic) -> bool {

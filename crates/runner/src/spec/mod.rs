@@ -3,18 +3,22 @@
 
 mod budget;
 mod canonical;
+mod cell_training;
 mod check;
 mod overrides;
 mod resolved;
+mod schedule;
 mod source;
 mod training;
 mod wire;
 
 pub use budget::{BudgetGoal, Quantity};
 pub use canonical::{CellContent, NUMERICS_VERSION};
+pub use cell_training::CellTraining;
 pub use check::{check_dataset, model_diagnostic};
 pub use overrides::Override;
 pub use resolved::resolved_toml;
+pub use schedule::{ScheduleKind, WrittenSchedule};
 pub use source::Source;
 
 use crate::data::DatasetRef;

@@ -1,9 +1,10 @@
 //! `spec.resolved.toml`: an experiment with every default written out, itself a spec that gives the same cells.
 
-use super::canonical::CellTraining;
-use super::{Experiment, KeyPath, Variant};
+use super::{CellTraining, Experiment, KeyPath, Variant};
 use crate::data::RowSubset;
 use crate::train::TrainingConfig;
+use serde::Serialize;
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 /// The resolved spec; how cells are run is not in it, because no number depends on that.
@@ -19,7 +20,7 @@ pub fn resolved_toml(experiment: &Experiment, protocol: &str) -> String {
         seeds.join(", ")
     );
     dataset(&mut text, experiment, protocol);
-    training(&mut text, &KeyPath::new(["training"]), &experiment.training);
+    training(&mut text, &experiment.training);
     for item in &experiment.variants {
         variant(&mut text, item, &experiment.training);
     }
@@ -41,9 +42,13 @@ fn dataset(text: &mut String, experiment: &Experiment, protocol: &str) {
     text.push('\n');
 }
 
-fn training(text: &mut String, table: &KeyPath, config: &TrainingConfig) {
-    let fields = toml::to_string(&CellTraining::from(config)).expect("training is plain TOML");
-    let _ = writeln!(text, "[{table}]\n{fields}");
+fn training(text: &mut String, config: &TrainingConfig) {
+    let root = BTreeMap::from([("training", CellTraining::written_out(config))]);
+    let _ = writeln!(text, "{}", in_toml(&root));
+}
+
+fn in_toml(table: &impl Serialize) -> String {
+    toml::to_string(table).expect("training is plain TOML")
 }
 
 fn variant(text: &mut String, variant: &Variant, shared: &TrainingConfig) {
@@ -57,6 +62,10 @@ fn variant(text: &mut String, variant: &Variant, shared: &TrainingConfig) {
     }
     text.push('\n');
     if variant.training != *shared {
-        training(text, &table.join("training"), &variant.training);
+        let cell = CellTraining::written_out(&variant.training);
+        let of_variant = BTreeMap::from([("training", cell)]);
+        let of_variants = BTreeMap::from([(&variant.name, of_variant)]);
+        let root = BTreeMap::from([("variants", of_variants)]);
+        let _ = writeln!(text, "{}", in_toml(&root));
     }
 }

@@ -1,5 +1,7 @@
 //! The spec as its file writes it.
 
+use super::schedule::WrittenSchedule;
+use crate::train::{EmbeddingOptimizerName, OptimizerName};
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use std::collections::BTreeMap;
@@ -38,6 +40,15 @@ pub(super) struct WireTraining {
     pub(super) embedding_learning_rate: Option<f64>,
     pub(super) weight_decay: Option<f64>,
     pub(super) embedding_dim: Option<usize>,
+    pub(super) optimizer: Option<OptimizerName>,
+    pub(super) momentum: Option<f64>,
+    pub(super) gradient_clip_norm: Option<f64>,
+    pub(super) embedding_optimizer: Option<EmbeddingOptimizerName>,
+    pub(super) embedding_l2: Option<f64>,
+    pub(super) embedding_dropout: Option<f64>,
+    pub(super) schedule: Option<WrittenSchedule>,
+    pub(super) task_weights: Option<BTreeMap<String, f64>>,
+    pub(super) positive_weights: Option<BTreeMap<String, f64>>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]

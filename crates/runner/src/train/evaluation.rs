@@ -1,6 +1,6 @@
 //! Scoring of a split with the weights as they are.
 
-use super::session::Network;
+use super::network::Network;
 use super::{Score, TrainError};
 use crate::data::{Batch, Split};
 use crate::metric;
@@ -56,20 +56,45 @@ pub(super) fn evaluate(
         }
     }
     let mut scores = Vec::with_capacity(2 * tasks.len());
-    for (task, (logits, labels)) in tasks.iter().zip(logits.iter().zip(&labels)) {
+    for (task, (logits, labels)) in tasks.iter().zip(logits.into_iter().zip(labels)) {
+        let (logits, labels) = observed(logits, labels);
         for (metric, value) in [
-            ("auc", metric::auc(logits, labels)),
-            ("log_loss", metric::log_loss(logits, labels)),
+            ("auc", metric::auc(&logits, &labels)),
+            ("log_loss", metric::log_loss(&logits, &labels)),
         ] {
             scores.push(Score {
                 split: name,
                 task: task.clone(),
                 metric,
                 value,
-                rows: num_rows,
+                rows: labels.len(),
                 positives: labels.iter().filter(|label| **label > 0.5).count(),
             });
         }
     }
     Ok(Evaluation { scores })
+}
+
+/// The rows that observe a task: those whose label is not NaN.
+fn observed(logits: Vec<f32>, labels: Vec<f32>) -> (Vec<f32>, Vec<f32>) {
+    if !labels.iter().any(|label| label.is_nan()) {
+        return (logits, labels);
+    }
+    let rows = logits.into_iter().zip(labels);
+    rows.filter(|(_, label)| !label.is_nan()).unzip()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_that_do_not_observe_a_task_are_not_scored() {
+        let (logits, labels) = observed(vec![0.5, 1.0, -1.0], vec![1.0, f32::NAN, 0.0]);
+        assert_eq!((logits, labels), (vec![0.5, -1.0], vec![1.0, 0.0]));
+        let (logits, labels) = observed(vec![0.5], vec![f32::NAN]);
+        assert!(logits.is_empty() && labels.is_empty());
+        assert_eq!(metric::auc(&logits, &labels), None);
+        assert_eq!(metric::log_loss(&logits, &labels), None);
+    }
 }

@@ -1,49 +1,18 @@
 //! Training of one cell: mini-batches, early stopping on validation, one reading of the test split.
 
+mod config;
 mod evaluation;
 mod loader;
+mod network;
+mod schedule;
 mod session;
 
-pub(crate) use session::{feature_dims, task_layout};
+pub use config::{EmbeddingOptimizerName, OptimizerName, TrainingConfig};
+pub(crate) use network::{feature_dims, task_layout};
+pub use schedule::Schedule;
 
 use crate::data::Prepared;
 use homebench_model::ModelConfig;
-
-/// How a cell is trained.
-#[derive(Debug, Clone, PartialEq)]
-pub struct TrainingConfig {
-    /// Rows of a step.
-    pub batch_size: usize,
-    /// Largest number of passes over the training rows.
-    pub max_epochs: usize,
-    /// Evaluations without improvement on validation after which training stops.
-    pub patience: usize,
-    /// Validation passes per epoch, at equal distances.
-    pub evaluations_per_epoch: usize,
-    /// Adam's step size.
-    pub learning_rate: f64,
-    /// Step size of the embedding tables; equal to `learning_rate` where absent.
-    pub embedding_learning_rate: Option<f64>,
-    /// Decoupled weight decay of dense variables (AdamW); 0 is Adam.
-    pub weight_decay: f64,
-    /// Width of each embedding.
-    pub embedding_dim: usize,
-}
-
-impl Default for TrainingConfig {
-    fn default() -> Self {
-        Self {
-            batch_size: 1024,
-            max_epochs: 10,
-            patience: 2,
-            evaluations_per_epoch: 1,
-            learning_rate: 1e-3,
-            embedding_learning_rate: None,
-            weight_decay: 0.0,
-            embedding_dim: 8,
-        }
-    }
-}
 
 /// Proof that the epoch to score has been chosen; the key to [`crate::data::SealedSplit::open`].
 /// Only the trainer can make one.
@@ -87,7 +56,7 @@ pub struct Score {
     pub metric: &'static str,
     /// The value; absent where it is undefined.
     pub value: Option<f64>,
-    /// Rows scored.
+    /// Rows scored: those that observe the task.
     pub rows: usize,
     /// Positive labels among them.
     pub positives: usize,

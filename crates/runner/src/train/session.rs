@@ -2,149 +2,18 @@
 
 use super::evaluation::{Evaluation, evaluate};
 use super::loader::{batches, for_each_batch};
+use super::network::{Network, Step};
 use super::{
     CellResult, CurvePoint, FrozenSelection, Observer, Progress, TrainError, TrainingConfig,
 };
-use crate::data::{Batch, Prepared, Schema};
-use candle_core::{DType, Device, Tensor};
-use homebench_kernels::loss::{Targets, binary_cross_entropy};
-use homebench_kernels::optimizer::{Adam, AdamConfig, SparseRule};
-use homebench_kernels::{Parameter, Role};
-use homebench_model::{
-    BuildContext, EmbeddedInput, FeatureDims, ModelConfig, Ranker, TaskGroup, TaskLayout,
-    VarBuilder, Variables,
-};
+use crate::data::{Batch, Prepared};
+use candle_core::Tensor;
+use homebench_model::ModelConfig;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 /// Least time between two reports of progress.
 const REPORT_EVERY: Duration = Duration::from_millis(250);
-
-/// Input, model and optimiser of a cell.
-pub(super) struct Network {
-    tasks: Vec<String>,
-    input: EmbeddedInput,
-    model: Box<dyn Ranker>,
-    variables: Variables,
-    /// What the optimiser of dense variables owns; tables are updated by `input`.
-    dense: Vec<Parameter>,
-    adam: Adam,
-}
-
-impl Network {
-    fn new(
-        schema: &Schema,
-        model: &ModelConfig,
-        training: &TrainingConfig,
-        seed: u64,
-    ) -> Result<Self, TrainError> {
-        let layout = task_layout(schema);
-        let dims = feature_dims(schema, training.embedding_dim);
-        let vb = VarBuilder::from_seed(seed, DType::F32, &Device::Cpu);
-        let context = BuildContext {
-            layout: &layout,
-            input_dim: dims.input_dim(),
-            input_per_task: model.input_per_task(),
-        };
-        let ranker = model.build(&context, &vb)?;
-        let dense: Vec<Parameter> = vb
-            .finish()?
-            .parameters()
-            .iter()
-            .filter(|parameter| parameter.role() == Role::Trained)
-            .cloned()
-            .collect();
-        let rule = SparseRule::Adam(AdamConfig::default());
-        let input = EmbeddedInput::new(&dims, &layout, model.input_per_task(), rule, &vb)?;
-        let config = AdamConfig {
-            weight_decay: training.weight_decay,
-            ..AdamConfig::default()
-        };
-        Ok(Self {
-            tasks: layout.tasks,
-            input,
-            model: ranker,
-            variables: vb.finish()?,
-            adam: Adam::new(&dense, config),
-            dense,
-        })
-    }
-
-    pub(super) fn tasks(&self) -> &[String] {
-        &self.tasks
-    }
-
-    /// Logits of a batch in evaluation, row-major [rows, tasks].
-    pub(super) fn scores(&self, batch: &Batch) -> Result<Vec<f32>, TrainError> {
-        let xs = self
-            .input
-            .gather(&batch.categorical, &batch.numeric, batch.num_rows)?;
-        let logits = self
-            .model
-            .forward_t(&xs.as_detached_tensor(), false, None)?;
-        Ok(logits.flatten_all()?.to_vec1::<f32>()?)
-    }
-
-    /// One training step; gives the loss before it.
-    fn step(&mut self, batch: &Batch, training: &TrainingConfig) -> Result<f64, TrainError> {
-        let xs = self
-            .input
-            .gather(&batch.categorical, &batch.numeric, batch.num_rows)?;
-        let logits = self.model.forward_t(&xs, true, None)?;
-        let loss = binary_cross_entropy(&logits, &Targets::new(batch.labels.clone()))?;
-        let value = f64::from(loss.to_scalar::<f32>()?);
-        if !value.is_finite() {
-            return Ok(value);
-        }
-        let gradients = loss.backward()?;
-        for parameter in &self.dense {
-            parameter.collect(&gradients)?;
-        }
-        self.adam.step(training.learning_rate)?;
-        if let Some(gradient) = gradients.get(&xs) {
-            let rate = training
-                .embedding_learning_rate
-                .unwrap_or(training.learning_rate);
-            self.input.update(&batch.categorical, gradient, rate)?;
-        }
-        Ok(value)
-    }
-}
-
-/// The tasks and groups of a schema, as a model sees them.
-pub(crate) fn task_layout(schema: &Schema) -> TaskLayout {
-    let in_group = |group: usize| {
-        let tasks = schema.tasks.iter().enumerate();
-        tasks
-            .filter(move |(_, task)| task.group == group)
-            .map(|(index, _)| index)
-    };
-    TaskLayout {
-        tasks: schema.tasks.iter().map(|task| task.name.clone()).collect(),
-        groups: schema
-            .groups
-            .iter()
-            .enumerate()
-            .map(|(group, name)| TaskGroup {
-                name: name.clone(),
-                tasks: in_group(group).collect(),
-            })
-            .collect(),
-    }
-}
-
-/// The features of a schema, as an input sees them.
-pub(crate) fn feature_dims(schema: &Schema, embedding_dim: usize) -> FeatureDims {
-    FeatureDims {
-        vocabularies: schema
-            .categorical
-            .iter()
-            .map(|feature| (feature.name.clone(), feature.vocabulary_size))
-            .collect(),
-        num_numeric: schema.numeric.len(),
-        embedding_dim,
-    }
-}
 
 /// The best weights so far.
 struct Selected {
@@ -164,6 +33,9 @@ struct Session<'a> {
     evaluations_without_gain: usize,
     epoch: usize,
     step: usize,
+    /// Steps of all epochs, whether or not training stops before.
+    total_steps: usize,
+    seed: u64,
     last_finite_loss: Option<f64>,
     /// Sum of losses and their number since the last evaluation.
     losses: (f64, usize),
@@ -212,6 +84,7 @@ pub(super) fn run(
     seed: u64,
     observer: &mut dyn Observer,
 ) -> Result<CellResult, TrainError> {
+    let steps_per_epoch = batches(dataset.train.num_rows(), training.batch_size).len();
     let mut session = Session {
         network: Network::new(&dataset.schema, model, training, seed)?,
         training,
@@ -221,6 +94,8 @@ pub(super) fn run(
         evaluations_without_gain: 0,
         epoch: 0,
         step: 0,
+        total_steps: steps_per_epoch * training.max_epochs,
+        seed,
         last_finite_loss: None,
         losses: (0.0, 0),
         train_rows: 0,
@@ -231,7 +106,7 @@ pub(super) fn run(
     };
     for epoch in 1..=training.max_epochs {
         session.epoch = epoch;
-        match session.run_epoch(&dataset, seed) {
+        match session.run_epoch(&dataset) {
             Ok(()) => {}
             Err(Stop::Patience) => break,
             Err(Stop::Error(error)) => return Err(error),
@@ -241,13 +116,13 @@ pub(super) fn run(
 }
 
 impl Session<'_> {
-    fn run_epoch(&mut self, dataset: &Prepared, seed: u64) -> Result<(), Stop> {
+    fn run_epoch(&mut self, dataset: &Prepared) -> Result<(), Stop> {
         let num_batches = batches(dataset.train.num_rows(), self.training.batch_size).len();
         // Evaluations at equal distances, the last at the end of the epoch.
         let parts = self.training.evaluations_per_epoch.min(num_batches).max(1);
         let mut done = 0;
         let (mut rows_done, mut next) = (0, 1);
-        let (batch_size, epoch) = (self.training.batch_size, self.epoch);
+        let (batch_size, epoch, seed) = (self.training.batch_size, self.epoch, self.seed);
         let data = |error| Stop::Error(TrainError::Data(error));
         for_each_batch(&dataset.train, batch_size, seed, epoch, data, |batch| {
             self.train_on(batch)?;
@@ -264,7 +139,15 @@ impl Session<'_> {
 
     fn train_on(&mut self, batch: &Batch) -> Result<(), TrainError> {
         let start = Instant::now();
-        let loss = self.network.step(batch, self.training)?;
+        let loss = self.network.step(
+            batch,
+            self.training,
+            &Step {
+                index: self.step as u64,
+                rate_factor: self.training.schedule.factor(self.step, self.total_steps),
+                seed: self.seed,
+            },
+        )?;
         self.train_time += start.elapsed();
         self.step += 1;
         self.train_rows += batch.num_rows;
@@ -315,7 +198,7 @@ impl Session<'_> {
                 epoch: self.epoch,
                 score,
                 evaluation,
-                weights: self.network.variables.snapshot()?,
+                weights: self.network.variables().snapshot()?,
             });
             return Ok(());
         }
@@ -353,7 +236,7 @@ impl Session<'_> {
         let Some(selected) = self.selected.take() else {
             return Err(TrainError::NothingTrained);
         };
-        self.network.variables.restore(&selected.weights)?;
+        self.network.variables().restore(&selected.weights)?;
         let selection = FrozenSelection {
             selected_epoch: selected.epoch,
         };
@@ -368,8 +251,8 @@ impl Session<'_> {
             selected_epoch: selected.epoch,
             epochs_run: self.epoch,
             validation_score: selected.score,
-            parameters: self.network.variables.num_trained(),
-            flops_per_row: self.network.model.flops_per_row(),
+            parameters: self.network.variables().num_trained(),
+            flops_per_row: self.network.model().flops_per_row(),
             curves: self.curves,
             scores,
             train_rows: self.train_rows,

@@ -1,0 +1,206 @@
+//! The optimiser of dense variables: one traversal of parameters and gradient buffers, under any rule.
+
+use super::adagrad::{AdagradConfig, AdagradFactors, adagrad_update};
+use super::adam::{AdamConfig, StepFactors, adam_update};
+use super::sgd::{SgdConfig, SgdFactors, descent_update, momentum_update};
+use crate::parameter::{Parameter, Role};
+use candle_core::{DType, Result, Tensor};
+use rayon::prelude::*;
+
+/// How dense variables are updated.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum DenseRule {
+    /// Adam, or AdamW where its decay isn't 0.
+    Adam(AdamConfig),
+    /// Adagrad.
+    Adagrad(AdagradConfig),
+    /// Gradient descent, with momentum or without.
+    Sgd(SgdConfig),
+}
+
+impl From<AdamConfig> for DenseRule {
+    fn from(config: AdamConfig) -> Self {
+        Self::Adam(config)
+    }
+}
+
+impl From<AdagradConfig> for DenseRule {
+    fn from(config: AdagradConfig) -> Self {
+        Self::Adagrad(config)
+    }
+}
+
+impl From<SgdConfig> for DenseRule {
+    fn from(config: SgdConfig) -> Self {
+        Self::Sgd(config)
+    }
+}
+
+impl DenseRule {
+    /// Which of the two numbers kept for an element this rule needs.
+    fn keeps(&self) -> [bool; 2] {
+        match self {
+            Self::Adam(_) => [true, true],
+            Self::Adagrad(_) => [true, false],
+            Self::Sgd(config) => [config.momentum != 0.0, false],
+        }
+    }
+
+    fn factors(&self, learning_rate: f64, step: u64) -> Factors {
+        match self {
+            Self::Adam(config) => Factors::Adam(StepFactors::new(config, learning_rate, step)),
+            Self::Adagrad(config) => Factors::Adagrad(AdagradFactors::new(config, learning_rate)),
+            Self::Sgd(config) if config.momentum != 0.0 => {
+                Factors::Momentum(SgdFactors::new(config, learning_rate))
+            }
+            Self::Sgd(config) => Factors::Descent(SgdFactors::new(config, learning_rate)),
+        }
+    }
+}
+
+/// The factors of one step under one rule.
+#[derive(Debug, Clone, Copy)]
+enum Factors {
+    Adam(StepFactors),
+    Adagrad(AdagradFactors),
+    Momentum(SgdFactors),
+    Descent(SgdFactors),
+}
+
+impl Factors {
+    /// Updates a run of elements; state that the rule doesn't keep is empty.
+    fn update(self, values: &mut [f32], first: &mut [f32], second: &mut [f32], gradient: &[f32]) {
+        match self {
+            Self::Adam(factors) => adam_update(values, first, second, gradient, factors),
+            Self::Adagrad(factors) => adagrad_update(values, first, gradient, factors),
+            Self::Momentum(factors) => momentum_update(values, first, gradient, factors),
+            Self::Descent(factors) => descent_update(values, gradient, factors),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct State {
+    parameter: Parameter,
+    /// Adam's mean of gradients, Adagrad's sum of squares, momentum's velocity.
+    first: Vec<f32>,
+    /// Adam's mean of squares.
+    second: Vec<f32>,
+}
+
+/// An optimiser's state over a list of parameters. A parameter that got no gradient in a step stays as it is.
+#[derive(Debug)]
+pub struct Optimizer {
+    rule: DenseRule,
+    step: u64,
+    states: Vec<State>,
+}
+
+/// Elements updated by one task.
+pub(super) const PIECE: usize = 1 << 14;
+
+impl Optimizer {
+    /// State for the trained ones of `parameters`.
+    pub fn new(parameters: &[Parameter], rule: impl Into<DenseRule>) -> Self {
+        let rule = rule.into();
+        let kept = |parameter: &Parameter| {
+            rule.keeps().map(|keeps| match keeps {
+                true => vec![0.0; parameter.num_elements()],
+                false => Vec::new(),
+            })
+        };
+        let states = parameters
+            .iter()
+            .filter(|parameter| parameter.role() == Role::Trained)
+            .map(|parameter| {
+                let [first, second] = kept(parameter);
+                State {
+                    parameter: parameter.clone(),
+                    first,
+                    second,
+                }
+            })
+            .collect();
+        Self {
+            rule,
+            step: 0,
+            states,
+        }
+    }
+
+    /// Updates every parameter from its gradient buffer and empties the buffer.
+    ///
+    /// # Errors
+    /// A parameter can't be written.
+    pub fn step(&mut self, learning_rate: f64) -> Result<()> {
+        self.step += 1;
+        let factors = self.rule.factors(learning_rate, self.step);
+        for state in &mut self.states {
+            let State {
+                parameter,
+                first,
+                second,
+            } = state;
+            let mut result = Ok(());
+            let tensor = parameter.tensor();
+            let fused = tensor.device().is_cpu() && tensor.dtype() == DType::F32;
+            parameter.consume_gradient(|gradient| {
+                result = if fused {
+                    parameter.update(|values| update(values, first, second, gradient, factors))
+                } else {
+                    update_elsewhere(parameter, first, second, gradient, factors)
+                };
+            });
+            result?;
+        }
+        Ok(())
+    }
+}
+
+/// The update in place, shared between threads in pieces.
+fn update(
+    values: &mut [f32],
+    first: &mut [f32],
+    second: &mut [f32],
+    gradient: &[f32],
+    factors: Factors,
+) {
+    let values = values.par_chunks_mut(PIECE);
+    let pieces = values.zip(gradient.par_chunks(PIECE));
+    match (first.is_empty(), second.is_empty()) {
+        (false, false) => pieces
+            .zip(first.par_chunks_mut(PIECE))
+            .zip(second.par_chunks_mut(PIECE))
+            .for_each(|(((values, gradient), first), second)| {
+                factors.update(values, first, second, gradient);
+            }),
+        (false, true) => {
+            pieces
+                .zip(first.par_chunks_mut(PIECE))
+                .for_each(|((values, gradient), first)| {
+                    factors.update(values, first, &mut [], gradient);
+                });
+        }
+        _ => pieces.for_each(|(values, gradient)| {
+            factors.update(values, &mut [], &mut [], gradient);
+        }),
+    }
+}
+
+/// The update for a variable on another device or of another type: by way of the host.
+fn update_elsewhere(
+    parameter: &Parameter,
+    first: &mut [f32],
+    second: &mut [f32],
+    gradient: &[f32],
+    factors: Factors,
+) -> Result<()> {
+    let tensor = parameter.tensor();
+    let mut values = tensor
+        .flatten_all()?
+        .to_dtype(DType::F32)?
+        .to_vec1::<f32>()?;
+    factors.update(&mut values, first, second, gradient);
+    let values = Tensor::from_vec(values, tensor.shape(), tensor.device())?;
+    parameter.var().set(&values.to_dtype(tensor.dtype())?)
+}

@@ -1,0 +1,186 @@
+//! How a cell is trained.
+
+use super::schedule::Schedule;
+use homebench_kernels::optimizer::{AdagradConfig, AdamConfig, DenseRule, SgdConfig, SparseRule};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// How dense variables are updated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OptimizerName {
+    /// Adam; weight decay must be 0.
+    #[default]
+    Adam,
+    /// Adam with decoupled weight decay.
+    Adamw,
+    /// Adagrad; weight decay joins the gradient.
+    Adagrad,
+    /// Gradient descent with momentum; weight decay joins the gradient.
+    Sgd,
+}
+
+/// How touched rows of embedding tables are updated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EmbeddingOptimizerName {
+    /// Adam whose moments move only when a row is touched.
+    #[default]
+    Adam,
+    /// Adagrad with one sum of squares a row.
+    RowwiseAdagrad,
+}
+
+/// How a cell is trained.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TrainingConfig {
+    /// Rows of a step.
+    pub batch_size: usize,
+    /// Largest number of passes over the training rows.
+    pub max_epochs: usize,
+    /// Evaluations without improvement on validation after which training stops.
+    pub patience: usize,
+    /// Validation passes per epoch, at equal distances.
+    pub evaluations_per_epoch: usize,
+    /// Step size of dense variables.
+    pub learning_rate: f64,
+    /// Step size of the embedding tables; equal to `learning_rate` where absent.
+    pub embedding_learning_rate: Option<f64>,
+    /// Weight decay of dense variables: decoupled with AdamW, an L2 penalty with Adagrad and gradient descent.
+    pub weight_decay: f64,
+    /// Width of each embedding.
+    pub embedding_dim: usize,
+    /// How dense variables are updated.
+    pub optimizer: OptimizerName,
+    /// Share of the velocity that gradient descent keeps from step to step; 0 with other optimisers.
+    pub momentum: f64,
+    /// Largest norm of the gradients of all dense variables together; 0 clips nothing. Embedding tables are not clipped.
+    pub gradient_clip_norm: f64,
+    /// How touched rows of embedding tables are updated.
+    pub embedding_optimizer: EmbeddingOptimizerName,
+    /// Decay of touched rows: a step leaves 1 - (its step size x this) of them, beside the gradient's part.
+    pub embedding_l2: f64,
+    /// Chance of an embedded unit to be dropped in a training step; the others are divided by 1 - this.
+    pub embedding_dropout: f64,
+    /// How both step sizes change from step to step.
+    pub schedule: Schedule,
+    /// Weight of each task in the loss, by name; 1 where absent.
+    pub task_weights: BTreeMap<String, f64>,
+    /// Factor of each task's positive labels in the loss, by name; 1 where absent.
+    pub positive_weights: BTreeMap<String, f64>,
+}
+
+impl Default for TrainingConfig {
+    fn default() -> Self {
+        Self {
+            batch_size: 1024,
+            max_epochs: 10,
+            patience: 2,
+            evaluations_per_epoch: 1,
+            learning_rate: 1e-3,
+            embedding_learning_rate: None,
+            weight_decay: 0.0,
+            embedding_dim: 8,
+            optimizer: OptimizerName::default(),
+            momentum: 0.0,
+            gradient_clip_norm: 0.0,
+            embedding_optimizer: EmbeddingOptimizerName::default(),
+            embedding_l2: 0.0,
+            embedding_dropout: 0.0,
+            schedule: Schedule::default(),
+            task_weights: BTreeMap::new(),
+            positive_weights: BTreeMap::new(),
+        }
+    }
+}
+
+impl TrainingConfig {
+    /// The rule of dense variables.
+    pub(super) fn dense_rule(&self) -> DenseRule {
+        let weight_decay = self.weight_decay;
+        match self.optimizer {
+            OptimizerName::Adam | OptimizerName::Adamw => DenseRule::Adam(AdamConfig {
+                weight_decay,
+                ..AdamConfig::default()
+            }),
+            OptimizerName::Adagrad => DenseRule::Adagrad(AdagradConfig {
+                weight_decay,
+                ..AdagradConfig::default()
+            }),
+            OptimizerName::Sgd => DenseRule::Sgd(SgdConfig {
+                momentum: self.momentum,
+                weight_decay,
+            }),
+        }
+    }
+
+    /// The rule of embedding tables.
+    pub(super) fn sparse_rule(&self) -> SparseRule {
+        let weight_decay = self.embedding_l2;
+        match self.embedding_optimizer {
+            EmbeddingOptimizerName::Adam => SparseRule::Adam(AdamConfig {
+                weight_decay,
+                ..AdamConfig::default()
+            }),
+            EmbeddingOptimizerName::RowwiseAdagrad => SparseRule::RowWiseAdagrad {
+                epsilon: AdagradConfig::default().epsilon,
+                weight_decay,
+            },
+        }
+    }
+}
+
+/// The weights of `tasks` in their order, or none where all are 1.
+pub(super) fn in_order(weights: &BTreeMap<String, f64>, tasks: &[String]) -> Option<Vec<f32>> {
+    let of = |task: &String| weights.get(task).map_or(1.0, |weight| *weight as f32);
+    let all: Vec<f32> = tasks.iter().map(of).collect();
+    all.iter().any(|weight| *weight != 1.0).then_some(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_gives_its_rule_with_its_decay() {
+        let rule = |optimizer| {
+            let config = TrainingConfig {
+                optimizer,
+                momentum: 0.5,
+                weight_decay: 0.1,
+                ..TrainingConfig::default()
+            };
+            config.dense_rule()
+        };
+        let adam = AdamConfig {
+            weight_decay: 0.1,
+            ..AdamConfig::default()
+        };
+        assert_eq!(rule(OptimizerName::Adamw), DenseRule::Adam(adam));
+        let adagrad = AdagradConfig {
+            weight_decay: 0.1,
+            ..AdagradConfig::default()
+        };
+        assert_eq!(rule(OptimizerName::Adagrad), DenseRule::Adagrad(adagrad));
+        let sgd = SgdConfig {
+            momentum: 0.5,
+            weight_decay: 0.1,
+        };
+        assert_eq!(rule(OptimizerName::Sgd), DenseRule::Sgd(sgd));
+        let plain = TrainingConfig::default();
+        assert_eq!(plain.dense_rule(), DenseRule::Adam(AdamConfig::default()));
+        assert_eq!(plain.sparse_rule(), SparseRule::Adam(AdamConfig::default()));
+    }
+
+    #[test]
+    fn weights_are_put_in_the_order_of_tasks() {
+        let tasks = ["click".to_owned(), "like".to_owned()];
+        let weights = |name: &str, weight| BTreeMap::from([(name.to_owned(), weight)]);
+        assert_eq!(
+            in_order(&weights("like", 2.0), &tasks),
+            Some(vec![1.0, 2.0])
+        );
+        assert_eq!(in_order(&weights("like", 1.0), &tasks), None);
+        assert_eq!(in_order(&BTreeMap::new(), &tasks), None);
+    }
+}

@@ -1,0 +1,182 @@
+//! Input, model and optimisers of a cell, and one step of their training.
+
+use super::config::in_order;
+use super::{TrainError, TrainingConfig};
+use crate::data::{Batch, Schema};
+use candle_core::{DType, Device};
+use homebench_kernels::dropout::Dropout;
+use homebench_kernels::loss::{Targets, binary_cross_entropy};
+use homebench_kernels::optimizer::{Optimizer, clip_gradient_norm};
+use homebench_kernels::{Parameter, Role};
+use homebench_model::{
+    BuildContext, EmbeddedInput, FeatureDims, ModelConfig, Ranker, TaskGroup, TaskLayout,
+    VarBuilder, Variables,
+};
+
+/// Input, model and optimiser of a cell.
+pub(super) struct Network {
+    tasks: Vec<String>,
+    input: EmbeddedInput,
+    model: Box<dyn Ranker>,
+    variables: Variables,
+    /// What the optimiser of dense variables owns; tables are updated by `input`.
+    dense: Vec<Parameter>,
+    optimizer: Optimizer,
+    task_weights: Option<Vec<f32>>,
+    positive_weights: Option<Vec<f32>>,
+}
+
+/// What is particular to a step.
+pub(super) struct Step {
+    /// Counted from 0.
+    pub(super) index: u64,
+    /// Of the step sizes, from the schedule.
+    pub(super) rate_factor: f64,
+    /// Of the cell.
+    pub(super) seed: u64,
+}
+
+impl Network {
+    pub(super) fn new(
+        schema: &Schema,
+        model: &ModelConfig,
+        training: &TrainingConfig,
+        seed: u64,
+    ) -> Result<Self, TrainError> {
+        let layout = task_layout(schema);
+        let dims = feature_dims(schema, training.embedding_dim);
+        let vb = VarBuilder::from_seed(seed, DType::F32, &Device::Cpu);
+        let context = BuildContext {
+            layout: &layout,
+            input_dim: dims.input_dim(),
+            input_per_task: model.input_per_task(),
+        };
+        let ranker = model.build(&context, &vb)?;
+        let dense: Vec<Parameter> = vb
+            .finish()?
+            .parameters()
+            .iter()
+            .filter(|parameter| parameter.role() == Role::Trained)
+            .cloned()
+            .collect();
+        let rule = training.sparse_rule();
+        let input = EmbeddedInput::new(&dims, &layout, model.input_per_task(), rule, &vb)?;
+        Ok(Self {
+            input,
+            model: ranker,
+            variables: vb.finish()?,
+            optimizer: Optimizer::new(&dense, training.dense_rule()),
+            dense,
+            task_weights: in_order(&training.task_weights, &layout.tasks),
+            positive_weights: in_order(&training.positive_weights, &layout.tasks),
+            tasks: layout.tasks,
+        })
+    }
+
+    pub(super) fn model(&self) -> &dyn Ranker {
+        &*self.model
+    }
+
+    pub(super) fn variables(&self) -> &Variables {
+        &self.variables
+    }
+
+    pub(super) fn tasks(&self) -> &[String] {
+        &self.tasks
+    }
+
+    /// Logits of a batch in evaluation, row-major [rows, tasks].
+    pub(super) fn scores(&self, batch: &Batch) -> Result<Vec<f32>, TrainError> {
+        let xs = self
+            .input
+            .gather(&batch.categorical, &batch.numeric, batch.num_rows, None)?;
+        let logits = self
+            .model
+            .forward_t(&xs.as_detached_tensor(), false, None)?;
+        Ok(logits.flatten_all()?.to_vec1::<f32>()?)
+    }
+
+    /// One training step; gives the loss before it.
+    pub(super) fn step(
+        &mut self,
+        batch: &Batch,
+        training: &TrainingConfig,
+        step: &Step,
+    ) -> Result<f64, TrainError> {
+        let rate = training.embedding_dropout;
+        let dropout = (rate > 0.0).then(|| Dropout::new(rate, step.seed, step.index, "embedding"));
+        let xs = self.input.gather(
+            &batch.categorical,
+            &batch.numeric,
+            batch.num_rows,
+            dropout.as_ref(),
+        )?;
+        let logits = self.model.forward_t(&xs, true, None)?;
+        let targets = Targets {
+            task_weights: self.task_weights.clone(),
+            positive_weights: self.positive_weights.clone(),
+            ..Targets::observed(batch.labels.clone())
+        };
+        let loss = binary_cross_entropy(&logits, &targets)?;
+        let value = f64::from(loss.to_scalar::<f32>()?);
+        if !value.is_finite() {
+            return Ok(value);
+        }
+        let gradients = loss.backward()?;
+        for parameter in &self.dense {
+            parameter.collect(&gradients)?;
+        }
+        if training.gradient_clip_norm > 0.0 {
+            clip_gradient_norm(&self.dense, training.gradient_clip_norm);
+        }
+        self.optimizer
+            .step(training.learning_rate * step.rate_factor)?;
+        if let Some(gradient) = gradients.get(&xs) {
+            let rate = training
+                .embedding_learning_rate
+                .unwrap_or(training.learning_rate);
+            self.input.update(
+                &batch.categorical,
+                gradient,
+                dropout.as_ref(),
+                rate * step.rate_factor,
+            )?;
+        }
+        Ok(value)
+    }
+}
+
+/// The tasks and groups of a schema, as a model sees them.
+pub(crate) fn task_layout(schema: &Schema) -> TaskLayout {
+    let in_group = |group: usize| {
+        let tasks = schema.tasks.iter().enumerate();
+        tasks
+            .filter(move |(_, task)| task.group == group)
+            .map(|(index, _)| index)
+    };
+    TaskLayout {
+        tasks: schema.tasks.iter().map(|task| task.name.clone()).collect(),
+        groups: schema
+            .groups
+            .iter()
+            .enumerate()
+            .map(|(group, name)| TaskGroup {
+                name: name.clone(),
+                tasks: in_group(group).collect(),
+            })
+            .collect(),
+    }
+}
+
+/// The features of a schema, as an input sees them.
+pub(crate) fn feature_dims(schema: &Schema, embedding_dim: usize) -> FeatureDims {
+    FeatureDims {
+        vocabularies: schema
+            .categorical
+            .iter()
+            .map(|feature| (feature.name.clone(), feature.vocabulary_size))
+            .collect(),
+        num_numeric: schema.numeric.len(),
+        embedding_dim,
+    }
+}
