@@ -24,7 +24,7 @@ fn refusal(right: &str, wrong: &str) -> String {
 }
 
 #[track_caller]
-fn refusal_of(spec: &str, more: &[&str]) -> String {
+pub(crate) fn refusal_of(spec: &str, more: &[&str]) -> String {
     let bench = Bench::new();
     bench.write("spec.toml", spec);
     let descriptions = experiment("datasets");
@@ -117,6 +117,22 @@ fn a_knob_that_makes_no_model() {
         said.starts_with("error: spec.toml:11:15: `variants.mmoe.num_experts`: "),
         "{said}"
     );
+}
+
+#[test]
+fn a_rank_above_the_width_that_it_maps() {
+    let home = "model = \"home\"\nexpert_dims = [16, 8]\nrank = 9";
+    let said = refusal("model = \"mmoe\"\nnum_experts = 2", home);
+    assert_refused!(said, @"error: spec.toml:12:8: `variants.mmoe.rank`: expected at most the width of the gated input, 8, found 9");
+}
+
+#[test]
+fn batches_of_one_row_for_batch_norm() {
+    let spec = SPEC.replace("num_experts = 2", "norm = \"batch\"");
+    assert_refused!(refusal_of(&spec.replace("256", "1"), &[]), @r"
+    error: spec.toml:6:14: `training.batch_size`: expected at least 2 for the batch norm of `variants.mmoe`, found 1
+    hint: a batch of one row has no deviation to divide by; use more rows, or `norm` other than batch
+    ");
 }
 
 #[test]

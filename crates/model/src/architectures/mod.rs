@@ -1,6 +1,9 @@
 //! One file per architecture, each built from the same layers. A new one is a file and a line here.
 
 mod adatt;
+// The example of docs/models.md: compiled and tested, in no registry.
+#[cfg(test)]
+mod group_bottom;
 mod home;
 mod ml_mmoe;
 mod mmoe;
@@ -23,3 +26,39 @@ pub(crate) static ARCHITECTURES: [Architecture; 10] = [
     adatt::ADATT,
     home::HOME,
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::group_bottom::GROUP_BOTTOM;
+    use crate::knobs::Knobs;
+    use crate::{BuildContext, TaskGroup, TaskLayout, Trace, VarBuilder};
+    use candle_core::{DType, Device, Tensor};
+
+    #[test]
+    fn the_example_of_the_docs_is_a_model() {
+        let group = |name: &str, tasks: &[usize]| TaskGroup {
+            name: name.to_string(),
+            tasks: tasks.to_vec(),
+        };
+        let layout = TaskLayout {
+            tasks: ["a", "b", "c"].map(str::to_string).to_vec(),
+            groups: vec![group("g", &[0, 2]), group("h", &[1])],
+        };
+        let context = BuildContext {
+            layout: &layout,
+            input_dim: 3,
+            input_per_task: false,
+        };
+        let given = "expert_dims = [4]\ntower_dims = []".parse().unwrap();
+        let knobs = Knobs::resolve("group_bottom", &(GROUP_BOTTOM.knobs)(), &given).unwrap();
+        let vb = VarBuilder::from_seed(1, DType::F32, &Device::Cpu);
+        let model = (GROUP_BOTTOM.build)(&knobs, &context, &vb).unwrap();
+        // 2 networks of 3 x 4 and 3 towers of 4 x 1.
+        assert_eq!(model.flops_per_row(), 2 * (2 * 12 + 3 * 4));
+        let xs = Tensor::ones((5, 3), DType::F32, &Device::Cpu).unwrap();
+        let mut trace = Trace::default();
+        let logits = model.forward_t(&xs, true, Some(&mut trace)).unwrap();
+        assert_eq!(logits.dims(), [5, 3]);
+        assert_eq!(trace.experts.len(), 2);
+    }
+}

@@ -23,6 +23,7 @@ pub(super) struct PlanArguments {
 impl PlanArguments {
     pub(super) fn run(self) -> Result<ExitCode> {
         let session = self.spec.open(&mut Quiet)?;
+        session.say_solutions();
         let selected = session.plan.select(self.spec.only.as_deref())?;
         let rows: Vec<_> = selected.iter().map(|cell| row(&session, cell)).collect();
         let header = [
@@ -32,6 +33,7 @@ impl PlanArguments {
             "seed",
             "parameters",
             "flops_per_row",
+            "expert_dims",
             "expected_seconds",
             "state",
         ];
@@ -58,9 +60,16 @@ fn row(session: &Session, cell: &PlannedCell) -> Vec<String> {
         cell.content.seed.to_string(),
         or_dash(budget.map(|budget| budget.parameters.to_string())),
         or_dash(budget.map(|budget| budget.flops_per_row.to_string())),
+        or_dash(expert_dims(cell)),
         or_dash(seconds.map(|seconds| format!("{seconds:.1}"))),
         state.to_owned(),
     ]
+}
+
+/// Without spaces, so that a column stays a word.
+fn expert_dims(cell: &PlannedCell) -> Option<String> {
+    let widths = cell.content.model.knobs.get("expert_dims")?;
+    Some(widths.to_string().replace(' ', ""))
 }
 
 fn done_cell(session: &Session, cell: &PlannedCell) -> Option<Outcome> {

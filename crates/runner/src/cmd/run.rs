@@ -56,6 +56,7 @@ impl RunArguments {
         let session = self.spec.open(&mut preparing);
         preparing.finish();
         let session = session?;
+        session.say_solutions();
         let resolved = resolved_toml(&session.experiment, &session.dataset.protocol);
         let selected = session.plan.select(self.spec.only.as_deref())?;
         claim(&session.results, &session.plan, &resolved, self.fresh)?;

@@ -2,10 +2,10 @@
 
 use super::data::PlaceArgs;
 use crate::data::{self, Places, Summary};
-use crate::diagnostic::{Diagnostic, KeyPath};
+use crate::diagnostic::Diagnostic;
 use crate::record::ResultsFolder;
-use crate::spec::{self, Device, Experiment, Override, Source};
-use crate::sweep::{Budget, Plan, budget};
+use crate::spec::{self, Device, Experiment, Override};
+use crate::sweep::{Budget, Plan, Solution, solve};
 use anyhow::Result;
 use clap::Args;
 use std::collections::BTreeMap;
@@ -41,8 +41,19 @@ pub(super) struct Session {
     pub(super) dataset: Summary,
     /// Of every variant, by name.
     pub(super) budgets: BTreeMap<String, Budget>,
+    /// Of every variant with a budget.
+    pub(super) solutions: Vec<Solution>,
     pub(super) plan: Plan,
     pub(super) results: ResultsFolder,
+}
+
+impl Session {
+    /// Says on stderr what budgets led to.
+    pub(super) fn say_solutions(&self) {
+        for solution in &self.solutions {
+            eprintln!("{}: {solution}", solution.variant);
+        }
+    }
 }
 
 impl SpecArguments {
@@ -51,13 +62,14 @@ impl SpecArguments {
         if !self.spec.is_file() {
             return Err(self.no_such_spec().into());
         }
-        let (experiment, source) = spec::load(&self.spec, &self.set)?;
+        let (mut experiment, source) = spec::load(&self.spec, &self.set)?;
         let places = self.places.resolve();
         spec::check_dataset(&experiment, &source, &places)?;
         let device = self.device.unwrap_or(experiment.run.device);
         check_device(device)?;
         let dataset = data::prepare(&experiment.dataset, &places, observer)?;
-        let budgets = budgets(&experiment, &source, &dataset)?;
+        // Builds every model once, so that one that can't be built is refused before another is trained.
+        let (budgets, solutions) = solve(&mut experiment, &source, &dataset.schema)?;
         let plan = Plan::new(&experiment, &dataset, device);
         let default = Path::new("results").join(&experiment.name);
         let results = ResultsFolder::new(self.out.clone().unwrap_or(default));
@@ -67,6 +79,7 @@ impl SpecArguments {
             device,
             dataset,
             budgets,
+            solutions,
             plan,
             results,
         })
@@ -89,25 +102,6 @@ impl SpecArguments {
             said.hint("expected the path of an experiment, such as experiments/quickstart.toml");
         said.did_you_mean(&asked, names.iter().map(String::as_str))
     }
-}
-
-/// Builds every model once, so that one that can't be built is refused before another is trained.
-fn budgets(
-    experiment: &Experiment,
-    source: &Source,
-    dataset: &Summary,
-) -> Result<BTreeMap<String, Budget>, Diagnostic> {
-    let variants = experiment.variants.iter();
-    variants
-        .map(|variant| {
-            let refuse = |error| {
-                let path = KeyPath::new(["variants", &variant.name]);
-                spec::model_diagnostic(&error, &path, source)
-            };
-            let budget = budget(variant, &dataset.schema).map_err(refuse)?;
-            Ok((variant.name.clone(), budget))
-        })
-        .collect()
 }
 
 fn check_device(device: Device) -> Result<(), Diagnostic> {

@@ -9,6 +9,8 @@ use crate::report::results::{Results, Summary};
 use std::collections::BTreeMap;
 
 const PANEL_HEIGHT: f64 = inches(1.25);
+/// With more variants than this, panels are taller, up to twice, so that curves lie apart.
+const FEW_VARIANTS: f64 = 10.0;
 const LINE: f64 = points(1.1);
 const MARKER_RADIUS: f64 = points(2.0);
 
@@ -34,7 +36,8 @@ pub(super) fn draw(results: &Results, summary: &Summary, metric: &str) -> Option
         .flat_map(BTreeMap::values)
         .flat_map(BTreeMap::keys);
     let last_step = last_step.copied().max().unwrap_or(1) as f64;
-    let axes = |place: usize| Axis::around(values(place), 0.0, PANEL_HEIGHT).with_ticks(4);
+    let height = PANEL_HEIGHT * (summary.variants.len() as f64 / FEW_VARIANTS).clamp(1.0, 2.0);
+    let axes = |place: usize| Axis::around(values(place), 0.0, height).with_ticks(4);
     let room = (0..curves.len())
         .map(|place| panel::label_room(&axes(place)))
         .fold(0.0, f64::max);
@@ -43,7 +46,7 @@ pub(super) fn draw(results: &Results, summary: &Summary, metric: &str) -> Option
         curves.len(),
         room + name_room,
         room + points(8.0),
-        PANEL_HEIGHT,
+        height,
     );
     let label = MetricName::of(metric).label();
     let description =

@@ -2,7 +2,7 @@
 
 use super::source::Source;
 use super::wire::{WireDataset, WireExperiment, WireRun, WireVariant};
-use super::{Device, Experiment, RunConfig, Variant, training};
+use super::{Device, Experiment, RunConfig, Variant, budget, training};
 use crate::data::{self, DatasetRef, Places, RowSubset};
 use crate::diagnostic::{Diagnostic, KeyPath};
 use crate::train::TrainingConfig;
@@ -111,6 +111,7 @@ fn variants(
     for (name, variant) in &wire {
         resolved.push(one_variant(name, variant, shared, source)?);
     }
+    budget::check_names(&resolved, source)?;
     Ok(resolved)
 }
 
@@ -129,11 +130,38 @@ fn one_variant(
     let model = ModelConfig::from_table(&wire.model, &wire.knobs)
         .map_err(|error| model_diagnostic(&error, &path, source))?;
     let training = training::resolve(&wire.training, shared, &path.join("training"), source)?;
+    check_batch_norm(&model, &training, wire, &path, source)?;
+    let budget = wire.budget.as_ref();
     Ok(Variant {
+        budget: budget
+            .map(|wire| budget::resolve(wire, &model, &path.join("budget"), source))
+            .transpose()?,
         name: name.to_owned(),
         model,
         training,
     })
+}
+
+fn check_batch_norm(
+    model: &ModelConfig,
+    training: &TrainingConfig,
+    wire: &WireVariant,
+    variant: &KeyPath,
+    source: &Source,
+) -> Result<(), Diagnostic> {
+    let norm = model.knobs().get("norm").and_then(toml::Value::as_str);
+    if norm != Some("batch") || training.batch_size > 1 {
+        return Ok(());
+    }
+    let path = match wire.training.batch_size {
+        Some(_) => variant.join("training").join("batch_size"),
+        None => KeyPath::new(["training", "batch_size"]),
+    };
+    let message =
+        format!("`{path}`: expected at least 2 for the batch norm of `{variant}`, found 1");
+    Err(source.at_value(&path, message).hint(
+        "a batch of one row has no deviation to divide by; use more rows, or `norm` other than batch",
+    ))
 }
 
 /// Whether a name stays itself as a part of a file name on every system.

@@ -1,6 +1,7 @@
 //! Experiments: one TOML file, one question. Text becomes `Wire*` types, then a checked [`Experiment`], before
 //! anything runs.
 
+mod budget;
 mod canonical;
 mod cell_training;
 mod check;
@@ -11,6 +12,7 @@ mod source;
 mod training;
 mod wire;
 
+pub use budget::{BudgetGoal, Quantity};
 pub use canonical::{CellContent, NUMERICS_VERSION};
 pub use cell_training::CellTraining;
 pub use check::{check_dataset, model_diagnostic};
@@ -54,6 +56,8 @@ pub struct Variant {
     pub model: ModelConfig,
     /// How it is trained.
     pub training: TrainingConfig,
+    /// What it is to cost; its experts' widths are scaled for that once the data is known.
+    pub budget: Option<BudgetGoal>,
 }
 
 /// How cells are run.

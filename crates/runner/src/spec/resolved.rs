@@ -54,6 +54,9 @@ fn in_toml(table: &impl Serialize) -> String {
 fn variant(text: &mut String, variant: &Variant, shared: &TrainingConfig) {
     let table = KeyPath::new(["variants", &variant.name]);
     let _ = writeln!(text, "[{table}]\nmodel = \"{}\"", variant.model.name());
+    if let Some(goal) = &variant.budget {
+        let _ = writeln!(text, "# expert_dims was solved for {goal}.");
+    }
     for (knob, value) in variant.model.knobs() {
         let _ = writeln!(text, "{} = {value}", KeyPath::new([knob.as_str()]));
     }

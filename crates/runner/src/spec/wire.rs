@@ -59,11 +59,21 @@ pub(super) struct WireRun {
     pub(super) device: Option<String>,
 }
 
-/// `model`, `training`, and whatever knobs the model has.
+/// A tolerance for one of the two quantities.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WireBudget {
+    pub(super) like: String,
+    pub(super) params: Option<f64>,
+    pub(super) flops: Option<f64>,
+}
+
+/// `model`, `training`, `budget`, and whatever knobs the model has.
 #[derive(Debug, Clone)]
 pub(super) struct WireVariant {
     pub(super) model: String,
     pub(super) training: WireTraining,
+    pub(super) budget: Option<WireBudget>,
     pub(super) knobs: toml::Table,
 }
 
@@ -84,11 +94,13 @@ impl<'de> Visitor<'de> for VariantVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<WireVariant, A::Error> {
-        let (mut model, mut training, mut knobs) = (None, None, toml::Table::new());
+        let (mut model, mut training, mut budget) = (None, None, None);
+        let mut knobs = toml::Table::new();
         while let Some(key) = map.next_key::<String>()? {
             match key.as_str() {
                 "model" => model = Some(map.next_value()?),
                 "training" => training = Some(map.next_value()?),
+                "budget" => budget = Some(map.next_value()?),
                 _ => {
                     knobs.insert(key, map.next_value()?);
                 }
@@ -97,6 +109,7 @@ impl<'de> Visitor<'de> for VariantVisitor {
         Ok(WireVariant {
             model: model.ok_or_else(|| serde::de::Error::missing_field("model"))?,
             training: training.unwrap_or_default(),
+            budget,
             knobs,
         })
     }

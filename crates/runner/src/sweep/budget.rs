@@ -71,6 +71,7 @@ mod tests {
                 embedding_dim: 2,
                 ..TrainingConfig::default()
             },
+            budget: None,
         };
         let budget = budget(&variant, &schema).unwrap();
         // Embeddings 10 x 2; 3 inputs to 5 units and their biases; 5 units to a logit and its bias.

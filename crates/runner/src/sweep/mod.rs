@@ -10,6 +10,7 @@ mod lock;
 mod message;
 mod plan;
 mod reuse;
+mod solve;
 
 pub use budget::{Budget, budget};
 pub use child::{ChildSettings, run_cell};
@@ -20,3 +21,4 @@ pub use lock::FolderLock;
 pub use message::Message;
 pub use plan::{Plan, PlannedCell};
 pub use reuse::{Reuse, reuse};
+pub use solve::{Solution, solve};

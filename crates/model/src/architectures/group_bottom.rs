@@ -1,0 +1,71 @@
+//! Group-bottom: a shared bottom per task group, `y_t = Tower_t(MLP_c(v))` for task t of group c.
+
+use crate::ModelError;
+use crate::knobs::{Knobs, expert_knobs};
+use crate::layers::{ExpertConfig, Towers};
+use crate::ranker::{BuildContext, Ranker, Trace};
+use crate::registry::Architecture;
+use crate::variables::VarBuilder;
+use candle_core::{Result, Tensor};
+use homebench_kernels::stacked_mlp::StackedMlp;
+
+pub(super) const GROUP_BOTTOM: Architecture = Architecture {
+    name: "group_bottom",
+    paper: "none: an example",
+    equation: "y_t = Tower_t(MLP_c(v))",
+    knobs: || expert_knobs("none", "relu").to_vec(),
+    build,
+    input_per_task: false,
+};
+
+struct GroupBottom {
+    groups: Vec<String>,
+    bottoms: StackedMlp,
+    towers: Towers,
+    flops_per_row: usize,
+}
+
+fn build(
+    knobs: &Knobs,
+    context: &BuildContext<'_>,
+    vb: &VarBuilder,
+) -> std::result::Result<Box<dyn Ranker>, ModelError> {
+    let config = ExpertConfig::from_knobs(knobs);
+    let layout = context.layout;
+    let groups: Vec<String> = layout.groups.iter().map(|g| g.name.clone()).collect();
+    // One network per group, all of them one operator; each reads input 0, the only one.
+    let sets: Vec<(VarBuilder, usize)> = groups
+        .iter()
+        .map(|group| (vb.pp("group").pp(group).pp("expert"), 1))
+        .collect();
+    let bottoms = config.build(context.input_dim, &sets, vec![0; groups.len()])?;
+    // Task t's tower reads the output of its group's network.
+    let sources = (0..layout.tasks.len()).map(|t| layout.group_of(t));
+    let towers = Towers::new(knobs, context, config.output_dim(), sources.collect(), vb)?;
+    Ok(Box::new(GroupBottom {
+        flops_per_row: groups.len() * config.flops_per_row(context.input_dim)
+            + towers.flops_per_row(),
+        groups,
+        bottoms,
+        towers,
+    }))
+}
+
+impl Ranker for GroupBottom {
+    fn forward_t(&self, xs: &Tensor, train: bool, trace: Option<&mut Trace>) -> Result<Tensor> {
+        let hidden = self.bottoms.forward_t(xs, train)?;
+        if let Some(trace) = trace {
+            for (index, group) in self.groups.iter().enumerate() {
+                let outputs = hidden.narrow(0, index, 1)?.detach();
+                trace
+                    .experts
+                    .push((format!("group.{group}.expert"), outputs));
+            }
+        }
+        self.towers.forward_t(&hidden, train)
+    }
+
+    fn flops_per_row(&self) -> usize {
+        self.flops_per_row
+    }
+}
