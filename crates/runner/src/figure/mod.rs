@@ -179,25 +179,4 @@ mod tests {
             10
         );
     }
-
-    /// Draws made-up results for looking at: `HOMEBENCH_SAMPLES=folder cargo test ... -- --ignored draw_samples`.
-    #[test]
-    #[ignore = "draws pictures for looking at"]
-    fn draw_samples() {
-        let folder = PathBuf::from(std::env::var("HOMEBENCH_SAMPLES").unwrap());
-        for (variants, tasks, seeds) in [
-            (3, 2, 3),
-            (1, 1, 1),
-            (12, 10, 5),
-            (6, 4, 3),
-            (12, 1, 5),
-            (4, 7, 2),
-        ] {
-            let folder = folder.join(format!("{variants}x{tasks}x{seeds}"));
-            std::fs::create_dir_all(&folder).unwrap();
-            Sample::sized(variants, tasks, seeds).write_into(&folder);
-            write_all(&folder).unwrap();
-            crate::report::write(&folder).unwrap();
-        }
-    }
 }

@@ -228,26 +228,4 @@ mod tests {
             (None, None, 1)
         );
     }
-
-    #[test]
-    #[ignore = "measures time: run it alone, with --nocapture"]
-    fn ten_million_rows_take_less_than_a_second() {
-        let (scores, labels) = noisy_rows(10_000_000, 1 << 22);
-        let groups: Vec<u32> = (0..scores.len() as u32)
-            .map(|i| i.wrapping_mul(2_654_435_761) >> 12)
-            .collect();
-        let timed = |name: &str, work: &dyn Fn() -> Option<f64>| {
-            let start = std::time::Instant::now();
-            let value = work();
-            let seconds = start.elapsed().as_secs_f64();
-            println!("{name} {value:?}: {seconds:.3} s");
-            seconds
-        };
-        assert!(timed("auc", &|| auc(&scores, &labels)) < 1.0);
-        let loss = || crate::metric::log_loss(&scores, &labels);
-        assert!(timed("log_loss", &loss) < 1.0);
-        timed("grouped_auc", &|| {
-            grouped_auc(&scores, &labels, &groups).weighted
-        });
-    }
 }

@@ -127,25 +127,4 @@ mod tests {
             assert!(html.contains(plain.trim()), "{plain}");
         }
     }
-
-    #[test]
-    #[ignore = "measures time: run it alone, with --nocapture"]
-    fn a_report_of_ten_thousand_cells_takes_less_than_ten_seconds() {
-        for (num_variants, num_seeds) in [(50, 200), (2000, 5)] {
-            let sample = Sample {
-                variants: (0..num_variants)
-                    .map(|variant| format!("v{variant}"))
-                    .collect(),
-                tasks: (0..7).map(|task| format!("t{task}")).collect(),
-                num_seeds,
-                ..Sample::default()
-            };
-            let folder = sample.write();
-            let start = std::time::Instant::now();
-            write(folder.path()).unwrap();
-            let seconds = start.elapsed().as_secs_f64();
-            println!("{num_variants} variants, {num_seeds} seeds: {seconds:.2} s");
-            assert!(seconds < 10.0);
-        }
-    }
 }
