@@ -42,12 +42,7 @@ pub(super) fn draw(results: &Results, summary: &Summary, metric: &str) -> Option
         .map(|place| panel::label_room(&axes(place)))
         .fold(0.0, f64::max);
     let name_room = MEDIUM + GAP;
-    let grid = Grid::new(
-        curves.len(),
-        room + name_room,
-        room + points(8.0),
-        height,
-    );
+    let grid = Grid::new(curves.len(), room + name_room, room + points(8.0), height);
     let label = MetricName::of(metric).label();
     let description =
         format!("Validation {label} of each variant over training steps, a panel per task.");
