@@ -17,7 +17,7 @@ pub struct LinearGate {
     pub sources: Vec<usize>,
     /// [sum of input widths, logits]; absent without a source.
     pub weight: Option<Parameter>,
-    /// [logits].
+    /// `[logits]`.
     pub bias: Option<Parameter>,
     /// Number of logits.
     pub num_logits: usize,

@@ -1,7 +1,7 @@
 //! Charts of a results folder, as SVG and PNG, drawn from its CSV files and nothing else.
 //!
 //! The same CSV gives the same bytes on every machine: the font is bundled, and no clock, locale or hash order is read.
-//! A figure is laid out as a list of marks ([`canvas`]), which plotters' backends then draw.
+//! A figure is laid out as a list of marks (`canvas`), which plotters' backends then draw.
 
 mod axis;
 mod canvas;

@@ -7,8 +7,8 @@ use super::{defined, is_positive, ordered_sum};
 /// Nothing without rows or with a logit that is NaN; an infinite logit on the wrong side gives infinity.
 ///
 /// # Shapes
-/// - logits: [rows]
-/// - labels: [rows], 0 or 1
+/// - logits: `[rows]`
+/// - labels: `[rows]`, 0 or 1
 ///
 /// # Panics
 /// If the lengths differ.

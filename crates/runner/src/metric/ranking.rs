@@ -9,8 +9,8 @@ use rayon::prelude::*;
 /// Nothing where it is undefined: without a positive or without a negative, or with a score that is NaN.
 ///
 /// # Shapes
-/// - scores: [rows], any monotone form (logits or probabilities)
-/// - labels: [rows], 0 or 1
+/// - scores: `[rows]`, any monotone form (logits or probabilities)
+/// - labels: `[rows]`, 0 or 1
 ///
 /// # Panics
 /// If the lengths differ.
@@ -77,7 +77,7 @@ pub struct GroupedAuc {
 /// Mean of each group's own [`auc`]. Groups of one class have none: they are left out, and counted.
 ///
 /// # Shapes
-/// - scores, labels, groups: [rows]
+/// - scores, labels, groups: `[rows]`
 ///
 /// # Panics
 /// If the lengths differ, or there are more than 2^32 rows.

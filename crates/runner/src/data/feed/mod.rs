@@ -1,8 +1,8 @@
 //! The embedded short-video feed: exposures with a known probability behind every label.
 //!
 //! Row i of a split depends on (seed, split, i) alone, so any range can be made anywhere. A row is a video shown to a
-//! user in a context; all of it becomes one vector φ of about unit variance ([`sample`]), every task has two random
-//! directions in that space ([`truth`]), and a label is drawn with probability
+//! user in a context; all of it becomes one vector φ of about unit variance (`sample`), every task has two random
+//! directions in that space (`truth`), and a label is drawn with probability
 //! `sigmoid(intercept + signal · ((1 - ν) w·φ + ν √2 sin(2 w'·φ + b)))`, ν the non-linearity. Directions are correlated
 //! between and within task groups as asked for; intercepts give every task its rate.
 
