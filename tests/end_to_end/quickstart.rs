@@ -203,3 +203,44 @@ fn a_plan_knows_the_parameters_and_operations_that_training_finds() {
         assert_eq!(words[4..6], [&row[10], &row[11]], "{line}");
     }
 }
+
+/// The best mean validation AUC of the curves is what was selected, and the scores are those of that evaluation.
+#[test]
+fn the_selected_weights_are_those_of_the_best_validation() {
+    let bench = Bench::new();
+    // A rate so large that the score goes up and down.
+    let settings = [
+        "--set",
+        "training.max_epochs=6",
+        "--set",
+        "training.patience=6",
+        "--set",
+        "training.learning_rate=0.05",
+    ];
+    bench.quickstart("out", &settings).expect(0);
+    let curves = bench.rows("out/curves.csv");
+    let metrics = bench.rows("out/metrics.csv");
+    let mut chosen_before_the_end = 0;
+    for cell in bench.rows("out/cells.csv").iter() {
+        let mut by_epoch = std::collections::BTreeMap::<usize, Vec<f64>>::new();
+        for row in curves.iter() {
+            if row[0] == cell[0] && &row[5] == "validation" && &row[7] == "auc" {
+                let values = by_epoch.entry(row[3].parse().unwrap()).or_default();
+                values.push(row[8].parse().unwrap());
+            }
+        }
+        let mean = |values: &Vec<f64>| values.iter().sum::<f64>() / values.len() as f64;
+        let best = by_epoch.values().map(mean).fold(f64::MIN, f64::max);
+        let selected: usize = cell[7].parse().unwrap();
+        assert_eq!(mean(&by_epoch[&selected]), best);
+        assert_eq!(cell[9].parse::<f64>().unwrap(), best);
+        let scores: Vec<f64> = metrics
+            .iter()
+            .filter(|row| row[0] == cell[0] && &row[3] == "validation" && &row[5] == "auc")
+            .map(|row| row[6].parse().unwrap())
+            .collect();
+        assert_eq!(scores, by_epoch[&selected]);
+        chosen_before_the_end += usize::from(selected < 6);
+    }
+    assert!(chosen_before_the_end > 0, "no cell had anything to choose");
+}
