@@ -9,7 +9,8 @@ use homebench_kernels::loss::{Targets, binary_cross_entropy};
 use homebench_kernels::optimizer::{Adam, AdamConfig, SparseRule};
 use homebench_kernels::random::Philox;
 use homebench_model::{
-    BuildContext, EmbeddedInput, FeatureDims, ModelConfig, TaskGroup, TaskLayout, VarBuilder,
+    BuildContext, EmbeddedInput, FeatureDims, ModelConfig, Tables, TaskGroup, TaskLayout,
+    VarBuilder,
 };
 use homebench_runner::memory;
 use std::hint::black_box;
@@ -99,6 +100,7 @@ fn tables(criterion: &mut Criterion) {
         let context = BuildContext {
             layout: &layout,
             input_dim: dims.input_dim(),
+            num_embedded: dims.num_embedded(),
             input_per_task: false,
         };
         let model = config.build(&context, &vb).expect("a model");
@@ -107,7 +109,7 @@ fn tables(criterion: &mut Criterion) {
             AdamConfig::default(),
         );
         let rule = SparseRule::Adam(AdamConfig::default());
-        let mut input = EmbeddedInput::new(&dims, &layout, false, rule, &vb).expect("tables");
+        let mut input = EmbeddedInput::new(&dims, &layout, Tables::Shared, rule, &vb).expect("tables");
         let stream = Philox::new(1, "bench", "ids");
         let numeric = vec![0.5f32; BATCH * dims.num_numeric];
         let mut step = 0;

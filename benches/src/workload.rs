@@ -55,6 +55,7 @@ impl Workload {
         let context = BuildContext {
             layout: &layout,
             input_dim,
+            num_embedded: 0,
             input_per_task: false,
         };
         let model = config.build(&context, &vb)?;

@@ -21,6 +21,7 @@ GATED = PARTS | {"gate_dims": []}
 STARRED = {"norm": "batch", "activation": "silu"}
 
 BASELINES = {
+    "logistic": {},
     "single_task": PARTS,
     "shared_bottom": PARTS,
     "omoe": GATED | {"num_experts": 3},
@@ -110,7 +111,8 @@ def cases():
     out = {}
     for model, knobs in BASELINES.items():
         out[model] = model_toml(model, knobs)
-        out[f"{model}_starred"] = model_toml(model, knobs | STARRED)
+        if "norm" in knobs:
+            out[f"{model}_starred"] = model_toml(model, knobs | STARRED)
     for name, changes in ABLATIONS.items():
         out[name] = model_toml("home", HOME | changes)
     out["home_four_tasks"] = model_toml("home", HOME, FOUR_TASKS)

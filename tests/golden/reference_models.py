@@ -187,6 +187,16 @@ def feature_gate(run, path, num_experts, v):
 # ------------------------------------------------------------------------------------------------------------ baselines
 
 
+def logistic(run, v):
+    """Logistic regression on numeric inputs: y_t = w_t · v + b_t. (One-hot features reach a model as embedded columns.)"""
+    logits = []
+    for t in run.tasks:
+        weight = run.parameter(f"task.{t}.linear.weight", v.shape[1], 1)
+        bias = run.parameter(f"task.{t}.linear.bias", 1)
+        logits.append((v * weight[:, 0]).sum(dim=1) + bias)
+    return torch.stack(logits, dim=1)
+
+
 def single_task(run, v):
     """T disjoint models: y_t = Tower_t(MLP_t(v))."""
     return torch.stack([tower(run, t, expert_set(run, f"task.{t}", 1, v)[0]) for t in run.tasks], dim=1)
@@ -332,6 +342,7 @@ def home(run, v):
 
 
 MODELS = {
+    "logistic": logistic,
     "single_task": single_task,
     "shared_bottom": shared_bottom,
     "omoe": omoe,

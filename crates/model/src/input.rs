@@ -23,7 +23,46 @@ pub struct FeatureDims {
 impl FeatureDims {
     /// Width of a model's input.
     pub fn input_dim(&self) -> usize {
-        self.vocabularies.len() * self.embedding_dim + self.num_numeric
+        self.num_embedded() + self.num_numeric
+    }
+
+    /// How many columns of a model's input come from the tables.
+    pub fn num_embedded(&self) -> usize {
+        self.vocabularies.len() * self.embedding_dim
+    }
+}
+
+/// What an architecture wants of the embedding tables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tables {
+    /// One set of tables for all tasks.
+    Shared,
+    /// Tables of each task's own.
+    PerTask,
+    /// Tables of each task's own, one unit wide whatever the spec's width, that start at zero: the weights of a linear
+    /// model over one-hot features.
+    Weights,
+}
+
+impl Tables {
+    /// Whether each task has tables of its own.
+    pub fn per_task(self) -> bool {
+        self != Self::Shared
+    }
+
+    /// Width of each embedding where the spec says `embedding_dim`.
+    pub fn width(self, embedding_dim: usize) -> usize {
+        match self {
+            Self::Weights => 1,
+            Self::Shared | Self::PerTask => embedding_dim,
+        }
+    }
+
+    fn init(self) -> Init {
+        match self {
+            Self::Weights => Init::Constant(0.0),
+            Self::Shared | Self::PerTask => Init::Normal(INITIAL_DEVIATION),
+        }
     }
 }
 
@@ -46,10 +85,11 @@ impl EmbeddedInput {
     pub fn new(
         dims: &FeatureDims,
         layout: &TaskLayout,
-        per_task: bool,
+        tables: Tables,
         rule: SparseRule,
         vb: &VarBuilder,
     ) -> Result<Self, ModelError> {
+        let per_task = tables.per_task();
         let roots: Vec<VarBuilder> = match per_task {
             true => layout
                 .tasks
@@ -58,20 +98,16 @@ impl EmbeddedInput {
                 .collect(),
             false => vec![vb.clone()],
         };
-        let tables = |root: &VarBuilder| -> Result<EmbeddingTables, ModelError> {
+        let copy = |root: &VarBuilder| -> Result<EmbeddingTables, ModelError> {
             let of = |(name, rows): &(String, usize)| {
                 let vb = root.pp("embedding").pp(name);
-                vb.get(
-                    (*rows, dims.embedding_dim),
-                    "weight",
-                    Init::Normal(INITIAL_DEVIATION),
-                )
+                vb.get((*rows, dims.embedding_dim), "weight", tables.init())
             };
             let parameters = dims.vocabularies.iter().map(of).collect::<Result<_, _>>()?;
             Ok(EmbeddingTables::new(parameters, rule)?)
         };
         Ok(Self {
-            copies: roots.iter().map(tables).collect::<Result<_, _>>()?,
+            copies: roots.iter().map(copy).collect::<Result<_, _>>()?,
             dims: dims.clone(),
             per_task,
         })
@@ -145,8 +181,7 @@ impl EmbeddedInput {
     /// Masks every copy's embedded units; the copies' rows are counted on from one to the next.
     fn drop_out(&self, dropout: Option<&Dropout>, values: &mut [f32]) {
         if let Some(dropout) = dropout {
-            let width = self.dims.vocabularies.len() * self.dims.embedding_dim;
-            dropout.apply(values, self.columns(), width);
+            dropout.apply(values, self.columns(), self.dims.num_embedded());
         }
     }
 
@@ -179,7 +214,7 @@ mod tests {
             weight_decay: 0.0,
         };
         let vb = VarBuilder::from_seed(1, DType::F32, &Device::Cpu);
-        EmbeddedInput::new(&dims, &layout, false, rule, &vb).unwrap()
+        EmbeddedInput::new(&dims, &layout, Tables::Shared, rule, &vb).unwrap()
     }
 
     #[test]

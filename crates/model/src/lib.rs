@@ -15,7 +15,7 @@ mod registry;
 mod variables;
 
 pub use error::ModelError;
-pub use input::{EmbeddedInput, FeatureDims};
+pub use input::{EmbeddedInput, FeatureDims, Tables};
 pub use knobs::{Knob, KnobKind, Knobs};
 pub use layout::{TaskGroup, TaskLayout};
 pub use ranker::{BuildContext, Ranker, Trace};

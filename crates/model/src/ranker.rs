@@ -10,6 +10,8 @@ pub struct BuildContext<'a> {
     pub layout: &'a TaskLayout,
     /// Width of the input, D.
     pub input_dim: usize,
+    /// How many of its first columns come from embedding tables; the others are numeric features.
+    pub num_embedded: usize,
     /// Whether the input comes once per task, [tasks, batch, input_dim], as a single-task model with embeddings of its own needs.
     pub input_per_task: bool,
 }

@@ -3,6 +3,7 @@
 use crate::ModelError;
 use crate::architectures::ARCHITECTURES;
 use crate::error::nearest;
+use crate::input::Tables;
 use crate::knobs::{Knob, Knobs};
 use crate::ranker::{BuildContext, Ranker};
 use crate::variables::VarBuilder;
@@ -18,8 +19,7 @@ pub(crate) struct Architecture {
     pub(crate) equation: &'static str,
     pub(crate) knobs: fn() -> Vec<Knob>,
     pub(crate) build: Build,
-    /// Whether each task has embeddings of its own.
-    pub(crate) input_per_task: bool,
+    pub(crate) tables: Tables,
 }
 
 /// What the registry says of an architecture.
@@ -100,9 +100,9 @@ impl ModelConfig {
         self.knobs.values()
     }
 
-    /// Whether each task has embeddings of its own.
-    pub fn input_per_task(&self) -> bool {
-        self.architecture.input_per_task
+    /// What the model wants of the embedding tables.
+    pub fn tables(&self) -> Tables {
+        self.architecture.tables
     }
 
     /// Builds the model's variables and layers.

@@ -27,6 +27,13 @@ fn assert_counts(name: &str, knobs: &str, parameters: usize, flops_per_row: usiz
 }
 
 #[test]
+fn logistic_has_a_weight_per_input_and_a_bias_per_task() {
+    let network = Network::from_seed(&config("logistic", ""), &three_tasks(), 5);
+    assert_eq!(network.variables.num_trained(), 3 * (5 + 1));
+    assert_eq!(network.model.flops_per_row(), 3 * 2 * 5);
+}
+
+#[test]
 fn shared_bottom_has_one_network_and_towers() {
     assert_counts("shared_bottom", "", 34 + 39, 56 + 54);
 }

@@ -85,6 +85,7 @@ impl Case {
         let context = BuildContext {
             layout: &self.layout,
             input_dim: self.tensor("x").dim(1).unwrap(),
+            num_embedded: 0,
             input_per_task: false,
         };
         let model = self.config.build(&context, &vb).unwrap();

@@ -62,7 +62,9 @@ fn every_trained_variable_gets_a_gradient() {
             let path = parameter.path();
             assert_eq!(arrived.contains_key(path), expected, "{what}: {path}");
         }
-        assert!(arrived["xs"].iter().any(|v| *v != 0.0), "{what}");
+        // A logistic regression starts at zero, where nothing flows on to the input.
+        let flows = arrived["xs"].iter().any(|v| *v != 0.0);
+        assert_eq!(flows, !what.starts_with("logistic"), "{what}");
     }
 }
 

@@ -10,6 +10,7 @@ use crate::ModelError;
 use crate::knobs::{GATE_DIMS, Knob, Knobs, expert_knobs};
 use crate::layers::{ExpertSet, Gate, GateKind, Level, LevelConfig, Levels, Towers};
 use crate::ranker::{BuildContext, Ranker};
+use crate::input::Tables;
 use crate::registry::Architecture;
 use crate::variables::VarBuilder;
 
@@ -19,7 +20,7 @@ pub(super) const ADATT_SP: Architecture = Architecture {
     equation: "x_t^l = Sum(g_t(x_t^{l-1}), {E_u^l(x_u^{l-1}) of every task u}) + Sum(a_t, {E_t^l(x_t^{l-1})}); y_t = Tower_t(x_t^L)",
     knobs: sp_knobs,
     build: |knobs, context, vb| build(knobs, context, 0, vb),
-    input_per_task: false,
+    tables: Tables::Shared,
 };
 
 pub(super) const ADATT: Architecture = Architecture {
@@ -37,7 +38,7 @@ pub(super) const ADATT: Architecture = Architecture {
         knobs
     },
     build: |knobs, context, vb| build(knobs, context, knobs.count("num_shared_experts"), vb),
-    input_per_task: false,
+    tables: Tables::Shared,
 };
 
 fn sp_knobs() -> Vec<Knob> {

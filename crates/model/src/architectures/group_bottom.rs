@@ -4,6 +4,7 @@ use crate::ModelError;
 use crate::knobs::{Knobs, expert_knobs};
 use crate::layers::{ExpertConfig, Towers};
 use crate::ranker::{BuildContext, Ranker, Trace};
+use crate::input::Tables;
 use crate::registry::Architecture;
 use crate::variables::VarBuilder;
 use candle_core::{Result, Tensor};
@@ -15,7 +16,7 @@ pub(super) const GROUP_BOTTOM: Architecture = Architecture {
     equation: "y_t = Tower_t(MLP_c(v))",
     knobs: || expert_knobs("none", "relu").to_vec(),
     build,
-    input_per_task: false,
+    tables: Tables::Shared,
 };
 
 struct GroupBottom {

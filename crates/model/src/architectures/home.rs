@@ -16,6 +16,7 @@ use crate::layers::{
     ExpertSet, FeatureGateConfig, Gate, GateKind, Level, LevelConfig, Levels, Towers,
 };
 use crate::ranker::{BuildContext, Ranker};
+use crate::input::Tables;
 use crate::registry::Architecture;
 use crate::variables::VarBuilder;
 use homebench_kernels::feature_gate::FeatureGateMix;
@@ -26,7 +27,7 @@ pub(super) const HOME: Architecture = Architecture {
     equation: "z_c = Sum(G_c(v), {E_sh, E_c}) + Sum(S_c(v), {E_c}); y_t = Tower_t(Sum(G_t(z_c + z_sh), {E2_sh, E2_c, E_t}) + Sum(S_t(z_c), {E_t})), every set behind its feature gate",
     knobs,
     build,
-    input_per_task: false,
+    tables: Tables::Shared,
 };
 
 fn knobs() -> Vec<Knob> {

@@ -7,6 +7,7 @@ use crate::ModelError;
 use crate::knobs::{GATE_DIMS, Knob, Knobs, expert_knobs};
 use crate::layers::{ExpertSet, Level, LevelConfig, Levels, Towers};
 use crate::ranker::{BuildContext, Ranker};
+use crate::input::Tables;
 use crate::registry::Architecture;
 use crate::variables::VarBuilder;
 
@@ -16,7 +17,7 @@ pub(super) const ML_MMOE: Architecture = Architecture {
     equation: "x_e^l = Sum(g_e^l(v), {E_n^l(x_n^{l-1})}); y_t = Tower_t(Sum(g_t(v), {E_n^L(x_n^{L-1})}))",
     knobs,
     build,
-    input_per_task: false,
+    tables: Tables::Shared,
 };
 
 fn knobs() -> Vec<Knob> {

@@ -7,6 +7,7 @@ use crate::ModelError;
 use crate::knobs::{GATE_DIMS, Knob, Knobs, expert_knobs};
 use crate::layers::{ExpertSet, Level, LevelConfig, Levels, Towers};
 use crate::ranker::{BuildContext, Ranker};
+use crate::input::Tables;
 use crate::registry::Architecture;
 use crate::variables::VarBuilder;
 
@@ -16,7 +17,7 @@ pub(super) const OMOE: Architecture = Architecture {
     equation: "y_t = Tower_t(Sum(g(v), {E_n(v)}))",
     knobs,
     build: build_omoe,
-    input_per_task: false,
+    tables: Tables::Shared,
 };
 
 pub(super) const MMOE: Architecture = Architecture {
@@ -25,7 +26,7 @@ pub(super) const MMOE: Architecture = Architecture {
     equation: "y_t = Tower_t(Sum(g_t(v), {E_n(v)}))",
     knobs,
     build: build_mmoe,
-    input_per_task: false,
+    tables: Tables::Shared,
 };
 
 fn knobs() -> Vec<Knob> {

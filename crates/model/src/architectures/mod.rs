@@ -5,6 +5,7 @@ mod adatt;
 #[cfg(test)]
 mod group_bottom;
 mod home;
+mod logistic;
 mod ml_mmoe;
 mod mmoe;
 mod ple;
@@ -14,7 +15,8 @@ mod single_task;
 use crate::registry::Architecture;
 
 /// Every architecture, in the order of the docs.
-pub(crate) static ARCHITECTURES: [Architecture; 10] = [
+pub(crate) static ARCHITECTURES: [Architecture; 11] = [
+    logistic::LOGISTIC,
     single_task::SINGLE_TASK,
     shared_bottom::SHARED_BOTTOM,
     mmoe::OMOE,
@@ -47,6 +49,7 @@ mod tests {
         let context = BuildContext {
             layout: &layout,
             input_dim: 3,
+            num_embedded: 0,
             input_per_task: false,
         };
         let given = "expert_dims = [4]\ntower_dims = []".parse().unwrap();

@@ -10,6 +10,7 @@ use crate::ModelError;
 use crate::knobs::{GATE_DIMS, Knob, Knobs, expert_knobs};
 use crate::layers::{ExpertSet, Level, LevelConfig, Levels, Towers};
 use crate::ranker::{BuildContext, Ranker};
+use crate::input::Tables;
 use crate::registry::Architecture;
 use crate::variables::VarBuilder;
 
@@ -19,7 +20,7 @@ pub(super) const CGC: Architecture = Architecture {
     equation: "y_t = Tower_t(Sum(g_t(v), {E_t(v), E_shared(v)}))",
     knobs: cgc_knobs,
     build: |knobs, context, vb| build(knobs, context, 1, vb),
-    input_per_task: false,
+    tables: Tables::Shared,
 };
 
 pub(super) const PLE: Architecture = Architecture {
@@ -32,7 +33,7 @@ pub(super) const PLE: Architecture = Architecture {
         knobs
     },
     build: |knobs, context, vb| build(knobs, context, knobs.count("num_levels"), vb),
-    input_per_task: false,
+    tables: Tables::Shared,
 };
 
 fn cgc_knobs() -> Vec<Knob> {

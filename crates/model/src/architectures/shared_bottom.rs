@@ -6,6 +6,7 @@ use crate::ModelError;
 use crate::knobs::{Knobs, expert_knobs};
 use crate::layers::{ExpertConfig, Towers};
 use crate::ranker::{BuildContext, Ranker, Trace};
+use crate::input::Tables;
 use crate::registry::Architecture;
 use crate::variables::VarBuilder;
 use candle_core::{Result, Tensor};
@@ -17,7 +18,7 @@ pub(super) const SHARED_BOTTOM: Architecture = Architecture {
     equation: "y_t = Tower_t(MLP(v))",
     knobs: || expert_knobs("none", "relu").to_vec(),
     build,
-    input_per_task: false,
+    tables: Tables::Shared,
 };
 
 struct SharedBottom {

@@ -7,6 +7,7 @@ use crate::ModelError;
 use crate::knobs::{Knobs, expert_knobs};
 use crate::layers::{ExpertConfig, Towers};
 use crate::ranker::{BuildContext, Ranker, Trace};
+use crate::input::Tables;
 use crate::registry::Architecture;
 use crate::variables::VarBuilder;
 use candle_core::{Result, Tensor};
@@ -18,7 +19,7 @@ pub(super) const SINGLE_TASK: Architecture = Architecture {
     equation: "y_t = Tower_t(MLP_t(v_t))",
     knobs: || expert_knobs("none", "relu").to_vec(),
     build,
-    input_per_task: true,
+    tables: Tables::PerTask,
 };
 
 struct SingleTask {

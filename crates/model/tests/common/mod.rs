@@ -13,7 +13,8 @@ use std::collections::BTreeMap;
 pub(crate) type ByPath = BTreeMap<String, Tensor>;
 
 /// Every architecture with knobs that make a small model, then HoME's ablations and other switches.
-pub(crate) const MODELS: [(&str, &str); 25] = [
+pub(crate) const MODELS: [(&str, &str); 26] = [
+    ("logistic", ""),
     ("single_task", ""),
     ("single_task", "norm = 'batch'\nactivation = 'silu'"),
     ("shared_bottom", ""),
@@ -112,6 +113,7 @@ impl Network {
         let context = BuildContext {
             layout,
             input_dim,
+            num_embedded: 0,
             input_per_task: false,
         };
         let model = config.build(&context, vb).unwrap();

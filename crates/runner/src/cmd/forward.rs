@@ -51,6 +51,7 @@ impl ForwardArguments {
         let context = BuildContext {
             layout: &file.layout,
             input_dim: xs.dim(1)?,
+            num_embedded: 0,
             input_per_task: false,
         };
         let model = file

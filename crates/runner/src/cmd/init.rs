@@ -36,6 +36,7 @@ impl InitArguments {
         let context = BuildContext {
             layout: &file.layout,
             input_dim: self.input_dim,
+            num_embedded: 0,
             input_per_task: false,
         };
         file.config

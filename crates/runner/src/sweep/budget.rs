@@ -21,17 +21,18 @@ pub struct Budget {
 /// Tasks, groups and knobs that make no model together.
 pub fn budget(variant: &Variant, schema: &Schema) -> Result<Budget, ModelError> {
     let layout = task_layout(schema);
-    let features = feature_dims(schema, variant.training.embedding_dim);
-    let input_per_task = variant.model.input_per_task();
+    let tables = variant.model.tables();
+    let features = feature_dims(schema, tables.width(variant.training.embedding_dim));
     let context = BuildContext {
         layout: &layout,
         input_dim: features.input_dim(),
-        input_per_task,
+        num_embedded: features.num_embedded(),
+        input_per_task: tables.per_task(),
     };
     let variables = VarBuilder::from_seed(0, DType::F32, &Device::Cpu);
     let ranker = variant.model.build(&context, &variables)?;
     let rows: usize = features.vocabularies.iter().map(|(_, rows)| rows).sum();
-    let copies = if input_per_task {
+    let copies = if tables.per_task() {
         layout.tasks.len()
     } else {
         1

@@ -44,12 +44,14 @@ impl Network {
         seed: u64,
     ) -> Result<Self, TrainError> {
         let layout = task_layout(schema);
-        let dims = feature_dims(schema, training.embedding_dim);
+        let tables = model.tables();
+        let dims = feature_dims(schema, tables.width(training.embedding_dim));
         let vb = VarBuilder::from_seed(seed, DType::F32, &Device::Cpu);
         let context = BuildContext {
             layout: &layout,
             input_dim: dims.input_dim(),
-            input_per_task: model.input_per_task(),
+            num_embedded: dims.num_embedded(),
+            input_per_task: tables.per_task(),
         };
         let ranker = model.build(&context, &vb)?;
         let dense: Vec<Parameter> = vb
@@ -60,7 +62,7 @@ impl Network {
             .cloned()
             .collect();
         let rule = training.sparse_rule();
-        let input = EmbeddedInput::new(&dims, &layout, model.input_per_task(), rule, &vb)?;
+        let input = EmbeddedInput::new(&dims, &layout, tables, rule, &vb)?;
         Ok(Self {
             input,
             model: ranker,
