@@ -109,7 +109,8 @@ fn tables(criterion: &mut Criterion) {
             AdamConfig::default(),
         );
         let rule = SparseRule::Adam(AdamConfig::default());
-        let mut input = EmbeddedInput::new(&dims, &layout, Tables::Shared, rule, &vb).expect("tables");
+        let mut input =
+            EmbeddedInput::new(&dims, &layout, Tables::Shared, rule, &vb).expect("tables");
         let stream = Philox::new(1, "bench", "ids");
         let numeric = vec![0.5f32; BATCH * dims.num_numeric];
         let mut step = 0;

@@ -1,5 +1,6 @@
 //! The binary as a user meets it: every test starts it as a process, in an empty folder of its own.
 
+#[macro_use]
 mod bad_input;
 mod budgets;
 mod failures;
@@ -7,5 +8,6 @@ mod harness;
 mod help;
 mod identity;
 mod interruption;
+mod model_files;
 mod quickstart;
 mod training;

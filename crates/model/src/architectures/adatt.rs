@@ -7,10 +7,10 @@
 //! authors' code; with experts on every level but the last, its last gate would feed nothing.
 
 use crate::ModelError;
+use crate::input::Tables;
 use crate::knobs::{GATE_DIMS, Knob, Knobs, expert_knobs};
 use crate::layers::{ExpertSet, Gate, GateKind, Level, LevelConfig, Levels, Towers};
 use crate::ranker::{BuildContext, Ranker};
-use crate::input::Tables;
 use crate::registry::Architecture;
 use crate::variables::VarBuilder;
 

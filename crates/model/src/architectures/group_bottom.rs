@@ -1,10 +1,10 @@
 //! Group-bottom: a shared bottom per task group, `y_t = Tower_t(MLP_c(v))` for task t of group c.
 
 use crate::ModelError;
+use crate::input::Tables;
 use crate::knobs::{Knobs, expert_knobs};
 use crate::layers::{ExpertConfig, Towers};
 use crate::ranker::{BuildContext, Ranker, Trace};
-use crate::input::Tables;
 use crate::registry::Architecture;
 use crate::variables::VarBuilder;
 use candle_core::{Result, Tensor};

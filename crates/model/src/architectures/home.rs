@@ -11,12 +11,12 @@
 //! gated by the shared set. Without the mask every gate sees every expert of its layer; inputs and self-gates stay.
 
 use crate::ModelError;
+use crate::input::Tables;
 use crate::knobs::{GATE_DIMS, Knob, Knobs, expert_knobs};
 use crate::layers::{
     ExpertSet, FeatureGateConfig, Gate, GateKind, Level, LevelConfig, Levels, Towers,
 };
 use crate::ranker::{BuildContext, Ranker};
-use crate::input::Tables;
 use crate::registry::Architecture;
 use crate::variables::VarBuilder;
 use homebench_kernels::feature_gate::FeatureGateMix;

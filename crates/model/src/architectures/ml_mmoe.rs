@@ -4,10 +4,10 @@
 //! one gate per expert of the next level, whose mix is that expert's input; the last level has one gate per task.
 
 use crate::ModelError;
+use crate::input::Tables;
 use crate::knobs::{GATE_DIMS, Knob, Knobs, expert_knobs};
 use crate::layers::{ExpertSet, Level, LevelConfig, Levels, Towers};
 use crate::ranker::{BuildContext, Ranker};
-use crate::input::Tables;
 use crate::registry::Architecture;
 use crate::variables::VarBuilder;
 

@@ -4,10 +4,10 @@
 //! doi 10.1145/3219819.3220007: OMoE eq. 3, `h = Sum(g(v), {E_n(v)})`; MMoE eq. 6, `h_t = Sum(g_t(v), {E_n(v)})`.
 
 use crate::ModelError;
+use crate::input::Tables;
 use crate::knobs::{GATE_DIMS, Knob, Knobs, expert_knobs};
 use crate::layers::{ExpertSet, Level, LevelConfig, Levels, Towers};
 use crate::ranker::{BuildContext, Ranker};
-use crate::input::Tables;
 use crate::registry::Architecture;
 use crate::variables::VarBuilder;
 

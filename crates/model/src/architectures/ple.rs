@@ -7,10 +7,10 @@
 //! Without shared experts there is no shared gate either.
 
 use crate::ModelError;
+use crate::input::Tables;
 use crate::knobs::{GATE_DIMS, Knob, Knobs, expert_knobs};
 use crate::layers::{ExpertSet, Level, LevelConfig, Levels, Towers};
 use crate::ranker::{BuildContext, Ranker};
-use crate::input::Tables;
 use crate::registry::Architecture;
 use crate::variables::VarBuilder;
 

@@ -3,10 +3,10 @@
 //! Source: Caruana, "Multitask learning", 1997; the baseline of the MMoE paper (doi 10.1145/3219819.3220007).
 
 use crate::ModelError;
+use crate::input::Tables;
 use crate::knobs::{Knobs, expert_knobs};
 use crate::layers::{ExpertConfig, Towers};
 use crate::ranker::{BuildContext, Ranker, Trace};
-use crate::input::Tables;
 use crate::registry::Architecture;
 use crate::variables::VarBuilder;
 use candle_core::{Result, Tensor};

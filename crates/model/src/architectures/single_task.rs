@@ -4,10 +4,10 @@
 //! sharing alone.
 
 use crate::ModelError;
+use crate::input::Tables;
 use crate::knobs::{Knobs, expert_knobs};
 use crate::layers::{ExpertConfig, Towers};
 use crate::ranker::{BuildContext, Ranker, Trace};
-use crate::input::Tables;
 use crate::registry::Architecture;
 use crate::variables::VarBuilder;
 use candle_core::{Result, Tensor};

@@ -7,6 +7,7 @@ use crate::record;
 use anyhow::Result;
 use candle_core::{DType, Device, Tensor};
 use clap::Args;
+use homebench_kernels::{Parameter, Role};
 use homebench_model::{BuildContext, Trace, VarBuilder};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -58,7 +59,14 @@ impl ForwardArguments {
             .config
             .build(&context, &vb)
             .map_err(|error| file.refuse(&error))?;
-        vb.finish().map_err(|error| file.refuse(&error))?;
+        let variables = vb.finish().map_err(|error| file.refuse(&error))?;
+        let is_statistic = |parameter: &Parameter| parameter.role() == Role::Statistic;
+        if self.train && xs.dim(0)? == 1 && variables.parameters().iter().any(is_statistic) {
+            let message = "`x` has one row, and batch norm in training needs at least 2";
+            return Err(Diagnostic::new(self.inputs.display().to_string(), message)
+                .hint("give more rows, or leave out --train")
+                .into());
+        }
         let mut trace = Trace::default();
         let logits = model.forward_t(&xs, self.train, Some(&mut trace))?;
         let mut outputs = BTreeMap::from([("logits".to_string(), logits)]);

@@ -42,6 +42,9 @@ pub(super) struct FileEntry {
     pub(super) rows: usize,
     /// By task; none for the test split, which nobody looks at.
     pub(super) positives: Vec<usize>,
+    /// By task, where a label is not observed on every row.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) observed: Vec<usize>,
     pub(super) bytes: u64,
     pub(super) blake3: String,
 }
@@ -252,6 +255,11 @@ fn build(
         .map(|(split, written)| FileEntry {
             split: (*split).to_owned(),
             rows: written.rows,
+            observed: if *split == "test" || written.observed.iter().all(|n| *n == written.rows) {
+                Vec::new()
+            } else {
+                written.observed
+            },
             positives: if *split == "test" {
                 Vec::new()
             } else {

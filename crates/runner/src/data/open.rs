@@ -221,6 +221,10 @@ impl Found {
             SplitSummary {
                 rows: file.rows,
                 positives: file.positives.clone(),
+                observed: match file.observed.is_empty() {
+                    true => vec![file.rows; file.positives.len()],
+                    false => file.observed.clone(),
+                },
             }
         };
         Summary {

@@ -59,6 +59,8 @@ impl Widths {
 pub(super) struct Written {
     pub(super) rows: usize,
     pub(super) positives: Vec<usize>,
+    /// Labels that are observed, by task.
+    pub(super) observed: Vec<usize>,
     pub(super) bytes: u64,
     pub(super) blake3: String,
 }
@@ -72,6 +74,7 @@ pub(super) struct PackedWriter {
     pending: Batch,
     rows: usize,
     positives: Vec<usize>,
+    observed: Vec<usize>,
 }
 
 impl PackedWriter {
@@ -95,6 +98,7 @@ impl PackedWriter {
             pending: Batch::default(),
             rows: 0,
             positives: vec![0; widths.labels],
+            observed: vec![0; widths.labels],
         })
     }
 
@@ -106,8 +110,10 @@ impl PackedWriter {
             labels,
         } = self.widths;
         for row in rows.labels.chunks_exact(labels) {
-            for (count, label) in self.positives.iter_mut().zip(row) {
-                *count += usize::from(*label > 0.5);
+            let counts = self.positives.iter_mut().zip(&mut self.observed);
+            for ((positives, observed), label) in counts.zip(row) {
+                *positives += usize::from(*label > 0.5);
+                *observed += usize::from(!label.is_nan());
             }
         }
         let mut done = 0;
@@ -147,6 +153,7 @@ impl PackedWriter {
         Ok(Written {
             rows: self.rows,
             positives: self.positives,
+            observed: self.observed,
             bytes: sink.bytes,
             blake3: sink.hasher.finalize().to_hex().to_string(),
         })

@@ -28,12 +28,15 @@ pub struct SplitSummary {
     pub rows: usize,
     /// Positive labels of each task, in the order of the schema.
     pub positives: Vec<usize>,
+    /// Rows whose label of a task is observed, in the order of the schema.
+    pub observed: Vec<usize>,
 }
 
 impl SplitSummary {
-    /// Share of positive labels of a task, absent where the split has no row.
+    /// Share of positives among the observed labels of a task, absent where there is none.
     pub fn positive_rate(&self, task: usize) -> Option<f64> {
-        (self.rows > 0).then(|| self.positives[task] as f64 / self.rows as f64)
+        let observed = self.observed[task];
+        (observed > 0).then(|| self.positives[task] as f64 / observed as f64)
     }
 }
 

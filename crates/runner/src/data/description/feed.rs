@@ -1,7 +1,7 @@
 //! Validation of descriptions of the embedded generator.
 
 use super::wire::WireFeed;
-use super::{Description, Protocol, Source, check_name, path};
+use super::{Description, Protocol, Source, check_group, check_name, path};
 use crate::data::Task;
 use crate::data::feed::{FeedConfig, FeedTask};
 use crate::diagnostic::{Diagnostic, Document};
@@ -89,7 +89,7 @@ fn tasks(document: &Document, wire: &WireFeed) -> Result<Tasks, Diagnostic> {
         let at = path(&["tasks", &name]);
         let task = &wire.tasks[&name];
         check_name(document, &at, "task", &name)?;
-        check_name(document, &at.join("group"), "task group", &task.group)?;
+        check_group(document, &at.join("group"), &task.group)?;
         if !(task.rate > 0.0 && task.rate < 1.0) {
             let message = format!("expected a rate between 0 and 1, found {}", task.rate);
             return Err(document.at_value(&at.join("rate"), message));

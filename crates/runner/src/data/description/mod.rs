@@ -8,7 +8,7 @@ mod table;
 mod wire;
 
 pub use plan::{
-    Description, Feature, FeatureKind, FetchRecipe, Format, Protocol, Source, SourceFile,
+    Description, Feature, FeatureKind, FetchRecipe, Format, Label, Protocol, Source, SourceFile,
     SplitPlan, TablePlan,
 };
 
@@ -111,4 +111,18 @@ fn check_name(document: &Document, at: &KeyPath, what: &str, name: &str) -> Resu
     Err(document
         .at_key(at, format!("`{name}` can't be the name of a {what}"))
         .hint("use letters, digits, `_` and `-`"))
+}
+
+/// A task group's name, which becomes part of variable paths beside `shared`.
+fn check_group(document: &Document, at: &KeyPath, name: &str) -> Result<(), Diagnostic> {
+    check_name(document, at, "task group", name)?;
+    if name == "shared" {
+        return Err(document
+            .at_key(
+                at,
+                "`shared` can't be the name of a task group: it is that of the shared experts",
+            )
+            .hint("give the group another name"));
+    }
+    Ok(())
 }

@@ -89,9 +89,25 @@ pub struct TablePlan {
     /// Inputs, in the order of the description.
     pub features: Vec<Feature>,
     /// One label per task.
-    pub labels: Vec<Expression>,
+    pub labels: Vec<Label>,
     /// Which rows go where.
     pub split: SplitPlan,
+}
+
+/// What a task learns from a row.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Label {
+    /// Whether the row is positive.
+    pub positive: Expression,
+    /// Which rows count for the task; all where absent.
+    pub observed: Option<Expression>,
+}
+
+impl Label {
+    /// Every expression of the label.
+    pub fn expressions(&self) -> impl Iterator<Item = &Expression> {
+        std::iter::once(&self.positive).chain(&self.observed)
+    }
 }
 
 /// Layout of delimited text.
@@ -198,7 +214,10 @@ impl TablePlan {
             );
         }
         for label in &self.labels {
-            let _ = writeln!(text, "label {}", label.canonical(&self.columns));
+            let _ = writeln!(text, "label {}", label.positive.canonical(&self.columns));
+            if let Some(observed) = &label.observed {
+                let _ = writeln!(text, "observed {}", observed.canonical(&self.columns));
+            }
         }
         let _ = writeln!(text, "split {:?}", self.split);
     }

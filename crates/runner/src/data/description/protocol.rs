@@ -2,9 +2,8 @@
 
 use super::table::{Parts, column_index};
 use super::wire::{WireProtocol, WireTable};
-use super::{Protocol, Source, TablePlan, path};
+use super::{Label, Protocol, Source, TablePlan, path};
 use crate::data::Task;
-use crate::data::expression::Expression;
 use crate::diagnostic::{Diagnostic, Document};
 use std::collections::BTreeMap;
 
@@ -50,7 +49,9 @@ fn protocol(parts: &Parts<'_>, wire: &WireProtocol, name: String) -> Result<Prot
         .collect();
     for (task, label) in tasks.iter().zip(&labels) {
         for feature in &features {
-            if label.columns().contains(&feature.column) && !leaks.contains(&feature.column) {
+            if label.positive.columns().contains(&feature.column)
+                && !leaks.contains(&feature.column)
+            {
                 let (column, task) = (&parts.columns[feature.column], &task.name);
                 let message = format!(
                     "protocol `{name}`: the label of task `{task}` is made from the column `{column}`, \
@@ -64,7 +65,9 @@ fn protocol(parts: &Parts<'_>, wire: &WireProtocol, name: String) -> Result<Prot
         }
     }
     for (index, column) in leaks.iter().enumerate() {
-        let is_source = labels.iter().any(|label| label.columns().contains(column));
+        let is_source = labels
+            .iter()
+            .any(|label| label.positive.columns().contains(column));
         let is_input = features.iter().any(|feature| feature.column == *column);
         if !(is_source && is_input) {
             let message = format!(
@@ -106,7 +109,7 @@ fn protocol(parts: &Parts<'_>, wire: &WireProtocol, name: String) -> Result<Prot
     })
 }
 
-type Tasks = (Vec<Task>, Vec<String>, Vec<Expression>);
+type Tasks = (Vec<Task>, Vec<String>, Vec<Label>);
 
 fn tasks(parts: &Parts<'_>, wire: &WireProtocol, name: &str) -> Result<Tasks, Diagnostic> {
     let at = path(&["protocols", name, "tasks"]);

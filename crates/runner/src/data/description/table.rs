@@ -3,8 +3,8 @@
 use super::feature::feature;
 use super::wire::{WireFile, WireTable};
 use super::{
-    Description, Feature, FetchRecipe, Format, SourceFile, SplitPlan, check_name, one_of, path,
-    protocol,
+    Description, Feature, FetchRecipe, Format, Label, SourceFile, SplitPlan, check_group,
+    check_name, one_of, path, protocol,
 };
 use crate::data::expression::{Expression, Literal};
 use crate::diagnostic::{Diagnostic, Document, KeyPath, Location};
@@ -18,7 +18,7 @@ pub(super) struct Parts<'a> {
     pub(super) allowed_values: Vec<(usize, Vec<String>)>,
     pub(super) features: Vec<Feature>,
     /// (name, group, label).
-    pub(super) tasks: Vec<(String, String, Expression)>,
+    pub(super) tasks: Vec<(String, String, Label)>,
     pub(super) split: SplitPlan,
 }
 
@@ -207,28 +207,49 @@ fn tasks(
     wire: &WireTable,
     columns: &[String],
     allowed_values: &[(usize, Vec<String>)],
-) -> Result<Vec<(String, String, Expression)>, Diagnostic> {
+) -> Result<Vec<(String, String, Label)>, Diagnostic> {
     let mut tasks = Vec::new();
     for name in document.keys_in_order(&path(&["tasks"])) {
         let at = path(&["tasks", &name]);
         let task = &wire.tasks[&name];
         check_name(document, &at, "task", &name)?;
-        check_name(document, &at.join("group"), "task group", &task.group)?;
-        let label = Expression::parse(&task.label, columns).map_err(|error| {
-            let said = document.at_value(&at.join("label"), error.message);
-            let location = said
-                .location
-                .map(|l| inside(document, l, &task.label, error.offset));
-            let said = said.at(location);
-            match error.hint {
-                Some(hint) => said.hint(hint),
-                None => said,
-            }
-        })?;
-        check_literals(document, &at.join("label"), &label, columns, allowed_values)?;
+        check_group(document, &at.join("group"), &task.group)?;
+        let condition = |key: &str, text: &str| {
+            let at = at.join(key);
+            let expression = expression(document, &at, text, columns)?;
+            check_literals(document, &at, &expression, columns, allowed_values)?;
+            Ok(expression)
+        };
+        let label = Label {
+            positive: condition("label", &task.label)?,
+            observed: match &task.observed {
+                Some(text) => Some(condition("observed", text)?),
+                None => None,
+            },
+        };
         tasks.push((name, task.group.clone(), label));
     }
     Ok(tasks)
+}
+
+/// The expression at a key, or what is wrong with it and where inside the string.
+fn expression(
+    document: &Document,
+    at: &KeyPath,
+    text: &str,
+    columns: &[String],
+) -> Result<Expression, Diagnostic> {
+    Expression::parse(text, columns).map_err(|error| {
+        let said = document.at_value(at, error.message);
+        let location = said
+            .location
+            .map(|start| inside(document, start, text, error.offset));
+        let said = said.at(location);
+        match error.hint {
+            Some(hint) => said.hint(hint),
+            None => said,
+        }
+    })
 }
 
 /// The place of a byte of a string whose value starts at `start`; the string itself if it isn't written plainly.

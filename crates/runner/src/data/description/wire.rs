@@ -94,6 +94,7 @@ pub(super) struct WireFeature {
 #[serde(deny_unknown_fields)]
 pub(super) struct WireTask {
     pub(super) label: String,
+    pub(super) observed: Option<String>,
     pub(super) group: String,
 }
 

@@ -54,15 +54,8 @@ pub(super) fn prepare(
     )?;
     for (name, rows) in SPLITS.iter().zip(&splits) {
         if rows.is_empty() {
-            let file = if *name == SPLITS[0] {
-                plan.split.train
-            } else {
-                plan.split.holdout
-            };
-            return Err(Diagnostic::new(
-                files[file].display().to_string(),
-                format!("the {name} split has no row"),
-            ));
+            let message = format!("the {name} split has no row");
+            return Err(Diagnostic::new(path_of(plan, files, name), message));
         }
     }
     let (encoders, words) = fit::fit(plan, &columns, &texts, &splits[assign::TRAIN]);
@@ -99,12 +92,35 @@ pub(super) fn prepare(
             observer.progress("encoding rows", done, total);
         }
         written.push(writer.finish()?);
+        if let Some(task) = written
+            .last()
+            .and_then(|split: &Written| split.observed.iter().position(|rows| *rows == 0))
+        {
+            let label = plan.labels[task].observed.as_ref();
+            let condition = label.map(|observed| observed.canonical(&plan.columns));
+            let message = format!(
+                "no row of the {name} split is observed for the task whose `observed` is {}",
+                condition.unwrap_or_default()
+            );
+            return Err(Diagnostic::new(path_of(plan, files, name), message)
+                .hint("correct `observed` of the task, or leave the task out of the protocol"));
+        }
     }
     Ok(PreparedTable {
         written: written.try_into().expect("one for each split"),
         categorical: encoding.categorical_features,
         numeric: encoding.numeric_features,
     })
+}
+
+/// The file that a split's rows come from.
+fn path_of(plan: &TablePlan, files: &[PathBuf], split: &str) -> String {
+    let file = if split == SPLITS[0] {
+        plan.split.train
+    } else {
+        plan.split.holdout
+    };
+    files[file].display().to_string()
 }
 
 /// Parses both files into the rows of each split, with codes in `texts`.

@@ -4,8 +4,8 @@ use super::assign::{Assignment, Side, TRAIN};
 use super::chunks::{Chunk, TextFile};
 use super::fault::Fault;
 use super::interner::Interner;
-use crate::data::description::{FeatureKind, Format, TablePlan};
-use crate::data::expression::{Literal, Rows};
+use crate::data::description::{FeatureKind, Format, Label, TablePlan};
+use crate::data::expression::{Expression, Literal, Rows};
 use crate::diagnostic::Diagnostic;
 
 /// Which columns are read as texts and which as numbers; a column may be both.
@@ -28,7 +28,8 @@ impl Columns {
                 }
             }
         }
-        for comparison in plan.labels.iter().flat_map(|label| label.comparisons()) {
+        let expressions = plan.labels.iter().flat_map(Label::expressions);
+        for comparison in expressions.flat_map(Expression::comparisons) {
             match comparison.literal {
                 Literal::Text(_) => needs[comparison.column].0 = true,
                 Literal::Number(_) => needs[comparison.column].1 = true,
@@ -252,14 +253,28 @@ fn label(plan: &TablePlan, columns: &Columns, parsed: &mut Parsed) {
     let mut labels = vec![0.0; num_rows * plan.labels.len()];
     let view = View { columns, parsed };
     for (task, label) in plan.labels.iter().enumerate() {
-        let values = label.evaluate(&view);
+        let positive = label.positive.evaluate(&view);
+        let values: Vec<f32> = match &label.observed {
+            None => positive.into_iter().map(f32::from).collect(),
+            Some(observed) => positive
+                .into_iter()
+                .zip(observed.evaluate(&view))
+                .map(|(positive, observed)| {
+                    if observed {
+                        f32::from(positive)
+                    } else {
+                        f32::NAN
+                    }
+                })
+                .collect(),
+        };
         for (to, value) in labels
             .iter_mut()
             .skip(task)
             .step_by(plan.labels.len())
             .zip(values)
         {
-            *to = f32::from(u8::from(value));
+            *to = value;
         }
     }
     parsed.labels = labels;

@@ -204,3 +204,21 @@ fn the_synthetic_feed_has_two_groups_of_tasks() {
     assert_eq!(protocol.tasks.len(), 4);
     assert!(feed.files.is_empty());
 }
+
+#[test]
+fn a_group_that_would_share_variable_paths_or_is_missing_is_refused_where_it_stands() {
+    assert_eq!(
+        refusal("group = \"shop\"", "group = \"shared\""),
+        "shop.toml:20:1: `shared` can't be the name of a task group: it is that of the shared experts\n\
+         hint: give the group another name"
+    );
+    assert_eq!(
+        refusal("group = \"shop\"", "group = \"sh.op\""),
+        "shop.toml:20:1: `sh.op` can't be the name of a task group\nhint: use letters, digits, `_` and `-`"
+    );
+    let missing = refusal("group = \"shop\"", "");
+    assert!(
+        missing.contains("the key `group` is missing in [tasks.buys]"),
+        "{missing}"
+    );
+}

@@ -307,3 +307,53 @@ fn a_constant_number_is_said_and_is_zero() {
     );
     assert_eq!(all(&dataset.open().unwrap().train).numeric, [0.0, 0.0]);
 }
+
+#[test]
+fn a_row_that_is_not_observed_has_no_label_and_is_not_counted() {
+    let described = DESCRIPTION.replace(
+        "group = \"shop\"",
+        "group = \"shop\"\nobserved = 'color != \"red\"'",
+    );
+    let dataset = Dataset::described(&described, TRAIN, TEST);
+    let labels = all(&dataset.open().unwrap().train).labels;
+    // red and red are left out; blue is negative, green positive.
+    assert!(labels[0].is_nan() && labels[2].is_nan(), "{labels:?}");
+    assert_eq!([labels[1], labels[3]], [0.0, 1.0]);
+    let (summary, _) = summary(&dataset, RowSubset::All);
+    assert_eq!(
+        (summary.train.rows, &*summary.train.observed),
+        (4, &[2][..])
+    );
+    assert_eq!(summary.train.positive_rate(0), Some(0.5));
+    // Another mask is another dataset.
+    let other = described.replace("!= \"red\"", "!= \"mauve\"");
+    let other = Dataset::described(&other, TRAIN, TEST);
+    assert_ne!(
+        other.open().unwrap().content_hash,
+        dataset.open().unwrap().content_hash
+    );
+}
+
+#[test]
+fn a_task_that_no_row_observes_is_refused() {
+    let described = DESCRIPTION.replace(
+        "group = \"shop\"",
+        "group = \"shop\"\nobserved = 'color == \"mauve\"'",
+    );
+    assert_eq!(
+        Dataset::described(&described, TRAIN, TEST).refusal(),
+        "/data/shop/train.csv: no row of the train split is observed for the task whose `observed` is `color` == \"mauve\"\n\
+         hint: correct `observed` of the task, or leave the task out of the protocol"
+    );
+}
+
+#[test]
+fn a_broken_mask_is_refused_where_it_is_broken() {
+    let described =
+        DESCRIPTION.replace("group = \"shop\"", "group = \"shop\"\nobserved = 'size ='");
+    let said = Dataset::described(&described, TRAIN, TEST).refusal();
+    assert!(
+        said.contains("shop.toml:21:18: `=` has no meaning here"),
+        "{said}"
+    );
+}
