@@ -1,9 +1,9 @@
 //! Gates of home-l's task layer: each task's softmax gate over shared, group's and own experts, and its self-gate.
 
 use candle_core::Result;
-use criterion::Criterion;
+use criterion::{BenchmarkId, Criterion, SamplingMode};
 use homebench_benches::bounds::{Bound, Product};
-use homebench_benches::operands::{Operands, input};
+use homebench_benches::operands::{Operands, input, uniform};
 use homebench_benches::operator::{Operator, criterion, rows, touched};
 use homebench_benches::{BATCH, EXPERT_DIMS, TASKS};
 use homebench_kernels::gate::{GateActivation, GateLogits, LinearGate, Mix, MixGate};
@@ -93,6 +93,34 @@ fn bench_mix(criterion: &mut Criterion) {
         bounds: [forward, backward].map(|elements| Bound::new(Vec::new(), elements)),
     }
     .bench(criterion);
+    bench_mix_passes(criterion, &mix);
+}
+
+/// The two passes by themselves. Beside them, candle's graph clears and adds a gradient of the experts' size, and the
+/// bench's backward pass begins with a gradient of ones; `gate/backward` has all that in it.
+fn bench_mix_passes(criterion: &mut Criterion, mix: &Mix) {
+    let passes = mix.passes(BATCH, WIDTH);
+    let experts = uniform("experts", EXPERTS * BATCH * WIDTH, 1.7);
+    let gradient = uniform("gradient", TASKS * BATCH * WIDTH, 1.0);
+    let logits = uniform("logits", BATCH * mix.num_columns(), 1.7);
+    let mut weights = logits.clone();
+    let mut group = criterion.benchmark_group("gate_passes");
+    group.sampling_mode(SamplingMode::Flat);
+    group.bench_function(
+        BenchmarkId::new("forward", "batch4096_experts13"),
+        |bencher| {
+            bencher.iter(|| {
+                weights.copy_from_slice(&logits);
+                passes.forward(&experts, &mut weights)
+            });
+        },
+    );
+    group.bench_function(
+        BenchmarkId::new("backward", "batch4096_experts13"),
+        |bencher| {
+            bencher.iter(|| passes.backward(&experts, &weights, &gradient));
+        },
+    );
 }
 
 fn main() {

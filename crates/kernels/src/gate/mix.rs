@@ -1,13 +1,9 @@
 //! Gate weights and the sums of experts that they make.
 
+use super::passes::MixLayout;
 use crate::composed;
 use crate::parameter::{argument, values};
-use crate::product::dot;
-use crate::rows::{rows_of, split_by_chunk, strips, unspecified};
-use crate::simd::{multiversioned, sigmoid};
-use crate::softmax::{softmax, softmax_gradient};
 use candle_core::{CpuStorage, CustomOp2, DType, Layout, Result, Shape, Tensor};
-use rayon::prelude::*;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -37,17 +33,6 @@ pub struct MixGate {
 #[derive(Debug, Clone)]
 pub struct Mix {
     layout: Arc<MixLayout>,
-}
-
-#[derive(Debug)]
-struct MixLayout {
-    gates: Vec<(MixGate, Range<usize>)>,
-    num_columns: usize,
-    num_experts: usize,
-    /// Per output: (column, expert) of every summand.
-    outputs: Vec<Vec<(usize, usize)>>,
-    /// Per expert: (column, output) of every use.
-    uses: Vec<Vec<(usize, usize)>>,
 }
 
 impl Mix {
@@ -193,36 +178,10 @@ impl CustomOp2 for Operator {
         let experts = argument(storage, layout)?;
         let (_, num_rows, width) = layout.shape().dims3()?;
         let mut weights = argument(logits, logits_layout)?.to_vec();
-        let num_outputs = self.layout.outputs.len();
-        let strips = strips(num_rows);
-        let mut out = unspecified(num_outputs * num_rows * width);
-        split_by_chunk(&mut out, width, &strips)
-            .into_par_iter()
-            .zip(split_by_chunk(
-                &mut weights,
-                self.layout.num_columns,
-                &strips,
-            ))
-            .zip(&strips)
-            .for_each(|((mut outputs, mut weights), strip)| {
-                let weights = &mut *weights[0];
-                activate(&self.layout.gates, self.layout.num_columns, weights);
-                let matrices: Vec<&[f32]> = (0..self.layout.num_experts)
-                    .map(|expert| rows_of(experts, expert, num_rows, strip, width))
-                    .collect();
-                for (out, summands) in outputs.iter_mut().zip(&self.layout.outputs) {
-                    weighted_sums(
-                        out,
-                        width,
-                        &matrices,
-                        summands,
-                        weights,
-                        self.layout.num_columns,
-                    );
-                }
-            });
+        let out = self.layout.sums(experts, &mut weights, num_rows, width);
         *self.weights.lock().unwrap_or_else(PoisonError::into_inner) = weights;
-        Ok((CpuStorage::F32(out), (num_outputs, num_rows, width).into()))
+        let shape = (self.layout.outputs.len(), num_rows, width);
+        Ok((CpuStorage::F32(out), shape.into()))
     }
 
     fn bwd(
@@ -232,42 +191,24 @@ impl CustomOp2 for Operator {
         _result: &Tensor,
         gradient: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let (num_experts, num_rows, width) = experts.dims3()?;
+        let (_, num_rows, width) = experts.dims3()?;
         let weights = self.weights.lock().unwrap_or_else(PoisonError::into_inner);
         let gradient = gradient.contiguous()?;
-        let (expert_values, gradients) = (values(experts)?, values(&gradient)?);
-        let (expert_values, gradients): (&[f32], &[f32]) = (&expert_values, &gradients);
-        let num_columns = self.layout.num_columns;
-        let strips = strips(num_rows);
-        let mut expert_gradient = unspecified(num_experts * num_rows * width);
-        let mut logit_gradient = unspecified(num_rows * num_columns);
-        split_by_chunk(&mut expert_gradient, width, &strips)
-            .into_par_iter()
-            .zip(split_by_chunk(&mut logit_gradient, num_columns, &strips))
-            .zip(&strips)
-            .for_each(|((mut experts, mut logits), strip)| {
-                let weights = rows_of(&weights, 0, num_rows, strip, num_columns);
-                let outputs: Vec<&[f32]> = (0..self.layout.outputs.len())
-                    .map(|output| rows_of(gradients, output, num_rows, strip, width))
-                    .collect();
-                let matrices: Vec<&[f32]> = (0..num_experts)
-                    .map(|expert| rows_of(expert_values, expert, num_rows, strip, width))
-                    .collect();
-                for (out, uses) in experts.iter_mut().zip(&self.layout.uses) {
-                    weighted_sums(out, width, &outputs, uses, weights, num_columns);
-                }
-                let logits = &mut *logits[0];
-                inner_products(logits, &self.layout.outputs, &matrices, &outputs, width);
-                activation_gradients(&self.layout.gates, num_columns, logits, weights);
-            });
+        let [of_experts, of_logits] = self.layout.gradients(
+            &values(experts)?,
+            &weights,
+            &values(&gradient)?,
+            num_rows,
+            width,
+        );
         Ok((
             Some(Tensor::from_vec(
-                expert_gradient,
+                of_experts,
                 experts.shape(),
                 experts.device(),
             )?),
             Some(Tensor::from_vec(
-                logit_gradient,
+                of_logits,
                 logits.shape(),
                 logits.device(),
             )?),
@@ -275,112 +216,40 @@ impl CustomOp2 for Operator {
     }
 }
 
-multiversioned! {
-    /// Turns logits into weights, in place.
-    fn activate(gates: &[(MixGate, Range<usize>)], num_columns: usize, weights: &mut [f32]) {
-        for row in weights.chunks_exact_mut(num_columns) {
-            for (gate, columns) in gates {
-                let weights = &mut row[columns.clone()];
-                match gate.activation {
-                    GateActivation::Identity => {}
-                    GateActivation::Softmax => softmax(weights),
-                    GateActivation::Sigmoid => {
-                        for weight in weights {
-                            *weight = sigmoid(*weight);
-                        }
-                    }
-                }
-            }
+/// The two passes on slices, without a graph around them: for benches.
+#[derive(Debug)]
+pub struct MixPasses<'a> {
+    layout: &'a MixLayout,
+    num_rows: usize,
+    width: usize,
+}
+
+impl Mix {
+    /// The passes over `num_rows` rows of experts of `width` units.
+    pub fn passes(&self, num_rows: usize, width: usize) -> MixPasses<'_> {
+        MixPasses {
+            layout: &self.layout,
+            num_rows,
+            width,
         }
     }
 }
 
-multiversioned! {
-    /// Turns gradients of weights into gradients of logits, in place.
-    fn activation_gradients(
-        gates: &[(MixGate, Range<usize>)],
-        num_columns: usize,
-        gradient: &mut [f32],
-        weights: &[f32],
-    ) {
-        let rows = gradient.chunks_exact_mut(num_columns).zip(weights.chunks_exact(num_columns));
-        for (gradient, weights) in rows {
-            for (gate, columns) in gates {
-                let (gradient, weights) = (&mut gradient[columns.clone()], &weights[columns.clone()]);
-                match gate.activation {
-                    GateActivation::Identity => {}
-                    GateActivation::Softmax => softmax_gradient(gradient, weights),
-                    GateActivation::Sigmoid => {
-                        for (gradient, weight) in gradient.iter_mut().zip(weights) {
-                            *gradient *= weight * (1.0 - weight);
-                        }
-                    }
-                }
-            }
-        }
+impl MixPasses<'_> {
+    /// Turns logits [rows, logits of all gates] into weights, in place, and gives the outputs [outputs, rows, width].
+    ///
+    /// # Panics
+    /// The slices have other sizes.
+    pub fn forward(&self, experts: &[f32], logits: &mut [f32]) -> Vec<f32> {
+        self.layout.sums(experts, logits, self.num_rows, self.width)
     }
-}
 
-/// Units summed at a time, in registers.
-const STRIP: usize = 64;
-
-multiversioned! {
-    /// `out[r] = sum over summands (column, matrix) of weights[r, column] * matrices[matrix][r]`.
-    fn weighted_sums(
-        out: &mut [f32],
-        width: usize,
-        matrices: &[&[f32]],
-        summands: &[(usize, usize)],
-        weights: &[f32],
-        num_columns: usize,
-    ) {
-        for (row, (out, weights)) in
-            out.chunks_exact_mut(width).zip(weights.chunks_exact(num_columns)).enumerate()
-        {
-            let start = row * width;
-            let (strips, rest) = out.as_chunks_mut::<STRIP>();
-            for (index, strip) in strips.iter_mut().enumerate() {
-                let mut sums = [0f32; STRIP];
-                for (column, matrix) in summands {
-                    let from = start + index * STRIP;
-                    let values = &matrices[*matrix][from..from + STRIP];
-                    let weight = weights[*column];
-                    for lane in 0..STRIP {
-                        sums[lane] = values[lane].mul_add(weight, sums[lane]);
-                    }
-                }
-                *strip = sums;
-            }
-            let from = start + width - rest.len();
-            rest.fill(0.0);
-            for (column, matrix) in summands {
-                let values = &matrices[*matrix][from..start + width];
-                for (sum, value) in rest.iter_mut().zip(values) {
-                    *sum = value.mul_add(weights[*column], *sum);
-                }
-            }
-        }
-    }
-}
-
-multiversioned! {
-    /// `out[r, column] = experts[expert][r] . gradients[output][r]` for every summand of every output.
-    fn inner_products(
-        out: &mut [f32],
-        outputs: &[Vec<(usize, usize)>],
-        experts: &[&[f32]],
-        gradients: &[&[f32]],
-        width: usize,
-    ) {
-        let num_columns: usize = outputs.iter().map(Vec::len).sum();
-        for (row, out) in out.chunks_exact_mut(num_columns).enumerate() {
-            let range = row * width..(row + 1) * width;
-            for (summands, gradient) in outputs.iter().zip(gradients) {
-                let gradient = &gradient[range.clone()];
-                for (column, expert) in summands {
-                    out[*column] = dot(&experts[*expert][range.clone()], gradient);
-                }
-            }
-        }
+    /// The gradients of the experts and of the logits, from the weights that [`Self::forward`] left and the outputs' gradient.
+    ///
+    /// # Panics
+    /// As [`Self::forward`].
+    pub fn backward(&self, experts: &[f32], weights: &[f32], gradient: &[f32]) -> [Vec<f32>; 2] {
+        self.layout
+            .gradients(experts, weights, gradient, self.num_rows, self.width)
     }
 }

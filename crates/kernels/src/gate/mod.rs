@@ -5,6 +5,7 @@
 
 mod logits;
 mod mix;
+mod passes;
 
 pub use logits::{GateLogits, LinearGate};
-pub use mix::{GateActivation, Mix, MixGate};
+pub use mix::{GateActivation, Mix, MixGate, MixPasses};
