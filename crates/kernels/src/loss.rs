@@ -29,12 +29,21 @@ impl Targets {
         }
     }
 
-    /// As [`Self::new`], but a label that is NaN is a task that was not observed: its weight is 0.
-    pub fn observed(labels: Vec<f32>) -> Self {
-        let weight = |label: &f32| if label.is_nan() { 0.0 } else { 1.0 };
+    /// As [`Self::new`], but a label that is NaN is a task that was not observed: its weight is 0. Where `row_weights` has
+    /// values, one a row, they are the weights of the other labels.
+    ///
+    /// # Panics
+    /// `row_weights` has values, but not one a row.
+    pub fn observed(labels: Vec<f32>, row_weights: &[f32]) -> Self {
         let has_gaps = labels.iter().any(|label| label.is_nan());
+        let weight = |(index, label): (usize, &f32)| match label.is_nan() {
+            true => 0.0,
+            false if row_weights.is_empty() => 1.0,
+            false => row_weights[index / (labels.len() / row_weights.len())],
+        };
+        let is_weighted = has_gaps || !row_weights.is_empty();
         Self {
-            label_weights: has_gaps.then(|| labels.iter().map(weight).collect()),
+            label_weights: is_weighted.then(|| labels.iter().enumerate().map(weight).collect()),
             ..Self::new(labels)
         }
     }

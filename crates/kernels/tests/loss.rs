@@ -232,7 +232,7 @@ fn targets_of_another_shape_are_refused() {
 #[test]
 fn a_label_that_was_not_observed_counts_nothing() -> Result<()> {
     let logits = Var::from_vec(vec![0.5f32, -1.0, 2.0, 0.25], (2, 2), &Device::Cpu)?;
-    let gaps = Targets::observed(vec![1.0, f32::NAN, 0.0, 1.0]);
+    let gaps = Targets::observed(vec![1.0, f32::NAN, 0.0, 1.0], &[]);
     let loss = binary_cross_entropy(&logits, &gaps)?;
     let of = |logit: f64, label: f64| (1.0 + logit.exp()).ln() - label * logit;
     // The first task's mean is over two rows, the second's over the one that observes it.
@@ -242,9 +242,27 @@ fn a_label_that_was_not_observed_counts_nothing() -> Result<()> {
     assert_eq!(slopes[0][1], 0.0);
     assert!(slopes[1][1] != 0.0);
 
-    assert!(Targets::observed(vec![1.0, 0.0]).label_weights.is_none());
-    let none = Targets::observed(vec![f32::NAN; 4]);
+    assert!(
+        Targets::observed(vec![1.0, 0.0], &[])
+            .label_weights
+            .is_none()
+    );
+    let none = Targets::observed(vec![f32::NAN; 4], &[]);
     let loss = binary_cross_entropy(&logits, &none)?;
     assert_eq!(loss.to_scalar::<f32>()?, 0.0);
+    Ok(())
+}
+
+#[test]
+fn a_row_of_weight_three_counts_as_three_rows() -> Result<()> {
+    let logits = |values: &[f32]| Tensor::from_slice(values, (values.len() / 2, 2), &Device::Cpu);
+    let weighted = Targets::observed(vec![1.0, f32::NAN, 0.0, 1.0], &[3.0, 1.0]);
+    let found = binary_cross_entropy(&logits(&[0.5, -1.0, 2.0, 0.25])?, &weighted)?;
+    let (nan, yes, no) = (f32::NAN, 1.0, 0.0);
+    let repeated = Targets::observed(vec![yes, nan, yes, nan, yes, nan, no, yes], &[]);
+    let rows = [0.5, -1.0, 0.5, -1.0, 0.5, -1.0, 2.0, 0.25];
+    let expected = binary_cross_entropy(&logits(&rows)?, &repeated)?;
+    let distance = found.to_scalar::<f32>()? - expected.to_scalar::<f32>()?;
+    assert!(distance.abs() < 1e-6, "{distance}");
     Ok(())
 }

@@ -124,6 +124,8 @@ impl Entry {
             categorical: schema.categorical.len(),
             numeric: schema.numeric.len(),
             labels: schema.tasks.len(),
+            user: usize::from(schema.user.is_some()),
+            weight: usize::from(schema.weight.is_some()),
         };
         let path = self.path(split);
         let mapped =

@@ -37,6 +37,10 @@ pub struct Schema {
     pub tasks: Vec<Task>,
     /// Task groups in order (the HoME paper's categories).
     pub groups: Vec<String>,
+    /// The column whose values group rows for grouped metrics, where there is one.
+    pub user: Option<String>,
+    /// The column that weighs rows in training, where there is one.
+    pub weight: Option<String>,
 }
 
 /// A categorical input.
@@ -66,8 +70,12 @@ pub struct Batch {
     pub categorical: Vec<u32>,
     /// Numeric features, row-major [B, numeric features].
     pub numeric: Vec<f32>,
-    /// Labels 0 or 1, row-major [B, tasks].
+    /// Labels 0 or 1, NaN where a task is not observed, row-major [B, tasks].
     pub labels: Vec<f32>,
+    /// Dense ids of the users, [B]; empty where rows have none.
+    pub users: Vec<u32>,
+    /// Weights in training, [B]; empty where rows have none.
+    pub weights: Vec<f32>,
 }
 
 /// A dataset ready for training.

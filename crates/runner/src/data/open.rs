@@ -1,8 +1,10 @@
 //! From a reference in a spec to rows: describe, check, prepare, open.
 
 use super::cache::{self, Entry};
-use super::description::{self, Description, Protocol};
+use super::description::{self, Description, Protocol, Source};
+use super::feed::Feed;
 use super::source::{self, Located, Trust};
+use super::split::{Split, Truth};
 use super::table::assign::{TEST, TRAIN, VALIDATION};
 use super::{
     CategoricalFeature, DatasetRef, Observer, Places, Prepared, RowSubset, Schema, SealedSplit,
@@ -212,6 +214,8 @@ impl Found {
             numeric: entry.manifest.numeric.clone(),
             tasks: self.protocol.tasks.clone(),
             groups: self.protocol.groups.clone(),
+            user: self.protocol.user().map(str::to_owned),
+            weight: self.protocol.weight().map(str::to_owned),
         }
     }
 
@@ -240,10 +244,21 @@ impl Found {
 
     fn open(&self, entry: &Entry) -> Result<Prepared, String> {
         let schema = self.schema(entry);
+        // What made rows is known of those that are scored, never of those that are learned from.
+        let scored = |split: usize| -> Result<Split, String> {
+            let rows = entry.map(split, &schema)?;
+            Ok(match &self.protocol.source {
+                Source::Feed(config) => rows.with_truth(Truth {
+                    feed: Feed::new(config),
+                    split,
+                }),
+                Source::Table(_) => rows,
+            })
+        };
         Ok(Prepared {
             train: entry.map(TRAIN, &schema)?,
-            validation: entry.map(VALIDATION, &schema)?,
-            test: SealedSplit::seal(entry.map(TEST, &schema)?),
+            validation: scored(VALIDATION)?,
+            test: SealedSplit::seal(scored(TEST)?),
             content_hash: entry.manifest.content_hash.clone(),
             schema,
         })

@@ -1,6 +1,6 @@
-//! Files of a prepared split: Arrow IPC, up to three fixed-size-list columns, read in place through a memory map.
+//! Files of a prepared split: Arrow IPC, up to five fixed-size-list columns, read in place through a memory map.
 //!
-//! `categorical` holds `UInt32`, `numeric` and `labels` hold `Float32`; a row of a column is one run of bytes, so that
+//! `categorical` and `user` hold `UInt32`, `numeric`, `labels` and `weight` hold `Float32`; a row of a column is one run of bytes, so that
 //! gathering a row is three copies. Every record batch but the last has [`BLOCK_ROWS`] rows; a column of width 0 is
 //! left out.
 
@@ -36,6 +36,10 @@ pub(super) struct Widths {
     pub(super) categorical: usize,
     pub(super) numeric: usize,
     pub(super) labels: usize,
+    /// 1 where rows belong to users.
+    pub(super) user: usize,
+    /// 1 where rows have weights.
+    pub(super) weight: usize,
 }
 
 impl Widths {
@@ -49,6 +53,8 @@ impl Widths {
             list("categorical", self.categorical, DataType::UInt32),
             list("numeric", self.numeric, DataType::Float32),
             list("labels", self.labels, DataType::Float32),
+            list("user", self.user, DataType::UInt32),
+            list("weight", self.weight, DataType::Float32),
         ];
         Schema::new(fields.into_iter().flatten().collect::<Vec<_>>())
     }
@@ -108,6 +114,8 @@ impl PackedWriter {
             categorical,
             numeric,
             labels,
+            user,
+            weight,
         } = self.widths;
         for row in rows.labels.chunks_exact(labels) {
             let counts = self.positives.iter_mut().zip(&mut self.observed);
@@ -130,6 +138,12 @@ impl PackedWriter {
             pending
                 .labels
                 .extend_from_slice(&rows.labels[done * labels..until * labels]);
+            pending
+                .users
+                .extend_from_slice(&rows.users[done * user..until * user]);
+            pending
+                .weights
+                .extend_from_slice(&rows.weights[done * weight..until * weight]);
             pending.num_rows += taken;
             done = until;
             if self.pending.num_rows == BLOCK_ROWS {
@@ -166,6 +180,8 @@ impl PackedWriter {
             list::<UInt32Type>(self.widths.categorical, rows.categorical),
             list::<Float32Type>(self.widths.numeric, rows.numeric),
             list::<Float32Type>(self.widths.labels, rows.labels),
+            list::<UInt32Type>(self.widths.user, rows.users),
+            list::<Float32Type>(self.widths.weight, rows.weights),
         ];
         let written = columns
             .into_iter()
@@ -217,6 +233,8 @@ pub(super) struct Block {
     pub(super) categorical: ScalarBuffer<u32>,
     pub(super) numeric: ScalarBuffer<f32>,
     pub(super) labels: ScalarBuffer<f32>,
+    pub(super) users: ScalarBuffer<u32>,
+    pub(super) weights: ScalarBuffer<f32>,
 }
 
 /// Maps a file that [`PackedWriter`] wrote; no number is copied.
@@ -296,5 +314,7 @@ fn unpack(batch: &RecordBatch) -> Option<Block> {
         categorical: values::<UInt32Type>(batch, "categorical")?,
         numeric: values::<Float32Type>(batch, "numeric")?,
         labels: values::<Float32Type>(batch, "labels")?,
+        users: values::<UInt32Type>(batch, "user")?,
+        weights: values::<Float32Type>(batch, "weight")?,
     })
 }

@@ -1,8 +1,10 @@
 //! Splits: rows in place, gathered into batches; and the seal on the test split.
 
 use super::Batch;
+use super::feed::Feed;
 use super::packed::{BLOCK_ROWS, BLOCK_SHIFT, Block, Widths, map};
 use anyhow::{Result, ensure};
+use rayon::prelude::*;
 use std::ops::Range;
 use std::path::Path;
 
@@ -12,6 +14,15 @@ pub struct Split {
     num_rows: usize,
     widths: Widths,
     blocks: Vec<Block>,
+    truth: Option<Truth>,
+}
+
+/// What made the rows, for the probabilities behind their labels.
+#[derive(Debug)]
+pub(super) struct Truth {
+    pub(super) feed: Feed,
+    /// Index of the split.
+    pub(super) split: usize,
 }
 
 impl Split {
@@ -21,7 +32,36 @@ impl Split {
             num_rows: blocks.iter().map(|block| block.num_rows).sum(),
             widths,
             blocks,
+            truth: None,
         })
+    }
+
+    /// The same rows with what made them.
+    pub(super) fn with_truth(self, truth: Truth) -> Self {
+        Self {
+            truth: Some(truth),
+            ..self
+        }
+    }
+
+    /// The true logit of each label of a task, [rows], where the rows were made by the embedded generator: the best score there
+    /// can be.
+    pub fn true_logits(&self, task: usize) -> Option<Vec<f32>> {
+        let Truth { feed, split } = self.truth.as_ref()?;
+        let num_tasks = self.widths.labels;
+        let starts: Vec<u64> = (0..self.num_rows as u64).step_by(BLOCK_ROWS).collect();
+        let blocks = starts.par_iter().flat_map_iter(|start| {
+            let end = (start + BLOCK_ROWS as u64).min(self.num_rows as u64);
+            let probabilities = feed.probabilities(*split, *start..end);
+            let of_task: Vec<f32> = probabilities
+                .iter()
+                .skip(task)
+                .step_by(num_tasks)
+                .map(|probability| (probability / (1.0 - probability)).ln() as f32)
+                .collect();
+            of_task
+        });
+        Some(blocks.collect())
     }
 
     /// Number of rows.
@@ -46,6 +86,8 @@ impl Split {
             categorical,
             numeric,
             labels,
+            user,
+            weight,
         } = self.widths;
         gather_column(rows, categorical, &mut batch.categorical, |block| {
             &self.blocks[block].categorical
@@ -55,6 +97,12 @@ impl Split {
         });
         gather_column(rows, labels, &mut batch.labels, |block| {
             &self.blocks[block].labels
+        });
+        gather_column(rows, user, &mut batch.users, |block| {
+            &self.blocks[block].users
+        });
+        gather_column(rows, weight, &mut batch.weights, |block| {
+            &self.blocks[block].weights
         });
         Ok(())
     }
@@ -89,6 +137,10 @@ impl Split {
             batch.numeric[to].copy_from_slice(&block.numeric[from]);
             let (to, from) = copy(self.widths.labels);
             batch.labels[to].copy_from_slice(&block.labels[from]);
+            let (to, from) = copy(self.widths.user);
+            batch.users[to].copy_from_slice(&block.users[from]);
+            let (to, from) = copy(self.widths.weight);
+            batch.weights[to].copy_from_slice(&block.weights[from]);
             done += count;
         }
         Ok(())
@@ -146,6 +198,8 @@ impl Batch {
         self.categorical.resize(num_rows * widths.categorical, 0);
         self.numeric.resize(num_rows * widths.numeric, 0.0);
         self.labels.resize(num_rows * widths.labels, 0.0);
+        self.users.resize(num_rows * widths.user, 0);
+        self.weights.resize(num_rows * widths.weight, 0.0);
     }
 }
 

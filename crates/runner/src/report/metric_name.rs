@@ -9,11 +9,25 @@ pub(crate) struct MetricName<'a> {
     higher_is_better: Option<bool>,
 }
 
-const KNOWN: [MetricName; 9] = [
+const KNOWN: [MetricName; 13] = [
     known("auc", "AUC", "", true),
     known("log_loss", "log-loss", "nats", false),
     known("gauc", "GAUC", "", true),
     known("gauc_unweighted", "GAUC, unweighted", "", true),
+    known("best_auc", "AUC of the truth", "", true),
+    known("auc_regret", "regret to the truth's AUC", "", false),
+    MetricName {
+        name: "gauc_users",
+        title: "users in GAUC",
+        unit: "users",
+        higher_is_better: None,
+    },
+    MetricName {
+        name: "gauc_users_left_out",
+        title: "users of one class, left out of GAUC",
+        unit: "users",
+        higher_is_better: None,
+    },
     known("normalised_entropy", "normalised entropy", "", false),
     known(
         "expected_calibration_error",

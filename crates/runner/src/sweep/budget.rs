@@ -63,6 +63,8 @@ mod tests {
                 group: 0,
             }],
             groups: vec!["watch".into()],
+            user: None,
+            weight: None,
         };
         let knobs = toml::from_str("expert_dims = [5]\ntower_dims = []").unwrap();
         let variant = Variant {

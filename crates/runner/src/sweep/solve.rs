@@ -207,6 +207,8 @@ mod tests {
             numeric: vec!["age".into()],
             tasks: vec![task("click", 0), task("like", 1)],
             groups: vec!["watch".into(), "interaction".into()],
+            user: None,
+            weight: None,
         }
     }
 

@@ -52,7 +52,7 @@ pub struct Score {
     pub split: &'static str,
     /// Task name.
     pub task: String,
-    /// `auc` or `log_loss`.
+    /// `auc`, `log_loss` and so on: METHODOLOGY lists them.
     pub metric: &'static str,
     /// The value; absent where it is undefined.
     pub value: Option<f64>,

@@ -117,7 +117,7 @@ impl Network {
         let targets = Targets {
             task_weights: self.task_weights.clone(),
             positive_weights: self.positive_weights.clone(),
-            ..Targets::observed(batch.labels.clone())
+            ..Targets::observed(batch.labels.clone(), &batch.weights)
         };
         let loss = binary_cross_entropy(&logits, &targets)?;
         let value = f64::from(loss.to_scalar::<f32>()?);

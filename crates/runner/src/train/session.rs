@@ -1,6 +1,6 @@
 //! The training of one cell, from fresh weights to the one reading of the test split.
 
-use super::evaluation::{Evaluation, evaluate};
+use super::evaluation::{Detail, Evaluation, evaluate};
 use super::loader::{batches, for_each_batch};
 use super::network::{Network, Step};
 use super::{
@@ -19,7 +19,6 @@ const REPORT_EVERY: Duration = Duration::from_millis(250);
 struct Selected {
     epoch: usize,
     score: f64,
-    evaluation: Evaluation,
     weights: BTreeMap<String, Tensor>,
 }
 
@@ -187,7 +186,12 @@ impl Session<'_> {
     /// Scores the validation split, keeps the weights if they are the best, and says when patience is over.
     fn evaluate(&mut self, dataset: &Prepared) -> Result<(), Stop> {
         let start = Instant::now();
-        let evaluation = evaluate(&self.network, &dataset.validation, "validation")?;
+        let evaluation = evaluate(
+            &self.network,
+            &dataset.validation,
+            "validation",
+            Detail::Selection,
+        )?;
         self.evaluation_time += start.elapsed();
         self.evaluation_rows += dataset.validation.num_rows();
         self.record(&evaluation);
@@ -197,7 +201,6 @@ impl Session<'_> {
             self.selected = Some(Selected {
                 epoch: self.epoch,
                 score,
-                evaluation,
                 weights: self.network.variables().snapshot()?,
             });
             return Ok(());
@@ -242,10 +245,16 @@ impl Session<'_> {
         };
         let test = dataset.test.open(&selection).map_err(TrainError::Data)?;
         let start = Instant::now();
-        let evaluation = evaluate(&self.network, &test, "test")?;
+        let validation = evaluate(
+            &self.network,
+            &dataset.validation,
+            "validation",
+            Detail::All,
+        )?;
+        let evaluation = evaluate(&self.network, &test, "test", Detail::All)?;
         self.evaluation_time += start.elapsed();
-        self.evaluation_rows += test.num_rows();
-        let mut scores = selected.evaluation.scores;
+        self.evaluation_rows += dataset.validation.num_rows() + test.num_rows();
+        let mut scores = validation.scores;
         scores.extend(evaluation.scores);
         Ok(CellResult {
             selected_epoch: selected.epoch,

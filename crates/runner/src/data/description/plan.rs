@@ -88,6 +88,10 @@ pub struct TablePlan {
     pub allowed_values: Vec<(usize, Vec<String>)>,
     /// Inputs, in the order of the description.
     pub features: Vec<Feature>,
+    /// The column whose values say which rows belong together.
+    pub user: Option<usize>,
+    /// The column of the rows' weights in training.
+    pub weight: Option<usize>,
     /// One label per task.
     pub labels: Vec<Label>,
     /// Which rows go where.
@@ -179,6 +183,22 @@ impl Description {
 }
 
 impl Protocol {
+    /// The column whose values group rows, where there is one.
+    pub fn user(&self) -> Option<&str> {
+        match &self.source {
+            Source::Table(plan) => Some(&plan.columns[plan.user?]),
+            Source::Feed(_) => None,
+        }
+    }
+
+    /// The column that weighs rows in training, where there is one.
+    pub fn weight(&self) -> Option<&str> {
+        match &self.source {
+            Source::Table(plan) => Some(&plan.columns[plan.weight?]),
+            Source::Feed(_) => None,
+        }
+    }
+
     /// Everything that decides the bytes of the prepared dataset apart from source files and row subset. Prose, names
     /// of protocols and of files and the way to fetch them are not part of it.
     pub fn canonical(&self) -> String {
@@ -212,6 +232,11 @@ impl TablePlan {
                 "feature {name:?} {:?} {kind:?}",
                 self.columns[*column]
             );
+        }
+        for (what, column) in [("user", self.user), ("weight", self.weight)] {
+            if let Some(column) = column {
+                let _ = writeln!(text, "{what} {:?}", self.columns[column]);
+            }
         }
         for label in &self.labels {
             let _ = writeln!(text, "label {}", label.positive.canonical(&self.columns));

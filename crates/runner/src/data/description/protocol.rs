@@ -102,6 +102,8 @@ fn protocol(parts: &Parts<'_>, wire: &WireProtocol, name: String) -> Result<Prot
             format: parts.format,
             allowed_values: parts.allowed_values.clone(),
             features,
+            user: parts.user,
+            weight: parts.weight,
             labels,
             split: parts.split.clone(),
         }),

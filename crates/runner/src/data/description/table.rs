@@ -19,6 +19,8 @@ pub(super) struct Parts<'a> {
     pub(super) features: Vec<Feature>,
     /// (name, group, label).
     pub(super) tasks: Vec<(String, String, Label)>,
+    pub(super) user: Option<usize>,
+    pub(super) weight: Option<usize>,
     pub(super) split: SplitPlan,
 }
 
@@ -37,7 +39,14 @@ pub(super) fn validate(
         .map(|name| feature(document, &columns, &wire.features[&name], name))
         .collect::<Result<Vec<_>, _>>()?;
     let tasks = tasks(document, &wire, &columns, &allowed_values)?;
+    let column_of = |key: &str, name: &Option<String>| {
+        name.as_ref()
+            .map(|name| column_index(document, &columns, &path(&[key]), name))
+            .transpose()
+    };
     let parts = Parts {
+        user: column_of("user", &wire.user)?,
+        weight: column_of("weight", &wire.weight)?,
         format: format(document, &wire)?,
         split: split(document, &wire, &files)?,
         document,

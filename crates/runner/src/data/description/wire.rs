@@ -27,6 +27,8 @@ pub(super) struct WireTable {
     pub(super) fetch: Option<WireFetch>,
     #[serde(default)]
     pub(super) allowed_values: BTreeMap<String, Vec<String>>,
+    pub(super) user: Option<String>,
+    pub(super) weight: Option<String>,
     pub(super) features: BTreeMap<String, WireFeature>,
     pub(super) tasks: BTreeMap<String, WireTask>,
     pub(super) split: WireSplit,

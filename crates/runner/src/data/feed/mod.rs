@@ -162,6 +162,8 @@ pub(super) fn prepare(
         categorical: sample::CATEGORICAL.len(),
         numeric: NUM_NUMERIC,
         labels: config.tasks.len(),
+        user: 0,
+        weight: 0,
     };
     let fraction = match subset {
         RowSubset::All => 1.0,

@@ -1,8 +1,9 @@
 //! Codes and raw numbers into what models read.
 
 use super::fit::{Encoder, Word, log1p_signed};
+use super::parse::Columns;
 use super::spill::Rows;
-use crate::data::description::Feature;
+use crate::data::description::{Feature, TablePlan};
 use crate::data::packed::Widths;
 use crate::data::{Batch, CategoricalFeature};
 use std::path::Path;
@@ -12,19 +13,25 @@ use std::path::Path;
 pub(super) struct Encoding {
     categorical: Vec<Encoder>,
     numeric: Vec<Encoder>,
+    /// Place of the user among a row's codes.
+    user: Option<usize>,
+    /// Place of the weight among a row's numbers.
+    weight: Option<usize>,
     pub(super) categorical_features: Vec<CategoricalFeature>,
     pub(super) numeric_features: Vec<String>,
 }
 
 impl Encoding {
-    pub(super) fn new(features: &[Feature], encoders: Vec<Encoder>) -> Self {
+    pub(super) fn new(plan: &TablePlan, columns: &Columns, encoders: Vec<Encoder>) -> Self {
         let mut encoding = Self {
             categorical: Vec::new(),
             numeric: Vec::new(),
+            user: plan.user.map(|column| columns.text_slot(column)),
+            weight: plan.weight.map(|column| columns.number_slot(column)),
             categorical_features: Vec::new(),
             numeric_features: Vec::new(),
         };
-        for (feature, encoder) in features.iter().zip(encoders) {
+        for (feature, encoder) in plan.features.iter().zip(encoders) {
             let name = feature.name.clone();
             let vocabulary_size = match &encoder {
                 Encoder::Categorical {
@@ -52,6 +59,8 @@ impl Encoding {
             categorical: self.categorical.len(),
             numeric: self.numeric.len(),
             labels,
+            user: usize::from(self.user.is_some()),
+            weight: usize::from(self.weight.is_some()),
         }
     }
 
@@ -96,7 +105,17 @@ impl Encoding {
                 _ => unreachable!("ids have a column of their own"),
             }));
         }
+        let rows_of = |slot: Option<usize>| {
+            slot.into_iter()
+                .flat_map(|slot| (0..rows.num_rows).map(move |row| (row, slot)))
+        };
         Batch {
+            users: rows_of(self.user)
+                .map(|(row, slot)| rows.codes[row * texts + slot])
+                .collect(),
+            weights: rows_of(self.weight)
+                .map(|(row, slot)| rows.numbers[row * numbers + slot] as f32)
+                .collect(),
             num_rows: rows.num_rows,
             categorical,
             numeric,

@@ -59,7 +59,7 @@ pub(super) fn prepare(
         }
     }
     let (encoders, words) = fit::fit(plan, &columns, &texts, &splits[assign::TRAIN]);
-    let encoding = Encoding::new(&plan.features, encoders);
+    let encoding = Encoding::new(plan, &columns, encoders);
     for name in encoding.constants() {
         observer.notice(&format!(
             "the feature `{name}` is the same on every training row; it is 0 everywhere"

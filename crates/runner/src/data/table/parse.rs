@@ -35,6 +35,12 @@ impl Columns {
                 Literal::Number(_) => needs[comparison.column].1 = true,
             }
         }
+        if let Some(user) = plan.user {
+            needs[user].0 = true;
+        }
+        if let Some(weight) = plan.weight {
+            needs[weight].1 = true;
+        }
         for (column, _) in &plan.allowed_values {
             needs[*column].0 = true;
         }
@@ -170,6 +176,10 @@ pub(super) fn parse(
                     let value = self::number(field).map_err(|expected| {
                         fault(num_rows, Fault::number(column, expected, field))
                     })?;
+                    if plan.weight == Some(column) && value < 0.0 {
+                        let expected = "a weight of 0 or more";
+                        return Err(fault(num_rows, Fault::number(column, expected, field)));
+                    }
                     parsed.numbers.push(value);
                 }
             }

@@ -137,6 +137,8 @@ fn a_full_disk_is_said_and_leaves_nothing_that_reads_as_whole() {
         categorical: 1,
         numeric: 0,
         labels: 1,
+        user: 0,
+        weight: 0,
     };
     let mut writer = crate::data::packed::PackedWriter::create("/dev/full".into(), widths).unwrap();
     let rows = crate::data::Batch {
@@ -144,6 +146,7 @@ fn a_full_disk_is_said_and_leaves_nothing_that_reads_as_whole() {
         categorical: vec![1, 2],
         numeric: Vec::new(),
         labels: vec![0.0, 1.0],
+        ..Default::default()
     };
     writer.append(&rows).unwrap();
     let said = writer.finish().unwrap_err().to_string();

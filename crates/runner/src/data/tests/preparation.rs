@@ -58,6 +58,8 @@ fn vocabularies_and_statistics_come_from_train_alone() {
         categorical: 2,
         numeric: 1,
         labels: 1,
+        user: 0,
+        weight: 0,
     };
     let test = map(&dataset.prepared_folder().join("test.arrow"), widths).unwrap();
     let mut held_out = [
@@ -355,5 +357,34 @@ fn a_broken_mask_is_refused_where_it_is_broken() {
     assert!(
         said.contains("shop.toml:21:18: `=` has no meaning here"),
         "{said}"
+    );
+}
+
+#[test]
+fn users_are_numbered_over_all_splits_and_weights_are_kept() {
+    let described = DESCRIPTION.replace(
+        "[format]",
+        "user = \"color\"\nweight = \"size\"\n[format]",
+    );
+    let dataset = Dataset::described(&described, TRAIN, TEST);
+    let prepared = dataset.open().unwrap();
+    assert_eq!(prepared.schema.user.as_deref(), Some("color"));
+    let train = all(&prepared.train);
+    assert_eq!(train.users, [0, 1, 0, 2]);
+    assert_eq!(train.weights, [1.0, 2.0, 3.0, 4.0]);
+    let validation = all(&prepared.validation);
+    // Blue was seen in training, white was not.
+    assert!([vec![1], vec![3]].contains(&validation.users), "{:?}", validation.users);
+}
+
+#[test]
+fn a_user_or_weight_that_is_no_column_and_a_negative_weight_are_refused() {
+    let with = |lines: &str| DESCRIPTION.replace("[format]", &format!("{lines}\n[format]"));
+    let said = Dataset::described(&with("user = \"colour\""), TRAIN, TEST).refusal();
+    assert!(said.contains("there is no column `colour`\nhint: did you mean `color`?"), "{said}");
+    let said = Dataset::described(&with("weight = \"size\""), "red, -1, yes\n", TEST).refusal();
+    assert_eq!(
+        said,
+        "/data/shop/train.csv:1:6: column `size`: expected a weight of 0 or more, found `-1`\nhint: mend the row, or make the feature categorical in the description"
     );
 }
