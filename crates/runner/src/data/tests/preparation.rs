@@ -362,10 +362,8 @@ fn a_broken_mask_is_refused_where_it_is_broken() {
 
 #[test]
 fn users_are_numbered_over_all_splits_and_weights_are_kept() {
-    let described = DESCRIPTION.replace(
-        "[format]",
-        "user = \"color\"\nweight = \"size\"\n[format]",
-    );
+    let described =
+        DESCRIPTION.replace("[format]", "user = \"color\"\nweight = \"size\"\n[format]");
     let dataset = Dataset::described(&described, TRAIN, TEST);
     let prepared = dataset.open().unwrap();
     assert_eq!(prepared.schema.user.as_deref(), Some("color"));
@@ -374,14 +372,21 @@ fn users_are_numbered_over_all_splits_and_weights_are_kept() {
     assert_eq!(train.weights, [1.0, 2.0, 3.0, 4.0]);
     let validation = all(&prepared.validation);
     // Blue was seen in training, white was not.
-    assert!([vec![1], vec![3]].contains(&validation.users), "{:?}", validation.users);
+    assert!(
+        [vec![1], vec![3]].contains(&validation.users),
+        "{:?}",
+        validation.users
+    );
 }
 
 #[test]
 fn a_user_or_weight_that_is_no_column_and_a_negative_weight_are_refused() {
     let with = |lines: &str| DESCRIPTION.replace("[format]", &format!("{lines}\n[format]"));
     let said = Dataset::described(&with("user = \"colour\""), TRAIN, TEST).refusal();
-    assert!(said.contains("there is no column `colour`\nhint: did you mean `color`?"), "{said}");
+    assert!(
+        said.contains("there is no column `colour`\nhint: did you mean `color`?"),
+        "{said}"
+    );
     let said = Dataset::described(&with("weight = \"size\""), "red, -1, yes\n", TEST).refusal();
     assert_eq!(
         said,
