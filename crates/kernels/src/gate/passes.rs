@@ -167,7 +167,7 @@ multiversioned! {
 }
 
 /// Units summed at a time, in registers.
-const STRIP: usize = 128;
+const STRIP: usize = 64;
 
 multiversioned! {
     /// `outs[o][r] = sum over summands[o] (column, matrix) of weights[r, column] * matrices[matrix][r]`.
