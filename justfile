@@ -7,7 +7,7 @@ _default:
 
 # Run an experiment by its name, fetching its data first: just run census --jobs 2
 run name *args:
-    just _data-{{ if name == "census" { "census" } else { "none" } }}
+    just _data-{{ if name =~ "^census" { "census" } else { "none" } }}
     cargo run --release -- run experiments/{{ name }}.toml {{ args }}
 
 _data-census:

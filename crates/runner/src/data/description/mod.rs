@@ -2,14 +2,16 @@
 
 mod feature;
 mod feed;
+mod join;
 mod plan;
 mod protocol;
+mod split;
 mod table;
 mod wire;
 
 pub use plan::{
-    Description, Feature, FeatureKind, FetchRecipe, Format, Label, Protocol, Source, SourceFile,
-    SplitPlan, TablePlan,
+    Description, Feature, FeatureKind, FetchRecipe, Format, Join, Label, Protocol, Source,
+    SourceFile, SplitPlan, TablePlan,
 };
 
 use crate::diagnostic::{Diagnostic, Document, KeyPath};

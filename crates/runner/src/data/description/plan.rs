@@ -1,6 +1,6 @@
 //! Descriptions after validation: what preparation is to do.
 
-use crate::data::expression::Expression;
+use crate::data::expression::{Expression, Literal};
 use crate::data::{Task, feed::FeedConfig};
 use std::fmt::Write;
 
@@ -80,8 +80,16 @@ pub struct FetchRecipe {
 /// How rows are read from delimited text.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TablePlan {
-    /// Columns of every file, in order.
+    /// Columns of every file of rows, in order, then those that joins add.
     pub columns: Vec<String>,
+    /// How many of them the files of rows have.
+    pub num_own_columns: usize,
+    /// Columns that may be empty; those that joins add always may.
+    pub optional: Vec<usize>,
+    /// Tables whose columns are added to every row.
+    pub joins: Vec<Join>,
+    /// Which rows are kept; all where absent.
+    pub filter: Option<Expression>,
     /// How the text is laid out.
     pub format: Format,
     /// Values that a column may have: (column, values).
@@ -161,17 +169,89 @@ pub enum FeatureKind {
     },
 }
 
-/// Which rows go where: one file for training, another divided between validation and test.
+/// A table whose columns are added to every row: those of the one table row that has the row's key, or nothing.
 #[derive(Debug, Clone, PartialEq)]
-pub struct SplitPlan {
-    /// Index of the training file.
-    pub train: usize,
-    /// Index of the file that is divided.
-    pub holdout: usize,
-    /// Share of the divided file that is validation; the rest is test.
-    pub validation_fraction: f64,
-    /// Seed of the hash of row indices that divides.
-    pub seed: u64,
+pub struct Join {
+    /// Index of the table's file.
+    pub file: usize,
+    /// Layout of the table.
+    pub format: Format,
+    /// Columns of the table, in order.
+    pub columns: Vec<String>,
+    /// Index of the key among [`Self::columns`].
+    pub key: usize,
+    /// Index of the rows' column that is looked up, among the plan's columns.
+    pub on: usize,
+    /// Index of the first added column among the plan's columns; all of the table's are added but its key.
+    pub first: usize,
+}
+
+/// Which rows go where.
+#[derive(Debug, Clone, PartialEq)]
+pub enum SplitPlan {
+    /// Some files are for training, others are divided between validation and test.
+    Files {
+        /// Indices of the training files.
+        train: Vec<usize>,
+        /// Indices of the files that are divided.
+        holdout: Vec<usize>,
+        /// Share of the divided files that is validation; the rest is test.
+        validation_fraction: f64,
+        /// Seed of the hash of row indices that divides.
+        seed: u64,
+    },
+    /// By time: training before the first limit, validation from there on, test from the second.
+    Time {
+        /// Indices of the files.
+        files: Vec<usize>,
+        /// The column with times, or anything else that has an order.
+        column: usize,
+        /// First value of validation. Numbers are compared as numbers, texts byte by byte.
+        validation_from: Literal,
+        /// First value of test.
+        test_from: Literal,
+    },
+    /// By a hash: rows with the same value of a column stay together.
+    Hash {
+        /// Indices of the files.
+        files: Vec<usize>,
+        /// The column; the row's index where absent.
+        column: Option<usize>,
+        /// Share of validation.
+        validation_fraction: f64,
+        /// Share of test; the rest is training.
+        test_fraction: f64,
+        /// Seed of the hash.
+        seed: u64,
+    },
+}
+
+impl SplitPlan {
+    /// Indices of the files that rows come from, in order.
+    pub fn files(&self) -> Vec<usize> {
+        match self {
+            Self::Files { train, holdout, .. } => [&train[..], holdout].concat(),
+            Self::Time { files, .. } | Self::Hash { files, .. } => files.clone(),
+        }
+    }
+
+    fn canonical(&self) -> String {
+        match self {
+            // As it was written when there was nothing else.
+            Self::Files {
+                train,
+                holdout,
+                validation_fraction,
+                seed,
+            } => match (&train[..], &holdout[..]) {
+                ([train], [holdout]) => format!(
+                    "SplitPlan {{ train: {train}, holdout: {holdout}, validation_fraction: {validation_fraction:?}, seed: {seed} }}"
+                ),
+                _ => format!("{self:?}"),
+            },
+            other => format!("{other:?}"),
+        }
+    }
 }
 
 impl Description {
@@ -244,6 +324,15 @@ impl TablePlan {
                 let _ = writeln!(text, "observed {}", observed.canonical(&self.columns));
             }
         }
-        let _ = writeln!(text, "split {:?}", self.split);
+        if !self.optional.is_empty() {
+            let _ = writeln!(text, "optional {:?}", self.optional);
+        }
+        for join in &self.joins {
+            let _ = writeln!(text, "{join:?}");
+        }
+        if let Some(filter) = &self.filter {
+            let _ = writeln!(text, "filter {}", filter.canonical(&self.columns));
+        }
+        let _ = writeln!(text, "split {}", self.split.canonical());
     }
 }

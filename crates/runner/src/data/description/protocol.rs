@@ -99,6 +99,10 @@ fn protocol(parts: &Parts<'_>, wire: &WireProtocol, name: String) -> Result<Prot
         groups,
         source: Source::Table(TablePlan {
             columns: parts.columns.clone(),
+            num_own_columns: parts.num_own_columns,
+            optional: parts.optional.clone(),
+            joins: parts.joins.clone(),
+            filter: parts.filter.clone(),
             format: parts.format,
             allowed_values: parts.allowed_values.clone(),
             features,

@@ -1,9 +1,9 @@
 //! Validation of descriptions of delimited text.
 
 use super::feature::feature;
-use super::wire::{WireFile, WireTable};
+use super::wire::{WireFile, WireFormat, WireTable};
 use super::{
-    Description, Feature, FetchRecipe, Format, Label, SourceFile, SplitPlan, check_group,
+    Description, Feature, FetchRecipe, Format, Join, Label, SourceFile, SplitPlan, check_group,
     check_name, one_of, path, protocol,
 };
 use crate::data::expression::{Expression, Literal};
@@ -14,6 +14,10 @@ use std::collections::BTreeMap;
 pub(super) struct Parts<'a> {
     pub(super) document: &'a Document,
     pub(super) columns: Vec<String>,
+    pub(super) num_own_columns: usize,
+    pub(super) optional: Vec<usize>,
+    pub(super) joins: Vec<Join>,
+    pub(super) filter: Option<Expression>,
     pub(super) format: Format,
     pub(super) allowed_values: Vec<(usize, Vec<String>)>,
     pub(super) features: Vec<Feature>,
@@ -29,26 +33,41 @@ pub(super) fn validate(
     document: &Document,
     wire: WireTable,
 ) -> Result<Description, Diagnostic> {
-    let columns = columns(document, &wire.columns)?;
+    let own = columns(document, &wire.columns)?;
     let files = files(document, &wire.files)?;
+    let format = format(document, &path(&["format"]), &wire.format)?;
+    let (joins, columns) = super::join::joins(document, &wire.joins, &files, &own, format)?;
     let fetch = fetch(document, &wire, &files)?;
-    let allowed_values = allowed_values(document, &wire, &columns)?;
+    let allowed_values = allowed_values(document, &wire, &own)?;
     let features = document
         .keys_in_order(&path(&["features"]))
         .into_iter()
         .map(|name| feature(document, &columns, &wire.features[&name], name))
         .collect::<Result<Vec<_>, _>>()?;
     let tasks = tasks(document, &wire, &columns, &allowed_values)?;
-    let column_of = |key: &str, name: &Option<String>| {
-        name.as_ref()
-            .map(|name| column_index(document, &columns, &path(&[key]), name))
-            .transpose()
-    };
     let parts = Parts {
-        user: column_of("user", &wire.user)?,
-        weight: column_of("weight", &wire.weight)?,
-        format: format(document, &wire)?,
-        split: split(document, &wire, &files)?,
+        user: match &wire.user {
+            Some(name) => Some(column_index(document, &columns, &path(&["user"]), name)?),
+            None => None,
+        },
+        weight: match &wire.weight {
+            Some(name) => Some(column_index(document, &own, &path(&["weight"]), name)?),
+            None => None,
+        },
+        num_own_columns: own.len(),
+        optional: optional(document, &wire.optional, &own)?,
+        filter: match &wire.filter {
+            Some(text) => {
+                let at = path(&["filter"]);
+                let filter = expression(document, &at, text, &columns)?;
+                check_literals(document, &at, &filter, &columns, &allowed_values)?;
+                Some(filter)
+            }
+            None => None,
+        },
+        split: super::split::split(document, &wire.split, &files, &joins, &own)?,
+        joins,
+        format,
         document,
         columns,
         allowed_values,
@@ -93,18 +112,42 @@ pub(super) fn column_index(
     })
 }
 
-fn format(document: &Document, wire: &WireTable) -> Result<Format, Diagnostic> {
-    let separator = wire.format.separator;
+/// Columns that may be empty.
+fn optional(
+    document: &Document,
+    names: &[String],
+    columns: &[String],
+) -> Result<Vec<usize>, Diagnostic> {
+    let index = |(index, name): (usize, &String)| {
+        let at = path(&["optional", &index.to_string()]);
+        column_index(document, columns, &at, name)
+    };
+    let mut indices: Vec<usize> = names
+        .iter()
+        .enumerate()
+        .map(index)
+        .collect::<Result<_, _>>()?;
+    indices.sort_unstable();
+    indices.dedup();
+    Ok(indices)
+}
+
+pub(super) fn format(
+    document: &Document,
+    at: &KeyPath,
+    wire: &WireFormat,
+) -> Result<Format, Diagnostic> {
+    let separator = wire.separator;
     match u8::try_from(separator) {
         Ok(byte) if separator.is_ascii() && !matches!(byte, b'\n' | b'\r' | b'"' | b' ') => Ok(Format {
             separator: byte,
-            has_header: wire.format.has_header,
-            quotes: wire.format.quotes,
-            trim_spaces: wire.format.trim_spaces,
+            has_header: wire.has_header,
+            quotes: wire.quotes,
+            trim_spaces: wire.trim_spaces,
         }),
         _ => Err(document
             .at_value(
-                &path(&["format", "separator"]),
+                &at.join("separator"),
                 format!("expected one ASCII character that is no space, quote or line end, found {separator:?}"),
             )
             .hint("for fields after `, ` write separator = \",\" and trim_spaces = true")),
@@ -308,43 +351,4 @@ fn check_literals(
         }
     }
     Ok(())
-}
-
-fn split(
-    document: &Document,
-    wire: &WireTable,
-    files: &[SourceFile],
-) -> Result<SplitPlan, Diagnostic> {
-    let file = |key: &str, name: &str| {
-        files
-            .iter()
-            .position(|file| file.key == name)
-            .ok_or_else(|| {
-                document
-                    .at_value(
-                        &path(&["split", key]),
-                        format!("there is no file `{name}` in [files]"),
-                    )
-                    .did_you_mean(name, files.iter().map(|file| file.key.as_str()))
-            })
-    };
-    let (train, holdout) = (
-        file("train", &wire.split.train)?,
-        file("holdout", &wire.split.holdout)?,
-    );
-    if train == holdout {
-        let message = "a file can't be both for training and held out";
-        return Err(document.at_value(&path(&["split", "holdout"]), message));
-    }
-    let fraction = wire.split.validation_fraction;
-    if !(fraction > 0.0 && fraction < 1.0) {
-        let message = format!("expected a number between 0 and 1, found {fraction}");
-        return Err(document.at_value(&path(&["split", "validation_fraction"]), message));
-    }
-    Ok(SplitPlan {
-        train,
-        holdout,
-        validation_fraction: fraction,
-        seed: wire.split.seed,
-    })
 }

@@ -31,6 +31,11 @@ pub(super) struct WireTable {
     pub(super) weight: Option<String>,
     pub(super) features: BTreeMap<String, WireFeature>,
     pub(super) tasks: BTreeMap<String, WireTask>,
+    #[serde(default)]
+    pub(super) optional: Vec<String>,
+    pub(super) filter: Option<String>,
+    #[serde(default)]
+    pub(super) joins: BTreeMap<String, WireJoin>,
     pub(super) split: WireSplit,
     pub(super) protocols: BTreeMap<String, WireProtocol>,
 }
@@ -103,10 +108,46 @@ pub(super) struct WireTask {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct WireSplit {
-    pub(super) train: String,
-    pub(super) holdout: String,
-    pub(super) validation_fraction: f64,
-    pub(super) seed: u64,
+    #[serde(default)]
+    pub(super) kind: WireSplitKind,
+    /// One key of [files], or several.
+    pub(super) train: Option<toml::Value>,
+    /// As `train`.
+    pub(super) holdout: Option<toml::Value>,
+    /// As `train`.
+    pub(super) files: Option<toml::Value>,
+    pub(super) column: Option<String>,
+    /// A number or a text.
+    pub(super) validation_from: Option<toml::Value>,
+    /// A number or a text.
+    pub(super) test_from: Option<toml::Value>,
+    pub(super) validation_fraction: Option<f64>,
+    pub(super) test_fraction: Option<f64>,
+    pub(super) seed: Option<u64>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum WireSplitKind {
+    #[default]
+    Files,
+    Time,
+    Hash,
+}
+
+/// A table whose columns are added to every row.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WireJoin {
+    pub(super) file: String,
+    /// The column of the rows that is looked up.
+    pub(super) on: String,
+    /// The column of the table that it is looked up in; `on` where absent.
+    pub(super) key: Option<String>,
+    pub(super) columns: Vec<String>,
+    #[serde(default)]
+    pub(super) prefix: String,
+    pub(super) format: Option<WireFormat>,
 }
 
 #[derive(Debug, Deserialize)]

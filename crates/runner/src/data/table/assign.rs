@@ -2,6 +2,7 @@
 
 use crate::data::RowSubset;
 use crate::data::description::SplitPlan;
+use crate::data::expression::Literal;
 use homebench_kernels::random::Philox;
 
 /// Splits in the order of files and records.
@@ -9,11 +10,28 @@ pub(in crate::data) const TRAIN: usize = 0;
 pub(in crate::data) const VALIDATION: usize = 1;
 pub(in crate::data) const TEST: usize = 2;
 
-/// The two source files of a split plan.
+/// What a file of rows is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::data) enum Side {
     Train,
     Holdout,
+    /// For all splits; each row says for which.
+    Mixed,
+}
+
+/// The files of rows, in order, with what each is for.
+pub(in crate::data) fn sides(plan: &SplitPlan) -> Vec<(Side, usize)> {
+    let num_train = match plan {
+        SplitPlan::Files { train, .. } => train.len(),
+        SplitPlan::Time { .. } | SplitPlan::Hash { .. } => 0,
+    };
+    let side = |index: usize| match plan {
+        SplitPlan::Files { .. } if index < num_train => Side::Train,
+        SplitPlan::Files { .. } => Side::Holdout,
+        SplitPlan::Time { .. } | SplitPlan::Hash { .. } => Side::Mixed,
+    };
+    let files = plan.files().into_iter().enumerate();
+    files.map(|(index, file)| (side(index), file)).collect()
 }
 
 /// Rows whose hash is among the `count` smallest of some rows.
@@ -66,49 +84,102 @@ fn hash(stream: &Philox, row: u64) -> u64 {
     u64::from(high) << 32 | u64::from(low)
 }
 
-/// The split of every row of both files.
+/// The split of every row.
 #[derive(Debug, Clone)]
 pub(in crate::data) struct Assignment {
-    validation: HashShare,
-    /// Rows in use, by split; absent where all are.
-    subset: Option<[HashShare; 3]>,
+    rule: Rule,
+    /// Which rows are in use.
+    subset: Subset,
+}
+
+#[derive(Debug, Clone)]
+enum Rule {
+    Files {
+        validation: HashShare,
+    },
+    Time {
+        column: usize,
+        validation_from: Literal,
+        test_from: Literal,
+    },
+    Hash {
+        stream: Philox,
+        column: Option<usize>,
+        validation_fraction: f64,
+        test_fraction: f64,
+    },
+}
+
+#[derive(Debug, Clone)]
+enum Subset {
+    All,
+    /// Exactly so many of each split.
+    Exact(Box<[HashShare; 3]>),
+    /// About this share of each split, where its size is not known beforehand.
+    Share(Philox, f64),
 }
 
 impl Assignment {
-    /// Assigns `num_rows` (of the training and of the held-out file).
+    /// Assigns `num_rows`: those of the training files and the others.
     pub(in crate::data) fn new(plan: &SplitPlan, num_rows: [u64; 2], rows: RowSubset) -> Self {
         let [train, holdout] = num_rows;
-        let num_validation = (holdout as f64 * plan.validation_fraction).round() as u64;
-        let stream = Philox::new(plan.seed, "split", "holdout");
+        let (validation_fraction, seed) = match plan {
+            SplitPlan::Files {
+                validation_fraction,
+                seed,
+                ..
+            } => (*validation_fraction, *seed),
+            SplitPlan::Time {
+                column,
+                validation_from,
+                test_from,
+                ..
+            } => {
+                let rule = Rule::Time {
+                    column: *column,
+                    validation_from: validation_from.clone(),
+                    test_from: test_from.clone(),
+                };
+                return Self::of_mixed_rows(rule, 0, holdout, rows);
+            }
+            SplitPlan::Hash {
+                column,
+                validation_fraction,
+                test_fraction,
+                seed,
+                ..
+            } => {
+                let rule = Rule::Hash {
+                    stream: Philox::new(*seed, "split", "hash"),
+                    column: *column,
+                    validation_fraction: *validation_fraction,
+                    test_fraction: *test_fraction,
+                };
+                return Self::of_mixed_rows(rule, *seed, holdout, rows);
+            }
+        };
+        let num_validation = (holdout as f64 * validation_fraction).round() as u64;
+        let stream = Philox::new(seed, "split", "holdout");
         let validation = HashShare::exact(stream, holdout, |_| true, num_validation);
         let whole = [train, num_validation, holdout - num_validation];
-        let fraction = match rows {
-            RowSubset::All => 1.0,
-            RowSubset::Fraction(fraction) => fraction,
-            RowSubset::TrainRows(count) => count as f64 / train.max(1) as f64,
-        };
+        let fraction = share(rows, train);
         if fraction >= 1.0 {
             return Self {
-                validation,
-                subset: None,
+                rule: Rule::Files { validation },
+                subset: Subset::All,
             };
         }
         // A split never becomes empty by being small.
         let counts =
             whole.map(|rows| ((rows as f64 * fraction).round() as u64).clamp(1.min(rows), rows));
-        let share = |name: &str, rows: u64, eligible: &dyn Fn(u64) -> bool, count: u64| {
-            HashShare::exact(
-                Philox::new(plan.seed, "subset", name),
-                rows,
-                eligible,
-                count,
-            )
+        let exact = |name: &str, rows: u64, eligible: &dyn Fn(u64) -> bool, count: u64| {
+            HashShare::exact(Philox::new(seed, "subset", name), rows, eligible, count)
         };
         let is_validation = |row| validation.contains(row);
         let subset = [
-            share("train", train, &|_| true, counts[TRAIN]),
-            share("validation", holdout, &is_validation, counts[VALIDATION]),
-            share(
+            exact("train", train, &|_| true, counts[TRAIN]),
+            exact("validation", holdout, &is_validation, counts[VALIDATION]),
+            exact(
                 "test",
                 holdout,
                 &|row| !validation.contains(row),
@@ -116,21 +187,100 @@ impl Assignment {
             ),
         ];
         Self {
-            subset: Some(subset),
-            validation,
+            subset: Subset::Exact(Box::new(subset)),
+            rule: Rule::Files { validation },
         }
     }
 
-    /// The split of a row, absent where it isn't in use.
-    pub(in crate::data) fn split_of(&self, side: Side, row: u64) -> Option<usize> {
-        let split = match side {
-            Side::Train => TRAIN,
-            Side::Holdout if self.validation.contains(row) => VALIDATION,
-            Side::Holdout => TEST,
+    /// How many rows each split has is not known before they are read, so that a number of rows becomes a share of all.
+    fn of_mixed_rows(rule: Rule, seed: u64, num_rows: u64, rows: RowSubset) -> Self {
+        let fraction = share(rows, num_rows);
+        let subset = match fraction >= 1.0 {
+            true => Subset::All,
+            false => Subset::Share(Philox::new(seed, "subset", "share"), fraction),
         };
-        let in_use = |subset: &[HashShare; 3]| subset[split].contains(row);
-        self.subset.as_ref().is_none_or(in_use).then_some(split)
+        Self { rule, subset }
     }
+
+    /// The split of a row, absent where it isn't in use; `field` gives the text of a column.
+    ///
+    /// # Errors
+    /// The column of the rule that is no number, and what was found there.
+    pub(in crate::data) fn split_of<'a>(
+        &self,
+        side: Side,
+        row: u64,
+        field: impl Fn(usize) -> &'a [u8],
+    ) -> Result<Option<usize>, (usize, &'a [u8])> {
+        let split = match &self.rule {
+            Rule::Files { .. } if side == Side::Train => TRAIN,
+            Rule::Files { validation } if validation.contains(row) => VALIDATION,
+            Rule::Files { .. } => TEST,
+            Rule::Time {
+                column,
+                validation_from,
+                test_from,
+            } => {
+                let value = field(*column);
+                let refuse = || (*column, value);
+                match () {
+                    () if is_from(value, test_from).ok_or_else(refuse)? => TEST,
+                    () if is_from(value, validation_from).ok_or_else(refuse)? => VALIDATION,
+                    () => TRAIN,
+                }
+            }
+            Rule::Hash {
+                stream,
+                column,
+                validation_fraction,
+                test_fraction,
+            } => {
+                let hash = match column {
+                    None => hash(stream, row),
+                    Some(column) => hash(stream, of_text(field(*column))),
+                };
+                match hash as f64 / 2f64.powi(64) {
+                    place if place < *test_fraction => TEST,
+                    place if place < test_fraction + validation_fraction => VALIDATION,
+                    _ => TRAIN,
+                }
+            }
+        };
+        let in_use = match &self.subset {
+            Subset::All => true,
+            Subset::Exact(shares) => shares[split].contains(row),
+            Subset::Share(stream, fraction) => {
+                (hash(stream, row) as f64) < fraction * 2f64.powi(64)
+            }
+        };
+        Ok(in_use.then_some(split))
+    }
+}
+
+fn share(rows: RowSubset, all: u64) -> f64 {
+    match rows {
+        RowSubset::All => 1.0,
+        RowSubset::Fraction(fraction) => fraction,
+        RowSubset::TrainRows(count) => count as f64 / all.max(1) as f64,
+    }
+}
+
+/// Whether a field is not before a limit; nothing where it should be a number and is none.
+fn is_from(field: &[u8], limit: &Literal) -> Option<bool> {
+    match limit {
+        Literal::Text(limit) => Some(field >= limit.as_bytes()),
+        Literal::Number(limit) => {
+            let value: f64 = std::str::from_utf8(field).ok()?.parse().ok()?;
+            value.is_finite().then_some(value >= *limit)
+        }
+    }
+}
+
+/// A number of a text that does not depend on the machine or the run.
+fn of_text(text: &[u8]) -> u64 {
+    let digest = blake3::hash(text);
+    let first: [u8; 8] = digest.as_bytes()[..8].try_into().expect("32 bytes");
+    u64::from_le_bytes(first)
 }
 
 #[cfg(test)]
@@ -138,19 +288,23 @@ mod tests {
     use super::*;
 
     fn plan() -> SplitPlan {
-        SplitPlan {
-            train: 0,
-            holdout: 1,
+        SplitPlan::Files {
+            train: vec![0],
+            holdout: vec![1],
             validation_fraction: 0.5,
             seed: 7,
         }
+    }
+
+    fn split(assignment: &Assignment, side: Side, row: u64) -> Option<usize> {
+        assignment.split_of(side, row, |_| b"").unwrap()
     }
 
     fn counted(assignment: &Assignment, num_rows: [u64; 2]) -> [u64; 3] {
         let mut counts = [0; 3];
         for (side, rows) in [Side::Train, Side::Holdout].into_iter().zip(num_rows) {
             for row in 0..rows {
-                if let Some(split) = assignment.split_of(side, row) {
+                if let Some(split) = split(assignment, side, row) {
                     counts[split] += 1;
                 }
             }
@@ -163,7 +317,7 @@ mod tests {
         let assignment = Assignment::new(&plan(), [10, 99_763], RowSubset::All);
         assert_eq!(counted(&assignment, [10, 99_763]), [10, 49_882, 49_881]);
         let first: u64 = (0..1000)
-            .filter(|row| assignment.split_of(Side::Holdout, *row) == Some(VALIDATION))
+            .filter(|row| split(&assignment, Side::Holdout, *row) == Some(VALIDATION))
             .count() as u64;
         assert!((400..600).contains(&first), "{first}");
     }
@@ -175,8 +329,8 @@ mod tests {
         let some = Assignment::new(&plan(), rows, RowSubset::TrainRows(2_500));
         assert_eq!(counted(&some, rows), [2_500, 625, 625]);
         for row in 0..rows[1] {
-            let split = some.split_of(Side::Holdout, row);
-            assert!(split.is_none() || split == all.split_of(Side::Holdout, row));
+            let found = split(&some, Side::Holdout, row);
+            assert!(found.is_none() || found == split(&all, Side::Holdout, row));
         }
     }
 
@@ -187,8 +341,8 @@ mod tests {
         let large = Assignment::new(&plan(), rows, RowSubset::Fraction(0.3));
         for row in 0..rows[0] {
             assert!(
-                small.split_of(Side::Train, row).is_none()
-                    || large.split_of(Side::Train, row).is_some()
+                split(&small, Side::Train, row).is_none()
+                    || split(&large, Side::Train, row).is_some()
             );
         }
     }
@@ -197,5 +351,54 @@ mod tests {
     fn a_tiny_subset_leaves_no_split_empty() {
         let assignment = Assignment::new(&plan(), [100, 100], RowSubset::TrainRows(1));
         assert_eq!(counted(&assignment, [100, 100]), [1, 1, 1]);
+    }
+
+    #[test]
+    fn a_split_by_time_follows_the_column_and_refuses_what_is_no_number() {
+        let by = |validation_from, test_from| SplitPlan::Time {
+            files: vec![0],
+            column: 3,
+            validation_from,
+            test_from,
+        };
+        let plan = by(Literal::Number(20.0), Literal::Number(30.5));
+        let assignment = Assignment::new(&plan, [0, 100], RowSubset::All);
+        let of = |text: &'static str| assignment.split_of(Side::Mixed, 7, |_| text.as_bytes());
+        assert_eq!(of("19"), Ok(Some(TRAIN)));
+        assert_eq!(of("20"), Ok(Some(VALIDATION)));
+        assert_eq!(of("3.05e1"), Ok(Some(TEST)));
+        assert_eq!(of("noon"), Err((3, &b"noon"[..])));
+        let text = |text: &str| Literal::Text(text.to_owned());
+        let plan = by(text("2022-04-18"), text("2022-04-19"));
+        let assignment = Assignment::new(&plan, [0, 100], RowSubset::All);
+        let of = |text: &'static str| assignment.split_of(Side::Mixed, 7, |_| text.as_bytes());
+        assert_eq!(of("2022-04-17"), Ok(Some(TRAIN)));
+        assert_eq!(of("2022-04-18 23:59"), Ok(Some(VALIDATION)));
+        assert_eq!(of("2022-05-01"), Ok(Some(TEST)));
+    }
+
+    #[test]
+    fn a_split_by_hash_keeps_a_users_rows_together_in_about_the_shares_asked_for() {
+        let by = |column| SplitPlan::Hash {
+            files: vec![0],
+            column,
+            validation_fraction: 0.2,
+            test_fraction: 0.1,
+            seed: 5,
+        };
+        for column in [None, Some(0)] {
+            let assignment = Assignment::new(&by(column), [0, 10_000], RowSubset::All);
+            let mut counts = [0; 3];
+            for row in 0..10_000u64 {
+                let user = row.to_string();
+                let split = assignment.split_of(Side::Mixed, row, |_| user.as_bytes());
+                counts[split.unwrap().unwrap()] += 1;
+            }
+            assert!((6_850..7_150).contains(&counts[TRAIN]), "{counts:?}");
+            assert!((850..1_150).contains(&counts[TEST]), "{counts:?}");
+        }
+        let assignment = Assignment::new(&by(Some(0)), [0, 10], RowSubset::All);
+        let of = |row| assignment.split_of(Side::Mixed, row, |_| b"ann");
+        assert_eq!(of(1), of(9));
     }
 }

@@ -84,6 +84,7 @@ impl Encoding {
             let values = &rows.numbers[row * numbers..(row + 1) * numbers];
             categorical.extend(self.categorical.iter().map(|encoder| match encoder {
                 Encoder::Categorical { slot, ids, .. } => ids[codes[*slot] as usize],
+                Encoder::Bucket { slot, .. } if values[*slot].is_nan() => 0,
                 Encoder::Bucket { slot, edges } => {
                     1 + edges.partition_point(|edge| *edge <= values[*slot]) as u32
                 }
@@ -99,6 +100,10 @@ impl Encoding {
                     scale,
                 } => {
                     let value = values[*slot];
+                    // What is missing counts as the mean.
+                    if value.is_nan() {
+                        return 0.0;
+                    }
                     let value = if *log1p { log1p_signed(value) } else { value };
                     ((value - mean) * scale) as f32
                 }

@@ -107,8 +107,8 @@ impl Fault {
         };
         match self {
             Self::Fields { found } => {
-                let message = format!("expected {} fields, found {found}", plan.columns.len());
-                match plan.columns.get(found) {
+                let message = format!("expected {} fields, found {found}", plan.num_own_columns);
+                match plan.columns[..plan.num_own_columns].get(found) {
                     Some(missing) => said(format!("{message}; column `{missing}` is missing"))
                         .hint("the row is cut; get the file again"),
                     None => said(message).hint(format!(

@@ -115,8 +115,10 @@ pub(super) fn log1p_signed(value: f64) -> f64 {
     value.abs().ln_1p().copysign(value)
 }
 
+/// The numbers of a column that are there.
 fn values(rows: &Rows, slot: usize, width: usize) -> impl Iterator<Item = f64> {
-    rows.numbers.iter().skip(slot).step_by(width).copied()
+    let column = rows.numbers.iter().skip(slot).step_by(width);
+    column.copied().filter(|value| !value.is_nan())
 }
 
 /// Mean, and 1 / standard deviation (0 for a constant), of the transformed values; block after block, in order.
@@ -125,7 +127,10 @@ fn moments(train: &[Rows], slot: usize, width: usize, log1p: bool) -> (f64, f64)
     let (mut count, mut mean, mut squares) = (0.0, 0.0, 0.0);
     for rows in train {
         // Two passes within a block, Chan's merge between blocks.
-        let here = rows.num_rows as f64;
+        let here = values(rows, slot, width).count() as f64;
+        if here == 0.0 {
+            continue;
+        }
         let here_mean = values(rows, slot, width).map(transform).sum::<f64>() / here;
         let here_squares: f64 = values(rows, slot, width)
             .map(|value| (transform(value) - here_mean).powi(2))

@@ -86,9 +86,22 @@ impl Interner {
         (hash >> (64 - self.slots.len().trailing_zeros())) as usize
     }
 
-    /// The number of a text that was seen.
-    pub(super) fn find(&self, text: &[u8]) -> Option<u32> {
-        (0..self.len() as u32).find(|id| self.text(*id) == text)
+    /// Counts a text once more.
+    pub(super) fn count_again(&mut self, id: u32) {
+        self.counts[id as usize] += 1;
+    }
+
+    /// The number of a text that was seen, by its hash.
+    pub(super) fn get(&self, text: &[u8]) -> Option<u32> {
+        let hash = hash(text);
+        let mut slot = self.first_slot(hash);
+        loop {
+            let id = self.slots[slot].checked_sub(1)?;
+            if self.hashes[id as usize] == hash && self.text(id) == text {
+                return Some(id);
+            }
+            slot = (slot + 1) & (self.slots.len() - 1);
+        }
     }
 
     /// The text of a number.
@@ -150,8 +163,8 @@ mod tests {
         }
         assert_eq!(interner.len(), 5000);
         assert_eq!(interner.text(4999), texts[4999].as_bytes());
-        assert_eq!(interner.find(texts[77].as_bytes()), Some(77));
-        assert_eq!(interner.find(b"absent"), None);
+        assert_eq!(interner.get(texts[77].as_bytes()), Some(77));
+        assert_eq!(interner.get(b"absent"), None);
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod encode;
 mod fault;
 mod fit;
 mod interner;
+mod join;
 mod parse;
 mod spill;
 
@@ -20,7 +21,8 @@ use assign::{Assignment, Side};
 use chunks::TextFile;
 use encode::Encoding;
 use interner::Interner;
-use parse::{Columns, Parsed};
+use join::JoinTable;
+use parse::{Columns, Context, Parsed};
 use rayon::prelude::*;
 use spill::{Rows, Spill};
 use std::path::{Path, PathBuf};
@@ -54,8 +56,15 @@ pub(super) fn prepare(
     )?;
     for (name, rows) in SPLITS.iter().zip(&splits) {
         if rows.is_empty() {
-            let message = format!("the {name} split has no row");
-            return Err(Diagnostic::new(path_of(plan, files, name), message));
+            let said = Diagnostic::new(
+                path_of(plan, files, name),
+                format!("the {name} split has no row"),
+            );
+            return Err(match &plan.filter {
+                Some(_) => said
+                    .hint("does `filter` leave out too much? Or [split] put every row elsewhere?"),
+                None => said,
+            });
         }
     }
     let (encoders, words) = fit::fit(plan, &columns, &texts, &splits[assign::TRAIN]);
@@ -115,15 +124,17 @@ pub(super) fn prepare(
 
 /// The file that a split's rows come from.
 fn path_of(plan: &TablePlan, files: &[PathBuf], split: &str) -> String {
-    let file = if split == SPLITS[0] {
-        plan.split.train
-    } else {
-        plan.split.holdout
+    let sides = assign::sides(&plan.split);
+    let is_of = |side: &Side| match side {
+        Side::Train => split == SPLITS[0],
+        Side::Holdout => split != SPLITS[0],
+        Side::Mixed => true,
     };
-    files[file].display().to_string()
+    let file = sides.iter().find(|(side, _)| is_of(side));
+    file.map_or_else(String::new, |(_, file)| files[*file].display().to_string())
 }
 
-/// Parses both files into the rows of each split, with codes in `texts`.
+/// Parses the files into the rows of each split, with codes in `texts`.
 fn read(
     plan: &TablePlan,
     columns: &Columns,
@@ -134,16 +145,15 @@ fn read(
     texts: &mut [Interner],
     observer: &mut dyn Observer,
 ) -> Result<[Vec<Rows>; 3], Diagnostic> {
-    let sides = [
-        (Side::Train, plan.split.train),
-        (Side::Holdout, plan.split.holdout),
-    ];
-    let opened = sides.map(|(_, file)| TextFile::open(&files[file], plan.format, &plan.columns));
-    let [train, holdout] = opened;
-    let opened = [train?, holdout?];
-    for (text, (_, file)) in opened.iter().zip(sides) {
+    let sides = assign::sides(&plan.split);
+    let own = &plan.columns[..plan.num_own_columns];
+    let opened = sides
+        .iter()
+        .map(|(_, file)| TextFile::open(&files[*file], plan.format, own))
+        .collect::<Result<Vec<_>, _>>()?;
+    for (text, (_, file)) in opened.iter().zip(&sides) {
         let found = text.num_rows();
-        if let Some(expected) = sources[file].rows.filter(|expected| *expected != found) {
+        if let Some(expected) = sources[*file].rows.filter(|expected| *expected != found) {
             return Err(Diagnostic::new(
                 text.path.display().to_string(),
                 format!("expected {expected} rows, found {found}"),
@@ -151,8 +161,19 @@ fn read(
             .hint("the file is cut or another one; remove it and get it again"));
         }
     }
-    let num_rows = [opened[0].num_rows(), opened[1].num_rows()];
+    // Training files, and the others: rows are counted on from file to file of a side.
+    let mut num_rows = [0; 2];
+    let starts: Vec<u64> = opened
+        .iter()
+        .zip(&sides)
+        .map(|(text, (side, _))| {
+            let side = &mut num_rows[usize::from(*side != Side::Train)];
+            *side += text.num_rows();
+            *side - text.num_rows()
+        })
+        .collect();
     if let RowSubset::TrainRows(wanted) = subset
+        && let [(Side::Train, _), ..] = sides[..]
         && wanted as u64 > num_rows[0]
     {
         observer.notice(&format!(
@@ -161,22 +182,54 @@ fn read(
         ));
     }
     let assignment = Assignment::new(&plan.split, num_rows, subset);
+    let joins = plan
+        .joins
+        .par_iter()
+        .map(|join| JoinTable::read(plan, join, columns, &files[join.file]))
+        .collect::<Result<Vec<_>, _>>()?;
+    let context = Context {
+        plan,
+        columns,
+        joins: &joins,
+        assignment: &assignment,
+    };
+    let mut num_dropped = 0;
+    let mut num_unmatched = vec![0; joins.len()];
     let [a, b, c] = SPLITS.map(|name| Spill::create(folder.join(format!("{name}.spill"))));
     let mut spills = [a?, b?, c?];
     let total = num_rows.iter().sum();
     let mut done = 0;
-    for (file, (side, _)) in opened.iter().zip(sides) {
+    for ((file, (side, _)), start) in opened.iter().zip(&sides).zip(starts) {
         for wave in file.chunks.chunks(WAVE) {
             let parsed: Vec<Result<Parsed, Diagnostic>> = wave
                 .par_iter()
-                .map(|chunk| parse::parse(plan, columns, &assignment, (side, file), chunk))
+                .map(|chunk| parse::parse(&context, (*side, start, file), chunk))
                 .collect();
             // In order, so that the first fault of the file is the one that is told.
             for parsed in parsed {
-                join(parsed?, columns, plan.labels.len(), texts, &mut spills)?;
+                let parsed = parsed?;
+                num_dropped += parsed.num_dropped;
+                for (sum, more) in num_unmatched.iter_mut().zip(&parsed.num_unmatched) {
+                    *sum += more;
+                }
+                append(parsed, columns, plan.labels.len(), texts, &mut spills)?;
             }
             done += wave.iter().map(|chunk| chunk.num_rows).sum::<u64>();
             observer.progress("reading rows", done, total);
+        }
+    }
+    let in_use: u64 = num_rows.iter().sum();
+    if num_dropped > 0 {
+        observer.notice(&format!(
+            "the filter left out {num_dropped} of {in_use} rows"
+        ));
+    }
+    for (join, count) in plan.joins.iter().zip(num_unmatched) {
+        if count > 0 {
+            let name = files[join.file].display();
+            observer.notice(&format!(
+                "{count} of {in_use} rows have no row in {name}; its columns are empty there"
+            ));
         }
     }
     let [a, b, c] = spills.map(Spill::read);
@@ -190,7 +243,7 @@ fn read(
 }
 
 /// Renumbers a piece's codes from its own texts to those of all pieces, and sends its rows to their splits.
-fn join(
+fn append(
     parsed: Parsed,
     columns: &Columns,
     labels: usize,
@@ -203,6 +256,7 @@ fn join(
         numbers,
         labels: label_values,
         texts: own,
+        ..
     } = parsed;
     let renumbering: Vec<Vec<u32>> = own
         .iter()

@@ -4,6 +4,7 @@ use super::assign::{Assignment, Side, TRAIN};
 use super::chunks::{Chunk, TextFile};
 use super::fault::Fault;
 use super::interner::Interner;
+use super::join::JoinTable;
 use crate::data::description::{FeatureKind, Format, Label, TablePlan};
 use crate::data::expression::{Expression, Literal, Rows};
 use crate::diagnostic::Diagnostic;
@@ -28,7 +29,8 @@ impl Columns {
                 }
             }
         }
-        let expressions = plan.labels.iter().flat_map(Label::expressions);
+        let labels = plan.labels.iter().flat_map(Label::expressions);
+        let expressions = labels.chain(&plan.filter);
         for comparison in expressions.flat_map(Expression::comparisons) {
             match comparison.literal {
                 Literal::Text(_) => needs[comparison.column].0 = true,
@@ -68,8 +70,21 @@ impl Columns {
         }
     }
 
+    /// Whether a column is needed as text and as numbers.
+    pub(super) fn needs(&self, column: usize) -> (bool, bool) {
+        let (text, number) = self.slots[column];
+        (text.is_some(), number.is_some())
+    }
+
     pub(super) fn text_slot(&self, column: usize) -> usize {
         self.slots[column].0.expect("the column is read as text")
+    }
+
+    /// Place of the first text column that a join adds.
+    fn first_joined_text(&self, plan: &TablePlan) -> usize {
+        let own = self.texts.iter();
+        own.take_while(|column| **column < plan.num_own_columns)
+            .count()
     }
 
     pub(super) fn number_slot(&self, column: usize) -> usize {
@@ -90,6 +105,10 @@ pub(super) struct Parsed {
     pub(super) labels: Vec<f32>,
     /// Distinct texts of each text column, with the number of training rows that have them.
     pub(super) texts: Vec<Interner>,
+    /// Rows that the filter left out.
+    pub(super) num_dropped: u64,
+    /// Rows without a match, by join.
+    pub(super) num_unmatched: Vec<u64>,
 }
 
 pub(super) fn reader(bytes: &[u8], format: Format) -> csv::Reader<&[u8]> {
@@ -129,21 +148,34 @@ fn trim(mut field: &[u8]) -> &[u8] {
     field
 }
 
-/// Reads a piece.
+/// What every piece is read with.
+pub(super) struct Context<'a> {
+    pub(super) plan: &'a TablePlan,
+    pub(super) columns: &'a Columns,
+    pub(super) joins: &'a [JoinTable],
+    pub(super) assignment: &'a Assignment,
+}
+
+/// Reads a piece of a file whose first row is the `start`-th of its side.
 ///
 /// # Errors
 /// The first row that isn't as described.
 pub(super) fn parse(
-    plan: &TablePlan,
-    columns: &Columns,
-    assignment: &Assignment,
-    (side, file): (Side, &TextFile),
+    context: &Context<'_>,
+    (side, start, file): (Side, u64, &TextFile),
     chunk: &Chunk,
 ) -> Result<Parsed, Diagnostic> {
+    let Context {
+        plan,
+        columns,
+        joins,
+        assignment,
+    } = context;
     let mut reader = reader(&file.bytes()[chunk.bytes.clone()], plan.format);
-    let mut record = csv::ByteRecord::with_capacity(1024, plan.columns.len());
+    let mut record = csv::ByteRecord::with_capacity(1024, plan.num_own_columns);
     let mut parsed = Parsed {
         texts: vec![Interner::default(); columns.texts.len()],
+        num_unmatched: vec![0; joins.len()],
         ..Parsed::default()
     };
     let fault = |row: u64, fault: Fault| fault.locate(plan, file, chunk, row);
@@ -152,7 +184,7 @@ pub(super) fn parse(
         .read_byte_record(&mut record)
         .map_err(|error| Diagnostic::new(file.path.display().to_string(), error.to_string()))?
     {
-        if record.len() != plan.columns.len() {
+        if record.len() != plan.num_own_columns {
             if record.len() == 1 && record.as_slice() == b"\r" {
                 continue;
             }
@@ -163,25 +195,43 @@ pub(super) fn parse(
                 },
             ));
         }
-        let row = chunk.first_row + num_rows;
-        if let Some(split) = assignment.split_of(side, row) {
-            let count = u64::from(split == TRAIN);
-            let mut fields = fields(&record, plan.format);
-            for (column, (text, number)) in columns.slots.iter().enumerate() {
-                let field = fields.next().unwrap_or_default();
+        let row = start + chunk.first_row + num_rows;
+        let field_of = |column| fields(&record, plan.format).nth(column).unwrap_or_default();
+        let split = assignment.split_of(side, row, field_of);
+        let split = split
+            .map_err(|(column, field)| fault(num_rows, Fault::number(column, "a number", field)))?;
+        if let Some(split) = split {
+            // What a filter leaves out is not counted.
+            let count = u64::from(split == TRAIN && plan.filter.is_none());
+            let fields = fields(&record, plan.format);
+            for ((column, (text, number)), field) in columns.slots.iter().enumerate().zip(fields) {
                 if let Some(slot) = text {
                     parsed.codes.push(parsed.texts[*slot].intern(field, count));
                 }
                 if number.is_some() {
-                    let value = self::number(field).map_err(|expected| {
-                        fault(num_rows, Fault::number(column, expected, field))
-                    })?;
-                    if plan.weight == Some(column) && value < 0.0 {
+                    let is_missing = field.is_empty() && plan.optional.contains(&column);
+                    let value = match is_missing {
+                        true => f64::NAN,
+                        false => self::number(field).map_err(|expected| {
+                            fault(num_rows, Fault::number(column, expected, field))
+                        })?,
+                    };
+                    if plan.weight == Some(column) && (value.is_nan() || value < 0.0) {
                         let expected = "a weight of 0 or more";
                         return Err(fault(num_rows, Fault::number(column, expected, field)));
                     }
                     parsed.numbers.push(value);
                 }
+            }
+            let mut slot = columns.first_joined_text(plan);
+            for (join, num_unmatched) in joins.iter().zip(&mut parsed.num_unmatched) {
+                let found = join.find(field_of(join.on));
+                *num_unmatched += u64::from(found.is_none());
+                for text in join.texts_of(found) {
+                    parsed.codes.push(parsed.texts[slot].intern(text, count));
+                    slot += 1;
+                }
+                parsed.numbers.extend(join.numbers_of(found));
             }
             parsed.splits.push(split as u8);
         }
@@ -196,13 +246,16 @@ pub(super) fn parse(
             .hint("the file has quotes that never close, or the description's `quotes` is wrong"));
     }
     check_allowed(plan, columns, file, chunk, &parsed)?;
+    if let Some(filter) = &plan.filter {
+        keep(filter, columns, &mut parsed);
+    }
     label(plan, columns, &mut parsed);
     Ok(parsed)
 }
 
 /// A finite number; otherwise what was expected.
 #[inline]
-fn number(field: &[u8]) -> Result<f64, &'static str> {
+pub(super) fn number(field: &[u8]) -> Result<f64, &'static str> {
     if field.len() <= 9 && !field.is_empty() && field.iter().all(u8::is_ascii_digit) {
         let value = field
             .iter()
@@ -258,6 +311,30 @@ fn check_allowed(
     Err(fault.locate_nth_in_use(plan, file, chunk, at, text))
 }
 
+/// Leaves out the rows for which `filter` doesn't hold, and counts the texts of the others.
+fn keep(filter: &Expression, columns: &Columns, parsed: &mut Parsed) {
+    let kept = filter.evaluate(&View { columns, parsed });
+    fn pick<T: Copy>(values: &mut Vec<T>, width: usize, kept: &[bool]) {
+        let mut index = 0;
+        values.retain(|_| {
+            index += 1;
+            kept[(index - 1) / width]
+        });
+    }
+    pick(&mut parsed.codes, columns.texts.len().max(1), &kept);
+    pick(&mut parsed.numbers, columns.numbers.len().max(1), &kept);
+    pick(&mut parsed.splits, 1, &kept);
+    parsed.num_dropped = kept.iter().filter(|kept| !**kept).count() as u64;
+    let rows = parsed.codes.chunks_exact(columns.texts.len().max(1));
+    for (codes, split) in rows.zip(&parsed.splits) {
+        if usize::from(*split) == TRAIN {
+            for (texts, code) in parsed.texts.iter_mut().zip(codes) {
+                texts.count_again(*code);
+            }
+        }
+    }
+}
+
 fn label(plan: &TablePlan, columns: &Columns, parsed: &mut Parsed) {
     let num_rows = parsed.splits.len();
     let mut labels = vec![0.0; num_rows * plan.labels.len()];
@@ -302,7 +379,7 @@ impl Rows for View<'_> {
 
     fn text_equals(&self, column: usize, text: &str) -> Vec<bool> {
         let slot = self.columns.text_slot(column);
-        let id = self.parsed.texts[slot].find(text.as_bytes());
+        let id = self.parsed.texts[slot].get(text.as_bytes());
         let codes = self
             .parsed
             .codes

@@ -4,6 +4,7 @@ mod description;
 mod faults;
 mod fetching;
 mod preparation;
+mod tables;
 
 use super::{DatasetRef, Observer, Places, Prepared, Split};
 use std::path::PathBuf;
