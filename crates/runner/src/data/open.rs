@@ -12,7 +12,7 @@ use super::{
 };
 use crate::diagnostic::Diagnostic;
 use anyhow::Result;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Names of the descriptions in a folder, in order.
 ///
@@ -149,6 +149,16 @@ fn resolve(reference: &DatasetRef, places: &Places) -> Result<(Description, Prot
     Ok((description, protocol))
 }
 
+/// Where a dataset's source files are: in a folder of its name, or right in the data folder where that has them.
+fn folder_of(description: &Description, data: &Path) -> PathBuf {
+    let folder = data.join(&description.name);
+    let is_there = |file: &description::SourceFile| data.join(&file.name).is_file();
+    match !folder.is_dir() && description.files.iter().any(is_there) {
+        true => data.to_path_buf(),
+        false => folder,
+    }
+}
+
 /// A resolved reference and its source files.
 struct Found {
     description: Description,
@@ -167,7 +177,7 @@ impl Found {
     ) -> Result<Self, Diagnostic> {
         let (description, protocol) = resolve(reference, places)?;
         let memory = places.cache.join("sources.toml");
-        let folder = places.data.join(&description.name);
+        let folder = folder_of(&description, &places.data);
         Ok(Self {
             sources: source::locate(&description, &folder, &memory, trust, observer)?,
             description,

@@ -41,7 +41,7 @@ pub enum RowSubset {
 pub struct Places {
     /// Where descriptions are: `<name>.toml`.
     pub descriptions: PathBuf,
-    /// Where source files are: `<data>/<dataset>/<file>`.
+    /// Where source files are: `<data>/<dataset>/<file>`, or `<data>/<file>` where there is no such folder.
     pub data: PathBuf,
     /// Where prepared datasets are kept.
     pub cache: PathBuf,

@@ -3,7 +3,6 @@
 use crate::data::description::Format;
 use crate::diagnostic::{Diagnostic, Location};
 use rayon::prelude::*;
-use std::fs::File;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -35,16 +34,7 @@ impl TextFile {
         format: Format,
         columns: &[String],
     ) -> Result<Self, Diagnostic> {
-        let name = path.display().to_string();
-        let failed = |error| Diagnostic::new(&name, format!("can't read the file: {error}"));
-        let file = File::open(path).map_err(failed)?;
-        let is_empty = file.metadata().map_err(failed)?.len() == 0;
-        // SAFETY: nothing writes to source files while they are prepared; their content was hashed just before.
-        let mapped = if is_empty {
-            None
-        } else {
-            Some(unsafe { memmap2::Mmap::map(&file) }.map_err(failed)?)
-        };
+        let mapped = super::compressed::map(path)?;
         let mut text = Self {
             path: path.to_path_buf(),
             mapped,

@@ -5,6 +5,7 @@
 
 pub(super) mod assign;
 mod chunks;
+mod compressed;
 mod encode;
 mod fault;
 mod fit;

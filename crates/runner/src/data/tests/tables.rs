@@ -259,3 +259,62 @@ fn joins_and_splits_are_checked_in_the_description() {
         assert!(said.contains(expected), "{from} -> {to}: {said}");
     }
 }
+
+/// `text` as a file of one gzip member.
+fn gzip(text: &str) -> Vec<u8> {
+    use std::io::Write;
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    packed.write_all(text.as_bytes()).unwrap();
+    packed.finish().unwrap()
+}
+
+#[test]
+fn a_packed_file_is_read_as_its_text_and_a_broken_one_is_refused() {
+    let plain = all(&dataset(DESCRIBED).open().unwrap().train);
+    let dataset = dataset(&DESCRIBED.replace("\"log.csv\"", "\"log.csv.gz\""));
+    let path = dataset.path("data/shop/log.csv.gz");
+    std::fs::write(&path, gzip(LOG)).unwrap();
+    assert_eq!(
+        all(&dataset.open().unwrap().train).categorical,
+        plain.categorical
+    );
+    let packed = gzip(LOG);
+    std::fs::write(&path, &packed[..packed.len() / 2]).unwrap();
+    let said = dataset.refusal();
+    assert!(
+        said.starts_with("/data/shop/log.csv.gz: the gzip data is broken after "),
+        "{said}"
+    );
+    assert!(
+        said.ends_with("\nhint: the file is cut or damaged; get it again"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_zstandard_file_is_read_as_its_text() {
+    let dataset = dataset(&DESCRIBED.replace("\"videos.tsv\"", "\"videos.tsv.zst\""));
+    let packed = ruzstd::encoding::compress_to_vec(
+        VIDEOS.as_bytes(),
+        ruzstd::encoding::CompressionLevel::Fastest,
+    );
+    std::fs::write(dataset.path("data/shop/videos.tsv.zst"), packed).unwrap();
+    assert_eq!(all(&dataset.open().unwrap().train).numeric[1], 10.0);
+    std::fs::write(dataset.path("data/shop/videos.tsv.zst"), "id\tlength\n").unwrap();
+    let said = dataset.refusal();
+    assert!(
+        said.contains("the Zstandard data is broken after 0 bytes of text"),
+        "{said}"
+    );
+}
+
+#[test]
+fn files_right_in_the_data_folder_are_found() {
+    let dataset = dataset(DESCRIBED);
+    std::fs::rename(dataset.path("data/shop"), dataset.path("mine")).unwrap();
+    let places = Places {
+        data: dataset.path("mine"),
+        ..dataset.places()
+    };
+    assert!(crate::data::open(&DatasetRef::new("shop"), &places, &mut Notices::default()).is_ok());
+}
