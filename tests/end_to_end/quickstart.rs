@@ -5,7 +5,7 @@ use crate::harness::{Bench, SMALL, experiment};
 const TABLES: [(&str, &str); 4] = [
     (
         "cells.csv",
-        "cell,variant,model,dataset,seed,status,error,selected_epoch,epochs_run,validation_score,parameters,flops_per_row",
+        "cell,variant,model,dataset,seed,status,error,selected_epoch,epochs_run,validation_score,parameters,flops_per_row,phase,trial,split_seed",
     ),
     (
         "metrics.csv",

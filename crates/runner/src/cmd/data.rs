@@ -87,6 +87,7 @@ impl Wanted {
             name: self.dataset.clone(),
             protocol: self.protocol.clone(),
             rows,
+            split_seed: None,
         }
     }
 }

@@ -15,7 +15,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-pub use open::{Verified, check, known, open, prepare, verify};
+pub use open::{Verified, check, known, open, prepare, split_seed, verify};
 pub use reference::{DatasetRef, Places, RowSubset};
 pub use split::{SealedSplit, Split};
 pub use summary::{Observer, Quiet, SplitSummary, Summary};

@@ -32,6 +32,24 @@ pub fn check(reference: &DatasetRef, places: &Places) -> Result<(Vec<Task>, Vec<
     Ok((protocol.tasks, protocol.groups))
 }
 
+/// The seed that divides the dataset's rows into splits, where its description divides them by a hash.
+///
+/// # Errors
+/// See [`check`]; a split that is fixed by files, by time or by the embedded source.
+pub fn split_seed(reference: &DatasetRef, places: &Places) -> Result<u64> {
+    let (description, protocol) = resolve(reference, places)?;
+    let seed = protocol.split_seed();
+    Ok(seed.map_err(|why| fixed_split(&description.name, why))?)
+}
+
+fn fixed_split(name: &str, why: &str) -> Diagnostic {
+    Diagnostic::new(
+        name,
+        format!("the split of `{name}` is fixed: {why}, and no seed divides them anew"),
+    )
+    .hint("leave `split_seeds` out, or use a dataset whose description has `kind = \"hash\"` in [split]")
+}
+
 /// Prepares the dataset if its cache isn't there, and describes it without opening a split.
 ///
 /// # Errors
@@ -146,6 +164,12 @@ fn resolve(reference: &DatasetRef, places: &Places) -> Result<(Description, Prot
         return Err(Diagnostic::new(&description.name, message).did_you_mean(wanted, names));
     };
     let protocol = protocol.clone();
+    let protocol = match reference.split_seed {
+        Some(seed) => protocol
+            .with_split_seed(seed)
+            .map_err(|why| fixed_split(&description.name, why))?,
+        None => protocol,
+    };
     Ok((description, protocol))
 }
 
@@ -244,6 +268,7 @@ impl Found {
         Summary {
             name: self.description.name.clone(),
             protocol: self.protocol.name.clone(),
+            split_seed: self.protocol.split_seed().ok(),
             content_hash: entry.manifest.content_hash.clone(),
             schema: self.schema(entry),
             train: split(TRAIN),

@@ -11,6 +11,8 @@ pub struct DatasetRef {
     pub protocol: Option<String>,
     /// Which of its rows.
     pub rows: RowSubset,
+    /// Seed of the split, for a description that divides rows by a hash; that of the description where absent.
+    pub split_seed: Option<u64>,
 }
 
 impl DatasetRef {
@@ -20,6 +22,7 @@ impl DatasetRef {
             name: name.into(),
             protocol: None,
             rows: RowSubset::All,
+            split_seed: None,
         }
     }
 }

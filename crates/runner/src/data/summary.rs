@@ -9,6 +9,8 @@ pub struct Summary {
     pub name: String,
     /// The protocol in use.
     pub protocol: String,
+    /// Seed of the split, where rows are divided by a hash.
+    pub split_seed: Option<u64>,
     /// Hash of the resolved description, the row subset and every source file's content.
     pub content_hash: String,
     /// Features, tasks and groups.

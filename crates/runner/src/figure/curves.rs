@@ -5,7 +5,7 @@ use super::canvas::{Canvas, Point, inches, points};
 use super::palette::{Look, TEXT, look, marker};
 use super::panel::{self, Entry, GAP, Grid, MEDIUM, THIN};
 use crate::report::metric_name::MetricName;
-use crate::report::results::{Results, Summary};
+use crate::report::results::{Results, Run, Summary};
 use std::collections::BTreeMap;
 
 const PANEL_HEIGHT: f64 = inches(1.25);
@@ -18,7 +18,7 @@ const MARKER_RADIUS: f64 = points(2.0);
 const MOST_LINES: usize = 30;
 
 /// Values of a variant: by seed, by step.
-type Seeds = BTreeMap<u64, BTreeMap<u64, f64>>;
+type Seeds = BTreeMap<Run, BTreeMap<u64, f64>>;
 
 /// Draws the figure of a metric; nothing if there is no value.
 pub(super) fn draw(results: &Results, summary: &Summary, metric: &str) -> Option<Canvas> {
@@ -83,7 +83,9 @@ fn collect(results: &Results, summary: &Summary, metric: &str) -> Vec<Vec<Seeds>
         let wanted = point.split == "validation" && point.metric == metric;
         let place = summary.place(&cell.variant, &cell.dataset, &point.task);
         if let (true, Some((variant, panel)), Some(value)) = (wanted, place, point.value) {
-            let seed = curves[panel][variant].entry(cell.seed).or_default();
+            let seed = curves[panel][variant]
+                .entry((cell.seed, cell.split_seed))
+                .or_default();
             seed.insert(point.step, value);
         }
     }
@@ -202,8 +204,8 @@ mod tests {
     #[test]
     fn a_mean_ends_where_the_first_seed_stopped() {
         let seeds = Seeds::from([
-            (0, BTreeMap::from([(10, 0.5), (20, 0.7), (30, 0.9)])),
-            (1, BTreeMap::from([(10, 0.7), (20, 0.8)])),
+            ((0, None), BTreeMap::from([(10, 0.5), (20, 0.7), (30, 0.9)])),
+            ((1, None), BTreeMap::from([(10, 0.7), (20, 0.8)])),
         ]);
         let shared = shared(&seeds);
         let steps: Vec<u64> = shared.iter().map(|point| point.step).collect();

@@ -4,7 +4,7 @@ use super::layout::CellFolder;
 use super::outcome::{Outcome, OutcomeResult, Status, file_digest};
 use super::tables::{CURVES, METRICS, THROUGHPUT, or_empty};
 use super::{atomic, host};
-use crate::spec::CellContent;
+use crate::spec::{CellContent, Phase};
 use crate::train::CellResult;
 use anyhow::{Context, Result};
 use candle_core::{DType, Tensor};
@@ -50,7 +50,10 @@ pub fn write_parts(
     atomic::write(&folder.part(THROUGHPUT.file), |out| {
         THROUGHPUT.write(out, [throughput_row(&key, result, times)])
     })?;
-    write_tensors(&folder.weights(), &result.weights)?;
+    // Nobody asks for the weights of a trial: its winner is trained anew.
+    if content.phase == Phase::Final {
+        write_tensors(&folder.weights(), &result.weights)?;
+    }
     done(folder, id, result).write(folder)
 }
 

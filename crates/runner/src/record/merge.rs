@@ -3,8 +3,9 @@
 use super::atomic;
 use super::layout::{CellFolder, ResultsFolder};
 use super::outcome::{Outcome, Status};
-use super::tables::{CELLS, PARTS, Table, or_empty};
+use super::tables::{CELLS, PARTS, SETTINGS, TUNING, Table, or_empty};
 use crate::diagnostic::Diagnostic;
+use crate::spec::Phase;
 use anyhow::Result;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Write};
@@ -20,29 +21,104 @@ pub struct MergedCell {
     pub dataset: String,
     /// The seed.
     pub seed: u64,
+    /// Seed of the split, where rows are divided by a hash.
+    pub split_seed: Option<u64>,
+    /// The trial that it is of, where it is one.
+    pub trial: Option<Trial>,
+    /// What a grid, random draws or tuning set, in the order of names.
+    pub settings: Vec<(String, String)>,
     /// What became of it.
     pub outcome: Outcome,
 }
 
-/// Writes `metrics.csv`, `curves.csv`, `throughput.csv` and `cells.csv` from the cells' parts.
+/// A place in the tuning of a variant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Trial {
+    /// Number of the trial among those of its variant, from 1.
+    pub number: usize,
+    /// Whether its settings are those of the variant's final cells.
+    pub is_selected: bool,
+}
+
+impl MergedCell {
+    fn phase(&self) -> Phase {
+        match self.trial {
+            Some(_) => Phase::Tuning,
+            None => Phase::Final,
+        }
+    }
+}
+
+/// Writes `metrics.csv`, `curves.csv`, `throughput.csv` and `cells.csv` from the cells' parts; `settings.csv` where anything
+/// was swept or tuned, and `tuning.csv` where there are trials.
 ///
 /// # Errors
 /// A part that can't be read or has other columns; a table that can't be written.
 pub fn merge(results: &ResultsFolder, cells: &[MergedCell]) -> Result<()> {
-    for table in &PARTS {
+    for (table, with_trials) in &PARTS {
         atomic::write(&results.join(table.file), |out| {
             out.write_all(table.header_line().as_bytes())?;
             for cell in cells {
-                if cell.outcome.status == Status::Done {
+                let is_in = *with_trials || cell.phase() == Phase::Final;
+                if is_in && cell.outcome.status == Status::Done {
                     append(table, &results.cell(&cell.outcome.id), out)?;
                 }
             }
             Ok(())
         })?;
     }
+    write_or_remove(results, &SETTINGS, cells.iter().flat_map(settings_rows))?;
+    write_or_remove(results, &TUNING, cells.iter().filter_map(tuning_row))?;
     atomic::write(&results.cells_csv(), |out| {
         CELLS.write(out, cells.iter().map(cells_row))
     })
+}
+
+/// A table that is there only where it has rows.
+fn write_or_remove(
+    results: &ResultsFolder,
+    table: &Table,
+    rows: impl Iterator<Item = Vec<String>>,
+) -> Result<()> {
+    let path = results.join(table.file);
+    let mut rows = rows.peekable();
+    if rows.peek().is_some() {
+        return atomic::write(&path, |out| table.write(out, rows));
+    }
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(atomic::unwritable(&path, &error).into())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn settings_rows(cell: &MergedCell) -> impl Iterator<Item = Vec<String>> + '_ {
+    cell.settings.iter().map(|(setting, value)| {
+        vec![
+            cell.outcome.id.clone(),
+            cell.variant.clone(),
+            setting.clone(),
+            value.clone(),
+        ]
+    })
+}
+
+fn tuning_row(cell: &MergedCell) -> Option<Vec<String>> {
+    let Trial {
+        number,
+        is_selected,
+    } = cell.trial?;
+    let result = cell.outcome.result.as_ref();
+    Some(vec![
+        cell.variant.clone(),
+        number.to_string(),
+        cell.outcome.id.clone(),
+        cell.seed.to_string(),
+        or_empty(result.map(|result| result.validation_score)),
+        is_selected.to_string(),
+        or_empty(cell.split_seed),
+    ])
 }
 
 /// Copies a part without its header, a buffer at a time.
@@ -87,5 +163,85 @@ fn cells_row(cell: &MergedCell) -> Vec<String> {
         or_empty(result.map(|result| result.validation_score)),
         or_empty(result.map(|result| result.parameters)),
         or_empty(result.map(|result| result.flops_per_row)),
+        cell.phase().as_str().to_owned(),
+        or_empty(cell.trial.map(|trial| trial.number)),
+        or_empty(cell.split_seed),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::outcome::OutcomeResult;
+    use crate::record::tables::{CURVES, METRICS, THROUGHPUT};
+
+    fn cell(id: &str, trial: Option<Trial>) -> MergedCell {
+        let settings = [("training.learning_rate".to_owned(), "0.01".to_owned())];
+        MergedCell {
+            variant: "home".into(),
+            model: "home".into(),
+            dataset: "synthetic".into(),
+            seed: 3,
+            split_seed: trial.map(|_| 7),
+            settings: trial.map(|_| settings.to_vec()).unwrap_or_default(),
+            trial,
+            outcome: Outcome {
+                id: id.into(),
+                status: Status::Done,
+                error: None,
+                result: Some(OutcomeResult {
+                    selected_epoch: 1,
+                    epochs_run: 2,
+                    validation_score: 0.75,
+                    parameters: 10,
+                    flops_per_row: 20,
+                }),
+                files: Default::default(),
+            },
+        }
+    }
+
+    fn write_parts(results: &ResultsFolder, id: &str) {
+        let folder = results.cell(id);
+        std::fs::create_dir_all(folder.path()).unwrap();
+        for table in [METRICS, CURVES, THROUGHPUT] {
+            let row = vec![id; table.header.len()].join(",");
+            let text = format!("{}{row}\n", table.header_line());
+            std::fs::write(folder.part(table.file), text).unwrap();
+        }
+    }
+
+    #[test]
+    fn scores_of_trials_are_in_no_table_of_results_but_in_one_of_their_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let results = ResultsFolder::new(folder.path());
+        let trial = Trial {
+            number: 2,
+            is_selected: true,
+        };
+        let cells = [cell("aa", Some(trial)), cell("bb", None)];
+        cells
+            .iter()
+            .for_each(|cell| write_parts(&results, &cell.outcome.id));
+        merge(&results, &cells).unwrap();
+        let read = |name: &str| std::fs::read_to_string(results.join(name)).unwrap();
+        for name in ["metrics.csv", "curves.csv"] {
+            assert!(!read(name).contains("aa") && read(name).contains("bb"));
+        }
+        assert!(read("throughput.csv").contains("aa"));
+        assert_eq!(
+            read("tuning.csv"),
+            "variant,trial,cell,seed,validation_score,selected,split_seed\nhome,2,aa,3,0.75,true,7\n"
+        );
+        assert_eq!(
+            read("settings.csv"),
+            "cell,variant,setting,value\naa,home,training.learning_rate,0.01\n"
+        );
+        let rows = read("cells.csv");
+        assert!(rows.lines().nth(1).unwrap().ends_with("10,20,tuning,2,7"));
+        assert!(rows.lines().nth(2).unwrap().ends_with("10,20,final,,"));
+        // An experiment without trials has no table of them, nor keeps that of another.
+        merge(&results, &cells[1..]).unwrap();
+        assert!(!results.join("tuning.csv").exists() && !results.join("settings.csv").exists());
+    }
 }

@@ -14,7 +14,7 @@ pub(crate) use atomic::unwritable;
 pub use atomic::{create_dir, write};
 pub use cell::{CellTimes, write_parts, write_tensors};
 pub use layout::{CellFolder, ResultsFolder};
-pub use merge::{MergedCell, merge};
+pub use merge::{MergedCell, Trial, merge};
 pub use outcome::{Outcome, Status};
 pub use provenance::{DatasetProvenance, Provenance};
 pub use time::timestamp;

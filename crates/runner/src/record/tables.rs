@@ -19,6 +19,29 @@ pub(super) const CELLS: Table = Table {
         "validation_score",
         "parameters",
         "flops_per_row",
+        "phase",
+        "trial",
+        "split_seed",
+    ],
+};
+
+/// Every setting that a grid, random draws or tuning gave a cell.
+pub(super) const SETTINGS: Table = Table {
+    file: "settings.csv",
+    header: &["cell", "variant", "setting", "value"],
+};
+
+/// Every trial with its validation score, and which was selected.
+pub(super) const TUNING: Table = Table {
+    file: "tuning.csv",
+    header: &[
+        "variant",
+        "trial",
+        "cell",
+        "seed",
+        "validation_score",
+        "selected",
+        "split_seed",
     ],
 };
 
@@ -66,8 +89,10 @@ pub(super) const THROUGHPUT: Table = Table {
     ],
 };
 
-/// The tables that cells write parts of.
-pub(super) const PARTS: [Table; 3] = [METRICS, CURVES, THROUGHPUT];
+/// The tables that cells write parts of, and whether trials are in them too. Scores and curves of trials stay in their
+/// own folders, so that no table of results can mix them with final ones; what trials cost in time is shown.
+pub(super) const PARTS: [(Table, bool); 3] =
+    [(METRICS, false), (CURVES, false), (THROUGHPUT, true)];
 
 /// A file's name and columns.
 #[derive(Debug, Clone, Copy)]

@@ -1,7 +1,7 @@
 //! Variants against each other on one metric: what every table and finding is made from.
 
 use super::metric_name::MetricName;
-use super::results::Summary;
+use super::results::{Run, Summary};
 use super::statistics::{
     Interval, PairedDifference, bootstrap_interval, holm, mean, paired_difference,
     probability_of_improvement, standard_deviation,
@@ -119,7 +119,7 @@ fn row(
         seeds: sample
             .iter()
             .filter(|(_, value)| value.is_some())
-            .map(|(&seed, _)| seed)
+            .map(|(&(seed, _), _)| seed)
             .collect(),
         validation: Spread::of(&summary.values("validation", variant, panel, metric)),
         test: Spread::of(&test),
@@ -140,7 +140,7 @@ fn pairs(
 ) -> Vec<(f64, f64)> {
     let sample = |variant: usize| summary.sample("test", variant, panel, metric);
     let others = sample(other);
-    let pair = |(seed, value): (u64, Option<f64>)| value.zip(others.get(&seed).copied().flatten());
+    let pair = |(run, value): (Run, Option<f64>)| value.zip(others.get(&run).copied().flatten());
     sample(one).into_iter().filter_map(pair).collect()
 }
 

@@ -13,6 +13,38 @@ pub const NUMERICS_VERSION: u32 = 1;
 
 const ID_LENGTH: usize = 16;
 
+/// Which part of the protocol a cell belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Phase {
+    /// A trial: hyper-parameters are tried, and scored on validation alone.
+    Tuning,
+    /// What is reported: the test split is read, once.
+    #[default]
+    Final,
+}
+
+impl Phase {
+    /// As tables write it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Tuning => "tuning",
+            Self::Final => "final",
+        }
+    }
+
+    fn is_final(&self) -> bool {
+        *self == Self::Final
+    }
+}
+
+/// Proof that a cell is no trial; without it, no [`crate::train::FrozenSelection`] is made and the test split stays
+/// sealed. Only the content of a final cell gives one.
+#[derive(Debug)]
+pub struct FinalPhase {
+    _made_here_alone: (),
+}
+
 /// Everything that decides a cell's numbers, with every default written out.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -25,6 +57,9 @@ pub struct CellContent {
     pub seed: u64,
     /// `cpu` or `cuda`.
     pub device: String,
+    /// Whether it is a trial; a cell that says nothing is none.
+    #[serde(default, skip_serializing_if = "Phase::is_final")]
+    pub phase: Phase,
     /// Which data.
     pub dataset: CellDataset,
     /// Which model.
@@ -47,6 +82,9 @@ pub struct CellDataset {
     /// Share of the rows, where one is asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fraction: Option<f64>,
+    /// Seed of the split, where it is another than that of the description.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub split_seed: Option<u64>,
     /// Hash of the description and of every source file.
     pub content_hash: String,
 }
@@ -81,11 +119,13 @@ impl CellContent {
             variant: variant.name.clone(),
             seed,
             device: device.kind().to_owned(),
+            phase: Phase::Final,
             dataset: CellDataset {
                 name: experiment.dataset.name.clone(),
                 protocol: protocol.to_owned(),
                 train_rows,
                 fraction,
+                split_seed: None,
                 content_hash: content_hash.to_owned(),
             },
             model: CellModel {
@@ -129,7 +169,16 @@ impl CellContent {
             name: self.dataset.name.clone(),
             protocol: Some(self.dataset.protocol.clone()),
             rows,
+            split_seed: self.dataset.split_seed,
         }
+    }
+
+    /// The permission to read the test split, where the cell is no trial.
+    pub fn final_phase(&self) -> Option<FinalPhase> {
+        let proof = FinalPhase {
+            _made_here_alone: (),
+        };
+        (self.phase == Phase::Final).then_some(proof)
     }
 
     /// The model's configuration.
@@ -191,11 +240,13 @@ mod tests {
             variant: "home".into(),
             seed: 1,
             device: "cpu".into(),
+            phase: Phase::Final,
             dataset: CellDataset {
                 name: "census-income".into(),
                 protocol: "torch_rechub".into(),
                 train_rows: Some(100),
                 fraction: None,
+                split_seed: None,
                 content_hash: "abc".into(),
             },
             model: CellModel {
@@ -216,11 +267,13 @@ mod tests {
 
     #[test]
     fn every_change_of_content_changes_the_id() {
-        let changes: [fn(&mut CellContent); 11] = [
+        let changes: [fn(&mut CellContent); 13] = [
             |cell| cell.seed = 2,
             |cell| cell.variant = "other".into(),
             |cell| cell.device = "cuda".into(),
             |cell| cell.numerics_version += 1,
+            |cell| cell.phase = Phase::Tuning,
+            |cell| cell.dataset.split_seed = Some(1),
             |cell| cell.dataset.content_hash = "abd".into(),
             |cell| cell.dataset.train_rows = None,
             |cell| cell.training.learning_rate = 0.002,

@@ -65,6 +65,7 @@ fn dataset(wire: WireDataset, source: &Source) -> Result<DatasetRef, Diagnostic>
         name: wire.name,
         protocol: wire.protocol,
         rows,
+        split_seed: None,
     })
 }
 

@@ -63,7 +63,8 @@ fn try_cell(settings: &ChildSettings) -> Result<()> {
         .into());
     }
     let training = (&content.training).into();
-    let result = train::train(dataset, &model, &training, content.seed, &mut Teller)?;
+    let phase = content.final_phase();
+    let result = train::train(dataset, &model, &training, content.seed, phase, &mut Teller)?;
     let times = CellTimes {
         device: settings.device.to_string(),
         threads: settings.threads,

@@ -96,6 +96,9 @@ impl PlannedCell {
             model: self.content.model.name.clone(),
             dataset: self.content.dataset.name.clone(),
             seed: self.content.seed,
+            split_seed: None,
+            trial: None,
+            settings: Vec::new(),
             outcome,
         }
     }

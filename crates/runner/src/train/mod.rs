@@ -12,13 +12,15 @@ pub(crate) use network::{feature_dims, task_layout};
 pub use schedule::Schedule;
 
 use crate::data::Prepared;
+use crate::spec::FinalPhase;
 use homebench_model::ModelConfig;
 
-/// Proof that the epoch to score has been chosen; the key to [`crate::data::SealedSplit::open`].
-/// Only the trainer can make one.
+/// Proof that nothing is left to choose, hyper-parameters nor epoch; the key to [`crate::data::SealedSplit::open`].
+/// Only the trainer can make one, and only of a cell that is no trial.
 #[derive(Debug)]
 pub struct FrozenSelection {
     selected_epoch: usize,
+    _phase: FinalPhase,
 }
 
 impl FrozenSelection {
@@ -151,7 +153,8 @@ fn shown(loss: Option<f64>) -> String {
     loss.map_or_else(|| "none".to_string(), |loss| loss.to_string())
 }
 
-/// Trains one cell on the current rayon pool's threads and scores it once.
+/// Trains one cell on the current rayon pool's threads and scores it once: on validation, and on test where `phase` proves
+/// that it is no trial.
 ///
 /// The same dataset, model, training and seed give the same bytes at any number of threads.
 ///
@@ -162,7 +165,8 @@ pub fn train(
     model: &ModelConfig,
     training: &TrainingConfig,
     seed: u64,
+    phase: Option<FinalPhase>,
     observer: &mut dyn Observer,
 ) -> Result<CellResult, TrainError> {
-    session::run(dataset, model, training, seed, observer)
+    session::run(dataset, model, training, seed, phase, observer)
 }

@@ -4,9 +4,10 @@ use super::evaluation::{Detail, Evaluation, evaluate};
 use super::loader::{batches, for_each_batch};
 use super::network::{Network, Step};
 use super::{
-    CellResult, CurvePoint, FrozenSelection, Observer, Progress, TrainError, TrainingConfig,
+    CellResult, CurvePoint, FrozenSelection, Observer, Progress, Score, TrainError, TrainingConfig,
 };
-use crate::data::{Batch, Prepared};
+use crate::data::{Batch, Prepared, Split};
+use crate::spec::FinalPhase;
 use candle_core::Tensor;
 use homebench_model::ModelConfig;
 use std::collections::BTreeMap;
@@ -81,6 +82,7 @@ pub(super) fn run(
     model: &ModelConfig,
     training: &TrainingConfig,
     seed: u64,
+    phase: Option<FinalPhase>,
     observer: &mut dyn Observer,
 ) -> Result<CellResult, TrainError> {
     let steps_per_epoch = batches(dataset.train.num_rows(), training.batch_size).len();
@@ -111,7 +113,7 @@ pub(super) fn run(
             Err(Stop::Error(error)) => return Err(error),
         }
     }
-    session.finish(dataset)
+    session.finish(dataset, phase)
 }
 
 impl Session<'_> {
@@ -234,28 +236,25 @@ impl Session<'_> {
             }));
     }
 
-    /// Restores the selected weights and scores the test split with them, once.
-    fn finish(mut self, dataset: Prepared) -> Result<CellResult, TrainError> {
+    /// Restores the selected weights and scores validation with them and, once and in a final cell alone, test.
+    fn finish(
+        mut self,
+        dataset: Prepared,
+        phase: Option<FinalPhase>,
+    ) -> Result<CellResult, TrainError> {
         let Some(selected) = self.selected.take() else {
             return Err(TrainError::NothingTrained);
         };
         self.network.variables().restore(&selected.weights)?;
-        let selection = FrozenSelection {
-            selected_epoch: selected.epoch,
-        };
-        let test = dataset.test.open(&selection).map_err(TrainError::Data)?;
-        let start = Instant::now();
-        let validation = evaluate(
-            &self.network,
-            &dataset.validation,
-            "validation",
-            Detail::All,
-        )?;
-        let evaluation = evaluate(&self.network, &test, "test", Detail::All)?;
-        self.evaluation_time += start.elapsed();
-        self.evaluation_rows += dataset.validation.num_rows() + test.num_rows();
-        let mut scores = validation.scores;
-        scores.extend(evaluation.scores);
+        let mut scores = self.score("validation", &dataset.validation)?;
+        if let Some(phase) = phase {
+            let selection = FrozenSelection {
+                selected_epoch: selected.epoch,
+                _phase: phase,
+            };
+            let test = dataset.test.open(&selection).map_err(TrainError::Data)?;
+            scores.extend(self.score("test", &test)?);
+        }
         Ok(CellResult {
             selected_epoch: selected.epoch,
             epochs_run: self.epoch,
@@ -270,5 +269,14 @@ impl Session<'_> {
             evaluation_seconds: self.evaluation_time.as_secs_f64(),
             weights: selected.weights,
         })
+    }
+
+    /// Every score of a split with the weights as they are.
+    fn score(&mut self, name: &'static str, split: &Split) -> Result<Vec<Score>, TrainError> {
+        let start = Instant::now();
+        let evaluation = evaluate(&self.network, split, name, Detail::All)?;
+        self.evaluation_time += start.elapsed();
+        self.evaluation_rows += split.num_rows();
+        Ok(evaluation.scores)
     }
 }

@@ -271,6 +271,37 @@ impl Protocol {
         }
     }
 
+    /// Seed of the split, where all rows are divided by a hash and another seed divides them anew.
+    ///
+    /// # Errors
+    /// What fixes the split instead.
+    pub fn split_seed(&self) -> Result<u64, &'static str> {
+        match &self.source {
+            Source::Table(plan) => match &plan.split {
+                SplitPlan::Hash { seed, .. } => Ok(*seed),
+                SplitPlan::Files { .. } => Err("its training rows are files of their own"),
+                SplitPlan::Time { .. } => Err("its rows are divided by time"),
+            },
+            Source::Feed(_) => Err("the rows of each split are made apart"),
+        }
+    }
+
+    /// The same with another seed of the split.
+    ///
+    /// # Errors
+    /// See [`Protocol::split_seed`].
+    pub fn with_split_seed(mut self, new: u64) -> Result<Self, &'static str> {
+        self.split_seed()?;
+        if let Source::Table(TablePlan {
+            split: SplitPlan::Hash { seed, .. },
+            ..
+        }) = &mut self.source
+        {
+            *seed = new;
+        }
+        Ok(self)
+    }
+
     /// The column that weighs rows in training, where there is one.
     pub fn weight(&self) -> Option<&str> {
         match &self.source {

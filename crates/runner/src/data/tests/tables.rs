@@ -1,7 +1,7 @@
 //! Several files, joins, filters and splits other than by file.
 
 use super::*;
-use crate::data::{DatasetRef, prepare};
+use crate::data::{DatasetRef, prepare, split_seed};
 
 /// A log of two days with users and videos beside it, all rows in one file.
 const LOG: &str = "user,video,day,seconds,click\n\
@@ -127,8 +127,8 @@ fn several_files_are_one_after_another() {
     assert_eq!(train.labels, [1.0, 0.0, 0.0, 1.0, 1.0]);
 }
 
-#[test]
-fn a_split_by_hash_of_a_column_keeps_its_rows_together() {
+/// 60 shades with 10 rows each, divided by a hash of the shade.
+fn by_hash() -> Dataset {
     let rows: String = (0..600)
         .map(|row| format!("shade {}, {}, {}\n", row % 60, row, ["no", "yes"][row % 2]))
         .collect();
@@ -138,11 +138,52 @@ fn a_split_by_hash_of_a_column_keeps_its_rows_together() {
         validation_fraction = 0.2\ntest_fraction = 0.2\nseed = 3\n";
     let described = format!("{before}{split}[protocols{after}")
         .replace("[format]", "user = \"color\"\n[format]");
-    let dataset = Dataset::described(&described, &rows, TEST);
-    let prepared = dataset.open().unwrap();
-    let users = |split: &Split| -> std::collections::BTreeSet<u32> {
-        all(split).users.into_iter().collect()
+    Dataset::described(&described, &rows, TEST)
+}
+
+fn users(split: &Split) -> std::collections::BTreeSet<u32> {
+    all(split).users.into_iter().collect()
+}
+
+#[test]
+fn another_seed_divides_the_rows_anew_and_that_of_the_description_changes_nothing() {
+    let dataset = by_hash();
+    let open = |split_seed| {
+        let reference = DatasetRef {
+            split_seed,
+            ..DatasetRef::new("shop")
+        };
+        super::super::open(&reference, &dataset.places(), &mut Notices::default()).unwrap()
     };
+    let (usual, same, other) = (open(None), open(Some(3)), open(Some(4)));
+    assert_eq!(usual.content_hash, same.content_hash);
+    assert_ne!(usual.content_hash, other.content_hash);
+    assert_eq!(users(&usual.train), users(&same.train));
+    assert_ne!(users(&usual.train), users(&other.train));
+    assert!(users(&other.train).is_disjoint(&users(&other.validation)));
+    let seed = split_seed(&DatasetRef::new("shop"), &dataset.places());
+    assert_eq!(seed.unwrap(), 3);
+}
+
+#[test]
+fn a_split_that_is_fixed_has_no_seed() {
+    let dataset = Dataset::new();
+    let reference = DatasetRef {
+        split_seed: Some(3),
+        ..DatasetRef::new("shop")
+    };
+    let said = dataset.said(&split_seed(&reference, &dataset.places()).unwrap_err());
+    assert_eq!(
+        said,
+        "shop: the split of `shop` is fixed: its training rows are files of their own, and no seed divides them anew\n\
+         hint: leave `split_seeds` out, or use a dataset whose description has `kind = \"hash\"` in [split]"
+    );
+}
+
+#[test]
+fn a_split_by_hash_of_a_column_keeps_its_rows_together() {
+    let dataset = by_hash();
+    let prepared = dataset.open().unwrap();
     let (train, validation) = (users(&prepared.train), users(&prepared.validation));
     assert!(train.is_disjoint(&validation));
     assert!(train.len() + validation.len() < 60 && validation.len() > 4);

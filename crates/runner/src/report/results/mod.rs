@@ -4,7 +4,7 @@ mod summary;
 mod table;
 
 pub(crate) use summary::distinct;
-pub use summary::{Panel, Sample, Summary};
+pub use summary::{Panel, Run, Sample, Summary};
 pub use table::ReadError;
 
 use std::collections::HashMap;
@@ -16,8 +16,10 @@ use table::{Row, Table};
 pub struct Results {
     /// The folder.
     pub folder: PathBuf,
-    /// Rows of `cells.csv`, in plan order.
+    /// Rows of `cells.csv` but for trials, in plan order: what is reported.
     pub cells: Vec<Cell>,
+    /// Trials among the rows of `cells.csv`, in plan order. Nothing else here is of a trial.
+    pub trials: Vec<Cell>,
     /// Rows of `metrics.csv`.
     pub scores: Vec<Score>,
     /// Rows of `curves.csv`; none where there is no such file.
@@ -39,6 +41,10 @@ pub struct Cell {
     pub dataset: String,
     /// Seed of every random number.
     pub seed: u64,
+    /// Seed of the split, where there are several splits of one dataset.
+    pub split_seed: Option<u64>,
+    /// Number of the trial, where it is one.
+    pub trial: Option<u64>,
     /// Why the cell failed; nothing if it is done.
     pub failure: Option<String>,
     /// Epoch of the selected weights, from 1.
@@ -113,12 +119,15 @@ impl Results {
     /// A file that can't be read, a missing column, a value that is not what its column holds, or a cell that
     /// `cells.csv` doesn't list; each with file, line and column.
     pub fn read(folder: &Path) -> Result<Self, ReadError> {
-        let cells = read_cells(&folder.join("cells.csv"))?;
-        let places: Places = cells
+        let all = read_cells(&folder.join("cells.csv"))?;
+        let (trials, cells): (Vec<_>, Vec<_>) =
+            all.into_iter().partition(|cell| cell.trial.is_some());
+        let of_final = cells
             .iter()
             .enumerate()
-            .map(|(place, cell)| (cell.id.clone(), place))
-            .collect();
+            .map(|(place, cell)| (cell.id.clone(), Some(place)));
+        let of_trials = trials.iter().map(|cell| (cell.id.clone(), None));
+        let places: Places = of_final.chain(of_trials).collect();
         let optional = |name: &str| Some(folder.join(name)).filter(|file| file.exists());
         Ok(Self {
             scores: read_scores(&folder.join("metrics.csv"), &places)?,
@@ -128,13 +137,15 @@ impl Results {
                 .map_or(Ok(Vec::new()), |file| read_throughput(&file, &places))?,
             folder: folder.to_owned(),
             cells,
+            trials,
         })
     }
 }
 
-type Places = HashMap<String, usize>;
+/// Places of cells by id; a trial has none.
+type Places = HashMap<String, Option<usize>>;
 
-fn place(row: &Row, places: &Places) -> Result<usize, ReadError> {
+fn place(row: &Row, places: &Places) -> Result<Option<usize>, ReadError> {
     let found = places.get(row.text("cell")?).copied();
     found.ok_or_else(|| row.bad("cell", "a cell that cells.csv lists"))
 }
@@ -170,6 +181,14 @@ fn read_cells(file: &Path) -> Result<Vec<Cell>, ReadError> {
     Table::read(file, &COLUMNS)?.rows().map(read_cell).collect()
 }
 
+/// A number of a column that older folders don't have.
+fn later_number(row: &Row, column: &'static str) -> Result<Option<u64>, ReadError> {
+    match row.text_or_empty(column) {
+        "" => Ok(None),
+        _ => row.parse(column, COUNT).map(Some),
+    }
+}
+
 fn read_cell(row: Row) -> Result<Cell, ReadError> {
     let status = one_of(&row, "status", &["done", "failed"], "`done` or `failed`")?;
     let error = row.text("error")?.to_owned();
@@ -179,6 +198,8 @@ fn read_cell(row: Row) -> Result<Cell, ReadError> {
         model: row.text("model")?.to_owned(),
         dataset: row.text("dataset")?.to_owned(),
         seed: row.parse("seed", COUNT)?,
+        split_seed: later_number(&row, "split_seed")?,
+        trial: later_number(&row, "trial")?,
         failure: (status == "failed").then_some(error),
         selected_epoch: row.optional("selected_epoch", COUNT)?,
         epochs_run: row.optional("epochs_run", COUNT)?,
@@ -200,8 +221,11 @@ fn read_scores(file: &Path, places: &Places) -> Result<Vec<Score>, ReadError> {
     ];
     let table = Table::read(file, &COLUMNS)?;
     let score = |row: Row| {
-        Ok(Score {
-            cell: place(&row, places)?,
+        let Some(cell) = place(&row, places)? else {
+            return Ok(None);
+        };
+        Ok(Some(Score {
+            cell,
             split: one_of(
                 &row,
                 "split",
@@ -213,17 +237,23 @@ fn read_scores(file: &Path, places: &Places) -> Result<Vec<Score>, ReadError> {
             value: row.number("value")?,
             rows: row.parse("rows", COUNT)?,
             positives: row.parse("positives", COUNT)?,
-        })
+        }))
     };
-    table.rows().map(score).collect()
+    table
+        .rows()
+        .filter_map(|row| score(row).transpose())
+        .collect()
 }
 
 fn read_curves(file: &Path, places: &Places) -> Result<Vec<CurvePoint>, ReadError> {
     const COLUMNS: [&str; 7] = ["cell", "epoch", "step", "split", "task", "metric", "value"];
     let table = Table::read(file, &COLUMNS)?;
     let point = |row: Row| {
-        Ok(CurvePoint {
-            cell: place(&row, places)?,
+        let Some(cell) = place(&row, places)? else {
+            return Ok(None);
+        };
+        Ok(Some(CurvePoint {
+            cell,
             epoch: row.parse("epoch", COUNT)?,
             step: row.parse("step", COUNT)?,
             split: one_of(
@@ -235,23 +265,32 @@ fn read_curves(file: &Path, places: &Places) -> Result<Vec<CurvePoint>, ReadErro
             task: row.text("task")?.to_owned(),
             metric: row.text("metric")?.to_owned(),
             value: row.number("value")?,
-        })
+        }))
     };
-    table.rows().map(point).collect()
+    table
+        .rows()
+        .filter_map(|row| point(row).transpose())
+        .collect()
 }
 
 fn read_throughput(file: &Path, places: &Places) -> Result<Vec<Throughput>, ReadError> {
     const COLUMNS: [&str; 4] = ["cell", "device", "threads", "train_rows_per_second"];
     let table = Table::read(file, &COLUMNS)?;
     let throughput = |row: Row| {
-        Ok(Throughput {
-            cell: place(&row, places)?,
+        let Some(cell) = place(&row, places)? else {
+            return Ok(None);
+        };
+        Ok(Some(Throughput {
+            cell,
             device: row.text("device")?.to_owned(),
             threads: row.parse("threads", COUNT)?,
             train_rows_per_second: row.number("train_rows_per_second")?,
-        })
+        }))
     };
-    table.rows().map(throughput).collect()
+    table
+        .rows()
+        .filter_map(|row| throughput(row).transpose())
+        .collect()
 }
 
 #[cfg(test)]
@@ -291,6 +330,29 @@ mod tests {
             @"throughput.csv, line 1: expected a column `threads`, found cell,variant,seed,device,thread,train_rows,train_seconds,train_rows_per_second,evaluation_rows,evaluation_seconds,total_seconds,peak_memory_bytes,tries");
         insta::assert_snapshot!(error_after("cells.csv", ",done", ""),
             @"cells.csv: not a table: CSV error: record 1 (line: 2, byte: 113): found record with 11 fields, but the previous record has 12 fields");
+    }
+
+    #[test]
+    fn a_trial_is_none_of_the_cells_that_are_reported() {
+        let folder = sample::Sample::default().write();
+        let path = folder.path().join("cells.csv");
+        let text = std::fs::read_to_string(&path).unwrap();
+        let text: String = text
+            .lines()
+            .enumerate()
+            .map(|(line, row)| match line {
+                0 => format!("{row},phase,trial,split_seed\n"),
+                1 => format!("{row},tuning,4,\n"),
+                _ => format!("{row},final,,7\n"),
+            })
+            .collect();
+        std::fs::write(&path, text).unwrap();
+        let results = Results::read(folder.path()).unwrap();
+        assert_eq!((results.cells.len(), results.trials.len()), (8, 1));
+        assert_eq!(results.trials[0].trial, Some(4));
+        assert!(results.cells.iter().all(|cell| cell.split_seed == Some(7)));
+        assert_eq!(results.scores.len(), 8 * 2 * 2 * 2);
+        assert_eq!(results.throughput.len(), 8);
     }
 
     #[test]

@@ -3,8 +3,11 @@
 use super::Results;
 use std::collections::{BTreeMap, HashMap};
 
+/// What one value of a variant is paired by with those of others: its seed, and that of the split where there are several.
+pub type Run = (u64, Option<u64>);
+
 /// Values by seed, in rising order of seeds; a seed whose value is undefined has none.
-pub type Sample = BTreeMap<u64, Option<f64>>;
+pub type Sample = BTreeMap<Run, Option<f64>>;
 
 /// A task of a dataset: what gets a chart panel or a column of its own.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -51,7 +54,7 @@ impl Summary {
             let (variant, panel) = place.expect("every score's variant and task were collected");
             let key = (score.split.clone(), variant, panel, score.metric.clone());
             let sample = summary.samples.entry(key).or_default();
-            sample.insert(cell.seed, score.value);
+            sample.insert((cell.seed, cell.split_seed), score.value);
         }
         summary
     }

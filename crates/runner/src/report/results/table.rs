@@ -110,6 +110,11 @@ impl Row<'_> {
         Ok(&self.record[self.table.index(column)?])
     }
 
+    /// The column's text; empty where older folders have no such column.
+    pub(super) fn text_or_empty(&self, column: &'static str) -> &str {
+        self.text(column).unwrap_or_default()
+    }
+
     /// The column as a number; `expected` says what it should be.
     pub(super) fn parse<T: FromStr>(
         &self,
