@@ -5,6 +5,7 @@ pub mod dropout;
 pub mod feature_gate;
 pub mod gate;
 pub mod loss;
+pub mod mixture;
 pub mod optimizer;
 mod parameter;
 mod product;

@@ -3,7 +3,8 @@
 mod common;
 
 use candle_core::{DType, Device, Result, Tensor, Var};
-use common::{Builder, UNSTACKED, flat};
+use common::mixture::{Case, GatesRead};
+use common::{Builder, Path, UNSTACKED, flat};
 use homebench_kernels::feature_gate::{FeatureGateMix, FeatureGates};
 use homebench_kernels::gate::{GateActivation, GateLogits, LinearGate, Mix, MixGate};
 use homebench_kernels::loss::{Targets, binary_cross_entropy_composed};
@@ -214,4 +215,18 @@ fn loss() -> Result<()> {
         })?;
     }
     Ok(())
+}
+
+#[test]
+fn mixtures() {
+    for gates_read in [GatesRead::Inputs, GatesRead::Gated, GatesRead::Given] {
+        let case = Case {
+            gates_read,
+            ..Case::new(6, 4, &[3, 2])
+        };
+        let mut builder = Builder::new(DType::F64);
+        let subject = case.build(&mut builder).unwrap();
+        let forward = |inputs: &[Tensor]| (subject.forward)(inputs, Path::Composed);
+        check(&format!("{case:?}"), &builder, &subject.inputs, forward).unwrap();
+    }
 }

@@ -3,6 +3,7 @@
 mod common;
 
 use candle_core::{DType, Device, Result, Tensor, Var};
+use common::mixture::{self, GatesRead};
 use common::{Builder, Path, Run, Subject, execute, num_experts};
 use homebench_kernels::feature_gate::{FeatureGateMix, FeatureGates};
 use homebench_kernels::gate::{GateActivation, GateLogits, LinearGate, Mix, MixGate};
@@ -94,6 +95,19 @@ fn stacked_networks() {
                     mlp.forward_t(&inputs[0], true)
                 }))
             });
+        }
+    }
+}
+
+#[test]
+fn mixtures() {
+    for rows in ROWS {
+        for gates_read in [GatesRead::Inputs, GatesRead::Gated, GatesRead::Given] {
+            let case = mixture::Case {
+                gates_read,
+                ..mixture::Case::new(rows, 33, &[65, 17])
+            };
+            operator(&format!("{case:?}"), |b| case.build(b));
         }
     }
 }

@@ -17,11 +17,51 @@ use forward::Forward;
 use std::sync::{Mutex, PoisonError};
 
 /// What forward keeps.
-struct State {
+pub(crate) struct State {
     /// Per input: the packed product, [rows, width], with softmax weights in place of logits.
     hidden: Vec<Vec<f32>>,
     /// [gates, loras, rows, dim].
     sigmoids: Vec<f32>,
+}
+
+/// The forward pass on slices: from inputs [inputs, rows, dim] to gated inputs [gates, rows, dim], and what the backward pass
+/// needs.
+pub(crate) fn run_forward(
+    gates: &FeatureGates,
+    xs: &[f32],
+    num_rows: usize,
+) -> Result<(Vec<f32>, State)> {
+    let dim = gates.dim();
+    let forward = Forward {
+        gates,
+        xs,
+        num_rows,
+        packed: gates.pack(xs.len() / (num_rows * dim))?,
+        lora_b: gates.lora_b.read()?,
+    };
+    let mut out = unspecified(gates.sources.len() * num_rows * dim);
+    let state = forward.run(&mut out);
+    Ok((out, state))
+}
+
+/// The backward pass on slices: adds to the parameters' gradients and gives the inputs'.
+pub(crate) fn run_backward(
+    gates: &FeatureGates,
+    xs: &[f32],
+    state: &State,
+    gradient: &[f32],
+    num_rows: usize,
+) -> Result<Vec<f32>> {
+    let backward = Backward {
+        gates,
+        xs,
+        gradient,
+        num_rows,
+        packed: gates.pack(xs.len() / (num_rows * gates.dim()))?,
+        state,
+        chunks: chunks(num_rows),
+    };
+    backward.run()
 }
 
 struct Operator {
@@ -42,12 +82,9 @@ pub(super) fn forward(gates: &FeatureGates, xs: &Tensor, train: bool) -> Result<
         .apply_op2(gates.weight.parameters()[0].tensor(), operator)
 }
 
-fn num_inputs_and_rows(dims: &[usize]) -> (usize, usize) {
-    match *dims {
-        [inputs, rows, _] => (inputs, rows),
-        [rows, ..] => (1, rows),
-        [] => (0, 0),
-    }
+/// Rows of [inputs, rows, width] or [rows, width].
+fn num_rows(dims: &[usize]) -> usize {
+    dims[dims.len() - 2]
 }
 
 impl CustomOp2 for Operator {
@@ -63,17 +100,9 @@ impl CustomOp2 for Operator {
         _anchor_layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
         let xs = argument(storage, layout)?;
-        let (num_inputs, num_rows) = num_inputs_and_rows(layout.dims());
+        let num_rows = num_rows(layout.dims());
         let (dim, num_gates) = (self.gates.dim(), self.gates.sources.len());
-        let forward = Forward {
-            gates: &self.gates,
-            xs,
-            num_rows,
-            packed: self.gates.pack(num_inputs)?,
-            lora_b: self.gates.lora_b.read()?,
-        };
-        let mut out = unspecified(num_gates * num_rows * dim);
-        let state = forward.run(&mut out);
+        let (out, state) = run_forward(&self.gates, xs, num_rows)?;
         if self.train {
             *self.state.lock().unwrap_or_else(PoisonError::into_inner) = Some(state);
         }
@@ -95,18 +124,9 @@ impl CustomOp2 for Operator {
         let Some(state) = state else {
             candle_core::bail!("feature-gates: a backward pass needs a forward pass in training");
         };
-        let (num_inputs, num_rows) = num_inputs_and_rows(xs.dims());
         let gradient = gradient.contiguous()?;
-        let backward = Backward {
-            gates: &self.gates,
-            xs: &values(xs)?,
-            gradient: &values(&gradient)?,
-            num_rows,
-            packed: self.gates.pack(num_inputs)?,
-            state: &state,
-            chunks: chunks(num_rows),
-        };
-        let input_gradient = backward.run()?;
+        let (num_rows, gradient) = (num_rows(xs.dims()), &values(&gradient)?);
+        let input_gradient = run_backward(&self.gates, &values(xs)?, &state, gradient, num_rows)?;
         let input_gradient = self
             .needs_input_gradient
             .then(|| Tensor::from_vec(input_gradient, xs.shape(), xs.device()))

@@ -6,6 +6,8 @@ mod composed;
 mod fused;
 mod passes;
 
+pub(crate) use fused::{State, run_backward, run_forward};
+
 use crate::stack::Stack;
 use candle_core::{DType, Result, Tensor};
 
@@ -80,11 +82,8 @@ impl FeatureGates {
     /// # Errors
     /// Shapes that don't fit, or an empty batch.
     pub fn forward_t(&self, xs: &Tensor, train: bool) -> Result<Tensor> {
-        let fused = xs.device().is_cpu()
-            && xs.dtype() == DType::F32
-            && self.mix == FeatureGateMix::AfterSigmoid;
-        self.check_input(xs)?;
-        if fused {
+        self.check_input(xs.dims())?;
+        if self.is_fused(xs) {
             fused::forward(self, xs, train)
         } else {
             composed::forward(self, xs)
@@ -96,22 +95,32 @@ impl FeatureGates {
     /// # Errors
     /// As [`Self::forward_t`].
     pub fn forward_composed(&self, xs: &Tensor) -> Result<Tensor> {
-        self.check_input(xs)?;
+        self.check_input(xs.dims())?;
         composed::forward(self, xs)
     }
 
-    fn check_input(&self, xs: &Tensor) -> Result<()> {
-        let (num_inputs, num_rows, width) = match *xs.dims() {
+    /// Whether the fused operator takes this input.
+    pub(crate) fn is_fused(&self, xs: &Tensor) -> bool {
+        let mix = self.mix == FeatureGateMix::AfterSigmoid;
+        mix && xs.device().is_cpu() && xs.dtype() == DType::F32
+    }
+
+    /// Number of gated inputs.
+    pub(crate) fn num_gates(&self) -> usize {
+        self.sources.len()
+    }
+
+    pub(crate) fn check_input(&self, dims: &[usize]) -> Result<()> {
+        let (num_inputs, num_rows, width) = match *dims {
             [rows, width] => (1, rows, width),
             [inputs, rows, width] => (inputs, rows, width),
-            _ => candle_core::bail!("expected [inputs, batch, width], found {:?}", xs.dims()),
+            _ => candle_core::bail!("expected [inputs, batch, width], found {dims:?}"),
         };
         if width != self.dim() || self.sources.iter().any(|s| *s >= num_inputs) {
             candle_core::bail!(
-                "feature gates of width {} over inputs {:?} can't read {:?}",
+                "feature gates of width {} over inputs {:?} can't read {dims:?}",
                 self.dim(),
-                self.sources,
-                xs.dims()
+                self.sources
             );
         }
         if num_rows == 0 {

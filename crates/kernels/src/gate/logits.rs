@@ -66,6 +66,16 @@ impl GateLogits {
         })
     }
 
+    /// Number of logits of all gates.
+    pub(crate) fn num_columns(&self) -> usize {
+        self.num_columns
+    }
+
+    /// Whether the fused operator takes this input.
+    pub(crate) fn is_fused(&self, xs: &Tensor) -> bool {
+        xs.device().is_cpu() && xs.dtype() == DType::F32
+    }
+
     /// Every gate's logits.
     ///
     /// # Shapes
@@ -75,13 +85,13 @@ impl GateLogits {
     /// # Errors
     /// Shapes that don't fit, or an empty batch.
     pub fn forward(&self, xs: &Tensor) -> Result<Tensor> {
-        self.check_input(xs)?;
+        self.check_input(xs.dims())?;
         let anchor = self
             .gates
             .iter()
             .find_map(|g| g.weight.as_ref().or(g.bias.as_ref()));
         match anchor {
-            Some(anchor) if xs.device().is_cpu() && xs.dtype() == DType::F32 => {
+            Some(anchor) if self.is_fused(xs) => {
                 let operator = Operator {
                     gates: self.clone(),
                     needs_input_gradient: xs.track_op(),
@@ -92,11 +102,11 @@ impl GateLogits {
         }
     }
 
-    fn check_input(&self, xs: &Tensor) -> Result<()> {
-        let (num_inputs, num_rows, input_dim) = match *xs.dims() {
+    pub(crate) fn check_input(&self, dims: &[usize]) -> Result<()> {
+        let (num_inputs, num_rows, input_dim) = match *dims {
             [rows, width] => (1, rows, width),
             [inputs, rows, width] => (inputs, rows, width),
-            _ => candle_core::bail!("expected [inputs, batch, width], found {:?}", xs.dims()),
+            _ => candle_core::bail!("expected [inputs, batch, width], found {dims:?}"),
         };
         if num_rows == 0 {
             candle_core::bail!("gates need at least 1 row");
@@ -121,7 +131,7 @@ impl GateLogits {
     /// # Errors
     /// As [`Self::forward`].
     pub fn forward_composed(&self, xs: &Tensor) -> Result<Tensor> {
-        self.check_input(xs)?;
+        self.check_input(xs.dims())?;
         let xs = if xs.rank() == 2 {
             xs.unsqueeze(0)?
         } else {
@@ -222,38 +232,35 @@ struct Packed {
     weights: Vec<f32>,
 }
 
-struct Operator {
-    gates: GateLogits,
-    needs_input_gradient: bool,
+/// What a backward pass does with the gradient of its inputs.
+pub(crate) enum InputGradient {
+    /// Leaves it out.
+    Unneeded,
+    /// Computes it.
+    Fresh,
+    /// Adds it to what another reader of the same inputs found.
+    AddTo(Vec<f32>),
 }
 
-/// [inputs, rows, width] of an argument.
-fn input_dims(dims: &[usize]) -> (usize, usize, usize) {
-    match *dims {
-        [rows, width] => (1, rows, width),
-        [inputs, rows, width] => (inputs, rows, width),
-        _ => (0, 0, 0),
-    }
-}
-
-impl CustomOp2 for Operator {
-    fn name(&self) -> &'static str {
-        "gate-logits"
+impl GateLogits {
+    /// Number of inputs and their width, from all units of a row.
+    fn input_sizes(&self, row_units: usize) -> (usize, usize) {
+        let width_of = |gate: &LinearGate| {
+            let rows = gate.weight.as_ref()?.tensor().dims()[0];
+            Some(rows / gate.sources.len())
+        };
+        // Where no gate reads anything, how a row is divided is of no consequence.
+        let input_dim = self.gates.iter().find_map(width_of).unwrap_or(row_units);
+        (row_units / input_dim, input_dim)
     }
 
-    fn cpu_fwd(
-        &self,
-        storage: &CpuStorage,
-        layout: &Layout,
-        _anchor: &CpuStorage,
-        _anchor_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let xs = argument(storage, layout)?;
-        let (num_inputs, num_rows, input_dim) = input_dims(layout.dims());
-        let packed = self.gates.pack(num_inputs, input_dim)?;
-        let num_columns = self.gates.num_columns;
+    /// The forward pass on slices: from inputs [inputs, rows, input_dim] to logits [rows, logits of all gates].
+    pub(crate) fn run_forward(&self, xs: &[f32], num_rows: usize) -> Result<Vec<f32>> {
+        let (num_inputs, input_dim) = self.input_sizes(xs.len() / num_rows);
+        let packed = self.pack(num_inputs, input_dim)?;
+        let num_columns = self.num_columns;
         let mut bias = vec![0f32; num_columns];
-        for (gate, columns) in self.gates.columns() {
+        for (gate, columns) in self.columns() {
             if let Some(parameter) = &gate.bias {
                 bias[columns].copy_from_slice(&parameter.read()?);
             }
@@ -281,7 +288,67 @@ impl CustomOp2 for Operator {
                     }
                 }
             });
-        Ok((CpuStorage::F32(out), (num_rows, num_columns).into()))
+        Ok(out)
+    }
+
+    /// The backward pass on slices: adds to the parameters' gradients, and gives the inputs' where it is wanted.
+    pub(crate) fn run_backward(
+        &self,
+        xs: &[f32],
+        gradient: &[f32],
+        num_rows: usize,
+        wanted: InputGradient,
+    ) -> Result<Option<Vec<f32>>> {
+        let (num_inputs, input_dim) = self.input_sizes(xs.len() / num_rows);
+        let packed = self.pack(num_inputs, input_dim)?;
+        let backward = Backward {
+            num_rows,
+            input_dim,
+            num_columns: self.num_columns,
+            xs,
+            gradient,
+            packed: &packed,
+            chunks: chunks(num_rows),
+        };
+        let (weights, sums) = backward.weight_gradients();
+        self.accumulate(&weights, &packed, &sums, input_dim);
+        Ok(match wanted {
+            InputGradient::Unneeded => None,
+            InputGradient::Fresh => Some(backward.input_gradient(unspecified(xs.len()), false)),
+            InputGradient::AddTo(others) => Some(backward.input_gradient(others, true)),
+        })
+    }
+}
+
+struct Operator {
+    gates: GateLogits,
+    needs_input_gradient: bool,
+}
+
+/// Rows of [inputs, rows, width] or [rows, width].
+fn num_rows(dims: &[usize]) -> usize {
+    dims[dims.len() - 2]
+}
+
+impl CustomOp2 for Operator {
+    fn name(&self) -> &'static str {
+        "gate-logits"
+    }
+
+    fn cpu_fwd(
+        &self,
+        storage: &CpuStorage,
+        layout: &Layout,
+        _anchor: &CpuStorage,
+        _anchor_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let xs = argument(storage, layout)?;
+        let num_rows = num_rows(layout.dims());
+        let out = self.gates.run_forward(xs, num_rows)?;
+        Ok((
+            CpuStorage::F32(out),
+            (num_rows, self.gates.num_columns).into(),
+        ))
     }
 
     fn bwd(
@@ -291,23 +358,16 @@ impl CustomOp2 for Operator {
         _result: &Tensor,
         gradient: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let (num_inputs, num_rows, input_dim) = input_dims(xs.dims());
-        let packed = self.gates.pack(num_inputs, input_dim)?;
+        let num_rows = num_rows(xs.dims());
         let gradient = gradient.contiguous()?;
-        let backward = Backward {
-            num_rows,
-            input_dim,
-            num_columns: self.gates.num_columns,
-            xs: &values(xs)?,
-            gradient: &values(&gradient)?,
-            packed: &packed,
-            chunks: chunks(num_rows),
+        let wanted = match self.needs_input_gradient {
+            true => InputGradient::Fresh,
+            false => InputGradient::Unneeded,
         };
-        let (weights, sums) = backward.weight_gradients();
-        self.gates.accumulate(&weights, &packed, &sums, input_dim);
-        let input_gradient = self
-            .needs_input_gradient
-            .then(|| Tensor::from_vec(backward.input_gradient(), xs.shape(), xs.device()))
+        let (input, gradient) = (&values(xs)?, &values(&gradient)?);
+        let input_gradient = (self.gates).run_backward(input, gradient, num_rows, wanted)?;
+        let input_gradient = input_gradient
+            .map(|values| Tensor::from_vec(values, xs.shape(), xs.device()))
             .transpose()?;
         Ok((input_gradient, None))
     }
@@ -368,8 +428,8 @@ impl Backward<'_> {
         )
     }
 
-    fn input_gradient(&self) -> Vec<f32> {
-        let mut result = unspecified(self.xs.len());
+    /// Writes the inputs' gradient into `result`, or adds it to what is there.
+    fn input_gradient(&self, mut result: Vec<f32>, add: bool) -> Vec<f32> {
         let parts: Vec<Range<usize>> = blocks(0..self.num_rows).collect();
         split_by_chunk(&mut result, self.input_dim, &parts)
             .into_par_iter()
@@ -378,7 +438,9 @@ impl Backward<'_> {
                 for (out, packed) in inputs.into_iter().zip(self.packed) {
                     let width = packed.columns.len();
                     if width == 0 {
-                        out.fill(0.0);
+                        if !add {
+                            out.fill(0.0);
+                        }
                         continue;
                     }
                     multiply(
@@ -386,7 +448,7 @@ impl Backward<'_> {
                         self.input_dim,
                         self.gradient_view(block, packed),
                         Matrix::new(&packed.weights, self.input_dim, width).transposed(),
-                        false,
+                        add,
                     );
                 }
             });

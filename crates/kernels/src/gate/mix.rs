@@ -76,6 +76,40 @@ impl Mix {
         self.layout.num_columns
     }
 
+    /// Number of experts that gates may see.
+    pub(crate) fn num_experts(&self) -> usize {
+        self.layout.num_experts
+    }
+
+    /// Number of outputs.
+    pub(crate) fn num_outputs(&self) -> usize {
+        self.layout.outputs.len()
+    }
+
+    /// Turns logits into weights, in place, and gives the outputs [outputs, rows, width].
+    pub(crate) fn sums(
+        &self,
+        experts: &[f32],
+        logits: &mut [f32],
+        num_rows: usize,
+        width: usize,
+    ) -> Vec<f32> {
+        self.layout.sums(experts, logits, num_rows, width)
+    }
+
+    /// The gradients of the experts and of the logits, from the weights that [`Self::sums`] left.
+    pub(crate) fn gradients(
+        &self,
+        experts: &[f32],
+        weights: &[f32],
+        gradient: &[f32],
+        num_rows: usize,
+        width: usize,
+    ) -> [Vec<f32>; 2] {
+        self.layout
+            .gradients(experts, weights, gradient, num_rows, width)
+    }
+
     /// Sums experts with the gates' weights.
     ///
     /// # Shapes

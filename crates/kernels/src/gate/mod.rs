@@ -7,5 +7,6 @@ mod logits;
 mod mix;
 mod passes;
 
+pub(crate) use logits::InputGradient;
 pub use logits::{GateLogits, LinearGate};
 pub use mix::{GateActivation, Mix, MixGate, MixPasses};

@@ -12,11 +12,12 @@ use super::{Norm, StackedMlp};
 use crate::parameter::{argument, values};
 use crate::rows::chunks;
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
+use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Mutex;
 
 /// What the forward pass keeps of a layer.
-struct LayerState {
+pub(crate) struct LayerState {
     /// Products before bias and norm, [experts, rows, out].
     products: Vec<f32>,
     /// Per expert.
@@ -29,6 +30,41 @@ struct Plan {
     num_rows: usize,
     input_dim: usize,
     chunks: Vec<Range<usize>>,
+}
+
+impl Plan {
+    fn new(mlp: &StackedMlp, num_rows: usize) -> Self {
+        Self {
+            num_rows,
+            input_dim: mlp.layers[0].weight.expert_shape()[0],
+            chunks: chunks(num_rows),
+        }
+    }
+}
+
+/// The forward pass on slices: from inputs [inputs, rows, input_dim] to outputs [experts, rows, output_dim], and what the
+/// backward pass needs.
+pub(crate) fn run_forward(
+    mlp: &StackedMlp,
+    xs: &[f32],
+    num_rows: usize,
+    train: bool,
+) -> Result<(Vec<f32>, Vec<LayerState>)> {
+    forward::run(mlp, xs, &Plan::new(mlp, num_rows), train)
+}
+
+/// The backward pass on slices: adds to the parameters' gradients, and gives the inputs' where it is needed. An owned
+/// `gradient` of the outputs is worked on in place.
+pub(crate) fn run_backward(
+    mlp: &StackedMlp,
+    xs: &[f32],
+    states: &[LayerState],
+    gradient: Cow<'_, [f32]>,
+    num_rows: usize,
+    needs_input_gradient: bool,
+) -> Result<Option<Vec<f32>>> {
+    let plan = Plan::new(mlp, num_rows);
+    backward::run(mlp, xs, states, gradient, &plan, needs_input_gradient)
 }
 
 struct Operator {
@@ -46,8 +82,7 @@ pub(super) fn forward(mlp: &StackedMlp, xs: &Tensor, train: bool) -> Result<Tens
         states: Mutex::default(),
     };
     // A variable among the arguments makes candle call the backward pass although the input may need no gradient.
-    let anchor = mlp.layers[0].weight.parameters()[0].tensor();
-    xs.contiguous()?.apply_op2(anchor, operator)
+    xs.contiguous()?.apply_op2(mlp.first_parameter(), operator)
 }
 
 impl CustomOp2 for Operator {
@@ -63,9 +98,8 @@ impl CustomOp2 for Operator {
         _anchor_layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
         let xs = argument(storage, layout)?;
-        let plan = self.plan(layout.dims());
-        let num_rows = plan.num_rows;
-        let (out, states) = forward::run(&self.mlp, xs, &plan, self.train)?;
+        let num_rows = num_rows(layout.dims());
+        let (out, states) = run_forward(&self.mlp, xs, num_rows, self.train)?;
         if self.train {
             *self.lock() = Some(states);
         }
@@ -84,15 +118,13 @@ impl CustomOp2 for Operator {
         let Some(states) = self.lock().take() else {
             candle_core::bail!("stacked-mlp: a backward pass needs a forward pass in training");
         };
-        let plan = self.plan(xs.dims());
-        let input = values(xs)?;
         let gradient = gradient.contiguous()?;
-        let input_gradient = backward::run(
+        let input_gradient = run_backward(
             &self.mlp,
-            &input,
+            &values(xs)?,
             &states,
-            &values(&gradient)?,
-            &plan,
+            Cow::Borrowed(&values(&gradient)?),
+            num_rows(xs.dims()),
             self.needs_input_gradient,
         )?;
         let input_gradient = input_gradient
@@ -102,16 +134,12 @@ impl CustomOp2 for Operator {
     }
 }
 
-impl Operator {
-    fn plan(&self, input_dims: &[usize]) -> Plan {
-        let num_rows = input_dims[input_dims.len() - 2];
-        Plan {
-            num_rows,
-            input_dim: input_dims[input_dims.len() - 1],
-            chunks: chunks(num_rows),
-        }
-    }
+/// Rows of [inputs, rows, width] or [rows, width].
+fn num_rows(dims: &[usize]) -> usize {
+    dims[dims.len() - 2]
+}
 
+impl Operator {
     fn lock(&self) -> std::sync::MutexGuard<'_, Option<Vec<LayerState>>> {
         self.states
             .lock()

@@ -7,6 +7,7 @@ mod columns;
 pub(crate) use columns::add_column_sums;
 mod composed;
 mod fused;
+pub(crate) use fused::{LayerState, run_backward, run_forward};
 
 use crate::stack::Stack;
 use candle_core::{DType, Result, Tensor};
@@ -147,6 +148,16 @@ impl StackedMlp {
         })
     }
 
+    /// A variable that every pass goes through.
+    pub(crate) fn first_parameter(&self) -> &Tensor {
+        self.layers[0].weight.parameters()[0].tensor()
+    }
+
+    /// Width of an output.
+    pub(crate) fn output_dim(&self) -> usize {
+        self.layers.last().map_or(0, StackedLayer::output_dim)
+    }
+
     /// Number of stacked networks, E.
     pub fn num_experts(&self) -> usize {
         self.sources.len()
@@ -161,7 +172,7 @@ impl StackedMlp {
     /// # Errors
     /// Shapes that don't fit, an empty batch, or a batch of one row with batch norm in training.
     pub fn forward_t(&self, xs: &Tensor, train: bool) -> Result<Tensor> {
-        self.check_input(xs, train)?;
+        self.check_input(xs.dims(), train)?;
         if self.is_fused(xs) {
             fused::forward(self, xs, train)
         } else {
@@ -174,15 +185,15 @@ impl StackedMlp {
     /// # Errors
     /// As [`Self::forward_t`].
     pub fn forward_composed(&self, xs: &Tensor, train: bool) -> Result<Tensor> {
-        self.check_input(xs, train)?;
+        self.check_input(xs.dims(), train)?;
         composed::forward(self, xs, train)
     }
 
-    fn check_input(&self, xs: &Tensor, train: bool) -> Result<()> {
-        let (num_inputs, num_rows, width) = match *xs.dims() {
+    pub(crate) fn check_input(&self, dims: &[usize], train: bool) -> Result<()> {
+        let (num_inputs, num_rows, width) = match *dims {
             [rows, width] => (1, rows, width),
             [inputs, rows, width] => (inputs, rows, width),
-            _ => candle_core::bail!("expected [inputs, batch, width], found {:?}", xs.dims()),
+            _ => candle_core::bail!("expected [inputs, batch, width], found {dims:?}"),
         };
         let expected = self.layers[0].weight.expert_shape()[0];
         if width != expected {
@@ -203,7 +214,8 @@ impl StackedMlp {
         Ok(())
     }
 
-    fn is_fused(&self, xs: &Tensor) -> bool {
+    /// Whether the fused operator takes this input.
+    pub(crate) fn is_fused(&self, xs: &Tensor) -> bool {
         let plain = |layer: &StackedLayer| !matches!(layer.norm, Norm::Layer { .. });
         xs.device().is_cpu() && xs.dtype() == DType::F32 && self.layers.iter().all(plain)
     }

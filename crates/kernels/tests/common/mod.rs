@@ -6,6 +6,8 @@
     reason = "every test binary takes its part of this module"
 )]
 
+pub mod mixture;
+
 use candle_core::{DType, Device, Result, Tensor, Var};
 use homebench_kernels::random::Philox;
 use homebench_kernels::{Parameter, Role, Stack};

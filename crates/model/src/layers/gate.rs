@@ -68,6 +68,18 @@ impl GateReader {
         })
     }
 
+    /// The linear maps, where that is all; else the reader again.
+    pub(super) fn into_linear(self) -> std::result::Result<GateLogits, Box<Self>> {
+        match self {
+            Self {
+                hidden: None,
+                direct: Some(logits),
+                ..
+            } => Ok(logits),
+            other => Err(Box::new(other)),
+        }
+    }
+
     fn hidden(
         gates: &[Gate],
         sources: &[Vec<usize>],

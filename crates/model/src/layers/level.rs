@@ -13,6 +13,7 @@ use candle_core::{Result, Tensor};
 use homebench_kernels::Stack;
 use homebench_kernels::feature_gate::{FeatureGateMix, FeatureGates};
 use homebench_kernels::gate::{GateActivation, Mix, MixGate};
+use homebench_kernels::mixture::{Mixture, MixtureParts};
 use homebench_kernels::stacked_mlp::StackedMlp;
 use std::ops::Range;
 
@@ -134,15 +135,51 @@ impl LevelConfig {
 
 /// See the module.
 pub(crate) struct Level {
-    feature_gates: Option<FeatureGates>,
-    gates_read_gated: bool,
-    experts: StackedMlp,
-    reader: GateReader,
+    body: Body,
     mix: Mix,
     set_paths: Vec<(String, Range<usize>)>,
     /// Paths of gates and self-gates in the order of their logits; none for a residual, which is no gate.
     gate_paths: Vec<Option<String>>,
     flops_per_row: usize,
+}
+
+/// How experts and logits are computed.
+enum Body {
+    /// Linear gates: all of the level is one operator.
+    Linear(Mixture),
+    /// Networks before the gates: an operator a part.
+    Networks {
+        feature_gates: Option<FeatureGates>,
+        gates_read_gated: bool,
+        experts: StackedMlp,
+        reader: Box<GateReader>,
+    },
+}
+
+impl Body {
+    /// Outputs of the experts and logits of the gates.
+    fn parts(&self, xs: &Tensor, gate_xs: Option<&Tensor>, train: bool) -> Result<MixtureParts> {
+        match self {
+            Self::Linear(mixture) => mixture.parts(xs, gate_xs, train),
+            Self::Networks {
+                feature_gates,
+                gates_read_gated,
+                experts,
+                reader,
+            } => {
+                let gated = feature_gates
+                    .as_ref()
+                    .map(|gates| gates.forward_t(xs, train))
+                    .transpose()?;
+                let expert_xs = gated.as_ref().unwrap_or(xs);
+                let gate_xs = gate_xs.unwrap_or(if *gates_read_gated { expert_xs } else { xs });
+                Ok(MixtureParts {
+                    experts: experts.forward_t(expert_xs, train)?,
+                    logits: reader.forward_t(gate_xs, train)?,
+                })
+            }
+        }
+    }
 }
 
 impl Level {
@@ -199,18 +236,32 @@ impl Level {
         let flops_per_row = sources.len() * config.expert.flops_per_row(config.input_dim)
             + reader.flops_per_row
             + feature_gate_flops(config, sources.len());
+        let gate_paths = ordered
+            .iter()
+            .map(|gate| (gate.kind != GateKind::Residual).then(|| gate.path.clone()))
+            .collect();
+        let experts = config
+            .expert
+            .build(config.input_dim, &builders, expert_sources)?;
+        let body = match reader.into_linear() {
+            Ok(logits) => Body::Linear(Mixture::new(
+                feature_gates,
+                experts,
+                logits,
+                mix.clone(),
+                gates_read_gated,
+            )?),
+            Err(reader) => Body::Networks {
+                feature_gates,
+                gates_read_gated,
+                experts,
+                reader,
+            },
+        };
         Ok(Self {
-            feature_gates,
-            gates_read_gated,
-            experts: config
-                .expert
-                .build(config.input_dim, &builders, expert_sources)?,
-            gate_paths: ordered
-                .iter()
-                .map(|gate| (gate.kind != GateKind::Residual).then(|| gate.path.clone()))
-                .collect(),
-            reader,
+            body,
             mix,
+            gate_paths,
             set_paths: set_ranges(&config.sets),
             flops_per_row,
         })
@@ -228,19 +279,10 @@ impl Level {
         train: bool,
         trace: Option<&mut Trace>,
     ) -> Result<Tensor> {
-        let gated = self
-            .feature_gates
-            .as_ref()
-            .map(|gates| gates.forward_t(xs, train))
-            .transpose()?;
-        let expert_xs = gated.as_ref().unwrap_or(xs);
-        let gate_xs = match (gate_xs, self.gates_read_gated) {
-            (Some(given), _) => given,
-            (None, true) => expert_xs,
-            (None, false) => xs,
-        };
-        let experts = self.experts.forward_t(expert_xs, train)?;
-        let logits = self.reader.forward_t(gate_xs, train)?;
+        if let (Body::Linear(mixture), None) = (&self.body, &trace) {
+            return mixture.forward_t(xs, gate_xs, train);
+        }
+        let MixtureParts { experts, logits } = self.body.parts(xs, gate_xs, train)?;
         if let Some(trace) = trace {
             let weights = self.mix.weights(&logits.detach())?;
             for (path, weights) in self.gate_paths.iter().zip(weights) {

@@ -8,6 +8,7 @@ use crate::stacked_mlp::columns::{Affine, activation_gradient, add_weighted_rows
 use crate::stacked_mlp::{Activation, Norm, StackedLayer, StackedMlp};
 use candle_core::Result;
 use rayon::prelude::*;
+use std::borrow::Cow;
 use std::ops::Range;
 
 /// Column sums of a gradient over some rows: plain, and weighted with the normalised values.
@@ -47,7 +48,7 @@ pub(super) fn run(
     mlp: &StackedMlp,
     xs: &[f32],
     states: &[LayerState],
-    gradient: &[f32],
+    gradient: Cow<'_, [f32]>,
     plan: &Plan,
     needs_input_gradient: bool,
 ) -> Result<Option<Vec<f32>>> {
@@ -86,18 +87,23 @@ pub(super) fn run(
 fn enter(
     activation: Activation,
     state: &LayerState,
-    gradient: &[f32],
+    gradient: Cow<'_, [f32]>,
     plan: &Plan,
 ) -> (Vec<f32>, Vec<Sums>) {
     let width = state.affines[0].scale.len();
     let num_chunks = plan.chunks.len();
-    let mut result = unspecified(gradient.len());
+    let (mut result, from) = match gradient {
+        Cow::Owned(gradient) => (gradient, None),
+        Cow::Borrowed(gradient) => (unspecified(gradient.len()), Some(gradient)),
+    };
     let sums = split_mut(&mut result, width, &plan.chunks)
         .into_par_iter()
         .enumerate()
         .map(|(task, out)| {
             let (expert, chunk) = (task / num_chunks, &plan.chunks[task % num_chunks]);
-            out.copy_from_slice(rows_of(gradient, expert, plan.num_rows, chunk, width));
+            if let Some(from) = from {
+                out.copy_from_slice(rows_of(from, expert, plan.num_rows, chunk, width));
+            }
             let block = rows_of(&state.products, expert, plan.num_rows, chunk, width);
             let mut sums = Sums::zeros(width);
             through_activation(activation, out, block, &state.affines[expert], &mut sums);
