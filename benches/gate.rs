@@ -96,8 +96,9 @@ fn bench_mix(criterion: &mut Criterion) {
     bench_mix_passes(criterion, &mix);
 }
 
-/// The two passes by themselves. Beside them, candle's graph clears and adds a gradient of the experts' size, and the
-/// bench's backward pass begins with a gradient of ones; `gate/backward` has all that in it.
+/// The two passes by themselves, as a level of experts runs them ([`homebench_kernels::mixture`]). Beside them, candle's graph
+/// clears and adds a gradient of the experts' size, and the bench's backward pass begins with a gradient of ones;
+/// `gate/backward` has all that in it.
 fn bench_mix_passes(criterion: &mut Criterion, mix: &Mix) {
     let passes = mix.passes(BATCH, WIDTH);
     let experts = uniform("experts", EXPERTS * BATCH * WIDTH, 1.7);
