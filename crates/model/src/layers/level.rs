@@ -148,12 +148,15 @@ enum Body {
     /// Linear gates: all of the level is one operator.
     Linear(Mixture),
     /// Networks before the gates: an operator a part.
-    Networks {
-        feature_gates: Option<FeatureGates>,
-        gates_read_gated: bool,
-        experts: StackedMlp,
-        reader: Box<GateReader>,
-    },
+    Networks(Box<ByParts>),
+}
+
+/// The parts of a level whose gates have networks before them.
+struct ByParts {
+    feature_gates: Option<FeatureGates>,
+    gates_read_gated: bool,
+    experts: StackedMlp,
+    reader: GateReader,
 }
 
 impl Body {
@@ -161,24 +164,29 @@ impl Body {
     fn parts(&self, xs: &Tensor, gate_xs: Option<&Tensor>, train: bool) -> Result<MixtureParts> {
         match self {
             Self::Linear(mixture) => mixture.parts(xs, gate_xs, train),
-            Self::Networks {
-                feature_gates,
-                gates_read_gated,
-                experts,
-                reader,
-            } => {
-                let gated = feature_gates
-                    .as_ref()
-                    .map(|gates| gates.forward_t(xs, train))
-                    .transpose()?;
-                let expert_xs = gated.as_ref().unwrap_or(xs);
-                let gate_xs = gate_xs.unwrap_or(if *gates_read_gated { expert_xs } else { xs });
-                Ok(MixtureParts {
-                    experts: experts.forward_t(expert_xs, train)?,
-                    logits: reader.forward_t(gate_xs, train)?,
-                })
-            }
+            Self::Networks(parts) => parts.forward_t(xs, gate_xs, train),
         }
+    }
+}
+
+impl ByParts {
+    fn forward_t(
+        &self,
+        xs: &Tensor,
+        gate_xs: Option<&Tensor>,
+        train: bool,
+    ) -> Result<MixtureParts> {
+        let gates = self.feature_gates.as_ref();
+        let gated = gates.map(|gates| gates.forward_t(xs, train)).transpose()?;
+        let expert_xs = gated.as_ref().unwrap_or(xs);
+        let gate_xs = gate_xs.unwrap_or(match self.gates_read_gated {
+            true => expert_xs,
+            false => xs,
+        });
+        Ok(MixtureParts {
+            experts: self.experts.forward_t(expert_xs, train)?,
+            logits: self.reader.forward_t(gate_xs, train)?,
+        })
     }
 }
 
@@ -251,12 +259,12 @@ impl Level {
                 mix.clone(),
                 gates_read_gated,
             )?),
-            Err(reader) => Body::Networks {
+            Err(reader) => Body::Networks(Box::new(ByParts {
                 feature_gates,
                 gates_read_gated,
                 experts,
-                reader,
-            },
+                reader: *reader,
+            })),
         };
         Ok(Self {
             body,
