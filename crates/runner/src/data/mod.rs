@@ -7,6 +7,8 @@ pub mod feed;
 pub mod fetch;
 mod open;
 mod packed;
+mod pages;
+mod pipeline;
 mod reference;
 mod source;
 mod split;

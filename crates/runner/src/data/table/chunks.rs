@@ -53,6 +53,13 @@ impl TextFile {
         self.mapped.as_deref().unwrap_or_default()
     }
 
+    /// Lets the system take back the memory of a piece that is read no more; reading it again reads the file.
+    pub(super) fn release(&self, chunk: &Chunk) {
+        if let Some(mapped) = &self.mapped {
+            crate::data::pages::release(mapped, chunk.bytes.clone());
+        }
+    }
+
     pub(super) fn num_rows(&self) -> u64 {
         self.chunks.iter().map(|chunk| chunk.num_rows).sum()
     }
@@ -135,18 +142,14 @@ fn row_end(bytes: &[u8], at: usize, quotes: bool) -> usize {
         return bytes.len();
     }
     if !quotes {
-        let rest = &bytes[target..];
-        return rest
-            .iter()
-            .position(|byte| *byte == b'\n')
-            .map_or(bytes.len(), |end| target + end + 1);
+        return memchr::memchr(b'\n', &bytes[target..]).map_or(bytes.len(), |end| target + end + 1);
     }
     // A quote inside quotes is doubled, so an even number of quotes means outside.
-    let mut is_quoted = false;
-    for (index, byte) in bytes[at..].iter().enumerate() {
-        match byte {
+    let mut is_quoted = memchr::memchr_iter(b'"', &bytes[at..target]).count() % 2 == 1;
+    for index in memchr::memchr2_iter(b'"', b'\n', &bytes[target..]) {
+        match bytes[target + index] {
             b'"' => is_quoted = !is_quoted,
-            b'\n' if !is_quoted && at + index >= target => return at + index + 1,
+            _ if !is_quoted => return target + index + 1,
             _ => {}
         }
     }
@@ -155,44 +158,29 @@ fn row_end(bytes: &[u8], at: usize, quotes: bool) -> usize {
 
 /// Rows and lines. Empty lines are no rows.
 fn count(bytes: &[u8], quotes: bool) -> (u64, usize) {
-    let (mut rows, mut lines, mut is_quoted, mut is_empty) = (0, 0, false, true);
-    // Carriage returns are rare enough for a second, slower way; the first is a vector loop.
-    if !quotes && !bytes.contains(&b'\r') {
-        let is_end = |byte: &u8| *byte == b'\n';
-        let empty = bytes
-            .iter()
-            .zip(bytes.get(1..).unwrap_or_default())
-            .filter(|(before, at)| is_end(before) && is_end(at))
-            .count()
-            + usize::from(bytes.first().is_some_and(is_end));
-        let ends = bytes.iter().filter(|byte| is_end(byte)).count();
-        let tail = usize::from(bytes.last().is_some_and(|last| !is_end(last)));
-        return ((ends - empty + tail) as u64, ends + tail);
-    }
-    if !quotes {
-        for line in bytes.split_inclusive(|byte| *byte == b'\n') {
-            lines += 1;
-            rows += u64::from(!matches!(line, b"\n" | b"\r\n" | b"\r"));
+    let (mut rows, mut lines, mut start) = (0, 0, 0);
+    let mut end_row = |start: usize, end: usize| {
+        rows += u64::from(!matches!(&bytes[start..end], b"" | b"\r"));
+    };
+    let mut is_quoted = false;
+    let mut visit = |at: usize| {
+        if bytes[at] == b'"' {
+            is_quoted = !is_quoted;
+            return;
         }
-        return (rows, lines);
-    }
-    for byte in bytes {
-        match byte {
-            b'\n' => {
-                lines += 1;
-                if !is_quoted {
-                    rows += u64::from(!is_empty);
-                    is_empty = true;
-                }
-            }
-            b'\r' => {}
-            other => {
-                is_quoted ^= *other == b'"';
-                is_empty = false;
-            }
+        lines += 1;
+        if !is_quoted {
+            end_row(start, at);
+            start = at + 1;
         }
+    };
+    match quotes {
+        true => memchr::memchr2_iter(b'"', b'\n', bytes).for_each(&mut visit),
+        false => memchr::memchr_iter(b'\n', bytes).for_each(&mut visit),
     }
-    (rows + u64::from(!is_empty), lines)
+    let has_tail = bytes.last().is_some_and(|last| *last != b'\n');
+    end_row(start, bytes.len());
+    (rows, lines + usize::from(has_tail))
 }
 
 #[cfg(test)]

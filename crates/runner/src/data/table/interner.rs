@@ -4,13 +4,13 @@
 #[derive(Debug, Clone)]
 pub(super) struct Interner {
     bytes: Vec<u8>,
-    /// End of each text in `bytes`.
+    /// End of each text in `bytes`, after a 0.
     ends: Vec<u32>,
     hashes: Vec<u64>,
     /// How often each was seen in training rows.
     counts: Vec<u64>,
-    /// Open addressing over a power of two; id + 1, 0 is free.
-    slots: Vec<u32>,
+    /// Open addressing over a power of two: the lower half of a hash, and id + 1; 0 is free.
+    slots: Vec<(u32, u32)>,
     last: u32,
 }
 
@@ -18,10 +18,10 @@ impl Default for Interner {
     fn default() -> Self {
         Self {
             bytes: Vec::new(),
-            ends: Vec::new(),
+            ends: vec![0],
             hashes: Vec::new(),
             counts: Vec::new(),
-            slots: vec![0; 32],
+            slots: vec![(0, 0); 32],
             last: u32::MAX,
         }
     }
@@ -32,7 +32,7 @@ impl Interner {
     #[inline]
     pub(super) fn intern(&mut self, text: &[u8], count: u64) -> u32 {
         // Neighbouring rows often agree.
-        let id = if self.last != u32::MAX && self.text(self.last) == text {
+        let id = if self.last != u32::MAX && is_same(self.text(self.last), text) {
             self.last
         } else {
             self.find_or_insert(text)
@@ -44,41 +44,48 @@ impl Interner {
 
     fn find_or_insert(&mut self, text: &[u8]) -> u32 {
         let hash = hash(text);
-        let mut slot = self.first_slot(hash);
-        loop {
-            match self.slots[slot] {
-                0 => break,
-                filled => {
-                    let id = filled - 1;
-                    if self.hashes[id as usize] == hash && self.text(id) == text {
-                        return id;
-                    }
-                }
-            }
-            slot = (slot + 1) & (self.slots.len() - 1);
-        }
-        let id = self.ends.len() as u32;
+        let slot = match self.find(text, hash) {
+            Ok(id) => return id,
+            Err(slot) => slot,
+        };
+        let id = self.hashes.len() as u32;
         self.bytes.extend_from_slice(text);
         self.ends.push(
             u32::try_from(self.bytes.len()).expect("distinct values of a column fit in 4 GiB"),
         );
         self.hashes.push(hash);
         self.counts.push(0);
-        self.slots[slot] = id + 1;
-        if self.ends.len() * 2 > self.slots.len() {
+        self.slots[slot] = (hash as u32, id + 1);
+        if self.hashes.len() * 2 > self.slots.len() {
             self.grow();
         }
         id
     }
 
+    /// The number of a text, or the free slot where it belongs.
+    #[inline]
+    fn find(&self, text: &[u8], hash: u64) -> Result<u32, usize> {
+        let mut slot = self.first_slot(hash);
+        loop {
+            let (low, filled) = self.slots[slot];
+            let Some(id) = filled.checked_sub(1) else {
+                return Err(slot);
+            };
+            if low == hash as u32 && is_same(self.text(id), text) {
+                return Ok(id);
+            }
+            slot = (slot + 1) & (self.slots.len() - 1);
+        }
+    }
+
     fn grow(&mut self) {
-        self.slots = vec![0; self.slots.len() * 4];
-        for id in 0..self.hashes.len() {
-            let mut slot = self.first_slot(self.hashes[id]);
-            while self.slots[slot] != 0 {
+        self.slots = vec![(0, 0); self.slots.len() * 4];
+        for (id, hash) in (1..).zip(&self.hashes) {
+            let mut slot = self.first_slot(*hash);
+            while self.slots[slot].1 != 0 {
                 slot = (slot + 1) & (self.slots.len() - 1);
             }
-            self.slots[slot] = id as u32 + 1;
+            self.slots[slot] = (*hash as u32, id);
         }
     }
 
@@ -93,27 +100,14 @@ impl Interner {
 
     /// The number of a text that was seen, by its hash.
     pub(super) fn get(&self, text: &[u8]) -> Option<u32> {
-        let hash = hash(text);
-        let mut slot = self.first_slot(hash);
-        loop {
-            let id = self.slots[slot].checked_sub(1)?;
-            if self.hashes[id as usize] == hash && self.text(id) == text {
-                return Some(id);
-            }
-            slot = (slot + 1) & (self.slots.len() - 1);
-        }
+        self.find(text, hash(text)).ok()
     }
 
     /// The text of a number.
     #[inline]
     pub(super) fn text(&self, id: u32) -> &[u8] {
         let id = id as usize;
-        let start = if id == 0 {
-            0
-        } else {
-            self.ends[id - 1] as usize
-        };
-        &self.bytes[start..self.ends[id] as usize]
+        &self.bytes[self.ends[id] as usize..self.ends[id + 1] as usize]
     }
 
     /// Training rows with the text of this number.
@@ -123,8 +117,37 @@ impl Interner {
 
     /// Number of distinct texts.
     pub(super) fn len(&self) -> usize {
-        self.ends.len()
+        self.hashes.len()
     }
+}
+
+/// Words of eight bytes that cover a text; the last overlaps the one before. A text of less is one word.
+#[inline]
+fn words(text: &[u8]) -> (impl Iterator<Item = u64>, u64) {
+    let word = |eight: &[u8; 8]| u64::from_le_bytes(*eight);
+    let last = match text.last_chunk::<8>() {
+        Some(eight) => word(eight),
+        None => match (text.first_chunk::<4>(), text.last_chunk::<4>()) {
+            (Some(first), Some(last)) => {
+                u64::from(u32::from_le_bytes(*first)) | u64::from(u32::from_le_bytes(*last)) << 32
+            }
+            _ => text
+                .iter()
+                .fold(0, |word, byte| word << 8 | u64::from(*byte)),
+        },
+    };
+    let whole = text[..text.len().saturating_sub(1)].as_chunks::<8>().0;
+    (whole.iter().map(word), last)
+}
+
+/// Whether two texts are equal; short ones are compared without a call.
+#[inline]
+fn is_same(a: &[u8], b: &[u8]) -> bool {
+    if a.len() != b.len() {
+        return false;
+    }
+    let ((mut left, left_last), (mut right, right_last)) = (words(a), words(b));
+    left_last == right_last && left.by_ref().eq(right.by_ref())
 }
 
 /// Eight bytes at a time; good enough for a table that compares on a match.
@@ -132,17 +155,9 @@ impl Interner {
 fn hash(text: &[u8]) -> u64 {
     const FACTOR: u64 = 0x9E37_79B9_7F4A_7C15;
     let mix = |hash: u64, word: u64| (hash.rotate_left(23) ^ word).wrapping_mul(FACTOR);
-    let mut words = text.chunks_exact(8);
-    let mut hash = text.len() as u64;
-    for word in &mut words {
-        hash = mix(
-            hash,
-            u64::from_le_bytes(word.try_into().expect("eight bytes")),
-        );
-    }
-    let mut tail = [0; 8];
-    tail[..words.remainder().len()].copy_from_slice(words.remainder());
-    mix(hash, u64::from_le_bytes(tail)) ^ (hash >> 29)
+    let (whole, last) = words(text);
+    let hash = mix(whole.fold(text.len() as u64, mix), last);
+    hash ^ (hash >> 29)
 }
 
 #[cfg(test)]
@@ -165,6 +180,24 @@ mod tests {
         assert_eq!(interner.text(4999), texts[4999].as_bytes());
         assert_eq!(interner.get(texts[77].as_bytes()), Some(77));
         assert_eq!(interner.get(b"absent"), None);
+    }
+
+    #[test]
+    fn texts_that_differ_in_one_byte_or_in_length_are_two() {
+        let mut interner = Interner::default();
+        let mut expected = 0;
+        for length in 0..40 {
+            let text = vec![b'a'; length];
+            assert_eq!(interner.intern(&text, 0), expected);
+            expected += 1;
+            for at in 0..length {
+                let mut other = text.clone();
+                other[at] = b'b';
+                assert_eq!(interner.intern(&other, 0), expected, "{length} {at}");
+                expected += 1;
+                assert_eq!(interner.get(&text), Some(expected - 2 - at as u32));
+            }
+        }
     }
 
     #[test]

@@ -12,14 +12,16 @@ mod fit;
 mod interner;
 mod join;
 mod parse;
+mod records;
 mod spill;
 
 use super::description::{SourceFile, TablePlan};
 use super::packed::{PackedWriter, Written};
+use super::pipeline::pipeline;
 use super::{Batch, CategoricalFeature, Observer, RowSubset, SPLITS};
 use crate::diagnostic::Diagnostic;
 use assign::{Assignment, Side};
-use chunks::TextFile;
+use chunks::{Chunk, TextFile};
 use encode::Encoding;
 use interner::Interner;
 use join::JoinTable;
@@ -90,17 +92,19 @@ pub(super) fn prepare(
     for (name, rows) in SPLITS.iter().zip(&splits) {
         let path = folder.join(format!("{name}.arrow"));
         let mut writer = PackedWriter::create(path, encoding.widths(plan.labels.len()))?;
-        for wave in rows.chunks(WAVE) {
-            let batches: Vec<Batch> = wave
-                .par_iter()
-                .map(|rows| encoding.encode(rows, columns.texts.len(), columns.numbers.len()))
-                .collect();
+        let encode = |wave: &[Rows]| -> Vec<Batch> {
+            let rows = wave.par_iter();
+            rows.map(|rows| encoding.encode(rows, columns.texts.len(), columns.numbers.len()))
+                .collect()
+        };
+        pipeline(rows.chunks(WAVE), encode, |batches: Vec<Batch>| {
             for batch in &batches {
                 writer.append(batch)?;
                 done += batch.num_rows as u64;
             }
             observer.progress("encoding rows", done, total);
-        }
+            Ok(())
+        })?;
         written.push(writer.finish()?);
         if let Some(task) = written
             .last()
@@ -196,28 +200,45 @@ fn read(
     };
     let mut num_dropped = 0;
     let mut num_unmatched = vec![0; joins.len()];
-    let [a, b, c] = SPLITS.map(|name| Spill::create(folder.join(format!("{name}.spill"))));
-    let mut spills = [a?, b?, c?];
+    let mut spills = SPLITS.map(|name| Spill::new(folder.join(format!("{name}.spill"))));
     let total = num_rows.iter().sum();
     let mut done = 0;
     for ((file, (side, _)), start) in opened.iter().zip(&sides).zip(starts) {
-        for wave in file.chunks.chunks(WAVE) {
-            let parsed: Vec<Result<Parsed, Diagnostic>> = wave
-                .par_iter()
-                .map(|chunk| parse::parse(&context, (*side, start, file), chunk))
-                .collect();
-            // In order, so that the first fault of the file is the one that is told.
-            for parsed in parsed {
+        let parse = |wave: &[Chunk]| -> Vec<Result<Parsed, Diagnostic>> {
+            let chunks = wave.par_iter();
+            chunks
+                .map(|chunk| {
+                    let parsed = parse::parse(&context, (*side, start, file), chunk);
+                    file.release(chunk);
+                    parsed
+                })
+                .collect()
+        };
+        pipeline(file.chunks.chunks(WAVE), parse, |wave| {
+            let mut renumbered = Vec::with_capacity(wave.len());
+            // In order, so that the first fault of the file is the one that is told, and texts have the numbers of their order.
+            for parsed in wave {
                 let parsed = parsed?;
                 num_dropped += parsed.num_dropped;
                 for (sum, more) in num_unmatched.iter_mut().zip(&parsed.num_unmatched) {
                     *sum += more;
                 }
-                append(parsed, columns, plan.labels.len(), texts, &mut spills)?;
+                done += parsed.num_rows;
+                let ids = renumbering(&parsed, texts);
+                renumbered.push((parsed, ids));
             }
-            done += wave.iter().map(|chunk| chunk.num_rows).sum::<u64>();
+            let divided: Vec<[Option<Rows>; 3]> = renumbered
+                .into_par_iter()
+                .map(|(parsed, ids)| divide(parsed, &ids, columns, plan.labels.len()))
+                .collect();
+            for rows in divided {
+                for (rows, spill) in rows.into_iter().zip(&mut spills) {
+                    rows.map_or(Ok(()), |rows| spill.append(rows))?;
+                }
+            }
             observer.progress("reading rows", done, total);
-        }
+            Ok(())
+        })?;
     }
     let in_use: u64 = num_rows.iter().sum();
     if num_dropped > 0 {
@@ -234,61 +255,52 @@ fn read(
         }
     }
     let [a, b, c] = spills.map(Spill::read);
-    let splits = [a?, b?, c?];
-    for name in SPLITS {
-        // The maps keep the bytes; the names are no part of what is prepared.
-        let path = folder.join(format!("{name}.spill"));
-        std::fs::remove_file(&path).map_err(|error| super::cant_write(&path, &error))?;
-    }
-    Ok(splits)
+    Ok([a?, b?, c?])
 }
 
-/// Renumbers a piece's codes from its own texts to those of all pieces, and sends its rows to their splits.
-fn append(
-    parsed: Parsed,
-    columns: &Columns,
-    labels: usize,
-    texts: &mut [Interner],
-    spills: &mut [Spill; 3],
-) -> Result<(), Diagnostic> {
+/// The numbers among all pieces' texts of a piece's own, by column.
+fn renumbering(parsed: &Parsed, texts: &mut [Interner]) -> Vec<Vec<u32>> {
+    let columns = parsed.texts.iter().zip(texts);
+    let renumbered = columns.map(|(own, all)| {
+        (0..own.len() as u32)
+            .map(|id| all.intern(own.text(id), own.count(id)))
+            .collect()
+    });
+    renumbered.collect()
+}
+
+/// A piece's rows by split, with the numbers that all pieces share.
+fn divide(parsed: Parsed, ids: &[Vec<u32>], columns: &Columns, labels: usize) -> [Option<Rows>; 3] {
     let Parsed {
         splits,
         mut codes,
         numbers,
         labels: label_values,
-        texts: own,
         ..
     } = parsed;
-    let renumbering: Vec<Vec<u32>> = own
-        .iter()
-        .zip(texts)
-        .map(|(own, all)| {
-            (0..own.len() as u32)
-                .map(|id| all.intern(own.text(id), own.count(id)))
-                .collect()
-        })
-        .collect();
-    if !renumbering.is_empty() {
-        for row in codes.chunks_exact_mut(renumbering.len()) {
-            for (code, ids) in row.iter_mut().zip(&renumbering) {
+    if !ids.is_empty() {
+        for row in codes.chunks_exact_mut(ids.len()) {
+            for (code, ids) in row.iter_mut().zip(ids) {
                 *code = ids[*code as usize];
             }
         }
     }
-    for (split, spill) in (0u8..).zip(spills) {
-        let count = splits.iter().filter(|other| **other == split).count();
-        if count == 0 {
-            continue;
+    let count = |split: u8| splits.iter().filter(|other| **other == split).count();
+    let counts = [0, 1, 2].map(count);
+    if let Some(only) = counts.iter().position(|count| *count == splits.len()) {
+        let mut rows = [None, None, None];
+        if !splits.is_empty() {
+            rows[only] = Some(Rows::new(splits.len(), codes, numbers, label_values));
         }
-        if count == splits.len() {
-            return spill.append(count, codes, numbers, label_values);
-        }
+        return rows;
+    }
+    [0, 1, 2].map(|split: u8| {
+        let count = counts[usize::from(split)];
         let codes = pick(&codes, columns.texts.len(), &splits, split);
         let numbers = pick(&numbers, columns.numbers.len(), &splits, split);
         let label_values = pick(&label_values, labels, &splits, split);
-        spill.append(count, codes, numbers, label_values)?;
-    }
-    Ok(())
+        (count > 0).then(|| Rows::new(count, codes, numbers, label_values))
+    })
 }
 
 /// The rows of one split.

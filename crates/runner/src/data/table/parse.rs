@@ -5,6 +5,7 @@ use super::chunks::{Chunk, TextFile};
 use super::fault::Fault;
 use super::interner::Interner;
 use super::join::JoinTable;
+use super::records::Records;
 use crate::data::description::{FeatureKind, Format, Label, TablePlan};
 use crate::data::expression::{Expression, Literal, Rows};
 use crate::diagnostic::Diagnostic;
@@ -16,6 +17,16 @@ pub(super) struct Columns {
     pub(super) numbers: Vec<usize>,
     /// Per column of the file: places in `texts` and in `numbers`.
     slots: Vec<(Option<usize>, Option<usize>)>,
+    /// The columns of the files of rows that are read at all.
+    own: Vec<OwnColumn>,
+}
+
+/// A column that is read: its index, its place in the texts, and whether it is a number.
+#[derive(Debug)]
+struct OwnColumn {
+    index: usize,
+    text: Option<usize>,
+    is_number: bool,
 }
 
 impl Columns {
@@ -53,7 +64,7 @@ impl Columns {
                 list.len() - 1
             })
         };
-        let slots = needs
+        let slots: Vec<_> = needs
             .iter()
             .enumerate()
             .map(|(column, need)| {
@@ -63,10 +74,20 @@ impl Columns {
                 )
             })
             .collect();
+        let own = slots[..plan.num_own_columns].iter().enumerate();
+        let own = own
+            .filter(|(_, (text, number))| text.is_some() || number.is_some())
+            .map(|(index, (text, number))| OwnColumn {
+                index,
+                text: *text,
+                is_number: number.is_some(),
+            })
+            .collect();
         Self {
             texts,
             numbers,
             slots,
+            own,
         }
     }
 
@@ -105,6 +126,8 @@ pub(super) struct Parsed {
     pub(super) labels: Vec<f32>,
     /// Distinct texts of each text column, with the number of training rows that have them.
     pub(super) texts: Vec<Interner>,
+    /// Rows read, those that are not in use included.
+    pub(super) num_rows: u64,
     /// Rows that the filter left out.
     pub(super) num_dropped: u64,
     /// Rows without a match, by join.
@@ -138,7 +161,7 @@ pub(super) fn fields(record: &csv::ByteRecord, format: Format) -> impl Iterator<
 }
 
 #[inline]
-fn trim(mut field: &[u8]) -> &[u8] {
+pub(super) fn trim(mut field: &[u8]) -> &[u8] {
     while let [b' ', rest @ ..] = field {
         field = rest;
     }
@@ -171,23 +194,24 @@ pub(super) fn parse(
         joins,
         assignment,
     } = context;
-    let mut reader = reader(&file.bytes()[chunk.bytes.clone()], plan.format);
-    let mut record = csv::ByteRecord::with_capacity(1024, plan.num_own_columns);
+    let mut records = Records::new(&file.bytes()[chunk.bytes.clone()], plan.format);
+    let expected = chunk.num_rows as usize;
     let mut parsed = Parsed {
+        num_rows: chunk.num_rows,
+        splits: Vec::with_capacity(expected),
+        codes: Vec::with_capacity(expected * columns.texts.len()),
+        numbers: Vec::with_capacity(expected * columns.numbers.len()),
         texts: vec![Interner::default(); columns.texts.len()],
         num_unmatched: vec![0; joins.len()],
         ..Parsed::default()
     };
     let fault = |row: u64, fault: Fault| fault.locate(plan, file, chunk, row);
     let mut num_rows = 0;
-    while reader
-        .read_byte_record(&mut record)
+    while let Some(record) = records
+        .next()
         .map_err(|error| Diagnostic::new(file.path.display().to_string(), error.to_string()))?
     {
         if record.len() != plan.num_own_columns {
-            if record.len() == 1 && record.as_slice() == b"\r" {
-                continue;
-            }
             return Err(fault(
                 num_rows,
                 Fault::Fields {
@@ -196,19 +220,19 @@ pub(super) fn parse(
             ));
         }
         let row = start + chunk.first_row + num_rows;
-        let field_of = |column| fields(&record, plan.format).nth(column).unwrap_or_default();
-        let split = assignment.split_of(side, row, field_of);
+        let split = assignment.split_of(side, row, |column| record.field(column));
         let split = split
             .map_err(|(column, field)| fault(num_rows, Fault::number(column, "a number", field)))?;
         if let Some(split) = split {
             // What a filter leaves out is not counted.
             let count = u64::from(split == TRAIN && plan.filter.is_none());
-            let fields = fields(&record, plan.format);
-            for ((column, (text, number)), field) in columns.slots.iter().enumerate().zip(fields) {
-                if let Some(slot) = text {
-                    parsed.codes.push(parsed.texts[*slot].intern(field, count));
+            for own in &columns.own {
+                let column = own.index;
+                let field = record.field(column);
+                if let Some(slot) = own.text {
+                    parsed.codes.push(parsed.texts[slot].intern(field, count));
                 }
-                if number.is_some() {
+                if own.is_number {
                     let is_missing = field.is_empty() && plan.optional.contains(&column);
                     let value = match is_missing {
                         true => f64::NAN,
@@ -225,7 +249,7 @@ pub(super) fn parse(
             }
             let mut slot = columns.first_joined_text(plan);
             for (join, num_unmatched) in joins.iter().zip(&mut parsed.num_unmatched) {
-                let found = join.find(field_of(join.on));
+                let found = join.find(record.field(join.on));
                 *num_unmatched += u64::from(found.is_none());
                 for text in join.texts_of(found) {
                     parsed.codes.push(parsed.texts[slot].intern(text, count));

@@ -1,14 +1,17 @@
-//! Parsed rows on their way from the first reading to the encoding: raw numbers in a temporary file per split, so that
-//! memory doesn't grow with the rows.
+//! Parsed rows on their way from the first reading to the encoding: the first in memory, all others as raw numbers in a
+//! temporary file per split, so that memory doesn't grow with the rows.
 
 use crate::diagnostic::Diagnostic;
 use arrow::buffer::{Buffer, ScalarBuffer};
 use arrow::datatypes::ArrowNativeType;
 use std::fs::File;
 use std::io::{BufWriter, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::ptr::NonNull;
 use std::sync::Arc;
+
+/// Bytes of a split's rows that stay in memory.
+const KEPT_BYTES: usize = 96 << 20;
 
 /// Some rows, row-major.
 #[derive(Debug)]
@@ -19,6 +22,30 @@ pub(super) struct Rows {
     pub(super) labels: ScalarBuffer<f32>,
 }
 
+impl Rows {
+    pub(super) fn new(
+        num_rows: usize,
+        codes: Vec<u32>,
+        numbers: Vec<f64>,
+        labels: Vec<f32>,
+    ) -> Self {
+        Self {
+            num_rows,
+            codes: codes.into(),
+            numbers: numbers.into(),
+            labels: labels.into(),
+        }
+    }
+
+    fn arrays(&self) -> [&Buffer; 3] {
+        [
+            self.codes.inner(),
+            self.numbers.inner(),
+            self.labels.inner(),
+        ]
+    }
+}
+
 /// Lengths of a block's three arrays.
 #[derive(Debug, Clone, Copy)]
 struct Block {
@@ -27,53 +54,58 @@ struct Block {
     lengths: [usize; 3],
 }
 
-/// Writes blocks one after another.
+/// Takes blocks one after another.
 pub(super) struct Spill {
     path: PathBuf,
-    sink: BufWriter<File>,
+    kept: Vec<Rows>,
+    kept_bytes: usize,
+    /// Made when it is needed.
+    sink: Option<BufWriter<File>>,
     end: usize,
     blocks: Vec<Block>,
 }
 
 impl Spill {
-    pub(super) fn create(path: PathBuf) -> Result<Self, Diagnostic> {
-        let file = File::create(&path).map_err(|error| crate::data::cant_write(&path, &error))?;
-        Ok(Self {
+    pub(super) fn new(path: PathBuf) -> Self {
+        Self {
             path,
-            sink: BufWriter::with_capacity(1 << 20, file),
+            kept: Vec::new(),
+            kept_bytes: 0,
+            sink: None,
             end: 0,
             blocks: Vec::new(),
-        })
+        }
     }
 
-    pub(super) fn append(
-        &mut self,
-        num_rows: usize,
-        codes: Vec<u32>,
-        numbers: Vec<f64>,
-        labels: Vec<f32>,
-    ) -> Result<(), Diagnostic> {
-        let lengths = [codes.len(), numbers.len(), labels.len()];
+    pub(super) fn append(&mut self, rows: Rows) -> Result<(), Diagnostic> {
+        let bytes: usize = rows.arrays().iter().map(|array| array.len()).sum();
+        if self.sink.is_none() && self.kept_bytes + bytes <= KEPT_BYTES {
+            self.kept_bytes += bytes;
+            self.kept.push(rows);
+            return Ok(());
+        }
+        self.write(&rows)
+            .map_err(|error| crate::data::cant_write(&self.path, &error))
+    }
+
+    fn write(&mut self, rows: &Rows) -> std::io::Result<()> {
+        let sink = match &mut self.sink {
+            Some(sink) => sink,
+            none => none.insert(BufWriter::with_capacity(1 << 20, File::create(&self.path)?)),
+        };
         let mut offsets = [0; 3];
-        for (offset, buffer) in offsets.iter_mut().zip([
-            Buffer::from_vec(codes),
-            Buffer::from_vec(numbers),
-            Buffer::from_vec(labels),
-        ]) {
+        for (offset, array) in offsets.iter_mut().zip(rows.arrays()) {
             // Every array starts at a multiple of its numbers' size.
             let padding = self.end.next_multiple_of(8) - self.end;
-            let written = self
-                .sink
-                .write_all(&[0; 8][..padding])
-                .and_then(|()| self.sink.write_all(buffer.as_slice()));
-            written.map_err(|error| crate::data::cant_write(&self.path, &error))?;
+            sink.write_all(&[0; 8][..padding])?;
+            sink.write_all(array.as_slice())?;
             *offset = self.end + padding;
-            self.end = *offset + buffer.len();
+            self.end = *offset + array.len();
         }
         self.blocks.push(Block {
-            num_rows,
+            num_rows: rows.num_rows,
             offsets,
-            lengths,
+            lengths: [rows.codes.len(), rows.numbers.len(), rows.labels.len()],
         });
         Ok(())
     }
@@ -82,28 +114,31 @@ impl Spill {
     pub(super) fn read(self) -> Result<Vec<Rows>, Diagnostic> {
         let Self {
             path,
+            mut kept,
             sink,
-            end,
             blocks,
+            ..
         } = self;
-        let file = sink
-            .into_inner()
-            .map_err(|error| crate::data::cant_write(&path, error.error()))?;
-        drop(file);
-        if end == 0 {
-            return Ok(Vec::new());
-        }
-        // SAFETY: the file lies in a folder of this process alone and is written no more.
-        let mapped = File::open(&path).and_then(|file| unsafe { memmap2::Mmap::map(&file) });
-        let mapped = mapped.map_err(|error| crate::data::cant_write(&path, &error))?;
-        let (start, length) = (NonNull::from(&mapped[..]).cast::<u8>(), mapped.len());
-        // SAFETY: the map stays at its place for as long as the buffer holds it.
-        let buffer = unsafe { Buffer::from_custom_allocation(start, length, Arc::new(mapped)) };
-        Ok(blocks
-            .into_iter()
-            .map(|block| block.rows(&buffer))
-            .collect())
+        let Some(sink) = sink else {
+            return Ok(kept);
+        };
+        let buffer = map(&path, sink).map_err(|error| crate::data::cant_write(&path, &error))?;
+        kept.extend(blocks.into_iter().map(|block| block.rows(&buffer)));
+        Ok(kept)
     }
+}
+
+/// Maps what was written, and takes the file's name away: the map keeps the bytes, and the name is no part of what is
+/// prepared.
+fn map(path: &Path, sink: BufWriter<File>) -> std::io::Result<Buffer> {
+    drop(sink.into_inner().map_err(|error| error.into_error())?);
+    let file = File::open(path)?;
+    // SAFETY: the file lies in a folder of this process alone and is written no more.
+    let mapped = unsafe { memmap2::Mmap::map(&file) }?;
+    std::fs::remove_file(path)?;
+    let (start, length) = (NonNull::from(&mapped[..]).cast::<u8>(), mapped.len());
+    // SAFETY: the map stays at its place for as long as the buffer holds it.
+    Ok(unsafe { Buffer::from_custom_allocation(start, length, Arc::new(mapped)) })
 }
 
 impl Block {
