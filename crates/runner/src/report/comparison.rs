@@ -1,10 +1,10 @@
 //! Variants against each other on one metric: what every table and finding is made from.
 
 use super::metric_name::MetricName;
-use super::results::{Run, Summary};
+use super::results::{Run, Sample, Summary};
 use super::statistics::{
-    Interval, PairedDifference, bootstrap_interval, holm, mean, paired_difference,
-    probability_of_improvement, standard_deviation,
+    Interval, PairedDifference, bootstrap_interval, holm, mean, paired_difference, paired_interval,
+    probability_of_improvement, standard_deviation, student_interval,
 };
 use rayon::prelude::*;
 
@@ -46,8 +46,10 @@ pub(super) struct Row {
     pub(super) seeds: Vec<u64>,
     pub(super) validation: Spread,
     pub(super) test: Spread,
-    /// Bootstrap interval of the test mean.
+    /// Student's interval of the test mean.
     pub(super) interval: Option<Interval>,
+    /// Bootstrap interval of the test mean.
+    pub(super) bootstrap: Option<Interval>,
     /// Against the baseline; nothing for itself.
     pub(super) difference: Option<PairedDifference>,
     /// The difference's p-value after Holm's correction over every variant and panel.
@@ -123,7 +125,8 @@ fn row(
             .collect(),
         validation: Spread::of(&summary.values("validation", variant, panel, metric)),
         test: Spread::of(&test),
-        interval: bootstrap_interval(&test),
+        interval: student_interval(&test),
+        bootstrap: bootstrap_interval(&test),
         difference: paired_difference(&pairs).filter(|_| !is_baseline),
         corrected_p_value: None,
         probability_of_improvement: improvement.filter(|_| !is_baseline),
@@ -131,7 +134,7 @@ fn row(
 }
 
 /// Test values of two variants at the seeds that both have.
-fn pairs(
+pub(super) fn pairs(
     summary: &Summary,
     metric: &str,
     panel: usize,
@@ -139,9 +142,13 @@ fn pairs(
     other: usize,
 ) -> Vec<(f64, f64)> {
     let sample = |variant: usize| summary.sample("test", variant, panel, metric);
-    let others = sample(other);
-    let pair = |(run, value): (Run, Option<f64>)| value.zip(others.get(&run).copied().flatten());
-    sample(one).into_iter().filter_map(pair).collect()
+    pairs_of(&sample(one), &sample(other))
+}
+
+/// Values of two samples at the seeds that both have.
+pub(super) fn pairs_of(one: &Sample, other: &Sample) -> Vec<(f64, f64)> {
+    let pair = |(run, value): (&Run, &Option<f64>)| value.zip(other.get(run).copied().flatten());
+    one.iter().filter_map(pair).collect()
 }
 
 /// Holm's correction over all panels and variants together.
@@ -191,8 +198,7 @@ fn standing(
         (0..rows.len()).filter(|&variant| variant != best && rows[variant].test.mean.is_some());
     let is_rival = |&other: &usize| {
         let pairs = pairs(summary, metric, panel, best, other);
-        let differences: Vec<f64> = pairs.iter().map(|(best, other)| best - other).collect();
-        let interval = bootstrap_interval(&differences);
+        let interval = paired_interval(&pairs);
         let is_behind = pairs.len() >= FEWEST_SEEDS_TO_LEAD
             && interval.is_some_and(|interval| !interval.includes_zero());
         !is_behind
@@ -208,17 +214,17 @@ fn standing(
 mod tests {
     use super::*;
     use crate::report::results::Results;
-    use crate::report::sample::Sample;
+    use crate::report::sample::Sample as Folder;
 
-    fn summary(sample: &Sample) -> Summary {
+    fn summary(sample: &Folder) -> Summary {
         Summary::new(&Results::read(sample.write().path()).unwrap())
     }
 
     #[test]
     fn the_baseline_has_no_difference_and_the_others_are_paired_by_seed() {
-        let sample = Sample {
+        let sample = Folder {
             failed: vec![(1, 0)],
-            ..Sample::default()
+            ..Folder::default()
         };
         let summary = summary(&sample);
         let comparison = Comparison::new(&summary, "auc", 0);
@@ -227,18 +233,16 @@ mod tests {
         assert_eq!(rows[1].seeds, [1, 2]);
         assert_eq!(rows[1].difference.as_ref().unwrap().num_pairs, 2);
         let three = rows[2].difference.as_ref().unwrap();
-        assert_eq!((three.num_pairs, three.p_value), (3, Some(0.25)));
-        assert_eq!(
-            rows[2].corrected_p_value,
-            Some(1.0),
-            "four hypotheses, none below .25"
-        );
+        assert_eq!((three.num_pairs, three.sign_flip_p_value), (3, Some(0.25)));
+        // Holm's correction is over four hypotheses: two variants on two tasks.
+        let (p_value, corrected) = (three.p_value.unwrap(), rows[2].corrected_p_value.unwrap());
+        assert!(p_value < 0.05 && corrected > p_value && corrected <= 4.0 * p_value);
         assert_eq!(rows[2].probability_of_improvement, Some(1.0));
     }
 
     #[test]
     fn a_loss_is_best_where_it_is_lowest() {
-        let summary = summary(&Sample::default());
+        let summary = summary(&Folder::default());
         let loss = Comparison::new(&summary, "log_loss", 0);
         assert_eq!(loss.standings[0].best, Some(2));
         assert_eq!(loss.panels[0][2].probability_of_improvement, Some(1.0));
@@ -253,18 +257,18 @@ mod tests {
                 .map(Standing::leader)
                 .collect()
         };
-        let clear = summary(&Sample::default());
+        let clear = summary(&Folder::default());
         assert_eq!(leaders(&clear), [Some(2), Some(2)]);
-        let two = summary(&Sample {
+        let two = summary(&Folder {
             num_seeds: 2,
-            ..Sample::default()
+            ..Folder::default()
         });
         assert_eq!(leaders(&two), [None, None]);
-        let alone = summary(&Sample::sized(1, 2, 3));
+        let alone = summary(&Folder::sized(1, 2, 3));
         assert_eq!(leaders(&alone), [None, None]);
-        let close = summary(&Sample {
+        let close = summary(&Folder {
             step: 0.0001,
-            ..Sample::default()
+            ..Folder::default()
         });
         assert_eq!(leaders(&close), [None, None]);
         let standing = Comparison::new(&close, "auc", 0).standings[0].clone();

@@ -14,6 +14,8 @@ pub(super) struct Context {
     pub(super) protocol: Option<String>,
     /// Training rows.
     pub(super) train_rows: Option<u64>,
+    /// Hashes of the datasets' contents.
+    pub(super) dataset_contents: Vec<String>,
     /// What was built from what: name and value.
     pub(super) facts: Vec<(&'static str, String)>,
 }
@@ -34,6 +36,10 @@ impl Context {
             train_rows: runs
                 .iter()
                 .find_map(|run| whole(run, &["dataset", "train_rows"])),
+            dataset_contents: super::results::distinct(
+                runs.iter()
+                    .filter_map(|run| text(run, &["dataset", "content_hash"])),
+            ),
             facts: facts(&runs),
         })
     }

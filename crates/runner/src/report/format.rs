@@ -64,6 +64,27 @@ pub(super) fn counted(count: usize, thing: &str) -> String {
     format!("{count} {thing}{}", if count == 1 { "" } else { "s" })
 }
 
+/// Seeds in rising order; four or more in a row as a range.
+pub(super) fn seeds(seeds: Vec<u64>) -> String {
+    let mut seeds = super::results::distinct(seeds.into_iter());
+    seeds.sort_unstable();
+    let runs = seeds.chunk_by(|a, b| a + 1 == *b);
+    let run = |run: &[u64]| match run {
+        [first, _, .., last] if run.len() > 3 => format!("{first} to {last}"),
+        _ => run
+            .iter()
+            .map(u64::to_string)
+            .collect::<Vec<_>>()
+            .join(", "),
+    };
+    let runs: Vec<String> = runs.map(run).collect();
+    if runs.is_empty() {
+        "none".to_owned()
+    } else {
+        runs.join(", ")
+    }
+}
+
 /// `a`, `a and b`, `a, b and c`.
 pub(super) fn listed<T: ToString>(items: impl IntoIterator<Item = T>) -> String {
     let items: Vec<String> = items.into_iter().map(|item| item.to_string()).collect();
@@ -82,6 +103,16 @@ fn without_negative_zero(text: String) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn seeds_are_named_one_by_one_or_as_a_range() {
+        assert_eq!(seeds(vec![3, 1, 2]), "1, 2, 3");
+        assert_eq!(
+            seeds(vec![1, 2, 3, 4, 7, 9, 10, 11, 12, 13]),
+            "1 to 4, 7, 9 to 13"
+        );
+        assert_eq!(seeds(vec![]), "none");
+    }
 
     #[test]
     fn numbers_read_as_in_prose() {

@@ -7,6 +7,8 @@ pub(crate) struct MetricName<'a> {
     title: &'a str,
     unit: &'a str,
     higher_is_better: Option<bool>,
+    /// The metric of which it is another scale on the same rows.
+    restates: Option<&'a str>,
 }
 
 const KNOWN: [MetricName; 13] = [
@@ -14,21 +16,22 @@ const KNOWN: [MetricName; 13] = [
     known("log_loss", "log-loss", "nats", false),
     known("gauc", "GAUC", "", true),
     known("gauc_unweighted", "GAUC, unweighted", "", true),
-    known("best_auc", "AUC of the truth", "", true),
-    known("auc_regret", "regret to the truth's AUC", "", false),
+    // The same for every variant.
+    neither_way("best_auc", "AUC of the truth", ""),
     MetricName {
-        name: "gauc_users",
-        title: "users in GAUC",
-        unit: "users",
-        higher_is_better: None,
+        restates: Some("auc"),
+        ..known("auc_regret", "regret to the truth's AUC", "", false)
     },
+    neither_way("gauc_users", "users in GAUC", "users"),
+    neither_way(
+        "gauc_users_left_out",
+        "users of one class, left out of GAUC",
+        "users",
+    ),
     MetricName {
-        name: "gauc_users_left_out",
-        title: "users of one class, left out of GAUC",
-        unit: "users",
-        higher_is_better: None,
+        restates: Some("log_loss"),
+        ..known("normalised_entropy", "normalised entropy", "", false)
     },
-    known("normalised_entropy", "normalised entropy", "", false),
     known(
         "expected_calibration_error",
         "expected calibration error",
@@ -38,12 +41,7 @@ const KNOWN: [MetricName; 13] = [
     known("mse", "mean squared error", "", false),
     known("r_squared", "R²", "", true),
     // Best at 1, so neither way is better.
-    MetricName {
-        name: "calibration",
-        title: "calibration",
-        unit: "predicted / observed",
-        higher_is_better: None,
-    },
+    neither_way("calibration", "calibration", "predicted / observed"),
 ];
 
 const fn known(
@@ -57,6 +55,18 @@ const fn known(
         title,
         unit,
         higher_is_better: Some(higher),
+        restates: None,
+    }
+}
+
+const fn neither_way(
+    name: &'static str,
+    title: &'static str,
+    unit: &'static str,
+) -> MetricName<'static> {
+    MetricName {
+        higher_is_better: None,
+        ..known(name, title, unit, true)
     }
 }
 
@@ -68,6 +78,7 @@ impl<'a> MetricName<'a> {
             title: name,
             unit: "",
             higher_is_better: None,
+            restates: None,
         };
         KNOWN
             .into_iter()
@@ -86,6 +97,21 @@ impl<'a> MetricName<'a> {
     /// Its title.
     pub(crate) fn title(&self) -> &'a str {
         self.title
+    }
+
+    /// Its name in files.
+    pub(crate) fn name(&self) -> &'a str {
+        self.name
+    }
+
+    /// Whether it says something of its own about who is better: a way is, and no other metric says the same.
+    pub(crate) fn judges(&self) -> bool {
+        self.higher_is_better.is_some() && self.restates.is_none()
+    }
+
+    /// Whether higher is better; nothing where neither way is.
+    pub(crate) fn higher_is_better(&self) -> Option<bool> {
+        self.higher_is_better
     }
 
     /// Which way is better, in words; nothing where neither is.

@@ -3,6 +3,7 @@
 mod comparison;
 mod content;
 mod context;
+pub mod diff;
 mod document;
 pub(crate) mod files;
 pub(crate) mod format;

@@ -17,6 +17,8 @@ pub(crate) struct Sample {
     pub(crate) undefined: Vec<usize>,
     /// By how much each variant is better than the one before.
     pub(crate) step: f64,
+    /// By how much scores differ from those of a folder without.
+    pub(crate) jitter: f64,
 }
 
 impl Default for Sample {
@@ -28,6 +30,7 @@ impl Default for Sample {
             failed: Vec::new(),
             undefined: Vec::new(),
             step: 0.004,
+            jitter: 0.0,
         }
     }
 }
@@ -133,7 +136,8 @@ impl Sample {
         let wave = ((variant * 7 + task * 3) as f64 + 2.7 * seed as f64).sin();
         let base = 0.917 + self.step * variant as f64 - 0.03 * task as f64;
         let late = 0.05 / epoch as f64 - 0.05 / 3.0;
-        ((base + 0.002 * wave - late.max(0.0)) * 1e6).round() / 1e6
+        let jitter = self.jitter * (wave * 1234.5).sin();
+        ((base + 0.002 * wave + jitter - late.max(0.0)) * 1e6).round() / 1e6
     }
 
     fn scores(&self, out: &mut String, head: &str, variant: usize, seed: u64) {

@@ -123,8 +123,9 @@ fn power(main: &Comparison) -> Option<String> {
     let least = smallest_p_value(most);
     (least > 0.05).then(|| {
         format!(
-            "With {seeds} no p-value can be below {least:.3}, so no difference can be significant at 5 %, and the \
-             intervals are narrow for so few values: what is called ahead here is a lead at these seeds, not a proof."
+            "With {seeds} the sign-flip test, which assumes no distribution, can't reach 5 % (its smallest p-value is \
+             {least:.3}) and a bootstrap can only repeat {seeds}: the intervals here are Student's, which hold if \
+             differences between seeds are about normal, and nothing here can show that they are."
         )
     })
 }

@@ -7,7 +7,7 @@ mod tables;
 use super::comparison::Comparison;
 use super::context::Context;
 use super::document::{Block, Document, code, link, text};
-use super::format::{counted, grouped, listed};
+use super::format::{self, counted, grouped, listed};
 use super::results::{Cell, Results, Summary, distinct};
 use crate::figure;
 use anyhow::Result;
@@ -72,7 +72,7 @@ fn what_ran(blocks: &mut Vec<Block>, results: &Results, summary: &Summary, conte
         "{} ({}, seeds {}), {done} done and {} failed.",
         counted(results.cells.len(), "cell"),
         counted(summary.variants.len(), "variant"),
-        tables::seeds(seeds(results)),
+        format::seeds(seeds(results)),
         results.cells.len() - done,
     );
     if let Some(rows) = context.train_rows {
@@ -125,8 +125,8 @@ fn scores(blocks: &mut Vec<Block>, summary: &Summary, comparison: &Comparison) {
     if summary.variants.len() > 1 {
         let baseline = &summary.variants[BASELINE];
         sentence += &format!(
-            " Differences are test scores minus those of {baseline} at the same seed, with the 95 % bootstrap interval of \
-             their mean; p is of the sign-flip permutation test, Holm's correction is over every variant and task of \
+            " Differences are test scores minus those of {baseline} at the same seed, with Student's 95 % interval of their \
+             mean; p is of the paired t-test, Holm's correction is over every variant and task of \
              this metric; P(better) is the share of pairs of runs in which the variant wins. Bold: ahead of every \
              other variant, which means that no interval of a paired difference includes zero."
         );

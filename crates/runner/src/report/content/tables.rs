@@ -44,7 +44,7 @@ pub(super) fn variants(results: &Results, summary: &Summary) -> Table {
             Field::words(models),
             count(&cells, |cell| cell.parameters),
             count(&cells, |cell| cell.flops_per_row),
-            Field::words(seeds(done.iter().map(|cell| cell.seed).collect())),
+            Field::words(format::seeds(done.iter().map(|cell| cell.seed).collect())),
             Field::words(epochs(|cell| cell.selected_epoch)),
             Field::words(epochs(|cell| cell.epochs_run)),
         ]);
@@ -64,27 +64,6 @@ fn count(cells: &[&Cell], pick: fn(&Cell) -> Option<u64>) -> Field {
         _ => ABSENT.to_owned(),
     };
     Field::number(text, most.map(|&most| most as f64))
-}
-
-/// Seeds in rising order; four or more in a row as a range.
-pub(super) fn seeds(seeds: Vec<u64>) -> String {
-    let mut seeds = distinct(seeds.into_iter());
-    seeds.sort_unstable();
-    let runs = seeds.chunk_by(|a, b| a + 1 == *b);
-    let run = |run: &[u64]| match run {
-        [first, _, .., last] if run.len() > 3 => format!("{first} to {last}"),
-        _ => run
-            .iter()
-            .map(u64::to_string)
-            .collect::<Vec<_>>()
-            .join(", "),
-    };
-    let runs: Vec<String> = runs.map(run).collect();
-    if runs.is_empty() {
-        "none".to_owned()
-    } else {
-        runs.join(", ")
-    }
 }
 
 /// Rows and positives of each task and split.
@@ -175,7 +154,7 @@ fn score_fields(name: &str, row: &Row, leads: bool) -> Vec<Field> {
     let validation = format::mean_and_deviation(row.validation.mean, row.validation.deviation);
     vec![
         Field::words(name),
-        Field::words(seeds(row.seeds.clone())),
+        Field::words(format::seeds(row.seeds.clone())),
         Field::number(validation, row.validation.mean),
         Field::number(test, row.test.mean).strong_if(leads),
         Field::number(
@@ -215,19 +194,4 @@ pub(super) fn facts(facts: &[(&'static str, String)]) -> Table {
         |(name, value): &(&'static str, String)| vec![Field::words(*name), Field::words(value)];
     table.rows = facts.iter().map(row).collect();
     table
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn seeds_are_named_one_by_one_or_as_a_range() {
-        assert_eq!(seeds(vec![3, 1, 2]), "1, 2, 3");
-        assert_eq!(
-            seeds(vec![1, 2, 3, 4, 7, 9, 10, 11, 12, 13]),
-            "1 to 4, 7, 9 to 13"
-        );
-        assert_eq!(seeds(vec![]), "none");
-    }
 }
