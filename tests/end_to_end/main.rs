@@ -3,6 +3,7 @@
 #[macro_use]
 mod bad_input;
 mod budgets;
+mod diff;
 mod failures;
 mod harness;
 mod help;

@@ -3,7 +3,7 @@
 use crate::diagnostic::Diagnostic;
 use crate::record::ResultsFolder;
 use clap::Args;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A folder of results that is there.
 #[derive(Debug, Args)]
@@ -19,15 +19,22 @@ impl ResultsArgument {
     /// # Errors
     /// Nothing there that `run` wrote.
     pub(super) fn open(&self) -> Result<ResultsFolder, Diagnostic> {
-        let results = ResultsFolder::new(&self.results);
-        if results.resolved_spec().is_file() {
-            return Ok(results);
-        }
-        let name = self.results.display().to_string();
-        Err(Diagnostic::new(
-            name,
-            "expected a folder of results, found no spec.resolved.toml in it",
-        )
-        .hint("`homebench run <spec.toml>` makes one, by default as results/<name of the spec>"))
+        open_results(&self.results)
     }
+}
+
+/// The folder at `path`.
+///
+/// # Errors
+/// Nothing there that `run` wrote.
+pub(super) fn open_results(path: &Path) -> Result<ResultsFolder, Diagnostic> {
+    let results = ResultsFolder::new(path);
+    if results.resolved_spec().is_file() {
+        return Ok(results);
+    }
+    Err(Diagnostic::new(
+        path.display().to_string(),
+        "expected a folder of results, found no spec.resolved.toml in it",
+    )
+    .hint("`homebench run <spec.toml>` makes one, by default as results/<name of the spec>"))
 }

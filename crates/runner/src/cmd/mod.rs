@@ -3,6 +3,7 @@
 mod arguments;
 mod cell;
 pub mod data;
+mod diff;
 mod forward;
 mod init;
 mod model_file;
@@ -36,7 +37,7 @@ const HELP: &str = "\
 Example:
   homebench run experiments/quickstart.toml
 
-Exit codes: 0 done; 1 a cell failed; 2 a bad spec, dataset or argument, or output that can't be written.";
+Exit codes: 0 done; 1 a cell failed, or `diff` saw a regression; 2 a bad spec, dataset or argument, or output that can't be written.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -45,6 +46,7 @@ enum Command {
     Status(status::StatusArguments),
     Report(report::ReportArguments),
     Figures(report::FiguresArguments),
+    Diff(diff::DiffArguments),
     /// Get, prepare and check datasets
     Data(data::DataArgs),
     Models(models::ModelsArguments),
@@ -63,6 +65,7 @@ pub fn main() -> ExitCode {
         Command::Status(arguments) => arguments.run(),
         Command::Report(arguments) => arguments.run(),
         Command::Figures(arguments) => arguments.run(),
+        Command::Diff(arguments) => arguments.run(),
         Command::Data(arguments) => data::run(&arguments).map(|()| ExitCode::SUCCESS),
         Command::Models(arguments) => arguments.run(),
         Command::Init(arguments) => arguments.run(),

@@ -1,7 +1,11 @@
 //! What is said on stderr: errors in colour where colour is wanted.
 
 use crate::diagnostic::Diagnostic;
+use crate::report::results::ReadError;
 use std::io::IsTerminal;
+
+/// The mend of a table that can't be read.
+const UNREADABLE: &str = "the file was altered or cut: `homebench run` with the folder's spec.resolved.toml writes it again";
 
 /// Whether stderr is a terminal that may be drawn on.
 pub(super) fn is_lively() -> bool {
@@ -25,7 +29,14 @@ pub(super) fn say_error(error: &anyhow::Error) {
     let hint = error
         .chain()
         .find_map(|cause| cause.downcast_ref::<Diagnostic>())
-        .and_then(|diagnostic| diagnostic.hint.clone());
+        .and_then(|diagnostic| diagnostic.hint.clone())
+        .or_else(|| {
+            let is_unreadable = |cause: &(dyn std::error::Error + 'static)| cause.is::<ReadError>();
+            error
+                .chain()
+                .any(is_unreadable)
+                .then(|| UNREADABLE.to_owned())
+        });
     for (depth, cause) in error.chain().enumerate() {
         // The hint of a diagnostic comes last, whatever stands around it.
         let text = match cause.downcast_ref::<Diagnostic>() {
