@@ -2,7 +2,7 @@
 
 use crate::harness::{Bench, SMALL, experiment};
 
-const TABLES: [(&str, &str); 4] = [
+const TABLES: [(&str, &str); 7] = [
     (
         "cells.csv",
         "cell,variant,model,dataset,seed,status,error,selected_epoch,epochs_run,validation_score,parameters,flops_per_row,phase,trial,split_seed",
@@ -14,6 +14,18 @@ const TABLES: [(&str, &str); 4] = [
     (
         "curves.csv",
         "cell,variant,seed,epoch,step,split,task,metric,value",
+    ),
+    (
+        "experts.csv",
+        "cell,variant,seed,epoch,step,layer,path,expert,task,metric,value",
+    ),
+    (
+        "gates.csv",
+        "cell,variant,seed,epoch,step,layer,path,task,expert_path,expert,metric,value",
+    ),
+    (
+        "expert_histograms.csv",
+        "cell,variant,seed,epoch,step,layer,path,expert,low,high,count",
     ),
     (
         "throughput.csv",

@@ -35,11 +35,82 @@ pub trait Ranker: Send {
     fn flops_per_row(&self) -> usize;
 }
 
-/// Gate weights and expert outputs of one forward pass, by variable path.
+/// Gate weights and expert outputs of one forward pass, layer by layer.
 #[derive(Debug, Default)]
 pub struct Trace {
-    /// `task.click.gate` and [batch, experts seen].
-    pub gates: Vec<(String, Tensor)>,
-    /// `meta.shared.expert` and [experts, batch, expert_dim].
-    pub experts: Vec<(String, Tensor)>,
+    /// Gates and self-gates; a free learned vector is none.
+    pub gates: Vec<GateTrace>,
+    /// Sets of experts.
+    pub experts: Vec<ExpertTrace>,
+    layer: usize,
+}
+
+/// A set of experts.
+#[derive(Debug)]
+pub struct ExpertTrace {
+    /// `meta.shared.expert`.
+    pub path: String,
+    /// Layer or level, from 0.
+    pub layer: usize,
+    /// [experts, batch, expert_dim].
+    pub outputs: Tensor,
+}
+
+/// A gate and what it sees.
+#[derive(Debug)]
+pub struct GateTrace {
+    /// `task.click.gate`.
+    pub path: String,
+    /// Layer or level, from 0.
+    pub layer: usize,
+    /// How it weighs.
+    pub kind: GateKind,
+    /// The experts that it sees, counted over all sets of its layer, in the order of its weights.
+    pub seen: Vec<usize>,
+    /// [batch, experts seen].
+    pub weights: Tensor,
+}
+
+/// How a gate weighs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GateKind {
+    /// Softmax over the experts that it sees.
+    Softmax,
+    /// A residual over a set's own experts: sigmoid for one, softmax for several.
+    SelfGate,
+    /// AdaTT's free learned vector over a unit's own experts.
+    Residual,
+}
+
+impl Trace {
+    /// Adds a set of experts to the layer under way.
+    pub fn push_experts(&mut self, path: impl Into<String>, outputs: &Tensor) {
+        self.experts.push(ExpertTrace {
+            path: path.into(),
+            layer: self.layer,
+            outputs: outputs.detach(),
+        });
+    }
+
+    /// Adds a gate to the layer under way.
+    pub(crate) fn push_gate(
+        &mut self,
+        path: &str,
+        kind: GateKind,
+        seen: &[usize],
+        weights: Tensor,
+    ) {
+        self.gates.push(GateTrace {
+            path: path.to_string(),
+            layer: self.layer,
+            kind,
+            seen: seen.to_vec(),
+            weights,
+        });
+    }
+
+    /// What is pushed from here on is of the next layer.
+    pub(crate) fn end_layer(&mut self) {
+        self.layer += 1;
+    }
 }

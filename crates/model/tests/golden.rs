@@ -140,7 +140,11 @@ fn forward_agrees_in_training_and_evaluation() {
                 &expected,
                 1e-5,
             );
-            for (kind, found) in [("gate", &trace.gates), ("expert", &trace.experts)] {
+            let gates = trace.gates.iter().map(|gate| (&gate.path, &gate.weights));
+            let sets = trace.experts.iter().map(|set| (&set.path, &set.outputs));
+            let found: [(&str, Vec<_>); 2] =
+                [("gate", gates.collect()), ("expert", sets.collect())];
+            for (kind, found) in found {
                 let prefix = format!("train/{kind}/");
                 assert_eq!(case.under(&prefix).count(), found.len(), "{name}: {kind}s");
                 for (path, tensor) in found {

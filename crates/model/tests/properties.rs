@@ -6,6 +6,7 @@ use candle_core::{Device, Tensor};
 use common::{ByPath, MODELS, Network, assert_close, config, inputs, layout, three_tasks, values};
 use homebench_kernels::Role;
 use homebench_kernels::loss::{Targets, binary_cross_entropy};
+use homebench_model::Trace;
 
 const WIDTH: usize = 7;
 const ROWS: usize = 9;
@@ -69,9 +70,22 @@ fn every_trained_variable_gets_a_gradient() {
 }
 
 #[test]
+fn looking_inside_changes_no_logit() {
+    for (what, network) in networks() {
+        let xs = inputs(ROWS, WIDTH, 1.0);
+        let mut trace = Trace::default();
+        let seen = network.model.forward_t(&xs, false, Some(&mut trace));
+        let alone = network.model.forward_t(&xs, false, None);
+        assert_eq!(values(&seen.unwrap()), values(&alone.unwrap()), "{what}");
+    }
+}
+
+#[test]
 fn the_weights_of_a_gate_sum_to_one() {
     for (what, network) in networks() {
-        for (path, weights) in network.trace(&inputs(ROWS, WIDTH, 3.0)).gates {
+        for gate in network.trace(&inputs(ROWS, WIDTH, 3.0)).gates {
+            let (path, weights) = (gate.path, gate.weights);
+            assert_eq!(gate.seen.len(), weights.dim(1).unwrap(), "{what}: {path}");
             if path.ends_with("self_gate") && weights.dim(1).unwrap() == 1 {
                 // One expert's self-gate is a sigmoid.
                 assert!(values(&weights).iter().all(|w| (0.0..=1.0).contains(w)));

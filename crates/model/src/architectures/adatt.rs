@@ -9,8 +9,8 @@
 use crate::ModelError;
 use crate::input::Tables;
 use crate::knobs::{GATE_DIMS, Knob, Knobs, expert_knobs};
-use crate::layers::{ExpertSet, Gate, GateKind, Level, LevelConfig, Levels, Towers};
-use crate::ranker::{BuildContext, Ranker};
+use crate::layers::{ExpertSet, Gate, Level, LevelConfig, Levels, Towers};
+use crate::ranker::{BuildContext, GateKind, Ranker};
 use crate::registry::Architecture;
 use crate::variables::VarBuilder;
 

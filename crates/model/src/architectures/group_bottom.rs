@@ -57,10 +57,8 @@ impl Ranker for GroupBottom {
         let hidden = self.bottoms.forward_t(xs, train)?;
         if let Some(trace) = trace {
             for (index, group) in self.groups.iter().enumerate() {
-                let outputs = hidden.narrow(0, index, 1)?.detach();
-                trace
-                    .experts
-                    .push((format!("group.{group}.expert"), outputs));
+                let path = format!("group.{group}.expert");
+                trace.push_experts(path, &hidden.narrow(0, index, 1)?);
             }
         }
         self.towers.forward_t(&hidden, train)

@@ -47,9 +47,7 @@ impl Ranker for SharedBottom {
     fn forward_t(&self, xs: &Tensor, train: bool, trace: Option<&mut Trace>) -> Result<Tensor> {
         let hidden = self.bottom.forward_t(xs, train)?;
         if let Some(trace) = trace {
-            trace
-                .experts
-                .push(("shared.expert".to_string(), hidden.detach()));
+            trace.push_experts("shared.expert", &hidden);
         }
         self.towers.forward_t(&hidden, train)
     }

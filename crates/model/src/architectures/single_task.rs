@@ -60,8 +60,8 @@ impl Ranker for SingleTask {
         let hidden = self.experts.forward_t(xs, train)?;
         if let Some(trace) = trace {
             for (index, task) in self.tasks.iter().enumerate() {
-                let outputs = hidden.narrow(0, index, 1)?.detach();
-                trace.experts.push((format!("task.{task}.expert"), outputs));
+                let path = format!("task.{task}.expert");
+                trace.push_experts(path, &hidden.narrow(0, index, 1)?);
             }
         }
         self.towers.forward_t(&hidden, train)

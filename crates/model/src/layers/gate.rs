@@ -1,8 +1,9 @@
 //! What the gates of a level read: an optional network before each softmax gate, then the linear maps of all gates.
 
 use super::expert::plain_networks;
-use super::level::{Gate, GateKind};
+use super::level::Gate;
 use crate::ModelError;
+use crate::ranker::GateKind;
 use crate::variables::{Init, VarBuilder};
 use candle_core::{Result, Tensor};
 use homebench_kernels::gate::{GateLogits, LinearGate};

@@ -7,7 +7,7 @@ use super::expert::ExpertConfig;
 use super::gate::GateReader;
 use crate::ModelError;
 use crate::knobs::Knobs;
-use crate::ranker::Trace;
+use crate::ranker::{GateKind, Trace};
 use crate::variables::{Init, VarBuilder};
 use candle_core::{Result, Tensor};
 use homebench_kernels::Stack;
@@ -34,17 +34,6 @@ impl ExpertSet {
             sources: vec![source; num_experts],
         }
     }
-}
-
-/// How a gate weighs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum GateKind {
-    /// Softmax over the experts that it sees.
-    Softmax,
-    /// A residual over a set's own experts: sigmoid for one, softmax for several.
-    SelfGate,
-    /// AdaTT's free learned vector over a unit's own experts.
-    Residual,
 }
 
 /// A gate, self-gate or residual.
@@ -138,8 +127,8 @@ pub(crate) struct Level {
     body: Body,
     mix: Mix,
     set_paths: Vec<(String, Range<usize>)>,
-    /// Paths of gates and self-gates in the order of their logits; none for a residual, which is no gate.
-    gate_paths: Vec<Option<String>>,
+    /// Gates, self-gates and residuals in the order of their logits.
+    gates: Vec<Gate>,
     flops_per_row: usize,
 }
 
@@ -244,10 +233,7 @@ impl Level {
         let flops_per_row = sources.len() * config.expert.flops_per_row(config.input_dim)
             + reader.flops_per_row
             + feature_gate_flops(config, sources.len());
-        let gate_paths = ordered
-            .iter()
-            .map(|gate| (gate.kind != GateKind::Residual).then(|| gate.path.clone()))
-            .collect();
+        let gates = ordered.into_iter().cloned().collect();
         let experts = config
             .expert
             .build(config.input_dim, &builders, expert_sources)?;
@@ -269,7 +255,7 @@ impl Level {
         Ok(Self {
             body,
             mix,
-            gate_paths,
+            gates,
             set_paths: set_ranges(&config.sets),
             flops_per_row,
         })
@@ -293,13 +279,16 @@ impl Level {
         let MixtureParts { experts, logits } = self.body.parts(xs, gate_xs, train)?;
         if let Some(trace) = trace {
             let weights = self.mix.weights(&logits.detach())?;
-            for (path, weights) in self.gate_paths.iter().zip(weights) {
-                trace.gates.extend(path.clone().map(|path| (path, weights)));
+            for (gate, weights) in self.gates.iter().zip(weights) {
+                // A residual is no gate.
+                if gate.kind != GateKind::Residual {
+                    trace.push_gate(&gate.path, gate.kind, &gate.experts, weights);
+                }
             }
             for (path, range) in &self.set_paths {
-                let outputs = experts.narrow(0, range.start, range.len())?.detach();
-                trace.experts.push((path.clone(), outputs));
+                trace.push_experts(path, &experts.narrow(0, range.start, range.len())?);
             }
+            trace.end_layer();
         }
         self.mix.forward(&experts, &logits)
     }

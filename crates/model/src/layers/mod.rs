@@ -7,6 +7,6 @@ mod levels;
 mod tower;
 
 pub(crate) use expert::ExpertConfig;
-pub(crate) use level::{ExpertSet, FeatureGateConfig, Gate, GateKind, Level, LevelConfig};
+pub(crate) use level::{ExpertSet, FeatureGateConfig, Gate, Level, LevelConfig};
 pub(crate) use levels::Levels;
 pub(crate) use tower::Towers;

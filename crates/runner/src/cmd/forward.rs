@@ -73,11 +73,11 @@ impl ForwardArguments {
         let gates = trace
             .gates
             .into_iter()
-            .map(|(path, t)| (format!("gate/{path}"), t));
+            .map(|gate| (format!("gate/{}", gate.path), gate.weights));
         let experts = trace
             .experts
             .into_iter()
-            .map(|(path, t)| (format!("expert/{path}"), t));
+            .map(|set| (format!("expert/{}", set.path), set.outputs));
         outputs.extend(gates.chain(experts));
         record::write_tensors(&self.outputs, &outputs)?;
         Ok(ExitCode::SUCCESS)

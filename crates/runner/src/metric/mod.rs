@@ -5,6 +5,7 @@
 
 mod order;
 mod probability;
+mod rank;
 mod ranking;
 mod regression;
 
@@ -12,6 +13,7 @@ mod regression;
 mod golden;
 
 pub use probability::{calibration, expected_calibration_error, log_loss, normalised_entropy};
+pub use rank::spearman;
 pub use ranking::{GroupedAuc, auc, grouped_auc};
 pub use regression::{mean_squared_error, r_squared};
 

@@ -1,8 +1,11 @@
 //! What a cell writes of itself: its part of every table, its weights, and its outcome last.
 
+use super::diagnostics::{experts_rows, gates_rows, histogram_rows};
 use super::layout::CellFolder;
 use super::outcome::{Outcome, OutcomeResult, Status, file_digest};
-use super::tables::{CURVES, METRICS, THROUGHPUT, or_empty};
+use super::tables::{
+    CURVES, EXPERTS, GATES, HISTOGRAMS, METRICS, THROUGHPUT, or_empty, repeatable_parts,
+};
 use super::{atomic, host};
 use crate::spec::{CellContent, Phase};
 use crate::train::CellResult;
@@ -47,6 +50,16 @@ pub fn write_parts(
     atomic::write(&folder.part(CURVES.file), |out| {
         CURVES.write(out, curves_rows(&key, result))
     })?;
+    let found = &result.diagnostics;
+    atomic::write(&folder.part(EXPERTS.file), |out| {
+        EXPERTS.write(out, experts_rows(&key, found))
+    })?;
+    atomic::write(&folder.part(GATES.file), |out| {
+        GATES.write(out, gates_rows(&key, found))
+    })?;
+    atomic::write(&folder.part(HISTOGRAMS.file), |out| {
+        HISTOGRAMS.write(out, histogram_rows(&key, found))
+    })?;
     atomic::write(&folder.part(THROUGHPUT.file), |out| {
         THROUGHPUT.write(out, [throughput_row(&key, result, times)])
     })?;
@@ -59,14 +72,10 @@ pub fn write_parts(
 
 fn done(folder: &CellFolder, id: String, result: &CellResult) -> Outcome {
     // Without the table of times, so that outcomes are the same bytes on a repeat.
-    let paths = [
-        folder.part(METRICS.file),
-        folder.part(CURVES.file),
-        folder.weights(),
-    ];
-    let files = paths.iter().filter_map(|path| {
+    let parts = repeatable_parts().map(|table| folder.part(table.file));
+    let files = parts.chain([folder.weights()]).filter_map(|path| {
         let name = path.file_name()?.to_string_lossy().into_owned();
-        Some((name, file_digest(path)?))
+        Some((name, file_digest(&path)?))
     });
     Outcome {
         id,

@@ -49,8 +49,8 @@ impl MergedCell {
     }
 }
 
-/// Writes `metrics.csv`, `curves.csv`, `throughput.csv` and `cells.csv` from the cells' parts; `settings.csv` where anything
-/// was swept or tuned, and `tuning.csv` where there are trials.
+/// Writes `metrics.csv`, `curves.csv`, `experts.csv`, `gates.csv`, `expert_histograms.csv`, `throughput.csv` and `cells.csv`
+/// from the cells' parts; `settings.csv` where anything was swept or tuned, and `tuning.csv` where there are trials.
 ///
 /// # Errors
 /// A part that can't be read or has other columns; a table that can't be written.
@@ -173,7 +173,7 @@ fn cells_row(cell: &MergedCell) -> Vec<String> {
 mod tests {
     use super::*;
     use crate::record::outcome::OutcomeResult;
-    use crate::record::tables::{CURVES, METRICS, THROUGHPUT};
+    use crate::record::tables::PARTS;
 
     fn cell(id: &str, trial: Option<Trial>) -> MergedCell {
         let settings = [("training.learning_rate".to_owned(), "0.01".to_owned())];
@@ -204,7 +204,7 @@ mod tests {
     fn write_parts(results: &ResultsFolder, id: &str) {
         let folder = results.cell(id);
         std::fs::create_dir_all(folder.path()).unwrap();
-        for table in [METRICS, CURVES, THROUGHPUT] {
+        for (table, _) in PARTS {
             let row = vec![id; table.header.len()].join(",");
             let text = format!("{}{row}\n", table.header_line());
             std::fs::write(folder.part(table.file), text).unwrap();
@@ -225,7 +225,7 @@ mod tests {
             .for_each(|cell| write_parts(&results, &cell.outcome.id));
         merge(&results, &cells).unwrap();
         let read = |name: &str| std::fs::read_to_string(results.join(name)).unwrap();
-        for name in ["metrics.csv", "curves.csv"] {
+        for name in ["metrics.csv", "curves.csv", "experts.csv", "gates.csv"] {
             assert!(!read(name).contains("aa") && read(name).contains("bb"));
         }
         assert!(read("throughput.csv").contains("aa"));

@@ -2,6 +2,7 @@
 
 mod atomic;
 mod cell;
+mod diagnostics;
 mod host;
 mod layout;
 mod merge;

@@ -2,6 +2,7 @@
 
 use super::atomic;
 use super::layout::CellFolder;
+use super::tables::repeatable_parts;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -93,10 +94,14 @@ impl Outcome {
         let altered = |(name, digest): &(&String, &String)| {
             file_digest(&folder.path().join(name)).as_ref() != Some(*digest)
         };
-        self.files
-            .iter()
-            .find(altered)
-            .map(|(name, _)| name.as_str())
+        // A cell of an older version may lack a table that is written now.
+        let missing = repeatable_parts()
+            .map(|table| table.file)
+            .find(|file| !self.files.contains_key(*file));
+        missing.or_else(|| {
+            let found = self.files.iter().find(altered);
+            found.map(|(name, _)| name.as_str())
+        })
     }
 }
 

@@ -69,6 +69,43 @@ pub(super) const CURVES: Table = Table {
     ],
 };
 
+/// What experts did on the validation split, at every evaluation.
+pub(super) const EXPERTS: Table = Table {
+    file: "experts.csv",
+    header: &[
+        "cell", "variant", "seed", "epoch", "step", "layer", "path", "expert", "task", "metric",
+        "value",
+    ],
+};
+
+/// What gates did on the validation split, at every evaluation. A gate has a `weight` for every expert that it sees.
+pub(super) const GATES: Table = Table {
+    file: "gates.csv",
+    header: &[
+        "cell",
+        "variant",
+        "seed",
+        "epoch",
+        "step",
+        "layer",
+        "path",
+        "task",
+        "expert_path",
+        "expert",
+        "metric",
+        "value",
+    ],
+};
+
+/// How the outputs of each expert are distributed, with the selected weights.
+pub(super) const HISTOGRAMS: Table = Table {
+    file: "expert_histograms.csv",
+    header: &[
+        "cell", "variant", "seed", "epoch", "step", "layer", "path", "expert", "low", "high",
+        "count",
+    ],
+};
+
 /// The only table with times.
 pub(super) const THROUGHPUT: Table = Table {
     file: "throughput.csv",
@@ -91,8 +128,20 @@ pub(super) const THROUGHPUT: Table = Table {
 
 /// The tables that cells write parts of, and whether trials are in them too. Scores and curves of trials stay in their
 /// own folders, so that no table of results can mix them with final ones; what trials cost in time is shown.
-pub(super) const PARTS: [(Table, bool); 3] =
-    [(METRICS, false), (CURVES, false), (THROUGHPUT, true)];
+pub(super) const PARTS: [(Table, bool); 6] = [
+    (METRICS, false),
+    (CURVES, false),
+    (EXPERTS, false),
+    (GATES, false),
+    (HISTOGRAMS, false),
+    (THROUGHPUT, true),
+];
+
+/// The parts without times, which are the same bytes on a repeat.
+pub(super) fn repeatable_parts() -> impl Iterator<Item = Table> {
+    let tables = PARTS.into_iter().map(|(table, _)| table);
+    tables.filter(|table| table.file != THROUGHPUT.file)
+}
 
 /// A file's name and columns.
 #[derive(Debug, Clone, Copy)]

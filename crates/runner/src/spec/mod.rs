@@ -13,7 +13,7 @@ mod training;
 mod wire;
 
 pub use budget::{BudgetGoal, Quantity};
-pub use canonical::{CellContent, FinalPhase, NUMERICS_VERSION, Phase};
+pub use canonical::{CellContent, CellDataset, CellModel, FinalPhase, NUMERICS_VERSION, Phase};
 pub use cell_training::CellTraining;
 pub use check::{check_dataset, model_diagnostic};
 pub use overrides::Override;

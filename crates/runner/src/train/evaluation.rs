@@ -1,9 +1,11 @@
 //! Scoring of a split with the weights as they are.
 
+use super::diagnostics::Collector;
 use super::network::Network;
 use super::{Score, TrainError};
 use crate::data::{Batch, Split};
 use crate::metric;
+use homebench_model::Trace;
 
 /// Rows scored at a time.
 const BLOCK_ROWS: usize = 4096;
@@ -50,19 +52,20 @@ struct Scored {
     users: Vec<u32>,
 }
 
-/// Scores every row of a split; `name` is `validation` or `test`.
+/// Scores every row of a split; `name` is `validation` or `test`. `collector` sees what experts and gates do.
 pub(super) fn evaluate(
     network: &Network,
     split: &Split,
     name: &'static str,
     detail: Detail,
+    collector: Option<&mut Collector>,
 ) -> Result<Evaluation, TrainError> {
-    let tasks = network.tasks();
+    let tasks = &network.layout().tasks;
     let Scored {
         logits,
         labels,
         users,
-    } = score(network, split)?;
+    } = score(network, split, collector)?;
     let mut scores = Vec::with_capacity(2 * tasks.len());
     for (task, (logits, labels)) in logits.into_iter().zip(labels).enumerate() {
         let truth = match detail {
@@ -96,8 +99,12 @@ pub(super) fn evaluate(
     Ok(Evaluation { scores })
 }
 
-fn score(network: &Network, split: &Split) -> Result<Scored, TrainError> {
-    let num_tasks = network.tasks().len();
+fn score(
+    network: &Network,
+    split: &Split,
+    mut collector: Option<&mut Collector>,
+) -> Result<Scored, TrainError> {
+    let num_tasks = network.layout().tasks.len();
     let num_rows = split.num_rows();
     let mut logits: Vec<Vec<f32>> = vec![Vec::with_capacity(num_rows); num_tasks];
     let mut labels = logits.clone();
@@ -108,7 +115,11 @@ fn score(network: &Network, split: &Split) -> Result<Scored, TrainError> {
         split
             .read(start..end, &mut batch)
             .map_err(TrainError::Data)?;
-        let scores = network.scores(&batch)?;
+        let mut trace = collector.is_some().then(Trace::default);
+        let scores = network.scores(&batch, trace.as_mut())?;
+        if let (Some(collector), Some(trace)) = (&mut collector, &trace) {
+            collector.add(trace)?;
+        }
         for (task, column) in logits.iter_mut().enumerate() {
             column.extend(scores.iter().skip(task).step_by(num_tasks));
         }

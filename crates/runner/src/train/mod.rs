@@ -1,6 +1,7 @@
 //! Training of one cell: mini-batches, early stopping on validation, one reading of the test split.
 
 mod config;
+mod diagnostics;
 mod evaluation;
 mod loader;
 mod network;
@@ -8,6 +9,7 @@ mod schedule;
 mod session;
 
 pub use config::{EmbeddingOptimizerName, OptimizerName, TrainingConfig};
+pub use diagnostics::{Diagnostics, ExpertPoint, GatePoint, HistogramPoint};
 pub(crate) use network::{feature_dims, task_layout};
 pub use schedule::Schedule;
 
@@ -81,6 +83,8 @@ pub struct CellResult {
     pub curves: Vec<CurvePoint>,
     /// Scores of the selected weights.
     pub scores: Vec<Score>,
+    /// What experts and gates did on the validation split, at every evaluation; empty for a trial.
+    pub diagnostics: Diagnostics,
     /// Rows trained on, epochs counted.
     pub train_rows: usize,
     /// Time in training steps.
@@ -116,6 +120,11 @@ pub struct Progress {
 pub trait Observer {
     /// Called with the state of training.
     fn progress(&mut self, progress: &Progress);
+
+    /// Whether experts and gates are to be looked into: without, the same weights come out a little sooner.
+    fn wants_diagnostics(&self) -> bool {
+        true
+    }
 }
 
 /// Why a cell could not be trained.

@@ -1,6 +1,7 @@
 //! Input, model and optimisers of a cell, and one step of their training.
 
 use super::config::in_order;
+use super::diagnostics::GradientNorms;
 use super::{TrainError, TrainingConfig};
 use crate::data::{Batch, Schema};
 use candle_core::{DType, Device};
@@ -9,13 +10,13 @@ use homebench_kernels::loss::{Targets, binary_cross_entropy};
 use homebench_kernels::optimizer::{Optimizer, clip_gradient_norm};
 use homebench_kernels::{Parameter, Role};
 use homebench_model::{
-    BuildContext, EmbeddedInput, FeatureDims, ModelConfig, Ranker, TaskGroup, TaskLayout,
+    BuildContext, EmbeddedInput, FeatureDims, ModelConfig, Ranker, TaskGroup, TaskLayout, Trace,
     VarBuilder, Variables,
 };
 
 /// Input, model and optimiser of a cell.
 pub(super) struct Network {
-    tasks: Vec<String>,
+    layout: TaskLayout,
     input: EmbeddedInput,
     model: Box<dyn Ranker>,
     variables: Variables,
@@ -71,7 +72,7 @@ impl Network {
             dense,
             task_weights: in_order(&training.task_weights, &layout.tasks),
             positive_weights: in_order(&training.positive_weights, &layout.tasks),
-            tasks: layout.tasks,
+            layout,
         })
     }
 
@@ -83,27 +84,37 @@ impl Network {
         &self.variables
     }
 
-    pub(super) fn tasks(&self) -> &[String] {
-        &self.tasks
+    pub(super) fn layout(&self) -> &TaskLayout {
+        &self.layout
     }
 
-    /// Logits of a batch in evaluation, row-major [rows, tasks].
-    pub(super) fn scores(&self, batch: &Batch) -> Result<Vec<f32>, TrainError> {
+    /// For the gradients of this network's sets of experts.
+    pub(super) fn gradient_norms(&self) -> GradientNorms {
+        GradientNorms::new(&self.dense)
+    }
+
+    /// Logits of a batch in evaluation, row-major [rows, tasks]; what happens inside is left in `trace`, where one is given.
+    pub(super) fn scores(
+        &self,
+        batch: &Batch,
+        trace: Option<&mut Trace>,
+    ) -> Result<Vec<f32>, TrainError> {
         let xs = self
             .input
             .gather(&batch.categorical, &batch.numeric, batch.num_rows, None)?;
         let logits = self
             .model
-            .forward_t(&xs.as_detached_tensor(), false, None)?;
+            .forward_t(&xs.as_detached_tensor(), false, trace)?;
         Ok(logits.flatten_all()?.to_vec1::<f32>()?)
     }
 
-    /// One training step; gives the loss before it.
+    /// One training step; gives the loss before it. `norms` sees the gradients.
     pub(super) fn step(
         &mut self,
         batch: &Batch,
         training: &TrainingConfig,
         step: &Step,
+        norms: Option<&mut GradientNorms>,
     ) -> Result<f64, TrainError> {
         let rate = training.embedding_dropout;
         let dropout = (rate > 0.0).then(|| Dropout::new(rate, step.seed, step.index, "embedding"));
@@ -127,6 +138,9 @@ impl Network {
         let gradients = loss.backward()?;
         for parameter in &self.dense {
             parameter.collect(&gradients)?;
+        }
+        if let Some(norms) = norms {
+            norms.measure(&self.dense);
         }
         if training.gradient_clip_norm > 0.0 {
             clip_gradient_norm(&self.dense, training.gradient_clip_norm);

@@ -1,5 +1,6 @@
 //! The training of one cell, from fresh weights to the one reading of the test split.
 
+use super::diagnostics::{Collector, Diagnostics, GradientNorms, Moment};
 use super::evaluation::{Detail, Evaluation, evaluate};
 use super::loader::{batches, for_each_batch};
 use super::network::{Network, Step};
@@ -19,6 +20,7 @@ const REPORT_EVERY: Duration = Duration::from_millis(250);
 /// The best weights so far.
 struct Selected {
     epoch: usize,
+    step: usize,
     score: f64,
     weights: BTreeMap<String, Tensor>,
 }
@@ -29,6 +31,9 @@ struct Session<'a> {
     training: &'a TrainingConfig,
     observer: &'a mut dyn Observer,
     curves: Vec<CurvePoint>,
+    diagnostics: Diagnostics,
+    /// Of experts since the last evaluation, where diagnostics are wanted.
+    gradient_norms: Option<GradientNorms>,
     selected: Option<Selected>,
     evaluations_without_gain: usize,
     epoch: usize,
@@ -86,8 +91,13 @@ pub(super) fn run(
     observer: &mut dyn Observer,
 ) -> Result<CellResult, TrainError> {
     let steps_per_epoch = batches(dataset.train.num_rows(), training.batch_size).len();
+    let network = Network::new(&dataset.schema, model, training, seed)?;
+    // Nobody looks into the experts of a trial.
+    let with_diagnostics = phase.is_some() && observer.wants_diagnostics();
     let mut session = Session {
-        network: Network::new(&dataset.schema, model, training, seed)?,
+        gradient_norms: with_diagnostics.then(|| network.gradient_norms()),
+        diagnostics: Diagnostics::default(),
+        network,
         training,
         observer,
         curves: Vec::new(),
@@ -148,6 +158,7 @@ impl Session<'_> {
                 rate_factor: self.training.schedule.factor(self.step, self.total_steps),
                 seed: self.seed,
             },
+            self.gradient_norms.as_mut(),
         )?;
         self.train_time += start.elapsed();
         self.step += 1;
@@ -188,12 +199,23 @@ impl Session<'_> {
     /// Scores the validation split, keeps the weights if they are the best, and says when patience is over.
     fn evaluate(&mut self, dataset: &Prepared) -> Result<(), Stop> {
         let start = Instant::now();
+        let norms = self.gradient_norms.as_mut().map(GradientNorms::take);
+        let layout = self.network.layout();
+        let mut collector = norms.is_some().then(|| Collector::new(layout));
         let evaluation = evaluate(
             &self.network,
             &dataset.validation,
             "validation",
             Detail::Selection,
+            collector.as_mut(),
         )?;
+        if let (Some(collector), Some(norms)) = (collector, norms) {
+            let moment = Moment {
+                epoch: self.epoch,
+                step: self.step,
+            };
+            collector.finish(moment, &evaluation.scores, &norms, &mut self.diagnostics);
+        }
         self.evaluation_time += start.elapsed();
         self.evaluation_rows += dataset.validation.num_rows();
         self.record(&evaluation);
@@ -202,6 +224,7 @@ impl Session<'_> {
             self.evaluations_without_gain = 0;
             self.selected = Some(Selected {
                 epoch: self.epoch,
+                step: self.step,
                 score,
                 weights: self.network.variables().snapshot()?,
             });
@@ -246,14 +269,24 @@ impl Session<'_> {
             return Err(TrainError::NothingTrained);
         };
         self.network.variables().restore(&selected.weights)?;
-        let mut scores = self.score("validation", &dataset.validation)?;
+        let layout = self.network.layout().clone();
+        let mut histograms =
+            (self.gradient_norms.is_some()).then(|| Collector::with_histograms(&layout));
+        let mut scores = self.score("validation", &dataset.validation, histograms.as_mut())?;
+        if let Some(histograms) = histograms {
+            let moment = Moment {
+                epoch: selected.epoch,
+                step: selected.step,
+            };
+            histograms.finish_histograms(moment, &mut self.diagnostics);
+        }
         if let Some(phase) = phase {
             let selection = FrozenSelection {
                 selected_epoch: selected.epoch,
                 _phase: phase,
             };
             let test = dataset.test.open(&selection).map_err(TrainError::Data)?;
-            scores.extend(self.score("test", &test)?);
+            scores.extend(self.score("test", &test, None)?);
         }
         Ok(CellResult {
             selected_epoch: selected.epoch,
@@ -263,6 +296,7 @@ impl Session<'_> {
             flops_per_row: self.network.model().flops_per_row(),
             curves: self.curves,
             scores,
+            diagnostics: self.diagnostics,
             train_rows: self.train_rows,
             train_seconds: self.train_time.as_secs_f64(),
             evaluation_rows: self.evaluation_rows,
@@ -272,9 +306,14 @@ impl Session<'_> {
     }
 
     /// Every score of a split with the weights as they are.
-    fn score(&mut self, name: &'static str, split: &Split) -> Result<Vec<Score>, TrainError> {
+    fn score(
+        &mut self,
+        name: &'static str,
+        split: &Split,
+        collector: Option<&mut Collector>,
+    ) -> Result<Vec<Score>, TrainError> {
         let start = Instant::now();
-        let evaluation = evaluate(&self.network, split, name, Detail::All)?;
+        let evaluation = evaluate(&self.network, split, name, Detail::All, collector)?;
         self.evaluation_time += start.elapsed();
         self.evaluation_rows += split.num_rows();
         Ok(evaluation.scores)

@@ -1,0 +1,129 @@
+//! The gradients that sets of experts receive: the Euclidean norm over all weights of a set, a mean over steps.
+
+use homebench_kernels::Parameter;
+use rayon::prelude::*;
+use std::collections::BTreeMap;
+
+/// Norms are taken at the first step after an evaluation and at every one of this many from there, which costs a part of
+/// what reading all gradients at every step would.
+const EVERY: usize = 8;
+
+/// Sums that run in step, so that adding up is vector code with one order.
+const LANES: usize = 16;
+
+/// Mean gradient norms of sets of experts since the last evaluation.
+pub(in crate::train) struct GradientNorms {
+    /// Each set's path and its variables' places among the dense ones.
+    sets: Vec<(String, Vec<usize>)>,
+    sums: Vec<f64>,
+    /// Steps since the last evaluation.
+    steps: usize,
+    measured: usize,
+}
+
+impl GradientNorms {
+    /// Sets by the variables' paths: `task.click.expert` of `task.click.expert.0.weight`.
+    pub(in crate::train) fn new(dense: &[Parameter]) -> Self {
+        let mut sets: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+        for (place, parameter) in dense.iter().enumerate() {
+            let parts = parameter.path().rsplit_once(".expert.");
+            // A layer's number follows; a task may be called `expert`.
+            let of_set = parts.filter(|(_, rest)| rest.starts_with(|c: char| c.is_ascii_digit()));
+            if let Some((owner, _)) = of_set {
+                sets.entry(format!("{owner}.expert"))
+                    .or_default()
+                    .push(place);
+            }
+        }
+        Self {
+            sums: vec![0.0; sets.len()],
+            sets: sets.into_iter().collect(),
+            steps: 0,
+            measured: 0,
+        }
+    }
+
+    /// Looks at the gradients of a step, before they are clipped.
+    pub(in crate::train) fn measure(&mut self, dense: &[Parameter]) {
+        let is_due = self.steps.is_multiple_of(EVERY);
+        self.steps += 1;
+        if !is_due {
+            return;
+        }
+        let of_expert = self.sets.iter().flat_map(|(_, places)| places);
+        let places: Vec<usize> = of_expert.copied().collect();
+        let squares: Vec<f64> = places
+            .par_iter()
+            .map(|place| {
+                let mut square = 0.0;
+                dense[*place].with_gradient(|gradient| square = sum_of_squares(gradient));
+                square
+            })
+            .collect();
+        let mut squares = squares.into_iter();
+        for ((_, places), sum) in self.sets.iter().zip(&mut self.sums) {
+            *sum += squares.by_ref().take(places.len()).sum::<f64>().sqrt();
+        }
+        self.measured += 1;
+    }
+
+    /// Each set's mean norm, and a new beginning; nothing where no step was made.
+    pub(in crate::train) fn take(&mut self) -> BTreeMap<String, f64> {
+        let measured = std::mem::take(&mut self.measured);
+        self.steps = 0;
+        let sums = self.sums.iter_mut().map(std::mem::take);
+        let means = self.sets.iter().zip(sums);
+        means
+            .filter(|_| measured > 0)
+            .map(|((path, _), sum)| (path.clone(), sum / measured as f64))
+            .collect()
+    }
+}
+
+fn sum_of_squares(values: &[f32]) -> f64 {
+    let mut sums = [0.0; LANES];
+    let (chunks, rest) = values.as_chunks::<LANES>();
+    for chunk in chunks {
+        for (sum, value) in sums.iter_mut().zip(chunk) {
+            *sum += f64::from(*value) * f64::from(*value);
+        }
+    }
+    for (sum, value) in sums.iter_mut().zip(rest) {
+        *sum += f64::from(*value) * f64::from(*value);
+    }
+    sums.iter().sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use candle_core::{DType, Device, Tensor, Var};
+    use homebench_kernels::Role;
+
+    fn parameter(path: &str, gradient: &[f32]) -> Parameter {
+        let var = Var::zeros(gradient.len(), DType::F32, &Device::Cpu).unwrap();
+        let parameter = Parameter::new(path, var, Role::Trained);
+        let factors = Tensor::new(gradient, &Device::Cpu).unwrap();
+        let product = parameter.tensor().mul(&factors).unwrap();
+        let loss = product.sum_all().unwrap();
+        parameter.collect(&loss.backward().unwrap()).unwrap();
+        parameter
+    }
+
+    #[test]
+    fn a_norm_is_of_all_weights_of_a_set_and_a_mean_over_measured_steps() {
+        let dense = [
+            parameter("task.expert.expert.0.bias", &[3.0]),
+            parameter("task.expert.expert.0.weight", &[0.0, 4.0]),
+            parameter("task.expert.tower.0.weight", &[100.0]),
+            parameter("shared.expert.1.weight", &[1.0; 100]),
+        ];
+        let mut norms = GradientNorms::new(&dense);
+        assert!(norms.take().is_empty());
+        (0..9).for_each(|_| norms.measure(&dense));
+        let expected = [("shared.expert", 10.0), ("task.expert.expert", 5.0)];
+        let expected = expected.map(|(path, norm)| (path.to_owned(), norm));
+        assert_eq!(norms.take(), expected.into());
+        assert!(norms.take().is_empty(), "nothing since");
+    }
+}
