@@ -1,4 +1,4 @@
-//! A linear axis: its range, its round ticks and their labels.
+//! A linear or logarithmic axis: its range, its round ticks and their labels.
 
 /// A range of values laid over a range of dots.
 #[derive(Debug, Clone, PartialEq)]
@@ -8,6 +8,8 @@ pub(super) struct Axis {
     start: f64,
     end: f64,
     step: f64,
+    /// Whether `low`, `high` and places are of logarithms to base 10.
+    is_logarithmic: bool,
 }
 
 impl Axis {
@@ -23,6 +25,23 @@ impl Axis {
             start,
             end,
             step: 0.0,
+            is_logarithmic: false,
+        }
+        .with_ticks(5)
+    }
+
+    /// A logarithmic axis around values above zero, with a margin.
+    pub(super) fn logarithmic(values: impl Iterator<Item = f64>, start: f64, end: f64) -> Self {
+        let (low, high) = range(values.filter(|value| *value > 0.0).map(f64::log10));
+        let middle = (low + high) / 2.0;
+        let half = ((high - low) * 0.58).max(0.1);
+        Self {
+            low: middle - half,
+            high: middle + half,
+            start,
+            end,
+            step: 0.0,
+            is_logarithmic: true,
         }
         .with_ticks(5)
     }
@@ -37,24 +56,38 @@ impl Axis {
             start,
             end,
             step: 0.0,
+            is_logarithmic: false,
         }
         .with_ticks(5)
     }
 
     /// The same axis with at most this many ticks (and at least two).
     pub(super) fn with_ticks(mut self, most: usize) -> Self {
-        self.step = round_step((self.high - self.low) / most.max(2) as f64);
+        let even = (self.high - self.low) / most.max(2) as f64;
+        self.step = if self.is_logarithmic {
+            even
+        } else {
+            round_step(even)
+        };
         self
     }
 
     /// Where a value lies, in dots.
     pub(super) fn place(&self, value: f64) -> f64 {
+        let value = if self.is_logarithmic {
+            value.log10()
+        } else {
+            value
+        };
         let share = (value - self.low) / (self.high - self.low);
         self.start + share * (self.end - self.start)
     }
 
     /// Values of the ticks, all within the axis.
     pub(super) fn ticks(&self) -> Vec<f64> {
+        if self.is_logarithmic {
+            return self.logarithmic_ticks();
+        }
         let first = (self.low / self.step).ceil() as i64;
         let last = (self.high / self.step + 1e-9).floor() as i64;
         (first..=last)
@@ -62,8 +95,41 @@ impl Axis {
             .collect()
     }
 
+    /// Powers of ten, with 2 and 5 times these or with 3 times these where there is room, as many as were asked for.
+    fn logarithmic_ticks(&self) -> Vec<f64> {
+        let most = ((self.high - self.low) / self.step).round().max(2.0) as usize;
+        let sets: [&[f64]; 4] = [
+            &[1.0, 1.5, 2.0, 3.0, 5.0, 7.0],
+            &[1.0, 2.0, 5.0],
+            &[1.0, 3.0],
+            &[1.0],
+        ];
+        let within = |factors: &[f64]| -> Vec<f64> {
+            let powers = self.low.floor() as i32..=self.high.ceil() as i32;
+            let all = powers.flat_map(|power| factors.iter().map(move |f| f * 10f64.powi(power)));
+            all.filter(|tick| (self.low..=self.high).contains(&tick.log10()))
+                .collect()
+        };
+        let fits = |ticks: &Vec<f64>| (2..=most).contains(&ticks.len());
+        let all = sets.into_iter().map(within);
+        let found = all.clone().find(fits);
+        // Where no set has as few, the fewest; where a narrow axis has one power or none, its ends.
+        let fewest = || all.filter(|ticks| ticks.len() >= 2).last();
+        found.or_else(fewest).unwrap_or_else(|| {
+            let round = |log: f64| {
+                let power = 10f64.powi(log.floor() as i32 - 2);
+                (10f64.powf(log) / power).round() * power
+            };
+            let inset = (self.high - self.low) * 0.1;
+            vec![round(self.low + inset), round(self.high - inset)]
+        })
+    }
+
     /// A tick's label, with the digits that the step needs.
     pub(super) fn label(&self, value: f64) -> String {
+        if self.is_logarithmic {
+            return counted(value);
+        }
         if self.high.abs().max(self.low.abs()) >= 10_000.0 {
             return thousands(value, self.step);
         }
@@ -75,6 +141,21 @@ impl Axis {
             label
         }
     }
+}
+
+/// A number above zero as it is said: 1.5 M, 20 k, 7.
+fn counted(value: f64) -> String {
+    let (factor, letter) = match value {
+        value if value >= 1e9 => (1e9, " G"),
+        value if value >= 1e6 => (1e6, " M"),
+        value if value >= 1e3 => (1e3, " k"),
+        _ => (1.0, ""),
+    };
+    let scaled = value / factor;
+    // Whatever is left of a product's rounding is no digit.
+    let text = format!("{scaled:.4}");
+    let digits = text.trim_end_matches('0').trim_end_matches('.');
+    format!("{digits}{letter}")
 }
 
 fn range(values: impl Iterator<Item = f64>) -> (f64, f64) {
@@ -161,6 +242,27 @@ mod tests {
                 axis.ticks().len(),
                 "labels differ: {labels:?}"
             );
+        }
+    }
+
+    #[test]
+    fn a_logarithmic_axis_has_round_ticks_at_any_width() {
+        let axis = Axis::logarithmic([40_000.0, 2.2e6].into_iter(), 0.0, 100.0);
+        assert_eq!(labels(&axis.clone().with_ticks(3)), ["100 k", "1 M"]);
+        assert_eq!(labels(&axis), ["30 k", "100 k", "300 k", "1 M", "3 M"]);
+        assert!(
+            (axis.place(1e5) - axis.place(1e4) - axis.place(1e6) + axis.place(1e5)).abs() < 1e-9
+        );
+        for values in [vec![7.0], vec![], vec![100.0, 101.0], vec![1.0, 1e12]] {
+            for most in 2..7 {
+                let axis = Axis::logarithmic(values.iter().copied(), 0.0, 100.0).with_ticks(most);
+                let mut labels = labels(&axis);
+                assert!((2..=13).contains(&labels.len()), "{values:?} {labels:?}");
+                labels.dedup();
+                assert_eq!(labels.len(), axis.ticks().len(), "{values:?} {labels:?}");
+                let inside = |tick: &f64| (0.0..=100.0).contains(&axis.place(*tick));
+                assert!(axis.ticks().iter().all(inside), "{values:?} {labels:?}");
+            }
         }
     }
 

@@ -5,16 +5,24 @@
 
 mod axis;
 mod canvas;
+mod cost;
 mod curves;
+mod experts;
 mod font;
+mod gates;
+mod ladder;
 mod palette;
 mod panel;
+mod parts;
 mod render;
 mod scores;
+mod seesaw;
+mod sensitivity;
 mod throughput;
+mod values;
 
 use crate::report::files::write_whole;
-use crate::report::results::{Results, Summary};
+use crate::report::results::{Inside, ReadError, Results, Summary};
 use anyhow::{Context, Result};
 use canvas::Canvas;
 use std::path::{Path, PathBuf};
@@ -26,6 +34,8 @@ pub struct Figure {
     pub name: String,
     /// What it shows, in a sentence.
     pub description: String,
+    /// Whether it shows times, which differ from run to run.
+    pub has_times: bool,
     canvas: Canvas,
 }
 
@@ -57,15 +67,20 @@ impl Figure {
 
 /// Every figure for which the folder has values, in the order in which a report shows them; none with more than
 /// [`MOST_VARIANTS`].
-pub fn all(results: &Results) -> Vec<Figure> {
+///
+/// # Errors
+/// A table on experts, gates or settings that can't be read, with file, line and column.
+pub fn all(results: &Results) -> Result<Vec<Figure>, ReadError> {
     let summary = Summary::new(results);
     let mut figures = Vec::new();
     if summary.variants.len() > MOST_VARIANTS {
-        return figures;
+        return Ok(figures);
     }
+    let inside = Inside::read(results)?;
     let mut push = |name: String, canvas: Option<Canvas>| {
         figures.extend(canvas.map(|canvas| Figure {
-            name,
+            has_times: name.starts_with("throughput"),
+            name: file_name(&name),
             description: canvas.description.clone(),
             canvas,
         }));
@@ -79,8 +94,32 @@ pub fn all(results: &Results) -> Vec<Figure> {
             curves::draw(results, &summary, metric),
         );
     }
+    push("seesaw".to_owned(), seesaw::draw(results, &summary));
+    push("cost".to_owned(), cost::draw(results, &summary));
+    let several = [
+        ladder::draw(&summary),
+        sensitivity::draw(results, &summary, &inside),
+        experts::draw(results, &summary, &inside),
+        gates::draw(results, &summary, &inside),
+    ];
+    for (name, canvas) in several.into_iter().flatten() {
+        push(name, canvas);
+    }
     push("throughput".to_owned(), throughput::draw(results));
-    figures
+    push(
+        "throughput_quality".to_owned(),
+        cost::draw_speed(results, &summary),
+    );
+    Ok(figures)
+}
+
+/// A name fit for files: whatever is no letter, digit, `-` or `.` becomes `_`.
+fn file_name(name: &str) -> String {
+    let fit = |letter: char| match letter {
+        letter if letter.is_ascii_alphanumeric() || "-._".contains(letter) => letter,
+        _ => '_',
+    };
+    name.chars().map(fit).collect()
 }
 
 /// Draws every figure into `<results_dir>/figures` and returns the files' paths.
@@ -92,7 +131,7 @@ pub fn write_all(results_dir: &Path) -> Result<Vec<PathBuf>> {
     let folder = results_dir.join("figures");
     std::fs::create_dir_all(&folder).with_context(|| format!("creating {}", folder.display()))?;
     let mut paths = Vec::new();
-    for figure in all(&results) {
+    for figure in all(&results)? {
         let files = [("svg", figure.svg()?.into_bytes()), ("png", figure.png()?)];
         for (ending, bytes) in files {
             let path = folder.join(format!("{}.{ending}", figure.name));
@@ -102,6 +141,10 @@ pub fn write_all(results_dir: &Path) -> Result<Vec<PathBuf>> {
     }
     Ok(paths)
 }
+
+#[cfg(test)]
+#[path = "tests/insides.rs"]
+mod insides;
 
 #[cfg(test)]
 mod tests {
@@ -118,8 +161,8 @@ mod tests {
             for num_tasks in 1..=10 {
                 let num_seeds = 1 + (num_variants + num_tasks) as u64 % 5;
                 let results = read(&Sample::sized(num_variants, num_tasks, num_seeds));
-                let figures = all(&results);
-                assert_eq!(figures.len(), 5);
+                let figures = all(&results).unwrap();
+                assert_eq!(figures.len(), 5 + 2 * usize::from(num_variants > 1));
                 for figure in figures {
                     let what = format!(
                         "{} of {num_variants} variants, {num_tasks} tasks",
@@ -137,10 +180,11 @@ mod tests {
             failed: (0..3).map(|seed| (1, seed)).collect(),
             ..Sample::default()
         };
-        let figures = all(&read(&sample));
+        let figures = all(&read(&sample)).unwrap();
         assert!(figures[0].svg().unwrap().contains("no value"));
         sample.undefined = vec![0, 1];
         let names: Vec<String> = all(&read(&sample))
+            .unwrap()
             .into_iter()
             .map(|figure| figure.name)
             .collect();
@@ -156,14 +200,14 @@ mod tests {
         sample.failed = (0..3)
             .flat_map(|variant| (0..3).map(move |seed| (variant, seed)))
             .collect();
-        assert!(all(&read(&sample)).is_empty());
+        assert!(all(&read(&sample)).unwrap().is_empty());
     }
 
     #[test]
     fn writing_twice_gives_the_same_bytes_and_leaves_no_other_file() {
         let folder = Sample::default().write();
         let paths = write_all(folder.path()).unwrap();
-        assert_eq!(paths.len(), 10);
+        assert_eq!(paths.len(), 14);
         let bytes = |paths: &[PathBuf]| -> Vec<Vec<u8>> {
             paths
                 .iter()
@@ -176,7 +220,7 @@ mod tests {
             std::fs::read_dir(folder.path().join("figures"))
                 .unwrap()
                 .count(),
-            10
+            14
         );
     }
 }

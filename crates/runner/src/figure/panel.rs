@@ -3,7 +3,8 @@
 use super::axis::Axis;
 use super::canvas::{Anchor, Bounds, Canvas, Point, inches, points};
 use super::font;
-use super::palette::{FAINT_TEXT, FRAME, GRID, TEXT};
+use super::palette::{FAINT_TEXT, FRAME, GRID, TEXT, look, marker};
+use crate::report::results::Summary;
 
 /// Size of tick labels, names and legends.
 pub(super) const SMALL: f64 = points(6.5);
@@ -56,6 +57,26 @@ impl Grid {
             left,
             between,
             panel_width,
+            panel_height,
+        }
+    }
+
+    /// All panels in one row: one column of a page for one panel, its whole width for more.
+    pub(super) fn side_by_side(panels: usize, left: f64, between: f64, panel_height: f64) -> Self {
+        let width = if panels > 1 {
+            inches(7.16)
+        } else {
+            inches(3.5)
+        };
+        let left = MARGIN + left;
+        let gaps = between * (panels - 1) as f64;
+        Self {
+            width,
+            columns: panels,
+            panels,
+            left,
+            between,
+            panel_width: (width - left - gaps - MARGIN - points(6.0)) / panels as f64,
             panel_height,
         }
     }
@@ -242,6 +263,21 @@ pub(super) struct Entry<'a> {
     pub(super) width: f64,
     /// Draws the sign around a middle.
     pub(super) sign: Sign<'a>,
+}
+
+/// Entries with the markers of variants.
+pub(super) fn variant_entries<'a>(summary: &'a Summary, variants: &[usize]) -> Vec<Entry<'a>> {
+    let entry = |variant: &usize| {
+        let look = look(*variant);
+        Entry {
+            text: summary.variants[*variant].clone(),
+            width: points(6.0),
+            sign: Box::new(move |canvas: &mut Canvas, at: Point| {
+                marker(canvas, look.shape, at, points(2.4), look.ink);
+            }),
+        }
+    };
+    variants.iter().map(entry).collect()
 }
 
 /// Draws a legend from `upper` on, in as many lines as it needs, and ends the canvas below it.

@@ -75,6 +75,9 @@ fn encode(pixels: &[u8], width: u32, height: u32) -> Result<Vec<u8>> {
     let mut encoder = png::Encoder::new(&mut bytes, width, height);
     encoder.set_color(png::ColorType::Rgb);
     encoder.set_depth(png::BitDepth::Eight);
+    // Flat areas without a gradient: unfiltered rows repeat, and compress to a fraction of filtered ones.
+    encoder.set_filter(png::FilterType::NoFilter);
+    encoder.set_compression(png::Compression::Best);
     encoder.set_pixel_dims(Some(png::PixelDimensions {
         xppu: 11_811, // 300 dots to the inch
         yppu: 11_811,

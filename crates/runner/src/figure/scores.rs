@@ -5,12 +5,19 @@ use super::canvas::{Bounds, Canvas, inches, points};
 use super::palette::Shape;
 use super::palette::{FAINT_TEXT, FRAME, GRID, hollow_marker, look, marker};
 use super::panel::{self, Entry, Grid, Names, THIN};
+use super::values::Estimate;
 use crate::report::metric_name::MetricName;
 use crate::report::results::Summary;
 
 /// Radius of a seed's point and of the mean.
 const SEED_RADIUS: f64 = points(1.5);
 const MEAN_RADIUS: f64 = points(2.6);
+
+/// Width of an interval's bar.
+const INTERVAL: f64 = points(4.2);
+
+/// Of fewer seeds, an interval is so wide that it hides everything else.
+const FEWEST_FOR_INTERVAL: usize = 3;
 
 /// More seeds of a variant than this are drawn as a line from the smallest to the largest.
 const MOST_POINTS: usize = 30;
@@ -20,7 +27,12 @@ pub(super) fn draw(summary: &Summary, metric: &str) -> Option<Canvas> {
     let panels: Vec<usize> = (0..summary.panels.len()).collect();
     let values = |panel: usize| {
         let variants = 0..summary.variants.len();
-        variants.flat_map(move |variant| summary.values("test", variant, panel, metric))
+        variants.flat_map(move |variant| {
+            let values = summary.values("test", variant, panel, metric);
+            let estimate = Estimate::of(&values).filter(|_| values.len() >= FEWEST_FOR_INTERVAL);
+            let ends: Vec<f64> = estimate.iter().flat_map(Estimate::reach).collect();
+            values.into_iter().chain(ends)
+        })
     };
     if panels.iter().all(|&panel| values(panel).next().is_none()) {
         return None;
@@ -33,8 +45,9 @@ pub(super) fn draw(summary: &Summary, metric: &str) -> Option<Canvas> {
     let direction = name
         .direction()
         .map_or(String::new(), |direction| format!(", {direction}"));
-    let description =
-        format!("Test {label} of each variant, a panel per task: every seed and their mean.");
+    let description = format!(
+        "Test {label} of each variant, a panel per task: every seed, their mean and its 95 % interval."
+    );
     let mut canvas = Canvas::new(grid.width, 0.0, &description);
     for &place in &panels {
         let frame = grid.frame(place);
@@ -78,6 +91,11 @@ fn draw_row(canvas: &mut Canvas, row: Bounds, axis: &Axis, variant: usize, value
     let look = look(variant);
     let mean = values.iter().sum::<f64>() / values.len() as f64;
     if values.len() > 1 {
+        let interval = Estimate::of(values).and_then(|estimate| estimate.interval);
+        if let Some(interval) = interval.filter(|_| values.len() >= FEWEST_FOR_INTERVAL) {
+            let ends = [interval.low, interval.high].map(|end| (axis.place(end), middle));
+            canvas.line(ends.to_vec(), INTERVAL, look.ink.with_opacity(0.3));
+        }
         let x = axis.place(mean);
         let bar = vec![(x, upper + THIN), (x, lower - THIN)];
         canvas.line(bar, points(0.8), look.ink);
@@ -140,6 +158,17 @@ fn entries(most_seeds: usize) -> Vec<Entry<'static>> {
     ];
     if most_seeds < 2 {
         entries.pop();
+    }
+    if most_seeds >= FEWEST_FOR_INTERVAL {
+        entries.push(Entry {
+            text: "95 % interval of the mean".to_owned(),
+            width: points(16.0),
+            sign: Box::new(|canvas, (x, y)| {
+                let half = points(8.0);
+                let path = vec![(x - half, y), (x + half, y)];
+                canvas.line(path, INTERVAL, FAINT_TEXT.with_opacity(0.3));
+            }),
+        });
     }
     entries
 }

@@ -30,10 +30,19 @@ pub(super) fn draw(results: &Results) -> Option<Canvas> {
     let names: Vec<String> = bars.iter().map(|bar| bar.name.clone()).collect();
     let names = Names::new(&names, inches(1.25));
     let grid = Grid::new(1, names.room, 0.0, names.row_height * bars.len() as f64);
-    let mut canvas = Canvas::new(grid.width, 0.0, "Training rows per second of each variant.");
+    let mut canvas = Canvas::new(
+        grid.width,
+        0.0,
+        "Training rows per second of each variant, and how many times that of the slowest.",
+    );
     let frame = grid.frame(0);
     panel::title(&mut canvas, frame, &place);
-    let labels: Vec<String> = bars.iter().map(|bar| grouped(bar.mean())).collect();
+    let slowest = bars.iter().map(Bar::mean).fold(f64::INFINITY, f64::min);
+    let label = |bar: &Bar| match bars.len() {
+        1 => grouped(bar.mean()),
+        _ => format!("{}, {:.1}×", grouped(bar.mean()), bar.mean() / slowest),
+    };
+    let labels: Vec<String> = bars.iter().map(label).collect();
     let label_room = labels
         .iter()
         .map(|label| font::width(label, SMALL))
@@ -66,6 +75,9 @@ pub(super) fn draw(results: &Results) -> Option<Canvas> {
     }
     panel::outline(&mut canvas, frame);
     canvas.height = grid.lower_edge() + MARGIN;
+    if bars.len() > 1 {
+        panel::remark(&mut canvas, "×: times the slowest. Points: single cells.");
+    }
     Some(canvas)
 }
 

@@ -151,7 +151,7 @@ fn scores(blocks: &mut Vec<Block>, summary: &Summary, comparison: &Comparison) {
 
 fn figures(blocks: &mut Vec<Block>, results: &Results) -> Result<()> {
     blocks.push(Block::Heading("Figures".to_owned()));
-    let all = figure::all(results);
+    let all = figure::all(results)?;
     if all.is_empty() {
         let most = figure::MOST_VARIANTS;
         let reason =
@@ -159,7 +159,7 @@ fn figures(blocks: &mut Vec<Block>, results: &Results) -> Result<()> {
         blocks.push(Block::Paragraph(vec![text(reason)]));
     }
     // The throughput's times differ from run to run.
-    for figure in all.into_iter().filter(|figure| figure.name != "throughput") {
+    for figure in all.into_iter().filter(|figure| !figure.has_times) {
         blocks.push(Block::Figure {
             svg: figure.svg()?,
             wide: figure.width_inches() > 4.0,

@@ -1,8 +1,10 @@
 //! The CSV files of a results folder, read into memory. Reports and figures know nothing else of an experiment.
 
+mod inside;
 mod summary;
 mod table;
 
+pub use inside::{BinRow, ExpertRow, GateRow, Inside, Place, SettingRow};
 pub(crate) use summary::distinct;
 pub use summary::{Panel, Run, Sample, Summary};
 pub use table::ReadError;

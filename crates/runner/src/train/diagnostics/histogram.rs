@@ -7,6 +7,8 @@ use super::sums::ZERO;
 
 /// Bits of an f32 that come after its exponent and the first digit of its fraction.
 const REST: u32 = 22;
+/// [`ZERO`] as it is written.
+const ZERO_END: f64 = 1e-6;
 /// Exponents of the ends.
 const LEAST: i32 = -10;
 const LARGEST: i32 = 6;
@@ -70,7 +72,6 @@ fn place(output: f32) -> usize {
 }
 
 fn ends(place: usize) -> (Option<f64>, Option<f64>) {
-    let zero = f64::from(ZERO);
     let of_side = |side: usize| {
         let end = |index: usize| {
             let power = 2f64.powi(LEAST + (index / 2) as i32);
@@ -80,7 +81,7 @@ fn ends(place: usize) -> (Option<f64>, Option<f64>) {
                 1.5 * power
             }
         };
-        let low = if side == 0 { zero } else { end(side - 1) };
+        let low = if side == 0 { ZERO_END } else { end(side - 1) };
         (low, (side + 1 < SIDE).then(|| end(side)))
     };
     match place.checked_sub(SIDE) {
@@ -88,7 +89,7 @@ fn ends(place: usize) -> (Option<f64>, Option<f64>) {
             let (low, high) = of_side(SIDE - 1 - place);
             (high.map(|high| -high), Some(-low))
         }
-        Some(0) => (Some(-zero), Some(zero)),
+        Some(0) => (Some(-ZERO_END), Some(ZERO_END)),
         Some(side) => {
             let (low, high) = of_side(side - 1);
             (Some(low), high)
@@ -124,12 +125,11 @@ mod tests {
         let mut histogram = Histogram::default();
         histogram.add(&[0.0, -1e-7, 1.0, 1.4, 1.5, -100.0]);
         let bin = |low, high, count| Bin { low, high, count };
-        let zero = f64::from(ZERO);
         assert_eq!(
             histogram.bins().collect::<Vec<_>>(),
             [
                 bin(None, Some(-64.0), 1),
-                bin(Some(-zero), Some(zero), 2),
+                bin(Some(-ZERO_END), Some(ZERO_END), 2),
                 bin(Some(1.0), Some(1.5), 2),
                 bin(Some(1.5), Some(2.0), 1),
             ]

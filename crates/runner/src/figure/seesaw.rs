@@ -1,0 +1,129 @@
+//! The seesaw: what each variant gains on one task against what it gains on another, with single-task models at the origin.
+
+use super::axis::Axis;
+use super::canvas::{Canvas, inches, points};
+use super::font;
+use super::palette::{FRAME, TEXT, look, marker};
+use super::panel::{self, GAP, Grid, MEDIUM, THIN};
+use super::values::{Estimate, gains, main_metric, of_task, positive_rates, single_task};
+use crate::report::metric_name::MetricName;
+use crate::report::results::{Results, Summary};
+
+/// More pairs of tasks than this are not drawn: those with the sparsest tasks stay.
+const MOST_PANELS: usize = 9;
+const PANEL_HEIGHT: f64 = inches(1.75);
+const MARKER_RADIUS: f64 = points(2.4);
+const ZERO_LINE: f64 = points(0.9);
+
+/// Draws the figure; nothing without single-task models, another variant and two tasks.
+pub(super) fn draw(results: &Results, summary: &Summary) -> Option<Canvas> {
+    let metric = main_metric(summary)?;
+    let baseline = single_task(results, summary)?;
+    let pairs = task_pairs(results, summary);
+    let gain = |variant: usize, panel: usize| {
+        let of = |variant| of_task(summary, variant, panel, metric);
+        Estimate::of(&gains(metric, &of(variant), &of(baseline)))
+    };
+    let variants: Vec<usize> = (0..summary.variants.len())
+        .filter(|variant| *variant != baseline)
+        .collect();
+    let points_of = |(across, up): (usize, usize)| -> Vec<(usize, Estimate, Estimate)> {
+        let both = variants.iter();
+        both.filter_map(|v| Some((*v, gain(*v, across)?, gain(*v, up)?)))
+            .collect()
+    };
+    let panels: Vec<Vec<(usize, Estimate, Estimate)>> =
+        pairs.iter().map(|pair| points_of(*pair)).collect();
+    if panels.iter().all(Vec::is_empty) {
+        return None;
+    }
+    let label = MetricName::of(metric).label();
+    let (across_task, _) = pairs[0];
+    let across_title = &summary.panels[across_task].title;
+    let description = format!(
+        "Gain in test {label} over single-task models: {across_title} against each other task."
+    );
+    let vertical = |place: usize, upper: f64, lower: f64| {
+        let reach = panels[place].iter().flat_map(|(_, _, up)| up.reach());
+        Axis::around(reach.chain([0.0]), lower, upper).with_ticks(4)
+    };
+    let room = (0..panels.len())
+        .map(|place| panel::label_room(&vertical(place, 0.0, PANEL_HEIGHT)))
+        .fold(0.0, f64::max);
+    let name_room = MEDIUM + GAP;
+    let (left, between) = (room + name_room, room + name_room + points(6.0));
+    let grid = match panels.len() {
+        ..=3 => Grid::side_by_side(panels.len(), left, between, PANEL_HEIGHT),
+        _ => Grid::new(panels.len(), left, between, PANEL_HEIGHT),
+    };
+    let mut canvas = Canvas::new(grid.width, 0.0, &description);
+    for (place, points) in panels.iter().enumerate() {
+        let frame = grid.frame(place);
+        panel::title(&mut canvas, frame, &summary.panels[pairs[place].1].title);
+        let reach = points.iter().flat_map(|(_, across, _)| across.reach());
+        let horizontal = Axis::around(reach.chain([0.0]), frame.0, frame.2);
+        let horizontal = panel::fit_ticks(horizontal, frame.2 - frame.0);
+        let vertical = vertical(place, frame.1, frame.3);
+        let name = format!("gain on {across_title}");
+        let name = font::shorten(&name, MEDIUM, frame.2 - frame.0);
+        let name = grid.is_lowest(place).then_some(name.as_str());
+        panel::horizontal_axis(&mut canvas, frame, &horizontal, name);
+        panel::vertical_axis(&mut canvas, frame, &vertical);
+        let at = (frame.0 - room - name_room / 2.0, (frame.1 + frame.3) / 2.0);
+        canvas.upward_text(at, "gain", MEDIUM, TEXT);
+        let (x0, y0) = (horizontal.place(0.0), vertical.place(0.0));
+        canvas.line(vec![(x0, frame.1), (x0, frame.3)], ZERO_LINE, FRAME);
+        canvas.line(vec![(frame.0, y0), (frame.2, y0)], ZERO_LINE, FRAME);
+        for (variant, across, up) in points {
+            let look = look(*variant);
+            let middle = (horizontal.place(across.mean), vertical.place(up.mean));
+            let thin = look.ink.with_opacity(0.55);
+            if let Some(interval) = across.interval {
+                let ends = [interval.low, interval.high].map(|x| (horizontal.place(x), middle.1));
+                canvas.line(ends.to_vec(), THIN, thin);
+            }
+            if let Some(interval) = up.interval {
+                let ends = [interval.low, interval.high].map(|y| (middle.0, vertical.place(y)));
+                canvas.line(ends.to_vec(), THIN, thin);
+            }
+            marker(&mut canvas, look.shape, middle, MARKER_RADIUS, look.ink);
+        }
+        panel::outline(&mut canvas, frame);
+    }
+    panel::legend(
+        &mut canvas,
+        grid.lower_edge(),
+        &panel::variant_entries(summary, &variants),
+    );
+    let baseline = &summary.variants[baseline];
+    panel::remark(
+        &mut canvas,
+        &format!(
+            "Origin: {baseline}. Gain: difference in test {label}, turned so that more is better, paired by seed; bars: 95 % intervals. Up but left, or right but down, is a seesaw."
+        ),
+    );
+    Some(canvas)
+}
+
+/// The densest task with each other one, the sparsest last.
+fn task_pairs(results: &Results, summary: &Summary) -> Vec<(usize, usize)> {
+    let rates = positive_rates(results);
+    let rate = |panel: &usize| {
+        let panel = &summary.panels[*panel];
+        let key = (panel.dataset.clone(), panel.task.clone());
+        rates.get(&key).copied().unwrap_or(0.0)
+    };
+    let mut tasks: Vec<usize> = (0..summary.panels.len()).collect();
+    tasks.sort_by(|a, b| rate(b).total_cmp(&rate(a)));
+    let Some((densest, others)) = tasks.split_first() else {
+        return Vec::new();
+    };
+    let others = &others[others.len().saturating_sub(MOST_PANELS)..];
+    let dataset = |panel: usize| &summary.panels[panel].dataset;
+    let same = |other: &&usize| dataset(**other) == dataset(*densest);
+    others
+        .iter()
+        .filter(same)
+        .map(|other| (*densest, *other))
+        .collect()
+}
