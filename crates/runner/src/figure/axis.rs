@@ -111,10 +111,10 @@ impl Axis {
                 .collect()
         };
         let fits = |ticks: &Vec<f64>| (2..=most).contains(&ticks.len());
-        let all = sets.into_iter().map(within);
+        let mut all = sets.into_iter().map(within);
         let found = all.clone().find(fits);
         // Where no set has as few, the fewest; where a narrow axis has one power or none, its ends.
-        let fewest = || all.filter(|ticks| ticks.len() >= 2).last();
+        let fewest = || all.rfind(|ticks| ticks.len() >= 2);
         found.or_else(fewest).unwrap_or_else(|| {
             let round = |log: f64| {
                 let power = 10f64.powi(log.floor() as i32 - 2);

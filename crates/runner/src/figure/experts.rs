@@ -21,6 +21,8 @@ const NAMES: f64 = inches(1.0);
 /// An expert of a cell.
 #[derive(Debug, Clone, Default)]
 struct Expert {
+    /// Its place in the table.
+    place: usize,
     bins: Vec<Bin>,
     numbers: BTreeMap<String, f64>,
 }
@@ -127,16 +129,17 @@ fn experts(inside: &Inside, cell: usize, step: u64) -> BTreeMap<Key, Expert> {
     let mut experts: BTreeMap<Key, Expert> = BTreeMap::new();
     let mut totals: BTreeMap<Key, f64> = BTreeMap::new();
     let bins = inside.bins.iter().filter(|bin| bin.at.cell == cell);
-    for bin in bins {
+    for (place, bin) in bins.enumerate() {
         let key = (bin.at.layer, bin.at.path.clone(), bin.expert);
         *totals.entry(key.clone()).or_default() += bin.count as f64;
-        let (low, high) = (
-            bin.low.map_or(-END, |low| way(low)),
-            bin.high.map_or(END, |high| way(high)),
-        );
+        let (low, high) = (bin.low.map_or(-END, way), bin.high.map_or(END, way));
         let share = bin.count as f64;
         let bin = Bin { low, high, share };
-        experts.entry(key).or_default().bins.push(bin);
+        let of_place = || Expert {
+            place,
+            ..Expert::default()
+        };
+        experts.entry(key).or_insert_with(of_place).bins.push(bin);
     }
     for (key, expert) in &mut experts {
         let total = totals[key];
@@ -232,12 +235,16 @@ fn keys(columns: &[Column], rate: &Rate) -> Vec<Key> {
         .iter()
         .flat_map(|column| column.experts.keys().cloned())
         .collect();
-    keys.sort();
-    keys.dedup();
+    let place = |key: &Key| {
+        let mut found = columns.iter().filter_map(|column| column.experts.get(key));
+        found.next().map_or(0, |expert| expert.place)
+    };
     keys.sort_by(|a, b| {
-        let places = order(&a.1, rate).total_cmp(&order(&b.1, rate));
-        a.0.cmp(&b.0).then(places)
+        let orders = order(&a.1, rate).total_cmp(&order(&b.1, rate));
+        let places = place(a).cmp(&place(b));
+        a.0.cmp(&b.0).then(orders).then(places).then(a.cmp(b))
     });
+    keys.dedup();
     keys
 }
 

@@ -78,6 +78,28 @@ pub(super) fn wrap(text: &str, size: f64, limit: f64) -> Vec<String> {
     }
 }
 
+/// The text on as many lines as it needs, broken between words into lines of about one length.
+pub(super) fn lines(text: &str, size: f64, limit: f64) -> Vec<String> {
+    let count = (width(text, size) / limit).ceil().max(1.0);
+    // Lines of one length want a little more than their share, because words don't end where they should.
+    let wanted = (width(text, size) / count * 1.04 + 2.0 * size).min(limit);
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let line = lines.last_mut().expect("there is a line");
+        let longer = match line.is_empty() {
+            true => word.to_owned(),
+            false => format!("{line} {word}"),
+        };
+        if line.is_empty() || width(&longer, size) <= wanted {
+            *line = longer;
+        } else {
+            lines.push(word.to_owned());
+        }
+    }
+    let fitting = lines.iter().map(|line| shorten(line, size, limit));
+    fitting.collect()
+}
+
 /// The text, without as much of its middle as is needed to fit.
 pub(super) fn shorten(text: &str, size: f64, limit: f64) -> String {
     let letters: Vec<char> = text.chars().collect();
@@ -121,6 +143,21 @@ mod tests {
             );
             assert!(lines.iter().any(|line| line.contains('…')));
         }
+    }
+
+    #[test]
+    fn a_long_text_is_broken_between_words_into_lines_that_fit() {
+        let text = "a text of some length, that is broken between its words and nowhere else";
+        for share in [1.1, 0.6, 0.34, 0.2] {
+            let limit = share * width(text, 10.0);
+            let found = lines(text, 10.0, limit);
+            assert_eq!(found.join(" "), text);
+            assert!(
+                found.iter().all(|line| width(line, 10.0) <= limit),
+                "{found:?}"
+            );
+        }
+        assert_eq!(lines(text, 10.0, 10_000.0).len(), 1);
     }
 
     #[test]

@@ -243,7 +243,7 @@ impl Layer {
     fn names(&self, canvas: &mut Canvas, (left, y): (f64, f64), cell: f64) -> f64 {
         let room = |count: usize| count as f64 * cell;
         let flat = self.is_flat(cell);
-        let limit = inches(0.75);
+        let limit = if flat { f64::INFINITY } else { inches(0.75) };
         let texts = self.sets.iter();
         let texts: Vec<String> = texts
             .map(|(name, _)| font::shorten(name, SMALL, limit))

@@ -312,10 +312,10 @@ pub(super) fn note(canvas: &mut Canvas, (left, upper, right, lower): Bounds, tex
     canvas.text(middle, text, SMALL, Anchor::Middle, FAINT_TEXT);
 }
 
-/// Adds a remark below everything else, on two lines where it needs them.
+/// Adds a remark below everything else, on as many lines as it needs.
 pub(super) fn remark(canvas: &mut Canvas, text: &str) {
     let size = points(6.0);
-    for line in font::wrap(text, size, canvas.width - 2.0 * MARGIN) {
+    for line in font::lines(text, size, canvas.width - 2.0 * MARGIN) {
         let at = (canvas.width / 2.0, canvas.height + points(2.0));
         canvas.text(at, &line, size, Anchor::Middle, FAINT_TEXT);
         canvas.height += points(8.0);
