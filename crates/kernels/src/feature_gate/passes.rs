@@ -71,13 +71,14 @@ pub(super) struct GateBlock<'a> {
 }
 
 multiversioned! {
-    /// Adds `gradient * gate` to `input_gradient`, writes the gradients of each LoRA's output into `loras`
+    /// Writes `gradient * gate` to `input_gradient`, or adds it with `add`; writes the gradients of each LoRA's output into `loras`
     /// ([loras, rows, dim]) and those of the softmax logits into columns `first..` of `logits` ([rows, stride]).
     pub(super) fn gate_gradient_rows(
         block: &GateBlock<'_>,
         input_gradient: &mut [f32],
         loras: &mut [f32],
         logits: &mut [f32],
+        add: bool,
     ) {
         let dim = block.dim;
         let num_rows = block.gradient.len() / dim;
@@ -99,9 +100,17 @@ multiversioned! {
                 let weight = 2.0 * weights[lora];
                 let start = lora * num_rows * dim + row * dim;
                 let slopes = &mut loras[start..start + dim];
+                if lora == 0 && !add {
+                    for unit in 0..dim {
+                        out[unit] = gradient[unit] * values[unit] * weight;
+                    }
+                } else {
+                    for unit in 0..dim {
+                        out[unit] = (gradient[unit] * values[unit]).mul_add(weight, out[unit]);
+                    }
+                }
                 for unit in 0..dim {
                     let value = values[unit];
-                    out[unit] = (gradient[unit] * value).mul_add(weight, out[unit]);
                     slopes[unit] = products[unit] * weight * (value - value * value);
                 }
                 logits[lora] = 2.0 * dot(products, values);

@@ -61,13 +61,13 @@ impl Backward<'_> {
         } = dims(self.gates);
         let packed = &self.packed[input];
         let mut partial = Partial {
-            packed: vec![0.0; dim * packed.width],
-            lora_b: vec![0.0; packed.gates.len() * num_lora * rank * dim],
+            packed: unspecified(dim * packed.width),
+            lora_b: unspecified(packed.gates.len() * num_lora * rank * dim),
         };
         let mut loras = unspecified(num_lora * BLOCK_ROWS.min(chunk.len()) * dim);
         let mut hidden = unspecified(BLOCK_ROWS.min(chunk.len()) * packed.width);
-        out.fill(0.0);
         if packed.width == 0 {
+            out.fill(0.0);
             return partial;
         }
         for block in blocks(chunk.clone()) {
@@ -79,7 +79,10 @@ impl Backward<'_> {
             for position in 0..packed.gates.len() {
                 let b = lora_b.expert(packed.gates[position]);
                 let of_b = &mut partial.lora_b[position * num_lora * rank * dim..];
-                self.run_gate(input, position, &block, out, loras, hidden, b, of_b);
+                let is_first = block.start == chunk.start;
+                self.run_gate(
+                    input, position, &block, out, loras, hidden, b, of_b, is_first,
+                );
             }
             let xs = rows_of(self.xs, input, self.num_rows, &block, dim);
             let of_hidden = Matrix::new(hidden, rows, packed.width);
@@ -88,7 +91,7 @@ impl Backward<'_> {
                 packed.width,
                 Matrix::new(xs, rows, dim).transposed(),
                 of_hidden,
-                true,
+                block.start > chunk.start,
             );
             let weights = Matrix::new(&packed.weights, dim, packed.width);
             multiply(out, dim, of_hidden, weights.transposed(), true);
@@ -96,7 +99,8 @@ impl Backward<'_> {
         partial
     }
 
-    /// One gate on one block: adds to the input's gradient and to that of its B, and fills its columns of `hidden`.
+    /// One gate on one block: adds to the input's gradient, which an input's first gate begins, and to that of its B, which a
+    /// chunk's first block begins; fills the gate's columns of `hidden`.
     fn run_gate(
         &self,
         input: usize,
@@ -107,6 +111,7 @@ impl Backward<'_> {
         hidden: &mut [f32],
         lora_b: &[f32],
         of_b: &mut [f32],
+        is_first_block: bool,
     ) {
         let FeatureGatesDims {
             dim,
@@ -139,7 +144,7 @@ impl Backward<'_> {
             first,
             dim,
         };
-        gate_gradient_rows(&rows_block, out, loras, hidden);
+        gate_gradient_rows(&rows_block, out, loras, hidden, position > 0);
         for (lora, slopes) in loras.chunks_exact(rows * dim).enumerate() {
             let column = self.gates.lora_column(position, lora);
             let slopes = Matrix::new(slopes, rows, dim);
@@ -153,7 +158,13 @@ impl Backward<'_> {
             );
             let hidden_before = Matrix::strided(&kept[column..], rows, rank, packed.width);
             let of_b = &mut of_b[lora * rank * dim..][..rank * dim];
-            multiply(of_b, dim, hidden_before.transposed(), slopes, true);
+            multiply(
+                of_b,
+                dim,
+                hidden_before.transposed(),
+                slopes,
+                !is_first_block,
+            );
         }
     }
 
