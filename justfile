@@ -7,7 +7,7 @@ _default:
 
 # Run an experiment by its name, fetching its data first: just run census --jobs 2
 run name *args:
-    just _data-{{ if name =~ "^census" { "census" } else { "none" } }}
+    just _data-{{ if name =~ "census" { "census" } else { "none" } }}
     cargo run --release -- run experiments/{{ name }}.toml {{ args }}
 
 _data-census:
@@ -23,9 +23,16 @@ test *args:
 bench *args:
     cargo bench -p homebench-benches {{ args }}
 
-# Draw the charts of every results folder again
+# Draw the charts of every committed results folder again
 figures:
-    for folder in results/*/; do cargo run --release -- figures "$folder"; done
+    cargo build --release
+    for table in results/*/cells.csv; do target/release/homebench figures "$(dirname "$table")" || exit 1; done
+
+# Run an experiment again and compare it byte for byte with what is committed: just reproduce census --jobs 2
+reproduce name *args:
+    just _data-{{ if name =~ "census" { "census" } else { "none" } }}
+    cargo run --release -- run experiments/{{ name }}.toml --out target/reproduced/{{ name }} --fresh {{ args }}
+    .ci/same-results results/{{ name }} target/reproduced/{{ name }}
 
 # Measure homebench against PyTorch and torch-rechub, alternating in one run, on an otherwise idle machine: just peers steps
 peers *args: _peers-environment _data-census

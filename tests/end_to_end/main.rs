@@ -11,4 +11,5 @@ mod identity;
 mod interruption;
 mod model_files;
 mod quickstart;
+mod reproduction;
 mod training;
