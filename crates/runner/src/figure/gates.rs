@@ -179,7 +179,9 @@ fn figure(layers: &[Layer], variant: &str, seed: u64) -> Option<Canvas> {
     for layer in layers {
         y = layer.draw(&mut canvas, (left, y), cell) + points(4.0);
     }
-    y = scale(&mut canvas, y);
+    let gates = layers.iter().flat_map(|layer| &layer.gates);
+    let has_hidden = gates.flat_map(|gate| &gate.weights).any(Option::is_none);
+    y = scale(&mut canvas, y, has_hidden);
     canvas.height = y;
     panel::remark(
         &mut canvas,
@@ -315,22 +317,18 @@ fn hatch(canvas: &mut Canvas, (left, upper, right, lower): Bounds) {
     }
 }
 
-/// What shades and hatching mean; gives the lower edge.
-fn scale(canvas: &mut Canvas, y: f64) -> f64 {
+/// What shades mean and, where there is any, hatching; gives the lower edge.
+fn scale(canvas: &mut Canvas, y: f64, has_hidden: bool) -> f64 {
     const STEPS: usize = 40;
     let (length, height) = (inches(1.0), points(6.0));
     let texts = ["0", "mean weight", "1"].map(|text| (text, font::width(text, SMALL)));
     let hatched = "not seen by the gate";
     let box_width = points(12.0);
-    let total = texts[0].1
-        + GAP
-        + length
-        + GAP
-        + texts[2].1
-        + 4.0 * GAP
-        + box_width
-        + GAP
-        + font::width(hatched, SMALL);
+    let shades = texts[0].1 + GAP + length + GAP + texts[2].1;
+    let total = match has_hidden {
+        true => shades + 4.0 * GAP + box_width + GAP + font::width(hatched, SMALL),
+        false => shades,
+    };
     let mut x = ((canvas.width - total) / 2.0).max(MARGIN);
     let middle = y + points(6.0);
     canvas.text((x, middle), "0", SMALL, Anchor::Start, TEXT);
@@ -346,11 +344,13 @@ fn scale(canvas: &mut Canvas, y: f64) -> f64 {
     canvas.text(below, texts[1].0, SMALL, Anchor::Middle, TEXT);
     x += length + GAP;
     canvas.text((x, middle), "1", SMALL, Anchor::Start, TEXT);
-    x += texts[2].1 + 4.0 * GAP;
-    hatch(canvas, (x, upper, x + box_width, lower));
-    panel::outline(canvas, (x, upper, x + box_width, lower));
-    x += box_width + GAP;
-    canvas.text((x, middle), hatched, SMALL, Anchor::Start, TEXT);
+    if has_hidden {
+        x += texts[2].1 + 4.0 * GAP;
+        hatch(canvas, (x, upper, x + box_width, lower));
+        panel::outline(canvas, (x, upper, x + box_width, lower));
+        x += box_width + GAP;
+        canvas.text((x, middle), hatched, SMALL, Anchor::Start, TEXT);
+    }
     lower + points(12.0)
 }
 

@@ -24,9 +24,15 @@ pub(super) fn draw(results: &Results, summary: &Summary) -> Option<Canvas> {
         let of = |variant| of_task(summary, variant, panel, metric);
         Estimate::of(&gains(metric, &of(variant), &of(baseline)))
     };
-    let variants: Vec<usize> = (0..summary.variants.len())
+    // A linear model loses so much more than sharing does that nothing else could be told apart beside it.
+    let is_linear = |variant: &usize| {
+        let mut cells = results.cells.iter();
+        let cell = cells.find(|cell| cell.variant == summary.variants[*variant]);
+        cell.is_some_and(|cell| cell.model == "logistic")
+    };
+    let (linear, variants): (Vec<usize>, Vec<usize>) = (0..summary.variants.len())
         .filter(|variant| *variant != baseline)
-        .collect();
+        .partition(is_linear);
     let points_of = |(across, up): (usize, usize)| -> Vec<(usize, Estimate, Estimate)> {
         let both = variants.iter();
         both.filter_map(|v| Some((*v, gain(*v, across)?, gain(*v, up)?)))
@@ -70,7 +76,9 @@ pub(super) fn draw(results: &Results, summary: &Summary) -> Option<Canvas> {
         panel::horizontal_axis(&mut canvas, frame, &horizontal, name);
         panel::vertical_axis(&mut canvas, frame, &vertical);
         let at = (frame.0 - room - name_room / 2.0, (frame.1 + frame.3) / 2.0);
-        canvas.upward_text(at, "gain", MEDIUM, TEXT);
+        let name = format!("gain on {}", summary.panels[pairs[place].1].title);
+        let name = font::shorten(&name, MEDIUM, PANEL_HEIGHT);
+        canvas.upward_text(at, &name, MEDIUM, TEXT);
         let (x0, y0) = (horizontal.place(0.0), vertical.place(0.0));
         canvas.line(vec![(x0, frame.1), (x0, frame.3)], ZERO_LINE, FRAME);
         canvas.line(vec![(frame.0, y0), (frame.2, y0)], ZERO_LINE, FRAME);
@@ -95,11 +103,28 @@ pub(super) fn draw(results: &Results, summary: &Summary) -> Option<Canvas> {
         grid.lower_edge(),
         &panel::variant_entries(summary, &variants),
     );
+    let has_bars = panels
+        .iter()
+        .flatten()
+        .any(|(_, _, up)| up.interval.is_some());
+    let bars = if has_bars {
+        "; bars: 95 % intervals"
+    } else {
+        ""
+    };
+    let left_out: Vec<&str> = linear
+        .iter()
+        .map(|v| summary.variants[*v].as_str())
+        .collect();
+    let left_out = match left_out.is_empty() {
+        true => String::new(),
+        false => format!(" Not shown: {}, a linear model.", left_out.join(", ")),
+    };
     let baseline = &summary.variants[baseline];
     panel::remark(
         &mut canvas,
         &format!(
-            "Origin: {baseline}. Gain: difference in test {label}, turned so that more is better, paired by seed; bars: 95 % intervals. Up but left, or right but down, is a seesaw."
+            "Origin: {baseline}. Gain: difference in test {label}, turned so that more is better, paired by seed{bars}. Up but left, or right but down, is a seesaw.{left_out}"
         ),
     );
     Some(canvas)
