@@ -139,7 +139,7 @@ impl Mix {
     /// As [`Self::forward`].
     pub fn forward_composed(&self, experts: &Tensor, logits: &Tensor) -> Result<Tensor> {
         self.check_inputs(experts, logits)?;
-        let weights = self.weights(logits)?;
+        let weights = self.weights_composed(logits)?;
         let mut outputs: Vec<Option<Tensor>> = vec![None; self.layout.outputs.len()];
         for ((gate, _), weights) in self.layout.gates.iter().zip(weights) {
             for (offset, expert) in gate.experts.iter().enumerate() {
@@ -175,11 +175,36 @@ impl Mix {
         Ok(())
     }
 
-    /// Each gate's weights, [batch, experts seen], by candle's stock operators.
+    /// Each gate's weights, [batch, experts seen], outside candle's graph.
     ///
     /// # Errors
     /// Logits of another shape.
     pub fn weights(&self, logits: &Tensor) -> Result<Vec<Tensor>> {
+        if !(logits.device().is_cpu() && logits.dtype() == DType::F32) {
+            return self.weights_composed(&logits.detach());
+        }
+        let (num_rows, num_columns) = logits.dims2()?;
+        if num_columns != self.layout.num_columns {
+            candle_core::bail!(
+                "expected {} logits, found {num_columns}",
+                self.layout.num_columns
+            );
+        }
+        let mut weights = values(&logits.contiguous()?)?.to_vec();
+        self.layout.weights(&mut weights, num_rows);
+        let of = |(gate, columns): &(MixGate, Range<usize>)| {
+            let rows = weights.chunks_exact(num_columns);
+            let own: Vec<f32> = rows
+                .flat_map(|row| &row[columns.clone()])
+                .copied()
+                .collect();
+            Tensor::from_vec(own, (num_rows, gate.experts.len()), logits.device())
+        };
+        self.layout.gates.iter().map(of).collect()
+    }
+
+    /// The same from candle's stock operators.
+    fn weights_composed(&self, logits: &Tensor) -> Result<Vec<Tensor>> {
         let of = |(gate, columns): &(MixGate, Range<usize>)| {
             let logits = logits.narrow(1, columns.start, columns.len())?;
             match gate.activation {

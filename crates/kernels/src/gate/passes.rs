@@ -22,6 +22,13 @@ pub(super) struct MixLayout {
 
 impl MixLayout {
     /// Turns logits into weights, in place, and gives the sums of experts.
+    pub(super) fn weights(&self, logits: &mut [f32], num_rows: usize) {
+        let strips = strips(num_rows);
+        split_by_chunk(logits, self.num_columns, &strips)
+            .into_par_iter()
+            .for_each(|mut logits| activate(&self.gates, self.num_columns, &mut *logits[0]));
+    }
+
     pub(super) fn sums(
         &self,
         experts: &[f32],

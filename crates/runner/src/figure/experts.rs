@@ -222,7 +222,7 @@ fn figure(columns: &[Column], rate: &Rate) -> Option<Canvas> {
     panel::remark(
         &mut canvas,
         &format!(
-            "Validation split, selected weights, seed {}. Coloured area is share of outputs, to one scale in a column; the grey bar is the share of zeros, all of them being a full row. Dead: share of units that are zero on every row.",
+            "First 4,096 validation rows, selected weights, seed {}. Coloured area is share of outputs, to one scale in a column; the grey bar is the share of zeros, all of them being a full row. Dead: share of units that are zero on every row.",
             seeds.join(" and ")
         ),
     );

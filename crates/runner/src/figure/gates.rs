@@ -186,7 +186,7 @@ fn figure(layers: &[Layer], variant: &str, seed: u64) -> Option<Canvas> {
     panel::remark(
         &mut canvas,
         &format!(
-            "Validation split, selected weights, seed {seed}. Tasks from dense to sparse, with their positive rates."
+            "First 4,096 validation rows, selected weights, seed {seed}. Tasks from dense to sparse, with their positive rates."
         ),
     );
     Some(canvas)

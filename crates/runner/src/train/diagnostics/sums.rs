@@ -3,6 +3,11 @@
 /// An output whose absolute value is below this is a zero.
 pub(super) const ZERO: f32 = 1e-6;
 
+/// Units that are summed side by side.
+const LANES: usize = 8;
+/// Rows that stay in the cache while all units are summed.
+const TILE_ROWS: usize = 64;
+
 /// Of one expert.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct ExpertSums {
@@ -25,16 +30,44 @@ impl ExpertSums {
     /// Adds outputs, [rows, width].
     pub(super) fn add(&mut self, outputs: &[f32]) {
         let width = self.sums.len();
-        for row in outputs.chunks_exact(width) {
-            let units = self.sums.iter_mut().zip(&mut self.squares);
-            for (value, ((sum, square), zeros)) in row.iter().zip(units.zip(&mut self.zeros)) {
-                let exact = f64::from(*value);
-                *sum += exact;
-                *square += exact * exact;
-                *zeros += u32::from(value.abs() < ZERO);
+        for rows in outputs.chunks(width * TILE_ROWS) {
+            let whole = width - width % LANES;
+            for start in (0..whole).step_by(LANES) {
+                self.add_lanes(rows, start);
             }
-            self.rows += 1;
+            for unit in whole..width {
+                for row in rows.chunks_exact(width) {
+                    let exact = f64::from(row[unit]);
+                    self.sums[unit] += exact;
+                    self.squares[unit] += exact * exact;
+                    self.zeros[unit] += u32::from(row[unit].abs() < ZERO);
+                }
+            }
+            self.rows += rows.len() / width;
         }
+    }
+
+    /// Adds the rows of some units side by side, whose sums stay in registers meanwhile.
+    fn add_lanes(&mut self, rows: &[f32], start: usize) {
+        let width = self.sums.len();
+        let (mut sums, mut squares, mut zeros) = ([0.0; LANES], [0.0; LANES], [0; LANES]);
+        sums.copy_from_slice(&self.sums[start..start + LANES]);
+        squares.copy_from_slice(&self.squares[start..start + LANES]);
+        zeros.copy_from_slice(&self.zeros[start..start + LANES]);
+        for row in rows.chunks_exact(width) {
+            let Some(values) = row[start..].first_chunk::<LANES>() else {
+                continue;
+            };
+            for lane in 0..LANES {
+                let exact = f64::from(values[lane]);
+                sums[lane] += exact;
+                squares[lane] += exact * exact;
+                zeros[lane] += u32::from(values[lane].abs() < ZERO);
+            }
+        }
+        self.sums[start..start + LANES].copy_from_slice(&sums);
+        self.squares[start..start + LANES].copy_from_slice(&squares);
+        self.zeros[start..start + LANES].copy_from_slice(&zeros);
     }
 
     fn num_outputs(&self) -> f64 {
@@ -150,6 +183,20 @@ mod tests {
         close(sums.mean(), mean);
         close(sums.deviation(), variance.sqrt());
         assert_eq!(ExpertSums::new(3).mean(), None);
+    }
+
+    #[test]
+    fn units_beyond_whole_lanes_and_rows_beyond_whole_tiles_are_all_summed() {
+        for (width, rows) in [(1, 1), (7, 65), (8, 64), (19, 130)] {
+            let mut sums = ExpertSums::new(width);
+            let values: Vec<f32> = (0..width * rows).map(|i| (i % 5) as f32 - 1.0).collect();
+            sums.add(&values);
+            let count = |wanted: f32| values.iter().filter(|v| **v == wanted).count() as f64;
+            let total = (width * rows) as f64;
+            close(sums.zero_rate(), count(0.0) / total);
+            close(sums.mean(), values.iter().sum::<f32>() as f64 / total);
+            assert_eq!(sums.rows, rows);
+        }
     }
 
     #[test]
