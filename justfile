@@ -34,6 +34,26 @@ reproduce name *args:
     cargo run --release -- run experiments/{{ name }}.toml --out target/reproduced/{{ name }} --fresh {{ args }}
     .ci/same-results results/{{ name }} target/reproduced/{{ name }}
 
+# Look at results' report.html in headless Chromium (Debian's package chromium): just check-report results/census --screenshots shots
+check-report *args="results/census":
+    python3 tests/browser/check_report.py {{ args }}
+
+# Tune gradient-boosted trees on an experiment's own rows, as an external variant of its report: just trees census --trials 20
+trees name *args: _trees-environment
+    cargo build --release --bin homebench
+    .venv-trees/bin/python benches/peers/trees.py results/{{ name }} --homebench target/release/homebench {{ args }}
+    target/release/homebench figures results/{{ name }}
+    target/release/homebench report results/{{ name }}
+
+_trees-environment:
+    test -x .venv-trees/bin/python || python3 -m venv .venv-trees
+    .venv-trees/bin/pip install --quiet --requirement benches/peers/requirements-trees.txt
+
+# Time a report over 10,000 cells
+report-speed *args:
+    cargo build --release --bin homebench
+    python3 benches/report_scale.py target/release/homebench {{ args }}
+
 # Measure homebench against PyTorch and torch-rechub, alternating in one run, on an otherwise idle machine: just peers steps
 peers *args: _peers-environment _data-census
     cargo build --release -p homebench-runner -p homebench-benches --bins

@@ -1,51 +1,309 @@
-"""scikit-learn's HistGradientBoosting on Census, one untuned model a task: what a simple baseline reaches.
+"""Gradient-boosted trees on an experiment's own data: LightGBM, one model a task, tuned on validation, as an external variant.
 
-    trees.py --train census_train.csv --test census_test.csv [--out trees.csv]
+    trees.py RESULTS_DIR [--trials N] [--threads N] [--homebench PROGRAM]      (or: just trees EXPERIMENT)
 
-The same columns, split and preprocessing as torch_rechub_census.py, with its seed. Writes and prints task, auc and
-log-loss on the test half, and the seconds of it all.
+Reads the rows that the experiment's cells read: `homebench data export` writes the prepared splits with the spec's dataset,
+protocol and rows, and the content hash is compared with the one in provenance.toml, so features, vocabularies and splits are
+the same to the byte. Categorical features go in as such, numeric ones as prepared, row weights weigh rows in training, and rows
+on which a task is not observed are none of its rows.
+
+Each task is tuned alone: N trials of random search (the first is the library's defaults) with the experiment's first seed, each with
+early stopping on validation; N is that of the experiment's own tuning, else 20. The winner is trained with every seed of the
+experiment, which then decides the sampling of rows and features, and the test split is read, once. Writes
+RESULTS_DIR/external/trees.csv and trees.toml, which `homebench report RESULTS_DIR` shows among the other variants.
 """
 
 import argparse
 import csv
+import math
+import pathlib
+import subprocess
 import sys
-import time
+import tempfile
+import tomllib
+from importlib import metadata
 
-from torch_rechub_census import DENSE, LABELS, read
+import lightgbm
+import numpy
+import pyarrow.ipc
+from sklearn.metrics import log_loss, roc_auc_score
+
+MOST_ROUNDS = 2000
+PATIENCE = 50
+# Settings, their ranges, and the library's default, which is the first trial.
+SPACE = {
+    "learning_rate": ("log", 0.02, 0.3, 0.1),
+    "num_leaves": ("log whole", 7, 255, 31),
+    "min_data_in_leaf": ("log whole", 5, 500, 20),
+    "feature_fraction": ("even", 0.3, 1.0, 1.0),
+    "bagging_fraction": ("even", 0.5, 1.0, 1.0),
+    "lambda_l2": ("log", 1e-3, 30.0, 0.0),
+    "cat_smooth": ("log", 1.0, 100.0, 10.0),
+}
+COLUMNS = ["variant", "seed", "split", "task", "metric", "value", "rows", "positives"]
+
+
+class Split:
+    """A prepared split, from the file that the experiment's cells map."""
+
+    def __init__(self, path):
+        with pyarrow.memory_map(str(path)) as source:
+            table = pyarrow.ipc.open_file(source).read_all()
+        self.columns = {name: self.array(table[name]) for name in table.column_names}
+        self.rows = table.num_rows
+
+    @staticmethod
+    def array(column):
+        """[rows, width]"""
+        pieces = [piece.flatten().to_numpy().reshape(len(piece), -1) for piece in column.chunks]
+        return numpy.concatenate(pieces)
+
+    def features(self):
+        """Categorical ids, exact in a float, beside the numeric features."""
+        parts = [self.columns[name].astype(numpy.float32) for name in ("categorical", "numeric") if name in self.columns]
+        return numpy.concatenate(parts, axis=1)
+
+    def task(self, place):
+        """Which rows observe a task, their labels, weights and users."""
+        labels = self.columns["labels"][:, place].astype(numpy.float64)
+        observed = ~numpy.isnan(labels)
+        more = (self.columns[name][observed, 0] if name in self.columns else None for name in ("weight", "user"))
+        return observed, labels[observed], *more
+
+
+class Splits(dict):
+    """Splits by name, each read when it is first asked for: the test split after the choice."""
+
+    def __init__(self, folder):
+        super().__init__()
+        self.folder = folder
+
+    def __missing__(self, name):
+        self[name] = Split(self.folder / f"{name}.arrow")
+        return self[name]
+
+
+def draw(random, trial):
+    """Settings of a trial; the first is the library's defaults."""
+    settings = {}
+    for name, (kind, low, high, default) in SPACE.items():
+        share = random.random()
+        if trial == 0:
+            settings[name] = default
+        elif kind == "even":
+            settings[name] = round(low + (high - low) * share, 4)
+        else:
+            value = math.exp(math.log(low) + (math.log(high) - math.log(low)) * share)
+            settings[name] = round(value) if kind.endswith("whole") else float(f"{value:.4g}")
+    return settings
+
+
+class Task:
+    """A task's rows and how to train and score on them."""
+
+    def __init__(self, name, is_regression, place, splits, schema, threads):
+        self.name, self.is_regression, self.threads = name, is_regression, threads
+        self.place, self.splits = place, splits
+        names = [feature["name"] for feature in schema["categorical"]] + schema["numeric"]
+        categorical = list(range(len(schema["categorical"])))
+        self.train = self.dataset("train", feature_name=names, categorical_feature=categorical)
+        self.validation = self.dataset("validation", reference=self.train)
+
+    def dataset(self, split, **more):
+        observed, labels, weights, _ = self.splits[split].task(self.place)
+        # Row weights are for learning; scores count every row once.
+        weights = weights if split == "train" else None
+        features = self.splits[split].features()[observed]
+        return lightgbm.Dataset(features, labels, weight=weights, free_raw_data=False, params=self.fixed(0), **more)
+
+    def fixed(self, seed):
+        return {
+            "objective": "regression" if self.is_regression else "binary",
+            "metric": "l2" if self.is_regression else "auc",
+            "bagging_freq": 1,
+            "seed": seed,
+            "deterministic": True,
+            "force_row_wise": True,
+            "num_threads": self.threads,
+            "max_bin": 255,
+            "feature_pre_filter": False,
+            "verbosity": -1,
+        }
+
+    def fit(self, settings, seed):
+        """The model with the best validation score, and that score, better higher."""
+        model = lightgbm.train(
+            self.fixed(seed) | settings,
+            self.train,
+            MOST_ROUNDS,
+            valid_sets=[self.validation],
+            callbacks=[lightgbm.early_stopping(PATIENCE, verbose=False)],
+        )
+        score = next(iter(model.best_score["valid_0"].values()))
+        return model, -score if self.is_regression else score
+
+    def scores(self, model, split):
+        """Metric, value, rows and positives, by the definitions in METHODOLOGY.md."""
+        observed, labels, _, users = self.splits[split].task(self.place)
+        predicted = model.predict(self.splits[split].features()[observed])
+        if self.is_regression:
+            error = float(((predicted - labels) ** 2).mean())
+            values = {"mse": error, "r2": 1 - error / float(labels.var())}
+            positives = 0
+        else:
+            values = binary_metrics(predicted, labels, users)
+            positives = int(labels.sum())
+        return [(metric, value, len(labels), positives) for metric, value in values.items()]
+
+
+def binary_metrics(predicted, labels, users):
+    rate = labels.mean()
+    loss = float(log_loss(labels, predicted, labels=[0, 1]))
+    entropy = -(rate * math.log(rate) + (1 - rate) * math.log(1 - rate))
+    values = {
+        "auc": float(roc_auc_score(labels, predicted)),
+        "log_loss": loss,
+        "normalised_entropy": loss / entropy,
+        "calibration": float(predicted.sum() / labels.sum()),
+    }
+    if users is not None:
+        values["gauc"] = gauc(predicted, labels, users)
+    return values
+
+
+def gauc(predicted, labels, users):
+    """Mean of the AUC within each user who has both labels, weighted by the user's rows."""
+    order = numpy.argsort(users, kind="stable")
+    starts = numpy.flatnonzero(numpy.diff(users[order])) + 1
+    total = weight = 0.0
+    for rows in numpy.split(order, starts):
+        if 0 < labels[rows].sum() < len(rows):
+            total += len(rows) * roc_auc_score(labels[rows], predicted[rows])
+            weight += len(rows)
+    return total / weight if weight else None
+
+
+def read_toml(path):
+    return tomllib.loads(path.read_text())
+
+
+def export(homebench, spec, folder):
+    """The prepared splits of the spec's dataset, and their schema."""
+    dataset = spec["dataset"]
+    command = [homebench, "data", "export", dataset["name"], "--out", str(folder)]
+    if "protocol" in dataset:
+        command += ["--protocol", dataset["protocol"]]
+    rows = dataset.get("rows")
+    if isinstance(rows, int):
+        command += ["--rows", str(rows)]
+    elif isinstance(rows, float):
+        command += ["--fraction", str(rows)]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    return read_toml(folder / "schema.toml")
+
+
+def check_content(results, schema):
+    """The rows are those of the experiment."""
+    runs = read_toml(results / "provenance.toml")["runs"]
+    hashes = {run["dataset"]["content_hash"] for run in runs}
+    if schema["content_hash"] not in hashes:
+        raise SystemExit(
+            f"{results}: its cells ran on data {', '.join(sorted(hashes))}, the export is {schema['content_hash']}\n"
+            "hint: run the experiment again, or get the data that it ran on"
+        )
+
+
+def tuned_trials(results):
+    """How many trials the experiment gave each of its variants."""
+    path = results / "tuning.csv"
+    if not path.exists():
+        return None
+    with path.open(newline="") as file:
+        return max(int(row["trial"]) for row in csv.DictReader(file))
+
+
+def seeds_of(results):
+    with (results / "cells.csv").open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row.get("phase", "final") != "tuning"]
+    if any(row.get("split_seed") for row in rows):
+        raise SystemExit(f"{results}: has several splits, which trees.py doesn't know")
+    return sorted({int(row["seed"]) for row in rows})
+
+
+def run_task(task, seeds, trials):
+    """The winner and its validation score, and rows for the table."""
+    random = numpy.random.default_rng([seeds[0], task.place])
+    best = None
+    for trial in range(trials):
+        settings = draw(random, trial)
+        _, score = task.fit(settings, seeds[0])
+        print(f"{task.name}, trial {trial + 1} of {trials}: validation {score:.5f}", file=sys.stderr)
+        if best is None or score > best[1]:
+            best = settings, score
+    # The choice is frozen; from here on the test split is read, once per seed.
+    rows = []
+    for seed in seeds:
+        model, _ = task.fit(best[0], seed)
+        for split in ("validation", "test"):
+            for metric, value, count, positives in task.scores(model, split):
+                key = ("trees", seed, split, task.name, metric)
+                rows.append((*key, "" if value is None else repr(float(value)), count, positives))
+    return best, rows
+
+
+def toml_text(value):
+    """A string as TOML."""
+    return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def write(results, schema, trials, winners, rows):
+    folder = results / "external"
+    folder.mkdir(exist_ok=True)
+    with (folder / "trees.csv").open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        writer.writerows(rows)
+    program = f"LightGBM {metadata.version('lightgbm')}"
+    lines = [
+        f"about = {toml_text('Gradient-boosted trees, one model a task, early stopping on validation:')}",
+        f"program = {toml_text(program)}",
+        f"command = {toml_text('just trees ' + results.name)}",
+        f"dataset_content = {toml_text(schema['content_hash'])}",
+        f"trials = {trials}",
+        "",
+        "[search_space]",
+        *(f"{name} = {toml_text(f'{kind}, {low} to {high}')}" for name, (kind, low, high, _) in SPACE.items()),
+    ]
+    for task, (settings, score) in winners.items():
+        words = ", ".join(f"{name} = {value}" for name, value in settings.items())
+        lines += ["", "[[winners]]", f"task = {toml_text(task)}", f"settings = {toml_text(words)}"]
+        lines += [f"validation_score = {float(score)!r}"]
+    (folder / "trees.toml").write_text("\n".join(lines) + "\n")
 
 
 def main():
-    started = time.perf_counter()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--train", required=True)
-    parser.add_argument("--test", required=True)
-    parser.add_argument("--seed", type=int, default=2022)
-    parser.add_argument("--out", help="a CSV; stdout otherwise")
+    parser.add_argument("results", type=pathlib.Path, metavar="RESULTS_DIR")
+    parser.add_argument("--trials", type=int, help="trials for each task [default: those of the experiment's tuning, or 20]")
+    parser.add_argument("--threads", type=int, default=0, help="[default: all cores]")
+    parser.add_argument("--homebench", default="homebench", help="the program")
     args = parser.parse_args()
-
-    from sklearn.ensemble import HistGradientBoostingClassifier
-    from sklearn.metrics import log_loss, roc_auc_score
-    from sklearn.model_selection import train_test_split
-
-    data, sparse, num_train = read(args.train, args.test)
-    for column in sparse:
-        data[column] = data[column].astype("category")
-    train, test = data.iloc[:num_train], data.iloc[num_train:]
-    _, test = train_test_split(test, test_size=0.5, stratify=test["income"], random_state=args.seed)
-
-    rows = []
-    for task in LABELS:
-        model = HistGradientBoostingClassifier(categorical_features="from_dtype", random_state=args.seed)
-        model.fit(train[sparse + DENSE], train[task])
-        scores = model.predict_proba(test[sparse + DENSE])[:, 1]
-        name = task if task == "income" else "never_married"
-        rows.append({"task": name, "auc": roc_auc_score(test[task], scores), "log_loss": log_loss(test[task], scores)})
-    seconds = time.perf_counter() - started
-
-    with open(args.out, "w", newline="") if args.out else sys.stdout as file:
-        writer = csv.DictWriter(file, ["task", "auc", "log_loss", "total_seconds"], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(row | {"total_seconds": seconds} for row in rows)
+    if not (args.results / "spec.resolved.toml").is_file():
+        parser.error(f"{args.results} is no results folder\nhint: homebench run experiments/<name>.toml")
+    trials = args.trials or tuned_trials(args.results) or 20
+    seeds = seeds_of(args.results)
+    with tempfile.TemporaryDirectory() as folder:
+        folder = pathlib.Path(folder)
+        schema = export(args.homebench, read_toml(args.results / "spec.resolved.toml"), folder)
+        check_content(args.results, schema)
+        winners, rows = {}, []
+        for place, entry in enumerate(schema["tasks"]):
+            is_regression = entry.get("kind") == "regression"
+            task = Task(entry["name"], is_regression, place, Splits(folder), schema, args.threads)
+            winners[task.name], task_rows = run_task(task, seeds, trials)
+            rows += task_rows
+    write(args.results, schema, trials, winners, rows)
+    print(f"{args.results / 'external'}: {len(rows)} scores of {len(winners)} tasks and {len(seeds)} seeds")
 
 
 if __name__ == "__main__":

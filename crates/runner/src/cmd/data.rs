@@ -59,6 +59,15 @@ enum DataCommand {
     /// Read every byte of a dataset's source files and of its prepared form, and check them
     #[command(after_help = "Example: homebench data verify census-income")]
     Verify(Wanted),
+    /// Copy a dataset's prepared splits for another program, as Arrow files with a schema.toml
+    #[command(after_help = "Example: homebench data export census-income --out /tmp/census")]
+    Export {
+        #[command(flatten)]
+        wanted: Wanted,
+        /// The folder to write into
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -114,6 +123,13 @@ pub fn run(args: &DataArgs) -> Result<()> {
         DataCommand::Prepare(wanted) => {
             let summary = data::prepare(&wanted.reference(), &places, &mut terminal)?;
             write_summary(&mut out, &summary)?;
+        }
+        DataCommand::Export {
+            wanted,
+            out: folder,
+        } => {
+            let summary = data::export(&wanted.reference(), &places, folder, &mut terminal)?;
+            writeln!(out, "{}: in {}", summary.name, folder.display())?;
         }
         DataCommand::Verify(wanted) => {
             let verified = data::verify(&wanted.reference(), &places, &mut terminal)?;

@@ -5,12 +5,17 @@ use crate::{figure, report};
 use clap::Args;
 use std::process::ExitCode;
 
-/// Write report.md of a results folder and print its table
+/// Write report.md, report.html and tables/ of a results folder and print its table
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  homebench report results/census")]
+#[command(
+    after_help = "Examples:\n  homebench report results/census\n  homebench report results/census --baseline mmoe"
+)]
 pub(super) struct ReportArguments {
     #[command(flatten)]
     results: ResultsArgument,
+    /// The variant that the others are compared with [default: single-task, or the first of the plan]
+    #[arg(long, value_name = "VARIANT")]
+    baseline: Option<String>,
 }
 
 /// Draw the charts of a results folder as SVG and PNG
@@ -24,7 +29,7 @@ pub(super) struct FiguresArguments {
 impl ReportArguments {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let results = self.results.open()?;
-        report::write(results.path())?;
+        report::write(results.path(), self.baseline.as_deref())?;
         print!("{}", report::terminal_table(results.path())?);
         Ok(ExitCode::SUCCESS)
     }

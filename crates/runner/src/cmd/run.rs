@@ -176,7 +176,7 @@ fn finish(session: &Session) -> Result<ExitCode> {
         .collect();
     if failed.len() < cells.len() {
         figure::write_all(results.path()).context("drawing the charts")?;
-        report::write(results.path()).context("writing the report")?;
+        report::write(results.path(), None).context("writing the report")?;
         print!("{}", report::terminal_table(results.path())?);
     }
     eprintln!("results are in {}", results.path().display());

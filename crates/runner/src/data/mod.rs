@@ -2,6 +2,7 @@
 
 mod cache;
 pub mod description;
+mod export;
 pub mod expression;
 pub mod feed;
 pub mod fetch;
@@ -17,6 +18,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+pub use export::export;
 pub use open::{Verified, check, known, open, prepare, split_seed, verify};
 pub use reference::{DatasetRef, Places, RowSubset};
 pub use split::{SealedSplit, Split};

@@ -93,6 +93,18 @@ pub fn open(
     }
 }
 
+/// The dataset's files, prepared if they aren't there, and what they hold.
+pub(super) fn files(
+    reference: &DatasetRef,
+    places: &Places,
+    observer: &mut dyn Observer,
+) -> Result<(Vec<PathBuf>, Summary)> {
+    let found = Found::new(reference, places, Trust::Remembered, observer)?;
+    let entry = found.obtain(None, observer)?;
+    let paths = [TRAIN, VALIDATION, TEST].map(|split| entry.path(split));
+    Ok((paths.to_vec(), found.summary(&entry)))
+}
+
 /// What [`verify`] found.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Verified {

@@ -66,7 +66,7 @@ pub(super) struct Spread {
 }
 
 impl Spread {
-    fn of(values: &[f64]) -> Self {
+    pub(super) fn of(values: &[f64]) -> Self {
         Self {
             mean: mean(values),
             deviation: standard_deviation(values),

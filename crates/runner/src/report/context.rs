@@ -14,6 +14,8 @@ pub(super) struct Context {
     pub(super) protocol: Option<String>,
     /// Training rows.
     pub(super) train_rows: Option<u64>,
+    /// The parts of the spec that say what is searched, as TOML.
+    pub(super) search_space: Option<String>,
     /// Hashes of the datasets' contents.
     pub(super) dataset_contents: Vec<String>,
     /// What was built from what: name and value.
@@ -33,6 +35,7 @@ impl Context {
         Ok(Self {
             question: paragraphs(&question),
             protocol: text(&spec, &["dataset", "protocol"]),
+            search_space: search_space(&spec),
             train_rows: runs
                 .iter()
                 .find_map(|run| whole(run, &["dataset", "train_rows"])),
@@ -51,6 +54,34 @@ fn read(file: &Path) -> Result<Table> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Table::new()),
         Err(error) => Err(error).with_context(|| format!("reading {}", file.display())),
     }
+}
+
+/// Keys of the spec, and of its variants, under which something is searched or swept.
+const SEARCHED: [&str; 3] = ["tuning", "grid", "random"];
+
+fn search_space(spec: &Table) -> Option<String> {
+    let searched = |table: &Table| -> Table {
+        let parts = table
+            .iter()
+            .filter(|(key, _)| SEARCHED.contains(&key.as_str()));
+        parts
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect()
+    };
+    let mut found = searched(spec);
+    let variants = spec.get("variants").and_then(Value::as_table);
+    let of_variants: Table = variants
+        .into_iter()
+        .flatten()
+        .filter_map(|(name, variant)| Some((name.clone(), searched(variant.as_table()?))))
+        .filter(|(_, parts)| !parts.is_empty())
+        .map(|(name, parts)| (name, Value::Table(parts)))
+        .collect();
+    if !of_variants.is_empty() {
+        found.insert("variants".to_owned(), Value::Table(of_variants));
+    }
+    let text = toml::to_string(&found).ok()?;
+    (!found.is_empty()).then(|| text.trim_end().to_owned())
 }
 
 fn runs(provenance: &Table) -> Vec<&Table> {

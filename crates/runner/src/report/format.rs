@@ -54,6 +54,16 @@ pub(super) fn difference(value: f64) -> String {
     }
 }
 
+/// A share with its sign, in percent.
+pub(super) fn percent(value: f64) -> String {
+    let text = format!("{:+.2} %", 100.0 * value);
+    if text == "-0.00 %" {
+        "+0.00 %".to_owned()
+    } else {
+        text
+    }
+}
+
 /// A probability with three decimals.
 pub(super) fn probability(value: Option<f64>) -> String {
     value.map_or(ABSENT.to_owned(), |value| format!("{value:.3}"))

@@ -1,44 +1,52 @@
 //! Tables and reports of a results folder, made from its files and nothing else.
 
+mod analysis;
 mod comparison;
 mod content;
 mod context;
 pub mod diff;
 mod document;
+mod export;
 pub(crate) mod files;
 pub(crate) mod format;
 pub(crate) mod metric_name;
+mod published;
 pub mod results;
 #[cfg(test)]
 pub(crate) mod sample;
 pub mod statistics;
 mod terminal;
 
+use analysis::Analysis;
 use anyhow::Result;
 use context::Context;
-use results::Results;
+use results::{Results, Summary};
 use std::path::{Path, PathBuf};
 
-/// Variants by tasks as plain text: mean ± standard deviation of the main metric on test, seeds, parameters and training
-/// rows per second; then who is ahead, if anyone, and what failed.
+/// Variants by tasks as plain text: mean ± standard deviation of each task's main metric on test, seeds, parameters and
+/// training rows per second; then who is ahead, if anyone, and what failed.
 ///
 /// # Errors
 /// A CSV file that can't be read, with file, line and column.
 pub fn terminal_table(results_dir: &Path) -> Result<String> {
-    Ok(terminal::table(&Results::read(results_dir)?))
+    terminal::table(&Results::read(results_dir)?)
 }
 
-/// Writes `report.md` and `report.html` into the folder and returns their paths: the question, what was found and how
-/// sure it is, what ran, every number with its seeds, validation beside test, what failed and why, the figures, and how
-/// to get the same again. `report.md` refers to the files of [`crate::figure::write_all`]; `report.html` holds them.
+/// Writes `report.md`, `report.html` and `tables/` into the folder and returns their paths: the question, what was found
+/// and how sure it is, every number with its seeds, validation beside test, how variants were tuned, the figures, what ran
+/// and what failed, what others published, and how to get the same again. `report.md` refers to the files of
+/// [`crate::figure::write_all`]; `report.html` holds them. Differences are to the variant named `baseline`, by default to
+/// single-task, or to the first.
 ///
-/// Neither repeats a time, so both have the same bytes when the experiment runs again.
+/// None repeats a time, so all have the same bytes when the experiment runs again.
 ///
 /// # Errors
-/// A file that can't be read (with line and column) or written.
-pub fn write(results_dir: &Path) -> Result<Vec<PathBuf>> {
+/// A file that can't be read (with line and column) or written; no variant of that name.
+pub fn write(results_dir: &Path, baseline: Option<&str>) -> Result<Vec<PathBuf>> {
     let results = Results::read(results_dir)?;
-    let document = content::document(&results, &Context::read(results_dir)?)?;
+    let summary = Summary::new(&results);
+    let analysis = Analysis::new(&results, &summary, baseline)?;
+    let document = content::document(&analysis, &Context::read(results_dir)?)?;
     let files = [
         ("report.md", document::to_markdown(&document)),
         ("report.html", document::to_html(&document)),
@@ -49,6 +57,7 @@ pub fn write(results_dir: &Path) -> Result<Vec<PathBuf>> {
         files::write_whole(&path, text.as_bytes())?;
         paths.push(path);
     }
+    paths.extend(export::write(results_dir, &analysis)?);
     Ok(paths)
 }
 
@@ -59,7 +68,7 @@ mod tests {
 
     fn written(sample: &Sample) -> (String, String) {
         let folder = sample.write();
-        let paths = write(folder.path()).unwrap();
+        let paths = write(folder.path(), None).unwrap();
         let read = |path: &PathBuf| std::fs::read_to_string(path).unwrap();
         (read(&paths[0]), read(&paths[1]))
     }
@@ -76,7 +85,7 @@ mod tests {
     #[test]
     fn a_report_has_no_time_and_does_not_change_with_the_folder_or_the_speed() {
         let folder = Sample::default().write();
-        write(folder.path()).unwrap();
+        write(folder.path(), None).unwrap();
         let read = |folder: &Path, name: &str| std::fs::read(folder.join(name)).unwrap();
         let other = Sample::default().write();
         let speeds = other.path().join("throughput.csv");
@@ -86,7 +95,7 @@ mod tests {
             text.replace("11.5", "99.25").replace("90000", "1234"),
         )
         .unwrap();
-        write(other.path()).unwrap();
+        write(other.path(), None).unwrap();
         for name in ["report.md", "report.html"] {
             assert_eq!(
                 read(folder.path(), name),

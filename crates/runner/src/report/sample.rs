@@ -7,6 +7,8 @@ use tempfile::TempDir;
 pub(crate) struct Sample {
     /// Names of the variants.
     pub(crate) variants: Vec<String>,
+    /// Their models; `mmoe` where none is named.
+    pub(crate) models: Vec<String>,
     /// Names of the tasks.
     pub(crate) tasks: Vec<String>,
     /// Seeds of each variant.
@@ -25,6 +27,7 @@ impl Default for Sample {
     fn default() -> Self {
         Self {
             variants: ["shared-bottom", "MMoE", "HoME"].map(str::to_owned).into(),
+            models: Vec::new(),
             tasks: ["income", "never_married"].map(str::to_owned).into(),
             num_seeds: 3,
             failed: Vec::new(),
@@ -94,10 +97,11 @@ impl Sample {
             "cell,variant,seed,device,threads,train_rows,train_seconds,train_rows_per_second,evaluation_rows,evaluation_seconds,total_seconds,peak_memory_bytes,tries\n",
         );
         for (variant, name) in self.variants.iter().enumerate() {
+            let model = self.models.get(variant).map_or("mmoe", String::as_str);
             for seed in 0..self.num_seeds {
                 let head = format!("cell-{variant}-{seed},\"{name}\"");
                 if self.failed.contains(&(variant, seed)) {
-                    writeln!(cells, "{head},mmoe,census,{seed},failed,\"the loss became NaN at step 7 (epoch 1), a|b\",,,,,").unwrap();
+                    writeln!(cells, "{head},{model},census,{seed},failed,\"the loss became NaN at step 7 (epoch 1), a|b\",,,,,").unwrap();
                     continue;
                 }
                 let epochs = 4 + (variant as u64 + seed) % 3;
@@ -105,7 +109,7 @@ impl Sample {
                 let parameters = 100_000 + 12_345 * variant;
                 writeln!(
                     cells,
-                    "{head},mmoe,census,{seed},done,,3,{epochs},{score},{parameters},{}",
+                    "{head},{model},census,{seed},done,,3,{epochs},{score},{parameters},{}",
                     2 * parameters
                 )
                 .unwrap();

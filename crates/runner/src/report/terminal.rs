@@ -1,30 +1,37 @@
 //! The table that a run ends with.
 
+use super::analysis::Analysis;
 use super::comparison::Comparison;
 use super::format::{self, ABSENT, counted, grouped};
 use super::results::{Cell, Results, Summary};
 use super::statistics::mean;
+use anyhow::Result;
 use std::fmt::Write as _;
 
 /// Columns of tasks side by side; more go into a table below.
 const TASKS_IN_A_ROW: usize = 4;
 
-/// The table and what failed.
-pub(super) fn table(results: &Results) -> String {
+/// The tables, one for each main metric, and what failed.
+///
+/// # Errors
+/// None that is known: the baseline is chosen, not given.
+pub(super) fn table(results: &Results) -> Result<String> {
     let summary = Summary::new(results);
+    let analysis = Analysis::new(results, &summary, None)?;
     let mut text = String::new();
-    let panels: Vec<usize> = (0..summary.panels.len()).collect();
-    // The trainer's main metric comes first.
-    if let Some(metric) = summary.metrics.first() {
-        let comparison = Comparison::new(&summary, metric, 0);
-        for (place, panels) in panels.chunks(TASKS_IN_A_ROW).enumerate() {
+    for place in analysis.main_metrics() {
+        let comparison = &analysis.comparisons[place];
+        let panels: Vec<usize> = (0..summary.panels.len())
+            .filter(|panel| analysis.main[*panel] == Some(place))
+            .collect();
+        for (chunk, panels) in panels.chunks(TASKS_IN_A_ROW).enumerate() {
             let mut columns = vec![variants(&summary)];
             columns.extend(
                 panels
                     .iter()
-                    .map(|&panel| scores(&summary, &comparison, panel)),
+                    .map(|&panel| scores(&summary, comparison, panel)),
             );
-            if place == 0 {
+            if chunk == 0 {
                 columns.push(seeds(results, &summary));
                 columns.push(parameters(results, &summary));
                 columns.push(rows_per_second(results, &summary));
@@ -37,9 +44,9 @@ pub(super) fn table(results: &Results) -> String {
         let direction = comparison.metric.direction();
         text += &direction.map_or(String::new(), |direction| format!("; {direction}"));
         text += ".\n";
-        text += &leaders(&summary, &comparison);
+        text += &leaders(&summary, comparison);
     }
-    text + &failures(&results.cells)
+    Ok(text + &failures(&results.cells))
 }
 
 /// A column: its header, its cells, and whether it goes to the right.
@@ -180,7 +187,7 @@ mod tests {
     use crate::report::sample::Sample;
 
     fn drawn(sample: &Sample) -> String {
-        table(&Results::read(sample.write().path()).unwrap())
+        table(&Results::read(sample.write().path()).unwrap()).unwrap()
     }
 
     #[test]

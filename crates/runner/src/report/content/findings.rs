@@ -1,51 +1,112 @@
-//! What was found and how sure it is, in sentences.
+//! What was found, in sentences: first in short, then task by task on the main metric.
 
-use crate::report::comparison::{Comparison, FEWEST_SEEDS_TO_LEAD, Standing};
+use super::tables;
+use crate::report::analysis::Analysis;
+use crate::report::comparison::{Comparison, Standing};
 use crate::report::document::{Block, Span, strong, text};
 use crate::report::format::{self, counted, listed};
-use crate::report::results::{Results, Summary};
-use crate::report::statistics::smallest_p_value;
+use crate::report::results::Summary;
+use crate::report::statistics::LEVEL;
 
-/// A sentence or two per task on the main metric, then how far they can be trusted.
-pub(super) fn blocks(
-    results: &Results,
-    summary: &Summary,
-    main: &Comparison,
-    baseline: usize,
-) -> Vec<Block> {
-    let tasks = (0..summary.panels.len()).map(|panel| finding(summary, main, panel, baseline));
-    let mut blocks = vec![Block::List(tasks.collect())];
-    let mut sureness = Vec::new();
-    sureness.extend(power(main));
-    sureness.extend(detectable(summary, main, baseline));
-    let failed = results
-        .cells
-        .iter()
-        .filter(|cell| cell.failure.is_some())
-        .count();
-    if failed > 0 {
-        let cells = counted(results.cells.len(), "cell");
-        sureness.push(format!(
-            "{failed} of {cells} failed and are missing from every mean; they are listed below."
-        ));
+/// The answer.
+pub(super) fn blocks(analysis: &Analysis) -> Vec<Block> {
+    if analysis.main.iter().all(Option::is_none) {
+        return vec![super::paragraph(
+            "Nothing: there is no test score of a metric of which a way is better.",
+        )];
     }
-    if !sureness.is_empty() {
-        blocks.push(Block::Paragraph(vec![
-            strong("How sure:"),
-            text(format!(" {}", sureness.join(" "))),
-        ]));
+    let mut blocks = vec![Block::Paragraph(vec![
+        strong("In short:"),
+        text(format!(" {}", in_short(analysis))),
+    ])];
+    let tasks = (0..analysis.summary.panels.len()).map(|panel| finding(analysis, panel));
+    blocks.push(Block::List(tasks.collect()));
+    if analysis.summary.panels.len() > 1 && analysis.summary.variants.len() > 1 {
+        blocks.push(super::paragraph(over_tasks(analysis)));
+        blocks.push(Block::Table(tables::gains(analysis, &analysis.shown)));
     }
     blocks
 }
 
-fn finding(summary: &Summary, main: &Comparison, panel: usize, baseline: usize) -> Vec<Span> {
-    let title = main.metric.title();
-    let standing = &main.standings[panel];
+fn in_short(analysis: &Analysis) -> String {
+    let summary = analysis.summary;
+    let panels: Vec<(usize, &Comparison)> = (0..summary.panels.len())
+        .filter_map(|panel| Some((panel, analysis.main_of(panel)?)))
+        .collect();
+    let standings = panels
+        .iter()
+        .map(|(panel, main)| (*panel, &main.standings[*panel]));
+    if standings
+        .clone()
+        .all(|(_, standing)| standing.num_others == 0)
+    {
+        return "one variant has scores, so there is nothing to compare them with.".to_owned();
+    }
+    let ahead: Vec<String> = standings
+        .clone()
+        .filter_map(|(panel, standing)| {
+            Some(format!(
+                "{} on {}",
+                summary.variants[standing.leader()?],
+                summary.panels[panel].title
+            ))
+        })
+        .collect();
+    let tasks = counted(panels.len(), "task");
+    let mut words = match ahead.len() {
+        0 => format!("on none of {tasks} is a variant ahead of all others."),
+        count if count == panels.len() => format!("ahead of all others: {}.", listed(ahead)),
+        count => format!(
+            "ahead of all others on {count} of {tasks}: {}; on the rest the best can't be told apart from others.",
+            listed(ahead)
+        ),
+    };
+    words += &against_the_baseline(analysis, &panels);
+    words
+}
+
+/// How many differences to the baseline hold after correction.
+fn against_the_baseline(analysis: &Analysis, panels: &[(usize, &Comparison)]) -> String {
+    let (mut better, mut worse, mut unseen) = (0, 0, 0);
+    for (panel, main) in panels {
+        for row in &main.panels[*panel] {
+            let Some(difference) = &row.difference else {
+                continue;
+            };
+            let advantage = main.metric.advantage(difference.mean, 0.0).unwrap_or(0.0);
+            match row.corrected_p_value.is_some_and(|p_value| p_value < LEVEL) {
+                true if advantage > 0.0 => better += 1,
+                true => worse += 1,
+                false => unseen += 1,
+            }
+        }
+    }
+    let all = better + worse + unseen;
+    if all == 0 {
+        return String::new();
+    }
+    format!(
+        " Of {} to {} (a variant on a task), {better} {} better and {worse} worse at 5 % after Holm's correction; \
+         {unseen} {} not large enough to be seen.",
+        counted(all, "difference"),
+        analysis.baseline_name(),
+        if better == 1 { "is" } else { "are" },
+        if unseen == 1 { "is" } else { "are" },
+    )
+}
+
+fn finding(analysis: &Analysis, panel: usize) -> Vec<Span> {
+    let summary = analysis.summary;
     let mut spans = vec![strong(&summary.panels[panel].title), text(": ")];
-    let Some(best) = standing.best else {
-        spans.push(text(format!("no test {title} to rank by.")));
+    let found = analysis
+        .main_of(panel)
+        .and_then(|main| Some((main, main.standings[panel].best?)));
+    let Some((main, best)) = found else {
+        spans.push(text("no test score to rank by."));
         return spans;
     };
+    let title = main.metric.title();
+    let standing = &main.standings[panel];
     let row = &main.panels[panel][best];
     let score = format::mean_and_deviation(row.test.mean, row.test.deviation);
     let superlative = if standing.num_others > 0 {
@@ -56,14 +117,17 @@ fn finding(summary: &Summary, main: &Comparison, panel: usize, baseline: usize) 
     spans.push(text(format!(
         "{} {superlative} {title}, {score} over {}{}",
         summary.variants[best],
-        counted(row.seeds.len(), "seed"),
+        counted(row.seeds.len(), "run"),
         certainty(summary, standing),
     )));
-    if best != baseline {
-        spans.extend(against_baseline(summary, main, panel, best, baseline).map(text));
+    if best != analysis.baseline {
+        spans.extend(against_baseline(analysis, main, panel, best).map(text));
     }
     spans
 }
+
+/// So many variants that can't be told apart from the best are named.
+const MOST_NAMED: usize = 8;
 
 fn certainty(summary: &Summary, standing: &Standing) -> String {
     if standing.num_others == 0 {
@@ -72,21 +136,24 @@ fn certainty(summary: &Summary, standing: &Standing) -> String {
     if standing.leader().is_some() {
         return ", ahead of every other variant: no 95 % interval of a paired difference includes zero.".to_owned();
     }
-    let rivals = listed(
-        standing
-            .rivals
-            .iter()
-            .map(|&rival| &summary.variants[rival]),
-    );
-    format!(", but can't be told apart from {rivals}.")
+    if standing.rivals.len() > MOST_NAMED {
+        return format!(
+            ", but can't be told apart from {} others.",
+            standing.rivals.len()
+        );
+    }
+    let rivals = standing
+        .rivals
+        .iter()
+        .map(|&rival| &summary.variants[rival]);
+    format!(", but can't be told apart from {}.", listed(rivals))
 }
 
 fn against_baseline(
-    summary: &Summary,
+    analysis: &Analysis,
     main: &Comparison,
     panel: usize,
     variant: usize,
-    baseline: usize,
 ) -> Option<String> {
     let row = &main.panels[panel][variant];
     let difference = row.difference.as_ref()?;
@@ -98,57 +165,51 @@ fn against_baseline(
             format::probability(difference.p_value),
             format::probability(row.corrected_p_value),
         ),
-        None => ", from one pair of runs".to_owned(),
+        None if difference.num_pairs == 1 => ", from one pair of runs".to_owned(),
+        None => ", the same at every seed".to_owned(),
     };
     Some(format!(
         " Against {}: {mean}{sureness}.",
-        summary.variants[baseline]
+        analysis.baseline_name()
     ))
 }
 
-/// What so few seeds can't show.
-fn power(main: &Comparison) -> Option<String> {
-    let differences = main
-        .panels
-        .iter()
-        .flatten()
-        .filter_map(|row| row.difference.as_ref());
-    let most = differences.map(|difference| difference.num_pairs).max()?;
-    let seeds = counted(most, "seed");
-    if most < FEWEST_SEEDS_TO_LEAD {
-        return Some(format!(
-            "With {seeds} in common no variant is called ahead: that takes at least {FEWEST_SEEDS_TO_LEAD}."
-        ));
+/// The variants over all tasks.
+fn over_tasks(analysis: &Analysis) -> String {
+    let gains = &analysis.gains;
+    let summary = analysis.summary;
+    let mut words = "Over all tasks, on their main metrics: ".to_owned();
+    match gains.single_task {
+        Some(single_task) => {
+            words += &format!(
+                "the multi-task gain is the mean over tasks of the relative change against {} at the same seed, better \
+                 counted up.",
+                summary.variants[single_task]
+            );
+            let sure = |(variant, row): (usize, &crate::report::analysis::Gain)| {
+                let is_sure = row.corrected_p_value.is_some_and(|p_value| p_value < LEVEL);
+                let mean = row.gain.and_then(|gain| gain.mean)?;
+                is_sure
+                    .then(|| format!("{} ({})", summary.variants[variant], format::percent(mean)))
+            };
+            let sure: Vec<String> = gains.rows.iter().enumerate().filter_map(sure).collect();
+            words += &match sure.len() {
+                0 => " No gain differs from zero at 5 % after Holm's correction over variants."
+                    .to_owned(),
+                _ => format!(
+                    " It differs from zero at 5 % after Holm's correction over variants for {}.",
+                    listed(sure)
+                ),
+            };
+        }
+        None => {
+            words += "there is no single-task variant, so there is no multi-task gain to state."
+        }
     }
-    let least = smallest_p_value(most);
-    (least > 0.05).then(|| {
-        format!(
-            "With {seeds} the sign-flip test, which assumes no distribution, can't reach 5 % (its smallest p-value is \
-             {least:.3}) and a bootstrap can only repeat {seeds}: the intervals here are Student's, which hold if \
-             differences between seeds are about normal, and nothing here can show that they are."
-        )
-    })
-}
-
-/// The smallest effects that the experiment could have seen.
-fn detectable(summary: &Summary, main: &Comparison, baseline: usize) -> Option<String> {
-    let differences = main
-        .panels
-        .iter()
-        .flatten()
-        .filter_map(|row| row.difference.as_ref());
-    let effects: Vec<f64> = differences
-        .filter_map(|difference| difference.smallest_detectable)
-        .collect();
-    let least = effects.iter().copied().reduce(f64::min)?;
-    let most = effects.iter().copied().reduce(f64::max)?;
-    let range = match format!("{least:.5}") == format!("{most:.5}") {
-        true => format!("{least:.5}"),
-        false => format!("{least:.5} to {most:.5}, by variant and task"),
-    };
-    Some(format!(
-        "A true difference to {} has to be this large for a paired test at 5 % to find it in four of five such \
-         experiments: {range}.",
-        summary.variants[baseline],
-    ))
+    words += &format!(
+        " P(better): how often a run of the variant beats one of {}, mean over tasks, with a bootstrap interval that few runs \
+         make too narrow.",
+        analysis.baseline_name()
+    );
+    words
 }

@@ -1,51 +1,59 @@
-//! What a report says, in order: what was asked, what was found and how sure it is, what ran, every number, every
-//! figure, and how to get them again.
+//! What a report says, in order: what was asked, what was found and how sure it is, the scores, how variants were tuned,
+//! the figures, what ran at which cost, what failed, what others published, and how to get it all again.
 
+mod anomalies;
 mod findings;
-mod tables;
+mod ran;
+mod scores;
+mod sureness;
+pub(super) mod tables;
+mod tuning;
+mod tuning_tables;
 
-use super::comparison::Comparison;
+use super::analysis::Analysis;
 use super::context::Context;
-use super::document::{Block, Document, code, link, text};
-use super::format::{self, counted, grouped, listed};
-use super::results::{Cell, Results, Summary, distinct};
+use super::document::{Block, Document, Span, code, link, text};
+use super::format::{counted, listed};
+use super::published::published;
+use super::results::{Results, distinct};
 use crate::figure;
 use anyhow::Result;
 
-/// The variant that the others are compared with: the first of the plan.
-const BASELINE: usize = 0;
-
 /// Writes down a results folder.
-pub(super) fn document(results: &Results, context: &Context) -> Result<Document> {
-    let summary = Summary::new(results);
-    let comparisons: Vec<Comparison> = summary
-        .metrics
-        .iter()
-        .map(|metric| Comparison::new(&summary, metric, BASELINE))
-        .collect();
+///
+/// # Errors
+/// A figure that can't be drawn.
+pub(super) fn document(analysis: &Analysis, context: &Context) -> Result<Document> {
     let mut blocks = Vec::new();
     question(&mut blocks, context);
-    if let Some(main) = comparisons.first() {
-        blocks.push(Block::Heading("Found".to_owned()));
-        blocks.extend(findings::blocks(results, &summary, main, BASELINE));
-    }
-    what_ran(&mut blocks, results, &summary, context);
-    failures(&mut blocks, results);
-    for comparison in &comparisons {
-        scores(&mut blocks, &summary, comparison);
-    }
-    figures(&mut blocks, results)?;
-    again(&mut blocks, results, context);
+    blocks.push(Block::Heading("Found".to_owned()));
+    blocks.extend(findings::blocks(analysis));
+    blocks.push(Block::Heading("How sure".to_owned()));
+    blocks.push(Block::List(sureness::items(analysis)));
+    scores::push(&mut blocks, analysis);
+    tuning::push(&mut blocks, analysis, context);
+    figures(&mut blocks, analysis.results)?;
+    anomalies::push(&mut blocks, analysis)?;
+    ran::push(&mut blocks, analysis, context);
+    external(&mut blocks, analysis.results);
+    others(&mut blocks, analysis.results);
+    again(&mut blocks, analysis, context);
     Ok(Document {
-        title: title(results, context),
+        title: title(analysis.results, context),
         blocks,
     })
 }
 
+fn paragraph(words: impl Into<String>) -> Block {
+    Block::Paragraph(vec![text(words)])
+}
+
+fn datasets(results: &Results) -> Vec<String> {
+    distinct(results.cells.iter().map(|cell| cell.dataset.clone()))
+}
+
 fn title(results: &Results, context: &Context) -> String {
-    let datasets = listed(distinct(
-        results.cells.iter().map(|cell| cell.dataset.clone()),
-    ));
+    let datasets = listed(datasets(results));
     match &context.protocol {
         Some(protocol) => format!("homebench: {datasets}, protocol {protocol}"),
         None => format!("homebench: {datasets}"),
@@ -57,96 +65,7 @@ fn question(blocks: &mut Vec<Block>, context: &Context) {
         return;
     }
     blocks.push(Block::Heading("Asked".to_owned()));
-    let paragraphs = context.question.iter();
-    blocks.extend(paragraphs.map(|paragraph| Block::Paragraph(vec![text(paragraph)])));
-}
-
-fn what_ran(blocks: &mut Vec<Block>, results: &Results, summary: &Summary, context: &Context) {
-    blocks.push(Block::Heading("What ran".to_owned()));
-    let done = results
-        .cells
-        .iter()
-        .filter(|cell| cell.failure.is_none())
-        .count();
-    let mut sentence = format!(
-        "{} ({}, seeds {}), {done} done and {} failed.",
-        counted(results.cells.len(), "cell"),
-        counted(summary.variants.len(), "variant"),
-        format::seeds(seeds(results)),
-        results.cells.len() - done,
-    );
-    if let Some(rows) = context.train_rows {
-        sentence += &format!(" {} training rows.", grouped(rows as f64));
-    }
-    sentence += " Weights are those of the best epoch on validation; the test split was scored once, after that choice.";
-    blocks.push(Block::Paragraph(vec![text(sentence)]));
-    blocks.push(Block::Table(tables::variants(results, summary)));
-    let tasks = tables::tasks(results, summary);
-    if !tasks.rows.is_empty() {
-        blocks.push(Block::Table(tasks));
-    }
-    if !results.throughput.is_empty() {
-        blocks.push(Block::Paragraph(vec![
-            text("Speed differs from run to run and is kept apart: "),
-            link("throughput.csv", "throughput.csv"),
-            text(" and "),
-            link("its chart", "figures/throughput.svg"),
-            text("."),
-        ]));
-    }
-}
-
-fn seeds(results: &Results) -> Vec<u64> {
-    let mut seeds = distinct(results.cells.iter().map(|cell| cell.seed));
-    seeds.sort_unstable();
-    seeds
-}
-
-fn failures(blocks: &mut Vec<Block>, results: &Results) {
-    let failed: Vec<&Cell> = results
-        .cells
-        .iter()
-        .filter(|cell| cell.failure.is_some())
-        .collect();
-    if !failed.is_empty() {
-        blocks.push(Block::Heading("Failed".to_owned()));
-        blocks.push(Block::Table(tables::failures(&failed)));
-    }
-}
-
-fn scores(blocks: &mut Vec<Block>, summary: &Summary, comparison: &Comparison) {
-    let title = comparison.metric.label();
-    let direction = comparison
-        .metric
-        .direction()
-        .map_or(String::new(), |words| format!("; {words}"));
-    blocks.push(Block::Heading(format!("Scores: {title}")));
-    let mut sentence = format!("Mean ± standard deviation over seeds{direction}.");
-    if summary.variants.len() > 1 {
-        let baseline = &summary.variants[BASELINE];
-        sentence += &format!(
-            " Differences are test scores minus those of {baseline} at the same seed, with Student's 95 % interval of their \
-             mean; p is of the paired t-test, Holm's correction is over every variant and task of \
-             this metric; P(better) is the share of pairs of runs in which the variant wins. Bold: ahead of every \
-             other variant, which means that no interval of a paired difference includes zero."
-        );
-    }
-    blocks.push(Block::Paragraph(vec![text(sentence)]));
-    if summary.panels.len() > 1 {
-        blocks.push(Block::Subheading(format!(
-            "All tasks: test {}",
-            comparison.metric.title()
-        )));
-        blocks.push(Block::Table(tables::overview(summary, comparison)));
-    }
-    for (place, panel) in summary.panels.iter().enumerate() {
-        blocks.push(Block::Subheading(format!(
-            "{}: {}",
-            panel.title,
-            comparison.metric.title()
-        )));
-        blocks.push(Block::Table(tables::scores(summary, comparison, place)));
-    }
+    blocks.extend(context.question.iter().map(paragraph));
 }
 
 fn figures(blocks: &mut Vec<Block>, results: &Results) -> Result<()> {
@@ -154,9 +73,9 @@ fn figures(blocks: &mut Vec<Block>, results: &Results) -> Result<()> {
     let all = figure::all(results)?;
     if all.is_empty() {
         let most = figure::MOST_VARIANTS;
-        let reason =
-            format!("None: there is no value to draw, or there are more than {most} variants.");
-        blocks.push(Block::Paragraph(vec![text(reason)]));
+        blocks.push(paragraph(format!(
+            "None: there is no value to draw, or there are more than {most} variants."
+        )));
     }
     // The throughput's times differ from run to run.
     for figure in all.into_iter().filter(|figure| !figure.has_times) {
@@ -170,29 +89,126 @@ fn figures(blocks: &mut Vec<Block>, results: &Results) -> Result<()> {
     Ok(())
 }
 
-fn again(blocks: &mut Vec<Block>, results: &Results, context: &Context) {
-    blocks.push(Block::Heading("Getting the same numbers".to_owned()));
-    blocks.push(Block::Paragraph(vec![text(
-        "In this folder, with the homebench that is named below:",
-    )]));
-    blocks.push(Block::Commands(
-        "homebench run spec.resolved.toml --out again\ncmp metrics.csv again/metrics.csv"
-            .to_owned(),
+/// Programs beside homebench whose scores stand among the others.
+fn external(blocks: &mut Vec<Block>, results: &Results) {
+    if results.externals.is_empty() {
+        return;
+    }
+    blocks.push(Block::Heading("External variants".to_owned()));
+    blocks.push(paragraph(
+        "Run by other programs on the same prepared rows and splits, which the content hash of the dataset shows; their \
+         scores are taken from external/ as they are.",
     ));
+    for (place, origin) in results.externals.iter().enumerate() {
+        let cells = results
+            .cells
+            .iter()
+            .filter(|cell| cell.external == Some(place));
+        let variants = listed(distinct(cells.map(|cell| cell.variant.clone())));
+        let trials = match origin.trials {
+            0 => "Not tuned.".to_owned(),
+            trials => format!(
+                "Tuned with {} per task on validation.",
+                counted(trials as usize, "trial")
+            ),
+        };
+        blocks.push(Block::Paragraph(vec![
+            text(format!(
+                "{variants}: {} {}. {trials} Made by ",
+                origin.about, origin.program
+            )),
+            code(&origin.command),
+            text("."),
+        ]));
+        if !origin.search_space.is_empty() {
+            let lines: Vec<String> = origin
+                .search_space
+                .iter()
+                .map(|(name, range)| format!("{name}: {range}"))
+                .collect();
+            blocks.push(paragraph(format!("Search space: {}.", lines.join("; "))));
+        }
+        if !origin.winners.is_empty() {
+            blocks.push(Block::Table(tables::winners(&origin.winners)));
+        }
+    }
+}
+
+/// What others published.
+fn others(blocks: &mut Vec<Block>, results: &Results) {
+    let tables = published(&datasets(results));
+    if tables.is_empty() {
+        return;
+    }
+    blocks.push(Block::Heading("Published elsewhere".to_owned()));
+    blocks.push(paragraph(
+        "Other inputs, splits, tuning and numbers of runs than above: read them beside our scores, not in one column with them.",
+    ));
+    for table in &tables {
+        blocks.push(Block::Paragraph(vec![
+            link(&table.source, &table.link),
+            text(format!(". {} {}:", table.protocol, table.metric)),
+        ]));
+        blocks.push(Block::Table(tables::published(table)));
+    }
+}
+
+fn again(blocks: &mut Vec<Block>, analysis: &Analysis, context: &Context) {
+    blocks.push(Block::Heading("Getting the same numbers".to_owned()));
+    blocks.push(paragraph(
+        "In this folder, with the homebench that is named below; the last command says of every score whether it is the same:",
+    ));
+    let fetch: String = datasets(analysis.results)
+        .iter()
+        .map(|dataset| format!("homebench data fetch {dataset}\n"))
+        .collect();
+    blocks.push(Block::Commands(format!(
+        "{fetch}homebench run spec.resolved.toml --out again\nhomebench diff . again"
+    )));
+    blocks.push(Block::Paragraph(vec![
+        text("This report: "),
+        code(format!(
+            "homebench report . --baseline {}",
+            quoted(analysis.baseline_name())
+        )),
+        text("."),
+    ]));
     if !context.facts.is_empty() {
         blocks.push(Block::Table(tables::facts(&context.facts)));
     }
-    let mut spans = vec![
-        text("The numbers: "),
-        link("metrics.csv", "metrics.csv"),
-        text(", "),
+    blocks.push(Block::Paragraph(files(analysis.results)));
+}
+
+/// A name as a shell takes it.
+fn quoted(name: &str) -> String {
+    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "_-./=".contains(letter);
+    match name.chars().all(is_plain) {
+        true => name.to_owned(),
+        false => format!("'{}'", name.replace('\'', "'\\''")),
+    }
+}
+
+fn files(results: &Results) -> Vec<Span> {
+    let mut names = vec!["metrics.csv", "cells.csv"];
+    let optional = [
+        (!results.curves.is_empty(), "curves.csv"),
+        (!results.settings.is_empty(), "settings.csv"),
+        (!results.tuning.is_empty(), "tuning.csv"),
     ];
-    spans.extend([link("cells.csv", "cells.csv"), text(", ")]);
-    if !results.curves.is_empty() {
-        spans.extend([link("curves.csv", "curves.csv"), text(", ")]);
+    names.extend(
+        optional
+            .iter()
+            .filter(|(is_there, _)| *is_there)
+            .map(|(_, name)| *name),
+    );
+    names.push("spec.resolved.toml");
+    let mut spans = vec![text("The numbers: ")];
+    for name in names {
+        spans.extend([link(name, name), text(", ")]);
     }
     spans.extend([
-        link("spec.resolved.toml", "spec.resolved.toml"),
+        text("and the tables of this report as Markdown, LaTeX and CSV in "),
+        link("tables/", "tables/"),
         text(". Machines, times and the way each run was called: "),
         link("provenance.toml", "provenance.toml"),
         text(". Everything but "),
@@ -201,5 +217,5 @@ fn again(blocks: &mut Vec<Block>, results: &Results, context: &Context) {
         code("throughput.csv"),
         text(" and its chart has the same bytes when the experiment runs again."),
     ]);
-    blocks.push(Block::Paragraph(spans));
+    spans
 }

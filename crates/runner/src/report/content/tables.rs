@@ -1,55 +1,79 @@
-//! The tables of a report.
+//! The tables of a report, and of `tables/`.
 
+use crate::report::analysis::Analysis;
 use crate::report::comparison::{Comparison, Row};
 use crate::report::document::{Cell as Field, Table};
 use crate::report::format::{self, ABSENT, grouped, listed};
-use crate::report::results::{Cell, Results, Summary, distinct};
+use crate::report::published::PublishedTable;
+use crate::report::results::{Cell, Results, Summary, Winner, distinct};
+use crate::report::statistics::{Interval, mean};
+use std::collections::HashMap;
 
 /// Epochs of so many seeds are named; the rest are in `cells.csv`.
 const MOST_EPOCHS: usize = 10;
+/// Operations of a training step, in forward passes.
+const PASSES_OF_A_STEP: f64 = 3.0;
 
-/// Each variant's model, cost and selected epochs.
-pub(super) fn variants(results: &Results, summary: &Summary) -> Table {
+/// Each shown variant's model, cost and selected epochs.
+pub(super) fn variants(analysis: &Analysis, train_rows: Option<u64>) -> Table {
     let mut table = Table::new(&[
         "variant",
         "model",
         "parameters",
         "FLOPs per row",
+        "training, TFLOP",
         "seeds done",
         "selected epochs",
         "epochs run",
     ]);
-    for name in &summary.variants {
-        let cells: Vec<&Cell> = results
-            .cells
-            .iter()
-            .filter(|cell| cell.variant == *name)
-            .collect();
-        let models = listed(distinct(cells.iter().map(|cell| cell.model.clone())));
-        let done: Vec<&&Cell> = cells.iter().filter(|cell| cell.failure.is_none()).collect();
-        let epochs = |pick: fn(&Cell) -> Option<u64>| {
-            let epochs: Vec<String> = done
-                .iter()
-                .filter_map(|cell| pick(cell))
-                .map(|epoch| epoch.to_string())
-                .collect();
-            match epochs.len() {
-                0 => ABSENT.to_owned(),
-                1..=MOST_EPOCHS => epochs.join(", "),
-                _ => format!("{}, ...", epochs[..MOST_EPOCHS].join(", ")),
-            }
+    let mut cells_of: HashMap<&str, Vec<&Cell>> = HashMap::new();
+    for cell in analysis.results.own_cells() {
+        cells_of.entry(&cell.variant).or_default().push(cell);
+    }
+    for &variant in &analysis.shown {
+        let name = &analysis.summary.variants[variant];
+        let Some(cells) = cells_of.get(name.as_str()) else {
+            continue;
         };
-        table.rows.push(vec![
+        let models = listed(distinct(cells.iter().map(|cell| cell.model.clone())));
+        let done: Vec<&Cell> = cells
+            .iter()
+            .copied()
+            .filter(|cell| cell.failure.is_none())
+            .collect();
+        table.push(vec![
             Field::words(name),
             Field::words(models),
-            count(&cells, |cell| cell.parameters),
-            count(&cells, |cell| cell.flops_per_row),
+            count(cells, |cell| cell.parameters),
+            count(cells, |cell| cell.flops_per_row),
+            training(&done, train_rows),
             Field::words(format::seeds(done.iter().map(|cell| cell.seed).collect())),
-            Field::words(epochs(|cell| cell.selected_epoch)),
-            Field::words(epochs(|cell| cell.epochs_run)),
+            Field::words(epochs(&done, |cell| cell.selected_epoch)),
+            Field::words(epochs(&done, |cell| cell.epochs_run)),
         ]);
     }
     table
+}
+
+/// Mean operations of a run's training.
+fn training(done: &[&Cell], train_rows: Option<u64>) -> Field {
+    let flops = done.iter().filter_map(|cell| {
+        let passes = cell.epochs_run? as f64 * train_rows? as f64 * PASSES_OF_A_STEP;
+        Some(cell.flops_per_row? as f64 * passes)
+    });
+    let mean = mean(&flops.collect::<Vec<_>>());
+    let text = mean.map_or(ABSENT.to_owned(), |mean| format!("{:.3}", mean / 1e12));
+    Field::number(text, mean)
+}
+
+fn epochs(done: &[&Cell], pick: fn(&Cell) -> Option<u64>) -> String {
+    let epochs = done.iter().filter_map(|cell| pick(cell));
+    let epochs: Vec<String> = epochs.map(|epoch| epoch.to_string()).collect();
+    match epochs.len() {
+        0 => ABSENT.to_owned(),
+        1..=MOST_EPOCHS => epochs.join(", "),
+        _ => format!("{}, ...", epochs[..MOST_EPOCHS].join(", ")),
+    }
 }
 
 /// A count that is the same for every cell of a variant; a range where it differs, as between datasets.
@@ -76,8 +100,8 @@ pub(super) fn tasks(results: &Results, summary: &Summary) -> Table {
                 score.split == split && score.task == panel.task && cell.dataset == panel.dataset
             });
             let Some(score) = score else { continue };
-            let share = score.positives as f64 / score.rows as f64;
-            table.rows.push(vec![
+            let share = score.positives as f64 / (score.rows as f64).max(1.0);
+            table.push(vec![
                 Field::words(&panel.title),
                 Field::words(split),
                 Field::number(grouped(score.rows as f64), Some(score.rows as f64)),
@@ -97,7 +121,7 @@ pub(super) fn failures(failed: &[&Cell]) -> Table {
     let mut table = Table::new(&["variant", "seed", "cell", "reason"]);
     for cell in failed {
         let reason = cell.failure.as_deref().filter(|reason| !reason.is_empty());
-        table.rows.push(vec![
+        table.push(vec![
             Field::words(&cell.variant),
             Field::number(cell.seed.to_string(), Some(cell.seed as f64)),
             Field::words(&cell.id),
@@ -107,44 +131,68 @@ pub(super) fn failures(failed: &[&Cell]) -> Table {
     table
 }
 
-/// Every variant on every task: test scores alone.
-pub(super) fn overview(summary: &Summary, comparison: &Comparison) -> Table {
+/// Panels in which some variant has a test value.
+pub(in crate::report) fn panels_with_values(comparison: &Comparison) -> Vec<usize> {
+    let has_value = |panel: &usize| {
+        comparison.panels[*panel]
+            .iter()
+            .any(|row| row.test.mean.is_some())
+    };
+    (0..comparison.panels.len()).filter(has_value).collect()
+}
+
+/// Variants on every task: test scores alone.
+pub(in crate::report) fn overview(
+    analysis: &Analysis,
+    comparison: &Comparison,
+    shown: &[usize],
+) -> Table {
+    let summary = analysis.summary;
+    let panels = panels_with_values(comparison);
     let mut table = Table::new(&["variant"]);
-    table
-        .header
-        .extend(summary.panels.iter().map(|panel| panel.title.clone()));
-    for (variant, name) in summary.variants.iter().enumerate() {
-        let field = |panel: usize| {
+    table.header.extend(
+        panels
+            .iter()
+            .map(|&panel| summary.panels[panel].title.clone()),
+    );
+    for &variant in shown {
+        let field = |&panel: &usize| {
             let test = comparison.panels[panel][variant].test;
             let leads = comparison.standings[panel].leader() == Some(variant);
-            Field::number(
-                format::mean_and_deviation(test.mean, test.deviation),
-                test.mean,
-            )
-            .strong_if(leads)
+            let text = format::mean_and_deviation(test.mean, test.deviation);
+            Field::number(text, test.mean).strong_if(leads)
         };
-        let mut fields = vec![Field::words(name)];
-        fields.extend((0..summary.panels.len()).map(field));
-        table.rows.push(fields);
+        let mut fields = vec![Field::words(&summary.variants[variant])];
+        fields.extend(panels.iter().map(field));
+        table.push(fields);
     }
     table
 }
 
-/// Every variant on one task and metric: validation beside test, and the difference to the baseline.
-pub(super) fn scores(summary: &Summary, comparison: &Comparison, panel: usize) -> Table {
+/// Variants on one task and metric: validation beside test, and the difference to the baseline.
+pub(super) fn scores(
+    analysis: &Analysis,
+    comparison: &Comparison,
+    panel: usize,
+    shown: &[usize],
+) -> Table {
     let mut table = Table::new(&["variant", "seeds", "validation", "test", "95 % interval"]);
-    let compared = summary.variants.len() > 1;
+    let compared = analysis.summary.variants.len() > 1;
     if compared {
-        let more = ["difference", "95 % interval", "p", "p (Holm)", "P(better)"];
-        table.header.extend(more.map(str::to_owned));
+        table.header.extend(DIFFERENCE.map(str::to_owned));
     }
     let leader = comparison.standings[panel].leader();
-    for (variant, row) in comparison.panels[panel].iter().enumerate() {
-        let mut fields = score_fields(&summary.variants[variant], row, leader == Some(variant));
+    for &variant in shown {
+        let row = &comparison.panels[panel][variant];
+        let mut fields = score_fields(
+            &analysis.summary.variants[variant],
+            row,
+            leader == Some(variant),
+        );
         if compared {
             fields.extend(difference_fields(row));
         }
-        table.rows.push(fields);
+        table.push(fields);
     }
     table
 }
@@ -157,24 +205,29 @@ fn score_fields(name: &str, row: &Row, leads: bool) -> Vec<Field> {
         Field::words(format::seeds(row.seeds.clone())),
         Field::number(validation, row.validation.mean),
         Field::number(test, row.test.mean).strong_if(leads),
-        Field::number(
-            format::interval(row.interval),
-            row.interval.map(|interval| interval.low),
-        ),
+        interval_field(row.interval),
     ]
 }
 
-fn difference_fields(row: &Row) -> [Field; 5] {
+const DIFFERENCE: [&str; 7] = [
+    "difference",
+    "95 % interval",
+    "95 % bootstrap",
+    "p",
+    "p (Holm)",
+    "P(better)",
+    "could have seen",
+];
+
+fn difference_fields(row: &Row) -> [Field; 7] {
     let difference = row.difference.as_ref();
     let mean = difference.map(|difference| difference.mean);
-    let interval = difference.and_then(|difference| difference.interval);
     let p_value = difference.and_then(|difference| difference.p_value);
+    let smallest = difference.and_then(|difference| difference.smallest_detectable);
     [
         Field::number(mean.map_or(ABSENT.to_owned(), format::difference), mean),
-        Field::number(
-            format::interval(interval),
-            interval.map(|interval| interval.low),
-        ),
+        interval_field(difference.and_then(|difference| difference.interval)),
+        interval_field(difference.and_then(|difference| difference.bootstrap)),
         Field::number(format::probability(p_value), p_value),
         Field::number(
             format::probability(row.corrected_p_value),
@@ -184,7 +237,114 @@ fn difference_fields(row: &Row) -> [Field; 5] {
             format::probability(row.probability_of_improvement),
             row.probability_of_improvement,
         ),
+        Field::number(
+            smallest.map_or(ABSENT.to_owned(), |smallest| format!("{smallest:.5}")),
+            smallest,
+        ),
     ]
+}
+
+fn interval_field(interval: Option<Interval>) -> Field {
+    Field::number(
+        format::interval(interval),
+        interval.map(|interval| interval.low),
+    )
+}
+
+/// Every variant and task: its difference to the baseline.
+pub(in crate::report) fn differences(analysis: &Analysis, comparison: &Comparison) -> Table {
+    let mut table = Table::new(&["task", "variant", "seeds"]);
+    table.header.extend(DIFFERENCE.map(str::to_owned));
+    for panel in panels_with_values(comparison) {
+        for (variant, row) in comparison.panels[panel].iter().enumerate() {
+            let Some(difference) = &row.difference else {
+                continue;
+            };
+            let pairs = difference.num_pairs;
+            let mut fields = vec![
+                Field::words(&analysis.summary.panels[panel].title),
+                Field::words(&analysis.summary.variants[variant]),
+                Field::number(pairs.to_string(), Some(pairs as f64)),
+            ];
+            fields.extend(difference_fields(row));
+            table.push(fields);
+        }
+    }
+    table
+}
+
+/// Variants over all tasks together.
+pub(in crate::report) fn gains(analysis: &Analysis, shown: &[usize]) -> Table {
+    let mut table = Table::new(&[
+        "variant",
+        "runs",
+        "gain",
+        "95 % interval",
+        "p",
+        "p (Holm)",
+        "P(better)",
+        "95 % bootstrap",
+    ]);
+    for &variant in shown {
+        let row = &analysis.gains.rows[variant];
+        let mean = row.gain.and_then(|gain| gain.mean);
+        let interval = row.interval.map_or(ABSENT.to_owned(), |interval| {
+            format!(
+                "[{}, {}]",
+                format::percent(interval.low),
+                format::percent(interval.high)
+            )
+        });
+        let improvement = row.improvement.map(|improvement| improvement.mean);
+        let runs = (row.num_runs > 0).then_some(row.num_runs as f64);
+        table.push(vec![
+            Field::words(&analysis.summary.variants[variant]),
+            Field::number(
+                runs.map_or(ABSENT.to_owned(), |runs| runs.to_string()),
+                runs,
+            ),
+            Field::number(mean.map_or(ABSENT.to_owned(), format::percent), mean),
+            Field::number(interval, row.interval.map(|interval| interval.low)),
+            Field::number(format::probability(row.p_value), row.p_value),
+            Field::number(
+                format::probability(row.corrected_p_value),
+                row.corrected_p_value,
+            ),
+            Field::number(format::probability(improvement), improvement),
+            interval_field(row.improvement.and_then(|improvement| improvement.interval)),
+        ]);
+    }
+    table
+}
+
+/// One source's figures.
+pub(in crate::report) fn published(source: &PublishedTable) -> Table {
+    let mut table = Table::new(&["model"]);
+    table.header.extend(source.columns.iter().cloned());
+    for row in &source.rows {
+        let mut fields = vec![Field::words(&row.model)];
+        fields.extend(
+            row.values
+                .iter()
+                .map(|&value| Field::number(format::score(Some(value)), Some(value))),
+        );
+        table.push(fields);
+    }
+    table
+}
+
+/// What an external program's tuning selected.
+pub(super) fn winners(winners: &[Winner]) -> Table {
+    let mut table = Table::new(&["task", "selected settings", "validation"]);
+    for winner in winners {
+        let score = winner.validation_score;
+        table.push(vec![
+            Field::words(&winner.task),
+            Field::words(&winner.settings),
+            Field::number(format::score(Some(score)), Some(score)),
+        ]);
+    }
+    table
 }
 
 /// What was built from what.

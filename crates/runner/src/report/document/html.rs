@@ -17,6 +17,7 @@ pub(in crate::report) fn to_html(document: &Document) -> String {
          <meta name=\"color-scheme\" content=\"light dark\">\n\
          <title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n<h1>{title}</h1>\n"
     );
+    out += &contents(document);
     for block in &document.blocks {
         write_block(&mut out, block);
     }
@@ -27,9 +28,34 @@ pub(in crate::report) fn to_html(document: &Document) -> String {
     out
 }
 
+/// Links to the headings.
+fn contents(document: &Document) -> String {
+    let links = document.blocks.iter().filter_map(|block| match block {
+        Block::Heading(text) => Some(format!(
+            "<a href=\"#{}\">{}</a>\n",
+            anchor(text),
+            escape(text)
+        )),
+        _ => None,
+    });
+    format!(
+        "<nav aria-label=\"Contents\">\n{}</nav>\n",
+        links.collect::<String>()
+    )
+}
+
+/// A heading's words as the name of its place.
+fn anchor(text: &str) -> String {
+    let letters = text.chars().map(|letter| match letter.is_alphanumeric() {
+        true => letter.to_ascii_lowercase(),
+        false => '-',
+    });
+    letters.collect()
+}
+
 fn write_block(out: &mut String, block: &Block) {
     let _ = match block {
-        Block::Heading(text) => writeln!(out, "<h2>{}</h2>", escape(text)),
+        Block::Heading(text) => writeln!(out, "<h2 id=\"{}\">{}</h2>", anchor(text), escape(text)),
         Block::Subheading(text) => writeln!(out, "<h3>{}</h3>", escape(text)),
         Block::Paragraph(spans) => writeln!(out, "<p>{}</p>", line(spans)),
         Block::List(items) => {
@@ -56,7 +82,16 @@ fn write_block(out: &mut String, block: &Block) {
                 escape(description)
             )
         }
-        Block::Commands(lines) => writeln!(out, "<pre><code>{}</code></pre>", escape(lines)),
+        Block::Commands(lines) | Block::Lines(lines) => {
+            writeln!(out, "<pre><code>{}</code></pre>", escape(lines))
+        }
+        Block::Details { summary, blocks } => {
+            let _ = writeln!(out, "<details>\n<summary>{}</summary>", escape(summary));
+            for block in blocks {
+                write_block(out, block);
+            }
+            writeln!(out, "</details>")
+        }
     };
 }
 

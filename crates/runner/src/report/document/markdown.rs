@@ -30,7 +30,23 @@ fn write_block(out: &mut String, block: &Block) {
             let _ = writeln!(out, "![{}](figures/{name}.svg)", escape(description));
         }
         Block::Commands(lines) => *out += &format!("```sh\n{lines}\n```\n"),
+        Block::Lines(lines) => *out += &format!("```toml\n{lines}\n```\n"),
+        Block::Details { summary, blocks } => {
+            let _ = writeln!(out, "<details><summary>{}</summary>", escape(summary));
+            for block in blocks {
+                out.push('\n');
+                write_block(out, block);
+            }
+            *out += "\n</details>\n";
+        }
     }
+}
+
+/// Writes a table alone.
+pub(in crate::report) fn table_to_markdown(table: &Table) -> String {
+    let mut out = String::new();
+    write_table(&mut out, table);
+    out
 }
 
 fn write_table(out: &mut String, table: &Table) {

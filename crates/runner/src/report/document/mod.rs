@@ -1,10 +1,12 @@
 //! A report as blocks, from which Markdown and HTML are written.
 
 mod html;
+mod latex;
 mod markdown;
 
 pub(super) use html::to_html;
-pub(super) use markdown::to_markdown;
+pub(super) use latex::table_to_latex;
+pub(super) use markdown::{table_to_markdown, to_markdown};
 
 /// A piece of running text.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,6 +33,13 @@ pub(super) enum Block {
     },
     /// Lines to type.
     Commands(String),
+    /// Lines of a file, as they are.
+    Lines(String),
+    /// Blocks that are shown when asked for, under a line that says what they are.
+    Details {
+        summary: String,
+        blocks: Vec<Block>,
+    },
 }
 
 /// A table with a header.
@@ -107,6 +116,16 @@ impl Table {
             header: header.iter().map(|&name| name.to_owned()).collect(),
             rows: Vec::new(),
         }
+    }
+
+    /// Adds a row.
+    pub(super) fn push(&mut self, row: Vec<Cell>) {
+        debug_assert_eq!(
+            row.len(),
+            self.header.len(),
+            "a row has a cell for every column"
+        );
+        self.rows.push(row);
     }
 
     /// Whether a column holds numbers only.

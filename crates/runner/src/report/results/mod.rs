@@ -1,13 +1,19 @@
 //! The CSV files of a results folder, read into memory. Reports and figures know nothing else of an experiment.
 
+mod diagnostics;
+mod external;
 mod inside;
 mod summary;
 mod table;
+mod trials;
 
+pub use diagnostics::{Index, indices};
+pub use external::{External, Winner};
 pub use inside::{BinRow, ExpertRow, GateRow, Inside, Place, SettingRow};
 pub(crate) use summary::distinct;
 pub use summary::{Panel, Run, Sample, Summary};
 pub use table::ReadError;
+pub use trials::{Setting, Trial};
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -18,20 +24,26 @@ use table::{Row, Table};
 pub struct Results {
     /// The folder.
     pub folder: PathBuf,
-    /// Rows of `cells.csv` but for trials, in plan order: what is reported.
+    /// Rows of `cells.csv` but for trials, in plan order, then external ones: what is reported.
     pub cells: Vec<Cell>,
     /// Trials among the rows of `cells.csv`, in plan order. Nothing else here is of a trial.
     pub trials: Vec<Cell>,
-    /// Rows of `metrics.csv`.
+    /// Rows of `metrics.csv`, then those of `external/`.
     pub scores: Vec<Score>,
     /// Rows of `curves.csv`; none where there is no such file.
     pub curves: Vec<CurvePoint>,
     /// Rows of `throughput.csv`; none where there is no such file.
     pub throughput: Vec<Throughput>,
+    /// Rows of `settings.csv`; none where there is no such file.
+    pub settings: Vec<Setting>,
+    /// Rows of `tuning.csv`; none where nothing was tuned.
+    pub tuning: Vec<Trial>,
+    /// Where external cells come from.
+    pub externals: Vec<External>,
 }
 
 /// A cell and how it ended.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Cell {
     /// Hash of the cell's content.
     pub id: String,
@@ -59,6 +71,8 @@ pub struct Cell {
     pub parameters: Option<u64>,
     /// Floating-point operations of a forward pass, per row.
     pub flops_per_row: Option<u64>,
+    /// Index into [`Results::externals`], where homebench did not run it.
+    pub external: Option<usize>,
 }
 
 /// A score of a cell's selected weights.
@@ -113,14 +127,15 @@ pub struct Throughput {
 }
 
 const COUNT: &str = "a whole number";
+const SPLITS: [&str; 2] = ["validation", "test"];
 
 impl Results {
-    /// Reads the folder's CSV files. `curves.csv` and `throughput.csv` may be absent.
+    /// Reads the folder's CSV files and its `external/`. All but `cells.csv` and `metrics.csv` may be absent.
     ///
     /// # Errors
     /// A file that can't be read, a missing column, a value that is not what its column holds, or a cell that
-    /// `cells.csv` doesn't list; each with file, line and column.
-    pub fn read(folder: &Path) -> Result<Self, ReadError> {
+    /// `cells.csv` doesn't list; each with file, line and column. External scores of other data, or of unknown origin.
+    pub fn read(folder: &Path) -> anyhow::Result<Self> {
         let all = read_cells(&folder.join("cells.csv"))?;
         let (trials, cells): (Vec<_>, Vec<_>) =
             all.into_iter().partition(|cell| cell.trial.is_some());
@@ -131,16 +146,27 @@ impl Results {
         let of_trials = trials.iter().map(|cell| (cell.id.clone(), None));
         let places: Places = of_final.chain(of_trials).collect();
         let optional = |name: &str| Some(folder.join(name)).filter(|file| file.exists());
-        Ok(Self {
+        let mut results = Self {
             scores: read_scores(&folder.join("metrics.csv"), &places)?,
             curves: optional("curves.csv")
                 .map_or(Ok(Vec::new()), |file| read_curves(&file, &places))?,
             throughput: optional("throughput.csv")
                 .map_or(Ok(Vec::new()), |file| read_throughput(&file, &places))?,
+            settings: optional("settings.csv")
+                .map_or(Ok(Vec::new()), |file| trials::settings(&file))?,
+            tuning: optional("tuning.csv").map_or(Ok(Vec::new()), |file| trials::tuning(&file))?,
+            externals: Vec::new(),
             folder: folder.to_owned(),
             cells,
             trials,
-        })
+        };
+        external::add(&mut results)?;
+        Ok(results)
+    }
+
+    /// Cells that homebench ran: all but the external ones.
+    pub fn own_cells(&self) -> impl Iterator<Item = &Cell> {
+        self.cells.iter().filter(|cell| cell.external.is_none())
     }
 }
 
@@ -183,14 +209,6 @@ fn read_cells(file: &Path) -> Result<Vec<Cell>, ReadError> {
     Table::read(file, &COLUMNS)?.rows().map(read_cell).collect()
 }
 
-/// A number of a column that older folders don't have.
-fn later_number(row: &Row, column: &'static str) -> Result<Option<u64>, ReadError> {
-    match row.text_or_empty(column) {
-        "" => Ok(None),
-        _ => row.parse(column, COUNT).map(Some),
-    }
-}
-
 fn read_cell(row: Row) -> Result<Cell, ReadError> {
     let status = one_of(&row, "status", &["done", "failed"], "`done` or `failed`")?;
     let error = row.text("error")?.to_owned();
@@ -200,14 +218,15 @@ fn read_cell(row: Row) -> Result<Cell, ReadError> {
         model: row.text("model")?.to_owned(),
         dataset: row.text("dataset")?.to_owned(),
         seed: row.parse("seed", COUNT)?,
-        split_seed: later_number(&row, "split_seed")?,
-        trial: later_number(&row, "trial")?,
+        split_seed: row.later_number("split_seed")?,
+        trial: row.later_number("trial")?,
         failure: (status == "failed").then_some(error),
         selected_epoch: row.optional("selected_epoch", COUNT)?,
         epochs_run: row.optional("epochs_run", COUNT)?,
         validation_score: row.number("validation_score")?,
         parameters: row.optional("parameters", COUNT)?,
         flops_per_row: row.optional("flops_per_row", COUNT)?,
+        external: None,
     })
 }
 
@@ -228,12 +247,7 @@ fn read_scores(file: &Path, places: &Places) -> Result<Vec<Score>, ReadError> {
         };
         Ok(Some(Score {
             cell,
-            split: one_of(
-                &row,
-                "split",
-                &["validation", "test"],
-                "`validation` or `test`",
-            )?,
+            split: one_of(&row, "split", &SPLITS, "`validation` or `test`")?,
             task: row.text("task")?.to_owned(),
             metric: row.text("metric")?.to_owned(),
             value: row.number("value")?,

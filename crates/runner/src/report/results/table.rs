@@ -115,6 +115,14 @@ impl Row<'_> {
         self.text(column).unwrap_or_default()
     }
 
+    /// A whole number of a column that older folders don't have.
+    pub(super) fn later_number(&self, column: &'static str) -> Result<Option<u64>, ReadError> {
+        match self.text_or_empty(column) {
+            "" => Ok(None),
+            _ => self.parse(column, "a whole number").map(Some),
+        }
+    }
+
     /// The column as a number; `expected` says what it should be.
     pub(super) fn parse<T: FromStr>(
         &self,

@@ -1,0 +1,130 @@
+//! The three anomalies of experts and gates in numbers, where they were measured.
+
+use super::paragraph;
+use crate::report::analysis::Analysis;
+use crate::report::document::{Block, Cell as Field, Table, link, text};
+use crate::report::format::ABSENT;
+use crate::report::results::{Index, indices};
+use crate::report::statistics::mean;
+use anyhow::Result;
+use std::collections::BTreeMap;
+
+/// Adds the section.
+///
+/// # Errors
+/// `experts.csv` or `gates.csv` can't be read.
+pub(super) fn push(blocks: &mut Vec<Block>, analysis: &Analysis) -> Result<()> {
+    let found = indices(analysis.results)?;
+    if found.is_empty() {
+        return Ok(());
+    }
+    blocks.push(Block::Heading("Experts and gates".to_owned()));
+    blocks.push(paragraph(
+        "With the weights of the selected epoch, on the validation split; means over runs. Collapse: the share of an expert's \
+         outputs that are zero (mean over experts, and the worst expert), the share of its units that are zero on every row, and the \
+         largest standard deviation of an expert over the smallest in its layer (the worst layer). Degradation: the share of a \
+         shared expert's gate weight that its largest task has (mean and worst; one over the number of tasks is ideal, 1 is owned \
+         by one task). Underfitting: the weight that a task's gate gives its own experts (the least over tasks, and whose it is in \
+         most runs), and Spearman's rho between that weight and the tasks' positive rates. Spread: how much a gate's weights \
+         differ from row to row (0 is a gate that ignores its input).",
+    ));
+    blocks.push(Block::Table(table(analysis, &found)));
+    blocks.push(Block::Paragraph(vec![
+        text("Every expert, gate and evaluation: "),
+        link("experts.csv", "experts.csv"),
+        text(" and "),
+        link("gates.csv", "gates.csv"),
+        text("."),
+    ]));
+    Ok(())
+}
+
+/// How a cell's indices of one name become one number.
+type Sum = fn(&[f64]) -> Option<f64>;
+
+fn largest(values: &[f64]) -> Option<f64> {
+    values.iter().copied().reduce(f64::max)
+}
+
+fn smallest(values: &[f64]) -> Option<f64> {
+    values.iter().copied().reduce(f64::min)
+}
+
+const COLUMNS: [(&str, &str, Sum); 9] = [
+    ("zero rate", "zero_rate", mean),
+    ("worst expert", "zero_rate", largest),
+    ("dead units", "dead_units", mean),
+    ("scale disparity", "scale_disparity", largest),
+    ("occupancy", "occupancy", mean),
+    ("worst", "occupancy", largest),
+    ("least weight on own experts", "specific_weight", smallest),
+    ("rho to positive rate", "specific_weight_rho", mean),
+    ("gate spread", "spread", mean),
+];
+
+fn table(analysis: &Analysis, found: &[Index]) -> Table {
+    // By variant, then by cell.
+    let mut cells: BTreeMap<&str, BTreeMap<usize, Vec<&Index>>> = BTreeMap::new();
+    for index in found {
+        let variant = analysis.results.cells[index.cell].variant.as_str();
+        cells
+            .entry(variant)
+            .or_default()
+            .entry(index.cell)
+            .or_default()
+            .push(index);
+    }
+    let mut table = Table::new(&["variant"]);
+    table
+        .header
+        .extend(COLUMNS.map(|(title, ..)| title.to_owned()));
+    table.header.push("whose".to_owned());
+    for &variant in &analysis.shown {
+        let name = &analysis.summary.variants[variant];
+        let Some(cells) = cells.get(name.as_str()) else {
+            continue;
+        };
+        let mut row = vec![Field::words(name)];
+        row.extend(COLUMNS.map(|(_, metric, sum)| {
+            let of_cell = |indices: &Vec<&Index>| sum(&values(indices, metric));
+            let value = mean(&cells.values().filter_map(of_cell).collect::<Vec<_>>());
+            Field::number(value.map_or(ABSENT.to_owned(), number), value)
+        }));
+        row.push(Field::words(weakest(cells).unwrap_or(ABSENT)));
+        table.push(row);
+    }
+    table
+}
+
+fn values(indices: &[&Index], metric: &str) -> Vec<f64> {
+    let of_metric = indices.iter().filter(|index| index.metric == metric);
+    of_metric.map(|index| index.value).collect()
+}
+
+fn number(value: f64) -> String {
+    let digits = if value.abs() < 100.0 { 3 } else { 0 };
+    let text = format!("{value:.digits$}");
+    if text == "-0.000" {
+        "0.000".to_owned()
+    } else {
+        text
+    }
+}
+
+/// The task whose gate gives its own experts least, in most cells.
+fn weakest<'a>(cells: &BTreeMap<usize, Vec<&'a Index>>) -> Option<&'a str> {
+    let mut times: BTreeMap<&str, usize> = BTreeMap::new();
+    for indices in cells.values() {
+        let weights = indices
+            .iter()
+            .filter(|index| index.metric == "specific_weight");
+        if let Some(least) = weights.min_by(|a, b| a.value.total_cmp(&b.value)) {
+            *times.entry(&least.task).or_default() += 1;
+        }
+    }
+    let most = times.values().copied().max()?;
+    times
+        .into_iter()
+        .find(|(_, count)| *count == most)
+        .map(|(task, _)| task)
+}

@@ -1,0 +1,161 @@
+//! How far the findings can be trusted, one reason an item.
+
+use crate::report::analysis::Analysis;
+use crate::report::comparison::{Comparison, FEWEST_SEEDS_TO_LEAD};
+use crate::report::document::{Span, text};
+use crate::report::format::{self, counted, listed};
+use crate::report::results::distinct;
+use crate::report::statistics::{PairedDifference, auc_standard_error, smallest_p_value};
+
+/// What a reader should know before believing a difference.
+pub(super) fn items(analysis: &Analysis) -> Vec<Vec<Span>> {
+    let items = [
+        Some(runs(analysis)),
+        few_seeds(analysis),
+        detectable(analysis),
+        rows(analysis),
+        splits(analysis),
+        tuned(analysis),
+        failed(analysis),
+    ];
+    let items = items.into_iter().flatten();
+    items.map(|words| vec![text(words)]).collect()
+}
+
+/// The main metrics' differences to the baseline.
+fn differences<'a>(
+    analysis: &'a Analysis,
+) -> impl Iterator<Item = (&'a Comparison<'a>, &'a PairedDifference)> {
+    let panels = (0..analysis.summary.panels.len())
+        .filter_map(|panel| Some((panel, analysis.main_of(panel)?)));
+    panels.flat_map(|(panel, main)| {
+        let rows = main.panels[panel].iter();
+        rows.filter_map(move |row| Some((main, row.difference.as_ref()?)))
+    })
+}
+
+fn runs(analysis: &Analysis) -> String {
+    let seeds = distinct(analysis.results.own_cells().map(|cell| cell.seed));
+    format!(
+        "Each variant ran with {} ({}); they decide initial weights and the order of rows. Differences are between runs of the \
+         same seed, their intervals and p-values Student's.",
+        counted(seeds.len(), "seed"),
+        format::seeds(seeds.clone()),
+    )
+}
+
+fn few_seeds(analysis: &Analysis) -> Option<String> {
+    let most = differences(analysis)
+        .map(|(_, difference)| difference.num_pairs)
+        .max()?;
+    let seeds = counted(most, "seed");
+    if most < FEWEST_SEEDS_TO_LEAD {
+        return Some(format!(
+            "With {seeds} in common no variant is called ahead: that takes at least {FEWEST_SEEDS_TO_LEAD}."
+        ));
+    }
+    let least = smallest_p_value(most);
+    (least > 0.05).then(|| {
+        format!(
+            "{seeds} are few: Student's intervals hold if differences between seeds are about normal, and nothing here can \
+             show that they are. Without that assumption nothing could be shown: the sign-flip test's smallest p-value is \
+             {least:.3}, and a bootstrap can only repeat {seeds}, so its intervals, in tables/, are too narrow."
+        )
+    })
+}
+
+/// The smallest effects that the experiment could have seen.
+fn detectable(analysis: &Analysis) -> Option<String> {
+    let metrics: Vec<String> = analysis
+        .main_metrics()
+        .into_iter()
+        .filter_map(|place| {
+            let metric = analysis.comparisons[place].metric;
+            let effects: Vec<f64> = differences(analysis)
+                .filter(|(main, _)| main.metric == metric)
+                .filter_map(|(_, difference)| difference.smallest_detectable)
+                .collect();
+            let least = effects.iter().copied().reduce(f64::min)?;
+            let most = effects.iter().copied().reduce(f64::max)?;
+            Some(match format!("{least:.5}") == format!("{most:.5}") {
+                true => format!("{least:.5} in {}", metric.title()),
+                false => format!(
+                    "{least:.5} to {most:.5} in {}, by variant and task",
+                    metric.title()
+                ),
+            })
+        })
+        .collect();
+    if metrics.is_empty() {
+        return None;
+    }
+    Some(format!(
+        "What could have been seen: a true difference to {} has to be this large for a paired test at 5 %, before any \
+         correction, to find it in four of five such experiments: {}. A smaller one may be there unseen.",
+        analysis.baseline_name(),
+        listed(metrics),
+    ))
+}
+
+/// How far another choice of test rows would move an AUC.
+fn rows(analysis: &Analysis) -> Option<String> {
+    let panels = analysis.summary.panels.iter().enumerate();
+    let errors: Vec<String> = panels
+        .filter_map(|(place, panel)| {
+            let main = analysis
+                .main_of(place)
+                .filter(|main| main.metric.name() == "auc")?;
+            let auc = main.panels[place][main.standings[place].best?].test.mean?;
+            let score = analysis.results.scores.iter().find(|score| {
+                let cell = &analysis.results.cells[score.cell];
+                score.split == "test"
+                    && score.metric == "auc"
+                    && score.task == panel.task
+                    && cell.dataset == panel.dataset
+            })?;
+            let error = auc_standard_error(auc, score.positives, score.rows - score.positives)?;
+            Some(format!("{} ± {:.4}", panel.title, 1.96 * error))
+        })
+        .collect();
+    if errors.is_empty() {
+        return None;
+    }
+    Some(format!(
+        "Seeds say nothing of the choice of test rows, which all variants share. Another test set of as many rows would move \
+         the best AUC by about ({}; 95 %, Hanley and McNeil), every variant's in much the same way: a level is less sure \
+         than a difference.",
+        errors.join(", ")
+    ))
+}
+
+fn splits(analysis: &Analysis) -> Option<String> {
+    let splits = distinct(analysis.results.own_cells().map(|cell| cell.split_seed));
+    (splits.len() > 1).then(|| {
+        format!(
+            "The rows were split in {} ways; every seed and split is one run here. Runs on one split share its rows, so they \
+             are less independent than the intervals take them to be.",
+            splits.len()
+        )
+    })
+}
+
+fn tuned(analysis: &Analysis) -> Option<String> {
+    let is_tuned = !analysis.results.tuning.is_empty();
+    (!is_tuned).then(|| {
+        "Nothing was tuned here: phase 1 of the protocol was skipped, every variant ran with the settings of the spec. That one \
+         is ahead may say more of its settings than of its architecture."
+            .to_owned()
+    })
+}
+
+fn failed(analysis: &Analysis) -> Option<String> {
+    let failed = analysis
+        .results
+        .own_cells()
+        .filter(|cell| cell.failure.is_some())
+        .count();
+    let cells = counted(analysis.results.own_cells().count(), "cell");
+    (failed > 0).then(|| {
+        format!("{failed} of {cells} failed and are missing from every mean; they are listed below. If a variant fails more often the worse it does, its mean flatters it.")
+    })
+}

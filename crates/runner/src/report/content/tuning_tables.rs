@@ -1,0 +1,151 @@
+//! The tables of tuning and sweeps.
+
+use crate::report::analysis::Analysis;
+use crate::report::document::{Cell as Field, Table};
+use crate::report::format::{self, ABSENT};
+use crate::report::results::{Results, Trial, distinct};
+use crate::report::statistics::{mean, standard_deviation};
+use std::collections::{BTreeMap, HashMap};
+
+/// A variant's trials by number, each with its cells.
+pub(super) fn trials_of<'a>(results: &'a Results, variant: &str) -> BTreeMap<u64, Vec<&'a Trial>> {
+    let mut trials: BTreeMap<u64, Vec<&Trial>> = BTreeMap::new();
+    for trial in results
+        .tuning
+        .iter()
+        .filter(|trial| trial.variant == variant)
+    {
+        trials.entry(trial.trial).or_default().push(trial);
+    }
+    trials
+}
+
+/// Settings of each cell, in words.
+fn settings_of(results: &Results) -> HashMap<&str, String> {
+    let mut settings: HashMap<&str, String> = HashMap::new();
+    for setting in &results.settings {
+        let words = settings.entry(&setting.cell).or_default();
+        if !words.is_empty() {
+            *words += ", ";
+        }
+        *words += &format!("{} = {}", setting.setting, setting.value);
+    }
+    settings
+}
+
+/// Mean validation score of a trial; nothing if one of its cells failed.
+fn score(cells: &[&Trial]) -> Option<f64> {
+    let scores: Option<Vec<f64>> = cells.iter().map(|cell| cell.validation_score).collect();
+    mean(&scores?)
+}
+
+fn number(value: Option<f64>) -> Field {
+    Field::number(format::score(value), value)
+}
+
+/// Each variant's winner: its settings, and validation beside test.
+pub(super) fn tuned(analysis: &Analysis) -> Table {
+    let results = analysis.results;
+    let settings = settings_of(results);
+    let mut table = Table::new(&[
+        "variant",
+        "trials",
+        "failed",
+        "winner",
+        "its settings",
+        "validation when tuned",
+        "validation, fresh seeds",
+        "test, mean over tasks",
+    ]);
+    for variant in distinct(results.tuning.iter().map(|trial| trial.variant.as_str())) {
+        let trials = trials_of(results, variant);
+        let failed = trials
+            .values()
+            .filter(|cells| score(cells).is_none())
+            .count();
+        let winner = trials
+            .iter()
+            .find(|(_, cells)| cells.iter().any(|cell| cell.is_selected));
+        let words = winner.and_then(|(_, cells)| settings.get(cells[0].cell.as_str()));
+        let finals = results.own_cells().filter(|cell| cell.variant == variant);
+        let finals: Vec<f64> = finals.filter_map(|cell| cell.validation_score).collect();
+        table.push(vec![
+            Field::words(variant),
+            Field::number(trials.len().to_string(), Some(trials.len() as f64)),
+            Field::number(failed.to_string(), Some(failed as f64)),
+            Field::number(
+                winner.map_or(ABSENT.to_owned(), |(trial, _)| trial.to_string()),
+                winner.map(|(trial, _)| *trial as f64),
+            ),
+            Field::words(words.map_or(ABSENT, String::as_str)),
+            number(winner.and_then(|(_, cells)| score(cells))),
+            Field::number(
+                format::mean_and_deviation(mean(&finals), standard_deviation(&finals)),
+                mean(&finals),
+            ),
+            number(test_over_tasks(analysis, variant)),
+        ]);
+    }
+    table
+}
+
+/// Mean over tasks of the mean test score on the main metric.
+fn test_over_tasks(analysis: &Analysis, variant: &str) -> Option<f64> {
+    let place = analysis
+        .summary
+        .variants
+        .iter()
+        .position(|name| name == variant)?;
+    let panels = 0..analysis.summary.panels.len();
+    let means: Option<Vec<f64>> = panels
+        .map(|panel| analysis.main_of(panel)?.panels[panel][place].test.mean)
+        .collect();
+    mean(&means?)
+}
+
+/// Every trial of every variant.
+pub(super) fn trials(results: &Results) -> Table {
+    let settings = settings_of(results);
+    let mut table = Table::new(&["variant", "trial", "settings", "validation", "selected"]);
+    for variant in distinct(results.tuning.iter().map(|trial| trial.variant.as_str())) {
+        for (number_of_trial, cells) in trials_of(results, variant) {
+            let words = settings.get(cells[0].cell.as_str());
+            let is_selected = cells.iter().any(|cell| cell.is_selected);
+            table.push(vec![
+                Field::words(variant),
+                Field::number(number_of_trial.to_string(), Some(number_of_trial as f64)),
+                Field::words(words.map_or(ABSENT, String::as_str)),
+                match score(&cells) {
+                    None => Field::number("failed", None),
+                    score => number(score),
+                },
+                Field::words(if is_selected { "yes" } else { "" }),
+            ]);
+        }
+    }
+    table
+}
+
+/// What a grid or random draws gave each shown variant.
+pub(super) fn settings(analysis: &Analysis) -> Table {
+    let settings = settings_of(analysis.results);
+    let mut of_variants: HashMap<&str, Vec<&str>> = HashMap::new();
+    for cell in analysis.results.own_cells() {
+        if let Some(words) = settings.get(cell.id.as_str()) {
+            of_variants.entry(&cell.variant).or_default().push(words);
+        }
+    }
+    let mut table = Table::new(&["variant", "settings"]);
+    for &variant in &analysis.shown {
+        let name = &analysis.summary.variants[variant];
+        let all = of_variants
+            .get(name.as_str())
+            .into_iter()
+            .flatten()
+            .copied();
+        for words in distinct(all) {
+            table.push(vec![Field::words(name), Field::words(words)]);
+        }
+    }
+    table
+}

@@ -1,0 +1,190 @@
+"""Opens report.html of results folders in headless Chromium as a reader would, at a phone's and a desktop's width, in light
+and dark, and fails if anything is missing or cut off.
+
+    python3 tests/browser/check_report.py results/census [more folders] [--screenshots DIR]
+
+Checks: no error or warning on the console, nothing fetched from elsewhere, every section there and linked, every figure drawn
+and every picture loaded, tables whole, no text that can't be read for want of contrast, the page no wider than the window, and columns
+that sort both ways with absent values last. Needs Debian's package chromium and Python 3.11.
+"""
+
+import argparse
+import pathlib
+import sys
+
+from browser import Browser
+
+SECTIONS = [
+    "Found",
+    "How sure",
+    "Tuning",
+    "Figures",
+    "What ran, at which cost",
+    "Failed",
+    "Getting the same numbers",
+]
+WIDTHS = {"phone": (390, 844, True), "desktop": (1280, 900, False)}
+# WCAG 2.2, level AA, text of normal size.
+LEAST_CONTRAST = 4.5
+
+HEADINGS = "[...document.querySelectorAll('h2')].map(heading => heading.textContent)"
+DEAD_LINKS = """
+[...document.querySelectorAll('a[href^="#"]')].map(link => link.getAttribute('href').slice(1))
+  .filter(name => !document.getElementById(name))
+"""
+RAGGED = """
+[...document.querySelectorAll('table')].filter(table => {
+  const width = table.tHead.rows[0].cells.length;
+  return [...table.tBodies[0].rows].some(row => row.cells.length !== width);
+}).length
+"""
+# A figure is drawn if it has a size and marks, and nothing of it lies outside its frame.
+BAD_FIGURES = """
+[...document.querySelectorAll('figure')].filter(figure => {
+  const svg = figure.querySelector('svg');
+  const image = figure.querySelector('img');
+  if (image) return !(image.complete && image.naturalWidth > 0);
+  const frame = svg.getBoundingClientRect();
+  const inside = (mark) => {
+    const box = mark.getBoundingClientRect();
+    return box.left >= frame.left - 1 && box.right <= frame.right + 1 && box.top >= frame.top - 1
+      && box.bottom <= frame.bottom + 1;
+  };
+  const marks = [...svg.querySelectorAll('*')].filter(mark => mark.getBBox && mark.getBoundingClientRect().width > 0);
+  return frame.width < 100 || frame.height < 50 || marks.length < 3 || !marks.every(inside)
+    || figure.querySelector('figcaption').textContent.trim() === '';
+}).map(figure => figure.querySelector('figcaption')?.textContent ?? 'no caption')
+"""
+OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+# What sticks out of the page on its own, other than inside a box that scrolls.
+STICKING_OUT = """
+[...document.querySelectorAll('main *')].filter(part => {
+  if (part.closest('.table, pre, svg, details:not([open]) > :not(summary)')) return false;
+  return part.getBoundingClientRect().right > document.documentElement.clientWidth + 1;
+}).slice(0, 3).map(part => part.outerHTML.slice(0, 80))
+"""
+LOW_CONTRAST = """
+(() => {
+  const parse = (colour) => (colour.match(/[0-9.]+/g) ?? []).map(Number);
+  const light = ([r, g, b]) => {
+    const [x, y, z] = [r, g, b].map(v => v / 255).map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+    return 0.2126 * x + 0.7152 * y + 0.0722 * z;
+  };
+  const contrast = (a, b) => {
+    const [x, y] = [light(a), light(b)].sort((p, q) => q - p);
+    return (x + 0.05) / (y + 0.05);
+  };
+  const behind = (part) => {
+    for (let box = part; box; box = box.parentElement) {
+      const colour = parse(getComputedStyle(box).backgroundColor);
+      if (colour.length === 3 || colour[3] === 1) return colour;
+    }
+    return [255, 255, 255];
+  };
+  const low = [];
+  const walker = document.createTreeWalker(document.querySelector('main'), NodeFilter.SHOW_TEXT);
+  for (let node; (node = walker.nextNode());) {
+    const part = node.parentElement;
+    if (!node.textContent.trim() || part.closest('style, script, title, desc')) continue;
+    const style = getComputedStyle(part);
+    const ink = parse(part.closest('svg') ? style.fill : style.color);
+    if (ink.length < 3) continue;
+    const value = contrast(ink, behind(part.closest('svg')?.parentElement ?? part));
+    // On a coloured cell or bar a figure chooses its own ink.
+    const onColour = part.closest('svg') && contrast(ink, [128, 128, 128]) > 3.5;
+    if (value < LEAST && !onColour) low.push(`${value.toFixed(1)}: ${node.textContent.trim().slice(0, 40)}`);
+  }
+  return [...new Set(low)].slice(0, 5);
+})()
+""".replace("LEAST", str(LEAST_CONTRAST))
+# Clicks every header of every table twice; says which column did not sort.
+UNSORTED = """
+[...document.querySelectorAll('table')].flatMap((table, place) => [...table.tHead.rows[0].cells].flatMap((header, column) => {
+  const faults = [];
+  for (let click = 0; click < 2; click += 1) {
+    header.querySelector('button').click();
+    const rising = header.getAttribute('aria-sort') === 'ascending';
+    const cells = [...table.tBodies[0].rows].map(row => row.cells[column]);
+    const numeric = header.classList.contains('number');
+    const keys = cells.map(cell => numeric ? (cell.dataset.sort === undefined ? null : Number(cell.dataset.sort)) : cell.textContent);
+    const there = keys.filter(key => key !== null);
+    const absentLast = keys.slice(there.length).every(key => key === null);
+    const inOrder = there.every((key, row) => row === 0 || (numeric
+      ? (rising ? there[row - 1] <= key : there[row - 1] >= key)
+      : (rising ? 1 : -1) * there[row - 1].localeCompare(key, 'en', { numeric: true }) <= 0));
+    const expected = numeric ? ['descending', 'ascending'] : ['ascending', 'descending'];
+    if (!absentLast || !inOrder || header.getAttribute('aria-sort') !== expected[click])
+      faults.push(`table ${place + 1}, column ${header.textContent}`);
+  }
+  return faults;
+}))
+"""
+
+
+def complaints(browser):
+    """What the page said on the console, and what it fetched."""
+    for event in browser.events:
+        method, what = event.get("method"), event.get("params", {})
+        if method == "Log.entryAdded" and what["entry"]["level"] in ("error", "warning"):
+            yield f"console: {what['entry']['text']}"
+        if method == "Runtime.exceptionThrown":
+            yield f"exception: {what['exceptionDetails']['text']}"
+        if method == "Runtime.consoleAPICalled" and what["type"] in ("error", "warning", "assert"):
+            yield f"console: {what['args']}"
+        if method == "Network.requestWillBeSent" and not what["request"]["url"].startswith(("file:", "data:")):
+            yield f"fetched {what['request']['url']}"
+
+
+def check(browser, report, width, scheme, screenshots):
+    browser.resize(*WIDTHS[width])
+    browser.colours(scheme)
+    browser.open(report.as_uri())
+    # Folded parts are looked at too, after the picture, which shows the page as it opens.
+    if screenshots:
+        browser.screenshot(screenshots / f"{report.parent.name}-{width}-{scheme}.png")
+    browser.run("document.querySelectorAll('details').forEach(part => part.open = true)")
+    headings = browser.run(HEADINGS)
+    faults = [f"no section {name!r}" for name in SECTIONS if name not in headings]
+    if not any(name.startswith("Scores") for name in headings):
+        faults.append("no scores")
+    faults += [f"a link to nowhere: #{name}" for name in browser.run(DEAD_LINKS)]
+    if browser.run(RAGGED):
+        faults.append("a table has rows of another width than its header")
+    faults += [f"figure not drawn whole: {caption}" for caption in browser.run(BAD_FIGURES)]
+    if browser.run(OVERFLOW) > 0:
+        faults.append(f"the page is {browser.run(OVERFLOW)} pixels wider than the window")
+    faults += [f"sticks out: {part}" for part in browser.run(STICKING_OUT)]
+    faults += [f"contrast {words}" for words in browser.run(LOW_CONTRAST)]
+    faults += [f"not sorted: {column}" for column in browser.run(UNSORTED)]
+    faults += complaints(browser)
+    return [f"{report}, {width}, {scheme}: {fault}" for fault in faults]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folders", nargs="+", type=pathlib.Path, metavar="RESULTS_DIR")
+    parser.add_argument("--screenshots", type=pathlib.Path, metavar="DIR", help="keep pictures of every page here")
+    arguments = parser.parse_args()
+    if arguments.screenshots:
+        arguments.screenshots.mkdir(parents=True, exist_ok=True)
+    browser = Browser()
+    faults = []
+    try:
+        for folder in arguments.folders:
+            report = (folder / "report.html").resolve()
+            if not report.is_file():
+                raise SystemExit(f"no {report}\nhint: homebench report {folder}")
+            for width in WIDTHS:
+                for scheme in ("light", "dark"):
+                    faults += check(browser, report, width, scheme, arguments.screenshots)
+    finally:
+        browser.close()
+    for fault in faults:
+        print(fault, file=sys.stderr)
+    pages = len(arguments.folders) * len(WIDTHS) * 2
+    print(f"{pages} pages looked at, {len(faults)} faults")
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
