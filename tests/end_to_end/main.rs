@@ -11,5 +11,6 @@ mod identity;
 mod interruption;
 mod model_files;
 mod quickstart;
+mod reports;
 mod reproduction;
 mod training;

@@ -1,6 +1,6 @@
 //! The tables of a report, and of `tables/`.
 
-use crate::report::analysis::Analysis;
+use crate::report::analysis::{Analysis, Gain};
 use crate::report::comparison::{Comparison, Row};
 use crate::report::document::{Cell as Field, Table};
 use crate::report::format::{self, ABSENT, grouped, listed};
@@ -273,48 +273,52 @@ pub(in crate::report) fn differences(analysis: &Analysis, comparison: &Compariso
     table
 }
 
-/// Variants over all tasks together.
+/// Variants over all tasks together; gains where there is a single-task variant.
 pub(in crate::report) fn gains(analysis: &Analysis, shown: &[usize]) -> Table {
-    let mut table = Table::new(&[
-        "variant",
-        "runs",
-        "gain",
-        "95 % interval",
-        "p",
-        "p (Holm)",
-        "P(better)",
-        "95 % bootstrap",
-    ]);
-    for &variant in shown {
-        let row = &analysis.gains.rows[variant];
-        let mean = row.gain.and_then(|gain| gain.mean);
-        let interval = row.interval.map_or(ABSENT.to_owned(), |interval| {
-            format!(
-                "[{}, {}]",
-                format::percent(interval.low),
-                format::percent(interval.high)
-            )
-        });
-        let improvement = row.improvement.map(|improvement| improvement.mean);
-        let runs = (row.num_runs > 0).then_some(row.num_runs as f64);
-        table.push(vec![
-            Field::words(&analysis.summary.variants[variant]),
-            Field::number(
-                runs.map_or(ABSENT.to_owned(), |runs| runs.to_string()),
-                runs,
-            ),
-            Field::number(mean.map_or(ABSENT.to_owned(), format::percent), mean),
-            Field::number(interval, row.interval.map(|interval| interval.low)),
-            Field::number(format::probability(row.p_value), row.p_value),
-            Field::number(
-                format::probability(row.corrected_p_value),
-                row.corrected_p_value,
-            ),
-            Field::number(format::probability(improvement), improvement),
-            interval_field(row.improvement.and_then(|improvement| improvement.interval)),
-        ]);
+    let mut table = Table::new(&["variant"]);
+    let has_gains = analysis.gains.single_task.is_some();
+    if has_gains {
+        let more = ["runs", "gain", "95 % interval", "p", "p (Holm)"];
+        table.header.extend(more.map(str::to_owned));
     }
     table
+        .header
+        .extend(["P(better)", "95 % bootstrap"].map(str::to_owned));
+    for &variant in shown {
+        let row = &analysis.gains.rows[variant];
+        let mut fields = vec![Field::words(&analysis.summary.variants[variant])];
+        if has_gains {
+            fields.extend(gain_fields(row));
+        }
+        let improvement = row.improvement.map(|improvement| improvement.mean);
+        fields.push(Field::number(format::probability(improvement), improvement));
+        let interval = row.improvement.and_then(|improvement| improvement.interval);
+        fields.push(interval_field(interval));
+        table.push(fields);
+    }
+    table
+}
+
+fn gain_fields(row: &Gain) -> [Field; 5] {
+    let mean = row.gain.and_then(|gain| gain.mean);
+    let interval = row.interval.map_or(ABSENT.to_owned(), |interval| {
+        let ends = [interval.low, interval.high].map(format::percent);
+        format!("[{}]", ends.join(", "))
+    });
+    let runs = (row.num_runs > 0).then_some(row.num_runs as f64);
+    [
+        Field::number(
+            runs.map_or(ABSENT.to_owned(), |runs| runs.to_string()),
+            runs,
+        ),
+        Field::number(mean.map_or(ABSENT.to_owned(), format::percent), mean),
+        Field::number(interval, row.interval.map(|interval| interval.low)),
+        Field::number(format::probability(row.p_value), row.p_value),
+        Field::number(
+            format::probability(row.corrected_p_value),
+            row.corrected_p_value,
+        ),
+    ]
 }
 
 /// One source's figures.

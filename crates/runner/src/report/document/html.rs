@@ -147,7 +147,8 @@ fn line(spans: &[Span]) -> String {
 
 fn span(span: &Span) -> String {
     match span {
-        Span::Text(text) => escape(text),
+        // A number keeps its percent sign.
+        Span::Text(text) => escape(text).replace(" %", "\u{a0}%"),
         Span::Code(text) => format!("<code>{}</code>", escape(text)),
         Span::Strong(text) => format!("<strong>{}</strong>", escape(text)),
         Span::Link { text, target } => {
