@@ -168,7 +168,7 @@ fn figure(layers: &[Layer], variant: &str, seed: u64) -> Option<Canvas> {
     } else if room(narrow) >= LEAST_WITH_NUMBER {
         (narrow, room(narrow).min(WIDEST_CELL))
     } else {
-        (wide, room(wide).min(WIDEST_CELL))
+        (wide, room(wide).min(WIDEST_FLAT_CELL))
     };
     let description = format!("Mean weights that the gates of {variant} give to experts.");
     let mut canvas = Canvas::new(width, 0.0, &description);
@@ -245,7 +245,7 @@ impl Layer {
     fn names(&self, canvas: &mut Canvas, (left, y): (f64, f64), cell: f64) -> f64 {
         let room = |count: usize| count as f64 * cell;
         let flat = self.is_flat(cell);
-        let limit = if flat { f64::INFINITY } else { inches(0.75) };
+        let limit = if flat { f64::INFINITY } else { inches(1.0) };
         let texts = self.sets.iter();
         let texts: Vec<String> = texts
             .map(|(name, _)| font::shorten(name, SMALL, limit))
