@@ -71,3 +71,7 @@ lint:
 # Everything that CI does
 ci:
     .ci/run
+
+# Kill an experiment and its cells 200 times at random moments, and compare what it ends with byte for byte
+torture kills="200":
+    HOMEBENCH_TORTURE_KILLS={{ kills }} cargo test --release --workspace --test end_to_end -- --nocapture torture

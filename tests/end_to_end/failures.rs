@@ -36,7 +36,10 @@ fn a_loss_that_is_no_number_fails_its_cell_and_the_others_go_on() {
         "{}",
         again.stderr
     );
-    assert_eq!(bench.read(&format!("out/cells/{id}/tries")).trim(), "2");
+    let log = format!("cells/{id}/log.txt");
+    let row = &bench.rows("out/cells.csv")[1];
+    assert_eq!([&row[15], &row[16]], ["1", &log]);
+    assert!(bench.read(&format!("out/{log}")).contains("--- try 2, "));
 }
 
 #[test]

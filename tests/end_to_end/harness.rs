@@ -15,6 +15,11 @@ pub(crate) const SMALL: &[&str] = &[
     "training.batch_size=256",
 ];
 
+/// Files of a results folder that tell how a run went and not what it found.
+const MAY_DIFFER: [&str; 3] = ["provenance.toml", "log.txt", ".lock"];
+/// The table of times, and the charts drawn from it.
+const WITH_TIMES: &str = "throughput";
+
 /// Prepared data is keyed by content and safe to share, so it is prepared once for all tests of a process.
 static CACHE: LazyLock<TempDir> = LazyLock::new(|| TempDir::new().expect("a temporary folder"));
 
@@ -105,6 +110,27 @@ impl Bench {
         let text = self.read(name);
         let mut reader = csv::Reader::from_reader(text.as_bytes());
         reader.records().collect::<Result<_, _>>().expect("a table")
+    }
+
+    /// Fails, naming the first file, unless two results folders are the same but for times, logs and the lock.
+    #[track_caller]
+    pub(crate) fn assert_same_results(&self, found: &str, expected: &str) {
+        let has_times = |path: &Path| {
+            let name = path.file_name().unwrap_or_default();
+            name.to_string_lossy().starts_with(WITH_TIMES)
+        };
+        let [found, expected] = [found, expected].map(|name| {
+            let mut files = self.files(name, &MAY_DIFFER);
+            files.retain(|(path, _)| !has_times(path));
+            files
+        });
+        let names = |files: &[(PathBuf, Vec<u8>)]| -> Vec<PathBuf> {
+            files.iter().map(|(path, _)| path.clone()).collect()
+        };
+        assert_eq!(names(&found), names(&expected));
+        for ((path, found), (_, expected)) in found.iter().zip(&expected) {
+            assert!(found == expected, "{} differs", path.display());
+        }
     }
 
     /// Every file under a folder with its bytes, but for those whose name is in `without`.

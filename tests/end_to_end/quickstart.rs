@@ -5,7 +5,7 @@ use crate::harness::{Bench, SMALL, experiment};
 const TABLES: [(&str, &str); 7] = [
     (
         "cells.csv",
-        "cell,variant,model,dataset,seed,status,error,selected_epoch,epochs_run,validation_score,parameters,flops_per_row,phase,trial,split_seed",
+        "cell,variant,model,dataset,seed,status,error,selected_epoch,epochs_run,validation_score,parameters,flops_per_row,phase,trial,split_seed,tries,log",
     ),
     (
         "metrics.csv",
@@ -29,7 +29,7 @@ const TABLES: [(&str, &str); 7] = [
     ),
     (
         "throughput.csv",
-        "cell,variant,seed,device,threads,train_rows,train_seconds,train_rows_per_second,evaluation_rows,evaluation_seconds,total_seconds,peak_memory_bytes,tries",
+        "cell,variant,seed,device,threads,train_rows,train_seconds,train_rows_per_second,evaluation_rows,evaluation_seconds,total_seconds,peak_memory_bytes,cpu_seconds,tries",
     ),
 ];
 

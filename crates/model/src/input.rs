@@ -178,6 +178,23 @@ impl EmbeddedInput {
         Ok(())
     }
 
+    /// Updates done; every copy of the tables has the same.
+    pub fn steps_done(&self) -> u64 {
+        self.copies.first().map_or(0, EmbeddingTables::steps_done)
+    }
+
+    /// Goes on as after so many updates; what is kept between them is set by way of [`Self::kept_mut`].
+    pub fn set_steps_done(&mut self, steps: u64) {
+        for copy in &mut self.copies {
+            copy.set_steps_done(steps);
+        }
+    }
+
+    /// The numbers kept from update to update, under stable names. To save and to restore.
+    pub fn kept_mut(&mut self) -> impl Iterator<Item = (String, &mut [f32])> {
+        self.copies.iter_mut().flat_map(EmbeddingTables::kept_mut)
+    }
+
     /// Masks every copy's embedded units; the copies' rows are counted on from one to the next.
     fn drop_out(&self, dropout: Option<&Dropout>, values: &mut [f32]) {
         if let Some(dropout) = dropout {

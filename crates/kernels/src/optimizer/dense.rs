@@ -128,6 +128,28 @@ impl Optimizer {
         }
     }
 
+    /// Steps done, which some rules count with.
+    pub fn steps_done(&self) -> u64 {
+        self.step
+    }
+
+    /// Goes on as after so many steps; what is kept between steps is set by way of [`Self::kept_mut`].
+    pub fn set_steps_done(&mut self, steps: u64) {
+        self.step = steps;
+    }
+
+    /// The numbers kept from step to step, under stable names: `<variable path>.first` and `.second`. To save and to
+    /// restore.
+    pub fn kept_mut(&mut self) -> impl Iterator<Item = (String, &mut [f32])> {
+        self.states.iter_mut().flat_map(|state| {
+            let path = state.parameter.path();
+            [
+                (format!("{path}.first"), state.first.as_mut_slice()),
+                (format!("{path}.second"), state.second.as_mut_slice()),
+            ]
+        })
+    }
+
     /// Updates every parameter from its gradient buffer and empties the buffer.
     ///
     /// # Errors

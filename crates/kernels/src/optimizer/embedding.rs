@@ -118,6 +118,28 @@ impl EmbeddingTables {
         })
     }
 
+    /// Updates done, which some rules count with.
+    pub fn steps_done(&self) -> u64 {
+        self.step
+    }
+
+    /// Goes on as after so many updates; what is kept between them is set by way of [`Self::kept_mut`].
+    pub fn set_steps_done(&mut self, steps: u64) {
+        self.step = steps;
+    }
+
+    /// The numbers kept from update to update, under stable names: `<variable path>.first` and `.second`. To save and to
+    /// restore.
+    pub fn kept_mut(&mut self) -> impl Iterator<Item = (String, &mut [f32])> {
+        self.tables.iter_mut().flat_map(|table| {
+            let path = table.parameter.path();
+            [
+                (format!("{path}.first"), table.first.as_mut_slice()),
+                (format!("{path}.second"), table.second.as_mut_slice()),
+            ]
+        })
+    }
+
     /// Units of all tables together.
     pub fn output_dim(&self) -> usize {
         self.tables.len() * self.dim

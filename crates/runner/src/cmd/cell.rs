@@ -7,6 +7,7 @@ use crate::sweep::{ChildSettings, run_cell};
 use clap::Args;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 /// Trains the cell of a folder (started by `run`; it ends when its stdin closes)
 #[derive(Debug, Args)]
@@ -16,6 +17,9 @@ pub(super) struct CellArguments {
     threads: usize,
     #[arg(long, default_value_t = 1)]
     tries: usize,
+    /// In seconds
+    #[arg(long, default_value = "60", value_parser = parse_seconds)]
+    checkpoint_every: Duration,
     #[arg(long, default_value = "cpu")]
     device: Device,
     #[command(flatten)]
@@ -28,8 +32,14 @@ impl CellArguments {
             folder: CellFolder::new(self.folder),
             threads: self.threads,
             tries: self.tries,
+            checkpoint_every: self.checkpoint_every,
             device: self.device,
             places: self.places.resolve(),
         })
     }
+}
+
+fn parse_seconds(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse().map_err(|_| "expected seconds".to_owned())?;
+    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
 }

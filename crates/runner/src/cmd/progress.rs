@@ -127,6 +127,13 @@ impl Watcher for View {
         }
     }
 
+    fn again(&mut self, cell: &PlannedCell, reason: &str, next: usize, most: usize) {
+        let label = cell.label();
+        self.line(&format!(
+            "{label}: {reason}; starting it again (try {next} of {most})"
+        ));
+    }
+
     fn ended(&mut self, cell: &PlannedCell, outcome: &Outcome) {
         self.ended += 1;
         let seconds = self.cells.remove(&cell.id).map_or(0.0, |view| {

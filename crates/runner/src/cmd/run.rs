@@ -2,11 +2,14 @@
 
 use super::progress::View;
 use super::session::{Session, SpecArguments};
+use crate::diagnostic::Diagnostic;
 use crate::record::{
     self, DatasetProvenance, MergedCell, Outcome, Provenance, ResultsFolder, Status,
 };
 use crate::spec::resolved_toml;
-use crate::sweep::{Executor, Finished, FolderLock, PlannedCell, Reuse, claim, reuse};
+use crate::sweep::{
+    Executor, Finished, FolderLock, PlannedCell, Reuse, can_limit_memory, claim, reuse,
+};
 use crate::{figure, report};
 use anyhow::{Context, Result};
 use clap::Args;
@@ -62,8 +65,7 @@ impl RunArguments {
         claim(&session.results, &session.plan, &resolved, self.fresh)?;
         record::create_dir(session.results.path())?;
         let _lock = FolderLock::take(&session.results)?;
-        ctrlc::set_handler(|| INTERRUPTED.store(true, Ordering::SeqCst))
-            .context("listening for Ctrl-C")?;
+        listen_for_interruption()?;
         let missing = self.missing(&session, &selected);
         let results = &session.results;
         write_resolved(results, &resolved)?;
@@ -114,14 +116,38 @@ impl RunArguments {
             .threads
             .or(run.threads)
             .unwrap_or((cores / jobs).max(1));
+        if run.limits.memory_bytes.is_some() && !can_limit_memory() {
+            return Err(Diagnostic::new(
+                "run.memory_limit_bytes",
+                "this system doesn't tell what a process has filled, so the limit can't be kept",
+            )
+            .hint("leave the key out")
+            .into());
+        }
         Ok(Executor {
             program: Executor::this_program()?,
             jobs,
             threads,
             device: session.device,
             places: session.places.clone(),
+            retries: run.retries,
+            limits: run.limits,
+            checkpoint_every: run.checkpoint_every,
+            fresh: self.fresh,
         })
     }
+}
+
+/// The first Ctrl-C lets cells keep what they have; the second ends everything at once.
+fn listen_for_interruption() -> Result<()> {
+    ctrlc::set_handler(|| {
+        if INTERRUPTED.swap(true, Ordering::SeqCst) {
+            // Children end when their parent is gone.
+            std::process::exit(i32::from(EXIT_INTERRUPTED));
+        }
+        eprintln!("ending the cells; again to end at once");
+    })
+    .context("listening for Ctrl-C")
 }
 
 /// A second run of the same experiment touches nothing.

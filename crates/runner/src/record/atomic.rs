@@ -29,6 +29,22 @@ pub fn write(
     })
 }
 
+/// Removes a file that [`write`] wrote, and whatever a killed writer left of it; neither need be there.
+///
+/// # Errors
+/// What the system said, with the file's name and the mend.
+pub fn remove(path: &Path) -> Result<(), Diagnostic> {
+    for path in [path, &partial_path(path)] {
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(unwritable(path, &error));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
 /// Makes a folder and those above it.
 ///
 /// # Errors

@@ -1,12 +1,13 @@
 //! What a cell writes of itself: its part of every table, its weights, and its outcome last.
 
+use super::atomic;
 use super::diagnostics::{experts_rows, gates_rows, histogram_rows};
 use super::layout::CellFolder;
 use super::outcome::{Outcome, OutcomeResult, Status, file_digest};
 use super::tables::{
     CURVES, EXPERTS, GATES, HISTOGRAMS, METRICS, THROUGHPUT, or_empty, repeatable_parts,
 };
-use super::{atomic, host};
+use super::usage::Usage;
 use crate::spec::{CellContent, Phase};
 use crate::train::CellResult;
 use anyhow::{Context, Result};
@@ -22,8 +23,10 @@ pub struct CellTimes {
     pub device: String,
     /// Threads of the pool.
     pub threads: usize,
-    /// From the start of the process to the last score.
+    /// From the start of the process to its end, and what its earlier processes had done of a training that went on.
     pub total_seconds: f64,
+    /// What the process used, where the system tells.
+    pub usage: Option<Usage>,
     /// How many times the cell was started, this time included.
     pub tries: usize,
 }
@@ -61,13 +64,36 @@ pub fn write_parts(
         HISTOGRAMS.write(out, histogram_rows(&key, found))
     })?;
     atomic::write(&folder.part(THROUGHPUT.file), |out| {
-        THROUGHPUT.write(out, [throughput_row(&key, result, times)])
+        THROUGHPUT.write(out, [throughput_row(&key, Some(result), times)])
     })?;
     // Nobody asks for the weights of a trial: its winner is trained anew.
     if content.phase == Phase::Final {
         write_tensors(&folder.weights(), &result.weights)?;
     }
+    // Before the outcome: a cell that is done has nothing that one without interruption doesn't have.
+    atomic::remove(&folder.checkpoint())?;
     done(folder, id, result).write(folder)
+}
+
+/// Writes what is known of a cell that failed, its outcome last.
+///
+/// # Errors
+/// A file can't be written.
+pub fn write_failed(
+    folder: &CellFolder,
+    content: &CellContent,
+    outcome: &Outcome,
+    times: &CellTimes,
+) -> Result<()> {
+    let key = [
+        outcome.id.clone(),
+        content.variant.clone(),
+        content.seed.to_string(),
+    ];
+    atomic::write(&folder.part(THROUGHPUT.file), |out| {
+        THROUGHPUT.write(out, [throughput_row(&key, None, times)])
+    })?;
+    outcome.write(folder)
 }
 
 fn done(folder: &CellFolder, id: String, result: &CellResult) -> Outcome {
@@ -81,6 +107,7 @@ fn done(folder: &CellFolder, id: String, result: &CellResult) -> Outcome {
         id,
         status: Status::Done,
         error: None,
+        tries: None,
         result: Some(OutcomeResult {
             selected_epoch: result.selected_epoch,
             epochs_run: result.epochs_run,
@@ -134,20 +161,26 @@ fn curves_rows<'a>(
     })
 }
 
-fn throughput_row(key: &[String; 3], result: &CellResult, times: &CellTimes) -> Vec<String> {
-    let rate = result.train_rows as f64 / result.train_seconds;
+/// Without a result, the row of a cell that failed: what its last process used.
+fn throughput_row(
+    key: &[String; 3],
+    result: Option<&CellResult>,
+    times: &CellTimes,
+) -> Vec<String> {
+    let rate = result.map(|result| result.train_rows as f64 / result.train_seconds);
     row(
         key,
         [
             times.device.clone(),
             times.threads.to_string(),
-            result.train_rows.to_string(),
-            result.train_seconds.to_string(),
-            or_empty(rate.is_finite().then_some(rate)),
-            result.evaluation_rows.to_string(),
-            result.evaluation_seconds.to_string(),
+            or_empty(result.map(|result| result.train_rows)),
+            or_empty(result.map(|result| result.train_seconds)),
+            or_empty(rate.filter(|rate| rate.is_finite())),
+            or_empty(result.map(|result| result.evaluation_rows)),
+            or_empty(result.map(|result| result.evaluation_seconds)),
             times.total_seconds.to_string(),
-            or_empty(host::peak_memory_bytes()),
+            or_empty(times.usage.map(|usage| usage.peak_memory_bytes)),
+            or_empty(times.usage.map(|usage| usage.cpu_seconds)),
             times.tries.to_string(),
         ],
     )

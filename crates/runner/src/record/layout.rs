@@ -26,6 +26,11 @@ impl ResultsFolder {
         self.0.join(name)
     }
 
+    /// The log of a cell, from this folder.
+    pub fn cell_log(id: &str) -> String {
+        format!("cells/{id}/log.txt")
+    }
+
     /// The folder of a cell.
     pub fn cell(&self, id: &str) -> CellFolder {
         CellFolder(self.0.join("cells").join(id))
@@ -78,9 +83,9 @@ impl CellFolder {
         self.0.join("log.txt")
     }
 
-    /// Number of times the cell was started.
-    pub fn tries(&self) -> PathBuf {
-        self.0.join("tries")
+    /// The training under way; gone once the cell is done.
+    pub fn checkpoint(&self) -> PathBuf {
+        self.0.join("checkpoint")
     }
 
     /// The selected weights.

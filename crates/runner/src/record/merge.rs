@@ -3,7 +3,7 @@
 use super::atomic;
 use super::layout::{CellFolder, ResultsFolder};
 use super::outcome::{Outcome, Status};
-use super::tables::{CELLS, PARTS, SETTINGS, TUNING, Table, or_empty};
+use super::tables::{CELLS, PARTS, SETTINGS, THROUGHPUT, TUNING, Table, or_empty};
 use crate::diagnostic::Diagnostic;
 use crate::spec::Phase;
 use anyhow::Result;
@@ -60,8 +60,10 @@ pub fn merge(results: &ResultsFolder, cells: &[MergedCell]) -> Result<()> {
             out.write_all(table.header_line().as_bytes())?;
             for cell in cells {
                 let is_in = *with_trials || cell.phase() == Phase::Final;
-                if is_in && cell.outcome.status == Status::Done {
-                    append(table, &results.cell(&cell.outcome.id), out)?;
+                let folder = results.cell(&cell.outcome.id);
+                let is_done = cell.outcome.status == Status::Done;
+                if is_in && (is_done || has_failed_part(table, &folder)) {
+                    append(table, &folder, out)?;
                 }
             }
             Ok(())
@@ -72,6 +74,11 @@ pub fn merge(results: &ResultsFolder, cells: &[MergedCell]) -> Result<()> {
     atomic::write(&results.cells_csv(), |out| {
         CELLS.write(out, cells.iter().map(cells_row))
     })
+}
+
+/// Of a cell that failed, only what its process used is shown, where the system told.
+fn has_failed_part(table: &Table, folder: &CellFolder) -> bool {
+    table.file == THROUGHPUT.file && folder.part(table.file).exists()
 }
 
 /// A table that is there only where it has rows.
@@ -166,6 +173,13 @@ fn cells_row(cell: &MergedCell) -> Vec<String> {
         cell.phase().as_str().to_owned(),
         or_empty(cell.trial.map(|trial| trial.number)),
         or_empty(cell.split_seed),
+        or_empty(outcome.tries),
+        or_empty(
+            outcome
+                .error
+                .as_ref()
+                .map(|_| ResultsFolder::cell_log(&outcome.id)),
+        ),
     ]
 }
 
@@ -189,6 +203,7 @@ mod tests {
                 id: id.into(),
                 status: Status::Done,
                 error: None,
+                tries: None,
                 result: Some(OutcomeResult {
                     selected_epoch: 1,
                     epochs_run: 2,
@@ -238,8 +253,8 @@ mod tests {
             "cell,variant,setting,value\naa,home,training.learning_rate,0.01\n"
         );
         let rows = read("cells.csv");
-        assert!(rows.lines().nth(1).unwrap().ends_with("10,20,tuning,2,7"));
-        assert!(rows.lines().nth(2).unwrap().ends_with("10,20,final,,"));
+        assert!(rows.lines().nth(1).unwrap().ends_with("10,20,tuning,2,7,,"));
+        assert!(rows.lines().nth(2).unwrap().ends_with("10,20,final,,,,"));
         // An experiment without trials has no table of them, nor keeps that of another.
         merge(&results, &cells[1..]).unwrap();
         assert!(!results.join("tuning.csv").exists() && !results.join("settings.csv").exists());

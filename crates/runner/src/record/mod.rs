@@ -10,12 +10,14 @@ mod outcome;
 mod provenance;
 mod tables;
 mod time;
+mod usage;
 
 pub(crate) use atomic::unwritable;
-pub use atomic::{create_dir, write};
-pub use cell::{CellTimes, write_parts, write_tensors};
+pub use atomic::{create_dir, remove, write};
+pub use cell::{CellTimes, write_failed, write_parts, write_tensors};
 pub use layout::{CellFolder, ResultsFolder};
 pub use merge::{MergedCell, Trial, merge};
 pub use outcome::{Outcome, Status};
 pub use provenance::{DatasetProvenance, Provenance};
 pub use time::timestamp;
+pub use usage::Usage;

@@ -38,6 +38,9 @@ pub struct Outcome {
     /// Why it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// How often the run that gave up on it had started it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tries: Option<usize>,
     /// Numbers of a cell that is done.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub result: Option<OutcomeResult>,
@@ -63,12 +66,13 @@ pub struct OutcomeResult {
 }
 
 impl Outcome {
-    /// A cell that failed.
-    pub fn failed(id: &str, error: String) -> Self {
+    /// A cell that failed, in so many tries.
+    pub fn failed(id: &str, error: String, tries: usize) -> Self {
         Self {
             id: id.to_owned(),
             status: Status::Failed,
             error: Some(error),
+            tries: Some(tries),
             result: None,
             files: BTreeMap::new(),
         }

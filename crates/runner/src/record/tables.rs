@@ -22,6 +22,8 @@ pub(super) const CELLS: Table = Table {
         "phase",
         "trial",
         "split_seed",
+        "tries",
+        "log",
     ],
 };
 
@@ -122,6 +124,7 @@ pub(super) const THROUGHPUT: Table = Table {
         "evaluation_seconds",
         "total_seconds",
         "peak_memory_bytes",
+        "cpu_seconds",
         "tries",
     ],
 };

@@ -1,8 +1,8 @@
 //! From wire types to a checked experiment.
 
 use super::source::Source;
-use super::wire::{WireDataset, WireExperiment, WireRun, WireVariant};
-use super::{Device, Experiment, RunConfig, Variant, budget, training};
+use super::wire::{WireDataset, WireExperiment, WireVariant};
+use super::{Experiment, Variant, budget, run, training};
 use crate::data::{self, DatasetRef, Places, RowSubset};
 use crate::diagnostic::{Diagnostic, KeyPath};
 use crate::train::TrainingConfig;
@@ -35,7 +35,7 @@ pub(super) fn experiment(
         seeds: seeds(wire.seeds, source)?,
         variants: variants(wire.variants, &shared, source)?,
         training: shared,
-        run: run(&wire.run, source)?,
+        run: run::resolve(&wire.run, source)?,
     })
 }
 
@@ -197,28 +197,6 @@ pub fn model_diagnostic(error: &ModelError, variant: &KeyPath, source: &Source) 
         Some(near) => diagnostic.hint(format!("did you mean `{near}`?")),
         None => diagnostic,
     }
-}
-
-fn run(wire: &WireRun, source: &Source) -> Result<RunConfig, Diagnostic> {
-    let table = KeyPath::new(["run"]);
-    let count = |key: &str, value: Option<usize>| match value {
-        Some(0) => Err(source.at_value(
-            &table.join(key),
-            format!("`run.{key}`: expected a whole number, 1 or more, found 0"),
-        )),
-        other => Ok(other),
-    };
-    let device = match &wire.device {
-        None => Device::Cpu,
-        Some(text) => text.parse().map_err(|message| {
-            source.at_value(&table.join("device"), format!("`run.device`: {message}"))
-        })?,
-    };
-    Ok(RunConfig {
-        jobs: count("jobs", wire.jobs)?,
-        threads: count("threads", wire.threads)?,
-        device,
-    })
 }
 
 /// Checks that the dataset and its protocol exist and that its description makes a dataset with the tasks that

@@ -7,6 +7,7 @@ mod cell_training;
 mod check;
 mod overrides;
 mod resolved;
+mod run;
 mod schedule;
 mod source;
 mod training;
@@ -18,6 +19,7 @@ pub use cell_training::CellTraining;
 pub use check::{check_dataset, model_diagnostic};
 pub use overrides::Override;
 pub use resolved::resolved_toml;
+pub use run::{Limits, RunConfig};
 pub use schedule::{ScheduleKind, WrittenSchedule};
 pub use source::Source;
 
@@ -58,17 +60,6 @@ pub struct Variant {
     pub training: TrainingConfig,
     /// What it is to cost; its experts' widths are scaled for that once the data is known.
     pub budget: Option<BudgetGoal>,
-}
-
-/// How cells are run.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct RunConfig {
-    /// Cells at once; 1 where absent.
-    pub jobs: Option<usize>,
-    /// Threads of a cell; the cores shared by the jobs where absent.
-    pub threads: Option<usize>,
-    /// Where tensors are.
-    pub device: Device,
 }
 
 /// Where tensors are.

@@ -57,6 +57,11 @@ pub(super) struct WireRun {
     pub(super) jobs: Option<usize>,
     pub(super) threads: Option<usize>,
     pub(super) device: Option<String>,
+    pub(super) retries: Option<usize>,
+    pub(super) time_limit_seconds: Option<f64>,
+    /// A whole number, or a text with a unit.
+    pub(super) memory_limit_bytes: Option<toml::Value>,
+    pub(super) checkpoint_every_seconds: Option<f64>,
 }
 
 /// A tolerance for one of the two quantities.

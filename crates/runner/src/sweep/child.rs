@@ -1,16 +1,24 @@
 //! The process of one cell: reads its content, trains, writes what came of it.
 
-use super::judge::EXIT_ENVIRONMENT;
+use super::fault::Fault;
+use super::judge::{EXIT_ENVIRONMENT, EXIT_STOPPED};
+use super::keeper::CellKeeper;
 use super::message::Message;
 use crate::data::{self, Places};
 use crate::diagnostic::Diagnostic;
-use crate::record::{self, CellFolder, CellTimes};
+use crate::record::{self, CellFolder, CellTimes, Usage};
 use crate::spec::{CellContent, Device};
 use crate::train::{self, TrainError};
 use anyhow::{Context, Result};
-use std::io::{Read, Write};
+use std::io::{BufRead, Write};
 use std::process::ExitCode;
-use std::time::Instant;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// What the parent writes to ask for an end.
+pub(super) const STOP: &str = "stop";
+
+static STOPPING: AtomicBool = AtomicBool::new(false);
 
 /// What a parent tells its child.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,6 +29,8 @@ pub struct ChildSettings {
     pub threads: usize,
     /// How many times the cell was started.
     pub tries: usize,
+    /// Least time between two checkpoints.
+    pub checkpoint_every: Duration,
     /// Where tensors are.
     pub device: Device,
     /// Where data is.
@@ -29,12 +39,15 @@ pub struct ChildSettings {
 
 /// Runs a cell and tells the parent how it goes.
 pub fn run_cell(settings: &ChildSettings) -> ExitCode {
-    end_with_parent();
+    hear_the_parent();
     say_panics();
     match try_cell(settings) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error:?}");
+            if matches!(error.downcast_ref(), Some(TrainError::Stopped)) {
+                return ExitCode::from(EXIT_STOPPED as u8);
+            }
             say(&Message::Failed(format!("{error:#}")));
             if is_environment(&error) {
                 ExitCode::from(EXIT_ENVIRONMENT as u8)
@@ -52,6 +65,7 @@ fn try_cell(settings: &ChildSettings) -> Result<()> {
         .build_global()
         .context("starting the threads")?;
     let content = CellContent::read(&settings.folder.content())?;
+    let mut keeper = keeper(settings, &content);
     let model = content.model_config()?;
     let dataset = data::open(&content.dataset_ref(), &settings.places, &mut Teller)?;
     if dataset.content_hash != content.dataset.content_hash {
@@ -64,14 +78,35 @@ fn try_cell(settings: &ChildSettings) -> Result<()> {
     }
     let training = (&content.training).into();
     let phase = content.final_phase();
-    let result = train::train(dataset, &model, &training, content.seed, phase, &mut Teller)?;
+    let seed = content.seed;
+    let result = train::train(
+        dataset,
+        &model,
+        &training,
+        seed,
+        phase,
+        &mut Teller,
+        &mut keeper,
+    )?;
     let times = CellTimes {
         device: settings.device.to_string(),
         threads: settings.threads,
-        total_seconds: start.elapsed().as_secs_f64(),
+        total_seconds: result.earlier_seconds + start.elapsed().as_secs_f64(),
+        usage: Usage::of_this_process(),
         tries: settings.tries,
     };
     record::write_parts(&settings.folder, &content, &result, &times)
+}
+
+fn keeper(settings: &ChildSettings, content: &CellContent) -> CellKeeper {
+    let label = format!("{}/{}", content.variant, content.seed);
+    let fault = Fault::of_cell(&label, settings.tries);
+    if let Some(fault) = fault {
+        say(&Message::Notice(fault.notice()));
+        fault.strike(0);
+    }
+    let folder = settings.folder.clone();
+    CellKeeper::new(folder, content.id(), settings.checkpoint_every, fault)
 }
 
 /// Whether an error is not the cell's own: every other cell would meet it too.
@@ -82,23 +117,44 @@ fn is_environment(error: &anyhow::Error) -> bool {
 }
 
 /// Prints a message; a parent that is gone hears nothing, and the child ends by its stdin.
-fn say(message: &Message) {
+pub(super) fn say(message: &Message) {
     let mut stdout = std::io::stdout().lock();
     let _ = writeln!(stdout, "{message}");
     let _ = stdout.flush();
 }
 
-/// The parent holds the other end of stdin and never writes; it closes when the parent ends, however it ends.
-fn end_with_parent() {
+/// The parent holds the other end of stdin, writes to it only to ask for an end, and closes it by its own, however it comes.
+fn hear_the_parent() {
     std::thread::spawn(|| {
-        let mut byte = [0];
-        while std::io::stdin()
-            .read(&mut byte)
-            .is_ok_and(|count| count > 0)
-        {}
+        for line in std::io::stdin().lock().lines() {
+            match line {
+                Ok(line) if line == STOP => STOPPING.store(true, Ordering::SeqCst),
+                Ok(_) => {}
+                Err(_) => break,
+            }
+        }
         eprintln!("the parent is gone; ending");
-        std::process::exit(EXIT_ENVIRONMENT);
+        end_at_once();
     });
+}
+
+/// Whether the parent asked for an end.
+pub(super) fn is_asked_to_stop() -> bool {
+    STOPPING.load(Ordering::SeqCst)
+}
+
+/// Ends this process without a last word: whatever it writes is whole at any moment, and threads that still compute have
+/// nothing to say.
+#[cfg(unix)]
+pub(super) fn end_at_once() {
+    use rustix::process::{Signal, getpid, kill_process};
+    let _ = kill_process(getpid(), Signal::KILL);
+}
+
+/// Ends this process without a last word.
+#[cfg(not(unix))]
+pub(super) fn end_at_once() {
+    std::process::exit(EXIT_ENVIRONMENT);
 }
 
 /// A panic is a reason like any other.
@@ -113,10 +169,21 @@ fn say_panics() {
             .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
             .unwrap_or("no message");
         let place = panic.location().map_or_else(String::new, |place| {
-            format!(" at {}:{}", place.file(), place.line())
+            format!(" at {}:{}", place_in_sources(place.file()), place.line())
         });
         say(&Message::Failed(format!("panicked{place}: {text}")));
     }));
+}
+
+/// A file of a dependency without the folder of this machine's registry, so that rows are the same everywhere.
+fn place_in_sources(file: &str) -> &str {
+    let after = |marker: &str| file.split_once(marker).map(|(_, rest)| rest);
+    let in_registry = after("/registry/src/").and_then(|rest| rest.split_once('/'));
+    let in_std = || after("/library/");
+    in_registry
+        .map(|(_, rest)| rest)
+        .or_else(in_std)
+        .unwrap_or(file)
 }
 
 struct Teller;
@@ -138,5 +205,20 @@ impl data::Observer for Teller {
             done,
             total,
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_place_of_a_panic_names_no_folder_of_this_machine() {
+        let registry = "/home/me/.cargo/registry/src/crates-1a/rayon-1.12.0/src/lib.rs";
+        assert_eq!(place_in_sources(registry), "rayon-1.12.0/src/lib.rs");
+        let std = "/rustc/abc/library/core/src/option.rs";
+        assert_eq!(place_in_sources(std), "core/src/option.rs");
+        let own = "crates/runner/src/sweep/fault.rs";
+        assert_eq!(place_in_sources(own), own);
     }
 }

@@ -3,22 +3,26 @@
 use super::judge::{Verdict, judge};
 use super::message::Message;
 use super::plan::PlannedCell;
+use super::process::{Ended, Slot};
 use crate::data::Places;
 use crate::diagnostic::Diagnostic;
-use crate::record::{self, CellFolder, Outcome, ResultsFolder};
-use crate::spec::Device;
-use anyhow::{Context, Result};
+use crate::record::{self, CellFolder, CellTimes, Outcome, ResultsFolder};
+use crate::spec::{Device, Limits};
+use anyhow::Result;
 use std::fs::OpenOptions;
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::path::PathBuf;
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
-/// How often an interruption is looked for.
-const PATIENCE: Duration = Duration::from_millis(50);
+/// How often an interruption and the cells' limits are looked at.
+const PATIENCE: Duration = Duration::from_millis(20);
+/// How long cells that were asked to end may take to keep what they have.
+const GRACE: Duration = Duration::from_secs(10);
+/// What a cell's log has in front of each start.
+const START_OF_TRY: &str = "--- try ";
 
 /// Where and how cells run.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,6 +37,14 @@ pub struct Executor {
     pub device: Device,
     /// Where data is.
     pub places: Places,
+    /// How often a cell is started again after its process broke.
+    pub retries: usize,
+    /// What a cell may use.
+    pub limits: Limits,
+    /// Least time between two checkpoints of a cell.
+    pub checkpoint_every: Duration,
+    /// Whether cells begin anew even where a checkpoint is.
+    pub fresh: bool,
 }
 
 /// Hears how cells go.
@@ -41,6 +53,8 @@ pub trait Watcher {
     fn started(&mut self, cell: &PlannedCell);
     /// A cell said something.
     fn message(&mut self, cell: &PlannedCell, message: &Message);
+    /// A cell's process broke, and it is started again: try `next` of `most`.
+    fn again(&mut self, cell: &PlannedCell, reason: &str, next: usize, most: usize);
     /// A cell ended.
     fn ended(&mut self, cell: &PlannedCell, outcome: &Outcome);
 }
@@ -57,12 +71,19 @@ pub enum Finished {
 enum Event {
     Started(usize),
     Said(usize, Message),
+    Again(usize, String, usize),
     Ended(usize, Outcome),
     Broken(anyhow::Error),
 }
 
-/// A child of a worker, where the main thread can end it.
-type Slot = Mutex<Option<Child>>;
+/// What the workers of a run share.
+struct Shared<'a> {
+    results: &'a ResultsFolder,
+    cells: &'a [&'a PlannedCell],
+    next: AtomicUsize,
+    stop: AtomicBool,
+    slots: Vec<Slot>,
+}
 
 impl Executor {
     /// Runs every cell and waits for them.
@@ -77,34 +98,38 @@ impl Executor {
         interrupted: &AtomicBool,
         watcher: &mut dyn Watcher,
     ) -> Result<Finished> {
-        let stop = AtomicBool::new(false);
-        let next = AtomicUsize::new(0);
-        let slots: Vec<Slot> = (0..self.jobs.min(cells.len()))
-            .map(|_| Mutex::new(None))
-            .collect();
+        let shared = Shared {
+            results,
+            cells,
+            next: AtomicUsize::new(0),
+            stop: AtomicBool::new(false),
+            slots: (0..self.jobs.min(cells.len()))
+                .map(|_| Slot::default())
+                .collect(),
+        };
         let (sender, receiver) = mpsc::channel();
         std::thread::scope(|scope| {
-            for slot in &slots {
-                let sender = sender.clone();
-                let (next, stop) = (&next, &stop);
-                scope.spawn(move || self.work(results, cells, next, stop, slot, &sender));
+            for slot in &shared.slots {
+                let (sender, shared) = (sender.clone(), &shared);
+                scope.spawn(move || self.work(shared, slot, &sender));
             }
             drop(sender);
             let mut outcomes = vec![None; cells.len()];
             let mut broken = None;
+            let mut guard = Guard::new(&shared, self.limits);
             loop {
-                if interrupted.load(Ordering::SeqCst) {
-                    end_all(&stop, &slots);
-                }
+                guard.look(interrupted.load(Ordering::SeqCst) || broken.is_some());
                 match receiver.recv_timeout(PATIENCE) {
                     Ok(Event::Started(index)) => watcher.started(cells[index]),
                     Ok(Event::Said(index, message)) => watcher.message(cells[index], &message),
+                    Ok(Event::Again(index, reason, next)) => {
+                        watcher.again(cells[index], &reason, next, self.retries + 1);
+                    }
                     Ok(Event::Ended(index, outcome)) => {
                         watcher.ended(cells[index], &outcome);
                         outcomes[index] = Some(outcome);
                     }
                     Ok(Event::Broken(error)) => {
-                        end_all(&stop, &slots);
                         broken.get_or_insert(error);
                     }
                     Err(RecvTimeoutError::Timeout) => {}
@@ -121,26 +146,18 @@ impl Executor {
     }
 
     /// A worker takes the next cell until there is none.
-    fn work(
-        &self,
-        results: &ResultsFolder,
-        cells: &[&PlannedCell],
-        next: &AtomicUsize,
-        stop: &AtomicBool,
-        slot: &Slot,
-        sender: &Sender<Event>,
-    ) {
+    fn work(&self, shared: &Shared, slot: &Slot, sender: &Sender<Event>) {
         // The receiver outlives every worker, so sending can't fail in a way that matters.
-        while !stop.load(Ordering::SeqCst) {
-            let index = next.fetch_add(1, Ordering::SeqCst);
-            let Some(cell) = cells.get(index) else {
+        while !shared.stop.load(Ordering::SeqCst) {
+            let index = shared.next.fetch_add(1, Ordering::SeqCst);
+            if index >= shared.cells.len() {
                 return;
-            };
+            }
             let _ = sender.send(Event::Started(index));
-            let said = |message| {
-                let _ = sender.send(Event::Said(index, message));
+            let tell = |event| {
+                let _ = sender.send(event);
             };
-            match self.one_cell(&results.cell(&cell.id), cell, stop, slot, said) {
+            match self.one_cell(shared, index, slot, &tell) {
                 Ok(Some(outcome)) => {
                     let _ = sender.send(Event::Ended(index, outcome));
                 }
@@ -153,73 +170,81 @@ impl Executor {
         }
     }
 
-    /// Runs a cell to its end; absent where it was ended by an interruption.
+    /// Runs a cell to its end, in several tries if need be; absent where it was ended by an interruption.
     fn one_cell(
         &self,
-        folder: &CellFolder,
-        cell: &PlannedCell,
-        stop: &AtomicBool,
+        shared: &Shared,
+        index: usize,
         slot: &Slot,
-        mut said: impl FnMut(Message),
+        tell: &dyn Fn(Event),
     ) -> Result<Option<Outcome>> {
-        let mut command = self.command(folder, cell)?;
-        let mut child = command
-            .spawn()
-            .with_context(|| format!("starting {}", self.program.display()))?;
-        let stdout = child.stdout.take().context("the cell's stdout is a pipe")?;
-        *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(child);
-        if stop.load(Ordering::SeqCst) {
-            kill(slot);
-        }
-        let reason = listen(stdout, &mut said);
-        let child = slot.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let status = child
-            .context("the cell's process is waited for once")?
-            .wait()?;
-        if stop.load(Ordering::SeqCst) && !status.success() {
-            return Ok(None);
-        }
-        match judge(folder, &cell.id, status, reason) {
-            Verdict::Environment(reason) => Err(anyhow::anyhow!(
-                "cell {} ({}): {reason}",
-                cell.label(),
-                cell.id
-            )),
-            Verdict::Ended(outcome) => {
-                if outcome.error.is_some() {
-                    outcome.write(folder)?;
-                }
-                Ok(Some(outcome))
+        let cell = shared.cells[index];
+        let folder = shared.results.cell(&cell.id);
+        let is_stopping = || shared.stop.load(Ordering::SeqCst);
+        for tries in 1.. {
+            if self.fresh && tries == 1 {
+                record::remove(&folder.checkpoint())?;
             }
+            let (mut command, starts) = self.command(&folder, cell)?;
+            let said = |message| tell(Event::Said(index, message));
+            let ended = slot.run(&mut command, is_stopping, said)?;
+            let times = self.times(&ended, starts);
+            match judge(&folder, &cell.id, ended) {
+                Verdict::Done(outcome) => return Ok(Some(outcome)),
+                _ if is_stopping() => return Ok(None),
+                Verdict::Environment(reason) => {
+                    let label = cell.label();
+                    anyhow::bail!("cell {label} ({}): {reason}", cell.id);
+                }
+                Verdict::Failed { reason, is_final } if is_final || tries > self.retries => {
+                    let outcome = Outcome::failed(&cell.id, reason, tries);
+                    record::write_failed(&folder, &cell.content, &outcome, &times)?;
+                    return Ok(Some(outcome));
+                }
+                Verdict::Failed { reason, .. } => {
+                    tell(Event::Again(index, reason, tries + 1));
+                }
+                // Nobody asked; it goes on from its checkpoint.
+                Verdict::Stopped => {}
+            }
+        }
+        Ok(None)
+    }
+
+    fn times(&self, ended: &Ended, tries: usize) -> CellTimes {
+        CellTimes {
+            device: self.device.to_string(),
+            threads: self.threads,
+            total_seconds: ended.seconds,
+            usage: ended.usage,
+            tries,
         }
     }
 
-    /// Lays out the cell's folder and the command that runs it.
-    fn command(&self, folder: &CellFolder, cell: &PlannedCell) -> Result<Command> {
+    /// Lays out the cell's folder; gives the command that runs it and how often it will then have been started.
+    fn command(&self, folder: &CellFolder, cell: &PlannedCell) -> Result<(Command, usize)> {
         record::create_dir(folder.path())?;
         let unwritable = |path: PathBuf| move |error| record::unwritable(&path, &error);
-        if folder.outcome().exists() {
-            std::fs::remove_file(folder.outcome()).map_err(unwritable(folder.outcome()))?;
-        }
+        record::remove(&folder.outcome())?;
         let content = cell.content.to_toml();
         record::write(&folder.content(), |out| {
             Ok(out.write_all(content.as_bytes())?)
         })?;
-        let tries = std::fs::read_to_string(folder.tries())
-            .ok()
-            .and_then(|text| text.trim().parse::<usize>().ok())
-            .map_or(1, |before| before + 1);
-        record::write(&folder.tries(), |out| Ok(writeln!(out, "{tries}")?))?;
+        let starts = starts(folder) + 1;
         let log = self
-            .open_log(folder, tries)
+            .open_log(folder, starts)
             .map_err(unwritable(folder.log()))?;
         let threads = self.threads.to_string();
         let mut command = Command::new(&self.program);
         command
             .arg("cell")
             .arg(folder.path())
-            .args(["--threads", &threads, "--tries", &tries.to_string()])
+            .args(["--threads", &threads, "--tries", &starts.to_string()])
             .args(["--device", &self.device.to_string()])
+            .args([
+                "--checkpoint-every",
+                &self.checkpoint_every.as_secs_f64().to_string(),
+            ])
             .arg("--descriptions")
             .arg(&self.places.descriptions)
             .arg("--data-dir")
@@ -234,7 +259,7 @@ impl Executor {
             .stdout(Stdio::piped())
             .stderr(log);
         own_process_group(&mut command);
-        Ok(command)
+        Ok((command, starts))
     }
 
     fn open_log(&self, folder: &CellFolder, tries: usize) -> std::io::Result<std::fs::File> {
@@ -244,7 +269,10 @@ impl Executor {
             .open(folder.log())?;
         let now = record::timestamp(SystemTime::now());
         let (threads, device) = (self.threads, self.device);
-        writeln!(log, "--- try {tries}, {now}, {threads} threads on {device}")?;
+        writeln!(
+            log,
+            "{START_OF_TRY}{tries}, {now}, {threads} threads on {device}"
+        )?;
         Ok(log)
     }
 }
@@ -257,30 +285,52 @@ fn own_process_group(command: &mut Command) {
     let _ = command;
 }
 
-/// Passes every message on and keeps the reason of a failure.
-fn listen(stdout: ChildStdout, said: &mut impl FnMut(Message)) -> Option<String> {
-    let mut reason = None;
-    for line in BufReader::new(stdout).lines() {
-        let Ok(line) = line else { break };
-        match Message::parse(&line) {
-            Some(Message::Failed(text)) => reason = Some(text),
-            Some(message) => said(message),
-            // A library may print; it is no message.
-            None => {}
+/// How often a cell was started, by its log: nothing that the next run compares may count interruptions.
+fn starts(folder: &CellFolder) -> usize {
+    let log = std::fs::read(folder.log()).unwrap_or_default();
+    let lines = log.split(|byte| *byte == b'\n');
+    lines
+        .filter(|line| line.starts_with(START_OF_TRY.as_bytes()))
+        .count()
+}
+
+/// Holds cells to their limits, and ends them where a run ends before them.
+struct Guard<'a> {
+    shared: &'a Shared<'a>,
+    limits: Limits,
+    looked: Instant,
+    stopping_since: Option<Instant>,
+}
+
+impl<'a> Guard<'a> {
+    fn new(shared: &'a Shared<'a>, limits: Limits) -> Self {
+        Self {
+            shared,
+            limits,
+            looked: Instant::now(),
+            stopping_since: None,
         }
     }
-    reason
-}
 
-fn end_all(stop: &AtomicBool, slots: &[Slot]) {
-    stop.store(true, Ordering::SeqCst);
-    slots.iter().for_each(kill);
-}
-
-fn kill(slot: &Slot) {
-    if let Some(child) = slot.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
-        // A child that has just ended can't be killed any more, which is as good.
-        let _ = child.kill();
+    /// Called all the time; looks now and then.
+    fn look(&mut self, should_stop: bool) {
+        if self.looked.elapsed() < PATIENCE {
+            return;
+        }
+        self.looked = Instant::now();
+        let slots = &self.shared.slots;
+        if self.limits != Limits::default() {
+            slots.iter().for_each(|slot| slot.hold_to(&self.limits));
+        }
+        match self.stopping_since {
+            None if should_stop => {
+                self.stopping_since = Some(Instant::now());
+                self.shared.stop.store(true, Ordering::SeqCst);
+                slots.iter().for_each(Slot::ask_to_stop);
+            }
+            Some(since) if since.elapsed() > GRACE => slots.iter().for_each(Slot::kill),
+            _ => {}
+        }
     }
 }
 

@@ -25,7 +25,7 @@ pub(super) fn batches(num_rows: usize, batch_size: usize) -> Vec<Range<usize>> {
     ranges
 }
 
-/// Runs `step` on every batch of a shuffled epoch, in order, until it fails.
+/// Runs `step` on every batch of a shuffled epoch from `first_batch` on, in order, until it fails.
 ///
 /// # Errors
 /// What `step` gives, or `wrap`ped errors of reading the data.
@@ -34,19 +34,21 @@ pub(super) fn for_each_batch<E: Send>(
     batch_size: usize,
     seed: u64,
     epoch: usize,
+    first_batch: usize,
     wrap: impl Fn(anyhow::Error) -> E,
     mut step: impl FnMut(&Batch) -> Result<(), E>,
 ) -> Result<(), E> {
     let num_rows = split.num_rows();
     let order = Philox::new(seed, "shuffle", &epoch.to_string()).permutation(num_rows as u32);
-    let ranges = batches(num_rows, batch_size);
+    let all = batches(num_rows, batch_size);
+    let ranges = &all[first_batch.min(all.len())..];
     std::thread::scope(|scope| {
         let (full_sender, full) = sync_channel(AHEAD);
         let (empty, empties) = sync_channel(AHEAD + 2);
         for _ in 0..=AHEAD {
             let _ = empty.send(Batch::default());
         }
-        scope.spawn(|| gather(split, &order, &ranges, full_sender, empties));
+        scope.spawn(|| gather(split, &order, ranges, full_sender, empties));
         for _ in 0..ranges.len() {
             // The other thread ends early only after it sent why.
             let Ok(batch) = full.recv() else { break };

@@ -1,8 +1,10 @@
 //! Training of one cell: mini-batches, early stopping on validation, one reading of the test split.
 
+mod checkpoint;
 mod config;
 mod diagnostics;
 mod evaluation;
+mod keeper;
 mod loader;
 mod network;
 mod schedule;
@@ -10,12 +12,14 @@ mod session;
 
 pub use config::{EmbeddingOptimizerName, OptimizerName, TrainingConfig};
 pub use diagnostics::{Diagnostics, ExpertPoint, GatePoint, HistogramPoint};
+pub use keeper::{KeepNothing, Keeper};
 pub(crate) use network::{feature_dims, task_layout};
 pub use schedule::Schedule;
 
 use crate::data::Prepared;
 use crate::spec::FinalPhase;
 use homebench_model::ModelConfig;
+use serde::{Deserialize, Serialize};
 
 /// Proof that nothing is left to choose, hyper-parameters nor epoch; the key to [`crate::data::SealedSplit::open`].
 /// Only the trainer can make one, and only of a cell that is no trial.
@@ -32,20 +36,26 @@ impl FrozenSelection {
     }
 }
 
+/// A name that the code gives: a split's or a metric's.
+pub type Name = &'static str;
+
 /// A point of a learning curve.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CurvePoint {
     /// Passes over the training rows begun, from 1.
     pub epoch: usize,
     /// Steps done.
     pub step: usize,
     /// `train` or `validation`.
-    pub split: &'static str,
+    #[serde(deserialize_with = "checkpoint::read_name")]
+    pub split: Name,
     /// Task, or `all`.
     pub task: String,
     /// `loss`, `auc` or `log_loss`.
-    pub metric: &'static str,
+    #[serde(deserialize_with = "checkpoint::read_name")]
+    pub metric: Name,
     /// The value; absent where it is undefined (one class only).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<f64>,
 }
 
@@ -93,6 +103,8 @@ pub struct CellResult {
     pub evaluation_rows: usize,
     /// Time in evaluations.
     pub evaluation_seconds: f64,
+    /// Time of the cell's processes before this one, up to the checkpoint that this one went on from.
+    pub earlier_seconds: f64,
     /// The selected weights, by variable path, in order.
     pub weights: std::collections::BTreeMap<String, candle_core::Tensor>,
 }
@@ -153,6 +165,9 @@ pub enum TrainError {
     /// The training split has no rows, or no epoch was asked for.
     #[error("nothing was trained: the training split has no rows, or no epoch was asked for")]
     NothingTrained,
+    /// Its keeper asked for an end.
+    #[error("training was stopped before its end")]
+    Stopped,
     /// Data could not be read.
     #[error("reading the prepared data")]
     Data(#[source] anyhow::Error),
@@ -165,7 +180,8 @@ fn shown(loss: Option<f64>) -> String {
 /// Trains one cell on the current rayon pool's threads and scores it once: on validation, and on test where `phase` proves
 /// that it is no trial.
 ///
-/// The same dataset, model, training and seed give the same bytes at any number of threads.
+/// The same dataset, model, training and seed give the same bytes at any number of threads, and however often `keeper` went
+/// on with what another process had kept.
 ///
 /// # Errors
 /// See [`TrainError`].
@@ -176,6 +192,7 @@ pub fn train(
     seed: u64,
     phase: Option<FinalPhase>,
     observer: &mut dyn Observer,
+    keeper: &mut dyn Keeper,
 ) -> Result<CellResult, TrainError> {
-    session::run(dataset, model, training, seed, phase, observer)
+    session::run(dataset, model, training, seed, phase, observer, keeper)
 }

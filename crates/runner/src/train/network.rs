@@ -88,6 +88,22 @@ impl Network {
         &self.layout
     }
 
+    /// Steps of the optimiser of dense variables, and updates of the tables.
+    pub(super) fn steps_done(&self) -> [u64; 2] {
+        [self.optimizer.steps_done(), self.input.steps_done()]
+    }
+
+    /// Goes on as after so many steps and updates.
+    pub(super) fn set_steps_done(&mut self, [dense, embedding]: [u64; 2]) {
+        self.optimizer.set_steps_done(dense);
+        self.input.set_steps_done(embedding);
+    }
+
+    /// Everything the optimisers keep from step to step, by name, in a fixed order.
+    pub(super) fn kept_mut(&mut self) -> impl Iterator<Item = (String, &mut [f32])> {
+        self.optimizer.kept_mut().chain(self.input.kept_mut())
+    }
+
     /// For the gradients of this network's sets of experts.
     pub(super) fn gradient_norms(&self) -> GradientNorms {
         GradientNorms::new(&self.dense)

@@ -1,53 +1,42 @@
 //! The training of one cell, from fresh weights to the one reading of the test split.
 
+use super::checkpoint::{self, Checkpoint, Position, Selected};
 use super::diagnostics::{Collector, Diagnostics, GradientNorms, Moment};
 use super::evaluation::{Detail, Evaluation, evaluate};
 use super::loader::{batches, for_each_batch};
 use super::network::{Network, Step};
 use super::{
-    CellResult, CurvePoint, FrozenSelection, Observer, Progress, Score, TrainError, TrainingConfig,
+    CellResult, CurvePoint, FrozenSelection, Keeper, Observer, Progress, Score, TrainError,
+    TrainingConfig,
 };
 use crate::data::{Batch, Prepared, Split};
 use crate::spec::FinalPhase;
-use candle_core::Tensor;
 use homebench_model::ModelConfig;
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 /// Least time between two reports of progress.
 const REPORT_EVERY: Duration = Duration::from_millis(250);
 
-/// The best weights so far.
-struct Selected {
-    epoch: usize,
-    step: usize,
-    score: f64,
-    weights: BTreeMap<String, Tensor>,
-}
-
-/// State of a training under way.
+/// State of a training under way. What the next step and the records depend on is in the fields before `training` and in
+/// `gradient_norms`, and that is what a checkpoint keeps.
 struct Session<'a> {
     network: Network,
+    curves: Vec<CurvePoint>,
+    /// The best weights so far.
+    selected: Option<Selected>,
+    diagnostics: Diagnostics,
+    position: Position,
     training: &'a TrainingConfig,
     observer: &'a mut dyn Observer,
-    curves: Vec<CurvePoint>,
-    diagnostics: Diagnostics,
+    keeper: &'a mut dyn Keeper,
     /// Of experts since the last evaluation, where diagnostics are wanted.
     gradient_norms: Option<GradientNorms>,
-    selected: Option<Selected>,
-    evaluations_without_gain: usize,
-    epoch: usize,
-    step: usize,
     /// Steps of all epochs, whether or not training stops before.
     total_steps: usize,
     seed: u64,
-    last_finite_loss: Option<f64>,
-    /// Sum of losses and their number since the last evaluation.
-    losses: (f64, usize),
-    train_rows: usize,
-    train_time: Duration,
-    evaluation_rows: usize,
-    evaluation_time: Duration,
+    start: Instant,
+    /// What the checkpoint had of `position.total_seconds`.
+    earlier_seconds: f64,
     report: Report,
 }
 
@@ -89,94 +78,150 @@ pub(super) fn run(
     seed: u64,
     phase: Option<FinalPhase>,
     observer: &mut dyn Observer,
+    keeper: &mut dyn Keeper,
 ) -> Result<CellResult, TrainError> {
+    let start = Instant::now();
     let steps_per_epoch = batches(dataset.train.num_rows(), training.batch_size).len();
-    let network = Network::new(&dataset.schema, model, training, seed)?;
     // Nobody looks into the experts of a trial.
     let with_diagnostics = phase.is_some() && observer.wants_diagnostics();
+    let build = || {
+        let network = Network::new(&dataset.schema, model, training, seed)?;
+        let norms = with_diagnostics.then(|| network.gradient_norms());
+        Ok((network, norms))
+    };
+    let (network, gradient_norms, resumed) = resume(keeper, build)?;
     let mut session = Session {
-        gradient_norms: with_diagnostics.then(|| network.gradient_norms()),
-        diagnostics: Diagnostics::default(),
         network,
+        gradient_norms,
+        earlier_seconds: resumed.position.total_seconds,
+        diagnostics: resumed.diagnostics,
+        curves: resumed.curves,
+        selected: resumed.selected,
+        position: resumed.position,
         training,
         observer,
-        curves: Vec::new(),
-        selected: None,
-        evaluations_without_gain: 0,
-        epoch: 0,
-        step: 0,
+        keeper,
         total_steps: steps_per_epoch * training.max_epochs,
         seed,
-        last_finite_loss: None,
-        losses: (0.0, 0),
-        train_rows: 0,
-        train_time: Duration::ZERO,
-        evaluation_rows: 0,
-        evaluation_time: Duration::ZERO,
+        start,
         report: Report::start(),
     };
-    for epoch in 1..=training.max_epochs {
-        session.epoch = epoch;
+    while session.position.epoch <= training.max_epochs {
         match session.run_epoch(&dataset) {
             Ok(()) => {}
             Err(Stop::Patience) => break,
             Err(Stop::Error(error)) => return Err(error),
         }
+        if session.position.epoch == training.max_epochs {
+            break;
+        }
+        session.position.epoch += 1;
+        session.position.batches_done = 0;
     }
     session.finish(dataset, phase)
 }
 
+/// The network with what was kept of its training, or at the beginning.
+fn resume(
+    keeper: &mut dyn Keeper,
+    build: impl Fn() -> Result<(Network, Option<GradientNorms>), TrainError>,
+) -> Result<(Network, Option<GradientNorms>, Checkpoint), TrainError> {
+    let (mut network, mut norms) = build()?;
+    let Some(mut file) = keeper.kept() else {
+        return Ok((network, norms, Checkpoint::fresh()));
+    };
+    match checkpoint::read(&mut file, keeper.key(), &mut network, norms.as_mut()) {
+        Ok(checkpoint) => Ok((network, norms, checkpoint)),
+        Err(error) => {
+            keeper.refused(&format!("{error:#}"));
+            (network, norms) = build()?;
+            Ok((network, norms, Checkpoint::fresh()))
+        }
+    }
+}
+
 impl Session<'_> {
+    /// What is left of the epoch.
     fn run_epoch(&mut self, dataset: &Prepared) -> Result<(), Stop> {
-        let num_batches = batches(dataset.train.num_rows(), self.training.batch_size).len();
+        let rows = batches(dataset.train.num_rows(), self.training.batch_size);
         // Evaluations at equal distances, the last at the end of the epoch.
-        let parts = self.training.evaluations_per_epoch.min(num_batches).max(1);
-        let mut done = 0;
-        let (mut rows_done, mut next) = (0, 1);
-        let (batch_size, epoch, seed) = (self.training.batch_size, self.epoch, self.seed);
+        let parts = self.training.evaluations_per_epoch.min(rows.len()).max(1);
+        let first = self.position.batches_done.min(rows.len());
+        let mut rows_done: usize = rows[..first].iter().map(ExactSizeIterator::len).sum();
+        let mut next = first * parts / rows.len().max(1) + 1;
+        let (batch_size, epoch, seed) = (self.training.batch_size, self.position.epoch, self.seed);
         let data = |error| Stop::Error(TrainError::Data(error));
-        for_each_batch(&dataset.train, batch_size, seed, epoch, data, |batch| {
+        let train = &dataset.train;
+        for_each_batch(train, batch_size, seed, epoch, first, data, |batch| {
             self.train_on(batch)?;
             rows_done += batch.num_rows;
-            done += 1;
-            self.maybe_report(rows_done, dataset.train.num_rows());
-            if done * parts >= next * num_batches {
+            self.position.batches_done += 1;
+            self.maybe_report(rows_done, train.num_rows());
+            if self.position.batches_done * parts >= next * rows.len() {
                 next += 1;
                 self.evaluate(dataset)?;
             }
-            Ok(())
+            self.maybe_keep()
         })
     }
 
     fn train_on(&mut self, batch: &Batch) -> Result<(), TrainError> {
         let start = Instant::now();
+        let step = self.position.step;
         let loss = self.network.step(
             batch,
             self.training,
             &Step {
-                index: self.step as u64,
-                rate_factor: self.training.schedule.factor(self.step, self.total_steps),
+                index: step as u64,
+                rate_factor: self.training.schedule.factor(step, self.total_steps),
                 seed: self.seed,
             },
             self.gradient_norms.as_mut(),
         )?;
-        self.train_time += start.elapsed();
-        self.step += 1;
-        self.train_rows += batch.num_rows;
+        let position = &mut self.position;
+        position.train_seconds += start.elapsed().as_secs_f64();
+        position.step += 1;
+        position.train_rows += batch.num_rows;
         if !loss.is_finite() {
             return Err(TrainError::LossNotFinite {
-                step: self.step,
-                epoch: self.epoch,
+                step: position.step,
+                epoch: position.epoch,
                 loss,
-                last_finite_loss: self.last_finite_loss,
+                last_finite_loss: position.last_finite_loss,
             });
         }
-        self.last_finite_loss = Some(loss);
-        self.losses = (self.losses.0 + loss, self.losses.1 + 1);
+        position.last_finite_loss = Some(loss);
+        position.loss_sum += loss;
+        position.loss_count += 1;
         self.report.rows += batch.num_rows;
         self.report.loss += loss;
         self.report.steps += 1;
         Ok(())
+    }
+
+    /// Keeps the state where it is time for that, and ends the training where that is asked for.
+    fn maybe_keep(&mut self) -> Result<(), Stop> {
+        if self.keeper.is_due(self.position.step) {
+            self.position.total_seconds = self.total_seconds();
+            let state = checkpoint::State {
+                position: &self.position,
+                curves: &self.curves,
+                selected: self.selected.as_ref(),
+                diagnostics: &self.diagnostics,
+                gradient_norms: self.gradient_norms.as_ref(),
+            };
+            let (network, key) = (&mut self.network, self.keeper.key().to_owned());
+            self.keeper
+                .keep(&mut |out| checkpoint::write(out, &key, network, &state));
+        }
+        match self.keeper.is_stopping() {
+            true => Err(Stop::Error(TrainError::Stopped)),
+            false => Ok(()),
+        }
+    }
+
+    fn total_seconds(&self) -> f64 {
+        self.earlier_seconds + self.start.elapsed().as_secs_f64()
     }
 
     fn maybe_report(&mut self, rows_done: usize, rows_total: usize) {
@@ -185,7 +230,7 @@ impl Session<'_> {
             return;
         }
         self.observer.progress(&Progress {
-            epoch: self.epoch,
+            epoch: self.position.epoch,
             max_epochs: self.training.max_epochs,
             rows_done,
             rows_total,
@@ -211,35 +256,36 @@ impl Session<'_> {
         )?;
         if let (Some(collector), Some(norms)) = (collector, norms) {
             let moment = Moment {
-                epoch: self.epoch,
-                step: self.step,
+                epoch: self.position.epoch,
+                step: self.position.step,
             };
             collector.finish(moment, &evaluation.scores, &norms, &mut self.diagnostics);
         }
-        self.evaluation_time += start.elapsed();
-        self.evaluation_rows += dataset.validation.num_rows();
+        self.position.evaluation_seconds += start.elapsed().as_secs_f64();
+        self.position.evaluation_rows += dataset.validation.num_rows();
         self.record(&evaluation);
         let score = evaluation.selection_score();
         if self.selected.as_ref().is_none_or(|best| score > best.score) {
-            self.evaluations_without_gain = 0;
+            self.position.evaluations_without_gain = 0;
             self.selected = Some(Selected {
-                epoch: self.epoch,
-                step: self.step,
+                epoch: self.position.epoch,
+                step: self.position.step,
                 score,
                 weights: self.network.variables().snapshot()?,
             });
             return Ok(());
         }
-        self.evaluations_without_gain += 1;
-        if self.evaluations_without_gain >= self.training.patience {
+        self.position.evaluations_without_gain += 1;
+        if self.position.evaluations_without_gain >= self.training.patience {
             return Err(Stop::Patience);
         }
         Ok(())
     }
 
     fn record(&mut self, evaluation: &Evaluation) {
-        let (sum, count) = std::mem::take(&mut self.losses);
-        let (epoch, step) = (self.epoch, self.step);
+        let sum = std::mem::take(&mut self.position.loss_sum);
+        let count = std::mem::take(&mut self.position.loss_count);
+        let (epoch, step) = (self.position.epoch, self.position.step);
         self.curves.push(CurvePoint {
             epoch,
             step,
@@ -290,17 +336,18 @@ impl Session<'_> {
         }
         Ok(CellResult {
             selected_epoch: selected.epoch,
-            epochs_run: self.epoch,
+            epochs_run: self.position.epoch,
             validation_score: selected.score,
             parameters: self.network.variables().num_trained(),
             flops_per_row: self.network.model().flops_per_row(),
             curves: self.curves,
             scores,
             diagnostics: self.diagnostics,
-            train_rows: self.train_rows,
-            train_seconds: self.train_time.as_secs_f64(),
-            evaluation_rows: self.evaluation_rows,
-            evaluation_seconds: self.evaluation_time.as_secs_f64(),
+            train_rows: self.position.train_rows,
+            train_seconds: self.position.train_seconds,
+            evaluation_rows: self.position.evaluation_rows,
+            evaluation_seconds: self.position.evaluation_seconds,
+            earlier_seconds: self.earlier_seconds,
             weights: selected.weights,
         })
     }
@@ -314,8 +361,8 @@ impl Session<'_> {
     ) -> Result<Vec<Score>, TrainError> {
         let start = Instant::now();
         let evaluation = evaluate(&self.network, split, name, Detail::All, collector)?;
-        self.evaluation_time += start.elapsed();
-        self.evaluation_rows += split.num_rows();
+        self.position.evaluation_seconds += start.elapsed().as_secs_f64();
+        self.position.evaluation_rows += split.num_rows();
         Ok(evaluation.scores)
     }
 }

@@ -2,6 +2,7 @@
 
 use homebench_kernels::Parameter;
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Norms are taken at the first step after an evaluation and at every one of this many from there, which costs a part of
@@ -19,6 +20,15 @@ pub(in crate::train) struct GradientNorms {
     /// Steps since the last evaluation.
     steps: usize,
     measured: usize,
+}
+
+/// What [`GradientNorms`] has summed since the last evaluation, for a checkpoint.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::train) struct NormsSoFar {
+    steps: usize,
+    measured: usize,
+    sums: Vec<f64>,
 }
 
 impl GradientNorms {
@@ -65,6 +75,23 @@ impl GradientNorms {
             *sum += squares.by_ref().take(places.len()).sum::<f64>().sqrt();
         }
         self.measured += 1;
+    }
+
+    pub(in crate::train) fn so_far(&self) -> NormsSoFar {
+        NormsSoFar {
+            steps: self.steps,
+            measured: self.measured,
+            sums: self.sums.clone(),
+        }
+    }
+
+    /// Goes on from there; false where it is of other sets.
+    pub(in crate::train) fn go_on_from(&mut self, found: NormsSoFar) -> bool {
+        let fits = found.sums.len() == self.sums.len();
+        if fits {
+            (self.steps, self.measured, self.sums) = (found.steps, found.measured, found.sums);
+        }
+        fits
     }
 
     /// Each set's mean norm, and a new beginning; nothing where no step was made.

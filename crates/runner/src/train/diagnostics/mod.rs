@@ -9,29 +9,34 @@ mod histogram;
 mod indices;
 mod sums;
 
-pub(super) use gradients::GradientNorms;
+pub(super) use gradients::{GradientNorms, NormsSoFar};
 
-use super::Score;
+use super::checkpoint::read_name;
+use super::{Name, Score};
 use candle_core::{CpuStorage, DType, Storage, Tensor};
 use histogram::Histogram;
 use homebench_model::{GateKind, Owner, TaskLayout, Trace};
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use sums::{ExpertSums, GateSums};
 
 /// Everything that was measured of a cell's experts and gates.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Diagnostics {
     /// Of experts, their sets and layers.
+    #[serde(default)]
     pub experts: Vec<ExpertPoint>,
     /// Of gates and layers.
+    #[serde(default)]
     pub gates: Vec<GatePoint>,
     /// How the outputs of each expert are distributed, with the selected weights.
+    #[serde(default)]
     pub histograms: Vec<HistogramPoint>,
 }
 
 /// A number of an expert, a set of experts, or all experts of a layer.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ExpertPoint {
     /// Passes over the training rows begun, from 1.
     pub epoch: usize,
@@ -42,17 +47,20 @@ pub struct ExpertPoint {
     /// Variable path of the set; empty for a number of the layer.
     pub path: String,
     /// Place in the set; absent for a number of the set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expert: Option<usize>,
     /// Whom the set belongs to, or, with `occupancy`, who occupies the expert: a task, or a group where gates are of groups.
     pub task: String,
     /// `zero_rate`, `std` and so on: METHODOLOGY lists them.
-    pub metric: &'static str,
+    #[serde(deserialize_with = "read_name")]
+    pub metric: Name,
     /// The value; absent where it is undefined.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<f64>,
 }
 
 /// A number of a gate, of an expert that it sees, or of all gates of a layer.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct GatePoint {
     /// Passes over the training rows begun, from 1.
     pub epoch: usize,
@@ -67,15 +75,18 @@ pub struct GatePoint {
     /// Variable path of the set of the expert; empty for a number of the gate.
     pub expert_path: String,
     /// Place of the expert in its set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expert: Option<usize>,
     /// `weight`, `entropy` and so on. An expert that the gate doesn't see has no `weight`.
-    pub metric: &'static str,
+    #[serde(deserialize_with = "read_name")]
+    pub metric: Name,
     /// The value; absent where it is undefined.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<f64>,
 }
 
 /// How many outputs of an expert lie in a range.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct HistogramPoint {
     /// Epoch of the selected weights.
     pub epoch: usize,
@@ -88,8 +99,10 @@ pub struct HistogramPoint {
     /// Place in the set.
     pub expert: usize,
     /// Lower end; absent where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub low: Option<f64>,
     /// Upper end; absent where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub high: Option<f64>,
     /// Outputs in it, one or more.
     pub count: u64,
