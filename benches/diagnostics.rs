@@ -130,6 +130,7 @@ fn trained(workload: &Workload, wants_diagnostics: bool) -> (f64, CellResult) {
         content.seed,
         content.final_phase(),
         &mut Watcher { wants_diagnostics },
+        &mut train::KeepNothing,
     );
     let seconds = start.elapsed().as_secs_f64();
     (seconds, result.expect("it trains"))
