@@ -35,7 +35,7 @@ reproduce name *args:
     .ci/same-results results/{{ name }} target/reproduced/{{ name }}
 
 # Look at results' report.html in headless Chromium (Debian's package chromium): just check-report results/census --screenshots shots
-check-report *args="results/census":
+check-report *args="results/census --prove":
     python3 tests/browser/check_report.py {{ args }}
 
 # Tune gradient-boosted trees on an experiment's own rows, as an external variant of its report: just trees census --trials 20

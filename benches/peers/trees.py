@@ -148,7 +148,7 @@ class Task:
         predicted = model.predict(self.splits[split].features()[observed])
         if self.is_regression:
             error = float(((predicted - labels) ** 2).mean())
-            values = {"mse": error, "r2": 1 - error / float(labels.var())}
+            values = {"mse": error, "r_squared": 1 - error / float(labels.var())}
             positives = 0
         else:
             values = binary_metrics(predicted, labels, users)
@@ -220,6 +220,12 @@ def tuned_trials(results):
         return None
     with path.open(newline="") as file:
         return max(int(row["trial"]) for row in csv.DictReader(file))
+
+
+def regressions_of(results):
+    """Tasks that the experiment scored by squared error."""
+    with (results / "metrics.csv").open(newline="") as file:
+        return {row["task"] for row in csv.DictReader(file) if row["metric"] == "mse"}
 
 
 def seeds_of(results):
@@ -296,10 +302,10 @@ def main():
         folder = pathlib.Path(folder)
         schema = export(args.homebench, read_toml(args.results / "spec.resolved.toml"), folder)
         check_content(args.results, schema)
+        regressions = regressions_of(args.results)
         winners, rows = {}, []
         for place, entry in enumerate(schema["tasks"]):
-            is_regression = entry.get("kind") == "regression"
-            task = Task(entry["name"], is_regression, place, Splits(folder), schema, args.threads)
+            task = Task(entry["name"], entry["name"] in regressions, place, Splits(folder), schema, args.threads)
             winners[task.name], task_rows = run_task(task, seeds, trials)
             rows += task_rows
     write(args.results, schema, trials, winners, rows)

@@ -1,16 +1,18 @@
 """Opens report.html of results folders in headless Chromium as a reader would, at a phone's and a desktop's width, in light
 and dark, and fails if anything is missing or cut off.
 
-    python3 tests/browser/check_report.py results/census [more folders] [--screenshots DIR]
+    python3 tests/browser/check_report.py results/census [more folders] [--screenshots DIR] [--prove]
 
 Checks: no error or warning on the console, nothing fetched from elsewhere, every section there and linked, every figure drawn
 and every picture loaded, tables whole, no text that can't be read for want of contrast, the page no wider than the window, and columns
-that sort both ways with absent values last. Needs Debian's package chromium and Python 3.11.
+that sort both ways with absent values last. `--prove` spoils the first report in every way that is looked for and expects each to be
+found. Needs Debian's package chromium and Python 3.11.
 """
 
 import argparse
 import pathlib
 import sys
+import tempfile
 
 from browser import Browser
 
@@ -81,18 +83,34 @@ LOW_CONTRAST = """
     }
     return [255, 255, 255];
   };
+  // In a figure: the fill of the last opaque shape that was drawn under the middle of the text.
+  const under = (part, svg) => {
+    const box = part.getBoundingClientRect();
+    const [x, y] = [box.left + box.width / 2, box.top + box.height / 2];
+    const holds = (shape) => {
+      const area = shape.getBoundingClientRect();
+      return area.left <= x && x <= area.right && area.top <= y && y <= area.bottom;
+    };
+    let fill = null;
+    for (const shape of svg.querySelectorAll('rect, polygon')) {
+      if (!(shape.compareDocumentPosition(part) & Node.DOCUMENT_POSITION_FOLLOWING) || !holds(shape)) continue;
+      const style = getComputedStyle(shape);
+      const colour = parse(style.fill);
+      if (colour.length === 3 && Number(style.fillOpacity) * Number(style.opacity) === 1) fill = colour;
+    }
+    return fill ?? behind(svg.parentElement);
+  };
   const low = [];
   const walker = document.createTreeWalker(document.querySelector('main'), NodeFilter.SHOW_TEXT);
   for (let node; (node = walker.nextNode());) {
     const part = node.parentElement;
     if (!node.textContent.trim() || part.closest('style, script, title, desc')) continue;
+    const svg = part.closest('svg');
     const style = getComputedStyle(part);
-    const ink = parse(part.closest('svg') ? style.fill : style.color);
+    const ink = parse(svg ? style.fill : style.color);
     if (ink.length < 3) continue;
-    const value = contrast(ink, behind(part.closest('svg')?.parentElement ?? part));
-    // On a coloured cell or bar a figure chooses its own ink.
-    const onColour = part.closest('svg') && contrast(ink, [128, 128, 128]) > 3.5;
-    if (value < LEAST && !onColour) low.push(`${value.toFixed(1)}: ${node.textContent.trim().slice(0, 40)}`);
+    const value = contrast(ink, svg ? under(part, svg) : behind(part));
+    if (value < LEAST) low.push(`${value.toFixed(1)}: ${node.textContent.trim().slice(0, 40)}`);
   }
   return [...new Set(low)].slice(0, 5);
 })()
@@ -135,6 +153,33 @@ def complaints(browser):
             yield f"fetched {what['request']['url']}"
 
 
+# What is done to a report, and a word of the fault that must be found.
+SPOILT = [
+    (lambda html: html.replace("<h2 id=\"found\">Found</h2>", ""), "no section 'Found'"),
+    (lambda html: html.replace("</script>", "nothing();</script>"), "exception"),
+    (lambda html: html.replace("</script>", "console.error(1);</script>"), "console"),
+    (lambda html: html.replace("</main>", "<img src=\"http://127.0.0.1:9/a.png\"></main>"), "fetched"),
+    (lambda html: html.replace("<figcaption>", "<figcaption hidden></figcaption><p>", 1), "figure not drawn whole"),
+    (lambda html: html.replace("</main>", "<figure><img src=\"gone.png\"><figcaption>x</figcaption></figure></main>"), "figure not"),
+    (lambda html: html.replace("</main>", "<p style=\"min-width: 3000px\">x</p></main>"), "wider than the window"),
+    (lambda html: html.replace("--ink: #222222", "--ink: #cccccc"), "contrast"),
+    (lambda html: html.replace("<tbody>\n<tr>", "<tbody>\n<tr><td>x</td>", 1), "another width"),
+    (lambda html: html.replace("x - y", "y - x"), "not sorted"),
+]
+
+
+def prove(browser, report):
+    """Ways of spoiling the report that are not found."""
+    html = report.read_text()
+    with tempfile.TemporaryDirectory() as folder:
+        for place, (spoil, expected) in enumerate(SPOILT):
+            spoilt = pathlib.Path(folder) / "report.html"
+            spoilt.write_text(spoil(html))
+            faults = check(browser, spoilt, "desktop", "light", None)
+            if spoilt.read_text() == html or not any(expected in fault for fault in faults):
+                yield f"spoilt report {place + 1} ({expected}): found only {faults}"
+
+
 def check(browser, report, width, scheme, screenshots):
     browser.resize(*WIDTHS[width])
     browser.colours(scheme)
@@ -164,12 +209,15 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folders", nargs="+", type=pathlib.Path, metavar="RESULTS_DIR")
     parser.add_argument("--screenshots", type=pathlib.Path, metavar="DIR", help="keep pictures of every page here")
+    parser.add_argument("--prove", action="store_true", help="show first that every kind of fault is found")
     arguments = parser.parse_args()
     if arguments.screenshots:
         arguments.screenshots.mkdir(parents=True, exist_ok=True)
     browser = Browser()
     faults = []
     try:
+        if arguments.prove:
+            faults += prove(browser, (arguments.folders[0] / "report.html").resolve())
         for folder in arguments.folders:
             report = (folder / "report.html").resolve()
             if not report.is_file():

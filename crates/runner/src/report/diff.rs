@@ -3,7 +3,7 @@
 use super::comparison::pairs_of;
 use super::context::Context;
 use super::metric_name::MetricName;
-use super::results::{Cell, Results, Sample, Summary};
+use super::results::{Cell, Results, Run, Sample, Summary};
 use super::statistics::{LEVEL, PairedDifference, holm, mean, paired_difference};
 use crate::diagnostic::Diagnostic;
 use anyhow::Result;
@@ -283,18 +283,29 @@ fn notes(a: &Side, b: &Side) -> Vec<String> {
 }
 
 fn seeds_note(here: &Side, there: &Side, variant: &str) -> Option<String> {
-    let done = |side: &Side| -> Vec<u64> {
+    let done = |side: &Side| -> Vec<Run> {
         let cells = side.results.cells.iter();
         let cells = cells.filter(|cell| cell.variant == variant && cell.failure.is_none());
-        cells.map(|cell| cell.seed).collect()
+        cells.map(|cell| (cell.seed, cell.split_seed)).collect()
     };
     let others = done(there);
-    let only: Vec<u64> = done(here)
-        .into_iter()
-        .filter(|seed| !others.contains(seed))
-        .collect();
-    let words = super::format::seeds(only.clone());
-    (!only.is_empty()).then(|| format!("{variant}: done only in {}: seeds {words}", here.name))
+    let mut only = done(here);
+    only.retain(|run| !others.contains(run));
+    if only.is_empty() {
+        return None;
+    }
+    let words = match only.iter().any(|(_, split)| split.is_some()) {
+        true => {
+            let words = only.iter().map(|(seed, split)| match split {
+                Some(split) => format!("{seed} on split {split}"),
+                None => seed.to_string(),
+            });
+            words.collect::<Vec<_>>().join(", ")
+        }
+        false => super::format::seeds(only.iter().map(|(seed, _)| *seed).collect()),
+    };
+    let name = &here.name;
+    Some(format!("{variant}: done only in {name}: seeds {words}"))
 }
 
 fn failures_note(side: &Side) -> Option<String> {

@@ -140,12 +140,21 @@ fn splits(analysis: &Analysis) -> Option<String> {
 }
 
 fn tuned(analysis: &Analysis) -> Option<String> {
-    let is_tuned = !analysis.results.tuning.is_empty();
-    (!is_tuned).then(|| {
-        "Nothing was tuned here: phase 1 of the protocol was skipped, every variant ran with the settings of the spec. That one \
-         is ahead may say more of its settings than of its architecture."
-            .to_owned()
-    })
+    if !analysis.results.tuning.is_empty() {
+        return None;
+    }
+    let mut words = "Nothing was tuned here: phase 1 of the protocol was skipped, every variant ran with the settings of the \
+                     spec. That one is ahead may say more of its settings than of its architecture."
+        .to_owned();
+    let externals = analysis.results.externals.iter();
+    let trials = externals.map(|origin| origin.trials).max().unwrap_or(0);
+    if trials > 0 {
+        words += &format!(
+            " External variants were tuned, with up to {} a task: they had the better chance.",
+            counted(trials as usize, "trial")
+        );
+    }
+    Some(words)
 }
 
 fn failed(analysis: &Analysis) -> Option<String> {

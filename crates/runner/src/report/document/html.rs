@@ -7,6 +7,8 @@ const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("script.js");
 /// Letters of a cell from which it may take several lines.
 const LONG: usize = 24;
+/// How wide an inch of a figure's paper is shown.
+const REMS_PER_INCH: f64 = 9.8;
 
 /// Writes the document.
 pub(in crate::report) fn to_html(document: &Document) -> String {
@@ -72,13 +74,16 @@ fn write_block(out: &mut String, block: &Block) {
         Block::Figure {
             description,
             svg,
-            wide,
+            width_inches,
+            keeps_paper,
             ..
         } => {
-            let class = if *wide { "wide" } else { "narrow" };
+            let class = if *keeps_paper { "paper" } else { "dark" };
+            // As wide as its text is as large as that of the other figures.
+            let width = REMS_PER_INCH * width_inches;
             writeln!(
                 out,
-                "<figure class=\"{class}\">\n{svg}<figcaption>{}</figcaption>\n</figure>",
+                "<figure class=\"{class}\" style=\"max-width: {width:.1}rem\">\n{svg}<figcaption>{}</figcaption>\n</figure>",
                 escape(description)
             )
         }

@@ -29,7 +29,9 @@ pub(super) enum Block {
         name: String,
         description: String,
         svg: String,
-        wide: bool,
+        width_inches: f64,
+        /// Whether it stays on white paper in the dark, because its text stands on shades of its own.
+        keeps_paper: bool,
     },
     /// Lines to type.
     Commands(String),
