@@ -88,7 +88,7 @@ fn a_cell_altered_by_hand_is_seen_and_not_reused() {
     let id = bench.rows("out/cells.csv")[0][0].to_owned();
     let part = format!("out/cells/{id}/metrics.csv");
     bench.write(&part, &bench.read(&part).replace("0.", "0.9"));
-    let status = bench.run(&["status", "out"]).expect(0).stdout;
+    let status = bench.run(&["status", "out"]).expect(1).stdout;
     assert!(
         status.contains("its metrics.csv is gone or was altered"),
         "{status}"
@@ -100,6 +100,18 @@ fn a_cell_altered_by_hand_is_seen_and_not_reused() {
         again.stderr
     );
     assert_eq!(before, bench.read("out/metrics.csv"));
+    // So is a merged table; the other variants are missing either way.
+    let is_altered = || {
+        let status = bench.run(&["status", "out"]).expect(1).stdout;
+        status.contains("metrics.csv: gone or altered")
+    };
+    assert!(!is_altered());
+    bench.write("out/metrics.csv", &before.replace("0.", "0.9"));
+    assert!(is_altered());
+    bench.quickstart("out", &small).expect(0);
+    assert!(!is_altered());
+    bench.quickstart("out", &["--set", "seeds=[1]"]).expect(0);
+    bench.run(&["status", "out"]).expect(0);
 }
 
 #[test]

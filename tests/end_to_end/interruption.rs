@@ -94,7 +94,7 @@ fn a_killed_cell_is_a_row_with_its_reason() {
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(stderr.contains("shared_bottom/1: failed"), "{stderr}");
     assert!(stderr.contains("SIGKILL"), "{stderr}");
-    let status = bench.run(&["status", "out"]).expect(0).stdout;
+    let status = bench.run(&["status", "out"]).expect(1).stdout;
     assert!(
         status.contains("failed") && status.contains("SIGKILL"),
         "{status}"
@@ -112,7 +112,7 @@ fn a_second_parent_is_refused_by_name() {
         "training.patience=1000",
     ];
     let refused = bench.quickstart("out", &long).expect(2).stderr;
-    let name = format!("another homebench (process {}) is at work", parent.id());
+    let name = format!("another homebench (process {} on ", parent.id());
     assert!(send("INT", parent.id()));
     parent.wait_with_output().unwrap();
     assert!(refused.contains(&name), "{refused}");

@@ -154,7 +154,7 @@ fn a_resolved_spec_gives_the_same_cells() {
             "{id} is not done in:\n{again}"
         );
     }
-    let status = bench.run(&["status", "out"]).expect(0).stdout;
+    let status = bench.run(&["status", "out"]).expect(1).stdout;
     assert_eq!(status.matches(" done").count(), 2, "{status}");
     assert_eq!(status.matches(" missing").count(), 7, "{status}");
 }

@@ -42,6 +42,9 @@ pub(super) struct RunArguments {
     /// Run every cell again, and replace what is there
     #[arg(long)]
     fresh: bool,
+    /// Refuse to run where the sources have changes that are not committed
+    #[arg(long)]
+    require_clean: bool,
 }
 
 fn parse_count(text: &str) -> Result<usize, String> {
@@ -71,6 +74,9 @@ impl RunArguments {
         write_resolved(results, &resolved)?;
         let executor = self.executor(&session)?;
         let provenance = provenance(&session, &executor, &missing);
+        if self.require_clean {
+            provenance.require_clean()?;
+        }
         let mut view = View::new(missing.len());
         let finished = executor.run(results, &missing, &INTERRUPTED, &mut view);
         view.finish();
@@ -196,6 +202,7 @@ fn finish(session: &Session) -> Result<ExitCode> {
     let cells = ended_cells(session);
     let results = &session.results;
     record::merge(results, &cells)?;
+    record::seal(results)?;
     let failed: Vec<&MergedCell> = cells
         .iter()
         .filter(|cell| cell.outcome.status == Status::Failed)

@@ -2,7 +2,7 @@
 
 use super::arguments::ResultsArgument;
 use super::table;
-use crate::record::{CellFolder, ResultsFolder};
+use crate::record::{self, CellFolder, ResultsFolder};
 use crate::spec::{self, CellContent, Experiment, NUMERICS_VERSION, Variant};
 use crate::sweep::{PlannedCell, Reuse, reuse};
 use anyhow::Result;
@@ -10,7 +10,12 @@ use clap::Args;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Show the state of every cell of a results folder
+/// What a script reads as "not all of it can be used as it is".
+const EXIT_INCOMPLETE: u8 = 1;
+
+/// Show the state of every cell of a results folder, and whether its tables are as they were written
+///
+/// Exit code 0 if everything is done and unaltered, 1 if not.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  homebench status results/census")]
 pub(super) struct StatusArguments {
@@ -44,9 +49,19 @@ impl StatusArguments {
             "{}",
             table::align(&["cell", "variant", "seed", "state", "note"], &rows)
         );
-        Ok(ExitCode::SUCCESS)
+        let altered = record::altered_tables(&results);
+        for name in &altered {
+            println!("{name}: gone or altered; running the experiment again writes it anew");
+        }
+        let is_whole = altered.is_empty() && rows.iter().all(|row| row[3] == DONE);
+        Ok(match is_whole {
+            true => ExitCode::SUCCESS,
+            false => ExitCode::from(EXIT_INCOMPLETE),
+        })
     }
 }
+
+const DONE: &str = "done";
 
 fn row(cells: [&str; 5]) -> Vec<String> {
     cells.map(str::to_owned).to_vec()
@@ -86,7 +101,7 @@ fn belongs(cell: &PlannedCell, experiment: &Experiment, variant: &Variant, seed:
 
 fn state_row(results: &ResultsFolder, cell: &PlannedCell) -> Vec<String> {
     let (state, note) = match reuse(&results.cell(&cell.id), cell) {
-        Reuse::Done(_) => ("done", String::new()),
+        Reuse::Done(_) => (DONE, String::new()),
         Reuse::Missing => ("unfinished", "run the experiment again to go on".to_owned()),
         Reuse::Failed(outcome) => ("failed", outcome.error.unwrap_or_default()),
         Reuse::Refused(why) => ("altered", why),

@@ -30,6 +30,36 @@ pub(super) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
+/// Level, kind and size of the first core's caches, where the system tells.
+pub(super) fn caches() -> Vec<String> {
+    let folder = std::path::Path::new("/sys/devices/system/cpu/cpu0/cache");
+    let of = |index: usize| -> Option<String> {
+        let read = |name: &str| {
+            let text = std::fs::read_to_string(folder.join(format!("index{index}/{name}"))).ok()?;
+            Some(text.trim().to_owned())
+        };
+        let (level, kind, size) = (read("level")?, read("type")?, read("size")?);
+        Some(format!("L{level} {} {size}", kind.to_lowercase()))
+    };
+    (0..).map_while(of).collect()
+}
+
+/// Names of the graphics processors that NVIDIA's driver tells of.
+pub(super) fn gpus() -> Vec<String> {
+    let folders = std::fs::read_dir("/proc/driver/nvidia/gpus");
+    let mut names: Vec<String> = folders
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| {
+            let text = std::fs::read_to_string(entry.ok()?.path().join("information")).ok()?;
+            let model = text.lines().find_map(|line| line.strip_prefix("Model:"))?;
+            Some(model.trim().to_owned())
+        })
+        .collect();
+    names.sort();
+    names
+}
+
 /// What a program says on stdout, trimmed; absent where it is not there or fails.
 pub(super) fn output(program: &str, arguments: &[&str]) -> Option<String> {
     let output = Command::new(program).args(arguments).output().ok()?;

@@ -2,10 +2,15 @@
 
 use super::host;
 use super::layout::ResultsFolder;
-use super::{atomic, time};
+use super::{atomic, seal, time};
+use crate::diagnostic::Diagnostic;
 use anyhow::Result;
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::time::SystemTime;
+
+/// Where `provenance.toml` has the runs.
+const RUNS: &str = "runs";
 
 const LOCKFILE: &str = include_str!("../../../../Cargo.lock");
 
@@ -36,6 +41,8 @@ struct SourceProvenance {
     #[serde(skip_serializing_if = "Option::is_none")]
     git_diff_blake3: Option<String>,
     cargo_lock_blake3: String,
+    /// Of the crates that compute or keep numbers.
+    crate_versions: BTreeMap<String, String>,
 }
 
 /// The build.
@@ -54,6 +61,10 @@ struct HostProvenance {
     #[serde(skip_serializing_if = "Option::is_none")]
     cpu_model: Option<String>,
     cores: usize,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    caches: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    gpus: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     memory_bytes: Option<u64>,
     operating_system: String,
@@ -99,6 +110,8 @@ impl Provenance {
             host: HostProvenance {
                 cpu_model: host::cpu_model(),
                 cores: host::cores(),
+                caches: host::caches(),
+                gpus: host::gpus(),
                 memory_bytes: host::memory_bytes(),
                 operating_system: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
             },
@@ -113,25 +126,32 @@ impl Provenance {
     /// The file can't be written.
     pub fn write(mut self, results: &ResultsFolder) -> Result<()> {
         self.ended = time::timestamp(SystemTime::now());
-        let mut runs = earlier_runs(results);
+        let mut table = seal::read(results);
+        let mut runs = match table.remove(RUNS) {
+            Some(toml::Value::Array(runs)) => runs,
+            _ => Vec::new(),
+        };
         runs.push(toml::Value::try_from(&self)?);
-        let text = toml::to_string(&toml::Table::from_iter([(
-            "runs".to_owned(),
-            toml::Value::Array(runs),
-        )]))?;
+        table.insert(RUNS.to_owned(), toml::Value::Array(runs));
+        let text = toml::to_string(&table)?;
         atomic::write(&results.provenance(), |out| {
             Ok(out.write_all(text.as_bytes())?)
         })
     }
-}
 
-fn earlier_runs(results: &ResultsFolder) -> Vec<toml::Value> {
-    let table = std::fs::read_to_string(results.provenance())
-        .ok()
-        .and_then(|text| toml::from_str::<toml::Table>(&text).ok());
-    match table.and_then(|mut table| table.remove("runs")) {
-        Some(toml::Value::Array(runs)) => runs,
-        _ => Vec::new(),
+    /// Refuses sources that no commit holds.
+    ///
+    /// # Errors
+    /// Changes that are not committed, or sources that git knows nothing of.
+    pub fn require_clean(&self) -> Result<(), Diagnostic> {
+        let refuse = |message: &str| Err(Diagnostic::new("--require-clean", message));
+        match (&self.source.git_commit, self.source.git_dirty) {
+            (Some(_), Some(false)) => Ok(()),
+            (Some(_), Some(true)) => refuse("the sources have changes that are not committed")
+                .map_err(|said| said.hint("commit them, or run without `--require-clean`")),
+            _ => refuse("git doesn't tell which commit the sources are of")
+                .map_err(|said| said.hint("build from a clone, and have git installed")),
+        }
     }
 }
 
@@ -141,9 +161,11 @@ fn source() -> SourceProvenance {
         let folder = ["-C", env!("CARGO_MANIFEST_DIR")];
         host::output("git", &[&folder, arguments].concat())
     };
-    let diff = git(&["diff", "HEAD"]);
-    let dirty =
-        git(&["status", "--porcelain", "--untracked-files=no"]).map(|text| !text.is_empty());
+    // Results are what runs write, and no source.
+    let sources = [":/", ":(top,exclude)results"];
+    let diff = git(&[&["diff", "HEAD", "--"], &sources[..]].concat());
+    let status = ["status", "--porcelain", "--untracked-files=no", "--"];
+    let dirty = git(&[&status[..], &sources].concat()).map(|text| !text.is_empty());
     SourceProvenance {
         git_commit: git(&["rev-parse", "HEAD"]),
         git_dirty: dirty,
@@ -151,7 +173,40 @@ fn source() -> SourceProvenance {
             .filter(|text| !text.is_empty())
             .map(|text| blake3::hash(text.as_bytes()).to_hex().to_string()),
         cargo_lock_blake3: blake3::hash(LOCKFILE.as_bytes()).to_hex().to_string(),
+        crate_versions: crate_versions(LOCKFILE),
     }
+}
+
+/// Crates whose version a number may depend on.
+const CRATES: [&str; 8] = [
+    "arrow",
+    "candle-core",
+    "gemm",
+    "half",
+    "mimalloc",
+    "rayon",
+    "safetensors",
+    "toml",
+];
+
+/// Versions that a lockfile has of [`CRATES`]; several of one crate are separated by spaces.
+fn crate_versions(lockfile: &str) -> BTreeMap<String, String> {
+    let mut versions = BTreeMap::<String, String>::new();
+    let table: toml::Table = toml::from_str(lockfile).unwrap_or_default();
+    let packages = table.get("package").and_then(toml::Value::as_array);
+    for package in packages.into_iter().flatten() {
+        let text = |key: &str| package.get(key).and_then(toml::Value::as_str);
+        if let (Some(name), Some(version)) = (text("name"), text("version"))
+            && CRATES.contains(&name)
+        {
+            let known = versions.entry(name.to_owned()).or_default();
+            if !known.is_empty() {
+                known.push(' ');
+            }
+            known.push_str(version);
+        }
+    }
+    versions
 }
 
 fn build() -> BuildProvenance {
@@ -161,5 +216,20 @@ fn build() -> BuildProvenance {
         target: env!("HOMEBENCH_TARGET").to_owned(),
         opt_level: env!("HOMEBENCH_OPT_LEVEL").to_owned(),
         allocator: "mimalloc".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_those_of_the_lockfile() {
+        let versions = crate_versions(
+            "[[package]]\nname = \"gemm\"\nversion = \"0.18.2\"\n[[package]]\nname = \"gemm\"\nversion = \"0.19.0\"\n",
+        );
+        assert_eq!(versions["gemm"], "0.18.2 0.19.0");
+        let own = crate_versions(LOCKFILE);
+        assert!(CRATES.iter().all(|name| own.contains_key(*name)), "{own:?}");
     }
 }
