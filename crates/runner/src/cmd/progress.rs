@@ -139,6 +139,9 @@ impl Watcher for View {
         let seconds = self.cells.remove(&cell.id).map_or(0.0, |view| {
             if let Some(bar) = &view.bar {
                 bar.finish_and_clear();
+                if let Some(bars) = &self.bars {
+                    bars.multi.remove(bar);
+                }
             }
             view.start.elapsed().as_secs_f64()
         });

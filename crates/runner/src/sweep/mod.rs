@@ -1,6 +1,7 @@
 //! From an experiment to finished cells: the plan, what of it is there already, and the processes that do the rest.
 
 mod budget;
+mod change;
 mod child;
 mod claim;
 mod executor;
@@ -16,6 +17,7 @@ mod reuse;
 mod solve;
 
 pub use budget::{Budget, budget};
+pub use change::change;
 pub use child::{ChildSettings, run_cell};
 pub use claim::claim;
 pub use executor::{Executor, Finished, Watcher};
