@@ -48,3 +48,53 @@ pub(super) fn push(blocks: &mut Vec<Block>, analysis: &Analysis, context: &Conte
         blocks.push(Block::Table(tables::settings(analysis)));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::report::sample::Sample;
+
+    #[test]
+    fn winners_are_shown_with_their_settings_and_validation_beside_test() {
+        let folder = Sample::default().write();
+        let write =
+            |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+        let cells = std::fs::read_to_string(folder.path().join("cells.csv")).unwrap();
+        let mut lines = cells.lines();
+        let header = lines.next().unwrap();
+        let mut text = format!("{header},phase,trial,split_seed\n");
+        for line in lines {
+            text += &format!("{line},final,,\n");
+        }
+        for trial in 1..=2 {
+            let result = if trial == 1 {
+                "done,,3,4,0.91,9,9"
+            } else {
+                "failed,too slow,,,,,"
+            };
+            text += &format!("trial-{trial},HoME,mmoe,census,100,{result},tuning,{trial},\n");
+        }
+        write("cells.csv", &text);
+        write(
+            "tuning.csv",
+            "variant,trial,cell,seed,validation_score,selected,split_seed\n\
+             HoME,1,trial-1,100,0.91,true,\nHoME,2,trial-2,100,,false,\n",
+        );
+        write(
+            "settings.csv",
+            "cell,variant,setting,value\ntrial-1,HoME,rank,4\ntrial-1,HoME,training.learning_rate,0.01\n\
+             trial-2,HoME,rank,8\n",
+        );
+        let spec = folder.path().join("spec.resolved.toml");
+        let text = std::fs::read_to_string(&spec).unwrap();
+        write(
+            "spec.resolved.toml",
+            &format!("{text}\n[tuning]\ntrials = 2\n"),
+        );
+        crate::report::write(folder.path(), None).unwrap();
+        let report = std::fs::read_to_string(folder.path().join("report.md")).unwrap();
+        assert!(!report.contains("Nothing was tuned"), "{report}");
+        let begin = report.find("## Tuning").unwrap();
+        let end = report.find("## Figures").unwrap();
+        insta::assert_snapshot!(&report[begin..end]);
+    }
+}
