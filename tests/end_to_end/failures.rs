@@ -67,7 +67,7 @@ fn finished_cells_of_another_spec_are_not_replaced_unasked() {
     assert!(
         refused
             .stderr
-            .contains("1 finished cells that this experiment does not have"),
+            .contains("1 finished cells that this experiment does not have: of shared_bottom/1, `training.learning_rate` was 0.001, is 0.01"),
         "{}",
         refused.stderr
     );

@@ -152,3 +152,86 @@ model = "shared_bottom"
         seen.push((id, loss));
     }
 }
+
+/// Runs the spec of all settings with cells that break on purpose.
+#[cfg(target_os = "linux")]
+fn run_broken(bench: &Bench, out: &str, faults: &str, retries: &str) -> crate::harness::Ran {
+    let descriptions = experiment("datasets");
+    let arguments = [
+        "run",
+        "spec.toml",
+        "--out",
+        out,
+        "--descriptions",
+        &descriptions,
+        "--set",
+        "run.checkpoint_every_seconds=0",
+        "--set",
+        retries,
+    ];
+    let output = bench
+        .command(&arguments)
+        .env("HOMEBENCH_FAULTS", faults)
+        .output()
+        .expect("the binary starts");
+    crate::harness::Ran {
+        code: output.status.code(),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+/// Gradient descent with momentum, Adagrad and AdamW with row-wise Adagrad on the tables, and Adam with Adam: a kill in
+/// either epoch or at its edge changes no byte.
+#[cfg(target_os = "linux")]
+#[test]
+fn every_optimiser_goes_on_from_its_checkpoint_to_the_same_bytes() {
+    let bench = Bench::new();
+    let adam = "\n[variants.adam]\nmodel = \"home\"\n[variants.adam.training]\noptimizer = \"adam\"\nweight_decay = 0.0\nembedding_optimizer = \"adam\"\nevaluations_per_epoch = 3\n";
+    bench.write("spec.toml", &format!("{SPEC}{adam}"));
+    run(&bench, "spec.toml", "undisturbed", &[]);
+    for step in ["2", "11", "12", "17"] {
+        let out = format!("killed-{step}");
+        let faults = format!("*=kill@{step}:once");
+        let ran = run_broken(&bench, &out, &faults, "run.retries=1").expect(0);
+        assert_eq!(
+            ran.stderr.matches("try 2 of 2").count(),
+            4,
+            "{}",
+            ran.stderr
+        );
+        bench.assert_same_results(&out, "undisturbed");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_damaged_or_foreign_checkpoint_is_not_used_and_changes_no_byte() {
+    let bench = Bench::new();
+    bench.write("spec.toml", SPEC);
+    run(&bench, "spec.toml", "undisturbed", &[]);
+    run_broken(&bench, "out", "*=kill@9", "run.retries=0").expect(1);
+    let kept: Vec<std::path::PathBuf> = bench
+        .rows("out/cells.csv")
+        .iter()
+        .map(|row| bench.path(&format!("out/cells/{}/checkpoint", &row[0])))
+        .collect();
+    let read = |index: usize| std::fs::read(&kept[index]).expect("a checkpoint");
+    let (mut damaged, foreign) = (read(0), read(1));
+    let middle = damaged.len() / 2;
+    damaged[middle] ^= 1;
+    std::fs::write(&kept[0], damaged).expect("a checkpoint");
+    std::fs::write(&kept[2], foreign).expect("a checkpoint");
+    let ran = run_broken(&bench, "out", "", "run.retries=0").expect(0);
+    let said = |text: &str| assert!(ran.stderr.contains(text), "{text}: {}", ran.stderr);
+    said(
+        "sgd/1: its checkpoint is not used, its content doesn't fit its digest; training from the beginning",
+    );
+    said("adamw/1: its checkpoint is not used, it is of another cell");
+    assert!(
+        !ran.stderr.contains("adagrad/1: its checkpoint"),
+        "{}",
+        ran.stderr
+    );
+    bench.assert_same_results("out", "undisturbed");
+}

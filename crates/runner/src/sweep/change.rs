@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 const MOST_TOLD: usize = 3;
 
 /// What `planned` has otherwise than `there`; nothing where they are the same.
-pub fn change(there: &CellContent, planned: &CellContent) -> Option<String> {
+pub(super) fn change(there: &CellContent, planned: &CellContent) -> Option<String> {
     let (there, planned) = (values(there), values(planned));
     let mut keys: Vec<&String> = there.keys().chain(planned.keys()).collect();
     keys.sort();

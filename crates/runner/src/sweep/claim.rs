@@ -1,8 +1,10 @@
 //! Whether an experiment may write into a folder: results are never overwritten unasked.
 
-use super::plan::Plan;
+use super::change::change;
+use super::plan::{Plan, PlannedCell};
 use crate::diagnostic::Diagnostic;
 use crate::record::ResultsFolder;
+use crate::spec::CellContent;
 use anyhow::Result;
 use std::collections::BTreeSet;
 
@@ -28,19 +30,42 @@ pub fn claim(results: &ResultsFolder, plan: &Plan, resolved: &str, fresh: bool) 
         return Ok(());
     }
     let planned: BTreeSet<&str> = plan.cells.iter().map(|cell| cell.id.as_str()).collect();
-    let others = finished(results)?
+    let others: Vec<String> = finished(results)?
         .into_iter()
         .filter(|id| !planned.contains(id.as_str()))
-        .count();
-    if others == 0 {
+        .collect();
+    let Some(first) = others.first() else {
         return Ok(());
-    }
+    };
     Err(Diagnostic::new(
         name,
-        format!("the folder holds {others} finished cells that this experiment does not have: its spec, its data or the numerics changed"),
+        format!(
+            "the folder holds {} finished cells that this experiment does not have: {}",
+            others.len(),
+            why(results, plan, first)
+        ),
     )
     .hint("keep them and give another folder with `--out DIR`, or replace them with `--fresh`")
     .into())
+}
+
+/// Why a finished cell is not of the plan: in what the planned one of its name differs.
+fn why(results: &ResultsFolder, plan: &Plan, id: &str) -> String {
+    let unknown = || "its spec, its data or the numerics changed".to_owned();
+    let Ok(there) = CellContent::read(&results.cell(id).content()) else {
+        return unknown();
+    };
+    let same_name = |cell: &&PlannedCell| {
+        let content = &cell.content;
+        (content.variant == there.variant && content.phase == there.phase)
+            && content.seed == there.seed
+    };
+    let planned = plan.cells.iter().find(same_name);
+    match planned.map(|cell| change(&there, &cell.content)) {
+        Some(Some(change)) => format!("of {}/{}, {change}", there.variant, there.seed),
+        Some(None) => unknown(),
+        None => format!("{}/{} is not in its plan", there.variant, there.seed),
+    }
 }
 
 /// Nothing but what a refused or interrupted start leaves.

@@ -17,7 +17,6 @@ mod reuse;
 mod solve;
 
 pub use budget::{Budget, budget};
-pub use change::change;
 pub use child::{ChildSettings, run_cell};
 pub use claim::claim;
 pub use executor::{Executor, Finished, Watcher};
