@@ -64,7 +64,7 @@ fn a_misspelt_key() {
 #[test]
 fn a_misspelt_table() {
     assert_refused!(refusal("[training]", "[trainin]"), @r"
-    error: spec.toml:5:2: unknown key `trainin`; expected one of `question`, `dataset`, `seeds`, `training`, `variants`, `run`
+    error: spec.toml:5:2: unknown key `trainin`; expected one of `question`, `dataset`, `seeds`, `split_seeds`, `include`, `training`, `defaults`, `grid`, `random`, `tuning`, `variants`, `run`
     hint: did you mean `training`?
     ");
 }

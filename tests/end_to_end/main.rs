@@ -15,5 +15,8 @@ mod process;
 mod quickstart;
 mod reports;
 mod reproduction;
+mod sweep_refusals;
+mod sweeps;
 mod torture;
 mod training;
+mod tuning;

@@ -1,15 +1,24 @@
 //! `homebench plan`: every cell, and what is known of it; runs nothing.
 
+use super::run::threads_of;
 use super::session::{Session, SpecArguments};
 use super::table;
-use crate::data::Quiet;
-use crate::record::Outcome;
-use crate::sweep::{PlannedCell, Reuse, reuse};
+use crate::data::{Quiet, Summary};
+use crate::record::Winners;
+use crate::sweep::{
+    Arm, Estimator, PlannedCell, Reuse, STATED_FLOPS_PER_SECOND, Selection, reuse, take_winners,
+};
 use anyhow::Result;
 use clap::Args;
+use indicatif::HumanDuration;
+use std::collections::HashMap;
 use std::process::ExitCode;
+use std::time::Duration;
 
-/// Show every cell of an experiment: id, parameters, FLOPs per row, time and state; run nothing
+/// Show every cell of an experiment: id, phase, parameters, FLOPs per row, time and state; run nothing
+///
+/// Final cells of a variant that is tuned are known once its winner is frozen. Times are those of all epochs, which early
+/// stopping may cut, unless earlier cells of the variant are in the results folder.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -22,11 +31,54 @@ pub(super) struct PlanArguments {
 
 impl PlanArguments {
     pub(super) fn run(self) -> Result<ExitCode> {
-        let session = self.spec.open(&mut Quiet)?;
+        let mut session = self.spec.open(&mut Quiet)?;
         session.say_solutions();
-        let selected = session.plan.select(self.spec.only.as_deref())?;
-        let rows: Vec<_> = selected.iter().map(|cell| row(&session, cell)).collect();
-        let header = [
+        let selection = session.plan.select(self.spec.only.as_deref())?;
+        let winners = Winners::read(&session.results)?;
+        take_winners(&mut session.plan, &winners, &session.results)?;
+        let view = View::new(&session);
+        let rows = view.rows(&selection);
+        print!("{}", table::align(&view.header(), &view.texts(&rows)));
+        view.say_totals(&rows);
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// A line of the table.
+struct Row {
+    texts: Vec<String>,
+    split_seed: Option<u64>,
+    is_trial: bool,
+    seconds: f64,
+    is_done: bool,
+}
+
+struct View<'a> {
+    session: &'a Session,
+    estimator: Estimator,
+    by_hash: HashMap<&'a str, &'a Summary>,
+}
+
+impl<'a> View<'a> {
+    fn new(session: &'a Session) -> Self {
+        let threads = threads_of(&session.experiment.run, None, None);
+        let datasets = session.datasets.iter();
+        Self {
+            session,
+            estimator: Estimator::new(&session.results, session.device.kind(), threads),
+            by_hash: datasets
+                .map(|(_, summary)| (summary.content_hash.as_str(), summary))
+                .collect(),
+        }
+    }
+
+    /// Splits are shown where there are several.
+    fn shows_splits(&self) -> bool {
+        self.session.datasets.len() > 1
+    }
+
+    fn header(&self) -> Vec<&'static str> {
+        let mut header = vec![
             "cell",
             "variant",
             "model",
@@ -34,61 +86,178 @@ impl PlanArguments {
             "parameters",
             "flops_per_row",
             "expert_dims",
+            "phase",
             "expected_seconds",
             "state",
         ];
-        print!("{}", table::align(&header, &rows));
-        Ok(ExitCode::SUCCESS)
+        if self.shows_splits() {
+            header.insert(4, "split_seed");
+        }
+        header
     }
-}
 
-/// The time is that of this cell or, where it is not done, of a done one of its variant.
-fn row(session: &Session, cell: &PlannedCell) -> Vec<String> {
-    let state = match reuse(&session.results.cell(&cell.id), cell) {
-        Reuse::Done(_) => "done",
-        Reuse::Missing => "missing",
-        Reuse::Failed(_) => "failed",
-        Reuse::Refused(_) => "altered",
-    };
-    let budget = session.budgets.get(&cell.content.variant);
-    let seconds = done_cell(session, cell).and_then(|outcome| seconds(session, &outcome.id));
-    let or_dash = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
-    vec![
-        cell.id.clone(),
-        cell.content.variant.clone(),
-        cell.content.model.name.clone(),
-        cell.content.seed.to_string(),
-        or_dash(budget.map(|budget| budget.parameters.to_string())),
-        or_dash(budget.map(|budget| budget.flops_per_row.to_string())),
-        or_dash(expert_dims(cell)),
-        or_dash(seconds.map(|seconds| format!("{seconds:.1}"))),
-        state.to_owned(),
-    ]
+    fn texts(&self, rows: &[Row]) -> Vec<Vec<String>> {
+        let texts = |row: &Row| {
+            let mut texts = row.texts.clone();
+            if self.shows_splits() {
+                let seed = row
+                    .split_seed
+                    .map_or("-".to_owned(), |seed| seed.to_string());
+                texts.insert(4, seed);
+            }
+            texts
+        };
+        rows.iter().map(texts).collect()
+    }
+
+    /// Trials, then final cells, those of winners to come included.
+    fn rows(&self, selection: &Selection) -> Vec<Row> {
+        let arms = &self.session.plan.arms;
+        let trials = arms.iter().flat_map(|arm| selection.trials_of(arm));
+        let mut rows: Vec<Row> = trials.map(|cell| self.row(cell)).collect();
+        for arm in arms {
+            if arm.is_tuned() && arm.winner.is_none() {
+                rows.extend(self.rows_to_come(arm, selection));
+            }
+            let finals = arm.finals.iter().filter(|cell| selection.has(cell));
+            rows.extend(finals.map(|cell| self.row(cell)));
+        }
+        rows
+    }
+
+    fn row(&self, cell: &PlannedCell) -> Row {
+        let state = match reuse(&self.session.results.cell(&cell.id), cell) {
+            Reuse::Done(_) => "done",
+            Reuse::Missing => "missing",
+            Reuse::Failed(_) => "failed",
+            Reuse::Refused(_) => "altered",
+        };
+        let content = &cell.content;
+        let cost = self.session.costs.of(&content.variant, self.costed(cell));
+        let seconds = cost.map_or(0.0, |cost| self.seconds(cell, cost.flops_per_row));
+        let or_dash = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
+        let phase = match cell.trial {
+            Some(number) => format!("trial-{number}"),
+            None => "final".to_owned(),
+        };
+        Row {
+            texts: vec![
+                cell.id.clone(),
+                content.variant.clone(),
+                content.model.name.clone(),
+                content.seed.to_string(),
+                or_dash(cost.map(|cost| cost.parameters.to_string())),
+                or_dash(cost.map(|cost| cost.flops_per_row.to_string())),
+                or_dash(expert_dims(cell)),
+                phase,
+                format!("{seconds:.1}"),
+                state.to_owned(),
+            ],
+            split_seed: cell.split_seed,
+            is_trial: cell.trial.is_some(),
+            seconds,
+            is_done: state == "done",
+        }
+    }
+
+    /// The trial whose cost is that of a cell: its own, or the one that won.
+    fn costed(&self, cell: &PlannedCell) -> Option<usize> {
+        let arms = &self.session.plan.arms;
+        let of = |arm: &&Arm| arm.is(&cell.content.variant, cell.split_seed);
+        match cell.trial {
+            Some(number) => Some(number),
+            None => arms.iter().find(of)?.winner,
+        }
+    }
+
+    fn seconds(&self, cell: &PlannedCell, flops_per_row: usize) -> f64 {
+        let content = &cell.content;
+        let Some(data) = self.by_hash.get(content.dataset.content_hash.as_str()) else {
+            return 0.0;
+        };
+        let training = (&content.training).into();
+        let is_trial = cell.trial.is_some();
+        self.estimator
+            .seconds(&content.variant, &training, flops_per_row, data, is_trial)
+    }
+
+    /// Final cells of an arm whose winner is not known; as long as the mean of what it may be.
+    fn rows_to_come(&self, arm: &Arm, selection: &Selection) -> Vec<Row> {
+        let first_seeds = arm.trials.iter().filter_map(|cells| cells.first());
+        let seconds: Vec<f64> = first_seeds
+            .filter_map(|cell| {
+                let cost = self.session.costs.of(&arm.variant, cell.trial)?;
+                let mut like = cell.clone();
+                like.trial = None;
+                Some(self.seconds(&like, cost.flops_per_row))
+            })
+            .collect();
+        let mean = seconds.iter().sum::<f64>() / seconds.len().max(1) as f64;
+        let model = arm.trials[0][0].content.model.name.clone();
+        let row = |(seed, _): (u64, &str)| {
+            let dash = || "-".to_owned();
+            Row {
+                texts: vec![
+                    dash(),
+                    arm.variant.clone(),
+                    model.clone(),
+                    seed.to_string(),
+                    dash(),
+                    dash(),
+                    dash(),
+                    "final".to_owned(),
+                    format!("{mean:.1}"),
+                    "after-tuning".to_owned(),
+                ],
+                split_seed: arm.split_seed,
+                is_trial: false,
+                seconds: mean,
+                is_done: false,
+            }
+        };
+        let asked = arm
+            .final_labels()
+            .filter(|(_, label)| selection.has_label(label, arm));
+        asked.map(row).collect()
+    }
+
+    fn say_totals(&self, rows: &[Row]) {
+        let trials = rows.iter().filter(|row| row.is_trial).count();
+        let open: Vec<&Row> = rows.iter().filter(|row| !row.is_done).collect();
+        let seconds: f64 = open.iter().map(|row| row.seconds).sum();
+        let jobs = self.session.experiment.run.jobs.unwrap_or(1);
+        let of_which = match trials {
+            0 => String::new(),
+            trials => format!(" ({trials} of trials, {} final)", rows.len() - trials),
+        };
+        eprintln!(
+            "{} cells{of_which}, {} to run: about {} with {jobs} at a time, if no epoch is left out",
+            rows.len(),
+            open.len(),
+            HumanDuration(Duration::from_secs_f64((seconds / jobs as f64).ceil())),
+        );
+        let estimator = &self.estimator;
+        match estimator.measured_in.as_slice() {
+            [] => eprintln!(
+                "times are stated, not measured: {:.0} GFLOP/s a thread; no earlier run is in {} or beside it",
+                STATED_FLOPS_PER_SECOND / 1e9,
+                self.session.results.path().display()
+            ),
+            folders => eprintln!(
+                "times are those of {} cells of earlier runs in {}",
+                estimator.num_measured,
+                folders
+                    .iter()
+                    .map(|folder| folder.display().to_string())
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            ),
+        }
+    }
 }
 
 /// Without spaces, so that a column stays a word.
 fn expert_dims(cell: &PlannedCell) -> Option<String> {
     let widths = cell.content.model.knobs.get("expert_dims")?;
     Some(widths.to_string().replace(' ', ""))
-}
-
-fn done_cell(session: &Session, cell: &PlannedCell) -> Option<Outcome> {
-    let same = |other: &&PlannedCell| other.content.variant == cell.content.variant;
-    std::iter::once(cell)
-        .chain(session.plan.cells.iter().filter(same))
-        .find_map(|cell| match reuse(&session.results.cell(&cell.id), cell) {
-            Reuse::Done(outcome) => Some(outcome),
-            _ => None,
-        })
-}
-
-fn seconds(session: &Session, id: &str) -> Option<f64> {
-    let mut reader =
-        csv::Reader::from_path(session.results.cell(id).part("throughput.csv")).ok()?;
-    let column = reader
-        .headers()
-        .ok()?
-        .iter()
-        .position(|name| name == "total_seconds")?;
-    reader.records().next()?.ok()?.get(column)?.parse().ok()
 }

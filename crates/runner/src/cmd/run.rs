@@ -4,11 +4,12 @@ use super::progress::View;
 use super::session::{Session, SpecArguments};
 use crate::diagnostic::Diagnostic;
 use crate::record::{
-    self, DatasetProvenance, MergedCell, Outcome, Provenance, ResultsFolder, Status,
+    self, DatasetProvenance, MergedCell, Outcome, Provenance, ResultsFolder, Status, Winners,
 };
-use crate::spec::resolved_toml;
+use crate::spec::{RunConfig, resolved_toml};
 use crate::sweep::{
-    Executor, Finished, FolderLock, PlannedCell, Reuse, can_limit_memory, claim, reuse,
+    Arm, Executor, Finished, FolderLock, PlannedCell, Reuse, Selection, can_limit_memory, claim,
+    failure_of_all, freeze, reuse, take_winners,
 };
 use crate::{figure, report};
 use anyhow::{Context, Result};
@@ -61,38 +62,68 @@ impl RunArguments {
         let mut preparing = View::new(0);
         let session = self.spec.open(&mut preparing);
         preparing.finish();
-        let session = session?;
+        let mut session = session?;
         session.say_solutions();
-        let resolved = resolved_toml(&session.experiment, &session.dataset.protocol);
-        let selected = session.plan.select(self.spec.only.as_deref())?;
+        let resolved = resolved_toml(&session.experiment, &session.dataset().protocol);
+        let selection = session.plan.select(self.spec.only.as_deref())?;
+        if !self.fresh {
+            let winners = Winners::read(&session.results)?;
+            take_winners(&mut session.plan, &winners, &session.results)?;
+        }
         claim(&session.results, &session.plan, &resolved, self.fresh)?;
         record::create_dir(session.results.path())?;
         let _lock = FolderLock::take(&session.results)?;
         listen_for_interruption()?;
-        let missing = self.missing(&session, &selected);
-        let results = &session.results;
-        write_resolved(results, &resolved)?;
+        let mut winners = self.winners(&session, &selection)?;
+        write_resolved(&session.results, &resolved)?;
         let executor = self.executor(&session)?;
-        let provenance = provenance(&session, &executor, &missing);
+        let provenance = provenance(&session, &executor);
         if self.require_clean {
             provenance.require_clean()?;
         }
-        let mut view = View::new(missing.len());
-        let finished = executor.run(results, &missing, &INTERRUPTED, &mut view);
-        view.finish();
-        match finished? {
-            Finished::Interrupted(ended) => Ok(say_interrupted(ended, missing.len())),
-            Finished::All(_) => {
-                if !missing.is_empty() || !results.provenance().exists() {
-                    provenance.write(results)?;
-                }
-                finish(&session)
+        let mut trained = Vec::new();
+        // Phase 1: every trial on validation. Phase 2: the winners, for good. Phase 3: fresh seeds, and test once.
+        for select in [select_trials as Select, select_finals] {
+            let selected = select(&session, &selection);
+            let missing = self.missing(&session, &selected);
+            trained.extend(missing.iter().map(|cell| cell.id.clone()));
+            let mut view = View::new(missing.len());
+            let finished = executor.run(&session.results, &missing, &INTERRUPTED, &mut view);
+            view.finish();
+            if let Finished::Interrupted(ended) = finished? {
+                return Ok(say_interrupted(ended, missing.len()));
             }
+            freeze(&mut session.plan, &mut winners, &session.results)?;
         }
+        if !trained.is_empty() || !session.results.provenance().exists() {
+            provenance.write(trained, &session.results)?;
+        }
+        finish(&session)
+    }
+
+    /// The winners that were frozen before; without those of the selected variants where these are to be chosen anew.
+    fn winners(&self, session: &Session, selection: &Selection) -> Result<Winners> {
+        if !self.fresh {
+            return Ok(Winners::read(&session.results)?);
+        }
+        // What can't be read is replaced.
+        let mut winners = Winners::read(&session.results).unwrap_or_default();
+        winners.winners.retain(|winner| {
+            let is_its = |arm: &&Arm| arm.is(&winner.variant, winner.split_seed);
+            let arm = session.plan.arms.iter().find(is_its);
+            arm.is_some_and(|arm| selection.trials_of(arm).is_empty())
+        });
+        winners.write(&session.results)?;
+        Ok(winners)
     }
 
     /// The selected cells that have to run, said where it is no matter of course.
     fn missing<'a>(&self, session: &Session, selected: &[&'a PlannedCell]) -> Vec<&'a PlannedCell> {
+        let is_frozen = |cell: &PlannedCell| {
+            let is_its = |arm: &&Arm| arm.is(&cell.content.variant, cell.split_seed);
+            let arm = session.plan.arms.iter().find(is_its);
+            cell.trial.is_some() && arm.is_some_and(|arm| arm.winner.is_some())
+        };
         let needs_run = |cell: &&&PlannedCell| {
             let state = reuse(&session.results.cell(&cell.id), cell);
             if self.fresh {
@@ -101,6 +132,8 @@ impl RunArguments {
             match state {
                 Reuse::Done(_) => return false,
                 Reuse::Missing => {}
+                // It counted as worst, and the winner stays what it is.
+                Reuse::Failed(_) if is_frozen(cell) => return false,
                 Reuse::Failed(_) => eprintln!("{}: failed before, trying again", cell.label()),
                 Reuse::Refused(why) => eprintln!("{}: not reused, {why}", cell.label()),
             }
@@ -109,7 +142,11 @@ impl RunArguments {
         let missing: Vec<_> = selected.iter().filter(needs_run).copied().collect();
         let reused = selected.len() - missing.len();
         if reused > 0 {
-            eprintln!("{reused} of {} cells are done already", selected.len());
+            let what = match selected[0].trial {
+                Some(_) => "trials",
+                None => "cells",
+            };
+            eprintln!("{reused} of {} {what} are done already", selected.len());
         }
         missing
     }
@@ -117,11 +154,7 @@ impl RunArguments {
     fn executor(&self, session: &Session) -> Result<Executor> {
         let run = &session.experiment.run;
         let jobs = self.jobs.or(run.jobs).unwrap_or(1);
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let threads = self
-            .threads
-            .or(run.threads)
-            .unwrap_or((cores / jobs).max(1));
+        let threads = threads_of(run, self.jobs, self.threads);
         if run.limits.memory_bytes.is_some() && !can_limit_memory() {
             return Err(Diagnostic::new(
                 "run.memory_limit_bytes",
@@ -156,6 +189,14 @@ fn listen_for_interruption() -> Result<()> {
     .context("listening for Ctrl-C")
 }
 
+/// Threads of a cell: as asked for, or the cores shared by the jobs.
+pub(super) fn threads_of(run: &RunConfig, jobs: Option<usize>, threads: Option<usize>) -> usize {
+    let jobs = jobs.or(run.jobs).unwrap_or(1);
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let shared = (cores / jobs).max(1);
+    threads.or(run.threads).unwrap_or(shared)
+}
+
 /// A second run of the same experiment touches nothing.
 fn write_resolved(results: &ResultsFolder, resolved: &str) -> Result<()> {
     let path = results.resolved_spec();
@@ -165,13 +206,27 @@ fn write_resolved(results: &ResultsFolder, resolved: &str) -> Result<()> {
     record::write(&path, |out| Ok(out.write_all(resolved.as_bytes())?))
 }
 
-fn provenance(session: &Session, executor: &Executor, cells: &[&PlannedCell]) -> Provenance {
-    let dataset = &session.dataset;
+/// Which cells of the plan a phase runs.
+type Select = for<'a, 'b> fn(&'a Session, &'b Selection) -> Vec<&'a PlannedCell>;
+
+/// The trials that are asked for, in the order of the plan.
+fn select_trials<'a>(session: &'a Session, selection: &Selection) -> Vec<&'a PlannedCell> {
+    let arms = session.plan.arms.iter();
+    arms.flat_map(|arm| selection.trials_of(arm)).collect()
+}
+
+/// The final cells that are asked for and known, in the order of the plan.
+fn select_finals<'a>(session: &'a Session, selection: &Selection) -> Vec<&'a PlannedCell> {
+    let finals = session.plan.arms.iter().flat_map(|arm| &arm.finals);
+    finals.filter(|cell| selection.has(cell)).collect()
+}
+
+fn provenance(session: &Session, executor: &Executor) -> Provenance {
+    let dataset = session.dataset();
     Provenance::begin(
         executor.jobs,
         executor.threads,
         session.device.to_string(),
-        cells.iter().map(|cell| cell.id.clone()).collect(),
         DatasetProvenance {
             name: dataset.name.clone(),
             protocol: dataset.protocol.clone(),
@@ -191,10 +246,22 @@ fn ended_cells(session: &Session) -> Vec<MergedCell> {
             Reuse::Missing | Reuse::Refused(_) => None,
         }
     };
-    let cells = session.plan.cells.iter();
-    cells
-        .filter_map(|cell| Some(cell.merged(outcome(cell)?)))
-        .collect()
+    let arms = &session.plan.arms;
+    let mut merged = Vec::new();
+    for arm in arms {
+        let trials = arm.trials.iter().flatten();
+        merged.extend(trials.filter_map(|cell| Some(cell.merged(outcome(cell)?, arm.winner))));
+    }
+    for arm in arms {
+        if let Some(why) = failure_of_all(arm, &session.results) {
+            let failed = |cell: &PlannedCell| Outcome::failed(&cell.id, why.clone(), 0);
+            let stand_ins = arm.stand_ins();
+            merged.extend(stand_ins.iter().map(|cell| cell.merged(failed(cell), None)));
+        }
+        let finals = arm.finals.iter();
+        merged.extend(finals.filter_map(|cell| Some(cell.merged(outcome(cell)?, None))));
+    }
+    merged
 }
 
 /// Merged tables, charts, the report and the table on stdout.
@@ -207,7 +274,9 @@ fn finish(session: &Session) -> Result<ExitCode> {
         .iter()
         .filter(|cell| cell.outcome.status == Status::Failed)
         .collect();
-    if failed.len() < cells.len() {
+    // Trials alone have nothing to report yet.
+    let is_score = |cell: &MergedCell| cell.trial.is_none() && cell.outcome.status == Status::Done;
+    if cells.iter().any(is_score) {
         figure::write_all(results.path()).context("drawing the charts")?;
         report::write(results.path(), None).context("writing the report")?;
         print!("{}", report::terminal_table(results.path())?);
@@ -216,10 +285,13 @@ fn finish(session: &Session) -> Result<ExitCode> {
     for cell in &failed {
         let id = &cell.outcome.id;
         let reason = cell.outcome.error.as_deref().unwrap_or("no reason");
-        eprintln!(
-            "failed: {}/{}: {reason} (log: cells/{id}/log.txt)",
-            cell.variant, cell.seed
-        );
+        let trial = cell.trial.map(|trial| format!("/trial-{}", trial.number));
+        let (variant, trial, seed) = (&cell.variant, trial.unwrap_or_default(), cell.seed);
+        let log = match results.cell(id).log().exists() {
+            true => format!(" (log: cells/{id}/log.txt)"),
+            false => String::new(),
+        };
+        eprintln!("failed: {variant}{trial}/{seed}: {reason}{log}");
     }
     Ok(if failed.is_empty() {
         ExitCode::SUCCESS

@@ -1,14 +1,13 @@
 //! What `run` and `plan` do alike: read a spec, check it, prepare its data, plan its cells.
 
 use super::data::PlaceArgs;
-use crate::data::{self, Places, Summary};
+use crate::data::{self, DatasetRef, Places, Summary};
 use crate::diagnostic::Diagnostic;
 use crate::record::ResultsFolder;
 use crate::spec::{self, Device, Experiment, Override};
-use crate::sweep::{Budget, Plan, Solution, solve};
+use crate::sweep::{Costs, Plan, Solution, solve};
 use anyhow::Result;
 use clap::Args;
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// An experiment and changes to it.
@@ -38,9 +37,9 @@ pub(super) struct Session {
     pub(super) experiment: Experiment,
     pub(super) places: Places,
     pub(super) device: Device,
-    pub(super) dataset: Summary,
-    /// Of every variant, by name.
-    pub(super) budgets: BTreeMap<String, Budget>,
+    /// The data, and that of each split where there are several.
+    pub(super) datasets: Vec<(DatasetRef, Summary)>,
+    pub(super) costs: Costs,
     /// Of every variant with a budget.
     pub(super) solutions: Vec<Solution>,
     pub(super) plan: Plan,
@@ -48,6 +47,11 @@ pub(super) struct Session {
 }
 
 impl Session {
+    /// The data of the first split.
+    pub(super) fn dataset(&self) -> &Summary {
+        &self.datasets[0].1
+    }
+
     /// Says on stderr what budgets led to.
     pub(super) fn say_solutions(&self) {
         for solution in &self.solutions {
@@ -67,18 +71,22 @@ impl SpecArguments {
         spec::check_dataset(&experiment, &source, &places)?;
         let device = self.device.unwrap_or(experiment.run.device);
         check_device(device)?;
-        let dataset = data::prepare(&experiment.dataset, &places, observer)?;
+        let mut datasets = Vec::new();
+        for reference in references(&experiment, &places)? {
+            let summary = data::prepare(&reference, &places, observer)?;
+            datasets.push((reference, summary));
+        }
         // Builds every model once, so that one that can't be built is refused before another is trained.
-        let (budgets, solutions) = solve(&mut experiment, &source, &dataset.schema)?;
-        let plan = Plan::new(&experiment, &dataset, device);
+        let (costs, solutions) = solve(&mut experiment, &source, &datasets[0].1.schema)?;
+        let plan = Plan::new(&experiment, &datasets, device)?;
         let default = Path::new("results").join(&experiment.name);
         let results = ResultsFolder::new(self.out.clone().unwrap_or(default));
         Ok(Session {
             experiment,
             places,
             device,
-            dataset,
-            budgets,
+            datasets,
+            costs,
             solutions,
             plan,
             results,
@@ -102,6 +110,21 @@ impl SpecArguments {
             said.hint("expected the path of an experiment, such as experiments/quickstart.toml");
         said.did_you_mean(&asked, names.iter().map(String::as_str))
     }
+}
+
+/// The data of every split. One that is divided as the description says needs no seed, so that its cells are those of an
+/// experiment without split seeds.
+fn references(experiment: &Experiment, places: &Places) -> Result<Vec<DatasetRef>> {
+    let dataset = &experiment.dataset;
+    if experiment.split_seeds.is_empty() {
+        return Ok(vec![dataset.clone()]);
+    }
+    let own = data::split_seed(dataset, places)?;
+    let reference = |seed: &u64| DatasetRef {
+        split_seed: Some(*seed).filter(|seed| *seed != own),
+        ..dataset.clone()
+    };
+    Ok(experiment.split_seeds.iter().map(reference).collect())
 }
 
 fn check_device(device: Device) -> Result<(), Diagnostic> {

@@ -2,8 +2,8 @@
 
 use super::arguments::ResultsArgument;
 use super::table;
-use crate::record::{self, CellFolder, ResultsFolder};
-use crate::spec::{self, CellContent, Experiment, NUMERICS_VERSION, Variant};
+use crate::record::{self, CellFolder, ResultsFolder, Winners};
+use crate::spec::{self, CellContent, Configured, Experiment, NUMERICS_VERSION, Phase, Variant};
 use crate::sweep::{PlannedCell, Reuse, reuse};
 use anyhow::Result;
 use clap::Args;
@@ -27,18 +27,18 @@ impl StatusArguments {
     pub(super) fn run(self) -> Result<ExitCode> {
         let results = self.results.open()?;
         let (experiment, _) = spec::load(&results.resolved_spec(), &[])?;
+        let winners = Winners::read(&results)?;
         let mut there = cells_there(&results);
         let mut rows = Vec::new();
-        for variant in &experiment.variants {
-            for seed in &experiment.seeds {
-                let place = there
-                    .iter()
-                    .position(|cell| belongs(cell, &experiment, variant, *seed));
-                rows.push(match place.map(|place| there.remove(place)) {
-                    Some(cell) => state_row(&results, &cell),
-                    None => row(["-", &variant.name, &seed.to_string(), "missing", ""]),
-                });
-            }
+        for expected in expected(&experiment, &winners) {
+            let place = there.iter().position(|cell| expected.is(cell));
+            rows.push(match place.map(|place| there.remove(place)) {
+                Some(cell) => state_row(&results, &cell, &expected.name),
+                None => {
+                    let seed = expected.seed.to_string();
+                    row(["-", &expected.name, &seed, expected.state, ""])
+                }
+            });
         }
         for cell in &there {
             let seed = cell.content.seed.to_string();
@@ -83,23 +83,105 @@ fn cells_there(results: &ResultsFolder) -> Vec<PlannedCell> {
         .collect()
 }
 
-/// Whether a cell is what the resolved spec asks for, on whatever data and device it ran.
-fn belongs(cell: &PlannedCell, experiment: &Experiment, variant: &Variant, seed: u64) -> bool {
-    let content = &cell.content;
-    let device = content.device.parse().unwrap_or_default();
-    let dataset = &content.dataset;
-    let planned = CellContent::new(
-        experiment,
-        variant,
-        seed,
-        device,
-        &dataset.protocol,
-        &dataset.content_hash,
-    );
-    content.numerics_version == NUMERICS_VERSION && planned.id() == cell.id
+/// A cell that the resolved spec asks for.
+struct Expected<'a> {
+    /// Its variant, with its split and its trial where it has those.
+    name: String,
+    variant: &'a Variant,
+    /// Absent of a final cell whose winner is not known.
+    configured: Option<&'a Configured>,
+    seed: u64,
+    split_seed: Option<u64>,
+    phase: Phase,
+    /// Its state where it was not started.
+    state: &'static str,
 }
 
-fn state_row(results: &ResultsFolder, cell: &PlannedCell) -> Vec<String> {
+/// Every cell that is asked for: trials, then final cells.
+fn expected<'a>(experiment: &'a Experiment, winners: &Winners) -> Vec<Expected<'a>> {
+    let splits: Vec<Option<u64>> = match experiment.split_seeds.as_slice() {
+        [] => vec![None],
+        seeds => seeds.iter().map(|seed| Some(*seed)).collect(),
+    };
+    let tuning_seeds = experiment.tuning.as_ref().map(|tuning| &tuning.seeds[..]);
+    let (mut trials, mut finals) = (Vec::new(), Vec::new());
+    for variant in &experiment.variants {
+        for split_seed in &splits {
+            let split = match split_seed {
+                Some(seed) if splits.len() > 1 => format!("/split-{seed}"),
+                _ => String::new(),
+            };
+            let winner = winners.winners.iter().find(|winner| {
+                let is_split = split_seed.is_none() || winner.split_seed == *split_seed;
+                winner.variant == variant.name && is_split
+            });
+            let add = |to: &mut Vec<_>, trial: Option<usize>, configured, seeds: &[u64]| {
+                let trial = trial.map_or_else(String::new, |number| format!("/trial-{number}"));
+                for seed in seeds {
+                    to.push(Expected {
+                        name: format!("{}{split}{trial}", variant.name),
+                        variant,
+                        configured,
+                        seed: *seed,
+                        split_seed: *split_seed,
+                        phase: if trial.is_empty() {
+                            Phase::Final
+                        } else {
+                            Phase::Tuning
+                        },
+                        state: if configured.is_some() {
+                            "missing"
+                        } else {
+                            "after tuning"
+                        },
+                    });
+                }
+            };
+            for (index, trial) in variant.trials.iter().enumerate() {
+                let seeds = tuning_seeds.unwrap_or_default();
+                add(&mut trials, Some(index + 1), Some(trial), seeds);
+            }
+            let configured = match variant.trials.is_empty() {
+                true => Some(&variant.configured),
+                false => winner.and_then(|winner| variant.trials.get(winner.trial - 1)),
+            };
+            add(&mut finals, None, configured, &experiment.seeds);
+        }
+    }
+    trials.extend(finals);
+    trials
+}
+
+impl Expected<'_> {
+    /// Whether a cell is this one, on whatever data and device it ran.
+    fn is(&self, cell: &PlannedCell) -> bool {
+        let content = &cell.content;
+        let Some(configured) = self.configured else {
+            return false;
+        };
+        // The description's own split may be the one that is meant.
+        let is_split =
+            content.dataset.split_seed.is_none() || content.dataset.split_seed == self.split_seed;
+        let mut planned = CellContent::new(
+            &self.variant.name,
+            configured,
+            self.seed,
+            self.phase,
+            content.device.parse().unwrap_or_default(),
+            content.dataset.clone(),
+        );
+        // Widths that a budget solves are known with the data alone.
+        if self.variant.budget.is_some()
+            && let Some(widths) = content.model.knobs.get("expert_dims")
+        {
+            let widths = widths.clone();
+            planned.model.knobs.insert("expert_dims".to_owned(), widths);
+        }
+        content.numerics_version == NUMERICS_VERSION && is_split && planned.id() == cell.id
+    }
+}
+
+fn state_row(results: &ResultsFolder, cell: &PlannedCell, name: &str) -> Vec<String> {
     let (state, note) = match reuse(&results.cell(&cell.id), cell) {
         Reuse::Done(_) => (DONE, String::new()),
         Reuse::Missing => ("unfinished", "run the experiment again to go on".to_owned()),
@@ -107,5 +189,5 @@ fn state_row(results: &ResultsFolder, cell: &PlannedCell) -> Vec<String> {
         Reuse::Refused(why) => ("altered", why),
     };
     let seed = cell.content.seed.to_string();
-    row([&cell.id, &cell.content.variant, &seed, state, &note])
+    row([&cell.id, name, &seed, state, &note])
 }

@@ -46,6 +46,11 @@ impl ResultsFolder {
         self.join("spec.resolved.toml")
     }
 
+    /// Which trials won.
+    pub fn winners(&self) -> PathBuf {
+        self.join("winners.toml")
+    }
+
     /// Where the numbers came from.
     pub fn provenance(&self) -> PathBuf {
         self.join("provenance.toml")

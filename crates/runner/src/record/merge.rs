@@ -176,8 +176,8 @@ fn cells_row(cell: &MergedCell) -> Vec<String> {
         or_empty(outcome.tries),
         or_empty(
             outcome
-                .error
-                .as_ref()
+                .tries
+                .filter(|tries| *tries > 0)
                 .map(|_| ResultsFolder::cell_log(&outcome.id)),
         ),
     ]

@@ -12,6 +12,7 @@ mod seal;
 mod tables;
 mod time;
 mod usage;
+mod winners;
 
 pub(crate) use atomic::unwritable;
 pub use atomic::{create_dir, remove, write};
@@ -23,3 +24,4 @@ pub use provenance::{DatasetProvenance, Provenance};
 pub use seal::{altered_tables, seal};
 pub use time::timestamp;
 pub use usage::Usage;
+pub use winners::{TriedSettings, Winner, Winners};

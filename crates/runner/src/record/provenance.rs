@@ -89,13 +89,7 @@ pub struct DatasetProvenance {
 
 impl Provenance {
     /// What is known at the start of a run.
-    pub fn begin(
-        jobs: usize,
-        threads: usize,
-        device: String,
-        cells: Vec<String>,
-        dataset: DatasetProvenance,
-    ) -> Self {
+    pub fn begin(jobs: usize, threads: usize, device: String, dataset: DatasetProvenance) -> Self {
         Self {
             homebench_version: env!("CARGO_PKG_VERSION").to_owned(),
             command_line: std::env::args().collect(),
@@ -104,7 +98,7 @@ impl Provenance {
             jobs,
             threads_per_cell: threads,
             device,
-            cells,
+            cells: Vec::new(),
             source: source(),
             build: build(),
             host: HostProvenance {
@@ -124,7 +118,8 @@ impl Provenance {
     ///
     /// # Errors
     /// The file can't be written.
-    pub fn write(mut self, results: &ResultsFolder) -> Result<()> {
+    pub fn write(mut self, cells: Vec<String>, results: &ResultsFolder) -> Result<()> {
+        self.cells = cells;
         self.ended = time::timestamp(SystemTime::now());
         let mut table = seal::read(results);
         let mut runs = match table.remove(RUNS) {

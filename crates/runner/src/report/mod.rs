@@ -17,6 +17,7 @@ pub(crate) mod sample;
 pub mod statistics;
 mod terminal;
 
+use crate::diagnostic::Diagnostic;
 use analysis::Analysis;
 use anyhow::Result;
 use context::Context;
@@ -45,6 +46,14 @@ pub fn terminal_table(results_dir: &Path) -> Result<String> {
 pub fn write(results_dir: &Path, baseline: Option<&str>) -> Result<Vec<PathBuf>> {
     let results = Results::read(results_dir)?;
     let summary = Summary::new(&results);
+    if summary.variants.is_empty() {
+        return Err(Diagnostic::new(
+            results_dir.display().to_string(),
+            "there is no cell to report, only trials",
+        )
+        .hint("run the experiment to its end: the same command goes on where it was")
+        .into());
+    }
     let analysis = Analysis::new(&results, &summary, baseline)?;
     let document = content::document(&analysis, &Context::read(results_dir)?)?;
     let files = [

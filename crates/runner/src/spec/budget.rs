@@ -5,6 +5,7 @@ use super::source::Source;
 use super::wire::WireBudget;
 use crate::diagnostic::{Diagnostic, KeyPath};
 use homebench_model::ModelConfig;
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// What a variant is to cost.
@@ -111,10 +112,19 @@ pub(super) fn check_names<'a>(variants: &'a [Variant], source: &Source) -> Resul
         let with_goal = |variant: &'a Variant| Some((variant, variant.budget.as_ref()?));
         variants.iter().filter_map(with_goal)
     };
+    let names: BTreeMap<&str, &Variant> = variants.iter().map(|v| (v.name.as_str(), v)).collect();
     for (variant, goal) in goals() {
-        let names = variants.iter().map(|v| v.name.as_str());
-        let others: Vec<&str> = names.filter(|name| *name != variant.name).collect();
-        if !others.contains(&goal.like.as_str()) && goal.like != variant.name {
+        if !names.contains_key(goal.like.as_str()) {
+            let all = variants.iter().map(|v| v.name.as_str());
+            let others: Vec<&str> = all.filter(|name| *name != variant.name).collect();
+            let swept = variants.iter().find(|other| other.base == goal.like);
+            if let Some(one) = swept {
+                let message = format!("`{}` is swept, so that it has no one cost", goal.like);
+                return Err(refuse_like(variant, &message, source).hint(format!(
+                    "name one of its configurations, such as `{}`",
+                    one.name
+                )));
+            }
             let expected = others.join(", ");
             let message = format!(
                 "no variant is named `{}`; expected one of: {expected}",
@@ -129,8 +139,8 @@ pub(super) fn check_names<'a>(variants: &'a [Variant], source: &Source) -> Resul
         // A circle that this variant only leads to is reported at one that is in it.
         while next != variant.name && !passed.contains(&next) {
             passed.push(next);
-            match goals().find(|(other, _)| other.name == next) {
-                Some((_, goal)) => next = &goal.like,
+            match names.get(next).and_then(|other| other.budget.as_ref()) {
+                Some(goal) => next = &goal.like,
                 None => break,
             }
         }
@@ -149,5 +159,6 @@ pub(super) fn check_names<'a>(variants: &'a [Variant], source: &Source) -> Resul
 
 fn refuse_like(variant: &Variant, message: &str, source: &Source) -> Diagnostic {
     let path = KeyPath::new(["variants", &variant.name, "budget", "like"]);
-    source.at_value(&path, format!("`{path}`: {message}"))
+    let locator = variant.locator(source);
+    locator.at_value(&path, format!("`{path}`: {message}"))
 }

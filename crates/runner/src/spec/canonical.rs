@@ -1,7 +1,7 @@
 //! The resolved content of a cell, and the id that is its hash.
 
 use super::cell_training::CellTraining;
-use super::{Device, Experiment, Variant};
+use super::{Configured, Device};
 use crate::data::{DatasetRef, RowSubset};
 use crate::diagnostic::{Diagnostic, Document};
 use homebench_model::ModelConfig;
@@ -99,40 +99,47 @@ pub struct CellModel {
     pub knobs: toml::Table,
 }
 
-impl CellContent {
-    /// The cell of a variant and a seed; `protocol` and `content_hash` are what preparation found.
-    pub fn new(
-        experiment: &Experiment,
-        variant: &Variant,
-        seed: u64,
-        device: Device,
-        protocol: &str,
-        content_hash: &str,
-    ) -> Self {
-        let (train_rows, fraction) = match experiment.dataset.rows {
+impl CellDataset {
+    /// The data that `reference` asks for; `protocol` and `content_hash` are what preparation found.
+    pub fn new(reference: &DatasetRef, protocol: &str, content_hash: &str) -> Self {
+        let (train_rows, fraction) = match reference.rows {
             RowSubset::All => (None, None),
             RowSubset::TrainRows(rows) => (Some(rows), None),
             RowSubset::Fraction(share) => (None, Some(share)),
         };
         Self {
+            name: reference.name.clone(),
+            protocol: protocol.to_owned(),
+            train_rows,
+            fraction,
+            split_seed: reference.split_seed,
+            content_hash: content_hash.to_owned(),
+        }
+    }
+}
+
+impl CellContent {
+    /// The cell of a configuration of the variant `variant` and a seed.
+    pub fn new(
+        variant: &str,
+        configured: &Configured,
+        seed: u64,
+        phase: Phase,
+        device: Device,
+        dataset: CellDataset,
+    ) -> Self {
+        Self {
             numerics_version: NUMERICS_VERSION,
-            variant: variant.name.clone(),
+            variant: variant.to_owned(),
             seed,
             device: device.kind().to_owned(),
-            phase: Phase::Final,
-            dataset: CellDataset {
-                name: experiment.dataset.name.clone(),
-                protocol: protocol.to_owned(),
-                train_rows,
-                fraction,
-                split_seed: None,
-                content_hash: content_hash.to_owned(),
-            },
+            phase,
+            dataset,
             model: CellModel {
-                name: variant.model.name().to_owned(),
-                knobs: variant.model.knobs().clone(),
+                name: configured.model.name().to_owned(),
+                knobs: configured.model.knobs().clone(),
             },
-            training: CellTraining::from(&variant.training),
+            training: CellTraining::from(&configured.training),
         }
     }
 

@@ -1,19 +1,16 @@
 //! From wire types to a checked experiment.
 
-use super::source::Source;
-use super::wire::{WireDataset, WireExperiment, WireVariant};
-use super::{Experiment, Variant, budget, run, training};
+use super::source::{Locator, Source};
+use super::wire::{WireDataset, WireExperiment};
+use super::{Experiment, Space, expand, run, training, tuning, variants};
 use crate::data::{self, DatasetRef, Places, RowSubset};
 use crate::diagnostic::{Diagnostic, KeyPath};
 use crate::train::TrainingConfig;
 use homebench_model::{ModelConfig, ModelError};
-use std::collections::BTreeMap;
-
-const LONGEST_NAME: usize = 64;
 
 pub(super) fn experiment(
     name: &str,
-    wire: WireExperiment,
+    mut wire: WireExperiment,
     source: &Source,
 ) -> Result<Experiment, Diagnostic> {
     let question = KeyPath::new(["question"]);
@@ -26,15 +23,50 @@ pub(super) fn experiment(
         &wire.training,
         &TrainingConfig::default(),
         &KeyPath::new(["training"]),
-        source,
+        source.into(),
     )?;
+    let dataset = dataset(wire.dataset, source)?;
+    let seeds = seeds(wire.seeds, &KeyPath::new(["seeds"]), source)?;
+    let split_seeds = match wire.split_seeds {
+        Some(seeds) => self::seeds(seeds, &KeyPath::new(["split_seeds"]), source)?,
+        None => Vec::new(),
+    };
+    let root = KeyPath::default();
+    let (grid, random) = (wire.grid.as_ref(), wire.random.as_ref());
+    let sweep = Space::read(grid, random, &root, true, source)?;
+    let wire_variants = std::mem::take(&mut wire.variants);
+    let bases = variants::bases(wire_variants, &wire.defaults, &shared, source)?;
+    let mut variants = expand::variants(&bases, &sweep, source)?;
+    super::budget::check_names(&variants, source)?;
+    let tuning = match &wire.tuning {
+        None => {
+            variants::check_no_tuning(&bases, source)?;
+            None
+        }
+        Some(wire) => {
+            let path = KeyPath::new(["tuning", "seeds"]);
+            let own = self::seeds(wire.seeds.clone(), &path, source)?;
+            Some(tuning::tune(
+                wire,
+                own,
+                &seeds,
+                &bases,
+                &mut variants,
+                source,
+            )?)
+        }
+    };
     Ok(Experiment {
         name: name.to_owned(),
         question: wire.question,
-        dataset: dataset(wire.dataset, source)?,
-        seeds: seeds(wire.seeds, source)?,
-        variants: variants(wire.variants, &shared, source)?,
+        dataset,
+        seeds,
+        split_seeds,
         training: shared,
+        sweep,
+        tuning,
+        bases,
+        variants,
         run: run::resolve(&wire.run, source)?,
     })
 }
@@ -69,112 +101,34 @@ fn dataset(wire: WireDataset, source: &Source) -> Result<DatasetRef, Diagnostic>
     })
 }
 
-fn seeds(seeds: Vec<u64>, source: &Source) -> Result<Vec<u64>, Diagnostic> {
-    let path = KeyPath::new(["seeds"]);
+fn seeds(seeds: Vec<u64>, path: &KeyPath, source: &Source) -> Result<Vec<u64>, Diagnostic> {
     if seeds.is_empty() {
-        return Err(source
-            .at_value(&path, "`seeds`: expected at least one seed, found none")
-            .hint("give three or more: `seeds = [1, 2, 3]`"));
+        let message = format!("`{path}`: expected at least one seed, found none");
+        let said = source.at_value(path, message);
+        return Err(match path.keys() {
+            [only] if only == "seeds" => said.hint("give three or more: `seeds = [1, 2, 3]`"),
+            _ => said.hint("give one or more, such as [1]"),
+        });
     }
     let mut seen = std::collections::BTreeSet::new();
     for (index, seed) in seeds.iter().enumerate() {
         if !seen.insert(seed) {
             let place = path.join(index.to_string());
             return Err(source
-                .at_value(&place, format!("`seeds`: the seed {seed} is given twice"))
+                .at_value(&place, format!("`{path}`: the seed {seed} is given twice"))
                 .hint("a seed trained twice gives the same numbers twice; leave one out"));
         }
     }
     Ok(seeds)
 }
 
-fn variants(
-    mut wire: BTreeMap<String, WireVariant>,
-    shared: &TrainingConfig,
-    source: &Source,
-) -> Result<Vec<Variant>, Diagnostic> {
-    let path = KeyPath::new(["variants"]);
-    if wire.is_empty() {
-        return Err(source
-            .at_key(
-                &path,
-                "`variants`: expected at least one variant, found none",
-            )
-            .hint("add one: `[variants.mmoe]` with `model = \"mmoe\"`"));
-    }
-    let mut resolved = Vec::with_capacity(wire.len());
-    for name in source.variant_order() {
-        if let Some(variant) = wire.remove(&name) {
-            resolved.push(one_variant(&name, &variant, shared, source)?);
-        }
-    }
-    // Whatever way a variant came in, none is left out silently.
-    for (name, variant) in &wire {
-        resolved.push(one_variant(name, variant, shared, source)?);
-    }
-    budget::check_names(&resolved, source)?;
-    Ok(resolved)
-}
-
-fn one_variant(
-    name: &str,
-    wire: &WireVariant,
-    shared: &TrainingConfig,
-    source: &Source,
-) -> Result<Variant, Diagnostic> {
-    let path = KeyPath::new(["variants", name]);
-    if !is_file_name(name) {
-        return Err(source
-            .at_key(&path, format!("`{name}` is no name for a variant: expected 1 to {LONGEST_NAME} letters, digits, `-`, `_` or `.`, beginning with a letter or digit"))
-            .hint("names of variants are used in file names"));
-    }
-    let model = ModelConfig::from_table(&wire.model, &wire.knobs)
-        .map_err(|error| model_diagnostic(&error, &path, source))?;
-    let training = training::resolve(&wire.training, shared, &path.join("training"), source)?;
-    check_batch_norm(&model, &training, wire, &path, source)?;
-    let budget = wire.budget.as_ref();
-    Ok(Variant {
-        budget: budget
-            .map(|wire| budget::resolve(wire, &model, &path.join("budget"), source))
-            .transpose()?,
-        name: name.to_owned(),
-        model,
-        training,
-    })
-}
-
-fn check_batch_norm(
-    model: &ModelConfig,
-    training: &TrainingConfig,
-    wire: &WireVariant,
-    variant: &KeyPath,
-    source: &Source,
-) -> Result<(), Diagnostic> {
-    let norm = model.knobs().get("norm").and_then(toml::Value::as_str);
-    if norm != Some("batch") || training.batch_size > 1 {
-        return Ok(());
-    }
-    let path = match wire.training.batch_size {
-        Some(_) => variant.join("training").join("batch_size"),
-        None => KeyPath::new(["training", "batch_size"]),
-    };
-    let message =
-        format!("`{path}`: expected at least 2 for the batch norm of `{variant}`, found 1");
-    Err(source.at_value(&path, message).hint(
-        "a batch of one row has no deviation to divide by; use more rows, or `norm` other than batch",
-    ))
-}
-
-/// Whether a name stays itself as a part of a file name on every system.
-fn is_file_name(name: &str) -> bool {
-    let fit = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    name.len() <= LONGEST_NAME
-        && name.starts_with(|c: char| c.is_ascii_alphanumeric())
-        && name.chars().all(fit)
-}
-
 /// What is wrong with the model of the variant at the path `variant`, at its place in the spec.
-pub fn model_diagnostic(error: &ModelError, variant: &KeyPath, source: &Source) -> Diagnostic {
+pub fn model_diagnostic<'a>(
+    error: &ModelError,
+    variant: &KeyPath,
+    source: impl Into<Locator<'a>>,
+) -> Diagnostic {
+    let source: Locator<'_> = source.into();
     let (diagnostic, nearest) = match error {
         ModelError::UnknownModel { nearest, .. } => {
             let path = variant.join("model");
@@ -226,7 +180,8 @@ pub fn check_dataset(
     match data::check(dataset, places) {
         Ok((tasks, _)) => {
             let tasks: Vec<&str> = tasks.iter().map(|task| task.name.as_str()).collect();
-            Ok(check_weights(experiment, &tasks, source)?)
+            check_weights(experiment, &tasks, source)?;
+            check_split_seeds(experiment, source, places)
         }
         Err(error) if error.downcast_ref::<Diagnostic>().is_some_and(has_place) => Err(error),
         Err(error) => {
@@ -252,13 +207,63 @@ fn check_weights(
     source: &Source,
 ) -> Result<(), Diagnostic> {
     let table = KeyPath::new(["training"]);
-    training::check_tasks(&experiment.training, tasks, &table, source)?;
+    training::check_tasks(&experiment.training, tasks, &table, source.into())?;
     for variant in &experiment.variants {
         // What a variant has from `[training]` is right by now.
         let table = KeyPath::new(["variants", &variant.name, "training"]);
-        training::check_tasks(&variant.training, tasks, &table, source)?;
+        let locator = variant.locator(source);
+        training::check_tasks(&variant.configured.training, tasks, &table, locator)?;
+        for (index, trial) in variant.trials.iter().enumerate() {
+            let locator = variant.trial_locator(index, source);
+            training::check_tasks(&trial.training, tasks, &table, locator)?;
+        }
     }
     Ok(())
+}
+
+/// Refuses seeds of a split that no seed divides anew.
+fn check_split_seeds(
+    experiment: &Experiment,
+    source: &Source,
+    places: &Places,
+) -> anyhow::Result<()> {
+    if experiment.split_seeds.is_empty() {
+        return Ok(());
+    }
+    match data::split_seed(&experiment.dataset, places) {
+        Ok(_) => Ok(()),
+        Err(error) => match error.downcast_ref::<Diagnostic>() {
+            Some(inner) => {
+                let path = KeyPath::new(["split_seeds"]);
+                let mut said = source.at_key(&path, format!("`split_seeds`: {}", inner.message));
+                said.hint.clone_from(&inner.hint);
+                Err(said.into())
+            }
+            None => Err(error),
+        },
+    }
+}
+
+/// Refuses batches of one row where experts have batch norm; `place` is that of the batch size, or of what else led there.
+pub(super) fn check_batch_norm(
+    model: &ModelConfig,
+    training: &TrainingConfig,
+    place: &KeyPath,
+    variant: &KeyPath,
+    source: Locator<'_>,
+) -> Result<(), Diagnostic> {
+    let norm = model.knobs().get("norm").and_then(toml::Value::as_str);
+    if norm != Some("batch") || training.batch_size > 1 {
+        return Ok(());
+    }
+    let what = match place.last() {
+        Some("batch_size") => "at least 2",
+        _ => "a `batch_size` of at least 2",
+    };
+    let message = format!("`{place}`: expected {what} for the batch norm of `{variant}`, found 1");
+    Err(source.at_value(place, message).hint(
+        "a batch of one row has no deviation to divide by; use more rows, or `norm` other than batch",
+    ))
 }
 
 fn has_place(diagnostic: &Diagnostic) -> bool {

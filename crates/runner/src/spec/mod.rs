@@ -5,28 +5,39 @@ mod budget;
 mod canonical;
 mod cell_training;
 mod check;
+mod configure;
+mod draw;
+mod expand;
+mod include;
 mod overrides;
 mod resolved;
 mod run;
 mod schedule;
+mod setting;
 mod source;
+mod space;
 mod training;
+mod tuning;
+mod variants;
 mod wire;
 
 pub use budget::{BudgetGoal, Quantity};
 pub use canonical::{CellContent, CellDataset, CellModel, FinalPhase, NUMERICS_VERSION, Phase};
 pub use cell_training::CellTraining;
 pub use check::{check_dataset, model_diagnostic};
+pub use configure::Configured;
 pub use overrides::Override;
 pub use resolved::resolved_toml;
 pub use run::{Limits, RunConfig};
 pub use schedule::{ScheduleKind, WrittenSchedule};
-pub use source::Source;
+pub use setting::{Chosen, Setting};
+pub use source::{Locator, Source};
+pub use space::{Axis, Domain, RandomSpace, Space};
+pub use tuning::Tuning;
 
 use crate::data::DatasetRef;
 use crate::diagnostic::{Diagnostic, KeyPath};
 use crate::train::TrainingConfig;
-use homebench_model::ModelConfig;
 use std::fmt;
 use std::path::Path;
 
@@ -41,25 +52,64 @@ pub struct Experiment {
     pub dataset: DatasetRef,
     /// Seeds of the cells of every variant, in the order of the file.
     pub seeds: Vec<u64>,
+    /// Seeds of the split, each dividing the rows anew; none where the split is that of the description.
+    pub split_seeds: Vec<u64>,
     /// Training of every variant that doesn't say otherwise.
     pub training: TrainingConfig,
-    /// What is compared, in the order of the file.
+    /// Settings that are compared, of every variant that has them.
+    pub sweep: Space,
+    /// How hyper-parameters are chosen before anything is tested; absent where the spec says them all.
+    pub tuning: Option<Tuning>,
+    /// The variants as the spec has them, before sweeps.
+    pub bases: Vec<Base>,
+    /// What is compared: every configuration of every variant, in the order of the file.
     pub variants: Vec<Variant>,
     /// How cells are run: nothing that may change a number on one device.
     pub run: RunConfig,
 }
 
+/// A variant as its table has it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Base {
+    /// Name, fit for a file name.
+    pub name: String,
+    /// Its model and its training.
+    pub configured: Configured,
+    /// What it is to cost.
+    pub budget: Option<BudgetGoal>,
+    /// What it adds to the settings that are compared.
+    pub sweep: Space,
+    /// What it adds to the settings that are tuned.
+    pub tuning: Space,
+}
+
 /// A named model configuration.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Variant {
-    /// Name, fit for a file name.
+    /// Name, fit for a file name: that of its table, with what a sweep set, such as `home[rank=8]`.
     pub name: String,
-    /// The architecture with its knobs.
-    pub model: ModelConfig,
-    /// How it is trained.
-    pub training: TrainingConfig,
+    /// Name of its table.
+    pub base: String,
+    /// Its model and its training; where it is tuned, before that.
+    pub configured: Configured,
     /// What it is to cost; its experts' widths are scaled for that once the data is known.
     pub budget: Option<BudgetGoal>,
+    /// What is tried for it, in order; nothing where it isn't tuned.
+    pub trials: Vec<Configured>,
+}
+
+impl Variant {
+    /// Where its values stand in the spec.
+    pub fn locator<'a>(&'a self, source: &'a Source) -> Locator<'a> {
+        let settings = &self.configured.settings;
+        Locator::of_configuration(source, &self.name, &self.base, settings)
+    }
+
+    /// Where the values of one of its trials stand in the spec.
+    pub fn trial_locator<'a>(&'a self, trial: usize, source: &'a Source) -> Locator<'a> {
+        let settings = &self.trials[trial].settings;
+        Locator::of_configuration(source, &self.name, &self.base, settings)
+    }
 }
 
 /// Where tensors are.

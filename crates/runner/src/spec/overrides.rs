@@ -1,5 +1,7 @@
 //! `--set path=value`: a change to a spec from the command line.
 
+use super::setting::TRAINING;
+use super::space::{self, DOMAINS};
 use crate::diagnostic::{Diagnostic, KeyPath};
 use std::str::FromStr;
 
@@ -61,6 +63,75 @@ impl Override {
     }
 }
 
+/// How many keys of a path lead to a table of settings to sweep, if they do.
+fn sweep_table(keys: &[String]) -> Option<usize> {
+    let words: Vec<&str> = keys.iter().map(String::as_str).collect();
+    let (before, rest) = match words.as_slice() {
+        ["variants", _, rest @ ..] => (2, rest),
+        rest => (0, rest),
+    };
+    match rest {
+        ["grid" | "random", ..] => Some(before + 1),
+        ["tuning", "grid" | "random", ..] => Some(before + 2),
+        _ => None,
+    }
+}
+
+/// A path to a training setting of a sweep with the setting as one key, however it was given:
+/// `grid.training.learning_rate` is `grid."training.learning_rate"`.
+fn canonical(path: &KeyPath) -> KeyPath {
+    let keys = path.keys();
+    let Some(table) = sweep_table(keys) else {
+        return path.clone();
+    };
+    let (table, setting) = keys.split_at(table);
+    if setting.first().is_none_or(|key| key != TRAINING) || setting.len() < 2 {
+        return path.clone();
+    }
+    let is_domain = |key: &String| DOMAINS.contains(&key.as_str());
+    let end = setting.iter().position(is_domain).unwrap_or(setting.len());
+    let (setting, domain) = setting.split_at(end);
+    let mut path = KeyPath::new(table.to_vec()).join(KeyPath::new(setting.to_vec()).to_string());
+    domain.iter().for_each(|key| path = path.join(key));
+    path
+}
+
+/// Writes the settings of every sweep in `root` as one key each.
+pub(super) fn canonicalise(root: &mut toml::Table) {
+    let flat = |table: &mut toml::Table| {
+        let settings = space::flatten(table);
+        let names = settings.iter().map(|(path, _)| path.to_string());
+        let distinct: std::collections::BTreeSet<String> = names.collect();
+        // Twice the same is refused later, with its place.
+        if distinct.len() == settings.len() {
+            *table = settings
+                .into_iter()
+                .map(|(path, value)| (path.to_string(), value))
+                .collect();
+        }
+    };
+    let within = |holder: &mut toml::Table| {
+        for key in ["grid", "random"] {
+            if let Some(table) = holder.get_mut(key).and_then(toml::Value::as_table_mut) {
+                flat(table);
+            }
+        }
+    };
+    let both = |holder: &mut toml::Table| {
+        within(holder);
+        if let Some(tuning) = holder.get_mut("tuning").and_then(toml::Value::as_table_mut) {
+            within(tuning);
+        }
+    };
+    both(root);
+    let variants = root.get_mut("variants").and_then(toml::Value::as_table_mut);
+    for (_, variant) in variants.into_iter().flatten() {
+        if let Some(variant) = variant.as_table_mut() {
+            both(variant);
+        }
+    }
+}
+
 impl FromStr for Override {
     type Err = String;
 
@@ -73,7 +144,7 @@ impl FromStr for Override {
             .map_err(|reason| format!("`{}` is no dotted path: {reason}", path.trim()))?;
         Ok(Self {
             text: text.to_owned(),
-            path,
+            path: canonical(&path),
             value: value_of(value.trim()),
         })
     }
@@ -122,6 +193,41 @@ mod tests {
                 .as_float()
                 .unwrap()
                 .is_nan()
+        );
+    }
+
+    #[test]
+    fn a_setting_of_a_sweep_is_replaced_however_either_writes_it() {
+        for file in [
+            "[grid]\ntraining.learning_rate = [1.0]\ntraining.momentum = [0.5]",
+            "[grid.training]\nlearning_rate = [1.0]\nmomentum = [0.5]",
+            "[grid]\n'training.learning_rate' = [1.0]\n\"training.momentum\" = [0.5]",
+        ] {
+            for text in [
+                "grid.training.learning_rate=[2.0]",
+                "grid.'training.learning_rate'=[2.0]",
+            ] {
+                let mut root: toml::Table = toml::from_str(file).unwrap();
+                canonicalise(&mut root);
+                text.parse::<Override>().unwrap().apply(&mut root).unwrap();
+                let expected =
+                    "[grid]\n'training.learning_rate' = [2.0]\n'training.momentum' = [0.5]";
+                assert_eq!(root, toml::from_str(expected).unwrap(), "{file} {text}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_end_of_a_range_is_set_below_its_setting() {
+        let path = |text: &str| text.parse::<Override>().unwrap().path().to_string();
+        assert_eq!(
+            path("variants.a.tuning.random.training.learning_rate.log_range=[1, 2]"),
+            "variants.a.tuning.random.\"training.learning_rate\".log_range"
+        );
+        assert_eq!(path("random.rank.range=[1, 2]"), "random.rank.range");
+        assert_eq!(
+            path("variants.grid.training.momentum=1"),
+            "variants.grid.training.momentum"
         );
     }
 

@@ -1,7 +1,7 @@
 //! Training settings, each checked at its place.
 
 use super::schedule::WrittenSchedule;
-use super::source::Source;
+use super::source::Locator;
 use super::wire::WireTraining;
 use crate::diagnostic::{Diagnostic, KeyPath};
 use crate::train::{OptimizerName, Schedule, TrainingConfig};
@@ -13,7 +13,7 @@ pub(super) fn resolve(
     wire: &WireTraining,
     base: &TrainingConfig,
     table: &KeyPath,
-    source: &Source,
+    source: Locator<'_>,
 ) -> Result<TrainingConfig, Diagnostic> {
     let at = At { table, source };
     let optimizer = wire.optimizer.unwrap_or(base.optimizer);
@@ -69,7 +69,7 @@ pub(super) fn check_tasks(
     training: &TrainingConfig,
     tasks: &[&str],
     table: &KeyPath,
-    source: &Source,
+    source: Locator<'_>,
 ) -> Result<(), Diagnostic> {
     for (key, weights) in [
         ("task_weights", &training.task_weights),
@@ -92,7 +92,7 @@ pub(super) fn check_tasks(
 
 struct At<'a> {
     table: &'a KeyPath,
-    source: &'a Source,
+    source: Locator<'a>,
 }
 
 impl At<'_> {
@@ -149,7 +149,7 @@ impl At<'_> {
         value: Option<&BTreeMap<String, f64>>,
         may_be_zero: bool,
     ) -> Result<Option<BTreeMap<String, f64>>, Diagnostic> {
-        let At { table, source } = self;
+        let At { table, source } = *self;
         let below = At {
             table: &table.join(key),
             source,
@@ -176,7 +176,7 @@ impl At<'_> {
         let Some(written) = value else {
             return Ok(base);
         };
-        let At { table, source } = self;
+        let At { table, source } = *self;
         let table = &table.join("schedule");
         let at = At { table, source };
         let (kind, keys) = (written.kind.name(), written.kind.keys());

@@ -13,11 +13,47 @@ pub(super) struct WireExperiment {
     pub(super) question: String,
     pub(super) dataset: WireDataset,
     pub(super) seeds: Vec<u64>,
+    pub(super) split_seeds: Option<Vec<u64>>,
+    /// A path or a list of paths.
+    pub(super) include: Option<toml::Value>,
     #[serde(default)]
     pub(super) training: WireTraining,
+    #[serde(default)]
+    pub(super) defaults: toml::Table,
+    pub(super) grid: Option<toml::Table>,
+    pub(super) random: Option<toml::Table>,
+    pub(super) tuning: Option<WireTuning>,
+    #[serde(default)]
     pub(super) variants: BTreeMap<String, WireVariant>,
     #[serde(default)]
     pub(super) run: WireRun,
+}
+
+/// A file that a spec includes.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WireIncluded {
+    /// A path or a list of paths.
+    pub(super) include: Option<toml::Value>,
+    #[serde(default)]
+    pub(super) variants: BTreeMap<String, WireVariant>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WireTuning {
+    pub(super) trials: Option<usize>,
+    pub(super) seeds: Vec<u64>,
+    pub(super) grid: Option<toml::Table>,
+    pub(super) random: Option<toml::Table>,
+}
+
+/// What a variant adds to the search space.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WireVariantTuning {
+    pub(super) grid: Option<toml::Table>,
+    pub(super) random: Option<toml::Table>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -51,6 +87,17 @@ pub(super) struct WireTraining {
     pub(super) positive_weights: Option<BTreeMap<String, f64>>,
 }
 
+impl WireTraining {
+    /// Whether there is a training setting of this name.
+    pub(super) fn has_key(key: &str) -> bool {
+        let table = toml::Table::from_iter([(key.to_owned(), toml::Value::Boolean(true))]);
+        match Self::deserialize(table) {
+            Ok(_) => true,
+            Err(error) => !error.message().starts_with("unknown field"),
+        }
+    }
+}
+
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct WireRun {
@@ -73,12 +120,15 @@ pub(super) struct WireBudget {
     pub(super) flops: Option<f64>,
 }
 
-/// `model`, `training`, `budget`, and whatever knobs the model has.
+/// `model`, `training`, `budget`, `grid`, `random`, `tuning`, and whatever knobs the model has.
 #[derive(Debug, Clone)]
 pub(super) struct WireVariant {
     pub(super) model: String,
     pub(super) training: WireTraining,
     pub(super) budget: Option<WireBudget>,
+    pub(super) grid: Option<toml::Table>,
+    pub(super) random: Option<toml::Table>,
+    pub(super) tuning: WireVariantTuning,
     pub(super) knobs: toml::Table,
 }
 
@@ -100,12 +150,16 @@ impl<'de> Visitor<'de> for VariantVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<WireVariant, A::Error> {
         let (mut model, mut training, mut budget) = (None, None, None);
+        let (mut grid, mut random, mut tuning) = (None, None, None);
         let mut knobs = toml::Table::new();
         while let Some(key) = map.next_key::<String>()? {
             match key.as_str() {
                 "model" => model = Some(map.next_value()?),
                 "training" => training = Some(map.next_value()?),
                 "budget" => budget = Some(map.next_value()?),
+                "grid" => grid = Some(map.next_value()?),
+                "random" => random = Some(map.next_value()?),
+                "tuning" => tuning = Some(map.next_value()?),
                 _ => {
                     knobs.insert(key, map.next_value()?);
                 }
@@ -115,7 +169,26 @@ impl<'de> Visitor<'de> for VariantVisitor {
             model: model.ok_or_else(|| serde::de::Error::missing_field("model"))?,
             training: training.unwrap_or_default(),
             budget,
+            grid,
+            random,
+            tuning: tuning.unwrap_or_default(),
             knobs,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    /// Or a spec couldn't set it.
+    #[test]
+    fn no_knob_has_the_name_of_another_key_of_a_variant() {
+        let keys = ["model", "training", "budget", "grid", "random", "tuning"];
+        // Those of `[random]` beside knobs.
+        let others = ["n", "seed"];
+        for entry in homebench_model::registry() {
+            for knob in &entry.knobs {
+                assert!(!keys.contains(&knob.name) && !others.contains(&knob.name));
+            }
+        }
     }
 }

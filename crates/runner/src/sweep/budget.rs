@@ -1,12 +1,12 @@
 //! How large a model is and what it costs, known before it is trained.
 
 use crate::data::Schema;
-use crate::spec::Variant;
+use crate::spec::Configured;
 use crate::train::{feature_dims, task_layout};
 use candle_core::{DType, Device};
 use homebench_model::{BuildContext, ModelError, VarBuilder};
 
-/// The budget of a variant on a dataset.
+/// The budget of a model on a dataset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Budget {
     /// Trainable numbers, embeddings included.
@@ -19,10 +19,10 @@ pub struct Budget {
 ///
 /// # Errors
 /// Tasks, groups and knobs that make no model together.
-pub fn budget(variant: &Variant, schema: &Schema) -> Result<Budget, ModelError> {
+pub fn budget(configured: &Configured, schema: &Schema) -> Result<Budget, ModelError> {
     let layout = task_layout(schema);
-    let tables = variant.model.tables();
-    let features = feature_dims(schema, tables.width(variant.training.embedding_dim));
+    let tables = configured.model.tables();
+    let features = feature_dims(schema, tables.width(configured.training.embedding_dim));
     let context = BuildContext {
         layout: &layout,
         input_dim: features.input_dim(),
@@ -30,7 +30,7 @@ pub fn budget(variant: &Variant, schema: &Schema) -> Result<Budget, ModelError> 
         input_per_task: tables.per_task(),
     };
     let variables = VarBuilder::from_seed(0, DType::F32, &Device::Cpu);
-    let ranker = variant.model.build(&context, &variables)?;
+    let ranker = configured.model.build(&context, &variables)?;
     let rows: usize = features.vocabularies.iter().map(|(_, rows)| rows).sum();
     let copies = if tables.per_task() {
         layout.tasks.len()
@@ -67,16 +67,15 @@ mod tests {
             weight: None,
         };
         let knobs = toml::from_str("expert_dims = [5]\ntower_dims = []").unwrap();
-        let variant = Variant {
-            name: "a".into(),
+        let configured = Configured {
             model: ModelConfig::from_table("shared_bottom", &knobs).unwrap(),
             training: TrainingConfig {
                 embedding_dim: 2,
                 ..TrainingConfig::default()
             },
-            budget: None,
+            settings: Vec::new(),
         };
-        let budget = budget(&variant, &schema).unwrap();
+        let budget = budget(&configured, &schema).unwrap();
         // Embeddings 10 x 2; 3 inputs to 5 units and their biases; 5 units to a logit and its bias.
         assert_eq!(budget.parameters, 20 + (15 + 5) + (5 + 1));
         assert_eq!(budget.flops_per_row, 2 * (15 + 5));

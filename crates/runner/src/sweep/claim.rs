@@ -29,7 +29,7 @@ pub fn claim(results: &ResultsFolder, plan: &Plan, resolved: &str, fresh: bool) 
     if fresh || there == resolved {
         return Ok(());
     }
-    let planned: BTreeSet<&str> = plan.cells.iter().map(|cell| cell.id.as_str()).collect();
+    let planned: BTreeSet<&str> = plan.cells().map(|cell| cell.id.as_str()).collect();
     let others: Vec<String> = finished(results)?
         .into_iter()
         .filter(|id| !planned.contains(id.as_str()))
@@ -60,7 +60,7 @@ fn why(results: &ResultsFolder, plan: &Plan, id: &str) -> String {
         (content.variant == there.variant && content.phase == there.phase)
             && content.seed == there.seed
     };
-    let planned = plan.cells.iter().find(same_name);
+    let planned = plan.cells().find(same_name);
     match planned.map(|cell| change(&there, &cell.content)) {
         Some(Some(change)) => format!("of {}/{}, {change}", there.variant, there.seed),
         Some(None) => unknown(),

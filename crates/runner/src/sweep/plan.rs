@@ -1,17 +1,49 @@
-//! The cells of an experiment, in a fixed order: variants as in the file, then seeds.
+//! The cells of an experiment, in a fixed order: trials before final cells, variants as in the file, then splits, then seeds.
 
 use super::glob::matches_glob;
-use crate::data::Summary;
+use crate::data::{DatasetRef, Summary};
 use crate::diagnostic::Diagnostic;
-use crate::record::MergedCell;
-use crate::record::Outcome;
-use crate::spec::{CellContent, Device, Experiment};
+use crate::record::{MergedCell, Outcome, Trial};
+use crate::spec::{CellContent, CellDataset, Configured, Device, Experiment, Phase, Variant};
+use std::collections::HashMap;
 
-/// Every cell of an experiment.
+/// Every cell of an experiment, as far as it is known: what the final cells of a variant that is tuned are is known once
+/// its winner is frozen.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
-    /// Cells in order.
-    pub cells: Vec<PlannedCell>,
+    /// Every variant on every split.
+    pub arms: Vec<Arm>,
+}
+
+/// A variant on one split of the data: what is tuned and tested apart from all others.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Arm {
+    /// Name of the variant.
+    pub variant: String,
+    /// Seed of the split, where rows are divided by a hash.
+    pub split_seed: Option<u64>,
+    /// Cells of each trial, by tuning seed; none where the variant isn't tuned.
+    pub trials: Vec<Vec<PlannedCell>>,
+    /// The winning trial, from 1, once it is frozen.
+    pub winner: Option<usize>,
+    /// Final cells; none of a variant that is tuned, until its winner is frozen.
+    pub finals: Vec<PlannedCell>,
+    /// Labels of final cells, known or not.
+    labels: Vec<String>,
+    made_of: Parts,
+}
+
+/// What final cells are made of.
+#[derive(Debug, Clone, PartialEq)]
+struct Parts {
+    /// The variant as it is, and each of its trials.
+    configured: Configured,
+    trials: Vec<Configured>,
+    seeds: Vec<u64>,
+    device: Device,
+    dataset: CellDataset,
+    /// Of the split, where there are several.
+    shown_split: Option<u64>,
 }
 
 /// A cell to be.
@@ -21,85 +53,314 @@ pub struct PlannedCell {
     pub id: String,
     /// Everything that decides its numbers.
     pub content: CellContent,
+    /// Number of the trial, from 1, where it is one.
+    pub trial: Option<usize>,
+    /// Seed of the split, where rows are divided by a hash.
+    pub split_seed: Option<u64>,
+    /// What a grid, random draws or tuning set.
+    pub settings: Vec<(String, String)>,
+    /// Of the split, where there are several.
+    shown_split: Option<u64>,
 }
 
 impl Plan {
-    /// The plan of an experiment on a prepared dataset.
-    pub fn new(experiment: &Experiment, dataset: &Summary, device: Device) -> Self {
-        let cells = experiment.variants.iter().flat_map(|variant| {
-            experiment.seeds.iter().map(move |seed| {
-                PlannedCell::new(CellContent::new(
-                    experiment,
-                    variant,
-                    *seed,
+    /// The plan of an experiment on its prepared datasets, one for each split.
+    ///
+    /// # Errors
+    /// Two cells that are the same.
+    pub fn new(
+        experiment: &Experiment,
+        datasets: &[(DatasetRef, Summary)],
+        device: Device,
+    ) -> Result<Self, Diagnostic> {
+        let mut arms = Vec::with_capacity(experiment.variants.len() * datasets.len());
+        for variant in &experiment.variants {
+            for (reference, summary) in datasets {
+                let (protocol, hash) = (&summary.protocol, &summary.content_hash);
+                let parts = Parts {
+                    configured: variant.configured.clone(),
+                    trials: variant.trials.clone(),
+                    seeds: experiment.seeds.clone(),
                     device,
-                    &dataset.protocol,
-                    &dataset.content_hash,
-                ))
-            })
-        });
-        Self {
-            cells: cells.collect(),
+                    dataset: CellDataset::new(reference, protocol, hash),
+                    shown_split: summary.split_seed.filter(|_| datasets.len() > 1),
+                };
+                let tuning_seeds = experiment.tuning.as_ref().map(|tuning| &tuning.seeds);
+                let tuning_seeds = tuning_seeds.map(Vec::as_slice).unwrap_or_default();
+                arms.push(Arm::new(variant, parts, summary.split_seed, tuning_seeds));
+            }
         }
+        let plan = Self { arms };
+        plan.check_ids()?;
+        Ok(plan)
+    }
+
+    /// Values that differ may come to one configuration, such as widths that a budget scales.
+    fn check_ids(&self) -> Result<(), Diagnostic> {
+        let mut seen: HashMap<&str, &PlannedCell> = HashMap::new();
+        for cell in self.cells() {
+            if let Some(other) = seen.insert(&cell.id, cell) {
+                let message = format!(
+                    "{} and {} are the same cell: what differs between them changes nothing",
+                    other.label(),
+                    cell.label()
+                );
+                return Err(Diagnostic::new("the plan", message)
+                    .hint("leave one of the two values out; with a budget, widths of one ratio are one configuration"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Every cell that is known: trials, then final cells.
+    pub fn cells(&self) -> impl Iterator<Item = &PlannedCell> {
+        let trials = self.arms.iter().flat_map(|arm| arm.trials.iter().flatten());
+        trials.chain(self.arms.iter().flat_map(|arm| &arm.finals))
     }
 
     /// The cells that `--only` asks for; all of them where it is not given.
     ///
     /// # Errors
     /// A pattern that no cell has.
-    pub fn select(&self, only: Option<&str>) -> Result<Vec<&PlannedCell>, Diagnostic> {
-        let Some(pattern) = only else {
-            return Ok(self.cells.iter().collect());
+    pub fn select(&self, only: Option<&str>) -> Result<Selection, Diagnostic> {
+        let selection = Selection {
+            pattern: only.map(str::to_owned),
         };
-        let chosen: Vec<_> = self
-            .cells
-            .iter()
-            .filter(|cell| {
-                matches_glob(pattern, &cell.label())
-                    || matches_glob(pattern, &cell.content.variant)
-                    || matches_glob(pattern, &cell.id)
-            })
-            .collect();
-        if chosen.is_empty() {
-            let labels: Vec<String> = self.cells.iter().map(PlannedCell::label).collect();
-            return Err(Diagnostic::new(
-                format!("--only {pattern}"),
-                format!(
-                    "no cell is named so; expected a pattern of: {}",
-                    labels.join(", ")
-                ),
-            )
-            .hint("quote the pattern, or the shell takes its stars: --only 'home/*'"));
+        let Some(pattern) = only else {
+            return Ok(selection);
+        };
+        let has_final = |arm: &Arm| {
+            arm.labels
+                .iter()
+                .any(|label| selection.has_label(label, arm))
+        };
+        if self.cells().any(|cell| selection.has(cell)) || self.arms.iter().any(has_final) {
+            return Ok(selection);
         }
-        Ok(chosen)
+        let labels: Vec<&str> = self
+            .arms
+            .iter()
+            .flat_map(|arm| arm.labels.iter().map(String::as_str))
+            .collect();
+        let shown = 40;
+        let more = match labels.len() > shown {
+            true => format!(" and {} more", labels.len() - shown),
+            false => String::new(),
+        };
+        let message = format!(
+            "no cell is named so; expected a pattern of: {}{more}",
+            labels[..labels.len().min(shown)].join(", ")
+        );
+        Err(Diagnostic::new(format!("--only {pattern}"), message)
+            .hint("quote the pattern, or the shell takes its stars: --only 'home/*'"))
+    }
+}
+
+/// What `--only` asks for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Selection {
+    pattern: Option<String>,
+}
+
+impl Selection {
+    /// Whether a cell is asked for by its label, its variant or its id.
+    pub fn has(&self, cell: &PlannedCell) -> bool {
+        let Some(pattern) = &self.pattern else {
+            return true;
+        };
+        matches_glob(pattern, &cell.label())
+            || matches_glob(pattern, &cell.content.variant)
+            || matches_glob(pattern, &cell.id)
+    }
+
+    /// Whether the final cell of this label is asked for.
+    pub fn has_label(&self, label: &str, arm: &Arm) -> bool {
+        let Some(pattern) = &self.pattern else {
+            return true;
+        };
+        matches_glob(pattern, label) || matches_glob(pattern, &arm.variant)
+    }
+
+    /// Whether any final cell of the arm is asked for, known or not.
+    pub fn has_final_of(&self, arm: &Arm) -> bool {
+        let of_label = arm.labels.iter().any(|label| self.has_label(label, arm));
+        of_label || arm.finals.iter().any(|cell| self.has(cell))
+    }
+
+    /// The trials that are asked for: of an arm whose final cells are, all, because they decide what those are.
+    pub fn trials_of<'a>(&self, arm: &'a Arm) -> Vec<&'a PlannedCell> {
+        let all = arm.trials.iter().flatten();
+        match self.has_final_of(arm) {
+            true => all.collect(),
+            false => all.filter(|cell| self.has(cell)).collect(),
+        }
+    }
+}
+
+impl Arm {
+    fn new(variant: &Variant, parts: Parts, split_seed: Option<u64>, tuning_seeds: &[u64]) -> Self {
+        let trial = |(index, configured): (usize, &Configured)| {
+            let settings = configured.written_settings();
+            let cell = |seed: &u64| {
+                parts.cell(
+                    &variant.name,
+                    configured,
+                    *seed,
+                    Some(index + 1),
+                    split_seed,
+                    &settings,
+                )
+            };
+            tuning_seeds.iter().map(cell).collect()
+        };
+        let labels = parts
+            .seeds
+            .iter()
+            .map(|seed| label(&variant.name, parts.shown_split, None, *seed));
+        let mut arm = Self {
+            variant: variant.name.clone(),
+            split_seed,
+            trials: variant.trials.iter().enumerate().map(trial).collect(),
+            winner: None,
+            finals: Vec::new(),
+            labels: labels.collect(),
+            made_of: parts,
+        };
+        if arm.trials.is_empty() {
+            arm.finals = arm.finals_of(&arm.made_of.configured);
+        }
+        arm
+    }
+
+    /// Makes the trial of this number, counted from 1, the winner: its settings are those of the final cells.
+    pub fn freeze(&mut self, number: usize) {
+        self.winner = Some(number);
+        self.finals = self.finals_of(&self.made_of.trials[number - 1]);
+    }
+
+    /// Whether it is that of a variant on a split.
+    pub fn is(&self, variant: &str, split_seed: Option<u64>) -> bool {
+        self.variant == variant && self.split_seed == split_seed
+    }
+
+    /// Whether hyper-parameters are chosen on validation first.
+    pub fn is_tuned(&self) -> bool {
+        !self.trials.is_empty()
+    }
+
+    /// What its trials set, by setting, in the order of trials.
+    pub fn trial_values(&self, number: usize) -> Vec<(String, toml::Value)> {
+        self.made_of.trials[number - 1].chosen_values()
+    }
+
+    /// Final cells of the configuration before tuning: what stands in for those that no winner led to.
+    pub fn stand_ins(&self) -> Vec<PlannedCell> {
+        self.finals_of(&self.made_of.configured)
+    }
+
+    /// Seeds and labels of the final cells, known or not.
+    pub fn final_labels(&self) -> impl Iterator<Item = (u64, &str)> {
+        let seeds = self.made_of.seeds.iter().copied();
+        seeds.zip(self.labels.iter().map(String::as_str))
+    }
+
+    /// What it is called: its variant, and its split where there are several.
+    pub fn label(&self) -> String {
+        match self.made_of.shown_split {
+            Some(split) => format!("{}/split-{split}", self.variant),
+            None => self.variant.clone(),
+        }
+    }
+
+    fn finals_of(&self, configured: &Configured) -> Vec<PlannedCell> {
+        let settings = configured.written_settings();
+        let cell = |seed: &u64| {
+            let parts = &self.made_of;
+            parts.cell(
+                &self.variant,
+                configured,
+                *seed,
+                None,
+                self.split_seed,
+                &settings,
+            )
+        };
+        self.made_of.seeds.iter().map(cell).collect()
+    }
+}
+
+impl Parts {
+    fn cell(
+        &self,
+        variant: &str,
+        configured: &Configured,
+        seed: u64,
+        trial: Option<usize>,
+        split_seed: Option<u64>,
+        settings: &[(String, String)],
+    ) -> PlannedCell {
+        let phase = match trial {
+            Some(_) => Phase::Tuning,
+            None => Phase::Final,
+        };
+        let dataset = self.dataset.clone();
+        PlannedCell {
+            trial,
+            split_seed,
+            settings: settings.to_vec(),
+            shown_split: self.shown_split,
+            ..PlannedCell::new(CellContent::new(
+                variant,
+                configured,
+                seed,
+                phase,
+                self.device,
+                dataset,
+            ))
+        }
     }
 }
 
 impl PlannedCell {
-    /// The cell of this content.
+    /// The cell of this content, without what a plan knows of its place.
     pub fn new(content: CellContent) -> Self {
         Self {
             id: content.id(),
+            trial: None,
+            split_seed: content.dataset.split_seed,
+            settings: Vec::new(),
+            shown_split: content.dataset.split_seed,
             content,
         }
     }
 
-    /// What a user calls it: `variant/seed`.
+    /// What a user calls it: `variant/seed`, `variant/trial-3/seed` of a trial, with the split before the seed where there
+    /// are several.
     pub fn label(&self) -> String {
-        format!("{}/{}", self.content.variant, self.content.seed)
+        let content = &self.content;
+        label(&content.variant, self.shown_split, self.trial, content.seed)
     }
 
-    /// The cell with what became of it.
-    pub fn merged(&self, outcome: Outcome) -> MergedCell {
+    /// The cell with what became of it; `winner` is the trial that won.
+    pub fn merged(&self, outcome: Outcome, winner: Option<usize>) -> MergedCell {
         MergedCell {
             variant: self.content.variant.clone(),
             model: self.content.model.name.clone(),
             dataset: self.content.dataset.name.clone(),
             seed: self.content.seed,
-            split_seed: None,
-            trial: None,
-            settings: Vec::new(),
+            split_seed: self.split_seed,
+            trial: self.trial.map(|number| Trial {
+                number,
+                is_selected: winner == Some(number),
+            }),
+            settings: self.settings.clone(),
             outcome,
         }
     }
+}
+
+fn label(variant: &str, split: Option<u64>, trial: Option<usize>, seed: u64) -> String {
+    let split = split.map_or_else(String::new, |split| format!("/split-{split}"));
+    let trial = trial.map_or_else(String::new, |number| format!("/trial-{number}"));
+    format!("{variant}{split}{trial}/{seed}")
 }

@@ -7,9 +7,9 @@
 use super::budget::{Budget, budget};
 use crate::data::Schema;
 use crate::diagnostic::{Diagnostic, KeyPath};
-use crate::spec::{BudgetGoal, Experiment, Quantity, Source, Variant, model_diagnostic};
+use crate::spec::{BudgetGoal, Configured, Experiment, Quantity, Source, model_diagnostic};
 use homebench_model::{ModelConfig, ModelError};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// No expert is made wider than this, whatever the budget.
 const WIDEST: usize = 1 << 20;
@@ -49,7 +49,31 @@ impl std::fmt::Display for Solution {
     }
 }
 
-/// The costs of every variant by name, after those with a budget were given their widths, and what was chosen.
+/// What every configuration costs.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Costs {
+    /// By name of the variant; of one that is tuned, as it is before that.
+    variants: BTreeMap<String, Budget>,
+    /// By name of the variant, in the order of its trials.
+    trials: BTreeMap<String, Vec<Budget>>,
+}
+
+impl Costs {
+    /// Of a variant, or of its trial of this number, counted from 1.
+    pub fn of(&self, variant: &str, trial: Option<usize>) -> Option<Budget> {
+        match trial {
+            None => self.variants.get(variant).copied(),
+            Some(number) => self
+                .trials
+                .get(variant)?
+                .get(number.checked_sub(1)?)
+                .copied(),
+        }
+    }
+}
+
+/// What every variant and every trial costs, after those with a budget were given their widths, and what was chosen for
+/// variants. A trial has a width of its own.
 ///
 /// # Errors
 /// A model that can't be built, or a budget that no width keeps, at its place in the spec.
@@ -57,33 +81,94 @@ pub fn solve(
     experiment: &mut Experiment,
     source: &Source,
     schema: &Schema,
-) -> Result<(BTreeMap<String, Budget>, Vec<Solution>), Diagnostic> {
-    let mut budgets = BTreeMap::new();
+) -> Result<(Costs, Vec<Solution>), Diagnostic> {
+    let mut costs = Costs::default();
     let mut solutions = Vec::new();
+    let mut solver = Solver {
+        schema,
+        known: HashMap::new(),
+    };
     // Those that others are measured by come first; the spec has no cycles.
-    while budgets.len() < experiment.variants.len() {
+    while costs.variants.len() < experiment.variants.len() {
         for variant in &mut experiment.variants {
-            if budgets.contains_key(&variant.name) {
+            if costs.variants.contains_key(&variant.name) {
                 continue;
             }
+            let goal = match &variant.budget {
+                None => None,
+                Some(goal) => match costs.variants.get(&goal.like) {
+                    None => continue,
+                    Some(like) => Some((goal.clone(), quantity(like, goal.quantity))),
+                },
+            };
             let path = KeyPath::new(["variants", &variant.name]);
-            let refuse = |error: ModelError| model_diagnostic(&error, &path, source);
-            if let Some(goal) = variant.budget.clone() {
-                let Some(like) = budgets.get(&goal.like) else {
-                    continue;
-                };
-                let wanted = quantity(like, goal.quantity);
-                let solution = widths_for(variant, &goal, wanted, schema).map_err(refuse)?;
+            let solved = solver.solve(&variant.name, &variant.configured, goal.as_ref());
+            let (solution, cost) =
+                solved.map_err(|error| model_diagnostic(&error, &path, variant.locator(source)))?;
+            if let Some(solution) = solution {
                 check(&solution, &path, source)?;
-                variant.model =
-                    with_widths(&variant.model, &solution.expert_dims).map_err(refuse)?;
+                put_widths(&mut variant.configured, &solution);
                 solutions.push(solution);
             }
-            let cost = budget(variant, schema).map_err(refuse)?;
-            budgets.insert(variant.name.clone(), cost);
+            costs.variants.insert(variant.name.clone(), cost);
+            let mut of_trials = Vec::with_capacity(variant.trials.len());
+            for index in 0..variant.trials.len() {
+                let solved = solver.solve(&variant.name, &variant.trials[index], goal.as_ref());
+                let (solution, cost) = solved.map_err(|error| {
+                    model_diagnostic(&error, &path, variant.trial_locator(index, source))
+                })?;
+                if let Some(solution) = solution {
+                    check(&solution, &path, source)?;
+                    put_widths(&mut variant.trials[index], &solution);
+                }
+                of_trials.push(cost);
+            }
+            costs.trials.insert(variant.name.clone(), of_trials);
         }
     }
-    Ok((budgets, solutions))
+    Ok((costs, solutions))
+}
+
+/// Costs that were found, so that configurations that differ in training alone are built once.
+struct Solver<'a> {
+    schema: &'a Schema,
+    known: HashMap<String, Budget>,
+}
+
+impl Solver<'_> {
+    /// The widths that keep a goal (what it is and how much it is), where there is one, and the cost with them.
+    fn solve(
+        &mut self,
+        variant: &str,
+        configured: &Configured,
+        goal: Option<&(BudgetGoal, usize)>,
+    ) -> Result<(Option<Solution>, Budget), ModelError> {
+        let Some((goal, wanted)) = goal else {
+            return Ok((None, self.cost(configured)?));
+        };
+        let solution = self.widths_for(variant, configured, goal, *wanted)?;
+        let mut solved = configured.clone();
+        solved.model = with_widths(&configured.model, &solution.expert_dims)?;
+        let cost = self.cost(&solved)?;
+        Ok((Some(solution), cost))
+    }
+
+    fn cost(&mut self, configured: &Configured) -> Result<Budget, ModelError> {
+        let (model, knobs) = (configured.model.name(), configured.model.knobs());
+        let key = format!("{model} {} {knobs}", configured.training.embedding_dim);
+        if let Some(known) = self.known.get(&key) {
+            return Ok(*known);
+        }
+        let cost = budget(configured, self.schema)?;
+        self.known.insert(key, cost);
+        Ok(cost)
+    }
+}
+
+fn put_widths(configured: &mut Configured, solution: &Solution) {
+    if let Ok(model) = with_widths(&configured.model, &solution.expert_dims) {
+        configured.model = model;
+    }
 }
 
 fn quantity(budget: &Budget, quantity: Quantity) -> usize {
@@ -121,48 +206,51 @@ fn check(solution: &Solution, variant: &KeyPath, source: &Source) -> Result<(), 
     Err(source.at_value(&path, message).hint(hint))
 }
 
-/// The widths nearest to `wanted`.
-fn widths_for(
-    variant: &Variant,
-    goal: &BudgetGoal,
-    wanted: usize,
-    schema: &Schema,
-) -> Result<Solution, ModelError> {
-    let base = widths(&variant.model);
-    let widest = base.iter().copied().max().unwrap_or(1);
-    let cost = |width: usize| -> Result<usize, ModelError> {
-        let mut scaled = variant.clone();
-        scaled.model = with_widths(&variant.model, &scale(&base, width))?;
-        Ok(quantity(&budget(&scaled, schema)?, goal.quantity))
-    };
-    // As the spec has it; where that can't be built, this says why.
-    cost(widest)?;
-    // Narrower experts may be refused (a feature gate's rank is above their width): too narrow.
-    let too_much = |width: usize| cost(width).is_ok_and(|cost| cost > wanted);
-    let (mut below, mut above) = (0, widest);
-    while !too_much(above) && above < WIDEST {
-        (below, above) = (above, above * 2);
-    }
-    while above - below > 1 {
-        let middle = below + (above - below) / 2;
-        match too_much(middle) {
-            true => above = middle,
-            false => below = middle,
+impl Solver<'_> {
+    /// The widths nearest to `wanted`.
+    fn widths_for(
+        &mut self,
+        variant: &str,
+        configured: &Configured,
+        goal: &BudgetGoal,
+        wanted: usize,
+    ) -> Result<Solution, ModelError> {
+        let base = widths(&configured.model);
+        let widest = base.iter().copied().max().unwrap_or(1);
+        let mut cost = |width: usize| -> Result<usize, ModelError> {
+            let mut scaled = configured.clone();
+            scaled.model = with_widths(&configured.model, &scale(&base, width))?;
+            Ok(quantity(&self.cost(&scaled)?, goal.quantity))
+        };
+        // As the spec has it; where that can't be built, this says why.
+        cost(widest)?;
+        // Narrower experts may be refused (a feature gate's rank is above their width): too narrow.
+        let mut too_much = |width: usize| cost(width).is_ok_and(|cost| cost > wanted);
+        let (mut below, mut above) = (0, widest);
+        while !too_much(above) && above < WIDEST {
+            (below, above) = (above, above * 2);
         }
+        while above - below > 1 {
+            let middle = below + (above - below) / 2;
+            match too_much(middle) {
+                true => above = middle,
+                false => below = middle,
+            }
+        }
+        let mut near = |width: usize| {
+            let found = (width > 0).then(|| cost(width).ok()).flatten()?;
+            Some((found.abs_diff(wanted), width, found))
+        };
+        let nearest = [near(below), near(above)].into_iter().flatten().min();
+        let (_, width, found) = nearest.unwrap_or((0, widest, cost(widest)?));
+        Ok(Solution {
+            variant: variant.to_owned(),
+            goal: goal.clone(),
+            expert_dims: scale(&base, width),
+            found,
+            wanted,
+        })
     }
-    let near = |width: usize| {
-        let found = (width > 0).then(|| cost(width).ok()).flatten()?;
-        Some((found.abs_diff(wanted), width, found))
-    };
-    let nearest = [near(below), near(above)].into_iter().flatten().min();
-    let (_, width, found) = nearest.unwrap_or((0, widest, cost(widest)?));
-    Ok(Solution {
-        variant: variant.name.clone(),
-        goal: goal.clone(),
-        expert_dims: scale(&base, width),
-        found,
-        wanted,
-    })
 }
 
 /// Every width times `width` over the widest, to the nearest whole number of at least 1.
@@ -212,12 +300,21 @@ mod tests {
         }
     }
 
-    fn variant(model: &str, knobs: &str) -> Variant {
-        Variant {
-            name: "a".into(),
+    fn widths_for(
+        configured: &Configured,
+        goal: &BudgetGoal,
+        wanted: usize,
+        schema: &Schema,
+    ) -> Result<Solution, ModelError> {
+        let known = HashMap::new();
+        Solver { schema, known }.widths_for("a", configured, goal, wanted)
+    }
+
+    fn variant(model: &str, knobs: &str) -> Configured {
+        Configured {
             model: ModelConfig::from_table(model, &knobs.parse().unwrap()).unwrap(),
             training: TrainingConfig::default(),
-            budget: None,
+            settings: Vec::new(),
         }
     }
 
