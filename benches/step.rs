@@ -6,10 +6,10 @@ use criterion::{BenchmarkId, Criterion, SamplingMode, Throughput};
 use homebench_benches::bounds::Product;
 use homebench_benches::{BATCH, Workload};
 use homebench_kernels::loss::{Targets, binary_cross_entropy};
-use homebench_kernels::optimizer::{Adam, AdamConfig, SparseRule};
+use homebench_kernels::optimizer::{Adam, AdamConfig, Lists, SparseRule};
 use homebench_kernels::random::Philox;
 use homebench_model::{
-    BuildContext, EmbeddedInput, FeatureDims, ModelConfig, Tables, TaskGroup, TaskLayout,
+    BuildContext, EmbeddedInput, FeatureDims, Ids, ModelConfig, Tables, TaskGroup, TaskLayout,
     VarBuilder,
 };
 use homebench_runner::memory;
@@ -94,6 +94,7 @@ fn tables(criterion: &mut Criterion) {
         let vb = VarBuilder::from_seed(1, DType::F32, &Device::Cpu);
         let dims = FeatureDims {
             vocabularies: vec![("id".to_string(), rows as usize)],
+            lists: Vec::new(),
             num_numeric: 16,
             embedding_dim: EMBEDDING_DIM,
         };
@@ -124,14 +125,20 @@ fn tables(criterion: &mut Criterion) {
                     let ids: Vec<u32> = (start..start + BATCH as u64)
                         .map(|index| stream.below(index, rows))
                         .collect();
-                    let xs = input.gather(&ids, &numeric, BATCH, None).expect("rows");
+                    let of_rows = Ids {
+                        single: &ids,
+                        lists: Lists::default(),
+                    };
+                    let xs = input.gather(of_rows, &numeric, BATCH, None).expect("rows");
                     let logits = model.forward_t(&xs, true, None).expect("logits");
                     let targets = Targets::new(vec![1.0; BATCH * 2]);
                     let loss = binary_cross_entropy(&logits, &targets).expect("a loss");
                     let gradients = loss.backward().expect("gradients");
                     adam.step(1e-3).expect("a step");
                     let gradient = gradients.get(&xs).expect("the input's gradient");
-                    input.update(&ids, gradient, None, 1e-3).expect("an update");
+                    input
+                        .update(of_rows, gradient, None, 1e-3)
+                        .expect("an update");
                 });
             },
         );

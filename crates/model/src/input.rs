@@ -1,4 +1,4 @@
-//! The input of every model: embedded categorical features beside numeric ones.
+//! The input of every model: embedded categorical features, pooled multi-valued ones, then numeric ones.
 //!
 //! The rows of a batch are gathered into a leaf of candle's graph; its gradient updates those rows alone.
 
@@ -7,13 +7,17 @@ use crate::layout::TaskLayout;
 use crate::variables::{Init, VarBuilder};
 use candle_core::{Device, Tensor, Var};
 use homebench_kernels::dropout::Dropout;
-use homebench_kernels::optimizer::{Columns, EmbeddingTables, SparseRule};
+use homebench_kernels::optimizer::{
+    Columns, EmbeddingTables, Lists, PooledTables, Pooling, SparseRule,
+};
 
 /// Sizes of the features of a row.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FeatureDims {
-    /// Name and number of rows of each table.
+    /// Name and number of rows of each single-valued feature's table.
     pub vocabularies: Vec<(String, usize)>,
+    /// Name, number of rows and pooling of each multi-valued feature's table.
+    pub lists: Vec<(String, usize, Pooling)>,
     /// Number of numeric features.
     pub num_numeric: usize,
     /// Width of each embedding.
@@ -28,8 +32,24 @@ impl FeatureDims {
 
     /// How many columns of a model's input come from the tables.
     pub fn num_embedded(&self) -> usize {
-        self.vocabularies.len() * self.embedding_dim
+        (self.vocabularies.len() + self.lists.len()) * self.embedding_dim
     }
+
+    /// Rows of all tables together.
+    pub fn num_table_rows(&self) -> usize {
+        let single = self.vocabularies.iter().map(|(_, rows)| rows);
+        let lists = self.lists.iter().map(|(_, rows, _)| rows);
+        single.chain(lists).sum()
+    }
+}
+
+/// The ids of a batch's rows.
+#[derive(Debug, Clone, Copy)]
+pub struct Ids<'a> {
+    /// Of single-valued features, row-major [batch, vocabularies].
+    pub single: &'a [u32],
+    /// Of multi-valued features, row-major [batch, lists].
+    pub lists: Lists<'a>,
 }
 
 /// What an architecture wants of the embedding tables.
@@ -69,10 +89,17 @@ impl Tables {
 /// Standard deviation of fresh embeddings.
 const INITIAL_DEVIATION: f32 = 0.05;
 
+/// One set of embedding tables.
+#[derive(Debug)]
+struct Copy {
+    single: EmbeddingTables,
+    lists: PooledTables,
+}
+
 /// Embedding tables, once or once per task.
 #[derive(Debug)]
 pub struct EmbeddedInput {
-    copies: Vec<EmbeddingTables>,
+    copies: Vec<Copy>,
     dims: FeatureDims,
     per_task: bool,
 }
@@ -98,13 +125,20 @@ impl EmbeddedInput {
                 .collect(),
             false => vec![vb.clone()],
         };
-        let copy = |root: &VarBuilder| -> Result<EmbeddingTables, ModelError> {
-            let of = |(name, rows): &(String, usize)| {
+        let copy = |root: &VarBuilder| -> Result<Copy, ModelError> {
+            let of = |name: &String, rows: usize| {
                 let vb = root.pp("embedding").pp(name);
-                vb.get((*rows, dims.embedding_dim), "weight", tables.init())
+                vb.get((rows, dims.embedding_dim), "weight", tables.init())
             };
-            let parameters = dims.vocabularies.iter().map(of).collect::<Result<_, _>>()?;
-            Ok(EmbeddingTables::new(parameters, rule)?)
+            let single = dims.vocabularies.iter().map(|(name, rows)| of(name, *rows));
+            let lists = dims
+                .lists
+                .iter()
+                .map(|(name, rows, pooling)| Ok((of(name, *rows)?, *pooling)));
+            Ok(Copy {
+                single: EmbeddingTables::new(single.collect::<Result<_, _>>()?, rule)?,
+                lists: PooledTables::new(lists.collect::<Result<_, ModelError>>()?, rule)?,
+            })
         };
         Ok(Self {
             copies: roots.iter().map(copy).collect::<Result<_, _>>()?,
@@ -116,14 +150,14 @@ impl EmbeddedInput {
     /// The input of a batch, as a leaf whose gradient candle computes. Dropout drops embedded units, never numeric features.
     ///
     /// # Shapes
-    /// - ids: [batch, tables], numeric: [batch, numeric features], both row-major
+    /// - ids, and numeric: [batch, numeric features], row-major
     /// - result: [batch, input_dim], or [tasks, batch, input_dim] with tables per task
     ///
     /// # Errors
     /// An id beyond its table.
     pub fn gather(
         &self,
-        ids: &[u32],
+        ids: Ids<'_>,
         numeric: &[f32],
         num_rows: usize,
         dropout: Option<&Dropout>,
@@ -135,7 +169,8 @@ impl EmbeddedInput {
             .iter()
             .zip(values.chunks_exact_mut(num_rows * stride))
         {
-            copy.gather(ids, out, self.columns())?;
+            copy.single.gather(ids.single, out, self.columns())?;
+            copy.lists.gather(ids.lists, out, self.list_columns())?;
             let num_numeric = self.dims.num_numeric;
             if num_numeric > 0 {
                 let rows = out
@@ -160,39 +195,47 @@ impl EmbeddedInput {
     /// The gradient has another shape.
     pub fn update(
         &mut self,
-        ids: &[u32],
+        ids: Ids<'_>,
         gradient: &Tensor,
         dropout: Option<&Dropout>,
         learning_rate: f64,
     ) -> Result<(), ModelError> {
-        if self.dims.vocabularies.is_empty() {
+        if self.dims.num_embedded() == 0 {
             return Ok(());
         }
-        let columns = self.columns();
+        let (columns, list_columns) = (self.columns(), self.list_columns());
         let mut gradient = gradient.flatten_all()?.to_vec1::<f32>()?;
         self.drop_out(dropout, &mut gradient);
         let size = gradient.len() / self.copies.len();
         for (copy, gradient) in self.copies.iter_mut().zip(gradient.chunks_exact(size)) {
-            copy.update(ids, gradient, columns, learning_rate)?;
+            copy.single
+                .update(ids.single, gradient, columns, learning_rate)?;
+            copy.lists
+                .update(ids.lists, gradient, list_columns, learning_rate)?;
         }
         Ok(())
     }
 
     /// Updates done; every copy of the tables has the same.
     pub fn steps_done(&self) -> u64 {
-        self.copies.first().map_or(0, EmbeddingTables::steps_done)
+        self.copies
+            .first()
+            .map_or(0, |copy| copy.single.steps_done())
     }
 
     /// Goes on as after so many updates; what is kept between them is set by way of [`Self::kept_mut`].
     pub fn set_steps_done(&mut self, steps: u64) {
         for copy in &mut self.copies {
-            copy.set_steps_done(steps);
+            copy.single.set_steps_done(steps);
+            copy.lists.set_steps_done(steps);
         }
     }
 
     /// The numbers kept from update to update, under stable names. To save and to restore.
     pub fn kept_mut(&mut self) -> impl Iterator<Item = (String, &mut [f32])> {
-        self.copies.iter_mut().flat_map(EmbeddingTables::kept_mut)
+        self.copies
+            .iter_mut()
+            .flat_map(|copy| copy.single.kept_mut().chain(copy.lists.kept_mut()))
     }
 
     /// Masks every copy's embedded units; the copies' rows are counted on from one to the next.
@@ -208,6 +251,14 @@ impl EmbeddedInput {
             offset: 0,
         }
     }
+
+    /// Pooled lists come after the single values.
+    fn list_columns(&self) -> Columns {
+        Columns {
+            offset: self.dims.vocabularies.len() * self.dims.embedding_dim,
+            ..self.columns()
+        }
+    }
 }
 
 #[cfg(test)]
@@ -215,13 +266,24 @@ mod tests {
     use super::*;
     use candle_core::DType;
 
+    fn single(ids: &[u32]) -> Ids<'_> {
+        Ids {
+            single: ids,
+            lists: Lists::default(),
+        }
+    }
+
     /// One table of 64 rows of 4 units beside a numeric feature.
     fn input() -> EmbeddedInput {
-        let dims = FeatureDims {
+        built(&FeatureDims {
             vocabularies: vec![("author".to_owned(), 64)],
+            lists: Vec::new(),
             num_numeric: 1,
             embedding_dim: 4,
-        };
+        })
+    }
+
+    fn built(dims: &FeatureDims) -> EmbeddedInput {
         let layout = TaskLayout {
             tasks: vec!["click".to_owned()],
             groups: Vec::new(),
@@ -231,7 +293,7 @@ mod tests {
             weight_decay: 0.0,
         };
         let vb = VarBuilder::from_seed(1, DType::F32, &Device::Cpu);
-        EmbeddedInput::new(&dims, &layout, Tables::Shared, rule, &vb).unwrap()
+        EmbeddedInput::new(dims, &layout, Tables::Shared, rule, &vb).unwrap()
     }
 
     #[test]
@@ -241,13 +303,15 @@ mod tests {
         let numeric = [7f32; 64];
         let dropout = Dropout::new(0.5, 1, 0, "embedding");
         let rows = |input: &EmbeddedInput, dropout| -> Vec<Vec<f32>> {
-            let xs = input.gather(&ids, &numeric, 64, dropout).unwrap();
+            let xs = input.gather(single(&ids), &numeric, 64, dropout).unwrap();
             xs.to_vec2::<f32>().unwrap()
         };
         let before = rows(&input, None);
         let dropped = rows(&input, Some(&dropout));
         let ones = Tensor::ones((64, 5), DType::F32, &Device::Cpu).unwrap();
-        input.update(&ids, &ones, Some(&dropout), 0.1).unwrap();
+        input
+            .update(single(&ids), &ones, Some(&dropout), 0.1)
+            .unwrap();
         let after = rows(&input, None);
         let mut num_dropped = 0;
         for ((before, dropped), after) in before.iter().zip(&dropped).zip(&after) {
@@ -263,5 +327,39 @@ mod tests {
             }
         }
         assert!((90..166).contains(&num_dropped), "{num_dropped} of 256");
+    }
+    #[test]
+    fn lists_lie_between_single_values_and_numbers_and_move_with_their_own_gradient() {
+        let mut input = built(&FeatureDims {
+            vocabularies: vec![("author".to_owned(), 5)],
+            lists: vec![("tags".to_owned(), 7, Pooling::Sum)],
+            num_numeric: 1,
+            embedding_dim: 2,
+        });
+        assert_eq!(input.dims.input_dim(), 5);
+        let ids = Ids {
+            single: &[1, 4],
+            lists: Lists {
+                ids: &[6, 2, 6],
+                ends: &[2, 3],
+            },
+        };
+        let rows = |input: &EmbeddedInput| {
+            let xs = input.gather(ids, &[7.0, 8.0], 2, None).unwrap();
+            xs.to_vec2::<f32>().unwrap()
+        };
+        let before = rows(&input);
+        assert_eq!((before[0][4], before[1][4]), (7.0, 8.0));
+        // A gradient of the lists' units alone: authors stay, and tag 6 moves in both rows alike.
+        let slopes = [0f32, 0., 1., 1., 9., 0., 0., 1., 1., 9.];
+        let slopes = Tensor::from_slice(&slopes, (2, 5), &Device::Cpu).unwrap();
+        input.update(ids, &slopes, None, 0.1).unwrap();
+        let after = rows(&input);
+        for (before, after) in before.iter().zip(&after) {
+            assert_eq!(before[..2], after[..2]);
+            assert!(after[2] < before[2] && after[3] < before[3]);
+        }
+        let moved = before[1][2] - after[1][2];
+        assert!((before[0][2] - after[0][2] - 2.0 * moved).abs() < 1e-6);
     }
 }

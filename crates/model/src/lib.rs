@@ -15,7 +15,7 @@ mod registry;
 mod variables;
 
 pub use error::ModelError;
-pub use input::{EmbeddedInput, FeatureDims, Tables};
+pub use input::{EmbeddedInput, FeatureDims, Ids, Tables};
 pub use knobs::{Knob, KnobKind, Knobs};
 pub use layout::{Owner, TaskGroup, TaskLayout};
 pub use ranker::{BuildContext, ExpertTrace, GateKind, GateTrace, Ranker, Trace};

@@ -1,6 +1,7 @@
 //! What a user did wrong in a TOML document or an argument: where, what was expected, what was found, and the mend.
 
 mod document;
+mod extended;
 mod names;
 mod serde_message;
 

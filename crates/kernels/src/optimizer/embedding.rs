@@ -1,54 +1,12 @@
 //! Embedding tables: gathered into a batch's input, and updated in the gathered rows alone, so that a step's cost doesn't
 //! grow with a table.
 
-use super::adam::{AdamConfig, StepFactors, adam_update};
+use super::sparse::{SparseRule, Table};
 use crate::parameter::Parameter;
 use crate::rows::{blocks, split_mut};
 use candle_core::Result;
 use rayon::prelude::*;
 use std::ops::Range;
-
-/// How touched rows are updated.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum SparseRule {
-    /// Adam whose moments move only when a row is touched (PyTorch's SparseAdam; lazy Adam).
-    Adam(AdamConfig),
-    /// Adagrad with one sum of squares a row, of the mean over its units.
-    RowWiseAdagrad {
-        /// Added to the root of the sum.
-        epsilon: f64,
-        /// Decay of a touched row, times the learning rate, beside its gradient.
-        weight_decay: f64,
-    },
-}
-
-impl SparseRule {
-    fn factors(&self, learning_rate: f64, step: u64) -> RowFactors {
-        match self {
-            Self::Adam(config) => RowFactors::Adam(StepFactors::new(config, learning_rate, step)),
-            Self::RowWiseAdagrad {
-                epsilon,
-                weight_decay,
-            } => RowFactors::RowWiseAdagrad {
-                rate: learning_rate,
-                epsilon: *epsilon,
-                keep: (1.0 - learning_rate * weight_decay) as f32,
-            },
-        }
-    }
-}
-
-/// The factors of one step.
-#[derive(Debug, Clone, Copy)]
-enum RowFactors {
-    Adam(StepFactors),
-    RowWiseAdagrad {
-        rate: f64,
-        epsilon: f64,
-        /// What decay leaves of a weight.
-        keep: f32,
-    },
-}
 
 /// Embedding tables of the same width, one per categorical feature.
 #[derive(Debug)]
@@ -58,20 +16,6 @@ pub struct EmbeddingTables {
     rule: SparseRule,
     step: u64,
 }
-
-#[derive(Debug)]
-struct Table {
-    parameter: Parameter,
-    num_rows: usize,
-    first: Vec<f32>,
-    second: Vec<f32>,
-    /// Per row: where its gradient is summed in this step.
-    slots: Vec<u32>,
-    touched: Vec<u32>,
-    sums: Vec<f32>,
-}
-
-const UNTOUCHED: u32 = u32::MAX;
 
 /// Where a table's columns lie in the batch's input: each row `stride` long, the first table's units at `offset`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,24 +35,12 @@ impl EmbeddingTables {
         let mut tables = Vec::with_capacity(parameters.len());
         let mut dim = None;
         for parameter in parameters {
-            let (num_rows, width) = parameter.tensor().dims2()?;
+            let (table, width) = Table::new(parameter, rule)?;
             if *dim.get_or_insert(width) != width {
-                candle_core::bail!("{}: embedding tables differ in width", parameter.path());
+                let path = table.parameter.path();
+                candle_core::bail!("{path}: embedding tables differ in width");
             }
-            let moments = num_rows * width;
-            let (first, second) = match rule {
-                SparseRule::Adam(_) => (moments, moments),
-                SparseRule::RowWiseAdagrad { .. } => (num_rows, 0),
-            };
-            tables.push(Table {
-                parameter,
-                num_rows,
-                first: vec![0.0; first],
-                second: vec![0.0; second],
-                slots: vec![UNTOUCHED; num_rows],
-                touched: Vec::new(),
-                sums: Vec::new(),
-            });
+            tables.push(table);
         }
         Ok(Self {
             tables,
@@ -131,13 +63,7 @@ impl EmbeddingTables {
     /// The numbers kept from update to update, under stable names: `<variable path>.first` and `.second`. To save and to
     /// restore.
     pub fn kept_mut(&mut self) -> impl Iterator<Item = (String, &mut [f32])> {
-        self.tables.iter_mut().flat_map(|table| {
-            let path = table.parameter.path();
-            [
-                (format!("{path}.first"), table.first.as_mut_slice()),
-                (format!("{path}.second"), table.second.as_mut_slice()),
-            ]
-        })
+        self.tables.iter_mut().flat_map(Table::kept_mut)
     }
 
     /// Units of all tables together.
@@ -193,14 +119,7 @@ impl EmbeddingTables {
             );
         }
         for (column, table) in self.tables.iter().enumerate() {
-            let of_table = ids.iter().skip(column).step_by(self.tables.len());
-            if let Some(id) = of_table.copied().find(|id| *id as usize >= table.num_rows) {
-                candle_core::bail!(
-                    "{}: id {id} in a table of {} rows",
-                    table.parameter.path(),
-                    table.num_rows
-                );
-            }
+            table.check(ids.iter().skip(column).step_by(self.tables.len()).copied())?;
         }
         Ok(())
     }
@@ -233,73 +152,16 @@ impl EmbeddingTables {
                 let gradients = gradient
                     .chunks_exact(columns.stride)
                     .map(|row| &row[columns.offset + column * dim..][..dim]);
-                table.sum_gradients(ids.copied().zip(gradients), dim);
+                table.sum_gradients(ids.copied().zip(gradients));
                 table.apply(factors, dim)
             })
-    }
-}
-
-impl Table {
-    fn sum_gradients<'a>(&mut self, rows: impl Iterator<Item = (u32, &'a [f32])>, dim: usize) {
-        self.touched.clear();
-        self.sums.clear();
-        for (id, gradient) in rows {
-            let slot = &mut self.slots[id as usize];
-            if *slot == UNTOUCHED {
-                *slot = self.touched.len() as u32;
-                self.touched.push(id);
-                self.sums.extend_from_slice(gradient);
-            } else {
-                let start = *slot as usize * dim;
-                for (sum, value) in self.sums[start..start + dim].iter_mut().zip(gradient) {
-                    *sum += value;
-                }
-            }
-        }
-    }
-
-    fn apply(&mut self, factors: RowFactors, dim: usize) -> Result<()> {
-        let Self {
-            parameter,
-            first,
-            second,
-            slots,
-            touched,
-            sums,
-            ..
-        } = self;
-        parameter.update(|values| {
-            for (id, sums) in touched.iter().zip(sums.chunks_exact(dim)) {
-                let id = *id as usize;
-                slots[id] = UNTOUCHED;
-                let range = id * dim..(id + 1) * dim;
-                let row = &mut values[range.clone()];
-                match factors {
-                    RowFactors::Adam(factors) => {
-                        let first = &mut first[range.clone()];
-                        adam_update(row, first, &mut second[range], sums, factors);
-                    }
-                    RowFactors::RowWiseAdagrad {
-                        rate,
-                        epsilon,
-                        keep,
-                    } => {
-                        let squares: f32 = sums.iter().map(|g| g * g).sum();
-                        first[id] += squares / dim as f32;
-                        let scale = (rate / (f64::from(first[id]).sqrt() + epsilon)) as f32;
-                        for (value, slope) in row.iter_mut().zip(sums) {
-                            *value = *value * keep - scale * slope;
-                        }
-                    }
-                }
-            }
-        })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::optimizer::AdamConfig;
     use crate::parameter::Role;
     use candle_core::{Device, Var};
 

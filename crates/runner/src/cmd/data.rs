@@ -1,4 +1,4 @@
-//! `homebench data`: get, prepare and check datasets.
+//! `homebench data`: get, describe, prepare and check datasets.
 
 use crate::data::fetch::{Fetched, fetch};
 use crate::data::{self, DatasetRef, Observer, Places, RowSubset, Summary};
@@ -56,6 +56,18 @@ enum DataCommand {
     /// Prepare a dataset for training; does nothing when it is prepared
     #[command(after_help = "Example: homebench data prepare census-income --protocol mmoe-g1")]
     Prepare(Wanted),
+    /// Draft a description from files, for you to edit: types, missing values, labels, users, times, joins
+    #[command(
+        after_help = "Example: homebench data describe u.data u.user u.item > experiments/datasets/movielens.toml"
+    )]
+    Describe {
+        /// Files of the dataset: text (also .gz and .zst), Parquet or Arrow
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+        /// Look at this many rows of each file at most
+        #[arg(long, value_name = "N", default_value_t = 1_000_000)]
+        rows: u64,
+    },
     /// Read every byte of a dataset's source files and of its prepared form, and check them
     #[command(after_help = "Example: homebench data verify census-income")]
     Verify(Wanted),
@@ -104,7 +116,7 @@ impl Wanted {
 /// Runs the command: what was asked for on stdout, everything else on stderr.
 ///
 /// # Errors
-/// See [`fetch`], [`data::prepare`] and [`data::verify`].
+/// See [`fetch`], [`data::prepare`], [`data::describe`] and [`data::verify`].
 pub fn run(args: &DataArgs) -> Result<()> {
     let places = args.places.resolve();
     let mut terminal = Terminal::default();
@@ -130,6 +142,9 @@ pub fn run(args: &DataArgs) -> Result<()> {
         } => {
             let summary = data::export(&wanted.reference(), &places, folder, &mut terminal)?;
             writeln!(out, "{}: in {}", summary.name, folder.display())?;
+        }
+        DataCommand::Describe { files, rows } => {
+            out.write_all(data::describe(files, *rows, &mut terminal)?.as_bytes())?;
         }
         DataCommand::Verify(wanted) => {
             let verified = data::verify(&wanted.reference(), &places, &mut terminal)?;
@@ -159,12 +174,11 @@ fn write_summary(out: &mut dyn Write, summary: &Summary) -> std::io::Result<()> 
         summary.protocol,
         &summary.content_hash[..16]
     )?;
-    writeln!(
-        out,
-        "inputs: {} categorical, {} numeric",
-        schema.categorical.len(),
-        schema.numeric.len()
-    )?;
+    write!(out, "inputs: {} categorical, ", schema.categorical.len())?;
+    if !schema.lists.is_empty() {
+        write!(out, "{} multi-valued, ", schema.lists.len())?;
+    }
+    writeln!(out, "{} numeric", schema.numeric.len())?;
     writeln!(
         out,
         "rows: {} train, {} validation, {} test",

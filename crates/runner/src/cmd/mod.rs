@@ -47,7 +47,7 @@ enum Command {
     Report(report::ReportArguments),
     Figures(report::FiguresArguments),
     Diff(diff::DiffArguments),
-    /// Get, prepare and check datasets
+    /// Get, describe, prepare and check datasets
     Data(data::DataArgs),
     Models(models::ModelsArguments),
     Init(init::InitArguments),

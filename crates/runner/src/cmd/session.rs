@@ -25,7 +25,7 @@ pub(super) struct SpecArguments {
     /// Only the cells whose variant, variant/seed or id fits the pattern
     #[arg(long, value_name = "GLOB")]
     pub(super) only: Option<String>,
-    /// Put a value into the spec, such as training.max_epochs=2; may be given again
+    /// Put a value into the spec, such as training.max_epochs=2; may be given again. data.root=DIR is --data-dir DIR
     #[arg(long, value_name = "PATH=VALUE")]
     set: Vec<Override>,
     #[command(flatten)]
@@ -66,8 +66,12 @@ impl SpecArguments {
         if !self.spec.is_file() {
             return Err(self.no_such_spec().into());
         }
-        let (mut experiment, source) = spec::load(&self.spec, &self.set)?;
-        let places = self.places.resolve();
+        let (set, root) = self.divided_set()?;
+        let (mut experiment, source) = spec::load(&self.spec, &set)?;
+        let mut places = self.places.resolve();
+        if let Some(root) = root {
+            places.data = root;
+        }
         spec::check_dataset(&experiment, &source, &places)?;
         let device = self.device.unwrap_or(experiment.run.device);
         check_device(device)?;
@@ -91,6 +95,22 @@ impl SpecArguments {
             plan,
             results,
         })
+    }
+
+    /// The changes to the spec, and the folder of source files where `data.root` names one: where files lie on a machine is no
+    /// part of a spec.
+    fn divided_set(&self) -> Result<(Vec<Override>, Option<PathBuf>), Diagnostic> {
+        let is_root = |set: &&Override| set.path().keys() == ["data", "root"];
+        let (roots, set): (Vec<&Override>, Vec<&Override>) = self.set.iter().partition(is_root);
+        let folder = |set: &&Override| match set.value() {
+            toml::Value::String(folder) if !folder.is_empty() => Ok(PathBuf::from(folder)),
+            _ => Err(
+                Diagnostic::new(set.source(), "expected the path of a folder")
+                    .hint("write --set data.root=path/to/files"),
+            ),
+        };
+        let roots = roots.iter().map(folder).collect::<Result<Vec<_>, _>>()?;
+        Ok((set.into_iter().cloned().collect(), roots.into_iter().last()))
     }
 
     fn no_such_spec(&self) -> Diagnostic {

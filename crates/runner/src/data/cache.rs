@@ -6,10 +6,12 @@
 //! wrong at its right size, which `verify` finds.
 
 use super::description::{Description, Protocol, Source};
-use super::packed::Widths;
+use super::packed::{Widths, Written};
 use super::source::Located;
+use super::table::assign::TEST;
 use super::{Observer, RowSubset, SPLITS, Schema, Split, cant_write};
 use crate::diagnostic::Diagnostic;
+use homebench_kernels::optimizer::Pooling;
 use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -28,6 +30,17 @@ pub(super) struct Manifest {
     /// Files in the order of [`SPLITS`].
     pub(super) files: Vec<FileEntry>,
     pub(super) categorical: Vec<CategoricalEntry>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) lists: Vec<ListEntry>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct ListEntry {
+    pub(super) name: String,
+    pub(super) vocabulary_size: usize,
+    /// Of sum, of mean where absent.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) is_sum: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -122,6 +135,7 @@ impl Entry {
     pub(super) fn map(&self, split: usize, schema: &Schema) -> Result<Split, String> {
         let widths = Widths {
             categorical: schema.categorical.len(),
+            lists: schema.lists.len(),
             numeric: schema.numeric.len(),
             labels: schema.tasks.len(),
             user: usize::from(schema.user.is_some()),
@@ -233,9 +247,13 @@ fn build(
     remove_leftovers(cache, &prefix);
     let building = tempfile::Builder::new().prefix(&prefix).tempdir_in(cache);
     let building = building.map_err(|error| cant_write(cache, &error))?;
-    let (categorical, numeric, written) = match &protocol.source {
+    let (categorical, lists, numeric, written) = match &protocol.source {
         Source::Table(plan) => {
-            let files: Vec<PathBuf> = sources.iter().map(|source| source.path.clone()).collect();
+            // Those that are not read have no path.
+            let mut files = vec![PathBuf::new(); description.files.len()];
+            for source in sources {
+                files[source.file].clone_from(&source.path);
+            }
             let table = super::table::prepare(
                 plan,
                 &description.files,
@@ -244,13 +262,14 @@ fn build(
                 building.path(),
                 observer,
             )?;
-            (table.categorical, table.numeric, table.written)
+            (table.categorical, table.lists, table.numeric, table.written)
         }
         Source::Feed(config) => {
             let written = super::feed::prepare(config, rows, building.path(), observer)?;
-            (config.categorical(), config.numeric(), written)
+            (config.categorical(), Vec::new(), config.numeric(), written)
         }
     };
+    say_one_class(protocol, &written, observer);
     let files = SPLITS
         .iter()
         .zip(written)
@@ -282,6 +301,14 @@ fn build(
                 vocabulary_size: feature.vocabulary_size,
             })
             .collect(),
+        lists: lists
+            .into_iter()
+            .map(|feature| ListEntry {
+                name: feature.name,
+                vocabulary_size: feature.vocabulary_size,
+                is_sum: feature.pooling == Pooling::Sum,
+            })
+            .collect(),
     };
     let path = building.path().join(MANIFEST);
     let text = toml::to_string(&manifest).map_err(|error| cant_write(&path, &error))?;
@@ -290,6 +317,22 @@ fn build(
     // Its content has moved; there is nothing left to remove.
     let _ = building.keep();
     Ok(())
+}
+
+/// Says which tasks can't be ranked on a split that may be looked at, because its labels are of one class.
+fn say_one_class(protocol: &Protocol, written: &[Written; 3], observer: &mut dyn Observer) {
+    for (name, written) in SPLITS.iter().zip(written).take(TEST) {
+        let counts = written.positives.iter().zip(&written.observed);
+        for (task, (positives, observed)) in protocol.tasks.iter().zip(counts) {
+            if *positives == 0 || positives == observed {
+                let which = if *positives == 0 { "no" } else { "every" };
+                observer.notice(&format!(
+                    "{which} label of the task `{}` is positive in the {name} split ({observed} rows): it has no AUC there",
+                    task.name
+                ));
+            }
+        }
+    }
 }
 
 /// Removes what killed preparations of the same dataset left; the lock says that none is at work.

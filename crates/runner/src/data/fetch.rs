@@ -33,11 +33,19 @@ pub fn fetch(name: &str, places: &Places, observer: &mut dyn Observer) -> Result
         return Ok(Fetched::Nothing);
     }
     let folder = places.data.join(name);
+    let all = 0..description.files.len();
     let memory = places.cache.join("sources.toml");
     let is_there = |name: &String| folder.join(name).is_file();
     let mut files = description.files.iter();
     if files.all(|file| is_there(&file.name) || file.other_names.iter().any(is_there)) {
-        locate(&description, &folder, &memory, Trust::Nothing, observer)?;
+        locate(
+            &description,
+            all.clone(),
+            &folder,
+            &memory,
+            Trust::Nothing,
+            observer,
+        )?;
         return Ok(Fetched::AlreadyThere(folder));
     }
     let Some(recipe) = &description.fetch else {
@@ -73,7 +81,14 @@ pub fn fetch(name: &str, places: &Places, observer: &mut dyn Observer) -> Result
             .and_then(|()| std::fs::rename(member, &place));
         placed.map_err(|error| cant_write(&place, &error))?;
     }
-    locate(&description, &folder, &memory, Trust::Nothing, observer)?;
+    locate(
+        &description,
+        all.clone(),
+        &folder,
+        &memory,
+        Trust::Nothing,
+        observer,
+    )?;
     Ok(Fetched::Done(folder))
 }
 

@@ -1,6 +1,7 @@
 //! Datasets: described in TOML, prepared once into a memory-mapped columnar cache, read as batches.
 
 mod cache;
+mod describe;
 pub mod description;
 mod export;
 pub mod expression;
@@ -18,6 +19,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+pub use describe::describe;
 pub use export::export;
 pub use open::{Verified, check, known, open, prepare, split_seed, verify};
 pub use reference::{DatasetRef, Places, RowSubset};
@@ -25,6 +27,7 @@ pub use split::{SealedSplit, Split};
 pub use summary::{Observer, Quiet, SplitSummary, Summary};
 
 use crate::diagnostic::Diagnostic;
+use homebench_kernels::optimizer::Pooling;
 use std::path::Path;
 
 /// Names of the splits, in the order of files and records.
@@ -35,6 +38,8 @@ const SPLITS: [&str; 3] = ["train", "validation", "test"];
 pub struct Schema {
     /// Categorical features: name and number of rows of its embedding table, the out-of-vocabulary row 0 included.
     pub categorical: Vec<CategoricalFeature>,
+    /// Multi-valued features: each row has a list of ids.
+    pub lists: Vec<ListFeature>,
     /// Names of the numeric features, already transformed.
     pub numeric: Vec<String>,
     /// Tasks in order; every label column has one.
@@ -56,6 +61,17 @@ pub struct CategoricalFeature {
     pub vocabulary_size: usize,
 }
 
+/// A multi-valued input.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ListFeature {
+    /// Name of the feature in the description.
+    pub name: String,
+    /// Ids are `0..vocabulary_size`; 0 is the out-of-vocabulary row.
+    pub vocabulary_size: usize,
+    /// How the embeddings of a row's list become one.
+    pub pooling: Pooling,
+}
+
 /// A task to predict.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Task {
@@ -72,6 +88,10 @@ pub struct Batch {
     pub num_rows: usize,
     /// Feature ids, row-major [B, categorical features].
     pub categorical: Vec<u32>,
+    /// Ids of all lists, one list after another; the lists of a row are side by side.
+    pub list_ids: Vec<u32>,
+    /// End of each list in `list_ids`, row-major [B, multi-valued features].
+    pub list_ends: Vec<u32>,
     /// Numeric features, row-major [B, numeric features].
     pub numeric: Vec<f32>,
     /// Labels 0 or 1, NaN where a task is not observed, row-major [B, tasks].

@@ -7,11 +7,12 @@ use super::source::{self, Located, Trust};
 use super::split::{Split, Truth};
 use super::table::assign::{TEST, TRAIN, VALIDATION};
 use super::{
-    CategoricalFeature, DatasetRef, Observer, Places, Prepared, RowSubset, Schema, SealedSplit,
-    SplitSummary, Summary, Task,
+    CategoricalFeature, DatasetRef, ListFeature, Observer, Places, Prepared, RowSubset, Schema,
+    SealedSplit, SplitSummary, Summary, Task,
 };
 use crate::diagnostic::Diagnostic;
 use anyhow::Result;
+use homebench_kernels::optimizer::Pooling;
 use std::path::{Path, PathBuf};
 
 /// Names of the descriptions in a folder, in order.
@@ -215,7 +216,14 @@ impl Found {
         let memory = places.cache.join("sources.toml");
         let folder = folder_of(&description, &places.data);
         Ok(Self {
-            sources: source::locate(&description, &folder, &memory, trust, observer)?,
+            sources: source::locate(
+                &description,
+                protocol.files(),
+                &folder,
+                &memory,
+                trust,
+                observer,
+            )?,
             description,
             protocol,
             rows: reference.rows,
@@ -255,8 +263,17 @@ impl Found {
                 name: feature.name.clone(),
                 vocabulary_size: feature.vocabulary_size,
             });
+        let lists = entry.manifest.lists.iter().map(|feature| ListFeature {
+            name: feature.name.clone(),
+            vocabulary_size: feature.vocabulary_size,
+            pooling: match feature.is_sum {
+                true => Pooling::Sum,
+                false => Pooling::Mean,
+            },
+        });
         Schema {
             categorical: categorical.collect(),
+            lists: lists.collect(),
             numeric: entry.manifest.numeric.clone(),
             tasks: self.protocol.tasks.clone(),
             groups: self.protocol.groups.clone(),

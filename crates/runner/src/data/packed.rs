@@ -1,15 +1,15 @@
-//! Files of a prepared split: Arrow IPC, up to five fixed-size-list columns, read in place through a memory map.
+//! Files of a prepared split: Arrow IPC, up to six fixed-size-list columns, read in place through a memory map.
 //!
 //! `categorical` and `user` hold `UInt32`, `numeric`, `labels` and `weight` hold `Float32`; a row of a column is one run of bytes, so that
-//! gathering a row is three copies. Every record batch but the last has [`BLOCK_ROWS`] rows; a column of width 0 is
+//! gathering a row is three copies. `lists` holds lists of `UInt32`, whose offsets are read in place too. Every record batch but the last has [`BLOCK_ROWS`] rows; a column of width 0 is
 //! left out.
 
 use super::Batch;
 use crate::diagnostic::Diagnostic;
 use arrow::array::{
-    Array, ArrayRef, ArrowPrimitiveType, FixedSizeListArray, PrimitiveArray, RecordBatch,
+    Array, ArrayRef, ArrowPrimitiveType, FixedSizeListArray, ListArray, PrimitiveArray, RecordBatch,
 };
-use arrow::buffer::{Buffer, ScalarBuffer};
+use arrow::buffer::{Buffer, OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::{DataType, Field, Float32Type, Schema, UInt32Type};
 use arrow::error::ArrowError;
 use arrow::ipc::MetadataVersion;
@@ -34,6 +34,7 @@ const POPULATED_BYTES: u64 = 512 << 20;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Widths {
     pub(super) categorical: usize,
+    pub(super) lists: usize,
     pub(super) numeric: usize,
     pub(super) labels: usize,
     /// 1 where rows belong to users.
@@ -51,6 +52,7 @@ impl Widths {
         };
         let fields = [
             list("categorical", self.categorical, DataType::UInt32),
+            list("lists", self.lists, DataType::List(list_item())),
             list("numeric", self.numeric, DataType::Float32),
             list("labels", self.labels, DataType::Float32),
             list("user", self.user, DataType::UInt32),
@@ -58,6 +60,11 @@ impl Widths {
         ];
         Schema::new(fields.into_iter().flatten().collect::<Vec<_>>())
     }
+}
+
+/// What a list of a multi-valued feature holds.
+fn list_item() -> Arc<Field> {
+    Arc::new(Field::new("item", DataType::UInt32, false))
 }
 
 /// What was written.
@@ -112,6 +119,7 @@ impl PackedWriter {
     pub(super) fn append(&mut self, rows: &Batch) -> Result<(), Diagnostic> {
         let Widths {
             categorical,
+            lists,
             numeric,
             labels,
             user,
@@ -132,6 +140,7 @@ impl PackedWriter {
             pending
                 .categorical
                 .extend_from_slice(&rows.categorical[done * categorical..until * categorical]);
+            pending.extend_lists(&rows.list_ends, &rows.list_ids, done * lists..until * lists);
             pending
                 .numeric
                 .extend_from_slice(&rows.numeric[done * numeric..until * numeric]);
@@ -178,6 +187,7 @@ impl PackedWriter {
         self.rows += rows.num_rows;
         let columns = [
             list::<UInt32Type>(self.widths.categorical, rows.categorical),
+            lists(self.widths.lists, &rows.list_ends, rows.list_ids),
             list::<Float32Type>(self.widths.numeric, rows.numeric),
             list::<Float32Type>(self.widths.labels, rows.labels),
             list::<UInt32Type>(self.widths.user, rows.users),
@@ -202,6 +212,22 @@ fn list<T: ArrowPrimitiveType>(
     }
     let item = Arc::new(Field::new("item", T::DATA_TYPE, false));
     let values = Arc::new(PrimitiveArray::<T>::new(values.into(), None));
+    let array = FixedSizeListArray::try_new(item, width as i32, values, None)?;
+    Ok(Some(Arc::new(array)))
+}
+
+/// The column of multi-valued features.
+fn lists(width: usize, ends: &[u32], ids: Vec<u32>) -> Result<Option<ArrayRef>, ArrowError> {
+    if width == 0 {
+        return Ok(None);
+    }
+    let too_many = |_| ArrowError::InvalidArgumentError("more than 2^31 ids in a block".to_owned());
+    let ends = ends.iter().map(|end| i32::try_from(*end).map_err(too_many));
+    let offsets = std::iter::once(Ok(0)).chain(ends);
+    let offsets = OffsetBuffer::new(offsets.collect::<Result<Vec<i32>, _>>()?.into());
+    let ids = Arc::new(PrimitiveArray::<UInt32Type>::new(ids.into(), None));
+    let values = Arc::new(ListArray::try_new(list_item(), offsets, ids, None)?);
+    let item = Arc::new(Field::new("item", DataType::List(list_item()), false));
     let array = FixedSizeListArray::try_new(item, width as i32, values, None)?;
     Ok(Some(Arc::new(array)))
 }
@@ -231,6 +257,9 @@ impl<W: Write> Write for Hashing<W> {
 pub(super) struct Block {
     pub(super) num_rows: usize,
     pub(super) categorical: ScalarBuffer<u32>,
+    /// Start of each list in `list_ids`, and the end of the last; empty without multi-valued features.
+    pub(super) list_offsets: ScalarBuffer<i32>,
+    pub(super) list_ids: ScalarBuffer<u32>,
     pub(super) numeric: ScalarBuffer<f32>,
     pub(super) labels: ScalarBuffer<f32>,
     pub(super) users: ScalarBuffer<u32>,
@@ -309,8 +338,22 @@ fn unpack(batch: &RecordBatch) -> Option<Block> {
         let values = list.values().as_any().downcast_ref::<PrimitiveArray<T>>()?;
         Some(values.values().clone())
     }
+    let (list_offsets, list_ids) = match batch.column_by_name("lists") {
+        None => (Vec::new().into(), Vec::new().into()),
+        Some(column) => {
+            let rows = column.as_any().downcast_ref::<FixedSizeListArray>()?;
+            let lists = rows.values().as_any().downcast_ref::<ListArray>()?;
+            let ids = lists
+                .values()
+                .as_any()
+                .downcast_ref::<PrimitiveArray<UInt32Type>>()?;
+            (lists.offsets().inner().clone(), ids.values().clone())
+        }
+    };
     Some(Block {
         num_rows: batch.num_rows(),
+        list_offsets,
+        list_ids,
         categorical: values::<UInt32Type>(batch, "categorical")?,
         numeric: values::<Float32Type>(batch, "numeric")?,
         labels: values::<Float32Type>(batch, "labels")?,

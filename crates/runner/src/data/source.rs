@@ -14,6 +14,8 @@ use std::time::UNIX_EPOCH;
 /// A source file on this machine.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Located {
+    /// Its index in the description.
+    pub(super) file: usize,
     pub(super) path: PathBuf,
     pub(super) sha256: String,
 }
@@ -41,12 +43,13 @@ struct Remembered {
     sha256: String,
 }
 
-/// Finds and checks the files of a description in `folder`; `memory` is where checksums are remembered.
+/// Finds and checks the `wanted` files of a description in `folder`; `memory` is where checksums are remembered.
 ///
 /// # Errors
 /// A file that is missing, cut or another one.
 pub(super) fn locate(
     description: &Description,
+    wanted: impl IntoIterator<Item = usize>,
     folder: &Path,
     memory: &Path,
     trust: Trust,
@@ -55,10 +58,10 @@ pub(super) fn locate(
     let mut remembered = Memory::read(memory);
     let before = remembered.files.len();
     let mut changed = false;
-    let located = description
-        .files
-        .iter()
-        .map(|file| {
+    let located = wanted
+        .into_iter()
+        .map(|index| {
+            let file = &description.files[index];
             let (path, is_hand_placed) = find(description, file, folder)?;
             let metadata = std::fs::metadata(&path).map_err(|error| cant_read(&path, &error))?;
             // A cut file is refused before it is read.
@@ -93,7 +96,11 @@ pub(super) fn locate(
                 }
             };
             check_content(description, file, &path, &sha256, is_hand_placed, observer)?;
-            Ok(Located { path, sha256 })
+            Ok(Located {
+                file: index,
+                path,
+                sha256,
+            })
         })
         .collect::<Result<Vec<_>, Diagnostic>>();
     if changed || remembered.files.len() != before {

@@ -84,6 +84,7 @@ impl Split {
         batch.resize(rows.len(), self.widths);
         let Widths {
             categorical,
+            lists,
             numeric,
             labels,
             user,
@@ -92,6 +93,17 @@ impl Split {
         gather_column(rows, categorical, &mut batch.categorical, |block| {
             &self.blocks[block].categorical
         });
+        if lists > 0 {
+            for row in rows {
+                let row = *row as usize;
+                batch.extend_from_block(
+                    &self.blocks[row >> BLOCK_SHIFT],
+                    row % BLOCK_ROWS,
+                    1,
+                    lists,
+                );
+            }
+        }
         gather_column(rows, numeric, &mut batch.numeric, |block| {
             &self.blocks[block].numeric
         });
@@ -133,6 +145,7 @@ impl Split {
             };
             let (to, from) = copy(self.widths.categorical);
             batch.categorical[to].copy_from_slice(&block.categorical[from]);
+            batch.extend_from_block(block, first, count, self.widths.lists);
             let (to, from) = copy(self.widths.numeric);
             batch.numeric[to].copy_from_slice(&block.numeric[from]);
             let (to, from) = copy(self.widths.labels);
@@ -193,9 +206,40 @@ fn prefetch<T>(row: &[T]) {
 }
 
 impl Batch {
+    /// Appends the lists `lists` (counted over rows and features) of rows whose lists end at `ends` in `ids`.
+    pub(super) fn extend_lists(&mut self, ends: &[u32], ids: &[u32], lists: Range<usize>) {
+        if lists.is_empty() {
+            return;
+        }
+        let start = lists.start.checked_sub(1).map_or(0, |before| ends[before]);
+        let ends = &ends[lists];
+        let (first, shift) = (start as usize, self.list_ids.len() as u32);
+        let last = ends.last().map_or(first, |end| *end as usize);
+        self.list_ids.extend_from_slice(&ids[first..last]);
+        self.list_ends
+            .extend(ends.iter().map(|end| end - start + shift));
+    }
+
+    /// Appends the lists of `count` rows of a block, `width` lists a row.
+    fn extend_from_block(&mut self, block: &Block, first: usize, count: usize, width: usize) {
+        if width == 0 {
+            return;
+        }
+        let offsets = &block.list_offsets[first * width..=(first + count) * width];
+        let (start, end) = (offsets[0], offsets[count * width]);
+        let shift = self.list_ids.len() as i32 - start;
+        self.list_ids
+            .extend_from_slice(&block.list_ids[start as usize..end as usize]);
+        let ends = offsets[1..].iter().map(|end| (end + shift) as u32);
+        self.list_ends.extend(ends);
+    }
+
     fn resize(&mut self, num_rows: usize, widths: Widths) {
         self.num_rows = num_rows;
         self.categorical.resize(num_rows * widths.categorical, 0);
+        // Lists are appended, since their lengths differ.
+        self.list_ids.clear();
+        self.list_ends.clear();
         self.numeric.resize(num_rows * widths.numeric, 0.0);
         self.labels.resize(num_rows * widths.labels, 0.0);
         self.users.resize(num_rows * widths.user, 0);

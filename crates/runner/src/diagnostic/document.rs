@@ -88,11 +88,13 @@ impl fmt::Display for KeyPath {
     }
 }
 
-/// A TOML file's name and text.
+/// A TOML file's name and text, and the file that it extends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Document {
-    name: String,
-    text: String,
+    pub(super) name: String,
+    pub(super) text: String,
+    /// What is true where this document says nothing; see [`Document::read_extending`].
+    pub(super) base: Option<Box<Document>>,
 }
 
 impl Document {
@@ -101,6 +103,7 @@ impl Document {
         Self {
             name: name.into(),
             text: text.into(),
+            base: None,
         }
     }
 
@@ -117,7 +120,7 @@ impl Document {
                 _ => said,
             }
         })?;
-        Ok(Self { name, text })
+        Ok(Self::new(name, text))
     }
 
     /// What messages call the document.
@@ -135,6 +138,9 @@ impl Document {
     /// # Errors
     /// A syntax error, an unknown or missing key or a wrong type, with its place.
     pub fn parse<T: DeserializeOwned>(&self) -> Result<T, Diagnostic> {
+        if let Some(base) = &self.base {
+            return self.parse_over(base);
+        }
         toml::from_str(&self.text).map_err(|error| {
             let span = error.span();
             let offset = span.as_ref().map(|span| span.start);
@@ -151,12 +157,14 @@ impl Document {
 
     /// A diagnostic at the key of `path`, or at the nearest table above it that the text has.
     pub fn at_key(&self, path: &KeyPath, message: impl Into<String>) -> Diagnostic {
-        Diagnostic::new(&self.name, message).at(self.locate(path, |key, _| key))
+        let (name, location) = self.place(path, |key, _| key);
+        Diagnostic::new(name, message).at(location)
     }
 
     /// A diagnostic at the value of `path`, or at the nearest table above it that the text has.
     pub fn at_value(&self, path: &KeyPath, message: impl Into<String>) -> Diagnostic {
-        Diagnostic::new(&self.name, message).at(self.locate(path, |_, value| value))
+        let (name, location) = self.place(path, |_, value| value);
+        Diagnostic::new(name, message).at(location)
     }
 
     /// Where the key of `path` stands; absent where the text does not have it.
@@ -165,8 +173,22 @@ impl Document {
         Some(Location::of_offset(&self.text, key.start))
     }
 
-    /// The keys of the table at `path` in the order of the text.
+    /// The keys of the table at `path` in the order of the text; those of the extended file first.
     pub fn keys_in_order(&self, path: &KeyPath) -> Vec<String> {
+        let mut keys = self
+            .base
+            .as_ref()
+            .map_or_else(Vec::new, |base| base.keys_in_order(path));
+        let own = self.own_keys(path);
+        keys.extend(
+            own.into_iter()
+                .filter(|key| !keys.contains(key))
+                .collect::<Vec<_>>(),
+        );
+        keys
+    }
+
+    fn own_keys(&self, path: &KeyPath) -> Vec<String> {
         let Ok(root) = DeTable::parse(&self.text) else {
             return Vec::new();
         };
@@ -185,21 +207,39 @@ impl Document {
         keys.into_iter().map(|(_, key)| key).collect()
     }
 
+    /// The document that has most of the path, this one before the one it extends, and where it has it.
+    pub(super) fn place(
+        &self,
+        path: &KeyPath,
+        choose: fn(Range<usize>, Range<usize>) -> Range<usize>,
+    ) -> (&str, Option<Location>) {
+        let (length, location) = self.locate(path, choose);
+        if let Some(base) = &self.base {
+            let (of_base, there) = base.locate(path, choose);
+            if of_base > length {
+                return (&base.name, there);
+            }
+        }
+        (&self.name, location)
+    }
+
+    /// How many keys of the path the text has, and where.
     fn locate(
         &self,
         path: &KeyPath,
         choose: fn(Range<usize>, Range<usize>) -> Range<usize>,
-    ) -> Option<Location> {
+    ) -> (usize, Option<Location>) {
         let whole = path.keys().len();
-        (1..=whole).rev().find_map(|length| {
+        let found = (1..=whole).rev().find_map(|length| {
             let (key, value) = self.spans(&path.keys()[..length])?;
             let span = if length == whole {
                 choose(key, value)
             } else {
                 key
             };
-            Some(Location::of_offset(&self.text, span.start))
-        })
+            Some((length, Location::of_offset(&self.text, span.start)))
+        });
+        found.map_or((0, None), |(length, location)| (length, Some(location)))
     }
 
     /// Spans of the key and of the value of a path.
@@ -229,7 +269,7 @@ impl Document {
     }
 
     /// The path of the innermost key or value that holds the byte `offset`.
-    fn path_at(&self, offset: usize) -> KeyPath {
+    pub(super) fn path_at(&self, offset: usize) -> KeyPath {
         let mut path = Vec::new();
         if let Ok(root) = DeTable::parse(&self.text) {
             descend_table(root.get_ref(), offset, &mut path);

@@ -44,6 +44,15 @@ pub(super) fn table(results: &Results) -> Result<String> {
         let direction = comparison.metric.direction();
         text += &direction.map_or(String::new(), |direction| format!("; {direction}"));
         text += ".\n";
+        for panel in &summary.panels {
+            if let Some(why) = results.one_class(panel, comparison.metric.name()) {
+                let _ = writeln!(
+                    text,
+                    "No {title} on {}: {why} in the test split.",
+                    panel.title
+                );
+            }
+        }
         text += &leaders(&summary, comparison);
     }
     Ok(text + &failures(&results.cells))

@@ -19,6 +19,11 @@ impl Override {
         &self.path
     }
 
+    /// What goes there.
+    pub fn value(&self) -> &toml::Value {
+        &self.value
+    }
+
     /// The path that a refusal is about: a missing key is missing beside a value, not in it.
     pub(super) fn blamed_path(&self, message: &str) -> KeyPath {
         if message.starts_with("missing field") && !self.value.is_table() {

@@ -31,7 +31,7 @@ pub fn budget(configured: &Configured, schema: &Schema) -> Result<Budget, ModelE
     };
     let variables = VarBuilder::from_seed(0, DType::F32, &Device::Cpu);
     let ranker = configured.model.build(&context, &variables)?;
-    let rows: usize = features.vocabularies.iter().map(|(_, rows)| rows).sum();
+    let rows = features.num_table_rows();
     let copies = if tables.per_task() {
         layout.tasks.len()
     } else {
@@ -57,6 +57,7 @@ mod tests {
                 name: "author".into(),
                 vocabulary_size: 10,
             }],
+            lists: Vec::new(),
             numeric: vec!["age".into()],
             tasks: vec![Task {
                 name: "click".into(),

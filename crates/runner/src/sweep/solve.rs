@@ -292,6 +292,7 @@ mod tests {
                 name: "author".into(),
                 vocabulary_size: 50,
             }],
+            lists: Vec::new(),
             numeric: vec!["age".into()],
             tasks: vec![task("click", 0), task("like", 1)],
             groups: vec!["watch".into(), "interaction".into()],

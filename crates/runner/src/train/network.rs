@@ -7,11 +7,11 @@ use crate::data::{Batch, Schema};
 use candle_core::{DType, Device};
 use homebench_kernels::dropout::Dropout;
 use homebench_kernels::loss::{Targets, binary_cross_entropy};
-use homebench_kernels::optimizer::{Optimizer, clip_gradient_norm};
+use homebench_kernels::optimizer::{Lists, Optimizer, clip_gradient_norm};
 use homebench_kernels::{Parameter, Role};
 use homebench_model::{
-    BuildContext, EmbeddedInput, FeatureDims, ModelConfig, Ranker, TaskGroup, TaskLayout, Trace,
-    VarBuilder, Variables,
+    BuildContext, EmbeddedInput, FeatureDims, Ids, ModelConfig, Ranker, TaskGroup, TaskLayout,
+    Trace, VarBuilder, Variables,
 };
 
 /// Input, model and optimiser of a cell.
@@ -117,7 +117,7 @@ impl Network {
     ) -> Result<Vec<f32>, TrainError> {
         let xs = self
             .input
-            .gather(&batch.categorical, &batch.numeric, batch.num_rows, None)?;
+            .gather(ids(batch), &batch.numeric, batch.num_rows, None)?;
         let logits = self
             .model
             .forward_t(&xs.as_detached_tensor(), false, trace)?;
@@ -134,12 +134,9 @@ impl Network {
     ) -> Result<f64, TrainError> {
         let rate = training.embedding_dropout;
         let dropout = (rate > 0.0).then(|| Dropout::new(rate, step.seed, step.index, "embedding"));
-        let xs = self.input.gather(
-            &batch.categorical,
-            &batch.numeric,
-            batch.num_rows,
-            dropout.as_ref(),
-        )?;
+        let xs = self
+            .input
+            .gather(ids(batch), &batch.numeric, batch.num_rows, dropout.as_ref())?;
         let logits = self.model.forward_t(&xs, true, None)?;
         let targets = Targets {
             task_weights: self.task_weights.clone(),
@@ -168,13 +165,24 @@ impl Network {
                 .embedding_learning_rate
                 .unwrap_or(training.learning_rate);
             self.input.update(
-                &batch.categorical,
+                ids(batch),
                 gradient,
                 dropout.as_ref(),
                 rate * step.rate_factor,
             )?;
         }
         Ok(value)
+    }
+}
+
+/// The ids of a batch, as an input sees them.
+fn ids(batch: &Batch) -> Ids<'_> {
+    Ids {
+        single: &batch.categorical,
+        lists: Lists {
+            ids: &batch.list_ids,
+            ends: &batch.list_ends,
+        },
     }
 }
 
@@ -207,6 +215,11 @@ pub(crate) fn feature_dims(schema: &Schema, embedding_dim: usize) -> FeatureDims
             .categorical
             .iter()
             .map(|feature| (feature.name.clone(), feature.vocabulary_size))
+            .collect(),
+        lists: schema
+            .lists
+            .iter()
+            .map(|list| (list.name.clone(), list.vocabulary_size, list.pooling))
             .collect(),
         num_numeric: schema.numeric.len(),
         embedding_dim,

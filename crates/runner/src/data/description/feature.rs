@@ -1,9 +1,15 @@
 //! Validation of features.
 
-use super::table::column_index;
-use super::wire::{WireFeature, WireFeatureKind, WireTransform};
-use super::{Feature, FeatureKind, path};
-use crate::diagnostic::{Diagnostic, Document};
+use super::table::{ascii, column_index};
+use super::wire::{WireFeature, WireFeatureKind, WirePooling, WireTransform};
+use super::{Feature, FeatureKind, Vocabulary, path};
+use crate::diagnostic::{Diagnostic, Document, KeyPath};
+use homebench_kernels::optimizer::Pooling;
+
+/// Most buckets of quantiles.
+const MOST_BUCKETS: u64 = 65_536;
+/// Most buckets of a hash of 32 bits, so that they stay even.
+const MOST_HASH_BUCKETS: u64 = 1 << 26;
 
 /// Checks one feature.
 pub(super) fn feature(
@@ -11,6 +17,7 @@ pub(super) fn feature(
     columns: &[String],
     wire: &WireFeature,
     name: String,
+    protocols: &[String],
 ) -> Result<Feature, Diagnostic> {
     let at = path(&["features", &name]);
     let column = match &wire.column {
@@ -26,64 +33,142 @@ pub(super) fn feature(
                 }
             })?,
     };
-    let knobs = [
-        (
-            "min_count",
-            wire.min_count.is_some(),
-            WireFeatureKind::Categorical,
-        ),
-        (
-            "transform",
-            wire.transform.is_some(),
-            WireFeatureKind::Numeric,
-        ),
-        ("buckets", wire.buckets.is_some(), WireFeatureKind::Bucket),
-    ];
-    for (knob, is_given, kind) in knobs {
-        if is_given && wire.kind != kind {
-            let message = format!(
-                "`{knob}` has no meaning for a {} feature",
-                kind_name(wire.kind)
-            );
-            return Err(document
-                .at_key(&at.join(knob), message)
-                .hint(format!("it belongs to kind = \"{}\"", kind_name(kind))));
-        }
-    }
+    check_knobs(document, &at, wire)?;
     let kind = match wire.kind {
         WireFeatureKind::Categorical => FeatureKind::Categorical {
             min_count: wire.min_count.unwrap_or(1),
         },
-        WireFeatureKind::Numeric => match wire.transform.as_deref().unwrap_or_default() {
-            [] => numeric(false, false),
-            [WireTransform::Log1p] => numeric(true, false),
-            [WireTransform::Standardise] => numeric(false, true),
-            [WireTransform::Log1p, WireTransform::Standardise] => numeric(true, true),
-            _ => {
-                let message = "the transforms don't go together in this order";
-                return Err(document.at_value(&at.join("transform"), message).hint(
-                    "expected one of [], [\"log1p\"], [\"standardise\"], [\"log1p\", \"standardise\"]",
-                ));
-            }
+        WireFeatureKind::Numeric => numeric(document, &at, wire)?,
+        WireFeatureKind::Bucket => FeatureKind::Bucket {
+            buckets: buckets(document, &at, wire, &name, MOST_BUCKETS)? as usize,
         },
-        WireFeatureKind::Bucket => match wire.buckets {
-            Some(buckets @ 2..=65_536) => FeatureKind::Bucket { buckets },
-            Some(buckets) => {
-                let message = format!("expected 2 to 65536 buckets, found {buckets}");
-                return Err(document.at_value(&at.join("buckets"), message));
-            }
-            None => {
-                return Err(document
-                    .at_key(&at, format!("the bucket feature `{name}` has no `buckets`"))
-                    .hint("add `buckets = 32`"));
-            }
+        WireFeatureKind::Hash => FeatureKind::Hash {
+            buckets: buckets(document, &at, wire, &name, MOST_HASH_BUCKETS)? as u32,
         },
+        WireFeatureKind::List => list(document, &at, wire, &name)?,
     };
-    Ok(Feature { name, column, kind })
+    if let Some(listed) = &wire.protocols {
+        let at = at.join("protocols");
+        let stranger = listed.iter().find(|name| !protocols.contains(name));
+        if let Some(stranger) = stranger {
+            return Err(document
+                .at_value(&at, format!("there is no protocol `{stranger}`"))
+                .did_you_mean(stranger, protocols.iter().map(String::as_str)));
+        }
+    }
+    Ok(Feature {
+        name,
+        column,
+        kind,
+        protocols: wire.protocols.clone(),
+    })
 }
 
-fn numeric(log1p: bool, standardise: bool) -> FeatureKind {
-    FeatureKind::Numeric { log1p, standardise }
+/// Refuses knobs that belong to another kind.
+fn check_knobs(document: &Document, at: &KeyPath, wire: &WireFeature) -> Result<(), Diagnostic> {
+    use WireFeatureKind::{Bucket, Categorical, Hash, List, Numeric};
+    let knobs: [(&str, bool, &[WireFeatureKind]); 5] = [
+        ("min_count", wire.min_count.is_some(), &[Categorical, List]),
+        ("transform", wire.transform.is_some(), &[Numeric]),
+        ("buckets", wire.buckets.is_some(), &[Bucket, Hash, List]),
+        ("separator", wire.separator.is_some(), &[List]),
+        ("pooling", wire.pooling.is_some(), &[List]),
+    ];
+    for (knob, is_given, kinds) in knobs {
+        if is_given && !kinds.contains(&wire.kind) {
+            let message = format!(
+                "`{knob}` has no meaning for a {} feature",
+                kind_name(wire.kind)
+            );
+            let kinds: Vec<String> = kinds
+                .iter()
+                .map(|kind| format!("\"{}\"", kind_name(*kind)))
+                .collect();
+            return Err(document
+                .at_key(&at.join(knob), message)
+                .hint(format!("it belongs to kind = {}", kinds.join(" or "))));
+        }
+    }
+    Ok(())
+}
+
+fn numeric(
+    document: &Document,
+    at: &KeyPath,
+    wire: &WireFeature,
+) -> Result<FeatureKind, Diagnostic> {
+    let (log1p, standardise) = match wire.transform.as_deref().unwrap_or_default() {
+        [] => (false, false),
+        [WireTransform::Log1p] => (true, false),
+        [WireTransform::Standardise] => (false, true),
+        [WireTransform::Log1p, WireTransform::Standardise] => (true, true),
+        _ => {
+            let message = "the transforms don't go together in this order";
+            return Err(document.at_value(&at.join("transform"), message).hint(
+                "expected one of [], [\"log1p\"], [\"standardise\"], [\"log1p\", \"standardise\"]",
+            ));
+        }
+    };
+    Ok(FeatureKind::Numeric { log1p, standardise })
+}
+
+fn list(
+    document: &Document,
+    at: &KeyPath,
+    wire: &WireFeature,
+    name: &str,
+) -> Result<FeatureKind, Diagnostic> {
+    if wire.min_count.is_some() && wire.buckets.is_some() {
+        let message = "`min_count` and `buckets` don't go together: hashed values are not counted";
+        return Err(document
+            .at_key(&at.join("min_count"), message)
+            .hint("keep one of them"));
+    }
+    Ok(FeatureKind::List {
+        separator: match wire.separator {
+            None => b'|',
+            Some(separator) => ascii(separator).ok_or_else(|| {
+                let message = format!(
+                    "expected one ASCII character that is no line end, found {separator:?}"
+                );
+                document.at_value(&at.join("separator"), message)
+            })?,
+        },
+        pooling: match wire.pooling {
+            Some(WirePooling::Sum) => Pooling::Sum,
+            Some(WirePooling::Mean) | None => Pooling::Mean,
+        },
+        vocabulary: match wire.buckets {
+            Some(_) => Vocabulary::Hashed {
+                buckets: buckets(document, at, wire, name, MOST_HASH_BUCKETS)? as u32,
+            },
+            None => Vocabulary::Learned {
+                min_count: wire.min_count.unwrap_or(1),
+            },
+        },
+    })
+}
+
+fn buckets(
+    document: &Document,
+    at: &KeyPath,
+    wire: &WireFeature,
+    name: &str,
+    most: u64,
+) -> Result<u64, Diagnostic> {
+    match wire.buckets {
+        Some(buckets) if (2..=most).contains(&buckets) => Ok(buckets),
+        Some(buckets) => {
+            let message = format!("expected 2 to {most} buckets, found {buckets}");
+            Err(document.at_value(&at.join("buckets"), message))
+        }
+        None => {
+            let kind = kind_name(wire.kind);
+            Err(document
+                .at_key(at, format!("the {kind} feature `{name}` has no `buckets`"))
+                .hint("add `buckets = 32`"))
+        }
+    }
 }
 
 fn kind_name(kind: WireFeatureKind) -> &'static str {
@@ -91,5 +176,7 @@ fn kind_name(kind: WireFeatureKind) -> &'static str {
         WireFeatureKind::Categorical => "categorical",
         WireFeatureKind::Numeric => "numeric",
         WireFeatureKind::Bucket => "bucket",
+        WireFeatureKind::Hash => "hash",
+        WireFeatureKind::List => "list",
     }
 }

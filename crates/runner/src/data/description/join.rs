@@ -1,6 +1,6 @@
 //! Validation of joins: tables whose columns are added to every row.
 
-use super::table::{column_index, format};
+use super::table::{column_index, file_keys, format};
 use super::wire::WireJoin;
 use super::{Format, Join, SourceFile, path};
 use crate::diagnostic::{Diagnostic, Document};
@@ -19,15 +19,7 @@ pub(super) fn joins(
     for name in document.keys_in_order(&path(&["joins"])) {
         let at = path(&["joins", &name]);
         let join = &wire[&name];
-        let file = files.iter().position(|file| file.key == join.file);
-        let file = file.ok_or_else(|| {
-            document
-                .at_value(
-                    &at.join("file"),
-                    format!("there is no file `{}` in [files]", join.file),
-                )
-                .did_you_mean(&join.file, files.iter().map(|file| file.key.as_str()))
-        })?;
+        let table_files = file_keys(document, &at.join("file"), &join.file, files)?;
         let on = column_index(document, own, &at.join("on"), &join.on)?;
         let key = match &join.key {
             Some(key) => column_index(document, &join.columns, &at.join("key"), key)?,
@@ -55,7 +47,7 @@ pub(super) fn joins(
                 None => default_format,
             },
             columns: join.columns.clone(),
-            file,
+            files: table_files,
             key,
             on,
             first,

@@ -10,8 +10,8 @@ mod table;
 mod wire;
 
 pub use plan::{
-    Description, Feature, FeatureKind, FetchRecipe, Format, Join, Label, Protocol, Source,
-    SourceFile, SplitPlan, TablePlan,
+    Description, Encoding, Feature, FeatureKind, FetchRecipe, FileKind, Format, Join, Label,
+    Protocol, Source, SourceFile, SplitPlan, TablePlan, Vocabulary,
 };
 
 use crate::diagnostic::{Diagnostic, Document, KeyPath};
@@ -41,7 +41,7 @@ impl Description {
                 },
             );
         }
-        Self::parse(name, &Document::read(&path)?)
+        Self::parse(name, &Document::read_extending(&path)?)
     }
 
     /// Validates a description.
@@ -54,7 +54,7 @@ impl Description {
             source: wire::WireSource,
         }
         match document.parse::<Kind>()?.source {
-            wire::WireSource::Csv => table::validate(name, document, document.parse()?),
+            wire::WireSource::Table => table::validate(name, document, document.parse()?),
             wire::WireSource::Synthetic => feed::validate(name, document, document.parse()?),
         }
     }

@@ -2,7 +2,10 @@
 
 use crate::data::expression::{Expression, Literal};
 use crate::data::{Task, feed::FeedConfig};
+use homebench_kernels::optimizer::Pooling;
+use std::collections::BTreeSet;
 use std::fmt::Write;
+use std::path::Path;
 
 /// A validated description.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,7 +42,7 @@ pub struct Protocol {
 /// How rows are made.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Source {
-    /// From delimited text.
+    /// From files.
     Table(TablePlan),
     /// By the embedded generator.
     Feed(FeedConfig),
@@ -77,7 +80,7 @@ pub struct FetchRecipe {
     pub members: Vec<String>,
 }
 
-/// How rows are read from delimited text.
+/// How rows are read from files.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TablePlan {
     /// Columns of every file of rows, in order, then those that joins add.
@@ -113,6 +116,8 @@ pub struct Label {
     pub positive: Expression,
     /// Which rows count for the task; all where absent.
     pub observed: Option<Expression>,
+    /// The column that is the label, where it is one: 0 or 1, and not observed where it is empty.
+    pub binary: Option<usize>,
 }
 
 impl Label {
@@ -122,17 +127,78 @@ impl Label {
     }
 }
 
-/// Layout of delimited text.
+/// Layout of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Format {
-    /// Between fields.
+    /// What the file is; by its name where absent.
+    pub kind: Option<FileKind>,
+    /// Between fields of a text.
     pub separator: u8,
-    /// Whether the first line of a file names the columns.
+    /// Whether the first line of a text names the columns.
     pub has_header: bool,
     /// Whether `"` quotes fields.
     pub quotes: bool,
     /// Whether spaces around a field belong to the layout.
     pub trim_spaces: bool,
+    /// What the bytes of a text stand for.
+    pub encoding: Encoding,
+}
+
+/// What a file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileKind {
+    /// Delimited text.
+    Text,
+    /// Apache Parquet.
+    Parquet,
+    /// Arrow IPC, as a file (Feather) or as a stream.
+    Arrow,
+}
+
+/// What bytes stand for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Encoding {
+    /// UTF-8; bytes that are none are kept as they are.
+    Utf8,
+    /// ISO 8859-1: every byte is a character.
+    Latin1,
+}
+
+impl FileKind {
+    /// What a file is: as its format says, else by the ending of its name.
+    pub fn of(path: &Path, format: Format) -> Self {
+        let ending = path.extension().unwrap_or_default().to_ascii_lowercase();
+        match (format.kind, ending.to_str()) {
+            (Some(kind), _) => kind,
+            (None, Some("parquet" | "pq")) => Self::Parquet,
+            (None, Some("arrow" | "feather" | "ipc")) => Self::Arrow,
+            (None, _) => Self::Text,
+        }
+    }
+}
+
+impl Format {
+    fn canonical(&self) -> String {
+        let Self {
+            kind,
+            separator,
+            has_header,
+            quotes,
+            trim_spaces,
+            encoding,
+        } = self;
+        // As it was written when there was nothing else.
+        let mut text = format!(
+            "Format {{ separator: {separator}, has_header: {has_header}, quotes: {quotes}, trim_spaces: {trim_spaces} }}"
+        );
+        if let Some(kind) = kind {
+            let _ = write!(text, " {kind:?}");
+        }
+        if *encoding != Encoding::Utf8 {
+            let _ = write!(text, " {encoding:?}");
+        }
+        text
+    }
 }
 
 /// An input.
@@ -144,6 +210,8 @@ pub struct Feature {
     pub column: usize,
     /// How it is made.
     pub kind: FeatureKind,
+    /// Protocols that have it; all where absent.
+    pub protocols: Option<Vec<String>>,
 }
 
 /// How an input is made from its column.
@@ -167,13 +235,42 @@ pub enum FeatureKind {
         /// Largest number of buckets; equal quantiles fall together.
         buckets: usize,
     },
+    /// An id per bucket of a hash of the text; nothing is learned, and texts of one bucket share its id.
+    Hash {
+        /// Number of buckets.
+        buckets: u32,
+    },
+    /// Several ids, one per value of the field.
+    List {
+        /// Between the values of a text.
+        separator: u8,
+        /// How the values' embeddings become one.
+        pooling: Pooling,
+        /// Where the ids come from.
+        vocabulary: Vocabulary,
+    },
+}
+
+/// Where the ids of a list's values come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Vocabulary {
+    /// An id per distinct value of the training rows, as [`FeatureKind::Categorical`].
+    Learned {
+        /// Times that a value must occur to get an id.
+        min_count: u64,
+    },
+    /// An id per bucket of a hash, as [`FeatureKind::Hash`].
+    Hashed {
+        /// Number of buckets.
+        buckets: u32,
+    },
 }
 
 /// A table whose columns are added to every row: those of the one table row that has the row's key, or nothing.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Join {
-    /// Index of the table's file.
-    pub file: usize,
+    /// Indices of the table's files.
+    pub files: Vec<usize>,
     /// Layout of the table.
     pub format: Format,
     /// Columns of the table, in order.
@@ -232,6 +329,15 @@ impl SplitPlan {
         match self {
             Self::Files { train, holdout, .. } => [&train[..], holdout].concat(),
             Self::Time { files, .. } | Self::Hash { files, .. } => files.clone(),
+        }
+    }
+
+    /// The column that decides, where one does.
+    pub fn column(&self) -> Option<usize> {
+        match self {
+            Self::Files { .. } => None,
+            Self::Time { column, .. } => Some(*column),
+            Self::Hash { column, .. } => *column,
         }
     }
 
@@ -310,6 +416,20 @@ impl Protocol {
         }
     }
 
+    /// Indices of the files that are read, in order.
+    pub fn files(&self) -> BTreeSet<usize> {
+        match &self.source {
+            Source::Table(plan) => {
+                let joined = plan
+                    .joins
+                    .iter()
+                    .flat_map(|join| join.files.iter().copied());
+                plan.split.files().into_iter().chain(joined).collect()
+            }
+            Source::Feed(_) => BTreeSet::new(),
+        }
+    }
+
     /// Everything that decides the bytes of the prepared dataset apart from source files and row subset. Prose, names
     /// of protocols and of files and the way to fetch them are not part of it.
     pub fn canonical(&self) -> String {
@@ -332,12 +452,34 @@ impl Protocol {
 }
 
 impl TablePlan {
+    /// Every column that something is made from.
+    pub fn columns_in_use(&self) -> BTreeSet<usize> {
+        let features = self.features.iter().map(|feature| feature.column);
+        let labels = self.labels.iter().flat_map(Label::expressions);
+        let expressions = labels.chain(&self.filter).flat_map(Expression::columns);
+        let allowed = self.allowed_values.iter().map(|(column, _)| *column);
+        let single = self
+            .user
+            .into_iter()
+            .chain(self.weight)
+            .chain(self.split.column());
+        features
+            .chain(expressions)
+            .chain(allowed)
+            .chain(single)
+            .collect()
+    }
+
     fn write_canonical(&self, text: &mut String) {
-        let _ = writeln!(text, "columns {:?}\nformat {:?}", self.columns, self.format);
+        let format = self.format.canonical();
+        let _ = writeln!(text, "columns {:?}\nformat {format}", self.columns);
         for (column, values) in &self.allowed_values {
             let _ = writeln!(text, "allowed {:?} {values:?}", self.columns[*column]);
         }
-        for Feature { name, column, kind } in &self.features {
+        for Feature {
+            name, column, kind, ..
+        } in &self.features
+        {
             let _ = writeln!(
                 text,
                 "feature {name:?} {:?} {kind:?}",
@@ -353,6 +495,9 @@ impl TablePlan {
             let _ = writeln!(text, "label {}", label.positive.canonical(&self.columns));
             if let Some(observed) = &label.observed {
                 let _ = writeln!(text, "observed {}", observed.canonical(&self.columns));
+            }
+            if let Some(column) = label.binary {
+                let _ = writeln!(text, "binary {:?}", self.columns[column]);
             }
         }
         if !self.optional.is_empty() {

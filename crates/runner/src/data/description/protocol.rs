@@ -1,10 +1,11 @@
 //! Validation of protocols: which columns are inputs, and that no label leaks into them.
 
-use super::table::{Parts, column_index};
+use super::table::{Parts, check_literals, column_index, expression};
 use super::wire::{WireProtocol, WireTable};
 use super::{Label, Protocol, Source, TablePlan, path};
 use crate::data::Task;
-use crate::diagnostic::{Diagnostic, Document};
+use crate::data::expression::Expression;
+use crate::diagnostic::{Diagnostic, Document, KeyPath};
 use std::collections::BTreeMap;
 
 pub(super) fn default(document: &Document, wire: &WireTable) -> Result<String, Diagnostic> {
@@ -45,6 +46,10 @@ fn protocol(parts: &Parts<'_>, wire: &WireProtocol, name: String) -> Result<Prot
         .features
         .iter()
         .filter(|feature| !not_inputs.contains(&feature.column))
+        .filter(|feature| {
+            let listed = feature.protocols.as_ref();
+            listed.is_none_or(|protocols| protocols.contains(&name))
+        })
         .cloned()
         .collect();
     for (task, label) in tasks.iter().zip(&labels) {
@@ -93,26 +98,52 @@ fn protocol(parts: &Parts<'_>, wire: &WireProtocol, name: String) -> Result<Prot
             .at_key(&at, message)
             .hint("shorten not_inputs"));
     }
+    let filter = filter(parts, &at, wire)?;
+    let mut plan = TablePlan {
+        columns: parts.columns.clone(),
+        num_own_columns: parts.num_own_columns,
+        optional: parts.optional.clone(),
+        joins: parts.joins.clone(),
+        filter,
+        format: parts.format,
+        allowed_values: parts.allowed_values.clone(),
+        features,
+        user: parts.user,
+        weight: parts.weight,
+        labels,
+        split: parts.split.clone(),
+    };
+    let used = plan.columns_in_use();
+    // A table that gives nothing is not read, and needs not be there.
+    plan.joins.retain(|join| {
+        let added = join.first..join.first + join.columns.len() - 1;
+        used.range(added).next().is_some()
+    });
     Ok(Protocol {
         about: wire.about.clone().unwrap_or_default(),
         tasks,
         groups,
-        source: Source::Table(TablePlan {
-            columns: parts.columns.clone(),
-            num_own_columns: parts.num_own_columns,
-            optional: parts.optional.clone(),
-            joins: parts.joins.clone(),
-            filter: parts.filter.clone(),
-            format: parts.format,
-            allowed_values: parts.allowed_values.clone(),
-            features,
-            user: parts.user,
-            weight: parts.weight,
-            labels,
-            split: parts.split.clone(),
-        }),
+        source: Source::Table(plan),
         name,
     })
+}
+
+/// The description's filter and the protocol's own.
+fn filter(
+    parts: &Parts<'_>,
+    at: &KeyPath,
+    wire: &WireProtocol,
+) -> Result<Option<Expression>, Diagnostic> {
+    let Some(text) = &wire.filter else {
+        return Ok(parts.filter.clone());
+    };
+    let (document, at) = (parts.document, at.join("filter"));
+    let own = expression(document, &at, text, &parts.columns)?;
+    check_literals(document, &at, &own, &parts.columns, &parts.allowed_values)?;
+    Ok(Some(match parts.filter.clone() {
+        None => own,
+        Some(shared) => Expression::And(Box::new(shared), Box::new(own)),
+    }))
 }
 
 type Tasks = (Vec<Task>, Vec<String>, Vec<Label>);

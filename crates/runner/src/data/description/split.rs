@@ -1,6 +1,6 @@
 //! Validation of splits.
 
-use super::table::column_index;
+use super::table::{column_index, file_keys};
 use super::wire::{WireSplit, WireSplitKind};
 use super::{Join, SourceFile, SplitPlan, path};
 use crate::data::expression::Literal;
@@ -14,6 +14,7 @@ pub(super) fn split(
     files: &[SourceFile],
     joins: &[Join],
     columns: &[String],
+    user: Option<usize>,
 ) -> Result<SplitPlan, Diagnostic> {
     let parts = Parts {
         document,
@@ -21,12 +22,14 @@ pub(super) fn split(
         files,
         joins,
         columns,
+        user,
     };
     parts.check_keys()?;
     match wire.kind {
         WireSplitKind::Files => parts.by_files(),
         WireSplitKind::Time => parts.by_time(),
         WireSplitKind::Hash => parts.by_hash(),
+        WireSplitKind::User => parts.by_user(),
     }
 }
 
@@ -35,28 +38,30 @@ struct Parts<'a> {
     wire: &'a WireSplit,
     files: &'a [SourceFile],
     joins: &'a [Join],
+    /// Of the files of rows.
     columns: &'a [String],
+    user: Option<usize>,
 }
 
 impl Parts<'_> {
     /// Refuses keys that belong to another kind.
     fn check_keys(&self) -> Result<(), Diagnostic> {
-        use WireSplitKind::{Files, Hash, Time};
+        use WireSplitKind::{Files, Hash, Time, User};
         let wire = self.wire;
         let keys: [(&str, bool, &[WireSplitKind]); 9] = [
             ("train", wire.train.is_some(), &[Files]),
             ("holdout", wire.holdout.is_some(), &[Files]),
-            ("files", wire.files.is_some(), &[Time, Hash]),
+            ("files", wire.files.is_some(), &[Time, Hash, User]),
             ("column", wire.column.is_some(), &[Time, Hash]),
             ("validation_from", wire.validation_from.is_some(), &[Time]),
             ("test_from", wire.test_from.is_some(), &[Time]),
             (
                 "validation_fraction",
                 wire.validation_fraction.is_some(),
-                &[Files, Hash],
+                &[Files, Hash, User],
             ),
-            ("test_fraction", wire.test_fraction.is_some(), &[Hash]),
-            ("seed", wire.seed.is_some(), &[Files, Hash]),
+            ("test_fraction", wire.test_fraction.is_some(), &[Hash, User]),
+            ("seed", wire.seed.is_some(), &[Files, Hash, User]),
         ];
         for (key, is_given, kinds) in keys {
             if is_given && !kinds.contains(&wire.kind) {
@@ -130,6 +135,29 @@ impl Parts<'_> {
     }
 
     fn by_hash(&self) -> Result<SplitPlan, Diagnostic> {
+        let column = self.wire.column.as_ref().map(|column| {
+            column_index(
+                self.document,
+                self.columns,
+                &path(&["split", "column"]),
+                column,
+            )
+        });
+        self.hashed(column.transpose()?)
+    }
+
+    fn by_user(&self) -> Result<SplitPlan, Diagnostic> {
+        let of_files = self.user.filter(|user| *user < self.columns.len());
+        let user = of_files.ok_or_else(|| {
+            let message = "a split by user needs the column of the users in the files of rows";
+            self.document
+                .at_value(&path(&["split", "kind"]), message)
+                .hint("name it at the top of the description: user = \"user_id\"")
+        })?;
+        self.hashed(Some(user))
+    }
+
+    fn hashed(&self, column: Option<usize>) -> Result<SplitPlan, Diagnostic> {
         let validation_fraction =
             self.fraction("validation_fraction", self.wire.validation_fraction)?;
         let test_fraction = self.fraction("test_fraction", self.wire.test_fraction)?;
@@ -139,17 +167,9 @@ impl Parts<'_> {
                 .document
                 .at_value(&path(&["split", "test_fraction"]), message));
         }
-        let column = self.wire.column.as_ref().map(|column| {
-            column_index(
-                self.document,
-                self.columns,
-                &path(&["split", "column"]),
-                column,
-            )
-        });
         Ok(SplitPlan::Hash {
             files: self.row_files()?,
-            column: column.transpose()?,
+            column,
             validation_fraction,
             test_fraction,
             seed: self.seed()?,
@@ -161,43 +181,17 @@ impl Parts<'_> {
         if self.wire.files.is_some() {
             return self.required_files("files", &self.wire.files);
         }
-        let is_joined = |file: &usize| self.joins.iter().any(|join| join.file == *file);
+        let is_joined = |file: &usize| self.joins.iter().any(|join| join.files.contains(file));
         Ok((0..self.files.len())
             .filter(|file| !is_joined(file))
             .collect())
     }
 
     fn required_files(&self, key: &str, value: &Option<Value>) -> Result<Vec<usize>, Diagnostic> {
-        let at = path(&["split", key]);
-        let expected = || {
-            self.document
-                .at_value(&at, "expected a key of [files], or a list of such keys")
-        };
-        let names: Vec<&str> = match value {
-            None => return Err(self.missing(key, "a key of [files], or a list of such keys")),
-            Some(Value::String(name)) => vec![name],
-            Some(Value::Array(names)) if !names.is_empty() => names
-                .iter()
-                .map(|name| name.as_str().ok_or_else(expected))
-                .collect::<Result<_, _>>()?,
-            Some(_) => return Err(expected()),
-        };
-        let mut found = Vec::new();
-        for name in names {
-            let position = self.files.iter().position(|file| file.key == name);
-            let position = position.ok_or_else(|| {
-                self.document
-                    .at_value(&at, format!("there is no file `{name}` in [files]"))
-                    .did_you_mean(name, self.files.iter().map(|file| file.key.as_str()))
-            })?;
-            if found.contains(&position) {
-                return Err(self
-                    .document
-                    .at_value(&at, format!("the file `{name}` is listed twice")));
-            }
-            found.push(position);
+        match value {
+            None => Err(self.missing(key, "a key of [files], or a list of such keys")),
+            Some(value) => file_keys(self.document, &path(&["split", key]), value, self.files),
         }
-        Ok(found)
     }
 
     fn limit(&self, key: &str, value: &Option<Value>) -> Result<Literal, Diagnostic> {
@@ -243,5 +237,6 @@ fn name(kind: WireSplitKind) -> &'static str {
         WireSplitKind::Files => "files",
         WireSplitKind::Time => "time",
         WireSplitKind::Hash => "hash",
+        WireSplitKind::User => "user",
     }
 }

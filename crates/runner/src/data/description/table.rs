@@ -1,12 +1,12 @@
-//! Validation of descriptions of delimited text.
+//! Validation of descriptions of files.
 
 use super::feature::feature;
-use super::wire::{WireFile, WireFormat, WireTable};
+use super::wire::{WireEncoding, WireFile, WireFileKind, WireFormat, WireTable};
 use super::{
-    Description, Feature, FetchRecipe, Format, Join, Label, SourceFile, SplitPlan, check_group,
-    check_name, one_of, path, protocol,
+    Description, Encoding, Feature, FetchRecipe, FileKind, Format, Join, Label, SourceFile,
+    SplitPlan, check_group, check_name, one_of, path, protocol,
 };
-use crate::data::expression::{Expression, Literal};
+use crate::data::expression::{Comparison, Expression, Literal, Operator};
 use crate::diagnostic::{Diagnostic, Document, KeyPath, Location};
 use std::collections::BTreeMap;
 
@@ -39,17 +39,22 @@ pub(super) fn validate(
     let (joins, columns) = super::join::joins(document, &wire.joins, &files, &own, format)?;
     let fetch = fetch(document, &wire, &files)?;
     let allowed_values = allowed_values(document, &wire, &own)?;
+    let protocols = document.keys_in_order(&path(&["protocols"]));
+    let user = match &wire.user {
+        Some(name) => Some(column_index(document, &columns, &path(&["user"]), name)?),
+        None => None,
+    };
     let features = document
         .keys_in_order(&path(&["features"]))
         .into_iter()
-        .map(|name| feature(document, &columns, &wire.features[&name], name))
+        .map(|name| {
+            let wire = &wire.features[&name];
+            feature(document, &columns, wire, name, &protocols)
+        })
         .collect::<Result<Vec<_>, _>>()?;
     let tasks = tasks(document, &wire, &columns, &allowed_values)?;
     let parts = Parts {
-        user: match &wire.user {
-            Some(name) => Some(column_index(document, &columns, &path(&["user"]), name)?),
-            None => None,
-        },
+        user,
         weight: match &wire.weight {
             Some(name) => Some(column_index(document, &own, &path(&["weight"]), name)?),
             None => None,
@@ -65,7 +70,7 @@ pub(super) fn validate(
             }
             None => None,
         },
-        split: super::split::split(document, &wire.split, &files, &joins, &own)?,
+        split: super::split::split(document, &wire.split, &files, &joins, &own, user)?,
         joins,
         format,
         document,
@@ -132,26 +137,89 @@ fn optional(
     Ok(indices)
 }
 
+/// One byte of text between fields or values.
+pub(super) fn ascii(separator: char) -> Option<u8> {
+    let byte = u8::try_from(separator).ok().filter(u8::is_ascii)?;
+    (!matches!(byte, b'\n' | b'\r')).then_some(byte)
+}
+
 pub(super) fn format(
     document: &Document,
     at: &KeyPath,
     wire: &WireFormat,
 ) -> Result<Format, Diagnostic> {
-    let separator = wire.separator;
-    match u8::try_from(separator) {
-        Ok(byte) if separator.is_ascii() && !matches!(byte, b'\n' | b'\r' | b'"' | b' ') => Ok(Format {
-            separator: byte,
-            has_header: wire.has_header,
-            quotes: wire.quotes,
-            trim_spaces: wire.trim_spaces,
-        }),
-        _ => Err(document
+    let kind = wire.kind.map(|kind| match kind {
+        WireFileKind::Csv => FileKind::Text,
+        WireFileKind::Parquet => FileKind::Parquet,
+        WireFileKind::Arrow => FileKind::Arrow,
+    });
+    let of_text = [
+        ("separator", wire.separator.is_some()),
+        ("has_header", wire.has_header.is_some()),
+        ("quotes", wire.quotes.is_some()),
+        ("trim_spaces", wire.trim_spaces.is_some()),
+        ("encoding", wire.encoding.is_some()),
+    ];
+    let idle = of_text.into_iter().find(|(_, is_given)| *is_given);
+    if let (Some(FileKind::Parquet | FileKind::Arrow), Some((key, _))) = (kind, idle) {
+        let message = format!("`{key}` has no meaning for a file that names its columns and types");
+        return Err(document
+            .at_key(&at.join(key), message)
+            .hint("it belongs to kind = \"csv\""));
+    }
+    let separator = wire.separator.unwrap_or(',');
+    let byte = ascii(separator).filter(|byte| !matches!(byte, b'"' | b' '));
+    let byte = byte.ok_or_else(|| {
+        document
             .at_value(
                 &at.join("separator"),
                 format!("expected one ASCII character that is no space, quote or line end, found {separator:?}"),
             )
-            .hint("for fields after `, ` write separator = \",\" and trim_spaces = true")),
+            .hint("for fields after `, ` write separator = \",\" and trim_spaces = true")
+    })?;
+    Ok(Format {
+        kind,
+        separator: byte,
+        has_header: wire.has_header.unwrap_or(true),
+        quotes: wire.quotes.unwrap_or(false),
+        trim_spaces: wire.trim_spaces.unwrap_or(false),
+        encoding: match wire.encoding {
+            Some(WireEncoding::Latin1) => Encoding::Latin1,
+            Some(WireEncoding::Utf8) | None => Encoding::Utf8,
+        },
+    })
+}
+
+/// The files that a key of the description names: one key of [files], or several.
+pub(super) fn file_keys(
+    document: &Document,
+    at: &KeyPath,
+    value: &toml::Value,
+    files: &[SourceFile],
+) -> Result<Vec<usize>, Diagnostic> {
+    let expected = || document.at_value(at, "expected a key of [files], or a list of such keys");
+    let names: Vec<&str> = match value {
+        toml::Value::String(name) => vec![name],
+        toml::Value::Array(names) if !names.is_empty() => names
+            .iter()
+            .map(|name| name.as_str().ok_or_else(expected))
+            .collect::<Result<_, _>>()?,
+        _ => return Err(expected()),
+    };
+    let mut found = Vec::new();
+    for name in names {
+        let position = files.iter().position(|file| file.key == name);
+        let position = position.ok_or_else(|| {
+            document
+                .at_value(at, format!("there is no file `{name}` in [files]"))
+                .did_you_mean(name, files.iter().map(|file| file.key.as_str()))
+        })?;
+        if found.contains(&position) {
+            return Err(document.at_value(at, format!("the file `{name}` is listed twice")));
+        }
+        found.push(position);
     }
+    Ok(found)
 }
 
 fn files(
@@ -272,8 +340,20 @@ fn tasks(
             check_literals(document, &at, &expression, columns, allowed_values)?;
             Ok(expression)
         };
+        // A label that is a column: 0 or 1.
+        let binary = columns
+            .iter()
+            .position(|column| *column == task.label.trim());
         let label = Label {
-            positive: condition("label", &task.label)?,
+            positive: match binary {
+                Some(column) => Expression::Compare(Comparison {
+                    column,
+                    operator: Operator::Equal,
+                    literal: Literal::Number(1.0),
+                }),
+                None => condition("label", &task.label)?,
+            },
+            binary,
             observed: match &task.observed {
                 Some(text) => Some(condition("observed", text)?),
                 None => None,
@@ -285,7 +365,7 @@ fn tasks(
 }
 
 /// The expression at a key, or what is wrong with it and where inside the string.
-fn expression(
+pub(super) fn expression(
     document: &Document,
     at: &KeyPath,
     text: &str,
@@ -293,9 +373,10 @@ fn expression(
 ) -> Result<Expression, Diagnostic> {
     Expression::parse(text, columns).map_err(|error| {
         let said = document.at_value(at, error.message);
+        let written = document.text_of(&said.source);
         let location = said
             .location
-            .map(|start| inside(document, start, text, error.offset));
+            .map(|start| inside(written, start, text, error.offset));
         let said = said.at(location);
         match error.hint {
             Some(hint) => said.hint(hint),
@@ -305,12 +386,8 @@ fn expression(
 }
 
 /// The place of a byte of a string whose value starts at `start`; the string itself if it isn't written plainly.
-fn inside(document: &Document, start: Location, text: &str, offset: usize) -> Location {
-    let line = document
-        .text()
-        .lines()
-        .nth(start.line - 1)
-        .unwrap_or_default();
+fn inside(written: &str, start: Location, text: &str, offset: usize) -> Location {
+    let line = written.lines().nth(start.line - 1).unwrap_or_default();
     let written: String = line.chars().skip(start.column).collect();
     let quote = line.chars().nth(start.column - 1);
     if !matches!(quote, Some('"' | '\'')) || !written.starts_with(text) || text.is_empty() {
@@ -323,7 +400,7 @@ fn inside(document: &Document, start: Location, text: &str, offset: usize) -> Lo
 }
 
 /// A text that its column can't have would make a label that is always the same.
-fn check_literals(
+pub(super) fn check_literals(
     document: &Document,
     at: &KeyPath,
     label: &Expression,

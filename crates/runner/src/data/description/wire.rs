@@ -7,13 +7,14 @@ use std::collections::BTreeMap;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum WireSource {
-    /// Delimited text files.
-    Csv,
+    /// Files with rows and columns.
+    #[serde(alias = "csv")]
+    Table,
     /// The embedded generator.
     Synthetic,
 }
 
-/// A dataset in delimited text files.
+/// A dataset in files.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct WireTable {
@@ -22,6 +23,7 @@ pub(super) struct WireTable {
     pub(super) source: WireSource,
     pub(super) default_protocol: String,
     pub(super) columns: Vec<String>,
+    #[serde(default)]
     pub(super) format: WireFormat,
     pub(super) files: BTreeMap<String, WireFile>,
     pub(super) fetch: Option<WireFetch>,
@@ -40,15 +42,33 @@ pub(super) struct WireTable {
     pub(super) protocols: BTreeMap<String, WireProtocol>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct WireFormat {
-    pub(super) separator: char,
-    pub(super) has_header: bool,
-    #[serde(default)]
-    pub(super) quotes: bool,
-    #[serde(default)]
-    pub(super) trim_spaces: bool,
+    pub(super) kind: Option<WireFileKind>,
+    pub(super) separator: Option<char>,
+    pub(super) has_header: Option<bool>,
+    pub(super) quotes: Option<bool>,
+    pub(super) trim_spaces: Option<bool>,
+    pub(super) encoding: Option<WireEncoding>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum WireFileKind {
+    /// Delimited text.
+    Csv,
+    Parquet,
+    /// Arrow's own format, as a file (Feather) or as a stream.
+    Arrow,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub(super) enum WireEncoding {
+    #[serde(rename = "utf-8")]
+    Utf8,
+    #[serde(rename = "latin-1")]
+    Latin1,
 }
 
 #[derive(Debug, Deserialize)]
@@ -78,6 +98,15 @@ pub(super) enum WireFeatureKind {
     Categorical,
     Numeric,
     Bucket,
+    Hash,
+    List,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum WirePooling {
+    Sum,
+    Mean,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -94,7 +123,11 @@ pub(super) struct WireFeature {
     pub(super) column: Option<String>,
     pub(super) min_count: Option<u64>,
     pub(super) transform: Option<Vec<WireTransform>>,
-    pub(super) buckets: Option<usize>,
+    pub(super) buckets: Option<u64>,
+    pub(super) separator: Option<char>,
+    pub(super) pooling: Option<WirePooling>,
+    /// Protocols that have the feature; all where absent.
+    pub(super) protocols: Option<Vec<String>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -133,13 +166,15 @@ pub(super) enum WireSplitKind {
     Files,
     Time,
     Hash,
+    User,
 }
 
 /// A table whose columns are added to every row.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct WireJoin {
-    pub(super) file: String,
+    /// One key of [files], or several.
+    pub(super) file: toml::Value,
     /// The column of the rows that is looked up.
     pub(super) on: String,
     /// The column of the table that it is looked up in; `on` where absent.
@@ -155,6 +190,7 @@ pub(super) struct WireJoin {
 pub(super) struct WireProtocol {
     pub(super) about: Option<String>,
     pub(super) tasks: Vec<String>,
+    pub(super) filter: Option<String>,
     #[serde(default)]
     pub(super) not_inputs: Vec<String>,
     #[serde(default)]

@@ -160,6 +160,7 @@ pub(super) fn prepare(
     let feed = Feed::new(config);
     let widths = Widths {
         categorical: sample::CATEGORICAL.len(),
+        lists: 0,
         numeric: NUM_NUMERIC,
         labels: config.tasks.len(),
         user: 0,

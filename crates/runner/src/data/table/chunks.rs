@@ -11,95 +11,128 @@ const CHUNK_BYTES: usize = 2 << 20;
 
 /// A delimited text file in memory.
 #[derive(Debug)]
-pub(super) struct TextFile {
-    pub(super) path: PathBuf,
+pub(in crate::data) struct TextFile {
+    pub(in crate::data) path: PathBuf,
+    pub(in crate::data) format: Format,
     mapped: Option<memmap2::Mmap>,
-    pub(super) chunks: Vec<Chunk>,
+    pub(in crate::data) chunks: Vec<Chunk>,
+    /// Place among a row's fields of each column of the description.
+    pub(in crate::data) positions: Vec<usize>,
+    /// Fields of a row.
+    pub(in crate::data) num_fields: usize,
 }
 
 /// A piece of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Chunk {
-    pub(super) bytes: Range<usize>,
+pub(in crate::data) struct Chunk {
+    pub(in crate::data) bytes: Range<usize>,
     /// Index of its first row in the file.
-    pub(super) first_row: u64,
-    pub(super) num_rows: u64,
+    pub(in crate::data) first_row: u64,
+    pub(in crate::data) num_rows: u64,
     /// Lines before it.
-    pub(super) first_line: usize,
+    pub(in crate::data) first_line: usize,
 }
 
 impl TextFile {
-    pub(super) fn open(
+    /// Opens a file that has these columns: by their names where it has a header, else in this order.
+    pub(in crate::data) fn open(
         path: &Path,
         format: Format,
         columns: &[String],
     ) -> Result<Self, Diagnostic> {
-        let mapped = super::compressed::map(path)?;
-        let mut text = Self {
-            path: path.to_path_buf(),
-            mapped,
-            chunks: Vec::new(),
-        };
-        let start = if format.has_header {
-            text.check_header(format, columns)?
-        } else {
-            0
-        };
+        let mut text = Self::with_any_columns(path, format)?;
+        let mut start = text.start();
+        text.num_fields = columns.len();
+        text.positions = (0..columns.len()).collect();
+        if format.has_header {
+            start = text.read_header(columns)?;
+        }
         text.chunks = chunks(text.bytes(), start, format.quotes);
         Ok(text)
     }
 
-    pub(super) fn bytes(&self) -> &[u8] {
+    /// Opens a file whose columns are not known; it has no pieces.
+    pub(in crate::data) fn with_any_columns(
+        path: &Path,
+        format: Format,
+    ) -> Result<Self, Diagnostic> {
+        Ok(Self {
+            path: path.to_path_buf(),
+            format,
+            mapped: super::compressed::map(path, format.encoding)?,
+            chunks: Vec::new(),
+            positions: Vec::new(),
+            num_fields: 0,
+        })
+    }
+
+    /// Where the text starts: after a mark of its encoding.
+    fn start(&self) -> usize {
+        const MARK: &[u8] = b"\xef\xbb\xbf";
+        if self.bytes().starts_with(MARK) {
+            MARK.len()
+        } else {
+            0
+        }
+    }
+
+    pub(in crate::data) fn bytes(&self) -> &[u8] {
         self.mapped.as_deref().unwrap_or_default()
     }
 
     /// Lets the system take back the memory of a piece that is read no more; reading it again reads the file.
-    pub(super) fn release(&self, chunk: &Chunk) {
+    pub(in crate::data) fn release(&self, chunk: &Chunk) {
         if let Some(mapped) = &self.mapped {
             crate::data::pages::release(mapped, chunk.bytes.clone());
         }
     }
 
-    pub(super) fn num_rows(&self) -> u64 {
+    pub(in crate::data) fn num_rows(&self) -> u64 {
         self.chunks.iter().map(|chunk| chunk.num_rows).sum()
     }
 
-    /// Checks the first line against the description; returns where the rows start.
-    fn check_header(&self, format: Format, columns: &[String]) -> Result<usize, Diagnostic> {
-        let mut reader = super::parse::reader(self.bytes(), format);
-        let mut header = csv::ByteRecord::new();
-        let read = reader.read_byte_record(&mut header);
-        let refuse = |message: String| {
-            Diagnostic::new(self.path.display().to_string(), message)
-                .at(Some(Location { line: 1, column: 1 }))
+    /// The fields of the first line, and where the next one starts; nothing where the file is empty.
+    pub(in crate::data) fn first_line(&self) -> Option<(Vec<String>, usize)> {
+        let start = self.start();
+        let mut reader = super::text::reader(&self.bytes()[start..], self.format);
+        let mut record = csv::ByteRecord::new();
+        if !matches!(reader.read_byte_record(&mut record), Ok(true)) {
+            return None;
+        }
+        let fields = (0..record.len()).map(|index| {
+            let field = super::text::field(&record, index, self.format);
+            String::from_utf8_lossy(field).into_owned()
+        });
+        let end = start + reader.position().byte() as usize;
+        Some((fields.collect(), end))
+    }
+
+    /// Finds the columns in the first line; returns where the rows start.
+    fn read_header(&mut self, columns: &[String]) -> Result<usize, Diagnostic> {
+        let first = Some(Location { line: 1, column: 1 });
+        let Some((found, end)) = self.first_line() else {
+            let message = "expected a line of column names, found an empty file";
+            let said = Diagnostic::new(self.path.display().to_string(), message);
+            return Err(said.at(first));
         };
-        if !matches!(read, Ok(true)) {
-            return Err(refuse(
-                "expected a line of column names, found an empty file".to_owned(),
-            ));
-        }
-        let found: Vec<String> = super::parse::fields(&header, format)
-            .map(|field| String::from_utf8_lossy(field).into_owned())
-            .collect();
-        let different = found
-            .iter()
-            .zip(columns)
-            .position(|(found, expected)| found != expected);
-        match different {
-            Some(index) => Err(refuse(format!(
-                "expected the column `{}` at place {}, found `{}`",
-                columns[index],
-                index + 1,
-                found[index]
-            ))
-            .hint("list the columns in the file's order in the description")),
-            None if found.len() != columns.len() => Err(refuse(format!(
-                "expected {} columns, found {}",
-                columns.len(),
-                found.len()
-            ))),
-            None => Ok(reader.position().byte() as usize),
-        }
+        let place = |column: &String| {
+            let mut places = (0..found.len()).filter(|place| found[*place] == *column);
+            match (places.next(), places.next()) {
+                (Some(place), None) => Ok(place),
+                (Some(_), Some(_)) => {
+                    let message = format!("the column `{column}` is there twice");
+                    let said = Diagnostic::new(self.path.display().to_string(), message);
+                    Err(said.at(first).hint("give the columns names of their own"))
+                }
+                (None, _) => {
+                    let found = found.iter().map(String::as_str);
+                    Err(super::columnar::missing_column(&self.path, column, found).at(first))
+                }
+            }
+        };
+        self.positions = columns.iter().map(place).collect::<Result<_, _>>()?;
+        self.num_fields = found.len();
+        Ok(end)
     }
 }
 

@@ -1,5 +1,6 @@
-//! Source files in memory: mapped as they are, or unpacked into a temporary file that is mapped.
+//! Source files in memory: mapped as they are, or unpacked and brought to UTF-8 in a temporary file that is mapped.
 
+use crate::data::description::Encoding;
 use crate::diagnostic::Diagnostic;
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Read, Write};
@@ -9,21 +10,22 @@ use std::path::Path;
 ///
 /// # Errors
 /// A file that can't be read, or whose packed data is broken.
-pub(super) fn map(path: &Path) -> Result<Option<memmap2::Mmap>, Diagnostic> {
+pub(super) fn map(path: &Path, encoding: Encoding) -> Result<Option<memmap2::Mmap>, Diagnostic> {
     let name = path.display().to_string();
     let failed = |error| Diagnostic::new(&name, format!("can't read the file: {error}"));
     let file = File::open(path).map_err(failed)?;
     let extension = path.extension().unwrap_or_default().to_ascii_lowercase();
-    let file = match extension.to_str() {
-        Some("gz") => {
+    let file = match (extension.to_str(), encoding) {
+        (Some("gz"), _) => {
             let packed = flate2::bufread::MultiGzDecoder::new(BufReader::new(file));
-            unpack(&name, "gzip", packed)?
+            unpack(&name, "gzip", packed, encoding)?
         }
-        Some("zst") => match ruzstd::decoding::StreamingDecoder::new(BufReader::new(file)) {
-            Ok(packed) => unpack(&name, "Zstandard", packed)?,
+        (Some("zst"), _) => match zstd::stream::read::Decoder::new(file) {
+            Ok(packed) => unpack(&name, "Zstandard", packed, encoding)?,
             Err(error) => return Err(broken(&name, "Zstandard", 0, &error)),
         },
-        _ => file,
+        (_, Encoding::Utf8) => file,
+        (_, Encoding::Latin1) => unpack(&name, "text", file, encoding)?,
     };
     if file.metadata().map_err(failed)?.len() == 0 {
         return Ok(None);
@@ -34,13 +36,19 @@ pub(super) fn map(path: &Path) -> Result<Option<memmap2::Mmap>, Diagnostic> {
     mapped.map(Some).map_err(failed)
 }
 
-fn unpack(name: &str, kind: &str, mut packed: impl Read) -> Result<File, Diagnostic> {
+fn unpack(
+    name: &str,
+    kind: &str,
+    mut packed: impl Read,
+    encoding: Encoding,
+) -> Result<File, Diagnostic> {
     let cant_write = |error: std::io::Error| {
         Diagnostic::new(name, format!("can't unpack the file: {error}"))
             .hint("free some space where temporary files go (TMPDIR)")
     };
     let mut sink = BufWriter::new(tempfile::tempfile().map_err(cant_write)?);
     let mut buffer = vec![0; 1 << 18];
+    let mut text = Vec::new();
     let mut bytes = 0;
     loop {
         let read = packed.read(&mut buffer);
@@ -50,12 +58,44 @@ fn unpack(name: &str, kind: &str, mut packed: impl Read) -> Result<File, Diagnos
                 .into_inner()
                 .map_err(|error| cant_write(error.into_error()));
         }
-        sink.write_all(&buffer[..count]).map_err(cant_write)?;
+        let written = match encoding {
+            Encoding::Utf8 => sink.write_all(&buffer[..count]),
+            Encoding::Latin1 => {
+                text.clear();
+                from_latin_1(&buffer[..count], &mut text);
+                sink.write_all(&text)
+            }
+        };
+        written.map_err(cant_write)?;
         bytes += count;
+    }
+}
+
+/// Appends the UTF-8 of Latin-1 bytes: each is the character of its number.
+fn from_latin_1(bytes: &[u8], text: &mut Vec<u8>) {
+    for byte in bytes {
+        match byte {
+            0..0x80 => text.push(*byte),
+            _ => text.extend([0xc0 | byte >> 6, 0x80 | byte & 0x3f]),
+        }
     }
 }
 
 fn broken(name: &str, kind: &str, bytes: usize, error: &dyn std::fmt::Display) -> Diagnostic {
     let message = format!("the {kind} data is broken after {bytes} bytes of text: {error}");
     Diagnostic::new(name, message).hint("the file is cut or damaged; get it again")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_latin_1_byte_is_the_character_of_its_number() {
+        let bytes: Vec<u8> = (0..=255).collect();
+        let mut text = Vec::new();
+        from_latin_1(&bytes, &mut text);
+        let expected: String = bytes.iter().map(|byte| char::from(*byte)).collect();
+        assert_eq!(String::from_utf8(text).unwrap(), expected);
+    }
 }

@@ -1,23 +1,27 @@
 //! Codes and raw numbers into what models read.
 
-use super::fit::{Encoder, Word, log1p_signed};
-use super::parse::Columns;
+use super::columns::Columns;
+use super::fit::{Encoder, ListIds, Word, log1p_signed};
+use super::ragged::Ragged;
+use super::row::bucket;
 use super::spill::Rows;
 use crate::data::description::{Feature, TablePlan};
 use crate::data::packed::Widths;
-use crate::data::{Batch, CategoricalFeature};
+use crate::data::{Batch, CategoricalFeature, ListFeature};
 use std::path::Path;
 
 /// Encoders in the order of the prepared columns.
 #[derive(Debug)]
 pub(super) struct Encoding {
     categorical: Vec<Encoder>,
+    lists: Vec<Encoder>,
     numeric: Vec<Encoder>,
     /// Place of the user among a row's codes.
     user: Option<usize>,
     /// Place of the weight among a row's numbers.
     weight: Option<usize>,
     pub(super) categorical_features: Vec<CategoricalFeature>,
+    pub(super) list_features: Vec<ListFeature>,
     pub(super) numeric_features: Vec<String>,
 }
 
@@ -25,10 +29,12 @@ impl Encoding {
     pub(super) fn new(plan: &TablePlan, columns: &Columns, encoders: Vec<Encoder>) -> Self {
         let mut encoding = Self {
             categorical: Vec::new(),
+            lists: Vec::new(),
             numeric: Vec::new(),
             user: plan.user.map(|column| columns.text_slot(column)),
             weight: plan.weight.map(|column| columns.number_slot(column)),
             categorical_features: Vec::new(),
+            list_features: Vec::new(),
             numeric_features: Vec::new(),
         };
         for (feature, encoder) in plan.features.iter().zip(encoders) {
@@ -37,6 +43,20 @@ impl Encoding {
                 Encoder::Categorical {
                     vocabulary_size, ..
                 } => *vocabulary_size,
+                Encoder::Hash { buckets, .. } => *buckets as usize + 1,
+                Encoder::List {
+                    vocabulary_size,
+                    pooling,
+                    ..
+                } => {
+                    encoding.list_features.push(ListFeature {
+                        name,
+                        vocabulary_size: *vocabulary_size,
+                        pooling: *pooling,
+                    });
+                    encoding.lists.push(encoder);
+                    continue;
+                }
                 // Id 0 is kept for values that are not there.
                 Encoder::Bucket { edges, .. } => edges.len() + 2,
                 Encoder::Numeric { .. } => {
@@ -57,6 +77,7 @@ impl Encoding {
     pub(super) fn widths(&self, labels: usize) -> Widths {
         Widths {
             categorical: self.categorical.len(),
+            lists: self.lists.len(),
             numeric: self.numeric.len(),
             labels,
             user: usize::from(self.user.is_some()),
@@ -75,8 +96,10 @@ impl Encoding {
             .map(|(name, _)| name.as_str())
     }
 
-    /// Encodes some rows, of `texts` codes and `numbers` numbers each.
-    pub(super) fn encode(&self, rows: &Rows, texts: usize, numbers: usize) -> Batch {
+    /// Encodes some rows.
+    pub(super) fn encode(&self, rows: &Rows, columns: &Columns) -> Batch {
+        let (texts, numbers) = (columns.num_codes(), columns.numbers.len());
+        let lists = self.encode_lists(rows, columns.lists.len());
         let mut categorical = vec![0; rows.num_rows * self.categorical.len()];
         let mut numeric = vec![0.0; rows.num_rows * self.numeric.len()];
         // Some rows that stay in the cache while feature after feature reads them.
@@ -112,9 +135,39 @@ impl Encoding {
                 .collect(),
             num_rows: rows.num_rows,
             categorical,
+            list_ids: lists.values,
+            list_ends: lists.ends,
             numeric,
             labels: rows.labels.to_vec(),
         }
+    }
+    /// The ids of the rows' lists, from `width` lists of codes a row.
+    fn encode_lists(&self, rows: &Rows, width: usize) -> Ragged {
+        let mut lists = Ragged::default();
+        if self.lists.is_empty() {
+            return lists;
+        }
+        for row in 0..rows.num_rows {
+            for encoder in &self.lists {
+                let Encoder::List { slot, ids, .. } = encoder else {
+                    unreachable!("only lists have this column")
+                };
+                let range = Ragged::range(&rows.list_ends, row * width + slot);
+                let codes = &rows.list_codes[range];
+                match ids {
+                    ListIds::Learned(ids) => {
+                        let ids = codes.iter().map(|code| ids[*code as usize]);
+                        lists.values.extend(ids);
+                    }
+                    ListIds::Hashed(buckets) => {
+                        let ids = codes.iter().map(|code| bucket(*code, *buckets));
+                        lists.values.extend(ids);
+                    }
+                }
+                lists.end_list();
+            }
+        }
+        lists
     }
 }
 
@@ -145,6 +198,10 @@ impl Tile<'_> {
                 to.zip(self.codes(*slot))
                     .for_each(|(to, code)| *to = ids[code]);
             }
+            Encoder::Hash { slot, buckets } => {
+                to.zip(self.codes(*slot))
+                    .for_each(|(to, code)| *to = bucket(code as u32, *buckets));
+            }
             Encoder::Bucket { slot, edges } => {
                 for (to, value) in to.zip(self.numbers(*slot)) {
                     *to = match value.is_nan() {
@@ -153,7 +210,9 @@ impl Tile<'_> {
                     };
                 }
             }
-            Encoder::Numeric { .. } => unreachable!("numeric features have a column of their own"),
+            Encoder::Numeric { .. } | Encoder::List { .. } => {
+                unreachable!("numbers and lists have columns of their own")
+            }
         }
     }
 
@@ -215,7 +274,7 @@ pub(super) fn write_numbers(path: &Path, encoding: &Encoding) -> std::io::Result
         .chain(encoding.numeric_features.iter().zip(&encoding.numeric))
     {
         let fields = match encoder {
-            Encoder::Categorical { .. } => continue,
+            Encoder::Categorical { .. } | Encoder::Hash { .. } | Encoder::List { .. } => continue,
             Encoder::Bucket { edges, .. } => {
                 let edges: Vec<String> = edges.iter().map(f64::to_string).collect();
                 [String::new(), String::new(), String::new(), edges.join(" ")]

@@ -1,162 +1,175 @@
 //! What is wrong with a row, in words, with its line, character and column.
 
 use super::chunks::{Chunk, TextFile};
-use super::parse::{fields, reader};
-use crate::data::description::{Format, TablePlan};
+use crate::data::description::Format;
 use crate::diagnostic::{Diagnostic, Location};
+use std::path::Path;
 
-/// What is wrong with a row.
-pub(super) enum Fault {
-    Fields {
-        found: usize,
-    },
+/// What is wrong with a row; columns are indices into the names of the file's columns in the description.
+#[derive(Debug)]
+pub(in crate::data) enum Fault {
+    /// Another number of fields than the file has columns.
+    Fields { found: usize },
+    /// A field that is not as it is read.
     Number {
         column: usize,
         expected: &'static str,
         found: String,
     },
+    /// A value that the description doesn't allow.
     Value {
         column: usize,
         found: String,
+        allowed: Vec<String>,
+    },
+    /// A key that a joined table has already.
+    Duplicate {
+        column: usize,
+        key: String,
+        first: String,
     },
 }
 
 impl Fault {
-    pub(super) fn number(column: usize, expected: &'static str, field: &[u8]) -> Self {
-        Self::Number {
-            column,
-            expected,
-            found: String::from_utf8_lossy(field).into_owned(),
+    /// The fault of the `index`-th record of a piece of a text file.
+    pub(in crate::data) fn in_text(
+        self,
+        file: &TextFile,
+        chunk: &Chunk,
+        index: u64,
+        names: &[String],
+    ) -> Diagnostic {
+        let (line, start) = place(file, chunk, index);
+        let field = self
+            .column()
+            .map_or(0, |column| file.positions.get(column).copied().unwrap_or(0));
+        let column = character(&file.bytes()[start..], file.format, field);
+        let said = Diagnostic::new(file.path.display().to_string(), String::new())
+            .at(Some(Location { line, column }));
+        match self {
+            Self::Fields { found } => {
+                let message = format!("expected {} fields, found {found}", file.num_fields);
+                let missing = file
+                    .positions
+                    .iter()
+                    .position(|position| *position == found);
+                match missing.filter(|_| found < file.num_fields) {
+                    Some(missing) => with(
+                        said,
+                        format!("{message}; column `{}` is missing", names[missing]),
+                    )
+                    .hint("the row is cut; get the file again"),
+                    None if found < file.num_fields => {
+                        with(said, message).hint("the row is cut; get the file again")
+                    }
+                    None => with(said, message).hint(format!(
+                        "is `{}` part of a value? Then the file needs quotes",
+                        char::from(file.format.separator)
+                    )),
+                }
+            }
+            other => other.say(said, "", names),
         }
     }
 
-    /// The fault in words, with the place of the `row`-th record of the piece, which is read again to find it.
-    pub(super) fn locate(
-        self,
-        plan: &TablePlan,
-        file: &TextFile,
-        chunk: &Chunk,
-        row: u64,
-    ) -> Diagnostic {
-        let mut reader = reader(&file.bytes()[chunk.bytes.clone()], plan.format);
-        let mut record = csv::ByteRecord::new();
-        let mut index = 0;
-        while matches!(reader.read_byte_record(&mut record), Ok(true)) {
-            if record.as_slice() == b"\r" {
-                continue;
-            }
-            if index == row {
-                break;
-            }
-            index += 1;
-        }
-        self.say(plan, file, chunk, &record)
-    }
-
-    /// The same for the first record with this text in the fault's column, at or after the `at`-th row in use.
-    pub(super) fn locate_nth_in_use(
-        self,
-        plan: &TablePlan,
-        file: &TextFile,
-        chunk: &Chunk,
-        at: usize,
-        text: &[u8],
-    ) -> Diagnostic {
-        let column = self.column().unwrap_or_default();
-        let mut reader = reader(&file.bytes()[chunk.bytes.clone()], plan.format);
-        let mut record = csv::ByteRecord::new();
-        let mut index = 0;
-        while matches!(reader.read_byte_record(&mut record), Ok(true)) {
-            let is_it = fields(&record, plan.format).nth(column) == Some(text);
-            if is_it && index >= at {
-                break;
-            }
-            index += 1;
-        }
-        self.say(plan, file, chunk, &record)
+    /// The fault of a row of a columnar file, counted from 1.
+    pub(in crate::data) fn in_row(self, path: &Path, row: u64, names: &[String]) -> Diagnostic {
+        let said = Diagnostic::new(path.display().to_string(), String::new());
+        self.say(said, &format!("row {row}, "), names)
     }
 
     fn column(&self) -> Option<usize> {
         match self {
-            Self::Fields { .. } => None,
+            Self::Fields { .. } | Self::Duplicate { .. } => None,
             Self::Number { column, .. } | Self::Value { column, .. } => Some(*column),
         }
     }
 
-    fn say(
-        self,
-        plan: &TablePlan,
-        file: &TextFile,
-        chunk: &Chunk,
-        record: &csv::ByteRecord,
-    ) -> Diagnostic {
-        let position = record.position();
-        let mut line = chunk.first_line + position.map_or(1, |at| at.line() as usize);
-        let mut start = chunk.bytes.start + position.map_or(0, |at| at.byte() as usize);
-        // A record's position is that of the empty lines before it.
-        while file.bytes().get(start) == Some(&b'\n') {
-            (line, start) = (line + 1, start + 1);
-        }
-        let column = self.column().map_or(1, |column| {
-            character(&file.bytes()[start..], plan.format, column)
-        });
-        let name = |column: usize| &plan.columns[column];
-        let said = |message: String| {
-            Diagnostic::new(file.path.display().to_string(), message)
-                .at(Some(Location { line, column }))
-        };
+    fn say(self, said: Diagnostic, place: &str, names: &[String]) -> Diagnostic {
         match self {
             Self::Fields { found } => {
-                let message = format!("expected {} fields, found {found}", plan.num_own_columns);
-                match plan.columns[..plan.num_own_columns].get(found) {
-                    Some(missing) => said(format!("{message}; column `{missing}` is missing"))
-                        .hint("the row is cut; get the file again"),
-                    None => said(message).hint(format!(
-                        "is `{}` part of a value? Then the file needs quotes",
-                        char::from(plan.format.separator)
-                    )),
-                }
+                let message = format!("{place}expected {} columns, found {found}", names.len());
+                with(said, message)
             }
             Self::Number {
                 column,
                 expected,
                 found,
-            } => said(format!(
-                "column `{}`: expected {expected}, found `{found}`",
-                name(column)
-            ))
-            .hint("mend the row, or make the feature categorical in the description"),
-            Self::Value { column, found } => {
-                let allowed = plan
-                    .allowed_values
-                    .iter()
-                    .find(|(other, _)| *other == column);
-                let values: Vec<String> = allowed
-                    .into_iter()
-                    .flat_map(|(_, v)| v)
-                    .map(|v| format!("`{v}`"))
-                    .collect();
-                said(format!(
-                    "column `{}`: unknown value `{found}`; allowed are {}",
-                    name(column),
-                    values.join(", ")
-                ))
-                .hint("mend the row, or add the value to [allowed_values] in the description")
+            } => {
+                let name = &names[column];
+                let hint = match (found.as_str(), expected) {
+                    ("" | "null", _) => {
+                        format!(
+                            "add \"{name}\" to `optional` in the description if it may be missing"
+                        )
+                    }
+                    (_, ZERO_OR_ONE) => format!(
+                        "compare in the label, such as label = \"{name} > 0\", or mend the row"
+                    ),
+                    _ => "mend the row, or make the feature categorical in the description"
+                        .to_owned(),
+                };
+                let message =
+                    format!("{place}column `{name}`: expected {expected}, found `{found}`");
+                with(said, message).hint(hint)
+            }
+            Self::Value {
+                column,
+                found,
+                allowed,
+            } => {
+                let allowed: Vec<String> =
+                    allowed.iter().map(|value| format!("`{value}`")).collect();
+                let message = format!(
+                    "{place}column `{}`: unknown value `{found}`; allowed are {}",
+                    names[column],
+                    allowed.join(", ")
+                );
+                with(said, message)
+                    .hint("mend the row, or add the value to [allowed_values] in the description")
+            }
+            Self::Duplicate { column, key, first } => {
+                let message = format!(
+                    "{place}the key `{key}` of `{}` is there twice, first at {first}",
+                    names[column]
+                );
+                with(said, message)
+                    .hint("a joined table has one row for each key; remove all but one")
             }
         }
     }
 }
 
+/// The line of the `index`-th record of a piece, and where it starts.
+pub(in crate::data) fn place(file: &TextFile, chunk: &Chunk, index: u64) -> (usize, usize) {
+    let record = super::text::record_at(file, chunk, index);
+    let position = record.position();
+    let mut line = chunk.first_line + position.map_or(1, |at| at.line() as usize);
+    let mut start = chunk.bytes.start + position.map_or(0, |at| at.byte() as usize);
+    // A record's position is that of the empty lines before it.
+    while file.bytes().get(start) == Some(&b'\n') {
+        (line, start) = (line + 1, start + 1);
+    }
+    (line, start)
+}
+
+/// What a label that is a column has to be.
+pub(in crate::data) const ZERO_OR_ONE: &str = "0 or 1";
+
+fn with(said: Diagnostic, message: String) -> Diagnostic {
+    Diagnostic { message, ..said }
+}
+
 /// The character, from 1, at which a field of a row starts; 1 where fields may be quoted.
-fn character(row: &[u8], format: Format, column: usize) -> usize {
-    if format.quotes || column == 0 {
+fn character(row: &[u8], format: Format, field: usize) -> usize {
+    if format.quotes || field == 0 {
         return 1;
     }
     let separators = row
         .iter()
         .enumerate()
         .filter(|(_, byte)| **byte == format.separator);
-    let Some(at) = separators.map(|(at, _)| at + 1).nth(column - 1) else {
+    let Some(at) = separators.map(|(at, _)| at + 1).nth(field - 1) else {
         return 1;
     };
     let spaces = if format.trim_spaces {

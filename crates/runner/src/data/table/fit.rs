@@ -1,9 +1,10 @@
 //! What preparation learns from training rows: vocabularies, moments and quantiles.
 
+use super::columns::{Columns, ListColumn};
 use super::interner::Interner;
-use super::parse::Columns;
 use super::spill::Rows;
-use crate::data::description::{Feature, FeatureKind, TablePlan};
+use crate::data::description::{Feature, FeatureKind, TablePlan, Vocabulary};
+use homebench_kernels::optimizer::Pooling;
 use homebench_kernels::random::Philox;
 use rayon::prelude::*;
 
@@ -19,6 +20,15 @@ pub(super) enum Encoder {
         ids: Vec<u32>,
         vocabulary_size: usize,
     },
+    /// A hashed column, bucket `1 + hash * buckets / 2^32`.
+    Hash { slot: usize, buckets: u32 },
+    /// A list column: per code the id, or the bucket of a hash.
+    List {
+        slot: usize,
+        ids: ListIds,
+        vocabulary_size: usize,
+        pooling: Pooling,
+    },
     /// A number column, bucket `1 + (edges <= x)`.
     Bucket { slot: usize, edges: Vec<f64> },
     /// `(transform(x) - mean) * scale`.
@@ -28,6 +38,15 @@ pub(super) enum Encoder {
         mean: f64,
         scale: f64,
     },
+}
+
+/// Ids of the values of lists.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum ListIds {
+    /// Per code.
+    Learned(Vec<u32>),
+    /// Of so many buckets.
+    Hashed(u32),
 }
 
 /// An id of a vocabulary.
@@ -42,12 +61,52 @@ pub(super) fn fit(
     plan: &TablePlan,
     columns: &Columns,
     texts: &[Interner],
+    list_texts: &[Interner],
     train: &[Rows],
 ) -> (Vec<Encoder>, Vec<Vec<Word>>) {
     let fitted = plan.features.par_iter().map(|feature| match feature.kind {
         FeatureKind::Categorical { min_count } => {
             let slot = columns.text_slot(feature.column);
-            vocabulary(&texts[slot], slot, min_count)
+            let (ids, words) = vocabulary(&texts[slot], min_count);
+            let vocabulary_size = words.len() + 1;
+            let encoder = Encoder::Categorical {
+                slot,
+                ids,
+                vocabulary_size,
+            };
+            (encoder, words)
+        }
+        FeatureKind::Hash { buckets } => {
+            let slot = columns.hash_slot(feature.column);
+            (Encoder::Hash { slot, buckets }, Vec::new())
+        }
+        FeatureKind::List {
+            separator,
+            pooling,
+            vocabulary: of,
+        } => {
+            let slot = columns.list_slot(ListColumn {
+                column: feature.column,
+                separator,
+                is_hashed: matches!(of, Vocabulary::Hashed { .. }),
+            });
+            let (ids, words, vocabulary_size) = match of {
+                Vocabulary::Learned { min_count } => {
+                    let (ids, words) = vocabulary(&list_texts[slot], min_count);
+                    let vocabulary_size = words.len() + 1;
+                    (ListIds::Learned(ids), words, vocabulary_size)
+                }
+                Vocabulary::Hashed { buckets } => {
+                    (ListIds::Hashed(buckets), Vec::new(), buckets as usize + 1)
+                }
+            };
+            let encoder = Encoder::List {
+                slot,
+                ids,
+                vocabulary_size,
+                pooling,
+            };
+            (encoder, words)
         }
         FeatureKind::Bucket { buckets } => {
             let slot = columns.number_slot(feature.column);
@@ -81,8 +140,8 @@ pub(super) fn fit(
     fitted.unzip()
 }
 
-/// Ids from 1 by falling count, then by text.
-fn vocabulary(texts: &Interner, slot: usize, min_count: u64) -> (Encoder, Vec<Word>) {
+/// Per code the id, and the words of the ids from 1: by falling count, then by text.
+fn vocabulary(texts: &Interner, min_count: u64) -> (Vec<u32>, Vec<Word>) {
     let mut order: Vec<u32> = (0..texts.len() as u32)
         .filter(|id| texts.count(*id) >= min_count.max(1))
         .collect();
@@ -101,14 +160,7 @@ fn vocabulary(texts: &Interner, slot: usize, min_count: u64) -> (Encoder, Vec<Wo
             count: texts.count(code),
         });
     }
-    (
-        Encoder::Categorical {
-            slot,
-            ids,
-            vocabulary_size: words.len() + 1,
-        },
-        words,
-    )
+    (ids, words)
 }
 
 pub(super) fn log1p_signed(value: f64) -> f64 {
@@ -207,6 +259,8 @@ mod tests {
             codes: Vec::new().into(),
             numbers: numbers.into(),
             labels: Vec::new().into(),
+            list_codes: Vec::new().into(),
+            list_ends: Vec::new().into(),
         }
     }
 
@@ -255,16 +309,8 @@ mod tests {
         ] {
             texts.intern(text.as_bytes(), count);
         }
-        let (encoder, words) = vocabulary(&texts, 0, 2);
-        let Encoder::Categorical {
-            ids,
-            vocabulary_size,
-            ..
-        } = encoder
-        else {
-            panic!()
-        };
-        assert_eq!((ids, vocabulary_size), (vec![0, 3, 1, 2, 0], 4));
+        let (ids, words) = vocabulary(&texts, 2);
+        assert_eq!((ids, words.len()), (vec![0, 3, 1, 2, 0], 3));
         assert_eq!(
             words[0],
             Word {
@@ -272,9 +318,7 @@ mod tests {
                 count: 9
             }
         );
-        let (Encoder::Categorical { ids, .. }, _) = vocabulary(&texts, 0, 0) else {
-            panic!()
-        };
+        let (ids, _) = vocabulary(&texts, 0);
         assert_eq!(
             ids[4], 0,
             "a word without training rows has no id whatever the threshold"

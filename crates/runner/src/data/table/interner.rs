@@ -2,7 +2,7 @@
 
 /// Texts and their numbers. Ids and their order depend on the texts alone.
 #[derive(Debug, Clone)]
-pub(super) struct Interner {
+pub(in crate::data) struct Interner {
     bytes: Vec<u8>,
     /// End of each text in `bytes`, after a 0.
     ends: Vec<u32>,
@@ -30,7 +30,7 @@ impl Default for Interner {
 impl Interner {
     /// The number of `text`, whose count of training rows grows by `count`.
     #[inline]
-    pub(super) fn intern(&mut self, text: &[u8], count: u64) -> u32 {
+    pub(in crate::data) fn intern(&mut self, text: &[u8], count: u64) -> u32 {
         // Neighbouring rows often agree.
         let id = if self.last != u32::MAX && is_same(self.text(self.last), text) {
             self.last
@@ -94,29 +94,29 @@ impl Interner {
     }
 
     /// Counts a text once more.
-    pub(super) fn count_again(&mut self, id: u32) {
+    pub(in crate::data) fn count_again(&mut self, id: u32) {
         self.counts[id as usize] += 1;
     }
 
     /// The number of a text that was seen, by its hash.
-    pub(super) fn get(&self, text: &[u8]) -> Option<u32> {
+    pub(in crate::data) fn get(&self, text: &[u8]) -> Option<u32> {
         self.find(text, hash(text)).ok()
     }
 
     /// The text of a number.
     #[inline]
-    pub(super) fn text(&self, id: u32) -> &[u8] {
+    pub(in crate::data) fn text(&self, id: u32) -> &[u8] {
         let id = id as usize;
         &self.bytes[self.ends[id] as usize..self.ends[id + 1] as usize]
     }
 
     /// Training rows with the text of this number.
-    pub(super) fn count(&self, id: u32) -> u64 {
+    pub(in crate::data) fn count(&self, id: u32) -> u64 {
         self.counts[id as usize]
     }
 
     /// Number of distinct texts.
-    pub(super) fn len(&self) -> usize {
+    pub(in crate::data) fn len(&self) -> usize {
         self.hashes.len()
     }
 }

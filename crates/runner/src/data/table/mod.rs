@@ -1,41 +1,50 @@
-//! Preparation of delimited text: read once in parallel, learn from training rows, encode.
+//! Preparation of tables: read once in parallel, learn from training rows, encode.
 //!
 //! Pieces of fixed size are parsed in parallel and joined in the order of the file, so that the result doesn't depend
 //! on the number of threads.
 
 pub(super) mod assign;
-mod chunks;
+pub(super) mod chunks;
+pub(super) mod columnar;
+pub(super) mod columns;
 mod compressed;
 mod encode;
-mod fault;
+pub(super) mod fault;
 mod fit;
-mod interner;
+pub(super) mod interner;
 mod join;
 mod parse;
+pub(super) mod piece;
+mod ragged;
 mod records;
+pub(super) mod row;
 mod spill;
+pub(super) mod text;
 
 use super::description::{SourceFile, TablePlan};
 use super::packed::{PackedWriter, Written};
 use super::pipeline::pipeline;
-use super::{Batch, CategoricalFeature, Observer, RowSubset, SPLITS};
+use super::{Batch, CategoricalFeature, ListFeature, Observer, RowSubset, SPLITS};
 use crate::diagnostic::Diagnostic;
 use assign::{Assignment, Side};
-use chunks::{Chunk, TextFile};
+use columns::Columns;
 use encode::Encoding;
 use interner::Interner;
 use join::JoinTable;
-use parse::{Columns, Context, Parsed};
+use parse::{Context, Parsed};
+use piece::{Piece, TableFile};
+use ragged::Ragged;
 use rayon::prelude::*;
 use spill::{Rows, Spill};
 use std::path::{Path, PathBuf};
 
-/// Pieces parsed before their rows are joined; a bound on memory.
+/// Blocks encoded before they are written; a bound on memory.
 const WAVE: usize = 16;
 
 /// Inputs of a prepared table and its files, by split.
 pub(super) struct PreparedTable {
     pub(super) categorical: Vec<CategoricalFeature>,
+    pub(super) lists: Vec<ListFeature>,
     pub(super) numeric: Vec<String>,
     pub(super) written: [Written; 3],
 }
@@ -53,10 +62,11 @@ pub(super) fn prepare(
     observer: &mut dyn Observer,
 ) -> Result<PreparedTable, Diagnostic> {
     let columns = Columns::of(plan);
-    let mut texts = vec![Interner::default(); columns.texts.len()];
+    let mut texts = Texts::new(&columns);
     let splits = read(
         plan, &columns, sources, files, subset, folder, &mut texts, observer,
     )?;
+    texts.say_undecoded(plan, &columns, observer);
     for (name, rows) in SPLITS.iter().zip(&splits) {
         if rows.is_empty() {
             let said = Diagnostic::new(
@@ -70,7 +80,13 @@ pub(super) fn prepare(
             });
         }
     }
-    let (encoders, words) = fit::fit(plan, &columns, &texts, &splits[assign::TRAIN]);
+    let (encoders, words) = fit::fit(
+        plan,
+        &columns,
+        &texts.texts,
+        &texts.lists,
+        &splits[assign::TRAIN],
+    );
     let encoding = Encoding::new(plan, &columns, encoders);
     for name in encoding.constants() {
         observer.notice(&format!(
@@ -94,8 +110,7 @@ pub(super) fn prepare(
         let mut writer = PackedWriter::create(path, encoding.widths(plan.labels.len()))?;
         let encode = |wave: &[Rows]| -> Vec<Batch> {
             let rows = wave.par_iter();
-            rows.map(|rows| encoding.encode(rows, columns.texts.len(), columns.numbers.len()))
-                .collect()
+            rows.map(|rows| encoding.encode(rows, &columns)).collect()
         };
         pipeline(rows.chunks(WAVE), encode, |batches: Vec<Batch>| {
             for batch in &batches {
@@ -123,6 +138,7 @@ pub(super) fn prepare(
     Ok(PreparedTable {
         written: written.try_into().expect("one for each split"),
         categorical: encoding.categorical_features,
+        lists: encoding.list_features,
         numeric: encoding.numeric_features,
     })
 }
@@ -139,6 +155,63 @@ fn path_of(plan: &TablePlan, files: &[PathBuf], split: &str) -> String {
     file.map_or_else(String::new, |(_, file)| files[*file].display().to_string())
 }
 
+/// Distinct texts of all files.
+struct Texts {
+    /// Of each text column.
+    texts: Vec<Interner>,
+    /// Of each list column; empty for hashed ones.
+    lists: Vec<Interner>,
+}
+
+impl Texts {
+    fn new(columns: &Columns) -> Self {
+        Self {
+            texts: vec![Interner::default(); columns.texts.len()],
+            lists: vec![Interner::default(); columns.lists.len()],
+        }
+    }
+
+    /// Adds a piece's texts; gives their numbers here.
+    fn add(&mut self, parsed: &Parsed) -> Renumbering {
+        let numbers = |own: &[Interner], all: &mut [Interner]| {
+            let of = |(own, all): (&Interner, &mut Interner)| {
+                (0..own.len() as u32)
+                    .map(|id| all.intern(own.text(id), own.count(id)))
+                    .collect()
+            };
+            own.iter().zip(all).map(of).collect()
+        };
+        Renumbering {
+            texts: numbers(&parsed.texts, &mut self.texts),
+            lists: numbers(&parsed.list_texts, &mut self.lists),
+        }
+    }
+
+    /// Says which columns have texts in another encoding than the description says.
+    fn say_undecoded(&self, plan: &TablePlan, columns: &Columns, observer: &mut dyn Observer) {
+        let of_texts = columns.texts.iter().copied().zip(&self.texts);
+        let of_lists = columns
+            .lists
+            .iter()
+            .map(|list| list.column)
+            .zip(&self.lists);
+        for (column, texts) in of_texts.chain(of_lists) {
+            let mut undecoded = (0..texts.len() as u32)
+                .map(|id| texts.text(id))
+                .filter(|text| std::str::from_utf8(text).is_err());
+            if let Some(first) = undecoded.next() {
+                observer.notice(&format!(
+                    "{} values of the column `{}` are no UTF-8, such as `{}`; they are used as they are (with \
+                     encoding = \"latin-1\" in the description's format they are read as Latin-1)",
+                    undecoded.count() + 1,
+                    plan.columns[column],
+                    String::from_utf8_lossy(first)
+                ));
+            }
+        }
+    }
+}
+
 /// Parses the files into the rows of each split, with codes in `texts`.
 fn read(
     plan: &TablePlan,
@@ -147,20 +220,29 @@ fn read(
     files: &[PathBuf],
     subset: RowSubset,
     folder: &Path,
-    texts: &mut [Interner],
+    texts: &mut Texts,
     observer: &mut dyn Observer,
 ) -> Result<[Vec<Rows>; 3], Diagnostic> {
     let sides = assign::sides(&plan.split);
     let own = &plan.columns[..plan.num_own_columns];
+    let mut needs = columns.needs(0, own.len());
+    for column in plan
+        .joins
+        .iter()
+        .map(|join| join.on)
+        .chain(plan.split.column())
+    {
+        needs[column].text = true;
+    }
     let opened = sides
         .iter()
-        .map(|(_, file)| TextFile::open(&files[*file], plan.format, own))
+        .map(|(_, file)| TableFile::open(&files[*file], plan.format, own, &needs))
         .collect::<Result<Vec<_>, _>>()?;
     for (text, (_, file)) in opened.iter().zip(&sides) {
         let found = text.num_rows();
         if let Some(expected) = sources[*file].rows.filter(|expected| *expected != found) {
             return Err(Diagnostic::new(
-                text.path.display().to_string(),
+                text.path().display().to_string(),
                 format!("expected {expected} rows, found {found}"),
             )
             .hint("the file is cut or another one; remove it and get it again"));
@@ -190,7 +272,7 @@ fn read(
     let joins = plan
         .joins
         .par_iter()
-        .map(|join| JoinTable::read(plan, join, columns, &files[join.file]))
+        .map(|join| JoinTable::read(join, columns, files))
         .collect::<Result<Vec<_>, _>>()?;
     let context = Context {
         plan,
@@ -204,17 +286,19 @@ fn read(
     let total = num_rows.iter().sum();
     let mut done = 0;
     for ((file, (side, _)), start) in opened.iter().zip(&sides).zip(starts) {
-        let parse = |wave: &[Chunk]| -> Vec<Result<Parsed, Diagnostic>> {
-            let chunks = wave.par_iter();
-            chunks
-                .map(|chunk| {
-                    let parsed = parse::parse(&context, (*side, start, file), chunk);
-                    file.release(chunk);
-                    parsed
-                })
-                .collect()
+        let parse = |wave: Result<Vec<Piece<'_>>, Diagnostic>| -> Vec<Result<Parsed, Diagnostic>> {
+            let pieces = match wave {
+                Ok(pieces) => pieces,
+                Err(broken) => return vec![Err(broken)],
+            };
+            let parse = |piece: &Piece<'_>| {
+                let parsed = parse::parse(&context, *side, start, piece);
+                piece.release();
+                parsed
+            };
+            pieces.par_iter().map(parse).collect()
         };
-        pipeline(file.chunks.chunks(WAVE), parse, |wave| {
+        pipeline(file.waves(), parse, |wave| {
             let mut renumbered = Vec::with_capacity(wave.len());
             // In order, so that the first fault of the file is the one that is told, and texts have the numbers of their order.
             for parsed in wave {
@@ -224,7 +308,7 @@ fn read(
                     *sum += more;
                 }
                 done += parsed.num_rows;
-                let ids = renumbering(&parsed, texts);
+                let ids = texts.add(&parsed);
                 renumbered.push((parsed, ids));
             }
             let divided: Vec<[Option<Rows>; 3]> = renumbered
@@ -248,9 +332,14 @@ fn read(
     }
     for (join, count) in plan.joins.iter().zip(num_unmatched) {
         if count > 0 {
-            let name = files[join.file].display();
+            let names = join
+                .files
+                .iter()
+                .map(|file| files[*file].display().to_string());
+            let names: Vec<String> = names.collect();
             observer.notice(&format!(
-                "{count} of {in_use} rows have no row in {name}; its columns are empty there"
+                "{count} of {in_use} rows have no row in {}; its columns are empty there",
+                names.join(" or ")
             ));
         }
     }
@@ -258,49 +347,64 @@ fn read(
     Ok([a?, b?, c?])
 }
 
-/// The numbers among all pieces' texts of a piece's own, by column.
-fn renumbering(parsed: &Parsed, texts: &mut [Interner]) -> Vec<Vec<u32>> {
-    let columns = parsed.texts.iter().zip(texts);
-    let renumbered = columns.map(|(own, all)| {
-        (0..own.len() as u32)
-            .map(|id| all.intern(own.text(id), own.count(id)))
-            .collect()
-    });
-    renumbered.collect()
+/// The numbers among all pieces' texts of a piece's own.
+struct Renumbering {
+    texts: Vec<Vec<u32>>,
+    lists: Vec<Vec<u32>>,
 }
 
 /// A piece's rows by split, with the numbers that all pieces share.
-fn divide(parsed: Parsed, ids: &[Vec<u32>], columns: &Columns, labels: usize) -> [Option<Rows>; 3] {
+fn divide(
+    parsed: Parsed,
+    ids: &Renumbering,
+    columns: &Columns,
+    num_labels: usize,
+) -> [Option<Rows>; 3] {
     let Parsed {
         splits,
         mut codes,
         numbers,
-        labels: label_values,
+        labels,
+        mut lists,
         ..
     } = parsed;
-    if !ids.is_empty() {
-        for row in codes.chunks_exact_mut(ids.len()) {
-            for (code, ids) in row.iter_mut().zip(ids) {
+    if !ids.texts.is_empty() {
+        for row in codes.chunks_exact_mut(columns.num_codes()) {
+            for (code, ids) in row.iter_mut().zip(&ids.texts) {
                 *code = ids[*code as usize];
             }
         }
     }
+    renumber_lists(&mut lists, ids, columns);
     let count = |split: u8| splits.iter().filter(|other| **other == split).count();
     let counts = [0, 1, 2].map(count);
     if let Some(only) = counts.iter().position(|count| *count == splits.len()) {
         let mut rows = [None, None, None];
         if !splits.is_empty() {
-            rows[only] = Some(Rows::new(splits.len(), codes, numbers, label_values));
+            rows[only] = Some(Rows::new(splits.len(), codes, numbers, labels, lists));
         }
         return rows;
     }
     [0, 1, 2].map(|split: u8| {
         let count = counts[usize::from(split)];
-        let codes = pick(&codes, columns.texts.len(), &splits, split);
+        let codes = pick(&codes, columns.num_codes(), &splits, split);
         let numbers = pick(&numbers, columns.numbers.len(), &splits, split);
-        let label_values = pick(&label_values, labels, &splits, split);
-        (count > 0).then(|| Rows::new(count, codes, numbers, label_values))
+        let labels = pick(&labels, num_labels, &splits, split);
+        let lists = lists.rows(columns.lists.len(), |row| splits[row] == split);
+        (count > 0).then(|| Rows::new(count, codes, numbers, labels, lists))
     })
+}
+
+fn renumber_lists(lists: &mut Ragged, ids: &Renumbering, columns: &Columns) {
+    for index in 0..lists.ends.len() {
+        let slot = index % columns.lists.len();
+        if !columns.lists[slot].is_hashed {
+            let list = Ragged::range(&lists.ends, index);
+            for code in &mut lists.values[list] {
+                *code = ids.lists[slot][*code as usize];
+            }
+        }
+    }
 }
 
 /// The rows of one split.

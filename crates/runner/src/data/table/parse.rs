@@ -1,174 +1,40 @@
-//! One piece of delimited text into codes, numbers and labels.
+//! Rows of a piece into codes, numbers and labels.
 
 use super::assign::{Assignment, Side, TRAIN};
-use super::chunks::{Chunk, TextFile};
-use super::fault::Fault;
+use super::columns::Columns;
+use super::fault::{Fault, ZERO_OR_ONE};
 use super::interner::Interner;
 use super::join::JoinTable;
-use super::records::Records;
-use crate::data::description::{FeatureKind, Format, Label, TablePlan};
-use crate::data::expression::{Expression, Literal, Rows};
+use super::piece::Piece;
+use super::ragged::Ragged;
+use super::row::{self, Row, Visit};
+use crate::data::description::TablePlan;
+use crate::data::expression::{Expression, Rows};
 use crate::diagnostic::Diagnostic;
-
-/// Which columns are read as texts and which as numbers; a column may be both.
-#[derive(Debug)]
-pub(super) struct Columns {
-    pub(super) texts: Vec<usize>,
-    pub(super) numbers: Vec<usize>,
-    /// Per column of the file: places in `texts` and in `numbers`.
-    slots: Vec<(Option<usize>, Option<usize>)>,
-    /// The columns of the files of rows that are read at all.
-    own: Vec<OwnColumn>,
-}
-
-/// A column that is read: its index, its place in the texts, and whether it is a number.
-#[derive(Debug)]
-struct OwnColumn {
-    index: usize,
-    text: Option<usize>,
-    is_number: bool,
-}
-
-impl Columns {
-    pub(super) fn of(plan: &TablePlan) -> Self {
-        let mut needs = vec![(false, false); plan.columns.len()];
-        for feature in &plan.features {
-            match feature.kind {
-                FeatureKind::Categorical { .. } => needs[feature.column].0 = true,
-                FeatureKind::Numeric { .. } | FeatureKind::Bucket { .. } => {
-                    needs[feature.column].1 = true
-                }
-            }
-        }
-        let labels = plan.labels.iter().flat_map(Label::expressions);
-        let expressions = labels.chain(&plan.filter);
-        for comparison in expressions.flat_map(Expression::comparisons) {
-            match comparison.literal {
-                Literal::Text(_) => needs[comparison.column].0 = true,
-                Literal::Number(_) => needs[comparison.column].1 = true,
-            }
-        }
-        if let Some(user) = plan.user {
-            needs[user].0 = true;
-        }
-        if let Some(weight) = plan.weight {
-            needs[weight].1 = true;
-        }
-        for (column, _) in &plan.allowed_values {
-            needs[*column].0 = true;
-        }
-        let (mut texts, mut numbers) = (Vec::new(), Vec::new());
-        let place = |is_needed: bool, list: &mut Vec<usize>, column| {
-            is_needed.then(|| {
-                list.push(column);
-                list.len() - 1
-            })
-        };
-        let slots: Vec<_> = needs
-            .iter()
-            .enumerate()
-            .map(|(column, need)| {
-                (
-                    place(need.0, &mut texts, column),
-                    place(need.1, &mut numbers, column),
-                )
-            })
-            .collect();
-        let own = slots[..plan.num_own_columns].iter().enumerate();
-        let own = own
-            .filter(|(_, (text, number))| text.is_some() || number.is_some())
-            .map(|(index, (text, number))| OwnColumn {
-                index,
-                text: *text,
-                is_number: number.is_some(),
-            })
-            .collect();
-        Self {
-            texts,
-            numbers,
-            slots,
-            own,
-        }
-    }
-
-    /// Whether a column is needed as text and as numbers.
-    pub(super) fn needs(&self, column: usize) -> (bool, bool) {
-        let (text, number) = self.slots[column];
-        (text.is_some(), number.is_some())
-    }
-
-    pub(super) fn text_slot(&self, column: usize) -> usize {
-        self.slots[column].0.expect("the column is read as text")
-    }
-
-    /// Place of the first text column that a join adds.
-    fn first_joined_text(&self, plan: &TablePlan) -> usize {
-        let own = self.texts.iter();
-        own.take_while(|column| **column < plan.num_own_columns)
-            .count()
-    }
-
-    pub(super) fn number_slot(&self, column: usize) -> usize {
-        self.slots[column].1.expect("the column is read as numbers")
-    }
-}
 
 /// The rows in use of a piece.
 #[derive(Debug, Default)]
 pub(super) struct Parsed {
     /// Split of each row.
     pub(super) splits: Vec<u8>,
-    /// Ids in `texts`, row-major.
+    /// Ids in `texts`, then hashes, row-major.
     pub(super) codes: Vec<u32>,
     /// Row-major.
     pub(super) numbers: Vec<f64>,
     /// Row-major.
     pub(super) labels: Vec<f32>,
+    /// Ids in `list_texts`, or hashes.
+    pub(super) lists: Ragged,
     /// Distinct texts of each text column, with the number of training rows that have them.
     pub(super) texts: Vec<Interner>,
+    /// Distinct values of each list column, with their number in training rows; empty for hashed ones.
+    pub(super) list_texts: Vec<Interner>,
     /// Rows read, those that are not in use included.
     pub(super) num_rows: u64,
     /// Rows that the filter left out.
     pub(super) num_dropped: u64,
     /// Rows without a match, by join.
     pub(super) num_unmatched: Vec<u64>,
-}
-
-pub(super) fn reader(bytes: &[u8], format: Format) -> csv::Reader<&[u8]> {
-    csv::ReaderBuilder::new()
-        .has_headers(false)
-        .flexible(true)
-        .delimiter(format.separator)
-        .quoting(format.quotes)
-        .terminator(csv::Terminator::Any(b'\n'))
-        .buffer_capacity(1 << 16)
-        .from_reader(bytes)
-}
-
-/// The fields of a record without the spaces and line ends that belong to the layout.
-pub(super) fn fields(record: &csv::ByteRecord, format: Format) -> impl Iterator<Item = &[u8]> {
-    let last = record.len() - 1;
-    record.iter().enumerate().map(move |(index, mut field)| {
-        if index == last {
-            field = field.strip_suffix(b"\r").unwrap_or(field);
-        }
-        if format.trim_spaces {
-            trim(field)
-        } else {
-            field
-        }
-    })
-}
-
-#[inline]
-pub(super) fn trim(mut field: &[u8]) -> &[u8] {
-    while let [b' ', rest @ ..] = field {
-        field = rest;
-    }
-    while let [rest @ .., b' '] = field {
-        field = rest;
-    }
-    field
 }
 
 /// What every piece is read with.
@@ -185,91 +51,16 @@ pub(super) struct Context<'a> {
 /// The first row that isn't as described.
 pub(super) fn parse(
     context: &Context<'_>,
-    (side, start, file): (Side, u64, &TextFile),
-    chunk: &Chunk,
+    side: Side,
+    start: u64,
+    piece: &Piece<'_>,
 ) -> Result<Parsed, Diagnostic> {
-    let Context {
-        plan,
-        columns,
-        joins,
-        assignment,
-    } = context;
-    let mut records = Records::new(&file.bytes()[chunk.bytes.clone()], plan.format);
-    let expected = chunk.num_rows as usize;
-    let mut parsed = Parsed {
-        num_rows: chunk.num_rows,
-        splits: Vec::with_capacity(expected),
-        codes: Vec::with_capacity(expected * columns.texts.len()),
-        numbers: Vec::with_capacity(expected * columns.numbers.len()),
-        texts: vec![Interner::default(); columns.texts.len()],
-        num_unmatched: vec![0; joins.len()],
-        ..Parsed::default()
-    };
-    let fault = |row: u64, fault: Fault| fault.locate(plan, file, chunk, row);
-    let mut num_rows = 0;
-    while let Some(record) = records
-        .next()
-        .map_err(|error| Diagnostic::new(file.path.display().to_string(), error.to_string()))?
-    {
-        if record.len() != plan.num_own_columns {
-            return Err(fault(
-                num_rows,
-                Fault::Fields {
-                    found: record.len(),
-                },
-            ));
-        }
-        let row = start + chunk.first_row + num_rows;
-        let split = assignment.split_of(side, row, |column| record.field(column));
-        let split = split
-            .map_err(|(column, field)| fault(num_rows, Fault::number(column, "a number", field)))?;
-        if let Some(split) = split {
-            // What a filter leaves out is not counted.
-            let count = u64::from(split == TRAIN && plan.filter.is_none());
-            for own in &columns.own {
-                let column = own.index;
-                let field = record.field(column);
-                if let Some(slot) = own.text {
-                    parsed.codes.push(parsed.texts[slot].intern(field, count));
-                }
-                if own.is_number {
-                    let is_missing = field.is_empty() && plan.optional.contains(&column);
-                    let value = match is_missing {
-                        true => f64::NAN,
-                        false => self::number(field).map_err(|expected| {
-                            fault(num_rows, Fault::number(column, expected, field))
-                        })?,
-                    };
-                    if plan.weight == Some(column) && (value.is_nan() || value < 0.0) {
-                        let expected = "a weight of 0 or more";
-                        return Err(fault(num_rows, Fault::number(column, expected, field)));
-                    }
-                    parsed.numbers.push(value);
-                }
-            }
-            let mut slot = columns.first_joined_text(plan);
-            for (join, num_unmatched) in joins.iter().zip(&mut parsed.num_unmatched) {
-                let found = join.find(record.field(join.on));
-                *num_unmatched += u64::from(found.is_none());
-                for text in join.texts_of(found) {
-                    parsed.codes.push(parsed.texts[slot].intern(text, count));
-                    slot += 1;
-                }
-                parsed.numbers.extend(join.numbers_of(found));
-            }
-            parsed.splits.push(split as u8);
-        }
-        num_rows += 1;
-    }
-    if num_rows != chunk.num_rows {
-        let message = format!(
-            "expected {} rows in a piece, found {num_rows}",
-            chunk.num_rows
-        );
-        return Err(Diagnostic::new(file.path.display().to_string(), message)
-            .hint("the file has quotes that never close, or the description's `quotes` is wrong"));
-    }
-    check_allowed(plan, columns, file, chunk, &parsed)?;
+    let Context { plan, columns, .. } = *context;
+    let start = start + piece.first_row();
+    let mut reading = Reading::new(context, side, start, piece.num_rows());
+    piece.visit(&plan.columns, &mut reading)?;
+    let mut parsed = reading.parsed;
+    check_allowed(plan, columns, piece, &parsed)?;
     if let Some(filter) = &plan.filter {
         keep(filter, columns, &mut parsed);
     }
@@ -277,30 +68,201 @@ pub(super) fn parse(
     Ok(parsed)
 }
 
-/// A finite number; otherwise what was expected.
-#[inline]
-pub(super) fn number(field: &[u8]) -> Result<f64, &'static str> {
-    if field.len() <= 9 && !field.is_empty() && field.iter().all(u8::is_ascii_digit) {
-        let value = field
-            .iter()
-            .fold(0u32, |value, digit| value * 10 + u32::from(digit - b'0'));
-        return Ok(f64::from(value));
+/// Takes the rows of a piece one by one.
+struct Reading<'a> {
+    context: &'a Context<'a>,
+    side: Side,
+    /// Index of the piece's first row among those of its side.
+    start: u64,
+    /// How many of each kind of column are the files' own.
+    num_own: NumOwn,
+    may_be_missing: Vec<bool>,
+    /// The row of each joined table.
+    found: Vec<Option<usize>>,
+    parsed: Parsed,
+}
+
+struct NumOwn {
+    texts: usize,
+    hashes: usize,
+    numbers: usize,
+    lists: usize,
+}
+
+impl<'a> Reading<'a> {
+    fn new(context: &'a Context<'a>, side: Side, start: u64, num_rows: u64) -> Self {
+        let Context {
+            plan,
+            columns,
+            joins,
+            ..
+        } = context;
+        let own =
+            |columns: &[usize]| columns.partition_point(|column| *column < plan.num_own_columns);
+        let mut may_be_missing = vec![false; plan.num_own_columns];
+        let empty_is_unobserved = plan.labels.iter().filter_map(|label| label.binary);
+        for column in plan.optional.iter().copied().chain(empty_is_unobserved) {
+            if column < plan.num_own_columns {
+                may_be_missing[column] = true;
+            }
+        }
+        Self {
+            context,
+            side,
+            start,
+            num_own: NumOwn {
+                texts: own(&columns.texts),
+                hashes: own(&columns.hashes),
+                numbers: own(&columns.numbers),
+                lists: columns
+                    .lists
+                    .partition_point(|list| list.column < plan.num_own_columns),
+            },
+            may_be_missing,
+            found: vec![None; joins.len()],
+            parsed: Parsed {
+                num_rows,
+                splits: Vec::with_capacity(num_rows as usize),
+                codes: Vec::with_capacity(num_rows as usize * columns.num_codes()),
+                numbers: Vec::with_capacity(num_rows as usize * columns.numbers.len()),
+                texts: vec![Interner::default(); columns.texts.len()],
+                list_texts: vec![Interner::default(); columns.lists.len()],
+                num_unmatched: vec![0; joins.len()],
+                ..Parsed::default()
+            },
+        }
     }
-    match std::str::from_utf8(field)
-        .ok()
-        .and_then(|text| text.parse::<f64>().ok())
-    {
-        Some(value) if value.is_finite() => Ok(value),
-        Some(_) => Err("a finite number"),
-        None => Err("a number"),
+
+    /// Codes of texts, then hashes.
+    fn codes<R: Row>(&mut self, row: &R, count: u64) {
+        let Context { columns, joins, .. } = self.context;
+        let Parsed { codes, texts, .. } = &mut self.parsed;
+        let own = &columns.texts[..self.num_own.texts];
+        for (column, texts) in own.iter().zip(texts.iter_mut()) {
+            codes.push(texts.intern(row.text(*column), count));
+        }
+        let mut texts = texts[own.len()..].iter_mut();
+        for (join, found) in joins.iter().zip(&self.found) {
+            for (text, texts) in join.texts_of(*found).zip(&mut texts) {
+                codes.push(texts.intern(text, count));
+            }
+        }
+        let own = &columns.hashes[..self.num_own.hashes];
+        codes.extend(own.iter().map(|column| row::hash(row.text(*column))));
+        for (join, found) in joins.iter().zip(&self.found) {
+            codes.extend(join.hashes_of(*found));
+        }
+    }
+
+    fn numbers<R: Row>(&mut self, row: &R) -> Result<(), Fault> {
+        let Context {
+            plan,
+            columns,
+            joins,
+            ..
+        } = self.context;
+        let first = self.parsed.numbers.len();
+        for column in &columns.numbers[..self.num_own.numbers] {
+            let value = row.number(*column, self.may_be_missing[*column]);
+            let value = value.map_err(|refused| refused.at(*column))?;
+            if plan.weight == Some(*column) && (value.is_nan() || value < 0.0) {
+                return Err(refused(row, *column, "a weight of 0 or more"));
+            }
+            self.parsed.numbers.push(value);
+        }
+        for (join, found) in joins.iter().zip(&self.found) {
+            self.parsed.numbers.extend(join.numbers_of(*found));
+        }
+        for slot in &columns.binary {
+            let value = self.parsed.numbers[first + slot];
+            if !(value.is_nan() || value == 0.0 || value == 1.0) {
+                return Err(Fault::Number {
+                    column: columns.numbers[*slot],
+                    expected: ZERO_OR_ONE,
+                    found: value.to_string(),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn lists<R: Row>(&mut self, row: &R, count: u64) {
+        let Context { columns, joins, .. } = self.context;
+        let Parsed {
+            lists, list_texts, ..
+        } = &mut self.parsed;
+        let own = &columns.lists[..self.num_own.lists];
+        for (list, texts) in own.iter().zip(list_texts.iter_mut()) {
+            row.values(list.column, list.separator, &mut |value| {
+                lists.values.push(match list.is_hashed {
+                    true => row::hash(value),
+                    false => texts.intern(value, count),
+                });
+            });
+            lists.end_list();
+        }
+        let mut list_texts = list_texts[own.len()..].iter_mut();
+        for (join, found) in joins.iter().zip(&self.found) {
+            for ((is_hashed, codes, values), texts) in join.lists_of(*found).zip(&mut list_texts) {
+                match is_hashed {
+                    true => lists.values.extend_from_slice(codes),
+                    false => lists.values.extend(
+                        codes
+                            .iter()
+                            .map(|code| texts.intern(values.text(*code), count)),
+                    ),
+                }
+                lists.end_list();
+            }
+        }
+    }
+}
+
+impl Visit for Reading<'_> {
+    fn row<R: Row>(&mut self, index: u64, row: &R) -> Result<(), Fault> {
+        let Context {
+            plan,
+            joins,
+            assignment,
+            ..
+        } = self.context;
+        let text = |column| row.text(column);
+        let split = assignment.split_of(self.side, self.start + index, text);
+        let split = split.map_err(|(column, _)| refused(row, column, "a number"))?;
+        let Some(split) = split else {
+            return Ok(());
+        };
+        for ((join, found), unmatched) in joins
+            .iter()
+            .zip(&mut self.found)
+            .zip(&mut self.parsed.num_unmatched)
+        {
+            *found = join.find(row.text(join.on));
+            *unmatched += u64::from(found.is_none());
+        }
+        // What a filter leaves out is not counted.
+        let count = u64::from(split == TRAIN && plan.filter.is_none());
+        self.codes(row, count);
+        self.numbers(row)?;
+        self.lists(row, count);
+        self.parsed.splits.push(split as u8);
+        Ok(())
+    }
+}
+
+/// A field that is not what it should be.
+fn refused<R: Row>(row: &R, column: usize, expected: &'static str) -> Fault {
+    Fault::Number {
+        column,
+        expected,
+        found: String::from_utf8_lossy(row.text(column)).into_owned(),
     }
 }
 
 fn check_allowed(
     plan: &TablePlan,
     columns: &Columns,
-    file: &TextFile,
-    chunk: &Chunk,
+    piece: &Piece<'_>,
     parsed: &Parsed,
 ) -> Result<(), Diagnostic> {
     let mut first: Option<(usize, usize, u32)> = None;
@@ -314,7 +276,7 @@ fn check_allowed(
             {
                 continue;
             }
-            let codes = parsed.codes.iter().skip(slot).step_by(columns.texts.len());
+            let codes = parsed.codes.iter().skip(slot).step_by(columns.num_codes());
             let at = codes
                 .into_iter()
                 .position(|code| *code == id)
@@ -328,11 +290,19 @@ fn check_allowed(
         return Ok(());
     };
     let text = parsed.texts[columns.text_slot(column)].text(id);
+    let allowed = plan
+        .allowed_values
+        .iter()
+        .find(|(other, _)| *other == column);
     let fault = Fault::Value {
         column,
         found: String::from_utf8_lossy(text).into_owned(),
+        allowed: allowed
+            .map(|(_, values)| values.clone())
+            .unwrap_or_default(),
     };
-    Err(fault.locate_nth_in_use(plan, file, chunk, at, text))
+    // Rows that are not in use come before it, so that its index in the piece is `at` or more.
+    Err(piece.locate(fault, at as u64, column, text, &plan.columns))
 }
 
 /// Leaves out the rows for which `filter` doesn't hold, and counts the texts of the others.
@@ -345,15 +315,24 @@ fn keep(filter: &Expression, columns: &Columns, parsed: &mut Parsed) {
             kept[(index - 1) / width]
         });
     }
-    pick(&mut parsed.codes, columns.texts.len().max(1), &kept);
+    pick(&mut parsed.codes, columns.num_codes().max(1), &kept);
     pick(&mut parsed.numbers, columns.numbers.len().max(1), &kept);
     pick(&mut parsed.splits, 1, &kept);
+    parsed.lists = parsed.lists.rows(columns.lists.len(), |row| kept[row]);
     parsed.num_dropped = kept.iter().filter(|kept| !**kept).count() as u64;
-    let rows = parsed.codes.chunks_exact(columns.texts.len().max(1));
-    for (codes, split) in rows.zip(&parsed.splits) {
-        if usize::from(*split) == TRAIN {
-            for (texts, code) in parsed.texts.iter_mut().zip(codes) {
-                texts.count_again(*code);
+    for (row, split) in parsed.splits.iter().enumerate() {
+        if usize::from(*split) != TRAIN {
+            continue;
+        }
+        let codes = &parsed.codes[row * columns.num_codes()..];
+        for (texts, code) in parsed.texts.iter_mut().zip(codes) {
+            texts.count_again(*code);
+        }
+        for (slot, (list, texts)) in columns.lists.iter().zip(&mut parsed.list_texts).enumerate() {
+            if !list.is_hashed {
+                for code in parsed.lists.list(row * columns.lists.len() + slot) {
+                    texts.count_again(*code);
+                }
             }
         }
     }
@@ -365,27 +344,23 @@ fn label(plan: &TablePlan, columns: &Columns, parsed: &mut Parsed) {
     let view = View { columns, parsed };
     for (task, label) in plan.labels.iter().enumerate() {
         let positive = label.positive.evaluate(&view);
-        let values: Vec<f32> = match &label.observed {
-            None => positive.into_iter().map(f32::from).collect(),
-            Some(observed) => positive
-                .into_iter()
-                .zip(observed.evaluate(&view))
-                .map(|(positive, observed)| {
-                    if observed {
-                        f32::from(positive)
-                    } else {
-                        f32::NAN
-                    }
-                })
-                .collect(),
+        let mut observed = match &label.observed {
+            None => vec![true; num_rows],
+            Some(observed) => observed.evaluate(&view),
         };
-        for (to, value) in labels
-            .iter_mut()
-            .skip(task)
-            .step_by(plan.labels.len())
-            .zip(values)
-        {
-            *to = value;
+        if let Some(column) = label.binary {
+            // A label that isn't there is not observed.
+            for (observed, value) in observed.iter_mut().zip(view.numbers(column)) {
+                *observed &= !value.is_nan();
+            }
+        }
+        let to = labels.iter_mut().skip(task).step_by(plan.labels.len());
+        for (to, (positive, observed)) in to.zip(positive.into_iter().zip(observed)) {
+            *to = if observed {
+                f32::from(positive)
+            } else {
+                f32::NAN
+            };
         }
     }
     parsed.labels = labels;
@@ -409,7 +384,7 @@ impl Rows for View<'_> {
             .codes
             .iter()
             .skip(slot)
-            .step_by(self.columns.texts.len());
+            .step_by(self.columns.num_codes());
         codes.map(|code| Some(*code) == id).collect()
     }
 

@@ -3,7 +3,7 @@
 //! Text without quotes (most of it) is cut where a mask of 64 bytes at a time shows separators and line ends; nothing is
 //! copied. The `csv` crate reads text with quotes.
 
-use super::parse::{reader, trim};
+use super::text::{reader, trim};
 use crate::data::description::Format;
 
 /// Reads record after record.
@@ -234,13 +234,16 @@ fn mask(block: &[u8; 64], separator: u8) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::description::Encoding;
 
     fn format(quotes: bool) -> Format {
         Format {
+            kind: None,
             separator: b',',
             has_header: false,
             quotes,
             trim_spaces: true,
+            encoding: Encoding::Utf8,
         }
     }
 

@@ -1,6 +1,7 @@
 //! Parsed rows on their way from the first reading to the encoding: the first in memory, all others as raw numbers in a
 //! temporary file per split, so that memory doesn't grow with the rows.
 
+use super::ragged::Ragged;
 use crate::diagnostic::Diagnostic;
 use arrow::buffer::{Buffer, ScalarBuffer};
 use arrow::datatypes::ArrowNativeType;
@@ -20,7 +21,14 @@ pub(super) struct Rows {
     pub(super) codes: ScalarBuffer<u32>,
     pub(super) numbers: ScalarBuffer<f64>,
     pub(super) labels: ScalarBuffer<f32>,
+    /// Codes of all lists, one list after another.
+    pub(super) list_codes: ScalarBuffer<u32>,
+    /// End of each list in `list_codes`.
+    pub(super) list_ends: ScalarBuffer<u32>,
 }
+
+/// Arrays of some rows.
+const ARRAYS: usize = 5;
 
 impl Rows {
     pub(super) fn new(
@@ -28,30 +36,35 @@ impl Rows {
         codes: Vec<u32>,
         numbers: Vec<f64>,
         labels: Vec<f32>,
+        lists: Ragged,
     ) -> Self {
         Self {
             num_rows,
             codes: codes.into(),
             numbers: numbers.into(),
             labels: labels.into(),
+            list_codes: lists.values.into(),
+            list_ends: lists.ends.into(),
         }
     }
 
-    fn arrays(&self) -> [&Buffer; 3] {
+    fn arrays(&self) -> [&Buffer; ARRAYS] {
         [
             self.codes.inner(),
             self.numbers.inner(),
             self.labels.inner(),
+            self.list_codes.inner(),
+            self.list_ends.inner(),
         ]
     }
 }
 
-/// Lengths of a block's three arrays.
+/// Places and lengths of a block's arrays.
 #[derive(Debug, Clone, Copy)]
 struct Block {
     num_rows: usize,
-    offsets: [usize; 3],
-    lengths: [usize; 3],
+    offsets: [usize; ARRAYS],
+    lengths: [usize; ARRAYS],
 }
 
 /// Takes blocks one after another.
@@ -93,7 +106,7 @@ impl Spill {
             Some(sink) => sink,
             none => none.insert(BufWriter::with_capacity(1 << 20, File::create(&self.path)?)),
         };
-        let mut offsets = [0; 3];
+        let mut offsets = [0; ARRAYS];
         for (offset, array) in offsets.iter_mut().zip(rows.arrays()) {
             // Every array starts at a multiple of its numbers' size.
             let padding = self.end.next_multiple_of(8) - self.end;
@@ -105,7 +118,13 @@ impl Spill {
         self.blocks.push(Block {
             num_rows: rows.num_rows,
             offsets,
-            lengths: [rows.codes.len(), rows.numbers.len(), rows.labels.len()],
+            lengths: [
+                rows.codes.len(),
+                rows.numbers.len(),
+                rows.labels.len(),
+                rows.list_codes.len(),
+                rows.list_ends.len(),
+            ],
         });
         Ok(())
     }
@@ -154,12 +173,15 @@ impl Block {
                 length,
             )
         }
-        let ([codes, values, labels], lengths) = (self.offsets, self.lengths);
+        let [codes, values, labels, list_codes, list_ends] = self.offsets;
+        let lengths = self.lengths;
         Rows {
             num_rows: self.num_rows,
             codes: numbers(buffer, codes, lengths[0]),
             numbers: numbers(buffer, values, lengths[1]),
             labels: numbers(buffer, labels, lengths[2]),
+            list_codes: numbers(buffer, list_codes, lengths[3]),
+            list_ends: numbers(buffer, list_ends, lengths[4]),
         }
     }
 }

@@ -94,7 +94,7 @@ fn knobs_of_another_kind_of_feature_are_refused() {
             "kind = \"categorical\"",
             "kind = \"categorical\", buckets = 3"
         ),
-        "shop.toml:15:33: `buckets` has no meaning for a categorical feature\nhint: it belongs to kind = \"bucket\""
+        "shop.toml:15:33: `buckets` has no meaning for a categorical feature\nhint: it belongs to kind = \"bucket\" or \"hash\" or \"list\""
     );
     assert!(
         refusal(", buckets = 4", "").contains("the bucket feature `size_bucket` has no `buckets`")

@@ -79,8 +79,8 @@ fn a_header_of_other_columns_is_refused() {
     let said = Dataset::described(&description, "color,weight,label\nred,1,yes\n", TEST).refusal();
     assert_eq!(
         said,
-        "/data/shop/train.csv:1:1: expected the column `size` at place 2, found `weight`\n\
-         hint: list the columns in the file's order in the description"
+        "/data/shop/train.csv:1:1: there is no column `size`; the file has `color`, `weight`, `label`\n\
+         hint: correct the name in the description, or get the right file"
     );
 }
 
@@ -135,6 +135,7 @@ fn a_cache_that_cant_be_written_is_said() {
 fn a_full_disk_is_said_and_leaves_nothing_that_reads_as_whole() {
     let widths = crate::data::packed::Widths {
         categorical: 1,
+        lists: 0,
         numeric: 0,
         labels: 1,
         user: 0,

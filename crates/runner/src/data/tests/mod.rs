@@ -1,8 +1,13 @@
 //! Tests of the whole path from a description and files to rows.
 
+mod columnar;
+mod describing;
 mod description;
+mod documentation;
 mod faults;
 mod fetching;
+mod kuairand;
+mod lists;
 mod preparation;
 mod tables;
 

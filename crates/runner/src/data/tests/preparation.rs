@@ -56,6 +56,7 @@ fn vocabularies_and_statistics_come_from_train_alone() {
     // The held-out rows, one each: blue of size 1, and white, which no training row has, of size 4.
     let widths = Widths {
         categorical: 2,
+        lists: 0,
         numeric: 1,
         labels: 1,
         user: 0,
@@ -84,7 +85,12 @@ fn a_summary_tells_rows_and_rates_but_nothing_of_the_test_labels() {
         (4, 1, 1)
     );
     assert_eq!(summary.train.positive_rate(0), Some(0.5));
-    assert!(notices.is_empty(), "{notices:?}");
+    assert_eq!(
+        notices,
+        [
+            "no label of the task `buys` is positive in the validation split (1 rows): it has no AUC there"
+        ]
+    );
     let manifest =
         std::fs::read_to_string(dataset.prepared_folder().join("manifest.toml")).unwrap();
     let test = &manifest[manifest.find("split = \"test\"").unwrap()..];
@@ -205,7 +211,7 @@ fn a_cut_cache_file_is_noticed_and_made_again() {
     let bytes = std::fs::read(&file).unwrap();
     std::fs::write(&file, &bytes[..bytes.len() / 2]).unwrap();
     let (_, notices) = summary(&dataset, RowSubset::All);
-    assert_eq!(notices.len(), 1);
+    assert_eq!(notices.len(), 2, "{notices:?}");
     assert!(
         notices[0].contains("train.arrow has ") && notices[0].ends_with("it is prepared again"),
         "{notices:?}"
@@ -305,7 +311,10 @@ fn a_constant_number_is_said_and_is_zero() {
     let (_, notices) = summary(&dataset, RowSubset::All);
     assert_eq!(
         notices,
-        ["the feature `size` is the same on every training row; it is 0 everywhere"]
+        [
+            "the feature `size` is the same on every training row; it is 0 everywhere",
+            "no label of the task `buys` is positive in the validation split (1 rows): it has no AUC there"
+        ]
     );
     assert_eq!(all(&dataset.open().unwrap().train).numeric, [0.0, 0.0]);
 }

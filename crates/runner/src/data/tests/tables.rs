@@ -9,7 +9,7 @@ const LOG: &str = "user,video,day,seconds,click\n\
 const USERS: &str = "user,age,city\nann,30,Oslo\nbob,,\"Rome, Italy\"\n";
 const VIDEOS: &str = "id\tlength\n1\t10\n2\t20\n3\t30\n";
 
-const DESCRIBED: &str = r#"source = "csv"
+pub(super) const DESCRIBED: &str = r#"source = "csv"
 default_protocol = "all"
 columns = ["user", "video", "day", "seconds", "click"]
 optional = ["seconds"]
@@ -52,7 +52,7 @@ test_from = 13
 tasks = ["clicks"]
 "#;
 
-fn dataset(described: &str) -> Dataset {
+pub(super) fn dataset(described: &str) -> Dataset {
     let dataset = Dataset::described(described, "", "");
     dataset.write("data/shop/log.csv", LOG);
     dataset.write("data/shop/users.csv", USERS);
@@ -94,6 +94,7 @@ fn rows_are_joined_by_key_and_what_is_missing_is_empty() {
         [
             "1 of 6 rows have no row in /data/shop/users.csv; its columns are empty there",
             "1 of 6 rows have no row in /data/shop/videos.tsv; its columns are empty there",
+            "every label of the task `clicks` is positive in the validation split (2 rows): it has no AUC there",
         ]
     );
 }
@@ -213,8 +214,8 @@ fn a_fault_in_a_joined_table_is_told_where_it_is() {
     dataset.write("data/shop/users.csv", "user,age,city\nann,30\n");
     assert_eq!(
         dataset.refusal(),
-        "/data/shop/users.csv:2:1: expected 3 fields, found 2\n\
-         hint: mend the row, or the columns in the description"
+        "/data/shop/users.csv:2:1: expected 3 fields, found 2; column `city` is missing\n\
+         hint: the row is cut; get the file again"
     );
 }
 
@@ -335,10 +336,7 @@ fn a_packed_file_is_read_as_its_text_and_a_broken_one_is_refused() {
 #[test]
 fn a_zstandard_file_is_read_as_its_text() {
     let dataset = dataset(&DESCRIBED.replace("\"videos.tsv\"", "\"videos.tsv.zst\""));
-    let packed = ruzstd::encoding::compress_to_vec(
-        VIDEOS.as_bytes(),
-        ruzstd::encoding::CompressionLevel::Fastest,
-    );
+    let packed = zstd::encode_all(VIDEOS.as_bytes(), 1).unwrap();
     std::fs::write(dataset.path("data/shop/videos.tsv.zst"), packed).unwrap();
     assert_eq!(all(&dataset.open().unwrap().train).numeric[1], 10.0);
     std::fs::write(dataset.path("data/shop/videos.tsv.zst"), "id\tlength\n").unwrap();

@@ -102,7 +102,12 @@ fn finding(analysis: &Analysis, panel: usize) -> Vec<Span> {
         .main_of(panel)
         .and_then(|main| Some((main, main.standings[panel].best?)));
     let Some((main, best)) = found else {
-        spans.push(text("no test score to rank by."));
+        let metric = analysis
+            .main_of(panel)
+            .map_or("auc", |main| main.metric.name());
+        let one_class = analysis.results.one_class(&summary.panels[panel], metric);
+        let why = one_class.map_or(String::new(), |why| format!(": {why} in the test split"));
+        spans.push(text(format!("no test score to rank by{why}.")));
         return spans;
     };
     let title = main.metric.title();

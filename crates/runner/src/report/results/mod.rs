@@ -129,7 +129,41 @@ pub struct Throughput {
 const COUNT: &str = "a whole number";
 const SPLITS: [&str; 2] = ["validation", "test"];
 
+/// A split that has no ranking of a task, because its labels are of one class.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OneClass {
+    /// Rows scored.
+    pub rows: u64,
+    /// Positive labels among them: none, or all.
+    pub positives: u64,
+}
+
+impl std::fmt::Display for OneClass {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { rows, positives } = self;
+        write!(
+            formatter,
+            "its labels are of one class, {positives} of {rows} rows are positive"
+        )
+    }
+}
+
 impl Results {
+    /// Why a task has no test value of a metric, where the reason is the labels.
+    pub fn one_class(&self, panel: &Panel, metric: &str) -> Option<OneClass> {
+        let score = self.scores.iter().find(|score| {
+            score.split == "test"
+                && score.metric == metric
+                && score.value.is_none()
+                && score.task == panel.task
+                && self.cells[score.cell].dataset == panel.dataset
+        })?;
+        let Score {
+            rows, positives, ..
+        } = *score;
+        (positives == 0 || positives == rows).then_some(OneClass { rows, positives })
+    }
+
     /// Reads the folder's CSV files and its `external/`. All but `cells.csv` and `metrics.csv` may be absent.
     ///
     /// # Errors

@@ -1,0 +1,175 @@
+//! One embedding table: gradients summed per touched row, and those rows updated by a sparse rule.
+
+use super::adam::{AdamConfig, StepFactors, adam_update};
+use crate::parameter::Parameter;
+use candle_core::Result;
+
+/// How touched rows are updated.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum SparseRule {
+    /// Adam whose moments move only when a row is touched (PyTorch's SparseAdam; lazy Adam).
+    Adam(AdamConfig),
+    /// Adagrad with one sum of squares a row, of the mean over its units.
+    RowWiseAdagrad {
+        /// Added to the root of the sum.
+        epsilon: f64,
+        /// Decay of a touched row, times the learning rate, beside its gradient.
+        weight_decay: f64,
+    },
+}
+
+impl SparseRule {
+    pub(super) fn factors(&self, learning_rate: f64, step: u64) -> RowFactors {
+        match self {
+            Self::Adam(config) => RowFactors::Adam(StepFactors::new(config, learning_rate, step)),
+            Self::RowWiseAdagrad {
+                epsilon,
+                weight_decay,
+            } => RowFactors::RowWiseAdagrad {
+                rate: learning_rate,
+                epsilon: *epsilon,
+                keep: (1.0 - learning_rate * weight_decay) as f32,
+            },
+        }
+    }
+}
+
+/// The factors of one step.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum RowFactors {
+    Adam(StepFactors),
+    RowWiseAdagrad {
+        rate: f64,
+        epsilon: f64,
+        /// What decay leaves of a weight.
+        keep: f32,
+    },
+}
+
+/// A table with the state of its rows.
+#[derive(Debug)]
+pub(super) struct Table {
+    pub(super) parameter: Parameter,
+    pub(super) num_rows: usize,
+    first: Vec<f32>,
+    second: Vec<f32>,
+    /// Per row: where its gradient is summed in this step.
+    slots: Vec<u32>,
+    touched: Vec<u32>,
+    sums: Vec<f32>,
+}
+
+const UNTOUCHED: u32 = u32::MAX;
+
+impl Table {
+    /// What is kept from update to update, under stable names: `<variable path>.first` and `.second`.
+    pub(super) fn kept_mut(&mut self) -> [(String, &mut [f32]); 2] {
+        let path = self.parameter.path();
+        [
+            (format!("{path}.first"), self.first.as_mut_slice()),
+            (format!("{path}.second"), self.second.as_mut_slice()),
+        ]
+    }
+
+    /// A table [vocabulary, dim] that no step has touched, and its width.
+    pub(super) fn new(parameter: Parameter, rule: SparseRule) -> Result<(Self, usize)> {
+        let (num_rows, width) = parameter.tensor().dims2()?;
+        let moments = num_rows * width;
+        let (first, second) = match rule {
+            SparseRule::Adam(_) => (moments, moments),
+            SparseRule::RowWiseAdagrad { .. } => (num_rows, 0),
+        };
+        let table = Self {
+            parameter,
+            num_rows,
+            first: vec![0.0; first],
+            second: vec![0.0; second],
+            slots: vec![UNTOUCHED; num_rows],
+            touched: Vec::new(),
+            sums: Vec::new(),
+        };
+        Ok((table, width))
+    }
+
+    /// Refuses the first id beyond the table.
+    pub(super) fn check(&self, mut ids: impl Iterator<Item = u32>) -> Result<()> {
+        match ids.find(|id| *id as usize >= self.num_rows) {
+            None => Ok(()),
+            Some(id) => candle_core::bail!(
+                "{}: id {id} in a table of {} rows",
+                self.parameter.path(),
+                self.num_rows
+            ),
+        }
+    }
+
+    /// Starts a step's sums.
+    pub(super) fn clear_sums(&mut self) {
+        self.touched.clear();
+        self.sums.clear();
+    }
+
+    /// Adds `gradient`, times `share`, to the sum of a row.
+    #[inline]
+    pub(super) fn add_gradient(&mut self, id: u32, gradient: &[f32], share: f32) {
+        let dim = gradient.len();
+        let slot = &mut self.slots[id as usize];
+        if *slot == UNTOUCHED {
+            *slot = self.touched.len() as u32;
+            self.touched.push(id);
+            self.sums.extend(gradient.iter().map(|value| value * share));
+        } else {
+            let start = *slot as usize * dim;
+            for (sum, value) in self.sums[start..start + dim].iter_mut().zip(gradient) {
+                *sum += value * share;
+            }
+        }
+    }
+
+    /// Sums the gradients of a step, in the order of `rows`.
+    pub(super) fn sum_gradients<'a>(&mut self, rows: impl Iterator<Item = (u32, &'a [f32])>) {
+        self.clear_sums();
+        for (id, gradient) in rows {
+            self.add_gradient(id, gradient, 1.0);
+        }
+    }
+
+    /// Updates the rows that were touched.
+    pub(super) fn apply(&mut self, factors: RowFactors, dim: usize) -> Result<()> {
+        let Self {
+            parameter,
+            first,
+            second,
+            slots,
+            touched,
+            sums,
+            ..
+        } = self;
+        parameter.update(|values| {
+            for (id, sums) in touched.iter().zip(sums.chunks_exact(dim)) {
+                let id = *id as usize;
+                slots[id] = UNTOUCHED;
+                let range = id * dim..(id + 1) * dim;
+                let row = &mut values[range.clone()];
+                match factors {
+                    RowFactors::Adam(factors) => {
+                        let first = &mut first[range.clone()];
+                        adam_update(row, first, &mut second[range], sums, factors);
+                    }
+                    RowFactors::RowWiseAdagrad {
+                        rate,
+                        epsilon,
+                        keep,
+                    } => {
+                        let squares: f32 = sums.iter().map(|g| g * g).sum();
+                        first[id] += squares / dim as f32;
+                        let scale = (rate / (f64::from(first[id]).sqrt() + epsilon)) as f32;
+                        for (value, slope) in row.iter_mut().zip(sums) {
+                            *value = *value * keep - scale * slope;
+                        }
+                    }
+                }
+            }
+        })
+    }
+}

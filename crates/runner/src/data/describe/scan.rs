@@ -1,0 +1,139 @@
+//! Reading of a file whose columns are not known.
+
+use super::column::Column;
+use super::layout::layout;
+use crate::data::description::{Encoding, FileKind, Format};
+use crate::data::table::chunks::TextFile;
+use crate::data::table::columnar::{self, is_list, is_readable};
+use crate::data::table::columns::Need;
+use crate::data::table::fault::Fault;
+use crate::data::table::piece::TableFile;
+use crate::data::table::row::{Row, Visit};
+use crate::diagnostic::Diagnostic;
+use std::path::Path;
+
+/// A file and what its columns hold.
+#[derive(Debug)]
+pub(super) struct Scanned {
+    /// Its name in the folder.
+    pub(super) name: String,
+    pub(super) format: Format,
+    pub(super) kind: FileKind,
+    pub(super) columns: Vec<Column>,
+    /// Columns that can't be read, with their types.
+    pub(super) left_out: Vec<(String, String)>,
+    pub(super) num_rows: u64,
+}
+
+/// The format of files that say themselves what they hold.
+const PLAIN: Format = Format {
+    kind: None,
+    separator: b',',
+    has_header: true,
+    quotes: false,
+    trim_spaces: false,
+    encoding: Encoding::Utf8,
+};
+
+/// Looks at a file.
+///
+/// # Errors
+/// A file that can't be read or has no rows.
+pub(super) fn scan(path: &Path, name: String, most_rows: u64) -> Result<Scanned, Diagnostic> {
+    let kind = FileKind::of(path, PLAIN);
+    let mut left_out = Vec::new();
+    let (format, mut columns) = if kind == FileKind::Text {
+        let (format, names) = layout(path)?;
+        let names = match names {
+            Some(names) => names,
+            None => numbered(path, format)?,
+        };
+        let column = |name| Column::new(name, false);
+        (format, names.into_iter().map(column).collect::<Vec<_>>())
+    } else {
+        let schema = columnar::open_schema(path, kind)?;
+        let mut columns = Vec::new();
+        for field in schema.fields() {
+            match is_readable(field.data_type()) {
+                true => columns.push(Column::new(
+                    field.name().clone(),
+                    is_list(field.data_type()),
+                )),
+                false => left_out.push((field.name().clone(), field.data_type().to_string())),
+            }
+        }
+        (PLAIN, columns)
+    };
+    let names: Vec<String> = columns.iter().map(|column| column.name.clone()).collect();
+    let need = |column: &Column| Need {
+        text: !column.is_list,
+        number: false,
+        list: column.is_list,
+    };
+    let needs: Vec<Need> = columns.iter().map(need).collect();
+    let file = TableFile::open(path, format, &names, &needs)?;
+    let num_rows = file.num_rows();
+    if num_rows == 0 || names.is_empty() {
+        return Err(
+            Diagnostic::new(path.display().to_string(), "the file has no row")
+                .hint("name files that have rows"),
+        );
+    }
+    let mut seeing = Seeing {
+        columns: &mut columns,
+        left: most_rows,
+    };
+    for wave in file.waves() {
+        for piece in wave? {
+            if seeing.left > 0 {
+                piece.visit(&names, &mut seeing)?;
+            }
+        }
+        if seeing.left == 0 {
+            break;
+        }
+    }
+    Ok(Scanned {
+        name,
+        format,
+        kind,
+        columns,
+        left_out,
+        num_rows,
+    })
+}
+
+/// Names of columns that have none: `column_1` and so on.
+fn numbered(path: &Path, format: Format) -> Result<Vec<String>, Diagnostic> {
+    let file = TextFile::with_any_columns(path, format)?;
+    let count = file.first_line().map_or(0, |(fields, _)| fields.len());
+    Ok((1..=count).map(|index| format!("column_{index}")).collect())
+}
+
+struct Seeing<'a> {
+    columns: &'a mut [Column],
+    left: u64,
+}
+
+impl Visit for Seeing<'_> {
+    fn row<R: Row>(&mut self, _index: u64, row: &R) -> Result<(), Fault> {
+        if self.left == 0 {
+            return Ok(());
+        }
+        self.left -= 1;
+        for (index, column) in self.columns.iter_mut().enumerate() {
+            if !column.is_list {
+                column.see(row.text(index));
+                continue;
+            }
+            let mut is_empty = true;
+            row.values(index, b'|', &mut |value| {
+                is_empty = false;
+                column.see_value(value);
+            });
+            column.rows += 1;
+            column.missing += u64::from(is_empty);
+        }
+        Ok(())
+    }
+}
