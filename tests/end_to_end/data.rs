@@ -236,7 +236,7 @@ fn a_split_with_one_class_has_no_auc_and_says_so_everywhere() {
     }
     let report = bench.read("results/spec/report.md");
     assert!(
-        report.contains("no test AUC to rank by: its labels are of one class, 0 of 100 rows"),
+        report.contains("It has no AUC: its labels are of one class, 0 of 100 rows are positive"),
         "{report}"
     );
 }

@@ -19,7 +19,11 @@ pub(super) fn blocks(analysis: &Analysis) -> Vec<Block> {
         strong("In short:"),
         text(format!(" {}", in_short(analysis))),
     ])];
-    let tasks = (0..analysis.summary.panels.len()).map(|panel| finding(analysis, panel));
+    let tasks = (0..analysis.summary.panels.len()).map(|panel| {
+        let mut spans = finding(analysis, panel);
+        spans.extend(why_no_auc(analysis, panel));
+        spans
+    });
     blocks.push(Block::List(tasks.collect()));
     if analysis.summary.panels.len() > 1 && analysis.summary.variants.len() > 1 {
         blocks.push(super::paragraph(over_tasks(analysis)));
@@ -93,6 +97,14 @@ fn against_the_baseline(analysis: &Analysis, panels: &[(usize, &Comparison)]) ->
         if better == 1 { "is" } else { "are" },
         if unseen == 1 { "is" } else { "are" },
     )
+}
+
+/// Where a task has no AUC because of its labels, that it is so.
+fn why_no_auc(analysis: &Analysis, panel: usize) -> Option<Span> {
+    let why = analysis
+        .results
+        .one_class(&analysis.summary.panels[panel], "auc")?;
+    Some(text(format!(" It has no AUC: {why} in the test split.")))
 }
 
 fn finding(analysis: &Analysis, panel: usize) -> Vec<Span> {
