@@ -320,6 +320,31 @@ fn a_frozen_winner_stays_unless_everything_is_fresh() {
 }
 
 #[test]
+fn a_trial_that_was_killed_is_tried_again_before_a_winner_is_chosen() {
+    let bench = Bench::new();
+    bench.write("spec.toml", SPEC);
+    run(&bench, "whole", &[]).expect(0);
+    let descriptions = experiment("datasets");
+    let arguments = [
+        "run",
+        "spec.toml",
+        "--out",
+        "out",
+        "--descriptions",
+        &descriptions,
+    ];
+    let killed = bench
+        .command(&arguments)
+        .env("HOMEBENCH_FAULTS", "bottom/11=kill@3")
+        .output()
+        .unwrap();
+    assert_eq!(killed.status.code(), Some(1));
+    assert!(!bench.read("out/winners.toml").contains("\"bottom\""));
+    run(&bench, "out", &[]).expect(0);
+    assert_same(&bench, "out", "whole");
+}
+
+#[test]
 fn a_lost_trial_is_tried_again_and_its_winner_stays() {
     let bench = Bench::new();
     bench.write("spec.toml", SPEC);

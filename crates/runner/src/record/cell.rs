@@ -108,6 +108,7 @@ fn done(folder: &CellFolder, id: String, result: &CellResult) -> Outcome {
         status: Status::Done,
         error: None,
         tries: None,
+        may_end_otherwise: false,
         result: Some(OutcomeResult {
             selected_epoch: result.selected_epoch,
             epochs_run: result.epochs_run,

@@ -204,6 +204,7 @@ mod tests {
                 status: Status::Done,
                 error: None,
                 tries: None,
+                may_end_otherwise: false,
                 result: Some(OutcomeResult {
                     selected_epoch: 1,
                     epochs_run: 2,

@@ -41,6 +41,9 @@ pub struct Outcome {
     /// How often the run that gave up on it had started it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tries: Option<usize>,
+    /// Whether another try could end otherwise: its process was killed or broke, rather than its training.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub may_end_otherwise: bool,
     /// Numbers of a cell that is done.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub result: Option<OutcomeResult>,
@@ -73,6 +76,7 @@ impl Outcome {
             status: Status::Failed,
             error: Some(error),
             tries: Some(tries),
+            may_end_otherwise: false,
             result: None,
             files: BTreeMap::new(),
         }

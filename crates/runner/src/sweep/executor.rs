@@ -197,7 +197,10 @@ impl Executor {
                     anyhow::bail!("cell {label} ({}): {reason}", cell.id);
                 }
                 Verdict::Failed { reason, is_final } if is_final || tries > self.retries => {
-                    let outcome = Outcome::failed(&cell.id, reason, tries);
+                    let outcome = Outcome {
+                        may_end_otherwise: !is_final,
+                        ..Outcome::failed(&cell.id, reason, tries)
+                    };
                     record::write_failed(&folder, &cell.content, &outcome, &times)?;
                     return Ok(Some(outcome));
                 }

@@ -45,7 +45,7 @@ fn is_of(winner: &Winner, arm: &Arm) -> bool {
     frozen == planned.collect::<Vec<_>>()
 }
 
-/// Freezes the winner of every arm whose trials have all ended, and writes what is new to `winners.toml`. An arm whose trials
+/// Freezes the winner of every arm whose trials have all ended by themselves, and writes what is new to `winners.toml`. An arm whose trials
 /// all failed has no winner, and is tried again by the next run.
 ///
 /// # Errors
@@ -92,6 +92,8 @@ fn scores(arm: &Arm, results: &ResultsFolder) -> Option<Vec<TriedSettings>> {
         for cell in cells {
             match reuse(&results.cell(&cell.id), cell) {
                 Reuse::Done(outcome) => scores.push(score(&outcome)),
+                // Killed from outside, it says nothing of the trial, and the next run tries it again.
+                Reuse::Failed(outcome) if outcome.may_end_otherwise => return None,
                 Reuse::Failed(_) => scores.push(None),
                 Reuse::Missing | Reuse::Refused(_) => return None,
             }
@@ -126,6 +128,7 @@ pub fn failure_of_all(arm: &Arm, results: &ResultsFolder) -> Option<String> {
         let mut failed = None;
         for cell in cells {
             match reuse(&results.cell(&cell.id), cell) {
+                Reuse::Failed(outcome) if outcome.may_end_otherwise => return None,
                 Reuse::Failed(outcome) => failed = failed.or(outcome.error),
                 Reuse::Done(_) => {}
                 Reuse::Missing | Reuse::Refused(_) => return None,
