@@ -2,9 +2,8 @@
 
 use super::cache::{self, Entry};
 use super::description::{self, Description, Protocol, Source};
-use super::feed::Feed;
 use super::source::{self, Located, Trust};
-use super::split::{Split, Truth};
+use super::split::{LazyFeed, Split, Truth};
 use super::table::assign::{TEST, TRAIN, VALIDATION};
 use super::{
     CategoricalFeature, DatasetRef, ListFeature, Observer, Places, Prepared, RowSubset, Schema,
@@ -14,6 +13,7 @@ use crate::diagnostic::Diagnostic;
 use anyhow::Result;
 use homebench_kernels::optimizer::Pooling;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Names of the descriptions in a folder, in order.
 ///
@@ -309,14 +309,15 @@ impl Found {
     fn open(&self, entry: &Entry) -> Result<Prepared, String> {
         let schema = self.schema(entry);
         // What made rows is known of those that are scored, never of those that are learned from.
+        let truth = match &self.protocol.source {
+            Source::Feed(config) => Some(Arc::new(LazyFeed::new(config))),
+            Source::Table(_) => None,
+        };
         let scored = |split: usize| -> Result<Split, String> {
             let rows = entry.map(split, &schema)?;
-            Ok(match &self.protocol.source {
-                Source::Feed(config) => rows.with_truth(Truth {
-                    feed: Feed::new(config),
-                    split,
-                }),
-                Source::Table(_) => rows,
+            Ok(match truth.clone() {
+                Some(feed) => rows.with_truth(Truth { feed, split }),
+                None => rows,
             })
         };
         Ok(Prepared {

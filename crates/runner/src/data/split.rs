@@ -1,12 +1,13 @@
 //! Splits: rows in place, gathered into batches; and the seal on the test split.
 
 use super::Batch;
-use super::feed::Feed;
+use super::feed::{Feed, FeedConfig};
 use super::packed::{BLOCK_ROWS, BLOCK_SHIFT, Block, Widths, map};
 use anyhow::{Result, ensure};
 use rayon::prelude::*;
 use std::ops::Range;
 use std::path::Path;
+use std::sync::{Arc, OnceLock};
 
 /// One split, memory-mapped.
 #[derive(Debug)]
@@ -18,11 +19,31 @@ pub struct Split {
 }
 
 /// What made the rows, for the probabilities behind their labels.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Truth {
-    pub(super) feed: Feed,
+    pub(super) feed: Arc<LazyFeed>,
     /// Index of the split.
     pub(super) split: usize,
+}
+
+/// A generator that is built when it is first asked.
+#[derive(Debug)]
+pub(super) struct LazyFeed {
+    config: FeedConfig,
+    feed: OnceLock<Feed>,
+}
+
+impl LazyFeed {
+    pub(super) fn new(config: &FeedConfig) -> Self {
+        Self {
+            config: config.clone(),
+            feed: OnceLock::new(),
+        }
+    }
+
+    fn get(&self) -> &Feed {
+        self.feed.get_or_init(|| Feed::new(&self.config))
+    }
 }
 
 impl Split {
@@ -48,6 +69,7 @@ impl Split {
     /// can be.
     pub fn true_logits(&self, task: usize) -> Option<Vec<f32>> {
         let Truth { feed, split } = self.truth.as_ref()?;
+        let feed = feed.get();
         let num_tasks = self.widths.labels;
         let starts: Vec<u64> = (0..self.num_rows as u64).step_by(BLOCK_ROWS).collect();
         let blocks = starts.par_iter().flat_map_iter(|start| {

@@ -3,8 +3,8 @@
 use super::wire::WireFeed;
 use super::{Description, Protocol, Source, check_group, check_name, path};
 use crate::data::Task;
-use crate::data::feed::{FeedConfig, FeedTask};
-use crate::diagnostic::{Diagnostic, Document};
+use crate::data::feed::{FeedConfig, FeedTask, num_factors_of_rows};
+use crate::diagnostic::{Diagnostic, Document, KeyPath};
 
 /// The one protocol of a generated dataset.
 const PROTOCOL: &str = "feed";
@@ -18,30 +18,53 @@ pub(super) fn validate(
     let feed = &wire.feed;
     let at = |key: &str| path(&["feed", key]);
     for (key, count) in [
+        ("num_users", feed.num_users),
         ("num_user_segments", feed.num_user_segments),
+        ("num_videos", feed.num_videos),
         ("num_authors", feed.num_authors),
         ("num_categories", feed.num_categories),
     ] {
-        if !(2..=10_000_000).contains(&count) {
-            let message = format!("expected 2 to 10000000, found {count}");
+        if !(2..=LARGEST_COUNT).contains(&count) {
+            let message = format!("expected 2 to {LARGEST_COUNT}, found {count}");
             return Err(document.at_value(&at(key), message));
         }
     }
-    if !(1..=64).contains(&feed.num_factors) {
-        let message = format!("expected 1 to 64, found {}", feed.num_factors);
-        return Err(document.at_value(&at("num_factors"), message));
-    }
+    check_factors(
+        document,
+        &at("num_factors"),
+        feed.num_factors,
+        tasks.len(),
+        groups.len(),
+    )?;
     for (key, value, largest) in [
         ("popularity_skew", feed.popularity_skew, 4.0),
-        ("group_correlation", feed.group_correlation, 1.0),
-        ("task_correlation", feed.task_correlation, 1.0),
+        ("activity_skew", feed.activity_skew, 4.0),
+        ("between_correlation", feed.between_correlation, 1.0),
+        ("within_correlation", feed.within_correlation, 1.0),
+        ("conflict", feed.conflict, 1.0),
         ("nonlinearity", feed.nonlinearity, 1.0),
         ("signal", feed.signal, 20.0),
+        ("noise", feed.noise, 1.0),
     ] {
         if !(0.0..=largest).contains(&value) {
             let message = format!("expected a number from 0 to {largest}, found {value}");
             return Err(document.at_value(&at(key), message));
         }
+    }
+    if feed.within_correlation < feed.between_correlation {
+        let (within, between) = (feed.within_correlation, feed.between_correlation);
+        let message = format!(
+            "tasks of one group can't agree less ({within}) than tasks of different groups ({between})"
+        );
+        return Err(document.at_value(&at("within_correlation"), message).hint(
+            "raise within_correlation to between_correlation at least; to set groups against each other, raise conflict",
+        ));
+    }
+    if feed.conflict > 0.0 && groups.len() < 2 {
+        let message = "one task group has no other to be in conflict with";
+        return Err(document
+            .at_value(&at("conflict"), message)
+            .hint("set conflict = 0, or put some tasks into a second group"));
     }
     let rows = [wire.rows.train, wire.rows.validation, wire.rows.test];
     for (key, count) in ["train", "validation", "test"].into_iter().zip(rows) {
@@ -53,15 +76,20 @@ pub(super) fn validate(
     let config = FeedConfig {
         seed: wire.seed,
         rows,
+        num_users: feed.num_users,
         num_user_segments: feed.num_user_segments,
+        num_videos: feed.num_videos,
         num_authors: feed.num_authors,
         num_categories: feed.num_categories,
         popularity_skew: feed.popularity_skew,
+        activity_skew: feed.activity_skew,
         num_factors: feed.num_factors,
-        group_correlation: feed.group_correlation,
-        task_correlation: feed.task_correlation,
+        between_correlation: feed.between_correlation,
+        within_correlation: feed.within_correlation,
+        conflict: feed.conflict,
         nonlinearity: feed.nonlinearity,
         signal: feed.signal,
+        noise: feed.noise,
         tasks: feed_tasks,
     };
     let about = wire.about.unwrap_or_default().trim().to_owned();
@@ -79,6 +107,34 @@ pub(super) fn validate(
         files: Vec::new(),
         fetch: None,
     })
+}
+
+/// Most users, videos and so on: their factors are in memory.
+const LARGEST_COUNT: u32 = 4_000_000;
+
+/// The truth has a part for all tasks, one for each group and one for each task, which must not depend on each other.
+fn check_factors(
+    document: &Document,
+    at: &KeyPath,
+    num_factors: usize,
+    num_tasks: usize,
+    num_groups: usize,
+) -> Result<(), Diagnostic> {
+    let needed = 1 + num_tasks + num_groups;
+    let fewest = (1..=64).find(|factors| num_factors_of_rows(*factors) > needed);
+    let Some(fewest) = fewest else {
+        let message = format!("{num_tasks} tasks in {num_groups} groups are too many for a feed");
+        return Err(document
+            .at_key(&path(&["tasks"]), message)
+            .hint("leave some out"));
+    };
+    if (fewest..=64).contains(&num_factors) {
+        return Ok(());
+    }
+    let message = format!(
+        "expected {fewest} to 64 factors for {num_tasks} tasks in {num_groups} groups, found {num_factors}"
+    );
+    Err(document.at_value(at, message))
 }
 
 type Tasks = (Vec<Task>, Vec<String>, Vec<FeedTask>);

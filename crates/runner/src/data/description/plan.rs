@@ -1,7 +1,8 @@
 //! Descriptions after validation: what preparation is to do.
 
+use crate::data::Task;
 use crate::data::expression::{Expression, Literal};
-use crate::data::{Task, feed::FeedConfig};
+use crate::data::feed::{self, FeedConfig};
 use homebench_kernels::optimizer::Pooling;
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -373,7 +374,7 @@ impl Protocol {
     pub fn user(&self) -> Option<&str> {
         match &self.source {
             Source::Table(plan) => Some(&plan.columns[plan.user?]),
-            Source::Feed(_) => None,
+            Source::Feed(_) => Some(feed::USER),
         }
     }
 

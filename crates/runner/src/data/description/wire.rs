@@ -221,15 +221,23 @@ pub(super) struct WireFeedRows {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct WireFeedShape {
+    pub(super) num_users: u32,
     pub(super) num_user_segments: u32,
+    pub(super) num_videos: u32,
     pub(super) num_authors: u32,
     pub(super) num_categories: u32,
     pub(super) popularity_skew: f64,
+    #[serde(default)]
+    pub(super) activity_skew: f64,
     pub(super) num_factors: usize,
-    pub(super) group_correlation: f64,
-    pub(super) task_correlation: f64,
+    pub(super) between_correlation: f64,
+    pub(super) within_correlation: f64,
+    #[serde(default)]
+    pub(super) conflict: f64,
     pub(super) nonlinearity: f64,
     pub(super) signal: f64,
+    #[serde(default)]
+    pub(super) noise: f64,
 }
 
 #[derive(Debug, Deserialize)]

@@ -1,6 +1,7 @@
 use super::*;
 use crate::data::description::{Description, Source, TablePlan};
 use crate::diagnostic::Document;
+use std::path::Path;
 
 fn parse(text: &str) -> Result<Description, String> {
     Description::parse("shop", &Document::new("shop.toml", text)).map_err(|error| error.to_string())
@@ -221,4 +222,58 @@ fn a_group_that_would_share_variable_paths_or_is_missing_is_refused_where_it_sta
         missing.contains("the key `group` is missing in [tasks.buys]"),
         "{missing}"
     );
+}
+
+/// The refusal of the shipped feed with one thing exchanged.
+fn feed_refusal(from: &str, to: &str) -> String {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../experiments/datasets");
+    let text = std::fs::read_to_string(folder.join("feed.toml")).unwrap();
+    assert!(text.contains(from), "{from}");
+    let document = Document::new("feed.toml", &text.replacen(from, to, 1));
+    Description::parse("feed", &document)
+        .unwrap_err()
+        .to_string()
+}
+
+#[test]
+fn a_knob_of_the_feed_out_of_its_range_is_refused_at_its_value() {
+    let said = feed_refusal("noise = 0.05 ", "noise = 1.5 ");
+    assert!(
+        said.ends_with("expected a number from 0 to 1, found 1.5"),
+        "{said}"
+    );
+    assert!(said.starts_with("feed.toml:29:9:"), "{said}");
+    let said = feed_refusal("num_videos = 50_000", "num_videos = 1");
+    assert!(said.ends_with("expected 2 to 4000000, found 1"), "{said}");
+    let said = feed_refusal("num_factors = 8", "num_factors = 2");
+    assert!(
+        said.ends_with("expected 3 to 64 factors for 9 tasks in 2 groups, found 2"),
+        "{said}"
+    );
+    let said = feed_refusal("rate = 0.004", "rate = 1.0");
+    assert!(
+        said.ends_with("expected a rate between 0 and 1, found 1"),
+        "{said}"
+    );
+}
+
+#[test]
+fn knobs_of_the_feed_that_contradict_each_other_are_refused_with_a_mend() {
+    let said = feed_refusal("within_correlation = 0.7", "within_correlation = 0.2");
+    insta::assert_snapshot!(said, @r"
+    feed.toml:25:22: tasks of one group can't agree less (0.2) than tasks of different groups (0.3)
+    hint: raise within_correlation to between_correlation at least; to set groups against each other, raise conflict
+    ");
+}
+
+#[test]
+fn a_conflict_needs_two_groups() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../experiments/datasets");
+    let text = std::fs::read_to_string(folder.join("feed.toml")).unwrap();
+    let text = text.replace("group = \"interaction\"", "group = \"watch\"");
+    let said = Description::parse("feed", &Document::new("feed.toml", &text)).unwrap_err();
+    insta::assert_snapshot!(said.to_string(), @r"
+    feed.toml:26:12: one task group has no other to be in conflict with
+    hint: set conflict = 0, or put some tasks into a second group
+    ");
 }
