@@ -80,8 +80,8 @@ fn a_plan_shows_the_widths_and_a_run_trains_them() {
 #[test]
 fn a_budget_that_no_width_keeps() {
     insta::assert_snapshot!(refusal("params = 0.01", "params = 0.000001"), @r#"
-    error: spec.toml:14:36: `variants.mmoe.budget.params`: no expert width comes within 0.000001; the nearest is expert_dims = [40, 20] with 32348 parameters, 0.62 % less than the 32550 of `home`
-    hint: allow params = 0.007, or change another knob, such as the number of experts
+    error: spec.toml:14:36: `variants.mmoe.budget.params`: no expert width comes within 0.000001; the nearest is expert_dims = [40, 20] with 83180 parameters, 0.13 % less than the 83286 of `home`
+    hint: allow params = 0.002, or change another knob, such as the number of experts
     "#);
     let narrow = "expert_dims = [16, 8]\nrank = 4\n[variants.ple]\nmodel = \"ple\"\nnum_task_experts = 200\nbudget = { like = \"shared_bottom\", flops = 0.1 }";
     insta::assert_snapshot!(refusal("expert_dims = [16, 8]\nrank = 4", narrow), @r#"
