@@ -229,7 +229,7 @@ fn feed_refusal(from: &str, to: &str) -> String {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../experiments/datasets");
     let text = std::fs::read_to_string(folder.join("feed.toml")).unwrap();
     assert!(text.contains(from), "{from}");
-    let document = Document::new("feed.toml", &text.replacen(from, to, 1));
+    let document = Document::new("feed.toml", text.replacen(from, to, 1));
     Description::parse("feed", &document)
         .unwrap_err()
         .to_string()
