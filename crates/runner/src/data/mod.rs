@@ -96,9 +96,9 @@ pub struct Batch {
     pub numeric: Vec<f32>,
     /// Labels 0 or 1, NaN where a task is not observed, row-major [B, tasks].
     pub labels: Vec<f32>,
-    /// Dense ids of the users, [B]; empty where rows have none.
+    /// Dense ids of the users, `[B]`; empty where rows have none.
     pub users: Vec<u32>,
-    /// Weights in training, [B]; empty where rows have none.
+    /// Weights in training, `[B]`; empty where rows have none.
     pub weights: Vec<f32>,
 }
 

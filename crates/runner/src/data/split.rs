@@ -65,7 +65,7 @@ impl Split {
         }
     }
 
-    /// The true logit of each label of a task, [rows], where the rows were made by the embedded generator: the best score there
+    /// The true logit of each label of a task, `[rows]`, where the rows were made by the embedded generator: the best score there
     /// can be.
     pub fn true_logits(&self, task: usize) -> Option<Vec<f32>> {
         let Truth { feed, split } = self.truth.as_ref()?;

@@ -29,7 +29,7 @@ pub fn write(
     })
 }
 
-/// Removes a file that [`write`] wrote, and whatever a killed writer left of it; neither need be there.
+/// Removes a file that [`write()`] wrote, and whatever a killed writer left of it; neither need be there.
 ///
 /// # Errors
 /// What the system said, with the file's name and the mend.
