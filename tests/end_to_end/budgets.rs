@@ -85,7 +85,7 @@ fn a_budget_that_no_width_keeps() {
     "#);
     let narrow = "expert_dims = [16, 8]\nrank = 4\n[variants.ple]\nmodel = \"ple\"\nnum_task_experts = 200\nbudget = { like = \"shared_bottom\", flops = 0.1 }";
     insta::assert_snapshot!(refusal("expert_dims = [16, 8]\nrank = 4", narrow), @r#"
-    error: spec.toml:22:44: `variants.ple.budget.flops`: no expert width comes within 0.1; the nearest is expert_dims = [1, 1] with 252964 FLOPs per row, 752.13 % more than the 29686 of `shared_bottom`
+    error: spec.toml:22:44: `variants.ple.budget.flops`: no expert width comes within 0.1; the nearest is expert_dims = [1, 1] with 330148 FLOPs per row, 835.16 % more than the 35304 of `shared_bottom`
     hint: change another knob, such as the number of experts
     "#);
 }
