@@ -3,7 +3,8 @@
     pip install numpy scikit-learn
     python tests/golden/metrics/make_metrics.py
 
-Rows hold a score (read as a logit), a label and a group. An empty value in expected.csv means: undefined.
+Rows hold a score (read as a logit), a label and a group. A label that is nan is not observed: scikit-learn never sees its row. An
+empty value in expected.csv means: undefined.
 """
 
 import csv
@@ -40,6 +41,24 @@ def classification_cases(random):
     yield "one_row_each", (np.float32([0.5, -0.5]), np.float32([0, 1]), np.array([1, 1]))
 
 
+def masked_cases(random):
+    """Rows of which some don't observe the task, and users whose observed rows are of one class."""
+    logits = np.float32(np.round(random.normal(0.0, 2.0, 500), 1))
+    labels = (random.uniform(size=500) < sigmoid(logits - 1.0)).astype(np.float32)
+    users = random.integers(0, 40, 500)
+    hidden = random.uniform(size=500) < 0.4
+    yield "masked", (logits, np.where(hidden, np.nan, labels).astype(np.float32), users)
+    yield "masked_negatives", (logits, np.where(labels > 0.5, labels, np.nan).astype(np.float32), users)
+    # Every third user likes everything, every other third nothing.
+    kinds = np.where(users % 3 == 0, 1.0, np.where(users % 3 == 1, 0.0, labels))
+    yield "users_of_one_class", (logits, kinds.astype(np.float32), users)
+    # Every second user's positives are hidden.
+    partly = np.where((users % 2 == 0) & (labels > 0.5), np.nan, labels)
+    yield "users_masked_to_one_class", (logits, partly.astype(np.float32), users)
+    yield "users_masked_away", (logits, np.where(users < 30, np.nan, labels).astype(np.float32), users)
+    yield "all_users_of_one_class", (logits, (users % 2).astype(np.float32), users)
+
+
 def regression_cases(random):
     x = random.normal(0, 3, 300)
     yield "regression", (np.float32(x), np.float32(x + random.normal(0, 1, 300)), np.zeros(300, int))
@@ -69,6 +88,8 @@ def calibration_error(probabilities, labels, bins):
 
 
 def classification_values(scores, labels, groups):
+    observed = ~np.isnan(labels)
+    scores, labels, groups = scores[observed], labels[observed], groups[observed]
     logits, labels = scores.astype(np.float64), labels.astype(np.float64)
     probabilities = sigmoid(logits)
     both = len(np.unique(labels)) == 2
@@ -87,6 +108,7 @@ def classification_values(scores, labels, groups):
     areas, weights, left_out = grouped(scores, labels, groups)
     yield "grouped_auc_weighted", np.average(areas, weights=weights) if areas else None
     yield "grouped_auc_unweighted", np.mean(areas) if areas else None
+    yield "grouped_auc_groups", float(len(areas))
     yield "grouped_auc_left_out", float(left_out)
 
 
@@ -99,7 +121,11 @@ def regression_values(scores, labels, _):
 def main():
     random = np.random.default_rng(2024)
     rows, expected = [], []
-    kinds = [(classification_cases, classification_values), (regression_cases, regression_values)]
+    kinds = [
+        (classification_cases, classification_values),
+        (regression_cases, regression_values),
+        (masked_cases, classification_values),
+    ]
     for cases, values in kinds:
         for name, (scores, labels, groups) in cases(random):
             columns = zip(map(str, scores), map(str, labels), groups)

@@ -64,6 +64,7 @@ fn ours(metric: &str, case: &Case) -> Option<f64> {
         "expected_calibration_error_15" => expected_calibration_error(scores, labels, 15),
         "grouped_auc_weighted" => grouped_auc(scores, labels, &case.groups).weighted,
         "grouped_auc_unweighted" => grouped_auc(scores, labels, &case.groups).unweighted,
+        "grouped_auc_groups" => Some(grouped_auc(scores, labels, &case.groups).num_groups as f64),
         "grouped_auc_left_out" => {
             Some(grouped_auc(scores, labels, &case.groups).num_left_out as f64)
         }
@@ -77,7 +78,10 @@ fn ours(metric: &str, case: &Case) -> Option<f64> {
 fn every_metric_agrees_with_scikit_learn_on_the_committed_cases() {
     let cases = cases();
     let expected = records("expected.csv");
-    assert!(expected.len() > 40, "{} reference values", expected.len());
+    assert!(expected.len() > 120, "{} reference values", expected.len());
+    for kind in ["many_ties", "one_class", "masked", "users_of_one_class"] {
+        assert!(cases.contains_key(kind), "no case `{kind}`");
+    }
     for record in &expected {
         let (name, metric) = (&record[0], &record[1]);
         let value = ours(metric, &cases[name]);

@@ -1,5 +1,7 @@
 //! Scores of predictions, in f64: exact, absent where they are undefined, and the same at any thread count.
 //!
+//! A label that is NaN is not observed: its row is left out of every score.
+//!
 //! Sums run over pieces of a fixed number of rows and the pieces are added in order, and the area under the curve is
 //! counted in integers, so no result depends on how many threads worked on it.
 
@@ -25,6 +27,11 @@ const ROWS_PER_PIECE: usize = 1 << 16;
 /// A label counts as positive above one half; labels are 0 or 1.
 fn is_positive(label: f32) -> bool {
     label > 0.5
+}
+
+/// Rows whose label is there.
+fn num_observed(labels: &[f32]) -> usize {
+    labels.iter().filter(|label| !label.is_nan()).count()
 }
 
 /// Sum of `term(prediction, label)` over rows, added in an order that only the number of rows decides.

@@ -1,6 +1,6 @@
 //! Scores that read predictions as probabilities: log-loss, normalised entropy and calibration, all from logits.
 
-use super::{defined, is_positive, ordered_sum};
+use super::{defined, is_positive, num_observed, ordered_sum};
 
 /// Mean binary cross-entropy in nats, from logits in the stable form `max(x, 0) - x y + ln(1 + e^-|x|)`.
 ///
@@ -8,17 +8,20 @@ use super::{defined, is_positive, ordered_sum};
 ///
 /// # Shapes
 /// - logits: `[rows]`
-/// - labels: `[rows]`, 0 or 1
+/// - labels: `[rows]`, 0 or 1, NaN where the row doesn't count
 ///
 /// # Panics
 /// If the lengths differ.
 pub fn log_loss(logits: &[f32], labels: &[f32]) -> Option<f64> {
     let total = ordered_sum(logits, labels, row_loss);
-    defined(total / labels.len() as f64)
+    defined(total / num_observed(labels) as f64)
 }
 
 /// Softplus of the logit, turned where the label is positive: no difference of infinities arises.
 fn row_loss(logit: f32, label: f32) -> f64 {
+    if label.is_nan() {
+        return 0.0;
+    }
     let against = f64::from(if is_positive(label) { -logit } else { logit });
     against.max(0.0) + (-against.abs()).exp().ln_1p()
 }
@@ -32,7 +35,7 @@ fn row_loss(logit: f32, label: f32) -> f64 {
 /// If the lengths differ.
 pub fn normalised_entropy(logits: &[f32], labels: &[f32]) -> Option<f64> {
     let loss = log_loss(logits, labels)?;
-    let rate = positives(labels) as f64 / labels.len() as f64;
+    let rate = positives(labels) as f64 / num_observed(labels) as f64;
     let entropy = -(rate * rate.ln() + (1.0 - rate) * (-rate).ln_1p());
     (rate > 0.0 && rate < 1.0).then(|| loss / entropy)
 }
@@ -44,7 +47,10 @@ pub fn normalised_entropy(logits: &[f32], labels: &[f32]) -> Option<f64> {
 /// # Panics
 /// If the lengths differ.
 pub fn calibration(logits: &[f32], labels: &[f32]) -> Option<f64> {
-    let predicted = ordered_sum(logits, labels, |logit, _| sigmoid(logit));
+    let predicted = ordered_sum(logits, labels, |logit, label| match label.is_nan() {
+        true => 0.0,
+        false => sigmoid(logit),
+    });
     let observed = positives(labels);
     defined(predicted / observed as f64).filter(|_| observed > 0)
 }
@@ -61,7 +67,8 @@ pub fn expected_calibration_error(logits: &[f32], labels: &[f32], num_bins: usiz
     super::assert_same_length(logits, labels);
     let mut predicted = vec![0.0; num_bins];
     let mut observed = vec![0usize; num_bins];
-    for (&logit, &label) in logits.iter().zip(labels) {
+    let rows = logits.iter().zip(labels);
+    for (&logit, &label) in rows.filter(|(_, label)| !label.is_nan()) {
         let probability = sigmoid(logit);
         let bin = ((probability * num_bins as f64) as usize).min(num_bins - 1);
         predicted[bin] += probability;
@@ -69,7 +76,7 @@ pub fn expected_calibration_error(logits: &[f32], labels: &[f32], num_bins: usiz
     }
     let bins = predicted.iter().zip(&observed);
     let distance: f64 = bins.map(|(p, &o)| (p - o as f64).abs()).sum();
-    defined(distance / labels.len() as f64)
+    defined(distance / num_observed(labels) as f64)
 }
 
 fn sigmoid(logit: f32) -> f64 {

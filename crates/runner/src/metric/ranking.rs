@@ -10,7 +10,7 @@ use rayon::prelude::*;
 ///
 /// # Shapes
 /// - scores: `[rows]`, any monotone form (logits or probabilities)
-/// - labels: `[rows]`, 0 or 1
+/// - labels: `[rows]`, 0 or 1, NaN where the row doesn't count
 ///
 /// # Panics
 /// If the lengths differ.
@@ -32,7 +32,8 @@ fn split_keys(scores: &[f32], labels: &[f32]) -> Option<(Vec<u32>, Vec<u32>)> {
     let num_positives = labels.iter().filter(|&&label| is_positive(label)).count();
     let mut positives = Vec::with_capacity(num_positives);
     let mut negatives = Vec::with_capacity(labels.len() - num_positives);
-    for (&score, &label) in scores.iter().zip(labels) {
+    let rows = scores.iter().zip(labels);
+    for (&score, &label) in rows.filter(|(_, label)| !label.is_nan()) {
         let side = if is_positive(label) {
             &mut positives
         } else {
@@ -74,39 +75,151 @@ pub struct GroupedAuc {
     pub num_left_out: usize,
 }
 
-/// Mean of each group's own [`auc`]. Groups of one class have none: they are left out, and counted.
+/// Mean of each group's own [`auc`]. Groups of one class have none: they are left out, and counted. A group without an observed
+/// row is no group.
+///
+/// Rows are brought together by group in a counting sort, each thread filling the places of groups of its own, and sorted by
+/// score within each group: time grows with the rows, and memory is 8 bytes a row and 4 a group.
 ///
 /// # Shapes
-/// - scores, labels, groups: `[rows]`
+/// - scores, labels, groups: `[rows]`; labels are 0 or 1, NaN where the row doesn't count
 ///
 /// # Panics
-/// If the lengths differ, or there are more than 2^32 rows.
+/// If the lengths differ, or there are 2^32 rows or more.
 pub fn grouped_auc(scores: &[f32], labels: &[f32], groups: &[u32]) -> GroupedAuc {
     assert_eq!(scores.len(), groups.len(), "one group for every score");
-    let rows = rows_by_group(groups);
-    let areas: Vec<(usize, Option<f64>)> = rows
-        .par_chunk_by(|a, b| a >> 32 == b >> 32)
-        .map(|rows| (rows.len(), auc_of_rows(scores, labels, rows)))
+    assert_same_length(scores, labels);
+    assert!(groups.len() < 1 << 32, "rows are counted in 32 bits");
+    let dense = dense(groups);
+    let groups = dense.as_deref().unwrap_or(groups);
+    let ends = ends(labels, groups);
+    let mut keys = vec![0; ends.last().map_or(0, |end| *end as usize)];
+    let pieces = pieces(&mut keys, &ends);
+    let areas: Vec<Vec<(usize, Option<f64>)>> = pieces
+        .into_par_iter()
+        .map(|mut piece| {
+            piece.fill(scores, labels, groups);
+            piece.areas()
+        })
         .collect();
-    summary(&areas)
+    summary(&areas.concat())
 }
 
-/// Group in the upper half, row in the lower, sorted: the order is the same whoever sorts.
-fn rows_by_group(groups: &[u32]) -> Vec<u64> {
-    assert!(groups.len() <= 1 << 32, "rows are counted in 32 bits");
-    let numbered = groups.par_iter().enumerate();
-    let mut rows: Vec<u64> = numbered
-        .map(|(row, &group)| u64::from(group) << 32 | row as u64)
-        .collect();
-    rows.par_sort_unstable();
-    rows
+/// The groups numbered from 0 without gaps, in their order, where they are numbered with many.
+fn dense(groups: &[u32]) -> Option<Vec<u32>> {
+    let last = *groups.iter().max()? as usize;
+    if last <= 4 * groups.len() {
+        return None;
+    }
+    let mut distinct = groups.to_vec();
+    distinct.par_sort_unstable();
+    distinct.dedup();
+    let number = |group: &u32| distinct.partition_point(|other| other < group) as u32;
+    Some(groups.par_iter().map(number).collect())
 }
 
-fn auc_of_rows(scores: &[f32], labels: &[f32], rows: &[u64]) -> Option<f64> {
-    let indices = || rows.iter().map(|&row| row as u32 as usize);
-    let scores: Vec<f32> = indices().map(|row| scores[row]).collect();
-    let labels: Vec<f32> = indices().map(|row| labels[row]).collect();
-    auc(&scores, &labels)
+/// Where each group's observed rows end, all rows being brought together by group.
+fn ends(labels: &[f32], groups: &[u32]) -> Vec<u32> {
+    let count = groups.iter().max().map_or(0, |last| *last as usize + 1);
+    let mut ends = vec![0u32; count];
+    for (group, label) in groups.iter().zip(labels) {
+        ends[*group as usize] += u32::from(!label.is_nan());
+    }
+    let mut end = 0;
+    for count in &mut ends {
+        end += *count;
+        *count = end;
+    }
+    ends
+}
+
+/// Neighbouring groups with the places of their rows.
+struct Piece<'a> {
+    first: u32,
+    /// Rows of groups before it.
+    start: u32,
+    ends: &'a [u32],
+    keys: &'a mut [u64],
+}
+
+/// A piece for each thread, of about as many rows.
+fn pieces<'a>(mut keys: &'a mut [u64], mut ends: &'a [u32]) -> Vec<Piece<'a>> {
+    let rows_of_piece = keys.len().div_ceil(rayon::current_num_threads()).max(1) as u32;
+    let (mut first, mut start) = (0, 0);
+    let mut pieces = Vec::new();
+    while !ends.is_empty() {
+        let full = ends.partition_point(|end| *end < rows_of_piece.saturating_add(start));
+        let (own, rest) = ends.split_at((full + 1).min(ends.len()));
+        let end = own.last().map_or(start, |end| *end);
+        let (own_keys, rest_keys) = std::mem::take(&mut keys).split_at_mut((end - start) as usize);
+        pieces.push(Piece {
+            first,
+            start,
+            ends: own,
+            keys: own_keys,
+        });
+        first += own.len() as u32;
+        (start, ends, keys) = (end, rest, rest_keys);
+    }
+    pieces
+}
+
+/// Larger than every key: the place of a score that is NaN.
+const NO_KEY: u64 = u64::MAX;
+
+impl Piece<'_> {
+    /// Puts the rows of its groups in their places: a row is twice the key of its score, and one more where it is positive.
+    fn fill(&mut self, scores: &[f32], labels: &[f32], groups: &[u32]) {
+        let starts = std::iter::once(self.start).chain(self.ends.iter().copied());
+        let mut places: Vec<u32> = starts
+            .take(self.ends.len())
+            .map(|at| at - self.start)
+            .collect();
+        for ((group, label), score) in groups.iter().zip(labels).zip(scores) {
+            // Groups before the piece wrap around to beyond it.
+            let own = group.wrapping_sub(self.first) as usize;
+            if own >= places.len() || label.is_nan() {
+                continue;
+            }
+            let key = order::key(*score).map_or(NO_KEY, |key| {
+                u64::from(key) << 1 | u64::from(is_positive(*label))
+            });
+            self.keys[places[own] as usize] = key;
+            places[own] += 1;
+        }
+    }
+
+    /// Rows of each group that has some, and its area if it has one.
+    fn areas(self) -> Vec<(usize, Option<f64>)> {
+        let mut areas = Vec::with_capacity(self.ends.len());
+        let (mut start, mut rest) = (self.start, self.keys);
+        for end in self.ends {
+            let (keys, after) = rest.split_at_mut((end - start) as usize);
+            if !keys.is_empty() {
+                keys.sort_unstable();
+                areas.push((keys.len(), area_of_sorted(keys)));
+            }
+            (start, rest) = (*end, after);
+        }
+        areas
+    }
+}
+
+/// The area of rows in the order of their scores.
+fn area_of_sorted(keys: &[u64]) -> Option<f64> {
+    if keys.last() == Some(&NO_KEY) {
+        return None;
+    }
+    let (mut negatives, mut positives, mut half_pairs) = (0u128, 0u128, 0u128);
+    for tied in keys.chunk_by(|a, b| a >> 1 == b >> 1) {
+        let num_positive = tied.iter().filter(|key| **key & 1 == 1).count() as u128;
+        let num_negative = tied.len() as u128 - num_positive;
+        // Each negative below counts two halves, each tie one.
+        half_pairs += num_positive * (2 * negatives + num_negative);
+        negatives += num_negative;
+        positives += num_positive;
+    }
+    (negatives > 0 && positives > 0).then(|| half_pairs as f64 / (2 * positives * negatives) as f64)
 }
 
 fn summary(areas: &[(usize, Option<f64>)]) -> GroupedAuc {
@@ -211,6 +324,41 @@ mod tests {
         scores.reverse();
         labels.reverse();
         assert_eq!(auc(&scores, &labels), area);
+    }
+
+    #[test]
+    fn each_group_has_the_area_that_it_has_alone_whatever_its_number() {
+        let (mut scores, mut labels) = noisy_rows(30_000, 40);
+        scores[17] = f32::NAN;
+        labels[400..900].fill(f32::NAN);
+        for spread in [1, 3, 1_000_003] {
+            let groups: Vec<u32> = (0..scores.len() as u32)
+                .map(|row| row.wrapping_mul(2_654_435_761) % 1500 * spread)
+                .collect();
+            let mut areas = std::collections::BTreeMap::<u32, (Vec<f32>, Vec<f32>)>::new();
+            for ((score, label), group) in scores.iter().zip(&labels).zip(&groups) {
+                if !label.is_nan() {
+                    let (scores, labels) = areas.entry(*group).or_default();
+                    scores.push(*score);
+                    labels.push(*label);
+                }
+            }
+            let areas: Vec<_> = areas
+                .values()
+                .map(|(scores, labels)| (scores.len(), auc(scores, labels)))
+                .collect();
+            let expected = summary(&areas);
+            assert!(expected.num_left_out > 0);
+            for threads in [1, 3] {
+                let found = in_threads(threads, || grouped_auc(&scores, &labels, &groups));
+                assert_eq!(found, expected, "{spread} {threads}");
+            }
+        }
+        let none = grouped_auc(&[], &[], &[]);
+        assert_eq!(
+            (none.weighted, none.num_groups, none.num_left_out),
+            (None, 0, 0)
+        );
     }
 
     #[test]
