@@ -261,7 +261,10 @@ fn build(
                 rows,
                 building.path(),
                 observer,
-            )?;
+            );
+            // A file that another program writes may look broken, or whole and be a mixture: neither is believed.
+            super::source::check_unchanged(sources)?;
+            let table = table?;
             (table.categorical, table.lists, table.numeric, table.written)
         }
         Source::Feed(config) => {

@@ -1,6 +1,7 @@
 //! Datasets: described in TOML, prepared once into a memory-mapped columnar cache, read as batches.
 
 mod cache;
+mod cut;
 mod describe;
 pub mod description;
 mod export;
@@ -24,7 +25,7 @@ pub use export::export;
 pub use open::{Verified, check, known, open, prepare, split_seed, verify};
 pub use reference::{DatasetRef, Places, RowSubset};
 pub use split::{SealedSplit, Split};
-pub use summary::{Observer, Quiet, SplitSummary, Summary};
+pub use summary::{Observer, Origin, Quiet, SplitSummary, Summary};
 
 use crate::diagnostic::Diagnostic;
 use homebench_kernels::optimizer::Pooling;

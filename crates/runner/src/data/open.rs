@@ -6,8 +6,8 @@ use super::source::{self, Located, Trust};
 use super::split::{LazyFeed, Split, Truth};
 use super::table::assign::{TEST, TRAIN, VALIDATION};
 use super::{
-    CategoricalFeature, DatasetRef, ListFeature, Observer, Places, Prepared, RowSubset, Schema,
-    SealedSplit, SplitSummary, Summary, Task,
+    CategoricalFeature, DatasetRef, ListFeature, Observer, Origin, Places, Prepared, RowSubset,
+    Schema, SealedSplit, SplitSummary, Summary, Task,
 };
 use crate::diagnostic::Diagnostic;
 use anyhow::Result;
@@ -303,6 +303,11 @@ impl Found {
             train: split(TRAIN),
             validation: split(VALIDATION),
             test_rows: entry.manifest.files[TEST].rows,
+            origin: match (&self.description.fetch, self.description.files.is_empty()) {
+                (_, true) => Origin::Made,
+                (Some(_), false) => Origin::Fetched,
+                (None, false) => Origin::Placed,
+            },
         }
     }
 

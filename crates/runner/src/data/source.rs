@@ -18,6 +18,34 @@ pub(super) struct Located {
     pub(super) file: usize,
     pub(super) path: PathBuf,
     pub(super) sha256: String,
+    /// What the file system said of it when its checksum was taken.
+    stamp: Stamp,
+}
+
+/// What tells a file that was written again from the one before, without reading it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Stamp {
+    bytes: u64,
+    modified_nanoseconds: String,
+    /// Another one where the file was replaced; nothing where the system has none.
+    inode: Option<u64>,
+}
+
+impl Stamp {
+    fn of(metadata: &Metadata) -> Self {
+        let since = metadata
+            .modified()
+            .ok()
+            .and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+        Self {
+            bytes: metadata.len(),
+            modified_nanoseconds: since.map_or(0, |since| since.as_nanos()).to_string(),
+            #[cfg(unix)]
+            inode: Some(std::os::unix::fs::MetadataExt::ino(metadata)),
+            #[cfg(not(unix))]
+            inode: None,
+        }
+    }
 }
 
 /// Whether checks made before are believed.
@@ -71,26 +99,23 @@ pub(super) fn locate(
                 .unwrap_or_else(|_| path.clone())
                 .display()
                 .to_string();
-            let stamp = modified(&metadata);
-            let known = remembered
-                .files
-                .get(&key)
-                .filter(|known| {
-                    trust == Trust::Remembered
-                        && known.bytes == metadata.len()
-                        && known.modified_nanoseconds == stamp
-                })
-                .map(|known| known.sha256.clone());
-            let sha256 = match known {
+            let stamp = Stamp::of(&metadata);
+            let before = remembered.files.get(&key);
+            let known = before.filter(|known| trust == Trust::Remembered && known.is_of(&stamp));
+            let sha256 = match known.map(|known| known.sha256.clone()) {
                 Some(sha256) => sha256,
                 None => {
                     let sha256 = sha256_of(&path)?;
-                    let entry = Remembered {
-                        bytes: metadata.len(),
-                        modified_nanoseconds: stamp,
-                        sha256: sha256.clone(),
-                    };
-                    remembered.files.insert(key, entry);
+                    check_unchanged_file(&path, &stamp)?;
+                    if before.is_some_and(|before| before.sha256 != sha256) {
+                        observer.notice(&format!(
+                            "{}: the file is another one than when it was last read; what is made from it is made anew",
+                            path.display()
+                        ));
+                    }
+                    remembered
+                        .files
+                        .insert(key, Remembered::new(&stamp, &sha256));
                     changed = true;
                     sha256
                 }
@@ -100,6 +125,7 @@ pub(super) fn locate(
                 file: index,
                 path,
                 sha256,
+                stamp,
             })
         })
         .collect::<Result<Vec<_>, Diagnostic>>();
@@ -223,12 +249,41 @@ fn cant_read(path: &Path, error: &std::io::Error) -> Diagnostic {
     )
 }
 
-fn modified(metadata: &Metadata) -> String {
-    let since = metadata
-        .modified()
-        .ok()
-        .and_then(|time| time.duration_since(UNIX_EPOCH).ok());
-    since.map_or(0, |since| since.as_nanos()).to_string()
+/// Checks that files are those whose checksums were taken, after they were read once more.
+///
+/// # Errors
+/// A file that was written, replaced or removed meanwhile.
+pub(super) fn check_unchanged(sources: &[Located]) -> Result<(), Diagnostic> {
+    sources
+        .iter()
+        .try_for_each(|source| check_unchanged_file(&source.path, &source.stamp))
+}
+
+fn check_unchanged_file(path: &Path, stamp: &Stamp) -> Result<(), Diagnostic> {
+    let now = std::fs::metadata(path).map(|metadata| Stamp::of(&metadata));
+    let what = match now {
+        Ok(now) if now == *stamp => return Ok(()),
+        Ok(now) if now.bytes == stamp.bytes => "it was written again".to_owned(),
+        Ok(now) => format!("it had {} bytes and now has {}", stamp.bytes, now.bytes),
+        Err(error) => format!("it can't be found any more: {error}"),
+    };
+    let message = format!("the file changed while it was read: {what}");
+    Err(Diagnostic::new(path.display().to_string(), message)
+        .hint("wait until nothing writes it any more, then run this again; nothing was kept"))
+}
+
+impl Remembered {
+    fn new(stamp: &Stamp, sha256: &str) -> Self {
+        Self {
+            bytes: stamp.bytes,
+            modified_nanoseconds: stamp.modified_nanoseconds.clone(),
+            sha256: sha256.to_owned(),
+        }
+    }
+
+    fn is_of(&self, stamp: &Stamp) -> bool {
+        self.bytes == stamp.bytes && self.modified_nanoseconds == stamp.modified_nanoseconds
+    }
 }
 
 impl Memory {

@@ -21,6 +21,30 @@ pub struct Summary {
     pub validation: SplitSummary,
     /// Test rows; their labels are not told before selection is frozen.
     pub test_rows: usize,
+    /// Where its source files come from.
+    pub origin: Origin,
+}
+
+/// Where a dataset's source files come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// There are none: rows are made.
+    Made,
+    /// `homebench data fetch` gets them.
+    Fetched,
+    /// A person puts them into a folder.
+    Placed,
+}
+
+impl Origin {
+    /// The word for it in records.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Made => "made",
+            Self::Fetched => "fetched",
+            Self::Placed => "placed",
+        }
+    }
 }
 
 /// A split that may be looked at, in numbers.

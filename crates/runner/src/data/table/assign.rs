@@ -205,7 +205,7 @@ impl Assignment {
     /// The split of a row, absent where it isn't in use; `field` gives the text of a column.
     ///
     /// # Errors
-    /// The column of the rule that is no number, and what was found there.
+    /// The column of the rule that is no number or not there, and what was found.
     pub(in crate::data) fn split_of<'a>(
         &self,
         side: Side,
@@ -268,6 +268,8 @@ fn share(rows: RowSubset, all: u64) -> f64 {
 /// Whether a field is not before a limit; nothing where it should be a number and is none.
 fn is_from(field: &[u8], limit: &Literal) -> Option<bool> {
     match limit {
+        // Nothing comes before every text, and would be training without anybody's knowing.
+        Literal::Text(_) if field.is_empty() => None,
         Literal::Text(limit) => Some(field >= limit.as_bytes()),
         Literal::Number(limit) => {
             let value: f64 = std::str::from_utf8(field).ok()?.parse().ok()?;
@@ -375,6 +377,7 @@ mod tests {
         assert_eq!(of("2022-04-17"), Ok(Some(TRAIN)));
         assert_eq!(of("2022-04-18 23:59"), Ok(Some(VALIDATION)));
         assert_eq!(of("2022-05-01"), Ok(Some(TEST)));
+        assert_eq!(of(""), Err((3, &b""[..])));
     }
 
     #[test]

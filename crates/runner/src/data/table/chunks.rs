@@ -1,5 +1,6 @@
 //! Source files in pieces that end at a row's end, each knowing its first row and line.
 
+use crate::data::cut::SourceMap;
 use crate::data::description::Format;
 use crate::diagnostic::{Diagnostic, Location};
 use rayon::prelude::*;
@@ -14,7 +15,7 @@ const CHUNK_BYTES: usize = 2 << 20;
 pub(in crate::data) struct TextFile {
     pub(in crate::data) path: PathBuf,
     pub(in crate::data) format: Format,
-    mapped: Option<memmap2::Mmap>,
+    mapped: Option<SourceMap>,
     pub(in crate::data) chunks: Vec<Chunk>,
     /// Place among a row's fields of each column of the description.
     pub(in crate::data) positions: Vec<usize>,
@@ -77,7 +78,7 @@ impl TextFile {
     }
 
     pub(in crate::data) fn bytes(&self) -> &[u8] {
-        self.mapped.as_deref().unwrap_or_default()
+        self.mapped.as_ref().map_or(&[], |mapped| &mapped[..])
     }
 
     /// Lets the system take back the memory of a piece that is read no more; reading it again reads the file.

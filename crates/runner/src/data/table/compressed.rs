@@ -1,5 +1,6 @@
 //! Source files in memory: mapped as they are, or unpacked and brought to UTF-8 in a temporary file that is mapped.
 
+use crate::data::cut::SourceMap;
 use crate::data::description::Encoding;
 use crate::diagnostic::Diagnostic;
 use std::fs::File;
@@ -10,11 +11,14 @@ use std::path::Path;
 ///
 /// # Errors
 /// A file that can't be read, or whose packed data is broken.
-pub(super) fn map(path: &Path, encoding: Encoding) -> Result<Option<memmap2::Mmap>, Diagnostic> {
+pub(super) fn map(path: &Path, encoding: Encoding) -> Result<Option<SourceMap>, Diagnostic> {
     let name = path.display().to_string();
     let failed = |error| Diagnostic::new(&name, format!("can't read the file: {error}"));
     let file = File::open(path).map_err(failed)?;
     let extension = path.extension().unwrap_or_default().to_ascii_lowercase();
+    if let Some(kind @ ("gz" | "zst")) = extension.to_str() {
+        check_packed(path, kind)?;
+    }
     let file = match (extension.to_str(), encoding) {
         (Some("gz"), _) => {
             let packed = flate2::bufread::MultiGzDecoder::new(BufReader::new(file));
@@ -30,10 +34,42 @@ pub(super) fn map(path: &Path, encoding: Encoding) -> Result<Option<memmap2::Mma
     if file.metadata().map_err(failed)?.len() == 0 {
         return Ok(None);
     }
-    // SAFETY: nothing writes to source files while they are prepared (their content was hashed just before), and nobody else
-    // has the temporary file.
+    // SAFETY: nobody else has the temporary file. A source file that another program writes meanwhile gives other bytes, all of
+    // which are checked as they are parsed, and is refused afterwards; one that is cut ends the process with a word.
     let mapped = unsafe { memmap2::Mmap::map(&file) };
-    mapped.map(Some).map_err(failed)
+    let mapped = mapped.map_err(failed)?;
+    super::sniff::check(&name, &mapped)?;
+    Ok(Some(SourceMap::new(mapped, path)))
+}
+
+/// Refuses a file whose name says that it is packed and whose first bytes don't.
+fn check_packed(path: &Path, kind: &str) -> Result<(), Diagnostic> {
+    let (mark, program) = match kind {
+        "gz" => (&b"\x1f\x8b"[..], "gzip"),
+        _ => (&b"\x28\xb5\x2f\xfd"[..], "Zstandard"),
+    };
+    let mut head = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(4).read_to_end(&mut head));
+    read.map_err(|error| {
+        Diagnostic::new(
+            path.display().to_string(),
+            format!("can't read the file: {error}"),
+        )
+    })?;
+    // A skippable frame may come first in Zstandard.
+    let is_skippable = kind == "zst" && head.get(1..) == Some(&b"\x2a\x4d\x18"[..]);
+    if head.starts_with(mark) || is_skippable {
+        return Ok(());
+    }
+    let message = match head.is_empty() {
+        true => format!("expected {program} data, as the name says, found an empty file"),
+        false => format!("expected {program} data, as the name says, found something else"),
+    };
+    Err(
+        Diagnostic::new(path.display().to_string(), message).hint(format!(
+            "take `.{kind}` off its name if it is not packed, or get it again"
+        )),
+    )
 }
 
 fn unpack(

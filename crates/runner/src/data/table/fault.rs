@@ -28,6 +28,8 @@ pub(in crate::data) enum Fault {
         key: String,
         first: String,
     },
+    /// More distinct texts than can be kept.
+    TooMuchText { column: usize },
 }
 
 impl Fault {
@@ -48,11 +50,19 @@ impl Fault {
             .at(Some(Location { line, column }));
         match self {
             Self::Fields { found } => {
-                let message = format!("expected {} fields, found {found}", file.num_fields);
+                let expected = match file.num_fields {
+                    1 => "1 field".to_owned(),
+                    more => format!("{more} fields"),
+                };
+                let message = format!("expected {expected}, found {found}");
                 let missing = file
                     .positions
                     .iter()
                     .position(|position| *position == found);
+                let separator = match file.format.separator {
+                    b'\t' => "a tab".to_owned(),
+                    other => format!("`{}`", char::from(other)),
+                };
                 match missing.filter(|_| found < file.num_fields) {
                     Some(missing) => with(
                         said,
@@ -62,9 +72,12 @@ impl Fault {
                     None if found < file.num_fields => {
                         with(said, message).hint("the row is cut; get the file again")
                     }
+                    None if file.num_fields == 1 => with(said, message).hint(format!(
+                        "is the line above it a title or a comment? Remove it. Is {separator} part of a value? Then the \
+                         file needs quotes"
+                    )),
                     None => with(said, message).hint(format!(
-                        "is `{}` part of a value? Then the file needs quotes",
-                        char::from(file.format.separator)
+                        "is {separator} part of a value? Then the file needs quotes"
                     )),
                 }
             }
@@ -81,7 +94,9 @@ impl Fault {
     fn column(&self) -> Option<usize> {
         match self {
             Self::Fields { .. } | Self::Duplicate { .. } => None,
-            Self::Number { column, .. } | Self::Value { column, .. } => Some(*column),
+            Self::Number { column, .. }
+            | Self::Value { column, .. }
+            | Self::TooMuchText { column } => Some(*column),
         }
     }
 
@@ -98,6 +113,9 @@ impl Fault {
             } => {
                 let name = &names[column];
                 let hint = match (found.as_str(), expected) {
+                    (_, A_TIME) => {
+                        "mend the row; without it the row belongs to no split".to_owned()
+                    }
                     ("" | "null", _) => {
                         format!(
                             "add \"{name}\" to `optional` in the description if it may be missing"
@@ -136,6 +154,8 @@ impl Fault {
                 with(said, message)
                     .hint("a joined table has one row for each key; remove all but one")
             }
+            Self::TooMuchText { column } => with(said, too_much_text(place, &names[column]))
+                .hint("leave the column out, or shorten its values"),
         }
     }
 }
@@ -153,8 +173,17 @@ pub(in crate::data) fn place(file: &TextFile, chunk: &Chunk, index: u64) -> (usi
     (line, start)
 }
 
+/// What is said of a column whose distinct texts are more than can be kept.
+pub(in crate::data) fn too_much_text(place: &str, column: &str) -> String {
+    format!(
+        "{place}column `{column}`: its distinct values are more than 4 GiB of text, which is the most that can be kept"
+    )
+}
+
 /// What a label that is a column has to be.
 pub(in crate::data) const ZERO_OR_ONE: &str = "0 or 1";
+/// What a column that splits by time has to have in every row.
+pub(in crate::data) const A_TIME: &str = "a value to split by";
 
 fn with(said: Diagnostic, message: String) -> Diagnostic {
     Diagnostic { message, ..said }

@@ -1,6 +1,12 @@
 //! Distinct texts of a column, numbered in order of appearance.
 
+/// Bytes of distinct texts that an interner can hold: their ends are counted in 32 bits.
+const MOST_BYTES: usize = u32::MAX as usize;
+
 /// Texts and their numbers. Ids and their order depend on the texts alone.
+///
+/// Texts beyond [`MOST_BYTES`] are not kept, and [`is_full`](Interner::is_full) says so from then on: whoever interns texts of
+/// unknown number has to ask, so that the loop over rows needs not.
 #[derive(Debug, Clone)]
 pub(in crate::data) struct Interner {
     bytes: Vec<u8>,
@@ -12,6 +18,8 @@ pub(in crate::data) struct Interner {
     /// Open addressing over a power of two: the lower half of a hash, and id + 1; 0 is free.
     slots: Vec<(u32, u32)>,
     last: u32,
+    most_bytes: usize,
+    is_full: bool,
 }
 
 impl Default for Interner {
@@ -23,11 +31,27 @@ impl Default for Interner {
             counts: Vec::new(),
             slots: vec![(0, 0); 32],
             last: u32::MAX,
+            most_bytes: MOST_BYTES,
+            is_full: false,
         }
     }
 }
 
 impl Interner {
+    /// One that holds fewer bytes, to test what happens beyond.
+    #[cfg(test)]
+    pub(in crate::data) fn with_most_bytes(most_bytes: usize) -> Self {
+        Self {
+            most_bytes,
+            ..Self::default()
+        }
+    }
+
+    /// Whether a text was left out because there was no room for it; its number is wrong.
+    pub(in crate::data) fn is_full(&self) -> bool {
+        self.is_full
+    }
+
     /// The number of `text`, whose count of training rows grows by `count`.
     #[inline]
     pub(in crate::data) fn intern(&mut self, text: &[u8], count: u64) -> u32 {
@@ -48,11 +72,17 @@ impl Interner {
             Ok(id) => return id,
             Err(slot) => slot,
         };
+        if self.bytes.len() + text.len() > self.most_bytes {
+            self.is_full = true;
+            // Every number that is given is one of a text.
+            return match self.hashes.is_empty() {
+                true => self.find_or_insert(b""),
+                false => 0,
+            };
+        }
         let id = self.hashes.len() as u32;
         self.bytes.extend_from_slice(text);
-        self.ends.push(
-            u32::try_from(self.bytes.len()).expect("distinct values of a column fit in 4 GiB"),
-        );
+        self.ends.push(self.bytes.len() as u32);
         self.hashes.push(hash);
         self.counts.push(0);
         self.slots[slot] = (hash as u32, id + 1);
@@ -113,6 +143,11 @@ impl Interner {
     /// Training rows with the text of this number.
     pub(in crate::data) fn count(&self, id: u32) -> u64 {
         self.counts[id as usize]
+    }
+
+    /// Bytes of all distinct texts.
+    pub(in crate::data) fn num_bytes(&self) -> usize {
+        self.bytes.len()
     }
 
     /// Number of distinct texts.
@@ -198,6 +233,23 @@ mod tests {
                 assert_eq!(interner.get(&text), Some(expected - 2 - at as u32));
             }
         }
+    }
+
+    #[test]
+    fn a_text_beyond_the_room_is_left_out_and_said() {
+        let mut interner = Interner::with_most_bytes(8);
+        assert_eq!(interner.intern(b"four", 1), 0);
+        assert_eq!(interner.intern(b"8888", 1), 1);
+        assert!(!interner.is_full());
+        assert_eq!(interner.intern(b"!", 1), 0);
+        assert!(interner.is_full());
+        // Those that are there are found still.
+        assert_eq!(interner.intern(b"8888", 1), 1);
+        assert_eq!((interner.len(), interner.get(b"!")), (2, None));
+        let mut interner = Interner::with_most_bytes(8);
+        assert_eq!(interner.intern(b"too long by far", 1), 0);
+        assert!(interner.is_full());
+        assert_eq!(interner.text(0), b"");
     }
 
     #[test]

@@ -202,6 +202,9 @@ impl Visit for Reading<'_> {
         let (table, in_use) = (&mut self.table, &self.in_use);
         let known = table.keys.len();
         let number = table.keys.intern(row.text(in_use.key), 0) as usize;
+        if table.keys.is_full() {
+            return Err(Fault::TooMuchText { column: in_use.key });
+        }
         if number < known {
             return Err(Fault::Duplicate {
                 column: in_use.key,
@@ -211,6 +214,9 @@ impl Visit for Reading<'_> {
         }
         for (column, texts) in in_use.texts.iter().zip(&mut table.texts) {
             table.codes.push(texts.intern(row.text(*column), 0));
+            if texts.is_full() {
+                return Err(Fault::TooMuchText { column: *column });
+            }
         }
         let hashes = in_use.hashes.iter();
         table
@@ -230,6 +236,11 @@ impl Visit for Reading<'_> {
                 });
             });
             table.lists.end_list();
+            if texts.is_full() {
+                return Err(Fault::TooMuchText {
+                    column: list.column,
+                });
+            }
         }
         Ok(())
     }

@@ -8,6 +8,7 @@ pub(super) mod chunks;
 pub(super) mod columnar;
 pub(super) mod columns;
 mod compressed;
+mod empty;
 mod encode;
 pub(super) mod fault;
 mod fit;
@@ -18,8 +19,10 @@ pub(super) mod piece;
 mod ragged;
 mod records;
 pub(super) mod row;
+mod sniff;
 mod spill;
 pub(super) mod text;
+mod texts;
 
 use super::description::{SourceFile, TablePlan};
 use super::packed::{PackedWriter, Written};
@@ -29,7 +32,6 @@ use crate::diagnostic::Diagnostic;
 use assign::{Assignment, Side};
 use columns::Columns;
 use encode::Encoding;
-use interner::Interner;
 use join::JoinTable;
 use parse::{Context, Parsed};
 use piece::{Piece, TableFile};
@@ -37,6 +39,7 @@ use ragged::Ragged;
 use rayon::prelude::*;
 use spill::{Rows, Spill};
 use std::path::{Path, PathBuf};
+use texts::{Renumbering, Texts};
 
 /// Blocks encoded before they are written; a bound on memory.
 const WAVE: usize = 16;
@@ -67,19 +70,7 @@ pub(super) fn prepare(
         plan, &columns, sources, files, subset, folder, &mut texts, observer,
     )?;
     texts.say_undecoded(plan, &columns, observer);
-    for (name, rows) in SPLITS.iter().zip(&splits) {
-        if rows.is_empty() {
-            let said = Diagnostic::new(
-                path_of(plan, files, name),
-                format!("the {name} split has no row"),
-            );
-            return Err(match &plan.filter {
-                Some(_) => said
-                    .hint("does `filter` leave out too much? Or [split] put every row elsewhere?"),
-                None => said,
-            });
-        }
-    }
+    empty::check(plan, files, &splits)?;
     let (encoders, words) = fit::fit(
         plan,
         &columns,
@@ -131,7 +122,7 @@ pub(super) fn prepare(
                 "no row of the {name} split is observed for the task whose `observed` is {}",
                 condition.unwrap_or_default()
             );
-            return Err(Diagnostic::new(path_of(plan, files, name), message)
+            return Err(Diagnostic::new(empty::path_of(plan, files, name), message)
                 .hint("correct `observed` of the task, or leave the task out of the protocol"));
         }
     }
@@ -141,75 +132,6 @@ pub(super) fn prepare(
         lists: encoding.list_features,
         numeric: encoding.numeric_features,
     })
-}
-
-/// The file that a split's rows come from.
-fn path_of(plan: &TablePlan, files: &[PathBuf], split: &str) -> String {
-    let sides = assign::sides(&plan.split);
-    let is_of = |side: &Side| match side {
-        Side::Train => split == SPLITS[0],
-        Side::Holdout => split != SPLITS[0],
-        Side::Mixed => true,
-    };
-    let file = sides.iter().find(|(side, _)| is_of(side));
-    file.map_or_else(String::new, |(_, file)| files[*file].display().to_string())
-}
-
-/// Distinct texts of all files.
-struct Texts {
-    /// Of each text column.
-    texts: Vec<Interner>,
-    /// Of each list column; empty for hashed ones.
-    lists: Vec<Interner>,
-}
-
-impl Texts {
-    fn new(columns: &Columns) -> Self {
-        Self {
-            texts: vec![Interner::default(); columns.texts.len()],
-            lists: vec![Interner::default(); columns.lists.len()],
-        }
-    }
-
-    /// Adds a piece's texts; gives their numbers here.
-    fn add(&mut self, parsed: &Parsed) -> Renumbering {
-        let numbers = |own: &[Interner], all: &mut [Interner]| {
-            let of = |(own, all): (&Interner, &mut Interner)| {
-                (0..own.len() as u32)
-                    .map(|id| all.intern(own.text(id), own.count(id)))
-                    .collect()
-            };
-            own.iter().zip(all).map(of).collect()
-        };
-        Renumbering {
-            texts: numbers(&parsed.texts, &mut self.texts),
-            lists: numbers(&parsed.list_texts, &mut self.lists),
-        }
-    }
-
-    /// Says which columns have texts in another encoding than the description says.
-    fn say_undecoded(&self, plan: &TablePlan, columns: &Columns, observer: &mut dyn Observer) {
-        let of_texts = columns.texts.iter().copied().zip(&self.texts);
-        let of_lists = columns
-            .lists
-            .iter()
-            .map(|list| list.column)
-            .zip(&self.lists);
-        for (column, texts) in of_texts.chain(of_lists) {
-            let mut undecoded = (0..texts.len() as u32)
-                .map(|id| texts.text(id))
-                .filter(|text| std::str::from_utf8(text).is_err());
-            if let Some(first) = undecoded.next() {
-                observer.notice(&format!(
-                    "{} values of the column `{}` are no UTF-8, such as `{}`; they are used as they are (with \
-                     encoding = \"latin-1\" in the description's format they are read as Latin-1)",
-                    undecoded.count() + 1,
-                    plan.columns[column],
-                    String::from_utf8_lossy(first)
-                ));
-            }
-        }
-    }
 }
 
 /// Parses the files into the rows of each split, with codes in `texts`.
@@ -308,7 +230,8 @@ fn read(
                     *sum += more;
                 }
                 done += parsed.num_rows;
-                let ids = texts.add(&parsed);
+                let ids = texts.add(&parsed, columns);
+                let ids = ids.map_err(|column| texts::too_much(plan, column, file.path()))?;
                 renumbered.push((parsed, ids));
             }
             let divided: Vec<[Option<Rows>; 3]> = renumbered
@@ -345,12 +268,6 @@ fn read(
     }
     let [a, b, c] = spills.map(Spill::read);
     Ok([a?, b?, c?])
-}
-
-/// The numbers among all pieces' texts of a piece's own.
-struct Renumbering {
-    texts: Vec<Vec<u32>>,
-    lists: Vec<Vec<u32>>,
 }
 
 /// A piece's rows by split, with the numbers that all pieces share.

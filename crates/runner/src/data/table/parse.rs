@@ -2,7 +2,7 @@
 
 use super::assign::{Assignment, Side, TRAIN};
 use super::columns::Columns;
-use super::fault::{Fault, ZERO_OR_ONE};
+use super::fault::{A_TIME, Fault, ZERO_OR_ONE};
 use super::interner::Interner;
 use super::join::JoinTable;
 use super::piece::Piece;
@@ -228,7 +228,10 @@ impl Visit for Reading<'_> {
         } = self.context;
         let text = |column| row.text(column);
         let split = assignment.split_of(self.side, self.start + index, text);
-        let split = split.map_err(|(column, _)| refused(row, column, "a number"))?;
+        let split = split.map_err(|(column, found)| match found {
+            b"" => refused(row, column, A_TIME),
+            _ => refused(row, column, "a number"),
+        })?;
         let Some(split) = split else {
             return Ok(());
         };

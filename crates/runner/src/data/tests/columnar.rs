@@ -276,8 +276,8 @@ fn a_value_that_is_no_finite_number_is_refused_with_its_row() {
     let days = Int32Array::from(vec![Some(10), Some(10), None, Some(12), Some(12), Some(13)]);
     assert_eq!(
         refusal("day", Arc::new(days)),
-        "/data/shop/log.parquet: row 3, column `day`: expected a number, found ``\n\
-         hint: add \"day\" to `optional` in the description if it may be missing"
+        "/data/shop/log.parquet: row 3, column `day`: expected a value to split by, found ``\n\
+         hint: mend the row; without it the row belongs to no split"
     );
     for value in [f64::NAN, f64::INFINITY] {
         let seconds = Float64Array::from(vec![1., 2., 3., 4., value, 6.]);

@@ -1,5 +1,6 @@
 //! Tests of the whole path from a description and files to rows.
 
+mod bad_input;
 mod columnar;
 mod describing;
 mod description;
