@@ -2,8 +2,13 @@
 
 use crate::data::table::interner::Interner;
 
-/// Distinct values that are counted; a column with more is said to have more.
+/// Distinct values of a column that are counted; one with more is said to have more.
 const MOST_DISTINCT: usize = 1 << 20;
+/// The same of all columns of a file together, and of one of very many.
+const MOST_DISTINCT_IN_ALL: usize = 1 << 24;
+const MOST_DISTINCT_OF_MANY: usize = 1 << 12;
+/// Bytes of the distinct values of a column that are kept; those of a column of long texts are fewer.
+const MOST_BYTES: usize = 64 << 20;
 /// Numbers that are kept to know their order.
 const SAMPLE: usize = 4096;
 
@@ -15,6 +20,8 @@ pub(super) struct Column {
     pub(super) rows: u64,
     pub(super) missing: u64,
     pub(super) distinct: Interner,
+    /// Values that are counted.
+    most_distinct: usize,
     /// Whether there are more distinct values than were counted.
     pub(super) is_cut: bool,
     /// Values that are numbers, whole ones among them, and those above 0.
@@ -33,9 +40,12 @@ pub(super) struct Column {
 }
 
 impl Column {
-    pub(super) fn new(name: String, is_list: bool) -> Self {
+    /// A column of a file of `num_columns`.
+    pub(super) fn new(name: String, is_list: bool, num_columns: usize) -> Self {
+        let share = MOST_DISTINCT_IN_ALL / num_columns.max(1);
         Self {
             name,
+            most_distinct: share.clamp(MOST_DISTINCT_OF_MANY, MOST_DISTINCT),
             rows: 0,
             missing: 0,
             distinct: Interner::default(),
@@ -63,7 +73,9 @@ impl Column {
 
     /// One of several values of a row.
     pub(super) fn see_value(&mut self, text: &[u8]) {
-        if self.distinct.len() < MOST_DISTINCT {
+        let has_room = self.distinct.len() < self.most_distinct
+            && self.distinct.num_bytes() + text.len() <= MOST_BYTES;
+        if has_room {
             self.distinct.intern(text, 1);
         } else if let Some(id) = self.distinct.get(text) {
             self.distinct.count_again(id);
@@ -116,7 +128,7 @@ impl Column {
     }
 
     pub(super) fn is_constant(&self) -> bool {
-        self.distinct.len() < 2 && (self.missing == 0 || self.distinct.len() == 0)
+        !self.is_cut && self.distinct.len() < 2 && (self.missing == 0 || self.distinct.len() == 0)
     }
 
     /// The share of present values that are above 0.

@@ -12,7 +12,10 @@ use toml::Value;
 struct Candidate {
     task: String,
     label: String,
+    /// Which rows have the number that the label compares, where some don't.
+    observed: Option<String>,
     column: usize,
+    /// Of the rows that have one.
     rate: f64,
     /// Whether the draft uses it; others are comments.
     is_strong: bool,
@@ -108,8 +111,12 @@ fn write_files(text: &mut String, roles: &Roles) {
     let joined = roles.joins.iter().map(|join| &join.table);
     for Keyed { key, file } in roles.rows.iter().chain(joined) {
         let _ = writeln!(text, "# {} rows", file.num_rows);
-        for (column, kind) in &file.left_out {
-            let _ = writeln!(text, "# `{column}` is left out: its type is {kind}");
+        for (column, why) in &file.left_out {
+            let what = match column.is_empty() {
+                true => "a column".to_owned(),
+                false => format!("`{column}`"),
+            };
+            let _ = writeln!(text, "# {what} is left out: {why}");
         }
         let _ = writeln!(
             text,
@@ -216,19 +223,28 @@ fn write_tasks(text: &mut String, candidates: &[Candidate]) {
     for Candidate {
         task,
         label,
+        observed,
         rate,
         is_strong,
         ..
     } in candidates
     {
         let mark = if *is_strong { "" } else { "# " };
+        let which = match observed {
+            Some(_) => "the rows that have it",
+            None => "the rows",
+        };
         let _ = writeln!(
             text,
-            "# Positive in {:.2} % of the rows.\n{mark}[tasks.{}]\n{mark}label = {}\n{mark}group = \"main\"\n",
+            "# Positive in {:.2} % of {which}.\n{mark}[tasks.{}]\n{mark}label = {}",
             100.0 * rate,
             bare(task),
             quoted(label)
         );
+        if let Some(observed) = observed {
+            let _ = writeln!(text, "{mark}observed = {}", quoted(observed));
+        }
+        let _ = writeln!(text, "{mark}group = \"main\"\n");
     }
     let mut names: Vec<&str> = candidates
         .iter()
@@ -341,9 +357,13 @@ fn candidates(columns: &[Column]) -> Vec<Candidate> {
             .into_iter()
             .find(|name| tasks.insert(name.clone()))
             .unwrap_or(name);
+        // A comparison with a number that is not there doesn't hold, which is no negative label.
+        let is_compared = column.is_numeric() && label != column.name;
+        let observed = is_compared && column.missing > 0;
         found.push(Candidate {
             task,
             label,
+            observed: observed.then(|| format!("{} >= {}", mention(&column.name), column.smallest)),
             column: index,
             rate,
             is_strong,
@@ -411,7 +431,10 @@ fn high_rating(column: &Column, values: &[(String, u64)]) -> Option<(u32, f64)> 
         .filter(|(value, _)| is_high(value))
         .map(|(_, count)| count)
         .sum();
-    Some((threshold as u32, high as f64 / column.rows.max(1) as f64))
+    Some((
+        threshold as u32,
+        high as f64 / column.present().max(1) as f64,
+    ))
 }
 
 fn is_user(column: &Column) -> bool {

@@ -6,6 +6,7 @@
 mod column;
 mod draft;
 mod layout;
+mod path;
 mod roles;
 mod scan;
 
@@ -37,6 +38,7 @@ pub fn describe(
             return Err(Diagnostic::new(path.display().to_string(), message)
                 .hint("all files of a dataset lie in one folder; rename one of them"));
         }
+        path::check(path)?;
         observer.notice(&format!("reading {name}"));
         scanned.push(scan::scan(path, name, most_rows)?);
     }

@@ -20,7 +20,7 @@ pub(super) struct Scanned {
     pub(super) format: Format,
     pub(super) kind: FileKind,
     pub(super) columns: Vec<Column>,
-    /// Columns that can't be read, with their types.
+    /// Columns that can't be read, with the reason.
     pub(super) left_out: Vec<(String, String)>,
     pub(super) num_rows: u64,
 }
@@ -48,18 +48,28 @@ pub(super) fn scan(path: &Path, name: String, most_rows: u64) -> Result<Scanned,
             Some(names) => names,
             None => numbered(path, format)?,
         };
-        let column = |name| Column::new(name, false);
-        (format, names.into_iter().map(column).collect::<Vec<_>>())
+        // Indices of data frames have a column and no name.
+        let nameless = names.iter().filter(|name| name.trim().is_empty()).count();
+        left_out.extend((0..nameless).map(|_| (String::new(), "it has no name".to_owned())));
+        let num_columns = names.len();
+        let named = names.into_iter().filter(|name| !name.trim().is_empty());
+        let columns = named.map(|name| Column::new(name, false, num_columns));
+        (format, columns.collect::<Vec<_>>())
     } else {
         let schema = columnar::open_schema(path, kind)?;
         let mut columns = Vec::new();
+        let num_columns = schema.fields().len();
         for field in schema.fields() {
             match is_readable(field.data_type()) {
                 true => columns.push(Column::new(
                     field.name().clone(),
                     is_list(field.data_type()),
+                    num_columns,
                 )),
-                false => left_out.push((field.name().clone(), field.data_type().to_string())),
+                false => left_out.push((
+                    field.name().clone(),
+                    format!("its type is {}", field.data_type()),
+                )),
             }
         }
         (PLAIN, columns)
@@ -74,9 +84,15 @@ pub(super) fn scan(path: &Path, name: String, most_rows: u64) -> Result<Scanned,
     let file = TableFile::open(path, format, &names, &needs)?;
     let num_rows = file.num_rows();
     if num_rows == 0 || names.is_empty() {
+        let what = match (names.is_empty(), num_rows) {
+            (false, 0) if kind != FileKind::Text || format.has_header => {
+                "the file names columns and has no row"
+            }
+            (true, 1..) => "the file has no column that can be read",
+            _ => "the file is empty",
+        };
         return Err(
-            Diagnostic::new(path.display().to_string(), "the file has no row")
-                .hint("name files that have rows"),
+            Diagnostic::new(path.display().to_string(), what).hint("name files that have rows")
         );
     }
     let mut seeing = Seeing {
