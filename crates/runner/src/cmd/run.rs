@@ -234,6 +234,7 @@ fn provenance(session: &Session, executor: &Executor) -> Provenance {
             train_rows: dataset.train.rows,
             validation_rows: dataset.validation.rows,
             test_rows: dataset.test_rows,
+            origin: dataset.origin.name().to_owned(),
         },
     )
 }

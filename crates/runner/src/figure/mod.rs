@@ -22,6 +22,7 @@ mod throughput;
 mod values;
 
 use crate::report::files::write_whole;
+use crate::report::metric_name::MetricName;
 use crate::report::results::{Inside, ReadError, Results, Summary};
 use anyhow::{Context, Result};
 use canvas::Canvas;
@@ -86,7 +87,9 @@ pub fn all(results: &Results) -> Result<Vec<Figure>, ReadError> {
         }));
     };
     for metric in &summary.metrics {
-        push(format!("test_{metric}"), scores::draw(&summary, metric));
+        if !MetricName::of(metric).is_of_rows() {
+            push(format!("test_{metric}"), scores::draw(&summary, metric));
+        }
     }
     for metric in &summary.metrics {
         push(

@@ -85,6 +85,8 @@ pub struct DatasetProvenance {
     pub validation_rows: usize,
     /// Rows of the test split.
     pub test_rows: usize,
+    /// Where its source files come from: `made`, `fetched` or `placed`.
+    pub origin: String,
 }
 
 impl Provenance {

@@ -2,6 +2,7 @@
 //! the same experiment, so that a report does not either.
 
 use anyhow::{Context as _, Result};
+use std::collections::BTreeMap;
 use std::path::Path;
 use toml::{Table, Value};
 
@@ -16,6 +17,8 @@ pub(super) struct Context {
     pub(super) train_rows: Option<u64>,
     /// The parts of the spec that say what is searched, as TOML.
     pub(super) search_space: Option<String>,
+    /// Datasets of which it is known where their files come from, with that: `made`, `fetched` or `placed`.
+    pub(super) origins: BTreeMap<String, String>,
     /// Hashes of the datasets' contents.
     pub(super) dataset_contents: Vec<String>,
     /// What was built from what: name and value.
@@ -39,6 +42,13 @@ impl Context {
             train_rows: runs
                 .iter()
                 .find_map(|run| whole(run, &["dataset", "train_rows"])),
+            origins: runs
+                .iter()
+                .filter_map(|run| {
+                    let name = text(run, &["dataset", "name"])?;
+                    Some((name, text(run, &["dataset", "origin"])?))
+                })
+                .collect(),
             dataset_contents: super::results::distinct(
                 runs.iter()
                     .filter_map(|run| text(run, &["dataset", "content_hash"])),

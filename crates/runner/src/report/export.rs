@@ -66,7 +66,7 @@ fn files(analysis: &Analysis) -> Result<Files> {
             scores_csv(analysis, comparison)?,
         );
         let differences = tables::differences(analysis, comparison);
-        if !differences.rows.is_empty() {
+        if !differences.rows.is_empty() && !comparison.metric.is_of_rows() {
             let title = format!(
                 "Test {} minus that of {}",
                 comparison.metric.label(),

@@ -9,6 +9,8 @@ pub(crate) struct MetricName<'a> {
     higher_is_better: Option<bool>,
     /// The metric of which it is another scale on the same rows.
     restates: Option<&'a str>,
+    /// Whether it says something of the rows and nothing of the model, so that it is the same for every variant.
+    is_of_rows: bool,
 }
 
 const KNOWN: [MetricName; 13] = [
@@ -16,14 +18,13 @@ const KNOWN: [MetricName; 13] = [
     known("log_loss", "log-loss", "nats", false),
     known("gauc", "GAUC", "", true),
     known("gauc_unweighted", "GAUC, unweighted", "", true),
-    // The same for every variant.
-    neither_way("best_auc", "AUC of the truth", ""),
+    of_rows("best_auc", "AUC of the truth", ""),
     MetricName {
         restates: Some("auc"),
         ..known("auc_regret", "regret to the truth's AUC", "", false)
     },
-    neither_way("gauc_users", "users in GAUC", "users"),
-    neither_way(
+    of_rows("gauc_users", "users in GAUC", "users"),
+    of_rows(
         "gauc_users_left_out",
         "users of one class, left out of GAUC",
         "users",
@@ -56,6 +57,7 @@ const fn known(
         unit,
         higher_is_better: Some(higher),
         restates: None,
+        is_of_rows: false,
     }
 }
 
@@ -70,6 +72,17 @@ const fn neither_way(
     }
 }
 
+const fn of_rows(
+    name: &'static str,
+    title: &'static str,
+    unit: &'static str,
+) -> MetricName<'static> {
+    MetricName {
+        is_of_rows: true,
+        ..neither_way(name, title, unit)
+    }
+}
+
 impl<'a> MetricName<'a> {
     /// The metric of this name; an unknown one is called as it is written, and no way is better.
     pub(crate) fn of(name: &'a str) -> Self {
@@ -79,6 +92,7 @@ impl<'a> MetricName<'a> {
             unit: "",
             higher_is_better: None,
             restates: None,
+            is_of_rows: false,
         };
         KNOWN
             .into_iter()
@@ -102,6 +116,16 @@ impl<'a> MetricName<'a> {
     /// Its name in files.
     pub(crate) fn name(&self) -> &'a str {
         self.name
+    }
+
+    /// Whether it is the same for every variant: nothing to chart or to compare.
+    pub(crate) fn is_of_rows(&self) -> bool {
+        self.is_of_rows
+    }
+
+    /// Whether it counts something.
+    pub(crate) fn is_count(&self) -> bool {
+        self.unit == "users"
     }
 
     /// Whether it says something of its own about who is better: a way is, and no other metric says the same.

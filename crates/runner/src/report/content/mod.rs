@@ -160,13 +160,30 @@ fn again(blocks: &mut Vec<Block>, analysis: &Analysis, context: &Context) {
     blocks.push(paragraph(
         "In this folder, with the homebench that is named below; the last command says of every score whether it is the same:",
     ));
-    let fetch: String = datasets(analysis.results)
+    let datasets = datasets(analysis.results);
+    let is = |dataset: &&String, origin: &str| {
+        context.origins.get(*dataset).is_some_and(|it| it == origin)
+    };
+    let fetched = datasets
         .iter()
+        .filter(|it| !is(it, "placed") && !is(it, "made"));
+    let fetch: String = fetched
         .map(|dataset| format!("homebench data fetch {dataset}\n"))
         .collect();
+    let is_placed = datasets.iter().any(|dataset| is(&dataset, "placed"));
+    let root = if is_placed {
+        " --set data.root=FOLDER"
+    } else {
+        ""
+    };
     blocks.push(Block::Commands(format!(
-        "{fetch}homebench run spec.resolved.toml --out again\nhomebench diff . again"
+        "{fetch}homebench run spec.resolved.toml --out again{root}\nhomebench diff . again"
     )));
+    if is_placed {
+        blocks.push(paragraph(
+            "FOLDER is where the dataset's files are, which are put there by hand.",
+        ));
+    }
     blocks.push(Block::Paragraph(vec![
         text("This report: "),
         code(format!(

@@ -82,6 +82,12 @@ fn in_full(blocks: &mut Vec<Block>, analysis: &Analysis, comparison: &Comparison
 fn in_short(analysis: &Analysis, place: usize) -> Block {
     let comparison = &analysis.comparisons[place];
     let metric = comparison.metric;
+    if metric.is_of_rows() {
+        return Block::Details {
+            summary: format!("Test {} (the same for every variant)", metric.label()),
+            blocks: vec![Block::Table(tables::of_rows(analysis, comparison))],
+        };
+    }
     let direction = metric.direction().unwrap_or("neither way is better");
     let name = metric.name();
     let differences = format!("tables/{name}_differences.md");

@@ -169,6 +169,24 @@ pub(in crate::report) fn overview(
     table
 }
 
+/// A metric that is the same for every variant, by task.
+pub(super) fn of_rows(analysis: &Analysis, comparison: &Comparison) -> Table {
+    let mut table = Table::new(&["task", comparison.metric.title()]);
+    for panel in panels_with_values(comparison) {
+        let means = comparison.panels[panel].iter().map(|row| row.test.mean);
+        let mean = means.flatten().next();
+        let text = match mean {
+            Some(count) if comparison.metric.is_count() => format::grouped(count),
+            mean => format::score(mean),
+        };
+        table.push(vec![
+            Field::words(&analysis.summary.panels[panel].title),
+            Field::number(text, mean),
+        ]);
+    }
+    table
+}
+
 /// Variants on one task and metric: validation beside test, and the difference to the baseline.
 pub(super) fn scores(
     analysis: &Analysis,
