@@ -129,6 +129,7 @@ fn trained(workload: &Workload, wants_diagnostics: bool) -> (f64, CellResult) {
         &training,
         content.seed,
         content.final_phase(),
+        &candle_core::Device::Cpu,
         &mut Watcher { wants_diagnostics },
         &mut train::KeepNothing,
     );

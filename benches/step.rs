@@ -21,7 +21,7 @@ fn workloads(criterion: &mut Criterion) {
     group.sample_size(10).sampling_mode(SamplingMode::Flat);
     group.measurement_time(Duration::from_secs(8));
     for name in ["home-l", "mmoe-l", "ple-l"] {
-        let mut workload = Workload::load(name).expect("a workload");
+        let mut workload = Workload::load(name, &Device::Cpu).expect("a workload");
         group.throughput(Throughput::Elements(workload.num_rows() as u64));
         group.bench_function(name, |bencher| {
             bencher.iter(|| black_box(workload.step().expect("a step")));

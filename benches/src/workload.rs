@@ -29,11 +29,11 @@ pub struct Workload {
 }
 
 impl Workload {
-    /// Reads `peers/workloads/<name>.toml` and builds its model from a fixed seed.
+    /// Reads `peers/workloads/<name>.toml` and builds its model on `device` from a fixed seed.
     ///
     /// # Errors
     /// No such workload, or one that makes no model.
-    pub fn load(name: &str) -> Result<Self, Box<dyn Error>> {
+    pub fn load(name: &str, device: &Device) -> Result<Self, Box<dyn Error>> {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers/workloads");
         let text = std::fs::read_to_string(folder.join(format!("{name}.toml")))?;
         let mut table: toml::Table = text.parse()?;
@@ -51,7 +51,7 @@ impl Workload {
         let architecture = model.remove("model");
         let architecture = architecture.as_ref().and_then(toml::Value::as_str);
         let config = ModelConfig::from_table(architecture.unwrap_or_default(), &model)?;
-        let vb = VarBuilder::from_seed(SEED, DType::F32, &Device::Cpu);
+        let vb = VarBuilder::from_seed(SEED, DType::F32, device);
         let context = BuildContext {
             layout: &layout,
             input_dim,
@@ -72,7 +72,7 @@ impl Workload {
             model,
             adam: Adam::new(variables.parameters(), AdamConfig::default()),
             variables,
-            inputs: Var::from_vec::<_, f32>(values, (num_rows, input_dim), &Device::Cpu)?,
+            inputs: Var::from_vec::<_, f32>(values, (num_rows, input_dim), device)?,
             labels: (0..num_labels)
                 .map(|i| f32::from(uniform.uniform(i) < 0.5))
                 .collect(),
@@ -84,11 +84,11 @@ impl Workload {
         self.inputs.dims()[0]
     }
 
-    /// One training step; gives the loss before it.
+    /// One training step; gives the loss before it, a scalar that a device may not have computed yet.
     ///
     /// # Errors
     /// A tensor operation fails.
-    pub fn step(&mut self) -> Result<f32, Box<dyn Error>> {
+    pub fn step(&mut self) -> Result<Tensor, Box<dyn Error>> {
         let logits = self.model.forward_t(&self.inputs, true, None)?;
         let loss = binary_cross_entropy(&logits, &Targets::new(self.labels.clone()))?;
         let gradients = loss.backward()?;
@@ -96,7 +96,7 @@ impl Workload {
             parameter.collect(&gradients)?;
         }
         self.adam.step(LEARNING_RATE)?;
-        Ok(loss.to_scalar()?)
+        Ok(loss.detach())
     }
 
     /// Every variable by path.

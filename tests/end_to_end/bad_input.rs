@@ -56,7 +56,7 @@ macro_rules! assert_refused {
 #[test]
 fn a_misspelt_key() {
     assert_refused!(refusal("learning_rate", "learning_rat"), @r"
-    error: spec.toml:7:1: unknown key `learning_rat` in [training]; expected one of `batch_size`, `max_epochs`, `patience`, `evaluations_per_epoch`, `learning_rate`, `embedding_learning_rate`, `weight_decay`, `embedding_dim`, `optimizer`, `momentum`, `gradient_clip_norm`, `embedding_optimizer`, `embedding_l2`, `embedding_dropout`, `schedule`, `task_weights`, `positive_weights`
+    error: spec.toml:7:1: unknown key `learning_rat` in [training]; expected one of `batch_size`, `max_epochs`, `patience`, `evaluations_per_epoch`, `learning_rate`, `embedding_learning_rate`, `weight_decay`, `embedding_dim`, `optimizer`, `momentum`, `gradient_clip_norm`, `embedding_optimizer`, `embedding_l2`, `embedding_dropout`, `schedule`, `task_weights`, `positive_weights`, `precision`
     hint: did you mean `learning_rate`?
     ");
 }
@@ -276,7 +276,7 @@ fn rows_that_are_none() {
 fn an_override_is_blamed_by_its_own_words() {
     assert_refused!(refusal_of(SPEC, &["--set", "training.learning_rate=nan"]), @"error: --set training.learning_rate=nan: `training.learning_rate`: expected a finite number above 0, found NaN");
     assert_refused!(refusal_of(SPEC, &["--set", "training.batchsize=3"]), @r"
-    error: --set training.batchsize=3: unknown key `batchsize` in [training]; expected one of `batch_size`, `max_epochs`, `patience`, `evaluations_per_epoch`, `learning_rate`, `embedding_learning_rate`, `weight_decay`, `embedding_dim`, `optimizer`, `momentum`, `gradient_clip_norm`, `embedding_optimizer`, `embedding_l2`, `embedding_dropout`, `schedule`, `task_weights`, `positive_weights`
+    error: --set training.batchsize=3: unknown key `batchsize` in [training]; expected one of `batch_size`, `max_epochs`, `patience`, `evaluations_per_epoch`, `learning_rate`, `embedding_learning_rate`, `weight_decay`, `embedding_dim`, `optimizer`, `momentum`, `gradient_clip_norm`, `embedding_optimizer`, `embedding_l2`, `embedding_dropout`, `schedule`, `task_weights`, `positive_weights`, `precision`
     hint: did you mean `batch_size`?
     ");
     assert_refused!(refusal_of(SPEC, &["--set", "variants.new.rank=3"]), @r"
@@ -291,11 +291,31 @@ fn a_device_that_is_not_built_in() {
     error: device cuda:1: this build of homebench has no CUDA
     hint: run on the processor with `--device cpu`, or build with `--features cuda` where the CUDA toolkit is installed
     ");
+    assert_refused!(refusal_of(&(SPEC.to_owned() + "[run]\ndevice = \"cuda\""), &[]), @r"
+    error: device cuda:0: this build of homebench has no CUDA
+    hint: run on the processor with `--device cpu`, or build with `--features cuda` where the CUDA toolkit is installed
+    ");
     let said = refusal_of(SPEC, &["--device", "gpu"]);
     assert!(
         said.contains("expected `cpu`, `cuda` or `cuda:<index>`"),
         "{said}"
     );
+}
+
+#[test]
+fn a_precision_that_the_processor_does_not_have() {
+    assert_refused!(refusal_of_training("precision = \"bf16\""), @r"
+    error: spec.toml:9:13: `training.precision`: expected `f32` on the processor, found `bf16`
+    hint: run on a GPU with `--device cuda`, or leave `precision` out for f32
+    ");
+    assert_refused!(refusal_of(&(SPEC.to_owned() + "training.precision = \"tf32\""), &[]), @r"
+    error: spec.toml:12:22: `variants.mmoe.training.precision`: expected `f32` on the processor, found `tf32`
+    hint: run on a GPU with `--device cuda`, or leave `precision` out for f32
+    ");
+    assert_refused!(refusal_of_training("precision = \"fp16\""), @r"
+    error: spec.toml:9:13: unknown value `fp16` for `training.precision`; expected one of `f32`, `tf32`, `bf16`
+    hint: did you mean `bf16`?
+    ");
 }
 
 #[test]

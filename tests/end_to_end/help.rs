@@ -6,7 +6,7 @@ use crate::harness::Bench;
 fn help_names_every_command() {
     let help = Bench::new().run(&["--help"]).expect(0).stdout;
     for command in [
-        "run", "plan", "status", "report", "figures", "data", "models",
+        "run", "plan", "status", "report", "figures", "data", "models", "devices",
     ] {
         assert!(
             help.contains(&format!("\n  {command} ")),
@@ -20,7 +20,7 @@ fn help_names_every_command() {
 #[test]
 fn every_command_shows_an_example() {
     for command in [
-        "run", "plan", "status", "report", "figures", "data", "models",
+        "run", "plan", "status", "report", "figures", "data", "models", "devices",
     ] {
         let help = Bench::new().run(&[command, "--help"]).expect(0).stdout;
         assert!(help.contains("Example"), "{command}:\n{help}");
@@ -44,4 +44,21 @@ fn the_registry_lists_models_with_their_knobs() {
     assert!(!one.contains("\nmmoe\n"));
     let refused = Bench::new().run(&["models", "hoem"]).expect(2).stderr;
     assert!(refused.contains("hint: did you mean `home`?"), "{refused}");
+}
+
+#[test]
+fn the_processor_is_among_the_devices_and_a_build_without_cuda_says_so() {
+    let ran = Bench::new().run(&["devices"]).expect(0);
+    let lines: Vec<&str> = ran.stdout.lines().collect();
+    assert!(lines[0].starts_with("device "), "{}", ran.stdout);
+    assert!(
+        lines[1].starts_with("cpu ") && lines[1].contains(" core"),
+        "{}",
+        ran.stdout
+    );
+    assert_eq!(lines.len(), 2);
+    insta::assert_snapshot!(ran.stderr, @r"
+    cuda: this build of homebench has no CUDA
+    hint: run on the processor with `--device cpu`, or build with `--features cuda` where the CUDA toolkit is installed
+    ");
 }

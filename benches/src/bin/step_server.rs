@@ -3,13 +3,15 @@
 //! `step K` on stdin runs K steps and answers with a line of JSON; `quit` or the end of the input ends the program.
 
 use homebench_benches::Workload;
-use homebench_runner::memory;
+use homebench_kernels::cuda::{Precision, set_precision};
+use homebench_runner::spec::Device;
+use homebench_runner::{device, memory};
 use std::collections::HashMap;
 use std::error::Error;
 use std::io::{BufRead, Write};
 use std::time::Instant;
 
-const USAGE: &str = "usage: step_server --workload NAME [--threads N] [--weights-out FILE] [--inputs-out FILE] [--logits-out FILE]";
+const USAGE: &str = "usage: step_server --workload NAME [--threads N] [--device cpu|cuda[:i]] [--precision f32|tf32|bf16] [--weights-out FILE] [--inputs-out FILE] [--logits-out FILE]";
 
 fn main() -> Result<(), Box<dyn Error>> {
     memory::keep_freed_pages();
@@ -20,7 +22,18 @@ fn main() -> Result<(), Box<dyn Error>> {
             .num_threads(threads)
             .build_global()?;
     }
-    let mut workload = Workload::load(options.get("workload").ok_or(USAGE)?)?;
+    let place: Device = match options.get("device") {
+        Some(text) => text.parse()?,
+        None => Device::Cpu,
+    };
+    set_precision(match options.get("precision").map(String::as_str) {
+        None | Some("f32") => Precision::F32,
+        Some("tf32") => Precision::Tf32,
+        Some("bf16") => Precision::Bf16,
+        Some(_) => return Err(USAGE.into()),
+    });
+    let name = options.get("workload").ok_or(USAGE)?;
+    let mut workload = Workload::load(name, &device::open(place)?)?;
     write_outputs(&workload, &options)?;
     for line in std::io::stdin().lock().lines() {
         let line = line?;
@@ -66,10 +79,12 @@ fn write_outputs(
 
 fn run(workload: &mut Workload, steps: usize) -> Result<(), Box<dyn Error>> {
     let start = Instant::now();
-    let mut loss = 0.0;
+    let mut loss = None;
     for _ in 0..steps {
-        loss = workload.step()?;
+        loss = Some(workload.step()?);
     }
+    // Waits for a device; on the processor the number is there.
+    let loss = loss.map_or(Ok(f32::NAN), |loss| loss.to_scalar())?;
     let seconds = start.elapsed().as_secs_f64();
     let rows = (steps * workload.num_rows()) as f64;
     let mut stdout = std::io::stdout().lock();

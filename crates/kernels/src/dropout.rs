@@ -24,6 +24,16 @@ impl Dropout {
         }
     }
 
+    /// The probability that a unit is dropped.
+    pub(crate) fn rate(&self) -> f32 {
+        self.rate
+    }
+
+    /// The key of its random numbers.
+    pub(crate) fn key(&self) -> [u32; 2] {
+        self.stream.key()
+    }
+
     /// Clears the dropped units of `width` columns in every row of `values` ([rows, stride]) and divides the others by
     /// 1 - rate. The same on values and on their gradient.
     pub fn apply(&self, values: &mut [f32], columns: Columns, width: usize) {

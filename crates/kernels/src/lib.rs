@@ -1,6 +1,7 @@
 //! Fused operators for candle: forward, backward, and a composed reference of each.
 
 mod composed;
+pub mod cuda;
 pub mod dropout;
 pub mod feature_gate;
 pub mod gate;

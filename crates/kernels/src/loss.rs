@@ -1,5 +1,6 @@
 //! Binary cross-entropy from logits over all tasks at once.
 
+use crate::cuda::{self, Machine};
 use crate::parameter::argument;
 use crate::simd::{exp, multiversioned};
 use candle_core::{CpuStorage, CustomOp1, DType, Device, Layout, Result, Shape, Tensor};
@@ -50,7 +51,7 @@ impl Targets {
 
     /// Per label: the factor of its loss, so that the loss is the sum over labels of factor times loss. It is the task's weight
     /// over the sum of that task's label weights; 0 for a task that no row observes.
-    fn factors(&self, num_tasks: usize) -> Vec<f32> {
+    pub(crate) fn factors(&self, num_tasks: usize) -> Vec<f32> {
         let num_rows = self.labels.len() / num_tasks;
         let mut sums = vec![0f64; num_tasks];
         match &self.label_weights {
@@ -117,6 +118,9 @@ impl Targets {
 /// Targets of another shape, or no row.
 pub fn binary_cross_entropy(logits: &Tensor, targets: &Targets) -> Result<Tensor> {
     targets.check(logits.dims())?;
+    if let Some(machine) = Machine::of(logits) {
+        return cuda::binary_cross_entropy(machine, logits, targets);
+    }
     if !(logits.device().is_cpu() && logits.dtype() == DType::F32) {
         return binary_cross_entropy_composed(logits, targets);
     }

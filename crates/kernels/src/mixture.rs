@@ -4,6 +4,7 @@
 //! memory for each activation between two operators. Here the gradients of gated inputs, experts and logits go from one
 //! backward pass to the next as plain buffers; only those of the level's inputs and outputs pass through candle's graph.
 
+use crate::cuda::{self, Machine};
 use crate::feature_gate::{self, FeatureGates};
 use crate::gate::{GateLogits, InputGradient, Mix};
 use crate::parameter::{argument, values};
@@ -82,6 +83,17 @@ impl Mixture {
     /// # Errors
     /// Shapes that don't fit, an empty batch, or a batch of one row with batch norm in training.
     pub fn forward_t(&self, xs: &Tensor, gate_xs: Option<&Tensor>, train: bool) -> Result<Tensor> {
+        if let Some(machine) = Machine::of(xs).filter(|_| self.has_kernels()) {
+            self.check_inputs(xs, gate_xs, train)?;
+            let parts = cuda::MixtureParts {
+                feature_gates: self.parts.feature_gates.as_ref(),
+                experts: &self.parts.experts,
+                logits: &self.parts.logits,
+                mix: &self.parts.mix,
+                gates_read_gated: self.parts.gates_read_gated,
+            };
+            return cuda::mixture(machine, parts, xs, gate_xs, train);
+        }
         if !self.is_fused(xs, gate_xs) {
             let MixtureParts { experts, logits } = self.parts(xs, gate_xs, train)?;
             return self.parts.mix.forward(&experts, &logits);
@@ -166,6 +178,12 @@ impl Mixture {
             experts: experts(&parts.experts, expert_xs)?,
             logits: logits(&parts.logits, gate_xs)?,
         })
+    }
+
+    /// Whether every part is of a kind that fused operators know.
+    fn has_kernels(&self) -> bool {
+        let gates = self.parts.feature_gates.as_ref();
+        self.parts.experts.has_kernels() && gates.is_none_or(FeatureGates::has_kernels)
     }
 
     fn is_fused(&self, xs: &Tensor, gate_xs: Option<&Tensor>) -> bool {

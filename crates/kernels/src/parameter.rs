@@ -4,6 +4,7 @@
 //! their gradients into these buffers, so that only activations pass through candle's graph. Composed operators leave their
 //! gradients in candle's `GradStore`; [`Parameter::collect`] moves them here, and an optimiser reads buffers alone.
 
+use crate::cuda::{Address, Buffer, Machine, add_values};
 use candle_core::backprop::GradStore;
 use candle_core::{CpuStorage, InplaceOp1, Layout, Result, Storage, Tensor, Var};
 use parking_lot::RwLockReadGuard;
@@ -32,9 +33,10 @@ struct Inner {
     gradient: Mutex<Gradient>,
 }
 
+/// A buffer where the variable is, made when a gradient first arrives.
 #[derive(Debug, Default)]
 struct Gradient {
-    values: Vec<f32>,
+    buffer: Option<Buffer>,
     filled: bool,
 }
 
@@ -84,10 +86,47 @@ impl Parameter {
     /// Gives the gradient buffer to `write`, and whether it must add (`true`) or may overwrite what is there (`false`).
     pub(crate) fn accumulate(&self, write: impl FnOnce(&mut [f32], bool)) {
         let mut gradient = self.lock();
-        let Gradient { values, filled } = &mut *gradient;
-        values.resize(self.num_elements(), 0.0);
+        let Gradient { buffer, filled } = &mut *gradient;
+        let values = buffer
+            .get_or_insert_with(|| Buffer::on_processor(vec![0.0; self.num_elements()]))
+            .as_mut_slice();
         write(values, *filled);
         *filled = true;
+    }
+
+    /// Where the values are, to be read.
+    pub(crate) fn address(&self) -> Result<Address> {
+        Address::of(self.tensor())
+    }
+
+    /// Where the values are, to be written.
+    pub(crate) fn address_mut(&self) -> Result<Address> {
+        Address::of_mut(self.tensor())
+    }
+
+    /// Where the gradient buffer is, and whether a program must add or may overwrite what is there. The gradient counts as
+    /// arrived.
+    pub(crate) fn gradient_address(&self, machine: &Machine) -> Result<(Address, bool)> {
+        let mut gradient = self.lock();
+        let add = std::mem::replace(&mut gradient.filled, true);
+        let address = match &mut gradient.buffer {
+            Some(buffer) => buffer.address()?,
+            empty => empty
+                .insert(machine.zeros(self.num_elements())?)
+                .address()?,
+        };
+        Ok((address, add))
+    }
+
+    /// Where the gradient is, if one has arrived; with `consume`, it counts as used.
+    pub(crate) fn arrived_gradient(&self, consume: bool) -> Result<Option<Address>> {
+        let mut gradient = self.lock();
+        let filled = gradient.filled;
+        gradient.filled &= !consume;
+        match &mut gradient.buffer {
+            Some(buffer) if filled => buffer.address().map(Some),
+            _ => Ok(None),
+        }
     }
 
     /// Adds what candle's graph found for this variable, if anything, into the buffer.
@@ -98,10 +137,13 @@ impl Parameter {
         let Some(found) = gradients.get(self.tensor()) else {
             return Ok(());
         };
-        let found = found
-            .flatten_all()?
-            .to_dtype(candle_core::DType::F32)?
-            .to_vec1::<f32>()?;
+        let found = found.flatten_all()?.to_dtype(candle_core::DType::F32)?;
+        if let Some(machine) = Machine::of(self.tensor()) {
+            let (to, add) = self.gradient_address(&machine)?;
+            let found = found.contiguous()?;
+            return add_values(&machine, to, Address::of(&found)?, found.elem_count(), add);
+        }
+        let found = found.to_vec1::<f32>()?;
         self.accumulate(|values, add| {
             for (value, addend) in values.iter_mut().zip(&found) {
                 *value = if add { *value + addend } else { *addend };
@@ -110,26 +152,44 @@ impl Parameter {
         Ok(())
     }
 
-    /// Calls `read` with the gradient and empties the buffer; not called where no gradient has arrived.
+    /// Calls `read` with the gradient, or a copy of it where it is on a device, and empties the buffer; not called where no
+    /// gradient has arrived.
+    ///
+    /// # Panics
+    /// The device lost it.
     pub fn consume_gradient(&self, read: impl FnOnce(&mut [f32])) {
         let mut gradient = self.lock();
-        if std::mem::take(&mut gradient.filled) {
-            read(&mut gradient.values);
+        if std::mem::take(&mut gradient.filled)
+            && let Some(buffer) = &mut gradient.buffer
+        {
+            match buffer.is_on_processor() {
+                true => read(buffer.as_mut_slice()),
+                false => read(&mut copy_of(buffer)),
+            }
         }
     }
 
     /// Calls `change` with the gradient and leaves it in the buffer; not called where no gradient has arrived.
+    ///
+    /// # Panics
+    /// The variable is on a device.
     pub fn with_gradient(&self, change: impl FnOnce(&mut [f32])) {
         let mut gradient = self.lock();
-        if gradient.filled {
-            change(&mut gradient.values);
+        if gradient.filled
+            && let Some(buffer) = &mut gradient.buffer
+        {
+            change(buffer.as_mut_slice());
         }
     }
 
-    /// A copy of the gradient, or none where no gradient has arrived since it was last consumed.
+    /// A copy of the gradient, or none where no gradient has arrived since it was last consumed; waits for a device.
+    ///
+    /// # Panics
+    /// The device lost it.
     pub fn gradient(&self) -> Option<Vec<f32>> {
         let gradient = self.lock();
-        gradient.filled.then(|| gradient.values.clone())
+        let buffer = gradient.buffer.as_ref().filter(|_| gradient.filled)?;
+        Some(copy_of(buffer))
     }
 
     /// Changes the values in place; only for f32 on the CPU.
@@ -147,6 +207,11 @@ impl Parameter {
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
+}
+
+fn copy_of(gradient: &Buffer) -> Vec<f32> {
+    let copy = gradient.to_vec();
+    copy.expect("a gradient can be copied from where it is")
 }
 
 struct Update<F>(Mutex<Option<F>>);

@@ -37,6 +37,11 @@ impl Philox {
         }
     }
 
+    /// What tells this stream from others, for a device that draws from it.
+    pub(crate) fn key(&self) -> [u32; 2] {
+        self.key
+    }
+
     /// The four numbers at `counter`.
     #[inline]
     pub fn u32x4(&self, counter: u64) -> [u32; 4] {

@@ -1,7 +1,9 @@
 //! Parameters of several experts, seen as one stack although each set of experts keeps its own variable.
 
+use crate::cuda::{Address, Machine};
 use crate::parameter::{Parameter, Values};
 use candle_core::{Result, Tensor};
+use std::ops::Range;
 
 /// Parameters whose first dimensions together count experts: [experts of the first, ...], [experts of the second, ...].
 ///
@@ -114,6 +116,47 @@ impl Stack {
             homes: self.homes(),
             expert_elements: self.expert_elements(),
         })
+    }
+
+    /// The experts of each parameter.
+    pub(crate) fn expert_ranges(&self) -> impl Iterator<Item = Range<usize>> {
+        self.experts.iter().scan(0, |next, experts| {
+            let start = *next;
+            *next += experts;
+            Some(start..*next)
+        })
+    }
+
+    /// Where each expert's values are, given where each parameter's are.
+    fn of_experts(&self, address: impl Fn(&Parameter) -> Result<Address>) -> Result<Vec<Address>> {
+        let starts: Vec<Address> = self.parameters.iter().map(address).collect::<Result<_>>()?;
+        let of = |(parameter, start): (usize, usize)| starts[parameter].offset(start);
+        Ok(self.homes().into_iter().map(of).collect())
+    }
+
+    /// Where each expert's values are, to be read.
+    pub(crate) fn addresses(&self) -> Result<Vec<Address>> {
+        self.of_experts(Parameter::address)
+    }
+
+    /// Where each expert's values are, to be written.
+    pub(crate) fn addresses_mut(&self) -> Result<Vec<Address>> {
+        self.of_experts(Parameter::address_mut)
+    }
+
+    /// Where each expert's part of the gradient is, and whether a program must add to it; see
+    /// [`Parameter::gradient_address`].
+    pub(crate) fn gradient_addresses(&self, machine: &Machine) -> Result<Vec<(Address, bool)>> {
+        let starts: Vec<(Address, bool)> = self
+            .parameters
+            .iter()
+            .map(|parameter| parameter.gradient_address(machine))
+            .collect::<Result<_>>()?;
+        let of = |(parameter, start): (usize, usize)| {
+            let (address, add) = starts[parameter];
+            (address.offset(start), add)
+        };
+        Ok(self.homes().into_iter().map(of).collect())
     }
 
     /// Per expert: which parameter holds it, and where it starts there.

@@ -2,8 +2,8 @@
 
 mod common;
 
-use candle_core::{DType, Device, Tensor, Var};
-use common::flat;
+use candle_core::{DType, Tensor, Var};
+use common::{flat, place};
 use homebench_kernels::optimizer::{
     AdagradConfig, AdamConfig, Columns, DenseRule, EmbeddingTables, Optimizer, SgdConfig,
     SparseRule, clip_gradient_norm,
@@ -19,7 +19,7 @@ fn random(name: &str, count: usize) -> Vec<f32> {
 }
 
 fn parameter(path: &str, count: usize, dtype: DType) -> Parameter {
-    let values = Tensor::from_vec(random(path, count), count, &Device::Cpu).unwrap();
+    let values = Tensor::from_vec(random(path, count), count, &place::device()).unwrap();
     let var = Var::from_tensor(&values.to_dtype(dtype).unwrap()).unwrap();
     Parameter::new(path, var, Role::Trained)
 }
@@ -27,7 +27,7 @@ fn parameter(path: &str, count: usize, dtype: DType) -> Parameter {
 /// Puts `gradient` into the parameter's buffer, by way of candle's graph.
 fn give(parameter: &Parameter, gradient: &[f32]) {
     let tensor = parameter.tensor();
-    let slopes = Tensor::from_slice(gradient, tensor.shape(), &Device::Cpu).unwrap();
+    let slopes = Tensor::from_slice(gradient, tensor.shape(), &place::device()).unwrap();
     let slopes = slopes.to_dtype(tensor.dtype()).unwrap();
     let loss = (tensor * slopes).unwrap().sum_all().unwrap();
     parameter.collect(&loss.backward().unwrap()).unwrap();
@@ -69,93 +69,111 @@ fn rules() -> Vec<DenseRule> {
 
 #[test]
 fn steps_follow_the_textbook_over_changing_gradients_and_rates() {
-    assert_eq!(AdagradConfig::default().epsilon, 1e-10);
-    // Around the borders of vectors and of the pieces that threads share.
-    for count in [1, 17, 16_384, 16_385] {
-        for rule in rules() {
-            let parameter = parameter("w", count, DType::F32);
-            let mut expected = flat(parameter.tensor()).unwrap();
-            let mut states = vec![0f64; count];
-            let mut optimizer = Optimizer::new(std::slice::from_ref(&parameter), rule);
-            for step in 0..20 {
-                let slopes = random(&format!("slopes {step}"), count);
-                let rate = 0.01 / f64::from(step + 1);
-                give(&parameter, &slopes);
-                optimizer.step(rate).unwrap();
-                assert_eq!(parameter.gradient(), None);
-                for ((value, state), slope) in expected.iter_mut().zip(&mut states).zip(slopes) {
-                    textbook(rule, value, state, f64::from(slope), rate);
+    place::everywhere(|| {
+        assert_eq!(AdagradConfig::default().epsilon, 1e-10);
+        // Around the borders of vectors and of the pieces that threads share.
+        for count in [1, 17, 16_384, 16_385] {
+            for rule in rules() {
+                let parameter = parameter("w", count, DType::F32);
+                let mut expected = flat(parameter.tensor()).unwrap();
+                let mut states = vec![0f64; count];
+                let mut optimizer = Optimizer::new(std::slice::from_ref(&parameter), rule);
+                for step in 0..20 {
+                    let slopes = random(&format!("slopes {step}"), count);
+                    let rate = 0.01 / f64::from(step + 1);
+                    give(&parameter, &slopes);
+                    optimizer.step(rate).unwrap();
+                    assert_eq!(parameter.gradient(), None);
+                    for ((value, state), slope) in expected.iter_mut().zip(&mut states).zip(slopes)
+                    {
+                        textbook(rule, value, state, f64::from(slope), rate);
+                    }
+                }
+                let found = flat(parameter.tensor()).unwrap();
+                for (found, expected) in found.iter().zip(&expected) {
+                    assert!(
+                        (found - expected).abs() < 2e-6,
+                        "{rule:?}: {found} {expected}"
+                    );
                 }
             }
-            let found = flat(parameter.tensor()).unwrap();
-            for (found, expected) in found.iter().zip(&expected) {
-                assert!(
-                    (found - expected).abs() < 2e-6,
-                    "{rule:?}: {found} {expected}"
-                );
-            }
         }
-    }
+    });
 }
 
 #[test]
 fn a_variable_of_another_type_takes_the_same_steps() {
-    for rule in rules() {
-        let parameters = [DType::F32, DType::F64].map(|dtype| parameter("w", 35, dtype));
-        let mut optimizer = Optimizer::new(&parameters, rule);
-        for step in 0..3 {
-            for parameter in &parameters {
-                give(parameter, &random(&format!("slopes {step}"), 35));
+    place::everywhere(|| {
+        for rule in rules() {
+            let parameters = [DType::F32, DType::F64].map(|dtype| parameter("w", 35, dtype));
+            let mut optimizer = Optimizer::new(&parameters, rule);
+            for step in 0..3 {
+                for parameter in &parameters {
+                    give(parameter, &random(&format!("slopes {step}"), 35));
+                }
+                optimizer.step(0.01).unwrap();
             }
-            optimizer.step(0.01).unwrap();
+            let [single, double] = parameters.map(|parameter| flat(parameter.tensor()).unwrap());
+            assert_eq!(single, double, "{rule:?}");
         }
-        let [single, double] = parameters.map(|parameter| flat(parameter.tensor()).unwrap());
-        assert_eq!(single, double, "{rule:?}");
-    }
+    });
 }
 
 #[test]
 fn without_a_gradient_nothing_moves_not_even_by_momentum() {
-    for rule in rules() {
-        let parameter = parameter("w", 5, DType::F32);
-        let mut optimizer = Optimizer::new(std::slice::from_ref(&parameter), rule);
-        give(&parameter, &[1.0; 5]);
-        optimizer.step(0.1).unwrap();
-        let before = flat(parameter.tensor()).unwrap();
-        optimizer.step(0.1).unwrap();
-        assert_eq!(flat(parameter.tensor()).unwrap(), before, "{rule:?}");
-    }
+    place::everywhere(|| {
+        for rule in rules() {
+            let parameter = parameter("w", 5, DType::F32);
+            let mut optimizer = Optimizer::new(std::slice::from_ref(&parameter), rule);
+            give(&parameter, &[1.0; 5]);
+            optimizer.step(0.1).unwrap();
+            let before = flat(parameter.tensor()).unwrap();
+            optimizer.step(0.1).unwrap();
+            assert_eq!(flat(parameter.tensor()).unwrap(), before, "{rule:?}");
+        }
+    });
+}
+
+fn norm_of(parameters: &[Parameter], largest: f64) -> f64 {
+    let norm = clip_gradient_norm(parameters, largest).unwrap();
+    norm.value().unwrap()
 }
 
 #[test]
 fn a_norm_over_all_buffers_is_clipped_and_a_smaller_one_is_left() {
-    let parameters = ["a", "b", "c"].map(|path| parameter(path, 2, DType::F32));
-    let statistic = Parameter::new(
-        "mean",
-        Var::from_vec(vec![1f32], 1, &Device::Cpu).unwrap(),
-        Role::Statistic,
-    );
-    give(&parameters[0], &[3.0, 0.0]);
-    give(&parameters[1], &[0.0, 4.0]);
-    give(&statistic, &[100.0]);
-    let mut all = parameters.to_vec();
-    all.push(statistic.clone());
+    place::everywhere(|| {
+        let parameters = ["a", "b", "c"].map(|path| parameter(path, 2, DType::F32));
+        let statistic = Parameter::new(
+            "mean",
+            Var::from_vec(vec![1f32], 1, &place::device()).unwrap(),
+            Role::Statistic,
+        );
+        give(&parameters[0], &[3.0, 0.0]);
+        give(&parameters[1], &[0.0, 4.0]);
+        give(&statistic, &[100.0]);
+        let mut all = parameters.to_vec();
+        all.push(statistic.clone());
 
-    assert_eq!(clip_gradient_norm(&all, 10.0), 5.0);
-    assert_eq!(parameters[0].gradient(), Some(vec![3.0, 0.0]));
+        assert_eq!(norm_of(&all, 10.0), 5.0);
+        assert_eq!(parameters[0].gradient(), Some(vec![3.0, 0.0]));
 
-    assert_eq!(clip_gradient_norm(&all, 1.0), 5.0);
-    for (parameter, expected) in parameters.iter().zip([[0.6f32, 0.0], [0.0, 0.8]]) {
-        for (found, expected) in parameter.gradient().unwrap().iter().zip(expected) {
-            assert!((found - expected).abs() < 1e-6);
+        assert_eq!(norm_of(&all, 1.0), 5.0);
+        for (parameter, expected) in parameters.iter().zip([[0.6f32, 0.0], [0.0, 0.8]]) {
+            for (found, expected) in parameter.gradient().unwrap().iter().zip(expected) {
+                assert!((found - expected).abs() < 1e-6);
+            }
         }
-    }
-    assert_eq!(parameters[2].gradient(), None);
-    assert_eq!(statistic.gradient(), Some(vec![100.0]));
+        assert_eq!(parameters[2].gradient(), None);
+        assert_eq!(statistic.gradient(), Some(vec![100.0]));
+    });
 }
 
 #[test]
 fn a_clipped_norm_is_the_same_at_any_number_of_threads() {
+    if !place::device().is_cpu() {
+        // Threads are the processor's.
+        return;
+    }
     let clipped = |threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
         pool.build().unwrap().install(|| {
@@ -163,7 +181,7 @@ fn a_clipped_norm_is_the_same_at_any_number_of_threads() {
             for parameter in &parameters {
                 give(parameter, &random("slopes", parameter.num_elements()));
             }
-            let norm = clip_gradient_norm(&parameters, 0.5);
+            let norm = norm_of(&parameters, 0.5);
             (norm.to_bits(), parameters.map(|p| p.gradient().unwrap()))
         })
     };
@@ -181,28 +199,31 @@ fn a_clipped_norm_is_the_same_at_any_number_of_threads() {
 
 #[test]
 fn decay_of_an_embedding_shrinks_touched_rows_alone() {
-    let adam = AdamConfig {
-        weight_decay: 0.5,
-        ..AdamConfig::default()
-    };
-    let columns = Columns {
-        stride: 2,
-        offset: 0,
-    };
-    for rule in [
-        SparseRule::Adam(adam),
-        SparseRule::RowWiseAdagrad {
-            epsilon: 1e-10,
+    place::everywhere(|| {
+        let adam = AdamConfig {
             weight_decay: 0.5,
-        },
-    ] {
-        let values = Var::from_vec(vec![1f32, 2.0, 3.0, 4.0], (2, 2), &Device::Cpu).unwrap();
-        let parameter = Parameter::new("table", values, Role::Trained);
-        let mut tables = EmbeddingTables::new(vec![parameter.clone()], rule).unwrap();
-        tables.update(&[1], &[0.0, 0.0], columns, 0.1).unwrap();
-        let found = flat(parameter.tensor()).unwrap();
-        for (found, expected) in found.iter().zip([1.0, 2.0, 3.0 * 0.95, 4.0 * 0.95]) {
-            assert!((found - expected).abs() < 1e-6, "{rule:?}: {found}");
+            ..AdamConfig::default()
+        };
+        let columns = Columns {
+            stride: 2,
+            offset: 0,
+        };
+        for rule in [
+            SparseRule::Adam(adam),
+            SparseRule::RowWiseAdagrad {
+                epsilon: 1e-10,
+                weight_decay: 0.5,
+            },
+        ] {
+            let values =
+                Var::from_vec(vec![1f32, 2.0, 3.0, 4.0], (2, 2), &place::device()).unwrap();
+            let parameter = Parameter::new("table", values, Role::Trained);
+            let mut tables = EmbeddingTables::new(vec![parameter.clone()], rule).unwrap();
+            tables.update(&[1], &[0.0, 0.0], columns, 0.1).unwrap();
+            let found = flat(parameter.tensor()).unwrap();
+            for (found, expected) in found.iter().zip([1.0, 2.0, 3.0 * 0.95, 4.0 * 0.95]) {
+                assert!((found - expected).abs() < 1e-6, "{rule:?}: {found}");
+            }
         }
-    }
+    });
 }

@@ -2,8 +2,8 @@
 
 mod common;
 
-use candle_core::{DType, Device, Result, Tensor};
-use common::{BATCHES, Builder, Path, Run, Subject, Tolerance, check, execute, flat};
+use candle_core::{DType, Result, Tensor};
+use common::{BATCHES, Builder, Path, Run, Subject, Tolerance, check, execute, flat, place};
 use homebench_kernels::gate::{GateActivation, GateLogits, LinearGate, Mix, MixGate};
 
 /// A gate of the logits' tests: its inputs, number of logits, and whether it has a bias.
@@ -306,7 +306,7 @@ fn the_weights_of_a_softmax_gate_sum_to_one() {
         let mix = case.mix().unwrap();
         let builder = Builder::new(DType::F32);
         let shape = [case.num_experts, 257, 3];
-        let ones = Tensor::ones(&shape, DType::F32, &Device::Cpu).unwrap();
+        let ones = Tensor::ones(&shape, DType::F32, &place::device()).unwrap();
         let logits = builder
             .tensor("logits", &[257, case.num_columns()], 30.0)
             .unwrap();
@@ -380,7 +380,7 @@ fn mixes_that_do_not_fit_are_refused() {
         assert!(wrong.mix().is_err(), "{wrong:?}");
     }
     let mix = MixCase::new(2, 1, &[(&[0, 1], Softmax, 0)]).mix().unwrap();
-    let zeros = |dims: &[usize]| Tensor::zeros(dims, DType::F32, &Device::Cpu).unwrap();
+    let zeros = |dims: &[usize]| Tensor::zeros(dims, DType::F32, &place::device()).unwrap();
     for (experts, logits) in [
         (zeros(&[3, 7, 4]), zeros(&[7, 2])),
         (zeros(&[2, 7, 4]), zeros(&[6, 2])),

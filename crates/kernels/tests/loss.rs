@@ -2,8 +2,8 @@
 
 mod common;
 
-use candle_core::{DType, Device, Result, Tensor, Var};
-use common::{BATCHES, Builder, Path, Run, Subject, Tolerance, check, flat};
+use candle_core::{DType, Result, Tensor, Var};
+use common::{BATCHES, Builder, Path, Run, Subject, Tolerance, check, flat, place};
 use homebench_kernels::loss::{Targets, binary_cross_entropy, binary_cross_entropy_composed};
 use homebench_kernels::random::Philox;
 
@@ -100,7 +100,7 @@ fn logits_of_a_hundred_stay_finite_and_equal_the_reference() {
         (-100.0, 1.0, 100.0),
         (100.0, 1.0, 0.0),
     ] {
-        let logits = Tensor::from_vec(vec![logit], (1, 1), &Device::Cpu).unwrap();
+        let logits = Tensor::from_vec(vec![logit], (1, 1), &place::device()).unwrap();
         let targets = Targets::new(vec![label]);
         for loss in [binary_cross_entropy, binary_cross_entropy_composed] {
             let found = flat(&loss(&logits, &targets).unwrap()).unwrap()[0];
@@ -164,7 +164,7 @@ fn the_loss_equals_the_textbook_formula() {
 #[test]
 fn labels_that_were_not_observed_may_be_no_numbers_and_have_no_gradient() {
     for loss in [binary_cross_entropy, binary_cross_entropy_composed] {
-        let logits = Var::from_vec(vec![1f32, -2.0, 0.5, 3.0], (2, 2), &Device::Cpu).unwrap();
+        let logits = Var::from_vec(vec![1f32, -2.0, 0.5, 3.0], (2, 2), &place::device()).unwrap();
         let targets = Targets {
             label_weights: Some(vec![1.0, 0.0, 1.0, 0.0]),
             ..Targets::new(vec![1.0, f32::NAN, 0.0, f32::NAN])
@@ -181,7 +181,7 @@ fn labels_that_were_not_observed_may_be_no_numbers_and_have_no_gradient() {
 fn a_logit_of_zero_has_the_slope_of_one_half() {
     for loss in [binary_cross_entropy, binary_cross_entropy_composed] {
         for (label, expected) in [(0.0, 0.5), (1.0, -0.5)] {
-            let logits = Var::from_vec(vec![0f32], (1, 1), &Device::Cpu).unwrap();
+            let logits = Var::from_vec(vec![0f32], (1, 1), &place::device()).unwrap();
             let loss = loss(&logits, &Targets::new(vec![label])).unwrap();
             let gradients = loss.backward().unwrap();
             assert_eq!(flat(gradients.get(&logits).unwrap()).unwrap(), [expected]);
@@ -192,7 +192,7 @@ fn a_logit_of_zero_has_the_slope_of_one_half() {
 #[test]
 fn a_logit_or_an_observed_label_that_is_no_number_is_not_hidden() {
     for (logit, label) in [(f32::NAN, 1.0), (0.0, f32::NAN)] {
-        let logits = Tensor::from_vec(vec![logit], (1, 1), &Device::Cpu).unwrap();
+        let logits = Tensor::from_vec(vec![logit], (1, 1), &place::device()).unwrap();
         for loss in [binary_cross_entropy, binary_cross_entropy_composed] {
             let loss = loss(&logits, &Targets::new(vec![label])).unwrap();
             assert!(flat(&loss).unwrap()[0].is_nan(), "{logit} {label}");
@@ -202,7 +202,7 @@ fn a_logit_or_an_observed_label_that_is_no_number_is_not_hidden() {
 
 #[test]
 fn targets_of_another_shape_are_refused() {
-    let logits = Tensor::zeros((2, 3), DType::F32, &Device::Cpu).unwrap();
+    let logits = Tensor::zeros((2, 3), DType::F32, &place::device()).unwrap();
     let right = Targets::new(vec![0.0; 6]);
     let wrong = [
         Targets::new(vec![0.0; 5]),
@@ -224,14 +224,14 @@ fn targets_of_another_shape_are_refused() {
             assert!(loss(&logits, targets).is_err());
         }
         assert!(loss(&logits.flatten_all().unwrap(), &right).is_err());
-        let empty = Tensor::zeros((0, 3), DType::F32, &Device::Cpu).unwrap();
+        let empty = Tensor::zeros((0, 3), DType::F32, &place::device()).unwrap();
         assert!(loss(&empty, &Targets::new(Vec::new())).is_err());
     }
 }
 
 #[test]
 fn a_label_that_was_not_observed_counts_nothing() -> Result<()> {
-    let logits = Var::from_vec(vec![0.5f32, -1.0, 2.0, 0.25], (2, 2), &Device::Cpu)?;
+    let logits = Var::from_vec(vec![0.5f32, -1.0, 2.0, 0.25], (2, 2), &place::device())?;
     let gaps = Targets::observed(vec![1.0, f32::NAN, 0.0, 1.0], &[]);
     let loss = binary_cross_entropy(&logits, &gaps)?;
     let of = |logit: f64, label: f64| (1.0 + logit.exp()).ln() - label * logit;
@@ -255,7 +255,8 @@ fn a_label_that_was_not_observed_counts_nothing() -> Result<()> {
 
 #[test]
 fn a_row_of_weight_three_counts_as_three_rows() -> Result<()> {
-    let logits = |values: &[f32]| Tensor::from_slice(values, (values.len() / 2, 2), &Device::Cpu);
+    let logits =
+        |values: &[f32]| Tensor::from_slice(values, (values.len() / 2, 2), &place::device());
     let weighted = Targets::observed(vec![1.0, f32::NAN, 0.0, 1.0], &[3.0, 1.0]);
     let found = binary_cross_entropy(&logits(&[0.5, -1.0, 2.0, 0.25])?, &weighted)?;
     let (nan, yes, no) = (f32::NAN, 1.0, 0.0);

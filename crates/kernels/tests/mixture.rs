@@ -2,9 +2,9 @@
 
 mod common;
 
-use candle_core::{DType, Device, Tensor, Var};
+use candle_core::{DType, Tensor, Var};
 use common::mixture::{Case, GatesRead};
-use common::{BATCHES, Builder, Path, Run, Tolerance, check, execute, flat};
+use common::{BATCHES, Builder, Path, Run, Tolerance, check, execute, flat, place};
 use homebench_kernels::feature_gate::FeatureGateMix;
 
 /// Batch norm divides by spreads of few rows.
@@ -144,7 +144,7 @@ fn inputs_that_do_not_fit_are_refused_by_name() {
         ..Case::new(6, 9, &[5])
     };
     let subject = given.build(&mut builder).unwrap();
-    let zeros = |dims: &[usize]| Tensor::zeros(dims, DType::F32, &Device::Cpu).unwrap();
+    let zeros = |dims: &[usize]| Tensor::zeros(dims, DType::F32, &place::device()).unwrap();
     let wrong = [
         ([zeros(&[2, 6, 8]), zeros(&[2, 6, 5])], "[2, 6, 8]"),
         ([zeros(&[1, 6, 9]), zeros(&[2, 6, 5])], "[1, 6, 9]"),

@@ -2,8 +2,10 @@
 
 mod common;
 
-use candle_core::{DType, Device, Result, Tensor};
-use common::{BATCHES, Builder, Path, Run, Subject, Tolerance, UNSTACKED, check, execute, flat};
+use candle_core::{DType, Result, Tensor};
+use common::{
+    BATCHES, Builder, Path, Run, Subject, Tolerance, UNSTACKED, check, execute, flat, place,
+};
 use homebench_kernels::Role;
 use homebench_kernels::stacked_mlp::{Activation, Norm, StackedLayer, StackedMlp};
 
@@ -400,7 +402,7 @@ fn parameters_that_do_not_fit_are_refused_when_the_networks_are_made() {
     let right = layer(stack(2, &[3, 4]), Some(stack(2, &[4])), Norm::None);
     let mlp = StackedMlp::new(vec![0, 1], vec![right]).unwrap();
     for dims in [&[2, 7, 5][..], &[1, 7, 3], &[7, 3], &[3]] {
-        let xs = Tensor::zeros(dims, DType::F32, &Device::Cpu).unwrap();
+        let xs = Tensor::zeros(dims, DType::F32, &place::device()).unwrap();
         assert!(mlp.forward_t(&xs, true).is_err(), "{dims:?}");
         assert!(mlp.forward_composed(&xs, true).is_err(), "{dims:?}");
     }

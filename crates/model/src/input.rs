@@ -6,10 +6,13 @@ use crate::ModelError;
 use crate::layout::TaskLayout;
 use crate::variables::{Init, VarBuilder};
 use candle_core::{Device, Tensor, Var};
+use homebench_kernels::cuda::{BatchParts, CopiedBatch};
 use homebench_kernels::dropout::Dropout;
 use homebench_kernels::optimizer::{
-    Columns, EmbeddingTables, Lists, PooledTables, Pooling, SparseRule,
+    BatchRows, Columns, EmbeddingTables, Kept, Lists, PooledTables, Pooling, SparseRule,
+    gather_on_device, update_on_device,
 };
+use std::sync::{Mutex, PoisonError};
 
 /// Sizes of the features of a row.
 #[derive(Debug, Clone, PartialEq)]
@@ -102,6 +105,9 @@ pub struct EmbeddedInput {
     copies: Vec<Copy>,
     dims: FeatureDims,
     per_task: bool,
+    device: Device,
+    /// For batches that nobody has copied to a device before.
+    room: Mutex<Option<CopiedBatch>>,
 }
 
 impl EmbeddedInput {
@@ -144,7 +150,14 @@ impl EmbeddedInput {
             copies: roots.iter().map(copy).collect::<Result<_, _>>()?,
             dims: dims.clone(),
             per_task,
+            device: vb.device().clone(),
+            room: Mutex::new(CopiedBatch::new(vb.device())?),
         })
+    }
+
+    /// Where the tables are.
+    pub fn device(&self) -> &Device {
+        &self.device
     }
 
     /// The input of a batch, as a leaf whose gradient candle computes. Dropout drops embedded units, never numeric features.
@@ -162,6 +175,16 @@ impl EmbeddedInput {
         num_rows: usize,
         dropout: Option<&Dropout>,
     ) -> Result<Var, ModelError> {
+        let mut room = self.room.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(room) = &mut *room {
+            room.fill(BatchParts {
+                ids: ids.single,
+                list_ids: ids.lists.ids,
+                list_ends: ids.lists.ends,
+                numeric,
+            })?;
+            return self.gather_copied(ids, room, num_rows, dropout);
+        }
         let stride = self.dims.input_dim();
         let mut values = vec![0f32; self.copies.len() * num_rows * stride];
         for (copy, out) in self
@@ -182,11 +205,34 @@ impl EmbeddedInput {
             }
         }
         self.drop_out(dropout, &mut values);
-        let shape = match self.per_task {
+        Ok(Var::from_vec(values, self.shape(num_rows), &Device::Cpu)?)
+    }
+
+    /// As [`Self::gather`], of a batch that has been copied to this input's device.
+    ///
+    /// # Errors
+    /// An id beyond its table, another batch that was copied, or a device that fails.
+    pub fn gather_copied(
+        &self,
+        ids: Ids<'_>,
+        copied: &mut CopiedBatch,
+        num_rows: usize,
+        dropout: Option<&Dropout>,
+    ) -> Result<Var, ModelError> {
+        let copies: Vec<_> = self.copies.iter().map(|c| (&c.single, &c.lists)).collect();
+        let rows = self.rows(ids, num_rows);
+        let shape = self.shape(num_rows);
+        let xs = gather_on_device(&self.device, &copies, &rows, copied, &shape, dropout)?;
+        Ok(xs)
+    }
+
+    /// Of the input of a batch.
+    fn shape(&self, num_rows: usize) -> Vec<usize> {
+        let stride = self.dims.input_dim();
+        match self.per_task {
             true => vec![self.copies.len(), num_rows, stride],
             false => vec![num_rows, stride],
-        };
-        Ok(Var::from_vec(values, shape, &Device::Cpu)?)
+        }
     }
 
     /// Updates the rows of `ids` from the gradient of [`Self::gather`]'s result under the same dropout.
@@ -204,6 +250,13 @@ impl EmbeddedInput {
             return Ok(());
         }
         let (columns, list_columns) = (self.columns(), self.list_columns());
+        let num_rows = gradient.elem_count() / (self.copies.len() * columns.stride);
+        let rows = self.rows(ids, num_rows);
+        let copies = self.copies.iter_mut();
+        let mut copies: Vec<_> = copies.map(|c| (&mut c.single, &mut c.lists)).collect();
+        if update_on_device(&mut copies, &rows, gradient, dropout, learning_rate)? {
+            return Ok(());
+        }
         let mut gradient = gradient.flatten_all()?.to_vec1::<f32>()?;
         self.drop_out(dropout, &mut gradient);
         let size = gradient.len() / self.copies.len();
@@ -218,9 +271,11 @@ impl EmbeddedInput {
 
     /// Updates done; every copy of the tables has the same.
     pub fn steps_done(&self) -> u64 {
-        self.copies
-            .first()
-            .map_or(0, |copy| copy.single.steps_done())
+        self.copies.first().map_or(0, |copy| {
+            // A set without tables counts nothing.
+            let (single, lists) = (copy.single.steps_done(), copy.lists.steps_done());
+            single.max(lists)
+        })
     }
 
     /// Goes on as after so many updates; what is kept between them is set by way of [`Self::kept_mut`].
@@ -232,10 +287,20 @@ impl EmbeddedInput {
     }
 
     /// The numbers kept from update to update, under stable names. To save and to restore.
-    pub fn kept_mut(&mut self) -> impl Iterator<Item = (String, &mut [f32])> {
+    pub fn kept_mut(&mut self) -> impl Iterator<Item = (String, &mut Kept)> {
         self.copies
             .iter_mut()
             .flat_map(|copy| copy.single.kept_mut().chain(copy.lists.kept_mut()))
+    }
+
+    fn rows<'a>(&self, ids: Ids<'a>, num_rows: usize) -> BatchRows<'a> {
+        BatchRows {
+            ids: ids.single,
+            lists: ids.lists,
+            num_numeric: self.dims.num_numeric,
+            num_rows,
+            input_dim: self.dims.input_dim(),
+        }
     }
 
     /// Masks every copy's embedded units; the copies' rows are counted on from one to the next.

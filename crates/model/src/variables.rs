@@ -90,6 +90,11 @@ impl VarBuilder {
         }
     }
 
+    /// Where variables are made.
+    pub fn device(&self) -> &Device {
+        &self.shared.device
+    }
+
     /// The path that names are put under.
     pub fn prefix(&self) -> &str {
         &self.path

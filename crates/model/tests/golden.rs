@@ -1,6 +1,9 @@
 //! Every architecture, ablation and switch against an independent PyTorch implementation (tests/golden).
 
-use candle_core::{DType, Device, Tensor};
+#[path = "../../kernels/tests/common/place.rs"]
+mod place;
+
+use candle_core::{DType, Tensor};
 use homebench_kernels::loss::{Targets, binary_cross_entropy};
 use homebench_kernels::optimizer::{Adam, AdamConfig};
 use homebench_kernels::{Parameter, Role};
@@ -51,7 +54,7 @@ fn read(path: &Path) -> Case {
     };
     Case {
         name: path.file_stem().unwrap().to_string_lossy().into_owned(),
-        tensors: candle_core::safetensors::load_buffer(&bytes, &Device::Cpu)
+        tensors: candle_core::safetensors::load_buffer(&bytes, &place::device())
             .unwrap()
             .into_iter()
             .collect(),
@@ -81,7 +84,7 @@ impl Case {
             .under("w/")
             .map(|(path, t)| (path.to_string(), t.clone()))
             .collect();
-        let vb = VarBuilder::from_weights(weights, dtype, &Device::Cpu);
+        let vb = VarBuilder::from_weights(weights, dtype, &place::device());
         let context = BuildContext {
             layout: &self.layout,
             input_dim: self.tensor("x").dim(1).unwrap(),
@@ -116,134 +119,140 @@ fn assert_close(what: &str, found: &[f32], expected: &[f32], tolerance: f32) {
 
 #[test]
 fn forward_agrees_in_training_and_evaluation() {
-    for path in case_files() {
-        let case = read(&path);
-        for dtype in [DType::F32, DType::F64] {
-            let (model, variables) = case.build(dtype);
-            let name = format!("{} {dtype:?}", case.name);
-            let input = |key: &str| case.tensor(key).to_dtype(dtype).unwrap();
-            let logits = model.forward_t(&input("eval/x"), false, None).unwrap();
-            assert_close(
-                &format!("{name} evaluation logits"),
-                &values(&logits),
-                &values(case.tensor("eval/logits")),
-                1e-5,
-            );
-            let mut trace = Trace::default();
-            let logits = model
-                .forward_t(&input("x"), true, Some(&mut trace))
-                .unwrap();
-            let expected = values(case.tensor("train/logits"));
-            assert_close(
-                &format!("{name} training logits"),
-                &values(&logits),
-                &expected,
-                1e-5,
-            );
-            let gates = trace.gates.iter().map(|gate| (&gate.path, &gate.weights));
-            let sets = trace.experts.iter().map(|set| (&set.path, &set.outputs));
-            let found: [(&str, Vec<_>); 2] =
-                [("gate", gates.collect()), ("expert", sets.collect())];
-            for (kind, found) in found {
-                let prefix = format!("train/{kind}/");
-                assert_eq!(case.under(&prefix).count(), found.len(), "{name}: {kind}s");
-                for (path, tensor) in found {
-                    let expected = values(case.tensor(&format!("{prefix}{path}")));
-                    assert_close(&format!("{name} {path}"), &values(tensor), &expected, 1e-5);
-                }
-            }
-            let statistics: Vec<&Parameter> = variables
-                .parameters()
-                .iter()
-                .filter(|p| p.role() == Role::Statistic)
-                .collect();
-            assert_eq!(case.under("after/").count(), statistics.len(), "{name}");
-            for statistic in statistics {
-                let expected = values(case.tensor(&format!("after/{}", statistic.path())));
+    place::everywhere(|| {
+        for path in case_files() {
+            let case = read(&path);
+            for dtype in [DType::F32, DType::F64] {
+                let (model, variables) = case.build(dtype);
+                let name = format!("{} {dtype:?}", case.name);
+                let input = |key: &str| case.tensor(key).to_dtype(dtype).unwrap();
+                let logits = model.forward_t(&input("eval/x"), false, None).unwrap();
                 assert_close(
-                    &format!("{name} {}", statistic.path()),
-                    &values(statistic.tensor()),
+                    &format!("{name} evaluation logits"),
+                    &values(&logits),
+                    &values(case.tensor("eval/logits")),
+                    1e-5,
+                );
+                let mut trace = Trace::default();
+                let logits = model
+                    .forward_t(&input("x"), true, Some(&mut trace))
+                    .unwrap();
+                let expected = values(case.tensor("train/logits"));
+                assert_close(
+                    &format!("{name} training logits"),
+                    &values(&logits),
                     &expected,
                     1e-5,
                 );
+                let gates = trace.gates.iter().map(|gate| (&gate.path, &gate.weights));
+                let sets = trace.experts.iter().map(|set| (&set.path, &set.outputs));
+                let found: [(&str, Vec<_>); 2] =
+                    [("gate", gates.collect()), ("expert", sets.collect())];
+                for (kind, found) in found {
+                    let prefix = format!("train/{kind}/");
+                    assert_eq!(case.under(&prefix).count(), found.len(), "{name}: {kind}s");
+                    for (path, tensor) in found {
+                        let expected = values(case.tensor(&format!("{prefix}{path}")));
+                        assert_close(&format!("{name} {path}"), &values(tensor), &expected, 1e-5);
+                    }
+                }
+                let statistics: Vec<&Parameter> = variables
+                    .parameters()
+                    .iter()
+                    .filter(|p| p.role() == Role::Statistic)
+                    .collect();
+                assert_eq!(case.under("after/").count(), statistics.len(), "{name}");
+                for statistic in statistics {
+                    let expected = values(case.tensor(&format!("after/{}", statistic.path())));
+                    assert_close(
+                        &format!("{name} {}", statistic.path()),
+                        &values(statistic.tensor()),
+                        &expected,
+                        1e-5,
+                    );
+                }
             }
         }
-    }
+    });
 }
 
 #[test]
 fn gradients_of_every_variable_agree() {
-    for path in case_files() {
-        let case = read(&path);
-        let (model, variables) = case.build(DType::F32);
-        let xs = candle_core::Var::from_tensor(case.tensor("x")).unwrap();
-        let logits = model.forward_t(&xs, true, None).unwrap();
-        let loss = binary_cross_entropy(&logits, &case.targets()).unwrap();
-        assert_close(
-            &case.name,
-            &values(&loss),
-            &values(case.tensor("train/loss")),
-            1e-5,
-        );
-        let gradients = loss.backward().unwrap();
-        let of_xs = values(gradients.get(&xs).unwrap());
-        assert_close(
-            &format!("{} x", case.name),
-            &of_xs,
-            &values(case.tensor("grad/x")),
-            1e-4,
-        );
-        let mut seen = 0;
-        for parameter in variables.parameters() {
-            parameter.collect(&gradients).unwrap();
-            if parameter.role() == Role::Statistic {
-                continue;
+    place::everywhere(|| {
+        for path in case_files() {
+            let case = read(&path);
+            let (model, variables) = case.build(DType::F32);
+            let xs = candle_core::Var::from_tensor(case.tensor("x")).unwrap();
+            let logits = model.forward_t(&xs, true, None).unwrap();
+            let loss = binary_cross_entropy(&logits, &case.targets()).unwrap();
+            assert_close(
+                &case.name,
+                &values(&loss),
+                &values(case.tensor("train/loss")),
+                1e-5,
+            );
+            let gradients = loss.backward().unwrap();
+            let of_xs = values(gradients.get(&xs).unwrap());
+            assert_close(
+                &format!("{} x", case.name),
+                &of_xs,
+                &values(case.tensor("grad/x")),
+                1e-4,
+            );
+            let mut seen = 0;
+            for parameter in variables.parameters() {
+                parameter.collect(&gradients).unwrap();
+                if parameter.role() == Role::Statistic {
+                    continue;
+                }
+                seen += 1;
+                let what = format!("{} {}", case.name, parameter.path());
+                let found = parameter
+                    .gradient()
+                    .unwrap_or_else(|| panic!("{what}: no gradient"));
+                let expected = values(case.tensor(&format!("grad/{}", parameter.path())));
+                assert_close(&what, &found, &expected, 1e-4);
             }
-            seen += 1;
-            let what = format!("{} {}", case.name, parameter.path());
-            let found = parameter
-                .gradient()
-                .unwrap_or_else(|| panic!("{what}: no gradient"));
-            let expected = values(case.tensor(&format!("grad/{}", parameter.path())));
-            assert_close(&what, &found, &expected, 1e-4);
+            assert_eq!(case.under("grad/").count(), seen + 1, "{}", case.name);
         }
-        assert_eq!(case.under("grad/").count(), seen + 1, "{}", case.name);
-    }
+    });
 }
 
 #[test]
 fn twenty_adam_steps_stay_together() {
-    for path in case_files() {
-        let case = read(&path);
-        let (model, variables) = case.build(DType::F32);
-        let mut adam = Adam::new(variables.parameters(), AdamConfig::default());
-        let mut losses = Vec::new();
-        for _ in 0..20 {
-            let logits = model.forward_t(case.tensor("x"), true, None).unwrap();
-            let loss = binary_cross_entropy(&logits, &case.targets()).unwrap();
-            let gradients = loss.backward().unwrap();
-            for parameter in variables.parameters() {
-                parameter.collect(&gradients).unwrap();
+    place::everywhere(|| {
+        for path in case_files() {
+            let case = read(&path);
+            let (model, variables) = case.build(DType::F32);
+            let mut adam = Adam::new(variables.parameters(), AdamConfig::default());
+            let mut losses = Vec::new();
+            for _ in 0..20 {
+                let logits = model.forward_t(case.tensor("x"), true, None).unwrap();
+                let loss = binary_cross_entropy(&logits, &case.targets()).unwrap();
+                let gradients = loss.backward().unwrap();
+                for parameter in variables.parameters() {
+                    parameter.collect(&gradients).unwrap();
+                }
+                adam.step(1e-2).unwrap();
+                losses.push(loss.to_scalar::<f32>().unwrap());
             }
-            adam.step(1e-2).unwrap();
-            losses.push(loss.to_scalar::<f32>().unwrap());
+            assert_close(
+                &case.name,
+                &losses,
+                &values(case.tensor("adam/losses")),
+                1e-3,
+            );
+            for (path, expected) in case.under("adam/final/") {
+                let parameter = variables
+                    .parameters()
+                    .iter()
+                    .find(|p| p.path() == path)
+                    .unwrap();
+                let what = format!("{} {path} after 20 steps", case.name);
+                assert_close(&what, &values(parameter.tensor()), &values(expected), 1e-3);
+            }
         }
-        assert_close(
-            &case.name,
-            &losses,
-            &values(case.tensor("adam/losses")),
-            1e-3,
-        );
-        for (path, expected) in case.under("adam/final/") {
-            let parameter = variables
-                .parameters()
-                .iter()
-                .find(|p| p.path() == path)
-                .unwrap();
-            let what = format!("{} {path} after 20 steps", case.name);
-            assert_close(&what, &values(parameter.tensor()), &values(expected), 1e-3);
-        }
-    }
+    });
 }
 
 #[test]

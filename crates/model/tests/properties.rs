@@ -2,8 +2,10 @@
 
 mod common;
 
-use candle_core::{Device, Tensor};
-use common::{ByPath, MODELS, Network, assert_close, config, inputs, layout, three_tasks, values};
+use candle_core::Tensor;
+use common::{
+    ByPath, MODELS, Network, assert_close, config, inputs, layout, place, three_tasks, values,
+};
 use homebench_kernels::Role;
 use homebench_kernels::loss::{Targets, binary_cross_entropy};
 use homebench_model::Trace;
@@ -39,7 +41,7 @@ fn logits_and_gradients_of_inputs_of_a_hundred_stay_finite() {
     for (what, network) in networks() {
         // Every value is -100 or 100, and one column is the same on every row.
         let signs = inputs(ROWS, WIDTH, 1.0).sign().unwrap();
-        let one = Tensor::ones((ROWS, 1), candle_core::DType::F32, &Device::Cpu).unwrap();
+        let one = Tensor::ones((ROWS, 1), candle_core::DType::F32, &place::device()).unwrap();
         let signs = Tensor::cat(&[one, signs.narrow(1, 1, WIDTH - 1).unwrap()], 1).unwrap();
         let xs = (signs * 100.0).unwrap();
         for train in [true, false] {
@@ -277,7 +279,7 @@ fn adatt_sp_of_one_level_without_residual_is_mmoe_over_the_tasks_experts() {
         }
     }
     for task in ["a", "b", "c"] {
-        let nothing = Tensor::zeros(1, candle_core::DType::F32, &Device::Cpu).unwrap();
+        let nothing = Tensor::zeros(1, candle_core::DType::F32, &place::device()).unwrap();
         weights.insert(format!("level.0.task.{task}.residual"), nothing);
     }
     let config = config("adatt_sp", "num_levels = 1");
@@ -301,7 +303,7 @@ fn assert_order_is_free(name: &str, knobs: &str, set: &str, count: usize, gates:
             .chain(first..last)
             .chain(last + 1..size)
             .collect();
-        let order = Tensor::new(order, &Device::Cpu).unwrap();
+        let order = Tensor::new(order, &place::device()).unwrap();
         tensor.index_select(&order, dim).unwrap()
     };
     let mut weights = network.variables.snapshot().unwrap();

@@ -2,6 +2,7 @@
 
 pub mod cmd;
 pub mod data;
+pub mod device;
 pub mod diagnostic;
 pub mod figure;
 pub mod memory;

@@ -8,8 +8,9 @@ mod passes;
 
 pub(crate) use fused::{State, run_backward, run_forward};
 
+use crate::cuda::{self, Machine, is_on_processor};
 use crate::stack::Stack;
-use candle_core::{DType, Result, Tensor};
+use candle_core::{Result, Tensor};
 
 /// Where the softmax weights are applied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,10 +24,10 @@ pub enum FeatureGateMix {
 /// Feature gates computed as one operator; gate s reads input `sources[s]`.
 #[derive(Debug, Clone)]
 pub struct FeatureGates {
-    sources: Vec<usize>,
-    weight: Stack,
-    lora_a: Stack,
-    lora_b: Stack,
+    pub(crate) sources: Vec<usize>,
+    pub(crate) weight: Stack,
+    pub(crate) lora_a: Stack,
+    pub(crate) lora_b: Stack,
     mix: FeatureGateMix,
 }
 
@@ -83,7 +84,9 @@ impl FeatureGates {
     /// Shapes that don't fit, or an empty batch.
     pub fn forward_t(&self, xs: &Tensor, train: bool) -> Result<Tensor> {
         self.check_input(xs.dims())?;
-        if self.is_fused(xs) {
+        if let Some(machine) = Machine::of(xs).filter(|_| self.has_kernels()) {
+            cuda::feature_gates(machine, self, xs, train)
+        } else if self.is_fused(xs) {
             fused::forward(self, xs, train)
         } else {
             composed::forward(self, xs)
@@ -101,8 +104,12 @@ impl FeatureGates {
 
     /// Whether the fused operator takes this input.
     pub(crate) fn is_fused(&self, xs: &Tensor) -> bool {
-        let mix = self.mix == FeatureGateMix::AfterSigmoid;
-        mix && xs.device().is_cpu() && xs.dtype() == DType::F32
+        self.has_kernels() && is_on_processor(xs)
+    }
+
+    /// Whether fused operators know this kind.
+    pub(crate) fn has_kernels(&self) -> bool {
+        self.mix == FeatureGateMix::AfterSigmoid
     }
 
     /// Number of gated inputs.
@@ -129,15 +136,27 @@ impl FeatureGates {
         Ok(())
     }
 
-    fn dim(&self) -> usize {
+    pub(crate) fn dim(&self) -> usize {
         self.weight.expert_shape()[0]
     }
 
-    fn num_lora(&self) -> usize {
+    pub(crate) fn num_lora(&self) -> usize {
         self.weight.expert_shape()[1]
     }
 
-    fn rank(&self) -> usize {
+    pub(crate) fn rank(&self) -> usize {
         self.lora_a.expert_shape()[2]
+    }
+
+    // Everything that reads one input is multiplied with it side by side: [A of each LoRA of each gate | W of each gate].
+
+    /// Column of LoRA `lora` of the `position`-th gate of an input.
+    pub(crate) fn lora_column(&self, position: usize, lora: usize) -> usize {
+        (position * self.num_lora() + lora) * self.rank()
+    }
+
+    /// First softmax column of the `position`-th of `count` gates of an input.
+    pub(crate) fn weight_column(&self, position: usize, count: usize) -> usize {
+        count * self.num_lora() * self.rank() + position * self.num_lora()
     }
 }

@@ -1,10 +1,11 @@
 //! The logits of all gates of a layer: `x W + b`, gates that read the same input in one product.
 
+use crate::cuda::{self, Machine, is_on_processor};
 use crate::parameter::{Parameter, argument, values};
 use crate::product::{Matrix, add_or_copy, multiply};
 use crate::rows::{blocks, chunks, reduce_parts, rows_of, split_by_chunk, split_mut, unspecified};
 use crate::stacked_mlp::add_column_sums;
-use candle_core::{CpuStorage, CustomOp2, DType, Layout, Result, Shape, Tensor};
+use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 use std::ops::Range;
 use std::sync::Arc;
@@ -73,7 +74,11 @@ impl GateLogits {
 
     /// Whether the fused operator takes this input.
     pub(crate) fn is_fused(&self, xs: &Tensor) -> bool {
-        xs.device().is_cpu() && xs.dtype() == DType::F32
+        is_on_processor(xs)
+    }
+
+    pub(crate) fn gates(&self) -> &[LinearGate] {
+        &self.gates
     }
 
     /// Every gate's logits.
@@ -90,6 +95,9 @@ impl GateLogits {
             .gates
             .iter()
             .find_map(|g| g.weight.as_ref().or(g.bias.as_ref()));
+        if let (Some(anchor), Some(machine)) = (anchor, Machine::of(xs)) {
+            return cuda::gate_logits(machine, self, xs, anchor.tensor());
+        }
         match anchor {
             Some(anchor) if self.is_fused(xs) => {
                 let operator = Operator {

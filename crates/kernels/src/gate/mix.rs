@@ -2,6 +2,7 @@
 
 use super::passes::MixLayout;
 use crate::composed;
+use crate::cuda::{self, Machine};
 use crate::parameter::{argument, values};
 use candle_core::{CpuStorage, CustomOp2, DType, Layout, Result, Shape, Tensor};
 use std::ops::Range;
@@ -76,6 +77,12 @@ impl Mix {
         self.layout.num_columns
     }
 
+    /// The gates with their columns.
+    pub(crate) fn gates(&self) -> impl Iterator<Item = (&MixGate, &Range<usize>)> {
+        let gates = self.layout.gates.iter();
+        gates.map(|(gate, columns)| (gate, columns))
+    }
+
     /// Number of experts that gates may see.
     pub(crate) fn num_experts(&self) -> usize {
         self.layout.num_experts
@@ -121,6 +128,9 @@ impl Mix {
     /// Shapes that don't fit, or an empty batch.
     pub fn forward(&self, experts: &Tensor, logits: &Tensor) -> Result<Tensor> {
         self.check_inputs(experts, logits)?;
+        if let Some(machine) = Machine::of(experts) {
+            return cuda::mix(machine, self, experts, logits);
+        }
         if !(experts.device().is_cpu() && experts.dtype() == DType::F32) {
             return self.forward_composed(experts, logits);
         }

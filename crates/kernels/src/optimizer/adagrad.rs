@@ -29,6 +29,11 @@ pub(super) struct AdagradFactors {
 }
 
 impl AdagradFactors {
+    /// In the order of the kernel's arguments.
+    pub(super) fn as_floats(&self) -> [f32; 3] {
+        [self.rate, self.epsilon, self.decay]
+    }
+
     pub(super) fn new(config: &AdagradConfig, learning_rate: f64) -> Self {
         Self {
             rate: learning_rate as f32,

@@ -28,7 +28,7 @@ impl Default for AdamConfig {
 
 /// The factors of one step.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct StepFactors {
+pub(crate) struct StepFactors {
     pub(super) beta1: f32,
     pub(super) beta2: f32,
     /// 1 - beta1 and 1 - beta2, rounded once: of f32 betas they would be off by up to 5e-5.
@@ -43,6 +43,21 @@ pub(super) struct StepFactors {
 }
 
 impl StepFactors {
+    /// In the order of `AdamFactors` in kernels/optimizer.cu.
+    pub(crate) fn as_floats(&self) -> [f32; 8] {
+        let [complement1, complement2] = self.complements;
+        [
+            self.beta1,
+            self.beta2,
+            complement1,
+            complement2,
+            self.epsilon,
+            self.rate,
+            self.inverse_root,
+            self.keep,
+        ]
+    }
+
     pub(super) fn new(config: &AdamConfig, learning_rate: f64, step: u64) -> Self {
         let step = step as f64;
         Self {

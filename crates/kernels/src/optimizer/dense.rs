@@ -2,7 +2,9 @@
 
 use super::adagrad::{AdagradConfig, AdagradFactors, adagrad_update};
 use super::adam::{AdamConfig, StepFactors, adam_update};
+use super::kept::Kept;
 use super::sgd::{SgdConfig, SgdFactors, descent_update, momentum_update};
+use crate::cuda::{self, Machine, TensorAddresses};
 use crate::parameter::{Parameter, Role};
 use candle_core::{DType, Result, Tensor};
 use rayon::prelude::*;
@@ -68,6 +70,16 @@ enum Factors {
 }
 
 impl Factors {
+    /// The kernel of a device, and the factors as it wants them.
+    fn kernel(self) -> (&'static str, Vec<f32>) {
+        match self {
+            Self::Adam(factors) => ("adam_update", factors.as_floats().to_vec()),
+            Self::Adagrad(factors) => ("adagrad_update", factors.as_floats().to_vec()),
+            Self::Momentum(factors) => ("momentum_update", factors.with_momentum().to_vec()),
+            Self::Descent(factors) => ("descent_update", factors.without_momentum().to_vec()),
+        }
+    }
+
     /// Updates a run of elements; state that the rule doesn't keep is empty.
     fn update(self, values: &mut [f32], first: &mut [f32], second: &mut [f32], gradient: &[f32]) {
         match self {
@@ -82,10 +94,60 @@ impl Factors {
 #[derive(Debug)]
 struct State {
     parameter: Parameter,
-    /// Adam's mean of gradients, Adagrad's sum of squares, momentum's velocity.
-    first: Vec<f32>,
+    /// Adam's mean of gradients, Adagrad's sum of squares, momentum's velocity; empty where the rule keeps nothing.
+    first: Kept,
     /// Adam's mean of squares.
-    second: Vec<f32>,
+    second: Kept,
+}
+
+impl State {
+    fn new(parameter: &Parameter, rule: &DenseRule) -> Self {
+        let [first, second] = rule.keeps().map(|keeps| {
+            let length = if keeps { parameter.num_elements() } else { 0 };
+            Kept::new(length, parameter.tensor())
+        });
+        Self {
+            parameter: parameter.clone(),
+            first,
+            second,
+        }
+    }
+
+    /// What `machine`, which the parameter is on, needs to update it; none where no gradient has arrived. The gradient counts
+    /// as used.
+    fn on(&mut self, machine: &Machine) -> Result<Option<TensorAddresses>> {
+        let Some(gradient) = self.parameter.arrived_gradient(true)? else {
+            return Ok(None);
+        };
+        Ok(Some(TensorAddresses {
+            values: self.parameter.address_mut()?,
+            gradient,
+            first: self.first.address(machine)?,
+            second: self.second.address(machine)?,
+            num_elements: self.parameter.num_elements(),
+        }))
+    }
+
+    /// Updates a parameter that is on no machine.
+    fn update(&mut self, factors: Factors) -> Result<()> {
+        let Self {
+            parameter,
+            first,
+            second,
+        } = self;
+        let (first, second) = (first.on_processor(), second.on_processor());
+        let tensor = parameter.tensor();
+        let fused = tensor.device().is_cpu() && tensor.dtype() == DType::F32;
+        let mut result = Ok(());
+        parameter.consume_gradient(|gradient| {
+            result = if fused {
+                parameter.update(|values| update(values, first, second, gradient, factors))
+            } else {
+                update_elsewhere(parameter, first, second, gradient, factors)
+            };
+        });
+        result
+    }
 }
 
 /// An optimiser's state over a list of parameters. A parameter that got no gradient in a step stays as it is.
@@ -103,23 +165,10 @@ impl Optimizer {
     /// State for the trained ones of `parameters`.
     pub fn new(parameters: &[Parameter], rule: impl Into<DenseRule>) -> Self {
         let rule = rule.into();
-        let kept = |parameter: &Parameter| {
-            rule.keeps().map(|keeps| match keeps {
-                true => vec![0.0; parameter.num_elements()],
-                false => Vec::new(),
-            })
-        };
         let states = parameters
             .iter()
             .filter(|parameter| parameter.role() == Role::Trained)
-            .map(|parameter| {
-                let [first, second] = kept(parameter);
-                State {
-                    parameter: parameter.clone(),
-                    first,
-                    second,
-                }
-            })
+            .map(|parameter| State::new(parameter, &rule))
             .collect();
         Self {
             rule,
@@ -140,12 +189,12 @@ impl Optimizer {
 
     /// The numbers kept from step to step, under stable names: `<variable path>.first` and `.second`. To save and to
     /// restore.
-    pub fn kept_mut(&mut self) -> impl Iterator<Item = (String, &mut [f32])> {
+    pub fn kept_mut(&mut self) -> impl Iterator<Item = (String, &mut Kept)> {
         self.states.iter_mut().flat_map(|state| {
             let path = state.parameter.path();
             [
-                (format!("{path}.first"), state.first.as_mut_slice()),
-                (format!("{path}.second"), state.second.as_mut_slice()),
+                (format!("{path}.first"), &mut state.first),
+                (format!("{path}.second"), &mut state.second),
             ]
         })
     }
@@ -157,25 +206,22 @@ impl Optimizer {
     pub fn step(&mut self, learning_rate: f64) -> Result<()> {
         self.step += 1;
         let factors = self.rule.factors(learning_rate, self.step);
+        let mut on_machine = None;
         for state in &mut self.states {
-            let State {
-                parameter,
-                first,
-                second,
-            } = state;
-            let mut result = Ok(());
-            let tensor = parameter.tensor();
-            let fused = tensor.device().is_cpu() && tensor.dtype() == DType::F32;
-            parameter.consume_gradient(|gradient| {
-                result = if fused {
-                    parameter.update(|values| update(values, first, second, gradient, factors))
-                } else {
-                    update_elsewhere(parameter, first, second, gradient, factors)
-                };
-            });
-            result?;
+            let Some(machine) = Machine::of(state.parameter.tensor()) else {
+                state.update(factors)?;
+                continue;
+            };
+            let addresses = state.on(&machine)?;
+            let (_, tensors) = on_machine.get_or_insert_with(|| (machine, Vec::new()));
+            tensors.extend(addresses);
         }
-        Ok(())
+        // All parameters that are on a device, many in a launch.
+        let Some((machine, tensors)) = on_machine else {
+            return Ok(());
+        };
+        let (kernel, factors) = factors.kernel();
+        cuda::update(&machine, kernel, &factors, &tensors)
     }
 }
 

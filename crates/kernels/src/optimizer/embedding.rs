@@ -1,7 +1,9 @@
 //! Embedding tables: gathered into a batch's input, and updated in the gathered rows alone, so that a step's cost doesn't
 //! grow with a table.
 
+use super::kept::Kept;
 use super::sparse::{SparseRule, Table};
+use crate::cuda::{Address, Buffer, Gather, Grouped, Machine, Occurrence, update_tables};
 use crate::parameter::Parameter;
 use crate::rows::{blocks, split_mut};
 use candle_core::Result;
@@ -62,7 +64,7 @@ impl EmbeddingTables {
 
     /// The numbers kept from update to update, under stable names: `<variable path>.first` and `.second`. To save and to
     /// restore.
-    pub fn kept_mut(&mut self) -> impl Iterator<Item = (String, &mut [f32])> {
+    pub fn kept_mut(&mut self) -> impl Iterator<Item = (String, &mut Kept)> {
         self.tables.iter_mut().flat_map(Table::kept_mut)
     }
 
@@ -141,6 +143,11 @@ impl EmbeddingTables {
             return Ok(());
         }
         self.check(ids, gradient.len(), columns)?;
+        if let Some(machine) = self.machine() {
+            let mut on_device = Buffer::of_floats(machine.device(), gradient)?;
+            let from = on_device.address()?;
+            return self.update_on(&machine, ids, from, columns, learning_rate);
+        }
         self.step += 1;
         let (factors, dim) = (self.rule.factors(learning_rate, self.step), self.dim);
         self.tables
@@ -155,6 +162,79 @@ impl EmbeddingTables {
                 table.sum_gradients(ids.copied().zip(gradients));
                 table.apply(factors, dim)
             })
+    }
+}
+
+/// Tables on a device.
+impl EmbeddingTables {
+    /// The machine that the tables are on, if it isn't the processor.
+    fn machine(&self) -> Option<Machine> {
+        Machine::of(self.tables.first()?.parameter.tensor())
+    }
+
+    /// As [`Self::gather`] of `num_rows` rows, from `ids` that are `on_device` as well.
+    pub(super) fn gather_on(
+        &self,
+        machine: &Machine,
+        (ids, on_device): (&[u32], Address),
+        num_rows: usize,
+        out: Address,
+        columns: Columns,
+    ) -> Result<()> {
+        if self.tables.is_empty() {
+            return Ok(());
+        }
+        self.check(ids, num_rows * columns.stride, columns)?;
+        let tables = self.tables.iter().map(|table| table.parameter.address());
+        let gather = Gather {
+            tables: &tables.collect::<Result<Vec<Address>>>()?,
+            dim: self.dim,
+            num_rows,
+            out,
+            columns,
+        };
+        gather.single(machine, on_device)
+    }
+
+    /// As [`Self::update`], from a gradient on the device.
+    pub(super) fn update_on(
+        &mut self,
+        machine: &Machine,
+        ids: &[u32],
+        gradient: Address,
+        columns: Columns,
+        learning_rate: f64,
+    ) -> Result<()> {
+        let num_tables = self.tables.len();
+        if num_tables == 0 {
+            return Ok(());
+        }
+        self.check(ids, ids.len() / num_tables * columns.stride, columns)?;
+        self.step += 1;
+        let grouped: Vec<Grouped> = self
+            .tables
+            .par_iter_mut()
+            .enumerate()
+            .map(|(column, table)| {
+                let ids = ids.iter().skip(column).step_by(num_tables);
+                table.group((0..).zip(ids).map(|(row, id)| Occurrence {
+                    id: *id,
+                    row,
+                    share: 1.0,
+                }))
+            })
+            .collect();
+        let tables = self.tables.iter_mut().map(|table| table.addresses(machine));
+        let factors = self.rule.factors(learning_rate, self.step);
+        update_tables(
+            machine,
+            &tables.collect::<Result<Vec<_>>>()?,
+            &grouped,
+            self.dim,
+            gradient,
+            columns,
+            factors,
+        )
     }
 }
 

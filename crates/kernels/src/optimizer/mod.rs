@@ -2,21 +2,26 @@
 
 mod adagrad;
 mod adam;
+mod batch;
 mod clip;
 mod dense;
 mod embedding;
+mod kept;
 mod pooled;
 mod sgd;
 mod sparse;
 
 pub use adagrad::AdagradConfig;
 pub use adam::AdamConfig;
-pub use clip::clip_gradient_norm;
+pub use batch::{BatchRows, gather_on_device, update_on_device};
+pub use clip::{GradientNorm, SetNorms, clip_gradient_norm, set_norms_on_device};
 pub use dense::{DenseRule, Optimizer};
 pub use embedding::{Columns, EmbeddingTables};
+pub use kept::Kept;
 pub use pooled::{Lists, PooledTables, Pooling};
 pub use sgd::SgdConfig;
 pub use sparse::SparseRule;
+pub(crate) use sparse::{RowFactors, UNTOUCHED};
 
 /// [`Optimizer`] under its usual rule, an [`AdamConfig`].
 pub type Adam = Optimizer;

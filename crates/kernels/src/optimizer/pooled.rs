@@ -4,7 +4,9 @@
 //! holds twice counts twice; an empty list is a zero vector and gets no gradient.
 
 use super::embedding::Columns;
+use super::kept::Kept;
 use super::sparse::{SparseRule, Table};
+use crate::cuda::{Address, Buffer, Gather, Grouped, Machine, Occurrence, update_tables};
 use crate::parameter::Parameter;
 use crate::rows::{blocks, split_mut};
 use candle_core::Result;
@@ -95,7 +97,7 @@ impl PooledTables {
 
     /// The numbers kept from update to update, under stable names: `<variable path>.first` and `.second`. To save and to
     /// restore.
-    pub fn kept_mut(&mut self) -> impl Iterator<Item = (String, &mut [f32])> {
+    pub fn kept_mut(&mut self) -> impl Iterator<Item = (String, &mut Kept)> {
         self.tables
             .iter_mut()
             .flat_map(|(table, _)| table.kept_mut())
@@ -177,6 +179,11 @@ impl PooledTables {
             return Ok(());
         }
         self.check(lists, gradient.len(), columns)?;
+        if let Some(machine) = self.machine() {
+            let mut on_device = Buffer::of_floats(machine.device(), gradient)?;
+            let from = on_device.address()?;
+            return self.update_on(&machine, lists, from, columns, learning_rate);
+        }
         self.step += 1;
         let (factors, dim) = (self.rule.factors(learning_rate, self.step), self.dim);
         self.tables
@@ -195,6 +202,86 @@ impl PooledTables {
                 }
                 table.apply(factors, dim)
             })
+    }
+}
+
+/// Tables on a device.
+impl PooledTables {
+    /// The machine that the tables are on, if it isn't the processor.
+    fn machine(&self) -> Option<Machine> {
+        Machine::of(self.tables.first()?.0.parameter.tensor())
+    }
+
+    /// As [`Self::gather`] of `num_rows` rows, from lists whose ids and ends are on the device as well.
+    pub(super) fn gather_on(
+        &self,
+        machine: &Machine,
+        (lists, ids, ends): (Lists<'_>, Address, Address),
+        num_rows: usize,
+        out: Address,
+        columns: Columns,
+    ) -> Result<()> {
+        if self.tables.is_empty() {
+            return Ok(());
+        }
+        self.check(lists, num_rows * columns.stride, columns)?;
+        let poolings = self.tables.iter().map(|(_, pooling)| pooling);
+        let mean: Vec<bool> = poolings.map(|p| *p == Pooling::Mean).collect();
+        let tables = self.tables.iter().map(|(t, _)| t.parameter.address());
+        let gather = Gather {
+            tables: &tables.collect::<Result<Vec<Address>>>()?,
+            dim: self.dim,
+            num_rows,
+            out,
+            columns,
+        };
+        gather.pooled(machine, ids, ends, &mean)
+    }
+
+    /// As [`Self::update`], from a gradient on the device.
+    pub(super) fn update_on(
+        &mut self,
+        machine: &Machine,
+        lists: Lists<'_>,
+        gradient: Address,
+        columns: Columns,
+        learning_rate: f64,
+    ) -> Result<()> {
+        let num_tables = self.tables.len();
+        if num_tables == 0 {
+            return Ok(());
+        }
+        let num_rows = lists.ends.len() / num_tables;
+        self.check(lists, num_rows * columns.stride, columns)?;
+        self.step += 1;
+        let grouped: Vec<Grouped> = self
+            .tables
+            .par_iter_mut()
+            .enumerate()
+            .map(|(column, (table, pooling))| {
+                let pooling = *pooling;
+                table.group((0..num_rows).flat_map(move |row| {
+                    let ids = lists.list(row * num_tables + column);
+                    let share = pooling.share(ids.len());
+                    ids.iter().map(move |id| Occurrence {
+                        id: *id,
+                        row: row as u32,
+                        share,
+                    })
+                }))
+            })
+            .collect();
+        let tables = self.tables.iter_mut().map(|(t, _)| t.addresses(machine));
+        let factors = self.rule.factors(learning_rate, self.step);
+        update_tables(
+            machine,
+            &tables.collect::<Result<Vec<_>>>()?,
+            &grouped,
+            self.dim,
+            gradient,
+            columns,
+            factors,
+        )
     }
 }
 

@@ -21,6 +21,16 @@ pub(super) struct SgdFactors {
 }
 
 impl SgdFactors {
+    /// In the order of the kernel's arguments.
+    pub(super) fn with_momentum(&self) -> [f32; 3] {
+        [self.rate, self.momentum, self.decay]
+    }
+
+    /// In the order of the kernel's arguments.
+    pub(super) fn without_momentum(&self) -> [f32; 2] {
+        [self.rate, self.decay]
+    }
+
     pub(super) fn new(config: &SgdConfig, learning_rate: f64) -> Self {
         Self {
             rate: learning_rate as f32,

@@ -1,6 +1,8 @@
 //! One embedding table: gradients summed per touched row, and those rows updated by a sparse rule.
 
 use super::adam::{AdamConfig, StepFactors, adam_update};
+use super::kept::Kept;
+use crate::cuda::{Grouped, Machine, Occurrence, TableAddresses, group};
 use crate::parameter::Parameter;
 use candle_core::Result;
 
@@ -36,7 +38,7 @@ impl SparseRule {
 
 /// The factors of one step.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum RowFactors {
+pub(crate) enum RowFactors {
     Adam(StepFactors),
     RowWiseAdagrad {
         rate: f64,
@@ -51,23 +53,24 @@ pub(super) enum RowFactors {
 pub(super) struct Table {
     pub(super) parameter: Parameter,
     pub(super) num_rows: usize,
-    first: Vec<f32>,
-    second: Vec<f32>,
+    first: Kept,
+    second: Kept,
     /// Per row: where its gradient is summed in this step.
     slots: Vec<u32>,
     touched: Vec<u32>,
     sums: Vec<f32>,
 }
 
-const UNTOUCHED: u32 = u32::MAX;
+/// The slot of a row that the step has not met.
+pub(crate) const UNTOUCHED: u32 = u32::MAX;
 
 impl Table {
     /// What is kept from update to update, under stable names: `<variable path>.first` and `.second`.
-    pub(super) fn kept_mut(&mut self) -> [(String, &mut [f32]); 2] {
+    pub(super) fn kept_mut(&mut self) -> [(String, &mut Kept); 2] {
         let path = self.parameter.path();
         [
-            (format!("{path}.first"), self.first.as_mut_slice()),
-            (format!("{path}.second"), self.second.as_mut_slice()),
+            (format!("{path}.first"), &mut self.first),
+            (format!("{path}.second"), &mut self.second),
         ]
     }
 
@@ -80,10 +83,10 @@ impl Table {
             SparseRule::RowWiseAdagrad { .. } => (num_rows, 0),
         };
         let table = Self {
+            first: Kept::new(first, parameter.tensor()),
+            second: Kept::new(second, parameter.tensor()),
             parameter,
             num_rows,
-            first: vec![0.0; first],
-            second: vec![0.0; second],
             slots: vec![UNTOUCHED; num_rows],
             touched: Vec::new(),
             sums: Vec::new(),
@@ -145,6 +148,7 @@ impl Table {
             sums,
             ..
         } = self;
+        let (first, second) = (first.on_processor(), second.on_processor());
         parameter.update(|values| {
             for (id, sums) in touched.iter().zip(sums.chunks_exact(dim)) {
                 let id = *id as usize;
@@ -170,6 +174,23 @@ impl Table {
                     }
                 }
             }
+        })
+    }
+
+    /// Groups the ids of a step by row, for a device.
+    pub(super) fn group(
+        &mut self,
+        occurrences: impl Iterator<Item = Occurrence> + Clone,
+    ) -> Grouped {
+        group(occurrences, &mut self.slots)
+    }
+
+    /// Where everything is on a device.
+    pub(super) fn addresses(&mut self, machine: &Machine) -> Result<TableAddresses> {
+        Ok(TableAddresses {
+            values: self.parameter.address_mut()?,
+            first: self.first.address(machine)?,
+            second: self.second.address(machine)?,
         })
     }
 }

@@ -9,8 +9,9 @@ mod composed;
 mod fused;
 pub(crate) use fused::{LayerState, run_backward, run_forward};
 
+use crate::cuda::{self, Machine, is_on_processor};
 use crate::stack::Stack;
-use candle_core::{DType, Result, Tensor};
+use candle_core::{Result, Tensor};
 use std::sync::Arc;
 
 /// Momentum of batch norm's running statistics: the share of the new batch.
@@ -173,7 +174,9 @@ impl StackedMlp {
     /// Shapes that don't fit, an empty batch, or a batch of one row with batch norm in training.
     pub fn forward_t(&self, xs: &Tensor, train: bool) -> Result<Tensor> {
         self.check_input(xs.dims(), train)?;
-        if self.is_fused(xs) {
+        if let Some(machine) = Machine::of(xs).filter(|_| self.has_kernels()) {
+            cuda::stacked_mlp(machine, self, xs, train)
+        } else if self.is_fused(xs) {
             fused::forward(self, xs, train)
         } else {
             composed::forward(self, xs, train)
@@ -216,7 +219,20 @@ impl StackedMlp {
 
     /// Whether the fused operator takes this input.
     pub(crate) fn is_fused(&self, xs: &Tensor) -> bool {
+        is_on_processor(xs) && self.has_kernels()
+    }
+
+    /// Whether every layer is of a kind that fused operators know.
+    pub(crate) fn has_kernels(&self) -> bool {
         let plain = |layer: &StackedLayer| !matches!(layer.norm, Norm::Layer { .. });
-        xs.device().is_cpu() && xs.dtype() == DType::F32 && self.layers.iter().all(plain)
+        self.layers.iter().all(plain)
+    }
+
+    pub(crate) fn sources(&self) -> &[usize] {
+        &self.sources
+    }
+
+    pub(crate) fn layers(&self) -> &[StackedLayer] {
+        &self.layers
     }
 }

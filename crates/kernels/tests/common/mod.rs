@@ -7,8 +7,10 @@
 )]
 
 pub mod mixture;
+pub mod place;
 
 use candle_core::{DType, Device, Result, Tensor, Var};
+use homebench_kernels::cuda::{Order, on_host};
 use homebench_kernels::random::Philox;
 use homebench_kernels::{Parameter, Role, Stack};
 use std::collections::BTreeMap;
@@ -43,13 +45,21 @@ impl Builder {
         }
     }
 
+    /// The reference in f64 stays on the processor, so that another device is held against that.
+    pub fn device(&self) -> Device {
+        match self.dtype {
+            DType::F64 => Device::Cpu,
+            _ => place::device(),
+        }
+    }
+
     fn values(&self, name: &str, shape: &[usize], value: impl Fn(f32) -> f32) -> Result<Tensor> {
         let stream = Philox::new(7, "test", name);
         let count: usize = shape.iter().product();
         let values: Vec<f32> = (0..count as u64)
             .map(|index| value(stream.uniform(index) * 2.0 - 1.0))
             .collect();
-        Tensor::from_vec(values, shape, &Device::Cpu)?.to_dtype(self.dtype)
+        Tensor::from_vec(values, shape, &self.device())?.to_dtype(self.dtype)
     }
 
     /// Uniform in ±`reach`, in steps of 1/64.
@@ -179,6 +189,19 @@ pub fn flat(tensor: &Tensor) -> Result<Vec<f64>> {
 
 /// Builds a subject and runs it: outputs, gradients of every parameter's buffer and of every input, and statistics.
 pub fn execute(build: &dyn Fn(&mut Builder) -> Result<Subject>, run: Run) -> Result<Outcome> {
+    place::in_place(|| execute_here(build, run))
+}
+
+/// The same on the CUDA path with the processor in a device's place.
+pub fn execute_on_host(
+    build: &dyn Fn(&mut Builder) -> Result<Subject>,
+    run: Run,
+    order: Order,
+) -> Result<Outcome> {
+    on_host(place::kernels, order, || execute_here(build, run))
+}
+
+fn execute_here(build: &dyn Fn(&mut Builder) -> Result<Subject>, run: Run) -> Result<Outcome> {
     let mut builder = Builder::new(run.dtype);
     let subject = build(&mut builder)?;
     let inputs = subject
@@ -289,7 +312,8 @@ pub fn assert_close(case: &str, found: &Outcome, expected: &Outcome, tolerance: 
     assert!(complaints.is_empty(), "{case}:\n{}", complaints.join("\n"));
 }
 
-/// Holds the fused path, and the composed one in f32, against the composed path in f64.
+/// Holds the fused path, the composed one in f32, and on the processor the CUDA path too, against the composed path in f64.
+/// What the CUDA path computes must not depend on the order in which threads run, to the last bit.
 pub fn check(
     case: &str,
     build: &dyn Fn(&mut Builder) -> Result<Subject>,
@@ -315,5 +339,26 @@ pub fn check(
         of_fused.join("\n"),
         of_composed.join("\n")
     );
+    if place::device().is_cpu() {
+        let [first, last] = [Order::Ascending, Order::Descending].map(|order| {
+            let run = Run {
+                path: Path::Fused,
+                dtype: DType::F32,
+                ..shape
+            };
+            execute_on_host(build, run, order)
+                .unwrap_or_else(|error| panic!("{case}, CUDA path: {error}"))
+        });
+        let of_cuda = excess(&first, &expected, tolerance);
+        assert!(
+            of_cuda.is_empty(),
+            "{case}, CUDA path:\n{}",
+            of_cuda.join("\n")
+        );
+        assert!(
+            first == last,
+            "{case}: the order of threads changes numbers"
+        );
+    }
     fused
 }

@@ -2,7 +2,10 @@
 
 #![allow(dead_code)] // each test uses a part
 
-use candle_core::{DType, Device, Result, Tensor, Var};
+#[path = "../../../kernels/tests/common/place.rs"]
+pub(crate) mod place;
+
+use candle_core::{DType, Result, Tensor, Var};
 use homebench_kernels::random::Philox;
 use homebench_model::{
     BuildContext, ModelConfig, Ranker, TaskGroup, TaskLayout, Trace, VarBuilder, Variables,
@@ -94,7 +97,7 @@ pub(crate) struct Network {
 impl Network {
     /// With the initial weights of seed 3.
     pub(crate) fn from_seed(config: &ModelConfig, layout: &TaskLayout, input_dim: usize) -> Self {
-        let vb = VarBuilder::from_seed(3, DType::F32, &Device::Cpu);
+        let vb = VarBuilder::from_seed(3, DType::F32, &place::device());
         Self::build(config, layout, input_dim, &vb)
     }
 
@@ -105,7 +108,7 @@ impl Network {
         input_dim: usize,
         weights: ByPath,
     ) -> Self {
-        let vb = VarBuilder::from_weights(weights, DType::F32, &Device::Cpu);
+        let vb = VarBuilder::from_weights(weights, DType::F32, &place::device());
         Self::build(config, layout, input_dim, &vb)
     }
 
@@ -165,7 +168,7 @@ pub(crate) fn inputs(rows: usize, width: usize, scale: f32) -> Tensor {
     let stream = Philox::new(11, "inputs", "properties");
     let value = |index| (stream.uniform(index) * 2.0 - 1.0) * scale;
     let values: Vec<f32> = (0..(rows * width) as u64).map(value).collect();
-    Tensor::from_vec(values, (rows, width), &Device::Cpu).unwrap()
+    Tensor::from_vec(values, (rows, width), &place::device()).unwrap()
 }
 
 /// All values of a tensor.

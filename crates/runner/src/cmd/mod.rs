@@ -3,6 +3,7 @@
 mod arguments;
 mod cell;
 pub mod data;
+mod devices;
 mod diff;
 mod forward;
 mod init;
@@ -50,6 +51,7 @@ enum Command {
     /// Get, describe, prepare and check datasets
     Data(data::DataArgs),
     Models(models::ModelsArguments),
+    Devices(devices::DevicesArguments),
     Init(init::InitArguments),
     Forward(forward::ForwardArguments),
     #[command(hide = true)]
@@ -68,6 +70,7 @@ pub fn main() -> ExitCode {
         Command::Diff(arguments) => arguments.run(),
         Command::Data(arguments) => data::run(&arguments).map(|()| ExitCode::SUCCESS),
         Command::Models(arguments) => arguments.run(),
+        Command::Devices(arguments) => arguments.run(),
         Command::Init(arguments) => arguments.run(),
         Command::Forward(arguments) => arguments.run(),
         Command::Cell(arguments) => return arguments.run(),

@@ -66,6 +66,7 @@ impl RunArguments {
         session.say_solutions();
         let resolved = resolved_toml(&session.experiment, &session.dataset().protocol);
         let selection = session.plan.select(self.spec.only.as_deref())?;
+        check_memory(&session, &selection, self.jobs_of(&session))?;
         if !self.fresh {
             let winners = Winners::read(&session.results)?;
             take_winners(&mut session.plan, &winners, &session.results)?;
@@ -151,9 +152,13 @@ impl RunArguments {
         missing
     }
 
+    fn jobs_of(&self, session: &Session) -> usize {
+        self.jobs.or(session.experiment.run.jobs).unwrap_or(1)
+    }
+
     fn executor(&self, session: &Session) -> Result<Executor> {
         let run = &session.experiment.run;
-        let jobs = self.jobs.or(run.jobs).unwrap_or(1);
+        let jobs = self.jobs_of(session);
         let threads = threads_of(run, self.jobs, self.threads);
         if run.limits.memory_bytes.is_some() && !can_limit_memory() {
             return Err(Diagnostic::new(
@@ -195,6 +200,24 @@ pub(super) fn threads_of(run: &RunConfig, jobs: Option<usize>, threads: Option<u
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let shared = (cores / jobs).max(1);
     threads.or(run.threads).unwrap_or(shared)
+}
+
+/// Whether the cells that are asked for have room on the device, as far as that can be told before they run.
+fn check_memory(session: &Session, selection: &Selection, jobs: usize) -> Result<(), Diagnostic> {
+    let selected = [
+        select_trials(session, selection),
+        select_finals(session, selection),
+    ];
+    let parameters = selected.iter().flatten().filter_map(|cell| {
+        let cost = session.costs.of(&cell.content.variant, cell.trial)?;
+        Some(cost.parameters)
+    });
+    let num_cells = selected.iter().map(Vec::len).max().unwrap_or(0);
+    session.cuda.check_memory(
+        session.device,
+        parameters.max().unwrap_or(0),
+        jobs.min(num_cells),
+    )
 }
 
 /// A second run of the same experiment touches nothing.

@@ -2,6 +2,7 @@
 
 use super::data::PlaceArgs;
 use crate::data::{self, DatasetRef, Places, Summary};
+use crate::device::Cuda;
 use crate::diagnostic::Diagnostic;
 use crate::record::ResultsFolder;
 use crate::spec::{self, Device, Experiment, Override};
@@ -37,6 +38,8 @@ pub(super) struct Session {
     pub(super) experiment: Experiment,
     pub(super) places: Places,
     pub(super) device: Device,
+    /// What was found beside the processor.
+    pub(super) cuda: Cuda,
     /// The data, and that of each split where there are several.
     pub(super) datasets: Vec<(DatasetRef, Summary)>,
     pub(super) costs: Costs,
@@ -74,7 +77,9 @@ impl SpecArguments {
         }
         spec::check_dataset(&experiment, &source, &places)?;
         let device = self.device.unwrap_or(experiment.run.device);
-        check_device(device)?;
+        spec::check_precision(&experiment, &source, device)?;
+        let cuda = Cuda::find_for(device);
+        cuda.check(device)?;
         let mut datasets = Vec::new();
         for reference in references(&experiment, &places)? {
             let summary = data::prepare(&reference, &places, observer)?;
@@ -89,6 +94,7 @@ impl SpecArguments {
             experiment,
             places,
             device,
+            cuda,
             datasets,
             costs,
             solutions,
@@ -145,14 +151,4 @@ fn references(experiment: &Experiment, places: &Places) -> Result<Vec<DatasetRef
         ..dataset.clone()
     };
     Ok(experiment.split_seeds.iter().map(reference).collect())
-}
-
-fn check_device(device: Device) -> Result<(), Diagnostic> {
-    if device.is_built_in() {
-        return Ok(());
-    }
-    Err(
-        Diagnostic::new(format!("device {device}"), "this build of homebench has no CUDA")
-            .hint("run on the processor with `--device cpu`, or build with `--features cuda` where the CUDA toolkit is installed"),
-    )
 }

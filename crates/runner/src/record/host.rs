@@ -9,7 +9,7 @@ pub(super) fn peak_memory_bytes() -> Option<u64> {
 }
 
 /// Memory of the machine, where the system tells.
-pub(super) fn memory_bytes() -> Option<u64> {
+pub(crate) fn memory_bytes() -> Option<u64> {
     if let Ok(text) = std::fs::read_to_string("/proc/meminfo") {
         return kibibytes_after(&text, "MemTotal:");
     }
@@ -17,7 +17,7 @@ pub(super) fn memory_bytes() -> Option<u64> {
 }
 
 /// The processor's name, where the system tells.
-pub(super) fn cpu_model() -> Option<String> {
+pub(crate) fn cpu_model() -> Option<String> {
     if let Ok(text) = std::fs::read_to_string("/proc/cpuinfo") {
         let line = text.lines().find(|line| line.starts_with("model name"))?;
         return Some(line.split_once(':')?.1.trim().to_owned());
@@ -26,7 +26,7 @@ pub(super) fn cpu_model() -> Option<String> {
 }
 
 /// Threads that run at once.
-pub(super) fn cores() -> usize {
+pub(crate) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 

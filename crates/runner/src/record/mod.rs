@@ -17,6 +17,7 @@ mod winners;
 pub(crate) use atomic::unwritable;
 pub use atomic::{create_dir, remove, write};
 pub use cell::{CellTimes, write_failed, write_parts, write_tensors};
+pub(crate) use host::{cores, cpu_model, memory_bytes};
 pub use layout::{CellFolder, ResultsFolder};
 pub use merge::{MergedCell, Trial, merge};
 pub use outcome::{Outcome, Status};

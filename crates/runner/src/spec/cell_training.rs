@@ -1,7 +1,7 @@
 //! Training settings as a cell's file and a resolved spec hold them.
 
 use super::schedule::WrittenSchedule;
-use crate::train::{EmbeddingOptimizerName, OptimizerName, TrainingConfig};
+use crate::train::{EmbeddingOptimizerName, OptimizerName, PrecisionName, TrainingConfig};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -40,10 +40,13 @@ pub struct CellTraining {
     pub task_weights: Option<BTreeMap<String, f64>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub positive_weights: Option<BTreeMap<String, f64>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub precision: Option<PrecisionName>,
 }
 
 impl CellTraining {
-    /// With every default written out, but for what the optimiser has no use for.
+    /// With every default written out, but for what the optimiser has no use for and for f32, the only precision that the
+    /// processor has.
     pub fn written_out(config: &TrainingConfig) -> Self {
         Self {
             batch_size: config.batch_size,
@@ -63,6 +66,7 @@ impl CellTraining {
             schedule: Some(config.schedule.into()),
             task_weights: Some(config.task_weights.clone()),
             positive_weights: Some(config.positive_weights.clone()),
+            precision: (config.precision != PrecisionName::F32).then_some(config.precision),
         }
     }
 }
@@ -110,6 +114,7 @@ impl From<&CellTraining> for TrainingConfig {
             schedule: cell.schedule.map(Into::into).unwrap_or_default(),
             task_weights: cell.task_weights.clone().unwrap_or_default(),
             positive_weights: cell.positive_weights.clone().unwrap_or_default(),
+            precision: cell.precision.unwrap_or_default(),
         }
     }
 }
@@ -133,6 +138,7 @@ mod tests {
             },
             task_weights: [("income".to_owned(), 2.0)].into(),
             positive_weights: [("income".to_owned(), 3.0)].into(),
+            precision: PrecisionName::Bf16,
             ..TrainingConfig::default()
         }
     }

@@ -10,6 +10,7 @@ mod draw;
 mod expand;
 mod include;
 mod overrides;
+mod precision;
 mod resolved;
 mod run;
 mod schedule;
@@ -27,6 +28,7 @@ pub use cell_training::CellTraining;
 pub use check::{check_dataset, model_diagnostic};
 pub use configure::Configured;
 pub use overrides::Override;
+pub use precision::check_precision;
 pub use resolved::resolved_toml;
 pub use run::{Limits, RunConfig};
 pub use schedule::{ScheduleKind, WrittenSchedule};
@@ -129,11 +131,6 @@ impl Device {
             Self::Cpu => "cpu",
             Self::Cuda(_) => "cuda",
         }
-    }
-
-    /// Whether this build can use the device.
-    pub fn is_built_in(self) -> bool {
-        self == Self::Cpu || candle_core::utils::cuda_is_available()
     }
 }
 

@@ -59,6 +59,7 @@ pub(super) fn resolve(
         positive_weights: at
             .weights("positive_weights", wire.positive_weights.as_ref(), false)?
             .unwrap_or_else(|| base.positive_weights.clone()),
+        precision: wire.precision.unwrap_or(base.precision),
     };
     at.fits_optimizer(wire, &config)?;
     Ok(config)

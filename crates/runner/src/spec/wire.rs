@@ -1,7 +1,7 @@
 //! The spec as its file writes it.
 
 use super::schedule::WrittenSchedule;
-use crate::train::{EmbeddingOptimizerName, OptimizerName};
+use crate::train::{EmbeddingOptimizerName, OptimizerName, PrecisionName};
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use std::collections::BTreeMap;
@@ -85,6 +85,7 @@ pub(super) struct WireTraining {
     pub(super) schedule: Option<WrittenSchedule>,
     pub(super) task_weights: Option<BTreeMap<String, f64>>,
     pub(super) positive_weights: Option<BTreeMap<String, f64>>,
+    pub(super) precision: Option<PrecisionName>,
 }
 
 impl WireTraining {

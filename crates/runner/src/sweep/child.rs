@@ -5,6 +5,7 @@ use super::judge::{EXIT_ENVIRONMENT, EXIT_STOPPED};
 use super::keeper::CellKeeper;
 use super::message::Message;
 use crate::data::{self, Places};
+use crate::device;
 use crate::diagnostic::Diagnostic;
 use crate::record::{self, CellFolder, CellTimes, Usage};
 use crate::spec::{CellContent, Device};
@@ -78,6 +79,7 @@ fn try_cell(settings: &ChildSettings) -> Result<()> {
     }
     let training = (&content.training).into();
     let phase = content.final_phase();
+    let device = device::open(settings.device)?;
     let seed = content.seed;
     let result = train::train(
         dataset,
@@ -85,6 +87,7 @@ fn try_cell(settings: &ChildSettings) -> Result<()> {
         &training,
         seed,
         phase,
+        &device,
         &mut Teller,
         &mut keeper,
     )?;

@@ -169,8 +169,8 @@ pub(super) fn write(
             write_tensor(&mut out, tensor)?;
         }
     }
-    for (_, values) in network.kept_mut() {
-        write_values(&mut out, values)?;
+    for (_, kept) in network.kept_mut() {
+        write_values(&mut out, &kept.values()?)?;
     }
     let digest = out.hasher.finalize();
     out.inner.write_all(digest.as_bytes())?;
@@ -220,9 +220,8 @@ pub(super) fn read(
             weights: read_selected(&mut input, network)?,
         }),
     };
-    for (_, values) in network.kept_mut() {
-        let found = read_values(&mut input, values.len())?;
-        values.copy_from_slice(&found);
+    for (_, kept) in network.kept_mut() {
+        kept.set(&read_values(&mut input, kept.len())?)?;
     }
     network.set_steps_done(header.optimizer_steps);
     Ok(Checkpoint {
@@ -262,9 +261,9 @@ fn buffers(network: &mut Network, with_selected: bool) -> Vec<BufferHeader> {
     if with_selected {
         all.extend(variables("selected"));
     }
-    all.extend(network.kept_mut().map(|(name, values)| BufferHeader {
+    all.extend(network.kept_mut().map(|(name, kept)| BufferHeader {
         name: format!("optimizer/{name}"),
-        length: values.len(),
+        length: kept.len(),
     }));
     all
 }

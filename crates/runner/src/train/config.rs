@@ -1,6 +1,7 @@
 //! How a cell is trained.
 
 use super::schedule::Schedule;
+use homebench_kernels::cuda::Precision;
 use homebench_kernels::optimizer::{AdagradConfig, AdamConfig, DenseRule, SgdConfig, SparseRule};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -29,6 +30,40 @@ pub enum EmbeddingOptimizerName {
     Adam,
     /// Adagrad with one sum of squares a row.
     RowwiseAdagrad,
+}
+
+/// How exactly a CUDA device multiplies; everything else is in f32 whatever this is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PrecisionName {
+    /// Factors of products in f32.
+    #[default]
+    F32,
+    /// Factors rounded to 10 bits after the point.
+    Tf32,
+    /// Factors rounded to 7 bits after the point.
+    Bf16,
+}
+
+impl PrecisionName {
+    /// As a spec writes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::Tf32 => "tf32",
+            Self::Bf16 => "bf16",
+        }
+    }
+}
+
+impl From<PrecisionName> for Precision {
+    fn from(name: PrecisionName) -> Self {
+        match name {
+            PrecisionName::F32 => Self::F32,
+            PrecisionName::Tf32 => Self::Tf32,
+            PrecisionName::Bf16 => Self::Bf16,
+        }
+    }
 }
 
 /// How a cell is trained.
@@ -68,6 +103,8 @@ pub struct TrainingConfig {
     pub task_weights: BTreeMap<String, f64>,
     /// Factor of each task's positive labels in the loss, by name; 1 where absent.
     pub positive_weights: BTreeMap<String, f64>,
+    /// How exactly a CUDA device multiplies.
+    pub precision: PrecisionName,
 }
 
 impl Default for TrainingConfig {
@@ -90,6 +127,7 @@ impl Default for TrainingConfig {
             schedule: Schedule::default(),
             task_weights: BTreeMap::new(),
             positive_weights: BTreeMap::new(),
+            precision: PrecisionName::default(),
         }
     }
 }

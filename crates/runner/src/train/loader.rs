@@ -1,13 +1,46 @@
-//! Batches of an epoch, gathered ahead on a thread of their own so that no step waits for them.
+//! Batches of an epoch, gathered ahead on a thread of their own, and copied ahead to a device, so that no step waits for them.
 
 use crate::data::{Batch, Split};
-use anyhow::Result;
+use anyhow::{Context, Result};
+use candle_core::Device;
+use homebench_kernels::cuda::{BatchParts, CopiedBatch};
 use homebench_kernels::random::Philox;
 use std::ops::Range;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 /// Batches gathered before they are asked for.
 const AHEAD: usize = 3;
+
+/// A batch, and the same on a device where there is one.
+#[derive(Debug)]
+pub(super) struct Loaded {
+    pub(super) batch: Batch,
+    pub(super) copied: Option<CopiedBatch>,
+}
+
+impl Loaded {
+    fn new(device: &Device) -> Result<Self> {
+        Ok(Self {
+            batch: Batch::default(),
+            copied: CopiedBatch::new(device).context("making room on the device")?,
+        })
+    }
+
+    fn gather(&mut self, split: &Split, rows: &[u32]) -> Result<()> {
+        let Self { batch, copied } = self;
+        split.gather(rows, batch)?;
+        let Some(copied) = copied else {
+            return Ok(());
+        };
+        let parts = BatchParts {
+            ids: &batch.categorical,
+            list_ids: &batch.list_ids,
+            list_ends: &batch.list_ends,
+            numeric: &batch.numeric,
+        };
+        copied.fill(parts).context("copying a batch to the device")
+    }
+}
 
 /// The rows of each batch of an epoch: `batch_size` at a time. A single row left over joins the last batch, since batch norm
 /// can't use one row alone.
@@ -28,15 +61,16 @@ pub(super) fn batches(num_rows: usize, batch_size: usize) -> Vec<Range<usize>> {
 /// Runs `step` on every batch of a shuffled epoch from `first_batch` on, in order, until it fails.
 ///
 /// # Errors
-/// What `step` gives, or `wrap`ped errors of reading the data.
+/// What `step` gives, or `wrap`ped errors of reading the data and of copying it to the device.
 pub(super) fn for_each_batch<E: Send>(
     split: &Split,
     batch_size: usize,
     seed: u64,
     epoch: usize,
     first_batch: usize,
+    device: &Device,
     wrap: impl Fn(anyhow::Error) -> E,
-    mut step: impl FnMut(&Batch) -> Result<(), E>,
+    mut step: impl FnMut(&mut Loaded) -> Result<(), E>,
 ) -> Result<(), E> {
     let num_rows = split.num_rows();
     let order = Philox::new(seed, "shuffle", &epoch.to_string()).permutation(num_rows as u32);
@@ -46,14 +80,14 @@ pub(super) fn for_each_batch<E: Send>(
         let (full_sender, full) = sync_channel(AHEAD);
         let (empty, empties) = sync_channel(AHEAD + 2);
         for _ in 0..=AHEAD {
-            let _ = empty.send(Batch::default());
+            let _ = empty.send(Loaded::new(device).map_err(&wrap)?);
         }
         scope.spawn(|| gather(split, &order, ranges, full_sender, empties));
         for _ in 0..ranges.len() {
             // The other thread ends early only after it sent why.
             let Ok(batch) = full.recv() else { break };
-            let batch: Batch = batch.map_err(&wrap)?;
-            step(&batch)?;
+            let mut batch: Loaded = batch.map_err(&wrap)?;
+            step(&mut batch)?;
             let _ = empty.send(batch);
         }
         Ok(())
@@ -64,16 +98,14 @@ fn gather(
     split: &Split,
     order: &[u32],
     ranges: &[Range<usize>],
-    full: SyncSender<Result<Batch>>,
-    empties: Receiver<Batch>,
+    full: SyncSender<Result<Loaded>>,
+    empties: Receiver<Loaded>,
 ) {
     for range in ranges {
         let Ok(mut batch) = empties.recv() else {
             return;
         };
-        let gathered = split
-            .gather(&order[range.clone()], &mut batch)
-            .map(|()| batch);
+        let gathered = batch.gather(split, &order[range.clone()]).map(|()| batch);
         let failed = gathered.is_err();
         if full.send(gathered).is_err() || failed {
             return;

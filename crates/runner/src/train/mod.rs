@@ -10,7 +10,7 @@ mod network;
 mod schedule;
 mod session;
 
-pub use config::{EmbeddingOptimizerName, OptimizerName, TrainingConfig};
+pub use config::{EmbeddingOptimizerName, OptimizerName, PrecisionName, TrainingConfig};
 pub use diagnostics::{Diagnostics, ExpertPoint, GatePoint, HistogramPoint};
 pub use keeper::{KeepNothing, Keeper};
 pub(crate) use network::{feature_dims, task_layout};
@@ -177,7 +177,7 @@ fn shown(loss: Option<f64>) -> String {
     loss.map_or_else(|| "none".to_string(), |loss| loss.to_string())
 }
 
-/// Trains one cell on the current rayon pool's threads and scores it once: on validation, and on test where `phase` proves
+/// Trains one cell on `device` and the current rayon pool's threads and scores it once: on validation, and on test where `phase` proves
 /// that it is no trial.
 ///
 /// The same dataset, model, training and seed give the same bytes at any number of threads, and however often `keeper` went
@@ -191,8 +191,12 @@ pub fn train(
     training: &TrainingConfig,
     seed: u64,
     phase: Option<FinalPhase>,
+    device: &candle_core::Device,
     observer: &mut dyn Observer,
     keeper: &mut dyn Keeper,
 ) -> Result<CellResult, TrainError> {
-    session::run(dataset, model, training, seed, phase, observer, keeper)
+    homebench_kernels::cuda::set_precision(training.precision.into());
+    session::run(
+        dataset, model, training, seed, phase, device, observer, keeper,
+    )
 }

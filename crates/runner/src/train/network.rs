@@ -2,12 +2,14 @@
 
 use super::config::in_order;
 use super::diagnostics::GradientNorms;
+use super::loader::Loaded;
 use super::{TrainError, TrainingConfig};
 use crate::data::{Batch, Schema};
-use candle_core::{DType, Device};
+use candle_core::{DType, Device, Tensor};
+use homebench_kernels::cuda::is_deferred;
 use homebench_kernels::dropout::Dropout;
 use homebench_kernels::loss::{Targets, binary_cross_entropy};
-use homebench_kernels::optimizer::{Lists, Optimizer, clip_gradient_norm};
+use homebench_kernels::optimizer::{Kept, Lists, Optimizer, clip_gradient_norm};
 use homebench_kernels::{Parameter, Role};
 use homebench_model::{
     BuildContext, EmbeddedInput, FeatureDims, Ids, ModelConfig, Ranker, TaskGroup, TaskLayout,
@@ -37,17 +39,26 @@ pub(super) struct Step {
     pub(super) seed: u64,
 }
 
+/// The loss of a step.
+pub(super) enum StepLoss {
+    /// Read.
+    Known(f64),
+    /// A scalar that the device may not have computed yet.
+    OnDevice(Tensor),
+}
+
 impl Network {
     pub(super) fn new(
         schema: &Schema,
         model: &ModelConfig,
         training: &TrainingConfig,
         seed: u64,
+        device: &Device,
     ) -> Result<Self, TrainError> {
         let layout = task_layout(schema);
         let tables = model.tables();
         let dims = feature_dims(schema, tables.width(training.embedding_dim));
-        let vb = VarBuilder::from_seed(seed, DType::F32, &Device::Cpu);
+        let vb = VarBuilder::from_seed(seed, DType::F32, device);
         let context = BuildContext {
             layout: &layout,
             input_dim: dims.input_dim(),
@@ -84,6 +95,11 @@ impl Network {
         &self.variables
     }
 
+    /// Where its variables are.
+    pub(super) fn device(&self) -> &Device {
+        self.input.device()
+    }
+
     pub(super) fn layout(&self) -> &TaskLayout {
         &self.layout
     }
@@ -100,7 +116,7 @@ impl Network {
     }
 
     /// Everything the optimisers keep from step to step, by name, in a fixed order.
-    pub(super) fn kept_mut(&mut self) -> impl Iterator<Item = (String, &mut [f32])> {
+    pub(super) fn kept_mut(&mut self) -> impl Iterator<Item = (String, &mut Kept)> {
         self.optimizer.kept_mut().chain(self.input.kept_mut())
     }
 
@@ -124,19 +140,28 @@ impl Network {
         Ok(logits.flatten_all()?.to_vec1::<f32>()?)
     }
 
-    /// One training step; gives the loss before it. `norms` sees the gradients.
+    /// One training step; gives the loss before it. On a device, nothing is waited for. `norms` sees the gradients.
     pub(super) fn step(
         &mut self,
-        batch: &Batch,
+        loaded: &mut Loaded,
         training: &TrainingConfig,
         step: &Step,
         norms: Option<&mut GradientNorms>,
-    ) -> Result<f64, TrainError> {
+    ) -> Result<StepLoss, TrainError> {
         let rate = training.embedding_dropout;
         let dropout = (rate > 0.0).then(|| Dropout::new(rate, step.seed, step.index, "embedding"));
-        let xs = self
-            .input
-            .gather(ids(batch), &batch.numeric, batch.num_rows, dropout.as_ref())?;
+        let Loaded { batch, copied } = loaded;
+        let (of_batch, num_rows) = (ids(batch), batch.num_rows);
+        let xs = match copied {
+            Some(copied) => {
+                let input = &self.input;
+                input.gather_copied(of_batch, copied, num_rows, dropout.as_ref())?
+            }
+            None => {
+                let (input, numeric) = (&self.input, &batch.numeric);
+                input.gather(of_batch, numeric, num_rows, dropout.as_ref())?
+            }
+        };
         let logits = self.model.forward_t(&xs, true, None)?;
         let targets = Targets {
             task_weights: self.task_weights.clone(),
@@ -144,8 +169,11 @@ impl Network {
             ..Targets::observed(batch.labels.clone(), &batch.weights)
         };
         let loss = binary_cross_entropy(&logits, &targets)?;
-        let value = f64::from(loss.to_scalar::<f32>()?);
-        if !value.is_finite() {
+        let value = match is_deferred(&loss) {
+            false => StepLoss::Known(f64::from(loss.to_scalar::<f32>()?)),
+            true => StepLoss::OnDevice(loss.detach()),
+        };
+        if matches!(&value, StepLoss::Known(loss) if !loss.is_finite()) {
             return Ok(value);
         }
         let gradients = loss.backward()?;
@@ -153,10 +181,10 @@ impl Network {
             parameter.collect(&gradients)?;
         }
         if let Some(norms) = norms {
-            norms.measure(&self.dense);
+            norms.measure(&self.dense)?;
         }
         if training.gradient_clip_norm > 0.0 {
-            clip_gradient_norm(&self.dense, training.gradient_clip_norm);
+            clip_gradient_norm(&self.dense, training.gradient_clip_norm)?;
         }
         self.optimizer
             .step(training.learning_rate * step.rate_factor)?;
@@ -165,7 +193,7 @@ impl Network {
                 .embedding_learning_rate
                 .unwrap_or(training.learning_rate);
             self.input.update(
-                ids(batch),
+                of_batch,
                 gradient,
                 dropout.as_ref(),
                 rate * step.rate_factor,

@@ -3,19 +3,22 @@
 use super::checkpoint::{self, Checkpoint, Position, Selected};
 use super::diagnostics::{Collector, Diagnostics, GradientNorms, Moment};
 use super::evaluation::{Detail, Evaluation, evaluate};
-use super::loader::{batches, for_each_batch};
-use super::network::{Network, Step};
+use super::loader::{Loaded, batches, for_each_batch};
+use super::network::{Network, Step, StepLoss};
 use super::{
     CellResult, CurvePoint, FrozenSelection, Keeper, Observer, Progress, Score, TrainError,
     TrainingConfig,
 };
-use crate::data::{Batch, Prepared, Split};
+use crate::data::{Prepared, Split};
 use crate::spec::FinalPhase;
+use candle_core::{Device, Tensor};
 use homebench_model::ModelConfig;
 use std::time::{Duration, Instant};
 
 /// Least time between two reports of progress.
 const REPORT_EVERY: Duration = Duration::from_millis(250);
+/// Steps after which the losses of a device are waited for.
+const UNREAD_LOSSES: usize = 64;
 
 /// State of a training under way. What the next step and the records depend on is in the fields before `training` and in
 /// `gradient_norms`, and that is what a checkpoint keeps.
@@ -37,6 +40,8 @@ struct Session<'a> {
     start: Instant,
     /// What the checkpoint had of `position.total_seconds`.
     earlier_seconds: f64,
+    /// Losses of a device that nobody has waited for yet, each with its step. None are left where a checkpoint is kept.
+    unread: Vec<(usize, Tensor)>,
     report: Report,
 }
 
@@ -77,6 +82,7 @@ pub(super) fn run(
     training: &TrainingConfig,
     seed: u64,
     phase: Option<FinalPhase>,
+    device: &Device,
     observer: &mut dyn Observer,
     keeper: &mut dyn Keeper,
 ) -> Result<CellResult, TrainError> {
@@ -85,7 +91,7 @@ pub(super) fn run(
     // Nobody looks into the experts of a trial.
     let with_diagnostics = phase.is_some() && observer.wants_diagnostics();
     let build = || {
-        let network = Network::new(&dataset.schema, model, training, seed)?;
+        let network = Network::new(&dataset.schema, model, training, seed, device)?;
         let norms = with_diagnostics.then(|| network.gradient_norms());
         Ok((network, norms))
     };
@@ -104,6 +110,7 @@ pub(super) fn run(
         total_steps: steps_per_epoch * training.max_epochs,
         seed,
         start,
+        unread: Vec::new(),
         report: Report::start(),
     };
     while session.position.epoch <= training.max_epochs {
@@ -152,24 +159,35 @@ impl Session<'_> {
         let (batch_size, epoch, seed) = (self.training.batch_size, self.position.epoch, self.seed);
         let data = |error| Stop::Error(TrainError::Data(error));
         let train = &dataset.train;
-        for_each_batch(train, batch_size, seed, epoch, first, data, |batch| {
-            self.train_on(batch)?;
-            rows_done += batch.num_rows;
-            self.position.batches_done += 1;
-            self.maybe_report(rows_done, train.num_rows());
-            if self.position.batches_done * parts >= next * rows.len() {
-                next += 1;
-                self.evaluate(dataset)?;
-            }
-            self.maybe_keep()
-        })
+        let device = self.network.device().clone();
+        for_each_batch(
+            train,
+            batch_size,
+            seed,
+            epoch,
+            first,
+            &device,
+            data,
+            |loaded| {
+                self.train_on(loaded)?;
+                rows_done += loaded.batch.num_rows;
+                self.position.batches_done += 1;
+                self.maybe_report(rows_done, train.num_rows())?;
+                if self.position.batches_done * parts >= next * rows.len() {
+                    next += 1;
+                    self.evaluate(dataset)?;
+                }
+                self.maybe_keep()
+            },
+        )
     }
 
-    fn train_on(&mut self, batch: &Batch) -> Result<(), TrainError> {
+    fn train_on(&mut self, loaded: &mut Loaded) -> Result<(), TrainError> {
         let start = Instant::now();
         let step = self.position.step;
+        let num_rows = loaded.batch.num_rows;
         let loss = self.network.step(
-            batch,
+            loaded,
             self.training,
             &Step {
                 index: step as u64,
@@ -181,10 +199,42 @@ impl Session<'_> {
         let position = &mut self.position;
         position.train_seconds += start.elapsed().as_secs_f64();
         position.step += 1;
-        position.train_rows += batch.num_rows;
+        position.train_rows += num_rows;
+        self.report.rows += num_rows;
+        let step = position.step;
+        match loss {
+            StepLoss::Known(loss) => self.take_loss(step, loss),
+            StepLoss::OnDevice(loss) => {
+                self.unread.push((step, loss));
+                match self.unread.len() < UNREAD_LOSSES {
+                    true => Ok(()),
+                    false => self.read_losses(),
+                }
+            }
+        }
+    }
+
+    /// Waits for the device, where there is one, and takes its losses.
+    fn read_losses(&mut self) -> Result<(), TrainError> {
+        let unread = std::mem::take(&mut self.unread);
+        if unread.is_empty() {
+            return Ok(());
+        }
+        let start = Instant::now();
+        let losses: Vec<&Tensor> = unread.iter().map(|(_, loss)| loss).collect();
+        let losses = Tensor::stack(&losses, 0)?.to_vec1::<f32>()?;
+        self.position.train_seconds += start.elapsed().as_secs_f64();
+        for ((step, _), loss) in unread.iter().zip(losses) {
+            self.take_loss(*step, f64::from(loss))?;
+        }
+        Ok(())
+    }
+
+    fn take_loss(&mut self, step: usize, loss: f64) -> Result<(), TrainError> {
+        let position = &mut self.position;
         if !loss.is_finite() {
             return Err(TrainError::LossNotFinite {
-                step: position.step,
+                step,
                 epoch: position.epoch,
                 loss,
                 last_finite_loss: position.last_finite_loss,
@@ -193,7 +243,6 @@ impl Session<'_> {
         position.last_finite_loss = Some(loss);
         position.loss_sum += loss;
         position.loss_count += 1;
-        self.report.rows += batch.num_rows;
         self.report.loss += loss;
         self.report.steps += 1;
         Ok(())
@@ -202,6 +251,10 @@ impl Session<'_> {
     /// Keeps the state where it is time for that, and ends the training where that is asked for.
     fn maybe_keep(&mut self) -> Result<(), Stop> {
         if self.keeper.is_due(self.position.step) {
+            self.read_losses()?;
+            if let Some(norms) = &mut self.gradient_norms {
+                norms.settle()?;
+            }
             self.position.total_seconds = self.total_seconds();
             let state = checkpoint::State {
                 position: &self.position,
@@ -224,11 +277,12 @@ impl Session<'_> {
         self.earlier_seconds + self.start.elapsed().as_secs_f64()
     }
 
-    fn maybe_report(&mut self, rows_done: usize, rows_total: usize) {
-        let elapsed = self.report.since.elapsed();
-        if elapsed < REPORT_EVERY {
-            return;
+    fn maybe_report(&mut self, rows_done: usize, rows_total: usize) -> Result<(), TrainError> {
+        if self.report.since.elapsed() < REPORT_EVERY {
+            return Ok(());
         }
+        self.read_losses()?;
+        let elapsed = self.report.since.elapsed();
         self.observer.progress(&Progress {
             epoch: self.position.epoch,
             max_epochs: self.training.max_epochs,
@@ -239,12 +293,15 @@ impl Session<'_> {
             best_validation_score: self.selected.as_ref().map(|selected| selected.score),
         });
         self.report = Report::start();
+        Ok(())
     }
 
     /// Scores the validation split, keeps the weights if they are the best, and says when patience is over.
     fn evaluate(&mut self, dataset: &Prepared) -> Result<(), Stop> {
+        self.read_losses()?;
         let start = Instant::now();
         let norms = self.gradient_norms.as_mut().map(GradientNorms::take);
+        let norms = norms.transpose()?;
         let layout = self.network.layout();
         let mut collector = norms.is_some().then(|| Collector::new(layout));
         let evaluation = evaluate(

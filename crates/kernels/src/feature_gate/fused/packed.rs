@@ -15,16 +15,6 @@ pub(super) struct Packed {
 }
 
 impl FeatureGates {
-    /// Column of LoRA `lora` of the `position`-th gate of an input.
-    pub(super) fn lora_column(&self, position: usize, lora: usize) -> usize {
-        (position * self.num_lora() + lora) * self.rank()
-    }
-
-    /// First softmax column of the `position`-th of `count` gates.
-    pub(super) fn weight_column(&self, position: usize, count: usize) -> usize {
-        count * self.num_lora() * self.rank() + position * self.num_lora()
-    }
-
     pub(super) fn pack(&self, num_inputs: usize) -> Result<Vec<Packed>> {
         let (lora_a, weight) = (self.lora_a.read()?, self.weight.read()?);
         let pack = |input: usize| {

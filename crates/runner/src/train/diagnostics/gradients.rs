@@ -1,6 +1,8 @@
 //! The gradients that sets of experts receive: the Euclidean norm over all weights of a set, a mean over steps.
 
+use candle_core::Result;
 use homebench_kernels::Parameter;
+use homebench_kernels::optimizer::{SetNorms, set_norms_on_device};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -17,6 +19,8 @@ pub(in crate::train) struct GradientNorms {
     /// Each set's path and its variables' places among the dense ones.
     sets: Vec<(String, Vec<usize>)>,
     sums: Vec<f64>,
+    /// Norms of a device that nobody has waited for yet.
+    unread: Vec<SetNorms>,
     /// Steps since the last evaluation.
     steps: usize,
     measured: usize,
@@ -48,17 +52,30 @@ impl GradientNorms {
         Self {
             sums: vec![0.0; sets.len()],
             sets: sets.into_iter().collect(),
+            unread: Vec::new(),
             steps: 0,
             measured: 0,
         }
     }
 
-    /// Looks at the gradients of a step, before they are clipped.
-    pub(in crate::train) fn measure(&mut self, dense: &[Parameter]) {
+    /// Looks at the gradients of a step, before they are clipped. On a device, nothing is waited for.
+    ///
+    /// # Errors
+    /// The device fails.
+    pub(in crate::train) fn measure(&mut self, dense: &[Parameter]) -> Result<()> {
         let is_due = self.steps.is_multiple_of(EVERY);
         self.steps += 1;
         if !is_due {
-            return;
+            return Ok(());
+        }
+        self.measured += 1;
+        let sets = self.sets.iter().map(|(_, places)| {
+            let of_set = places.iter().map(|place| &dense[*place]);
+            of_set.collect()
+        });
+        if let Some(norms) = set_norms_on_device(&sets.collect::<Vec<Vec<_>>>())? {
+            self.unread.push(norms);
+            return Ok(());
         }
         let of_expert = self.sets.iter().flat_map(|(_, places)| places);
         let places: Vec<usize> = of_expert.copied().collect();
@@ -74,9 +91,23 @@ impl GradientNorms {
         for ((_, places), sum) in self.sets.iter().zip(&mut self.sums) {
             *sum += squares.by_ref().take(places.len()).sum::<f64>().sqrt();
         }
-        self.measured += 1;
+        Ok(())
     }
 
+    /// Waits for the device, where there is one, and takes its norms.
+    ///
+    /// # Errors
+    /// The device fails.
+    pub(in crate::train) fn settle(&mut self) -> Result<()> {
+        for norms in std::mem::take(&mut self.unread) {
+            for (sum, norm) in self.sums.iter_mut().zip(norms.values()?) {
+                *sum += norm;
+            }
+        }
+        Ok(())
+    }
+
+    /// To be asked for after [`Self::settle`].
     pub(in crate::train) fn so_far(&self) -> NormsSoFar {
         NormsSoFar {
             steps: self.steps,
@@ -95,15 +126,19 @@ impl GradientNorms {
     }
 
     /// Each set's mean norm, and a new beginning; nothing where no step was made.
-    pub(in crate::train) fn take(&mut self) -> BTreeMap<String, f64> {
+    ///
+    /// # Errors
+    /// The device fails.
+    pub(in crate::train) fn take(&mut self) -> Result<BTreeMap<String, f64>> {
+        self.settle()?;
         let measured = std::mem::take(&mut self.measured);
         self.steps = 0;
         let sums = self.sums.iter_mut().map(std::mem::take);
         let means = self.sets.iter().zip(sums);
-        means
+        Ok(means
             .filter(|_| measured > 0)
             .map(|((path, _), sum)| (path.clone(), sum / measured as f64))
-            .collect()
+            .collect())
     }
 }
 
@@ -146,11 +181,11 @@ mod tests {
             parameter("shared.expert.1.weight", &[1.0; 100]),
         ];
         let mut norms = GradientNorms::new(&dense);
-        assert!(norms.take().is_empty());
-        (0..9).for_each(|_| norms.measure(&dense));
+        assert!(norms.take().unwrap().is_empty());
+        (0..9).for_each(|_| norms.measure(&dense).unwrap());
         let expected = [("shared.expert", 10.0), ("task.expert.expert", 5.0)];
         let expected = expected.map(|(path, norm)| (path.to_owned(), norm));
-        assert_eq!(norms.take(), expected.into());
-        assert!(norms.take().is_empty(), "nothing since");
+        assert_eq!(norms.take().unwrap(), expected.into());
+        assert!(norms.take().unwrap().is_empty(), "nothing since");
     }
 }
