@@ -63,6 +63,22 @@ _peers-environment:
     test -x .venv-peers/bin/python || python3 -m venv .venv-peers
     .venv-peers/bin/pip install --quiet --requirement benches/peers/requirements.txt
 
+# A CUDA toolkit to build with, from wheels, in a folder of the project: 1.1 GiB, no driver
+cuda-toolkit:
+    python3 crates/kernels/toolkit/install.py .cuda-toolkit
+
+# Compile and link with CUDA, lints included, on a machine with or without a GPU
+check-cuda:
+    crates/kernels/toolkit/check.sh
+
+# Run a command with a CUDA toolkit, the machine's own or that of `just cuda-toolkit`: just with-cuda cargo build --release --features cuda
+with-cuda *command:
+    crates/kernels/toolkit/with.sh {{ command }}
+
+# Everything that is to be known of a GPU: parity, repeats, precision, peers, into results/gpu; `just gpu-report cpu` rehearses it
+gpu-report device="cuda:0": _peers-environment
+    {{ if device == "cpu" { "" } else { "crates/kernels/toolkit/with.sh" } }} .venv-peers/bin/python benches/gpu_report.py --device {{ device }}
+
 # Formatting and lints, as CI has them
 lint:
     cargo fmt --all --check

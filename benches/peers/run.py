@@ -26,7 +26,7 @@ STEP_COLUMNS = [
     "workload", "peer", "threads", "pair", "ours_rows_per_second", "peer_rows_per_second", "ratio", "machine",
     "ours_peak_memory_bytes", "peer_peak_memory_bytes",
 ]  # fmt: skip
-RELATIVE_TOLERANCE = 1e-4
+RELATIVE_TOLERANCES = {"f32": 1e-4, "tf32": 1e-2}
 
 
 def check_environment():
@@ -45,9 +45,14 @@ def check_environment():
         raise SystemExit("\n".join([*wrong, hint]))
 
 
-def torch_step(workload, mode, threads, *more):
-    options = ["--workload", workload, "--mode", mode, "--threads", str(threads)]
-    return [sys.executable, str(HERE / "torch_step.py"), *options, *more]
+def torch_step(args, workload, mode, threads, *more):
+    options = ["--workload", workload, "--mode", mode, "--threads", str(threads), "--device", args.device]
+    return [sys.executable, str(HERE / "torch_step.py"), *options, "--precision", args.precision, *more]
+
+
+def our_step(args, workload, threads):
+    options = ["--workload", workload, "--threads", str(threads), "--device", args.device]
+    return [args.ours, *options, "--precision", args.precision]
 
 
 def check_equal(args, workload, mode, threads):
@@ -57,15 +62,15 @@ def check_equal(args, workload, mode, threads):
 
     with tempfile.TemporaryDirectory() as folder:
         weights, inputs, ours, theirs = (f"{folder}/{n}.safetensors" for n in ("weights", "inputs", "ours", "theirs"))
-        command = [args.ours, "--workload", workload, "--threads", str(threads)]
+        command = our_step(args, workload, threads)
         command += ["--weights-out", weights, "--inputs-out", inputs, "--logits-out", ours]
         subprocess.run(command, input="quit\n", text=True, check=True, stdout=subprocess.DEVNULL)
         more = ["--weights", weights, "--inputs", inputs, "--outputs", theirs]
-        subprocess.run(torch_step(workload, mode, threads, *more), check=True)
+        subprocess.run(torch_step(args, workload, mode, threads, *more), check=True)
         ours, theirs = load_file(ours), load_file(theirs)
     for name in sorted(ours.keys() & theirs.keys()):
         difference = np.abs(ours[name] - theirs[name]).max() / np.abs(theirs[name]).max()
-        if not difference <= RELATIVE_TOLERANCE:
+        if not difference <= RELATIVE_TOLERANCES[args.precision]:
             raise SystemExit(f"{workload}, {mode}: {name} differ by {difference:.1e}; nothing was measured")
         print(f"{workload}, {mode}: the same {name} to {difference:.1e}", file=sys.stderr)
     if "logits" not in ours:
@@ -79,14 +84,13 @@ def measure_steps(args, here):
         for mode in args.modes:
             check_equal(args, workload, mode, max(args.threads))
             for threads in args.threads:
-                ours_command = [args.ours, "--workload", workload, "--threads", str(threads)]
                 with (
-                    StepServer(ours_command, threads) as ours,
-                    StepServer(torch_step(workload, mode, threads), threads) as peer,
+                    StepServer(our_step(args, workload, threads), threads) as ours,
+                    StepServer(torch_step(args, workload, mode, threads), threads) as peer,
                 ):
                     pairs = alternate(ours, peer, rows, args.pairs, args.seconds)
                     memory = ours.peak_memory_bytes(), peer.peak_memory_bytes()
-                name = f"PyTorch {version} {mode}"
+                name = f"PyTorch {version} {mode}" + (f" {args.precision}" if args.precision != "f32" else "")
                 lines = [
                     dict(zip(STEP_COLUMNS, (workload, name, threads, i, o, p, o / p, here, *memory), strict=True))
                     for i, (o, p) in enumerate(pairs)
@@ -113,6 +117,8 @@ def arguments():
     parser.add_argument("--workloads", type=names, default=["home-l", "mmoe-l", "ple-l"])
     parser.add_argument("--modes", type=names, default=["eager", "compiled"])
     parser.add_argument("--threads", type=lambda text: [int(n) for n in text.split(",")], default=[2, 1])
+    parser.add_argument("--device", default="cpu", help="of both sides' training steps: cpu, or cuda:<index>")
+    parser.add_argument("--precision", choices=list(RELATIVE_TOLERANCES), default="f32", help="of products on a GPU")
     parser.add_argument("--pairs", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=3, help="about how long one side of a pair runs")
     parser.add_argument("--out", type=Path, default=ROOT / "results" / "peers")
@@ -138,7 +144,7 @@ def arguments():
 def main():
     args = arguments()
     check_environment()
-    here = machine()
+    here = machine(args.device)
     print(here, file=sys.stderr)
     if "steps" in args.what:
         measure_steps(args, here)

@@ -1,6 +1,6 @@
 """Training steps of a workload in PyTorch, on request.
 
-    torch_step.py --workload home-l --mode eager|compiled --threads N [--weights W] [--inputs X --outputs Y]
+    torch_step.py --workload home-l --mode eager|compiled --threads N [--device D] [--weights W] [--inputs X --outputs Y]
 
 Without --outputs it reads lines from stdin: `step K` runs K training steps and prints one line of JSON (steps, seconds,
 rows_per_second, loss, peak_memory_bytes); `quit` or the end of the input ends it. It prints nothing else to stdout.
@@ -29,6 +29,8 @@ def arguments():
     parser.add_argument("--workload", required=True, help="home-l, mmoe-l or ple-l")
     parser.add_argument("--mode", choices=["eager", "compiled"], default="eager")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--device", default="cpu", help="cpu, or cuda:<index>")
+    parser.add_argument("--precision", choices=["f32", "tf32"], default="f32", help="of products on a GPU")
     parser.add_argument("--weights", help="safetensors by variable path")
     parser.add_argument("--inputs", help="safetensors with x")
     parser.add_argument("--outputs", help="write logits here and end")
@@ -47,13 +49,14 @@ def main():
 
     torch.set_num_threads(args.threads)
     torch.manual_seed(0)
+    torch.backends.cuda.matmul.allow_tf32 = args.precision == "tf32"
     workload = tomllib.loads((Path(__file__).parent / "workloads" / f"{args.workload}.toml").read_text())
     config, rows, input_dim = workload["model"], workload["rows"], workload["input_dim"]
-    model = MODELS[config["model"]](config, input_dim)
+    model = MODELS[config["model"]](config, input_dim).to(args.device)
     if args.weights:
         load_weights(model, load_file(args.weights))
-    x = load_file(args.inputs)["x"] if args.inputs else torch.randn(rows, input_dim)
-    labels = (torch.rand(len(x), len(config["tasks"])) < 0.25).float()
+    x = (load_file(args.inputs)["x"] if args.inputs else torch.randn(rows, input_dim)).to(args.device)
+    labels = (torch.rand(len(x), len(config["tasks"])) < 0.25).float().to(args.device)
     forward = torch.compile(model) if args.mode == "compiled" else model
 
     if args.outputs:
@@ -62,7 +65,7 @@ def main():
             outputs = {"eval/logits": forward(x)}
             model.train()
             outputs["logits"] = forward(x)
-        save_file({name: tensor.contiguous() for name, tensor in outputs.items()}, args.outputs)
+        save_file({name: tensor.cpu().contiguous() for name, tensor in outputs.items()}, args.outputs)
         return
 
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=True)
@@ -88,12 +91,14 @@ def main():
         start = time.perf_counter()
         for _ in range(steps):
             loss = step()
+        # Waits for a GPU.
+        loss = loss.item()
         seconds = time.perf_counter() - start
         answer = {
             "steps": steps,
             "seconds": seconds,
             "rows_per_second": steps * len(x) / seconds,
-            "loss": loss.item(),
+            "loss": loss,
             "peak_memory_bytes": peak_memory_bytes(),
         }
         print(json.dumps(answer), flush=True)
