@@ -1,6 +1,6 @@
 //! The three anomalies of experts and gates in numbers, where they were measured.
 
-use super::paragraph;
+use super::{anomaly_runs, paragraph};
 use crate::report::analysis::Analysis;
 use crate::report::document::{Block, Cell as Field, Table, link, text};
 use crate::report::format::ABSENT;
@@ -28,7 +28,9 @@ pub(super) fn push(blocks: &mut Vec<Block>, analysis: &Analysis) -> Result<()> {
          most runs), and Spearman's rho between that weight and the tasks' positive rates. Spread: how much a gate's weights \
          differ from row to row (0 is a gate that ignores its input).",
     ));
-    blocks.push(Block::Table(table(analysis, &found)));
+    let cells = by_variant(analysis, &found);
+    blocks.push(Block::Table(table(analysis, &cells)));
+    anomaly_runs::push(blocks, analysis, &cells);
     blocks.push(Block::Paragraph(vec![
         text("Every expert, gate and evaluation: "),
         link("experts.csv", "experts.csv"),
@@ -62,18 +64,23 @@ const COLUMNS: [(&str, &str, Sum); 9] = [
     ("gate spread", "spread", mean),
 ];
 
-fn table(analysis: &Analysis, found: &[Index]) -> Table {
-    // By variant, then by cell.
-    let mut cells: BTreeMap<&str, BTreeMap<usize, Vec<&Index>>> = BTreeMap::new();
+/// The indices of a variant's runs, by cell.
+pub(super) type Runs<'a> = BTreeMap<usize, Vec<&'a Index>>;
+
+/// Runs by the variant's name.
+pub(super) type ByVariant<'a> = BTreeMap<&'a str, Runs<'a>>;
+
+pub(super) fn by_variant<'a>(analysis: &Analysis<'a>, found: &'a [Index]) -> ByVariant<'a> {
+    let mut cells = ByVariant::new();
     for index in found {
         let variant = analysis.results.cells[index.cell].variant.as_str();
-        cells
-            .entry(variant)
-            .or_default()
-            .entry(index.cell)
-            .or_default()
-            .push(index);
+        let runs = cells.entry(variant).or_default();
+        runs.entry(index.cell).or_default().push(index);
     }
+    cells
+}
+
+fn table(analysis: &Analysis, cells: &ByVariant) -> Table {
     let mut table = Table::new(&["variant"]);
     table
         .header
@@ -96,12 +103,12 @@ fn table(analysis: &Analysis, found: &[Index]) -> Table {
     table
 }
 
-fn values(indices: &[&Index], metric: &str) -> Vec<f64> {
+pub(super) fn values(indices: &[&Index], metric: &str) -> Vec<f64> {
     let of_metric = indices.iter().filter(|index| index.metric == metric);
     of_metric.map(|index| index.value).collect()
 }
 
-fn number(value: f64) -> String {
+pub(super) fn number(value: f64) -> String {
     let digits = if value.abs() < 100.0 { 3 } else { 0 };
     let text = format!("{value:.digits$}");
     if text == "-0.000" {
@@ -112,7 +119,7 @@ fn number(value: f64) -> String {
 }
 
 /// The task whose gate gives its own experts least, in most cells.
-fn weakest<'a>(cells: &BTreeMap<usize, Vec<&'a Index>>) -> Option<&'a str> {
+fn weakest<'a>(cells: &Runs<'a>) -> Option<&'a str> {
     let mut times: BTreeMap<&str, usize> = BTreeMap::new();
     for indices in cells.values() {
         let weights = indices

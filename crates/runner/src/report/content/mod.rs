@@ -2,6 +2,7 @@
 //! the figures, what ran at which cost, what failed, what others published, and how to get it all again.
 
 mod anomalies;
+mod anomaly_runs;
 mod findings;
 mod ran;
 mod scores;

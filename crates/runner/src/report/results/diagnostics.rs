@@ -2,8 +2,8 @@
 //!
 //! Both files have rows for every expert, gate and evaluation, so they are read a row at a time and most of it is passed over.
 
-use super::Results;
 use super::table::ReadError;
+use super::{COUNT, Results};
 use std::collections::HashMap;
 use std::fs::File;
 use std::path::Path;
@@ -13,6 +13,8 @@ use std::path::Path;
 pub struct Index {
     /// Index into [`Results::cells`].
     pub cell: usize,
+    /// Layer or level, from 0.
+    pub layer: u64,
     /// Its name: `zero_rate`, `dead_units`, `scale_disparity`, `occupancy`, `specific_weight`, `specific_weight_rho` or `spread`.
     pub metric: &'static str,
     /// The task, where it is of one.
@@ -25,7 +27,7 @@ pub struct Index {
 const EXPERTS: [&str; 4] = ["zero_rate", "dead_units", "scale_disparity", "occupancy"];
 /// Of `gates.csv`.
 const GATES: [&str; 3] = ["specific_weight", "specific_weight_rho", "spread"];
-const COLUMNS: [&str; 6] = ["cell", "epoch", "step", "task", "metric", "value"];
+const COLUMNS: [&str; 7] = ["cell", "epoch", "step", "layer", "task", "metric", "value"];
 
 /// The indices of every cell that has a selected epoch; none where the files aren't there.
 ///
@@ -65,7 +67,7 @@ fn read(
     // The evaluation that is being read, and where its indices begin.
     let (mut current, mut begin) = ((usize::MAX, String::new()), found.len());
     while reader.read_record(&mut record).map_err(malformed)? {
-        let [id, epoch, step, task, metric, value] = columns.map(|column| &record[column]);
+        let [id, epoch, step, layer, task, metric, value] = columns.map(|column| &record[column]);
         let Some(metric) = metrics.iter().find(|known| **known == metric) else {
             continue;
         };
@@ -83,16 +85,19 @@ fn read(
             }
             (current, begin) = ((cell, step.to_owned()), found.len());
         }
-        let number = value.parse().ok().filter(|number: &f64| number.is_finite());
-        let number = number.ok_or_else(|| ReadError::BadValue {
+        let bad = |column, expected, found: &str| ReadError::BadValue {
             file: file.to_owned(),
             line: record.position().map_or(0, csv::Position::line),
-            column: "value",
-            expected: "a finite number or nothing",
-            found: value.to_owned(),
-        })?;
+            column,
+            expected,
+            found: found.to_owned(),
+        };
+        let layer = layer.parse().map_err(|_| bad("layer", COUNT, layer))?;
+        let number = value.parse().ok().filter(|number: &f64| number.is_finite());
+        let number = number.ok_or_else(|| bad("value", "a finite number or nothing", value))?;
         found.push(Index {
             cell,
+            layer,
             metric,
             task: task.to_owned(),
             value: number,
@@ -101,8 +106,8 @@ fn read(
     Ok(())
 }
 
-fn columns(file: &Path, headers: &csv::StringRecord) -> Result<[usize; 6], ReadError> {
-    let mut places = [0; 6];
+fn columns(file: &Path, headers: &csv::StringRecord) -> Result<[usize; 7], ReadError> {
+    let mut places = [0; 7];
     for (place, column) in places.iter_mut().zip(COLUMNS) {
         let found = headers.iter().position(|header| header == column);
         *place = found.ok_or_else(|| ReadError::MissingColumn {

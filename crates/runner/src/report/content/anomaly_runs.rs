@@ -1,0 +1,158 @@
+//! In how many runs each of the three anomalies was there, by the limits that METHODOLOGY gives.
+
+use super::anomalies::{ByVariant, Runs, number, values};
+use super::paragraph;
+use crate::report::analysis::Analysis;
+use crate::report::document::{Block, Cell as Field, Table};
+use crate::report::format::ABSENT;
+use crate::report::results::Index;
+use crate::report::statistics::{mean, student_interval};
+use std::collections::BTreeSet;
+
+/// An expert with this share of zeros has collapsed.
+const COLLAPSED_ZERO_RATE: f64 = 0.9;
+/// So have the experts of a layer whose outputs differ so many times in size.
+const COLLAPSED_DISPARITY: f64 = 10.0;
+/// A shared expert is owned by a task that has this share of its gate weight.
+const OWNED_OCCUPANCY: f64 = 0.9;
+
+const RHO: &str = "specific_weight_rho";
+
+/// Adds a table of what the definitions of the anomalies ask for, under a paragraph that gives them.
+pub(super) fn push(blocks: &mut Vec<Block>, analysis: &Analysis, cells: &ByVariant) {
+    blocks.push(paragraph(
+        "Judged run by run. Collapse: some expert has a zero rate of .9 or more, or the experts of a layer a scale disparity of 10 \
+         or more. Degradation: some shared expert has an occupancy of .9 or more. Underfitting: rho by layer (layers count from 0), \
+         its mean over runs and Student's 95 % interval, not corrected for the number of variants; above zero, the sparser a task, \
+         the less its gate gives its own experts.",
+    ));
+    blocks.push(Block::Table(table(analysis, cells)));
+}
+
+fn table(analysis: &Analysis, cells: &ByVariant) -> Table {
+    let all = cells.values().flat_map(Runs::values).flatten();
+    let of_rho = all.filter(|index| index.metric == RHO);
+    let layers: BTreeSet<u64> = of_rho.map(|index| index.layer).collect();
+    let mut table = Table::new(&["variant", "runs with collapse", "runs with degradation"]);
+    let titles = layers.iter().map(|layer| format!("rho, layer {layer}"));
+    table.header.extend(titles);
+    for &variant in &analysis.shown {
+        let name = &analysis.summary.variants[variant];
+        let Some(runs) = cells.get(name.as_str()) else {
+            continue;
+        };
+        let mut row = vec![
+            Field::words(name),
+            share_of_runs(runs, has_collapsed),
+            share_of_runs(runs, has_degraded),
+        ];
+        row.extend(layers.iter().map(|layer| rho(runs, *layer)));
+        table.push(row);
+    }
+    table
+}
+
+/// Whether a run shows an anomaly; nothing where it has none of its indices.
+fn has_collapsed(indices: &[&Index]) -> Option<bool> {
+    let (zero_rates, disparities) = (
+        values(indices, "zero_rate"),
+        values(indices, "scale_disparity"),
+    );
+    let is_measured = !zero_rates.is_empty() || !disparities.is_empty();
+    let is_zero = zero_rates.iter().any(|rate| *rate >= COLLAPSED_ZERO_RATE);
+    let differs = disparities
+        .iter()
+        .any(|times| *times >= COLLAPSED_DISPARITY);
+    is_measured.then_some(is_zero || differs)
+}
+
+fn has_degraded(indices: &[&Index]) -> Option<bool> {
+    let shares = values(indices, "occupancy");
+    (!shares.is_empty()).then(|| shares.iter().any(|share| *share >= OWNED_OCCUPANCY))
+}
+
+fn share_of_runs(runs: &Runs, shows: fn(&[&Index]) -> Option<bool>) -> Field {
+    let found: Vec<bool> = runs.values().filter_map(|indices| shows(indices)).collect();
+    if found.is_empty() {
+        return Field::number(ABSENT, None);
+    }
+    let (all, number) = (found.len(), found.iter().filter(|shown| **shown).count());
+    Field::number(
+        format!("{number} of {all}"),
+        Some(number as f64 / all as f64),
+    )
+}
+
+/// The mean over runs, and its interval where it is more than one and they differ.
+fn rho(runs: &Runs, layer: u64) -> Field {
+    let all = runs.values().flatten();
+    let of_layer = all.filter(|index| index.metric == RHO && index.layer == layer);
+    let values: Vec<f64> = of_layer.map(|index| index.value).collect();
+    let Some(mean) = mean(&values) else {
+        return Field::number(ABSENT, None);
+    };
+    let differ = values.iter().any(|value| *value != values[0]);
+    let interval = student_interval(&values).filter(|_| differ);
+    let interval = interval.map_or(String::new(), |ends| {
+        format!(" [{}, {}]", number(ends.low), number(ends.high))
+    });
+    Field::number(format!("{}{interval}", number(mean)), Some(mean))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::content::anomalies::by_variant;
+    use crate::report::document::table_to_markdown;
+    use crate::report::results::{Results, Summary, indices};
+    use crate::report::sample::Sample;
+
+    const HEAD: &str = "cell,variant,seed,epoch,step,layer,path,expert,task,metric,value\n";
+
+    /// The table of three variants with three runs each.
+    fn shown(experts: &str, gates: &str) -> String {
+        let folder = Sample::default().write();
+        for (name, rows) in [("experts.csv", experts), ("gates.csv", gates)] {
+            std::fs::write(folder.path().join(name), format!("{HEAD}{rows}")).unwrap();
+        }
+        let results = Results::read(folder.path()).unwrap();
+        let summary = Summary::new(&results);
+        let analysis = Analysis::new(&results, &summary, None).unwrap();
+        let found = indices(&results).unwrap();
+        table_to_markdown(&table(&analysis, &by_variant(&analysis, &found)))
+    }
+
+    fn row(cell: &str, layer: u64, metric: &str, value: f64) -> String {
+        format!("{cell},v,0,3,585,{layer},p,0,t,{metric},{value}\n")
+    }
+
+    #[test]
+    fn runs_are_counted_by_their_worst_expert_and_rho_is_given_by_layer() {
+        let experts = [
+            row("cell-0-0", 0, "zero_rate", 0.1),
+            row("cell-0-0", 1, "zero_rate", 0.9),
+            row("cell-0-1", 0, "zero_rate", 0.2),
+            row("cell-0-1", 1, "scale_disparity", 10.0),
+            row("cell-0-2", 0, "zero_rate", 0.899),
+            row("cell-0-2", 0, "scale_disparity", 9.99),
+            row("cell-1-0", 0, "occupancy", 0.95),
+            row("cell-1-1", 0, "occupancy", 0.1),
+            row("cell-1-1", 1, "occupancy", 0.89),
+        ];
+        let gates = [
+            row("cell-0-0", 0, RHO, 0.5),
+            row("cell-0-1", 0, RHO, 0.6),
+            row("cell-0-2", 0, RHO, 0.7),
+            row("cell-1-0", 0, RHO, 0.25),
+            row("cell-1-0", 1, RHO, -0.5),
+            row("cell-1-1", 1, RHO, -0.5),
+        ];
+        // 0.1 / sqrt(3) times 4.302653, the .975 quantile of Student's t with two degrees of freedom, is 0.248.
+        insta::assert_snapshot!(shown(&experts.concat(), &gates.concat()), @r"
+        | variant | runs with collapse | runs with degradation | rho, layer 0 | rho, layer 1 |
+        | --- | ---: | ---: | ---: | ---: |
+        | shared-bottom | 2 of 3 | - | 0.600 [0.352, 0.848] | - |
+        | MMoE | - | 1 of 2 | 0.250 | -0.500 |
+        ");
+    }
+}
