@@ -11,6 +11,7 @@ use homebench_benches::operator::criterion;
 use homebench_kernels::random::Philox;
 use homebench_runner::data::description::{Description, Source};
 use homebench_runner::data::feed::Feed;
+use homebench_runner::data::generated::Generated;
 use homebench_runner::data::{self, Batch, DatasetRef, Places, Quiet, RowSubset};
 use homebench_runner::metric::grouped_auc;
 use rayon::prelude::*;
@@ -94,7 +95,7 @@ fn feed(criterion: &mut Criterion) {
     let places = places(folder.path());
     let description = Description::load(&places.descriptions, "feed").expect("a description");
     let protocol = description.protocol(None).expect("a protocol");
-    let Source::Feed(config) = &protocol.source else {
+    let Source::Generated(Generated::Feed(config)) = &protocol.source else {
         panic!("the feed is made, not read")
     };
     let of_train = config.rows[0] as f64 / config.rows.iter().sum::<u64>() as f64;

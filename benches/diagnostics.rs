@@ -201,6 +201,7 @@ fn content(workload: &Workload, training: &TrainingConfig) -> CellContent {
             fraction: None,
             split_seed: None,
             content_hash: String::new(),
+            knobs: Default::default(),
         },
         model: CellModel {
             name: workload.model.into(),

@@ -9,7 +9,7 @@ use candle_core::{Result, Tensor};
 use homebench_benches::operands::{Operands, input, uniform};
 use homebench_kernels::feature_gate::{FeatureGateMix, FeatureGates};
 use homebench_kernels::gate::{GateActivation, GateLogits, LinearGate, Mix, MixGate};
-use homebench_kernels::loss::{Targets, binary_cross_entropy};
+use homebench_kernels::loss::{Targets, multi_task_loss};
 use homebench_kernels::optimizer::{Adam, AdamConfig, Columns, EmbeddingTables, SparseRule};
 use std::collections::BTreeMap;
 use std::process::{Command, ExitCode};
@@ -173,7 +173,7 @@ fn operator(subject: &str, operands: &mut Operands) -> Result<Forward> {
         "loss" => {
             let logits = input(&[ROWS, 7])?;
             let targets = Targets::new(vec![1.0; ROWS * 7]);
-            Box::new(move || binary_cross_entropy(&logits, &targets))
+            Box::new(move || multi_task_loss(&logits, &targets))
         }
         _ => candle_core::bail!("no subject {subject}"),
     })

@@ -4,7 +4,7 @@ use homebench_benches::bounds::Bound;
 use homebench_benches::operands::{Operands, input, uniform};
 use homebench_benches::operator::{Operator, criterion, touched};
 use homebench_benches::{BATCH, TASKS};
-use homebench_kernels::loss::{Targets, binary_cross_entropy, binary_cross_entropy_composed};
+use homebench_kernels::loss::{Targets, multi_task_loss, multi_task_loss_composed};
 
 fn main() {
     let mut criterion = criterion();
@@ -23,8 +23,8 @@ fn main() {
         sizes: "batch4096_tasks7",
         operands: &Operands::default(),
         throughputs: touched(elements),
-        fused: &|| binary_cross_entropy(&logits, &targets),
-        reference: Some(&|| binary_cross_entropy_composed(&logits, &targets)),
+        fused: &|| multi_task_loss(&logits, &targets),
+        reference: Some(&|| multi_task_loss_composed(&logits, &targets)),
         bounds: elements.map(|elements| Bound::new(Vec::new(), elements)),
     }
     .bench(&mut criterion);

@@ -5,7 +5,7 @@ use candle_core::{DType, Device};
 use criterion::{BenchmarkId, Criterion, SamplingMode, Throughput};
 use homebench_benches::bounds::Product;
 use homebench_benches::{BATCH, Workload};
-use homebench_kernels::loss::{Targets, binary_cross_entropy};
+use homebench_kernels::loss::{Targets, multi_task_loss};
 use homebench_kernels::optimizer::{Adam, AdamConfig, Lists, SparseRule};
 use homebench_kernels::random::Philox;
 use homebench_model::{
@@ -132,7 +132,7 @@ fn tables(criterion: &mut Criterion) {
                     let xs = input.gather(of_rows, &numeric, BATCH, None).expect("rows");
                     let logits = model.forward_t(&xs, true, None).expect("logits");
                     let targets = Targets::new(vec![1.0; BATCH * 2]);
-                    let loss = binary_cross_entropy(&logits, &targets).expect("a loss");
+                    let loss = multi_task_loss(&logits, &targets).expect("a loss");
                     let gradients = loss.backward().expect("gradients");
                     adam.step(1e-3).expect("a step");
                     let gradient = gradients.get(&xs).expect("the input's gradient");

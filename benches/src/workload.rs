@@ -4,7 +4,7 @@
 //! embeddings would need), and Adam, on one batch of random normal inputs and random labels.
 
 use candle_core::{DType, Device, Tensor, Var};
-use homebench_kernels::loss::{Targets, binary_cross_entropy};
+use homebench_kernels::loss::{Targets, multi_task_loss};
 use homebench_kernels::optimizer::{Adam, AdamConfig};
 use homebench_kernels::random::Philox;
 use homebench_model::{
@@ -90,7 +90,7 @@ impl Workload {
     /// A tensor operation fails.
     pub fn step(&mut self) -> Result<Tensor, Box<dyn Error>> {
         let logits = self.model.forward_t(&self.inputs, true, None)?;
-        let loss = binary_cross_entropy(&logits, &Targets::new(self.labels.clone()))?;
+        let loss = multi_task_loss(&logits, &Targets::new(self.labels.clone()))?;
         let gradients = loss.backward()?;
         for parameter in self.variables.parameters() {
             parameter.collect(&gradients)?;

@@ -14,6 +14,7 @@ mod interruption;
 mod model_files;
 mod process;
 mod quickstart;
+mod regression;
 mod reports;
 mod reproduction;
 mod sweep_refusals;

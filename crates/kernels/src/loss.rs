@@ -1,4 +1,4 @@
-//! Binary cross-entropy from logits over all tasks at once.
+//! The loss of all tasks at once: binary cross-entropy from logits, or the squared error where a task predicts a number.
 
 use crate::cuda::{self, Machine};
 use crate::parameter::argument;
@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 /// Labels of a batch with what weighs them.
 #[derive(Debug, Clone)]
 pub struct Targets {
-    /// 0 or 1, row-major [batch, tasks]; anything where its weight is 0.
+    /// 0 or 1, or any number of a task of regression, row-major [batch, tasks]; anything where its weight is 0.
     pub labels: Vec<f32>,
     /// Weight of each label, row-major [batch, tasks]; 0 where a task was not observed. Absent: all 1.
     pub label_weights: Option<Vec<f32>>,
@@ -17,6 +17,9 @@ pub struct Targets {
     pub task_weights: Option<Vec<f32>>,
     /// Factor of each task's positive labels. Absent: all 1.
     pub positive_weights: Option<Vec<f32>>,
+    /// Which tasks predict a number: their labels are any numbers, their loss is the squared error of the model's output, and
+    /// positive weights don't concern them. Absent: none.
+    pub regression: Option<Vec<bool>>,
 }
 
 impl Targets {
@@ -27,6 +30,7 @@ impl Targets {
             label_weights: None,
             task_weights: None,
             positive_weights: None,
+            regression: None,
         }
     }
 
@@ -47,6 +51,12 @@ impl Targets {
             label_weights: is_weighted.then(|| labels.iter().enumerate().map(weight).collect()),
             ..Self::new(labels)
         }
+    }
+
+    /// Which tasks predict a number, where any does.
+    fn regression(&self) -> Option<&[bool]> {
+        let tasks = self.regression.as_deref();
+        tasks.filter(|tasks| tasks.contains(&true))
     }
 
     /// Per label: the factor of its loss, so that the loss is the sum over labels of factor times loss. It is the task's weight
@@ -94,7 +104,11 @@ impl Targets {
                 .as_ref()
                 .is_none_or(|w| w.len() == self.labels.len())
             && per_task(&self.task_weights)
-            && per_task(&self.positive_weights);
+            && per_task(&self.positive_weights)
+            && self
+                .regression
+                .as_ref()
+                .is_none_or(|tasks| tasks.len() == num_tasks);
         if num_rows * num_tasks == 0 {
             candle_core::bail!("a loss needs at least 1 row and 1 task, found {dims:?}");
         }
@@ -108,7 +122,8 @@ impl Targets {
     }
 }
 
-/// The sum over tasks of the weighted mean binary cross-entropy over the rows that observe the task.
+/// The sum over tasks of the weighted mean loss over the rows that observe the task: binary cross-entropy, or the squared error
+/// of a task of regression.
 ///
 /// # Shapes
 /// - logits: [batch, tasks]
@@ -116,13 +131,14 @@ impl Targets {
 ///
 /// # Errors
 /// Targets of another shape, or no row.
-pub fn binary_cross_entropy(logits: &Tensor, targets: &Targets) -> Result<Tensor> {
+pub fn multi_task_loss(logits: &Tensor, targets: &Targets) -> Result<Tensor> {
     targets.check(logits.dims())?;
-    if let Some(machine) = Machine::of(logits) {
+    // The device's kernel knows classes alone.
+    if let Some(machine) = Machine::of(logits).filter(|_| targets.regression().is_none()) {
         return cuda::binary_cross_entropy(machine, logits, targets);
     }
     if !(logits.device().is_cpu() && logits.dtype() == DType::F32) {
-        return binary_cross_entropy_composed(logits, targets);
+        return multi_task_loss_composed(logits, targets);
     }
     let operator = Operator {
         targets: targets.clone(),
@@ -134,8 +150,8 @@ pub fn binary_cross_entropy(logits: &Tensor, targets: &Targets) -> Result<Tensor
 /// The same from candle's stock operators: the reference.
 ///
 /// # Errors
-/// As [`binary_cross_entropy`].
-pub fn binary_cross_entropy_composed(logits: &Tensor, targets: &Targets) -> Result<Tensor> {
+/// As [`multi_task_loss`].
+pub fn multi_task_loss_composed(logits: &Tensor, targets: &Targets) -> Result<Tensor> {
     let num_tasks = targets.check(logits.dims())?;
     let constant = |values: Vec<f32>| {
         let rows = values.len() / num_tasks;
@@ -146,7 +162,16 @@ pub fn binary_cross_entropy_composed(logits: &Tensor, targets: &Targets) -> Resu
     let factors = targets.factors(num_tasks);
     // A weight of 0 leaves out even a label that is no number.
     let observed = |(label, factor): (&f32, &f32)| if *factor == 0.0 { 0.0 } else { *label };
-    let labels = constant(targets.labels.iter().zip(&factors).map(observed).collect())?;
+    let labels: Vec<f32> = targets.labels.iter().zip(&factors).map(observed).collect();
+    let numbers = targets.regression();
+    let of_kind = |is_number: bool| {
+        let label = |(index, label): (usize, &f32)| {
+            let kind = numbers.is_some_and(|tasks| tasks[index % num_tasks]);
+            if kind == is_number { *label } else { 0.0 }
+        };
+        constant(labels.iter().enumerate().map(label).collect())
+    };
+    let labels_of_classes = of_kind(false)?;
     let factors = constant(factors)?;
     let positive = targets.positive_weights.clone();
     let positive = constant(positive.unwrap_or_else(|| vec![1.0; num_tasks]))?;
@@ -156,8 +181,17 @@ pub fn binary_cross_entropy_composed(logits: &Tensor, targets: &Targets) -> Resu
     // max(-x, 0) as max(x, 0) - x, so that one choice of slope at 0 serves both and the sum's is right.
     let of_positive = ((&rectified - logits)? + &tail)?;
     let of_negative = (rectified + &tail)?;
-    let positive = labels.broadcast_mul(&positive)?;
-    let loss = ((positive * of_positive)? + (labels.affine(-1.0, 1.0)? * of_negative)?)?;
+    let positive = labels_of_classes.broadcast_mul(&positive)?;
+    let negative = labels_of_classes.affine(-1.0, 1.0)?;
+    let loss = ((positive * of_positive)? + (negative * of_negative)?)?;
+    let Some(numbers) = numbers else {
+        return (loss * factors)?.sum_all();
+    };
+    let is_number = numbers.iter().map(|is| f32::from(u8::from(*is)));
+    let is_number = constant(is_number.collect())?;
+    let is_class = is_number.affine(-1.0, 1.0)?;
+    let squared = (logits - of_kind(true)?)?.sqr()?;
+    let loss = (loss.broadcast_mul(&is_class)? + squared.broadcast_mul(&is_number)?)?;
     (loss * factors)?.sum_all()
 }
 
@@ -168,7 +202,7 @@ struct Operator {
 
 impl CustomOp1 for Operator {
     fn name(&self) -> &'static str {
-        "binary-cross-entropy"
+        "multi-task-loss"
     }
 
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
@@ -187,6 +221,13 @@ impl CustomOp1 for Operator {
             positive: &positive,
         };
         losses_and_slopes(&mut losses, &mut gradient, logits, &labels);
+        if let Some(regression) = self.targets.regression() {
+            let tasks = regression.iter().enumerate().filter(|(_, is)| **is);
+            for (task, _) in tasks {
+                let places = (task..logits.len()).step_by(num_tasks);
+                squared_errors(places, &mut losses, &mut gradient, logits, &labels);
+            }
+        }
         let loss: f64 = losses.iter().map(|loss| f64::from(*loss)).sum();
         *self.gradient.lock().unwrap_or_else(PoisonError::into_inner) = gradient;
         Ok((CpuStorage::F32(vec![loss as f32]), Shape::from(())))
@@ -234,6 +275,25 @@ multiversioned! {
             losses[index] = if factor == 0.0 { 0.0 } else { loss };
             slopes[index] = if factor == 0.0 { 0.0 } else { slope };
         }
+    }
+}
+
+/// Each prediction's weighted squared error, and its slope.
+fn squared_errors(
+    places: impl Iterator<Item = usize>,
+    losses: &mut [f32],
+    slopes: &mut [f32],
+    predictions: &[f32],
+    of: &Labels<'_>,
+) {
+    for index in places {
+        let factor = of.factors[index];
+        let error = match factor == 0.0 {
+            true => 0.0,
+            false => predictions[index] - of.labels[index],
+        };
+        losses[index] = error * error * factor;
+        slopes[index] = 2.0 * error * factor;
     }
 }
 

@@ -62,16 +62,31 @@ impl Philox {
 
     /// The `index`-th number of the standard normal distribution (Box-Muller; two to a block).
     pub fn normal(&self, index: u64) -> f32 {
-        let words = self.u32x4(index / 2);
-        // (0, 1], so that the logarithm is finite.
-        let radius = (-2.0 * ((f64::from(words[0]) + 1.0) / 4_294_967_296.0).ln()).sqrt();
-        let angle = std::f64::consts::TAU * f64::from(words[1]) / 4_294_967_296.0;
+        let (radius, angle) = self.polar(index / 2);
         let value = if index.is_multiple_of(2) {
             radius * angle.cos()
         } else {
             radius * angle.sin()
         };
         value as f32
+    }
+
+    /// The two numbers of the standard normal distribution at `counter`: those that [`Self::normal`] gives at twice that and
+    /// after it.
+    pub fn normal2(&self, counter: u64) -> [f32; 2] {
+        let (radius, angle) = self.polar(counter);
+        [(radius * angle.cos()) as f32, (radius * angle.sin()) as f32]
+    }
+
+    /// Radius and angle of a point of the standard normal distribution in the plane.
+    fn polar(&self, counter: u64) -> (f64, f64) {
+        let words = self.u32x4(counter);
+        // (0, 1], so that the logarithm is finite.
+        let radius = (-2.0 * ((f64::from(words[0]) + 1.0) / 4_294_967_296.0).ln()).sqrt();
+        (
+            radius,
+            std::f64::consts::TAU * f64::from(words[1]) / 4_294_967_296.0,
+        )
     }
 
     /// The `index`-th number, uniform in `0..bound` without bias.
@@ -133,6 +148,15 @@ fn block(mut key: [u32; 2], mut counter: [u32; 4]) -> [u32; 4] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn normal_numbers_by_two_are_those_by_one() {
+        let stream = Philox::new(1, "test", "normal");
+        for counter in [0, 1, 77, 1 << 50] {
+            let one_by_one = [0, 1].map(|place| stream.normal(2 * counter + place));
+            assert_eq!(stream.normal2(counter), one_by_one);
+        }
+    }
 
     #[test]
     fn blocks_equal_the_known_answers_of_random123() {

@@ -9,7 +9,7 @@ use common::place::kernels;
 use common::{Builder, flat};
 use homebench_kernels::cuda::{BatchParts, CopiedBatch, Order, on_host};
 use homebench_kernels::dropout::Dropout;
-use homebench_kernels::loss::{Targets, binary_cross_entropy};
+use homebench_kernels::loss::{Targets, multi_task_loss};
 use homebench_kernels::optimizer::{
     AdagradConfig, AdamConfig, BatchRows, Columns, DenseRule, EmbeddingTables, Lists, Optimizer,
     PooledTables, Pooling, SgdConfig, SparseRule, clip_gradient_norm, gather_on_device,
@@ -63,7 +63,7 @@ fn everything() {
             }
             let logits = out.flatten_all().unwrap().unsqueeze(1).unwrap();
             let labels = vec![1.0; logits.elem_count()];
-            let loss = binary_cross_entropy(&logits, &Targets::new(labels)).unwrap();
+            let loss = multi_task_loss(&logits, &Targets::new(labels)).unwrap();
             let gradients = loss.backward().unwrap();
             for parameter in &builder.parameters {
                 parameter.collect(&gradients).unwrap();

@@ -7,7 +7,7 @@ use common::mixture::{Case, GatesRead};
 use common::{Builder, Path, UNSTACKED, flat};
 use homebench_kernels::feature_gate::{FeatureGateMix, FeatureGates};
 use homebench_kernels::gate::{GateActivation, GateLogits, LinearGate, Mix, MixGate};
-use homebench_kernels::loss::{Targets, binary_cross_entropy_composed};
+use homebench_kernels::loss::{Targets, multi_task_loss_composed};
 use homebench_kernels::stacked_mlp::{Activation, Norm, StackedLayer, StackedMlp};
 use homebench_kernels::{Role, Stack};
 
@@ -199,20 +199,27 @@ fn feature_gates() -> Result<()> {
 
 #[test]
 fn loss() -> Result<()> {
-    let targets = Targets {
-        labels: vec![1.0, 0.0, 0.0, 1.0, 1.0, 0.0],
+    let classes = Targets {
         label_weights: Some(vec![1.0, 0.5, 0.0, 1.0, 0.25, 1.0]),
         task_weights: Some(vec![2.0, 0.5]),
         positive_weights: Some(vec![0.5, 3.0]),
+        ..Targets::new(vec![1.0, 0.0, 0.0, 1.0, 1.0, 0.0])
+    };
+    let with_numbers = Targets {
+        labels: vec![1.0, -2.5, 0.0, 0.75, 1.0, 4.0],
+        regression: Some(vec![false, true]),
+        ..classes.clone()
     };
     let b = builder();
     let logits = b.tensor("logits", &[3, 2], 4.0)?;
     // Neither kink of the formula may show.
     let zero = Tensor::zeros((3, 2), DType::F64, &Device::Cpu)?;
-    for logits in [logits, zero] {
-        check("loss", &b, &[logits], |inputs| {
-            binary_cross_entropy_composed(&inputs[0], &targets)
-        })?;
+    for targets in [&classes, &with_numbers] {
+        for logits in [&logits, &zero] {
+            check("loss", &b, std::slice::from_ref(logits), |inputs| {
+                multi_task_loss_composed(&inputs[0], targets)
+            })?;
+        }
     }
     Ok(())
 }

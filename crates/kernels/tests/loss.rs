@@ -4,7 +4,7 @@ mod common;
 
 use candle_core::{DType, Result, Tensor, Var};
 use common::{BATCHES, Builder, Path, Run, Subject, Tolerance, check, flat, place};
-use homebench_kernels::loss::{Targets, binary_cross_entropy, binary_cross_entropy_composed};
+use homebench_kernels::loss::{Targets, multi_task_loss, multi_task_loss_composed};
 use homebench_kernels::random::Philox;
 
 /// The composed operators have no `log(1 + x)`, so that a small loss keeps the rounding of 1.
@@ -19,6 +19,8 @@ struct Case {
     num_tasks: usize,
     masked: bool,
     weighted: bool,
+    /// Whether every second task, from the first, predicts a number.
+    numbers: bool,
     /// Largest logit.
     reach: f32,
 }
@@ -37,6 +39,15 @@ impl Case {
             };
             targets.label_weights = Some((0..count).map(weight).collect());
         }
+        if self.numbers {
+            let regression: Vec<bool> = (0..self.num_tasks).map(|task| task % 2 == 0).collect();
+            for (index, label) in targets.labels.iter_mut().enumerate() {
+                if regression[index % self.num_tasks] {
+                    *label = 3.0 * stream.normal(index as u64);
+                }
+            }
+            targets.regression = Some(regression);
+        }
         if self.weighted {
             let ramp = |start: f32| Some((0..self.num_tasks).map(|t| start + t as f32).collect());
             targets.task_weights = ramp(0.0);
@@ -49,8 +60,8 @@ impl Case {
         let targets = self.targets();
         let logits = builder.tensor("logits", &[self.rows, self.num_tasks], self.reach)?;
         Ok(Subject::new(vec![logits], move |inputs, path| match path {
-            Path::Fused => binary_cross_entropy(&inputs[0], &targets),
-            Path::Composed => binary_cross_entropy_composed(&inputs[0], &targets),
+            Path::Fused => multi_task_loss(&inputs[0], &targets),
+            Path::Composed => multi_task_loss_composed(&inputs[0], &targets),
         }))
     }
 }
@@ -59,12 +70,13 @@ impl Case {
 fn the_loss_equals_the_reference() {
     for rows in BATCHES {
         for num_tasks in [1, 2, 7, 17] {
-            for (masked, weighted) in [(false, false), (true, false), (false, true), (true, true)] {
+            for switches in 0..8 {
                 let case = Case {
                     rows,
                     num_tasks,
-                    masked,
-                    weighted,
+                    masked: switches & 1 > 0,
+                    weighted: switches & 2 > 0,
+                    numbers: switches & 4 > 0,
                     reach: 6.0,
                 };
                 check(
@@ -85,6 +97,7 @@ fn logits_of_a_hundred_stay_finite_and_equal_the_reference() {
         num_tasks: 7,
         masked: true,
         weighted: true,
+        numbers: true,
         reach: 100.0,
     };
     let outcome = check("large logits", &|b| case.build(b), TOLERANCE, Run::FUSED);
@@ -102,21 +115,29 @@ fn logits_of_a_hundred_stay_finite_and_equal_the_reference() {
     ] {
         let logits = Tensor::from_vec(vec![logit], (1, 1), &place::device()).unwrap();
         let targets = Targets::new(vec![label]);
-        for loss in [binary_cross_entropy, binary_cross_entropy_composed] {
+        for loss in [multi_task_loss, multi_task_loss_composed] {
             let found = flat(&loss(&logits, &targets).unwrap()).unwrap()[0];
             assert!((found - expected).abs() < 1e-30, "{found} {expected}");
         }
     }
 }
 
-/// `-y p log s - (1 - y) log(1 - s)`, per task the weighted mean over the rows that observe it, times the task's weight.
+/// `-y p log s - (1 - y) log(1 - s)`, or `(x - y)²` of a number; per task the weighted mean over the rows that observe it, times
+/// the task's weight.
 #[test]
 fn the_loss_equals_the_textbook_formula() {
+    for numbers in [false, true] {
+        check_the_textbook_formula(numbers);
+    }
+}
+
+fn check_the_textbook_formula(numbers: bool) {
     let case = Case {
         rows: 7,
         num_tasks: 3,
         masked: true,
         weighted: true,
+        numbers,
         reach: 3.0,
     };
     let mut targets = case.targets();
@@ -132,8 +153,12 @@ fn the_loss_equals_the_textbook_formula() {
             let probability = 1.0 / (1.0 + (-values[index]).exp());
             let (label, weight) = (f64::from(targets.labels[index]), f64::from(weights[index]));
             let positive = f64::from(targets.positive_weights.as_ref().unwrap()[task]);
-            let loss =
-                -label * positive * probability.ln() - (1.0 - label) * (1.0 - probability).ln();
+            let loss = match &targets.regression {
+                Some(regression) if regression[task] => (values[index] - label).powi(2),
+                _ => {
+                    -label * positive * probability.ln() - (1.0 - label) * (1.0 - probability).ln()
+                }
+            };
             sum += weight * loss;
             weight_sum += weight;
         }
@@ -141,6 +166,7 @@ fn the_loss_equals_the_textbook_formula() {
             expected += f64::from(targets.task_weights.as_ref().unwrap()[task]) * sum / weight_sum;
         }
     }
+    let close = |found: f64| (found - expected).abs() < 1e-6 * expected.abs().max(1.0);
     let single = logits.to_dtype(DType::F32).unwrap();
     let unobserved = |targets: &mut Targets| {
         for (label, weight) in targets.labels.iter_mut().zip(&weights) {
@@ -151,9 +177,9 @@ fn the_loss_equals_the_textbook_formula() {
     };
     for _ in 0..2 {
         for logits in [&logits, &single] {
-            for loss in [binary_cross_entropy, binary_cross_entropy_composed] {
+            for loss in [multi_task_loss, multi_task_loss_composed] {
                 let found = flat(&loss(logits, &targets).unwrap()).unwrap()[0];
-                assert!((found - expected).abs() < 1e-6, "{found} {expected}");
+                assert!(close(found), "{found} {expected}");
             }
         }
         // The same with labels that are no numbers where nobody looked.
@@ -163,7 +189,7 @@ fn the_loss_equals_the_textbook_formula() {
 
 #[test]
 fn labels_that_were_not_observed_may_be_no_numbers_and_have_no_gradient() {
-    for loss in [binary_cross_entropy, binary_cross_entropy_composed] {
+    for loss in [multi_task_loss, multi_task_loss_composed] {
         let logits = Var::from_vec(vec![1f32, -2.0, 0.5, 3.0], (2, 2), &place::device()).unwrap();
         let targets = Targets {
             label_weights: Some(vec![1.0, 0.0, 1.0, 0.0]),
@@ -179,7 +205,7 @@ fn labels_that_were_not_observed_may_be_no_numbers_and_have_no_gradient() {
 /// Both max(x, 0) and |x| have their kink there; the loss has none.
 #[test]
 fn a_logit_of_zero_has_the_slope_of_one_half() {
-    for loss in [binary_cross_entropy, binary_cross_entropy_composed] {
+    for loss in [multi_task_loss, multi_task_loss_composed] {
         for (label, expected) in [(0.0, 0.5), (1.0, -0.5)] {
             let logits = Var::from_vec(vec![0f32], (1, 1), &place::device()).unwrap();
             let loss = loss(&logits, &Targets::new(vec![label])).unwrap();
@@ -193,10 +219,29 @@ fn a_logit_of_zero_has_the_slope_of_one_half() {
 fn a_logit_or_an_observed_label_that_is_no_number_is_not_hidden() {
     for (logit, label) in [(f32::NAN, 1.0), (0.0, f32::NAN)] {
         let logits = Tensor::from_vec(vec![logit], (1, 1), &place::device()).unwrap();
-        for loss in [binary_cross_entropy, binary_cross_entropy_composed] {
+        for loss in [multi_task_loss, multi_task_loss_composed] {
             let loss = loss(&logits, &Targets::new(vec![label])).unwrap();
             assert!(flat(&loss).unwrap()[0].is_nan(), "{logit} {label}");
         }
+    }
+}
+
+/// A number far from 0 doesn't overflow where it is no class.
+#[test]
+fn numbers_of_any_size_have_the_slope_of_their_distance_and_no_positive_weight() {
+    for loss in [multi_task_loss, multi_task_loss_composed] {
+        let logits = Var::from_vec(vec![2.0f32, 0.0, -1e9, 0.0], (2, 2), &place::device()).unwrap();
+        let targets = Targets {
+            positive_weights: Some(vec![7.0, 1.0]),
+            regression: Some(vec![true, false]),
+            ..Targets::new(vec![-3.0, 1.0, 1e9, 0.0])
+        };
+        let loss = loss(&logits, &targets).unwrap();
+        let expected = (25.0 + 4e18) / 2.0;
+        assert!((flat(&loss).unwrap()[0] / expected - 1.0).abs() < 1e-6);
+        let gradients = loss.backward().unwrap();
+        let slopes = flat(gradients.get(&logits).unwrap()).unwrap();
+        assert_eq!(slopes, [5.0, -0.25, -2e9, 0.25]);
     }
 }
 
@@ -218,8 +263,12 @@ fn targets_of_another_shape_are_refused() {
             positive_weights: Some(vec![1.0; 6]),
             ..right.clone()
         },
+        Targets {
+            regression: Some(vec![true; 2]),
+            ..right.clone()
+        },
     ];
-    for loss in [binary_cross_entropy, binary_cross_entropy_composed] {
+    for loss in [multi_task_loss, multi_task_loss_composed] {
         for targets in &wrong {
             assert!(loss(&logits, targets).is_err());
         }
@@ -233,7 +282,7 @@ fn targets_of_another_shape_are_refused() {
 fn a_label_that_was_not_observed_counts_nothing() -> Result<()> {
     let logits = Var::from_vec(vec![0.5f32, -1.0, 2.0, 0.25], (2, 2), &place::device())?;
     let gaps = Targets::observed(vec![1.0, f32::NAN, 0.0, 1.0], &[]);
-    let loss = binary_cross_entropy(&logits, &gaps)?;
+    let loss = multi_task_loss(&logits, &gaps)?;
     let of = |logit: f64, label: f64| (1.0 + logit.exp()).ln() - label * logit;
     // The first task's mean is over two rows, the second's over the one that observes it.
     let expected = (of(0.5, 1.0) + of(2.0, 0.0)) / 2.0 + of(0.25, 1.0);
@@ -248,7 +297,7 @@ fn a_label_that_was_not_observed_counts_nothing() -> Result<()> {
             .is_none()
     );
     let none = Targets::observed(vec![f32::NAN; 4], &[]);
-    let loss = binary_cross_entropy(&logits, &none)?;
+    let loss = multi_task_loss(&logits, &none)?;
     assert_eq!(loss.to_scalar::<f32>()?, 0.0);
     Ok(())
 }
@@ -258,11 +307,11 @@ fn a_row_of_weight_three_counts_as_three_rows() -> Result<()> {
     let logits =
         |values: &[f32]| Tensor::from_slice(values, (values.len() / 2, 2), &place::device());
     let weighted = Targets::observed(vec![1.0, f32::NAN, 0.0, 1.0], &[3.0, 1.0]);
-    let found = binary_cross_entropy(&logits(&[0.5, -1.0, 2.0, 0.25])?, &weighted)?;
+    let found = multi_task_loss(&logits(&[0.5, -1.0, 2.0, 0.25])?, &weighted)?;
     let (nan, yes, no) = (f32::NAN, 1.0, 0.0);
     let repeated = Targets::observed(vec![yes, nan, yes, nan, yes, nan, no, yes], &[]);
     let rows = [0.5, -1.0, 0.5, -1.0, 0.5, -1.0, 2.0, 0.25];
-    let expected = binary_cross_entropy(&logits(&rows)?, &repeated)?;
+    let expected = multi_task_loss(&logits(&rows)?, &repeated)?;
     let distance = found.to_scalar::<f32>()? - expected.to_scalar::<f32>()?;
     assert!(distance.abs() < 1e-6, "{distance}");
     Ok(())

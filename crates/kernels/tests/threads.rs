@@ -7,7 +7,7 @@ use common::mixture::{self, GatesRead};
 use common::{Builder, Path, Run, Subject, execute, num_experts};
 use homebench_kernels::feature_gate::{FeatureGateMix, FeatureGates};
 use homebench_kernels::gate::{GateActivation, GateLogits, LinearGate, Mix, MixGate};
-use homebench_kernels::loss::{Targets, binary_cross_entropy};
+use homebench_kernels::loss::{Targets, multi_task_loss};
 use homebench_kernels::optimizer::{Adam, AdamConfig, Columns, EmbeddingTables, SparseRule};
 use homebench_kernels::random::Philox;
 use homebench_kernels::stacked_mlp::{Activation, Norm, StackedLayer, StackedMlp};
@@ -194,15 +194,22 @@ fn feature_gates() {
 
 #[test]
 fn losses() {
-    for rows in ROWS {
-        operator(&format!("{rows} rows"), |b| {
+    let numbers = Some(vec![false, true, false]);
+    for (rows, regression) in ROWS
+        .into_iter()
+        .flat_map(|rows| [(rows, None), (rows, numbers.clone())])
+    {
+        operator(&format!("{rows} rows, {regression:?}"), |b| {
             let labels = (0..rows * 3).map(|index| (index % 5 == 0) as u8 as f32);
-            let targets = Targets::new(labels.collect());
+            let targets = Targets {
+                regression: regression.clone(),
+                ..Targets::new(labels.collect())
+            };
             let logits = b.tensor("logits", &[rows, 3], 5.0)?;
             assert_eq!(b.dtype, DType::F32);
             Ok(Subject::new(vec![logits], move |inputs, path| {
                 assert_eq!(path, Path::Fused);
-                binary_cross_entropy(&inputs[0], &targets)
+                multi_task_loss(&inputs[0], &targets)
             }))
         });
     }

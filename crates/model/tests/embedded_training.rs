@@ -6,7 +6,7 @@ use candle_core::DType;
 use common::{config, place, three_tasks};
 use homebench_kernels::cuda::{Order, on_host};
 use homebench_kernels::dropout::Dropout;
-use homebench_kernels::loss::{Targets, binary_cross_entropy};
+use homebench_kernels::loss::{Targets, multi_task_loss};
 use homebench_kernels::optimizer::{
     AdamConfig, Lists, Optimizer, Pooling, SparseRule, clip_gradient_norm,
 };
@@ -73,7 +73,7 @@ fn train(name: &str, knobs: &str, tables: Tables) -> (Vec<f32>, Vec<Vec<f32>>) {
         let dropout = Dropout::new(0.25, 1, step, "embedding");
         let xs = input.gather(ids, &numeric, ROWS, Some(&dropout)).unwrap();
         let logits = model.forward_t(&xs, true, None).unwrap();
-        let loss = binary_cross_entropy(&logits, &Targets::new(labels.collect())).unwrap();
+        let loss = multi_task_loss(&logits, &Targets::new(labels.collect())).unwrap();
         losses.push(loss.to_scalar().unwrap());
         let gradients = loss.backward().unwrap();
         for parameter in &dense {

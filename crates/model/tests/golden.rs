@@ -4,7 +4,7 @@
 mod place;
 
 use candle_core::{DType, Tensor};
-use homebench_kernels::loss::{Targets, binary_cross_entropy};
+use homebench_kernels::loss::{Targets, multi_task_loss};
 use homebench_kernels::optimizer::{Adam, AdamConfig};
 use homebench_kernels::{Parameter, Role};
 use homebench_model::{
@@ -184,7 +184,7 @@ fn gradients_of_every_variable_agree() {
             let (model, variables) = case.build(DType::F32);
             let xs = candle_core::Var::from_tensor(case.tensor("x")).unwrap();
             let logits = model.forward_t(&xs, true, None).unwrap();
-            let loss = binary_cross_entropy(&logits, &case.targets()).unwrap();
+            let loss = multi_task_loss(&logits, &case.targets()).unwrap();
             assert_close(
                 &case.name,
                 &values(&loss),
@@ -228,7 +228,7 @@ fn twenty_adam_steps_stay_together() {
             let mut losses = Vec::new();
             for _ in 0..20 {
                 let logits = model.forward_t(case.tensor("x"), true, None).unwrap();
-                let loss = binary_cross_entropy(&logits, &case.targets()).unwrap();
+                let loss = multi_task_loss(&logits, &case.targets()).unwrap();
                 let gradients = loss.backward().unwrap();
                 for parameter in variables.parameters() {
                     parameter.collect(&gradients).unwrap();

@@ -7,7 +7,7 @@ use common::{
     ByPath, MODELS, Network, assert_close, config, inputs, layout, place, three_tasks, values,
 };
 use homebench_kernels::Role;
-use homebench_kernels::loss::{Targets, binary_cross_entropy};
+use homebench_kernels::loss::{Targets, multi_task_loss};
 use homebench_model::Trace;
 
 const WIDTH: usize = 7;
@@ -48,7 +48,7 @@ fn logits_and_gradients_of_inputs_of_a_hundred_stay_finite() {
             let logits = network.model.forward_t(&xs, train, None).unwrap();
             assert!(values(&logits).iter().all(|v| v.is_finite()), "{what}");
         }
-        let arrived = network.gradients(&xs, |l| binary_cross_entropy(l, &targets(ROWS, 3)));
+        let arrived = network.gradients(&xs, |l| multi_task_loss(l, &targets(ROWS, 3)));
         for (path, gradient) in arrived {
             assert!(gradient.iter().all(|v| v.is_finite()), "{what}: {path}");
         }
@@ -59,7 +59,7 @@ fn logits_and_gradients_of_inputs_of_a_hundred_stay_finite() {
 fn every_trained_variable_gets_a_gradient() {
     for (what, network) in networks() {
         let xs = inputs(ROWS, WIDTH, 1.0);
-        let arrived = network.gradients(&xs, |l| binary_cross_entropy(l, &targets(ROWS, 3)));
+        let arrived = network.gradients(&xs, |l| multi_task_loss(l, &targets(ROWS, 3)));
         for parameter in network.variables.parameters() {
             let expected = parameter.role() == Role::Trained;
             let path = parameter.path();
@@ -405,7 +405,7 @@ fn home_gives_the_same_bytes_at_any_number_of_threads() {
     let compute = || {
         let network = Network::from_seed(&config("home", knobs), &three_tasks(), width);
         let logits = values(&network.logits(&xs));
-        let arrived = network.gradients(&xs, |l| binary_cross_entropy(l, &targets(rows, 3)));
+        let arrived = network.gradients(&xs, |l| multi_task_loss(l, &targets(rows, 3)));
         let statistics: Vec<Vec<f32>> = network
             .variables
             .parameters()

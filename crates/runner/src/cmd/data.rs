@@ -109,6 +109,7 @@ impl Wanted {
             protocol: self.protocol.clone(),
             rows,
             split_seed: None,
+            knobs: toml::Table::new(),
         }
     }
 }
@@ -185,6 +186,19 @@ fn write_summary(out: &mut dyn Write, summary: &Summary) -> std::io::Result<()> 
         train.rows, validation.rows, summary.test_rows
     )?;
     for (index, task) in schema.tasks.iter().enumerate() {
+        if let (Some(train), Some(validation)) = (train.numbers[index], validation.numbers[index]) {
+            writeln!(
+                out,
+                "task {} ({}): regression, labels {:.4} ± {:.4} train, {:.4} ± {:.4} validation (mean ± standard deviation)",
+                task.name,
+                schema.groups[task.group],
+                train.mean,
+                train.deviation,
+                validation.mean,
+                validation.deviation
+            )?;
+            continue;
+        }
         let rate = |split: &data::SplitSummary| split.positive_rate(index).unwrap_or(f64::NAN);
         writeln!(
             out,

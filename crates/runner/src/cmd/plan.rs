@@ -74,7 +74,7 @@ impl<'a> View<'a> {
 
     /// Splits are shown where there are several.
     fn shows_splits(&self) -> bool {
-        self.session.datasets.len() > 1
+        self.session.experiment.split_seeds.len() > 1
     }
 
     fn header(&self) -> Vec<&'static str> {
@@ -143,7 +143,7 @@ impl<'a> View<'a> {
         Row {
             texts: vec![
                 cell.id.clone(),
-                content.variant.clone(),
+                format!("{}{}", content.variant, self.point(cell)),
                 content.model.name.clone(),
                 content.seed.to_string(),
                 or_dash(cost.map(|cost| cost.parameters.to_string())),
@@ -157,6 +157,14 @@ impl<'a> View<'a> {
             is_trial: cell.trial.is_some(),
             seconds,
             is_done: state == "done",
+        }
+    }
+
+    /// The knobs of the data, where they are swept.
+    fn point(&self, cell: &PlannedCell) -> String {
+        match self.session.experiment.swept_knobs().is_empty() {
+            true => String::new(),
+            false => format!("/{}", cell.content.dataset.knobs_in_name()),
         }
     }
 

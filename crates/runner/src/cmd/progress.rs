@@ -147,7 +147,7 @@ impl Watcher for View {
         });
         let what = match (outcome.status, &outcome.result) {
             (Status::Done, Some(result)) => format!(
-                "done in {seconds:.1} s, validation AUC {:.4} at epoch {}",
+                "done in {seconds:.1} s, validation score {:.4} at epoch {}",
                 result.validation_score, result.selected_epoch
             ),
             _ => format!(

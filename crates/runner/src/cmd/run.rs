@@ -11,7 +11,7 @@ use crate::sweep::{
     Arm, Executor, Finished, FolderLock, PlannedCell, Reuse, Selection, can_limit_memory, claim,
     failure_of_all, freeze, reuse, take_winners,
 };
-use crate::{figure, report};
+use crate::{figure, report, train};
 use anyhow::{Context, Result};
 use clap::Args;
 use std::process::ExitCode;
@@ -64,6 +64,9 @@ impl RunArguments {
         preparing.finish();
         let mut session = session?;
         session.say_solutions();
+        if let Some(notice) = train::shuffle_notice(session.dataset().train.rows) {
+            eprintln!("{notice}");
+        }
         let resolved = resolved_toml(&session.experiment, &session.dataset().protocol);
         let selection = session.plan.select(self.spec.only.as_deref())?;
         check_memory(&session, &selection, self.jobs_of(&session))?;

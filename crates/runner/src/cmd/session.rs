@@ -85,6 +85,9 @@ impl SpecArguments {
             let summary = data::prepare(&reference, &places, observer)?;
             datasets.push((reference, summary));
         }
+        if experiment.points.len() > 1 {
+            check_schemas(&datasets)?;
+        }
         // Builds every model once, so that one that can't be built is refused before another is trained.
         let (costs, solutions) = solve(&mut experiment, &source, &datasets[0].1.schema)?;
         let plan = Plan::new(&experiment, &datasets, device)?;
@@ -138,17 +141,44 @@ impl SpecArguments {
     }
 }
 
-/// The data of every split. One that is divided as the description says needs no seed, so that its cells are those of an
+/// The data at every point of its knobs and of every split. One that is divided as the description says needs no seed, so that its cells are those of an
 /// experiment without split seeds.
 fn references(experiment: &Experiment, places: &Places) -> Result<Vec<DatasetRef>> {
-    let dataset = &experiment.dataset;
     if experiment.split_seeds.is_empty() {
-        return Ok(vec![dataset.clone()]);
+        return Ok(experiment.datasets());
     }
-    let own = data::split_seed(dataset, places)?;
-    let reference = |seed: &u64| DatasetRef {
-        split_seed: Some(*seed).filter(|seed| *seed != own),
-        ..dataset.clone()
+    let own = data::split_seed(&experiment.dataset, places)?;
+    let seeds = experiment.split_seeds.iter();
+    let references = |dataset: DatasetRef| {
+        seeds.clone().map(move |seed| DatasetRef {
+            split_seed: Some(*seed).filter(|seed| *seed != own),
+            ..dataset.clone()
+        })
     };
-    Ok(experiment.split_seeds.iter().map(reference).collect())
+    Ok(experiment
+        .datasets()
+        .into_iter()
+        .flat_map(references)
+        .collect())
+}
+
+/// Refuses knobs that change what models read or predict: costs and budgets are those of one model a variant.
+fn check_schemas(datasets: &[(DatasetRef, Summary)]) -> Result<(), Diagnostic> {
+    let shape = |summary: &Summary| (summary.schema.clone(), summary.protocol.clone());
+    let (first, others) = datasets.split_first().expect("an experiment has data");
+    let Some((other, _)) = others
+        .iter()
+        .find(|(_, other)| shape(other) != shape(&first.1))
+    else {
+        return Ok(());
+    };
+    let knobs = other.knobs.iter();
+    let changed = knobs.filter(|(knob, value)| first.0.knobs.get(*knob) != Some(value));
+    let changed: Vec<String> = changed.map(|(knob, _)| format!("`{knob}`")).collect();
+    let message = format!(
+        "the inputs are others with another {}: it can't be swept",
+        changed.join(", ")
+    );
+    Err(Diagnostic::new("[grid]", message)
+        .hint("write a spec for each of its values, with knobs in [dataset]"))
 }

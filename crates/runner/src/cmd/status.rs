@@ -3,7 +3,9 @@
 use super::arguments::ResultsArgument;
 use super::table;
 use crate::record::{self, CellFolder, ResultsFolder, Winners};
-use crate::spec::{self, CellContent, Configured, Experiment, NUMERICS_VERSION, Phase, Variant};
+use crate::spec::{
+    self, CellContent, CellDataset, Configured, Experiment, NUMERICS_VERSION, Phase, Variant,
+};
 use crate::sweep::{PlannedCell, Reuse, reuse};
 use anyhow::Result;
 use clap::Args;
@@ -92,6 +94,8 @@ struct Expected<'a> {
     configured: Option<&'a Configured>,
     seed: u64,
     split_seed: Option<u64>,
+    /// Of the data.
+    knobs: toml::Table,
     phase: Phase,
     /// Its state where it was not started.
     state: &'static str,
@@ -105,14 +109,22 @@ fn expected<'a>(experiment: &'a Experiment, winners: &Winners) -> Vec<Expected<'
     };
     let tuning_seeds = experiment.tuning.as_ref().map(|tuning| &tuning.seeds[..]);
     let (mut trials, mut finals) = (Vec::new(), Vec::new());
+    let datasets = experiment.datasets();
+    let points = datasets.iter().zip(&experiment.points);
+    let points: Vec<_> = points
+        .flat_map(|(dataset, point)| splits.iter().map(move |split| (dataset, point, split)))
+        .collect();
     for variant in &experiment.variants {
-        for split_seed in &splits {
-            let split = match split_seed {
-                Some(seed) if splits.len() > 1 => format!("/split-{seed}"),
-                _ => String::new(),
+        for (dataset, point, split_seed) in &points {
+            let mut split = match point.is_empty() {
+                true => String::new(),
+                false => format!("/{}", CellDataset::new(dataset, "", "").knobs_in_name()),
             };
+            if let Some(seed) = split_seed.filter(|_| splits.len() > 1) {
+                split += &format!("/split-{seed}");
+            }
             let winner = winners.winners.iter().find(|winner| {
-                let is_split = split_seed.is_none() || winner.split_seed == *split_seed;
+                let is_split = split_seed.is_none() || winner.split_seed == **split_seed;
                 winner.variant == variant.name && is_split
             });
             let add = |to: &mut Vec<_>, trial: Option<usize>, configured, seeds: &[u64]| {
@@ -123,7 +135,8 @@ fn expected<'a>(experiment: &'a Experiment, winners: &Winners) -> Vec<Expected<'
                         variant,
                         configured,
                         seed: *seed,
-                        split_seed: *split_seed,
+                        split_seed: **split_seed,
+                        knobs: dataset.knobs.clone(),
                         phase: if trial.is_empty() {
                             Phase::Final
                         } else {
@@ -177,7 +190,8 @@ impl Expected<'_> {
             let widths = widths.clone();
             planned.model.knobs.insert("expert_dims".to_owned(), widths);
         }
-        content.numerics_version == NUMERICS_VERSION && is_split && planned.id() == cell.id
+        let is_data = is_split && content.dataset.knobs == self.knobs;
+        content.numerics_version == NUMERICS_VERSION && is_data && planned.id() == cell.id
     }
 }
 

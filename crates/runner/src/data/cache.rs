@@ -9,7 +9,7 @@ use super::description::{Description, Protocol, Source};
 use super::packed::{Widths, Written};
 use super::source::Located;
 use super::table::assign::TEST;
-use super::{Observer, RowSubset, SPLITS, Schema, Split, cant_write};
+use super::{Numbers, Observer, RowSubset, SPLITS, Schema, Split, cant_write};
 use crate::diagnostic::Diagnostic;
 use homebench_kernels::optimizer::Pooling;
 use serde::{Deserialize, Serialize};
@@ -58,8 +58,20 @@ pub(super) struct FileEntry {
     /// By task, where a label is not observed on every row.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) observed: Vec<usize>,
+    /// Of the tasks of regression; none for the test split.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) numbers: Vec<NumbersEntry>,
     pub(super) bytes: u64,
     pub(super) blake3: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct NumbersEntry {
+    pub(super) task: usize,
+    pub(super) mean: f64,
+    pub(super) deviation: f64,
+    pub(super) least: f32,
+    pub(super) most: f32,
 }
 
 /// A dataset of the cache.
@@ -267,12 +279,12 @@ fn build(
             let table = table?;
             (table.categorical, table.lists, table.numeric, table.written)
         }
-        Source::Feed(config) => {
-            let written = super::feed::prepare(config, rows, building.path(), observer)?;
+        Source::Generated(config) => {
+            let written = super::generated::prepare(config, rows, building.path(), observer)?;
             (config.categorical(), Vec::new(), config.numeric(), written)
         }
     };
-    say_one_class(protocol, &written, observer);
+    say_undefined(protocol, &written, observer);
     let files = SPLITS
         .iter()
         .zip(written)
@@ -288,6 +300,15 @@ fn build(
                 Vec::new()
             } else {
                 written.positives
+            },
+            numbers: if *split == "test" {
+                Vec::new()
+            } else {
+                written
+                    .numbers
+                    .into_iter()
+                    .map(NumbersEntry::from)
+                    .collect()
             },
             bytes: written.bytes,
             blake3: written.blake3,
@@ -322,18 +343,49 @@ fn build(
     Ok(())
 }
 
-/// Says which tasks can't be ranked on a split that may be looked at, because its labels are of one class.
-fn say_one_class(protocol: &Protocol, written: &[Written; 3], observer: &mut dyn Observer) {
+/// Says which tasks have no AUC or R² on a split that may be looked at, because its labels are of one class or all the same.
+fn say_undefined(protocol: &Protocol, written: &[Written; 3], observer: &mut dyn Observer) {
     for (name, written) in SPLITS.iter().zip(written).take(TEST) {
         let counts = written.positives.iter().zip(&written.observed);
         for (task, (positives, observed)) in protocol.tasks.iter().zip(counts) {
-            if *positives == 0 || positives == observed {
+            if !task.is_regression() && (*positives == 0 || positives == observed) {
                 let which = if *positives == 0 { "no" } else { "every" };
                 observer.notice(&format!(
                     "{which} label of the task `{}` is positive in the {name} split ({observed} rows): it has no AUC there",
                     task.name
                 ));
             }
+        }
+        let constant = written.numbers.iter();
+        for (task, numbers) in constant.filter(|(_, numbers)| numbers.least == numbers.most) {
+            observer.notice(&format!(
+                "every label of the task `{}` is {} in the {name} split ({} rows): it has no R² there",
+                protocol.tasks[*task].name, numbers.least, written.observed[*task]
+            ));
+        }
+    }
+}
+
+impl From<(usize, Numbers)> for NumbersEntry {
+    fn from((task, numbers): (usize, Numbers)) -> Self {
+        Self {
+            task,
+            mean: numbers.mean,
+            deviation: numbers.deviation,
+            least: numbers.least,
+            most: numbers.most,
+        }
+    }
+}
+
+impl NumbersEntry {
+    /// What is told of them.
+    pub(super) fn numbers(&self) -> Numbers {
+        Numbers {
+            mean: self.mean,
+            deviation: self.deviation,
+            least: self.least,
+            most: self.most,
         }
     }
 }

@@ -38,6 +38,9 @@ struct ExportedFeature<'a> {
 struct ExportedTask<'a> {
     name: &'a str,
     group: &'a str,
+    /// Of a regression; absent where labels are 0 or 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kind: Option<&'static str>,
 }
 
 /// Copies `train.arrow`, `validation.arrow` and `test.arrow` of a dataset into a folder, with `schema.toml`: Arrow IPC files
@@ -89,6 +92,7 @@ fn schema(summary: &Summary) -> ExportedSchema<'_> {
             .map(|task| ExportedTask {
                 name: &task.name,
                 group: &schema.groups[task.group],
+                kind: task.is_regression().then_some("regression"),
             })
             .collect(),
     }

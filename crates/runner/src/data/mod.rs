@@ -8,6 +8,7 @@ mod export;
 pub mod expression;
 pub mod feed;
 pub mod fetch;
+pub mod generated;
 mod open;
 mod packed;
 mod pages;
@@ -19,13 +20,15 @@ mod summary;
 mod table;
 #[cfg(test)]
 mod tests;
+mod two_task;
 
 pub use describe::describe;
+pub(crate) use description::knobs::blamed as blamed_knob;
 pub use export::export;
 pub use open::{Verified, check, known, open, prepare, split_seed, verify};
 pub use reference::{DatasetRef, Places, RowSubset};
 pub use split::{SealedSplit, Split};
-pub use summary::{Observer, Origin, Quiet, SplitSummary, Summary};
+pub use summary::{Numbers, Observer, Origin, Quiet, SplitSummary, Summary};
 
 use crate::diagnostic::Diagnostic;
 use homebench_kernels::optimizer::Pooling;
@@ -80,6 +83,25 @@ pub struct Task {
     pub name: String,
     /// Index into [`Schema::groups`].
     pub group: usize,
+    /// What its labels are.
+    pub kind: TaskKind,
+}
+
+/// What the labels of a task are, and with that its loss and its metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum TaskKind {
+    /// Two classes: labels are 0 or 1, and the model's output is a logit.
+    #[default]
+    Classification,
+    /// Numbers: the model's output is the predicted number.
+    Regression,
+}
+
+impl Task {
+    /// Whether it predicts a number.
+    pub fn is_regression(&self) -> bool {
+        self.kind == TaskKind::Regression
+    }
 }
 
 /// Rows gathered for one step or one piece of an evaluation. Buffers are kept from batch to batch.
@@ -95,7 +117,7 @@ pub struct Batch {
     pub list_ends: Vec<u32>,
     /// Numeric features, row-major [B, numeric features].
     pub numeric: Vec<f32>,
-    /// Labels 0 or 1, NaN where a task is not observed, row-major [B, tasks].
+    /// Labels, 0 or 1 or those of a regression, NaN where a task is not observed, row-major [B, tasks].
     pub labels: Vec<f32>,
     /// Dense ids of the users, `[B]`; empty where rows have none.
     pub users: Vec<u32>,

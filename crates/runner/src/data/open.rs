@@ -2,8 +2,9 @@
 
 use super::cache::{self, Entry};
 use super::description::{self, Description, Protocol, Source};
+use super::generated::LazyGenerator;
 use super::source::{self, Located, Trust};
-use super::split::{LazyFeed, Split, Truth};
+use super::split::{Split, Truth};
 use super::table::assign::{TEST, TRAIN, VALIDATION};
 use super::{
     CategoricalFeature, DatasetRef, ListFeature, Observer, Origin, Places, Prepared, RowSubset,
@@ -150,7 +151,8 @@ pub fn verify(
 }
 
 fn resolve(reference: &DatasetRef, places: &Places) -> Result<(Description, Protocol), Diagnostic> {
-    let description = Description::load(&places.descriptions, &reference.name)?;
+    let (folder, knobs) = (&places.descriptions, &reference.knobs);
+    let description = Description::load_with(folder, &reference.name, knobs)?;
     let wanted = reference.protocol.as_deref();
     let invalid = match reference.rows {
         RowSubset::All => None,
@@ -292,6 +294,12 @@ impl Found {
                     true => vec![file.rows; file.positives.len()],
                     false => file.observed.clone(),
                 },
+                numbers: (0..self.protocol.tasks.len())
+                    .map(|task| {
+                        let entry = file.numbers.iter().find(|entry| entry.task == task)?;
+                        Some(entry.numbers())
+                    })
+                    .collect(),
             }
         };
         Summary {
@@ -315,13 +323,13 @@ impl Found {
         let schema = self.schema(entry);
         // What made rows is known of those that are scored, never of those that are learned from.
         let truth = match &self.protocol.source {
-            Source::Feed(config) => Some(Arc::new(LazyFeed::new(config))),
+            Source::Generated(config) => Some(Arc::new(LazyGenerator::new(config))),
             Source::Table(_) => None,
         };
         let scored = |split: usize| -> Result<Split, String> {
             let rows = entry.map(split, &schema)?;
             Ok(match truth.clone() {
-                Some(feed) => rows.with_truth(Truth { feed, split }),
+                Some(generator) => rows.with_truth(Truth { generator, split }),
                 None => rows,
             })
         };

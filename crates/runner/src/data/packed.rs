@@ -4,7 +4,7 @@
 //! gathering a row is three copies. `lists` holds lists of `UInt32`, whose offsets are read in place too. Every record batch but the last has [`BLOCK_ROWS`] rows; a column of width 0 is
 //! left out.
 
-use super::Batch;
+use super::{Batch, Numbers};
 use crate::diagnostic::Diagnostic;
 use arrow::array::{
     Array, ArrayRef, ArrowPrimitiveType, FixedSizeListArray, ListArray, PrimitiveArray, RecordBatch,
@@ -18,6 +18,7 @@ use arrow::ipc::reader::{FileDecoder, read_footer_length};
 use arrow::ipc::writer::{FileWriter, IpcWriteOptions};
 use std::fs::File;
 use std::io::{BufWriter, Write};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -27,8 +28,9 @@ pub(super) const BLOCK_ROWS: usize = 1 << BLOCK_SHIFT;
 /// Logarithm of [`BLOCK_ROWS`].
 pub(super) const BLOCK_SHIFT: u32 = 16;
 
-/// Smaller files are mapped with all their pages at once, which saves a page fault for each few.
-const POPULATED_BYTES: u64 = 512 << 20;
+/// Smaller files are mapped with all their pages at once, which saves a page fault for each few, and keep them; the pages of
+/// larger ones are given back once they are read.
+const KEPT_BYTES: u64 = 256 << 20;
 
 /// Numbers in a row of each column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,6 +76,8 @@ pub(super) struct Written {
     pub(super) positives: Vec<usize>,
     /// Labels that are observed, by task.
     pub(super) observed: Vec<usize>,
+    /// Of the labels of each regression, by task.
+    pub(super) numbers: Vec<(usize, Numbers)>,
     pub(super) bytes: u64,
     pub(super) blake3: String,
 }
@@ -88,6 +92,44 @@ pub(super) struct PackedWriter {
     rows: usize,
     positives: Vec<usize>,
     observed: Vec<usize>,
+    measured: Vec<(usize, Moments)>,
+}
+
+/// Sums over the labels of a regression, in the order of the rows.
+#[derive(Debug, Clone, Copy, Default)]
+struct Moments {
+    count: f64,
+    mean: f64,
+    /// Sum of squared distances to the mean.
+    squares: f64,
+    least: f32,
+    most: f32,
+}
+
+impl Moments {
+    fn add(&mut self, label: f32) {
+        if label.is_nan() {
+            return;
+        }
+        if self.count == 0.0 {
+            (self.least, self.most) = (label, label);
+        }
+        (self.least, self.most) = (self.least.min(label), self.most.max(label));
+        // Welford's sums.
+        self.count += 1.0;
+        let distance = f64::from(label) - self.mean;
+        self.mean += distance / self.count;
+        self.squares += distance * (f64::from(label) - self.mean);
+    }
+
+    fn numbers(&self) -> Numbers {
+        Numbers {
+            mean: self.mean,
+            deviation: (self.squares / self.count.max(1.0)).sqrt(),
+            least: self.least,
+            most: self.most,
+        }
+    }
 }
 
 impl PackedWriter {
@@ -112,7 +154,15 @@ impl PackedWriter {
             rows: 0,
             positives: vec![0; widths.labels],
             observed: vec![0; widths.labels],
+            measured: Vec::new(),
         })
+    }
+
+    /// Measures the labels of these tasks, which are numbers.
+    pub(super) fn measuring(mut self, tasks: impl IntoIterator<Item = usize>) -> Self {
+        let tasks = tasks.into_iter();
+        self.measured = tasks.map(|task| (task, Moments::default())).collect();
+        self
     }
 
     /// Appends rows.
@@ -130,6 +180,9 @@ impl PackedWriter {
             for ((positives, observed), label) in counts.zip(row) {
                 *positives += usize::from(*label > 0.5);
                 *observed += usize::from(!label.is_nan());
+            }
+            for (task, moments) in &mut self.measured {
+                moments.add(row[*task]);
             }
         }
         let mut done = 0;
@@ -177,6 +230,11 @@ impl PackedWriter {
             rows: self.rows,
             positives: self.positives,
             observed: self.observed,
+            numbers: self
+                .measured
+                .iter()
+                .map(|(task, moments)| (*task, moments.numbers()))
+                .collect(),
             bytes: sink.bytes,
             blake3: sink.hasher.finalize().to_hex().to_string(),
         })
@@ -266,23 +324,72 @@ pub(super) struct Block {
     pub(super) weights: ScalarBuffer<f32>,
 }
 
+/// A split's file in memory.
+#[derive(Debug)]
+pub(super) struct Mapped {
+    pub(super) blocks: Vec<Block>,
+    file: Arc<memmap2::Mmap>,
+    /// Whether pages stay in memory once they are read.
+    is_kept: bool,
+}
+
+impl Mapped {
+    /// Lets the system take back the memory of rows of one block that are read no more, where the file is large.
+    pub(super) fn release(&self, block: usize, rows: Range<usize>) {
+        if self.is_kept {
+            return;
+        }
+        let block = &self.blocks[block];
+        if !block.list_offsets.is_empty() {
+            let width = (block.list_offsets.len() - 1) / block.num_rows.max(1);
+            let offsets = &block.list_offsets[rows.start * width..=rows.end * width];
+            let (start, end) = (offsets[0] as usize, offsets[offsets.len() - 1] as usize);
+            self.release_bytes(&block.list_ids[start..end]);
+            self.release_bytes(offsets);
+        }
+        self.release_column(&block.categorical, block.num_rows, &rows);
+        self.release_column(&block.numeric, block.num_rows, &rows);
+        self.release_column(&block.labels, block.num_rows, &rows);
+        self.release_column(&block.users, block.num_rows, &rows);
+        self.release_column(&block.weights, block.num_rows, &rows);
+    }
+
+    fn release_column<T>(&self, column: &[T], num_rows: usize, rows: &Range<usize>) {
+        let width = column.len() / num_rows.max(1);
+        self.release_bytes(&column[rows.start * width..rows.end * width]);
+    }
+
+    fn release_bytes<T>(&self, values: &[T]) {
+        // What is empty may lie anywhere.
+        if !values.is_empty() {
+            let start = values.as_ptr() as usize - self.file.as_ptr() as usize;
+            super::pages::release(&self.file, start..start + size_of_val(values));
+        }
+    }
+}
+
 /// Maps a file that [`PackedWriter`] wrote; no number is copied.
 ///
 /// # Errors
 /// A file that is cut, or that another program wrote.
-pub(super) fn map(path: &Path, widths: Widths) -> Result<Vec<Block>, ArrowError> {
+pub(super) fn map(path: &Path, widths: Widths) -> Result<Mapped, ArrowError> {
+    map_keeping(path, widths, KEPT_BYTES)
+}
+
+/// As [`map`]; files of more than `kept_bytes` give their pages back.
+fn map_keeping(path: &Path, widths: Widths, kept_bytes: u64) -> Result<Mapped, ArrowError> {
     let file = File::open(path)?;
     let bytes = file.metadata()?.len();
     let mut options = memmap2::MmapOptions::new();
-    if bytes <= POPULATED_BYTES {
+    if bytes <= kept_bytes {
         options.populate();
     }
     // SAFETY: files of the cache are written under another name, renamed when whole and never changed after.
-    let mapped = unsafe { options.map(&file)? };
+    let mapped = Arc::new(unsafe { options.map(&file)? });
     let refused = |what: &str| ArrowError::IpcError(what.to_owned());
     let (start, length) = (NonNull::from(&mapped[..]).cast::<u8>(), mapped.len());
     // SAFETY: the map stays at its place for as long as the buffer holds it.
-    let buffer = unsafe { Buffer::from_custom_allocation(start, length, Arc::new(mapped)) };
+    let buffer = unsafe { Buffer::from_custom_allocation(start, length, mapped.clone()) };
     let trailer = length
         .checked_sub(10)
         .ok_or_else(|| refused("the file is too short"))?;
@@ -321,7 +428,11 @@ pub(super) fn map(path: &Path, widths: Widths) -> Result<Vec<Block>, ArrowError>
         .skip(1)
         .all(|block| block.num_rows == BLOCK_ROWS)
     {
-        true => Ok(blocks),
+        true => Ok(Mapped {
+            blocks,
+            file: mapped,
+            is_kept: bytes <= kept_bytes,
+        }),
         false => Err(refused("record batches of another size")),
     }
 }
@@ -360,4 +471,57 @@ fn unpack(batch: &RecordBatch) -> Option<Block> {
         users: values::<UInt32Type>(batch, "user")?,
         weights: values::<Float32Type>(batch, "weight")?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_whose_memory_was_given_back_are_read_again_as_they_were() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("rows.arrow");
+        let widths = Widths {
+            categorical: 3,
+            lists: 2,
+            numeric: 1,
+            labels: 1,
+            user: 1,
+            weight: 0,
+        };
+        let num_rows = BLOCK_ROWS + 1234;
+        let ids = |count: usize| (0..count as u32).collect::<Vec<u32>>();
+        let rows = Batch {
+            num_rows,
+            categorical: ids(3 * num_rows),
+            // Of the two lists of a row one is empty, the other has two ids.
+            list_ids: ids(2 * num_rows),
+            list_ends: (0..2 * num_rows as u32)
+                .map(|list| list.div_ceil(2) * 2)
+                .collect(),
+            numeric: ids(num_rows).into_iter().map(|id| id as f32).collect(),
+            labels: vec![1.0; num_rows],
+            users: ids(num_rows),
+            weights: Vec::new(),
+        };
+        let mut writer = PackedWriter::create(path.clone(), widths).unwrap();
+        writer.append(&rows).unwrap();
+        writer.finish().unwrap();
+        let mapped = map_keeping(&path, widths, 0).unwrap();
+        for (start, count) in [
+            (0, 1),
+            (7, 40_000),
+            (40_007, BLOCK_ROWS - 40_007),
+            (0, BLOCK_ROWS),
+        ] {
+            mapped.release(0, start..start + count);
+            let block = &mapped.blocks[0];
+            assert_eq!(block.categorical[..], rows.categorical[..3 * BLOCK_ROWS]);
+            assert_eq!(block.list_ids[..], rows.list_ids[..block.list_ids.len()]);
+            assert_eq!(block.users[..], rows.users[..BLOCK_ROWS]);
+        }
+        mapped.release(1, 0..1234);
+        assert_eq!(mapped.blocks[1].numeric[1233], (num_rows - 1) as f32);
+        assert_eq!(mapped.blocks[1].list_offsets.len(), 2 * 1234 + 1);
+    }
 }

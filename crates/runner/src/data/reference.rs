@@ -13,6 +13,8 @@ pub struct DatasetRef {
     pub rows: RowSubset,
     /// Seed of the split, for a description that divides rows by a hash; that of the description where absent.
     pub split_seed: Option<u64>,
+    /// Knobs of an embedded source in place of those of the description.
+    pub knobs: toml::Table,
 }
 
 impl DatasetRef {
@@ -23,6 +25,7 @@ impl DatasetRef {
             protocol: None,
             rows: RowSubset::All,
             split_seed: None,
+            knobs: toml::Table::new(),
         }
     }
 }

@@ -1,58 +1,38 @@
 //! Splits: rows in place, gathered into batches; and the seal on the test split.
 
 use super::Batch;
-use super::feed::{Feed, FeedConfig};
-use super::packed::{BLOCK_ROWS, BLOCK_SHIFT, Block, Widths, map};
+use super::generated::LazyGenerator;
+use super::packed::{BLOCK_ROWS, BLOCK_SHIFT, Block, Mapped, Widths, map};
 use anyhow::{Result, ensure};
 use rayon::prelude::*;
 use std::ops::Range;
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 /// One split, memory-mapped.
 #[derive(Debug)]
 pub struct Split {
     num_rows: usize,
     widths: Widths,
-    blocks: Vec<Block>,
+    mapped: Mapped,
     truth: Option<Truth>,
 }
 
-/// What made the rows, for the probabilities behind their labels.
+/// What made the rows, for what is behind their labels.
 #[derive(Debug, Clone)]
 pub(super) struct Truth {
-    pub(super) feed: Arc<LazyFeed>,
+    pub(super) generator: Arc<LazyGenerator>,
     /// Index of the split.
     pub(super) split: usize,
 }
 
-/// A generator that is built when it is first asked.
-#[derive(Debug)]
-pub(super) struct LazyFeed {
-    config: FeedConfig,
-    feed: OnceLock<Feed>,
-}
-
-impl LazyFeed {
-    pub(super) fn new(config: &FeedConfig) -> Self {
-        Self {
-            config: config.clone(),
-            feed: OnceLock::new(),
-        }
-    }
-
-    fn get(&self) -> &Feed {
-        self.feed.get_or_init(|| Feed::new(&self.config))
-    }
-}
-
 impl Split {
     pub(super) fn map(path: &Path, widths: Widths) -> Result<Self, arrow::error::ArrowError> {
-        let blocks = map(path, widths)?;
+        let mapped = map(path, widths)?;
         Ok(Self {
-            num_rows: blocks.iter().map(|block| block.num_rows).sum(),
+            num_rows: mapped.blocks.iter().map(|block| block.num_rows).sum(),
             widths,
-            blocks,
+            mapped,
             truth: None,
         })
     }
@@ -65,23 +45,14 @@ impl Split {
         }
     }
 
-    /// The true logit of each label of a task, `[rows]`, where the rows were made by the embedded generator: the best score there
-    /// can be.
-    pub fn true_logits(&self, task: usize) -> Option<Vec<f32>> {
-        let Truth { feed, split } = self.truth.as_ref()?;
-        let feed = feed.get();
-        let num_tasks = self.widths.labels;
+    /// What a model that knows the truth would put out for a task, `[rows]`, where the rows were made by an embedded source: the true
+    /// logit of each label, or the expected label of a regression.
+    pub fn true_scores(&self, task: usize) -> Option<Vec<f32>> {
+        let Truth { generator, split } = self.truth.as_ref()?;
         let starts: Vec<u64> = (0..self.num_rows as u64).step_by(BLOCK_ROWS).collect();
         let blocks = starts.par_iter().flat_map_iter(|start| {
             let end = (start + BLOCK_ROWS as u64).min(self.num_rows as u64);
-            let probabilities = feed.probabilities(*split, *start..end);
-            let of_task: Vec<f32> = probabilities
-                .iter()
-                .skip(task)
-                .step_by(num_tasks)
-                .map(|probability| (probability / (1.0 - probability)).ln() as f32)
-                .collect();
-            of_task
+            generator.truth(*split, *start..end, task)
         });
         Some(blocks.collect())
     }
@@ -89,6 +60,39 @@ impl Split {
     /// Number of rows.
     pub fn num_rows(&self) -> usize {
         self.num_rows
+    }
+
+    /// The labels of a task, [rows].
+    pub fn labels(&self, task: usize) -> Vec<f32> {
+        let width = self.widths.labels;
+        self.collect(|block| block.labels.iter().skip(task).step_by(width).copied())
+    }
+
+    /// The users of the rows, [rows]; empty where rows have none.
+    pub fn users(&self) -> Vec<u32> {
+        self.collect(|block| block.users.iter().copied())
+    }
+
+    fn collect<'a, T, I: Iterator<Item = T>>(&'a self, column: impl Fn(&'a Block) -> I) -> Vec<T> {
+        let mut values = Vec::with_capacity(self.num_rows);
+        for (index, block) in self.mapped.blocks.iter().enumerate() {
+            values.extend(column(block));
+            self.mapped.release(index, 0..block.num_rows);
+        }
+        values
+    }
+
+    /// Lets the system take back the memory of rows that are read no more, where the split is large. Reading them again
+    /// reads the file.
+    pub fn release(&self, rows: Range<usize>) {
+        let mut start = rows.start;
+        while start < rows.end {
+            let block = start >> BLOCK_SHIFT;
+            let end = rows.end.min((block + 1) * BLOCK_ROWS);
+            let first = block * BLOCK_ROWS;
+            self.mapped.release(block, start - first..end - first);
+            start = end;
+        }
     }
 
     /// Copies the rows with these indices, in this order, into `batch`.
@@ -113,13 +117,13 @@ impl Split {
             weight,
         } = self.widths;
         gather_column(rows, categorical, &mut batch.categorical, |block| {
-            &self.blocks[block].categorical
+            &self.mapped.blocks[block].categorical
         });
         if lists > 0 {
             for row in rows {
                 let row = *row as usize;
                 batch.extend_from_block(
-                    &self.blocks[row >> BLOCK_SHIFT],
+                    &self.mapped.blocks[row >> BLOCK_SHIFT],
                     row % BLOCK_ROWS,
                     1,
                     lists,
@@ -127,16 +131,16 @@ impl Split {
             }
         }
         gather_column(rows, numeric, &mut batch.numeric, |block| {
-            &self.blocks[block].numeric
+            &self.mapped.blocks[block].numeric
         });
         gather_column(rows, labels, &mut batch.labels, |block| {
-            &self.blocks[block].labels
+            &self.mapped.blocks[block].labels
         });
         gather_column(rows, user, &mut batch.users, |block| {
-            &self.blocks[block].users
+            &self.mapped.blocks[block].users
         });
         gather_column(rows, weight, &mut batch.weights, |block| {
-            &self.blocks[block].weights
+            &self.mapped.blocks[block].weights
         });
         Ok(())
     }
@@ -157,7 +161,7 @@ impl Split {
         let mut done = 0;
         while done < range.len() {
             let row = range.start + done;
-            let (block, first) = (&self.blocks[row >> BLOCK_SHIFT], row % BLOCK_ROWS);
+            let (block, first) = (&self.mapped.blocks[row >> BLOCK_SHIFT], row % BLOCK_ROWS);
             let count = (block.num_rows - first).min(range.len() - done);
             let copy = |width: usize| {
                 (

@@ -52,10 +52,25 @@ impl Origin {
 pub struct SplitSummary {
     /// Number of rows.
     pub rows: usize,
-    /// Positive labels of each task, in the order of the schema.
+    /// Positive labels of each task, in the order of the schema; of no meaning for a regression.
     pub positives: Vec<usize>,
     /// Rows whose label of a task is observed, in the order of the schema.
     pub observed: Vec<usize>,
+    /// The labels of each task of regression, in the order of the schema.
+    pub numbers: Vec<Option<Numbers>>,
+}
+
+/// Labels of a regression, as models learn them.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Numbers {
+    /// Their mean.
+    pub mean: f64,
+    /// Their standard deviation.
+    pub deviation: f64,
+    /// The least.
+    pub least: f32,
+    /// The largest.
+    pub most: f32,
 }
 
 impl SplitSummary {

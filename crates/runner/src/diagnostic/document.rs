@@ -214,13 +214,19 @@ impl Document {
         choose: fn(Range<usize>, Range<usize>) -> Range<usize>,
     ) -> (&str, Option<Location>) {
         let (length, location) = self.locate(path, choose);
-        if let Some(base) = &self.base {
-            let (of_base, there) = base.locate(path, choose);
-            if of_base > length {
-                return (&base.name, there);
-            }
+        if let Some(base) = &self.base
+            && base.depth(path) > length
+        {
+            return base.place(path, choose);
         }
         (&self.name, location)
+    }
+
+    /// How many keys of the path this document or one that it extends has.
+    fn depth(&self, path: &KeyPath) -> usize {
+        let (own, _) = self.locate(path, |key, _| key);
+        let of_base = self.base.as_ref().map_or(0, |base| base.depth(path));
+        own.max(of_base)
     }
 
     /// How many keys of the path the text has, and where.

@@ -41,6 +41,15 @@ impl Document {
         Ok(document)
     }
 
+    /// A document of this text over this one.
+    #[must_use]
+    pub fn overlaid(self, name: impl Into<String>, text: impl Into<String>) -> Self {
+        Self {
+            base: Some(Box::new(self)),
+            ..Self::new(name, text)
+        }
+    }
+
     /// The text of this document or of the one it extends, by its name.
     pub fn text_of(&self, name: &str) -> &str {
         match &self.base {
@@ -51,10 +60,7 @@ impl Document {
 
     /// Reads this document over the one that it extends.
     pub(super) fn parse_over<T: DeserializeOwned>(&self, base: &Document) -> Result<T, Diagnostic> {
-        let own = Document {
-            base: None,
-            ..self.clone()
-        };
+        let own = Document::new(self.name.as_str(), self.text.as_str());
         let mut merged: Table = base.parse()?;
         merge(&mut merged, own.parse()?);
         merged.remove(EXTENDS);

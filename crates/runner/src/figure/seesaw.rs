@@ -19,7 +19,7 @@ const ZERO_LINE: f64 = points(0.9);
 pub(super) fn draw(results: &Results, summary: &Summary) -> Option<Canvas> {
     let metric = main_metric(summary)?;
     let baseline = single_task(results, summary)?;
-    let pairs = task_pairs(results, summary);
+    let pairs = task_pairs(results, summary, metric);
     let gain = |variant: usize, panel: usize| {
         let of = |variant| of_task(summary, variant, panel, metric);
         Estimate::of(&gains(metric, &of(variant), &of(baseline)))
@@ -44,7 +44,7 @@ pub(super) fn draw(results: &Results, summary: &Summary) -> Option<Canvas> {
         return None;
     }
     let label = MetricName::of(metric).label();
-    let (across_task, _) = pairs[0];
+    let &(across_task, _) = pairs.first()?;
     let across_title = &summary.panels[across_task].title;
     let description = format!(
         "Gain in test {label} over single-task models: {across_title} against each other task."
@@ -131,14 +131,18 @@ pub(super) fn draw(results: &Results, summary: &Summary) -> Option<Canvas> {
 }
 
 /// The densest task with each other one, the sparsest last.
-fn task_pairs(results: &Results, summary: &Summary) -> Vec<(usize, usize)> {
+fn task_pairs(results: &Results, summary: &Summary, metric: &str) -> Vec<(usize, usize)> {
     let rates = positive_rates(results);
     let rate = |panel: &usize| {
         let panel = &summary.panels[*panel];
         let key = (panel.dataset.clone(), panel.task.clone());
         rates.get(&key).copied().unwrap_or(0.0)
     };
-    let mut tasks: Vec<usize> = (0..summary.panels.len()).collect();
+    let has_values = |panel: &usize| {
+        let mut variants = 0..summary.variants.len();
+        variants.any(|variant| !of_task(summary, variant, *panel, metric).is_empty())
+    };
+    let mut tasks: Vec<usize> = (0..summary.panels.len()).filter(has_values).collect();
     tasks.sort_by(|a, b| rate(b).total_cmp(&rate(a)));
     let Some((densest, others)) = tasks.split_first() else {
         return Vec::new();

@@ -6,9 +6,9 @@ use super::canvas::{Anchor, Bounds, Canvas, Point, inches, points};
 use super::font;
 use super::palette::{FRAME, GRID, TEXT, look, marker};
 use super::panel::{self, Entry, GAP, Grid, MEDIUM, SMALL, THIN};
-use super::values::{Estimate, gains, main_metric, over_tasks};
+use super::values::{Estimate, gains, main_metric, over_panels};
 use crate::report::metric_name::MetricName;
-use crate::report::results::{Inside, Results, Run, Summary, distinct};
+use crate::report::results::{Inside, Panel, Results, Run, Summary, distinct};
 use std::collections::BTreeMap;
 
 const PANEL_HEIGHT: f64 = inches(1.6);
@@ -64,18 +64,21 @@ fn sweeps(results: &Results, summary: &Summary, inside: &Inside, metric: &str) -
             // What is no number stays as it came.
             _ => std::cmp::Ordering::Equal,
         });
-        // Variants at a value of the setting.
-        let mut places: BTreeMap<usize, usize> = BTreeMap::new();
+        // Variants, and the data where a knob of it is swept, at a value of the setting.
+        let mut places: BTreeMap<(usize, &str), usize> = BTreeMap::new();
         for row in of_setting {
-            let variant = &results.cells[row.cell].variant;
-            let variant = summary.variants.iter().position(|name| name == variant);
+            let cell = &results.cells[row.cell];
+            let variant = summary
+                .variants
+                .iter()
+                .position(|name| *name == cell.variant);
             let value = values.iter().position(|value| *value == row.value);
             if let (Some(variant), Some(value)) = (variant, value) {
-                places.insert(variant, value);
+                places.insert((variant, &cell.dataset), value);
             }
         }
         let mut lines: Vec<Line> = Vec::new();
-        for (variant, value) in places {
+        for ((variant, dataset), value) in places {
             let (name, others) = base(&summary.variants[variant], &setting);
             let known = lines.iter().position(|line| line.name == name);
             let place = known.unwrap_or_else(|| {
@@ -94,7 +97,8 @@ fn sweeps(results: &Results, summary: &Summary, inside: &Inside, metric: &str) -
                 });
                 lines.len() - 1
             });
-            let runs = over_tasks(summary, variant, metric).into_iter();
+            let of_data = |panel: &Panel| panel.dataset == dataset;
+            let runs = over_panels(summary, variant, metric, of_data).into_iter();
             let keyed = runs.map(|(run, score)| ((others.clone(), run), score));
             lines[place].runs[value].extend(keyed);
         }

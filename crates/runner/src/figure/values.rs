@@ -1,7 +1,7 @@
 //! Values of variants as several figures need them: means over tasks, and gains paired by run.
 
 use crate::report::metric_name::MetricName;
-use crate::report::results::{Results, Run, Summary};
+use crate::report::results::{Panel, Results, Run, Summary};
 use crate::report::statistics::{Interval, differences, mean, student_interval};
 use std::collections::BTreeMap;
 
@@ -37,7 +37,17 @@ pub(super) fn main_metric(summary: &Summary) -> Option<&str> {
 
 /// A variant's test values by run, a mean over the tasks of a panel each; runs that lack a task are left out.
 pub(super) fn over_tasks(summary: &Summary, variant: usize, metric: &str) -> BTreeMap<Run, f64> {
-    let panels = 0..summary.panels.len();
+    over_panels(summary, variant, metric, |_| true)
+}
+
+/// As [`over_tasks`], over the panels that are wanted.
+pub(super) fn over_panels(
+    summary: &Summary,
+    variant: usize,
+    metric: &str,
+    is_wanted: impl Fn(&Panel) -> bool,
+) -> BTreeMap<Run, f64> {
+    let panels = (0..summary.panels.len()).filter(|panel| is_wanted(&summary.panels[*panel]));
     let samples: Vec<_> = panels
         .map(|panel| summary.sample("test", variant, panel, metric))
         .filter(|sample| !sample.is_empty())
@@ -99,7 +109,10 @@ pub(super) fn single_task(results: &Results, summary: &Summary) -> Option<usize>
 pub(super) fn positive_rates(results: &Results) -> BTreeMap<(String, String), f64> {
     let mut rates = BTreeMap::new();
     for score in results.scores.iter().filter(|s| s.split == "validation") {
-        let rate = score.positives as f64 / score.rows as f64;
+        let Some(positives) = score.positives else {
+            continue;
+        };
+        let rate = positives as f64 / score.rows as f64;
         let dataset = results.cells[score.cell].dataset.clone();
         if rate > 0.0 && rate.is_finite() {
             rates.entry((dataset, score.task.clone())).or_insert(rate);

@@ -20,7 +20,9 @@ pub fn r_squared(predictions: &[f32], labels: &[f32]) -> Option<f64> {
     let mean = ordered_sum(labels, labels, |label, _| f64::from(label)) / labels.len() as f64;
     let spread = ordered_sum(labels, labels, |label, _| (f64::from(label) - mean).powi(2));
     let value = 1.0 - squared_error(predictions, labels) / spread;
-    defined(value).filter(|_| spread > 0.0)
+    // A mean that rounds makes a spread of labels that don't vary.
+    let vary = labels.iter().any(|label| *label != labels[0]);
+    defined(value).filter(|_| vary && spread > 0.0)
 }
 
 fn squared_error(predictions: &[f32], labels: &[f32]) -> f64 {
@@ -46,6 +48,7 @@ mod tests {
     fn no_rows_constant_labels_and_a_nan_have_no_score() {
         assert_eq!(mean_squared_error(&[], &[]), None);
         assert_eq!(r_squared(&[1.0, 2.0], &[5.0, 5.0]), None);
+        assert_eq!(r_squared(&[0.0; 11], &[0.1; 11]), None);
         assert_eq!(r_squared(&[f32::NAN, 2.0], &[5.0, 6.0]), None);
     }
 }

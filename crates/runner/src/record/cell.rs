@@ -137,7 +137,7 @@ fn metrics_rows<'a>(
                 score.metric.to_owned(),
                 or_empty(score.value),
                 score.rows.to_string(),
-                score.positives.to_string(),
+                or_empty(score.positives),
             ],
         )
     })

@@ -1,6 +1,7 @@
 //! Everything that a report and its tables say, computed once.
 
 use super::comparison::{Comparison, Spread};
+use super::metric_name::MetricName;
 use super::results::{Results, Run, Summary};
 use super::statistics::{
     Improvement, Interval, holm, improvement, multi_task_gain, student_interval, student_p_value,
@@ -151,6 +152,17 @@ struct TaskValues {
     values: Vec<Vec<f64>>,
 }
 
+/// The metric that gains on a main metric are taken of, where the folder has it.
+fn gain_metric<'a>(analysis: &Analysis<'a>, main: usize) -> MetricName<'a> {
+    let main = analysis.comparisons[main].metric;
+    let wanted = MetricName::of(main.of_gains());
+    let is_there = |metric: &String| metric == wanted.name();
+    match analysis.summary.metrics.iter().any(is_there) {
+        true => wanted,
+        false => main,
+    }
+}
+
 /// Values of a variant at the runs that have one on every task.
 fn task_values(analysis: &Analysis, variant: usize) -> TaskValues {
     let panels: Vec<(usize, usize)> = analysis
@@ -162,8 +174,10 @@ fn task_values(analysis: &Analysis, variant: usize) -> TaskValues {
     let samples: Vec<_> = panels
         .iter()
         .map(|&(panel, main)| {
-            let metric = analysis.comparisons[main].metric.name();
-            analysis.summary.sample("test", variant, panel, metric)
+            let metric = gain_metric(analysis, main);
+            analysis
+                .summary
+                .sample("test", variant, panel, metric.name())
         })
         .collect();
     let is_whole = |run: &Run| {
@@ -191,7 +205,7 @@ fn gains(analysis: &Analysis) -> Gains {
         .main
         .iter()
         .flatten()
-        .filter_map(|&place| analysis.comparisons[place].metric.higher_is_better())
+        .filter_map(|&place| gain_metric(analysis, place).higher_is_better())
         .collect();
     let single_task = single_task(analysis.results, analysis.summary);
     let all: Vec<TaskValues> = (0..analysis.summary.variants.len())

@@ -13,7 +13,7 @@ pub(crate) struct MetricName<'a> {
     is_of_rows: bool,
 }
 
-const KNOWN: [MetricName; 13] = [
+const KNOWN: [MetricName; 15] = [
     known("auc", "AUC", "", true),
     known("log_loss", "log-loss", "nats", false),
     known("gauc", "GAUC", "", true),
@@ -39,8 +39,22 @@ const KNOWN: [MetricName; 13] = [
         "",
         false,
     ),
-    known("mse", "mean squared error", "", false),
     known("r_squared", "R²", "", true),
+    MetricName {
+        restates: Some("r_squared"),
+        ..known("mse", "mean squared error", "", false)
+    },
+    // The same for every variant.
+    neither_way("best_mse", "mean squared error of the truth", ""),
+    MetricName {
+        restates: Some("r_squared"),
+        ..known(
+            "mse_regret",
+            "regret to the truth's mean squared error",
+            "",
+            false,
+        )
+    },
     // Best at 1, so neither way is better.
     neither_way("calibration", "calibration", "predicted / observed"),
 ];
@@ -105,6 +119,14 @@ impl<'a> MetricName<'a> {
         match self.unit {
             "" => self.title.to_owned(),
             unit => format!("{} ({unit})", self.title),
+        }
+    }
+
+    /// The metric whose relative change is a gain: that of R², which may be near 0 or below it, says nothing.
+    pub(crate) fn of_gains(&self) -> &'a str {
+        match self.name {
+            "r_squared" => "mse",
+            name => name,
         }
     }
 

@@ -45,7 +45,7 @@ pub(super) fn table(results: &Results) -> Result<String> {
         text += &direction.map_or(String::new(), |direction| format!("; {direction}"));
         text += ".\n";
         for panel in &summary.panels {
-            if let Some(why) = results.one_class(panel, comparison.metric.name()) {
+            if let Some(why) = results.unvaried(panel, comparison.metric.name()) {
                 let _ = writeln!(
                     text,
                     "No {title} on {}: {why} in the test split.",

@@ -1,6 +1,7 @@
 //! The resolved content of a cell, and the id that is its hash.
 
 use super::cell_training::CellTraining;
+use super::setting::in_name;
 use super::{Configured, Device};
 use crate::data::{DatasetRef, RowSubset};
 use crate::diagnostic::{Diagnostic, Document};
@@ -87,6 +88,9 @@ pub struct CellDataset {
     pub split_seed: Option<u64>,
     /// Hash of the description and of every source file.
     pub content_hash: String,
+    /// Knobs of an embedded source in place of those of its description.
+    #[serde(default, skip_serializing_if = "toml::Table::is_empty")]
+    pub knobs: toml::Table,
 }
 
 /// Which model a cell trains.
@@ -114,7 +118,26 @@ impl CellDataset {
             fraction,
             split_seed: reference.split_seed,
             content_hash: content_hash.to_owned(),
+            knobs: reference.knobs.clone(),
         }
+    }
+
+    /// What tables call it: its name, with the knobs that are no longer those of its description, such as
+    /// `two-task[correlation=0.5]`.
+    pub fn title(&self) -> String {
+        match self.knobs.is_empty() {
+            true => self.name.clone(),
+            false => format!("{}[{}]", self.name, self.knobs_in_name()),
+        }
+    }
+
+    /// The knobs as a part of a name, such as `correlation=0.5`.
+    pub fn knobs_in_name(&self) -> String {
+        let knobs = self.knobs.iter();
+        let parts: Vec<String> = knobs
+            .map(|(knob, value)| format!("{knob}={}", in_name(value)))
+            .collect();
+        parts.join(",")
     }
 }
 
@@ -177,6 +200,7 @@ impl CellContent {
             protocol: Some(self.dataset.protocol.clone()),
             rows,
             split_seed: self.dataset.split_seed,
+            knobs: self.dataset.knobs.clone(),
         }
     }
 
@@ -255,6 +279,7 @@ mod tests {
                 fraction: None,
                 split_seed: None,
                 content_hash: "abc".into(),
+                knobs: toml::Table::new(),
             },
             model: CellModel {
                 name: "home".into(),
@@ -274,7 +299,7 @@ mod tests {
 
     #[test]
     fn every_change_of_content_changes_the_id() {
-        let changes: [fn(&mut CellContent); 13] = [
+        let changes: [fn(&mut CellContent); 14] = [
             |cell| cell.seed = 2,
             |cell| cell.variant = "other".into(),
             |cell| cell.device = "cuda".into(),
@@ -283,6 +308,7 @@ mod tests {
             |cell| cell.dataset.split_seed = Some(1),
             |cell| cell.dataset.content_hash = "abd".into(),
             |cell| cell.dataset.train_rows = None,
+            |cell| cell.dataset.knobs = toml::from_str("correlation = 0.5").unwrap(),
             |cell| cell.training.learning_rate = 0.002,
             |cell| cell.training.embedding_learning_rate = Some(0.001),
             |cell| cell.training.optimizer = Some(OptimizerName::Adamw),

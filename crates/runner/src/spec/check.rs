@@ -2,7 +2,7 @@
 
 use super::source::{Locator, Source};
 use super::wire::{WireDataset, WireExperiment};
-use super::{Experiment, Space, expand, run, training, tuning, variants};
+use super::{Chosen, Experiment, Space, expand, run, training, tuning, variants};
 use crate::data::{self, DatasetRef, Places, RowSubset};
 use crate::diagnostic::{Diagnostic, KeyPath};
 use crate::train::TrainingConfig;
@@ -36,7 +36,18 @@ pub(super) fn experiment(
     let sweep = Space::read(grid, random, &root, true, source)?;
     let wire_variants = std::mem::take(&mut wire.variants);
     let bases = variants::bases(wire_variants, &wire.defaults, &shared, source)?;
-    let mut variants = expand::variants(&bases, &sweep, source)?;
+    let mut variants = expand::variants(&bases, &sweep.of_variants(), source)?;
+    let of_data = sweep.of_data();
+    if let (Some(axis), Some(_)) = (of_data.first(), &wire.tuning) {
+        let message = format!(
+            "`{}`: the data can't be swept where variants are tuned",
+            axis.place
+        );
+        return Err(source.at_key(&axis.place, message).hint(
+            "tune on one value in a spec of its own, then sweep with the settings that won",
+        ));
+    }
+    let points = expand::combinations(&of_data, vec![Vec::new()], source)?;
     super::budget::check_names(&variants, source)?;
     let tuning = match &wire.tuning {
         None => {
@@ -60,6 +71,7 @@ pub(super) fn experiment(
         name: name.to_owned(),
         question: wire.question,
         dataset,
+        points,
         seeds,
         split_seeds,
         training: shared,
@@ -98,6 +110,7 @@ fn dataset(wire: WireDataset, source: &Source) -> Result<DatasetRef, Diagnostic>
         protocol: wire.protocol,
         rows,
         split_seed: None,
+        knobs: wire.knobs,
     })
 }
 
@@ -177,28 +190,54 @@ pub fn check_dataset(
             .did_you_mean(&dataset.name, known.iter().map(String::as_str))
             .into());
     }
-    match data::check(dataset, places) {
-        Ok((tasks, _)) => {
-            let tasks: Vec<&str> = tasks.iter().map(|task| task.name.as_str()).collect();
-            check_weights(experiment, &tasks, source)?;
-            check_split_seeds(experiment, source, places)
-        }
-        Err(error) if error.downcast_ref::<Diagnostic>().is_some_and(has_place) => Err(error),
-        Err(error) => {
-            let key = if dataset.protocol.is_some() {
-                "protocol"
-            } else {
-                "name"
-            };
-            let path = KeyPath::new(["dataset", key]);
-            let mut said = source.at_value(&path, format!("{error:#}"));
-            if let Some(inner) = error.downcast_ref::<Diagnostic>() {
-                said.message.clone_from(&inner.message);
-                said.hint.clone_from(&inner.hint);
-            }
-            Err(said.into())
-        }
+    for (point, dataset) in experiment.points.iter().zip(experiment.datasets()) {
+        let (tasks, _) = data::check(&dataset, places)
+            .map_err(|error| misdescribed(error, &dataset, point, source))?;
+        let tasks: Vec<&str> = tasks.iter().map(|task| task.name.as_str()).collect();
+        check_weights(experiment, &tasks, source)?;
     }
+    check_split_seeds(experiment, source, places)
+}
+
+/// What is wrong with the data, at its place in the spec where the spec is to blame.
+fn misdescribed(
+    error: anyhow::Error,
+    dataset: &DatasetRef,
+    point: &[Chosen],
+    source: &Source,
+) -> anyhow::Error {
+    let inner = error.downcast_ref::<Diagnostic>();
+    if let Some(said) = inner
+        && let Some(knob) = data::blamed_knob(said, &dataset.knobs)
+    {
+        let chosen = point
+            .iter()
+            .find(|one| one.setting.in_dataset() == Some(knob));
+        let place = chosen.map_or_else(
+            || KeyPath::new(["dataset", "knobs", knob]),
+            |one| one.place.clone(),
+        );
+        let mut at_place = source.at_value(&place, format!("`{place}`: {}", said.message));
+        at_place.hint.clone_from(&said.hint);
+        return at_place.into();
+    }
+    if inner.is_some_and(has_place) {
+        return error;
+    }
+    let key = match (&dataset.protocol, dataset.knobs.is_empty()) {
+        (Some(_), _) => KeyPath::new(["dataset", "protocol"]),
+        (None, true) => KeyPath::new(["dataset", "name"]),
+        (None, false) => point.first().map_or_else(
+            || KeyPath::new(["dataset", "knobs"]),
+            |one| one.place.clone(),
+        ),
+    };
+    let mut said = source.at_value(&key, format!("{error:#}"));
+    if let Some(inner) = inner {
+        said.message.clone_from(&inner.message);
+        said.hint.clone_from(&inner.hint);
+    }
+    said.into()
 }
 
 fn check_weights(

@@ -32,6 +32,7 @@ pub use precision::check_precision;
 pub use resolved::resolved_toml;
 pub use run::{Limits, RunConfig};
 pub use schedule::{ScheduleKind, WrittenSchedule};
+pub(crate) use setting::plain;
 pub use setting::{Chosen, Setting};
 pub use source::{Locator, Source};
 pub use space::{Axis, Domain, RandomSpace, Space};
@@ -52,6 +53,8 @@ pub struct Experiment {
     pub question: String,
     /// Which data.
     pub dataset: DatasetRef,
+    /// Values of the knobs of the data that are swept: every variant is trained on each. One without a value where none is.
+    pub points: Vec<Vec<Chosen>>,
     /// Seeds of the cells of every variant, in the order of the file.
     pub seeds: Vec<u64>,
     /// Seeds of the split, each dividing the rows anew; none where the split is that of the description.
@@ -68,6 +71,27 @@ pub struct Experiment {
     pub variants: Vec<Variant>,
     /// How cells are run: nothing that may change a number on one device.
     pub run: RunConfig,
+}
+
+impl Experiment {
+    /// The knobs of the data that are swept.
+    pub fn swept_knobs(&self) -> Vec<Setting> {
+        let point = self.points.first().into_iter().flatten();
+        point.map(|one| one.setting.clone()).collect()
+    }
+
+    /// The data at every point of its knobs, in the order of [`Self::points`].
+    pub fn datasets(&self) -> Vec<DatasetRef> {
+        let at = |point: &Vec<Chosen>| {
+            let mut dataset = self.dataset.clone();
+            for one in point {
+                let knob = one.setting.in_dataset().unwrap_or_default();
+                dataset.knobs.insert(knob.to_owned(), one.value.clone());
+            }
+            dataset
+        };
+        self.points.iter().map(at).collect()
+    }
 }
 
 /// A variant as its table has it.

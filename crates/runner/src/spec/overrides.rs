@@ -1,6 +1,6 @@
 //! `--set path=value`: a change to a spec from the command line.
 
-use super::setting::TRAINING;
+use super::setting::{DATASET, TRAINING};
 use super::space::{self, DOMAINS};
 use crate::diagnostic::{Diagnostic, KeyPath};
 use std::str::FromStr;
@@ -82,7 +82,7 @@ fn sweep_table(keys: &[String]) -> Option<usize> {
     }
 }
 
-/// A path to a training setting of a sweep with the setting as one key, however it was given:
+/// A path to a setting of training or data of a sweep with the setting as one key, however it was given:
 /// `grid.training.learning_rate` is `grid."training.learning_rate"`.
 fn canonical(path: &KeyPath) -> KeyPath {
     let keys = path.keys();
@@ -90,7 +90,8 @@ fn canonical(path: &KeyPath) -> KeyPath {
         return path.clone();
     };
     let (table, setting) = keys.split_at(table);
-    if setting.first().is_none_or(|key| key != TRAINING) || setting.len() < 2 {
+    let is_nested = |key: &String| key == TRAINING || key == DATASET;
+    if !setting.first().is_some_and(is_nested) || setting.len() < 2 {
         return path.clone();
     }
     let is_domain = |key: &String| DOMAINS.contains(&key.as_str());

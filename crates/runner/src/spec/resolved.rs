@@ -51,6 +51,10 @@ fn dataset(text: &mut String, experiment: &Experiment, protocol: &str) {
     if let Some(rows) = rows {
         let _ = writeln!(text, "rows = {rows}");
     }
+    if !experiment.dataset.knobs.is_empty() {
+        let knobs = toml::Value::Table(experiment.dataset.knobs.clone());
+        let _ = writeln!(text, "knobs = {knobs}");
+    }
     text.push('\n');
 }
 

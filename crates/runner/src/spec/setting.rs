@@ -1,4 +1,4 @@
-//! What a sweep may set: a knob of the model, or a key of the training settings.
+//! What a sweep may set: a knob of the model, a key of the training settings, or a knob of an embedded source of data.
 
 use crate::diagnostic::KeyPath;
 use std::fmt;
@@ -6,7 +6,13 @@ use std::fmt;
 /// The table of training settings, at the top of a spec and in a variant.
 pub(super) const TRAINING: &str = "training";
 
-/// A knob, or a path below `training`.
+/// The table of the data, with the knobs of an embedded source.
+pub(super) const DATASET: &str = "dataset";
+
+/// Keys of that table that are no knobs.
+const KEYS_OF_DATASET: [&str; 4] = ["name", "protocol", "rows", "knobs"];
+
+/// A knob, a path below `training`, or `dataset` and a knob of the data.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Setting(KeyPath);
 
@@ -14,7 +20,8 @@ impl Setting {
     /// The setting at this path of a variant; absent for a path that no sweep can set.
     pub(super) fn at(path: KeyPath) -> Option<Self> {
         let is_setting = match path.keys() {
-            [knob] => knob != TRAINING,
+            [knob] => knob != TRAINING && knob != DATASET,
+            [first, knob] if first == DATASET => !KEYS_OF_DATASET.contains(&knob.as_str()),
             [first, ..] => first == TRAINING,
             [] => false,
         };
@@ -30,6 +37,14 @@ impl Setting {
     pub(super) fn in_training(&self) -> Option<&[String]> {
         match self.0.keys() {
             [first, rest @ ..] if first == TRAINING => Some(rest),
+            _ => None,
+        }
+    }
+
+    /// The name of the knob of the data, where it is one.
+    pub fn in_dataset(&self) -> Option<&str> {
+        match self.0.keys() {
+            [first, knob] if first == DATASET => Some(knob),
             _ => None,
         }
     }
@@ -62,7 +77,7 @@ pub struct Chosen {
 }
 
 /// A value as tables write it: strings without quotes, floats in their shortest form.
-pub(super) fn plain(value: &toml::Value) -> String {
+pub(crate) fn plain(value: &toml::Value) -> String {
     match value {
         toml::Value::String(text) => text.clone(),
         toml::Value::Float(number) => number.to_string(),
@@ -96,12 +111,21 @@ mod tests {
     }
 
     #[test]
-    fn knobs_and_what_is_below_training_can_be_set_and_nothing_else() {
+    fn knobs_of_models_and_data_and_what_is_below_training_can_be_set_and_nothing_else() {
         assert_eq!(setting("rank").unwrap().knob(), Some("rank"));
         let rate = setting("training.learning_rate").unwrap();
         assert_eq!(rate.in_training(), Some(&["learning_rate".to_owned()][..]));
         assert_eq!(rate.to_string(), "training.learning_rate");
-        for other in ["training", "dataset.rows", "variants.home.rank"] {
+        let correlation = setting("dataset.correlation").unwrap();
+        assert_eq!(correlation.in_dataset(), Some("correlation"));
+        assert_eq!(correlation.knob(), None);
+        for other in [
+            "training",
+            "dataset",
+            "dataset.rows",
+            "dataset.feed.noise",
+            "variants.home.rank",
+        ] {
             assert_eq!(setting(other), None, "{other}");
         }
     }

@@ -1,6 +1,6 @@
 //! Search spaces as a spec writes them: `[grid]` with a list for each setting, `[random]` with something to draw from.
 
-use super::setting::{Setting, TRAINING};
+use super::setting::{DATASET, Setting, TRAINING};
 use super::source::Source;
 use crate::diagnostic::{Diagnostic, KeyPath, nearest};
 use std::fmt;
@@ -104,6 +104,15 @@ impl Space {
                 None => RandomSpace::default(),
             },
         };
+        let of_data = |axis: &&Axis| axis.setting.in_dataset().is_some();
+        let mut elsewhere = space.random.axes.iter();
+        let mut own = space.grid.iter().filter(|_| !at.is_empty());
+        if let Some(axis) = elsewhere.find(of_data).or_else(|| own.find(of_data)) {
+            let message = format!("`{}`: a knob of the data can't be swept here", axis.place);
+            return Err(source
+                .at_key(&axis.place, message)
+                .hint("write it into [grid]: every variant is trained on each of its values"));
+        }
         let twice = space.random.axes.iter().find(|axis| {
             let mut settings = space.grid.iter().map(|other| &other.setting);
             settings.any(|setting| *setting == axis.setting)
@@ -117,6 +126,23 @@ impl Space {
     /// Whether nothing is swept.
     pub(super) fn is_empty(&self) -> bool {
         self.grid.is_empty() && self.random.axes.is_empty()
+    }
+
+    /// The knobs of the data that are swept.
+    pub(super) fn of_data(&self) -> Vec<Axis> {
+        let axes = self.grid.iter();
+        axes.filter(|axis| axis.setting.in_dataset().is_some())
+            .cloned()
+            .collect()
+    }
+
+    /// This space without the knobs of the data.
+    pub(super) fn of_variants(&self) -> Self {
+        let mut space = self.clone();
+        space
+            .grid
+            .retain(|axis| axis.setting.in_dataset().is_none());
+        space
     }
 
     /// Every axis.
@@ -348,12 +374,12 @@ fn settings(
     Ok(found)
 }
 
-/// Every setting of a table with its value; tables within `training` are gone through until one is no table of keys.
+/// Every setting of a table with its value; tables within `training` and `dataset` are gone through until one is no table of keys.
 pub(super) fn flatten(table: &Table) -> Vec<(KeyPath, Value)> {
     fn below(path: &KeyPath, value: &Value, out: &mut Vec<(KeyPath, Value)>) {
         match value {
             Value::Table(table)
-                if path.keys()[0] == TRAINING
+                if [TRAINING, DATASET].contains(&path.keys()[0].as_str())
                     && !table.keys().any(|key| DOMAINS.contains(&key.as_str())) =>
             {
                 for (key, value) in table {

@@ -63,6 +63,9 @@ pub(super) struct WireDataset {
     pub(super) protocol: Option<String>,
     /// A whole number of training rows, or a share of every split.
     pub(super) rows: Option<toml::Value>,
+    /// Knobs of an embedded source in place of those of its description.
+    #[serde(default)]
+    pub(super) knobs: toml::Table,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]

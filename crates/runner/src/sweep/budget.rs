@@ -46,7 +46,7 @@ pub fn budget(configured: &Configured, schema: &Schema) -> Result<Budget, ModelE
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::{CategoricalFeature, Task};
+    use crate::data::{CategoricalFeature, Task, TaskKind};
     use crate::train::TrainingConfig;
     use homebench_model::ModelConfig;
 
@@ -62,6 +62,7 @@ mod tests {
             tasks: vec![Task {
                 name: "click".into(),
                 group: 0,
+                kind: TaskKind::default(),
             }],
             groups: vec!["watch".into()],
             user: None,

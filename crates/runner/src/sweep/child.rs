@@ -77,6 +77,9 @@ fn try_cell(settings: &ChildSettings) -> Result<()> {
         .hint("run the experiment again: it will be planned on the data as it is now")
         .into());
     }
+    if let Some(notice) = train::shuffle_notice(dataset.train.num_rows()) {
+        eprintln!("{notice}");
+    }
     let training = (&content.training).into();
     let phase = content.final_phase();
     let device = device::open(settings.device)?;

@@ -4,8 +4,11 @@ use super::glob::matches_glob;
 use crate::data::{DatasetRef, Summary};
 use crate::diagnostic::Diagnostic;
 use crate::record::{MergedCell, Outcome, Trial};
-use crate::spec::{CellContent, CellDataset, Configured, Device, Experiment, Phase, Variant};
+use crate::spec::{
+    CellContent, CellDataset, Configured, Device, Experiment, Phase, Variant, plain,
+};
 use std::collections::HashMap;
+use std::fmt;
 
 /// Every cell of an experiment, as far as it is known: what the final cells of a variant that is tuned are is known once
 /// its winner is frozen.
@@ -15,7 +18,7 @@ pub struct Plan {
     pub arms: Vec<Arm>,
 }
 
-/// A variant on one split of the data: what is tuned and tested apart from all others.
+/// A variant on one split of the data, or at one point of its knobs: what is tuned and tested apart from all others.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Arm {
     /// Name of the variant.
@@ -42,8 +45,18 @@ struct Parts {
     seeds: Vec<u64>,
     device: Device,
     dataset: CellDataset,
+    /// What the knobs of the data are set to, where they are swept.
+    point: Vec<(String, String)>,
+    shown: Shown,
+}
+
+/// What tells the data of cells apart in their labels.
+#[derive(Debug, Clone, PartialEq, Default)]
+struct Shown {
+    /// Knobs of the data, where they are swept.
+    knobs: Option<String>,
     /// Of the split, where there are several.
-    shown_split: Option<u64>,
+    split: Option<u64>,
 }
 
 /// A cell to be.
@@ -59,8 +72,7 @@ pub struct PlannedCell {
     pub split_seed: Option<u64>,
     /// What a grid, random draws or tuning set.
     pub settings: Vec<(String, String)>,
-    /// Of the split, where there are several.
-    shown_split: Option<u64>,
+    shown: Shown,
 }
 
 impl Plan {
@@ -74,16 +86,27 @@ impl Plan {
         device: Device,
     ) -> Result<Self, Diagnostic> {
         let mut arms = Vec::with_capacity(experiment.variants.len() * datasets.len());
+        let swept = experiment.swept_knobs();
         for variant in &experiment.variants {
             for (reference, summary) in datasets {
                 let (protocol, hash) = (&summary.protocol, &summary.content_hash);
+                let dataset = CellDataset::new(reference, protocol, hash);
+                let point = swept.iter().filter_map(|setting| {
+                    let value = reference.knobs.get(setting.in_dataset()?)?;
+                    Some((setting.to_string(), plain(value)))
+                });
+                let num_splits = experiment.split_seeds.len();
                 let parts = Parts {
+                    point: point.collect(),
+                    shown: Shown {
+                        knobs: (!swept.is_empty()).then(|| dataset.knobs_in_name()),
+                        split: summary.split_seed.filter(|_| num_splits > 1),
+                    },
                     configured: variant.configured.clone(),
                     trials: variant.trials.clone(),
                     seeds: experiment.seeds.clone(),
                     device,
-                    dataset: CellDataset::new(reference, protocol, hash),
-                    shown_split: summary.split_seed.filter(|_| datasets.len() > 1),
+                    dataset,
                 };
                 let tuning_seeds = experiment.tuning.as_ref().map(|tuning| &tuning.seeds);
                 let tuning_seeds = tuning_seeds.map(Vec::as_slice).unwrap_or_default();
@@ -216,7 +239,7 @@ impl Arm {
         let labels = parts
             .seeds
             .iter()
-            .map(|seed| label(&variant.name, parts.shown_split, None, *seed));
+            .map(|seed| label(&variant.name, &parts.shown, None, *seed));
         let mut arm = Self {
             variant: variant.name.clone(),
             split_seed,
@@ -264,12 +287,9 @@ impl Arm {
         seeds.zip(self.labels.iter().map(String::as_str))
     }
 
-    /// What it is called: its variant, and its split where there are several.
+    /// What it is called: its variant, the data's knobs where they are swept, and its split where there are several.
     pub fn label(&self) -> String {
-        match self.made_of.shown_split {
-            Some(split) => format!("{}/split-{split}", self.variant),
-            None => self.variant.clone(),
-        }
+        format!("{}{}", self.variant, self.made_of.shown)
     }
 
     fn finals_of(&self, configured: &Configured) -> Vec<PlannedCell> {
@@ -307,8 +327,8 @@ impl Parts {
         PlannedCell {
             trial,
             split_seed,
-            settings: settings.to_vec(),
-            shown_split: self.shown_split,
+            settings: [settings, &self.point].concat(),
+            shown: self.shown.clone(),
             ..PlannedCell::new(CellContent::new(
                 variant,
                 configured,
@@ -329,16 +349,19 @@ impl PlannedCell {
             trial: None,
             split_seed: content.dataset.split_seed,
             settings: Vec::new(),
-            shown_split: content.dataset.split_seed,
+            shown: Shown {
+                knobs: Some(content.dataset.knobs_in_name()).filter(|knobs| !knobs.is_empty()),
+                split: content.dataset.split_seed,
+            },
             content,
         }
     }
 
-    /// What a user calls it: `variant/seed`, `variant/trial-3/seed` of a trial, with the split before the seed where there
-    /// are several.
+    /// What a user calls it: `variant/seed`, `variant/trial-3/seed` of a trial, with the data's knobs and the split before that
+    /// where there are several.
     pub fn label(&self) -> String {
         let content = &self.content;
-        label(&content.variant, self.shown_split, self.trial, content.seed)
+        label(&content.variant, &self.shown, self.trial, content.seed)
     }
 
     /// The cell with what became of it; `winner` is the trial that won.
@@ -346,7 +369,7 @@ impl PlannedCell {
         MergedCell {
             variant: self.content.variant.clone(),
             model: self.content.model.name.clone(),
-            dataset: self.content.dataset.name.clone(),
+            dataset: self.content.dataset.title(),
             seed: self.content.seed,
             split_seed: self.split_seed,
             trial: self.trial.map(|number| Trial {
@@ -359,8 +382,19 @@ impl PlannedCell {
     }
 }
 
-fn label(variant: &str, split: Option<u64>, trial: Option<usize>, seed: u64) -> String {
-    let split = split.map_or_else(String::new, |split| format!("/split-{split}"));
+fn label(variant: &str, shown: &Shown, trial: Option<usize>, seed: u64) -> String {
     let trial = trial.map_or_else(String::new, |number| format!("/trial-{number}"));
-    format!("{variant}{split}{trial}/{seed}")
+    format!("{variant}{shown}{trial}/{seed}")
+}
+
+impl fmt::Display for Shown {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(knobs) = &self.knobs {
+            write!(formatter, "/{knobs}")?;
+        }
+        match self.split {
+            Some(split) => write!(formatter, "/split-{split}"),
+            None => Ok(()),
+        }
+    }
 }

@@ -279,13 +279,14 @@ fn with_widths(model: &ModelConfig, widths: &[usize]) -> Result<ModelConfig, Mod
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::{CategoricalFeature, Task};
+    use crate::data::{CategoricalFeature, Task, TaskKind};
     use crate::train::TrainingConfig;
 
     fn schema() -> Schema {
         let task = |name: &str, group| Task {
             name: name.into(),
             group,
+            kind: TaskKind::default(),
         };
         Schema {
             categorical: vec![CategoricalFeature {

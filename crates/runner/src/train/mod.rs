@@ -1,12 +1,14 @@
 //! Training of one cell: mini-batches, early stopping on validation, one reading of the test split.
 
 mod checkpoint;
+mod columns;
 mod config;
 mod diagnostics;
 mod evaluation;
 mod keeper;
 mod loader;
 mod network;
+mod order;
 mod schedule;
 mod session;
 
@@ -14,6 +16,7 @@ pub use config::{EmbeddingOptimizerName, OptimizerName, PrecisionName, TrainingC
 pub use diagnostics::{Diagnostics, ExpertPoint, GatePoint, HistogramPoint};
 pub use keeper::{KeepNothing, Keeper};
 pub(crate) use network::{feature_dims, task_layout};
+pub use order::{WHOLE_SHUFFLE_ROWS, shuffle_notice};
 pub use schedule::Schedule;
 
 use crate::data::Prepared;
@@ -51,7 +54,7 @@ pub struct CurvePoint {
     pub split: Name,
     /// Task, or `all`.
     pub task: String,
-    /// `loss`, `auc` or `log_loss`.
+    /// `loss`, `auc` or `log_loss`, `r_squared` or `mse`.
     #[serde(deserialize_with = "checkpoint::read_name")]
     pub metric: Name,
     /// The value; absent where it is undefined (one class only).
@@ -72,8 +75,8 @@ pub struct Score {
     pub value: Option<f64>,
     /// Rows scored: those that observe the task.
     pub rows: usize,
-    /// Positive labels among them.
-    pub positives: usize,
+    /// Positive labels among them; absent for a task of regression.
+    pub positives: Option<usize>,
 }
 
 /// What training one cell gives.
@@ -83,7 +86,7 @@ pub struct CellResult {
     pub selected_epoch: usize,
     /// Epochs begun.
     pub epochs_run: usize,
-    /// Mean validation AUC over tasks of the selected weights.
+    /// Mean validation AUC (R² of a regression) over tasks of the selected weights.
     pub validation_score: f64,
     /// Trainable numbers, embeddings included.
     pub parameters: usize,
@@ -168,6 +171,9 @@ pub enum TrainError {
     /// Its keeper asked for an end.
     #[error("training was stopped before its end")]
     Stopped,
+    /// Scores of many rows go through temporary files, and those can't be written or read.
+    #[error("keeping the scores of the rows in a temporary file (TMPDIR says where)")]
+    Scores(#[source] std::io::Error),
     /// Data could not be read.
     #[error("reading the prepared data")]
     Data(#[source] anyhow::Error),

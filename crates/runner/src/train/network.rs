@@ -4,11 +4,11 @@ use super::config::in_order;
 use super::diagnostics::GradientNorms;
 use super::loader::Loaded;
 use super::{TrainError, TrainingConfig};
-use crate::data::{Batch, Schema};
+use crate::data::{Batch, Schema, Task};
 use candle_core::{DType, Device, Tensor};
 use homebench_kernels::cuda::is_deferred;
 use homebench_kernels::dropout::Dropout;
-use homebench_kernels::loss::{Targets, binary_cross_entropy};
+use homebench_kernels::loss::{Targets, multi_task_loss};
 use homebench_kernels::optimizer::{Kept, Lists, Optimizer, clip_gradient_norm};
 use homebench_kernels::{Parameter, Role};
 use homebench_model::{
@@ -27,6 +27,8 @@ pub(super) struct Network {
     optimizer: Optimizer,
     task_weights: Option<Vec<f32>>,
     positive_weights: Option<Vec<f32>>,
+    /// Which tasks predict a number; absent where none does.
+    regression: Option<Vec<bool>>,
 }
 
 /// What is particular to a step.
@@ -73,6 +75,7 @@ impl Network {
             .filter(|parameter| parameter.role() == Role::Trained)
             .cloned()
             .collect();
+        let regression: Vec<bool> = schema.tasks.iter().map(Task::is_regression).collect();
         let rule = training.sparse_rule();
         let input = EmbeddedInput::new(&dims, &layout, tables, rule, &vb)?;
         Ok(Self {
@@ -83,6 +86,7 @@ impl Network {
             dense,
             task_weights: in_order(&training.task_weights, &layout.tasks),
             positive_weights: in_order(&training.positive_weights, &layout.tasks),
+            regression: regression.contains(&true).then_some(regression),
             layout,
         })
     }
@@ -118,6 +122,11 @@ impl Network {
     /// Everything the optimisers keep from step to step, by name, in a fixed order.
     pub(super) fn kept_mut(&mut self) -> impl Iterator<Item = (String, &mut Kept)> {
         self.optimizer.kept_mut().chain(self.input.kept_mut())
+    }
+
+    /// Whether a task predicts a number.
+    pub(super) fn is_regression(&self, task: usize) -> bool {
+        self.regression.as_ref().is_some_and(|tasks| tasks[task])
     }
 
     /// For the gradients of this network's sets of experts.
@@ -166,9 +175,10 @@ impl Network {
         let targets = Targets {
             task_weights: self.task_weights.clone(),
             positive_weights: self.positive_weights.clone(),
+            regression: self.regression.clone(),
             ..Targets::observed(batch.labels.clone(), &batch.weights)
         };
-        let loss = binary_cross_entropy(&logits, &targets)?;
+        let loss = multi_task_loss(&logits, &targets)?;
         let value = match is_deferred(&loss) {
             false => StepLoss::Known(f64::from(loss.to_scalar::<f32>()?)),
             true => StepLoss::OnDevice(loss.detach()),

@@ -97,19 +97,29 @@ fn numeric(
     at: &KeyPath,
     wire: &WireFeature,
 ) -> Result<FeatureKind, Diagnostic> {
-    let (log1p, standardise) = match wire.transform.as_deref().unwrap_or_default() {
-        [] => (false, false),
-        [WireTransform::Log1p] => (true, false),
-        [WireTransform::Standardise] => (false, true),
-        [WireTransform::Log1p, WireTransform::Standardise] => (true, true),
+    let transform = wire.transform.as_deref().unwrap_or_default();
+    let (log1p, standardise) = transforms(document, at, transform)?;
+    Ok(FeatureKind::Numeric { log1p, standardise })
+}
+
+/// What `transform` of the table at `at` asks for: log1p, standardise.
+pub(super) fn transforms(
+    document: &Document,
+    at: &KeyPath,
+    transform: &[WireTransform],
+) -> Result<(bool, bool), Diagnostic> {
+    match transform {
+        [] => Ok((false, false)),
+        [WireTransform::Log1p] => Ok((true, false)),
+        [WireTransform::Standardise] => Ok((false, true)),
+        [WireTransform::Log1p, WireTransform::Standardise] => Ok((true, true)),
         _ => {
             let message = "the transforms don't go together in this order";
-            return Err(document.at_value(&at.join("transform"), message).hint(
+            Err(document.at_value(&at.join("transform"), message).hint(
                 "expected one of [], [\"log1p\"], [\"standardise\"], [\"log1p\", \"standardise\"]",
-            ));
+            ))
         }
-    };
-    Ok(FeatureKind::Numeric { log1p, standardise })
+    }
 }
 
 fn list(

@@ -1,12 +1,17 @@
-//! Validation of descriptions of the embedded generator.
+//! Validation of descriptions of the short-video feed.
 
+use super::generated::{Tasks, described, rows};
 use super::wire::WireFeed;
-use super::{Description, Protocol, Source, check_group, check_name, path};
-use crate::data::Task;
+use super::{Description, path};
+use crate::data::TaskKind;
 use crate::data::feed::{FeedConfig, FeedTask, num_factors_of_rows};
+use crate::data::generated::Generated;
 use crate::diagnostic::{Diagnostic, Document, KeyPath};
 
-/// The one protocol of a generated dataset.
+/// The table of the knobs.
+pub(super) const KNOBS: &str = "feed";
+
+/// The one protocol of a feed.
 const PROTOCOL: &str = "feed";
 
 pub(super) fn validate(
@@ -14,7 +19,7 @@ pub(super) fn validate(
     document: &Document,
     wire: WireFeed,
 ) -> Result<Description, Diagnostic> {
-    let (tasks, groups, feed_tasks) = tasks(document, &wire)?;
+    let (tasks, feed_tasks) = tasks(document, &wire)?;
     let feed = &wire.feed;
     let at = |key: &str| path(&["feed", key]);
     for (key, count) in [
@@ -33,8 +38,8 @@ pub(super) fn validate(
         document,
         &at("num_factors"),
         feed.num_factors,
-        tasks.len(),
-        groups.len(),
+        tasks.tasks.len(),
+        tasks.groups.len(),
     )?;
     for (key, value, largest) in [
         ("popularity_skew", feed.popularity_skew, 4.0),
@@ -60,22 +65,15 @@ pub(super) fn validate(
             "raise within_correlation to between_correlation at least; to set groups against each other, raise conflict",
         ));
     }
-    if feed.conflict > 0.0 && groups.len() < 2 {
+    if feed.conflict > 0.0 && tasks.groups.len() < 2 {
         let message = "one task group has no other to be in conflict with";
         return Err(document
             .at_value(&at("conflict"), message)
             .hint("set conflict = 0, or put some tasks into a second group"));
     }
-    let rows = [wire.rows.train, wire.rows.validation, wire.rows.test];
-    for (key, count) in ["train", "validation", "test"].into_iter().zip(rows) {
-        if !(1..=u64::from(u32::MAX)).contains(&count) {
-            let message = format!("expected 1 to {} rows, found {count}", u32::MAX);
-            return Err(document.at_value(&path(&["rows", key]), message));
-        }
-    }
     let config = FeedConfig {
         seed: wire.seed,
-        rows,
+        rows: rows(document, &wire.rows)?,
         num_users: feed.num_users,
         num_user_segments: feed.num_user_segments,
         num_videos: feed.num_videos,
@@ -92,21 +90,14 @@ pub(super) fn validate(
         noise: feed.noise,
         tasks: feed_tasks,
     };
-    let about = wire.about.unwrap_or_default().trim().to_owned();
-    Ok(Description {
-        name: name.to_owned(),
-        about: about.clone(),
-        default_protocol: PROTOCOL.to_owned(),
-        protocols: vec![Protocol {
-            name: PROTOCOL.to_owned(),
-            about,
-            tasks,
-            groups,
-            source: Source::Feed(config),
-        }],
-        files: Vec::new(),
-        fetch: None,
-    })
+    let source = Generated::Feed(config);
+    Ok(described(
+        name,
+        wire.about.as_deref(),
+        PROTOCOL,
+        tasks,
+        source,
+    ))
 }
 
 /// Most users, videos and so on: their factors are in memory.
@@ -137,33 +128,21 @@ fn check_factors(
     Err(document.at_value(at, message))
 }
 
-type Tasks = (Vec<Task>, Vec<String>, Vec<FeedTask>);
-
-fn tasks(document: &Document, wire: &WireFeed) -> Result<Tasks, Diagnostic> {
-    let (mut tasks, mut groups, mut feed_tasks) = (Vec::new(), Vec::<String>::new(), Vec::new());
+fn tasks(document: &Document, wire: &WireFeed) -> Result<(Tasks, Vec<FeedTask>), Diagnostic> {
+    let (mut tasks, mut feed_tasks) = (Tasks::default(), Vec::new());
     for name in document.keys_in_order(&path(&["tasks"])) {
-        let at = path(&["tasks", &name]);
         let task = &wire.tasks[&name];
-        check_name(document, &at, "task", &name)?;
-        check_group(document, &at.join("group"), &task.group)?;
+        let group = tasks.add(document, &name, &task.group, TaskKind::Classification)?;
         if !(task.rate > 0.0 && task.rate < 1.0) {
             let message = format!("expected a rate between 0 and 1, found {}", task.rate);
-            return Err(document.at_value(&at.join("rate"), message));
+            let at = path(&["tasks", &name, "rate"]);
+            return Err(document.at_value(&at, message));
         }
-        let position = groups.iter().position(|group| *group == task.group);
-        let group = position.unwrap_or(groups.len());
-        if position.is_none() {
-            groups.push(task.group.clone());
-        }
-        feed_tasks.push(FeedTask {
-            name: name.clone(),
-            group,
-            rate: task.rate,
-        });
-        tasks.push(Task { name, group });
+        let rate = task.rate;
+        feed_tasks.push(FeedTask { name, group, rate });
     }
-    if tasks.is_empty() {
+    if tasks.tasks.is_empty() {
         return Err(document.at_key(&path(&["tasks"]), "expected at least one task"));
     }
-    Ok((tasks, groups, feed_tasks))
+    Ok((tasks, feed_tasks))
 }

@@ -2,16 +2,19 @@
 
 mod feature;
 mod feed;
+mod generated;
 mod join;
+pub(super) mod knobs;
 mod plan;
 mod protocol;
 mod split;
 mod table;
+mod two_task;
 mod wire;
 
 pub use plan::{
     Description, Encoding, Feature, FeatureKind, FetchRecipe, FileKind, Format, Join, Label,
-    Protocol, Source, SourceFile, SplitPlan, TablePlan, Vocabulary,
+    LabelValue, Protocol, Source, SourceFile, SplitPlan, TablePlan, Vocabulary,
 };
 
 use crate::diagnostic::{Diagnostic, Document, KeyPath};
@@ -24,6 +27,14 @@ impl Description {
     /// # Errors
     /// A name without a file, or anything in the file that makes no dataset, with its place and its mend.
     pub fn load(folder: &Path, name: &str) -> Result<Self, Diagnostic> {
+        Self::load_with(folder, name, &toml::Table::new())
+    }
+
+    /// As [`Description::load`], with these knobs of its embedded source in place of what the file says.
+    ///
+    /// # Errors
+    /// See [`Description::load`]; knobs that the source doesn't have.
+    pub fn load_with(folder: &Path, name: &str, knobs: &toml::Table) -> Result<Self, Diagnostic> {
         let path = folder.join(format!("{name}.toml"));
         if !path.is_file() {
             let known = known(folder)?;
@@ -41,7 +52,9 @@ impl Description {
                 },
             );
         }
-        Self::parse(name, &Document::read_extending(&path)?)
+        let document = Document::read_extending(&path)?;
+        let source = document.parse::<Kind>()?.source;
+        Self::parse(name, &knobs::overlay(document, source, knobs)?)
     }
 
     /// Validates a description.
@@ -49,15 +62,20 @@ impl Description {
     /// # Errors
     /// See [`Description::load`].
     pub fn parse(name: &str, document: &Document) -> Result<Self, Diagnostic> {
-        #[derive(Deserialize)]
-        struct Kind {
-            source: wire::WireSource,
-        }
         match document.parse::<Kind>()?.source {
             wire::WireSource::Table => table::validate(name, document, document.parse()?),
             wire::WireSource::Synthetic => feed::validate(name, document, document.parse()?),
+            wire::WireSource::TwoTaskRegression => {
+                two_task::validate(name, document, document.parse()?)
+            }
         }
     }
+}
+
+/// What a description is of.
+#[derive(Deserialize)]
+struct Kind {
+    source: wire::WireSource,
 }
 
 /// Names of the descriptions in a folder, in order.

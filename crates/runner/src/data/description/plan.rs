@@ -1,8 +1,8 @@
 //! Descriptions after validation: what preparation is to do.
 
-use crate::data::Task;
-use crate::data::expression::{Expression, Literal};
-use crate::data::feed::{self, FeedConfig};
+use crate::data::expression::{Comparison, Expression, Literal, Operator};
+use crate::data::generated::Generated;
+use crate::data::{Task, TaskKind};
 use homebench_kernels::optimizer::Pooling;
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -45,8 +45,8 @@ pub struct Protocol {
 pub enum Source {
     /// From files.
     Table(TablePlan),
-    /// By the embedded generator.
-    Feed(FeedConfig),
+    /// By an embedded generator.
+    Generated(Generated),
 }
 
 /// A source file.
@@ -113,18 +113,87 @@ pub struct TablePlan {
 /// What a task learns from a row.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Label {
-    /// Whether the row is positive.
-    pub positive: Expression,
-    /// Which rows count for the task; all where absent.
+    /// Its value.
+    pub value: LabelValue,
+    /// Holds for rows that observe the task; all do where absent.
     pub observed: Option<Expression>,
-    /// The column that is the label, where it is one: 0 or 1, and not observed where it is empty.
-    pub binary: Option<usize>,
+}
+
+/// Where a label's value comes from.
+#[derive(Debug, Clone, PartialEq)]
+pub enum LabelValue {
+    /// 1 where this holds, 0 elsewhere.
+    Condition(Expression),
+    /// A column that holds 0 or 1; not observed where it is empty.
+    Binary(usize),
+    /// The number in a column; not observed where it is empty.
+    Number {
+        /// The column.
+        column: usize,
+        /// `sign(x) ln(1 + |x|)` first.
+        log1p: bool,
+        /// Then minus the training mean, divided by the training standard deviation.
+        standardise: bool,
+    },
 }
 
 impl Label {
     /// Every expression of the label.
     pub fn expressions(&self) -> impl Iterator<Item = &Expression> {
-        std::iter::once(&self.positive).chain(&self.observed)
+        let condition = match &self.value {
+            LabelValue::Condition(condition) => Some(condition),
+            LabelValue::Binary(_) | LabelValue::Number { .. } => None,
+        };
+        condition.into_iter().chain(&self.observed)
+    }
+
+    /// The column that is the label, where one is.
+    pub fn column(&self) -> Option<usize> {
+        match self.value {
+            LabelValue::Condition(_) => None,
+            LabelValue::Binary(column) | LabelValue::Number { column, .. } => Some(column),
+        }
+    }
+
+    /// Whether its value is the number in a column.
+    pub fn is_number_of(&self, wanted: usize) -> bool {
+        matches!(self.value, LabelValue::Number { column, .. } if column == wanted)
+    }
+
+    /// Whether its value is made from a column.
+    pub fn is_made_from(&self, column: usize) -> bool {
+        match &self.value {
+            LabelValue::Condition(condition) => condition.columns().contains(&column),
+            LabelValue::Binary(_) | LabelValue::Number { .. } => self.column() == Some(column),
+        }
+    }
+
+    fn write_canonical(&self, columns: &[String], text: &mut String) {
+        let value = match &self.value {
+            LabelValue::Condition(condition) => condition.canonical(columns),
+            // As it was written when a label was always a condition.
+            LabelValue::Binary(column) => Expression::Compare(Comparison {
+                column: *column,
+                operator: Operator::Equal,
+                literal: Literal::Number(1.0),
+            })
+            .canonical(columns),
+            LabelValue::Number {
+                column,
+                log1p,
+                standardise,
+            } => format!(
+                "number {:?} log1p {log1p} standardise {standardise}",
+                columns[*column]
+            ),
+        };
+        let _ = writeln!(text, "label {value}");
+        if let Some(observed) = &self.observed {
+            let _ = writeln!(text, "observed {}", observed.canonical(columns));
+        }
+        if let LabelValue::Binary(column) = self.value {
+            let _ = writeln!(text, "binary {:?}", columns[column]);
+        }
     }
 }
 
@@ -374,7 +443,7 @@ impl Protocol {
     pub fn user(&self) -> Option<&str> {
         match &self.source {
             Source::Table(plan) => Some(&plan.columns[plan.user?]),
-            Source::Feed(_) => Some(feed::USER),
+            Source::Generated(config) => config.user(),
         }
     }
 
@@ -389,7 +458,7 @@ impl Protocol {
                 SplitPlan::Files { .. } => Err("its training rows are files of their own"),
                 SplitPlan::Time { .. } => Err("its rows are divided by time"),
             },
-            Source::Feed(_) => Err("the rows of each split are made apart"),
+            Source::Generated(_) => Err("the rows of each split are made apart"),
         }
     }
 
@@ -413,7 +482,7 @@ impl Protocol {
     pub fn weight(&self) -> Option<&str> {
         match &self.source {
             Source::Table(plan) => Some(&plan.columns[plan.weight?]),
-            Source::Feed(_) => None,
+            Source::Generated(_) => None,
         }
     }
 
@@ -427,7 +496,7 @@ impl Protocol {
                     .flat_map(|join| join.files.iter().copied());
                 plan.split.files().into_iter().chain(joined).collect()
             }
-            Source::Feed(_) => BTreeSet::new(),
+            Source::Generated(_) => BTreeSet::new(),
         }
     }
 
@@ -436,16 +505,20 @@ impl Protocol {
     pub fn canonical(&self) -> String {
         let mut text = String::new();
         for task in &self.tasks {
+            let kind = match task.kind {
+                TaskKind::Classification => "",
+                TaskKind::Regression => " regression",
+            };
             let _ = writeln!(
                 text,
-                "task {:?} group {:?}",
+                "task {:?} group {:?}{kind}",
                 task.name, self.groups[task.group]
             );
         }
         match &self.source {
             Source::Table(plan) => plan.write_canonical(&mut text),
-            Source::Feed(config) => {
-                let _ = writeln!(text, "feed {config:?}");
+            Source::Generated(config) => {
+                let _ = writeln!(text, "{}", config.canonical());
             }
         }
         text
@@ -453,11 +526,20 @@ impl Protocol {
 }
 
 impl TablePlan {
+    /// The tasks whose labels are numbers, in order.
+    pub fn regressions(&self) -> impl Iterator<Item = usize> {
+        let labels = self.labels.iter().enumerate();
+        labels
+            .filter(|(_, label)| matches!(label.value, LabelValue::Number { .. }))
+            .map(|(task, _)| task)
+    }
+
     /// Every column that something is made from.
     pub fn columns_in_use(&self) -> BTreeSet<usize> {
         let features = self.features.iter().map(|feature| feature.column);
         let labels = self.labels.iter().flat_map(Label::expressions);
         let expressions = labels.chain(&self.filter).flat_map(Expression::columns);
+        let label_columns = self.labels.iter().filter_map(Label::column);
         let allowed = self.allowed_values.iter().map(|(column, _)| *column);
         let single = self
             .user
@@ -466,6 +548,7 @@ impl TablePlan {
             .chain(self.split.column());
         features
             .chain(expressions)
+            .chain(label_columns)
             .chain(allowed)
             .chain(single)
             .collect()
@@ -493,13 +576,7 @@ impl TablePlan {
             }
         }
         for label in &self.labels {
-            let _ = writeln!(text, "label {}", label.positive.canonical(&self.columns));
-            if let Some(observed) = &label.observed {
-                let _ = writeln!(text, "observed {}", observed.canonical(&self.columns));
-            }
-            if let Some(column) = label.binary {
-                let _ = writeln!(text, "binary {:?}", self.columns[column]);
-            }
+            label.write_canonical(&self.columns, text);
         }
         if !self.optional.is_empty() {
             let _ = writeln!(text, "optional {:?}", self.optional);

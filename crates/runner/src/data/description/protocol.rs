@@ -2,9 +2,9 @@
 
 use super::table::{Parts, check_literals, column_index, expression};
 use super::wire::{WireProtocol, WireTable};
-use super::{Label, Protocol, Source, TablePlan, path};
-use crate::data::Task;
+use super::{Label, LabelValue, Protocol, Source, TablePlan, path};
 use crate::data::expression::Expression;
+use crate::data::{Task, TaskKind};
 use crate::diagnostic::{Diagnostic, Document, KeyPath};
 use std::collections::BTreeMap;
 
@@ -54,9 +54,7 @@ fn protocol(parts: &Parts<'_>, wire: &WireProtocol, name: String) -> Result<Prot
         .collect();
     for (task, label) in tasks.iter().zip(&labels) {
         for feature in &features {
-            if label.positive.columns().contains(&feature.column)
-                && !leaks.contains(&feature.column)
-            {
+            if label.is_made_from(feature.column) && !leaks.contains(&feature.column) {
                 let (column, task) = (&parts.columns[feature.column], &task.name);
                 let message = format!(
                     "protocol `{name}`: the label of task `{task}` is made from the column `{column}`, \
@@ -70,9 +68,7 @@ fn protocol(parts: &Parts<'_>, wire: &WireProtocol, name: String) -> Result<Prot
         }
     }
     for (index, column) in leaks.iter().enumerate() {
-        let is_source = labels
-            .iter()
-            .any(|label| label.positive.columns().contains(column));
+        let is_source = labels.iter().any(|label| label.is_made_from(*column));
         let is_input = features.iter().any(|feature| feature.column == *column);
         if !(is_source && is_input) {
             let message = format!(
@@ -172,6 +168,10 @@ fn tasks(parts: &Parts<'_>, wire: &WireProtocol, name: &str) -> Result<Tasks, Di
         tasks.push(Task {
             name: task.clone(),
             group: position.unwrap_or(groups.len()),
+            kind: match label.value {
+                LabelValue::Number { .. } => TaskKind::Regression,
+                LabelValue::Condition(_) | LabelValue::Binary(_) => TaskKind::Classification,
+            },
         });
         if position.is_none() {
             groups.push(group.clone());

@@ -1,12 +1,14 @@
 //! Validation of descriptions of files.
 
 use super::feature::feature;
-use super::wire::{WireEncoding, WireFile, WireFileKind, WireFormat, WireTable};
-use super::{
-    Description, Encoding, Feature, FetchRecipe, FileKind, Format, Join, Label, SourceFile,
-    SplitPlan, check_group, check_name, one_of, path, protocol,
+use super::wire::{
+    WireEncoding, WireFile, WireFileKind, WireFormat, WireTable, WireTask, WireTaskKind,
 };
-use crate::data::expression::{Comparison, Expression, Literal, Operator};
+use super::{
+    Description, Encoding, Feature, FetchRecipe, FileKind, Format, Join, Label, LabelValue,
+    SourceFile, SplitPlan, check_group, check_name, one_of, path, protocol,
+};
+use crate::data::expression::{Expression, Literal};
 use crate::diagnostic::{Diagnostic, Document, KeyPath, Location};
 use std::collections::BTreeMap;
 
@@ -340,20 +342,24 @@ fn tasks(
             check_literals(document, &at, &expression, columns, allowed_values)?;
             Ok(expression)
         };
-        // A label that is a column: 0 or 1.
-        let binary = columns
+        let column = columns
             .iter()
             .position(|column| *column == task.label.trim());
+        let value = match (task.kind, column) {
+            (WireTaskKind::Regression, column) => number(document, &at, task, columns, column)?,
+            (WireTaskKind::Classification, _) if task.transform.is_some() => {
+                let message = "`transform` has no meaning for a label of two classes";
+                return Err(document
+                    .at_key(&at.join("transform"), message)
+                    .hint("it belongs to kind = \"regression\""));
+            }
+            (WireTaskKind::Classification, Some(column)) => LabelValue::Binary(column),
+            (WireTaskKind::Classification, None) => {
+                LabelValue::Condition(condition("label", &task.label)?)
+            }
+        };
         let label = Label {
-            positive: match binary {
-                Some(column) => Expression::Compare(Comparison {
-                    column,
-                    operator: Operator::Equal,
-                    literal: Literal::Number(1.0),
-                }),
-                None => condition("label", &task.label)?,
-            },
-            binary,
+            value,
             observed: match &task.observed {
                 Some(text) => Some(condition("observed", text)?),
                 None => None,
@@ -362,6 +368,35 @@ fn tasks(
         tasks.push((name, task.group.clone(), label));
     }
     Ok(tasks)
+}
+
+/// The numbers of a task of regression: those of one column.
+fn number(
+    document: &Document,
+    at: &KeyPath,
+    task: &WireTask,
+    columns: &[String],
+    column: Option<usize>,
+) -> Result<LabelValue, Diagnostic> {
+    let name = task.label.trim();
+    let column = column.ok_or_else(|| {
+        let message = format!(
+            "the label of a regression is a column of numbers, and there is no column `{name}`"
+        );
+        let said = document.at_value(&at.join("label"), message);
+        let is_condition = name.contains(['<', '>', '=']);
+        match crate::diagnostic::nearest(name, columns.iter().map(String::as_str)) {
+            Some(near) if !is_condition => said.hint(format!("did you mean `{near}`?")),
+            _ => said.hint("name a column; for a condition such as `a > 0` leave `kind` out"),
+        }
+    })?;
+    let transform = task.transform.as_deref().unwrap_or_default();
+    let (log1p, standardise) = super::feature::transforms(document, at, transform)?;
+    Ok(LabelValue::Number {
+        column,
+        log1p,
+        standardise,
+    })
 }
 
 /// The expression at a key, or what is wrong with it and where inside the string.

@@ -10,8 +10,10 @@ pub(super) enum WireSource {
     /// Files with rows and columns.
     #[serde(alias = "csv")]
     Table,
-    /// The embedded generator.
+    /// The embedded short-video feed.
     Synthetic,
+    /// The embedded pair of regressions.
+    TwoTaskRegression,
 }
 
 /// A dataset in files.
@@ -130,10 +132,22 @@ pub(super) struct WireFeature {
     pub(super) protocols: Option<Vec<String>>,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum WireTaskKind {
+    #[default]
+    Classification,
+    Regression,
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct WireTask {
+    #[serde(default)]
+    pub(super) kind: WireTaskKind,
     pub(super) label: String,
+    /// Of the numbers of a regression.
+    pub(super) transform: Option<Vec<WireTransform>>,
     pub(super) observed: Option<String>,
     pub(super) group: String,
 }
@@ -205,14 +219,14 @@ pub(super) struct WireFeed {
     #[allow(dead_code)]
     pub(super) source: WireSource,
     pub(super) seed: u64,
-    pub(super) rows: WireFeedRows,
+    pub(super) rows: WireRows,
     pub(super) feed: WireFeedShape,
     pub(super) tasks: BTreeMap<String, WireFeedTask>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct WireFeedRows {
+pub(super) struct WireRows {
     pub(super) train: u64,
     pub(super) validation: u64,
     pub(super) test: u64,
@@ -245,4 +259,34 @@ pub(super) struct WireFeedShape {
 pub(super) struct WireFeedTask {
     pub(super) group: String,
     pub(super) rate: f64,
+}
+
+/// The embedded pair of regressions.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WireTwoTask {
+    pub(super) about: Option<String>,
+    #[allow(dead_code)]
+    pub(super) source: WireSource,
+    pub(super) seed: u64,
+    pub(super) rows: WireRows,
+    pub(super) regression: WireTwoTaskShape,
+    pub(super) tasks: BTreeMap<String, WireTwoTaskTask>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WireTwoTaskShape {
+    pub(super) input_dim: usize,
+    pub(super) correlation: f64,
+    pub(super) scale: f64,
+    pub(super) frequencies: Vec<f64>,
+    pub(super) phases: Vec<f64>,
+    pub(super) noise: f64,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WireTwoTaskTask {
+    pub(super) group: String,
 }

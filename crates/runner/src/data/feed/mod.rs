@@ -13,22 +13,11 @@ mod truth;
 
 pub(super) use sample::num_factors_of_rows;
 
-use super::packed::{PackedWriter, Widths, Written};
-use super::pipeline::pipeline;
-use super::{Batch, CategoricalFeature, Observer, RowSubset, SPLITS};
-use crate::diagnostic::Diagnostic;
+use super::{Batch, CategoricalFeature, generated};
 use homebench_kernels::random::Philox;
-use rayon::prelude::*;
 use sample::{NUM_CATEGORICAL, NUM_NUMERIC, Sampler};
 use std::ops::Range;
-use std::path::Path;
 use truth::Truth;
-
-/// Rows made at a time; fixed, so that files don't depend on the number of threads.
-const BLOCK: usize = 8192;
-
-/// Blocks made before they are written; a bound on memory.
-const WAVE: usize = 16;
 
 /// The column of users, by which grouped metrics group.
 pub(super) const USER: &str = "user";
@@ -178,64 +167,11 @@ impl Feed {
         let mut scratch = self.truth.scratch();
         let mut probabilities = vec![0.0; self.num_tasks];
         for row in range {
-            let index = sample::index(split, row);
+            let index = generated::index(split, row);
             let exposure = self.sampler.expose(index, &mut factors);
             self.truth
                 .probabilities(&exposure, &factors, &mut scratch, &mut probabilities);
             visit(index, &exposure, &probabilities);
         }
     }
-}
-
-/// Writes the three splits into `folder`.
-pub(super) fn prepare(
-    config: &FeedConfig,
-    subset: RowSubset,
-    folder: &Path,
-    observer: &mut dyn Observer,
-) -> Result<[Written; 3], Diagnostic> {
-    let feed = Feed::new(config);
-    let widths = Widths {
-        categorical: NUM_CATEGORICAL,
-        lists: 0,
-        numeric: NUM_NUMERIC,
-        labels: config.tasks.len(),
-        user: 1,
-        weight: 0,
-    };
-    let counts = subset_of(config.rows, subset);
-    let total = counts.iter().sum();
-    let mut done = 0;
-    let mut written = Vec::with_capacity(3);
-    for (split, (name, count)) in SPLITS.iter().zip(counts).enumerate() {
-        let mut writer = PackedWriter::create(folder.join(format!("{name}.arrow")), widths)?;
-        let starts: Vec<u64> = (0..count).step_by(BLOCK).collect();
-        let make = |wave: &[u64]| -> Vec<Batch> {
-            let starts = wave.par_iter();
-            starts
-                .map(|start| feed.rows(split, *start..(start + BLOCK as u64).min(count)))
-                .collect()
-        };
-        pipeline(starts.chunks(WAVE), make, |batches| {
-            for batch in &batches {
-                writer.append(batch)?;
-                done += batch.num_rows as u64;
-            }
-            observer.progress("making rows", done, total);
-            Ok(())
-        })?;
-        written.push(writer.finish()?);
-    }
-    Ok(written.try_into().expect("one for each split"))
-}
-
-/// The rows of the splits of a part of generated data.
-fn subset_of(rows: [u64; 3], subset: RowSubset) -> [u64; 3] {
-    let fraction = match subset {
-        RowSubset::All => 1.0,
-        RowSubset::Fraction(fraction) => fraction,
-        // Rows are made, not found: more than the description's are as good.
-        RowSubset::TrainRows(train) => train as f64 / rows[0] as f64,
-    };
-    rows.map(|rows| ((rows as f64 * fraction).round() as u64).max(1))
 }

@@ -56,12 +56,6 @@ pub(in crate::data) fn num_factors_of_rows(num_factors: usize) -> usize {
     4 * num_factors + NUM_NUMBERS
 }
 
-/// The place of a row in all random streams.
-pub(super) fn index(split: usize, row: u64) -> u64 {
-    // Room for 2^40 rows a split; splits share no number.
-    (split as u64) << 40 | row
-}
-
 /// What a model may see of a row, and what it may not: the user's number.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Exposure {

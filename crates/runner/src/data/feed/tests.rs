@@ -1,7 +1,10 @@
 //! Tests that every knob of the feed does what it says.
 
 use super::*;
+use crate::data::description::{Description, Source};
+use crate::data::generated::Generated;
 use crate::metric;
+use std::path::Path;
 
 fn config() -> FeedConfig {
     let task = |name: &str, group, rate| FeedTask {
@@ -284,9 +287,8 @@ fn a_feed_with_another_task_keeps_the_rows_and_the_truths_of_the_others() {
 fn the_shipped_feeds_can_be_ranked_well_but_not_perfectly() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../experiments/datasets");
     for name in ["synthetic", "feed"] {
-        let description = crate::data::description::Description::load(&folder, name).unwrap();
-        let crate::data::description::Source::Feed(config) = &description.protocols[0].source
-        else {
+        let description = Description::load(&folder, name).unwrap();
+        let Source::Generated(Generated::Feed(config)) = &description.protocols[0].source else {
             panic!()
         };
         for (task, feed_task) in config.tasks.iter().enumerate() {

@@ -6,7 +6,8 @@
 //! correlation of two tasks' logits is what their weights say: `between` across groups, `within` in a group.
 
 use super::FeedConfig;
-use super::sample::{Exposure, Sampler, index};
+use super::sample::{Exposure, Sampler};
+use crate::data::generated::index;
 use homebench_kernels::random::Philox;
 use rayon::prelude::*;
 

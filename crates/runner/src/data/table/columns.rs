@@ -1,6 +1,6 @@
 //! Which columns are read, and as what; a column may be read in several ways.
 
-use crate::data::description::{FeatureKind, Label, TablePlan, Vocabulary};
+use crate::data::description::{FeatureKind, Label, LabelValue, TablePlan, Vocabulary};
 use crate::data::expression::{Expression, Literal};
 
 /// A column whose fields hold several values.
@@ -27,6 +27,8 @@ pub(in crate::data) struct Columns {
     pub(in crate::data) lists: Vec<ListColumn>,
     /// Places in `numbers` of columns that hold 0, 1 or nothing.
     pub(in crate::data) binary: Vec<usize>,
+    /// Places in `numbers` of columns that hold the labels of a regression, or nothing.
+    pub(in crate::data) number_labels: Vec<usize>,
 }
 
 /// What is needed of a column of a file.
@@ -47,6 +49,7 @@ impl Columns {
     pub(in crate::data) fn of(plan: &TablePlan) -> Self {
         let (mut texts, mut hashes, mut numbers) = (Vec::new(), Vec::new(), Vec::new());
         let (mut lists, mut binary) = (Vec::new(), Vec::new());
+        let mut number_labels = Vec::new();
         for feature in &plan.features {
             match feature.kind {
                 FeatureKind::Categorical { .. } => texts.push(feature.column),
@@ -72,14 +75,25 @@ impl Columns {
                 Literal::Number(_) => numbers.push(comparison.column),
             }
         }
-        for column in plan.labels.iter().filter_map(|label| label.binary) {
-            numbers.push(column);
-            binary.push(column);
+        for label in &plan.labels {
+            numbers.extend(label.column());
+            match label.value {
+                LabelValue::Condition(_) => {}
+                LabelValue::Binary(column) => binary.push(column),
+                LabelValue::Number { column, .. } => number_labels.push(column),
+            }
         }
         texts.extend(plan.user);
         numbers.extend(plan.weight);
         texts.extend(plan.allowed_values.iter().map(|(column, _)| *column));
-        for columns in [&mut texts, &mut hashes, &mut numbers, &mut binary] {
+        let mut all = [
+            &mut texts,
+            &mut hashes,
+            &mut numbers,
+            &mut binary,
+            &mut number_labels,
+        ];
+        for columns in &mut all {
             columns.sort_unstable();
             columns.dedup();
         }
@@ -87,12 +101,14 @@ impl Columns {
         lists.dedup();
         let place = |column: &usize| numbers.binary_search(column).expect("it was just added");
         let binary = binary.iter().map(place).collect();
+        let number_labels = number_labels.iter().map(place).collect();
         Self {
             texts,
             hashes,
             numbers,
             lists,
             binary,
+            number_labels,
         }
     }
 

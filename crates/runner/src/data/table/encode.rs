@@ -1,11 +1,11 @@
 //! Codes and raw numbers into what models read.
 
 use super::columns::Columns;
-use super::fit::{Encoder, ListIds, Word, log1p_signed};
+use super::fit::{Encoder, LabelScale, ListIds, Word, log1p_signed};
 use super::ragged::Ragged;
 use super::row::bucket;
 use super::spill::Rows;
-use crate::data::description::{Feature, TablePlan};
+use crate::data::description::{Feature, LabelValue, TablePlan};
 use crate::data::packed::Widths;
 use crate::data::{Batch, CategoricalFeature, ListFeature};
 use std::path::Path;
@@ -20,19 +20,27 @@ pub(super) struct Encoding {
     user: Option<usize>,
     /// Place of the weight among a row's numbers.
     weight: Option<usize>,
+    /// By task, where labels are standardised.
+    labels: Vec<Option<LabelScale>>,
     pub(super) categorical_features: Vec<CategoricalFeature>,
     pub(super) list_features: Vec<ListFeature>,
     pub(super) numeric_features: Vec<String>,
 }
 
 impl Encoding {
-    pub(super) fn new(plan: &TablePlan, columns: &Columns, encoders: Vec<Encoder>) -> Self {
+    pub(super) fn new(
+        plan: &TablePlan,
+        columns: &Columns,
+        encoders: Vec<Encoder>,
+        labels: Vec<Option<LabelScale>>,
+    ) -> Self {
         let mut encoding = Self {
             categorical: Vec::new(),
             lists: Vec::new(),
             numeric: Vec::new(),
             user: plan.user.map(|column| columns.text_slot(column)),
             weight: plan.weight.map(|column| columns.number_slot(column)),
+            labels,
             categorical_features: Vec::new(),
             list_features: Vec::new(),
             numeric_features: Vec::new(),
@@ -138,9 +146,24 @@ impl Encoding {
             list_ids: lists.values,
             list_ends: lists.ends,
             numeric,
-            labels: rows.labels.to_vec(),
+            labels: self.encode_labels(&rows.labels),
         }
     }
+
+    fn encode_labels(&self, labels: &[f32]) -> Vec<f32> {
+        let mut labels = labels.to_vec();
+        for (task, scale) in self.labels.iter().enumerate() {
+            let Some(LabelScale { mean, scale }) = scale else {
+                continue;
+            };
+            let of_task = labels.iter_mut().skip(task).step_by(self.labels.len());
+            for label in of_task {
+                *label = ((f64::from(*label) - mean) * scale) as f32;
+            }
+        }
+        labels
+    }
+
     /// The ids of the rows' lists, from `width` lists of codes a row.
     fn encode_lists(&self, rows: &Rows, width: usize) -> Ragged {
         let mut lists = Ragged::default();
@@ -262,7 +285,11 @@ pub(super) fn write_vocabularies(
 }
 
 /// Writes what numbers are made with, for people: `feature,log1p,mean,scale,edges`.
-pub(super) fn write_numbers(path: &Path, encoding: &Encoding) -> std::io::Result<()> {
+pub(super) fn write_numbers(
+    path: &Path,
+    plan: &TablePlan,
+    encoding: &Encoding,
+) -> std::io::Result<()> {
     let mut writer = csv::Writer::from_path(path)?;
     writer.write_record(["feature", "log1p", "mean", "scale", "edges"])?;
     let names = encoding
@@ -290,5 +317,36 @@ pub(super) fn write_numbers(path: &Path, encoding: &Encoding) -> std::io::Result
         };
         writer.write_record(std::iter::once(name).chain(&fields))?;
     }
+    for (name, log1p, scale) in labels_of_numbers(plan, encoding) {
+        let fields = [
+            log1p.to_string(),
+            scale.mean.to_string(),
+            scale.scale.to_string(),
+            String::new(),
+        ];
+        writer.write_record(std::iter::once(&format!("label {name}")).chain(&fields))?;
+    }
     writer.flush()
+}
+
+/// Column, transformation and scale of every label that is a number.
+fn labels_of_numbers<'a>(
+    plan: &'a TablePlan,
+    encoding: &'a Encoding,
+) -> impl Iterator<Item = (&'a str, bool, LabelScale)> {
+    let labels = plan.labels.iter().zip(&encoding.labels);
+    labels.filter_map(|(label, scale)| match label.value {
+        LabelValue::Number { column, log1p, .. } => {
+            let identity = LabelScale {
+                mean: 0.0,
+                scale: 1.0,
+            };
+            Some((
+                plan.columns[column].as_str(),
+                log1p,
+                scale.unwrap_or(identity),
+            ))
+        }
+        LabelValue::Condition(_) | LabelValue::Binary(_) => None,
+    })
 }

@@ -124,6 +124,10 @@ impl Fault {
                     (_, ZERO_OR_ONE) => format!(
                         "compare in the label, such as label = \"{name} > 0\", or mend the row"
                     ),
+                    (_, NUMBER_LABEL) => {
+                        "mend the row, or leave the field empty where the label isn't known"
+                            .to_owned()
+                    }
                     _ => "mend the row, or make the feature categorical in the description"
                         .to_owned(),
                 };
@@ -184,6 +188,9 @@ pub(in crate::data) fn too_much_text(place: &str, column: &str) -> String {
 pub(in crate::data) const ZERO_OR_ONE: &str = "0 or 1";
 /// What a column that splits by time has to have in every row.
 pub(in crate::data) const A_TIME: &str = "a value to split by";
+
+/// What a label of a regression has to be; they are kept in 32 bits.
+pub(in crate::data) const NUMBER_LABEL: &str = "a label that is a finite number below 3.4e38";
 
 fn with(said: Diagnostic, message: String) -> Diagnostic {
     Diagnostic { message, ..said }

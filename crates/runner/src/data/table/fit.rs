@@ -3,7 +3,7 @@
 use super::columns::{Columns, ListColumn};
 use super::interner::Interner;
 use super::spill::Rows;
-use crate::data::description::{Feature, FeatureKind, TablePlan, Vocabulary};
+use crate::data::description::{Feature, FeatureKind, Label, LabelValue, TablePlan, Vocabulary};
 use homebench_kernels::optimizer::Pooling;
 use homebench_kernels::random::Philox;
 use rayon::prelude::*;
@@ -122,7 +122,12 @@ pub(super) fn fit(
         FeatureKind::Numeric { log1p, standardise } => {
             let slot = columns.number_slot(feature.column);
             let (mean, scale) = if standardise {
-                moments(train, slot, columns.numbers.len(), log1p)
+                let transform = move |value: f64| match log1p {
+                    true => log1p_signed(value),
+                    false => value,
+                };
+                let width = columns.numbers.len();
+                moments(train, |rows| values(rows, slot, width).map(transform))
             } else {
                 (0.0, 1.0)
             };
@@ -173,20 +178,20 @@ fn values(rows: &Rows, slot: usize, width: usize) -> impl Iterator<Item = f64> {
     column.copied().filter(|value| !value.is_nan())
 }
 
-/// Mean, and 1 / standard deviation (0 for a constant), of the transformed values; block after block, in order.
-fn moments(train: &[Rows], slot: usize, width: usize, log1p: bool) -> (f64, f64) {
-    let transform = |value: f64| if log1p { log1p_signed(value) } else { value };
+/// Mean, and 1 / standard deviation (0 for a constant), of what `values` gives of the rows; block after block, in order.
+fn moments<'a, I: Iterator<Item = f64>>(
+    train: &'a [Rows],
+    values: impl Fn(&'a Rows) -> I,
+) -> (f64, f64) {
     let (mut count, mut mean, mut squares) = (0.0, 0.0, 0.0);
     for rows in train {
         // Two passes within a block, Chan's merge between blocks.
-        let here = values(rows, slot, width).count() as f64;
+        let here = values(rows).count() as f64;
         if here == 0.0 {
             continue;
         }
-        let here_mean = values(rows, slot, width).map(transform).sum::<f64>() / here;
-        let here_squares: f64 = values(rows, slot, width)
-            .map(|value| (transform(value) - here_mean).powi(2))
-            .sum();
+        let here_mean = values(rows).sum::<f64>() / here;
+        let here_squares: f64 = values(rows).map(|value| (value - here_mean).powi(2)).sum();
         let total = count + here;
         let difference = here_mean - mean;
         squares += here_squares + difference * difference * count * here / total;
@@ -197,6 +202,39 @@ fn moments(train: &[Rows], slot: usize, width: usize, log1p: bool) -> (f64, f64)
     // Rounding leaves a constant column with a deviation of a few ulps of its value.
     let is_constant = deviation <= mean.abs() * 1e-12;
     (mean, if is_constant { 0.0 } else { 1.0 / deviation })
+}
+
+/// What turns a label into what models learn: minus `mean`, times `scale`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct LabelScale {
+    pub(super) mean: f64,
+    pub(super) scale: f64,
+}
+
+/// The scale of each label that is standardised, from the training rows that observe it.
+pub(super) fn label_scales(plan: &TablePlan, train: &[Rows]) -> Vec<Option<LabelScale>> {
+    let width = plan.labels.len();
+    let scale = |(task, label): (usize, &Label)| {
+        let is_standardised = matches!(
+            label.value,
+            LabelValue::Number {
+                standardise: true,
+                ..
+            }
+        );
+        is_standardised.then(|| {
+            let (mean, scale) = moments(train, |rows| {
+                let labels = rows.labels.iter().skip(task).step_by(width);
+                labels
+                    .map(|label| f64::from(*label))
+                    .filter(|label| !label.is_nan())
+            });
+            // Labels that don't vary in training may do so elsewhere.
+            let scale = if scale == 0.0 { 1.0 } else { scale };
+            LabelScale { mean, scale }
+        })
+    };
+    plan.labels.iter().enumerate().map(scale).collect()
 }
 
 fn sample(train: &[Rows], slot: usize, width: usize, feature: &Feature) -> Vec<f64> {
@@ -266,18 +304,11 @@ mod tests {
 
     #[test]
     fn moments_over_blocks_are_those_of_all_rows() {
-        let (mean, scale) = moments(
-            &[rows(vec![1.0, 2.0]), rows(vec![3.0, 4.0, 10.0])],
-            0,
-            1,
-            false,
-        );
+        let of = |train: &[Rows]| moments(train, |rows| values(rows, 0, 1));
+        let (mean, scale) = of(&[rows(vec![1.0, 2.0]), rows(vec![3.0, 4.0, 10.0])]);
         assert!((mean - 4.0).abs() < 1e-12);
         assert!((scale - 1.0 / 10.0_f64.sqrt()).abs() < 1e-12);
-        assert_eq!(
-            moments(&[rows(vec![0.1; 3]), rows(vec![0.1; 4])], 0, 1, true).1,
-            0.0
-        );
+        assert_eq!(of(&[rows(vec![0.1; 3]), rows(vec![0.1; 4])]).1, 0.0);
     }
 
     #[test]

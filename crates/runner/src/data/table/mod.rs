@@ -78,7 +78,8 @@ pub(super) fn prepare(
         &texts.lists,
         &splits[assign::TRAIN],
     );
-    let encoding = Encoding::new(plan, &columns, encoders);
+    let scales = fit::label_scales(plan, &splits[assign::TRAIN]);
+    let encoding = Encoding::new(plan, &columns, encoders, scales);
     for name in encoding.constants() {
         observer.notice(&format!(
             "the feature `{name}` is the same on every training row; it is 0 everywhere"
@@ -88,7 +89,8 @@ pub(super) fn prepare(
     encode::write_vocabularies(&path, &plan.features, &words)
         .map_err(|error| super::cant_write(&path, &error))?;
     let path = folder.join("numbers.csv");
-    encode::write_numbers(&path, &encoding).map_err(|error| super::cant_write(&path, &error))?;
+    encode::write_numbers(&path, plan, &encoding)
+        .map_err(|error| super::cant_write(&path, &error))?;
     let total: u64 = splits
         .iter()
         .flatten()
@@ -98,7 +100,8 @@ pub(super) fn prepare(
     let mut written = Vec::with_capacity(3);
     for (name, rows) in SPLITS.iter().zip(&splits) {
         let path = folder.join(format!("{name}.arrow"));
-        let mut writer = PackedWriter::create(path, encoding.widths(plan.labels.len()))?;
+        let mut writer = PackedWriter::create(path, encoding.widths(plan.labels.len()))?
+            .measuring(plan.regressions());
         let encode = |wave: &[Rows]| -> Vec<Batch> {
             let rows = wave.par_iter();
             rows.map(|rows| encoding.encode(rows, &columns)).collect()

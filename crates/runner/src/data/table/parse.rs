@@ -2,13 +2,14 @@
 
 use super::assign::{Assignment, Side, TRAIN};
 use super::columns::Columns;
-use super::fault::{A_TIME, Fault, ZERO_OR_ONE};
+use super::fault::{A_TIME, Fault, NUMBER_LABEL, ZERO_OR_ONE};
+use super::fit::log1p_signed;
 use super::interner::Interner;
 use super::join::JoinTable;
 use super::piece::Piece;
 use super::ragged::Ragged;
 use super::row::{self, Row, Visit};
-use crate::data::description::TablePlan;
+use crate::data::description::{Label, LabelValue, TablePlan};
 use crate::data::expression::{Expression, Rows};
 use crate::diagnostic::Diagnostic;
 
@@ -100,7 +101,7 @@ impl<'a> Reading<'a> {
         let own =
             |columns: &[usize]| columns.partition_point(|column| *column < plan.num_own_columns);
         let mut may_be_missing = vec![false; plan.num_own_columns];
-        let empty_is_unobserved = plan.labels.iter().filter_map(|label| label.binary);
+        let empty_is_unobserved = plan.labels.iter().filter_map(Label::column);
         for column in plan.optional.iter().copied().chain(empty_is_unobserved) {
             if column < plan.num_own_columns {
                 may_be_missing[column] = true;
@@ -164,7 +165,12 @@ impl<'a> Reading<'a> {
         let first = self.parsed.numbers.len();
         for column in &columns.numbers[..self.num_own.numbers] {
             let value = row.number(*column, self.may_be_missing[*column]);
-            let value = value.map_err(|refused| refused.at(*column))?;
+            let value = value.map_err(|mut refused| {
+                if plan.labels.iter().any(|label| label.is_number_of(*column)) {
+                    refused.expected = NUMBER_LABEL;
+                }
+                refused.at(*column)
+            })?;
             if plan.weight == Some(*column) && (value.is_nan() || value < 0.0) {
                 return Err(refused(row, *column, "a weight of 0 or more"));
             }
@@ -179,6 +185,16 @@ impl<'a> Reading<'a> {
                 return Err(Fault::Number {
                     column: columns.numbers[*slot],
                     expected: ZERO_OR_ONE,
+                    found: value.to_string(),
+                });
+            }
+        }
+        for slot in &columns.number_labels {
+            let value = self.parsed.numbers[first + slot];
+            if (value as f32).is_infinite() {
+                return Err(Fault::Number {
+                    column: columns.numbers[*slot],
+                    expected: NUMBER_LABEL,
                     found: value.to_string(),
                 });
             }
@@ -346,27 +362,41 @@ fn label(plan: &TablePlan, columns: &Columns, parsed: &mut Parsed) {
     let mut labels = vec![0.0; num_rows * plan.labels.len()];
     let view = View { columns, parsed };
     for (task, label) in plan.labels.iter().enumerate() {
-        let positive = label.positive.evaluate(&view);
-        let mut observed = match &label.observed {
+        let observed = match &label.observed {
             None => vec![true; num_rows],
             Some(observed) => observed.evaluate(&view),
         };
-        if let Some(column) = label.binary {
-            // A label that isn't there is not observed.
-            for (observed, value) in observed.iter_mut().zip(view.numbers(column)) {
-                *observed &= !value.is_nan();
-            }
-        }
+        let values = label_values(&label.value, &view);
         let to = labels.iter_mut().skip(task).step_by(plan.labels.len());
-        for (to, (positive, observed)) in to.zip(positive.into_iter().zip(observed)) {
-            *to = if observed {
-                f32::from(positive)
-            } else {
-                f32::NAN
-            };
+        for (to, (value, observed)) in to.zip(values.into_iter().zip(observed)) {
+            *to = if observed { value } else { f32::NAN };
         }
     }
     parsed.labels = labels;
+}
+
+/// The labels of all rows; NaN where the column that is the label is empty, which is a row that doesn't observe the task.
+fn label_values(value: &LabelValue, view: &View<'_>) -> Vec<f32> {
+    match value {
+        LabelValue::Condition(condition) => condition
+            .evaluate(view)
+            .into_iter()
+            .map(f32::from)
+            .collect(),
+        // Nothing but 0 and 1 was let through; -0 becomes 0.
+        LabelValue::Binary(column) => {
+            let values = view.numbers(*column).into_iter();
+            values.map(|value| value as f32 + 0.0).collect()
+        }
+        LabelValue::Number { column, log1p, .. } => {
+            let transform = |value: f64| match log1p {
+                true => log1p_signed(value),
+                false => value,
+            };
+            let values = view.numbers(*column).into_iter();
+            values.map(|value| transform(value) as f32).collect()
+        }
+    }
 }
 
 struct View<'a> {

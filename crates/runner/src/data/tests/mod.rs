@@ -10,6 +10,7 @@ mod fetching;
 mod kuairand;
 mod lists;
 mod preparation;
+mod regression;
 mod tables;
 
 use super::{DatasetRef, Observer, Places, Prepared, Split};

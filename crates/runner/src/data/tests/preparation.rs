@@ -65,7 +65,7 @@ fn vocabularies_and_statistics_come_from_train_alone() {
     let test = map(&dataset.prepared_folder().join("test.arrow"), widths).unwrap();
     let mut held_out = [
         all(&prepared.validation).categorical,
-        test[0].categorical.to_vec(),
+        test.blocks[0].categorical.to_vec(),
     ];
     held_out.sort();
     assert_eq!(held_out, [[0, 4], [2, 1]]);

@@ -5,6 +5,7 @@ use crate::report::analysis::Analysis;
 use crate::report::comparison::{Comparison, Standing};
 use crate::report::document::{Block, Span, strong, text};
 use crate::report::format::{self, counted, listed};
+use crate::report::metric_name::MetricName;
 use crate::report::results::Summary;
 use crate::report::statistics::LEVEL;
 
@@ -21,7 +22,7 @@ pub(super) fn blocks(analysis: &Analysis) -> Vec<Block> {
     ])];
     let tasks = (0..analysis.summary.panels.len()).map(|panel| {
         let mut spans = finding(analysis, panel);
-        spans.extend(why_no_auc(analysis, panel));
+        spans.extend(why_undefined(analysis, panel));
         spans
     });
     blocks.push(Block::List(tasks.collect()));
@@ -99,12 +100,17 @@ fn against_the_baseline(analysis: &Analysis, panels: &[(usize, &Comparison)]) ->
     )
 }
 
-/// Where a task has no AUC because of its labels, that it is so.
-fn why_no_auc(analysis: &Analysis, panel: usize) -> Option<Span> {
-    let why = analysis
-        .results
-        .one_class(&analysis.summary.panels[panel], "auc")?;
-    Some(text(format!(" It has no AUC: {why} in the test split.")))
+/// Where a task has no AUC or no R² because of its labels, that it is so.
+fn why_undefined(analysis: &Analysis, panel: usize) -> Option<Span> {
+    let panel = &analysis.summary.panels[panel];
+    let undefined = |metric: &str| {
+        let why = analysis.results.unvaried(panel, metric)?;
+        let title = MetricName::of(metric).title().to_owned();
+        Some(text(format!(
+            " It has no {title}: {why} in the test split."
+        )))
+    };
+    undefined("auc").or_else(|| undefined("r_squared"))
 }
 
 fn finding(analysis: &Analysis, panel: usize) -> Vec<Span> {
@@ -117,8 +123,8 @@ fn finding(analysis: &Analysis, panel: usize) -> Vec<Span> {
         let metric = analysis
             .main_of(panel)
             .map_or("auc", |main| main.metric.name());
-        let one_class = analysis.results.one_class(&summary.panels[panel], metric);
-        let why = one_class.map_or(String::new(), |why| format!(": {why} in the test split"));
+        let unvaried = analysis.results.unvaried(&summary.panels[panel], metric);
+        let why = unvaried.map_or(String::new(), |why| format!(": {why} in the test split"));
         spans.push(text(format!("no test score to rank by{why}.")));
         return spans;
     };

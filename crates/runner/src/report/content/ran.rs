@@ -6,6 +6,7 @@ use crate::report::context::Context;
 use crate::report::document::{Block, link, text};
 use crate::report::format::{self, counted, grouped};
 use crate::report::results::{Cell, distinct};
+use crate::train::WHOLE_SHUFFLE_ROWS;
 
 /// Adds the sections.
 pub(super) fn push(blocks: &mut Vec<Block>, analysis: &Analysis, context: &Context) {
@@ -29,6 +30,9 @@ pub(super) fn push(blocks: &mut Vec<Block>, analysis: &Analysis, context: &Conte
     }
     if let Some(rows) = context.train_rows {
         sentence += &format!(" {} training rows.", grouped(rows as f64));
+        if rows > WHOLE_SHUFFLE_ROWS as u64 {
+            sentence += " They are too many to be shuffled as a whole: an epoch's order is a shuffle by blocks.";
+        }
     }
     sentence += " Weights are those of the best epoch on validation; the test split was scored once, after that choice. A run's \
                  training is counted as three forward passes over every row of every epoch that it ran.";

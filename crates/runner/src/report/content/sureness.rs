@@ -113,7 +113,8 @@ fn rows(analysis: &Analysis) -> Option<String> {
                     && score.task == panel.task
                     && cell.dataset == panel.dataset
             })?;
-            let error = auc_standard_error(auc, score.positives, score.rows - score.positives)?;
+            let positives = score.positives?;
+            let error = auc_standard_error(auc, positives, score.rows - positives)?;
             Some(format!("{} ± {:.4}", panel.title, 1.96 * error))
         })
         .collect();

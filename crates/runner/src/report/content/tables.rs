@@ -100,16 +100,16 @@ pub(super) fn tasks(results: &Results, summary: &Summary) -> Table {
                 score.split == split && score.task == panel.task && cell.dataset == panel.dataset
             });
             let Some(score) = score else { continue };
-            let share = score.positives as f64 / (score.rows as f64).max(1.0);
+            let positives = score.positives.map(|positives| positives as f64);
+            let share = positives.map(|positives| positives / (score.rows as f64).max(1.0));
+            let percent = |share: f64| format!("{:.2} %", 100.0 * share);
+            let or_absent = |text: Option<String>| text.unwrap_or_else(|| ABSENT.to_owned());
             table.push(vec![
                 Field::words(&panel.title),
                 Field::words(split),
                 Field::number(grouped(score.rows as f64), Some(score.rows as f64)),
-                Field::number(
-                    grouped(score.positives as f64),
-                    Some(score.positives as f64),
-                ),
-                Field::number(format!("{:.2} %", 100.0 * share), Some(share)),
+                Field::number(or_absent(positives.map(grouped)), positives),
+                Field::number(or_absent(share.map(percent)), share),
             ]);
         }
     }

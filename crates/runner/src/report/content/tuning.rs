@@ -43,7 +43,7 @@ pub(super) fn push(blocks: &mut Vec<Block>, analysis: &Analysis, context: &Conte
             summary: "Every trial".to_owned(),
             blocks: vec![Block::Table(tables::trials(results))],
         });
-    } else if !results.settings.is_empty() {
+    } else if !tables::settings_of_variants(results).is_empty() {
         blocks.push(paragraph("What a grid or random draws set:"));
         blocks.push(Block::Table(tables::settings(analysis)));
     }

@@ -20,10 +20,11 @@ pub(super) fn trials_of<'a>(results: &'a Results, variant: &str) -> BTreeMap<u64
     trials
 }
 
-/// Settings of each cell, in words.
-fn settings_of(results: &Results) -> HashMap<&str, String> {
+/// Settings of each cell, in words; knobs of the data are in the name of the data.
+pub(super) fn settings_of_variants(results: &Results) -> HashMap<&str, String> {
     let mut settings: HashMap<&str, String> = HashMap::new();
-    for setting in &results.settings {
+    let own = results.settings.iter();
+    for setting in own.filter(|setting| !setting.setting.starts_with("dataset.")) {
         let words = settings.entry(&setting.cell).or_default();
         if !words.is_empty() {
             *words += ", ";
@@ -46,7 +47,7 @@ fn number(value: Option<f64>) -> Field {
 /// Each variant's winner: its settings, and validation beside test.
 pub(super) fn tuned(analysis: &Analysis) -> Table {
     let results = analysis.results;
-    let settings = settings_of(results);
+    let settings = settings_of_variants(results);
     let mut table = Table::new(&[
         "variant",
         "trials",
@@ -105,7 +106,7 @@ fn test_over_tasks(analysis: &Analysis, variant: &str) -> Option<f64> {
 
 /// Every trial of every variant.
 pub(super) fn trials(results: &Results) -> Table {
-    let settings = settings_of(results);
+    let settings = settings_of_variants(results);
     let mut table = Table::new(&["variant", "trial", "settings", "validation", "selected"]);
     for variant in distinct(results.tuning.iter().map(|trial| trial.variant.as_str())) {
         for (number_of_trial, cells) in trials_of(results, variant) {
@@ -128,7 +129,7 @@ pub(super) fn trials(results: &Results) -> Table {
 
 /// What a grid or random draws gave each shown variant.
 pub(super) fn settings(analysis: &Analysis) -> Table {
-    let settings = settings_of(analysis.results);
+    let settings = settings_of_variants(analysis.results);
     let mut of_variants: HashMap<&str, Vec<&str>> = HashMap::new();
     for cell in analysis.results.own_cells() {
         if let Some(words) = settings.get(cell.id.as_str()) {

@@ -158,7 +158,7 @@ fn read_score(row: &Row, results: &Results) -> Result<Score, ReadError> {
         metric: row.text("metric")?.to_owned(),
         value: row.number("value")?,
         rows: row.parse("rows", COUNT)?,
-        positives: row.parse("positives", COUNT)?,
+        positives: row.optional("positives", COUNT)?,
     })
 }
 

@@ -90,8 +90,8 @@ pub struct Score {
     pub value: Option<f64>,
     /// Rows scored.
     pub rows: u64,
-    /// Positive labels among them.
-    pub positives: u64,
+    /// Positive labels among them; absent for a task of regression.
+    pub positives: Option<u64>,
 }
 
 /// A point of a cell's learning curve.
@@ -129,28 +129,40 @@ pub struct Throughput {
 const COUNT: &str = "a whole number";
 const SPLITS: [&str; 2] = ["validation", "test"];
 
-/// A split that has no ranking of a task, because its labels are of one class.
+/// Why a split has no AUC or no R² of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct OneClass {
-    /// Rows scored.
-    pub rows: u64,
-    /// Positive labels among them: none, or all.
-    pub positives: u64,
+pub enum Unvaried {
+    /// Its labels are of one class.
+    OneClass {
+        /// Rows scored.
+        rows: u64,
+        /// Positive labels among them: none, or all.
+        positives: u64,
+    },
+    /// Its labels are one number.
+    OneNumber {
+        /// Rows scored.
+        rows: u64,
+    },
 }
 
-impl std::fmt::Display for OneClass {
+impl std::fmt::Display for Unvaried {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { rows, positives } = self;
-        write!(
-            formatter,
-            "its labels are of one class, {positives} of {rows} rows are positive"
-        )
+        match self {
+            Self::OneClass { rows, positives } => write!(
+                formatter,
+                "its labels are of one class, {positives} of {rows} rows are positive"
+            ),
+            Self::OneNumber { rows } => {
+                write!(formatter, "the labels of its {rows} rows are one number")
+            }
+        }
     }
 }
 
 impl Results {
     /// Why a task has no test value of a metric, where the reason is the labels.
-    pub fn one_class(&self, panel: &Panel, metric: &str) -> Option<OneClass> {
+    pub fn unvaried(&self, panel: &Panel, metric: &str) -> Option<Unvaried> {
         let score = self.scores.iter().find(|score| {
             score.split == "test"
                 && score.metric == metric
@@ -161,7 +173,23 @@ impl Results {
         let Score {
             rows, positives, ..
         } = *score;
-        (positives == 0 || positives == rows).then_some(OneClass { rows, positives })
+        match positives {
+            Some(positives) if positives == 0 || positives == rows => {
+                Some(Unvaried::OneClass { rows, positives })
+            }
+            // A model that broke has no squared error either.
+            None if metric == "r_squared" && self.has_squared_error(score) => {
+                Some(Unvaried::OneNumber { rows })
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether the task of a score has a mean squared error beside it.
+    fn has_squared_error(&self, of: &Score) -> bool {
+        let place = |score: &Score| (score.cell, score.split == "test", score.task.clone());
+        let mut scores = self.scores.iter().filter(|score| score.metric == "mse");
+        scores.any(|score| place(score) == place(of) && score.value.is_some())
     }
 
     /// Reads the folder's CSV files and its `external/`. All but `cells.csv` and `metrics.csv` may be absent.
@@ -286,7 +314,7 @@ fn read_scores(file: &Path, places: &Places) -> Result<Vec<Score>, ReadError> {
             metric: row.text("metric")?.to_owned(),
             value: row.number("value")?,
             rows: row.parse("rows", COUNT)?,
-            positives: row.parse("positives", COUNT)?,
+            positives: row.optional("positives", COUNT)?,
         }))
     };
     table

@@ -190,7 +190,7 @@ impl<'a> Layer<'a> {
             };
             let name = &self.layout.tasks[task];
             let score = scores.iter().find(|score| score.task == *name)?;
-            let rate = score.positives as f64 / score.rows as f64;
+            let rate = score.positives? as f64 / score.rows as f64;
             let weight = self.specific_weight(gate)?;
             (rate > 0.0 && rate.is_finite()).then(|| (rate.ln(), weight))
         };

@@ -27,7 +27,7 @@ fn scores(layout: &TaskLayout) -> Vec<Score> {
         metric: "auc",
         value: None,
         rows: 1000,
-        positives,
+        positives: Some(positives),
     };
     tasks.map(score).collect()
 }
