@@ -53,10 +53,12 @@ fn an_interruption_ends_the_cells_and_says_how_to_go_on() {
         stderr.contains("interrupted: 0 of 9 cells ended and are kept"),
         "{stderr}"
     );
-    assert!(
-        stderr.contains("hint: run the same command again to go on"),
-        "{stderr}"
-    );
+    // The last line is the command, fit for a shell.
+    let last = stderr.trim_end().lines().last().unwrap_or_default();
+    let program = env!("CARGO_BIN_EXE_homebench-under-test");
+    assert!(last.starts_with(&format!("  {program} run ")), "{stderr}");
+    assert!(last.contains("--out out "), "{stderr}");
+    assert!(last.ends_with(" --set training.patience=1000"), "{stderr}");
     wait_until_gone(child);
     assert!(
         !bench.path("out/cells.csv").exists(),
@@ -116,4 +118,49 @@ fn a_second_parent_is_refused_by_name() {
     assert!(send("INT", parent.id()));
     parent.wait_with_output().unwrap();
     assert!(refused.contains(&name), "{refused}");
+}
+
+#[test]
+fn a_run_is_watched_from_another_terminal_until_it_ends() {
+    let bench = Bench::new();
+    let (parent, _) = start(&bench, "out");
+    let running = |text: &str| text.matches(" running").count();
+    // Once the run has left its first state.
+    let since = Instant::now();
+    while !bench.path("out/.progress.toml").exists() {
+        assert!(since.elapsed() < LONG_ENOUGH, "no state was left");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let status = bench.run(&["status", "out"]).expect(1).stdout;
+    assert!(status.starts_with("9 cells: 0 done, "), "{status}");
+    assert_eq!(
+        running(&status),
+        2,
+        "in the counts and in its row: {status}"
+    );
+    let mut watcher = bench.command(&["status", "out", "--watch"]);
+    let watcher = watcher.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let watcher = watcher.spawn().expect("it starts");
+    std::thread::sleep(Duration::from_millis(700));
+    assert!(send("INT", parent.id()));
+    parent.wait_with_output().unwrap();
+    let watched = watcher.wait_with_output().unwrap();
+    let (stdout, stderr) = (
+        String::from_utf8_lossy(&watched.stdout),
+        String::from_utf8_lossy(&watched.stderr),
+    );
+    assert_eq!(watched.status.code(), Some(1), "{stderr}");
+    assert!(
+        stderr.contains(" is at work; Ctrl-C ends the watching, not the run"),
+        "{stderr}"
+    );
+    assert!(stderr.contains(" has ended"), "{stderr}");
+    assert!(stdout.contains("shared_bottom/1: started ("), "{stdout}");
+    assert!(
+        stdout.contains("9 cells: 0 done, 1 unfinished, 8 missing"),
+        "{stdout}"
+    );
+    assert!(!bench.path("out/.progress.toml").exists());
+    let nobody = bench.run(&["status", "out", "--watch"]).expect(1);
+    assert_eq!(nobody.stderr, "no run is at work in out\n");
 }

@@ -1,6 +1,7 @@
 //! The command line: what is asked for, and what is said to the terminal. Data goes to stdout, the rest to stderr.
 
 mod arguments;
+mod board;
 mod cell;
 pub mod data;
 mod devices;
@@ -13,10 +14,12 @@ mod plan;
 mod progress;
 mod report;
 mod run;
+mod screen;
 mod session;
 mod status;
 mod style;
 mod table;
+mod watch;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;

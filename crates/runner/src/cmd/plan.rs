@@ -3,7 +3,7 @@
 use super::run::threads_of;
 use super::session::{Session, SpecArguments};
 use super::table;
-use crate::data::{Quiet, Summary};
+use crate::data::Quiet;
 use crate::record::Winners;
 use crate::sweep::{
     Arm, Estimator, PlannedCell, Reuse, STATED_FLOPS_PER_SECOND, Selection, reuse, take_winners,
@@ -11,7 +11,6 @@ use crate::sweep::{
 use anyhow::Result;
 use clap::Args;
 use indicatif::HumanDuration;
-use std::collections::HashMap;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -56,19 +55,14 @@ struct Row {
 struct View<'a> {
     session: &'a Session,
     estimator: Estimator,
-    by_hash: HashMap<&'a str, &'a Summary>,
 }
 
 impl<'a> View<'a> {
     fn new(session: &'a Session) -> Self {
         let threads = threads_of(&session.experiment.run, None, None);
-        let datasets = session.datasets.iter();
         Self {
             session,
             estimator: Estimator::new(&session.results, session.device.kind(), threads),
-            by_hash: datasets
-                .map(|(_, summary)| (summary.content_hash.as_str(), summary))
-                .collect(),
         }
     }
 
@@ -133,7 +127,7 @@ impl<'a> View<'a> {
             Reuse::Refused(_) => "altered",
         };
         let content = &cell.content;
-        let cost = self.session.costs.of(&content.variant, self.costed(cell));
+        let cost = self.session.cost(cell);
         let seconds = cost.map_or(0.0, |cost| self.seconds(cell, cost.flops_per_row));
         let or_dash = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
         let phase = match cell.trial {
@@ -168,25 +162,9 @@ impl<'a> View<'a> {
         }
     }
 
-    /// The trial whose cost is that of a cell: its own, or the one that won.
-    fn costed(&self, cell: &PlannedCell) -> Option<usize> {
-        let arms = &self.session.plan.arms;
-        let of = |arm: &&Arm| arm.is(&cell.content.variant, cell.split_seed);
-        match cell.trial {
-            Some(number) => Some(number),
-            None => arms.iter().find(of)?.winner,
-        }
-    }
-
     fn seconds(&self, cell: &PlannedCell, flops_per_row: usize) -> f64 {
-        let content = &cell.content;
-        let Some(data) = self.by_hash.get(content.dataset.content_hash.as_str()) else {
-            return 0.0;
-        };
-        let training = (&content.training).into();
-        let is_trial = cell.trial.is_some();
-        self.estimator
-            .seconds(&content.variant, &training, flops_per_row, data, is_trial)
+        let session = self.session;
+        session.expected_seconds(&self.estimator, cell, flops_per_row)
     }
 
     /// Final cells of an arm whose winner is not known; as long as the mean of what it may be.

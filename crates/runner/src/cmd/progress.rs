@@ -1,129 +1,170 @@
-//! How a run goes, on stderr: bars on a terminal, a line now and then in a log file.
+//! How a run goes, on stderr: bars on a terminal, a line now and then in a log file; and in a file for `status --watch`.
 
-use super::style;
+use super::board::{self, short_time};
+use super::screen::Screen;
 use crate::data;
-use crate::record::{Outcome, Status};
+use crate::record::{CellState, Outcome, ResultsFolder, RunState, Status};
 use crate::sweep::{Message, PlannedCell, Watcher};
 use crate::train::Progress;
-use indicatif::{HumanDuration, MultiProgress, ProgressBar, ProgressStyle};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-/// Seconds between two lines of a cell in a log file.
+/// Least time between two lines of a cell in a log file; of a long cell a tenth of its time so far.
 const LINE_EVERY: Duration = Duration::from_secs(10);
+const LINE_EVERY_AT_MOST: Duration = Duration::from_secs(300);
+/// Least time between two changes of the bars.
+const SHOW_EVERY: Duration = Duration::from_millis(200);
+/// Least time between two changes of the file for `status --watch`.
+const KEEP_EVERY: Duration = Duration::from_millis(500);
+/// Lines that the file has.
+const MOST_SAID: usize = 20;
+/// Share of the work that has to be done before a time left is said.
+const LEAST_WORK: f64 = 0.02;
 
-/// Shows a run.
+/// Shows the cells of a phase.
 pub(super) struct View {
-    bars: Option<Bars>,
-    cells: BTreeMap<String, CellView>,
-    total: usize,
-    ended: usize,
+    screen: Option<Screen>,
+    /// Where the state is kept for others.
+    results: Option<ResultsFolder>,
+    state: RunState,
+    running: BTreeMap<String, Running>,
+    /// Expected seconds of each cell: what its share of the work is.
+    expected: BTreeMap<String, f64>,
+    work_ended: f64,
+    work_total: f64,
     start: Instant,
+    shown: Instant,
+    kept: Option<Instant>,
 }
 
-struct Bars {
-    multi: MultiProgress,
-    experiment: ProgressBar,
-}
-
-struct CellView {
-    bar: Option<ProgressBar>,
+/// A cell under way.
+struct Running {
     start: Instant,
     last_line: Instant,
+    /// When training was first heard of, and how much of it was done then, maybe by an earlier process.
+    first: Option<(Instant, f64)>,
 }
 
 impl View {
-    /// A view of `total` cells still to be trained.
-    pub(super) fn new(total: usize) -> Self {
-        let bars = style::is_lively().then(|| {
-            let multi = MultiProgress::new();
-            let experiment = multi.add(ProgressBar::new(total as u64));
-            experiment.set_style(bar_style(
-                "{msg:20} [{bar:30}] {pos}/{len} cells  {elapsed} gone",
-            ));
-            experiment.set_message("experiment");
-            experiment.enable_steady_tick(Duration::from_millis(500));
-            Bars { multi, experiment }
-        });
+    /// A view of what comes before cells: nothing is kept for others.
+    pub(super) fn preparing() -> Self {
+        Self::new("preparing", [], None)
+    }
+
+    /// A view of cells, by id with the seconds that each is expected to take.
+    pub(super) fn new(
+        phase: &str,
+        expected: impl IntoIterator<Item = (String, f64)>,
+        results: Option<ResultsFolder>,
+    ) -> Self {
+        // A cell that is expected to cost nothing would never be seen as done.
+        let expected: BTreeMap<String, f64> = expected
+            .into_iter()
+            .map(|(id, seconds)| (id, seconds.max(1e-3)))
+            .collect();
+        let now = Instant::now();
         Self {
-            bars,
-            cells: BTreeMap::new(),
-            total,
-            ended: 0,
-            start: Instant::now(),
+            screen: Screen::on_stderr(),
+            results,
+            state: RunState {
+                phase: phase.to_owned(),
+                total: expected.len(),
+                ..RunState::default()
+            },
+            running: BTreeMap::new(),
+            work_ended: 0.0,
+            work_total: expected.values().sum(),
+            expected,
+            start: now,
+            shown: now,
+            kept: None,
         }
     }
 
     /// A line that stays.
-    pub(super) fn line(&self, text: &str) {
-        match &self.bars {
-            // Not through the bars where nothing is drawn: they would swallow it.
-            Some(bars) if bars.multi.println(text).is_ok() => {}
-            _ => eprintln!("{text}"),
+    pub(super) fn line(&mut self, text: &str) {
+        match &self.screen {
+            Some(screen) => screen.line(text),
+            None => eprintln!("{text}"),
+        }
+        self.state.num_said += 1;
+        self.state.said.push(text.to_owned());
+        if self.state.said.len() > MOST_SAID {
+            self.state.said.remove(0);
         }
     }
 
     /// Takes the bars away.
     pub(super) fn finish(&self) {
-        if let Some(bars) = &self.bars {
-            bars.experiment.finish_and_clear();
+        if let Some(screen) = &self.screen {
+            screen.clear();
+        }
+        if let Some(results) = &self.results {
+            RunState::remove(results);
         }
     }
 
-    fn remaining(&self) -> String {
-        let left = self.total - self.ended;
-        if left == 0 || self.ended == 0 {
-            return String::new();
-        }
-        let each = self.start.elapsed().as_secs_f64() / self.ended as f64;
-        let seconds = Duration::from_secs_f64(each * left as f64);
-        format!(", about {} left", HumanDuration(seconds))
+    /// What is left of the phase, from the time that its work so far took.
+    fn left_seconds(&self) -> Option<f64> {
+        let running = self.state.cells.iter().map(|cell| {
+            let whole = self.expected.get(&cell.id).copied().unwrap_or_default();
+            whole * cell.done.clamp(0.0, 1.0)
+        });
+        let done = self.work_ended + running.sum::<f64>();
+        let is_known = done > LEAST_WORK * self.work_total && self.state.ended < self.state.total;
+        let elapsed = self.start.elapsed().as_secs_f64();
+        is_known.then(|| elapsed * (self.work_total - done).max(0.0) / done)
+    }
+
+    fn cell_mut(&mut self, id: &str) -> Option<(&mut CellState, &mut Running)> {
+        let cell = self.state.cells.iter_mut().find(|cell| cell.id == id)?;
+        Some((cell, self.running.get_mut(id)?))
     }
 }
 
 impl Watcher for View {
     fn started(&mut self, cell: &PlannedCell) {
-        let bar = self.bars.as_ref().map(|bars| {
-            let bar = bars.multi.add(ProgressBar::new(1));
-            bar.set_style(bar_style("  {prefix:18} [{bar:30}] {msg}"));
-            bar.set_prefix(cell.label());
-            bar.set_message("starting");
-            bar
-        });
-        if bar.is_none() {
+        if self.screen.is_none() {
             self.line(&format!("{}: started ({})", cell.label(), cell.id));
         }
         let now = Instant::now();
-        let view = CellView {
-            bar,
+        let running = Running {
             start: now,
             last_line: now,
+            first: None,
         };
-        self.cells.insert(cell.id.clone(), view);
+        self.running.insert(cell.id.clone(), running);
+        self.state.cells.push(CellState {
+            id: cell.id.clone(),
+            label: cell.label(),
+            stage: Some("starting".to_owned()),
+            ..CellState::default()
+        });
     }
 
     fn message(&mut self, cell: &PlannedCell, message: &Message) {
-        if let Message::Notice(text) = message {
-            self.line(&format!("{}: {text}", cell.label()));
-        }
-        let Some(view) = self.cells.get_mut(&cell.id) else {
-            return;
-        };
-        let (done, total, text) = match message {
-            Message::Progress(progress) => {
-                let (done, total) = work(progress);
-                (done, total, describe(progress, view.start.elapsed()))
+        match message {
+            Message::Notice(text) => self.line(&format!("{}: {text}", cell.label())),
+            Message::Stage { name, done, total } => {
+                if let Some((state, _)) = self.cell_mut(&cell.id) {
+                    state.stage = Some(name.clone());
+                    state.done = *done as f64 / (*total).max(1) as f64;
+                }
             }
-            Message::Stage { name, done, total } => (*done, *total, name.clone()),
-            Message::Notice(_) | Message::Failed(_) => return,
-        };
-        if let Some(bar) = &view.bar {
-            bar.set_length(total.max(1));
-            bar.set_position(done);
-            bar.set_message(text);
-        } else if view.last_line.elapsed() >= LINE_EVERY {
-            view.last_line = Instant::now();
-            self.line(&format!("{}: {text}", cell.label()));
+            Message::Progress(progress) => {
+                let is_drawn = self.screen.is_some();
+                let Some((state, running)) = self.cell_mut(&cell.id) else {
+                    return;
+                };
+                take_in(state, running, progress);
+                let wait = (running.start.elapsed() / 10).clamp(LINE_EVERY, LINE_EVERY_AT_MOST);
+                if !is_drawn && running.last_line.elapsed() >= wait {
+                    running.last_line = Instant::now();
+                    let text = describe(state);
+                    self.line(&format!("{}: {text}", cell.label()));
+                }
+            }
+            Message::Failed(_) => {}
         }
     }
 
@@ -135,16 +176,12 @@ impl Watcher for View {
     }
 
     fn ended(&mut self, cell: &PlannedCell, outcome: &Outcome) {
-        self.ended += 1;
-        let seconds = self.cells.remove(&cell.id).map_or(0.0, |view| {
-            if let Some(bar) = &view.bar {
-                bar.finish_and_clear();
-                if let Some(bars) = &self.bars {
-                    bars.multi.remove(bar);
-                }
-            }
-            view.start.elapsed().as_secs_f64()
-        });
+        self.state.ended += 1;
+        self.state.failed += usize::from(outcome.status == Status::Failed);
+        self.state.cells.retain(|state| state.id != cell.id);
+        self.work_ended += self.expected.get(&cell.id).copied().unwrap_or_default();
+        let running = self.running.remove(&cell.id);
+        let seconds = running.map_or(0.0, |running| running.start.elapsed().as_secs_f64());
         let what = match (outcome.status, &outcome.result) {
             (Status::Done, Some(result)) => format!(
                 "done in {seconds:.1} s, validation score {:.4} at epoch {}",
@@ -156,13 +193,32 @@ impl Watcher for View {
                 cell.id
             ),
         };
-        let (ended, total, remaining) = (self.ended, self.total, self.remaining());
-        self.line(&format!(
-            "[{ended}/{total}{remaining}] {}: {what}",
-            cell.label()
-        ));
-        if let Some(bars) = &self.bars {
-            bars.experiment.inc(1);
+        let (ended, total) = (self.state.ended, self.state.total);
+        let left = self.left_seconds();
+        let left = left.map_or_else(String::new, |s| format!(", about {} left", short_time(s)));
+        self.line(&format!("[{ended}/{total}{left}] {}: {what}", cell.label()));
+    }
+
+    fn stopping(&mut self) {
+        self.line("ending the cells; Ctrl-C again ends them at once");
+    }
+
+    fn tick(&mut self) {
+        let is_due = |since: Option<Instant>, every| since.is_none_or(|at| at.elapsed() >= every);
+        let shows = self.screen.is_some() && is_due(Some(self.shown), SHOW_EVERY);
+        let keeps = self.results.is_some() && is_due(self.kept, KEEP_EVERY);
+        if !shows && !keeps {
+            return;
+        }
+        self.state.elapsed_seconds = self.start.elapsed().as_secs_f64();
+        self.state.left_seconds = self.left_seconds();
+        if let Some(screen) = self.screen.as_ref().filter(|_| shows) {
+            screen.show(&board::lines(&self.state, screen.size()));
+            self.shown = Instant::now();
+        }
+        if let Some(results) = self.results.as_ref().filter(|_| keeps) {
+            self.state.write(results);
+            self.kept = Some(Instant::now());
         }
     }
 }
@@ -173,46 +229,50 @@ impl data::Observer for View {
     }
 
     fn progress(&mut self, stage: &str, done: u64, total: u64) {
-        if let Some(bars) = &self.bars {
-            let text = format!("{stage} {done}/{total}");
-            bars.experiment.set_message(if done < total {
-                text
-            } else {
-                "experiment".to_owned()
-            });
+        if let Some(screen) = &self.screen
+            && self.shown.elapsed() >= SHOW_EVERY
+        {
+            let percent = 100.0 * done as f64 / total.max(1) as f64;
+            screen.show(&[format!("{stage}: {done} of {total} ({percent:.0} %)")]);
+            self.shown = Instant::now();
         }
     }
 }
 
-/// Rows done and rows there can be.
-fn work(progress: &Progress) -> (u64, u64) {
+/// Early stopping may end a cell sooner, so the time left is the longest it can take.
+fn take_in(cell: &mut CellState, running: &mut Running, progress: &Progress) {
+    let now = Instant::now();
+    cell.stage = None;
+    cell.done = share_done(progress);
+    let (since, before) = *running.first.get_or_insert((now, cell.done));
+    let gained = cell.done - before;
+    let seconds = (now - since).as_secs_f64();
+    cell.left_seconds = (gained > 0.0).then(|| seconds * (1.0 - cell.done) / gained);
+    cell.epoch = progress.epoch;
+    cell.max_epochs = progress.max_epochs;
+    cell.rows_per_second = progress.rows_per_second;
+    cell.loss = progress.loss;
+    cell.best_validation_score = progress.best_validation_score;
+}
+
+/// Rows done by rows there can be.
+fn share_done(progress: &Progress) -> f64 {
     let before = progress.epoch.saturating_sub(1) * progress.rows_total;
     let total = progress.max_epochs * progress.rows_total;
-    ((before + progress.rows_done) as u64, total as u64)
+    (before + progress.rows_done) as f64 / total.max(1) as f64
 }
 
-/// Early stopping may end a cell sooner, so the time left is the longest it can take.
-fn describe(progress: &Progress, elapsed: Duration) -> String {
-    let (done, total) = work(progress);
-    let best = progress
+fn describe(cell: &CellState) -> String {
+    let best = cell
         .best_validation_score
         .map_or_else(|| "-".to_owned(), |score| format!("{score:.4}"));
-    let left = if done == 0 {
-        "?".to_owned()
-    } else {
-        let seconds = elapsed.as_secs_f64() * (total - done.min(total)) as f64 / done as f64;
-        format!("{seconds:.0} s")
-    };
+    let left = cell
+        .left_seconds
+        .map_or_else(String::new, |s| format!(", at most {} left", short_time(s)));
     format!(
-        "epoch {}/{}, {:.0} rows/s, loss {:.4}, best validation {best}, at most {left} left",
-        progress.epoch, progress.max_epochs, progress.rows_per_second, progress.loss
+        "epoch {}/{}, {:.0} rows/s, loss {:.4}, best validation {best}{left}",
+        cell.epoch, cell.max_epochs, cell.rows_per_second, cell.loss
     )
-}
-
-fn bar_style(template: &str) -> ProgressStyle {
-    ProgressStyle::with_template(template)
-        .unwrap_or_else(|_| ProgressStyle::default_bar())
-        .progress_chars("=> ")
 }
 
 #[cfg(test)]
@@ -220,20 +280,42 @@ mod tests {
     use super::*;
 
     #[test]
-    fn progress_counts_the_epochs_before() {
-        let progress = Progress {
+    fn progress_counts_the_epochs_before_and_time_only_what_this_process_did() {
+        let progress = |rows_done| Progress {
             epoch: 3,
             max_epochs: 4,
-            rows_done: 50,
+            rows_done,
             rows_total: 100,
             rows_per_second: 1000.0,
             loss: 0.5,
             best_validation_score: Some(0.75),
         };
-        assert_eq!(work(&progress), (250, 400));
+        let mut cell = CellState::default();
+        let start = Instant::now();
+        let mut running = Running {
+            start,
+            last_line: start,
+            first: None,
+        };
+        take_in(&mut cell, &mut running, &progress(0));
+        assert_eq!((cell.done, cell.left_seconds), (0.5, None));
+        running.first = Some((start - Duration::from_secs(5), 0.5));
+        take_in(&mut cell, &mut running, &progress(50));
+        assert_eq!(cell.done, 0.625);
         assert_eq!(
-            describe(&progress, Duration::from_secs(5)),
-            "epoch 3/4, 1000 rows/s, loss 0.5000, best validation 0.7500, at most 3 s left"
+            describe(&cell),
+            "epoch 3/4, 1000 rows/s, loss 0.5000, best validation 0.7500, at most 15s left"
         );
+    }
+
+    #[test]
+    fn time_left_weighs_cells_by_what_they_are_expected_to_take() {
+        let expected = [("long".to_owned(), 9.0), ("short".to_owned(), 1.0)];
+        let mut view = View::new("experiment", expected, None);
+        assert_eq!(view.left_seconds(), None);
+        view.start = Instant::now() - Duration::from_secs(2);
+        (view.work_ended, view.state.ended) = (1.0, 1);
+        let left = view.left_seconds().unwrap();
+        assert!((left - 18.0).abs() < 0.5, "{left}");
     }
 }

@@ -2,14 +2,16 @@
 
 use super::progress::View;
 use super::session::{Session, SpecArguments};
+use crate::data::{DatasetRef, Summary};
 use crate::diagnostic::Diagnostic;
 use crate::record::{
-    self, DatasetProvenance, MergedCell, Outcome, Provenance, ResultsFolder, Status, Winners,
+    self, DatasetProvenance, MergedCell, Outcome, Provenance, ResultsFolder, SplitProvenance,
+    Status, Winners,
 };
 use crate::spec::{RunConfig, resolved_toml};
 use crate::sweep::{
-    Arm, Executor, Finished, FolderLock, PlannedCell, Reuse, Selection, can_limit_memory, claim,
-    failure_of_all, freeze, reuse, take_winners,
+    Arm, Estimator, Executor, Finished, FolderLock, PlannedCell, Reuse, Selection,
+    can_limit_memory, claim, failure_of_all, freeze, reuse, take_winners,
 };
 use crate::{figure, report, train};
 use anyhow::{Context, Result};
@@ -18,6 +20,8 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+/// Whether there are cells that an interruption lets keep what they have.
+static CELLS_RUN: AtomicBool = AtomicBool::new(false);
 /// What shells give for a program that Ctrl-C ended.
 const EXIT_INTERRUPTED: u8 = 130;
 const EXIT_CELL_FAILED: u8 = 1;
@@ -59,7 +63,8 @@ fn parse_count(text: &str) -> Result<usize, String> {
 
 impl RunArguments {
     pub(super) fn run(self) -> Result<ExitCode> {
-        let mut preparing = View::new(0);
+        listen_for_interruption()?;
+        let mut preparing = View::preparing();
         let session = self.spec.open(&mut preparing);
         preparing.finish();
         let mut session = session?;
@@ -77,31 +82,31 @@ impl RunArguments {
         claim(&session.results, &session.plan, &resolved, self.fresh)?;
         record::create_dir(session.results.path())?;
         let _lock = FolderLock::take(&session.results)?;
-        listen_for_interruption()?;
         let mut winners = self.winners(&session, &selection)?;
         write_resolved(&session.results, &resolved)?;
         let executor = self.executor(&session)?;
-        let provenance = provenance(&session, &executor);
+        let mut provenance = provenance(&session, &executor);
         if self.require_clean {
             provenance.require_clean()?;
         }
-        let mut trained = Vec::new();
         // Phase 1: every trial on validation. Phase 2: the winners, for good. Phase 3: fresh seeds, and test once.
         for select in [select_trials as Select, select_finals] {
             let selected = select(&session, &selection);
             let missing = self.missing(&session, &selected);
-            trained.extend(missing.iter().map(|cell| cell.id.clone()));
-            let mut view = View::new(missing.len());
-            let finished = executor.run(&session.results, &missing, &INTERRUPTED, &mut view);
-            view.finish();
+            let results = &session.results;
+            if !missing.is_empty() || !results.provenance().exists() {
+                provenance.set_out(missing.iter().map(|cell| cell.id.clone()), results)?;
+            }
+            let finished = run_cells(&session, &executor, &missing);
+            if !matches!(finished, Ok(Finished::All(_))) {
+                provenance.complete(results)?;
+            }
             if let Finished::Interrupted(ended) = finished? {
                 return Ok(say_interrupted(ended, missing.len()));
             }
             freeze(&mut session.plan, &mut winners, &session.results)?;
         }
-        if !trained.is_empty() || !session.results.provenance().exists() {
-            provenance.write(trained, &session.results)?;
-        }
+        provenance.complete(&session.results)?;
         finish(&session)
     }
 
@@ -185,16 +190,53 @@ impl RunArguments {
     }
 }
 
-/// The first Ctrl-C lets cells keep what they have; the second ends everything at once.
+/// Runs the cells of a phase, shown as they go.
+fn run_cells(session: &Session, executor: &Executor, cells: &[&PlannedCell]) -> Result<Finished> {
+    let results = &session.results;
+    let is_tuned = session.experiment.tuning.is_some();
+    let phase = match cells.first() {
+        Some(cell) if cell.trial.is_some() => "trials",
+        _ if is_tuned => "final cells",
+        _ => "experiment",
+    };
+    let estimator = Estimator::new(results, session.device.kind(), executor.threads);
+    let expected = cells.iter().map(|cell| {
+        let cost = session.cost(cell).map_or(0, |cost| cost.flops_per_row);
+        let seconds = session.expected_seconds(&estimator, cell, cost);
+        (cell.id.clone(), seconds)
+    });
+    let mut view = View::new(phase, expected, Some(results.clone()));
+    CELLS_RUN.store(true, Ordering::SeqCst);
+    let finished = executor.run(results, cells, &INTERRUPTED, &mut view);
+    CELLS_RUN.store(false, Ordering::SeqCst);
+    view.finish();
+    finished
+}
+
+/// The first Ctrl-C lets cells keep what they have; the second, or one while no cell runs, ends everything at once.
 fn listen_for_interruption() -> Result<()> {
     ctrlc::set_handler(|| {
-        if INTERRUPTED.swap(true, Ordering::SeqCst) {
-            // Children end when their parent is gone.
-            std::process::exit(i32::from(EXIT_INTERRUPTED));
+        let is_first = !INTERRUPTED.swap(true, Ordering::SeqCst);
+        if is_first && CELLS_RUN.load(Ordering::SeqCst) {
+            // The executor sees it, ends them and says so.
+            return;
         }
-        eprintln!("ending the cells; again to end at once");
+        // Children end when their parent is gone. What is written is whole at any moment.
+        eprintln!(
+            "\ninterrupted; what is finished is kept; to go on:\n  {}",
+            command_to_go_on()
+        );
+        std::process::exit(i32::from(EXIT_INTERRUPTED));
     })
     .context("listening for Ctrl-C")
+}
+
+/// The command line of this run, quoted for a shell. Without `--fresh`, which would begin anew.
+fn command_to_go_on() -> String {
+    let words = std::env::args_os().map(|word| word.to_string_lossy().into_owned());
+    let words: Vec<String> = words.filter(|word| word != "--fresh").collect();
+    // Nothing with a zero in it can be an argument.
+    shlex::try_join(words.iter().map(String::as_str)).unwrap_or_else(|_| words.join(" "))
 }
 
 /// Threads of a cell: as asked for, or the cores shared by the jobs.
@@ -261,8 +303,20 @@ fn provenance(session: &Session, executor: &Executor) -> Provenance {
             validation_rows: dataset.validation.rows,
             test_rows: dataset.test_rows,
             origin: dataset.origin.name().to_owned(),
+            splits: session.datasets.iter().map(split_provenance).collect(),
         },
     )
+}
+
+fn split_provenance((_, data): &(DatasetRef, Summary)) -> SplitProvenance {
+    let [train, validation, test] = data.split_digests.clone();
+    SplitProvenance {
+        split_seed: data.split_seed,
+        content_hash: data.content_hash.clone(),
+        train_blake3: train,
+        validation_blake3: validation,
+        test_blake3: test,
+    }
 }
 
 /// Everything of the plan that ended, now or before, in the order of the plan.
@@ -328,7 +382,9 @@ fn finish(session: &Session) -> Result<ExitCode> {
 }
 
 fn say_interrupted(ended: usize, total: usize) -> ExitCode {
-    eprintln!("interrupted: {ended} of {total} cells ended and are kept");
-    eprintln!("hint: run the same command again to go on");
+    eprintln!(
+        "interrupted: {ended} of {total} cells ended and are kept, the others go on from their checkpoints; to go on:"
+    );
+    eprintln!("  {}", command_to_go_on());
     ExitCode::from(EXIT_INTERRUPTED)
 }

@@ -6,7 +6,7 @@ use crate::device::Cuda;
 use crate::diagnostic::Diagnostic;
 use crate::record::ResultsFolder;
 use crate::spec::{self, Device, Experiment, Override};
-use crate::sweep::{Costs, Plan, Solution, solve};
+use crate::sweep::{Arm, Budget, Costs, Estimator, Plan, PlannedCell, Solution, solve};
 use anyhow::Result;
 use clap::Args;
 use std::path::{Path, PathBuf};
@@ -53,6 +53,34 @@ impl Session {
     /// The data of the first split.
     pub(super) fn dataset(&self) -> &Summary {
         &self.datasets[0].1
+    }
+
+    /// What a cell costs: a trial what it sets, a final cell what won where something has.
+    pub(super) fn cost(&self, cell: &PlannedCell) -> Option<Budget> {
+        let variant = &cell.content.variant;
+        let of = |arm: &&Arm| arm.is(variant, cell.split_seed);
+        let trial = match cell.trial {
+            Some(number) => Some(number),
+            None => self.plan.arms.iter().find(of)?.winner,
+        };
+        self.costs.of(variant, trial)
+    }
+
+    /// Seconds that a cell of this cost is expected to take; 0 where its data isn't this session's.
+    pub(super) fn expected_seconds(
+        &self,
+        estimator: &Estimator,
+        cell: &PlannedCell,
+        flops_per_row: usize,
+    ) -> f64 {
+        let content = &cell.content;
+        let hash = &content.dataset.content_hash;
+        let is_its = |(_, summary): &&(DatasetRef, Summary)| summary.content_hash == *hash;
+        let Some((_, data)) = self.datasets.iter().find(is_its) else {
+            return 0.0;
+        };
+        let (training, is_trial) = ((&content.training).into(), cell.trial.is_some());
+        estimator.seconds(&content.variant, &training, flops_per_row, data, is_trial)
     }
 
     /// Says on stderr what budgets led to.

@@ -2,11 +2,12 @@
 
 use super::arguments::ResultsArgument;
 use super::table;
-use crate::record::{self, CellFolder, ResultsFolder, Winners};
+use super::watch::watch;
+use crate::record::{self, CellFolder, ResultsFolder, RunState, Winners};
 use crate::spec::{
     self, CellContent, CellDataset, Configured, Experiment, NUMERICS_VERSION, Phase, Variant,
 };
-use crate::sweep::{PlannedCell, Reuse, reuse};
+use crate::sweep::{PlannedCell, Reuse, at_work, reuse};
 use anyhow::Result;
 use clap::Args;
 use std::path::PathBuf;
@@ -19,43 +20,38 @@ const EXIT_INCOMPLETE: u8 = 1;
 ///
 /// Exit code 0 if everything is done and unaltered, 1 if not.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  homebench status results/census")]
+#[command(after_help = "\
+Examples:
+  homebench status results/census
+  homebench status results/census --watch   # from another terminal, while it runs")]
 pub(super) struct StatusArguments {
     #[command(flatten)]
     results: ResultsArgument,
+    /// Show how the run that is under way goes, until it ends
+    #[arg(long)]
+    watch: bool,
 }
 
 impl StatusArguments {
     pub(super) fn run(self) -> Result<ExitCode> {
         let results = self.results.open()?;
+        if self.watch {
+            watch(&results);
+        }
         let (experiment, _) = spec::load(&results.resolved_spec(), &[])?;
-        let winners = Winners::read(&results)?;
-        let mut there = cells_there(&results);
-        let mut rows = Vec::new();
-        for expected in expected(&experiment, &winners) {
-            let place = there.iter().position(|cell| expected.is(cell));
-            rows.push(match place.map(|place| there.remove(place)) {
-                Some(cell) => state_row(&results, &cell, &expected.name),
-                None => {
-                    let seed = expected.seed.to_string();
-                    row(["-", &expected.name, &seed, expected.state, ""])
-                }
-            });
-        }
-        for cell in &there {
-            let seed = cell.content.seed.to_string();
-            let why = "of another spec, data or numerics version";
-            rows.push(row([&cell.id, &cell.content.variant, &seed, "stale", why]));
-        }
-        print!(
-            "{}",
-            table::align(&["cell", "variant", "seed", "state", "note"], &rows)
-        );
+        let mut rows = rows(&results, &experiment)?;
         let altered = record::altered_tables(&results);
+        let is_whole = altered.is_empty() && rows.iter().all(Row::is_done);
+        println!("{}", counts(&rows));
+        if self.watch {
+            rows.retain(|row| !row.is_done());
+        }
+        if !rows.is_empty() {
+            print!("{}", aligned(&rows, !experiment.split_seeds.is_empty()));
+        }
         for name in &altered {
             println!("{name}: gone or altered; running the experiment again writes it anew");
         }
-        let is_whole = altered.is_empty() && rows.iter().all(|row| row[3] == DONE);
         Ok(match is_whole {
             true => ExitCode::SUCCESS,
             false => ExitCode::from(EXIT_INCOMPLETE),
@@ -64,9 +60,92 @@ impl StatusArguments {
 }
 
 const DONE: &str = "done";
+const RUNNING: &str = "running";
 
-fn row(cells: [&str; 5]) -> Vec<String> {
-    cells.map(str::to_owned).to_vec()
+/// A cell as it is shown.
+struct Row {
+    id: String,
+    name: String,
+    split_seed: Option<u64>,
+    seed: u64,
+    state: &'static str,
+    note: String,
+}
+
+impl Row {
+    fn is_done(&self) -> bool {
+        self.state == DONE
+    }
+}
+
+/// Every cell that is asked for, and every other one that is there.
+fn rows(results: &ResultsFolder, experiment: &Experiment) -> Result<Vec<Row>> {
+    let winners = Winners::read(results)?;
+    let running = at_work(results).and_then(|_| RunState::read(results));
+    let running = running.unwrap_or_default().cells;
+    let mut there = cells_there(results);
+    let mut rows = Vec::new();
+    for expected in expected(experiment, &winners) {
+        let place = there.iter().position(|cell| expected.is(cell));
+        let cell = place.map(|place| there.remove(place));
+        let (state, note) = match &cell {
+            Some(cell) if running.iter().any(|one| one.id == cell.id) => (RUNNING, String::new()),
+            Some(cell) => state_of(results, cell),
+            None => (expected.state, String::new()),
+        };
+        rows.push(Row {
+            id: cell.map_or_else(|| "-".to_owned(), |cell| cell.id),
+            name: expected.name,
+            split_seed: expected.split_seed,
+            seed: expected.seed,
+            state,
+            note,
+        });
+    }
+    rows.extend(there.into_iter().map(|cell| Row {
+        id: cell.id,
+        name: cell.content.variant,
+        split_seed: cell.split_seed,
+        seed: cell.content.seed,
+        state: "stale",
+        note: "of another spec, data or numerics version".to_owned(),
+    }));
+    Ok(rows)
+}
+
+/// How many cells are in which state, those that are done first.
+fn counts(rows: &[Row]) -> String {
+    let mut counts: Vec<(&str, usize)> = vec![(DONE, 0)];
+    for row in rows {
+        match counts.iter_mut().find(|(state, _)| *state == row.state) {
+            Some((_, count)) => *count += 1,
+            None => counts.push((row.state, 1)),
+        }
+    }
+    let counts: Vec<String> = counts
+        .iter()
+        .map(|(state, count)| format!("{count} {state}"))
+        .collect();
+    format!("{} cells: {}", rows.len(), counts.join(", "))
+}
+
+fn aligned(rows: &[Row], with_splits: bool) -> String {
+    let texts = |row: &Row| {
+        let split = row
+            .split_seed
+            .map_or("-".to_owned(), |seed| seed.to_string());
+        let split = with_splits.then_some(split);
+        let start = [row.id.clone(), row.name.clone()].into_iter().chain(split);
+        let rest = [row.seed.to_string(), row.state.to_owned(), row.note.clone()];
+        start.chain(rest).collect()
+    };
+    let split = with_splits.then_some("split_seed");
+    let header: Vec<&str> = ["cell", "variant"]
+        .into_iter()
+        .chain(split)
+        .chain(["seed", "state", "note"])
+        .collect();
+    table::align(&header, &rows.iter().map(texts).collect::<Vec<_>>())
 }
 
 /// Cells that were started, by their own word, in the order of their ids.
@@ -195,13 +274,12 @@ impl Expected<'_> {
     }
 }
 
-fn state_row(results: &ResultsFolder, cell: &PlannedCell, name: &str) -> Vec<String> {
-    let (state, note) = match reuse(&results.cell(&cell.id), cell) {
+/// The state of a cell that was started, and what is to be known of it.
+fn state_of(results: &ResultsFolder, cell: &PlannedCell) -> (&'static str, String) {
+    match reuse(&results.cell(&cell.id), cell) {
         Reuse::Done(_) => (DONE, String::new()),
         Reuse::Missing => ("unfinished", "run the experiment again to go on".to_owned()),
         Reuse::Failed(outcome) => ("failed", outcome.error.unwrap_or_default()),
         Reuse::Refused(why) => ("altered", why),
-    };
-    let seed = cell.content.seed.to_string();
-    row([&cell.id, name, &seed, state, &note])
+    }
 }

@@ -7,16 +7,15 @@ use std::io::IsTerminal;
 /// The mend of a table that can't be read.
 const UNREADABLE: &str = "the file was altered or cut: `homebench run` with the folder's spec.resolved.toml writes it again";
 
-/// Whether stderr is a terminal that may be drawn on.
-pub(super) fn is_lively() -> bool {
-    let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-    std::io::stderr().is_terminal() && !dumb
+/// Whether the terminal can't move its cursor.
+pub(super) fn is_dumb() -> bool {
+    std::env::var_os("TERM").is_some_and(|term| term == "dumb")
 }
 
 /// Whether stderr may have colours.
 fn has_colour() -> bool {
     let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    is_lively() && !refused
+    std::io::stderr().is_terminal() && !is_dumb() && !refused
 }
 
 /// An error with its causes, and its hint on a line of its own.

@@ -316,6 +316,8 @@ impl Found {
                 (Some(_), false) => Origin::Fetched,
                 (None, false) => Origin::Placed,
             },
+            split_digests: [TRAIN, VALIDATION, TEST]
+                .map(|split| entry.manifest.files[split].blake3.clone()),
         }
     }
 

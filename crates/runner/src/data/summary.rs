@@ -23,6 +23,8 @@ pub struct Summary {
     pub test_rows: usize,
     /// Where its source files come from.
     pub origin: Origin,
+    /// Digests (blake3) of the prepared rows of train, validation and test.
+    pub split_digests: [String; 3],
 }
 
 /// Where a dataset's source files come from.

@@ -13,10 +13,32 @@ pub fn write(
     path: &Path,
     fill: impl FnOnce(&mut dyn Write) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
+    write_with(path, fill, true)
+}
+
+/// Writes a file through `fill` as [`write()`] does, but without waiting for the disk: for what carries a digest, so that a file
+/// that a power cut took is seen and made again. A kill can't take it.
+///
+/// # Errors
+/// As of [`write()`].
+pub fn write_unsynced(
+    path: &Path,
+    fill: impl FnOnce(&mut dyn Write) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    write_with(path, fill, false)
+}
+
+fn write_with(
+    path: &Path,
+    fill: impl FnOnce(&mut dyn Write) -> anyhow::Result<()>,
+    is_synced: bool,
+) -> anyhow::Result<()> {
     let partial = partial_path(path);
-    let result = write_partial(&partial, fill).and_then(|()| {
+    let result = write_partial(&partial, fill, is_synced).and_then(|()| {
         fs::rename(&partial, path)?;
-        sync_folder(path)?;
+        if is_synced {
+            sync_folder(path)?;
+        }
         Ok(())
     });
     result.map_err(|error| {
@@ -69,13 +91,16 @@ pub(crate) fn unwritable(path: &Path, error: &io::Error) -> Diagnostic {
 fn write_partial(
     partial: &Path,
     fill: impl FnOnce(&mut dyn Write) -> anyhow::Result<()>,
+    is_synced: bool,
 ) -> anyhow::Result<()> {
     let mut writer = BufWriter::new(File::create(partial)?);
     fill(&mut writer)?;
     let file = writer
         .into_inner()
         .map_err(io::IntoInnerError::into_error)?;
-    file.sync_all()?;
+    if is_synced {
+        file.sync_all()?;
+    }
     Ok(())
 }
 

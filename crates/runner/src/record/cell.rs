@@ -47,23 +47,23 @@ pub fn write_parts(
         content.variant.clone(),
         content.seed.to_string(),
     ];
-    atomic::write(&folder.part(METRICS.file), |out| {
+    atomic::write_unsynced(&folder.part(METRICS.file), |out| {
         METRICS.write(out, metrics_rows(&key, result))
     })?;
-    atomic::write(&folder.part(CURVES.file), |out| {
+    atomic::write_unsynced(&folder.part(CURVES.file), |out| {
         CURVES.write(out, curves_rows(&key, result))
     })?;
     let found = &result.diagnostics;
-    atomic::write(&folder.part(EXPERTS.file), |out| {
+    atomic::write_unsynced(&folder.part(EXPERTS.file), |out| {
         EXPERTS.write(out, experts_rows(&key, found))
     })?;
-    atomic::write(&folder.part(GATES.file), |out| {
+    atomic::write_unsynced(&folder.part(GATES.file), |out| {
         GATES.write(out, gates_rows(&key, found))
     })?;
-    atomic::write(&folder.part(HISTOGRAMS.file), |out| {
+    atomic::write_unsynced(&folder.part(HISTOGRAMS.file), |out| {
         HISTOGRAMS.write(out, histogram_rows(&key, found))
     })?;
-    atomic::write(&folder.part(THROUGHPUT.file), |out| {
+    atomic::write_unsynced(&folder.part(THROUGHPUT.file), |out| {
         THROUGHPUT.write(out, [throughput_row(&key, Some(result), times)])
     })?;
     // Nobody asks for the weights of a trial: its winner is trained anew.
@@ -90,7 +90,7 @@ pub fn write_failed(
         content.variant.clone(),
         content.seed.to_string(),
     ];
-    atomic::write(&folder.part(THROUGHPUT.file), |out| {
+    atomic::write_unsynced(&folder.part(THROUGHPUT.file), |out| {
         THROUGHPUT.write(out, [throughput_row(&key, None, times)])
     })?;
     outcome.write(folder)
@@ -209,5 +209,5 @@ pub fn write_tensors(path: &Path, tensors: &BTreeMap<String, Tensor>) -> Result<
         views.push((*name, TensorView::new(Dtype::F32, shape.clone(), bytes)?));
     }
     let bytes = safetensors::serialize(views, None)?;
-    atomic::write(path, |out| Ok(out.write_all(&bytes)?))
+    atomic::write_unsynced(path, |out| Ok(out.write_all(&bytes)?))
 }

@@ -56,6 +56,11 @@ impl ResultsFolder {
         self.join("provenance.toml")
     }
 
+    /// How the run that is under way goes.
+    pub fn progress(&self) -> PathBuf {
+        self.join(".progress.toml")
+    }
+
     /// Held by the one parent that may write here.
     pub fn lock(&self) -> PathBuf {
         self.join(".lock")

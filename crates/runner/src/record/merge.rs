@@ -78,7 +78,7 @@ pub fn merge(results: &ResultsFolder, cells: &[MergedCell]) -> Result<()> {
 
 /// Of a cell that failed, only what its process used is shown, where the system told.
 fn has_failed_part(table: &Table, folder: &CellFolder) -> bool {
-    table.file == THROUGHPUT.file && folder.part(table.file).exists()
+    table.file == THROUGHPUT.file && table.is_whole(&folder.part(table.file))
 }
 
 /// A table that is there only where it has rows.

@@ -2,7 +2,7 @@
 
 use super::atomic;
 use super::layout::CellFolder;
-use super::tables::repeatable_parts;
+use super::tables::{THROUGHPUT, repeatable_parts};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -88,7 +88,7 @@ impl Outcome {
     /// The file can't be written.
     pub fn write(&self, folder: &CellFolder) -> anyhow::Result<()> {
         let text = toml::to_string(self)?;
-        atomic::write(&folder.outcome(), |out| Ok(out.write_all(text.as_bytes())?))
+        atomic::write_unsynced(&folder.outcome(), |out| Ok(out.write_all(text.as_bytes())?))
     }
 
     /// The outcome of a cell, if there is one that can be read.
@@ -106,10 +106,16 @@ impl Outcome {
         let missing = repeatable_parts()
             .map(|table| table.file)
             .find(|file| !self.files.contains_key(*file));
-        missing.or_else(|| {
-            let found = self.files.iter().find(altered);
-            found.map(|(name, _)| name.as_str())
-        })
+        missing
+            .or_else(|| {
+                let found = self.files.iter().find(altered);
+                found.map(|(name, _)| name.as_str())
+            })
+            // Times have no digest, since a repeat has others; a power cut may have taken them.
+            .or_else(|| {
+                let is_whole = THROUGHPUT.is_whole(&folder.part(THROUGHPUT.file));
+                (!is_whole).then_some(THROUGHPUT.file)
+            })
     }
 }
 
@@ -118,4 +124,32 @@ pub(super) fn file_digest(path: &Path) -> Option<String> {
     let mut hasher = blake3::Hasher::new();
     hasher.update_reader(std::fs::File::open(path).ok()?).ok()?;
     Some(hasher.finalize().to_hex().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_a_power_cut_took_is_named_whether_or_not_it_has_a_digest() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = CellFolder::new(folder.path());
+        let mut outcome = Outcome::failed("aa", String::new(), 0);
+        for table in repeatable_parts() {
+            std::fs::write(folder.part(table.file), "a\n").unwrap();
+            let digest = file_digest(&folder.part(table.file)).unwrap();
+            outcome.files.insert(table.file.to_owned(), digest);
+        }
+        let times = folder.part(THROUGHPUT.file);
+        let row = format!("{}aa\n", THROUGHPUT.header_line());
+        std::fs::write(&times, &row).unwrap();
+        assert_eq!(outcome.altered_file(&folder), None);
+        for cut in ["", &row[..row.len() - 1], &THROUGHPUT.header_line()] {
+            std::fs::write(&times, cut).unwrap();
+            assert_eq!(outcome.altered_file(&folder), Some("throughput.csv"));
+        }
+        std::fs::write(&times, &row).unwrap();
+        std::fs::write(folder.part("metrics.csv"), "").unwrap();
+        assert_eq!(outcome.altered_file(&folder), Some("metrics.csv"));
+    }
 }

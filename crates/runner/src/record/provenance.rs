@@ -20,7 +20,9 @@ pub struct Provenance {
     homebench_version: String,
     command_line: Vec<String>,
     started: String,
-    ended: String,
+    /// Absent of a run that was killed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ended: Option<String>,
     jobs: usize,
     threads_per_cell: usize,
     device: String,
@@ -29,6 +31,9 @@ pub struct Provenance {
     build: BuildProvenance,
     host: HostProvenance,
     dataset: DatasetProvenance,
+    /// Its place among the runs of the file, once it is there.
+    #[serde(skip)]
+    place: Option<usize>,
 }
 
 /// The code.
@@ -87,6 +92,24 @@ pub struct DatasetProvenance {
     pub test_rows: usize,
     /// Where its source files come from: `made`, `fetched` or `placed`.
     pub origin: String,
+    /// Of each split: its seed where there are several, and the digests of its files.
+    pub splits: Vec<SplitProvenance>,
+}
+
+/// How the rows are divided.
+#[derive(Debug, Clone, Serialize)]
+pub struct SplitProvenance {
+    /// Seed of the split, where rows are divided by a hash.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub split_seed: Option<u64>,
+    /// Hash of the description, this seed and every source file.
+    pub content_hash: String,
+    /// Of the prepared training rows.
+    pub train_blake3: String,
+    /// Of the prepared validation rows.
+    pub validation_blake3: String,
+    /// Of the prepared test rows.
+    pub test_blake3: String,
 }
 
 impl Provenance {
@@ -96,7 +119,7 @@ impl Provenance {
             homebench_version: env!("CARGO_PKG_VERSION").to_owned(),
             command_line: std::env::args().collect(),
             started: time::timestamp(SystemTime::now()),
-            ended: String::new(),
+            ended: None,
             jobs,
             threads_per_cell: threads,
             device,
@@ -112,23 +135,50 @@ impl Provenance {
                 operating_system: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
             },
             dataset,
+            place: None,
         }
     }
 
-    /// Adds this run, with now as its end, to `provenance.toml`: a folder may be the work of several runs, and each
-    /// lists the cells that it trained.
+    /// Adds cells that this run is about to train, and writes it to `provenance.toml` at once, so that a kill leaves no cell
+    /// without one. A folder may be the work of several runs: of those that list a cell, the last made what is there.
     ///
     /// # Errors
     /// The file can't be written.
-    pub fn write(mut self, cells: Vec<String>, results: &ResultsFolder) -> Result<()> {
-        self.cells = cells;
-        self.ended = time::timestamp(SystemTime::now());
+    pub fn set_out(
+        &mut self,
+        cells: impl IntoIterator<Item = String>,
+        results: &ResultsFolder,
+    ) -> Result<()> {
+        self.cells.extend(cells);
+        self.write(results)
+    }
+
+    /// Writes now as the end of this run, if it set out on anything.
+    ///
+    /// # Errors
+    /// The file can't be written.
+    pub fn complete(&mut self, results: &ResultsFolder) -> Result<()> {
+        if self.place.is_none() {
+            return Ok(());
+        }
+        self.ended = Some(time::timestamp(SystemTime::now()));
+        self.write(results)
+    }
+
+    fn write(&mut self, results: &ResultsFolder) -> Result<()> {
         let mut table = seal::read(results);
         let mut runs = match table.remove(RUNS) {
             Some(toml::Value::Array(runs)) => runs,
             _ => Vec::new(),
         };
-        runs.push(toml::Value::try_from(&self)?);
+        let run = toml::Value::try_from(&*self)?;
+        match self.place.and_then(|place| runs.get_mut(place)) {
+            Some(there) => *there = run,
+            None => {
+                self.place = Some(runs.len());
+                runs.push(run);
+            }
+        }
         table.insert(RUNS.to_owned(), toml::Value::Array(runs));
         let text = toml::to_string(&table)?;
         atomic::write(&results.provenance(), |out| {
@@ -219,6 +269,45 @@ fn build() -> BuildProvenance {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_run_is_there_from_its_start_and_completed_at_its_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let results = ResultsFolder::new(folder.path());
+        let begin = || {
+            let dataset = DatasetProvenance {
+                name: "feed".into(),
+                protocol: "all".into(),
+                content_hash: "aa".into(),
+                train_rows: 3,
+                validation_rows: 2,
+                test_rows: 1,
+                origin: "made".into(),
+                splits: Vec::new(),
+            };
+            Provenance::begin(1, 1, "cpu".into(), dataset)
+        };
+        let runs = || match seal::read(&results).remove(RUNS) {
+            Some(toml::Value::Array(runs)) => runs,
+            other => panic!("{other:?}"),
+        };
+        let cells = |run: &toml::Value| run["cells"].to_string();
+        let mut killed = begin();
+        killed
+            .set_out(["a".to_owned(), "b".to_owned()], &results)
+            .unwrap();
+        let mut whole = begin();
+        whole.set_out(["b".to_owned()], &results).unwrap();
+        whole.set_out(["c".to_owned()], &results).unwrap();
+        whole.complete(&results).unwrap();
+        // One with nothing to do leaves no trace.
+        begin().complete(&results).unwrap();
+        let runs = runs();
+        assert_eq!(runs.len(), 2);
+        assert_eq!(cells(&runs[0]), r#"["a", "b"]"#);
+        assert_eq!(cells(&runs[1]), r#"["b", "c"]"#);
+        assert!(runs[0].get("ended").is_none() && runs[1].get("ended").is_some());
+    }
 
     #[test]
     fn versions_are_those_of_the_lockfile() {

@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 use std::io::Write;
+use std::path::Path;
 
 /// What became of every cell.
 pub(super) const CELLS: Table = Table {
@@ -157,6 +158,14 @@ impl Table {
     /// The header line.
     pub(super) fn header_line(&self) -> String {
         self.header.join(",") + "\n"
+    }
+
+    /// Whether a file begins with the header and has at least one row, the last of them whole.
+    pub(super) fn is_whole(&self, path: &Path) -> bool {
+        std::fs::read_to_string(path).is_ok_and(|text| {
+            let rows = text.strip_prefix(&self.header_line());
+            rows.is_some_and(|rows| rows.ends_with('\n'))
+        })
     }
 
     /// Writes header and rows.

@@ -57,6 +57,10 @@ pub trait Watcher {
     fn again(&mut self, cell: &PlannedCell, reason: &str, next: usize, most: usize);
     /// A cell ended.
     fn ended(&mut self, cell: &PlannedCell, outcome: &Outcome);
+    /// Somebody asked for an end, and the cells were told.
+    fn stopping(&mut self);
+    /// Called many times a second.
+    fn tick(&mut self);
 }
 
 /// What became of the cells that were to run.
@@ -118,7 +122,11 @@ impl Executor {
             let mut broken = None;
             let mut guard = Guard::new(&shared, self.limits);
             loop {
-                guard.look(interrupted.load(Ordering::SeqCst) || broken.is_some());
+                let is_interrupted = interrupted.load(Ordering::SeqCst);
+                if guard.look(is_interrupted || broken.is_some()) && is_interrupted {
+                    watcher.stopping();
+                }
+                watcher.tick();
                 match receiver.recv_timeout(PATIENCE) {
                     Ok(Event::Started(index)) => watcher.started(cells[index]),
                     Ok(Event::Said(index, message)) => watcher.message(cells[index], &message),
@@ -230,7 +238,7 @@ impl Executor {
         let unwritable = |path: PathBuf| move |error| record::unwritable(&path, &error);
         record::remove(&folder.outcome())?;
         let content = cell.content.to_toml();
-        record::write(&folder.content(), |out| {
+        record::write_unsynced(&folder.content(), |out| {
             Ok(out.write_all(content.as_bytes())?)
         })?;
         let starts = starts(folder) + 1;
@@ -315,10 +323,10 @@ impl<'a> Guard<'a> {
         }
     }
 
-    /// Called all the time; looks now and then.
-    fn look(&mut self, should_stop: bool) {
+    /// Called all the time; looks now and then. Whether the cells were just asked to end.
+    fn look(&mut self, should_stop: bool) -> bool {
         if self.looked.elapsed() < PATIENCE {
-            return;
+            return false;
         }
         self.looked = Instant::now();
         let slots = &self.shared.slots;
@@ -330,10 +338,12 @@ impl<'a> Guard<'a> {
                 self.stopping_since = Some(Instant::now());
                 self.shared.stop.store(true, Ordering::SeqCst);
                 slots.iter().for_each(Slot::ask_to_stop);
+                return true;
             }
             Some(since) if since.elapsed() > GRACE => slots.iter().for_each(Slot::kill),
             _ => {}
         }
+        false
     }
 }
 

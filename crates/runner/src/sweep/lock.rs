@@ -55,6 +55,17 @@ impl FolderLock {
     }
 }
 
+/// Who is at work in a results folder: the number and the machine of its process; absent where nobody is. Cells of a parent
+/// that was killed count until they have ended.
+pub fn at_work(results: &ResultsFolder) -> Option<String> {
+    let file = File::open(results.lock()).ok()?;
+    match file.try_lock_shared() {
+        Err(TryLockError::WouldBlock) => std::fs::read_to_string(results.lock()).ok(),
+        // A parent that starts at this moment waits for whoever only looks.
+        Ok(()) | Err(TryLockError::Error(_)) => None,
+    }
+}
+
 fn refusal(results: &ResultsFolder, holder: &str) -> Diagnostic {
     Diagnostic::new(
         results.path().display().to_string(),
@@ -63,8 +74,12 @@ fn refusal(results: &ResultsFolder, holder: &str) -> Diagnostic {
     .hint("wait until it ends, or give another folder with `--out DIR`")
 }
 
-/// Whether a holder, as it wrote itself, was a process of this machine that is no more.
+/// Whether a holder, as it wrote itself, was a process of this machine that is no more; or nobody yet: whoever only looks, or
+/// is about to write itself.
 fn is_gone(holder: &str) -> bool {
+    if holder.is_empty() {
+        return true;
+    }
     let Some((process, name)) = holder.split_once(" on ") else {
         return false;
     };
@@ -120,6 +135,8 @@ mod tests {
             host()
         );
         assert!(refusal.contains(&holder), "{refusal}");
+        let process = at_work(&results).unwrap();
+        assert!(holder.contains(&process), "{process}");
         drop(first);
         // A process that another test started in between may have it for a moment.
         let again = (0..500).any(|_| {

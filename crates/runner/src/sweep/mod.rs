@@ -9,6 +9,8 @@ mod executor;
 mod fault;
 mod freeze;
 mod glob;
+#[cfg(test)]
+mod identity;
 mod judge;
 mod keeper;
 mod lock;
@@ -25,7 +27,7 @@ pub use estimate::{Estimator, STATED_FLOPS_PER_SECOND};
 pub use executor::{Executor, Finished, Watcher};
 pub use freeze::{failure_of_all, freeze, take_winners};
 pub use glob::matches_glob;
-pub use lock::FolderLock;
+pub use lock::{FolderLock, at_work};
 pub use message::Message;
 pub use plan::{Arm, Plan, PlannedCell, Selection};
 pub use process::can_limit_memory;

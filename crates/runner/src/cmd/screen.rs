@@ -1,0 +1,59 @@
+//! A terminal on which a few lines stay at the bottom and change, while others pass above them.
+
+use console::Term;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::io::IsTerminal;
+
+/// Where a terminal doesn't tell its size.
+const USUAL_SIZE: (u16, u16) = (24, 80);
+
+/// The lines at the bottom of a terminal.
+pub(super) struct Screen {
+    term: Term,
+    /// One bar whose message is all the lines, so that they change at once.
+    bar: ProgressBar,
+}
+
+impl Screen {
+    /// On stderr, where that is a terminal that may be drawn on.
+    pub(super) fn on_stderr() -> Option<Self> {
+        let is_terminal = std::io::stderr().is_terminal();
+        Self::new(is_terminal, Term::stderr(), ProgressDrawTarget::stderr())
+    }
+
+    /// On stdout, where that is a terminal that may be drawn on.
+    pub(super) fn on_stdout() -> Option<Self> {
+        let is_terminal = std::io::stdout().is_terminal();
+        Self::new(is_terminal, Term::stdout(), ProgressDrawTarget::stdout())
+    }
+
+    fn new(is_terminal: bool, term: Term, target: ProgressDrawTarget) -> Option<Self> {
+        if !is_terminal || super::style::is_dumb() {
+            return None;
+        }
+        let style = ProgressStyle::with_template("{msg}").ok()?;
+        let bar = ProgressBar::with_draw_target(None, target).with_style(style);
+        Some(Self { term, bar })
+    }
+
+    /// Rows and columns.
+    pub(super) fn size(&self) -> (usize, usize) {
+        let (rows, columns) = self.term.size_checked().unwrap_or(USUAL_SIZE);
+        (usize::from(rows), usize::from(columns))
+    }
+
+    /// Puts these lines in the place of those at the bottom; none may be wider than the terminal.
+    pub(super) fn show(&self, lines: &[String]) {
+        self.bar.set_message(lines.join("\n"));
+    }
+
+    /// A line that stays, above those at the bottom.
+    pub(super) fn line(&self, text: &str) {
+        self.bar.println(text);
+    }
+
+    /// Takes the lines at the bottom away.
+    pub(super) fn clear(&self) {
+        self.bar.finish_and_clear();
+    }
+}
