@@ -54,6 +54,11 @@ report-speed *args:
     cargo build --release --bin homebench
     python3 benches/report_scale.py target/release/homebench {{ args }}
 
+# Time plans of 10,000 cells and runs of 1,000 trivial ones
+parent-speed *args:
+    cargo build --release --bin homebench
+    python3 benches/parent_overhead.py target/release/homebench {{ args }}
+
 # Measure homebench against PyTorch and torch-rechub, alternating in one run, on an otherwise idle machine: just peers steps
 peers *args: _peers-environment _data-census
     cargo build --release -p homebench-runner -p homebench-benches --bins

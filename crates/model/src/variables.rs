@@ -42,6 +42,7 @@ impl Init {
 enum Origin {
     Seed(u64),
     Weights(BTreeMap<String, Tensor>),
+    Nothing,
 }
 
 struct Shared {
@@ -68,6 +69,12 @@ impl VarBuilder {
     /// Variables with the values of `weights`, by variable path.
     pub fn from_weights(weights: BTreeMap<String, Tensor>, dtype: DType, device: &Device) -> Self {
         Self::new(Origin::Weights(weights), dtype, device)
+    }
+
+    /// Variables without values, for a model that is only counted: they have their shapes, and a byte for each number, which
+    /// nothing may compute with.
+    pub fn for_counting() -> Self {
+        Self::new(Origin::Nothing, DType::U8, &Device::Cpu)
     }
 
     fn new(origin: Origin, dtype: DType, device: &Device) -> Self {
@@ -152,18 +159,16 @@ impl VarBuilder {
         role: Role,
     ) -> Result<Parameter, ModelError> {
         let path = self.join(name);
-        let tensor = match &self.shared.origin {
-            Origin::Seed(seed) => {
-                let values = init.values(*seed, &path, shape.elem_count());
-                Tensor::from_vec(values, shape, &self.shared.device)?
-            }
-            Origin::Weights(weights) => {
-                loaded(weights, &path, &shape)?.to_device(&self.shared.device)?
+        let var = match &self.shared.origin {
+            Origin::Nothing => Var::zeros(shape, self.shared.dtype, &self.shared.device)?,
+            Origin::Seed(_) | Origin::Weights(_) => {
+                // A copy: the variable must not share storage with what it was loaded from.
+                let tensor = self.initial(shape, &path, init)?;
+                let tensor = tensor.to_dtype(self.shared.dtype)?.contiguous()?.copy()?;
+                Var::from_tensor(&tensor)?
             }
         };
-        // A copy: the variable must not share storage with what it was loaded from.
-        let tensor = tensor.to_dtype(self.shared.dtype)?.contiguous()?.copy()?;
-        let parameter = Parameter::new(path.clone(), Var::from_tensor(&tensor)?, role);
+        let parameter = Parameter::new(path.clone(), var, role);
         let mut made = self
             .shared
             .made
@@ -175,6 +180,19 @@ impl VarBuilder {
             });
         }
         Ok(parameter)
+    }
+
+    fn initial(&self, shape: Shape, path: &str, init: Init) -> Result<Tensor, ModelError> {
+        Ok(match &self.shared.origin {
+            Origin::Seed(seed) => {
+                let values = init.values(*seed, path, shape.elem_count());
+                Tensor::from_vec(values, shape, &self.shared.device)?
+            }
+            Origin::Weights(weights) => {
+                loaded(weights, path, &shape)?.to_device(&self.shared.device)?
+            }
+            Origin::Nothing => Tensor::zeros(shape, self.shared.dtype, &self.shared.device)?,
+        })
     }
 
     /// Every variable made so far; for loaded weights, refuses those that nothing asked for.

@@ -3,7 +3,6 @@
 use crate::data::Schema;
 use crate::spec::Configured;
 use crate::train::{feature_dims, task_layout};
-use candle_core::{DType, Device};
 use homebench_model::{BuildContext, ModelError, VarBuilder};
 
 /// The budget of a model on a dataset.
@@ -29,7 +28,7 @@ pub fn budget(configured: &Configured, schema: &Schema) -> Result<Budget, ModelE
         num_embedded: features.num_embedded(),
         input_per_task: tables.per_task(),
     };
-    let variables = VarBuilder::from_seed(0, DType::F32, &Device::Cpu);
+    let variables = VarBuilder::for_counting();
     let ranker = configured.model.build(&context, &variables)?;
     let rows = features.num_table_rows();
     let copies = if tables.per_task() {

@@ -1,0 +1,132 @@
+"""What an experiment costs beside its training: how long a plan of many cells takes, how many trivial cells go through in a second, and
+how the parent's memory grows with them.
+
+    python3 benches/parent_overhead.py target/release/homebench [--plan 10000] [--cells 1000] [--jobs 2]      (or: just parent-speed)
+
+A plan is of cells whose models all differ (a grid over widths), so that each has to be counted anew. A trivial cell is one that does
+everything but train: a process, its data opened, a logistic model built, one step on 64 rows of a CSV file, everything scored and
+written, with its part of every merged table. Nothing is left of a training in that but a fraction of a millisecond. The time is of the
+whole run, from the start of the parent to its last table, less that of the charts and the report, which `homebench figures` and
+`homebench report` are timed for (report_scale.py is about those). Memory is the parent's largest resident memory, its cells' left out.
+"""
+
+import argparse
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import time
+
+DESCRIPTION = """source = "csv"
+default_protocol = "all"
+columns = ["place", "size", "part", "stays"]
+[format]
+separator = ","
+has_header = true
+[files.visits]
+name = "visits.csv"
+[features]
+place = { kind = "categorical" }
+size = { kind = "numeric" }
+[tasks.stays]
+label = "stays == 1"
+group = "visit"
+[split]
+kind = "hash"
+column = "part"
+validation_fraction = 0.33
+test_fraction = 0.33
+seed = 7
+[protocols.all]
+tasks = ["stays"]
+"""
+SPEC = """question = "How long does it take?"
+seeds = [{seeds}]
+[dataset]
+name = "visits"
+[training]
+batch_size = 64
+max_epochs = 1
+[variants.v]
+{variant}
+"""
+
+
+def write(folder, seeds, variant):
+    (folder / "spec.toml").write_text(SPEC.format(seeds=", ".join(map(str, seeds)), variant=variant))
+
+
+def run(program, folder, *arguments):
+    """Seconds, largest resident memory in bytes of the process alone, and stdout's number of lines."""
+    places = ["--descriptions", "descriptions", "--data-dir", "data", "--cache-dir", "cache"]
+    takes_places = arguments[0] in ("plan", "run")
+    start = time.perf_counter()
+    with open(folder / "stdout", "w+b") as stdout, open(folder / "stderr", "wb") as stderr:
+        command = [program, *arguments, *(places if takes_places else [])]
+        process = subprocess.Popen(command, cwd=folder, stdout=stdout, stderr=stderr)
+        peak = 0
+        while process.poll() is None:
+            try:
+                status = pathlib.Path(f"/proc/{process.pid}/status").read_text()
+                lines = [line for line in status.splitlines() if line.startswith("VmHWM:")]
+                peak = max([peak] + [int(line.split()[1]) * 1024 for line in lines])
+            except (FileNotFoundError, ProcessLookupError):
+                pass
+            time.sleep(0.005)
+        seconds = time.perf_counter() - start
+        stdout.seek(0)
+        num_lines = stdout.read().count(b"\n")
+    if process.returncode != 0:
+        sys.exit((folder / "stderr").read_text()[-2000:])
+    return seconds, peak, num_lines
+
+
+def prepare(folder):
+    (folder / "descriptions").mkdir()
+    (folder / "data" / "visits").mkdir(parents=True)
+    (folder / "descriptions" / "visits.toml").write_text(DESCRIPTION)
+    rows = ["place,size,part,stays"]
+    for row in range(192):
+        rows.append(f"p{row % 11},{row % 13},u{row},{1 if (row * 7) % 5 < 2 else 0}")
+    (folder / "data" / "visits" / "visits.csv").write_text("\n".join(rows) + "\n")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("program")
+    parser.add_argument("--plan", type=int, default=10_000)
+    parser.add_argument("--cells", type=int, default=1_000)
+    parser.add_argument("--jobs", type=int, default=os.cpu_count())
+    arguments = parser.parse_args()
+    program = str(pathlib.Path(arguments.program).resolve())
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        prepare(folder)
+        write(folder, [1], 'model = "logistic"')
+        run(program, folder, "plan", "spec.toml")  # prepares the data
+
+        side = round(arguments.plan**0.5)
+        widths = f'model = "mmoe"\nexpert_dims = [64, 32]\n[grid]\nexpert_dims = [{", ".join(f"[{8 + i}, 32]" for i in range(side))}]\n'
+        towers = f'tower_dims = [{", ".join(f"[{4 + i}]" for i in range(side))}]'
+        write(folder, [1], widths + towers)
+        seconds, peak, lines = run(program, folder, "plan", "spec.toml", "--out", "planned")
+        print(f"plan of {lines - 1} different cells: {seconds:.2f} s, {peak / 1e6:.0f} MB")
+
+        for count in sorted({max(arguments.cells // 4, 1), arguments.cells}):
+            write(folder, range(1, count + 1), 'model = "logistic"')
+            out = f"out{count}"
+            jobs = ["--jobs", str(arguments.jobs), "--threads", "1"]
+            seconds, peak, _ = run(program, folder, "run", "spec.toml", "--out", out, *jobs)
+            after = sum(run(program, folder, command, out)[0] for command in ("figures", "report"))
+            rate = count / (seconds - after)
+            print(
+                f"{count} trivial cells, {arguments.jobs} at a time: {seconds:.1f} s, {after:.1f} s of it charts and report: "
+                f"{rate:.0f} cells/s; parent {peak / 1e6:.0f} MB"
+            )
+            again, peak, _ = run(program, folder, "run", "spec.toml", "--out", out, *jobs)
+            print(f"  run again, all of them reused: {again:.1f} s; parent {peak / 1e6:.0f} MB")
+
+
+if __name__ == "__main__":
+    main()
