@@ -58,7 +58,10 @@ fn an_interruption_ends_the_cells_and_says_how_to_go_on() {
     let program = env!("CARGO_BIN_EXE_homebench-under-test");
     assert!(last.starts_with(&format!("  {program} run ")), "{stderr}");
     assert!(last.contains("--out out "), "{stderr}");
-    assert!(last.ends_with(" --set training.patience=1000"), "{stderr}");
+    assert!(
+        last.ends_with(" --set 'training.patience=1000'"),
+        "{stderr}"
+    );
     wait_until_gone(child);
     assert!(
         !bench.path("out/cells.csv").exists(),

@@ -475,3 +475,27 @@ fn a_variant_that_is_defined_twice() {
     hint: rename one of the two; to change a knob of a shared variant, use --set or [defaults]
     ");
 }
+
+#[test]
+fn a_misspelt_range_is_one_whether_its_setting_is_of_the_model_or_of_training() {
+    insta::assert_snapshot!(of_search("\"training.learning_rate\" = { log_rang = [1e-4, 1e-2] }"), @r#"
+    error: spec.toml:13:30: unknown key `log_rang` in [tuning.random."training.learning_rate"]; expected one of `range`, `log_range`, `choices`
+    hint: did you mean `log_range`?
+    "#);
+    insta::assert_snapshot!(of_search("training.learning_rate = { log_rang = [1e-4, 1e-2] }"), @r#"
+    error: spec.toml:13:28: unknown key `log_rang` in [tuning.random."training.learning_rate"]; expected one of `range`, `log_range`, `choices`
+    hint: did you mean `log_range`?
+    "#);
+    insta::assert_snapshot!(of_search("training.schedule.warm_up_steps = { rnge = [1, 9] }"), @r#"
+    error: spec.toml:13:37: unknown key `rnge` in [tuning.random."training.schedule.warm_up_steps"]; expected one of `range`, `log_range`, `choices`
+    hint: did you mean `range`?
+    "#);
+    insta::assert_snapshot!(of_search("\"training.schedule\" = { choice = [{ kind = \"cosine\" }] }"), @r#"
+    error: spec.toml:13:25: unknown key `choice` in [tuning.random."training.schedule"]; expected one of `range`, `log_range`, `choices`
+    hint: did you mean `choices`?
+    "#);
+    insta::assert_snapshot!(of_search("rank = { log_rang = [1, 9] }"), @r"
+    error: spec.toml:13:10: unknown key `log_rang` in [tuning.random.rank]; expected one of `range`, `log_range`, `choices`
+    hint: did you mean `log_range`?
+    ");
+}

@@ -220,7 +220,7 @@ fn one_final_cell_needs_the_trials_of_its_variant_alone() {
     assert!(cells.iter().all(|row| row["variant"] == "bottom"));
     assert_eq!(cells.len(), 6 + 1);
     let status = bench.run(&["status", "out"]).expect(1).stdout;
-    assert_eq!(status.matches("after tuning").count(), 2, "{status}");
+    assert_eq!(status.matches("  after tuning").count(), 2, "{status}");
 }
 
 #[test]

@@ -382,9 +382,7 @@ fn finish(session: &Session) -> Result<ExitCode> {
 }
 
 fn say_interrupted(ended: usize, total: usize) -> ExitCode {
-    eprintln!(
-        "interrupted: {ended} of {total} cells ended and are kept, the others go on from their checkpoints; to go on:"
-    );
+    eprintln!("interrupted: {ended} of {total} cells ended and are kept; to go on:");
     eprintln!("  {}", command_to_go_on());
     ExitCode::from(EXIT_INTERRUPTED)
 }

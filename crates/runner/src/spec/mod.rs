@@ -6,6 +6,8 @@ mod canonical;
 mod cell_training;
 mod check;
 mod configure;
+#[cfg(test)]
+mod documentation;
 mod draw;
 mod expand;
 mod include;

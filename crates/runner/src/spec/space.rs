@@ -2,6 +2,7 @@
 
 use super::setting::{DATASET, Setting, TRAINING};
 use super::source::Source;
+use super::wire::WireTraining;
 use crate::diagnostic::{Diagnostic, KeyPath, nearest};
 use std::fmt;
 use toml::{Table, Value};
@@ -269,6 +270,9 @@ fn read_random(
     }
     let mut axes = Vec::new();
     for (setting, value, place) in settings(&table, at, source)? {
+        if let Some(refusal) = misspelt_domain(&setting, &value, at, source) {
+            return Err(refusal);
+        }
         let domain = read_domain(&value, &place, source)?;
         axes.push(Axis {
             setting,
@@ -313,14 +317,41 @@ fn read_domain(value: &Value, place: &KeyPath, source: &Source) -> Result<Domain
             let message = format!("`{at}`: expected a list, found {}", other.type_str());
             Err(source.at_value(&at, message).hint(FORM))
         }
-        (unknown, _) => {
-            let message = format!(
-                "unknown key `{unknown}` in [{place}]; expected one of `{}`",
-                DOMAINS.join("`, `")
-            );
-            Err(source.at_key(&at, message).did_you_mean(unknown, DOMAINS))
-        }
+        (unknown, _) => Err(unknown_domain(unknown, place, &at, source)),
     }
+}
+
+/// Refuses `unknown` beside a setting at `place`, where a range or choices belong; `at` is its own place.
+fn unknown_domain(unknown: &str, place: &KeyPath, at: &KeyPath, source: &Source) -> Diagnostic {
+    let message = format!(
+        "unknown key `{unknown}` in [{place}]; expected one of `{}`",
+        DOMAINS.join("`, `")
+    );
+    source.at_key(at, message).did_you_mean(unknown, DOMAINS)
+}
+
+/// A training setting whose last key looks like a misspelt range: a table without a known key was taken for one of settings.
+fn misspelt_domain(
+    setting: &Setting,
+    value: &Value,
+    at: &KeyPath,
+    source: &Source,
+) -> Option<Diagnostic> {
+    let (last, above) = setting.in_training()?.split_last()?;
+    let holder = above.first()?;
+    if value.is_table() {
+        return None;
+    }
+    // Tables of settings have keys of their own, one level deep; other settings have none.
+    let is_its_own = above.len() == 1 && WireTraining::is_table(holder);
+    if is_its_own && nearest(last, DOMAINS).is_none() {
+        return None;
+    }
+    let keys = [TRAINING]
+        .into_iter()
+        .chain(above.iter().map(String::as_str));
+    let setting = at.join(KeyPath::new(keys).to_string());
+    Some(unknown_domain(last, &setting, &setting.join(last), source))
 }
 
 fn range(ends: &[Value], log: bool) -> Result<Domain, &'static str> {

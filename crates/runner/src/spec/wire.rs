@@ -92,6 +92,17 @@ pub(super) struct WireTraining {
 }
 
 impl WireTraining {
+    /// Whether the training setting of this name is a table.
+    pub(super) fn is_table(key: &str) -> bool {
+        let empty = toml::Value::Table(toml::Table::new());
+        let table = toml::Table::from_iter([(key.to_owned(), empty)]);
+        match Self::deserialize(table) {
+            Ok(_) => true,
+            // A table without a key that it needs is one.
+            Err(error) => error.message().starts_with("missing field"),
+        }
+    }
+
     /// Whether there is a training setting of this name.
     pub(super) fn has_key(key: &str) -> bool {
         let table = toml::Table::from_iter([(key.to_owned(), toml::Value::Boolean(true))]);
@@ -123,6 +134,11 @@ pub(super) struct WireBudget {
     pub(super) params: Option<f64>,
     pub(super) flops: Option<f64>,
 }
+
+/// Keys of a variant that are no knobs.
+#[cfg(test)]
+pub(super) const VARIANT_KEYS: [&str; 6] =
+    ["model", "training", "budget", "grid", "random", "tuning"];
 
 /// `model`, `training`, `budget`, `grid`, `random`, `tuning`, and whatever knobs the model has.
 #[derive(Debug, Clone)]
@@ -186,12 +202,11 @@ mod tests {
     /// Or a spec couldn't set it.
     #[test]
     fn no_knob_has_the_name_of_another_key_of_a_variant() {
-        let keys = ["model", "training", "budget", "grid", "random", "tuning"];
         // Those of `[random]` beside knobs.
         let others = ["n", "seed"];
         for entry in homebench_model::registry() {
             for knob in &entry.knobs {
-                assert!(!keys.contains(&knob.name) && !others.contains(&knob.name));
+                assert!(!super::VARIANT_KEYS.contains(&knob.name) && !others.contains(&knob.name));
             }
         }
     }
