@@ -32,6 +32,8 @@ figures:
 reproduce name *args:
     just _data-{{ if name =~ "census" { "census" } else { "none" } }}
     cargo run --release -- run experiments/{{ name }}.toml --out target/reproduced/{{ name }} --fresh {{ args }}
+    if [ -d results/{{ name }}/external ]; then cp -r results/{{ name }}/external target/reproduced/{{ name }}/ \
+        && target/release/homebench figures target/reproduced/{{ name }} && target/release/homebench report target/reproduced/{{ name }}; fi
     .ci/same-results results/{{ name }} target/reproduced/{{ name }}
 
 # Look at results' report.html in headless Chromium (Debian's package chromium): just check-report results/census --screenshots shots
