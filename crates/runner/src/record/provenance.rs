@@ -117,7 +117,10 @@ impl Provenance {
     pub fn begin(jobs: usize, threads: usize, device: String, dataset: DatasetProvenance) -> Self {
         Self {
             homebench_version: env!("CARGO_PKG_VERSION").to_owned(),
-            command_line: std::env::args().collect(),
+            // Where the program lay is nobody's business but this machine's.
+            command_line: std::iter::once("homebench".to_owned())
+                .chain(std::env::args().skip(1))
+                .collect(),
             started: time::timestamp(SystemTime::now()),
             ended: None,
             jobs,
