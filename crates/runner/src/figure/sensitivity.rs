@@ -33,7 +33,7 @@ struct Line {
 
 type Runs = BTreeMap<(String, Run), f64>;
 
-/// Names and canvases: one for each setting that has two values or more.
+/// Names and canvases: one for each setting of which some variant has two values or more.
 pub(super) fn draw(
     results: &Results,
     summary: &Summary,
@@ -108,8 +108,11 @@ fn sweeps(results: &Results, summary: &Summary, inside: &Inside, metric: &str) -
             lines,
         }
     };
+    // Where each variant has one value alone, as after tuning, what differs between values is the variants.
+    let has_two = |line: &Line| line.runs.iter().filter(|runs| !runs.is_empty()).count() > 1;
     let all = settings.into_iter().map(sweep);
-    all.filter(|sweep| sweep.values.len() > 1).collect()
+    all.filter(|sweep| sweep.lines.iter().any(has_two))
+        .collect()
 }
 
 /// A variant's name without its settings, and its other settings: `home` and `rank=2` of `home[rank=2,num_lora=1]` for

@@ -4,7 +4,7 @@ use super::{paragraph, tuning_tables as tables};
 use crate::report::analysis::Analysis;
 use crate::report::context::Context;
 use crate::report::document::Block;
-use crate::report::format::counted;
+use crate::report::format::{counted, listed};
 use crate::report::results::distinct;
 
 /// Adds the section.
@@ -39,6 +39,12 @@ pub(super) fn push(blocks: &mut Vec<Block>, analysis: &Analysis, context: &Conte
     }
     if !results.tuning.is_empty() {
         blocks.push(Block::Table(tables::tuned(analysis)));
+        for (setting, variants) in tables::at_the_edge(results) {
+            blocks.push(paragraph(format!(
+                "At the end of what was tried, so that a better value may lie beyond: {setting} of {}.",
+                listed(variants)
+            )));
+        }
         blocks.push(Block::Details {
             summary: "Every trial".to_owned(),
             blocks: vec![Block::Table(tables::trials(results))],
@@ -65,11 +71,11 @@ mod tests {
         for line in lines {
             text += &format!("{line},final,,\n");
         }
-        for trial in 1..=2 {
-            let result = if trial == 1 {
-                "done,,3,4,0.91,9,9"
-            } else {
-                "failed,too slow,,,,,"
+        for trial in 1..=3 {
+            let result = match trial {
+                1 => "done,,3,4,0.91,9,9",
+                2 => "failed,too slow,,,,,",
+                _ => "done,,3,4,0.89,9,9",
             };
             text += &format!("trial-{trial},HoME,mmoe,census,100,{result},tuning,{trial},\n");
         }
@@ -77,18 +83,19 @@ mod tests {
         write(
             "tuning.csv",
             "variant,trial,cell,seed,validation_score,selected,split_seed\n\
-             HoME,1,trial-1,100,0.91,true,\nHoME,2,trial-2,100,,false,\n",
+             HoME,1,trial-1,100,0.91,true,\nHoME,2,trial-2,100,,false,\n\
+             HoME,3,trial-3,100,0.89,false,\n",
         );
         write(
             "settings.csv",
             "cell,variant,setting,value\ntrial-1,HoME,rank,4\ntrial-1,HoME,training.learning_rate,0.01\n\
-             trial-2,HoME,rank,8\n",
+             trial-2,HoME,rank,8\ntrial-3,HoME,rank,16\n",
         );
         let spec = folder.path().join("spec.resolved.toml");
         let text = std::fs::read_to_string(&spec).unwrap();
         write(
             "spec.resolved.toml",
-            &format!("{text}\n[tuning]\ntrials = 2\n"),
+            &format!("{text}\n[tuning]\ntrials = 3\n"),
         );
         crate::report::write(folder.path(), None).unwrap();
         let report = std::fs::read_to_string(folder.path().join("report.md")).unwrap();

@@ -90,6 +90,45 @@ pub(super) fn tuned(analysis: &Analysis) -> Table {
     table
 }
 
+/// Variants whose winner has the smallest or the largest of at least three numbers that were tried of a setting, by that setting:
+/// what is best may lie beyond.
+pub(super) fn at_the_edge(results: &Results) -> BTreeMap<&str, Vec<&str>> {
+    let mut edges: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for variant in distinct(results.tuning.iter().map(|trial| trial.variant.as_str())) {
+        let trials = results
+            .tuning
+            .iter()
+            .filter(|trial| trial.variant == variant);
+        let is_selected: HashMap<&str, bool> = trials
+            .map(|trial| (trial.cell.as_str(), trial.is_selected))
+            .collect();
+        // Numbers tried of each setting, and those of the winner.
+        let mut tried: BTreeMap<&str, (Vec<f64>, Option<f64>)> = BTreeMap::new();
+        for setting in &results.settings {
+            let (Some(&is_winner), Ok(number)) = (
+                is_selected.get(setting.cell.as_str()),
+                setting.value.parse::<f64>(),
+            ) else {
+                continue;
+            };
+            let (numbers, winner) = tried.entry(&setting.setting).or_default();
+            numbers.push(number);
+            if is_winner {
+                *winner = Some(number);
+            }
+        }
+        for (setting, (mut numbers, winner)) in tried {
+            numbers.sort_by(f64::total_cmp);
+            numbers.dedup();
+            let ends = [numbers.first().copied(), numbers.last().copied()];
+            if numbers.len() > 2 && winner.is_some() && ends.contains(&winner) {
+                edges.entry(setting).or_default().push(variant);
+            }
+        }
+    }
+    edges
+}
+
 /// Mean over tasks of the mean test score on the main metric.
 fn test_over_tasks(analysis: &Analysis, variant: &str) -> Option<f64> {
     let place = analysis
