@@ -19,7 +19,7 @@ mod scores;
 mod seesaw;
 mod sensitivity;
 mod throughput;
-mod values;
+pub(crate) mod values;
 
 use crate::report::files::write_whole;
 use crate::report::metric_name::MetricName;

@@ -36,7 +36,7 @@ pub(super) fn main_metric(summary: &Summary) -> Option<&str> {
 }
 
 /// A variant's test values by run, a mean over the tasks of a panel each; runs that lack a task are left out.
-pub(super) fn over_tasks(summary: &Summary, variant: usize, metric: &str) -> BTreeMap<Run, f64> {
+pub(crate) fn over_tasks(summary: &Summary, variant: usize, metric: &str) -> BTreeMap<Run, f64> {
     over_panels(summary, variant, metric, |_| true)
 }
 

@@ -6,6 +6,7 @@ use super::results::{Results, Run, Summary};
 use super::statistics::{
     Improvement, Interval, holm, improvement, multi_task_gain, student_interval, student_p_value,
 };
+use super::task_means::TaskMeans;
 use crate::diagnostic::Diagnostic;
 use rayon::prelude::*;
 
@@ -26,6 +27,8 @@ pub(super) struct Analysis<'a> {
     pub(super) main: Vec<Option<usize>>,
     /// Over all tasks.
     pub(super) gains: Gains,
+    /// Means over tasks, where they have one main metric.
+    pub(super) task_means: Option<TaskMeans<'a>>,
     /// The variants that tables of a report show.
     pub(super) shown: Vec<usize>,
 }
@@ -77,9 +80,11 @@ impl<'a> Analysis<'a> {
             comparisons,
             main,
             gains: Gains::default(),
+            task_means: None,
             shown: Vec::new(),
         };
         analysis.gains = gains(&analysis);
+        analysis.task_means = TaskMeans::of(&analysis);
         analysis.shown = shown(&analysis);
         Ok(analysis)
     }

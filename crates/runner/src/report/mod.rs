@@ -15,6 +15,7 @@ pub mod results;
 #[cfg(test)]
 pub(crate) mod sample;
 pub mod statistics;
+mod task_means;
 mod terminal;
 
 use crate::diagnostic::Diagnostic;

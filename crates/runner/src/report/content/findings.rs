@@ -8,6 +8,7 @@ use crate::report::format::{self, counted, listed};
 use crate::report::metric_name::MetricName;
 use crate::report::results::Summary;
 use crate::report::statistics::LEVEL;
+use crate::report::task_means::TaskMeans;
 
 /// The answer.
 pub(super) fn blocks(analysis: &Analysis) -> Vec<Block> {
@@ -27,6 +28,14 @@ pub(super) fn blocks(analysis: &Analysis) -> Vec<Block> {
     });
     blocks.push(Block::List(tasks.collect()));
     if analysis.summary.panels.len() > 1 && analysis.summary.variants.len() > 1 {
+        if let Some(means) = &analysis.task_means {
+            blocks.push(super::paragraph(mean_over_tasks(analysis, means)));
+            blocks.push(Block::Table(tables::task_means(
+                analysis,
+                means,
+                &analysis.shown,
+            )));
+        }
         blocks.push(super::paragraph(over_tasks(analysis)));
         blocks.push(Block::Table(tables::gains(analysis, &analysis.shown)));
     }
@@ -195,6 +204,31 @@ fn against_baseline(
         " Against {}: {mean}{sureness}.",
         analysis.baseline_name()
     ))
+}
+
+/// The variants by their means over tasks.
+fn mean_over_tasks(analysis: &Analysis, means: &TaskMeans) -> String {
+    let variants = analysis.summary.variants.iter().zip(&means.rows);
+    let sure: Vec<String> = variants
+        .filter(|(_, row)| row.corrected_p_value.is_some_and(|p_value| p_value < LEVEL))
+        .filter_map(|(variant, row)| {
+            let difference = format::difference(row.difference?);
+            Some(format!("{variant} ({difference})"))
+        })
+        .collect();
+    let sure = match sure.len() {
+        0 => "No difference differs from zero at 5 % after Holm's correction over variants."
+            .to_owned(),
+        _ => format!(
+            "It differs from zero at 5 % after Holm's correction over variants for {}.",
+            listed(sure)
+        ),
+    };
+    format!(
+        "Mean over tasks of test {}, and its difference to that of {} at the same seed. {sure}",
+        means.metric.title(),
+        analysis.baseline_name()
+    )
 }
 
 /// The variants over all tasks.

@@ -1,12 +1,13 @@
 //! The tables of a report, and of `tables/`.
 
 use crate::report::analysis::{Analysis, Gain};
-use crate::report::comparison::{Comparison, Row};
+use crate::report::comparison::{Comparison, Row, Spread};
 use crate::report::document::{Cell as Field, Table};
 use crate::report::format::{self, ABSENT, grouped, listed};
 use crate::report::published::PublishedTable;
 use crate::report::results::{Cell, Results, Summary, Winner, distinct};
 use crate::report::statistics::{Interval, mean};
+use crate::report::task_means::TaskMeans;
 use std::collections::HashMap;
 
 /// Epochs of so many seeds are named; the rest are in `cells.csv`.
@@ -287,6 +288,38 @@ pub(in crate::report) fn differences(analysis: &Analysis, comparison: &Compariso
             fields.extend(difference_fields(row));
             table.push(fields);
         }
+    }
+    table
+}
+
+/// Variants by their means over tasks.
+pub(super) fn task_means(analysis: &Analysis, means: &TaskMeans, shown: &[usize]) -> Table {
+    let mut table = Table::new(&[
+        "variant",
+        "mean over tasks",
+        "difference",
+        "95 % interval",
+        "p",
+        "p (Holm)",
+    ]);
+    for &variant in shown {
+        let row = &means.rows[variant];
+        let Spread { mean, deviation } = row.score;
+        let difference = row.difference.map(format::difference);
+        table.push(vec![
+            Field::words(&analysis.summary.variants[variant]),
+            Field::number(format::mean_and_deviation(mean, deviation), mean),
+            Field::number(
+                difference.unwrap_or_else(|| ABSENT.to_owned()),
+                row.difference,
+            ),
+            interval_field(row.interval),
+            Field::number(format::probability(row.p_value), row.p_value),
+            Field::number(
+                format::probability(row.corrected_p_value),
+                row.corrected_p_value,
+            ),
+        ]);
     }
     table
 }
