@@ -429,6 +429,7 @@ fn ids(written: &Written) -> BTreeMap<String, String> {
         rows: 100,
         positives: vec![10],
         observed: vec![100],
+        numbers: vec![None],
     };
     let summary = Summary {
         name: "feed".into(),
