@@ -96,6 +96,7 @@ fn train(keeper: &mut dyn Keeper) -> Result<CellResult, TrainError> {
             fraction: None,
             split_seed: None,
             content_hash: String::new(),
+            knobs: Default::default(),
         },
         model: CellModel {
             name: "home".into(),
