@@ -128,9 +128,10 @@ fn a_run_is_watched_from_another_terminal_until_it_ends() {
     let bench = Bench::new();
     let (parent, _) = start(&bench, "out");
     let running = |text: &str| text.matches(" running").count();
-    // Once the run has left its first state.
+    // Once the run has left a state with a cell.
     let since = Instant::now();
-    while !bench.path("out/.progress.toml").exists() {
+    let state = bench.path("out/.progress.toml");
+    while !std::fs::read_to_string(&state).is_ok_and(|text| text.contains("[[cells]]")) {
         assert!(since.elapsed() < LONG_ENOUGH, "no state was left");
         std::thread::sleep(Duration::from_millis(10));
     }

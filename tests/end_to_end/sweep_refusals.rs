@@ -184,8 +184,8 @@ fn something_to_draw_from_that_is_none() {
     insta::assert_snapshot!(of_search("\"training.learning_rate\" = { range = [1e-2, 1e-3] }"), @r#"error: spec.toml:13:38: `tuning.random."training.learning_rate".range`: expected two numbers, the smaller first, found [0.01, 0.001]"#);
     insta::assert_snapshot!(of_search("\"training.learning_rate\" = { log_range = [0, 1] }"), @r#"error: spec.toml:13:42: `tuning.random."training.learning_rate".log_range`: expected two numbers above 0, the smaller first, found [0, 1]"#);
     insta::assert_snapshot!(of_search("\"training.learning_rate\" = { log_rang = [0.1, 1] }"), @r#"
-    error: spec.toml:12:9: `tuning.random."training.learning_rate.log_rang"`: expected what to draw from, found array
-    hint: write `{ range = [a, b] }`, `{ log_range = [a, b] }` or `{ choices = [...] }`
+    error: spec.toml:13:30: unknown key `log_rang` in [tuning.random."training.learning_rate"]; expected one of `range`, `log_range`, `choices`
+    hint: did you mean `log_range`?
     "#);
     insta::assert_snapshot!(of_search("num_experts = { log_rang = [1, 2] }"), @r"
     error: spec.toml:13:17: unknown key `log_rang` in [tuning.random.num_experts]; expected one of `range`, `log_range`, `choices`

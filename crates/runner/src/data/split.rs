@@ -62,13 +62,13 @@ impl Split {
         self.num_rows
     }
 
-    /// The labels of a task, [rows].
+    /// The labels of a task, one per row.
     pub fn labels(&self, task: usize) -> Vec<f32> {
         let width = self.widths.labels;
         self.collect(|block| block.labels.iter().skip(task).step_by(width).copied())
     }
 
-    /// The users of the rows, [rows]; empty where rows have none.
+    /// The users of the rows, one per row; empty where rows have none.
     pub fn users(&self) -> Vec<u32> {
         self.collect(|block| block.users.iter().copied())
     }
