@@ -162,7 +162,8 @@ seeds = [1, 2]
 name = "shop"
 [training]
 batch_size = 128
-max_epochs = 6
+max_epochs = 20
+patience = 20 # the constant, learned first, makes a plateau of the others
 learning_rate = 1e-2
 [variants.home]
 model = "home"
@@ -212,22 +213,12 @@ tower_dims = []
         rows.map(|row| row[6].to_owned()).collect()
     };
     assert_eq!(of("click", "auc").len(), 4);
-    // Without normalisation a narrow network is still on its way after so few steps.
-    for (variant, least) in [("home", 0.8), ("shared_bottom", 0.1)] {
-        let of_variant = metrics.iter().filter(|row| {
-            &row[1] == variant
-                && &row[3] == "test"
-                && &row[4] == "watched"
-                && &row[5] == "r_squared"
-        });
-        let values: Vec<f64> = of_variant
-            .map(|row| row[6].parse().expect("a value"))
-            .collect();
-        assert!(
-            values.len() == 2 && values.iter().all(|value| *value > least),
-            "{variant}: {values:?}"
-        );
-    }
+    assert!(
+        of("watched", "r_squared")
+            .iter()
+            .all(|value| value.parse::<f64>().expect("a value") > 0.8),
+        "{metrics:?}"
+    );
     assert!(of("fixed", "r_squared").iter().all(String::is_empty));
     assert!(of("fixed", "mse").iter().all(|value| !value.is_empty()));
     // The epoch was chosen by 2 AUC - 1 and R² together.
