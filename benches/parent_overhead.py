@@ -18,29 +18,8 @@ import sys
 import tempfile
 import time
 
-DESCRIPTION = """source = "csv"
-default_protocol = "all"
-columns = ["place", "size", "part", "stays"]
-[format]
-separator = ","
-has_header = true
-[files.visits]
-name = "visits.csv"
-[features]
-place = { kind = "categorical" }
-size = { kind = "numeric" }
-[tasks.stays]
-label = "stays == 1"
-group = "visit"
-[split]
-kind = "hash"
-column = "part"
-validation_fraction = 0.33
-test_fraction = 0.33
-seed = 7
-[protocols.all]
-tasks = ["stays"]
-"""
+# The small dataset of the end-to-end tests of overhead.
+DESCRIPTION = (pathlib.Path(__file__).parent.parent / "tests" / "end_to_end" / "visits.toml").read_text()
 SPEC = """question = "How long does it take?"
 seeds = [{seeds}]
 [dataset]

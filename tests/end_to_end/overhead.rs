@@ -14,29 +14,7 @@ batch_size = 64
 max_epochs = 1
 "#;
 
-const DESCRIPTION: &str = r#"source = "csv"
-default_protocol = "all"
-columns = ["place", "size", "part", "stays"]
-[format]
-separator = ","
-has_header = true
-[files.visits]
-name = "visits.csv"
-[features]
-place = { kind = "categorical" }
-size = { kind = "numeric" }
-[tasks.stays]
-label = "stays == 1"
-group = "visit"
-[split]
-kind = "hash"
-column = "part"
-validation_fraction = 0.33
-test_fraction = 0.33
-seed = 7
-[protocols.all]
-tasks = ["stays"]
-"#;
+const DESCRIPTION: &str = include_str!("visits.toml");
 
 fn bench() -> Bench {
     let bench = Bench::new();

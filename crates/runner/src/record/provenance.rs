@@ -310,6 +310,8 @@ mod tests {
         assert_eq!(cells(&runs[0]), r#"["a", "b"]"#);
         assert_eq!(cells(&runs[1]), r#"["b", "c"]"#);
         assert!(runs[0].get("ended").is_none() && runs[1].get("ended").is_some());
+        // Where the test program lies is not written down.
+        assert_eq!(runs[0]["command_line"][0].as_str(), Some("homebench"));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 mod column;
 mod draft;
+mod guess;
 mod layout;
 mod path;
 mod roles;

@@ -5,6 +5,8 @@ mod feed;
 mod generated;
 mod join;
 pub(super) mod knobs;
+mod label;
+mod layout;
 mod plan;
 mod protocol;
 mod split;
@@ -12,9 +14,11 @@ mod table;
 mod two_task;
 mod wire;
 
+pub use label::{Label, LabelValue};
+pub use layout::{Encoding, FileKind, Format};
 pub use plan::{
-    Description, Encoding, Feature, FeatureKind, FetchRecipe, FileKind, Format, Join, Label,
-    LabelValue, Protocol, Source, SourceFile, SplitPlan, TablePlan, Vocabulary,
+    Description, Feature, FeatureKind, FetchRecipe, Join, Protocol, Source, SourceFile, SplitPlan,
+    TablePlan, Vocabulary,
 };
 
 use crate::diagnostic::{Diagnostic, Document, KeyPath};

@@ -1,12 +1,13 @@
 //! Descriptions after validation: what preparation is to do.
 
-use crate::data::expression::{Comparison, Expression, Literal, Operator};
+use super::label::{Label, LabelValue};
+use super::layout::Format;
+use crate::data::expression::{Expression, Literal};
 use crate::data::generated::Generated;
 use crate::data::{Task, TaskKind};
 use homebench_kernels::optimizer::Pooling;
 use std::collections::BTreeSet;
 use std::fmt::Write;
-use std::path::Path;
 
 /// A validated description.
 #[derive(Debug, Clone, PartialEq)]
@@ -108,167 +109,6 @@ pub struct TablePlan {
     pub labels: Vec<Label>,
     /// Which rows go where.
     pub split: SplitPlan,
-}
-
-/// What a task learns from a row.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Label {
-    /// Its value.
-    pub value: LabelValue,
-    /// Holds for rows that observe the task; all do where absent.
-    pub observed: Option<Expression>,
-}
-
-/// Where a label's value comes from.
-#[derive(Debug, Clone, PartialEq)]
-pub enum LabelValue {
-    /// 1 where this holds, 0 elsewhere.
-    Condition(Expression),
-    /// A column that holds 0 or 1; not observed where it is empty.
-    Binary(usize),
-    /// The number in a column; not observed where it is empty.
-    Number {
-        /// The column.
-        column: usize,
-        /// `sign(x) ln(1 + |x|)` first.
-        log1p: bool,
-        /// Then minus the training mean, divided by the training standard deviation.
-        standardise: bool,
-    },
-}
-
-impl Label {
-    /// Every expression of the label.
-    pub fn expressions(&self) -> impl Iterator<Item = &Expression> {
-        let condition = match &self.value {
-            LabelValue::Condition(condition) => Some(condition),
-            LabelValue::Binary(_) | LabelValue::Number { .. } => None,
-        };
-        condition.into_iter().chain(&self.observed)
-    }
-
-    /// The column that is the label, where one is.
-    pub fn column(&self) -> Option<usize> {
-        match self.value {
-            LabelValue::Condition(_) => None,
-            LabelValue::Binary(column) | LabelValue::Number { column, .. } => Some(column),
-        }
-    }
-
-    /// Whether its value is the number in a column.
-    pub fn is_number_of(&self, wanted: usize) -> bool {
-        matches!(self.value, LabelValue::Number { column, .. } if column == wanted)
-    }
-
-    /// Whether its value is made from a column.
-    pub fn is_made_from(&self, column: usize) -> bool {
-        match &self.value {
-            LabelValue::Condition(condition) => condition.columns().contains(&column),
-            LabelValue::Binary(_) | LabelValue::Number { .. } => self.column() == Some(column),
-        }
-    }
-
-    fn write_canonical(&self, columns: &[String], text: &mut String) {
-        let value = match &self.value {
-            LabelValue::Condition(condition) => condition.canonical(columns),
-            // As it was written when a label was always a condition.
-            LabelValue::Binary(column) => Expression::Compare(Comparison {
-                column: *column,
-                operator: Operator::Equal,
-                literal: Literal::Number(1.0),
-            })
-            .canonical(columns),
-            LabelValue::Number {
-                column,
-                log1p,
-                standardise,
-            } => format!(
-                "number {:?} log1p {log1p} standardise {standardise}",
-                columns[*column]
-            ),
-        };
-        let _ = writeln!(text, "label {value}");
-        if let Some(observed) = &self.observed {
-            let _ = writeln!(text, "observed {}", observed.canonical(columns));
-        }
-        if let LabelValue::Binary(column) = self.value {
-            let _ = writeln!(text, "binary {:?}", columns[column]);
-        }
-    }
-}
-
-/// Layout of a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Format {
-    /// What the file is; by its name where absent.
-    pub kind: Option<FileKind>,
-    /// Between fields of a text.
-    pub separator: u8,
-    /// Whether the first line of a text names the columns.
-    pub has_header: bool,
-    /// Whether `"` quotes fields.
-    pub quotes: bool,
-    /// Whether spaces around a field belong to the layout.
-    pub trim_spaces: bool,
-    /// What the bytes of a text stand for.
-    pub encoding: Encoding,
-}
-
-/// What a file is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FileKind {
-    /// Delimited text.
-    Text,
-    /// Apache Parquet.
-    Parquet,
-    /// Arrow IPC, as a file (Feather) or as a stream.
-    Arrow,
-}
-
-/// What bytes stand for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Encoding {
-    /// UTF-8; bytes that are none are kept as they are.
-    Utf8,
-    /// ISO 8859-1: every byte is a character.
-    Latin1,
-}
-
-impl FileKind {
-    /// What a file is: as its format says, else by the ending of its name.
-    pub fn of(path: &Path, format: Format) -> Self {
-        let ending = path.extension().unwrap_or_default().to_ascii_lowercase();
-        match (format.kind, ending.to_str()) {
-            (Some(kind), _) => kind,
-            (None, Some("parquet" | "pq")) => Self::Parquet,
-            (None, Some("arrow" | "feather" | "ipc")) => Self::Arrow,
-            (None, _) => Self::Text,
-        }
-    }
-}
-
-impl Format {
-    fn canonical(&self) -> String {
-        let Self {
-            kind,
-            separator,
-            has_header,
-            quotes,
-            trim_spaces,
-            encoding,
-        } = self;
-        // As it was written when there was nothing else.
-        let mut text = format!(
-            "Format {{ separator: {separator}, has_header: {has_header}, quotes: {quotes}, trim_spaces: {trim_spaces} }}"
-        );
-        if let Some(kind) = kind {
-            let _ = write!(text, " {kind:?}");
-        }
-        if *encoding != Encoding::Utf8 {
-            let _ = write!(text, " {encoding:?}");
-        }
-        text
-    }
 }
 
 /// An input.

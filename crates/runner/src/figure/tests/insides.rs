@@ -241,6 +241,25 @@ fn a_swept_setting_has_a_figure_with_its_values_in_order_of_size() {
 }
 
 #[test]
+fn a_setting_of_which_each_variant_has_one_value_has_no_figure() {
+    let sample = Sample {
+        variants: ["home", "mmoe"].map(str::to_owned).into(),
+        ..Sample::default()
+    };
+    let folder = sample.write();
+    // As winners have it after tuning: what differs between the values is the variants.
+    let mut settings = String::from("cell,variant,setting,value\n");
+    for seed in 0..3 {
+        for (variant, value) in ["16", "4"].into_iter().enumerate() {
+            let name = &sample.variants[variant];
+            writeln!(settings, "cell-{variant}-{seed},{name},rank,{value}").unwrap();
+        }
+    }
+    std::fs::write(folder.path().join("settings.csv"), settings).unwrap();
+    assert!(names(&figures(&folder), "sensitivity_").is_empty());
+}
+
+#[test]
 fn the_same_tables_give_the_same_bytes() {
     let model = Model {
         num_levels: 2,
