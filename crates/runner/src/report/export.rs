@@ -9,6 +9,7 @@ use super::files::write_whole;
 use super::published::{PublishedTable, published};
 use super::results::distinct;
 use super::statistics::Interval;
+use super::task_means::TaskMeans;
 use anyhow::{Context as _, Result};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -81,6 +82,20 @@ fn files(analysis: &Analysis) -> Result<Files> {
                 csv,
             );
         }
+    }
+    if let Some(means) = &analysis.task_means {
+        let title = format!(
+            "Mean over tasks of test {}, and its difference to that of {}",
+            means.metric.label(),
+            analysis.baseline_name()
+        );
+        insert(
+            &mut files,
+            "task_means",
+            &title,
+            &tables::task_means(analysis, means, &everyone),
+            task_means_csv(analysis, means)?,
+        );
     }
     if analysis.summary.variants.len() > 1 {
         let title = format!(
@@ -259,6 +274,28 @@ fn differences_csv(analysis: &Analysis, comparison: &Comparison) -> Result<Strin
     csv_text(&header, rows)
 }
 
+fn task_means_csv(analysis: &Analysis, means: &TaskMeans) -> Result<String> {
+    let header = [
+        "variant",
+        "mean",
+        "standard_deviation",
+        "difference",
+        "interval_low",
+        "interval_high",
+        "p_value",
+        "holm_p_value",
+    ];
+    let rows = means.rows.iter().zip(&analysis.summary.variants);
+    let rows = rows.map(|(row, variant)| {
+        let mut fields = vec![variant.clone()];
+        fields.extend([row.score.mean, row.score.deviation, row.difference].map(or_empty));
+        fields.extend(ends(row.interval));
+        fields.extend([row.p_value, row.corrected_p_value].map(or_empty));
+        fields
+    });
+    csv_text(&header, rows)
+}
+
 fn gains_csv(analysis: &Analysis) -> Result<String> {
     let header = [
         "variant",
@@ -339,7 +376,7 @@ mod tests {
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
             .collect();
         names.sort();
-        insta::assert_snapshot!(names.join(" "), @r#"auc.csv auc.md auc.tex auc_differences.csv auc_differences.md auc_differences.tex gain.csv gain.md gain.tex log_loss.csv log_loss.md log_loss.tex log_loss_differences.csv log_loss_differences.md log_loss_differences.tex notes.txt"#);
+        insta::assert_snapshot!(names.join(" "), @r#"auc.csv auc.md auc.tex auc_differences.csv auc_differences.md auc_differences.tex gain.csv gain.md gain.tex log_loss.csv log_loss.md log_loss.tex log_loss_differences.csv log_loss_differences.md log_loss_differences.tex notes.txt task_means.csv task_means.md task_means.tex"#);
         let read = |name: &str| std::fs::read_to_string(tables.join(name)).unwrap();
         insta::assert_snapshot!([read("auc.md"), read("auc.tex"), read("auc.csv")].join("\n"));
         insta::assert_snapshot!(
@@ -347,7 +384,8 @@ mod tests {
                 read("auc_differences.md"),
                 read("auc_differences.tex"),
                 read("auc_differences.csv"),
-                read("gain.csv")
+                read("gain.csv"),
+                read("task_means.csv")
             ]
             .join("\n")
         );

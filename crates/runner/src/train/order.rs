@@ -146,6 +146,16 @@ mod tests {
     }
 
     #[test]
+    fn every_window_has_an_order_of_its_own() {
+        let order = rows(2 * WINDOW_ROWS, 1, 1);
+        let places = |rows: &[u32]| -> Vec<usize> {
+            rows.iter().map(|row| *row as usize % PIECE_ROWS).collect()
+        };
+        let second = WINDOW_ROWS..WINDOW_ROWS + 100;
+        assert_ne!(places(&order[..100]), places(&order[second]));
+    }
+
+    #[test]
     fn an_epoch_goes_on_in_the_middle_of_a_window_with_the_rows_that_it_would_have_had() {
         let num_rows = 2 * WINDOW_ROWS + 12_345;
         let whole = rows(num_rows, 1, 1);

@@ -293,7 +293,11 @@ pub(in crate::report) fn differences(analysis: &Analysis, comparison: &Compariso
 }
 
 /// Variants by their means over tasks.
-pub(super) fn task_means(analysis: &Analysis, means: &TaskMeans, shown: &[usize]) -> Table {
+pub(in crate::report) fn task_means(
+    analysis: &Analysis,
+    means: &TaskMeans,
+    shown: &[usize],
+) -> Table {
     let mut table = Table::new(&[
         "variant",
         "mean over tasks",
