@@ -64,7 +64,7 @@ fn a_misspelt_key() {
 #[test]
 fn a_misspelt_table() {
     assert_refused!(refusal("[training]", "[trainin]"), @r"
-    error: spec.toml:5:2: unknown key `trainin`; expected one of `question`, `dataset`, `seeds`, `split_seeds`, `include`, `training`, `defaults`, `grid`, `random`, `tuning`, `variants`, `run`
+    error: spec.toml:5:2: unknown key `trainin`; expected one of `question`, `dataset`, `seeds`, `split_seeds`, `baseline`, `include`, `training`, `defaults`, `grid`, `random`, `tuning`, `variants`, `run`
     hint: did you mean `training`?
     ");
 }
@@ -244,6 +244,16 @@ fn seeds_that_are_none_or_twice() {
     error: spec.toml:2:13: `seeds`: the seed 2 is given twice
     hint: a seed trained twice gives the same numbers twice; leave one out
     ");
+}
+
+#[test]
+fn a_baseline_that_is_no_variant() {
+    let with = |name: &str| refusal("[1, 2]", &format!("[1, 2]\nbaseline = \"{name}\""));
+    assert_refused!(with("mmo"), @r"
+    error: spec.toml:3:12: `baseline`: no variant is called `mmo`; there are: mmoe
+    hint: did you mean `mmoe`?
+    ");
+    assert_refused!(with("single_task"), @"error: spec.toml:3:12: `baseline`: no variant is called `single_task`; there are: mmoe");
 }
 
 #[test]

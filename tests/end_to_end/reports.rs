@@ -11,6 +11,20 @@ fn a_report_takes_the_baseline_that_is_asked_for_and_gives_the_same_bytes_again(
     assert_eq!(before, bench.files("out", &[".lock"]), "from the same CSV");
     let first = bench.read("out/report.md");
     assert!(first.contains("--baseline shared_bottom"), "{first}");
+    // One that the spec names is no part of any cell.
+    let tables = ["cells.csv", "metrics.csv"].map(|name| bench.read(&format!("out/{name}")));
+    bench
+        .quickstart("out", &["--set", "baseline=\"home\""])
+        .expect(0);
+    let after = ["cells.csv", "metrics.csv"].map(|name| bench.read(&format!("out/{name}")));
+    assert_eq!(tables, after);
+    let spec = bench.read("out/spec.resolved.toml");
+    assert!(spec.contains("baseline = \"home\"\n"), "{spec}");
+    let named = bench.read("out/report.md");
+    assert!(
+        named.contains("Differences are test scores minus those of home"),
+        "{named}"
+    );
     bench
         .run(&["report", "out", "--baseline", "mmoe"])
         .expect(0);

@@ -13,7 +13,7 @@ use std::process::ExitCode;
 pub(super) struct ReportArguments {
     #[command(flatten)]
     results: ResultsArgument,
-    /// The variant that the others are compared with [default: single-task, or the first of the plan]
+    /// The variant that the others are compared with [default: the spec's `baseline`, single-task, or the first of the plan]
     #[arg(long, value_name = "VARIANT")]
     baseline: Option<String>,
 }

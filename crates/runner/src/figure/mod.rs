@@ -207,6 +207,28 @@ mod tests {
     }
 
     #[test]
+    fn the_seesaw_has_the_specs_baseline_at_its_origin_else_single_task_models() {
+        let over = |models: &[&str], baseline: Option<&str>| {
+            let mut results = read(&Sample {
+                models: models.iter().map(|name| name.to_string()).collect(),
+                ..Sample::default()
+            });
+            results.baseline = baseline.map(str::to_owned);
+            let mut figures = all(&results).unwrap().into_iter();
+            let seesaw = figures.find(|figure| figure.name == "seesaw")?;
+            let (_, rest) = seesaw.description.split_once("over ")?;
+            Some(rest.split(':').next()?.to_owned())
+        };
+        let single = ["single_task", "mmoe", "home"];
+        assert_eq!(over(&["mmoe"; 3], None), None);
+        let models = Some("single-task models".to_owned());
+        assert_eq!(over(&single, None), models);
+        assert_eq!(over(&single, Some("shared-bottom")), models);
+        assert_eq!(over(&single, Some("HoME")), Some("HoME".to_owned()));
+        assert_eq!(over(&["mmoe"; 3], Some("MMoE")), Some("MMoE".to_owned()));
+    }
+
+    #[test]
     fn writing_twice_gives_the_same_bytes_and_leaves_no_other_file() {
         let folder = Sample::default().write();
         let paths = write_all(folder.path()).unwrap();

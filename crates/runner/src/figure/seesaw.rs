@@ -1,11 +1,12 @@
-//! The seesaw: what each variant gains on one task against what it gains on another, with single-task models at the origin.
+//! The seesaw: what each variant gains on one task against what it gains on another, with single-task models, or the spec's
+//! baseline, at the origin.
 
 use super::axis::Axis;
 use super::canvas::{Canvas, inches, points};
 use super::font;
 use super::palette::{FRAME, TEXT, look, marker};
 use super::panel::{self, GAP, Grid, MEDIUM, THIN};
-use super::values::{Estimate, gains, main_metric, of_task, positive_rates, single_task};
+use super::values::{Estimate, gains, main_metric, of_task, origin, positive_rates};
 use crate::report::metric_name::MetricName;
 use crate::report::results::{Results, Summary};
 
@@ -15,10 +16,10 @@ const PANEL_HEIGHT: f64 = inches(1.75);
 const MARKER_RADIUS: f64 = points(2.4);
 const ZERO_LINE: f64 = points(0.9);
 
-/// Draws the figure; nothing without single-task models, another variant and two tasks.
+/// Draws the figure; nothing without a variant for the origin, another variant and two tasks.
 pub(super) fn draw(results: &Results, summary: &Summary) -> Option<Canvas> {
     let metric = main_metric(summary)?;
-    let baseline = single_task(results, summary)?;
+    let (baseline, over) = origin(results, summary)?;
     let pairs = task_pairs(results, summary, metric);
     let gain = |variant: usize, panel: usize| {
         let of = |variant| of_task(summary, variant, panel, metric);
@@ -46,9 +47,8 @@ pub(super) fn draw(results: &Results, summary: &Summary) -> Option<Canvas> {
     let label = MetricName::of(metric).label();
     let &(across_task, _) = pairs.first()?;
     let across_title = &summary.panels[across_task].title;
-    let description = format!(
-        "Gain in test {label} over single-task models: {across_title} against each other task."
-    );
+    let description =
+        format!("Gain in test {label} over {over}: {across_title} against each other task.");
     let vertical = |place: usize, upper: f64, lower: f64| {
         let reach = panels[place].iter().flat_map(|(_, _, up)| up.reach());
         Axis::around(reach.chain([0.0]), lower, upper).with_ticks(4)

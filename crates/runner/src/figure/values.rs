@@ -105,6 +105,17 @@ pub(super) fn single_task(results: &Results, summary: &Summary) -> Option<usize>
         .position(|variant| *variant == cell.variant)
 }
 
+/// The variant that gains are measured from: the spec's baseline, else single-task models; and how it is called in a sentence.
+pub(super) fn origin(results: &Results, summary: &Summary) -> Option<(usize, String)> {
+    let single_task = single_task(results, summary);
+    let named = results.baseline.as_ref();
+    let named = named.and_then(|name| summary.variants.iter().position(|v| v == name));
+    match named.filter(|named| Some(*named) != single_task) {
+        Some(named) => Some((named, summary.variants[named].clone())),
+        None => single_task.map(|single| (single, "single-task models".to_owned())),
+    }
+}
+
 /// The tasks' positive rates on validation, by dataset and name; nothing for a task without labels of two classes.
 pub(super) fn positive_rates(results: &Results) -> BTreeMap<(String, String), f64> {
     let mut rates = BTreeMap::new();

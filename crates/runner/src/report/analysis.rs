@@ -60,7 +60,7 @@ pub(super) struct Gain {
 }
 
 impl<'a> Analysis<'a> {
-    /// Compares everything with the variant of this name; without one, with single-task or the first variant.
+    /// Compares everything with the variant of this name; without one, with the spec's baseline, single-task or the first variant.
     ///
     /// # Errors
     /// No such variant.
@@ -113,7 +113,10 @@ fn choose_baseline(
     wanted: Option<&str>,
 ) -> Result<usize, Diagnostic> {
     let Some(name) = wanted else {
-        return Ok(single_task(results, summary).unwrap_or(0));
+        let named = results.baseline.as_ref();
+        let named = named.and_then(|name| summary.variants.iter().position(|v| v == name));
+        let single_task = || single_task(results, summary);
+        return Ok(named.or_else(single_task).unwrap_or(0));
     };
     let names = summary.variants.iter().map(String::as_str);
     names
@@ -342,6 +345,23 @@ mod tests {
             error: --baseline HOME: no variant of this folder; it has shared-bottom, MMoE, HoME
             hint: did you mean `HoME`?
             "#);
+    }
+
+    #[test]
+    fn the_specs_baseline_stands_where_none_is_asked_for_and_it_has_cells() {
+        let sample = with_single_task();
+        let of_spec = |name: &str, asked: Option<&str>| {
+            let folder = sample.write();
+            let file = folder.path().join("spec.resolved.toml");
+            let spec = std::fs::read_to_string(&file).unwrap();
+            std::fs::write(&file, format!("baseline = \"{name}\"\n{spec}")).unwrap();
+            let results = Results::read(folder.path()).unwrap();
+            let summary = Summary::new(&results);
+            Analysis::new(&results, &summary, asked).unwrap().baseline
+        };
+        assert_eq!(of_spec("HoME", None), 2);
+        assert_eq!(of_spec("HoME", Some("shared-bottom")), 0);
+        assert_eq!(of_spec("a variant that `--only` left out", None), 1);
     }
 
     #[test]

@@ -38,7 +38,7 @@ pub fn terminal_table(results_dir: &Path) -> Result<String> {
 /// and how sure it is, every number with its seeds, validation beside test, how variants were tuned, the figures, what ran
 /// and what failed, what others published, and how to get the same again. `report.md` refers to the files of
 /// [`crate::figure::write_all`]; `report.html` holds them. Differences are to the variant named `baseline`, by default to
-/// single-task, or to the first.
+/// the one that the spec names, else to single-task, or to the first.
 ///
 /// None repeats a time, so all have the same bytes when the experiment runs again.
 ///

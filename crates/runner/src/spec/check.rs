@@ -2,7 +2,7 @@
 
 use super::source::{Locator, Source};
 use super::wire::{WireDataset, WireExperiment};
-use super::{Chosen, Experiment, Space, expand, run, training, tuning, variants};
+use super::{Chosen, Experiment, Space, Variant, expand, run, training, tuning, variants};
 use crate::data::{self, DatasetRef, Places, RowSubset};
 use crate::diagnostic::{Diagnostic, KeyPath};
 use crate::train::TrainingConfig;
@@ -49,6 +49,9 @@ pub(super) fn experiment(
     }
     let points = expand::combinations(&of_data, vec![Vec::new()], source)?;
     super::budget::check_names(&variants, source)?;
+    if let Some(name) = &wire.baseline {
+        check_baseline(name, &variants, source)?;
+    }
     let tuning = match &wire.tuning {
         None => {
             variants::check_no_tuning(&bases, source)?;
@@ -74,6 +77,7 @@ pub(super) fn experiment(
         points,
         seeds,
         split_seeds,
+        baseline: wire.baseline,
         training: shared,
         sweep,
         tuning,
@@ -81,6 +85,20 @@ pub(super) fn experiment(
         variants,
         run: run::resolve(&wire.run, source)?,
     })
+}
+
+fn check_baseline(name: &str, variants: &[Variant], source: &Source) -> Result<(), Diagnostic> {
+    let names = variants.iter().map(|variant| variant.name.as_str());
+    if names.clone().any(|known| known == name) {
+        return Ok(());
+    }
+    let known: Vec<&str> = names.clone().collect();
+    let message = format!(
+        "`baseline`: no variant is called `{name}`; there are: {}",
+        known.join(", ")
+    );
+    let said = source.at_value(&KeyPath::new(["baseline"]), message);
+    Err(said.did_you_mean(name, names))
 }
 
 fn dataset(wire: WireDataset, source: &Source) -> Result<DatasetRef, Diagnostic> {

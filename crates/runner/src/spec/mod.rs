@@ -61,6 +61,8 @@ pub struct Experiment {
     pub seeds: Vec<u64>,
     /// Seeds of the split, each dividing the rows anew; none where the split is that of the description.
     pub split_seeds: Vec<u64>,
+    /// Name of the variant that reports take differences to; absent where the spec names none. No number of a cell depends on it.
+    pub baseline: Option<String>,
     /// Training of every variant that doesn't say otherwise.
     pub training: TrainingConfig,
     /// Settings that are compared, of every variant that has them.

@@ -19,6 +19,10 @@ pub fn resolved_toml(experiment: &Experiment, protocol: &str) -> String {
     if !experiment.split_seeds.is_empty() {
         let _ = writeln!(text, "split_seeds = {}", list(&experiment.split_seeds));
     }
+    if let Some(baseline) = &experiment.baseline {
+        let baseline = toml::Value::String(baseline.clone());
+        let _ = writeln!(text, "baseline = {baseline}");
+    }
     text.push('\n');
     dataset(&mut text, experiment, protocol);
     training(&mut text, &experiment.training);

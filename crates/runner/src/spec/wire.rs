@@ -14,6 +14,7 @@ pub(super) struct WireExperiment {
     pub(super) dataset: WireDataset,
     pub(super) seeds: Vec<u64>,
     pub(super) split_seeds: Option<Vec<u64>>,
+    pub(super) baseline: Option<String>,
     /// A path or a list of paths.
     pub(super) include: Option<toml::Value>,
     #[serde(default)]

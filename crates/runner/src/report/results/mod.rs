@@ -15,6 +15,7 @@ pub use summary::{Panel, Run, Sample, Summary};
 pub use table::ReadError;
 pub use trials::{Setting, Trial};
 
+use anyhow::Context;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use table::{Row, Table};
@@ -40,6 +41,8 @@ pub struct Results {
     pub tuning: Vec<Trial>,
     /// Where external cells come from.
     pub externals: Vec<External>,
+    /// The baseline that the spec names, where a cell that is reported is of this variant.
+    pub baseline: Option<String>,
 }
 
 /// A cell and how it ended.
@@ -192,7 +195,7 @@ impl Results {
         scores.any(|score| place(score) == place(of) && score.value.is_some())
     }
 
-    /// Reads the folder's CSV files and its `external/`. All but `cells.csv` and `metrics.csv` may be absent.
+    /// Reads the folder's CSV files, its `external/`, and of its spec the baseline. All but `cells.csv` and `metrics.csv` may be absent.
     ///
     /// # Errors
     /// A file that can't be read, a missing column, a value that is not what its column holds, or a cell that
@@ -218,6 +221,8 @@ impl Results {
                 .map_or(Ok(Vec::new()), |file| trials::settings(&file))?,
             tuning: optional("tuning.csv").map_or(Ok(Vec::new()), |file| trials::tuning(&file))?,
             externals: Vec::new(),
+            baseline: baseline(folder)?
+                .filter(|name| cells.iter().any(|cell| cell.variant == *name)),
             folder: folder.to_owned(),
             cells,
             trials,
@@ -234,6 +239,22 @@ impl Results {
 
 /// Places of cells by id; a trial has none.
 type Places = HashMap<String, Option<usize>>;
+
+/// What `spec.resolved.toml` calls the baseline; nothing where there is no such file.
+fn baseline(folder: &Path) -> anyhow::Result<Option<String>> {
+    let file = folder.join("spec.resolved.toml");
+    let text = match std::fs::read_to_string(&file) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error).with_context(|| format!("reading {}", file.display())),
+    };
+    let spec: toml::Table =
+        toml::from_str(&text).with_context(|| format!("reading {}", file.display()))?;
+    Ok(spec
+        .get("baseline")
+        .and_then(toml::Value::as_str)
+        .map(str::to_owned))
+}
 
 fn place(row: &Row, places: &Places) -> Result<Option<usize>, ReadError> {
     let found = places.get(row.text("cell")?).copied();
