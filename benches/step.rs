@@ -147,9 +147,12 @@ fn tables(criterion: &mut Criterion) {
 
 fn main() {
     memory::keep_freed_pages();
-    let mut criterion = Criterion::default().configure_from_args();
-    workloads(&mut criterion);
-    products(&mut criterion);
-    tables(&mut criterion);
-    criterion.final_summary();
+    // On a thread of the pool, as a cell's training.
+    rayon::scope(|_| {
+        let mut criterion = Criterion::default().configure_from_args();
+        workloads(&mut criterion);
+        products(&mut criterion);
+        tables(&mut criterion);
+        criterion.final_summary();
+    });
 }

@@ -11,7 +11,7 @@ mod workload;
 
 use homebench_runner::memory;
 
-pub use workload::Workload;
+pub use workload::{Failure, Workload};
 
 #[global_allocator]
 static ALLOCATOR: memory::MiMalloc = memory::MiMalloc;

@@ -14,6 +14,9 @@ use std::collections::BTreeMap;
 use std::error::Error;
 use std::path::Path;
 
+/// Why a workload can't be loaded or run.
+pub type Failure = Box<dyn Error + Send + Sync>;
+
 /// Adam's step size in every workload.
 const LEARNING_RATE: f64 = 1e-3;
 /// Seed of weights, inputs and labels.
@@ -33,11 +36,11 @@ impl Workload {
     ///
     /// # Errors
     /// No such workload, or one that makes no model.
-    pub fn load(name: &str, device: &Device) -> Result<Self, Box<dyn Error>> {
+    pub fn load(name: &str, device: &Device) -> Result<Self, Failure> {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers/workloads");
         let text = std::fs::read_to_string(folder.join(format!("{name}.toml")))?;
         let mut table: toml::Table = text.parse()?;
-        let count = |key: &str| -> Result<usize, Box<dyn Error>> {
+        let count = |key: &str| -> Result<usize, Failure> {
             let value = table.get(key).and_then(toml::Value::as_integer);
             Ok(usize::try_from(
                 value.ok_or(format!("{name}: no `{key}`"))?,
@@ -88,7 +91,7 @@ impl Workload {
     ///
     /// # Errors
     /// A tensor operation fails.
-    pub fn step(&mut self) -> Result<Tensor, Box<dyn Error>> {
+    pub fn step(&mut self) -> Result<Tensor, Failure> {
         let logits = self.model.forward_t(&self.inputs, true, None)?;
         let loss = multi_task_loss(&logits, &Targets::new(self.labels.clone()))?;
         let gradients = loss.backward()?;
@@ -103,7 +106,7 @@ impl Workload {
     ///
     /// # Errors
     /// A tensor can't be copied.
-    pub fn weights(&self) -> Result<BTreeMap<String, Tensor>, Box<dyn Error>> {
+    pub fn weights(&self) -> Result<BTreeMap<String, Tensor>, Failure> {
         Ok(self.variables.snapshot()?)
     }
 
@@ -116,12 +119,12 @@ impl Workload {
     ///
     /// # Errors
     /// A tensor operation fails.
-    pub fn logits(&self, train: bool) -> Result<Tensor, Box<dyn Error>> {
+    pub fn logits(&self, train: bool) -> Result<Tensor, Failure> {
         Ok(self.model.forward_t(&self.inputs(), train, None)?)
     }
 }
 
-fn layout(model: &mut toml::Table) -> Result<TaskLayout, Box<dyn Error>> {
+fn layout(model: &mut toml::Table) -> Result<TaskLayout, Failure> {
     let words = |value: &toml::Value| -> Vec<String> {
         let words = value.as_array().into_iter().flatten();
         words
@@ -130,7 +133,7 @@ fn layout(model: &mut toml::Table) -> Result<TaskLayout, Box<dyn Error>> {
     };
     let tasks = words(&model.remove("tasks").ok_or("no `tasks`")?);
     let groups = model.remove("groups").ok_or("no `groups`")?;
-    let group = |value: &toml::Value| -> Result<TaskGroup, Box<dyn Error>> {
+    let group = |value: &toml::Value| -> Result<TaskGroup, Failure> {
         let name = value
             .get("name")
             .and_then(toml::Value::as_str)

@@ -2,26 +2,28 @@
 //!
 //! `step K` on stdin runs K steps and answers with a line of JSON; `quit` or the end of the input ends the program.
 
-use homebench_benches::Workload;
+use homebench_benches::{Failure, Workload};
 use homebench_kernels::cuda::{Precision, set_precision};
 use homebench_runner::spec::Device;
 use homebench_runner::{device, memory};
 use std::collections::HashMap;
-use std::error::Error;
 use std::io::{BufRead, Write};
 use std::time::Instant;
 
 const USAGE: &str = "usage: step_server --workload NAME [--threads N] [--device cpu|cuda[:i]] [--precision f32|tf32|bf16] [--weights-out FILE] [--inputs-out FILE] [--logits-out FILE]";
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> Result<(), Failure> {
     memory::keep_freed_pages();
     let options = options()?;
-    if let Some(threads) = options.get("threads") {
-        let threads = threads.parse()?;
-        rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .build_global()?;
-    }
+    let threads = options.get("threads").map_or(Ok(0), |text| text.parse())?;
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .build()?;
+    // On a thread of the pool, as a cell's training.
+    pool.install(|| serve(&options))
+}
+
+fn serve(options: &HashMap<String, String>) -> Result<(), Failure> {
     let place: Device = match options.get("device") {
         Some(text) => text.parse()?,
         None => Device::Cpu,
@@ -34,7 +36,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     });
     let name = options.get("workload").ok_or(USAGE)?;
     let mut workload = Workload::load(name, &device::open(place)?)?;
-    write_outputs(&workload, &options)?;
+    write_outputs(&workload, options)?;
     for line in std::io::stdin().lock().lines() {
         let line = line?;
         let words: Vec<&str> = line.split_whitespace().collect();
@@ -47,7 +49,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn options() -> Result<HashMap<String, String>, Box<dyn Error>> {
+fn options() -> Result<HashMap<String, String>, Failure> {
     let mut options = HashMap::new();
     let mut arguments = std::env::args().skip(1);
     while let Some(name) = arguments.next() {
@@ -57,10 +59,7 @@ fn options() -> Result<HashMap<String, String>, Box<dyn Error>> {
     Ok(options)
 }
 
-fn write_outputs(
-    workload: &Workload,
-    options: &HashMap<String, String>,
-) -> Result<(), Box<dyn Error>> {
+fn write_outputs(workload: &Workload, options: &HashMap<String, String>) -> Result<(), Failure> {
     // Weights first: a training pass moves the running statistics.
     if let Some(path) = options.get("weights-out") {
         candle_core::safetensors::save(&workload.weights()?.into_iter().collect(), path)?;
@@ -77,7 +76,7 @@ fn write_outputs(
     Ok(())
 }
 
-fn run(workload: &mut Workload, steps: usize) -> Result<(), Box<dyn Error>> {
+fn run(workload: &mut Workload, steps: usize) -> Result<(), Failure> {
     let start = Instant::now();
     let mut loss = None;
     for _ in 0..steps {

@@ -97,6 +97,25 @@ pub fn sigmoid(x: f32) -> f32 {
     1.0 / (1.0 + exp(-x))
 }
 
+/// Asks for a row before it is needed: rows in random order miss every cache, and their pages the processor's list of pages.
+#[inline]
+pub fn prefetch<T>(row: &[T]) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        const LINE: usize = 64;
+        let start = row.as_ptr().cast::<i8>();
+        let bytes = size_of_val(row);
+        // The last byte as well: a row may begin within a line.
+        for offset in (0..bytes).step_by(LINE).chain(bytes.checked_sub(1)) {
+            // SAFETY: a hint that reads nothing; the address lies inside the row.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(start.add(offset)) }
+        }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = row;
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,10 +2,11 @@
 //! grow with a table.
 
 use super::kept::Kept;
-use super::sparse::{SparseRule, Table};
+use super::sparse::{AHEAD, SparseRule, Table};
 use crate::cuda::{Address, Buffer, Gather, Grouped, Machine, Occurrence, update_tables};
 use crate::parameter::Parameter;
 use crate::rows::{blocks, split_mut};
+use crate::simd::prefetch;
 use candle_core::Result;
 use rayon::prelude::*;
 use std::ops::Range;
@@ -96,11 +97,15 @@ impl EmbeddingTables {
             .for_each(|(out, part)| {
                 let ids = &ids[part.start * num_tables..part.end * num_tables];
                 let rows = out.chunks_exact_mut(columns.stride);
+                let units = |id: u32| id as usize * dim..(id as usize + 1) * dim;
+                let mut ahead = ids.chunks_exact(num_tables).skip(AHEAD);
                 for (row, ids) in rows.zip(ids.chunks_exact(num_tables)) {
+                    for (id, values) in ahead.next().unwrap_or(&[]).iter().zip(&values) {
+                        prefetch(&values[units(*id)]);
+                    }
                     let row = &mut row[columns.offset..];
                     for ((to, id), values) in row.chunks_exact_mut(dim).zip(ids).zip(&values) {
-                        let start = *id as usize * dim;
-                        to.copy_from_slice(&values[start..start + dim]);
+                        to.copy_from_slice(&values[units(*id)]);
                     }
                 }
             });

@@ -4,6 +4,7 @@ use super::adam::{AdamConfig, StepFactors, adam_update};
 use super::kept::Kept;
 use crate::cuda::{Grouped, Machine, Occurrence, TableAddresses, group};
 use crate::parameter::Parameter;
+use crate::simd::prefetch;
 use candle_core::Result;
 
 /// How touched rows are updated.
@@ -60,6 +61,9 @@ pub(super) struct Table {
     touched: Vec<u32>,
     sums: Vec<f32>,
 }
+
+/// Rows between the one that is read or updated and the one that is asked for from memory.
+pub(super) const AHEAD: usize = 12;
 
 /// The slot of a row that the step has not met.
 pub(crate) const UNTOUCHED: u32 = u32::MAX;
@@ -130,9 +134,16 @@ impl Table {
     }
 
     /// Sums the gradients of a step, in the order of `rows`.
-    pub(super) fn sum_gradients<'a>(&mut self, rows: impl Iterator<Item = (u32, &'a [f32])>) {
+    pub(super) fn sum_gradients<'a>(
+        &mut self,
+        rows: impl Iterator<Item = (u32, &'a [f32])> + Clone,
+    ) {
         self.clear_sums();
+        let mut ahead = rows.clone().skip(AHEAD);
         for (id, gradient) in rows {
+            if let Some((id, _)) = ahead.next() {
+                prefetch(&self.slots[id as usize..][..1]);
+            }
             self.add_gradient(id, gradient, 1.0);
         }
     }
@@ -150,10 +161,23 @@ impl Table {
         } = self;
         let (first, second) = (first.on_processor(), second.on_processor());
         parameter.update(|values| {
-            for (id, sums) in touched.iter().zip(sums.chunks_exact(dim)) {
+            let units = |id: u32| id as usize * dim..(id as usize + 1) * dim;
+            for (place, (id, sums)) in touched.iter().zip(sums.chunks_exact(dim)).enumerate() {
+                if let Some(ahead) = touched.get(place + AHEAD) {
+                    prefetch(&values[units(*ahead)]);
+                    match factors {
+                        RowFactors::Adam(_) => {
+                            prefetch(&first[units(*ahead)]);
+                            prefetch(&second[units(*ahead)]);
+                        }
+                        RowFactors::RowWiseAdagrad { .. } => {
+                            prefetch(&first[*ahead as usize..][..1])
+                        }
+                    }
+                }
+                let range = units(*id);
                 let id = *id as usize;
                 slots[id] = UNTOUCHED;
-                let range = id * dim..(id + 1) * dim;
                 let row = &mut values[range.clone()];
                 match factors {
                     RowFactors::Adam(factors) => {

@@ -4,6 +4,7 @@ use super::Batch;
 use super::generated::LazyGenerator;
 use super::packed::{BLOCK_ROWS, BLOCK_SHIFT, Block, Mapped, Widths, map};
 use anyhow::{Result, ensure};
+use homebench_kernels::simd::prefetch;
 use rayon::prelude::*;
 use std::ops::Range;
 use std::path::Path;
@@ -211,25 +212,6 @@ fn gather_column<'a, T: Copy + 'a>(
 
 /// Rows between the one that is copied and the one that is asked for from memory.
 const AHEAD: usize = 12;
-
-/// Asks for a row before it is needed: rows in random order miss every cache.
-#[inline]
-fn prefetch<T>(row: &[T]) {
-    #[cfg(target_arch = "x86_64")]
-    {
-        const LINE: usize = 64;
-        let start = row.as_ptr().cast::<i8>();
-        for offset in (0..size_of_val(row)).step_by(LINE) {
-            // SAFETY: a hint that reads nothing; the address lies inside the row.
-            unsafe {
-                use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-                _mm_prefetch::<_MM_HINT_T0>(start.add(offset));
-            }
-        }
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = row;
-}
 
 impl Batch {
     /// Appends the lists `lists` (counted over rows and features) of rows whose lists end at `ends` in `ids`.

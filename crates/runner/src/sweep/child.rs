@@ -61,10 +61,6 @@ pub fn run_cell(settings: &ChildSettings) -> ExitCode {
 
 fn try_cell(settings: &ChildSettings) -> Result<()> {
     let start = Instant::now();
-    rayon::ThreadPoolBuilder::new()
-        .num_threads(settings.threads)
-        .build_global()
-        .context("starting the threads")?;
     let content = CellContent::read(&settings.folder.content())?;
     let mut keeper = keeper(settings, &content);
     let model = content.model_config()?;
@@ -84,16 +80,25 @@ fn try_cell(settings: &ChildSettings) -> Result<()> {
     let phase = content.final_phase();
     let device = device::open(settings.device)?;
     let seed = content.seed;
-    let result = train::train(
-        dataset,
-        &model,
-        &training,
-        seed,
-        phase,
-        &device,
-        &mut Teller,
-        &mut keeper,
-    )?;
+    // Training runs on one of the pool's own threads: handing every parallel operation to another, which has to be woken on a
+    // core that went idle, costs a lone cell of one thread a large part of its speed. Threads that read data ahead have rayon's
+    // global pool, of as many threads (RAYON_NUM_THREADS, by the parent), so that they never wait for a pool that waits for them.
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(settings.threads)
+        .build()
+        .context("starting the threads")?;
+    let result = pool.install(|| {
+        train::train(
+            dataset,
+            &model,
+            &training,
+            seed,
+            phase,
+            &device,
+            &mut Teller,
+            &mut keeper,
+        )
+    })?;
     let times = CellTimes {
         device: settings.device.to_string(),
         threads: settings.threads,
