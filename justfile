@@ -61,6 +61,11 @@ parent-speed *args:
     cargo build --release --bin homebench
     python3 benches/parent_overhead.py target/release/homebench {{ args }}
 
+# Memory and time of preparing and training on 1, 10 and 50 million rows of the feed: just feed-memory --millions 1
+feed-memory *args:
+    cargo build --release --bin homebench
+    python3 benches/feed_memory.py target/release/homebench {{ args }}
+
 # Measure homebench against PyTorch and torch-rechub, alternating in one run, on an otherwise idle machine: just peers steps
 peers *args: _peers-environment _data-census
     cargo build --release -p homebench-runner -p homebench-benches --bins

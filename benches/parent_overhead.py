@@ -13,10 +13,9 @@ whole run, from the start of the parent to its last table, less that of the char
 import argparse
 import os
 import pathlib
-import subprocess
-import sys
 import tempfile
-import time
+
+import measured
 
 # The small dataset of the end-to-end tests of overhead.
 DESCRIPTION = (pathlib.Path(__file__).parent.parent / "tests" / "end_to_end" / "visits.toml").read_text()
@@ -37,28 +36,9 @@ def write(folder, seeds, variant):
 
 
 def run(program, folder, *arguments):
-    """Seconds, largest resident memory in bytes of the process alone, and stdout's number of lines."""
     places = ["--descriptions", "descriptions", "--data-dir", "data", "--cache-dir", "cache"]
     takes_places = arguments[0] in ("plan", "run")
-    start = time.perf_counter()
-    with open(folder / "stdout", "w+b") as stdout, open(folder / "stderr", "wb") as stderr:
-        command = [program, *arguments, *(places if takes_places else [])]
-        process = subprocess.Popen(command, cwd=folder, stdout=stdout, stderr=stderr)
-        peak = 0
-        while process.poll() is None:
-            try:
-                status = pathlib.Path(f"/proc/{process.pid}/status").read_text()
-                lines = [line for line in status.splitlines() if line.startswith("VmHWM:")]
-                peak = max([peak] + [int(line.split()[1]) * 1024 for line in lines])
-            except (FileNotFoundError, ProcessLookupError):
-                pass
-            time.sleep(0.005)
-        seconds = time.perf_counter() - start
-        stdout.seek(0)
-        num_lines = stdout.read().count(b"\n")
-    if process.returncode != 0:
-        sys.exit((folder / "stderr").read_text()[-2000:])
-    return seconds, peak, num_lines
+    return measured.run([program, *arguments, *(places if takes_places else [])], folder)
 
 
 def prepare(folder):
@@ -89,22 +69,22 @@ def main():
         widths = f'model = "mmoe"\nexpert_dims = [64, 32]\n[grid]\nexpert_dims = [{", ".join(f"[{8 + i}, 32]" for i in range(side))}]\n'
         towers = f'tower_dims = [{", ".join(f"[{4 + i}]" for i in range(side))}]'
         write(folder, [1], widths + towers)
-        seconds, peak, lines = run(program, folder, "plan", "spec.toml", "--out", "planned")
-        print(f"plan of {lines - 1} different cells: {seconds:.2f} s, {peak / 1e6:.0f} MB")
+        plan = run(program, folder, "plan", "spec.toml", "--out", "planned")
+        print(f"plan of {plan.lines - 1} different cells: {plan.seconds:.2f} s, {plan.peak / 1e6:.0f} MB")
 
         for count in sorted({max(arguments.cells // 4, 1), arguments.cells}):
             write(folder, range(1, count + 1), 'model = "logistic"')
             out = f"out{count}"
             jobs = ["--jobs", str(arguments.jobs), "--threads", "1"]
-            seconds, peak, _ = run(program, folder, "run", "spec.toml", "--out", out, *jobs)
-            after = sum(run(program, folder, command, out)[0] for command in ("figures", "report"))
-            rate = count / (seconds - after)
+            whole = run(program, folder, "run", "spec.toml", "--out", out, *jobs)
+            after = sum(run(program, folder, command, out).seconds for command in ("figures", "report"))
+            rate = count / (whole.seconds - after)
             print(
-                f"{count} trivial cells, {arguments.jobs} at a time: {seconds:.1f} s, {after:.1f} s of it charts and report: "
-                f"{rate:.0f} cells/s; parent {peak / 1e6:.0f} MB"
+                f"{count} trivial cells, {arguments.jobs} at a time: {whole.seconds:.1f} s, {after:.1f} s of it charts and report: "
+                f"{rate:.0f} cells/s; parent {whole.peak / 1e6:.0f} MB"
             )
-            again, peak, _ = run(program, folder, "run", "spec.toml", "--out", out, *jobs)
-            print(f"  run again, all of them reused: {again:.1f} s; parent {peak / 1e6:.0f} MB")
+            again = run(program, folder, "run", "spec.toml", "--out", out, *jobs)
+            print(f"  run again, all of them reused: {again.seconds:.1f} s; parent {again.peak / 1e6:.0f} MB")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,36 @@
+"""A command's seconds, largest resident memory and lines of output, for the scripts beside this one."""
+
+import dataclasses
+import pathlib
+import subprocess
+import sys
+import time
+
+
+@dataclasses.dataclass
+class Measured:
+    seconds: float
+    peak: int  # bytes, of the process alone
+    lines: int  # of stdout
+
+
+def run(command, folder):
+    """Runs a command in a folder, with its output in files `stdout` and `stderr` there; ends this program where it fails."""
+    start = time.perf_counter()
+    with open(folder / "stdout", "w+b") as stdout, open(folder / "stderr", "wb") as stderr:
+        process = subprocess.Popen(command, cwd=folder, stdout=stdout, stderr=stderr)
+        peak = 0
+        while process.poll() is None:
+            try:
+                status = pathlib.Path(f"/proc/{process.pid}/status").read_text()
+                lines = [line for line in status.splitlines() if line.startswith("VmHWM:")]
+                peak = max([peak] + [int(line.split()[1]) * 1024 for line in lines])
+            except (FileNotFoundError, ProcessLookupError):
+                pass
+            time.sleep(0.005)
+        seconds = time.perf_counter() - start
+        stdout.seek(0)
+        num_lines = stdout.read().count(b"\n")
+    if process.returncode != 0:
+        sys.exit((folder / "stderr").read_text()[-2000:])
+    return Measured(seconds, peak, num_lines)
