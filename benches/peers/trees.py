@@ -149,7 +149,7 @@ class Task:
         if self.is_regression:
             error = float(((predicted - labels) ** 2).mean())
             values = {"mse": error, "r_squared": 1 - error / float(labels.var())}
-            positives = 0
+            positives = ""
         else:
             values = binary_metrics(predicted, labels, users)
             positives = int(labels.sum())
