@@ -104,12 +104,16 @@ pub fn prefetch<T>(row: &[T]) {
     {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
         const LINE: usize = 64;
-        let start = row.as_ptr().cast::<i8>();
-        let bytes = size_of_val(row);
-        // The last byte as well: a row may begin within a line.
-        for offset in (0..bytes).step_by(LINE).chain(bytes.checked_sub(1)) {
-            // SAFETY: a hint that reads nothing; the address lies inside the row.
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(start.add(offset)) }
+        let bytes = row.as_ptr_range();
+        let end = bytes.end.cast::<i8>();
+        let mut line = bytes
+            .start
+            .cast::<i8>()
+            .map_addr(|address| address & !(LINE - 1));
+        while line < end {
+            // SAFETY: a hint that reads nothing, at any address.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(line) }
+            line = line.wrapping_add(LINE);
         }
     }
     #[cfg(not(target_arch = "x86_64"))]

@@ -91,6 +91,7 @@ impl EmbeddingTables {
             .collect::<Result<Vec<_>>>()?;
         let parts: Vec<Range<usize>> = blocks(0..ids.len() / num_tables).collect();
         let dim = self.dim;
+        let is_any_far = self.tables.iter().any(|table| table.is_far);
         split_mut(out, columns.stride, &parts)
             .into_par_iter()
             .zip(&parts)
@@ -98,9 +99,10 @@ impl EmbeddingTables {
                 let ids = &ids[part.start * num_tables..part.end * num_tables];
                 let rows = out.chunks_exact_mut(columns.stride);
                 let units = |id: u32| id as usize * dim..(id as usize + 1) * dim;
-                let mut ahead = ids.chunks_exact(num_tables).skip(AHEAD);
+                let mut ahead = is_any_far.then(|| ids.chunks_exact(num_tables).skip(AHEAD));
                 for (row, ids) in rows.zip(ids.chunks_exact(num_tables)) {
-                    for (id, values) in ahead.next().unwrap_or(&[]).iter().zip(&values) {
+                    let ahead = ahead.as_mut().and_then(Iterator::next).unwrap_or_default();
+                    for (id, values) in ahead.iter().zip(&values) {
                         prefetch(&values[units(*id)]);
                     }
                     let row = &mut row[columns.offset..];

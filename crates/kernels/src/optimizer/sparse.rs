@@ -60,10 +60,15 @@ pub(super) struct Table {
     slots: Vec<u32>,
     touched: Vec<u32>,
     sums: Vec<f32>,
+    /// Whether rows are asked for ahead: a table that fits a core's cache has them there.
+    pub(super) is_far: bool,
 }
 
 /// Rows between the one that is read or updated and the one that is asked for from memory.
 pub(super) const AHEAD: usize = 12;
+
+/// A table of so many bytes stays in the second-level cache of most cores.
+const NEAR_BYTES: usize = 1 << 20;
 
 /// The slot of a row that the step has not met.
 pub(crate) const UNTOUCHED: u32 = u32::MAX;
@@ -94,6 +99,7 @@ impl Table {
             slots: vec![UNTOUCHED; num_rows],
             touched: Vec::new(),
             sums: Vec::new(),
+            is_far: moments * size_of::<f32>() > NEAR_BYTES,
         };
         Ok((table, width))
     }
@@ -139,9 +145,9 @@ impl Table {
         rows: impl Iterator<Item = (u32, &'a [f32])> + Clone,
     ) {
         self.clear_sums();
-        let mut ahead = rows.clone().skip(AHEAD);
+        let mut ahead = self.is_far.then(|| rows.clone().skip(AHEAD));
         for (id, gradient) in rows {
-            if let Some((id, _)) = ahead.next() {
+            if let Some((id, _)) = ahead.as_mut().and_then(Iterator::next) {
                 prefetch(&self.slots[id as usize..][..1]);
             }
             self.add_gradient(id, gradient, 1.0);
@@ -157,13 +163,14 @@ impl Table {
             slots,
             touched,
             sums,
+            is_far,
             ..
         } = self;
         let (first, second) = (first.on_processor(), second.on_processor());
         parameter.update(|values| {
             let units = |id: u32| id as usize * dim..(id as usize + 1) * dim;
             for (place, (id, sums)) in touched.iter().zip(sums.chunks_exact(dim)).enumerate() {
-                if let Some(ahead) = touched.get(place + AHEAD) {
+                if *is_far && let Some(ahead) = touched.get(place + AHEAD) {
                     prefetch(&values[units(*ahead)]);
                     match factors {
                         RowFactors::Adam(_) => {

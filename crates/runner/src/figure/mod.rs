@@ -26,6 +26,7 @@ use crate::report::metric_name::MetricName;
 use crate::report::results::{Inside, ReadError, Results, Summary};
 use anyhow::{Context, Result};
 use canvas::Canvas;
+use rayon::prelude::*;
 use std::path::{Path, PathBuf};
 
 /// A figure of a results folder.
@@ -133,16 +134,20 @@ pub fn write_all(results_dir: &Path) -> Result<Vec<PathBuf>> {
     let results = Results::read(results_dir)?;
     let folder = results_dir.join("figures");
     std::fs::create_dir_all(&folder).with_context(|| format!("creating {}", folder.display()))?;
-    let mut paths = Vec::new();
-    for figure in all(&results)? {
-        let files = [("svg", figure.svg()?.into_bytes()), ("png", figure.png()?)];
-        for (ending, bytes) in files {
-            let path = folder.join(format!("{}.{ending}", figure.name));
-            write_whole(&path, &bytes)?;
-            paths.push(path);
-        }
-    }
-    Ok(paths)
+    let files: Vec<[PathBuf; 2]> = all(&results)?
+        .par_iter()
+        .map(|figure| {
+            let write = |ending: &str, bytes: &[u8]| {
+                let path = folder.join(format!("{}.{ending}", figure.name));
+                write_whole(&path, bytes).map(|()| path)
+            };
+            Ok([
+                write("svg", figure.svg()?.as_bytes())?,
+                write("png", &figure.png()?)?,
+            ])
+        })
+        .collect::<Result<_>>()?;
+    Ok(files.concat())
 }
 
 #[cfg(test)]
