@@ -4,8 +4,9 @@
 use memmap2::Mmap;
 use std::ops::Range;
 
-/// What the system maps around a page that is asked for. Neighbours that are given back by the way are read again.
-const FAULT_BYTES: usize = 64 << 10;
+/// The most that the system maps around a page that is asked for: Linux maps the whole folio of the page cache that a page lies
+/// in. Neighbours that are given back by the way are mapped again from there.
+const FAULT_BYTES: usize = 2 << 20;
 
 /// Lets the system take back the memory of these bytes. Reading them again reads the file.
 pub(super) fn release(mapped: &Mmap, bytes: Range<usize>) {
