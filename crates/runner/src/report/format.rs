@@ -69,6 +69,23 @@ pub(super) fn probability(value: Option<f64>) -> String {
     value.map_or(ABSENT.to_owned(), |value| format!("{value:.3}"))
 }
 
+/// A p-value with three decimals; none is zero.
+pub(super) fn p_value(value: Option<f64>) -> String {
+    match value {
+        Some(value) if value < 0.0005 => "< 0.001".to_owned(),
+        value => probability(value),
+    }
+}
+
+/// A p-value in a sentence: `p = 0.012` or `p < 0.001`.
+pub(super) fn p_equals(value: Option<f64>) -> String {
+    let text = p_value(value);
+    match text.starts_with('<') {
+        true => format!("p {text}"),
+        false => format!("p = {text}"),
+    }
+}
+
 /// `1 seed`, `3 seeds`.
 pub(super) fn counted(count: usize, thing: &str) -> String {
     format!("{count} {thing}{}", if count == 1 { "" } else { "s" })
@@ -132,6 +149,11 @@ mod tests {
         assert_eq!(grouped(12.0), "12");
         assert_eq!(score(Some(-0.00001)), "0.0000");
         assert_eq!(difference(-0.000001), "+0.00000");
+        assert_eq!(p_value(Some(0.00049)), "< 0.001");
+        assert_eq!(p_value(Some(0.0005)), "0.001");
+        assert_eq!(p_value(None), ABSENT);
+        assert_eq!(p_equals(Some(0.0)), "p < 0.001");
+        assert_eq!(p_equals(Some(0.25)), "p = 0.250");
         assert_eq!(
             mean_and_deviation(Some(0.95), Some(0.001)),
             "0.9500 ± 0.0010"

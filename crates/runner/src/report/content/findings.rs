@@ -192,10 +192,10 @@ fn against_baseline(
     let mean = format::difference(difference.mean);
     let sureness = match difference.interval {
         Some(_) => format!(
-            " {}, p = {}, after Holm's correction {}",
+            " {}, {}, after Holm's correction {}",
             format::interval(difference.interval),
-            format::probability(difference.p_value),
-            format::probability(row.corrected_p_value),
+            format::p_equals(difference.p_value),
+            format::p_value(row.corrected_p_value),
         ),
         None if difference.num_pairs == 1 => ", from one pair of runs".to_owned(),
         None => ", the same at every seed".to_owned(),

@@ -247,9 +247,9 @@ fn difference_fields(row: &Row) -> [Field; 7] {
         Field::number(mean.map_or(ABSENT.to_owned(), format::difference), mean),
         interval_field(difference.and_then(|difference| difference.interval)),
         interval_field(difference.and_then(|difference| difference.bootstrap)),
-        Field::number(format::probability(p_value), p_value),
+        Field::number(format::p_value(p_value), p_value),
         Field::number(
-            format::probability(row.corrected_p_value),
+            format::p_value(row.corrected_p_value),
             row.corrected_p_value,
         ),
         Field::number(
@@ -318,9 +318,9 @@ pub(in crate::report) fn task_means(
                 row.difference,
             ),
             interval_field(row.interval),
-            Field::number(format::probability(row.p_value), row.p_value),
+            Field::number(format::p_value(row.p_value), row.p_value),
             Field::number(
-                format::probability(row.corrected_p_value),
+                format::p_value(row.corrected_p_value),
                 row.corrected_p_value,
             ),
         ]);
@@ -368,9 +368,9 @@ fn gain_fields(row: &Gain) -> [Field; 5] {
         ),
         Field::number(mean.map_or(ABSENT.to_owned(), format::percent), mean),
         Field::number(interval, row.interval.map(|interval| interval.low)),
-        Field::number(format::probability(row.p_value), row.p_value),
+        Field::number(format::p_value(row.p_value), row.p_value),
         Field::number(
-            format::probability(row.corrected_p_value),
+            format::p_value(row.corrected_p_value),
             row.corrected_p_value,
         ),
     ]
