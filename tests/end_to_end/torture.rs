@@ -106,7 +106,9 @@ fn torture(start: Start, purpose: &str) {
         let wanted = (kills - round * KILLS_OF_A_ROUND).min(KILLS_OF_A_ROUND);
         torturer.disturb(&bench, &out, wanted);
         let status = start(&bench, &out).wait().expect("it ends");
-        assert!(status.success(), "round {round}: {status}");
+        let said =
+            || std::fs::read_to_string(bench.path(&format!("{out}.said"))).unwrap_or_default();
+        assert!(status.success(), "round {round}: {status}\n{}", said());
         bench.assert_same_results(&out, "undisturbed");
         std::fs::remove_dir_all(bench.path(&out)).expect("a folder of this test");
         println!("round {round}: byte-identical after {wanted} kills");
@@ -136,8 +138,9 @@ fn spawn(bench: &Bench, spec: &str, out: &str, more: &[&str]) -> Child {
         arguments.extend(["--set", setting]);
     }
     arguments.extend(["--jobs", "2", "--threads", "1"]);
+    let said = std::fs::File::create(bench.path(&format!("{out}.said"))).expect("a file");
     let mut command = bench.command(&arguments);
-    let command = command.stdout(Stdio::null()).stderr(Stdio::null());
+    let command = command.stdout(Stdio::null()).stderr(said);
     command.spawn().expect("it starts")
 }
 
