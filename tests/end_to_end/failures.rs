@@ -57,6 +57,19 @@ fn a_folder_of_something_else_is_left_alone() {
 }
 
 #[test]
+fn what_a_start_left_that_was_killed_as_it_wrote_the_spec_is_no_obstacle() {
+    let bench = Bench::new();
+    std::fs::create_dir(bench.path("out")).unwrap();
+    bench.write("out/.lock", "4194303 on nowhere");
+    bench.write("out/.spec.resolved.toml.partial", "question = ");
+    let small = ["--set", "seeds=[1]", "--only", "shared_bottom/1"];
+    bench.quickstart("out", &small).expect(0);
+    let left = bench.files("out", &[]);
+    let is_partial = |path: &std::path::Path| path.extension().is_some_and(|end| end == "partial");
+    assert!(left.iter().all(|(path, _)| !is_partial(path)));
+}
+
+#[test]
 fn finished_cells_of_another_spec_are_not_replaced_unasked() {
     let bench = Bench::new();
     let small = ["--set", "seeds=[1]", "--only", "shared_bottom/1"];

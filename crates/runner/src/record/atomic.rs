@@ -105,7 +105,7 @@ fn write_partial(
 }
 
 /// A hidden name beside the file, always the same, so that a killed writer leaves one at most.
-fn partial_path(path: &Path) -> PathBuf {
+pub fn partial_path(path: &Path) -> PathBuf {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     path.with_file_name(format!(".{name}.partial"))
 }

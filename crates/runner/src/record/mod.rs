@@ -16,7 +16,7 @@ mod usage;
 mod winners;
 
 pub(crate) use atomic::unwritable;
-pub use atomic::{create_dir, remove, write, write_unsynced};
+pub use atomic::{create_dir, partial_path, remove, write, write_unsynced};
 pub use cell::{CellTimes, write_failed, write_parts, write_tensors};
 pub(crate) use host::{cores, cpu_model, memory_bytes};
 pub use layout::{CellFolder, ResultsFolder};

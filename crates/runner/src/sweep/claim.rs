@@ -3,7 +3,7 @@
 use super::change::change;
 use super::plan::{Plan, PlannedCell};
 use crate::diagnostic::Diagnostic;
-use crate::record::ResultsFolder;
+use crate::record::{self, ResultsFolder};
 use crate::spec::CellContent;
 use anyhow::Result;
 use std::collections::BTreeSet;
@@ -68,10 +68,14 @@ fn why(results: &ResultsFolder, plan: &Plan, id: &str) -> String {
     }
 }
 
-/// Nothing but what a refused or interrupted start leaves.
+/// Nothing but what a refused, interrupted or killed start leaves.
 fn is_empty(results: &ResultsFolder) -> bool {
+    let of_a_start = [
+        results.lock(),
+        record::partial_path(&results.resolved_spec()),
+    ];
     std::fs::read_dir(results.path()).is_ok_and(|mut entries| {
-        entries.all(|entry| entry.is_ok_and(|entry| entry.path() == results.lock()))
+        entries.all(|entry| entry.is_ok_and(|entry| of_a_start.contains(&entry.path())))
     })
 }
 
