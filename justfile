@@ -1,6 +1,8 @@
 # Conveniences on top of cargo: `just` lists them.
 
 export CARGO_INCREMENTAL := "1"
+# Arguments reach commands as they were quoted.
+set positional-arguments
 
 _default:
     @just --list
@@ -8,7 +10,7 @@ _default:
 # Run an experiment by its name, fetching its data first: just run census --jobs 2
 run name *args:
     just _data-{{ if name =~ "census" { "census" } else { "none" } }}
-    cargo run --release -- run experiments/{{ name }}.toml {{ args }}
+    shift && cargo run --release -- run experiments/{{ name }}.toml "$@"
 
 _data-census:
     cargo run --release -- data fetch census-income
@@ -17,11 +19,11 @@ _data-none:
 
 # Pass the tests
 test *args:
-    cargo test --release --workspace {{ args }}
+    cargo test --release --workspace "$@"
 
 # Measure speed
 bench *args:
-    cargo bench -p homebench-benches {{ args }}
+    cargo bench -p homebench-benches "$@"
 
 # Draw the charts of every committed results folder again
 figures:
@@ -31,7 +33,7 @@ figures:
 # Run an experiment again and compare it byte for byte with what is committed: just reproduce census --jobs 2
 reproduce name *args:
     just _data-{{ if name =~ "census" { "census" } else { "none" } }}
-    cargo run --release -- run experiments/{{ name }}.toml --out target/reproduced/{{ name }} --fresh {{ args }}
+    shift && cargo run --release -- run experiments/{{ name }}.toml --out target/reproduced/{{ name }} --fresh "$@"
     if [ -d results/{{ name }}/external ]; then cp -r results/{{ name }}/external target/reproduced/{{ name }}/ \
         && target/release/homebench figures target/reproduced/{{ name }} && target/release/homebench report target/reproduced/{{ name }}; fi
     .ci/same-results results/{{ name }} target/reproduced/{{ name }}
@@ -43,7 +45,7 @@ check-report *args="results/census --prove":
 # Tune gradient-boosted trees on an experiment's own rows, as an external variant of its report: just trees census --trials 20
 trees name *args: _trees-environment
     cargo build --release --bin homebench
-    .venv-trees/bin/python benches/peers/trees.py results/{{ name }} --homebench target/release/homebench {{ args }}
+    shift && .venv-trees/bin/python benches/peers/trees.py results/{{ name }} --homebench target/release/homebench "$@"
     target/release/homebench figures results/{{ name }}
     target/release/homebench report results/{{ name }}
 
@@ -54,22 +56,22 @@ _trees-environment:
 # Time a report over 10,000 cells
 report-speed *args:
     cargo build --release --bin homebench
-    python3 benches/report_scale.py target/release/homebench {{ args }}
+    python3 benches/report_scale.py target/release/homebench "$@"
 
 # Time plans of 10,000 cells and runs of 1,000 trivial ones
 parent-speed *args:
     cargo build --release --bin homebench
-    python3 benches/parent_overhead.py target/release/homebench {{ args }}
+    python3 benches/parent_overhead.py target/release/homebench "$@"
 
 # Memory and time of preparing and training on 1, 10 and 50 million rows of the feed: just feed-memory --millions 1
 feed-memory *args:
     cargo build --release --bin homebench
-    python3 benches/feed_memory.py target/release/homebench {{ args }}
+    python3 benches/feed_memory.py target/release/homebench "$@"
 
 # Measure homebench against PyTorch and torch-rechub, alternating in one run, on an otherwise idle machine: just peers steps
 peers *args: _peers-environment _data-census
     cargo build --release -p homebench-runner -p homebench-benches --bins
-    .venv-peers/bin/python benches/peers/run.py {{ args }}
+    .venv-peers/bin/python benches/peers/run.py "$@"
 
 _peers-environment:
     test -x .venv-peers/bin/python || python3 -m venv .venv-peers
@@ -85,7 +87,7 @@ check-cuda:
 
 # Run a command with a CUDA toolkit, the machine's own or that of `just cuda-toolkit`: just with-cuda cargo build --release --features cuda
 with-cuda *command:
-    crates/kernels/toolkit/with.sh {{ command }}
+    crates/kernels/toolkit/with.sh "$@"
 
 # Everything that is to be known of a GPU: parity, repeats, precision, peers, into results/gpu; `just gpu-report cpu` rehearses it
 gpu-report device="cuda:0": _peers-environment
