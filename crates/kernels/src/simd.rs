@@ -97,7 +97,8 @@ pub fn sigmoid(x: f32) -> f32 {
     1.0 / (1.0 + exp(-x))
 }
 
-/// Asks for a row before it is needed: rows in random order miss every cache, and their pages the processor's list of pages.
+/// Asks for the cache lines of a row before it is needed, since rows in random order miss every cache. A hint: nothing depends on it, and
+/// processors other than x86-64 are not asked.
 #[inline]
 pub fn prefetch<T>(row: &[T]) {
     #[cfg(target_arch = "x86_64")]

@@ -314,4 +314,52 @@ mod tests {
             );
         }
     }
+
+    /// More ids than are asked for ahead, some of them twice and one the last row.
+    #[test]
+    fn a_table_that_is_asked_for_ahead_gives_what_a_small_one_gives() {
+        const ROWS: usize = 50;
+        const FAR: usize = 200_000;
+        let ids: Vec<u32> = (0..40)
+            .map(|place| place * 7 % ROWS as u32)
+            .chain([49])
+            .collect();
+        let gradient: Vec<f32> = (0..ids.len() * 2)
+            .map(|place| place as f32 - 30.0)
+            .collect();
+        let columns = Columns {
+            stride: 2,
+            offset: 0,
+        };
+        for rule in [
+            SparseRule::Adam(AdamConfig::default()),
+            SparseRule::RowWiseAdagrad {
+                epsilon: 1e-8,
+                weight_decay: 0.1,
+            },
+        ] {
+            // Row i of the small table is the row so far before the end of the large one.
+            let after_update = |num_rows: usize| {
+                let first = num_rows - ROWS;
+                let of_row = |place: usize| (place as f32 - (first * 2) as f32) / 8.0;
+                let values: Vec<f32> = (0..num_rows * 2).map(of_row).collect();
+                let var = Var::from_vec(values, (num_rows, 2), &Device::Cpu).unwrap();
+                let parameter = Parameter::new("a", var, Role::Trained);
+                let mut tables = EmbeddingTables::new(vec![parameter], rule).unwrap();
+                let ids: Vec<u32> = ids.iter().map(|id| id + first as u32).collect();
+                let mut rows = vec![0f32; ids.len() * 2];
+                tables.gather(&ids, &mut rows, columns).unwrap();
+                for _ in 0..2 {
+                    tables.update(&ids, &gradient, columns, 0.1).unwrap();
+                }
+                let mut updated = vec![0f32; ids.len() * 2];
+                tables.gather(&ids, &mut updated, columns).unwrap();
+                (tables.tables[0].is_far, rows, updated)
+            };
+            let (near, far) = (after_update(ROWS), after_update(FAR));
+            assert_eq!((near.0, far.0), (false, true));
+            assert_eq!((&near.1, &near.2), (&far.1, &far.2));
+            assert_ne!(near.1, near.2);
+        }
+    }
 }

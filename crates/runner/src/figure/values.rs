@@ -108,8 +108,7 @@ pub(super) fn single_task(results: &Results, summary: &Summary) -> Option<usize>
 /// The variant that gains are measured from: the spec's baseline, else single-task models; and how it is called in a sentence.
 pub(super) fn origin(results: &Results, summary: &Summary) -> Option<(usize, String)> {
     let single_task = single_task(results, summary);
-    let named = results.baseline.as_ref();
-    let named = named.and_then(|name| summary.variants.iter().position(|v| v == name));
+    let named = summary.named_baseline(results);
     match named.filter(|named| Some(*named) != single_task) {
         Some(named) => Some((named, summary.variants[named].clone())),
         None => single_task.map(|single| (single, "single-task models".to_owned())),

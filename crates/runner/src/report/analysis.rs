@@ -113,8 +113,7 @@ fn choose_baseline(
     wanted: Option<&str>,
 ) -> Result<usize, Diagnostic> {
     let Some(name) = wanted else {
-        let named = results.baseline.as_ref();
-        let named = named.and_then(|name| summary.variants.iter().position(|v| v == name));
+        let named = summary.named_baseline(results);
         let single_task = || single_task(results, summary);
         return Ok(named.or_else(single_task).unwrap_or(0));
     };

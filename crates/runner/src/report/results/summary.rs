@@ -35,6 +35,12 @@ pub struct Summary {
 }
 
 impl Summary {
+    /// The place among the variants of the baseline that the spec names; absent where it names none, or none with cells.
+    pub fn named_baseline(&self, results: &Results) -> Option<usize> {
+        let name = results.baseline.as_ref()?;
+        self.variant_places.get(name).copied()
+    }
+
     /// Groups the folder's scores.
     pub fn new(results: &Results) -> Self {
         let variants = distinct(results.cells.iter().map(|cell| cell.variant.clone()));
