@@ -83,6 +83,11 @@ impl Axis {
         self.start + share * (self.end - self.start)
     }
 
+    /// The dots of its low and its high end.
+    pub(super) fn ends(&self) -> (f64, f64) {
+        (self.start, self.end)
+    }
+
     /// Values of the ticks, all within the axis.
     pub(super) fn ticks(&self) -> Vec<f64> {
         if self.is_logarithmic {
@@ -158,7 +163,8 @@ fn counted(value: f64) -> String {
     format!("{digits}{letter}")
 }
 
-fn range(values: impl Iterator<Item = f64>) -> (f64, f64) {
+/// The smallest and the largest value, or 0 and 1 of none.
+pub(super) fn range(values: impl Iterator<Item = f64>) -> (f64, f64) {
     let ends = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| {
         (low.min(value), high.max(value))
     });

@@ -2,6 +2,7 @@
 
 use super::axis::Axis;
 use super::canvas::{Canvas, Point, inches, points};
+use super::outliers;
 use super::palette::{Look, TEXT, look, marker};
 use super::panel::{self, Entry, GAP, Grid, MEDIUM, THIN};
 use crate::report::metric_name::MetricName;
@@ -26,10 +27,7 @@ pub(super) fn draw(results: &Results, summary: &Summary, metric: &str) -> Option
     if curves.iter().flatten().all(BTreeMap::is_empty) {
         return None;
     }
-    let values = |panel: usize| {
-        let seeds = curves[panel].iter().flat_map(BTreeMap::values);
-        seeds.flat_map(BTreeMap::values).copied()
-    };
+    let shown: Vec<Shown> = curves.iter().map(|variants| Shown::of(variants)).collect();
     let last_step = curves
         .iter()
         .flatten()
@@ -37,9 +35,11 @@ pub(super) fn draw(results: &Results, summary: &Summary, metric: &str) -> Option
         .flat_map(BTreeMap::keys);
     let last_step = last_step.copied().max().unwrap_or(1) as f64;
     let height = PANEL_HEIGHT * (summary.variants.len() as f64 / FEW_VARIANTS).clamp(1.0, 2.0);
-    let axes = |place: usize| Axis::around(values(place), 0.0, height).with_ticks(4);
+    let axis = |place: usize, start: f64, end: f64| {
+        Axis::around(shown[place].values.iter().copied(), start, end).with_ticks(4)
+    };
     let room = (0..curves.len())
-        .map(|place| panel::label_room(&axes(place)))
+        .map(|place| panel::label_room(&axis(place, 0.0, height)))
         .fold(0.0, f64::max);
     let name_room = MEDIUM + GAP;
     let grid = Grid::new(curves.len(), room + name_room, room + points(8.0), height);
@@ -50,7 +50,7 @@ pub(super) fn draw(results: &Results, summary: &Summary, metric: &str) -> Option
     for (place, variants) in curves.iter().enumerate() {
         let frame = grid.frame(place);
         panel::title(&mut canvas, frame, &summary.panels[place].title);
-        let vertical = Axis::around(values(place), frame.3, frame.1).with_ticks(4);
+        let vertical = axis(place, frame.3, frame.1);
         let horizontal = Axis::from_zero(std::iter::once(last_step), frame.0, frame.2);
         let horizontal = panel::fit_ticks(horizontal, frame.2 - frame.0);
         let name = grid.is_lowest(place).then_some("training steps");
@@ -60,8 +60,10 @@ pub(super) fn draw(results: &Results, summary: &Summary, metric: &str) -> Option
             let at = (frame.0 - room - name_room / 2.0, (frame.1 + frame.3) / 2.0);
             canvas.upward_text(at, &format!("validation {label}"), MEDIUM, TEXT);
         }
-        let dots =
-            |(step, value): (u64, f64)| (horizontal.place(step as f64), vertical.place(value));
+        let dots = |(step, value): (u64, f64)| {
+            let (y, _) = outliers::place(&vertical, value);
+            (horizontal.place(step as f64), y)
+        };
         draw_variants(&mut canvas, variants, &dots);
         panel::outline(&mut canvas, frame);
     }
@@ -72,7 +74,39 @@ pub(super) fn draw(results: &Results, summary: &Summary, metric: &str) -> Option
             "Line: mean over seeds; band: smallest to largest. Thin: seeds still training when the first has stopped.",
         );
     }
+    if shown.iter().any(|shown| !shown.is_all) {
+        panel::remark(&mut canvas, outliers::REMARK);
+    }
     Some(canvas)
+}
+
+/// Values that a panel's axis has room for.
+struct Shown {
+    values: Vec<f64>,
+    /// Whether these are those of every seed.
+    is_all: bool,
+}
+
+impl Shown {
+    /// All values of seeds whose middle is not far from all others'.
+    fn of(variants: &[Seeds]) -> Self {
+        let middle = |seed: &BTreeMap<u64, f64>| {
+            let values: Vec<f64> = seed.values().copied().collect();
+            outliers::median(&values)
+        };
+        let middles = |seeds: &Seeds| seeds.values().filter_map(middle).collect();
+        let range = outliers::shown_range(&variants.iter().map(middles).collect::<Vec<_>>());
+        let is_shown = |seed: &&BTreeMap<u64, f64>| middle(seed).is_none_or(|m| range.contains(&m));
+        let seeds = || variants.iter().flat_map(BTreeMap::values);
+        Self {
+            is_all: seeds().all(|seed| is_shown(&seed)),
+            values: seeds()
+                .filter(is_shown)
+                .flat_map(BTreeMap::values)
+                .copied()
+                .collect(),
+        }
+    }
 }
 
 /// Curves by panel and variant.

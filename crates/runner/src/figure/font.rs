@@ -84,16 +84,18 @@ pub(super) fn lines(text: &str, size: f64, limit: f64) -> Vec<String> {
     // Lines of one length want a little more than their share, because words don't end where they should.
     let wanted = (width(text, size) / count * 1.04 + 2.0 * size).min(limit);
     let mut lines = vec![String::new()];
-    for word in text.split(' ') {
+    // A number stays with its per cent sign.
+    for word in text.replace(" %", "\u{a0}%").split(' ') {
+        let word = word.replace('\u{a0}', " ");
         let line = lines.last_mut().expect("there is a line");
         let longer = match line.is_empty() {
-            true => word.to_owned(),
+            true => word.clone(),
             false => format!("{line} {word}"),
         };
         if line.is_empty() || width(&longer, size) <= wanted {
             *line = longer;
         } else {
-            lines.push(word.to_owned());
+            lines.push(word);
         }
     }
     let fitting = lines.iter().map(|line| shorten(line, size, limit));

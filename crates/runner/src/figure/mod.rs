@@ -11,6 +11,7 @@ mod experts;
 mod font;
 mod gates;
 mod ladder;
+mod outliers;
 mod palette;
 mod panel;
 mod parts;
@@ -209,6 +210,42 @@ mod tests {
             .flat_map(|variant| (0..3).map(move |seed| (variant, seed)))
             .collect();
         assert!(all(&read(&sample)).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_run_far_from_all_others_is_an_arrow_at_the_edge_and_sets_no_scale() {
+        let drawn = |chance: &[(usize, u64)]| -> Vec<Canvas> {
+            let results = read(&Sample {
+                models: vec!["single_task".to_owned()],
+                num_seeds: 5,
+                chance: chance.to_vec(),
+                ..Sample::default()
+            });
+            let figures = all(&results).unwrap().into_iter();
+            let wanted = figures
+                .filter(|f| ["test_auc", "validation_auc", "seesaw"].contains(&f.name.as_str()));
+            wanted.map(|figure| figure.canvas).collect()
+        };
+        let says = |canvas: &Canvas, wanted: &str| {
+            canvas.marks.iter().any(
+                |mark| matches!(mark, canvas::Mark::Text { text, .. } if text.contains(wanted)),
+            )
+        };
+        let (whole, cut) = (drawn(&[]), drawn(&[(1, 2)]));
+        assert_eq!((whole.len(), cut.len()), (3, 3));
+        for (whole, cut) in whole.iter().zip(&cut) {
+            canvas::tests::assert_legible(cut, &cut.description);
+            assert!(says(cut, "What ends at") && !says(whole, "What ends at"));
+            // Ticks of an axis that has room for .5 are further apart.
+            assert!(
+                !says(cut, "0.6") && !says(cut, "-0.1"),
+                "{}",
+                cut.description
+            );
+        }
+        // A whole variant apart is no outlier.
+        let apart: Vec<(usize, u64)> = (0..5).map(|seed| (1, seed)).collect();
+        assert!(says(&drawn(&apart)[0], "0.6") && !says(&drawn(&apart)[0], "What ends at"));
     }
 
     #[test]

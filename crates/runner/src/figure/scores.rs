@@ -2,6 +2,7 @@
 
 use super::axis::Axis;
 use super::canvas::{Bounds, Canvas, inches, points};
+use super::outliers;
 use super::palette::Shape;
 use super::palette::{FAINT_TEXT, FRAME, GRID, hollow_marker, look, marker};
 use super::panel::{self, Entry, Grid, Names, THIN};
@@ -25,16 +26,15 @@ const MOST_POINTS: usize = 30;
 /// Draws the figure of a metric; nothing if no variant has a value.
 pub(super) fn draw(summary: &Summary, metric: &str) -> Option<Canvas> {
     let panels: Vec<usize> = (0..summary.panels.len()).collect();
-    let values = |panel: usize| {
+    let values = |panel: usize| -> Vec<Vec<f64>> {
         let variants = 0..summary.variants.len();
-        variants.flat_map(move |variant| {
-            let values = summary.values("test", variant, panel, metric);
-            let estimate = Estimate::of(&values).filter(|_| values.len() >= FEWEST_FOR_INTERVAL);
-            let ends: Vec<f64> = estimate.iter().flat_map(Estimate::reach).collect();
-            values.into_iter().chain(ends)
-        })
+        let values = variants.map(|variant| summary.values("test", variant, panel, metric));
+        values.collect()
     };
-    if panels.iter().all(|&panel| values(panel).next().is_none()) {
+    if panels
+        .iter()
+        .all(|&panel| values(panel).concat().is_empty())
+    {
         return None;
     }
     let names = Names::new(&summary.variants, inches(1.25));
@@ -49,22 +49,26 @@ pub(super) fn draw(summary: &Summary, metric: &str) -> Option<Canvas> {
         "Test {label} of each variant, a panel per task: every seed, their mean and its 95 % interval."
     );
     let mut canvas = Canvas::new(grid.width, 0.0, &description);
+    let mut is_cut = false;
     for &place in &panels {
         let frame = grid.frame(place);
         panel::title(&mut canvas, frame, &summary.panels[place].title);
-        let axis = Axis::around(values(place), frame.0, frame.2);
+        let values = values(place);
+        let shown = outliers::shown_range(&values);
+        let all = values.iter().flat_map(|runs| reach(runs));
+        is_cut |= all.clone().any(|value| !shown.contains(&value));
+        let axis = Axis::around(all.filter(|value| shown.contains(value)), frame.0, frame.2);
         let axis = panel::fit_ticks(axis, frame.2 - frame.0);
         let name = grid
             .is_lowest(place)
             .then(|| format!("test {label}{direction}"));
         panel::horizontal_axis(&mut canvas, frame, &axis, name.as_deref());
-        for variant in 0..summary.variants.len() {
+        for (variant, values) in values.iter().enumerate() {
             let row = row(frame, variant, names.row_height);
             if grid.is_leftmost(place) {
                 names.draw(&mut canvas, variant, frame.0, (row.1 + row.3) / 2.0);
             }
-            let values = summary.values("test", variant, place, metric);
-            draw_row(&mut canvas, row, &axis, variant, &values);
+            draw_row(&mut canvas, row, &axis, variant, values);
         }
         panel::outline(&mut canvas, frame);
     }
@@ -73,7 +77,17 @@ pub(super) fn draw(summary: &Summary, metric: &str) -> Option<Canvas> {
         grid.lower_edge(),
         &entries(most_seeds(summary, metric)),
     );
+    if is_cut {
+        panel::remark(&mut canvas, outliers::REMARK);
+    }
     Some(canvas)
+}
+
+/// What an axis would have to show of a variant: its runs, and their interval where it is drawn.
+fn reach(runs: &[f64]) -> Vec<f64> {
+    let estimate = Estimate::of(runs).filter(|_| runs.len() >= FEWEST_FOR_INTERVAL);
+    let ends = estimate.iter().flat_map(Estimate::reach);
+    ends.chain(runs.iter().copied()).collect()
 }
 
 fn row((left, upper, right, _): Bounds, variant: usize, height: f64) -> Bounds {
@@ -93,16 +107,18 @@ fn draw_row(canvas: &mut Canvas, row: Bounds, axis: &Axis, variant: usize, value
     if values.len() > 1 {
         let interval = Estimate::of(values).and_then(|estimate| estimate.interval);
         if let Some(interval) = interval.filter(|_| values.len() >= FEWEST_FOR_INTERVAL) {
-            let ends = [interval.low, interval.high].map(|end| (axis.place(end), middle));
+            let ends = [interval.low, interval.high];
+            let ends = ends.map(|end| (outliers::place(axis, end).0, middle));
             canvas.line(ends.to_vec(), INTERVAL, look.ink.with_opacity(0.3));
         }
-        let x = axis.place(mean);
-        let bar = vec![(x, upper + THIN), (x, lower - THIN)];
-        canvas.line(bar, points(0.8), look.ink);
-        marker(canvas, look.shape, (x, middle), MEAN_RADIUS, look.ink);
+        if let (x, None) = outliers::place(axis, mean) {
+            let bar = vec![(x, upper + THIN), (x, lower - THIN)];
+            canvas.line(bar, points(0.8), look.ink);
+            marker(canvas, look.shape, (x, middle), MEAN_RADIUS, look.ink);
+        }
     }
     if values.len() > MOST_POINTS {
-        let ends = values.iter().map(|&value| axis.place(value));
+        let ends = values.iter().map(|&value| outliers::place(axis, value).0);
         let (low, high) = (
             ends.clone().fold(right, f64::min),
             ends.fold(left, f64::max),
@@ -114,8 +130,12 @@ fn draw_row(canvas: &mut Canvas, row: Bounds, axis: &Axis, variant: usize, value
     let spread = (lower - upper) * 0.5;
     for (place, &value) in values.iter().enumerate() {
         let share = (place as f64 + 0.5) / values.len() as f64 - 0.5;
-        let at = (axis.place(value), middle + share * spread);
-        hollow_marker(canvas, Shape::Circle, at, SEED_RADIUS, THIN, look.ink);
+        let (x, beyond) = outliers::place(axis, value);
+        let at = (x, middle + share * spread);
+        match beyond {
+            Some(side) => outliers::at_edge(canvas, at, (side, 0.0), look.ink),
+            None => hollow_marker(canvas, Shape::Circle, at, SEED_RADIUS, THIN, look.ink),
+        }
     }
 }
 

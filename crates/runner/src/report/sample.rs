@@ -15,6 +15,8 @@ pub(crate) struct Sample {
     pub(crate) num_seeds: u64,
     /// Cells that failed: variant and seed.
     pub(crate) failed: Vec<(usize, u64)>,
+    /// Cells, variant and seed, whose first task scores by chance.
+    pub(crate) chance: Vec<(usize, u64)>,
     /// Tasks whose AUC is undefined.
     pub(crate) undefined: Vec<usize>,
     /// By how much each variant is better than the one before.
@@ -31,6 +33,7 @@ impl Default for Sample {
             tasks: ["income", "never_married"].map(str::to_owned).into(),
             num_seeds: 3,
             failed: Vec::new(),
+            chance: Vec::new(),
             undefined: Vec::new(),
             step: 0.004,
             jitter: 0.0,
@@ -137,6 +140,9 @@ impl Sample {
     }
 
     fn auc(&self, variant: usize, task: usize, seed: u64, epoch: u64) -> f64 {
+        if task == 0 && self.chance.contains(&(variant, seed)) {
+            return 0.5;
+        }
         let wave = ((variant * 7 + task * 3) as f64 + 2.7 * seed as f64).sin();
         let base = 0.917 + self.step * variant as f64 - 0.03 * task as f64;
         let late = 0.05 / epoch as f64 - 0.05 / 3.0;
