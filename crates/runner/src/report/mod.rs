@@ -93,6 +93,25 @@ mod tests {
     }
 
     #[test]
+    fn runs_by_chance_are_named_with_their_number() {
+        let said = |chance: &[(usize, u64)]| {
+            let (markdown, html) = written(&Sample {
+                chance: chance.to_vec(),
+                ..Sample::default()
+            });
+            assert_eq!(markdown.contains("By chance"), html.contains("By chance"));
+            let mut lines = markdown.lines();
+            lines
+                .find(|line| line.contains("By chance"))
+                .map(str::to_owned)
+        };
+        assert_eq!(said(&[]), None);
+        let found = said(&[(1, 0), (1, 2), (2, 1)]).unwrap();
+        let expected = "the test AUC of MMoE on income (2 of 3 runs) and HoME on income (1 of 3 runs) can't be told apart";
+        assert!(found.contains(expected), "{found}");
+    }
+
+    #[test]
     fn a_report_has_no_time_and_does_not_change_with_the_folder_or_the_speed() {
         let folder = Sample::default().write();
         write(folder.path(), None).unwrap();

@@ -1,6 +1,6 @@
 //! What was found, in sentences: first in short, then task by task on the main metric.
 
-use super::tables;
+use super::{chance, tables};
 use crate::report::analysis::Analysis;
 use crate::report::comparison::{Comparison, Standing};
 use crate::report::document::{Block, Span, strong, text};
@@ -27,6 +27,7 @@ pub(super) fn blocks(analysis: &Analysis) -> Vec<Block> {
         spans
     });
     blocks.push(Block::List(tasks.collect()));
+    blocks.extend(chance::block(analysis));
     if analysis.summary.panels.len() > 1 && analysis.summary.variants.len() > 1 {
         if let Some(means) = &analysis.task_means {
             blocks.push(super::paragraph(mean_over_tasks(analysis, means)));

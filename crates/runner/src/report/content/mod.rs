@@ -3,6 +3,7 @@
 
 mod anomalies;
 mod anomaly_runs;
+mod chance;
 mod findings;
 mod ran;
 mod scores;

@@ -5,7 +5,7 @@ use crate::report::comparison::{Comparison, FEWEST_SEEDS_TO_LEAD};
 use crate::report::document::{Span, text};
 use crate::report::format::{self, counted, listed};
 use crate::report::results::distinct;
-use crate::report::statistics::{PairedDifference, auc_standard_error, smallest_p_value};
+use crate::report::statistics::{PairedDifference, auc_margin, smallest_p_value};
 
 /// What a reader should know before believing a difference.
 pub(super) fn items(analysis: &Analysis) -> Vec<Vec<Span>> {
@@ -114,8 +114,8 @@ fn rows(analysis: &Analysis) -> Option<String> {
                     && cell.dataset == panel.dataset
             })?;
             let positives = score.positives?;
-            let error = auc_standard_error(auc, positives, score.rows - positives)?;
-            Some(format!("{} ± {:.4}", panel.title, 1.96 * error))
+            let margin = auc_margin(auc, positives, score.rows - positives)?;
+            Some(format!("{} ± {margin:.4}", panel.title))
         })
         .collect();
     if errors.is_empty() {

@@ -182,6 +182,11 @@ pub fn auc_standard_error(auc: f64, positives: u64, negatives: u64) -> Option<f6
     Some((variance.max(0.0) / (positives * negatives)).sqrt())
 }
 
+/// Half the width of the 95 % interval of an AUC that the choice of its rows leaves: 1.96 of [`auc_standard_error`].
+pub fn auc_margin(auc: f64, positives: u64, negatives: u64) -> Option<f64> {
+    auc_standard_error(auc, positives, negatives).map(|error| 1.96 * error)
+}
+
 /// Holm's correction: p-values that may be compared with one level although many hypotheses were tested. In the order
 /// of the input.
 pub fn holm(p_values: &[f64]) -> Vec<f64> {
