@@ -173,14 +173,29 @@ def binary_metrics(predicted, labels, users):
 
 def gauc(predicted, labels, users):
     """Mean of the AUC within each user who has both labels, weighted by the user's rows."""
-    order = numpy.argsort(users, kind="stable")
-    starts = numpy.flatnonzero(numpy.diff(users[order])) + 1
-    total = weight = 0.0
-    for rows in numpy.split(order, starts):
-        if 0 < labels[rows].sum() < len(rows):
-            total += len(rows) * roc_auc_score(labels[rows], predicted[rows])
-            weight += len(rows)
-    return total / weight if weight else None
+    order = numpy.lexsort((predicted, users))
+    users, predicted, positive = users[order], predicted[order], labels[order] > 0
+    user_starts = starts(users)
+    # Ranks count from 1 within a user; rows of equal predictions share the mean of theirs.
+    rows = numpy.diff(numpy.append(user_starts, len(users)))
+    rank = numpy.arange(1, len(users) + 1) - numpy.repeat(user_starts, rows)
+    tie_starts = starts(users, predicted)
+    ties = numpy.diff(numpy.append(tie_starts, len(users)))
+    rank = numpy.repeat(numpy.add.reduceat(rank, tie_starts) / ties, ties)
+    positives = numpy.add.reduceat(positive, user_starts, dtype=numpy.int64)
+    pairs = positives * (rows - positives)
+    has_both = pairs > 0
+    if not has_both.any():
+        return None
+    ranks = numpy.add.reduceat(numpy.where(positive, rank, 0.0), user_starts)
+    won = ranks - positives * (positives + 1) / 2
+    return float(numpy.average(won[has_both] / pairs[has_both], weights=rows[has_both]))
+
+
+def starts(*columns):
+    """Where a run of rows that agree in every column begins."""
+    changes = numpy.logical_or.reduce([numpy.diff(column) != 0 for column in columns])
+    return numpy.append(0, numpy.flatnonzero(changes) + 1)
 
 
 def read_toml(path):
