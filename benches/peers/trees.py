@@ -142,8 +142,8 @@ class Task:
         score = next(iter(model.best_score["valid_0"].values()))
         return model, -score if self.is_regression else score
 
-    def scores(self, model, split):
-        """Metric, value, rows and positives, by the definitions in METHODOLOGY.md."""
+    def scores(self, model, split, best):
+        """Metric, value, rows and positives, by the definitions in METHODOLOGY.md. `best` has the best possible scores."""
         observed, labels, _, users = self.splits[split].task(self.place)
         predicted = model.predict(self.splits[split].features()[observed])
         if self.is_regression:
@@ -153,6 +153,9 @@ class Task:
         else:
             values = binary_metrics(predicted, labels, users)
             positives = int(labels.sum())
+        for metric, sign in (("auc", -1), ("mse", 1)):
+            if (limit := best.get((split, self.name, f"best_{metric}"))) is not None:
+                values[f"{metric}_regret"] = sign * (values[metric] - limit)
         return [(metric, value, len(labels), positives) for metric, value in values.items()]
 
 
@@ -166,13 +169,22 @@ def binary_metrics(predicted, labels, users):
         "normalised_entropy": loss / entropy,
         "calibration": float(predicted.sum() / labels.sum()),
     }
+    values["expected_calibration_error"] = calibration_error(predicted, labels)
     if users is not None:
-        values["gauc"] = gauc(predicted, labels, users)
+        aucs, rows = user_aucs(predicted, labels, users)
+        values["gauc"] = float(numpy.average(aucs, weights=rows)) if len(aucs) else None
+        values["gauc_unweighted"] = float(aucs.mean()) if len(aucs) else None
     return values
 
 
-def gauc(predicted, labels, users):
-    """Mean of the AUC within each user who has both labels, weighted by the user's rows."""
+def calibration_error(predicted, labels, bins=20):
+    """Mean over rows of the distance between the predicted and the observed rate of the row's bin, of bins of equal width."""
+    places = numpy.minimum((predicted * bins).astype(int), bins - 1)
+    return float(numpy.abs(numpy.bincount(places, predicted - labels)).sum() / len(labels))
+
+
+def user_aucs(predicted, labels, users):
+    """The AUC within each user who has both labels, and the user's rows."""
     order = numpy.lexsort((predicted, users))
     users, predicted, positive = users[order], predicted[order], labels[order] > 0
     user_starts = starts(users)
@@ -185,11 +197,9 @@ def gauc(predicted, labels, users):
     positives = numpy.add.reduceat(positive, user_starts, dtype=numpy.int64)
     pairs = positives * (rows - positives)
     has_both = pairs > 0
-    if not has_both.any():
-        return None
     ranks = numpy.add.reduceat(numpy.where(positive, rank, 0.0), user_starts)
     won = ranks - positives * (positives + 1) / 2
-    return float(numpy.average(won[has_both] / pairs[has_both], weights=rows[has_both]))
+    return won[has_both] / pairs[has_both], rows[has_both]
 
 
 def starts(*columns):
@@ -243,6 +253,13 @@ def regressions_of(results):
         return {row["task"] for row in csv.DictReader(file) if row["metric"] == "mse"}
 
 
+def best_scores(results):
+    """What can be scored at best, by split, task and metric, where the data know their truth; it is one for every cell."""
+    with (results / "metrics.csv").open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["metric"].startswith("best_") and row["value"]]
+    return {(row["split"], row["task"], row["metric"]): float(row["value"]) for row in rows}
+
+
 def seeds_of(results):
     with (results / "cells.csv").open(newline="") as file:
         rows = [row for row in csv.DictReader(file) if row.get("phase", "final") != "tuning"]
@@ -251,7 +268,7 @@ def seeds_of(results):
     return sorted({int(row["seed"]) for row in rows})
 
 
-def run_task(task, seeds, trials):
+def run_task(task, seeds, trials, best_possible):
     """The winner and its validation score, and rows for the table."""
     random = numpy.random.default_rng([seeds[0], task.place])
     best = None
@@ -266,7 +283,7 @@ def run_task(task, seeds, trials):
     for seed in seeds:
         model, _ = task.fit(best[0], seed)
         for split in ("validation", "test"):
-            for metric, value, count, positives in task.scores(model, split):
+            for metric, value, count, positives in task.scores(model, split, best_possible):
                 key = ("trees", seed, split, task.name, metric)
                 rows.append((*key, "" if value is None else repr(float(value)), count, positives))
     return best, rows
@@ -318,10 +335,11 @@ def main():
         schema = export(args.homebench, read_toml(args.results / "spec.resolved.toml"), folder)
         check_content(args.results, schema)
         regressions = regressions_of(args.results)
+        best_possible = best_scores(args.results)
         winners, rows = {}, []
         for place, entry in enumerate(schema["tasks"]):
             task = Task(entry["name"], entry["name"] in regressions, place, Splits(folder), schema, args.threads)
-            winners[task.name], task_rows = run_task(task, seeds, trials)
+            winners[task.name], task_rows = run_task(task, seeds, trials, best_possible)
             rows += task_rows
     write(args.results, schema, trials, winners, rows)
     print(f"{args.results / 'external'}: {len(rows)} scores of {len(winners)} tasks and {len(seeds)} seeds")

@@ -284,11 +284,35 @@ fn draw_cell(canvas: &mut Canvas, bounds: Bounds, weight: Option<f64>) {
     };
     canvas.rectangle(bounds, shade(weight));
     if right - left >= LEAST_WITH_NUMBER {
-        let ink = if weight > 0.45 { PAPER } else { TEXT };
+        let ink = legible_on(shade(weight));
         let middle = ((left + right) / 2.0, (upper + lower) / 2.0);
         let number = number(weight);
         canvas.text(middle, &number, NUMBER_SIZE, Anchor::Middle, ink);
     }
+}
+
+/// Black or white, whichever contrasts more: at least 4.58, above the 4.5 that WCAG 2 asks for.
+fn legible_on(ground: Ink) -> Ink {
+    const BLACK: Ink = Ink::opaque(0, 0, 0);
+    let contrast = |ink: Ink| {
+        let (one, other) = (luminance(ink) + 0.05, luminance(ground) + 0.05);
+        one.max(other) / one.min(other)
+    };
+    if contrast(PAPER) > contrast(BLACK) {
+        PAPER
+    } else {
+        BLACK
+    }
+}
+
+/// Relative luminance by WCAG 2, from 0 to 1.
+fn luminance(ink: Ink) -> f64 {
+    let linear = |part: u8| match f64::from(part) / 255.0 {
+        part if part <= 0.04045 => part / 12.92,
+        part => ((part + 0.055) / 1.055).powf(2.4),
+    };
+    let (red, green, blue) = ink.rgb;
+    0.2126 * linear(red) + 0.7152 * linear(green) + 0.0722 * linear(blue)
 }
 
 /// Two digits without the zero before the point.
@@ -365,6 +389,18 @@ mod tests {
         let shades: Vec<u32> = (0..=10).map(|i| grey(shade(f64::from(i) / 10.0))).collect();
         assert!(shades.is_sorted_by(|a, b| a > b), "{shades:?}");
         assert_eq!(shade(1.0), shade(7.0));
+    }
+
+    #[test]
+    fn numbers_are_legible_on_every_shade() {
+        for step in 0..=1000 {
+            let ground = shade(f64::from(step) / 1000.0);
+            let (ink, ground) = (luminance(legible_on(ground)), luminance(ground));
+            let contrast = (ink.max(ground) + 0.05) / (ink.min(ground) + 0.05);
+            assert!(contrast >= 4.5, "weight {step} / 1000: {contrast}");
+        }
+        assert_eq!(legible_on(shade(1.0)), PAPER);
+        assert_ne!(legible_on(shade(0.0)), PAPER);
     }
 
     #[test]

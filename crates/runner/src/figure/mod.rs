@@ -184,6 +184,20 @@ mod tests {
     }
 
     #[test]
+    fn a_metric_with_a_long_name_covers_no_text_and_says_which_way_is_better() {
+        let folder = Sample::sized(3, 6, 5).write();
+        let metrics = folder.path().join("metrics.csv");
+        let text = std::fs::read_to_string(&metrics).unwrap();
+        let long = text.replace("log_loss", "expected_calibration_error");
+        std::fs::write(&metrics, long).unwrap();
+        let figures = all(&Results::read(folder.path()).unwrap()).unwrap();
+        let name = "test_expected_calibration_error";
+        let figure = figures.iter().find(|figure| figure.name == name).unwrap();
+        canvas::tests::assert_legible(&figure.canvas, name);
+        assert!(figure.svg().unwrap().contains("lower is better"));
+    }
+
+    #[test]
     fn failed_cells_and_undefined_values_leave_a_note_and_no_figure_without_values() {
         let mut sample = Sample {
             failed: (0..3).map(|seed| (1, seed)).collect(),

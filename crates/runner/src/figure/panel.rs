@@ -81,6 +81,11 @@ impl Grid {
         }
     }
 
+    /// Width of a panel's frame.
+    pub(super) fn panel_width(&self) -> f64 {
+        self.panel_width
+    }
+
     /// Number of rows of panels.
     pub(super) fn rows(&self) -> usize {
         self.panels.div_ceil(self.columns)

@@ -2,10 +2,11 @@
 
 use super::axis::Axis;
 use super::canvas::{Bounds, Canvas, inches, points};
+use super::font;
 use super::outliers;
 use super::palette::Shape;
 use super::palette::{FAINT_TEXT, FRAME, GRID, hollow_marker, look, marker};
-use super::panel::{self, Entry, Grid, Names, THIN};
+use super::panel::{self, Entry, Grid, MEDIUM, Names, THIN};
 use super::values::Estimate;
 use crate::report::metric_name::MetricName;
 use crate::report::results::Summary;
@@ -42,9 +43,17 @@ pub(super) fn draw(summary: &Summary, metric: &str) -> Option<Canvas> {
     let grid = Grid::new(panels.len(), names.room, points(9.0), height);
     let name = MetricName::of(metric);
     let label = name.label();
-    let direction = name
-        .direction()
-        .map_or(String::new(), |direction| format!(", {direction}"));
+    let direction = name.direction();
+    let full = match direction {
+        Some(direction) => format!("test {label}, {direction}"),
+        None => format!("test {label}"),
+    };
+    // A long name leaves which way is better to the remark.
+    let fits = font::width(&full, MEDIUM) <= grid.panel_width();
+    let axis_name = match fits {
+        true => full,
+        false => font::shorten(&format!("test {label}"), MEDIUM, grid.panel_width()),
+    };
     let description = format!(
         "Test {label} of each variant, a panel per task: every seed, their mean and its 95 % interval."
     );
@@ -59,10 +68,8 @@ pub(super) fn draw(summary: &Summary, metric: &str) -> Option<Canvas> {
         is_cut |= all.clone().any(|value| !shown.contains(&value));
         let axis = Axis::around(all.filter(|value| shown.contains(value)), frame.0, frame.2);
         let axis = panel::fit_ticks(axis, frame.2 - frame.0);
-        let name = grid
-            .is_lowest(place)
-            .then(|| format!("test {label}{direction}"));
-        panel::horizontal_axis(&mut canvas, frame, &axis, name.as_deref());
+        let name = grid.is_lowest(place).then_some(axis_name.as_str());
+        panel::horizontal_axis(&mut canvas, frame, &axis, name);
         for (variant, values) in values.iter().enumerate() {
             let row = row(frame, variant, names.row_height);
             if grid.is_leftmost(place) {
@@ -77,6 +84,9 @@ pub(super) fn draw(summary: &Summary, metric: &str) -> Option<Canvas> {
         grid.lower_edge(),
         &entries(most_seeds(summary, metric)),
     );
+    if let Some(direction) = direction.filter(|_| !fits) {
+        panel::remark(&mut canvas, &format!("Test {label}: {direction}."));
+    }
     if is_cut {
         panel::remark(&mut canvas, outliers::REMARK);
     }
