@@ -64,7 +64,7 @@ fn a_misspelt_key() {
 #[test]
 fn a_misspelt_table() {
     assert_refused!(refusal("[training]", "[trainin]"), @r"
-    error: spec.toml:5:2: unknown key `trainin`; expected one of `question`, `dataset`, `seeds`, `split_seeds`, `baseline`, `include`, `training`, `defaults`, `grid`, `random`, `tuning`, `variants`, `run`
+    error: spec.toml:5:2: unknown key `trainin`; expected one of `question`, `outcome`, `dataset`, `seeds`, `split_seeds`, `baseline`, `include`, `training`, `defaults`, `grid`, `random`, `tuning`, `variants`, `run`
     hint: did you mean `training`?
     ");
 }
@@ -243,6 +243,18 @@ fn seeds_that_are_none_or_twice() {
     assert_refused!(refusal("[1, 2]", "[2, 2]"), @r"
     error: spec.toml:2:13: `seeds`: the seed 2 is given twice
     hint: a seed trained twice gives the same numbers twice; leave one out
+    ");
+}
+
+#[test]
+fn an_empty_question_and_an_empty_outcome() {
+    assert_refused!(refusal("\"Which is best?\"", "\" \""), @r"
+    error: spec.toml:1:12: `question`: expected a sentence, found nothing
+    hint: say what this experiment is to find out
+    ");
+    assert_refused!(refusal("[1, 2]", "[1, 2]\noutcome = \"\""), @r"
+    error: spec.toml:3:11: `outcome`: expected a sentence, found nothing
+    hint: leave it out until there are results to tell of
     ");
 }
 

@@ -11,16 +11,28 @@ fn a_report_takes_the_baseline_that_is_asked_for_and_gives_the_same_bytes_again(
     assert_eq!(before, bench.files("out", &[".lock"]), "from the same CSV");
     let first = bench.read("out/report.md");
     assert!(first.contains("--baseline shared_bottom"), "{first}");
-    // One that the spec names is no part of any cell.
+    assert!(!first.contains("## Answered"), "{first}");
+    // Neither one that the spec names nor the author's answer is part of any cell.
     let tables = ["cells.csv", "metrics.csv"].map(|name| bench.read(&format!("out/{name}")));
     bench
-        .quickstart("out", &["--set", "baseline=\"home\""])
+        .quickstart(
+            "out",
+            &[
+                "--set",
+                "baseline=\"home\"",
+                "--set",
+                "outcome=\"HoME, by far.\\n\\nBut three seeds are few.\"",
+            ],
+        )
         .expect(0);
     let after = ["cells.csv", "metrics.csv"].map(|name| bench.read(&format!("out/{name}")));
     assert_eq!(tables, after);
     let spec = bench.read("out/spec.resolved.toml");
     assert!(spec.contains("baseline = \"home\"\n"), "{spec}");
     let named = bench.read("out/report.md");
+    let (_, answered) = named.split_once("## Answered\n\n").expect("an answer");
+    let words = "HoME, by far.\n\nBut three seeds are few.\n\nThese are the words of the experiment's author";
+    assert!(answered.starts_with(words), "{answered}");
     assert!(
         named.contains("Differences are test scores minus those of home"),
         "{named}"

@@ -62,6 +62,8 @@ fn figure(summary: &Summary, panels: &[(&str, Costs)], costs: &str) -> Option<Ca
     if variants.len() < 2 {
         return None;
     }
+    let without = (0..summary.variants.len()).filter(|v| scores[*v].is_some() && !is_shown(v));
+    let without: Vec<&str> = without.map(|v| summary.variants[v].as_str()).collect();
     let label = MetricName::of(metric).label();
     let over = match summary.panels.len() {
         1 => String::new(),
@@ -109,6 +111,13 @@ fn figure(summary: &Summary, panels: &[(&str, Costs)], costs: &str) -> Option<Ca
         .any(|v| scores[*v].is_some_and(|s| s.interval.is_some()))
     {
         panel::remark(&mut canvas, "Bars: 95 % intervals of the mean over seeds.");
+    }
+    if !without.is_empty() {
+        let without = without.join(", ");
+        panel::remark(
+            &mut canvas,
+            &format!("Not shown: {without}, whose cost isn't known."),
+        );
     }
     Some(canvas)
 }

@@ -222,7 +222,7 @@ fn figure(columns: &[Column], rate: &Rate) -> Option<Canvas> {
     panel::remark(
         &mut canvas,
         &format!(
-            "First 4,096 validation rows, selected weights, seed {}. Coloured area is share of outputs, to one scale in a column; the grey bar is the share of zeros, all of them being a full row. Dead: share of units that are zero on every row.",
+            "First 4,096 validation rows, selected weights, seed {}. Coloured area is share of outputs, to one scale in a column; the grey bar is the share of zeros, as high as the row if all are. Dead: share of units that are zero on every row.",
             seeds.join(" and ")
         ),
     );
@@ -318,7 +318,7 @@ impl Plan {
             let label = format!("{tick}");
             let half = font::width(&label, SMALL) / 2.0;
             let x = x.max(frame.0 + half - GAP);
-            if x - half > taken + GAP / 2.0 {
+            if x - half > taken + 1.5 * GAP {
                 let below = (x, frame.3 + points(6.0));
                 canvas.text(below, &label, SMALL, Anchor::Middle, TEXT);
                 taken = x + half;

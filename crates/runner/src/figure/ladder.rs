@@ -113,7 +113,7 @@ fn figure(summary: &Summary, metric: &str, ladder: &Ladder) -> Option<Canvas> {
     panel::remark(
         &mut canvas,
         &format!(
-            "Against {base} at the same seed, turned so that less is worse; bars: 95 % intervals."
+            "Against {base} at the same seed, turned so that less is worse; bars: 95 % intervals, each by itself."
         ),
     );
     Some(canvas)

@@ -11,6 +11,8 @@ use toml::{Table, Value};
 pub(super) struct Context {
     /// Paragraphs of the question.
     pub(super) question: Vec<String>,
+    /// Paragraphs of the author's answer.
+    pub(super) outcome: Vec<String>,
     /// Protocol of the dataset.
     pub(super) protocol: Option<String>,
     /// Training rows.
@@ -34,9 +36,10 @@ impl Context {
         let spec = read(&folder.join("spec.resolved.toml"))?;
         let provenance = read(&folder.join("provenance.toml"))?;
         let runs = runs(&provenance);
-        let question = text(&spec, &["question"]).unwrap_or_default();
+        let prose = |key: &str| paragraphs(&text(&spec, &[key]).unwrap_or_default());
         Ok(Self {
-            question: paragraphs(&question),
+            question: prose("question"),
+            outcome: prose("outcome"),
             protocol: text(&spec, &["dataset", "protocol"]),
             search_space: search_space(&spec),
             train_rows: runs

@@ -56,9 +56,9 @@ pub(super) fn difference(value: f64) -> String {
 
 /// A share with its sign, in percent.
 pub(super) fn percent(value: f64) -> String {
-    let text = format!("{:+.2} %", 100.0 * value);
-    if text == "-0.00 %" {
-        "+0.00 %".to_owned()
+    let text = format!("{:+.3} %", 100.0 * value);
+    if text == "-0.000 %" {
+        "+0.000 %".to_owned()
     } else {
         text
     }
@@ -120,6 +120,19 @@ pub(super) fn listed<T: ToString>(items: impl IntoIterator<Item = T>) -> String 
         Some((last, [])) => last.clone(),
         Some((last, rest)) => format!("{} and {last}", rest.join(", ")),
     }
+}
+
+/// Of more things than this a sentence names the first and counts the rest.
+pub(super) const MOST_NAMED: usize = 8;
+
+/// As [`listed`], with the number of those beyond [`MOST_NAMED`] in place of their names.
+pub(super) fn named(mut items: Vec<String>) -> String {
+    let more = items.len().saturating_sub(MOST_NAMED);
+    items.truncate(MOST_NAMED);
+    if more > 0 {
+        items.push(format!("{more} more"));
+    }
+    listed(items)
 }
 
 fn without_negative_zero(text: String) -> String {

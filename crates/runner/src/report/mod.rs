@@ -107,8 +107,30 @@ mod tests {
         };
         assert_eq!(said(&[]), None);
         let found = said(&[(1, 0), (1, 2), (2, 1)]).unwrap();
-        let expected = "the test AUC of MMoE on income (2 of 3 runs) and HoME on income (1 of 3 runs) can't be told apart";
+        for expected in [
+            "the test AUC of MMoE on income (2 of 3 runs, the others' mean is 0.9",
+            "and HoME on income (1 of 3 runs, the others' mean is 0.9",
+            "can't be told apart",
+        ] {
+            assert!(found.contains(expected), "{found}");
+        }
+    }
+
+    #[test]
+    fn runs_that_were_still_improving_when_training_ended_are_named() {
+        let folder = Sample::default().write();
+        let cells = folder.path().join("cells.csv");
+        let text = std::fs::read_to_string(&cells).unwrap();
+        // Every selected epoch is the third, so that training for four becomes training for three.
+        std::fs::write(&cells, text.replace(",done,,3,4,", ",done,,3,3,")).unwrap();
+        let report = |folder: &Path| {
+            write(folder, None).unwrap();
+            std::fs::read_to_string(folder.join("report.md")).unwrap()
+        };
+        let expected = "more epochs might change the order: shared-bottom (1 of 3 runs), MMoE (1 of 3 runs) and HoME (1 of 3 runs).";
+        let found = report(folder.path());
         assert!(found.contains(expected), "{found}");
+        assert!(!report(Sample::default().write().path()).contains("Still improving"));
     }
 
     #[test]

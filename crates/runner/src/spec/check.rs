@@ -13,11 +13,23 @@ pub(super) fn experiment(
     mut wire: WireExperiment,
     source: &Source,
 ) -> Result<Experiment, Diagnostic> {
-    let question = KeyPath::new(["question"]);
-    if wire.question.trim().is_empty() {
-        return Err(source
-            .at_value(&question, "`question`: expected a sentence, found nothing")
-            .hint("say what this experiment is to find out"));
+    let prose = [
+        (
+            "question",
+            Some(&wire.question),
+            "say what this experiment is to find out",
+        ),
+        (
+            "outcome",
+            wire.outcome.as_ref(),
+            "leave it out until there are results to tell of",
+        ),
+    ];
+    for (key, text, hint) in prose {
+        if text.is_some_and(|text| text.trim().is_empty()) {
+            let message = format!("`{key}`: expected a sentence, found nothing");
+            return Err(source.at_value(&KeyPath::new([key]), message).hint(hint));
+        }
     }
     let shared = training::resolve(
         &wire.training,
@@ -73,6 +85,7 @@ pub(super) fn experiment(
     Ok(Experiment {
         name: name.to_owned(),
         question: wire.question,
+        outcome: wire.outcome,
         dataset,
         points,
         seeds,

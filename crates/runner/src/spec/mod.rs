@@ -53,6 +53,8 @@ pub struct Experiment {
     pub name: String,
     /// What is asked, in prose.
     pub question: String,
+    /// The author's answer, written once there are results; absent before. No number depends on it.
+    pub outcome: Option<String>,
     /// Which data.
     pub dataset: DatasetRef,
     /// Values of the knobs of the data that are swept: every variant is trained on each. One without a value where none is.

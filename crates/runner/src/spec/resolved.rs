@@ -15,6 +15,10 @@ pub fn resolved_toml(experiment: &Experiment, protocol: &str) -> String {
     );
     let question = toml::Value::String(experiment.question.clone());
     let _ = writeln!(text, "question = {question}");
+    if let Some(outcome) = &experiment.outcome {
+        let outcome = toml::Value::String(outcome.clone());
+        let _ = writeln!(text, "outcome = {outcome}");
+    }
     let _ = writeln!(text, "seeds = {}", list(&experiment.seeds));
     if !experiment.split_seeds.is_empty() {
         let _ = writeln!(text, "split_seeds = {}", list(&experiment.split_seeds));

@@ -11,6 +11,7 @@ use std::fmt;
 #[serde(deny_unknown_fields)]
 pub(super) struct WireExperiment {
     pub(super) question: String,
+    pub(super) outcome: Option<String>,
     pub(super) dataset: WireDataset,
     pub(super) seeds: Vec<u64>,
     pub(super) split_seeds: Option<Vec<u64>>,

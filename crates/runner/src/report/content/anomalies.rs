@@ -4,19 +4,14 @@ use super::{anomaly_runs, paragraph};
 use crate::report::analysis::Analysis;
 use crate::report::document::{Block, Cell as Field, Table, link, text};
 use crate::report::format::ABSENT;
-use crate::report::results::{Index, indices};
+use crate::report::results::Index;
 use crate::report::statistics::mean;
-use anyhow::Result;
 use std::collections::BTreeMap;
 
-/// Adds the section.
-///
-/// # Errors
-/// `experts.csv` or `gates.csv` can't be read.
-pub(super) fn push(blocks: &mut Vec<Block>, analysis: &Analysis) -> Result<()> {
-    let found = indices(analysis.results)?;
-    if found.is_empty() {
-        return Ok(());
+/// Adds the section, where anything was measured.
+pub(super) fn push(blocks: &mut Vec<Block>, analysis: &Analysis, cells: &ByVariant) {
+    if cells.is_empty() {
+        return;
     }
     blocks.push(Block::Heading("Experts and gates".to_owned()));
     blocks.push(paragraph(
@@ -24,13 +19,13 @@ pub(super) fn push(blocks: &mut Vec<Block>, analysis: &Analysis) -> Result<()> {
          outputs that are zero (mean over experts, and the worst expert), the share of its units that are zero on every row, and the \
          largest standard deviation of an expert over the smallest in its layer (the worst layer). Degradation: the share of a \
          shared expert's gate weight that its largest task has (mean and worst; one over the number of tasks is ideal, 1 is owned \
-         by one task). Underfitting: the weight that a task's gate gives its own experts (the least over tasks, and whose it is in \
-         most runs), and Spearman's rho between that weight and the tasks' positive rates. Spread: how much a gate's weights \
-         differ from row to row (0 is a gate that ignores its input).",
+         by one task). Underfitting: the weight that a task's gate gives its own experts (the least over tasks, and of which task it is in \
+         most runs); Spearman's rho between that weight and the tasks' positive rates is below, by layer. Spread: how much a gate's weights \
+         differ from row to row (0 is a gate that ignores its input). Layers count from 0, the one next to the input: level 0, or HoME's \
+         meta layer.",
     ));
-    let cells = by_variant(analysis, &found);
-    blocks.push(Block::Table(table(analysis, &cells)));
-    anomaly_runs::push(blocks, analysis, &cells);
+    blocks.push(Block::Table(table(analysis, cells)));
+    anomaly_runs::push(blocks, analysis, cells);
     blocks.push(Block::Paragraph(vec![
         text("Every expert, gate and evaluation: "),
         link("experts.csv", "experts.csv"),
@@ -38,7 +33,6 @@ pub(super) fn push(blocks: &mut Vec<Block>, analysis: &Analysis) -> Result<()> {
         link("gates.csv", "gates.csv"),
         text("."),
     ]));
-    Ok(())
 }
 
 /// How a cell's indices of one name become one number.
@@ -52,15 +46,17 @@ fn smallest(values: &[f64]) -> Option<f64> {
     values.iter().copied().reduce(f64::min)
 }
 
-const COLUMNS: [(&str, &str, Sum); 9] = [
+/// The weight that a task's gate gives its own experts; beside it stands whose is least.
+const WEIGHT: &str = "specific_weight";
+
+const COLUMNS: [(&str, &str, Sum); 8] = [
     ("zero rate", "zero_rate", mean),
-    ("worst expert", "zero_rate", largest),
+    ("worst expert's", "zero_rate", largest),
     ("dead units", "dead_units", mean),
     ("scale disparity", "scale_disparity", largest),
     ("occupancy", "occupancy", mean),
-    ("worst", "occupancy", largest),
-    ("least weight on own experts", "specific_weight", smallest),
-    ("rho to positive rate", "specific_weight_rho", mean),
+    ("worst occupancy", "occupancy", largest),
+    ("least weight on own experts", WEIGHT, smallest),
     ("gate spread", "spread", mean),
 ];
 
@@ -82,22 +78,29 @@ pub(super) fn by_variant<'a>(analysis: &Analysis<'a>, found: &'a [Index]) -> ByV
 
 fn table(analysis: &Analysis, cells: &ByVariant) -> Table {
     let mut table = Table::new(&["variant"]);
-    table
-        .header
-        .extend(COLUMNS.map(|(title, ..)| title.to_owned()));
-    table.header.push("whose".to_owned());
+    for (title, metric, _) in COLUMNS {
+        table.header.push(title.to_owned());
+        if metric == WEIGHT {
+            table.header.push("of task".to_owned());
+        }
+    }
     for &variant in &analysis.shown {
         let name = &analysis.summary.variants[variant];
         let Some(cells) = cells.get(name.as_str()) else {
             continue;
         };
         let mut row = vec![Field::words(name)];
-        row.extend(COLUMNS.map(|(_, metric, sum)| {
+        for (_, metric, sum) in COLUMNS {
             let of_cell = |indices: &Vec<&Index>| sum(&values(indices, metric));
             let value = mean(&cells.values().filter_map(of_cell).collect::<Vec<_>>());
-            Field::number(value.map_or(ABSENT.to_owned(), number), value)
-        }));
-        row.push(Field::words(weakest(cells).unwrap_or(ABSENT)));
+            row.push(Field::number(
+                value.map_or(ABSENT.to_owned(), number),
+                value,
+            ));
+            if metric == WEIGHT {
+                row.push(Field::words(weakest(cells).unwrap_or(ABSENT)));
+            }
+        }
         table.push(row);
     }
     table
@@ -122,9 +125,7 @@ pub(super) fn number(value: f64) -> String {
 fn weakest<'a>(cells: &Runs<'a>) -> Option<&'a str> {
     let mut times: BTreeMap<&str, usize> = BTreeMap::new();
     for indices in cells.values() {
-        let weights = indices
-            .iter()
-            .filter(|index| index.metric == "specific_weight");
+        let weights = indices.iter().filter(|index| index.metric == WEIGHT);
         if let Some(least) = weights.min_by(|a, b| a.value.total_cmp(&b.value)) {
             *times.entry(&least.task).or_default() += 1;
         }

@@ -3,8 +3,8 @@
 use super::anomalies::{ByVariant, Runs, number, values};
 use super::paragraph;
 use crate::report::analysis::Analysis;
-use crate::report::document::{Block, Cell as Field, Table};
-use crate::report::format::ABSENT;
+use crate::report::document::{Block, Cell as Field, Table, strong, text};
+use crate::report::format::{ABSENT, named};
 use crate::report::results::Index;
 use crate::report::statistics::{mean, student_interval};
 use std::collections::BTreeSet;
@@ -29,10 +29,73 @@ pub(super) fn push(blocks: &mut Vec<Block>, analysis: &Analysis, cells: &ByVaria
     blocks.push(Block::Table(table(analysis, cells)));
 }
 
-fn table(analysis: &Analysis, cells: &ByVariant) -> Table {
+/// Where each anomaly was there, in a sentence; nothing where no variant has any of their indices.
+pub(super) fn in_short(analysis: &Analysis, cells: &ByVariant) -> Option<Block> {
+    let layers = layers(cells);
+    let shown = analysis.shown.iter().filter_map(|variant| {
+        let name = analysis.summary.variants[*variant].as_str();
+        Some((name, cells.get(name)?))
+    });
+    let counted = |shows: fn(&[&Index]) -> Option<bool>| -> Option<Vec<String>> {
+        let counts = shown
+            .clone()
+            .filter_map(|(name, runs)| Some((name, count(runs, shows)?)));
+        let counts: Vec<(&str, (usize, usize))> = counts.collect();
+        let found = counts.iter().filter(|(_, (number, _))| *number > 0);
+        let words = found.map(|(name, (number, all))| format!("{name} ({number} of {all} runs)"));
+        (!counts.is_empty()).then(|| words.collect())
+    };
+    let mut measured = false;
+    let mut of_rho = Vec::new();
+    for (name, runs) in shown.clone() {
+        for layer in &layers {
+            let values = rhos(runs, *layer);
+            measured |= !values.is_empty();
+            let interval = student_interval(&values).filter(|interval| interval.low > 0.0);
+            if let (Some(mean), Some(ends)) = (mean(&values), interval) {
+                let (mean, low, high) = (number(mean), number(ends.low), number(ends.high));
+                of_rho.push(format!(
+                    "{name} in layer {layer} (rho {mean} [{low}, {high}])"
+                ));
+            }
+        }
+    }
+    let parts = [
+        ("collapse", counted(has_collapsed)),
+        ("degradation", counted(has_degraded)),
+        ("underfitting", measured.then_some(of_rho)),
+    ];
+    let said: Vec<String> = parts
+        .into_iter()
+        .filter_map(|(anomaly, found)| {
+            let found = found?;
+            Some(match found.is_empty() {
+                true => format!("{anomaly} nowhere"),
+                false => format!("{anomaly} in {}", named(found)),
+            })
+        })
+        .collect();
+    if said.is_empty() {
+        return None;
+    }
+    Some(Block::Paragraph(vec![
+        strong("Anomalies,"),
+        text(format!(
+            " as \"Experts and gates\" defines them and with these settings of training: {}. None is shown of a variant that isn't named, or it has \
+             no part in which there could be one.",
+            said.join("; ")
+        )),
+    ]))
+}
+
+fn layers(cells: &ByVariant) -> BTreeSet<u64> {
     let all = cells.values().flat_map(Runs::values).flatten();
     let of_rho = all.filter(|index| index.metric == RHO);
-    let layers: BTreeSet<u64> = of_rho.map(|index| index.layer).collect();
+    of_rho.map(|index| index.layer).collect()
+}
+
+fn table(analysis: &Analysis, cells: &ByVariant) -> Table {
+    let layers = layers(cells);
     let mut table = Table::new(&["variant", "runs with collapse", "runs with degradation"]);
     let titles = layers.iter().map(|layer| format!("rho, layer {layer}"));
     table.header.extend(titles);
@@ -71,23 +134,33 @@ fn has_degraded(indices: &[&Index]) -> Option<bool> {
     (!shares.is_empty()).then(|| shares.iter().any(|share| *share >= OWNED_OCCUPANCY))
 }
 
-fn share_of_runs(runs: &Runs, shows: fn(&[&Index]) -> Option<bool>) -> Field {
+/// In how many runs of how many an anomaly was there; nothing where none has its indices.
+fn count(runs: &Runs, shows: fn(&[&Index]) -> Option<bool>) -> Option<(usize, usize)> {
     let found: Vec<bool> = runs.values().filter_map(|indices| shows(indices)).collect();
-    if found.is_empty() {
+    let number = found.iter().filter(|shown| **shown).count();
+    (!found.is_empty()).then_some((number, found.len()))
+}
+
+fn share_of_runs(runs: &Runs, shows: fn(&[&Index]) -> Option<bool>) -> Field {
+    let Some((number, all)) = count(runs, shows) else {
         return Field::number(ABSENT, None);
-    }
-    let (all, number) = (found.len(), found.iter().filter(|shown| **shown).count());
+    };
     Field::number(
         format!("{number} of {all}"),
         Some(number as f64 / all as f64),
     )
 }
 
-/// The mean over runs, and its interval where it is more than one and they differ.
-fn rho(runs: &Runs, layer: u64) -> Field {
+/// Each run's rho of a layer.
+fn rhos(runs: &Runs, layer: u64) -> Vec<f64> {
     let all = runs.values().flatten();
     let of_layer = all.filter(|index| index.metric == RHO && index.layer == layer);
-    let values: Vec<f64> = of_layer.map(|index| index.value).collect();
+    of_layer.map(|index| index.value).collect()
+}
+
+/// The mean over runs, and its interval where it is more than one and they differ.
+fn rho(runs: &Runs, layer: u64) -> Field {
+    let values = rhos(runs, layer);
     let Some(mean) = mean(&values) else {
         return Field::number(ABSENT, None);
     };
@@ -103,13 +176,13 @@ fn rho(runs: &Runs, layer: u64) -> Field {
 mod tests {
     use super::*;
     use crate::report::content::anomalies::by_variant;
-    use crate::report::document::table_to_markdown;
+    use crate::report::document::{Document, table_to_markdown, to_markdown};
     use crate::report::results::{Results, Summary, indices};
     use crate::report::sample::Sample;
 
     const HEAD: &str = "cell,variant,seed,epoch,step,layer,path,expert,task,metric,value\n";
 
-    /// The table of three variants with three runs each.
+    /// The table of three variants with three runs each, under the sentence on it.
     fn shown(experts: &str, gates: &str) -> String {
         let folder = Sample::default().write();
         for (name, rows) in [("experts.csv", experts), ("gates.csv", gates)] {
@@ -119,7 +192,14 @@ mod tests {
         let summary = Summary::new(&results);
         let analysis = Analysis::new(&results, &summary, None).unwrap();
         let found = indices(&results).unwrap();
-        table_to_markdown(&table(&analysis, &by_variant(&analysis, &found)))
+        let cells = by_variant(&analysis, &found);
+        let sentence = in_short(&analysis, &cells).expect("something was measured");
+        let sentence = to_markdown(&Document {
+            title: String::new(),
+            blocks: vec![sentence],
+        });
+        let table = table_to_markdown(&table(&analysis, &cells));
+        format!("{}\n{table}", sentence.trim_start_matches(['#', '\n', ' ']))
     }
 
     fn row(cell: &str, layer: u64, metric: &str, value: f64) -> String {
@@ -148,11 +228,13 @@ mod tests {
             row("cell-1-1", 1, RHO, -0.5),
         ];
         // 0.1 / sqrt(3) times 4.302653, the .975 quantile of Student's t with two degrees of freedom, is 0.248.
-        insta::assert_snapshot!(shown(&experts.concat(), &gates.concat()), @r"
+        insta::assert_snapshot!(shown(&experts.concat(), &gates.concat()), @r#"
+        **Anomalies,** as "Experts and gates" defines them and with these settings of training: collapse in shared-bottom (2 of 3 runs); degradation in MMoE (1 of 2 runs); underfitting in shared-bottom in layer 0 (rho 0.600 [0.352, 0.848]). None is shown of a variant that isn't named, or it has no part in which there could be one.
+
         | variant | runs with collapse | runs with degradation | rho, layer 0 | rho, layer 1 |
         | --- | ---: | ---: | ---: | ---: |
         | shared-bottom | 2 of 3 | - | 0.600 [0.352, 0.848] | - |
         | MMoE | - | 1 of 2 | 0.250 | -0.500 |
-        ");
+        "#);
     }
 }

@@ -2,57 +2,50 @@
 
 use crate::report::analysis::Analysis;
 use crate::report::document::{Block, strong, text};
-use crate::report::format::{counted, listed};
+use crate::report::format::{counted, named};
 use crate::report::results::Score;
-use crate::report::statistics::auc_margin;
-
-/// More places than this are counted rather than named.
-const MOST_NAMED: usize = 8;
+use crate::report::statistics::{auc_margin, mean};
 
 /// Which variants' test AUC can't be told apart from .5 on which tasks, and in how many runs; nothing where there is none.
 pub(super) fn block(analysis: &Analysis) -> Option<Block> {
     let summary = analysis.summary;
-    // Runs by chance and all runs, by variant and task.
-    let mut counts = vec![(0, 0); summary.variants.len() * summary.panels.len()];
+    // Runs by chance, and the AUC of the others, by variant and task.
+    let mut places = vec![(0, Vec::new()); summary.variants.len() * summary.panels.len()];
     for score in &analysis.results.scores {
         if score.split != "test" || score.metric != "auc" {
             continue;
         }
         let cell = &analysis.results.cells[score.cell];
         if let Some((variant, panel)) = summary.place(&cell.variant, &cell.dataset, &score.task) {
-            let (by_chance, all) = &mut counts[variant * summary.panels.len() + panel];
-            *by_chance += usize::from(is_by_chance(score));
-            *all += 1;
+            let (by_chance, others) = &mut places[variant * summary.panels.len() + panel];
+            match is_by_chance(score) {
+                true => *by_chance += 1,
+                false => others.extend(score.value),
+            }
         }
     }
-    let found = counts.iter().enumerate().filter(|(_, (few, _))| *few > 0);
+    let found = places.iter().enumerate().filter(|(_, (few, _))| *few > 0);
     let places: Vec<String> = found
-        .map(|(place, (by_chance, all))| {
+        .map(|(place, (by_chance, others))| {
             let variant = &summary.variants[place / summary.panels.len()];
             let task = &summary.panels[place % summary.panels.len()].title;
-            format!(
-                "{variant} on {task} ({by_chance} of {})",
-                counted(*all, "run")
-            )
+            let runs = counted(by_chance + others.len(), "run");
+            let others = match mean(others) {
+                Some(mean) => format!(", the others' mean is {mean:.4}"),
+                None => String::new(),
+            };
+            format!("{variant} on {task} ({by_chance} of {runs}{others})")
         })
         .collect();
     if places.is_empty() {
         return None;
-    }
-    let more = places.len().saturating_sub(MOST_NAMED);
-    let mut named: Vec<String> = places.into_iter().take(MOST_NAMED).collect();
-    if more > 0 {
-        named.push(format!(
-            "{} of a variant and a task",
-            counted(more, "other pair")
-        ));
     }
     Some(Block::Paragraph(vec![
         strong("By chance:"),
         text(format!(
             " the test AUC of {} can't be told apart from .5 (95 %, Hanley and McNeil). Such a run ranks the task's rows no \
              better than a coin; a mean and an interval that include it speak of it more than of the other runs.",
-            listed(named)
+            named(places)
         )),
     ]))
 }

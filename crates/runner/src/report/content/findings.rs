@@ -1,17 +1,18 @@
 //! What was found, in sentences: first in short, then task by task on the main metric.
 
-use super::{chance, tables};
+use super::anomalies::ByVariant;
+use super::{anomaly_runs, chance, tables};
 use crate::report::analysis::Analysis;
 use crate::report::comparison::{Comparison, Standing};
 use crate::report::document::{Block, Span, strong, text};
-use crate::report::format::{self, counted, listed};
+use crate::report::format::{self, MOST_NAMED, counted, listed};
 use crate::report::metric_name::MetricName;
 use crate::report::results::Summary;
 use crate::report::statistics::LEVEL;
 use crate::report::task_means::TaskMeans;
 
 /// The answer.
-pub(super) fn blocks(analysis: &Analysis) -> Vec<Block> {
+pub(super) fn blocks(analysis: &Analysis, inside: &ByVariant) -> Vec<Block> {
     if analysis.main.iter().all(Option::is_none) {
         return vec![super::paragraph(
             "Nothing: there is no test score of a metric of which a way is better.",
@@ -21,6 +22,7 @@ pub(super) fn blocks(analysis: &Analysis) -> Vec<Block> {
         strong("In short:"),
         text(format!(" {}", in_short(analysis))),
     ])];
+    blocks.extend(anomaly_runs::in_short(analysis, inside));
     let tasks = (0..analysis.summary.panels.len()).map(|panel| {
         let mut spans = finding(analysis, panel);
         spans.extend(why_undefined(analysis, panel));
@@ -69,10 +71,16 @@ fn in_short(analysis: &Analysis) -> String {
         .collect();
     let tasks = counted(panels.len(), "task");
     let mut words = match ahead.len() {
-        0 => format!("on none of {tasks} is a variant ahead of all others."),
-        count if count == panels.len() => format!("ahead of all others: {}.", listed(ahead)),
+        0 => {
+            format!("on none of {tasks} is a variant ahead of all others, each compared by itself.")
+        }
+        count if count == panels.len() => format!(
+            "ahead of all others, each compared by itself: {}.",
+            listed(ahead)
+        ),
         count => format!(
-            "ahead of all others on {count} of {tasks}: {}; on the rest the best can't be told apart from others.",
+            "ahead of all others, each compared by itself, on {count} of {tasks}: {}; on the rest the best can't be told apart \
+             from others.",
             listed(ahead)
         ),
     };
@@ -80,33 +88,52 @@ fn in_short(analysis: &Analysis) -> String {
     words
 }
 
-/// How many differences to the baseline hold after correction.
+/// Which differences to the baseline hold after correction.
 fn against_the_baseline(analysis: &Analysis, panels: &[(usize, &Comparison)]) -> String {
-    let (mut better, mut worse, mut unseen) = (0, 0, 0);
+    let mut all = 0;
+    // Tasks on which each variant is better, and worse.
+    let mut held = vec![(0, 0); analysis.summary.variants.len()];
     for (panel, main) in panels {
-        for row in &main.panels[*panel] {
+        for (row, (better, worse)) in main.panels[*panel].iter().zip(&mut held) {
             let Some(difference) = &row.difference else {
                 continue;
             };
+            all += 1;
             let advantage = main.metric.advantage(difference.mean, 0.0).unwrap_or(0.0);
             match row.corrected_p_value.is_some_and(|p_value| p_value < LEVEL) {
-                true if advantage > 0.0 => better += 1,
-                true => worse += 1,
-                false => unseen += 1,
+                true if advantage > 0.0 => *better += 1,
+                true => *worse += 1,
+                false => {}
             }
         }
     }
-    let all = better + worse + unseen;
     if all == 0 {
         return String::new();
     }
+    let tasks_of = |of: fn(&(usize, usize)) -> usize| {
+        let variants = analysis.summary.variants.iter().zip(&held);
+        let found = variants.filter(|(_, held)| of(held) > 0);
+        let words: Vec<String> = found
+            .map(|(variant, held)| format!("{variant} on {}", counted(of(held), "task")))
+            .collect();
+        format::named(words)
+    };
+    let unseen = all
+        - held
+            .iter()
+            .map(|(better, worse)| better + worse)
+            .sum::<usize>();
     format!(
-        " Of {} to {} (a variant on a task), {better} {} better and {worse} worse at 5 % after Holm's correction; \
-         {unseen} {} not large enough to be seen.",
+        " Of {} to {} (a variant on a task), {} after Holm's correction over them all. Better: {}. Worse: {}.",
         counted(all, "difference"),
         analysis.baseline_name(),
-        if better == 1 { "is" } else { "are" },
-        if unseen == 1 { "is" } else { "are" },
+        match unseen {
+            0 => "each differs from zero at 5 %".to_owned(),
+            _ if unseen == all => "none differs from zero at 5 %".to_owned(),
+            _ => format!("{} differ from zero at 5 %", all - unseen),
+        },
+        tasks_of(|held| held.0),
+        tasks_of(|held| held.1),
     )
 }
 
@@ -159,15 +186,12 @@ fn finding(analysis: &Analysis, panel: usize) -> Vec<Span> {
     spans
 }
 
-/// So many variants that can't be told apart from the best are named.
-const MOST_NAMED: usize = 8;
-
 fn certainty(summary: &Summary, standing: &Standing) -> String {
     if standing.num_others == 0 {
         return ".".to_owned();
     }
     if standing.leader().is_some() {
-        return ", ahead of every other variant: no 95 % interval of a paired difference includes zero.".to_owned();
+        return ", ahead of every other variant, each compared by itself: no 95 % interval of a paired difference includes zero.".to_owned();
     }
     if standing.rivals.len() > MOST_NAMED {
         return format!(

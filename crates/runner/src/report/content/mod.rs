@@ -1,5 +1,5 @@
-//! What a report says, in order: what was asked, what was found and how sure it is, the scores, how variants were tuned,
-//! the figures, what ran at which cost, what failed, what others published, and how to get it all again.
+//! What a report says, in order: what was asked, how its author answers, what was found and how sure it is, the scores, how variants were tuned,
+//! the figures, what ran at which cost, what failed, what others published, what the words mean, and how to get it all again.
 
 mod anomalies;
 mod anomaly_runs;
@@ -9,6 +9,7 @@ mod ran;
 mod scores;
 mod sureness;
 pub(super) mod tables;
+mod terms;
 mod tuning;
 mod tuning_tables;
 
@@ -17,28 +18,31 @@ use super::context::Context;
 use super::document::{Block, Document, Span, code, link, text};
 use super::format::{counted, listed};
 use super::published::published;
-use super::results::{Results, distinct};
+use super::results::{Results, distinct, indices};
 use crate::figure;
 use anyhow::Result;
 
 /// Writes down a results folder.
 ///
 /// # Errors
-/// A figure that can't be drawn.
+/// A figure that can't be drawn, or a table on experts or gates that can't be read.
 pub(super) fn document(analysis: &Analysis, context: &Context) -> Result<Document> {
     let mut blocks = Vec::new();
     question(&mut blocks, context);
     blocks.push(Block::Heading("Found".to_owned()));
-    blocks.extend(findings::blocks(analysis));
+    let indices = indices(analysis.results)?;
+    let inside = anomalies::by_variant(analysis, &indices);
+    blocks.extend(findings::blocks(analysis, &inside));
     blocks.push(Block::Heading("How sure".to_owned()));
     blocks.push(Block::List(sureness::items(analysis)));
     scores::push(&mut blocks, analysis);
     tuning::push(&mut blocks, analysis, context);
     figures(&mut blocks, analysis.results)?;
-    anomalies::push(&mut blocks, analysis)?;
+    anomalies::push(&mut blocks, analysis, &inside);
     ran::push(&mut blocks, analysis, context);
     external(&mut blocks, analysis.results);
     others(&mut blocks, analysis.results);
+    terms::push(&mut blocks, analysis);
     again(&mut blocks, analysis, context);
     Ok(Document {
         title: title(analysis.results, context),
@@ -68,6 +72,14 @@ fn question(blocks: &mut Vec<Block>, context: &Context) {
     }
     blocks.push(Block::Heading("Asked".to_owned()));
     blocks.extend(context.question.iter().map(paragraph));
+    if context.outcome.is_empty() {
+        return;
+    }
+    blocks.push(Block::Heading("Answered".to_owned()));
+    blocks.extend(context.outcome.iter().map(paragraph));
+    blocks.push(paragraph(
+        "These are the words of the experiment's author, from its spec. Everything below is computed from the tables.",
+    ));
 }
 
 fn figures(blocks: &mut Vec<Block>, results: &Results) -> Result<()> {

@@ -36,8 +36,8 @@ fn explanation(analysis: &Analysis, comparison: &Comparison) -> String {
         sentence += &format!(
             " Differences are test scores minus those of {} at the same seed; the intervals, of the mean, are Student's at \
              95 %; p is of the paired t-test, Holm's correction is over every variant and task of this metric; P(better) is \
-             the share of pairs of runs in which the variant wins. Bold: ahead of every other variant, which means that no \
-             interval of a paired difference includes zero.",
+             the share of pairs of runs in which the variant wins; what could have been seen is before any correction. Bold: ahead \
+             of every other variant, which means that no interval of a paired difference, each by itself, includes zero.",
             analysis.baseline_name()
         );
     }

@@ -1,9 +1,10 @@
 //! How far the findings can be trusted, one reason an item.
 
+use super::tuning_tables;
 use crate::report::analysis::Analysis;
 use crate::report::comparison::{Comparison, FEWEST_SEEDS_TO_LEAD};
 use crate::report::document::{Span, text};
-use crate::report::format::{self, counted, listed};
+use crate::report::format::{self, counted, listed, named};
 use crate::report::results::distinct;
 use crate::report::statistics::{PairedDifference, auc_margin, smallest_p_value};
 
@@ -16,9 +17,11 @@ pub(super) fn items(analysis: &Analysis) -> Vec<Vec<Span>> {
         rows(analysis),
         splits(analysis),
         tuned(analysis),
+        one_tuning_seed(analysis),
+        still_improving(analysis),
         failed(analysis),
     ];
-    let items = items.into_iter().flatten();
+    let items = items.into_iter().flatten().chain(at_the_edge(analysis));
     items.map(|words| vec![text(words)]).collect()
 }
 
@@ -144,8 +147,7 @@ fn tuned(analysis: &Analysis) -> Option<String> {
     if !analysis.results.tuning.is_empty() {
         return None;
     }
-    let mut words = "Nothing was tuned here: phase 1 of the protocol was skipped, every variant ran with the settings of the \
-                     spec. That one is ahead may say more of its settings than of its architecture."
+    let mut words = "Nothing was tuned here: every variant ran with the settings of the spec. That one is ahead may say more of its settings than of its architecture."
         .to_owned();
     let externals = analysis.results.externals.iter();
     let trials = externals.map(|origin| origin.trials).max().unwrap_or(0);
@@ -156,6 +158,47 @@ fn tuned(analysis: &Analysis) -> Option<String> {
         );
     }
     Some(words)
+}
+
+/// That a winner was chosen by one draw of weights.
+fn one_tuning_seed(analysis: &Analysis) -> Option<String> {
+    let tuning = &analysis.results.tuning;
+    let seeds = distinct(tuning.iter().map(|trial| trial.seed));
+    (seeds.len() == 1).then(|| {
+        "Each trial of the tuning ran with one seed, so a winner may have been lucky, and its fresh seeds may not be.".to_owned()
+    })
+}
+
+/// Winners with the first or the last of the values that were tried.
+fn at_the_edge(analysis: &Analysis) -> Vec<String> {
+    let edges = tuning_tables::at_the_edge(analysis.results).into_iter();
+    let words = edges.map(|(setting, variants)| {
+        format!(
+            "At the end of what was tried, so that a better value may lie beyond: {setting} of {}.",
+            listed(variants)
+        )
+    });
+    words.collect()
+}
+
+/// Runs whose best epoch was their last: they were cut off, by the number of epochs or a limit on time.
+fn still_improving(analysis: &Analysis) -> Option<String> {
+    let runs = |variant: &String| {
+        let cells = analysis.results.own_cells();
+        let done = cells.filter(|cell| cell.variant == *variant && cell.failure.is_none());
+        let done: Vec<bool> = done
+            .filter_map(|cell| Some(cell.selected_epoch? == cell.epochs_run?))
+            .collect();
+        let cut = done.iter().filter(|cut| **cut).count();
+        (cut > 0).then(|| format!("{variant} ({cut} of {})", counted(done.len(), "run")))
+    };
+    let cut: Vec<String> = analysis.summary.variants.iter().filter_map(runs).collect();
+    (!cut.is_empty()).then(|| {
+        format!(
+            "Still improving when training ended, so that more epochs might change the order: {}.",
+            named(cut)
+        )
+    })
 }
 
 fn failed(analysis: &Analysis) -> Option<String> {

@@ -195,7 +195,13 @@ pub(super) fn scores(
     panel: usize,
     shown: &[usize],
 ) -> Table {
-    let mut table = Table::new(&["variant", "seeds", "validation", "test", "95 % interval"]);
+    let mut table = Table::new(&[
+        "variant",
+        "seeds",
+        "validation",
+        "test",
+        "its 95 % interval",
+    ]);
     let compared = analysis.summary.variants.len() > 1;
     if compared {
         table.header.extend(DIFFERENCE.map(str::to_owned));
@@ -230,8 +236,8 @@ fn score_fields(name: &str, row: &Row, leads: bool) -> Vec<Field> {
 
 const DIFFERENCE: [&str; 7] = [
     "difference",
-    "95 % interval",
-    "95 % bootstrap",
+    "its interval",
+    "its bootstrap",
     "p",
     "p (Holm)",
     "P(better)",

@@ -4,7 +4,7 @@ use super::{paragraph, tuning_tables as tables};
 use crate::report::analysis::Analysis;
 use crate::report::context::Context;
 use crate::report::document::Block;
-use crate::report::format::{counted, listed};
+use crate::report::format::counted;
 use crate::report::results::distinct;
 
 /// Adds the section.
@@ -13,7 +13,7 @@ pub(super) fn push(blocks: &mut Vec<Block>, analysis: &Analysis, context: &Conte
     blocks.push(Block::Heading("Tuning".to_owned()));
     if results.tuning.is_empty() {
         blocks.push(paragraph(
-            "Phase 1 was skipped: nothing was tuned, every variant ran with the settings of the spec.",
+            "Nothing was tuned: every variant ran with the settings of the spec.",
         ));
     } else {
         let variants = distinct(results.tuning.iter().map(|trial| &trial.variant));
@@ -26,8 +26,8 @@ pub(super) fn push(blocks: &mut Vec<Block>, analysis: &Analysis, context: &Conte
             false => format!("{least} to {most} trials, which is no equal footing"),
         };
         blocks.push(paragraph(format!(
-            "Phase 1 tuned {} with {number}, on validation alone. The winner of each was frozen and trained anew with fresh \
-             seeds; then the test split was read, once.",
+            "{} had {number}, on validation alone. The winner of each was frozen and trained anew with fresh seeds; then the test \
+             split was read, once.",
             counted(variants.len(), "variant")
         )));
     }
@@ -39,12 +39,6 @@ pub(super) fn push(blocks: &mut Vec<Block>, analysis: &Analysis, context: &Conte
     }
     if !results.tuning.is_empty() {
         blocks.push(Block::Table(tables::tuned(analysis)));
-        for (setting, variants) in tables::at_the_edge(results) {
-            blocks.push(paragraph(format!(
-                "At the end of what was tried, so that a better value may lie beyond: {setting} of {}.",
-                listed(variants)
-            )));
-        }
         blocks.push(Block::Details {
             summary: "Every trial".to_owned(),
             blocks: vec![Block::Table(tables::trials(results))],
