@@ -123,7 +123,7 @@ pub(super) fn listed<T: ToString>(items: impl IntoIterator<Item = T>) -> String 
 }
 
 /// Of more things than this a sentence names the first and counts the rest.
-pub(super) const MOST_NAMED: usize = 8;
+pub(super) const MOST_NAMED: usize = 12;
 
 /// As [`listed`], with the number of those beyond [`MOST_NAMED`] in place of their names.
 pub(super) fn named(mut items: Vec<String>) -> String {

@@ -65,6 +65,15 @@ pub(super) fn in_short(analysis: &Analysis, cells: &ByVariant) -> Option<Block> 
         ("degradation", counted(has_degraded)),
         ("underfitting", measured.then_some(of_rho)),
     ];
+    let is_none = parts
+        .iter()
+        .all(|(_, found)| found.as_ref().is_none_or(Vec::is_empty));
+    let others = match is_none {
+        true => "",
+        false => {
+            " None is shown of a variant that isn't named, or it has no part in which there could be one."
+        }
+    };
     let said: Vec<String> = parts
         .into_iter()
         .filter_map(|(anomaly, found)| {
@@ -81,8 +90,7 @@ pub(super) fn in_short(analysis: &Analysis, cells: &ByVariant) -> Option<Block> 
     Some(Block::Paragraph(vec![
         strong("Anomalies,"),
         text(format!(
-            " as \"Experts and gates\" defines them and with these settings of training: {}. None is shown of a variant that isn't named, or it has \
-             no part in which there could be one.",
+            " as \"Experts and gates\" defines them and with these settings of training: {}.{others}",
             said.join("; ")
         )),
     ]))

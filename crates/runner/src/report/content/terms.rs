@@ -4,14 +4,15 @@ use crate::report::analysis::Analysis;
 use crate::report::document::{Block, Cell as Field, Table, strong, text};
 use crate::report::results::distinct;
 
-const TERMS: [(&str, &str); 9] = [
+const AUC: (&str, &str) = (
+    "AUC",
+    "The probability that a row with a positive label is ranked above one with a negative label: 1 is best, .5 is chance.",
+);
+
+const TERMS: [(&str, &str); 8] = [
     (
         "Variant, run, cell",
         "A variant is a model with its settings, under the name that the spec gives it. It runs once with every seed; such a run is a cell.",
-    ),
-    (
-        "AUC",
-        "The probability that a row with a positive label is ranked above one with a negative label: 1 is best, .5 is chance.",
     ),
     (
         "Difference",
@@ -69,6 +70,8 @@ pub(super) fn push(blocks: &mut Vec<Block>, analysis: &Analysis) {
         cells.any(|cell| cell.dataset.split('[').next() == Some(name))
     };
     let sources = SOURCES.into_iter().filter(is_used);
+    let has_auc = analysis.summary.metrics.iter().any(|name| name == "auc");
+    let auc = has_auc.then_some(AUC);
     let used = distinct(analysis.results.own_cells().map(|cell| cell.model.as_str()));
     let mut models = Table::new(&["model", "equation", "published in"]);
     let known = homebench_model::registry().into_iter();
@@ -78,7 +81,12 @@ pub(super) fn push(blocks: &mut Vec<Block>, analysis: &Analysis) {
     }
     blocks.push(Block::Heading("Terms".to_owned()));
     blocks.push(Block::List(
-        TERMS.into_iter().chain(sources).map(entry).collect(),
+        TERMS
+            .into_iter()
+            .chain(auc)
+            .chain(sources)
+            .map(entry)
+            .collect(),
     ));
     if !models.rows.is_empty() {
         blocks.push(Block::Table(models));
