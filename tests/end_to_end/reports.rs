@@ -21,7 +21,7 @@ fn a_report_takes_the_baseline_that_is_asked_for_and_gives_the_same_bytes_again(
                 "--set",
                 "baseline=\"home\"",
                 "--set",
-                "outcome=\"HoME, by far.\\n\\nBut three seeds are few.\"",
+                "outcome=\"`home`, by far.\\n\\nBut three seeds are few.\"",
             ],
         )
         .expect(0);
@@ -31,7 +31,7 @@ fn a_report_takes_the_baseline_that_is_asked_for_and_gives_the_same_bytes_again(
     assert!(spec.contains("baseline = \"home\"\n"), "{spec}");
     let named = bench.read("out/report.md");
     let (_, answered) = named.split_once("## Answered\n\n").expect("an answer");
-    let words = "HoME, by far.\n\nBut three seeds are few.\n\nThese are the words of the experiment's author";
+    let words = "`home`, by far.\n\nBut three seeds are few.\n\nThese are the words of the experiment's author";
     assert!(answered.starts_with(words), "{answered}");
     assert!(
         named.contains("Differences are test scores minus those of home"),

@@ -54,6 +54,23 @@ fn paragraph(words: impl Into<String>) -> Block {
     Block::Paragraph(vec![text(words)])
 }
 
+/// A paragraph of a spec, where what stands between backticks is code.
+fn prose(words: &String) -> Block {
+    let parts: Vec<&str> = words.split('`').collect();
+    if parts.len().is_multiple_of(2) {
+        return paragraph(words);
+    }
+    let spans = parts
+        .iter()
+        .enumerate()
+        .filter(|(_, part)| !part.is_empty());
+    let span = |(place, part): (usize, &&str)| match place % 2 {
+        0 => text(*part),
+        _ => code(*part),
+    };
+    Block::Paragraph(spans.map(span).collect())
+}
+
 fn datasets(results: &Results) -> Vec<String> {
     distinct(results.cells.iter().map(|cell| cell.dataset.clone()))
 }
@@ -71,12 +88,12 @@ fn question(blocks: &mut Vec<Block>, context: &Context) {
         return;
     }
     blocks.push(Block::Heading("Asked".to_owned()));
-    blocks.extend(context.question.iter().map(paragraph));
+    blocks.extend(context.question.iter().map(prose));
     if context.outcome.is_empty() {
         return;
     }
     blocks.push(Block::Heading("Answered".to_owned()));
-    blocks.extend(context.outcome.iter().map(paragraph));
+    blocks.extend(context.outcome.iter().map(prose));
     blocks.push(paragraph(
         "These are the words of the experiment's author, from its spec. Everything below is computed from the tables.",
     ));
