@@ -5,6 +5,7 @@ import json
 import os
 import select
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -34,7 +35,8 @@ class Browser:
         program = next((found for found in map(shutil.which, NAMES) if found), None)
         if program is None:
             raise SystemExit("no chromium found\nhint: apt-get install -y chromium")
-        self.profile = tempfile.TemporaryDirectory()
+        # A helper that outlives the browser by a moment may still write into it.
+        self.profile = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
         to_browser, self.writer = os.pipe()
         self.reader, from_browser = os.pipe()
 
@@ -52,6 +54,7 @@ class Browser:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
+            start_new_session=True,
         )
         os.close(to_browser)
         os.close(from_browser)
@@ -65,7 +68,8 @@ class Browser:
             self.call(f"{domain}.enable")
 
     def close(self):
-        self.process.terminate()
+        # The browser is a family of processes.
+        os.killpg(self.process.pid, signal.SIGTERM)
         self.process.wait()
         self.profile.cleanup()
 
