@@ -3,7 +3,10 @@
 use super::analysis::Analysis;
 use super::comparison::Spread;
 use super::metric_name::MetricName;
-use super::statistics::{Interval, differences, holm, mean, student_interval, student_p_value};
+use super::statistics::{
+    Interval, LEVEL, differences, holm, mean, smallest_detectable_effect, student_interval,
+    student_p_value,
+};
 use crate::figure::values::over_tasks;
 use std::collections::BTreeMap;
 
@@ -25,6 +28,8 @@ pub(super) struct TaskMean {
     pub(super) p_value: Option<f64>,
     /// The same after Holm's correction over variants.
     pub(super) corrected_p_value: Option<f64>,
+    /// The true difference that the test finds in four of five such experiments, before any correction.
+    pub(super) smallest_detectable: Option<f64>,
 }
 
 impl<'a> TaskMeans<'a> {
@@ -71,6 +76,7 @@ fn row<K: Ord>(scores: &[BTreeMap<K, f64>], variant: usize, baseline: usize) -> 
         interval: student_interval(&differences),
         p_value: student_p_value(&differences),
         corrected_p_value: None,
+        smallest_detectable: smallest_detectable_effect(&differences, LEVEL),
     }
 }
 

@@ -17,7 +17,8 @@ pub(super) fn push(blocks: &mut Vec<Block>, analysis: &Analysis, cells: &ByVaria
     blocks.push(paragraph(
         "With the weights of the selected epoch, on the validation split; means over runs. Collapse: the share of an expert's \
          outputs that are zero (mean over experts, and the worst expert), the share of its units that are zero on every row, and the \
-         largest standard deviation of an expert over the smallest in its layer (the worst layer). Degradation: the share of a \
+         largest standard deviation of an expert over the smallest in its layer (the worst layer; \
+         a layer in which an expert's outputs don't vary has no such number). Degradation: the share of a \
          shared expert's gate weight that its largest task has (mean and worst; one over the number of tasks is ideal, 1 is owned \
          by one task). Underfitting: the weight that a task's gate gives its own experts (the least over tasks, and of which task it is in \
          most runs); Spearman's rho between that weight and the tasks' positive rates is below, by layer. Spread: how much a gate's weights \

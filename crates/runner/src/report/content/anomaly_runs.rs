@@ -90,7 +90,7 @@ pub(super) fn in_short(analysis: &Analysis, cells: &ByVariant) -> Option<Block> 
     Some(Block::Paragraph(vec![
         strong("Anomalies,"),
         text(format!(
-            " as \"Experts and gates\" defines them and with these settings of training: {}.{others}",
+            " as \"Experts and gates\" defines them for a run, with these settings of training: {}.{others}",
             said.join("; ")
         )),
     ]))
@@ -237,7 +237,7 @@ mod tests {
         ];
         // 0.1 / sqrt(3) times 4.302653, the .975 quantile of Student's t with two degrees of freedom, is 0.248.
         insta::assert_snapshot!(shown(&experts.concat(), &gates.concat()), @r#"
-        **Anomalies,** as "Experts and gates" defines them and with these settings of training: collapse in shared-bottom (2 of 3 runs); degradation in MMoE (1 of 2 runs); underfitting in shared-bottom in layer 0 (rho 0.600 [0.352, 0.848]). None is shown of a variant that isn't named, or it has no part in which there could be one.
+        **Anomalies,** as "Experts and gates" defines them for a run, with these settings of training: collapse in shared-bottom (2 of 3 runs); degradation in MMoE (1 of 2 runs); underfitting in shared-bottom in layer 0 (rho 0.600 [0.352, 0.848]). None is shown of a variant that isn't named, or it has no part in which there could be one.
 
         | variant | runs with collapse | runs with degradation | rho, layer 0 | rho, layer 1 |
         | --- | ---: | ---: | ---: | ---: |

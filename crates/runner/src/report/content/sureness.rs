@@ -74,30 +74,41 @@ fn detectable(analysis: &Analysis) -> Option<String> {
         .into_iter()
         .filter_map(|place| {
             let metric = analysis.comparisons[place].metric;
-            let effects: Vec<f64> = differences(analysis)
-                .filter(|(main, _)| main.metric == metric)
-                .filter_map(|(_, difference)| difference.smallest_detectable)
-                .collect();
-            let least = effects.iter().copied().reduce(f64::min)?;
-            let most = effects.iter().copied().reduce(f64::max)?;
-            Some(match format!("{least:.5}") == format!("{most:.5}") {
-                true => format!("{least:.5} in {}", metric.title()),
-                false => format!(
-                    "{least:.5} to {most:.5} in {}, by variant and task",
-                    metric.title()
-                ),
+            let of_metric = differences(analysis).filter(|(main, _)| main.metric == metric);
+            let effects = of_metric.filter_map(|(_, difference)| difference.smallest_detectable);
+            let words = range(effects)?;
+            Some(match words.contains(" to ") {
+                true => format!("{words} in {}, by variant and task", metric.title()),
+                false => format!("{words} in {}", metric.title()),
             })
         })
         .collect();
     if metrics.is_empty() {
         return None;
     }
+    let of_means = analysis.task_means.iter().flat_map(|means| &means.rows);
+    let of_means = range(of_means.filter_map(|row| row.smallest_detectable));
+    let of_means = of_means.map_or(String::new(), |words| {
+        format!("; in the mean over tasks {words}, by variant")
+    });
     Some(format!(
         "What could have been seen: a true difference to {} has to be this large for a paired test at 5 %, before any \
-         correction, to find it in four of five such experiments: {}. A smaller one may be there unseen.",
+         correction, to find it in four of five such experiments: {}{of_means}. A smaller one may be there unseen.",
         analysis.baseline_name(),
         listed(metrics),
     ))
+}
+
+/// The smallest and the largest effect, or the one that they all are.
+fn range(effects: impl Iterator<Item = f64>) -> Option<String> {
+    let effects: Vec<f64> = effects.collect();
+    let least = effects.iter().copied().reduce(f64::min)?;
+    let most = effects.iter().copied().reduce(f64::max)?;
+    let (least, most) = (format!("{least:.5}"), format!("{most:.5}"));
+    Some(match least == most {
+        true => least,
+        false => format!("{least} to {most}"),
+    })
 }
 
 /// How far another choice of test rows would move an AUC.
