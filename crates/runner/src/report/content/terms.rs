@@ -25,7 +25,7 @@ const TERMS: [(&str, &str); 8] = [
     (
         "p (Holm)",
         "The same, raised for the number of comparisons that are read together (Holm, 1979): if those below .05 are believed, the \
-         chance that even one of them is wrong is 5 %. An interval is of one comparison by itself and isn't corrected.",
+         chance that even one of them is wrong is at most 5 %. An interval is of one comparison by itself and isn't corrected.",
     ),
     (
         "Ahead, bold",
@@ -48,12 +48,16 @@ const TERMS: [(&str, &str); 8] = [
 ];
 
 /// What the data built into homebench are.
-const SOURCES: [(&str, &str); 2] = [
+const SOURCES: [(&str, &str); 3] = [
     (
         "feed",
         "Made-up data built into homebench: users and short videos in contexts, and tasks in two groups (watching, and interacting), for \
          each of which the true probability of every row is known. The regret of an AUC is what that probability would have ranked \
          better on the same rows.",
+    ),
+    (
+        "synthetic",
+        "Made-up data built into homebench: a small feed with two dense tasks of watching and two sparse ones of interacting.",
     ),
     (
         "two-task",
