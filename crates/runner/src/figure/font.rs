@@ -160,6 +160,9 @@ mod tests {
             );
         }
         assert_eq!(lines(text, 10.0, 10_000.0).len(), 1);
+        let text = "bars of 95 % intervals";
+        let limit = width("bars of 95", 10.0);
+        assert_eq!(lines(text, 10.0, limit), ["bars of", "95 %", "intervals"]);
     }
 
     #[test]

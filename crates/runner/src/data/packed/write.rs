@@ -13,6 +13,7 @@ use arrow::ipc::MetadataVersion;
 use arrow::ipc::writer::{FileWriter, IpcWriteOptions};
 use std::fs::File;
 use std::io::{BufWriter, Write};
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -114,15 +115,8 @@ impl PackedWriter {
 
     /// Appends rows.
     pub(in crate::data) fn append(&mut self, rows: &Batch) -> Result<(), Diagnostic> {
-        let Widths {
-            categorical,
-            lists,
-            numeric,
-            labels,
-            user,
-            weight,
-        } = self.widths;
-        for row in rows.labels.chunks_exact(labels) {
+        let widths = self.widths;
+        for row in rows.labels.chunks_exact(widths.labels) {
             let counts = self.positives.iter_mut().zip(&mut self.observed);
             for ((positives, observed), label) in counts.zip(row) {
                 *positives += usize::from(*label > 0.5);
@@ -137,22 +131,33 @@ impl PackedWriter {
             let taken = (BLOCK_ROWS - self.pending.num_rows).min(rows.num_rows - done);
             let until = done + taken;
             let pending = &mut self.pending;
-            pending
-                .categorical
-                .extend_from_slice(&rows.categorical[done * categorical..until * categorical]);
-            pending.extend_lists(&rows.list_ends, &rows.list_ids, done * lists..until * lists);
-            pending
-                .numeric
-                .extend_from_slice(&rows.numeric[done * numeric..until * numeric]);
-            pending
-                .labels
-                .extend_from_slice(&rows.labels[done * labels..until * labels]);
-            pending
-                .users
-                .extend_from_slice(&rows.users[done * user..until * user]);
-            pending
-                .weights
-                .extend_from_slice(&rows.weights[done * weight..until * weight]);
+            copy(
+                &mut pending.categorical,
+                &rows.categorical,
+                widths.categorical,
+                done..until,
+            );
+            let lists = done * widths.lists..until * widths.lists;
+            pending.extend_lists(&rows.list_ends, &rows.list_ids, lists);
+            copy(
+                &mut pending.numeric,
+                &rows.numeric,
+                widths.numeric,
+                done..until,
+            );
+            copy(
+                &mut pending.labels,
+                &rows.labels,
+                widths.labels,
+                done..until,
+            );
+            copy(&mut pending.users, &rows.users, widths.user, done..until);
+            copy(
+                &mut pending.weights,
+                &rows.weights,
+                widths.weight,
+                done..until,
+            );
             pending.num_rows += taken;
             done = until;
             if self.pending.num_rows == BLOCK_ROWS {
@@ -206,6 +211,11 @@ impl PackedWriter {
             .and_then(|batch| self.writer.write(&batch));
         written.map_err(|error| cant_write(&self.path, &error))
     }
+}
+
+/// Appends some rows of a column that has `width` numbers a row.
+fn copy<T: Copy>(column: &mut Vec<T>, from: &[T], width: usize, rows: Range<usize>) {
+    column.extend_from_slice(&from[rows.start * width..rows.end * width]);
 }
 
 fn list<T: ArrowPrimitiveType>(

@@ -29,71 +29,66 @@ pub(super) fn push(blocks: &mut Vec<Block>, analysis: &Analysis, cells: &ByVaria
     blocks.push(Block::Table(table(analysis, cells)));
 }
 
-/// Where each anomaly was there, in a sentence; nothing where no variant has any of their indices.
+/// Where each anomaly was there, in a sentence on every variant; nothing where no variant has any of their indices.
 pub(super) fn in_short(analysis: &Analysis, cells: &ByVariant) -> Option<Block> {
-    let layers = layers(cells);
-    let shown = analysis.shown.iter().filter_map(|variant| {
-        let name = analysis.summary.variants[*variant].as_str();
-        Some((name, cells.get(name)?))
-    });
-    let counted = |shows: fn(&[&Index]) -> Option<bool>| -> Option<Vec<String>> {
-        let counts = shown
-            .clone()
-            .filter_map(|(name, runs)| Some((name, count(runs, shows)?)));
-        let counts: Vec<(&str, (usize, usize))> = counts.collect();
-        let found = counts.iter().filter(|(_, (number, _))| *number > 0);
-        let words = found.map(|(name, (number, all))| format!("{name} ({number} of {all} runs)"));
-        (!counts.is_empty()).then(|| words.collect())
-    };
-    let mut measured = false;
-    let mut of_rho = Vec::new();
-    for (name, runs) in shown.clone() {
-        for layer in &layers {
-            let values = rhos(runs, *layer);
-            measured |= !values.is_empty();
-            let interval = student_interval(&values).filter(|interval| interval.low > 0.0);
-            if let (Some(mean), Some(ends)) = (mean(&values), interval) {
-                let (mean, low, high) = (number(mean), number(ends.low), number(ends.high));
-                of_rho.push(format!(
-                    "{name} in layer {layer} (rho {mean} [{low}, {high}])"
-                ));
+    let variants = analysis.summary.variants.iter();
+    let variants: Vec<(&str, &Runs)> = variants
+        .filter_map(|name| Some((name.as_str(), cells.get(name.as_str())?)))
+        .collect();
+    let anomalies = [
+        ("collapse", counted(&variants, has_collapsed)),
+        ("degradation", counted(&variants, has_degraded)),
+        ("underfitting", underfitting(&variants, &layers(cells))),
+    ];
+    let mut others = "";
+    let mut said = Vec::new();
+    for (anomaly, found) in anomalies {
+        match found {
+            None => {}
+            Some(found) if found.is_empty() => said.push(format!("{anomaly} nowhere")),
+            Some(found) => {
+                said.push(format!("{anomaly} in {}", named(found)));
+                others = " Of the others none is shown, or they have no part in which there could be one.";
             }
         }
     }
-    let parts = [
-        ("collapse", counted(has_collapsed)),
-        ("degradation", counted(has_degraded)),
-        ("underfitting", measured.then_some(of_rho)),
-    ];
-    let is_none = parts
-        .iter()
-        .all(|(_, found)| found.as_ref().is_none_or(Vec::is_empty));
-    let others = match is_none {
-        true => "",
-        false => {
-            " None is shown of a variant that isn't named, or it has no part in which there could be one."
-        }
-    };
-    let said: Vec<String> = parts
-        .into_iter()
-        .filter_map(|(anomaly, found)| {
-            let found = found?;
-            Some(match found.is_empty() {
-                true => format!("{anomaly} nowhere"),
-                false => format!("{anomaly} in {}", named(found)),
-            })
-        })
+    (!said.is_empty()).then(|| {
+        Block::Paragraph(vec![
+            strong("Anomalies,"),
+            text(format!(
+                " as \"Experts and gates\" defines them for a run, with these settings of training: {}.{others}",
+                said.join("; ")
+            )),
+        ])
+    })
+}
+
+/// The variants of which some run shows an anomaly; nothing where none has its indices.
+fn counted(
+    variants: &[(&str, &Runs)],
+    shows: fn(&[&Index]) -> Option<bool>,
+) -> Option<Vec<String>> {
+    let counts = variants.iter();
+    let counts: Vec<(&str, (usize, usize))> = counts
+        .filter_map(|(name, runs)| Some((*name, count(runs, shows)?)))
         .collect();
-    if said.is_empty() {
-        return None;
-    }
-    Some(Block::Paragraph(vec![
-        strong("Anomalies,"),
-        text(format!(
-            " as \"Experts and gates\" defines them for a run, with these settings of training: {}.{others}",
-            said.join("; ")
-        )),
-    ]))
+    let found = counts.iter().filter(|(_, (number, _))| *number > 0);
+    let words = found.map(|(name, (number, all))| format!("{name} ({number} of {all} runs)"));
+    (!counts.is_empty()).then(|| words.collect())
+}
+
+/// The variants and layers whose rho has an interval above zero; nothing where there is no rho.
+fn underfitting(variants: &[(&str, &Runs)], layers: &BTreeSet<u64>) -> Option<Vec<String>> {
+    let pairs = variants.iter();
+    let pairs = pairs.flat_map(|(name, runs)| layers.iter().map(move |layer| (name, runs, layer)));
+    let is_above = |runs: &Runs, layer: u64| {
+        student_interval(&rhos(runs, layer)).is_some_and(|interval| interval.low > 0.0)
+    };
+    let found = pairs.filter(|(_, runs, layer)| is_above(runs, **layer));
+    let words = found.map(|(name, runs, layer)| {
+        format!("{name} in layer {layer} (rho {})", rho(runs, *layer).text)
+    });
+    (!layers.is_empty()).then(|| words.collect())
 }
 
 fn layers(cells: &ByVariant) -> BTreeSet<u64> {
@@ -237,7 +232,7 @@ mod tests {
         ];
         // 0.1 / sqrt(3) times 4.302653, the .975 quantile of Student's t with two degrees of freedom, is 0.248.
         insta::assert_snapshot!(shown(&experts.concat(), &gates.concat()), @r#"
-        **Anomalies,** as "Experts and gates" defines them for a run, with these settings of training: collapse in shared-bottom (2 of 3 runs); degradation in MMoE (1 of 2 runs); underfitting in shared-bottom in layer 0 (rho 0.600 [0.352, 0.848]). None is shown of a variant that isn't named, or it has no part in which there could be one.
+        **Anomalies,** as "Experts and gates" defines them for a run, with these settings of training: collapse in shared-bottom (2 of 3 runs); degradation in MMoE (1 of 2 runs); underfitting in shared-bottom in layer 0 (rho 0.600 [0.352, 0.848]). Of the others none is shown, or they have no part in which there could be one.
 
         | variant | runs with collapse | runs with degradation | rho, layer 0 | rho, layer 1 |
         | --- | ---: | ---: | ---: | ---: |
