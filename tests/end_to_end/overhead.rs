@@ -74,7 +74,9 @@ fn run(bench: &Bench, count: usize) -> (Duration, u64) {
     ];
     let start = Instant::now();
     let mut command = bench.command(&arguments);
+    // One figure is drawn after the other: which of them are in memory together would be chance, and more than what a cell leaves.
     let mut parent = command
+        .env("RAYON_NUM_THREADS", "1")
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
