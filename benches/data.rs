@@ -8,12 +8,12 @@
 
 use criterion::{BatchSize, BenchmarkId, Criterion, SamplingMode, Throughput};
 use homebench_benches::operator::criterion;
+use homebench_data::feed::Feed;
+use homebench_data::generated::Generated;
+use homebench_data::schema::{Description, Source};
+use homebench_data::{self as data, Batch, DatasetRef, Places, Quiet, RowSubset};
 use homebench_kernels::random::Philox;
-use homebench_runner::data::description::{Description, Source};
-use homebench_runner::data::feed::Feed;
-use homebench_runner::data::generated::Generated;
-use homebench_runner::data::{self, Batch, DatasetRef, Places, Quiet, RowSubset};
-use homebench_runner::metric::grouped_auc;
+use homebench_metric::grouped_auc;
 use rayon::prelude::*;
 use std::fmt::Write;
 use std::hint::black_box;

@@ -6,12 +6,13 @@
 //! a small and a large one. Seconds are of processor time, which others' work on the machine hardly touches. Curves are compared:
 //! what is looked into learns the same.
 
-use homebench_runner::data::{self, DatasetRef, Places, Quiet, RowSubset};
-use homebench_runner::record::Usage;
-use homebench_runner::spec::{
-    CellContent, CellDataset, CellModel, CellTraining, NUMERICS_VERSION, Phase,
+use homebench_data::{self as data, DatasetRef, Places, Quiet, RowSubset};
+use homebench_experiment::spec::{
+    CellContent, CellDataset, CellModel, CellTraining, NUMERICS_VERSION,
 };
-use homebench_runner::train::{self, CellResult, Observer, Progress, TrainingConfig};
+use homebench_results::Phase;
+use homebench_runner::provenance::Usage;
+use homebench_train::{self as train, CellResult, Observer, Progress, TrainingConfig};
 use std::path::PathBuf;
 use std::time::Instant;
 

@@ -3,7 +3,7 @@
 use criterion::{BenchmarkId, Throughput};
 use homebench_benches::operator::criterion;
 use homebench_kernels::random::Philox;
-use homebench_runner::metric::{auc, grouped_auc, log_loss};
+use homebench_metric::{auc, grouped_auc, log_loss};
 use std::hint::black_box;
 
 const ROWS: usize = 10_000_000;

@@ -4,8 +4,9 @@
 
 use homebench_benches::{Failure, Workload};
 use homebench_kernels::cuda::{Precision, set_precision};
-use homebench_runner::spec::Device;
-use homebench_runner::{device, memory};
+use homebench_runner::memory;
+use homebench_train::Device;
+use homebench_train::device;
 use std::collections::HashMap;
 use std::io::{BufRead, Write};
 use std::time::Instant;

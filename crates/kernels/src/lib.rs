@@ -10,7 +10,7 @@ pub mod mixture;
 pub mod optimizer;
 mod parameter;
 mod product;
-pub mod random;
+pub use homebench_random as random;
 mod rows;
 pub mod simd;
 mod softmax;

@@ -1,14 +1,7 @@
-//! The homebench experiment runner: a question as a TOML file in, tables, charts and raw CSV out.
+//! The `homebench` binary: the command line, the parent that runs cells as processes, and the process of a cell.
 
+pub mod cell;
 pub mod cmd;
-pub mod data;
-pub mod device;
-pub mod diagnostic;
-pub mod figure;
+pub mod execute;
 pub mod memory;
-pub mod metric;
-pub mod record;
-pub mod report;
-pub mod spec;
-pub mod sweep;
-pub mod train;
+pub mod provenance;

@@ -4,14 +4,15 @@
 #[path = "../../kernels/tests/common/place.rs"]
 mod place;
 
-use homebench_kernels::cuda::{Order, on_host};
-use homebench_runner::data::{self, DatasetRef, Places, Quiet, RowSubset};
-use homebench_runner::spec::{
-    CellContent, CellDataset, CellModel, CellTraining, NUMERICS_VERSION, Phase,
+use homebench_data::{self as data, DatasetRef, Places, Quiet, RowSubset};
+use homebench_experiment::spec::{
+    CellContent, CellDataset, CellModel, CellTraining, NUMERICS_VERSION,
 };
-use homebench_runner::train::{
-    self, CellResult, EmbeddingOptimizerName, KeepNothing, Keeper, Observer, Progress, TrainError,
-    TrainingConfig,
+use homebench_kernels::cuda::{Order, on_host};
+use homebench_results::Phase;
+use homebench_train::{
+    self as train, CellResult, EmbeddingOptimizerName, KeepNothing, Keeper, Observer, Progress,
+    TrainError, TrainingConfig,
 };
 use std::collections::BTreeMap;
 use std::fs::File;

@@ -1,8 +1,8 @@
 //! Arguments that several commands share.
 
-use crate::diagnostic::Diagnostic;
-use crate::record::ResultsFolder;
 use clap::Args;
+use homebench_diagnostic::Diagnostic;
+use homebench_results::ResultsFolder;
 use std::path::{Path, PathBuf};
 
 /// A folder of results that is there.

@@ -1,6 +1,6 @@
 //! A run as lines for a terminal: one for the experiment, one for each cell that runs, none wider than the terminal.
 
-use crate::record::{CellState, RunState};
+use homebench_results::{CellState, RunState};
 
 /// Columns after a cell's name and bar: header and width.
 const COLUMNS: [(&str, usize); 5] = [

@@ -1,10 +1,10 @@
 //! `homebench cell`: one cell in a process of its own; `run` starts it.
 
 use super::data::PlaceArgs;
-use crate::record::CellFolder;
-use crate::spec::Device;
-use crate::sweep::{ChildSettings, run_cell};
+use crate::cell::{ChildSettings, run_cell};
 use clap::Args;
+use homebench_results::CellFolder;
+use homebench_train::Device;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;

@@ -1,9 +1,9 @@
 //! `homebench data`: get, describe, prepare and check datasets.
 
-use crate::data::fetch::{Fetched, fetch};
-use crate::data::{self, DatasetRef, Observer, Places, RowSubset, Summary};
 use anyhow::Result;
 use clap::{Args, Subcommand};
+use homebench_data::fetch::{Fetched, fetch};
+use homebench_data::{self as data, DatasetRef, Observer, Places, RowSubset, Summary};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::Write;
 use std::path::PathBuf;

@@ -1,9 +1,9 @@
 //! `homebench devices`: what a run can be given.
 
 use super::table::align;
-use crate::device::{Cuda, CudaDevice, gibibytes};
-use crate::record;
+use crate::provenance;
 use clap::Args;
+use homebench_train::device::{Cuda, CudaDevice, gibibytes};
 use std::process::ExitCode;
 
 /// List the devices of this machine that a run can use
@@ -43,9 +43,9 @@ fn rows(cuda: &Cuda) -> Vec<Vec<String>> {
 }
 
 fn processor() -> Vec<String> {
-    let memory = record::memory_bytes().map_or_else(|| "unknown".to_owned(), gibibytes);
-    let name = record::cpu_model().unwrap_or_else(|| "the processor".to_owned());
-    let cores = record::cores();
+    let memory = provenance::memory_bytes().map_or_else(|| "unknown".to_owned(), gibibytes);
+    let name = provenance::cpu_model().unwrap_or_else(|| "the processor".to_owned());
+    let cores = provenance::cores();
     let compute = format!("{cores} core{}", if cores == 1 { "" } else { "s" });
     vec!["cpu".to_owned(), name, compute, memory]
 }

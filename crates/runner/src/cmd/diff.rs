@@ -2,10 +2,10 @@
 
 use super::arguments::open_results;
 use super::table;
-use crate::report::diff::{Diff, DiffRow, Verdict, diff};
-use crate::report::statistics::Interval;
 use anyhow::Result;
 use clap::Args;
+use homebench_report::diff::{Diff, DiffRow, Verdict, diff};
+use homebench_report::statistics::Interval;
 use std::path::PathBuf;
 use std::process::ExitCode;
 

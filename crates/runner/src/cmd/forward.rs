@@ -2,11 +2,11 @@
 //! this implementation against another.
 
 use super::model_file::ModelFile;
-use crate::diagnostic::Diagnostic;
-use crate::record;
+use crate::cell::write_tensors;
 use anyhow::Result;
 use candle_core::{DType, Device, Tensor};
 use clap::Args;
+use homebench_diagnostic::Diagnostic;
 use homebench_kernels::{Parameter, Role};
 use homebench_model::{BuildContext, Trace, VarBuilder};
 use std::collections::BTreeMap;
@@ -79,7 +79,7 @@ impl ForwardArguments {
             .into_iter()
             .map(|set| (format!("expert/{}", set.path), set.outputs));
         outputs.extend(gates.chain(experts));
-        record::write_tensors(&self.outputs, &outputs)?;
+        write_tensors(&self.outputs, &outputs)?;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -1,7 +1,7 @@
 //! `homebench init`: a model's initial weights, by variable path.
 
 use super::model_file::ModelFile;
-use crate::record;
+use crate::cell::write_tensors;
 use anyhow::Result;
 use candle_core::{DType, Device};
 use clap::Args;
@@ -42,7 +42,7 @@ impl InitArguments {
         file.config
             .build(&context, &vb)
             .map_err(|error| file.refuse(&error))?;
-        record::write_tensors(&self.weights, &vb.finish()?.snapshot()?)?;
+        write_tensors(&self.weights, &vb.finish()?.snapshot()?)?;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -1,6 +1,6 @@
 //! A model described by a file of its own (`model.toml`): the architecture, its tasks and groups, and its knobs.
 
-use crate::diagnostic::{Diagnostic, Document, KeyPath};
+use homebench_diagnostic::{Diagnostic, Document, KeyPath};
 use homebench_model::{ModelConfig, ModelError, TaskGroup, TaskLayout};
 use std::path::Path;
 use toml::{Table, Value};

@@ -19,7 +19,7 @@ impl ModelsArguments {
             && !names.contains(&name.as_str())
         {
             let message = format!("unknown model; expected one of: {}", names.join(", "));
-            return Err(crate::diagnostic::Diagnostic::new(name, message)
+            return Err(homebench_diagnostic::Diagnostic::new(name, message)
                 .did_you_mean(name, names)
                 .into());
         }

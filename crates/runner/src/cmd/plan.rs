@@ -3,13 +3,13 @@
 use super::run::threads_of;
 use super::session::{Session, SpecArguments};
 use super::table;
-use crate::data::Quiet;
-use crate::record::Winners;
-use crate::sweep::{
-    Arm, Estimator, PlannedCell, Reuse, STATED_FLOPS_PER_SECOND, Selection, reuse, take_winners,
-};
 use anyhow::Result;
 use clap::Args;
+use homebench_data::Quiet;
+use homebench_experiment::plan::{
+    Arm, Estimator, PlannedCell, Reuse, STATED_FLOPS_PER_SECOND, Selection, reuse, take_winners,
+};
+use homebench_results::Winners;
 use indicatif::HumanDuration;
 use std::process::ExitCode;
 use std::time::Duration;

@@ -2,10 +2,11 @@
 
 use super::board::{self, short_time};
 use super::screen::Screen;
-use crate::data;
-use crate::record::{CellState, Outcome, ResultsFolder, RunState, Status};
-use crate::sweep::{Message, PlannedCell, Watcher};
-use crate::train::Progress;
+use crate::execute::{Message, Watcher};
+use homebench_data as data;
+use homebench_experiment::plan::PlannedCell;
+use homebench_results::{CellState, Outcome, ResultsFolder, RunState, Status};
+use homebench_train::Progress;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 

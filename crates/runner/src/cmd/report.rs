@@ -1,8 +1,8 @@
 //! `homebench report` and `homebench figures`: both read the CSV files of a results folder and nothing else.
 
 use super::arguments::ResultsArgument;
-use crate::{figure, report};
 use clap::Args;
+use homebench_report::{self as report, figure};
 use std::process::ExitCode;
 
 /// Write report.md, report.html and tables/ of a results folder and print its table

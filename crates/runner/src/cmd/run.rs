@@ -2,20 +2,23 @@
 
 use super::progress::View;
 use super::session::{Session, SpecArguments};
-use crate::data::{DatasetRef, Summary};
-use crate::diagnostic::Diagnostic;
-use crate::record::{
-    self, DatasetProvenance, MergedCell, Outcome, Provenance, ResultsFolder, SplitProvenance,
-    Status, Winners,
-};
-use crate::spec::{RunConfig, resolved_toml};
-use crate::sweep::{
-    Arm, Estimator, Executor, Finished, FolderLock, PlannedCell, Reuse, Selection,
-    can_limit_memory, claim, failure_of_all, freeze, reuse, take_winners,
-};
-use crate::{figure, report, train};
+use crate::execute::{Executor, Finished, FolderLock, can_limit_memory};
+use crate::provenance::{DatasetProvenance, Provenance, SplitProvenance};
 use anyhow::{Context, Result};
 use clap::Args;
+use homebench_data::{DatasetRef, Origin, Summary, about_embedded};
+use homebench_diagnostic::Diagnostic;
+use homebench_experiment::plan::{
+    Arm, Estimator, PlannedCell, Reuse, Selection, claim, failure_of_all, freeze, reuse,
+    take_winners,
+};
+use homebench_experiment::spec::{RunConfig, resolved_toml};
+use homebench_report::{self as report, figure};
+use homebench_results::{
+    self as record, Facts, MergedCell, ModelFact, Outcome, ResultsFolder, SourceFact, Status,
+    Winners,
+};
+use homebench_train as train;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -84,6 +87,7 @@ impl RunArguments {
         let _lock = FolderLock::take(&session.results)?;
         let mut winners = self.winners(&session, &selection)?;
         write_resolved(&session.results, &resolved)?;
+        facts(&session).write(&session.results)?;
         let executor = self.executor(&session)?;
         let mut provenance = provenance(&session, &executor);
         if self.require_clean {
@@ -272,6 +276,43 @@ fn write_resolved(results: &ResultsFolder, resolved: &str) -> Result<()> {
         return Ok(());
     }
     record::write(&path, |out| Ok(out.write_all(resolved.as_bytes())?))
+}
+
+/// What a report is to say of models and data, as this program knows them.
+fn facts(session: &Session) -> Facts {
+    let variants = &session.experiment.variants;
+    let is_used = |name: &str| {
+        variants
+            .iter()
+            .any(|variant| variant.configured.model.name() == name)
+    };
+    let models = homebench_model::registry().into_iter();
+    let models = models.filter(|model| is_used(model.name));
+    let datasets = session.datasets.iter().map(|(_, data)| data);
+    let made = datasets.clone().filter(|data| data.origin == Origin::Made);
+    let mut names: Vec<&String> = made.map(|data| &data.name).collect();
+    names.dedup();
+    Facts {
+        shuffled_by_blocks: datasets
+            .clone()
+            .any(|data| train::shuffle_notice(data.train.rows).is_some()),
+        models: models
+            .map(|model| ModelFact {
+                name: model.name.to_owned(),
+                equation: model.equation.to_owned(),
+                paper: model.paper.to_owned(),
+            })
+            .collect(),
+        sources: names
+            .into_iter()
+            .filter_map(|name| {
+                Some(SourceFact {
+                    name: name.clone(),
+                    about: about_embedded(name)?.to_owned(),
+                })
+            })
+            .collect(),
+    }
 }
 
 /// Which cells of the plan a phase runs.

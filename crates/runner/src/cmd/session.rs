@@ -1,14 +1,17 @@
 //! What `run` and `plan` do alike: read a spec, check it, prepare its data, plan its cells.
 
 use super::data::PlaceArgs;
-use crate::data::{self, DatasetRef, Places, Summary};
-use crate::device::Cuda;
-use crate::diagnostic::Diagnostic;
-use crate::record::ResultsFolder;
-use crate::spec::{self, Device, Experiment, Override};
-use crate::sweep::{Arm, Budget, Costs, Estimator, Plan, PlannedCell, Solution, solve};
 use anyhow::Result;
 use clap::Args;
+use homebench_data::{self as data, DatasetRef, Places, Summary};
+use homebench_diagnostic::Diagnostic;
+use homebench_experiment::plan::{
+    Arm, Budget, Costs, Estimator, Plan, PlannedCell, Solution, solve,
+};
+use homebench_experiment::spec::{self, Experiment, Override};
+use homebench_results::ResultsFolder;
+use homebench_train::Device;
+use homebench_train::device::Cuda;
 use std::path::{Path, PathBuf};
 
 /// An experiment and changes to it.

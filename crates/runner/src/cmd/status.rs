@@ -3,13 +3,15 @@
 use super::arguments::ResultsArgument;
 use super::table;
 use super::watch::watch;
-use crate::record::{self, CellFolder, ResultsFolder, RunState, Winners};
-use crate::spec::{
-    self, CellContent, CellDataset, Configured, Experiment, NUMERICS_VERSION, Phase, Variant,
-};
-use crate::sweep::{PlannedCell, Reuse, at_work, reuse};
+use crate::execute::at_work;
 use anyhow::Result;
 use clap::Args;
+use homebench_experiment::plan::{PlannedCell, Reuse, reuse};
+use homebench_experiment::spec::{
+    self, CellContent, CellDataset, Configured, Experiment, NUMERICS_VERSION, Variant,
+};
+use homebench_results::Phase;
+use homebench_results::{self as record, CellFolder, ResultsFolder, RunState, Winners};
 use std::path::PathBuf;
 use std::process::ExitCode;
 

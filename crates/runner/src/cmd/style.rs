@@ -1,7 +1,7 @@
 //! What is said on stderr: errors in colour where colour is wanted.
 
-use crate::diagnostic::Diagnostic;
-use crate::report::results::ReadError;
+use homebench_diagnostic::Diagnostic;
+use homebench_results::read::ReadError;
 use std::io::IsTerminal;
 
 /// The mend of a table that can't be read.

@@ -2,8 +2,8 @@
 
 use super::board;
 use super::screen::Screen;
-use crate::record::{ResultsFolder, RunState};
-use crate::sweep::at_work;
+use crate::execute::at_work;
+use homebench_results::{ResultsFolder, RunState};
 use std::time::Duration;
 
 /// How often what the run has left is looked at.

@@ -1,0 +1,401 @@
+//! Prepared datasets on disk: keyed by content, made once, checked when opened.
+//!
+//! A dataset is prepared in a folder of its own name and renamed when whole, so what a killed process leaves is never
+//! read; a lock file lets one process prepare while others wait. Every file's size is checked when a dataset is
+//! opened, every byte by `homebench data verify`. Files are not forced to disk: after a loss of power a file may be
+//! wrong at its right size, which `verify` finds.
+
+use super::packed::{Widths, Written};
+use super::schema::{Description, Protocol, Source};
+use super::source::Located;
+use super::table::assign::TEST;
+use super::{Numbers, Observer, RowSubset, SPLITS, Schema, Split, cant_write};
+use crate::schema::Pooling;
+use homebench_diagnostic::Diagnostic;
+use serde::{Deserialize, Serialize};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+/// Raised when preparation gives other bytes for the same description.
+const PREPARATION_VERSION: u32 = 1;
+
+const MANIFEST: &str = "manifest.toml";
+
+/// What a prepared dataset says of itself; written last.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Manifest {
+    pub(super) preparation_version: u32,
+    pub(super) content_hash: String,
+    pub(super) numeric: Vec<String>,
+    /// Files in the order of [`SPLITS`].
+    pub(super) files: Vec<FileEntry>,
+    pub(super) categorical: Vec<CategoricalEntry>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) lists: Vec<ListEntry>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct ListEntry {
+    pub(super) name: String,
+    pub(super) vocabulary_size: usize,
+    /// Of sum, of mean where absent.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) is_sum: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct CategoricalEntry {
+    pub(super) name: String,
+    pub(super) vocabulary_size: usize,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct FileEntry {
+    pub(super) split: String,
+    pub(super) rows: usize,
+    /// By task; none for the test split, which nobody looks at.
+    pub(super) positives: Vec<usize>,
+    /// By task, where a label is not observed on every row.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) observed: Vec<usize>,
+    /// Of the tasks of regression; none for the test split.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) numbers: Vec<NumbersEntry>,
+    pub(super) bytes: u64,
+    pub(super) blake3: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct NumbersEntry {
+    pub(super) task: usize,
+    pub(super) mean: f64,
+    pub(super) deviation: f64,
+    pub(super) least: f32,
+    pub(super) most: f32,
+}
+
+/// A dataset of the cache.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) folder: PathBuf,
+    pub(super) manifest: Manifest,
+}
+
+/// Hash of everything that decides a prepared dataset's bytes.
+pub(super) fn content_hash(protocol: &Protocol, rows: RowSubset, sources: &[Located]) -> String {
+    let mut hasher = blake3::Hasher::new();
+    let mut part = |text: &str| {
+        hasher.update(&(text.len() as u64).to_le_bytes());
+        hasher.update(text.as_bytes());
+    };
+    part(&format!("homebench prepared data {PREPARATION_VERSION}"));
+    part(&protocol.canonical());
+    part(&match rows {
+        RowSubset::All => "all".to_owned(),
+        RowSubset::TrainRows(count) => format!("train rows {count}"),
+        RowSubset::Fraction(fraction) => format!("fraction {fraction}"),
+    });
+    for source in sources {
+        part(&source.sha256);
+    }
+    hasher.finalize().to_hex().to_string()
+}
+
+impl Entry {
+    /// The whole dataset of this hash, if there is one.
+    ///
+    /// # Errors
+    /// Why what is there is not whole.
+    pub(super) fn find(folder: &Path, content_hash: &str) -> Result<Option<Self>, String> {
+        if !folder.is_dir() {
+            return Ok(None);
+        }
+        let text = std::fs::read_to_string(folder.join(MANIFEST))
+            .map_err(|error| format!("its {MANIFEST} can't be read: {error}"))?;
+        let manifest: Manifest = toml::from_str(&text)
+            .map_err(|error| format!("its {MANIFEST} is damaged: {}", error.message()))?;
+        let is_right = manifest.content_hash == content_hash
+            && manifest.preparation_version == PREPARATION_VERSION
+            && manifest.files.len() == SPLITS.len();
+        if !is_right {
+            return Err(format!("its {MANIFEST} describes another dataset"));
+        }
+        let entry = Self {
+            folder: folder.to_path_buf(),
+            manifest,
+        };
+        for (split, file) in entry.manifest.files.iter().enumerate() {
+            let path = entry.path(split);
+            let bytes = std::fs::metadata(&path).map_or(0, |metadata| metadata.len());
+            if bytes != file.bytes {
+                return Err(format!(
+                    "{} has {bytes} bytes instead of {}",
+                    path.display(),
+                    file.bytes
+                ));
+            }
+        }
+        Ok(Some(entry))
+    }
+
+    /// The file of a split.
+    pub(super) fn path(&self, split: usize) -> PathBuf {
+        self.folder.join(format!("{}.arrow", SPLITS[split]))
+    }
+
+    /// Maps a split.
+    pub(super) fn map(&self, split: usize, schema: &Schema) -> Result<Split, String> {
+        let widths = Widths {
+            categorical: schema.categorical.len(),
+            lists: schema.lists.len(),
+            numeric: schema.numeric.len(),
+            labels: schema.tasks.len(),
+            user: usize::from(schema.user.is_some()),
+            weight: usize::from(schema.weight.is_some()),
+        };
+        let path = self.path(split);
+        let mapped =
+            Split::map(&path, widths).map_err(|error| format!("{}: {error}", path.display()))?;
+        let expected = self.manifest.files[split].rows;
+        match mapped.num_rows() == expected {
+            true => Ok(mapped),
+            false => Err(format!(
+                "{} has {} rows instead of {expected}",
+                path.display(),
+                mapped.num_rows()
+            )),
+        }
+    }
+
+    /// Reads every byte and compares it with what was written.
+    pub(super) fn verify(&self) -> Result<(), String> {
+        for (split, file) in self.manifest.files.iter().enumerate() {
+            let path = self.path(split);
+            let mut hasher = blake3::Hasher::new();
+            let read = File::open(&path).and_then(|file| hasher.update_reader(file).map(|_| ()));
+            read.map_err(|error| format!("{}: {error}", path.display()))?;
+            if hasher.finalize().to_hex().as_str() != file.blake3 {
+                return Err(format!(
+                    "{} has other bytes than were written",
+                    path.display()
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The folder of a dataset.
+pub(super) fn folder(cache: &Path, name: &str, content_hash: &str) -> PathBuf {
+    cache.join(format!("{name}-{}", &content_hash[..16]))
+}
+
+/// The prepared dataset; made now if it isn't there or isn't whole. `distrust` says why one that looks whole is not.
+///
+/// # Errors
+/// Source rows that aren't as described, or a cache that can't be written.
+pub(super) fn obtain(
+    description: &Description,
+    protocol: &Protocol,
+    rows: RowSubset,
+    sources: &[Located],
+    cache: &Path,
+    distrust: Option<String>,
+    observer: &mut dyn Observer,
+) -> Result<Entry, Diagnostic> {
+    let hash = content_hash(protocol, rows, sources);
+    let folder = folder(cache, &description.name, &hash);
+    if distrust.is_none()
+        && let Ok(Some(entry)) = Entry::find(&folder, &hash)
+    {
+        return Ok(entry);
+    }
+    std::fs::create_dir_all(cache).map_err(|error| cant_write(cache, &error))?;
+    let lock_path = folder.with_extension("lock");
+    let lock = File::create(&lock_path).and_then(|file| file.lock().map(|()| file));
+    let _lock = lock.map_err(|error| cant_write(&lock_path, &error))?;
+    // Another process may have made it while this one waited.
+    let why = match (Entry::find(&folder, &hash), distrust) {
+        (Ok(Some(entry)), None) => return Ok(entry),
+        (Ok(None), _) => None,
+        (Ok(Some(_)), Some(why)) | (Err(why), _) => Some(why),
+    };
+    if let Some(why) = why {
+        observer.notice(&format!(
+            "{} is not whole ({why}); it is prepared again",
+            folder.display()
+        ));
+        std::fs::remove_dir_all(&folder).map_err(|error| cant_write(&folder, &error))?;
+    }
+    build(
+        description,
+        protocol,
+        rows,
+        sources,
+        cache,
+        &folder,
+        &hash,
+        observer,
+    )?;
+    match Entry::find(&folder, &hash) {
+        Ok(Some(entry)) => Ok(entry),
+        Ok(None) => Err(cant_write(&folder, &"the folder vanished")),
+        Err(why) => Err(cant_write(&folder, &why)),
+    }
+}
+
+/// Prepares in a folder of another name and renames it. The lock is held.
+fn build(
+    description: &Description,
+    protocol: &Protocol,
+    rows: RowSubset,
+    sources: &[Located],
+    cache: &Path,
+    folder: &Path,
+    hash: &str,
+    observer: &mut dyn Observer,
+) -> Result<(), Diagnostic> {
+    let prefix = format!(".building-{}-", &hash[..16]);
+    remove_leftovers(cache, &prefix);
+    let building = tempfile::Builder::new().prefix(&prefix).tempdir_in(cache);
+    let building = building.map_err(|error| cant_write(cache, &error))?;
+    let (categorical, lists, numeric, written) = match &protocol.source {
+        Source::Table(plan) => {
+            // Those that are not read have no path.
+            let mut files = vec![PathBuf::new(); description.files.len()];
+            for source in sources {
+                files[source.file].clone_from(&source.path);
+            }
+            let table = super::table::prepare(
+                plan,
+                &description.files,
+                &files,
+                rows,
+                building.path(),
+                observer,
+            );
+            // A file that another program writes may look broken, or whole and be a mixture: neither is believed.
+            super::source::check_unchanged(sources)?;
+            let table = table?;
+            (table.categorical, table.lists, table.numeric, table.written)
+        }
+        Source::Generated(config) => {
+            let written = super::generated::prepare(config, rows, building.path(), observer)?;
+            (config.categorical(), Vec::new(), config.numeric(), written)
+        }
+    };
+    say_undefined(protocol, &written, observer);
+    let files = SPLITS
+        .iter()
+        .zip(written)
+        .map(|(split, written)| FileEntry {
+            split: (*split).to_owned(),
+            rows: written.rows,
+            observed: if *split == "test" || written.observed.iter().all(|n| *n == written.rows) {
+                Vec::new()
+            } else {
+                written.observed
+            },
+            positives: if *split == "test" {
+                Vec::new()
+            } else {
+                written.positives
+            },
+            numbers: if *split == "test" {
+                Vec::new()
+            } else {
+                written
+                    .numbers
+                    .into_iter()
+                    .map(NumbersEntry::from)
+                    .collect()
+            },
+            bytes: written.bytes,
+            blake3: written.blake3,
+        });
+    let manifest = Manifest {
+        preparation_version: PREPARATION_VERSION,
+        content_hash: hash.to_owned(),
+        numeric,
+        files: files.collect(),
+        categorical: categorical
+            .into_iter()
+            .map(|feature| CategoricalEntry {
+                name: feature.name,
+                vocabulary_size: feature.vocabulary_size,
+            })
+            .collect(),
+        lists: lists
+            .into_iter()
+            .map(|feature| ListEntry {
+                name: feature.name,
+                vocabulary_size: feature.vocabulary_size,
+                is_sum: feature.pooling == Pooling::Sum,
+            })
+            .collect(),
+    };
+    let path = building.path().join(MANIFEST);
+    let text = toml::to_string(&manifest).map_err(|error| cant_write(&path, &error))?;
+    std::fs::write(&path, text).map_err(|error| cant_write(&path, &error))?;
+    std::fs::rename(building.path(), folder).map_err(|error| cant_write(folder, &error))?;
+    // Its content has moved; there is nothing left to remove.
+    let _ = building.keep();
+    Ok(())
+}
+
+/// Says which tasks have no AUC or R² on a split that may be looked at, because its labels are of one class or all the same.
+fn say_undefined(protocol: &Protocol, written: &[Written; 3], observer: &mut dyn Observer) {
+    for (name, written) in SPLITS.iter().zip(written).take(TEST) {
+        let counts = written.positives.iter().zip(&written.observed);
+        for (task, (positives, observed)) in protocol.tasks.iter().zip(counts) {
+            if !task.is_regression() && (*positives == 0 || positives == observed) {
+                let which = if *positives == 0 { "no" } else { "every" };
+                observer.notice(&format!(
+                    "{which} label of the task `{}` is positive in the {name} split ({observed} rows): it has no AUC there",
+                    task.name
+                ));
+            }
+        }
+        let constant = written.numbers.iter();
+        for (task, numbers) in constant.filter(|(_, numbers)| numbers.least == numbers.most) {
+            observer.notice(&format!(
+                "every label of the task `{}` is {} in the {name} split ({} rows): it has no R² there",
+                protocol.tasks[*task].name, numbers.least, written.observed[*task]
+            ));
+        }
+    }
+}
+
+impl From<(usize, Numbers)> for NumbersEntry {
+    fn from((task, numbers): (usize, Numbers)) -> Self {
+        Self {
+            task,
+            mean: numbers.mean,
+            deviation: numbers.deviation,
+            least: numbers.least,
+            most: numbers.most,
+        }
+    }
+}
+
+impl NumbersEntry {
+    /// What is told of them.
+    pub(super) fn numbers(&self) -> Numbers {
+        Numbers {
+            mean: self.mean,
+            deviation: self.deviation,
+            least: self.least,
+            most: self.most,
+        }
+    }
+}
+
+/// Removes what killed preparations of the same dataset left; the lock says that none is at work.
+fn remove_leftovers(cache: &Path, prefix: &str) {
+    for entry in std::fs::read_dir(cache).into_iter().flatten().flatten() {
+        if entry.file_name().to_string_lossy().starts_with(prefix) {
+            // What can't be removed takes space and is never read.
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
+}

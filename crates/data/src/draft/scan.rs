@@ -1,0 +1,155 @@
+//! Reading of a file whose columns are not known.
+
+use super::column::Column;
+use super::layout::layout;
+use crate::schema::{Encoding, FileKind, Format};
+use crate::table::chunks::TextFile;
+use crate::table::columnar::{self, is_list, is_readable};
+use crate::table::columns::Need;
+use crate::table::fault::Fault;
+use crate::table::piece::TableFile;
+use crate::table::row::{Row, Visit};
+use homebench_diagnostic::Diagnostic;
+use std::path::Path;
+
+/// A file and what its columns hold.
+#[derive(Debug)]
+pub(super) struct Scanned {
+    /// Its name in the folder.
+    pub(super) name: String,
+    pub(super) format: Format,
+    pub(super) kind: FileKind,
+    pub(super) columns: Vec<Column>,
+    /// Columns that can't be read, with the reason.
+    pub(super) left_out: Vec<(String, String)>,
+    pub(super) num_rows: u64,
+}
+
+/// The format of files that say themselves what they hold.
+const PLAIN: Format = Format {
+    kind: None,
+    separator: b',',
+    has_header: true,
+    quotes: false,
+    trim_spaces: false,
+    encoding: Encoding::Utf8,
+};
+
+/// Looks at a file.
+///
+/// # Errors
+/// A file that can't be read or has no rows.
+pub(super) fn scan(path: &Path, name: String, most_rows: u64) -> Result<Scanned, Diagnostic> {
+    let kind = FileKind::of(path, PLAIN);
+    let mut left_out = Vec::new();
+    let (format, mut columns) = if kind == FileKind::Text {
+        let (format, names) = layout(path)?;
+        let names = match names {
+            Some(names) => names,
+            None => numbered(path, format)?,
+        };
+        // Indices of data frames have a column and no name.
+        let nameless = names.iter().filter(|name| name.trim().is_empty()).count();
+        left_out.extend((0..nameless).map(|_| (String::new(), "it has no name".to_owned())));
+        let num_columns = names.len();
+        let named = names.into_iter().filter(|name| !name.trim().is_empty());
+        let columns = named.map(|name| Column::new(name, false, num_columns));
+        (format, columns.collect::<Vec<_>>())
+    } else {
+        let schema = columnar::open_schema(path, kind)?;
+        let mut columns = Vec::new();
+        let num_columns = schema.fields().len();
+        for field in schema.fields() {
+            match is_readable(field.data_type()) {
+                true => columns.push(Column::new(
+                    field.name().clone(),
+                    is_list(field.data_type()),
+                    num_columns,
+                )),
+                false => left_out.push((
+                    field.name().clone(),
+                    format!("its type is {}", field.data_type()),
+                )),
+            }
+        }
+        (PLAIN, columns)
+    };
+    let names: Vec<String> = columns.iter().map(|column| column.name.clone()).collect();
+    let need = |column: &Column| Need {
+        text: !column.is_list,
+        number: false,
+        list: column.is_list,
+    };
+    let needs: Vec<Need> = columns.iter().map(need).collect();
+    let file = TableFile::open(path, format, &names, &needs)?;
+    let num_rows = file.num_rows();
+    if num_rows == 0 || names.is_empty() {
+        let what = match (names.is_empty(), num_rows) {
+            (false, 0) if kind != FileKind::Text || format.has_header => {
+                "the file names columns and has no row"
+            }
+            (true, 1..) => "the file has no column that can be read",
+            _ => "the file is empty",
+        };
+        return Err(
+            Diagnostic::new(path.display().to_string(), what).hint("name files that have rows")
+        );
+    }
+    let mut seeing = Seeing {
+        columns: &mut columns,
+        left: most_rows,
+    };
+    for wave in file.waves() {
+        for piece in wave? {
+            if seeing.left > 0 {
+                piece.visit(&names, &mut seeing)?;
+            }
+        }
+        if seeing.left == 0 {
+            break;
+        }
+    }
+    Ok(Scanned {
+        name,
+        format,
+        kind,
+        columns,
+        left_out,
+        num_rows,
+    })
+}
+
+/// Names of columns that have none: `column_1` and so on.
+fn numbered(path: &Path, format: Format) -> Result<Vec<String>, Diagnostic> {
+    let file = TextFile::with_any_columns(path, format)?;
+    let count = file.first_line().map_or(0, |(fields, _)| fields.len());
+    Ok((1..=count).map(|index| format!("column_{index}")).collect())
+}
+
+struct Seeing<'a> {
+    columns: &'a mut [Column],
+    left: u64,
+}
+
+impl Visit for Seeing<'_> {
+    fn row<R: Row>(&mut self, _index: u64, row: &R) -> Result<(), Fault> {
+        if self.left == 0 {
+            return Ok(());
+        }
+        self.left -= 1;
+        for (index, column) in self.columns.iter_mut().enumerate() {
+            if !column.is_list {
+                column.see(row.text(index));
+                continue;
+            }
+            let mut is_empty = true;
+            row.values(index, b'|', &mut |value| {
+                is_empty = false;
+                column.see_value(value);
+            });
+            column.rows += 1;
+            column.missing += u64::from(is_empty);
+        }
+        Ok(())
+    }
+}

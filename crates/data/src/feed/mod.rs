@@ -1,0 +1,177 @@
+//! The embedded short-video feed: exposures with a known probability behind every label.
+//!
+//! Row i of a split depends on (seed, split, i) alone, so any range can be made anywhere. A row is a video shown to a
+//! user in a context; what they are becomes a vector of factors φ (`sample`), tasks are random functions of φ that agree as
+//! much as asked for (`truth`), and a label is drawn with probability
+//! `(1 - noise) sigmoid(intercept + signal · score) + noise · rate`. Intercepts give every task its rate.
+
+mod popularity;
+mod sample;
+#[cfg(test)]
+mod tests;
+mod truth;
+
+pub(super) use sample::num_factors_of_rows;
+
+use super::{Batch, CategoricalFeature, generated};
+use homebench_random::Philox;
+use sample::{NUM_CATEGORICAL, NUM_NUMERIC, Sampler};
+use std::ops::Range;
+use truth::Truth;
+
+/// The column of users, by which grouped metrics group.
+pub(super) const USER: &str = "user";
+
+/// Knobs of the feed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FeedConfig {
+    /// Seed of everything.
+    pub seed: u64,
+    /// Rows of train, validation and test.
+    pub rows: [u64; 3],
+    /// Users; each belongs to a segment.
+    pub num_users: u32,
+    /// Kinds of users.
+    pub num_user_segments: u32,
+    /// Videos; each has an author.
+    pub num_videos: u32,
+    /// Authors of videos; each has one category.
+    pub num_authors: u32,
+    /// Categories of videos.
+    pub num_categories: u32,
+    /// Exponent s of the videos' popularity, which falls as rank^-s; 0 is even.
+    pub popularity_skew: f64,
+    /// The same of the users: how much of the feed is shown to the busiest.
+    pub activity_skew: f64,
+    /// Latent factors of each user, video and hour.
+    pub num_factors: usize,
+    /// Correlation of the logits of tasks of different groups, where nothing is in conflict.
+    pub between_correlation: f64,
+    /// Correlation of the logits of tasks of one group; at least the one between groups.
+    pub within_correlation: f64,
+    /// Share of the user segments in which what all tasks have in common counts the other way round in every group but the
+    /// first, so that the correlation between that and the others is -`between_correlation` there.
+    pub conflict: f64,
+    /// Share ν of the logits' variance that is a wave over φ and no linear function of it, 0 to 1.
+    pub nonlinearity: f64,
+    /// Standard deviation of the logits; 0 makes every label noise.
+    pub signal: f64,
+    /// Chance of a label to be drawn from the task's rate whatever the row, 0 to 1.
+    pub noise: f64,
+    /// Tasks in order.
+    pub tasks: Vec<FeedTask>,
+}
+
+/// A task of the feed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FeedTask {
+    /// Its name.
+    pub name: String,
+    /// Index of its group.
+    pub group: usize,
+    /// Mean probability of a positive label.
+    pub rate: f64,
+}
+
+impl FeedConfig {
+    pub(super) fn categorical(&self) -> Vec<CategoricalFeature> {
+        let counts = sample::categorical_counts(self);
+        let features =
+            sample::CATEGORICAL
+                .iter()
+                .zip(counts)
+                .map(|(name, count)| CategoricalFeature {
+                    name: (*name).to_owned(),
+                    vocabulary_size: count as usize + 1,
+                });
+        features.collect()
+    }
+
+    pub(super) fn numeric(&self) -> Vec<String> {
+        sample::NUMERIC.map(str::to_owned).to_vec()
+    }
+
+    pub(super) fn num_groups(&self) -> usize {
+        let groups = self.tasks.iter().map(|task| task.group + 1);
+        groups.max().unwrap_or_default()
+    }
+}
+
+/// A generator of exposures.
+#[derive(Debug)]
+pub struct Feed {
+    sampler: Sampler,
+    truth: Truth,
+    labels: Philox,
+    num_tasks: usize,
+    num_factors: usize,
+}
+
+impl Feed {
+    /// The feed of these knobs.
+    pub fn new(config: &FeedConfig) -> Self {
+        let sampler = Sampler::new(config);
+        let num_factors = num_factors_of_rows(config.num_factors);
+        Self {
+            truth: Truth::new(config, &sampler, num_factors),
+            labels: Philox::new(config.seed, "feed", "labels"),
+            num_tasks: config.tasks.len(),
+            num_factors,
+            sampler,
+        }
+    }
+
+    /// Rows `range` of a split (0 train, 1 validation, 2 test).
+    pub fn rows(&self, split: usize, range: Range<u64>) -> Batch {
+        let num_rows = (range.end - range.start) as usize;
+        let mut batch = Batch {
+            num_rows,
+            categorical: Vec::with_capacity(num_rows * NUM_CATEGORICAL),
+            numeric: Vec::with_capacity(num_rows * NUM_NUMERIC),
+            labels: Vec::with_capacity(num_rows * self.num_tasks),
+            users: Vec::with_capacity(num_rows),
+            ..Batch::default()
+        };
+        let blocks_per_row = self.num_tasks.div_ceil(4) as u64;
+        self.each(split, range, |index, row, probabilities| {
+            batch.users.push(row.user);
+            batch.categorical.extend(row.categorical.map(|id| id + 1));
+            batch.numeric.extend_from_slice(&row.numeric);
+            for (block, probabilities) in (0..).zip(probabilities.chunks(4)) {
+                let drawn = self.labels.uniform4(index * blocks_per_row + block);
+                let labels = drawn.into_iter().zip(probabilities);
+                batch.labels.extend(labels.map(|(drawn, probability)| {
+                    f32::from(u8::from(f64::from(drawn) < *probability))
+                }));
+            }
+        });
+        batch
+    }
+
+    /// The true probabilities of the labels of these rows, row-major [rows, tasks].
+    pub fn probabilities(&self, split: usize, range: Range<u64>) -> Vec<f64> {
+        let mut all = Vec::with_capacity((range.end - range.start) as usize * self.num_tasks);
+        self.each(split, range, |_, _, probabilities| {
+            all.extend_from_slice(probabilities)
+        });
+        all
+    }
+
+    fn each(
+        &self,
+        split: usize,
+        range: Range<u64>,
+        mut visit: impl FnMut(u64, &sample::Exposure, &[f64]),
+    ) {
+        let mut factors = vec![0.0; self.num_factors];
+        let mut scratch = self.truth.scratch();
+        let mut probabilities = vec![0.0; self.num_tasks];
+        for row in range {
+            let index = generated::index(split, row);
+            let exposure = self.sampler.expose(index, &mut factors);
+            self.truth
+                .probabilities(&exposure, &factors, &mut scratch, &mut probabilities);
+            visit(index, &exposure, &probabilities);
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! Datasets: described in TOML, prepared once into a memory-mapped columnar cache, read as batches.
+
+mod about;
+mod cache;
+mod cut;
+mod draft;
+mod export;
+pub mod expression;
+pub mod feed;
+pub mod fetch;
+pub mod generated;
+mod open;
+mod packed;
+mod pages;
+mod pipeline;
+mod prefetch;
+mod reference;
+pub mod schema;
+pub mod seal;
+mod source;
+mod split;
+mod summary;
+mod table;
+#[cfg(test)]
+mod tests;
+mod two_task;
+
+pub use about::about_embedded;
+pub use draft::describe;
+pub use export::export;
+pub use open::{Verified, check, known, open, prepare, split_seed, verify};
+pub use reference::{DatasetRef, Places, RowSubset};
+pub use schema::knobs::blamed as blamed_knob;
+pub use split::{SealedSplit, Split};
+pub use summary::{Numbers, Observer, Origin, Quiet, SplitSummary, Summary};
+
+use crate::schema::Pooling;
+use homebench_diagnostic::Diagnostic;
+use std::path::Path;
+
+/// Names of the splits, in the order of files and records.
+const SPLITS: [&str; 3] = ["train", "validation", "test"];
+
+/// What a prepared dataset holds, in the order of its packed columns.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Schema {
+    /// Categorical features: name and number of rows of its embedding table, the out-of-vocabulary row 0 included.
+    pub categorical: Vec<CategoricalFeature>,
+    /// Multi-valued features: each row has a list of ids.
+    pub lists: Vec<ListFeature>,
+    /// Names of the numeric features, already transformed.
+    pub numeric: Vec<String>,
+    /// Tasks in order; every label column has one.
+    pub tasks: Vec<Task>,
+    /// Task groups in order (the HoME paper's categories).
+    pub groups: Vec<String>,
+    /// The column whose values group rows for grouped metrics, where there is one.
+    pub user: Option<String>,
+    /// The column that weighs rows in training, where there is one.
+    pub weight: Option<String>,
+}
+
+/// A categorical input.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CategoricalFeature {
+    /// Name of the feature in the description.
+    pub name: String,
+    /// Ids are `0..vocabulary_size`; 0 is the out-of-vocabulary row.
+    pub vocabulary_size: usize,
+}
+
+/// A multi-valued input.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ListFeature {
+    /// Name of the feature in the description.
+    pub name: String,
+    /// Ids are `0..vocabulary_size`; 0 is the out-of-vocabulary row.
+    pub vocabulary_size: usize,
+    /// How the embeddings of a row's list become one.
+    pub pooling: Pooling,
+}
+
+/// A task to predict.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Task {
+    /// Name, used in variable paths and records.
+    pub name: String,
+    /// Index into [`Schema::groups`].
+    pub group: usize,
+    /// What its labels are.
+    pub kind: TaskKind,
+}
+
+/// What the labels of a task are, and with that its loss and its metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum TaskKind {
+    /// Two classes: labels are 0 or 1, and the model's output is a logit.
+    #[default]
+    Classification,
+    /// Numbers: the model's output is the predicted number.
+    Regression,
+}
+
+impl Task {
+    /// Whether it predicts a number.
+    pub fn is_regression(&self) -> bool {
+        self.kind == TaskKind::Regression
+    }
+}
+
+/// Rows gathered for one step or one piece of an evaluation. Buffers are kept from batch to batch.
+#[derive(Debug, Clone, Default)]
+pub struct Batch {
+    /// Number of rows, B.
+    pub num_rows: usize,
+    /// Feature ids, row-major [B, categorical features].
+    pub categorical: Vec<u32>,
+    /// Ids of all lists, one list after another; the lists of a row are side by side.
+    pub list_ids: Vec<u32>,
+    /// End of each list in `list_ids`, row-major [B, multi-valued features].
+    pub list_ends: Vec<u32>,
+    /// Numeric features, row-major [B, numeric features].
+    pub numeric: Vec<f32>,
+    /// Labels, 0 or 1 or those of a regression, NaN where a task is not observed, row-major [B, tasks].
+    pub labels: Vec<f32>,
+    /// Dense ids of the users, `[B]`; empty where rows have none.
+    pub users: Vec<u32>,
+    /// Weights in training, `[B]`; empty where rows have none.
+    pub weights: Vec<f32>,
+}
+
+/// A dataset ready for training.
+#[derive(Debug)]
+pub struct Prepared {
+    /// Features, tasks and groups.
+    pub schema: Schema,
+    /// Hash of the description and of every source file's content.
+    pub content_hash: String,
+    /// Rows to learn from.
+    pub train: Split,
+    /// Rows to select on.
+    pub validation: Split,
+    /// Rows to score once.
+    pub test: SealedSplit,
+}
+
+/// A file or folder that can't be written, and the mend.
+fn cant_write(path: &Path, error: &dyn std::fmt::Display) -> Diagnostic {
+    Diagnostic::new(path.display().to_string(), format!("can't write: {error}"))
+        .hint("free some space or permit writing there, or choose another folder with --data-dir and --cache-dir")
+}

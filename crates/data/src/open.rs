@@ -1,0 +1,346 @@
+//! From a reference in a spec to rows: describe, check, prepare, open.
+
+use super::cache::{self, Entry};
+use super::generated::LazyGenerator;
+use super::schema::{self, Description, Protocol, Source};
+use super::source::{self, Located, Trust};
+use super::split::{Split, Truth};
+use super::table::assign::{TEST, TRAIN, VALIDATION};
+use super::{
+    CategoricalFeature, DatasetRef, ListFeature, Observer, Origin, Places, Prepared, RowSubset,
+    Schema, SealedSplit, SplitSummary, Summary, Task,
+};
+use crate::schema::Pooling;
+use anyhow::Result;
+use homebench_diagnostic::Diagnostic;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Names of the descriptions in a folder, in order.
+///
+/// # Errors
+/// The folder can't be read.
+pub fn known(places: &Places) -> Result<Vec<String>> {
+    Ok(schema::known(&places.descriptions)?)
+}
+
+/// Checks name, protocol and description without touching source files, and returns its tasks and groups: what can be
+/// refused before anything runs.
+///
+/// # Errors
+/// No such description or protocol, or a description that makes no dataset.
+pub fn check(reference: &DatasetRef, places: &Places) -> Result<(Vec<Task>, Vec<String>)> {
+    let (_, protocol) = resolve(reference, places)?;
+    Ok((protocol.tasks, protocol.groups))
+}
+
+/// The seed that divides the dataset's rows into splits, where its description divides them by a hash.
+///
+/// # Errors
+/// See [`check`]; a split that is fixed by files, by time or by the embedded source.
+pub fn split_seed(reference: &DatasetRef, places: &Places) -> Result<u64> {
+    let (description, protocol) = resolve(reference, places)?;
+    let seed = protocol.split_seed();
+    Ok(seed.map_err(|why| fixed_split(&description.name, why))?)
+}
+
+fn fixed_split(name: &str, why: &str) -> Diagnostic {
+    Diagnostic::new(
+        name,
+        format!("the split of `{name}` is fixed: {why}, and no seed divides them anew"),
+    )
+    .hint("leave `split_seeds` out, or use a dataset whose description has `kind = \"hash\"` in [split]")
+}
+
+/// Prepares the dataset if its cache isn't there, and describes it without opening a split.
+///
+/// # Errors
+/// See [`check`]; source files that are missing or not as described; a cache folder that can't be written.
+pub fn prepare(
+    reference: &DatasetRef,
+    places: &Places,
+    observer: &mut dyn Observer,
+) -> Result<Summary> {
+    let found = Found::new(reference, places, Trust::Remembered, observer)?;
+    let entry = found.obtain(None, observer)?;
+    let schema = found.schema(&entry);
+    // Files that can't be mapped would fail every cell; they are made again now.
+    for split in [TRAIN, VALIDATION, TEST] {
+        if let Err(why) = entry.map(split, &schema) {
+            let entry = found.obtain(Some(why), observer)?;
+            return Ok(found.summary(&entry));
+        }
+    }
+    Ok(found.summary(&entry))
+}
+
+/// Opens a dataset, preparing it first if its cache isn't there. Safe to call from several processes at once.
+///
+/// # Errors
+/// See [`prepare`].
+pub fn open(
+    reference: &DatasetRef,
+    places: &Places,
+    observer: &mut dyn Observer,
+) -> Result<Prepared> {
+    let found = Found::new(reference, places, Trust::Remembered, observer)?;
+    let entry = found.obtain(None, observer)?;
+    match found.open(&entry) {
+        Ok(prepared) => Ok(prepared),
+        Err(why) => {
+            let entry = found.obtain(Some(why), observer)?;
+            let again = found.open(&entry);
+            Ok(again.map_err(|why| Diagnostic::new(entry.folder.display().to_string(), why))?)
+        }
+    }
+}
+
+/// The dataset's files, prepared if they aren't there, and what they hold.
+pub(super) fn files(
+    reference: &DatasetRef,
+    places: &Places,
+    observer: &mut dyn Observer,
+) -> Result<(Vec<PathBuf>, Summary)> {
+    let found = Found::new(reference, places, Trust::Remembered, observer)?;
+    let entry = found.obtain(None, observer)?;
+    let paths = [TRAIN, VALIDATION, TEST].map(|split| entry.path(split));
+    Ok((paths.to_vec(), found.summary(&entry)))
+}
+
+/// What [`verify`] found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Verified {
+    /// Source files, every byte of which was read, with their SHA-256.
+    pub sources: Vec<(PathBuf, String)>,
+    /// The prepared dataset, whole, if there is one.
+    pub prepared: Option<PathBuf>,
+}
+
+/// Reads every byte of the source files, and of the prepared dataset if there is one.
+///
+/// # Errors
+/// See [`check`]; a source file that is missing or not as described; a prepared file that changed.
+pub fn verify(
+    reference: &DatasetRef,
+    places: &Places,
+    observer: &mut dyn Observer,
+) -> Result<Verified> {
+    let found = Found::new(reference, places, Trust::Nothing, observer)?;
+    let mut prepared = None;
+    let hash = cache::content_hash(&found.protocol, found.rows, &found.sources);
+    let folder = cache::folder(&found.cache, &found.description.name, &hash);
+    let refuse = |why: String| {
+        Diagnostic::new(
+            folder.display().to_string(),
+            format!("the prepared dataset is damaged: {why}"),
+        )
+        .hint("remove the folder; it is made again when it is needed")
+    };
+    if let Some(entry) = Entry::find(&folder, &hash).map_err(refuse)? {
+        entry.verify().map_err(refuse)?;
+        prepared = Some(folder.clone());
+    }
+    Ok(Verified {
+        sources: found
+            .sources
+            .into_iter()
+            .map(|located| (located.path, located.sha256))
+            .collect(),
+        prepared,
+    })
+}
+
+fn resolve(reference: &DatasetRef, places: &Places) -> Result<(Description, Protocol), Diagnostic> {
+    let (folder, knobs) = (&places.descriptions, &reference.knobs);
+    let description = Description::load_with(folder, &reference.name, knobs)?;
+    let wanted = reference.protocol.as_deref();
+    let invalid = match reference.rows {
+        RowSubset::All => None,
+        RowSubset::TrainRows(rows) => {
+            (rows == 0).then(|| "rows: expected at least 1, found 0".to_owned())
+        }
+        RowSubset::Fraction(fraction) => (!(fraction > 0.0 && fraction <= 1.0))
+            .then(|| format!("fraction: expected a number above 0 and up to 1, found {fraction}")),
+    };
+    if let Some(message) = invalid {
+        return Err(Diagnostic::new(&reference.name, message));
+    }
+    let Some(protocol) = description.protocol(wanted) else {
+        let names: Vec<&str> = description
+            .protocols
+            .iter()
+            .map(|protocol| protocol.name.as_str())
+            .collect();
+        let wanted = wanted.unwrap_or_default();
+        let message = format!(
+            "there is no protocol `{wanted}`; there are `{}`",
+            names.join("`, `")
+        );
+        return Err(Diagnostic::new(&description.name, message).did_you_mean(wanted, names));
+    };
+    let protocol = protocol.clone();
+    let protocol = match reference.split_seed {
+        Some(seed) => protocol
+            .with_split_seed(seed)
+            .map_err(|why| fixed_split(&description.name, why))?,
+        None => protocol,
+    };
+    Ok((description, protocol))
+}
+
+/// Where a dataset's source files are: in a folder of its name, or right in the data folder where that has them.
+fn folder_of(description: &Description, data: &Path) -> PathBuf {
+    let folder = data.join(&description.name);
+    let is_there = |file: &schema::SourceFile| data.join(&file.name).is_file();
+    match !folder.is_dir() && description.files.iter().any(is_there) {
+        true => data.to_path_buf(),
+        false => folder,
+    }
+}
+
+/// A resolved reference and its source files.
+struct Found {
+    description: Description,
+    protocol: Protocol,
+    rows: RowSubset,
+    sources: Vec<Located>,
+    cache: PathBuf,
+}
+
+impl Found {
+    fn new(
+        reference: &DatasetRef,
+        places: &Places,
+        trust: Trust,
+        observer: &mut dyn Observer,
+    ) -> Result<Self, Diagnostic> {
+        let (description, protocol) = resolve(reference, places)?;
+        let memory = places.cache.join("sources.toml");
+        let folder = folder_of(&description, &places.data);
+        Ok(Self {
+            sources: source::locate(
+                &description,
+                protocol.files(),
+                &folder,
+                &memory,
+                trust,
+                observer,
+            )?,
+            description,
+            protocol,
+            rows: reference.rows,
+            cache: places.cache.clone(),
+        })
+    }
+
+    fn obtain(
+        &self,
+        distrust: Option<String>,
+        observer: &mut dyn Observer,
+    ) -> Result<Entry, Diagnostic> {
+        let Self {
+            description,
+            protocol,
+            rows,
+            sources,
+            cache,
+        } = self;
+        cache::obtain(
+            description,
+            protocol,
+            *rows,
+            sources,
+            cache,
+            distrust,
+            observer,
+        )
+    }
+
+    fn schema(&self, entry: &Entry) -> Schema {
+        let categorical = entry
+            .manifest
+            .categorical
+            .iter()
+            .map(|feature| CategoricalFeature {
+                name: feature.name.clone(),
+                vocabulary_size: feature.vocabulary_size,
+            });
+        let lists = entry.manifest.lists.iter().map(|feature| ListFeature {
+            name: feature.name.clone(),
+            vocabulary_size: feature.vocabulary_size,
+            pooling: match feature.is_sum {
+                true => Pooling::Sum,
+                false => Pooling::Mean,
+            },
+        });
+        Schema {
+            categorical: categorical.collect(),
+            lists: lists.collect(),
+            numeric: entry.manifest.numeric.clone(),
+            tasks: self.protocol.tasks.clone(),
+            groups: self.protocol.groups.clone(),
+            user: self.protocol.user().map(str::to_owned),
+            weight: self.protocol.weight().map(str::to_owned),
+        }
+    }
+
+    fn summary(&self, entry: &Entry) -> Summary {
+        let split = |split: usize| {
+            let file = &entry.manifest.files[split];
+            SplitSummary {
+                rows: file.rows,
+                positives: file.positives.clone(),
+                observed: match file.observed.is_empty() {
+                    true => vec![file.rows; file.positives.len()],
+                    false => file.observed.clone(),
+                },
+                numbers: (0..self.protocol.tasks.len())
+                    .map(|task| {
+                        let entry = file.numbers.iter().find(|entry| entry.task == task)?;
+                        Some(entry.numbers())
+                    })
+                    .collect(),
+            }
+        };
+        Summary {
+            name: self.description.name.clone(),
+            protocol: self.protocol.name.clone(),
+            split_seed: self.protocol.split_seed().ok(),
+            content_hash: entry.manifest.content_hash.clone(),
+            schema: self.schema(entry),
+            train: split(TRAIN),
+            validation: split(VALIDATION),
+            test_rows: entry.manifest.files[TEST].rows,
+            origin: match (&self.description.fetch, self.description.files.is_empty()) {
+                (_, true) => Origin::Made,
+                (Some(_), false) => Origin::Fetched,
+                (None, false) => Origin::Placed,
+            },
+            split_digests: [TRAIN, VALIDATION, TEST]
+                .map(|split| entry.manifest.files[split].blake3.clone()),
+        }
+    }
+
+    fn open(&self, entry: &Entry) -> Result<Prepared, String> {
+        let schema = self.schema(entry);
+        // What made rows is known of those that are scored, never of those that are learned from.
+        let truth = match &self.protocol.source {
+            Source::Generated(config) => Some(Arc::new(LazyGenerator::new(config))),
+            Source::Table(_) => None,
+        };
+        let scored = |split: usize| -> Result<Split, String> {
+            let rows = entry.map(split, &schema)?;
+            Ok(match truth.clone() {
+                Some(generator) => rows.with_truth(Truth { generator, split }),
+                None => rows,
+            })
+        };
+        Ok(Prepared {
+            train: entry.map(TRAIN, &schema)?,
+            validation: scored(VALIDATION)?,
+            test: SealedSplit::seal(scored(TEST)?),
+            content_hash: entry.manifest.content_hash.clone(),
+            schema,
+        })
+    }
+}

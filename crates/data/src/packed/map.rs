@@ -1,0 +1,239 @@
+//! Reading a split's file in place, and giving its pages back.
+
+use super::{BLOCK_ROWS, Widths};
+use crate::pages;
+use arrow::array::{
+    Array, ArrowPrimitiveType, FixedSizeListArray, ListArray, PrimitiveArray, RecordBatch,
+};
+use arrow::buffer::{Buffer, ScalarBuffer};
+use arrow::datatypes::{Float32Type, UInt32Type};
+use arrow::error::ArrowError;
+use arrow::ipc::convert::try_fb_to_schema;
+use arrow::ipc::reader::{FileDecoder, read_footer_length};
+use std::fs::File;
+use std::ops::Range;
+use std::path::Path;
+use std::ptr::NonNull;
+use std::sync::Arc;
+
+/// Smaller files are mapped with all their pages at once, which saves a page fault for each few, and keep them; the pages of
+/// larger ones are given back once they are read.
+const KEPT_BYTES: u64 = 256 << 20;
+
+/// A record batch in place.
+#[derive(Debug)]
+pub(crate) struct Block {
+    pub(crate) num_rows: usize,
+    pub(crate) categorical: ScalarBuffer<u32>,
+    /// Start of each list in `list_ids`, and the end of the last; empty without multi-valued features.
+    pub(crate) list_offsets: ScalarBuffer<i32>,
+    pub(crate) list_ids: ScalarBuffer<u32>,
+    pub(crate) numeric: ScalarBuffer<f32>,
+    pub(crate) labels: ScalarBuffer<f32>,
+    pub(crate) users: ScalarBuffer<u32>,
+    pub(crate) weights: ScalarBuffer<f32>,
+}
+
+/// A split's file in memory.
+#[derive(Debug)]
+pub(crate) struct Mapped {
+    pub(crate) blocks: Vec<Block>,
+    file: Arc<memmap2::Mmap>,
+    /// Whether pages stay in memory once they are read.
+    is_kept: bool,
+}
+
+impl Mapped {
+    /// Lets the system take back the memory of rows of one block that are read no more, where the file is large.
+    pub(crate) fn release(&self, block: usize, rows: Range<usize>) {
+        if self.is_kept {
+            return;
+        }
+        let block = &self.blocks[block];
+        if !block.list_offsets.is_empty() {
+            let width = (block.list_offsets.len() - 1) / block.num_rows.max(1);
+            let offsets = &block.list_offsets[rows.start * width..=rows.end * width];
+            let (start, end) = (offsets[0] as usize, offsets[offsets.len() - 1] as usize);
+            self.release_bytes(&block.list_ids[start..end]);
+            self.release_bytes(offsets);
+        }
+        self.release_column(&block.categorical, block.num_rows, &rows);
+        self.release_column(&block.numeric, block.num_rows, &rows);
+        self.release_column(&block.labels, block.num_rows, &rows);
+        self.release_column(&block.users, block.num_rows, &rows);
+        self.release_column(&block.weights, block.num_rows, &rows);
+    }
+
+    fn release_column<T>(&self, column: &[T], num_rows: usize, rows: &Range<usize>) {
+        let width = column.len() / num_rows.max(1);
+        self.release_bytes(&column[rows.start * width..rows.end * width]);
+    }
+
+    fn release_bytes<T>(&self, values: &[T]) {
+        // What is empty may lie anywhere.
+        if !values.is_empty() {
+            let start = values.as_ptr() as usize - self.file.as_ptr() as usize;
+            pages::release(&self.file, start..start + size_of_val(values));
+        }
+    }
+}
+
+/// Maps a file that [`PackedWriter`](super::PackedWriter) wrote; no number is copied.
+///
+/// # Errors
+/// A file that is cut, or that another program wrote.
+pub(crate) fn map(path: &Path, widths: Widths) -> Result<Mapped, ArrowError> {
+    map_keeping(path, widths, KEPT_BYTES)
+}
+
+/// As [`map`]; files of more than `kept_bytes` give their pages back.
+fn map_keeping(path: &Path, widths: Widths, kept_bytes: u64) -> Result<Mapped, ArrowError> {
+    let file = File::open(path)?;
+    let bytes = file.metadata()?.len();
+    let mut options = memmap2::MmapOptions::new();
+    if bytes <= kept_bytes {
+        options.populate();
+    }
+    // SAFETY: files of the cache are written under another name, renamed when whole and never changed after.
+    let mapped = Arc::new(unsafe { options.map(&file)? });
+    let refused = |what: &str| ArrowError::IpcError(what.to_owned());
+    let (start, length) = (NonNull::from(&mapped[..]).cast::<u8>(), mapped.len());
+    // SAFETY: the map stays at its place for as long as the buffer holds it.
+    let buffer = unsafe { Buffer::from_custom_allocation(start, length, mapped.clone()) };
+    let trailer = length
+        .checked_sub(10)
+        .ok_or_else(|| refused("the file is too short"))?;
+    let tail: [u8; 10] = buffer[trailer..]
+        .try_into()
+        .map_err(|_| refused("the file is too short"))?;
+    let footer_start = trailer
+        .checked_sub(read_footer_length(tail)?)
+        .ok_or_else(|| refused("the footer is longer than the file"))?;
+    let footer = arrow::ipc::root_as_footer(&buffer[footer_start..trailer])
+        .map_err(|error| ArrowError::IpcError(error.to_string()))?;
+    let schema = try_fb_to_schema(footer.schema().ok_or_else(|| refused("no schema"))?)?;
+    if schema != widths.schema() {
+        return Err(refused("the file has other columns"));
+    }
+    let decoder = FileDecoder::new(Arc::new(schema), footer.version()).with_require_alignment(true);
+    let mut blocks = Vec::new();
+    for block in footer.recordBatches().into_iter().flatten() {
+        let (offset, metadata, body) = (
+            block.offset() as usize,
+            block.metaDataLength() as usize,
+            block.bodyLength() as usize,
+        );
+        if offset + metadata + body > footer_start {
+            return Err(refused("a record batch ends behind the file"));
+        }
+        let data = buffer.slice_with_length(offset, metadata + body);
+        let batch = decoder
+            .read_record_batch(block, &data)?
+            .ok_or_else(|| refused("an empty record batch"))?;
+        blocks.push(unpack(&batch).ok_or_else(|| refused("a column has another type"))?);
+    }
+    match blocks
+        .iter()
+        .rev()
+        .skip(1)
+        .all(|block| block.num_rows == BLOCK_ROWS)
+    {
+        true => Ok(Mapped {
+            blocks,
+            file: mapped,
+            is_kept: bytes <= kept_bytes,
+        }),
+        false => Err(refused("record batches of another size")),
+    }
+}
+
+fn unpack(batch: &RecordBatch) -> Option<Block> {
+    fn values<T: ArrowPrimitiveType>(
+        batch: &RecordBatch,
+        name: &str,
+    ) -> Option<ScalarBuffer<T::Native>> {
+        let Some(column) = batch.column_by_name(name) else {
+            return Some(Vec::new().into());
+        };
+        let list = column.as_any().downcast_ref::<FixedSizeListArray>()?;
+        let values = list.values().as_any().downcast_ref::<PrimitiveArray<T>>()?;
+        Some(values.values().clone())
+    }
+    let (list_offsets, list_ids) = match batch.column_by_name("lists") {
+        None => (Vec::new().into(), Vec::new().into()),
+        Some(column) => {
+            let rows = column.as_any().downcast_ref::<FixedSizeListArray>()?;
+            let lists = rows.values().as_any().downcast_ref::<ListArray>()?;
+            let ids = lists
+                .values()
+                .as_any()
+                .downcast_ref::<PrimitiveArray<UInt32Type>>()?;
+            (lists.offsets().inner().clone(), ids.values().clone())
+        }
+    };
+    Some(Block {
+        num_rows: batch.num_rows(),
+        list_offsets,
+        list_ids,
+        categorical: values::<UInt32Type>(batch, "categorical")?,
+        numeric: values::<Float32Type>(batch, "numeric")?,
+        labels: values::<Float32Type>(batch, "labels")?,
+        users: values::<UInt32Type>(batch, "user")?,
+        weights: values::<Float32Type>(batch, "weight")?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Batch;
+    use crate::packed::PackedWriter;
+
+    #[test]
+    fn rows_whose_memory_was_given_back_are_read_again_as_they_were() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("rows.arrow");
+        let widths = Widths {
+            categorical: 3,
+            lists: 2,
+            numeric: 1,
+            labels: 1,
+            user: 1,
+            weight: 0,
+        };
+        let num_rows = BLOCK_ROWS + 1234;
+        let ids = |count: usize| (0..count as u32).collect::<Vec<u32>>();
+        let rows = Batch {
+            num_rows,
+            categorical: ids(3 * num_rows),
+            // Of the two lists of a row one is empty, the other has two ids.
+            list_ids: ids(2 * num_rows),
+            list_ends: (0..2 * num_rows as u32)
+                .map(|list| list.div_ceil(2) * 2)
+                .collect(),
+            numeric: ids(num_rows).into_iter().map(|id| id as f32).collect(),
+            labels: vec![1.0; num_rows],
+            users: ids(num_rows),
+            weights: Vec::new(),
+        };
+        let mut writer = PackedWriter::create(path.clone(), widths).unwrap();
+        writer.append(&rows).unwrap();
+        writer.finish().unwrap();
+        let mapped = map_keeping(&path, widths, 0).unwrap();
+        for (start, count) in [
+            (0, 1),
+            (7, 40_000),
+            (40_007, BLOCK_ROWS - 40_007),
+            (0, BLOCK_ROWS),
+        ] {
+            mapped.release(0, start..start + count);
+            let block = &mapped.blocks[0];
+            assert_eq!(block.categorical[..], rows.categorical[..3 * BLOCK_ROWS]);
+            assert_eq!(block.list_ids[..], rows.list_ids[..block.list_ids.len()]);
+            assert_eq!(block.users[..], rows.users[..BLOCK_ROWS]);
+        }
+        mapped.release(1, 0..1234);
+        assert_eq!(mapped.blocks[1].numeric[1233], (num_rows - 1) as f32);
+        assert_eq!(mapped.blocks[1].list_offsets.len(), 2 * 1234 + 1);
+    }
+}

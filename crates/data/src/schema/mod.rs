@@ -1,0 +1,163 @@
+//! Dataset descriptions: TOML in, validated plans out.
+
+mod feature;
+mod feed;
+mod generated;
+mod join;
+pub(super) mod knobs;
+mod label;
+mod layout;
+mod plan;
+mod protocol;
+mod split;
+mod table;
+mod two_task;
+mod wire;
+
+pub use label::{Label, LabelValue};
+pub use layout::{Encoding, FileKind, Format};
+pub use plan::{
+    Description, Feature, FeatureKind, FetchRecipe, Join, Protocol, Source, SourceFile, SplitPlan,
+    TablePlan, Vocabulary,
+};
+
+use homebench_diagnostic::{Diagnostic, Document, KeyPath};
+use serde::Deserialize;
+use std::path::Path;
+
+/// How the embeddings of a row's list become one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Pooling {
+    /// Their sum.
+    Sum,
+    /// Their sum divided by their number.
+    #[default]
+    Mean,
+}
+
+impl Description {
+    /// Reads and validates `<folder>/<name>.toml`.
+    ///
+    /// # Errors
+    /// A name without a file, or anything in the file that makes no dataset, with its place and its mend.
+    pub fn load(folder: &Path, name: &str) -> Result<Self, Diagnostic> {
+        Self::load_with(folder, name, &toml::Table::new())
+    }
+
+    /// As [`Description::load`], with these knobs of its embedded source in place of what the file says.
+    ///
+    /// # Errors
+    /// See [`Description::load`]; knobs that the source doesn't have.
+    pub fn load_with(folder: &Path, name: &str, knobs: &toml::Table) -> Result<Self, Diagnostic> {
+        let path = folder.join(format!("{name}.toml"));
+        if !path.is_file() {
+            let known = known(folder)?;
+            let said = Diagnostic::new(
+                folder.display().to_string(),
+                format!(
+                    "there is no dataset `{name}`; {}",
+                    one_of("there are", &known)
+                ),
+            );
+            return Err(
+                match homebench_diagnostic::nearest(name, known.iter().map(String::as_str)) {
+                    Some(near) => said.hint(format!("did you mean `{near}`?")),
+                    None => said.hint(format!("describe it in {}", path.display())),
+                },
+            );
+        }
+        let document = Document::read_extending(&path)?;
+        let source = document.parse::<Kind>()?.source;
+        Self::parse(name, &knobs::overlay(document, source, knobs)?)
+    }
+
+    /// Validates a description.
+    ///
+    /// # Errors
+    /// See [`Description::load`].
+    pub fn parse(name: &str, document: &Document) -> Result<Self, Diagnostic> {
+        match document.parse::<Kind>()?.source {
+            wire::WireSource::Table => table::validate(name, document, document.parse()?),
+            wire::WireSource::Synthetic => feed::validate(name, document, document.parse()?),
+            wire::WireSource::TwoTaskRegression => {
+                two_task::validate(name, document, document.parse()?)
+            }
+        }
+    }
+}
+
+/// What a description is of.
+#[derive(Deserialize)]
+struct Kind {
+    source: wire::WireSource,
+}
+
+/// Names of the descriptions in a folder, in order.
+///
+/// # Errors
+/// The folder can't be read.
+pub fn known(folder: &Path) -> Result<Vec<String>, Diagnostic> {
+    let entries = std::fs::read_dir(folder).map_err(|error| {
+        Diagnostic::new(
+            folder.display().to_string(),
+            format!("can't read the folder of dataset descriptions: {error}"),
+        )
+        .hint("run from the project's folder, or name the folder")
+    })?;
+    let mut names: Vec<String> = entries
+        .filter_map(|entry| {
+            let path = entry.ok()?.path();
+            let is_toml = path
+                .extension()
+                .is_some_and(|extension| extension == "toml");
+            is_toml.then(|| path.file_stem()?.to_str().map(str::to_owned))?
+        })
+        .collect();
+    names.sort();
+    Ok(names)
+}
+
+fn path(keys: &[&str]) -> KeyPath {
+    KeyPath::new(keys.iter().copied())
+}
+
+/// `verb a, b, c`, for messages.
+fn one_of(verb: &str, names: &[impl AsRef<str>]) -> String {
+    if names.is_empty() {
+        return format!("{verb} none");
+    }
+    let quoted: Vec<String> = names
+        .iter()
+        .map(|name| format!("`{}`", name.as_ref()))
+        .collect();
+    format!("{verb} {}", quoted.join(", "))
+}
+
+/// Names that become parts of variable paths and of file and column names.
+fn check_name(document: &Document, at: &KeyPath, what: &str, name: &str) -> Result<(), Diagnostic> {
+    let is_plain = !name.is_empty()
+        && name
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
+    if is_plain {
+        return Ok(());
+    }
+    Err(document
+        .at_key(at, format!("`{name}` can't be the name of a {what}"))
+        .hint("use letters, digits, `_` and `-`"))
+}
+
+/// A task group's name, which becomes part of variable paths beside `shared`.
+fn check_group(document: &Document, at: &KeyPath, name: &str) -> Result<(), Diagnostic> {
+    check_name(document, at, "task group", name)?;
+    if name == "shared" {
+        return Err(document
+            .at_key(
+                at,
+                "`shared` can't be the name of a task group: it is that of the shared experts",
+            )
+            .hint("give the group another name"));
+    }
+    Ok(())
+}

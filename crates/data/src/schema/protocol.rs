@@ -1,0 +1,182 @@
+//! Validation of protocols: which columns are inputs, and that no label leaks into them.
+
+use super::table::{Parts, check_literals, column_index, expression};
+use super::wire::{WireProtocol, WireTable};
+use super::{Label, LabelValue, Protocol, Source, TablePlan, path};
+use crate::expression::Expression;
+use crate::{Task, TaskKind};
+use homebench_diagnostic::{Diagnostic, Document, KeyPath};
+use std::collections::BTreeMap;
+
+pub(super) fn default(document: &Document, wire: &WireTable) -> Result<String, Diagnostic> {
+    let name = &wire.default_protocol;
+    if wire.protocols.contains_key(name) {
+        return Ok(name.clone());
+    }
+    let at = path(&["default_protocol"]);
+    Err(document
+        .at_value(&at, format!("there is no protocol `{name}`"))
+        .did_you_mean(name, wire.protocols.keys().map(String::as_str)))
+}
+
+pub(super) fn validate(
+    parts: &Parts<'_>,
+    wire: &BTreeMap<String, WireProtocol>,
+) -> Result<Vec<Protocol>, Diagnostic> {
+    let names = parts.document.keys_in_order(&path(&["protocols"]));
+    names
+        .into_iter()
+        .map(|name| protocol(parts, &wire[&name], name))
+        .collect()
+}
+
+fn protocol(parts: &Parts<'_>, wire: &WireProtocol, name: String) -> Result<Protocol, Diagnostic> {
+    let at = path(&["protocols", &name]);
+    let (tasks, groups, labels) = tasks(parts, wire, &name)?;
+    let columns_of = |key: &str, names: &[String]| {
+        let indices = names.iter().enumerate().map(|(index, column)| {
+            let at = at.join(key).join(index.to_string());
+            column_index(parts.document, &parts.columns, &at, column)
+        });
+        indices.collect::<Result<Vec<usize>, _>>()
+    };
+    let not_inputs = columns_of("not_inputs", &wire.not_inputs)?;
+    let leaks = columns_of("label_sources_as_inputs", &wire.label_sources_as_inputs)?;
+    let features: Vec<_> = parts
+        .features
+        .iter()
+        .filter(|feature| !not_inputs.contains(&feature.column))
+        .filter(|feature| {
+            let listed = feature.protocols.as_ref();
+            listed.is_none_or(|protocols| protocols.contains(&name))
+        })
+        .cloned()
+        .collect();
+    for (task, label) in tasks.iter().zip(&labels) {
+        for feature in &features {
+            if label.is_made_from(feature.column) && !leaks.contains(&feature.column) {
+                let (column, task) = (&parts.columns[feature.column], &task.name);
+                let message = format!(
+                    "protocol `{name}`: the label of task `{task}` is made from the column `{column}`, \
+                     which is an input (feature `{}`)",
+                    feature.name
+                );
+                return Err(parts.document.at_key(&at, message).hint(format!(
+                    "add \"{column}\" to not_inputs, or to label_sources_as_inputs if it is meant to be known"
+                )));
+            }
+        }
+    }
+    for (index, column) in leaks.iter().enumerate() {
+        let is_source = labels.iter().any(|label| label.is_made_from(*column));
+        let is_input = features.iter().any(|feature| feature.column == *column);
+        if !(is_source && is_input) {
+            let message = format!(
+                "`{}` is {} in this protocol",
+                parts.columns[*column],
+                if is_source {
+                    "no input"
+                } else {
+                    "read by no label"
+                }
+            );
+            let at = at.join("label_sources_as_inputs").join(index.to_string());
+            return Err(parts
+                .document
+                .at_value(&at, message)
+                .hint("remove it from the list"));
+        }
+    }
+    if features.is_empty() {
+        let message = format!("protocol `{name}` has no inputs left");
+        return Err(parts
+            .document
+            .at_key(&at, message)
+            .hint("shorten not_inputs"));
+    }
+    let filter = filter(parts, &at, wire)?;
+    let mut plan = TablePlan {
+        columns: parts.columns.clone(),
+        num_own_columns: parts.num_own_columns,
+        optional: parts.optional.clone(),
+        joins: parts.joins.clone(),
+        filter,
+        format: parts.format,
+        allowed_values: parts.allowed_values.clone(),
+        features,
+        user: parts.user,
+        weight: parts.weight,
+        labels,
+        split: parts.split.clone(),
+    };
+    let used = plan.columns_in_use();
+    // A table that gives nothing is not read, and needs not be there.
+    plan.joins.retain(|join| {
+        let added = join.first..join.first + join.columns.len() - 1;
+        used.range(added).next().is_some()
+    });
+    Ok(Protocol {
+        about: wire.about.clone().unwrap_or_default(),
+        tasks,
+        groups,
+        source: Source::Table(plan),
+        name,
+    })
+}
+
+/// The description's filter and the protocol's own.
+fn filter(
+    parts: &Parts<'_>,
+    at: &KeyPath,
+    wire: &WireProtocol,
+) -> Result<Option<Expression>, Diagnostic> {
+    let Some(text) = &wire.filter else {
+        return Ok(parts.filter.clone());
+    };
+    let (document, at) = (parts.document, at.join("filter"));
+    let own = expression(document, &at, text, &parts.columns)?;
+    check_literals(document, &at, &own, &parts.columns, &parts.allowed_values)?;
+    Ok(Some(match parts.filter.clone() {
+        None => own,
+        Some(shared) => Expression::And(Box::new(shared), Box::new(own)),
+    }))
+}
+
+type Tasks = (Vec<Task>, Vec<String>, Vec<Label>);
+
+fn tasks(parts: &Parts<'_>, wire: &WireProtocol, name: &str) -> Result<Tasks, Diagnostic> {
+    let at = path(&["protocols", name, "tasks"]);
+    if wire.tasks.is_empty() {
+        return Err(parts.document.at_value(&at, "expected at least one task"));
+    }
+    let (mut tasks, mut groups, mut labels) =
+        (Vec::<Task>::new(), Vec::<String>::new(), Vec::new());
+    for (index, wanted) in wire.tasks.iter().enumerate() {
+        let at = at.join(index.to_string());
+        let found = parts.tasks.iter().find(|(task, ..)| task == wanted);
+        let (task, group, label) = found.ok_or_else(|| {
+            parts
+                .document
+                .at_value(&at, format!("there is no task `{wanted}`"))
+                .did_you_mean(wanted, parts.tasks.iter().map(|(task, ..)| task.as_str()))
+        })?;
+        if tasks.iter().any(|other| other.name == *task) {
+            let message = format!("the task `{task}` is listed twice");
+            return Err(parts.document.at_value(&at, message));
+        }
+        let position = groups.iter().position(|other| other == group);
+        tasks.push(Task {
+            name: task.clone(),
+            group: position.unwrap_or(groups.len()),
+            kind: match label.value {
+                LabelValue::Number { .. } => TaskKind::Regression,
+                LabelValue::Condition(_) | LabelValue::Binary(_) => TaskKind::Classification,
+            },
+        });
+        if position.is_none() {
+            groups.push(group.clone());
+        }
+        labels.push(label.clone());
+    }
+    Ok((tasks, groups, labels))
+}

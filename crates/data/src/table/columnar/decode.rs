@@ -1,0 +1,263 @@
+//! Columns of any type as texts, numbers or lists of texts.
+
+use super::super::columns::Need;
+use super::super::row::{Refused, Row};
+use super::super::text::split;
+use super::{Arrays, ColumnarFile};
+use arrow::array::{Array, ArrayRef, AsArray, Float64Array, ListArray, StringArray, StringBuilder};
+use arrow::compute::cast;
+use arrow::datatypes::{
+    DataType, Field, Float32Type, Float64Type, TimeUnit, TimestampMicrosecondType,
+    TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType,
+};
+use arrow::error::ArrowError;
+use homebench_diagnostic::Diagnostic;
+use std::sync::Arc;
+
+/// Why a column of this type can't give what is needed of it: what was expected, and the mend.
+pub(super) fn refusal(found: &DataType, need: Need) -> Option<(&'static str, &'static str)> {
+    let item = item_of(found);
+    match () {
+        () if need.list && item.is_some() => (!is_text(item.unwrap_or(found))).then_some((
+            "a list of texts or numbers",
+            "write the lists' values as texts or whole numbers",
+        )),
+        () if item.is_some() => Some((
+            "one value a row",
+            "read the column by a feature of kind = \"list\", or write one value a row",
+        )),
+        () if need.number && !is_number(found) => Some((
+            "numbers",
+            "write the column as numbers, make the feature categorical, or compare with a text in quotes",
+        )),
+        () if (need.text || need.list) && !is_text(found) => Some((
+            "texts, numbers or dates",
+            "write the column as texts, or leave it out of the description",
+        )),
+        () => None,
+    }
+}
+
+/// Whether a column has several values a row.
+pub(crate) fn is_list(found: &DataType) -> bool {
+    item_of(found).is_some()
+}
+
+/// Whether a column can be read at all.
+pub(crate) fn is_readable(found: &DataType) -> bool {
+    is_text(item_of(found).unwrap_or(found))
+}
+
+/// The type of a list's values, where this is one.
+fn item_of(found: &DataType) -> Option<&DataType> {
+    match found {
+        DataType::List(item)
+        | DataType::LargeList(item)
+        | DataType::FixedSizeList(item, _)
+        | DataType::ListView(item)
+        | DataType::LargeListView(item) => Some(item.data_type()),
+        _ => None,
+    }
+}
+
+fn is_number(found: &DataType) -> bool {
+    match found {
+        DataType::Dictionary(_, values) => is_number(values),
+        DataType::Boolean | DataType::Null => true,
+        DataType::Decimal128(..) | DataType::Decimal256(..) => true,
+        DataType::Date32 | DataType::Date64 | DataType::Timestamp(..) => true,
+        other => other.is_numeric(),
+    }
+}
+
+fn is_text(found: &DataType) -> bool {
+    match found {
+        DataType::Dictionary(_, values) => is_text(values),
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => true,
+        other => is_number(other),
+    }
+}
+
+/// The columns of a batch, converted to what is needed of them.
+pub(crate) struct Decoded {
+    columns: Vec<Column>,
+}
+
+#[derive(Default)]
+struct Column {
+    texts: Option<StringArray>,
+    numbers: Option<Float64Array>,
+    lists: Option<(ListArray, StringArray)>,
+}
+
+impl Decoded {
+    /// Converts a batch; `names` are those of its columns.
+    ///
+    /// # Errors
+    /// A value that has no such form, such as a date beyond all calendars.
+    pub(crate) fn new(
+        file: &ColumnarFile,
+        arrays: &Arrays,
+        names: &[String],
+    ) -> Result<Self, Diagnostic> {
+        let columns = arrays.arrays.iter().zip(&file.needs).zip(names);
+        let column = |((array, need), name): ((&Option<ArrayRef>, &Need), &String)| {
+            let Some(array) = array else {
+                return Ok(Column::default());
+            };
+            Column::new(array, *need).map_err(|error| {
+                Diagnostic::new(
+                    file.path.display().to_string(),
+                    format!("column `{name}`: {error}"),
+                )
+                .hint("write the column in another type")
+            })
+        };
+        Ok(Self {
+            columns: columns.map(column).collect::<Result<_, _>>()?,
+        })
+    }
+
+    pub(crate) fn row(&self, index: usize) -> impl Row {
+        ColumnarRow {
+            columns: &self.columns,
+            index,
+        }
+    }
+}
+
+impl Column {
+    fn new(array: &ArrayRef, need: Need) -> Result<Self, ArrowError> {
+        let mut column = Self::default();
+        if item_of(array.data_type()).is_some() {
+            let lists = lists(array)?;
+            let values = texts(lists.values())?;
+            column.lists = Some((lists, values));
+            return Ok(column);
+        }
+        if need.text || need.list {
+            column.texts = Some(texts(array)?);
+        }
+        if need.number {
+            column.numbers = Some(numbers(array)?);
+        }
+        Ok(column)
+    }
+}
+
+/// Lists of any width of offsets as those of 32 bits.
+fn lists(array: &ArrayRef) -> Result<ListArray, ArrowError> {
+    if let Some(lists) = array.as_list_opt::<i32>() {
+        return Ok(lists.clone());
+    }
+    let item = item_of(array.data_type())
+        .cloned()
+        .unwrap_or(DataType::Null);
+    let list = DataType::List(Arc::new(Field::new("item", item, true)));
+    Ok(cast(array, &list)?.as_list::<i32>().clone())
+}
+
+/// A column as texts: whole numbers in digits, other numbers in their shortest form (`1.5`, and `1` for 1.0, as a file of
+/// whole numbers has it), booleans as `true` and `false`, dates and times as ISO 8601 has them (times in UTC).
+fn texts(array: &ArrayRef) -> Result<StringArray, ArrowError> {
+    let text = |array: &ArrayRef| Ok(cast(array, &DataType::Utf8)?.as_string::<i32>().clone());
+    match array.data_type() {
+        DataType::Dictionary(_, values) => texts(&cast(array, values)?),
+        DataType::Float16 => texts(&cast(array, &DataType::Float32)?),
+        DataType::Float32 => Ok(shortest(array.as_primitive::<Float32Type>().iter())),
+        DataType::Float64 => Ok(shortest(array.as_primitive::<Float64Type>().iter())),
+        // The zone's name would have to be known; values are in UTC whatever it is.
+        DataType::Timestamp(unit, Some(_)) => text(&without_zone(array, *unit)),
+        _ => text(array),
+    }
+}
+
+fn shortest<T: std::fmt::Display>(values: impl Iterator<Item = Option<T>>) -> StringArray {
+    let mut builder = StringBuilder::new();
+    for value in values {
+        match value {
+            None => builder.append_null(),
+            Some(value) => builder.append_value(value.to_string()),
+        }
+    }
+    builder.finish()
+}
+
+fn without_zone(array: &ArrayRef, unit: TimeUnit) -> ArrayRef {
+    macro_rules! bare {
+        ($unit:ty) => {
+            Arc::new(
+                array
+                    .as_primitive::<$unit>()
+                    .clone()
+                    .with_timezone_opt(None::<Arc<str>>),
+            )
+        };
+    }
+    match unit {
+        TimeUnit::Second => bare!(TimestampSecondType),
+        TimeUnit::Millisecond => bare!(TimestampMillisecondType),
+        TimeUnit::Microsecond => bare!(TimestampMicrosecondType),
+        TimeUnit::Nanosecond => bare!(TimestampNanosecondType),
+    }
+}
+
+/// A column as numbers: booleans as 0 and 1, dates and times as the file counts them since 1970.
+fn numbers(array: &ArrayRef) -> Result<Float64Array, ArrowError> {
+    let number = |array: &ArrayRef| {
+        let cast = cast(array, &DataType::Float64)?;
+        Ok(cast.as_primitive::<Float64Type>().clone())
+    };
+    match array.data_type() {
+        DataType::Dictionary(_, values) => numbers(&cast(array, values)?),
+        DataType::Date32 => number(&cast(array, &DataType::Int32)?),
+        DataType::Date64 | DataType::Timestamp(..) => number(&cast(array, &DataType::Int64)?),
+        _ => number(array),
+    }
+}
+
+struct ColumnarRow<'a> {
+    columns: &'a [Column],
+    index: usize,
+}
+
+impl Row for ColumnarRow<'_> {
+    #[inline]
+    fn text(&self, column: usize) -> &[u8] {
+        match &self.columns[column].texts {
+            Some(texts) if texts.is_valid(self.index) => texts.value(self.index).as_bytes(),
+            _ => b"",
+        }
+    }
+
+    #[inline]
+    fn number(&self, column: usize, may_be_missing: bool) -> Result<f64, Refused> {
+        let refused = |expected, found| Refused { expected, found };
+        match &self.columns[column].numbers {
+            Some(numbers) if numbers.is_valid(self.index) => {
+                let value = numbers.value(self.index);
+                match value.is_finite() {
+                    true => Ok(value),
+                    false => Err(refused("a finite number", value.to_string())),
+                }
+            }
+            _ if may_be_missing => Ok(f64::NAN),
+            _ => Err(refused("a number", "null".to_owned())),
+        }
+    }
+
+    fn values(&self, column: usize, separator: u8, visit: &mut dyn FnMut(&[u8])) {
+        let Some((lists, values)) = &self.columns[column].lists else {
+            return split(self.text(column), separator, visit);
+        };
+        if lists.is_null(self.index) {
+            return;
+        }
+        let offsets = &lists.value_offsets()[self.index..self.index + 2];
+        for value in offsets[0] as usize..offsets[1] as usize {
+            if values.is_valid(value) && !values.value(value).is_empty() {
+                visit(values.value(value).as_bytes());
+            }
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! From an experiment to its cells: which there are, what each costs, and what of it a results folder already has.
+
+mod budget;
+mod cells;
+mod change;
+mod claim;
+mod estimate;
+mod freeze;
+mod glob;
+#[cfg(test)]
+mod identity;
+mod reuse;
+mod solve;
+
+pub use budget::{Budget, budget};
+pub use cells::{Arm, Plan, PlannedCell, Selection};
+pub use claim::claim;
+pub use estimate::{Estimator, STATED_FLOPS_PER_SECOND};
+pub use freeze::{failure_of_all, freeze, take_winners};
+pub use glob::matches_glob;
+pub use reuse::{Reuse, reuse};
+pub use solve::{Costs, Solution, solve};

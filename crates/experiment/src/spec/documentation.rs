@@ -1,0 +1,226 @@
+//! Keeps docs/experiments.md true: its keys, its defaults and its examples.
+
+use super::resolved::resolved_toml;
+use super::schedule::WrittenSchedule;
+use super::wire::{
+    WireBudget, WireDataset, WireExperiment, WireIncluded, WireRun, WireTraining, WireTuning,
+};
+use super::{CellTraining, Experiment, RunConfig, load};
+use homebench_train::TrainingConfig;
+use serde::de::DeserializeOwned;
+use std::collections::{BTreeMap, BTreeSet};
+use toml::{Table, Value};
+
+const PAGE: &str = include_str!("../../../../docs/experiments.md");
+
+/// What examples are put into: two variants, so that a budget has another to be like.
+const BASE: &str = "question = \"What is this?\"\nseeds = [1]\ndataset = { name = \"feed\" }\n\
+    [variants.a]\nmodel = \"mmoe\"\n[variants.b]\nmodel = \"home\"\n";
+
+/// Keys that a wire type knows, by its own word.
+fn known<T: DeserializeOwned>(also: &str) -> BTreeSet<String> {
+    let text = format!("{also}\n\"no such key\" = 1");
+    let refusal = match toml::from_str::<T>(&text) {
+        Ok(_) => panic!("an unknown key was taken"),
+        Err(error) => error.message().to_owned(),
+    };
+    let quoted = refusal.split('`').skip(1).step_by(2);
+    let keys = quoted.filter(|key| *key != "no such key");
+    keys.map(str::to_owned).collect()
+}
+
+/// Rows of the tables of keys under a heading: key, default, example.
+fn rows(heading: &str) -> Vec<[String; 3]> {
+    let lines = PAGE.lines().skip_while(|line| *line != heading).skip(1);
+    let section = lines.take_while(|line| !line.starts_with('#'));
+    let of_keys = section
+        .skip_while(|line| !line.starts_with("| key |"))
+        .skip(2)
+        .take_while(|line| line.starts_with('|'));
+    let rows = of_keys.map(|line| {
+        let cells: Vec<&str> = line.trim_matches('|').split(" | ").map(str::trim).collect();
+        assert_eq!(cells.len(), 5, "{line}");
+        let key = cells[0].trim_matches('`');
+        [key, cells[2], cells[4]].map(str::to_owned)
+    });
+    let rows: Vec<_> = rows.collect();
+    assert!(!rows.is_empty(), "nothing under `{heading}`");
+    rows
+}
+
+fn keys(heading: &str) -> BTreeSet<String> {
+    let keys = rows(heading).into_iter().map(|[key, ..]| key);
+    keys.collect()
+}
+
+#[test]
+fn every_key_is_documented_and_no_other() {
+    assert_eq!(keys("## The file itself"), known::<WireExperiment>(""));
+    assert_eq!(keys("## `[dataset]`"), known::<WireDataset>(""));
+    assert_eq!(keys("## `[training]`"), known::<WireTraining>(""));
+    let schedule = keys("## `[training.schedule]`");
+    assert_eq!(schedule, known::<WrittenSchedule>(""));
+    assert_eq!(keys("### `budget`"), known::<WireBudget>(""));
+    assert_eq!(keys("## `[tuning]`"), known::<WireTuning>(""));
+    assert_eq!(keys("## `[run]`"), known::<WireRun>(""));
+    let of_variants = super::wire::VARIANT_KEYS.map(str::to_owned);
+    assert_eq!(keys("## `[variants.<name>]`"), of_variants.into());
+    let included = known::<WireIncluded>("");
+    assert_eq!(included, ["include", "variants"].map(str::to_owned).into());
+    assert_eq!(
+        keys("## `[random]`"),
+        ["n", "seed"].map(str::to_owned).into()
+    );
+}
+
+/// Values of a page's defaults; absent where a default is told in words.
+fn defaults(heading: &str) -> BTreeMap<String, Option<Value>> {
+    let value = |text: &str| -> Option<Value> {
+        let text = text.strip_prefix('`')?.strip_suffix('`')?;
+        let table: Table = format!("value = {text}").parse().ok()?;
+        table.get("value").cloned()
+    };
+    let rows = rows(heading).into_iter();
+    rows.map(|[key, default, _]| (key, value(&default)))
+        .collect()
+}
+
+#[test]
+fn the_defaults_are_those_of_the_program() {
+    let written = CellTraining::written_out(&TrainingConfig::default());
+    let mut table = Table::try_from(written).unwrap();
+    // Left out where the optimiser has no use for it.
+    table.insert(
+        "momentum".into(),
+        Value::Float(TrainingConfig::default().momentum),
+    );
+    for (key, default) in defaults("## `[training]`") {
+        assert_eq!(default.as_ref(), table.get(&key), "{key}");
+    }
+    let run = RunConfig::default();
+    let documented = defaults("## `[run]`");
+    let seconds = Value::Integer(run.checkpoint_every.as_secs() as i64);
+    assert_eq!(documented["checkpoint_every_seconds"], Some(seconds));
+    assert_eq!(
+        documented["retries"],
+        Some(Value::Integer(run.retries as i64))
+    );
+    let device = run.device.to_string();
+    assert_eq!(documented["device"], Some(Value::String(device)));
+    let schedule = |text: &str| {
+        homebench_train::Schedule::from(toml::from_str::<WrittenSchedule>(text).unwrap())
+    };
+    for (key, default) in defaults("## `[training.schedule]`") {
+        let (Some(default), Some(kind)) = (
+            default,
+            match key.as_str() {
+                "warm_up_steps" | "final_share" => Some("kind = \"cosine\""),
+                "factor" => Some("kind = \"step\"\nevery_steps = 3"),
+                _ => None,
+            },
+        ) else {
+            continue;
+        };
+        let explicit = format!("{kind}\n{key} = {default}");
+        assert_eq!(schedule(kind), schedule(&explicit), "{key}");
+    }
+}
+
+fn merge(into: &mut Table, from: Table) {
+    for (key, value) in from {
+        match (into.get_mut(&key), value) {
+            (Some(Value::Table(there)), Value::Table(value)) => merge(there, value),
+            (_, value) => {
+                into.insert(key, value);
+            }
+        }
+    }
+}
+
+/// Loads a spec, and what it resolves to, which has to ask the same.
+#[track_caller]
+fn check(text: &str) -> Experiment {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    let (experiment, _) =
+        load(&write("spec.toml", text), &[]).unwrap_or_else(|error| panic!("{error}\n{text}"));
+    let resolved = resolved_toml(&experiment, "all");
+    let again = load(&write("again.toml", &resolved), &[])
+        .unwrap_or_else(|error| panic!("{error}\n{resolved}"));
+    assert_eq!(again.0.variants.len(), experiment.variants.len());
+    experiment
+}
+
+#[test]
+fn every_example_loads_and_changes_something_or_says_the_default() {
+    for (heading, place) in [
+        ("## The file itself", ""),
+        ("## `[dataset]`", "dataset"),
+        ("## `[training]`", "training"),
+        ("## `[training.schedule]`", "training.schedule"),
+        ("## `[variants.<name>]`", "variants.a"),
+        ("### `budget`", "variants.a.budget"),
+        ("## `[tuning]`", "tuning"),
+        ("## `[run]`", "run"),
+    ] {
+        for [key, _, example] in rows(heading) {
+            let lines: Vec<&str> = example.split('`').skip(1).step_by(2).collect();
+            let has_key = lines
+                .iter()
+                .any(|line| line.starts_with(&format!("{key} = ")));
+            assert!(has_key, "{heading} {key}: {example}");
+            let header = match place {
+                "" => String::new(),
+                place => format!("[{place}]\n"),
+            };
+            let example: Table = toml::from_str(&format!("{header}{}", lines.join("\n"))).unwrap();
+            let mut spec: Table = toml::from_str(BASE).unwrap();
+            merge(&mut spec, example);
+            check(&toml::to_string(&spec).unwrap());
+        }
+    }
+    for [_, _, example] in rows("## `[random]`") {
+        let lines: Vec<&str> = example.split('`').skip(1).step_by(2).collect();
+        let drawn = "\"training.learning_rate\" = { log_range = [1e-4, 1e-2] }";
+        let experiment = check(&format!("{BASE}[random]\n{}\n{drawn}\n", lines.join("\n")));
+        assert_eq!(experiment.variants.len(), 2 * 3);
+    }
+}
+
+#[test]
+fn whole_specs_and_domains_of_the_page_load() {
+    let blocks: Vec<&str> = PAGE
+        .split("```toml\n")
+        .skip(1)
+        .filter_map(|rest| rest.split("```").next())
+        .collect();
+    assert_eq!(blocks.len(), 3);
+    let tuned = check(blocks[0]);
+    assert!(
+        tuned
+            .variants
+            .iter()
+            .all(|variant| variant.trials.len() == 4)
+    );
+    assert_eq!(check(blocks[1]).variants.len(), 6);
+    toml::from_str::<WireIncluded>(blocks[2]).unwrap();
+    let domains = PAGE
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `{ ")?.split('`').next());
+    let domains: Vec<String> = domains.map(|domain| format!("{{ {domain}")).collect();
+    assert_eq!(domains.len(), 4);
+    for (domain, setting) in domains.iter().zip([
+        "num_experts",
+        "\"training.embedding_dropout\"",
+        "\"training.learning_rate\"",
+        "expert_dims",
+    ]) {
+        check(&format!(
+            "{BASE}[variants.a.random]\nn = 2\n{setting} = {domain}\n"
+        ));
+    }
+}

@@ -1,0 +1,105 @@
+//! Random draws of settings: the `index`-th value of a setting is a function of the seed, the setting's name and the index,
+//! so it depends neither on the order of keys nor on what else is drawn, and variants share the draws of what they share.
+
+use super::space::Domain;
+use homebench_random::Philox;
+use toml::Value;
+
+/// The `index`-th draw from `domain` for the setting of this name.
+pub(super) fn draw(domain: &Domain, seed: u64, name: &str, index: u64) -> Value {
+    let stream = Philox::new(seed, "random search", name);
+    match domain {
+        Domain::Choices(values) => {
+            let chosen = stream.below(index, values.len() as u32);
+            values[chosen as usize].clone()
+        }
+        Domain::Integers { low, high, log } => {
+            let share = unit(&stream, index);
+            let value = match log {
+                // Each whole number as likely as its piece of the logarithm's line.
+                true => {
+                    let (from, to) = ((*low as f64).ln(), (*high as f64 + 1.0).ln());
+                    (from + share * (to - from)).exp().floor()
+                }
+                false => (*low as f64 + share * ((high - low) as f64 + 1.0)).floor(),
+            };
+            Value::Integer((value as i64).clamp(*low, *high))
+        }
+        Domain::Reals { low, high, log } => {
+            let share = unit(&stream, index);
+            let value = match log {
+                true => (low.ln() + share * (high.ln() - low.ln())).exp(),
+                false => low + share * (high - low),
+            };
+            Value::Float(three_digits(value).clamp(*low, *high))
+        }
+    }
+}
+
+/// Uniform in [0, 1) with 53 bits.
+fn unit(stream: &Philox, index: u64) -> f64 {
+    let [high, low, ..] = stream.u32x4(index);
+    let bits = (u64::from(high) << 21) | (u64::from(low) >> 11);
+    bits as f64 / (1u64 << 53) as f64
+}
+
+/// Rounded to three significant digits: enough for a search, short in names and tables, and the same on every machine
+/// whatever its logarithm's last bit.
+fn three_digits(value: f64) -> f64 {
+    format!("{value:.2e}").parse().unwrap_or(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn numbers(domain: &Domain, name: &str) -> Vec<f64> {
+        let number = |value: Value| match value {
+            Value::Integer(integer) => integer as f64,
+            Value::Float(float) => float,
+            other => panic!("{other}"),
+        };
+        let draws = (0..2000).map(|index| draw(domain, 0, name, index));
+        draws.map(number).collect()
+    }
+
+    #[test]
+    fn draws_stay_inside_their_range_and_are_spread_over_it() {
+        for log in [false, true] {
+            let (low, high) = (1e-4, 1e-1);
+            let drawn = numbers(&Domain::Reals { low, high, log }, "a");
+            assert!(drawn.iter().all(|value| (low..=high).contains(value)));
+            let below = drawn.iter().filter(|value| **value < 1e-2).count() as f64 / 2000.0;
+            let expected = if log { 2.0 / 3.0 } else { 0.1 };
+            assert!((below - expected).abs() < 0.04, "{log}: {below}");
+        }
+    }
+
+    #[test]
+    fn whole_numbers_reach_both_ends_and_small_ones_are_as_likely_as_their_logarithm_says() {
+        let (low, high) = (2, 9);
+        for log in [false, true] {
+            let drawn = numbers(&Domain::Integers { low, high, log }, "a");
+            let count = |wanted: i64| drawn.iter().filter(|v| **v == wanted as f64).count();
+            assert_eq!((low..=high).map(count).sum::<usize>(), 2000);
+            assert!((low..=high).all(|value| count(value) > 60));
+            assert_eq!(count(2) > 2 * count(9), log);
+        }
+    }
+
+    #[test]
+    fn a_draw_depends_on_seed_name_and_index_alone() {
+        let domain = Domain::Choices((0..100).map(Value::Integer).collect());
+        let drawn =
+            |seed, name| -> Vec<Value> { (0..20).map(|i| draw(&domain, seed, name, i)).collect() };
+        assert_eq!(drawn(1, "a"), drawn(1, "a"));
+        assert_ne!(drawn(1, "a"), drawn(2, "a"));
+        assert_ne!(drawn(1, "a"), drawn(1, "b"));
+    }
+
+    #[test]
+    fn drawn_numbers_have_three_digits() {
+        assert_eq!(three_digits(0.003_719_28), 0.003_72);
+        assert_eq!(three_digits(123_456.0), 123_000.0);
+    }
+}

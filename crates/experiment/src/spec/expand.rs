@@ -1,0 +1,269 @@
+//! Sweeps: from the variants of a spec to every configuration that `[grid]` and `[random]` make of them.
+
+use super::draw::draw;
+use super::setting::{Chosen, Setting, in_name};
+use super::source::Source;
+use super::space::{Axis, Domain, RandomSpace, Space};
+use super::{Base, Variant};
+use homebench_diagnostic::{Diagnostic, KeyPath};
+use std::collections::BTreeSet;
+use std::collections::btree_map::{BTreeMap, Entry};
+use toml::Value;
+
+/// More configurations of one variant than this are a slip of the pen.
+const MOST_CONFIGURATIONS: usize = 100_000;
+
+/// A name longer than this ends in a hash of its settings instead.
+const LONGEST_NAME: usize = 120;
+
+/// Every configuration of every variant, in the order of the spec.
+///
+/// # Errors
+/// A setting that no variant has, and whatever a value makes wrong, at its place.
+pub(super) fn variants(
+    bases: &[Base],
+    shared: &Space,
+    source: &Source,
+) -> Result<Vec<Variant>, Diagnostic> {
+    check_settings(bases, shared, |base| &base.sweep, source)?;
+    let mut variants = Vec::with_capacity(bases.len());
+    for base in bases {
+        let space = shared.with(&base.sweep, |axis| base.has(&axis.setting));
+        let at = match base.sweep.random.axes.is_empty() && base.sweep.random.n.is_none() {
+            true => KeyPath::default(),
+            false => KeyPath::new(["variants", &base.name]),
+        };
+        let draws = match space.random.axes.is_empty() {
+            true => vec![Vec::new()],
+            false => draws(
+                &space.random,
+                count(&space.random, &at, source)?,
+                &at,
+                source,
+            )?,
+        };
+        for chosen in combinations(&space.grid, draws, source)? {
+            variants.push(base.configuration(chosen, source)?);
+        }
+    }
+    check_names(&variants, source)?;
+    Ok(variants)
+}
+
+impl Base {
+    /// Whether a sweep can set this.
+    pub(super) fn has(&self, setting: &Setting) -> bool {
+        let knobs = self.configured.model.knobs();
+        setting.knob().is_none_or(|knob| knobs.contains_key(knob))
+    }
+
+    fn configuration(&self, chosen: Vec<Chosen>, source: &Source) -> Result<Variant, Diagnostic> {
+        let variant = |name, configured| Variant {
+            name,
+            base: self.name.clone(),
+            configured,
+            budget: self.budget.clone(),
+            trials: Vec::new(),
+        };
+        if chosen.is_empty() {
+            return Ok(variant(self.name.clone(), self.configured.clone()));
+        }
+        // Its name needs its values; should they make nothing, they are told by what is written.
+        let written: Vec<_> = chosen
+            .iter()
+            .map(|one| (one.setting.clone(), one.value.clone()))
+            .collect();
+        let configured =
+            self.configured
+                .with(chosen, &name(&self.name, &written), &self.name, source)?;
+        let values = configured.chosen_values();
+        let settings = configured.settings.iter().map(|one| one.setting.clone());
+        let values = settings.zip(values.into_iter().map(|(_, value)| value));
+        let name = name(&self.name, &values.collect::<Vec<_>>());
+        Ok(variant(name, configured))
+    }
+}
+
+/// `home[rank=8]`: settings in the order of their names, each by its last key where no other has the same.
+fn name(base: &str, values: &[(Setting, Value)]) -> String {
+    let last = |setting: &Setting| setting.path().last().unwrap_or_default().to_owned();
+    let parts: Vec<String> = values
+        .iter()
+        .map(|(setting, value)| {
+            let short = last(setting);
+            let is_shared = values
+                .iter()
+                .filter(|(other, _)| last(other) == short)
+                .count()
+                > 1;
+            let key = if is_shared {
+                setting.to_string()
+            } else {
+                short
+            };
+            format!("{key}={}", in_name(value))
+        })
+        .collect();
+    let name = format!("{base}[{}]", parts.join(","));
+    let is_fit = |c: char| c.is_ascii_alphanumeric() || "-_.,=+()[]".contains(c);
+    if name.len() <= LONGEST_NAME && name.chars().all(is_fit) {
+        return name;
+    }
+    let digest = blake3::hash(parts.join("\n").as_bytes()).to_hex();
+    format!("{base}[{}]", &digest.as_str()[..12])
+}
+
+/// Refuses settings that nothing has.
+pub(super) fn check_settings(
+    bases: &[Base],
+    shared: &Space,
+    own: impl Fn(&Base) -> &Space,
+    source: &Source,
+) -> Result<(), Diagnostic> {
+    for axis in shared.axes() {
+        if !bases.iter().any(|base| base.has(&axis.setting)) {
+            return Err(unknown(axis, bases, source));
+        }
+    }
+    for base in bases {
+        if let Some(axis) = own(base).axes().find(|axis| !base.has(&axis.setting)) {
+            return Err(unknown(axis, std::slice::from_ref(base), source));
+        }
+    }
+    Ok(())
+}
+
+fn unknown(axis: &Axis, bases: &[Base], source: &Source) -> Diagnostic {
+    let setting = axis.setting.to_string();
+    let names = bases
+        .iter()
+        .flat_map(|base| base.configured.model.knobs().keys());
+    let knobs: BTreeSet<&str> = names.map(String::as_str).collect();
+    let who = match bases {
+        [only] => format!("`{}` has no knob `{setting}`", only.name),
+        _ => format!("no variant has a knob `{setting}`"),
+    };
+    let list: Vec<&str> = knobs.iter().copied().collect();
+    let message = format!("`{}`: {who}; there are: {}", axis.place, list.join(", "));
+    let said = source.at_key(&axis.place, message);
+    if super::wire::WireTraining::has_key(&setting) {
+        return said.hint(format!("did you mean \"training.{setting}\"?"));
+    }
+    said.did_you_mean(&setting, knobs)
+}
+
+/// How many draws there are to be.
+fn count(random: &RandomSpace, at: &KeyPath, source: &Source) -> Result<usize, Diagnostic> {
+    random.n.ok_or_else(|| {
+        let at = at.join("random");
+        let message = format!("the key `n` is missing in [{at}]");
+        source
+            .at_key(&at, message)
+            .hint("add `n = ...`, how many settings are drawn")
+    })
+}
+
+/// `n` draws, each with other values than those before.
+pub(super) fn draws(
+    random: &RandomSpace,
+    n: usize,
+    at: &KeyPath,
+    source: &Source,
+) -> Result<Vec<Vec<Chosen>>, Diagnostic> {
+    let seed = random.seed.unwrap_or(0);
+    let enough = 100 * n as u64 + 1000;
+    let mut draws: Vec<Vec<Chosen>> = Vec::new();
+    let mut seen = BTreeSet::new();
+    let mut index = 0;
+    while draws.len() < n {
+        if index == enough {
+            let at = at.join("random");
+            let message = format!(
+                "`{at}`: {n} different settings are asked for, and {enough} draws gave {}",
+                draws.len()
+            );
+            return Err(source
+                .at_key(&at, message)
+                .hint("ask for fewer, or draw from more values"));
+        }
+        let chosen: Vec<Chosen> = random
+            .axes
+            .iter()
+            .map(|axis| Chosen {
+                setting: axis.setting.clone(),
+                value: draw(&axis.domain, seed, &axis.setting.to_string(), index),
+                place: axis.place.clone(),
+            })
+            .collect();
+        index += 1;
+        let values: Vec<String> = chosen.iter().map(|one| in_name(&one.value)).collect();
+        if seen.insert(values) {
+            draws.push(chosen);
+        }
+    }
+    Ok(draws)
+}
+
+/// Every combination of the values of `grid` with each of `draws`; the last setting changes fastest.
+pub(super) fn combinations(
+    grid: &[Axis],
+    draws: Vec<Vec<Chosen>>,
+    source: &Source,
+) -> Result<Vec<Vec<Chosen>>, Diagnostic> {
+    let mut lists = grid.iter().map(|axis| match &axis.domain {
+        Domain::Choices(values) => values.len(),
+        Domain::Integers { .. } | Domain::Reals { .. } => 1,
+    });
+    let total = lists.try_fold(draws.len(), usize::checked_mul);
+    if let (None | Some(MOST_CONFIGURATIONS..), Some(axis)) = (total, grid.last()) {
+        let table = axis.place.parent();
+        let found = total.map_or("more than can be counted".to_owned(), |t| t.to_string());
+        let message = format!(
+            "`{table}`: expected fewer than {MOST_CONFIGURATIONS} combinations of one variant, found {found}"
+        );
+        return Err(source
+            .at_key(&table, message)
+            .hint("draw some of them: [random] with `choices`"));
+    }
+    let mut all = draws;
+    for axis in grid {
+        let Domain::Choices(values) = &axis.domain else {
+            continue;
+        };
+        let mut longer = Vec::with_capacity(all.len() * values.len());
+        for chosen in &all {
+            for (index, value) in values.iter().enumerate() {
+                let mut chosen = chosen.clone();
+                chosen.push(Chosen {
+                    setting: axis.setting.clone(),
+                    value: value.clone(),
+                    place: axis.place.join(index.to_string()),
+                });
+                longer.push(chosen);
+            }
+        }
+        all = longer;
+    }
+    Ok(all)
+}
+
+/// Refuses two configurations of one name.
+fn check_names(variants: &[Variant], source: &Source) -> Result<(), Diagnostic> {
+    let mut seen: BTreeMap<&str, &Variant> = BTreeMap::new();
+    for variant in variants {
+        match seen.entry(&variant.name) {
+            Entry::Vacant(place) => {
+                place.insert(variant);
+            }
+            Entry::Occupied(_) => {
+                let path = KeyPath::new(["variants", &variant.name]);
+                let message = format!("two configurations are `{}`", variant.name);
+                return Err(variant
+                    .locator(source)
+                    .at_key(&path, message)
+                    .hint("two of the values that are swept mean the same; leave one out"));
+            }
+        }
+    }
+    Ok(())
+}

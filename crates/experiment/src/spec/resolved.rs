@@ -1,0 +1,147 @@
+//! `spec.resolved.toml`: an experiment with every default written out, itself a spec that gives the same cells.
+
+use super::{Base, CellTraining, Domain, Experiment, KeyPath, Space, Variant};
+use homebench_data::RowSubset;
+use homebench_train::TrainingConfig;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+/// The resolved spec; how cells are run is not in it, because no number depends on that. Sweeps and the search stay as they
+/// are, so that what was asked can be read; included files and `[defaults]` are part of each variant.
+pub fn resolved_toml(experiment: &Experiment, protocol: &str) -> String {
+    let mut text = String::from(
+        "# The experiment with every default written out. It is a spec: running it gives the same cells.\n\n",
+    );
+    let question = toml::Value::String(experiment.question.clone());
+    let _ = writeln!(text, "question = {question}");
+    if let Some(outcome) = &experiment.outcome {
+        let outcome = toml::Value::String(outcome.clone());
+        let _ = writeln!(text, "outcome = {outcome}");
+    }
+    let _ = writeln!(text, "seeds = {}", list(&experiment.seeds));
+    if !experiment.split_seeds.is_empty() {
+        let _ = writeln!(text, "split_seeds = {}", list(&experiment.split_seeds));
+    }
+    if let Some(baseline) = &experiment.baseline {
+        let baseline = toml::Value::String(baseline.clone());
+        let _ = writeln!(text, "baseline = {baseline}");
+    }
+    text.push('\n');
+    dataset(&mut text, experiment, protocol);
+    training(&mut text, &experiment.training);
+    space(&mut text, &experiment.sweep, &KeyPath::default(), true);
+    if let Some(tuning) = &experiment.tuning {
+        let (trials, seeds) = (tuning.trials, list(&tuning.seeds));
+        let _ = writeln!(text, "[tuning]\ntrials = {trials}\nseeds = {seeds}\n");
+        space(&mut text, &tuning.space, &KeyPath::new(["tuning"]), false);
+    }
+    for base in &experiment.bases {
+        variant(&mut text, base, experiment);
+    }
+    text
+}
+
+fn list(seeds: &[u64]) -> String {
+    let seeds: Vec<String> = seeds.iter().map(u64::to_string).collect();
+    format!("[{}]", seeds.join(", "))
+}
+
+fn dataset(text: &mut String, experiment: &Experiment, protocol: &str) {
+    let name = toml::Value::String(experiment.dataset.name.clone());
+    let protocol = toml::Value::String(protocol.to_owned());
+    let _ = writeln!(text, "[dataset]\nname = {name}\nprotocol = {protocol}");
+    let rows = match experiment.dataset.rows {
+        RowSubset::All => None,
+        RowSubset::TrainRows(rows) => Some(rows.to_string()),
+        RowSubset::Fraction(share) => Some(toml::Value::Float(share).to_string()),
+    };
+    if let Some(rows) = rows {
+        let _ = writeln!(text, "rows = {rows}");
+    }
+    if !experiment.dataset.knobs.is_empty() {
+        let knobs = toml::Value::Table(experiment.dataset.knobs.clone());
+        let _ = writeln!(text, "knobs = {knobs}");
+    }
+    text.push('\n');
+}
+
+fn training(text: &mut String, config: &TrainingConfig) {
+    let root = BTreeMap::from([("training", CellTraining::written_out(config))]);
+    let _ = writeln!(text, "{}", in_toml(&root));
+}
+
+fn in_toml(table: &impl Serialize) -> String {
+    toml::to_string(table).expect("training is plain TOML")
+}
+
+/// The tables `grid` and `random` of the table at `at`.
+fn space(text: &mut String, space: &Space, at: &KeyPath, has_n: bool) {
+    let key = |setting: &super::Setting| KeyPath::new([setting.to_string()]);
+    if !space.grid.is_empty() {
+        let _ = writeln!(text, "[{}]", at.join("grid"));
+        for axis in &space.grid {
+            if let Domain::Choices(values) = &axis.domain {
+                let values = toml::Value::Array(values.clone());
+                let _ = writeln!(text, "{} = {values}", key(&axis.setting));
+            }
+        }
+        text.push('\n');
+    }
+    let random = &space.random;
+    if random.axes.is_empty() && random.n.is_none() && random.seed.is_none() {
+        return;
+    }
+    let _ = writeln!(text, "[{}]", at.join("random"));
+    if let Some(n) = random.n.filter(|_| has_n) {
+        let _ = writeln!(text, "n = {n}");
+    }
+    // A variant's own draws have the shared seed unless they say otherwise.
+    let is_shared = at.keys().first().is_none_or(|key| key == "tuning");
+    if let Some(seed) = random.seed.or(is_shared.then_some(0)) {
+        let _ = writeln!(text, "seed = {seed}");
+    }
+    for axis in &random.axes {
+        let _ = writeln!(text, "{} = {}", key(&axis.setting), axis.domain);
+    }
+    text.push('\n');
+}
+
+fn variant(text: &mut String, base: &Base, experiment: &Experiment) {
+    let table = KeyPath::new(["variants", &base.name]);
+    let only = only_one(base, experiment);
+    let model = only.map_or(&base.configured.model, |variant| &variant.configured.model);
+    let _ = writeln!(text, "[{table}]\nmodel = \"{}\"", model.name());
+    match (&base.budget, only) {
+        (Some(goal), Some(_)) => {
+            let _ = writeln!(text, "# expert_dims was solved for {goal}.");
+        }
+        // Every configuration has a width of its own to be solved.
+        (Some(goal), None) => {
+            let like = toml::Value::String(goal.like.clone());
+            let tolerance = toml::Value::Float(goal.tolerance);
+            let key = goal.quantity.key();
+            let _ = writeln!(text, "budget = {{ like = {like}, {key} = {tolerance} }}");
+        }
+        (None, _) => {}
+    }
+    for (knob, value) in model.knobs() {
+        let _ = writeln!(text, "{} = {value}", KeyPath::new([knob.as_str()]));
+    }
+    text.push('\n');
+    if base.configured.training != experiment.training {
+        let cell = CellTraining::written_out(&base.configured.training);
+        let of_variant = BTreeMap::from([("training", cell)]);
+        let of_variants = BTreeMap::from([(&base.name, of_variant)]);
+        let root = BTreeMap::from([("variants", of_variants)]);
+        let _ = writeln!(text, "{}", in_toml(&root));
+    }
+    space(text, &base.sweep, &table, true);
+    space(text, &base.tuning, &table.join("tuning"), false);
+}
+
+/// The one configuration of a variant that is neither swept nor tuned.
+fn only_one<'a>(base: &Base, experiment: &'a Experiment) -> Option<&'a Variant> {
+    let mut all = experiment.variants.iter();
+    all.find(|variant| variant.name == base.name && variant.trials.is_empty())
+}

@@ -1,0 +1,129 @@
+//! `[run]`: how cells are run. Nothing here is part of a cell's id, because no number depends on it.
+
+use super::source::Source;
+use super::wire::WireRun;
+use bytesize::ByteSize;
+use homebench_diagnostic::{Diagnostic, KeyPath};
+use homebench_train::Device;
+use std::time::Duration;
+
+/// How cells are run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunConfig {
+    /// Cells at once; 1 where absent.
+    pub jobs: Option<usize>,
+    /// Threads of a cell; the cores shared by the jobs where absent.
+    pub threads: Option<usize>,
+    /// Where tensors are.
+    pub device: Device,
+    /// How often a cell is started again after its process broke.
+    pub retries: usize,
+    /// What a cell may use.
+    pub limits: Limits,
+    /// Least time between two checkpoints of a cell; zero keeps one after every step.
+    pub checkpoint_every: Duration,
+}
+
+/// What the process of a cell may use.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Limits {
+    /// From the start of the process.
+    pub time: Option<Duration>,
+    /// Memory that the process fills itself; pages of mapped files are not counted.
+    pub memory_bytes: Option<u64>,
+}
+
+/// A minute of training is what a kill costs at most.
+const CHECKPOINT_EVERY: Duration = Duration::from_secs(60);
+
+impl Default for RunConfig {
+    fn default() -> Self {
+        Self {
+            jobs: None,
+            threads: None,
+            device: Device::default(),
+            retries: 0,
+            limits: Limits::default(),
+            checkpoint_every: CHECKPOINT_EVERY,
+        }
+    }
+}
+
+pub(super) fn resolve(wire: &WireRun, source: &Source) -> Result<RunConfig, Diagnostic> {
+    let at = At(source);
+    let device = match &wire.device {
+        None => Device::default(),
+        Some(text) => text
+            .parse()
+            .map_err(|message: String| at.refuse("device", message))?,
+    };
+    let time = at.seconds("time_limit_seconds", wire.time_limit_seconds)?;
+    if time == Some(Duration::ZERO) {
+        return Err(at
+            .refuse("time_limit_seconds", "expected a time above 0, found 0")
+            .hint("leave the key out to set no limit"));
+    }
+    Ok(RunConfig {
+        jobs: at.count("jobs", wire.jobs)?,
+        threads: at.count("threads", wire.threads)?,
+        device,
+        retries: wire.retries.unwrap_or(0),
+        limits: Limits {
+            time,
+            memory_bytes: at.memory("memory_limit_bytes", wire.memory_limit_bytes.as_ref())?,
+        },
+        checkpoint_every: at
+            .seconds("checkpoint_every_seconds", wire.checkpoint_every_seconds)?
+            .unwrap_or(CHECKPOINT_EVERY),
+    })
+}
+
+/// The values of `[run]`, at their places in the spec.
+struct At<'a>(&'a Source);
+
+impl At<'_> {
+    fn refuse(&self, key: &str, message: impl std::fmt::Display) -> Diagnostic {
+        let path = KeyPath::new(["run", key]);
+        self.0.at_value(&path, format!("`{path}`: {message}"))
+    }
+
+    fn count(&self, key: &str, value: Option<usize>) -> Result<Option<usize>, Diagnostic> {
+        match value {
+            Some(0) => Err(self.refuse(key, "expected a whole number, 1 or more, found 0")),
+            other => Ok(other),
+        }
+    }
+
+    fn seconds(&self, key: &str, value: Option<f64>) -> Result<Option<Duration>, Diagnostic> {
+        value
+            .map(|seconds| {
+                Duration::try_from_secs_f64(seconds).map_err(|_| {
+                    self.refuse(
+                        key,
+                        format!("expected a number of seconds, found {seconds}"),
+                    )
+                })
+            })
+            .transpose()
+    }
+
+    fn memory(&self, key: &str, value: Option<&toml::Value>) -> Result<Option<u64>, Diagnostic> {
+        let Some(value) = value else {
+            return Ok(None);
+        };
+        let bytes = match value {
+            toml::Value::Integer(bytes) => u64::try_from(*bytes).ok(),
+            toml::Value::String(text) => text.parse::<ByteSize>().ok().map(|size| size.as_u64()),
+            _ => None,
+        };
+        match bytes {
+            Some(bytes) if bytes > 0 => Ok(Some(bytes)),
+            _ => Err(self
+                .refuse(
+                    key,
+                    format!("expected a number of bytes, or a text with its unit, found {value}"),
+                )
+                .hint("such as 2147483648, \"2GiB\" or \"500MB\"")),
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! The variants of a spec as their tables have them, with `[defaults]` underneath.
+
+use super::check::{check_batch_norm, model_diagnostic};
+use super::source::{Locator, Source};
+use super::wire::{WireTraining, WireVariant};
+use super::{Base, Configured, Space, budget, training};
+use homebench_diagnostic::{Diagnostic, KeyPath};
+use homebench_model::{ModelConfig, registry};
+use homebench_train::TrainingConfig;
+use std::collections::{BTreeMap, BTreeSet};
+use toml::Table;
+
+const LONGEST_NAME: usize = 64;
+
+/// Every variant, in the order of the spec.
+pub(super) fn bases(
+    mut wire: BTreeMap<String, WireVariant>,
+    defaults: &Table,
+    shared: &TrainingConfig,
+    source: &Source,
+) -> Result<Vec<Base>, Diagnostic> {
+    let path = KeyPath::new(["variants"]);
+    if wire.is_empty() {
+        return Err(source
+            .at_key(
+                &path,
+                "`variants`: expected at least one variant, found none",
+            )
+            .hint("add one: `[variants.mmoe]` with `model = \"mmoe\"`"));
+    }
+    check_defaults(defaults, &wire, source)?;
+    let mut bases = Vec::with_capacity(wire.len());
+    for name in source.variant_order() {
+        if let Some(variant) = wire.remove(&name) {
+            bases.push(base(&name, variant, defaults, shared, source)?);
+        }
+    }
+    // Whatever way a variant came in, none is left out silently.
+    for (name, variant) in wire {
+        bases.push(base(&name, variant, defaults, shared, source)?);
+    }
+    Ok(bases)
+}
+
+fn base(
+    name: &str,
+    mut wire: WireVariant,
+    defaults: &Table,
+    shared: &TrainingConfig,
+    source: &Source,
+) -> Result<Base, Diagnostic> {
+    let path = KeyPath::new(["variants", name]);
+    if !is_file_name(name) {
+        return Err(source
+            .at_key(&path, format!("`{name}` is no name for a variant: expected 1 to {LONGEST_NAME} letters, digits, `-`, `_` or `.`, beginning with a letter or digit"))
+            .hint("names of variants are used in file names"));
+    }
+    let known = knobs(&wire.model);
+    for (knob, value) in defaults {
+        if known.contains(knob.as_str()) && !wire.knobs.contains_key(knob) {
+            wire.knobs.insert(knob.clone(), value.clone());
+        }
+    }
+    let locator = Locator::new(source);
+    let model = ModelConfig::from_table(&wire.model, &wire.knobs)
+        .map_err(|error| model_diagnostic(&error, &path, locator))?;
+    let of_training = path.join("training");
+    let training = training::resolve(&wire.training, shared, &of_training, locator)?;
+    let batch_size = match wire.training.batch_size {
+        Some(_) => of_training.join("batch_size"),
+        None => KeyPath::new(["training", "batch_size"]),
+    };
+    check_batch_norm(&model, &training, &batch_size, &path, locator)?;
+    let (grid, random) = (wire.grid.as_ref(), wire.random.as_ref());
+    let tuning = &wire.tuning;
+    Ok(Base {
+        sweep: Space::read(grid, random, &path, true, source)?,
+        tuning: Space::read(
+            tuning.grid.as_ref(),
+            tuning.random.as_ref(),
+            &path.join("tuning"),
+            false,
+            source,
+        )?,
+        budget: wire
+            .budget
+            .as_ref()
+            .map(|wire| budget::resolve(wire, &model, &path.join("budget"), source))
+            .transpose()?,
+        name: name.to_owned(),
+        configured: Configured {
+            model,
+            training,
+            settings: Vec::new(),
+        },
+    })
+}
+
+/// Names of a model's knobs; none of a model that there is not, which is refused where it stands.
+fn knobs(model: &str) -> BTreeSet<&'static str> {
+    let entries = registry();
+    let entry = entries.iter().find(|entry| entry.name == model);
+    let knobs = entry.into_iter().flat_map(|entry| &entry.knobs);
+    knobs.map(|knob| knob.name).collect()
+}
+
+/// Refuses a default that no variant has a knob for.
+fn check_defaults(
+    defaults: &Table,
+    variants: &BTreeMap<String, WireVariant>,
+    source: &Source,
+) -> Result<(), Diagnostic> {
+    if defaults.is_empty() {
+        return Ok(());
+    }
+    let models = variants.values().map(|variant| variant.model.as_str());
+    let all: BTreeSet<&str> = models.flat_map(knobs).collect();
+    for knob in defaults.keys() {
+        if all.contains(knob.as_str()) {
+            continue;
+        }
+        let path = KeyPath::new(["defaults", knob]);
+        let list: Vec<&str> = all.iter().copied().collect();
+        let message = format!(
+            "`{path}`: no variant has a knob `{knob}`; there are: {}",
+            list.join(", ")
+        );
+        let said = source.at_key(&path, message);
+        return Err(match knob.as_str() {
+            key if key == "training" || WireTraining::has_key(key) => {
+                said.hint("settings of training that variants share belong in [training]")
+            }
+            _ => said.did_you_mean(knob, all),
+        });
+    }
+    Ok(())
+}
+
+/// Refuses what a variant says of tuning where nothing is tuned.
+pub(super) fn check_no_tuning(bases: &[Base], source: &Source) -> Result<(), Diagnostic> {
+    let Some(base) = bases.iter().find(|base| !base.tuning.is_empty()) else {
+        return Ok(());
+    };
+    let path = KeyPath::new(["variants", &base.name, "tuning"]);
+    let message = format!("`{path}`: there is no [tuning], so nothing is tuned");
+    Err(source
+        .at_key(&path, message)
+        .hint("add [tuning] with `seeds`, or leave this out"))
+}
+
+/// Whether a name stays itself as a part of a file name on every system.
+fn is_file_name(name: &str) -> bool {
+    let fit = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    name.len() <= LONGEST_NAME
+        && name.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && name.chars().all(fit)
+}

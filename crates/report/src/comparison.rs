@@ -1,0 +1,280 @@
+//! Variants against each other on one metric: what every table and finding is made from.
+
+use super::metric_name::MetricName;
+use super::statistics::{
+    Interval, PairedDifference, bootstrap_interval, holm, mean, paired_difference, paired_interval,
+    probability_of_improvement, standard_deviation, student_interval,
+};
+use homebench_results::read::{Run, Sample, Summary};
+use rayon::prelude::*;
+
+/// With fewer seeds than this nobody is called ahead.
+pub(super) const FEWEST_SEEDS_TO_LEAD: usize = 3;
+
+/// A metric over all variants and panels.
+pub(super) struct Comparison<'a> {
+    pub(super) metric: MetricName<'a>,
+    /// Rows of each panel, one per variant.
+    pub(super) panels: Vec<Vec<Row>>,
+    /// Who is best in each panel, and how clearly.
+    pub(super) standings: Vec<Standing>,
+}
+
+/// The best variant of a panel and those that it can't be told apart from.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(super) struct Standing {
+    /// The variant with the best mean; nothing without values or where neither way is better.
+    pub(super) best: Option<usize>,
+    /// The others with a value whose paired difference to it has an interval with zero, or too few seeds.
+    pub(super) rivals: Vec<usize>,
+    /// The others with a value.
+    pub(super) num_others: usize,
+}
+
+impl Standing {
+    /// The best variant, if it is ahead of every other one, of which there must be one.
+    pub(super) fn leader(&self) -> Option<usize> {
+        self.best
+            .filter(|_| self.num_others > 0 && self.rivals.is_empty())
+    }
+}
+
+/// A variant in a panel.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Row {
+    /// Seeds with a test value.
+    pub(super) seeds: Vec<u64>,
+    pub(super) validation: Spread,
+    pub(super) test: Spread,
+    /// Student's interval of the test mean.
+    pub(super) interval: Option<Interval>,
+    /// Bootstrap interval of the test mean.
+    pub(super) bootstrap: Option<Interval>,
+    /// Against the baseline; nothing for itself.
+    pub(super) difference: Option<PairedDifference>,
+    /// The difference's p-value after Holm's correction over every variant and panel.
+    pub(super) corrected_p_value: Option<f64>,
+    /// Probability that a run of the variant is better than one of the baseline.
+    pub(super) probability_of_improvement: Option<f64>,
+}
+
+/// Mean and standard deviation.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Spread {
+    pub(super) mean: Option<f64>,
+    pub(super) deviation: Option<f64>,
+}
+
+impl Spread {
+    pub(super) fn of(values: &[f64]) -> Self {
+        Self {
+            mean: mean(values),
+            deviation: standard_deviation(values),
+        }
+    }
+}
+
+impl<'a> Comparison<'a> {
+    /// Compares every variant with the baseline (an index into the summary's variants).
+    pub(super) fn new(summary: &Summary, metric: &'a str, baseline: usize) -> Self {
+        let name = MetricName::of(metric);
+        let rows = |panel: usize| {
+            let variants = (0..summary.variants.len()).into_par_iter();
+            variants
+                .map(|variant| row(summary, name, metric, panel, variant, baseline))
+                .collect()
+        };
+        let mut panels: Vec<Vec<Row>> = (0..summary.panels.len()).map(rows).collect();
+        correct(&mut panels);
+        let standing =
+            |(panel, rows): (usize, &Vec<Row>)| standing(summary, name, metric, panel, rows);
+        let standings = panels.par_iter().enumerate().map(standing).collect();
+        Self {
+            metric: name,
+            panels,
+            standings,
+        }
+    }
+}
+
+fn row(
+    summary: &Summary,
+    name: MetricName,
+    metric: &str,
+    panel: usize,
+    variant: usize,
+    baseline: usize,
+) -> Row {
+    let sample = summary.sample("test", variant, panel, metric);
+    let test = summary.values("test", variant, panel, metric);
+    let against = summary.values("test", baseline, panel, metric);
+    let is_baseline = variant == baseline;
+    let pairs = pairs(summary, metric, panel, variant, baseline);
+    // One run against one is a coin's toss, not a probability.
+    let wins =
+        probability_of_improvement(&test, &against).filter(|_| test.len() > 1 && against.len() > 1);
+    let higher = name.advantage(1.0, 0.0).map(|advantage| advantage > 0.0);
+    let improvement = wins
+        .zip(higher)
+        .map(|(wins, higher)| if higher { wins } else { 1.0 - wins });
+    Row {
+        seeds: sample
+            .iter()
+            .filter(|(_, value)| value.is_some())
+            .map(|(&(seed, _), _)| seed)
+            .collect(),
+        validation: Spread::of(&summary.values("validation", variant, panel, metric)),
+        test: Spread::of(&test),
+        interval: student_interval(&test),
+        bootstrap: bootstrap_interval(&test),
+        difference: paired_difference(&pairs).filter(|_| !is_baseline),
+        corrected_p_value: None,
+        probability_of_improvement: improvement.filter(|_| !is_baseline),
+    }
+}
+
+/// Test values of two variants at the seeds that both have.
+pub(super) fn pairs(
+    summary: &Summary,
+    metric: &str,
+    panel: usize,
+    one: usize,
+    other: usize,
+) -> Vec<(f64, f64)> {
+    let sample = |variant: usize| summary.sample("test", variant, panel, metric);
+    pairs_of(&sample(one), &sample(other))
+}
+
+/// Values of two samples at the seeds that both have.
+pub(super) fn pairs_of(one: &Sample, other: &Sample) -> Vec<(f64, f64)> {
+    let pair = |(run, value): (&Run, &Option<f64>)| value.zip(other.get(run).copied().flatten());
+    one.iter().filter_map(pair).collect()
+}
+
+/// Holm's correction over all panels and variants together.
+fn correct(panels: &mut [Vec<Row>]) {
+    let p_value = |row: &Row| {
+        row.difference
+            .as_ref()
+            .and_then(|difference| difference.p_value)
+    };
+    let p_values: Vec<f64> = panels.iter().flatten().filter_map(p_value).collect();
+    let mut corrected = holm(&p_values).into_iter();
+    for row in panels.iter_mut().flatten() {
+        row.corrected_p_value = p_value(row).and_then(|_| corrected.next());
+    }
+}
+
+fn best(metric: MetricName, rows: &[Row]) -> Option<usize> {
+    metric.direction()?;
+    let means = rows
+        .iter()
+        .enumerate()
+        .filter_map(|(variant, row)| Some((variant, row.test.mean?)));
+    let better = |a: (usize, f64), b: (usize, f64)| {
+        if metric
+            .advantage(b.1, a.1)
+            .is_some_and(|advantage| advantage > 0.0)
+        {
+            b
+        } else {
+            a
+        }
+    };
+    means.reduce(better).map(|(variant, _)| variant)
+}
+
+fn standing(
+    summary: &Summary,
+    name: MetricName,
+    metric: &str,
+    panel: usize,
+    rows: &[Row],
+) -> Standing {
+    let Some(best) = best(name, rows) else {
+        return Standing::default();
+    };
+    let others =
+        (0..rows.len()).filter(|&variant| variant != best && rows[variant].test.mean.is_some());
+    let is_rival = |&other: &usize| {
+        let pairs = pairs(summary, metric, panel, best, other);
+        let interval = paired_interval(&pairs);
+        let is_behind = pairs.len() >= FEWEST_SEEDS_TO_LEAD
+            && interval.is_some_and(|interval| !interval.includes_zero());
+        !is_behind
+    };
+    Standing {
+        best: Some(best),
+        num_others: others.clone().count(),
+        rivals: others.filter(is_rival).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use homebench_results::read::Results;
+    use homebench_results::sample::Sample as Folder;
+
+    fn summary(sample: &Folder) -> Summary {
+        Summary::new(&Results::read(sample.write().path()).unwrap())
+    }
+
+    #[test]
+    fn the_baseline_has_no_difference_and_the_others_are_paired_by_seed() {
+        let sample = Folder {
+            failed: vec![(1, 0)],
+            ..Folder::default()
+        };
+        let summary = summary(&sample);
+        let comparison = Comparison::new(&summary, "auc", 0);
+        let rows = &comparison.panels[0];
+        assert_eq!(rows[0].difference, None);
+        assert_eq!(rows[1].seeds, [1, 2]);
+        assert_eq!(rows[1].difference.as_ref().unwrap().num_pairs, 2);
+        let three = rows[2].difference.as_ref().unwrap();
+        assert_eq!((three.num_pairs, three.sign_flip_p_value), (3, Some(0.25)));
+        // Holm's correction is over four hypotheses: two variants on two tasks.
+        let (p_value, corrected) = (three.p_value.unwrap(), rows[2].corrected_p_value.unwrap());
+        assert!(p_value < 0.05 && corrected > p_value && corrected <= 4.0 * p_value);
+        assert_eq!(rows[2].probability_of_improvement, Some(1.0));
+    }
+
+    #[test]
+    fn a_loss_is_best_where_it_is_lowest() {
+        let summary = summary(&Folder::default());
+        let loss = Comparison::new(&summary, "log_loss", 0);
+        assert_eq!(loss.standings[0].best, Some(2));
+        assert_eq!(loss.panels[0][2].probability_of_improvement, Some(1.0));
+    }
+
+    #[test]
+    fn nobody_leads_with_two_seeds_alone_or_where_an_interval_includes_zero() {
+        let leaders = |summary: &Summary| -> Vec<Option<usize>> {
+            Comparison::new(summary, "auc", 0)
+                .standings
+                .iter()
+                .map(Standing::leader)
+                .collect()
+        };
+        let clear = summary(&Folder::default());
+        assert_eq!(leaders(&clear), [Some(2), Some(2)]);
+        let two = summary(&Folder {
+            num_seeds: 2,
+            ..Folder::default()
+        });
+        assert_eq!(leaders(&two), [None, None]);
+        let alone = summary(&Folder::sized(1, 2, 3));
+        assert_eq!(leaders(&alone), [None, None]);
+        let close = summary(&Folder {
+            step: 0.0001,
+            ..Folder::default()
+        });
+        assert_eq!(leaders(&close), [None, None]);
+        let standing = Comparison::new(&close, "auc", 0).standings[0].clone();
+        assert_eq!(
+            (standing.num_others, standing.rivals.is_empty()),
+            (2, false)
+        );
+    }
+}

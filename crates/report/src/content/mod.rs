@@ -1,0 +1,271 @@
+//! What a report says, in order: what was asked, how its author answers, what was found and how sure it is, the scores, how variants were tuned,
+//! the figures, what ran at which cost, what failed, what others published, what the words mean, and how to get it all again.
+
+mod anomalies;
+mod anomaly_runs;
+mod chance;
+mod findings;
+mod ran;
+mod scores;
+mod sureness;
+pub(super) mod tables;
+mod terms;
+mod tuning;
+mod tuning_tables;
+
+use super::analysis::Analysis;
+use super::document::{Block, Document, Span, code, link, text};
+use super::format::{counted, listed};
+use super::published::published;
+use crate::figure;
+use anyhow::Result;
+use homebench_results::read::context::Context;
+use homebench_results::read::{Results, distinct, indices};
+
+/// Writes down a results folder.
+///
+/// # Errors
+/// A figure that can't be drawn, or a table on experts or gates that can't be read.
+pub(super) fn document(analysis: &Analysis, context: &Context) -> Result<Document> {
+    let mut blocks = Vec::new();
+    question(&mut blocks, context);
+    blocks.push(Block::Heading("Found".to_owned()));
+    let indices = indices(analysis.results)?;
+    let inside = anomalies::by_variant(analysis, &indices);
+    blocks.extend(findings::blocks(analysis, &inside));
+    blocks.push(Block::Heading("How sure".to_owned()));
+    blocks.push(Block::List(sureness::items(analysis)));
+    scores::push(&mut blocks, analysis);
+    tuning::push(&mut blocks, analysis, context);
+    figures(&mut blocks, analysis.results)?;
+    anomalies::push(&mut blocks, analysis, &inside);
+    ran::push(&mut blocks, analysis, context);
+    external(&mut blocks, analysis.results);
+    others(&mut blocks, analysis.results);
+    terms::push(&mut blocks, analysis, &context.recorded);
+    again(&mut blocks, analysis, context);
+    Ok(Document {
+        title: title(analysis.results, context),
+        blocks,
+    })
+}
+
+fn paragraph(words: impl Into<String>) -> Block {
+    Block::Paragraph(vec![text(words)])
+}
+
+/// A paragraph of a spec, where what stands between backticks is code.
+fn prose(words: &String) -> Block {
+    let parts: Vec<&str> = words.split('`').collect();
+    if parts.len().is_multiple_of(2) {
+        return paragraph(words);
+    }
+    let spans = parts
+        .iter()
+        .enumerate()
+        .filter(|(_, part)| !part.is_empty());
+    let span = |(place, part): (usize, &&str)| match place % 2 {
+        0 => text(*part),
+        _ => code(*part),
+    };
+    Block::Paragraph(spans.map(span).collect())
+}
+
+fn datasets(results: &Results) -> Vec<String> {
+    distinct(results.cells.iter().map(|cell| cell.dataset.clone()))
+}
+
+fn title(results: &Results, context: &Context) -> String {
+    let datasets = listed(datasets(results));
+    match &context.protocol {
+        Some(protocol) => format!("homebench: {datasets}, protocol {protocol}"),
+        None => format!("homebench: {datasets}"),
+    }
+}
+
+fn question(blocks: &mut Vec<Block>, context: &Context) {
+    if context.question.is_empty() {
+        return;
+    }
+    blocks.push(Block::Heading("Asked".to_owned()));
+    blocks.extend(context.question.iter().map(prose));
+    if context.outcome.is_empty() {
+        return;
+    }
+    blocks.push(Block::Heading("Answered".to_owned()));
+    blocks.extend(context.outcome.iter().map(prose));
+    blocks.push(paragraph(
+        "These are the words of the experiment's author, from its spec. Everything below is computed from the tables.",
+    ));
+}
+
+fn figures(blocks: &mut Vec<Block>, results: &Results) -> Result<()> {
+    blocks.push(Block::Heading("Figures".to_owned()));
+    let all = figure::all(results)?;
+    if all.is_empty() {
+        let most = figure::MOST_VARIANTS;
+        blocks.push(paragraph(format!(
+            "None: there is no value to draw, or there are more than {most} variants."
+        )));
+    }
+    // The throughput's times differ from run to run.
+    for figure in all.into_iter().filter(|figure| !figure.has_times) {
+        blocks.push(Block::Figure {
+            svg: figure.svg()?,
+            width_inches: figure.width_inches(),
+            // A heat map's numbers stand on its shades.
+            keeps_paper: figure.name.starts_with("gates"),
+            description: figure.description,
+            name: figure.name,
+        });
+    }
+    Ok(())
+}
+
+/// Programs beside homebench whose scores stand among the others.
+fn external(blocks: &mut Vec<Block>, results: &Results) {
+    if results.externals.is_empty() {
+        return;
+    }
+    blocks.push(Block::Heading("External variants".to_owned()));
+    blocks.push(paragraph(
+        "Run by other programs on the same prepared rows and splits, which the content hash of the dataset shows; their \
+         scores are taken from external/ as they are.",
+    ));
+    for (place, origin) in results.externals.iter().enumerate() {
+        let cells = results
+            .cells
+            .iter()
+            .filter(|cell| cell.external == Some(place));
+        let variants = listed(distinct(cells.map(|cell| cell.variant.clone())));
+        let trials = match origin.trials {
+            0 => "Not tuned.".to_owned(),
+            trials => format!(
+                "Tuned with {} per task on validation.",
+                counted(trials as usize, "trial")
+            ),
+        };
+        blocks.push(Block::Paragraph(vec![
+            text(format!(
+                "{variants}: {} {}. {trials} Made by ",
+                origin.about, origin.program
+            )),
+            code(&origin.command),
+            text("."),
+        ]));
+        if !origin.search_space.is_empty() {
+            let lines: Vec<String> = origin
+                .search_space
+                .iter()
+                .map(|(name, range)| format!("{name}: {range}"))
+                .collect();
+            blocks.push(paragraph(format!("Search space: {}.", lines.join("; "))));
+        }
+        if !origin.winners.is_empty() {
+            blocks.push(Block::Table(tables::winners(&origin.winners)));
+        }
+    }
+}
+
+/// What others published.
+fn others(blocks: &mut Vec<Block>, results: &Results) {
+    let tables = published(&datasets(results));
+    if tables.is_empty() {
+        return;
+    }
+    blocks.push(Block::Heading("Published elsewhere".to_owned()));
+    blocks.push(paragraph(
+        "Other inputs, splits, tuning and numbers of runs than above: read them beside our scores, not in one column with them.",
+    ));
+    for table in &tables {
+        blocks.push(Block::Paragraph(vec![
+            link(&table.source, &table.link),
+            text(format!(". {} {}:", table.protocol, table.metric)),
+        ]));
+        blocks.push(Block::Table(tables::published(table)));
+    }
+}
+
+fn again(blocks: &mut Vec<Block>, analysis: &Analysis, context: &Context) {
+    blocks.push(Block::Heading("Getting the same numbers".to_owned()));
+    blocks.push(paragraph(
+        "In this folder, with the homebench that is named below; the last command says of every score whether it is the same:",
+    ));
+    let datasets = datasets(analysis.results);
+    let is = |dataset: &&String, origin: &str| {
+        context.origins.get(*dataset).is_some_and(|it| it == origin)
+    };
+    let fetched = datasets
+        .iter()
+        .filter(|it| !is(it, "placed") && !is(it, "made"));
+    let fetch: String = fetched
+        .map(|dataset| format!("homebench data fetch {dataset}\n"))
+        .collect();
+    let is_placed = datasets.iter().any(|dataset| is(&dataset, "placed"));
+    let root = if is_placed {
+        " --set data.root=FOLDER"
+    } else {
+        ""
+    };
+    blocks.push(Block::Commands(format!(
+        "{fetch}homebench run spec.resolved.toml --out again{root}\nhomebench diff . again"
+    )));
+    if is_placed {
+        blocks.push(paragraph(
+            "FOLDER is where the dataset's files are, which are put there by hand.",
+        ));
+    }
+    blocks.push(Block::Paragraph(vec![
+        text("This report: "),
+        code(format!(
+            "homebench report . --baseline {}",
+            quoted(analysis.baseline_name())
+        )),
+        text("."),
+    ]));
+    if !context.facts.is_empty() {
+        blocks.push(Block::Table(tables::facts(&context.facts)));
+    }
+    blocks.push(Block::Paragraph(files(analysis.results)));
+}
+
+/// A name as a shell takes it.
+fn quoted(name: &str) -> String {
+    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "_-./=".contains(letter);
+    match name.chars().all(is_plain) {
+        true => name.to_owned(),
+        false => format!("'{}'", name.replace('\'', "'\\''")),
+    }
+}
+
+fn files(results: &Results) -> Vec<Span> {
+    let mut names = vec!["metrics.csv", "cells.csv"];
+    let optional = [
+        (!results.curves.is_empty(), "curves.csv"),
+        (!results.settings.is_empty(), "settings.csv"),
+        (!results.tuning.is_empty(), "tuning.csv"),
+    ];
+    names.extend(
+        optional
+            .iter()
+            .filter(|(is_there, _)| *is_there)
+            .map(|(_, name)| *name),
+    );
+    names.push("spec.resolved.toml");
+    let mut spans = vec![text("The numbers: ")];
+    for name in names {
+        spans.extend([link(name, name), text(", ")]);
+    }
+    spans.extend([
+        text("and the tables of this report as Markdown, LaTeX and CSV in "),
+        link("tables/", "tables/"),
+        text(". Machines, times and the way each run was called: "),
+        link("provenance.toml", "provenance.toml"),
+        text(". Everything but "),
+        code("provenance.toml"),
+        text(", "),
+        code("throughput.csv"),
+        text(" and its chart has the same bytes when the experiment runs again."),
+    ]);
+    spans
+}

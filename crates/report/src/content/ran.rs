@@ -1,0 +1,67 @@
+//! What ran, what it cost, and what failed.
+
+use super::{paragraph, tables};
+use crate::analysis::Analysis;
+use crate::document::{Block, link, text};
+use crate::format::{self, counted, grouped};
+use homebench_results::read::context::Context;
+use homebench_results::read::{Cell, distinct};
+
+/// Adds the sections.
+pub(super) fn push(blocks: &mut Vec<Block>, analysis: &Analysis, context: &Context) {
+    let results = analysis.results;
+    blocks.push(Block::Heading("What ran, at which cost".to_owned()));
+    let cells: Vec<&Cell> = results.own_cells().collect();
+    let done = cells.iter().filter(|cell| cell.failure.is_none()).count();
+    let variants = distinct(cells.iter().map(|cell| &cell.variant));
+    let mut sentence = format!(
+        "{} ({}, seeds {}), {done} done and {} failed.",
+        counted(cells.len(), "cell"),
+        counted(variants.len(), "variant"),
+        format::seeds(cells.iter().map(|cell| cell.seed).collect()),
+        cells.len() - done,
+    );
+    if !results.trials.is_empty() {
+        sentence += &format!(
+            " {} of tuning before them.",
+            counted(results.trials.len(), "cell")
+        );
+    }
+    if let Some(rows) = context.train_rows {
+        sentence += &format!(" {} training rows.", grouped(rows as f64));
+    }
+    if context.recorded.shuffled_by_blocks {
+        sentence += " They are too many to be shuffled as a whole: an epoch's order is a shuffle by blocks.";
+    }
+    sentence += " Weights are those of the best epoch on validation; the test split was scored once, after that choice. A run's \
+                 training is counted as three forward passes over every row of every epoch that it ran.";
+    blocks.push(paragraph(sentence));
+    blocks.push(Block::Table(tables::variants(analysis, context.train_rows)));
+    let tasks = tables::tasks(results, analysis.summary);
+    if !tasks.rows.is_empty() {
+        blocks.push(Block::Table(tasks));
+    }
+    if !results.throughput.is_empty() {
+        blocks.push(Block::Paragraph(vec![
+            text("Speed differs from run to run and is kept apart: "),
+            link("throughput.csv", "throughput.csv"),
+            text(" and "),
+            link("its chart", "figures/throughput.svg"),
+            text("."),
+        ]));
+    }
+    failures(blocks, &cells);
+}
+
+fn failures(blocks: &mut Vec<Block>, cells: &[&Cell]) {
+    blocks.push(Block::Heading("Failed".to_owned()));
+    let failed: Vec<&Cell> = cells
+        .iter()
+        .copied()
+        .filter(|cell| cell.failure.is_some())
+        .collect();
+    blocks.push(match failed.is_empty() {
+        true => paragraph("Nothing."),
+        false => Block::Table(tables::failures(&failed)),
+    });
+}

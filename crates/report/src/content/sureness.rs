@@ -1,0 +1,225 @@
+//! How far the findings can be trusted, one reason an item.
+
+use super::tuning_tables;
+use crate::analysis::Analysis;
+use crate::comparison::{Comparison, FEWEST_SEEDS_TO_LEAD};
+use crate::document::{Span, text};
+use crate::format::{self, counted, listed, named};
+use crate::statistics::{PairedDifference, auc_margin, smallest_p_value};
+use homebench_results::read::distinct;
+
+/// What a reader should know before believing a difference.
+pub(super) fn items(analysis: &Analysis) -> Vec<Vec<Span>> {
+    let items = [
+        Some(runs(analysis)),
+        few_seeds(analysis),
+        detectable(analysis),
+        rows(analysis),
+        splits(analysis),
+        tuned(analysis),
+        one_tuning_seed(analysis),
+        still_improving(analysis),
+        failed(analysis),
+    ];
+    let items = items.into_iter().flatten().chain(at_the_edge(analysis));
+    items.map(|words| vec![text(words)]).collect()
+}
+
+/// The main metrics' differences to the baseline.
+fn differences<'a>(
+    analysis: &'a Analysis,
+) -> impl Iterator<Item = (&'a Comparison<'a>, &'a PairedDifference)> {
+    let panels = (0..analysis.summary.panels.len())
+        .filter_map(|panel| Some((panel, analysis.main_of(panel)?)));
+    panels.flat_map(|(panel, main)| {
+        let rows = main.panels[panel].iter();
+        rows.filter_map(move |row| Some((main, row.difference.as_ref()?)))
+    })
+}
+
+fn runs(analysis: &Analysis) -> String {
+    let seeds = distinct(analysis.results.own_cells().map(|cell| cell.seed));
+    format!(
+        "Each variant ran with {} ({}); they decide initial weights and the order of rows. Differences are between runs of the \
+         same seed, their intervals and p-values Student's.",
+        counted(seeds.len(), "seed"),
+        format::seeds(seeds.clone()),
+    )
+}
+
+fn few_seeds(analysis: &Analysis) -> Option<String> {
+    let most = differences(analysis)
+        .map(|(_, difference)| difference.num_pairs)
+        .max()?;
+    let seeds = counted(most, "seed");
+    if most < FEWEST_SEEDS_TO_LEAD {
+        return Some(format!(
+            "With {seeds} in common no variant is called ahead: that takes at least {FEWEST_SEEDS_TO_LEAD}."
+        ));
+    }
+    let least = smallest_p_value(most);
+    (least > 0.05).then(|| {
+        format!(
+            "{seeds} are few: Student's intervals hold if differences between seeds are about normal, and nothing here can \
+             show that they are. Without that assumption nothing could be shown: the sign-flip test's smallest p-value is \
+             {least:.3}, and a bootstrap can only repeat {seeds}, so its intervals, in tables/, are too narrow."
+        )
+    })
+}
+
+/// The smallest effects that the experiment could have seen.
+fn detectable(analysis: &Analysis) -> Option<String> {
+    let metrics: Vec<String> = analysis
+        .main_metrics()
+        .into_iter()
+        .filter_map(|place| {
+            let metric = analysis.comparisons[place].metric;
+            let of_metric = differences(analysis).filter(|(main, _)| main.metric == metric);
+            let effects = of_metric.filter_map(|(_, difference)| difference.smallest_detectable);
+            let words = range(effects)?;
+            Some(match words.contains(" to ") {
+                true => format!("{words} in {}, by variant and task", metric.title()),
+                false => format!("{words} in {}", metric.title()),
+            })
+        })
+        .collect();
+    if metrics.is_empty() {
+        return None;
+    }
+    let of_means = analysis.task_means.iter().flat_map(|means| &means.rows);
+    let of_means = range(of_means.filter_map(|row| row.smallest_detectable));
+    let of_means = of_means.map_or(String::new(), |words| {
+        format!("; in the mean over tasks {words}, by variant")
+    });
+    Some(format!(
+        "What could have been seen: a true difference to {} has to be this large for a paired test at 5 %, before any \
+         correction, to find it in four of five such experiments: {}{of_means}. A smaller one may be there unseen.",
+        analysis.baseline_name(),
+        listed(metrics),
+    ))
+}
+
+/// The smallest and the largest effect, or the one that they all are.
+fn range(effects: impl Iterator<Item = f64>) -> Option<String> {
+    let effects: Vec<f64> = effects.collect();
+    let least = effects.iter().copied().reduce(f64::min)?;
+    let most = effects.iter().copied().reduce(f64::max)?;
+    let (least, most) = (format!("{least:.5}"), format!("{most:.5}"));
+    Some(match least == most {
+        true => least,
+        false => format!("{least} to {most}"),
+    })
+}
+
+/// How far another choice of test rows would move an AUC.
+fn rows(analysis: &Analysis) -> Option<String> {
+    let panels = analysis.summary.panels.iter().enumerate();
+    let errors: Vec<String> = panels
+        .filter_map(|(place, panel)| {
+            let main = analysis
+                .main_of(place)
+                .filter(|main| main.metric.name() == "auc")?;
+            let auc = main.panels[place][main.standings[place].best?].test.mean?;
+            let score = analysis.results.scores.iter().find(|score| {
+                let cell = &analysis.results.cells[score.cell];
+                score.split == "test"
+                    && score.metric == "auc"
+                    && score.task == panel.task
+                    && cell.dataset == panel.dataset
+            })?;
+            let positives = score.positives?;
+            let margin = auc_margin(auc, positives, score.rows - positives)?;
+            Some(format!("{} ± {margin:.4}", panel.title))
+        })
+        .collect();
+    if errors.is_empty() {
+        return None;
+    }
+    Some(format!(
+        "Seeds say nothing of the choice of test rows, which all variants share. Another test set of as many rows would move \
+         the best AUC by about ({}; 95 %, Hanley and McNeil), every variant's in much the same way: a level is less sure \
+         than a difference.",
+        errors.join(", ")
+    ))
+}
+
+fn splits(analysis: &Analysis) -> Option<String> {
+    let splits = distinct(analysis.results.own_cells().map(|cell| cell.split_seed));
+    (splits.len() > 1).then(|| {
+        format!(
+            "The rows were split in {} ways; every seed and split is one run here. Runs on one split share its rows, so they \
+             are less independent than the intervals take them to be.",
+            splits.len()
+        )
+    })
+}
+
+fn tuned(analysis: &Analysis) -> Option<String> {
+    if !analysis.results.tuning.is_empty() {
+        return None;
+    }
+    let mut words = "Nothing was tuned here: every variant ran with the settings of the spec. That one is ahead may say more of its settings than of its architecture."
+        .to_owned();
+    let externals = analysis.results.externals.iter();
+    let trials = externals.map(|origin| origin.trials).max().unwrap_or(0);
+    if trials > 0 {
+        words += &format!(
+            " External variants were tuned, with up to {} a task: they had the better chance.",
+            counted(trials as usize, "trial")
+        );
+    }
+    Some(words)
+}
+
+/// That a winner was chosen by one draw of weights.
+fn one_tuning_seed(analysis: &Analysis) -> Option<String> {
+    let tuning = &analysis.results.tuning;
+    let seeds = distinct(tuning.iter().map(|trial| trial.seed));
+    (seeds.len() == 1).then(|| {
+        "Each trial of the tuning ran with one seed, so a winner may have been lucky, and its fresh seeds may not be.".to_owned()
+    })
+}
+
+/// Winners with the first or the last of the values that were tried.
+fn at_the_edge(analysis: &Analysis) -> Vec<String> {
+    let edges = tuning_tables::at_the_edge(analysis.results).into_iter();
+    let words = edges.map(|(setting, variants)| {
+        format!(
+            "At the end of what was tried, so that a better value may lie beyond: {setting} of {}.",
+            listed(variants)
+        )
+    });
+    words.collect()
+}
+
+/// Runs whose best epoch was their last: they were cut off, by the number of epochs or a limit on time.
+fn still_improving(analysis: &Analysis) -> Option<String> {
+    let runs = |variant: &String| {
+        let cells = analysis.results.own_cells();
+        let done = cells.filter(|cell| cell.variant == *variant && cell.failure.is_none());
+        let done: Vec<bool> = done
+            .filter_map(|cell| Some(cell.selected_epoch? == cell.epochs_run?))
+            .collect();
+        let cut = done.iter().filter(|cut| **cut).count();
+        (cut > 0).then(|| format!("{variant} ({cut} of {})", counted(done.len(), "run")))
+    };
+    let cut: Vec<String> = analysis.summary.variants.iter().filter_map(runs).collect();
+    (!cut.is_empty()).then(|| {
+        format!(
+            "Still improving when training ended, so that more epochs might change the order: {}.",
+            named(cut)
+        )
+    })
+}
+
+fn failed(analysis: &Analysis) -> Option<String> {
+    let failed = analysis
+        .results
+        .own_cells()
+        .filter(|cell| cell.failure.is_some())
+        .count();
+    let cells = counted(analysis.results.own_cells().count(), "cell");
+    (failed > 0).then(|| {
+        format!("{failed} of {cells} failed and are missing from every mean; they are listed below. If a variant fails more often the worse it does, its mean flatters it.")
+    })
+}

@@ -1,0 +1,212 @@
+//! A document as one HTML file that needs no other: style, script and figures are inside.
+
+use super::{Block, Cell, Document, Span, Table};
+use std::fmt::Write as _;
+
+const STYLE: &str = include_str!("style.css");
+const SCRIPT: &str = include_str!("script.js");
+/// Letters of a cell from which it may take several lines.
+const LONG: usize = 24;
+/// How wide an inch of a figure's paper is shown.
+const REMS_PER_INCH: f64 = 9.8;
+
+/// Writes the document.
+pub(crate) fn to_html(document: &Document) -> String {
+    let title = escape(&document.title);
+    let mut out = format!(
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <meta name=\"color-scheme\" content=\"light dark\">\n\
+         <title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n<h1>{title}</h1>\n"
+    );
+    out += &contents(document);
+    for block in &document.blocks {
+        write_block(&mut out, block);
+    }
+    let _ = write!(
+        out,
+        "</main>\n<script>\n{SCRIPT}</script>\n</body>\n</html>\n"
+    );
+    out
+}
+
+/// Links to the headings.
+fn contents(document: &Document) -> String {
+    let links = document.blocks.iter().filter_map(|block| match block {
+        Block::Heading(text) => Some(format!(
+            "<a href=\"#{}\">{}</a>\n",
+            anchor(text),
+            escape(text)
+        )),
+        _ => None,
+    });
+    format!(
+        "<nav aria-label=\"Contents\">\n{}</nav>\n",
+        links.collect::<String>()
+    )
+}
+
+/// A heading's words as the name of its place.
+fn anchor(text: &str) -> String {
+    let letters = text.chars().map(|letter| match letter.is_alphanumeric() {
+        true => letter.to_ascii_lowercase(),
+        false => '-',
+    });
+    letters.collect()
+}
+
+fn write_block(out: &mut String, block: &Block) {
+    let _ = match block {
+        Block::Heading(text) => writeln!(out, "<h2 id=\"{}\">{}</h2>", anchor(text), escape(text)),
+        Block::Subheading(text) => writeln!(out, "<h3>{}</h3>", escape(text)),
+        Block::Paragraph(spans) => writeln!(out, "<p>{}</p>", line(spans)),
+        Block::List(items) => {
+            let items: String = items
+                .iter()
+                .map(|item| format!("<li>{}</li>\n", line(item)))
+                .collect();
+            writeln!(out, "<ul>\n{items}</ul>")
+        }
+        Block::Table(table) => {
+            write_table(out, table);
+            Ok(())
+        }
+        Block::Figure {
+            description,
+            svg,
+            width_inches,
+            keeps_paper,
+            ..
+        } => {
+            let class = if *keeps_paper { "paper" } else { "dark" };
+            // As wide as its text is as large as that of the other figures.
+            let width = REMS_PER_INCH * width_inches;
+            writeln!(
+                out,
+                "<figure class=\"{class}\" style=\"max-width: {width:.1}rem\">\n{svg}<figcaption>{}</figcaption>\n</figure>",
+                escape(description)
+            )
+        }
+        Block::Commands(lines) | Block::Lines(lines) => {
+            writeln!(out, "<pre><code>{}</code></pre>", escape(lines))
+        }
+        Block::Details { summary, blocks } => {
+            let _ = writeln!(out, "<details>\n<summary>{}</summary>", escape(summary));
+            for block in blocks {
+                write_block(out, block);
+            }
+            writeln!(out, "</details>")
+        }
+    };
+}
+
+fn write_table(out: &mut String, table: &Table) {
+    let kind = |column, text: &str| match table.is_numeric(column) {
+        true => " class=\"number\"",
+        false if text.chars().count() > LONG => " class=\"long\"",
+        false => "",
+    };
+    *out += "<div class=\"table\" tabindex=\"0\"><table>\n<thead><tr>";
+    for (column, name) in table.header.iter().enumerate() {
+        let kind = kind(column, "");
+        let name = escape(name);
+        let _ = write!(
+            out,
+            "<th scope=\"col\"{kind}><button type=\"button\">{name}</button></th>"
+        );
+    }
+    *out += "</tr></thead>\n<tbody>\n";
+    for row in &table.rows {
+        *out += "<tr>";
+        for (column, cell) in row.iter().enumerate() {
+            let _ = write!(
+                out,
+                "<td{}{}>{}</td>",
+                kind(column, &cell.text),
+                sort_key(cell),
+                content(cell)
+            );
+        }
+        *out += "</tr>\n";
+    }
+    *out += "</tbody>\n</table></div>\n";
+}
+
+fn sort_key(cell: &Cell) -> String {
+    let number = cell.number.filter(|number| number.is_finite());
+    number.map_or(String::new(), |number| format!(" data-sort=\"{number}\""))
+}
+
+fn content(cell: &Cell) -> String {
+    let text = escape(&cell.text);
+    if cell.strong {
+        format!("<strong>{text}</strong>")
+    } else {
+        text
+    }
+}
+
+fn line(spans: &[Span]) -> String {
+    spans.iter().map(span).collect()
+}
+
+fn span(span: &Span) -> String {
+    match span {
+        // A number keeps its percent sign.
+        Span::Text(text) => escape(text).replace(" %", "\u{a0}%"),
+        Span::Code(text) => format!("<code>{}</code>", escape(text)),
+        Span::Strong(text) => format!("<strong>{}</strong>", escape(text)),
+        Span::Link { text, target } => {
+            format!("<a href=\"{}\">{}</a>", escape(target), escape(text))
+        }
+    }
+}
+
+fn escape(text: &str) -> String {
+    let text = text.replace('&', "&amp;").replace('<', "&lt;");
+    text.replace('>', "&gt;").replace('"', "&quot;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::text;
+    use super::*;
+
+    #[test]
+    fn names_cannot_become_markup() {
+        let document = Document {
+            title: "<b>&".to_owned(),
+            blocks: vec![Block::Paragraph(vec![text(
+                "</p><script>alert(\"x\")</script>",
+            )])],
+        };
+        let html = to_html(&document);
+        assert!(html.contains("<title>&lt;b&gt;&amp;</title>"));
+        assert_eq!(html.matches("<script>").count(), 1, "only our own");
+    }
+
+    #[test]
+    fn nothing_is_fetched_from_elsewhere() {
+        let html = to_html(&Document {
+            title: String::new(),
+            blocks: Vec::new(),
+        });
+        for reference in ["http:", "https:", "src=", "@import", "url("] {
+            assert!(!html.contains(reference), "{reference}");
+        }
+    }
+
+    #[test]
+    fn numbers_carry_what_they_are_sorted_by() {
+        let mut table = Table::new(&["value"]);
+        table.rows.push(vec![Cell::number("1,000", Some(1000.0))]);
+        table.rows.push(vec![Cell::number("-", None)]);
+        let mut out = String::new();
+        write_table(&mut out, &table);
+        assert!(
+            out.contains("<td class=\"number\" data-sort=\"1000\">1,000</td>"),
+            "{out}"
+        );
+        assert!(out.contains("<td class=\"number\">-</td>"), "{out}");
+    }
+}

@@ -1,0 +1,156 @@
+//! A document as Markdown (GitHub's, for its tables).
+
+use super::{Block, Cell, Document, Span, Table};
+use std::fmt::Write as _;
+
+/// Writes the document.
+pub(crate) fn to_markdown(document: &Document) -> String {
+    let mut out = format!("# {}\n", escape(&document.title));
+    for block in &document.blocks {
+        out.push('\n');
+        write_block(&mut out, block);
+    }
+    out
+}
+
+fn write_block(out: &mut String, block: &Block) {
+    match block {
+        Block::Heading(text) => *out += &format!("## {}\n", escape(text)),
+        Block::Subheading(text) => *out += &format!("### {}\n", escape(text)),
+        Block::Paragraph(spans) => *out += &format!("{}\n", line(spans)),
+        Block::List(items) => {
+            for item in items {
+                let _ = writeln!(out, "- {}", line(item));
+            }
+        }
+        Block::Table(table) => write_table(out, table),
+        Block::Figure {
+            name, description, ..
+        } => {
+            let _ = writeln!(out, "![{}](figures/{name}.svg)", escape(description));
+        }
+        Block::Commands(lines) => *out += &format!("```sh\n{lines}\n```\n"),
+        Block::Lines(lines) => *out += &format!("```toml\n{lines}\n```\n"),
+        Block::Details { summary, blocks } => {
+            let _ = writeln!(out, "<details><summary>{}</summary>", escape(summary));
+            for block in blocks {
+                out.push('\n');
+                write_block(out, block);
+            }
+            *out += "\n</details>\n";
+        }
+    }
+}
+
+/// Writes a table alone.
+pub(crate) fn table_to_markdown(table: &Table) -> String {
+    let mut out = String::new();
+    write_table(&mut out, table);
+    out
+}
+
+fn write_table(out: &mut String, table: &Table) {
+    let header: Vec<String> = table.header.iter().map(|name| escape(name)).collect();
+    let rule = |column| {
+        if table.is_numeric(column) {
+            "---:"
+        } else {
+            "---"
+        }
+    };
+    let rule: Vec<&str> = (0..header.len()).map(rule).collect();
+    let _ = writeln!(out, "| {} |\n| {} |", header.join(" | "), rule.join(" | "));
+    for row in &table.rows {
+        let cells: Vec<String> = row.iter().map(cell).collect();
+        let _ = writeln!(out, "| {} |", cells.join(" | "));
+    }
+}
+
+fn cell(cell: &Cell) -> String {
+    let text = escape(&cell.text);
+    if cell.strong {
+        format!("**{text}**")
+    } else {
+        text
+    }
+}
+
+fn line(spans: &[Span]) -> String {
+    spans.iter().map(span).collect()
+}
+
+fn span(span: &Span) -> String {
+    match span {
+        Span::Text(text) => escape(text),
+        Span::Code(text) => format!("`{}`", text.replace('`', "'")),
+        Span::Strong(text) => format!("**{}**", escape(text)),
+        Span::Link { text, target } => format!("[{}]({target})", escape(text)),
+    }
+}
+
+/// The text on one line, with what Markdown would read as its own escaped.
+fn escape(text: &str) -> String {
+    let mut escaped = String::new();
+    for letter in text
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ")
+        .chars()
+    {
+        if "\\`*_|<>#".contains(letter) {
+            escaped.push('\\');
+        }
+        escaped.push(letter);
+    }
+    // Words at the ends of a span keep their distance from its neighbours.
+    let before = if text.starts_with(char::is_whitespace) {
+        " "
+    } else {
+        ""
+    };
+    let after = if text.ends_with(char::is_whitespace) && !escaped.is_empty() {
+        " "
+    } else {
+        ""
+    };
+    // A list of intervals must not become a link.
+    format!("{before}{escaped}{after}").replace("](", "]\\(")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{code, link, strong, text};
+    use super::*;
+
+    #[test]
+    fn what_markdown_would_read_is_escaped() {
+        assert_eq!(escape("a|b *c* <d>\ne_f"), "a\\|b \\*c\\* \\<d\\> e\\_f");
+        let spans = [
+            text("see "),
+            code("a`b"),
+            text(" and "),
+            strong("x|y"),
+            text(": "),
+            link("t", "t.csv"),
+        ];
+        assert_eq!(line(&spans), "see `a'b` and **x\\|y**: [t](t.csv)");
+    }
+
+    #[test]
+    fn columns_of_numbers_go_to_the_right() {
+        let mut table = Table::new(&["name", "value"]);
+        table.rows.push(vec![
+            Cell::words("a"),
+            Cell::number("1.0", Some(1.0)).strong_if(true),
+        ]);
+        table
+            .rows
+            .push(vec![Cell::words("b"), Cell::number("-", None)]);
+        let mut out = String::new();
+        write_table(&mut out, &table);
+        assert_eq!(
+            out,
+            "| name | value |\n| --- | ---: |\n| a | **1.0** |\n| b | - |\n"
+        );
+    }
+}

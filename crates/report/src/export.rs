@@ -1,0 +1,393 @@
+//! The tables of a report as files, `tables/*.{md,tex,csv}`: Markdown and LaTeX as they are printed, CSV with all digits.
+//! They have every variant, also where the report shows the best alone.
+
+use super::analysis::Analysis;
+use super::comparison::Comparison;
+use super::content::tables;
+use super::document::{Table, table_to_latex, table_to_markdown};
+use super::files::write_whole;
+use super::published::{PublishedTable, published};
+use super::statistics::Interval;
+use super::task_means::TaskMeans;
+use anyhow::{Context as _, Result};
+use homebench_results::read::distinct;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// Files by name.
+type Files = BTreeMap<String, String>;
+
+/// Writes the files and removes those of earlier reports that are no longer made.
+///
+/// # Errors
+/// A file that can't be written or removed.
+pub(super) fn write(results_dir: &Path, analysis: &Analysis) -> Result<Vec<PathBuf>> {
+    let folder = results_dir.join("tables");
+    std::fs::create_dir_all(&folder).with_context(|| format!("creating {}", folder.display()))?;
+    let files = files(analysis)?;
+    for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        let is_ours = path
+            .extension()
+            .is_some_and(|ending| ending == "md" || ending == "tex" || ending == "csv");
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if is_ours && !files.contains_key(&name) {
+            std::fs::remove_file(&path).with_context(|| format!("removing {}", path.display()))?;
+        }
+    }
+    let mut paths = Vec::new();
+    for (name, text) in files {
+        let path = folder.join(name);
+        // What is there already need not be written again.
+        if std::fs::read_to_string(&path).is_ok_and(|there| there == text) {
+            paths.push(path);
+            continue;
+        }
+        write_whole(&path, text.as_bytes())?;
+        paths.push(path);
+    }
+    Ok(paths)
+}
+
+fn files(analysis: &Analysis) -> Result<Files> {
+    let mut files = Files::new();
+    let everyone: Vec<usize> = (0..analysis.summary.variants.len()).collect();
+    for comparison in &analysis.comparisons {
+        let name = file_name(comparison.metric.name());
+        let title = format!(
+            "Test {}: mean ± standard deviation over runs",
+            comparison.metric.label()
+        );
+        let overview = tables::overview(analysis, comparison, &everyone);
+        insert(
+            &mut files,
+            &name,
+            &title,
+            &overview,
+            scores_csv(analysis, comparison)?,
+        );
+        let differences = tables::differences(analysis, comparison);
+        if !differences.rows.is_empty() && !comparison.metric.is_of_rows() {
+            let title = format!(
+                "Test {} minus that of {}",
+                comparison.metric.label(),
+                analysis.baseline_name()
+            );
+            let csv = differences_csv(analysis, comparison)?;
+            insert(
+                &mut files,
+                &format!("{name}_differences"),
+                &title,
+                &differences,
+                csv,
+            );
+        }
+    }
+    if let Some(means) = &analysis.task_means {
+        let title = format!(
+            "Mean over tasks of test {}, and its difference to that of {}",
+            means.metric.label(),
+            analysis.baseline_name()
+        );
+        insert(
+            &mut files,
+            "task_means",
+            &title,
+            &tables::task_means(analysis, means, &everyone),
+            task_means_csv(analysis, means)?,
+        );
+    }
+    if analysis.summary.variants.len() > 1 {
+        let title = format!(
+            "Over all tasks: multi-task gain, and probability of improvement on {}",
+            analysis.baseline_name()
+        );
+        insert(
+            &mut files,
+            "gain",
+            &title,
+            &tables::gains(analysis, &everyone),
+            gains_csv(analysis)?,
+        );
+    }
+    let datasets = distinct(
+        analysis
+            .results
+            .cells
+            .iter()
+            .map(|cell| cell.dataset.clone()),
+    );
+    for (place, source) in published(&datasets).iter().enumerate() {
+        let title = format!(
+            "Published: {}. {} {}. {}",
+            source.source, source.protocol, source.metric, source.link
+        );
+        insert(
+            &mut files,
+            &format!("published_{}", place + 1),
+            &title,
+            &tables::published(source),
+            published_csv(source)?,
+        );
+    }
+    Ok(files)
+}
+
+fn insert(files: &mut Files, name: &str, title: &str, table: &Table, csv: String) {
+    files.insert(
+        format!("{name}.md"),
+        format!("{title}:\n\n{}", table_to_markdown(table)),
+    );
+    files.insert(
+        format!("{name}.tex"),
+        format!("% {title}.\n{}", table_to_latex(table)),
+    );
+    files.insert(format!("{name}.csv"), csv);
+}
+
+fn file_name(metric: &str) -> String {
+    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || letter == '_' || letter == '-';
+    metric
+        .chars()
+        .map(|letter| if is_plain(letter) { letter } else { '_' })
+        .collect()
+}
+
+fn csv_text(header: &[&str], rows: impl Iterator<Item = Vec<String>>) -> Result<String> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.write_record(header)?;
+    for row in rows {
+        writer.write_record(row)?;
+    }
+    Ok(String::from_utf8(writer.into_inner()?)?)
+}
+
+fn or_empty(value: Option<f64>) -> String {
+    value.map_or(String::new(), |value| value.to_string())
+}
+
+fn ends(interval: Option<Interval>) -> [String; 2] {
+    [
+        or_empty(interval.map(|interval| interval.low)),
+        or_empty(interval.map(|interval| interval.high)),
+    ]
+}
+
+/// Every panel with values and every variant.
+fn places<'a>(
+    analysis: &'a Analysis,
+    comparison: &'a Comparison,
+) -> impl Iterator<Item = (usize, usize, [String; 3])> + 'a {
+    let summary = analysis.summary;
+    tables::panels_with_values(comparison)
+        .into_iter()
+        .flat_map(move |panel| {
+            (0..summary.variants.len()).map(move |variant| {
+                let place = &summary.panels[panel];
+                (
+                    panel,
+                    variant,
+                    [
+                        place.dataset.clone(),
+                        place.task.clone(),
+                        summary.variants[variant].clone(),
+                    ],
+                )
+            })
+        })
+}
+
+fn scores_csv(analysis: &Analysis, comparison: &Comparison) -> Result<String> {
+    let header = [
+        "dataset",
+        "task",
+        "variant",
+        "runs",
+        "validation_mean",
+        "validation_standard_deviation",
+        "mean",
+        "standard_deviation",
+        "interval_low",
+        "interval_high",
+        "bootstrap_low",
+        "bootstrap_high",
+        "ahead_of_all",
+    ];
+    let rows = places(analysis, comparison).map(|(panel, variant, key)| {
+        let row = &comparison.panels[panel][variant];
+        let leads = comparison.standings[panel].leader() == Some(variant);
+        let mut fields = key.to_vec();
+        fields.push(row.seeds.len().to_string());
+        let numbers = [
+            row.validation.mean,
+            row.validation.deviation,
+            row.test.mean,
+            row.test.deviation,
+        ];
+        fields.extend(numbers.map(or_empty));
+        fields.extend(ends(row.interval));
+        fields.extend(ends(row.bootstrap));
+        fields.push(leads.to_string());
+        fields
+    });
+    csv_text(&header, rows)
+}
+
+fn differences_csv(analysis: &Analysis, comparison: &Comparison) -> Result<String> {
+    let header = [
+        "dataset",
+        "task",
+        "variant",
+        "baseline",
+        "pairs",
+        "difference",
+        "standard_deviation",
+        "interval_low",
+        "interval_high",
+        "bootstrap_low",
+        "bootstrap_high",
+        "p_value",
+        "sign_flip_p_value",
+        "holm_p_value",
+        "probability_of_improvement",
+        "smallest_detectable",
+    ];
+    let rows = places(analysis, comparison).filter_map(|(panel, variant, key)| {
+        let row = &comparison.panels[panel][variant];
+        let difference = row.difference.as_ref()?;
+        let mut fields = key.to_vec();
+        fields.push(analysis.baseline_name().to_owned());
+        fields.push(difference.num_pairs.to_string());
+        fields.extend([Some(difference.mean), difference.deviation].map(or_empty));
+        fields.extend(ends(difference.interval));
+        fields.extend(ends(difference.bootstrap));
+        let numbers = [
+            difference.p_value,
+            difference.sign_flip_p_value,
+            row.corrected_p_value,
+            row.probability_of_improvement,
+            difference.smallest_detectable,
+        ];
+        fields.extend(numbers.map(or_empty));
+        Some(fields)
+    });
+    csv_text(&header, rows)
+}
+
+fn task_means_csv(analysis: &Analysis, means: &TaskMeans) -> Result<String> {
+    let header = [
+        "variant",
+        "mean",
+        "standard_deviation",
+        "difference",
+        "interval_low",
+        "interval_high",
+        "p_value",
+        "holm_p_value",
+    ];
+    let rows = means.rows.iter().zip(&analysis.summary.variants);
+    let rows = rows.map(|(row, variant)| {
+        let mut fields = vec![variant.clone()];
+        fields.extend([row.score.mean, row.score.deviation, row.difference].map(or_empty));
+        fields.extend(ends(row.interval));
+        fields.extend([row.p_value, row.corrected_p_value].map(or_empty));
+        fields
+    });
+    csv_text(&header, rows)
+}
+
+fn gains_csv(analysis: &Analysis) -> Result<String> {
+    let header = [
+        "variant",
+        "runs",
+        "gain",
+        "standard_deviation",
+        "interval_low",
+        "interval_high",
+        "p_value",
+        "holm_p_value",
+        "probability_of_improvement",
+        "bootstrap_low",
+        "bootstrap_high",
+    ];
+    let rows = analysis.gains.rows.iter().zip(&analysis.summary.variants);
+    let rows = rows.map(|(row, variant)| {
+        let mut fields = vec![variant.clone(), row.num_runs.to_string()];
+        let spread = row.gain;
+        fields.extend(
+            [
+                spread.and_then(|gain| gain.mean),
+                spread.and_then(|gain| gain.deviation),
+            ]
+            .map(or_empty),
+        );
+        fields.extend(ends(row.interval));
+        fields.extend([row.p_value, row.corrected_p_value].map(or_empty));
+        fields.push(or_empty(
+            row.improvement.map(|improvement| improvement.mean),
+        ));
+        fields.extend(ends(
+            row.improvement.and_then(|improvement| improvement.interval),
+        ));
+        fields
+    });
+    csv_text(&header, rows)
+}
+
+fn published_csv(source: &PublishedTable) -> Result<String> {
+    let rows = source.rows.iter().flat_map(|row| {
+        let values = source.columns.iter().zip(&row.values);
+        values.map(|(column, value)| {
+            let words = [
+                &source.source,
+                &source.link,
+                &source.protocol,
+                &source.metric,
+                &row.model,
+                column,
+            ];
+            let mut fields = words.map(String::clone).to_vec();
+            fields.push(value.to_string());
+            fields
+        })
+    });
+    csv_text(
+        &[
+            "source", "link", "protocol", "metric", "model", "column", "value",
+        ],
+        rows,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use homebench_results::sample::Sample;
+
+    #[test]
+    fn the_same_numbers_are_in_all_three_forms_and_leftovers_are_removed() {
+        let folder = Sample::default().write();
+        let tables = folder.path().join("tables");
+        std::fs::create_dir(&tables).unwrap();
+        std::fs::write(tables.join("gone.csv"), "").unwrap();
+        std::fs::write(tables.join("notes.txt"), "").unwrap();
+        crate::write(folder.path(), None).unwrap();
+        let mut names: Vec<String> = std::fs::read_dir(&tables)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        insta::assert_snapshot!(names.join(" "), @r#"auc.csv auc.md auc.tex auc_differences.csv auc_differences.md auc_differences.tex gain.csv gain.md gain.tex log_loss.csv log_loss.md log_loss.tex log_loss_differences.csv log_loss_differences.md log_loss_differences.tex notes.txt task_means.csv task_means.md task_means.tex"#);
+        let read = |name: &str| std::fs::read_to_string(tables.join(name)).unwrap();
+        insta::assert_snapshot!([read("auc.md"), read("auc.tex"), read("auc.csv")].join("\n"));
+        insta::assert_snapshot!(
+            [
+                read("auc_differences.md"),
+                read("auc_differences.tex"),
+                read("auc_differences.csv"),
+                read("gain.csv"),
+                read("task_means.csv")
+            ]
+            .join("\n")
+        );
+    }
+}

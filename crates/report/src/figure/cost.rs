@@ -1,0 +1,123 @@
+//! Quality against cost: the mean test score over tasks against parameters and FLOPs, and against training speed.
+
+use super::axis::Axis;
+use super::canvas::{Canvas, inches, points};
+use super::palette::{TEXT, look, marker};
+use super::panel::{self, GAP, Grid, MEDIUM, THIN};
+use super::values::{Estimate, main_metric, over_tasks};
+use crate::metric_name::MetricName;
+use crate::statistics::mean;
+use homebench_results::read::{Cell, Results, Summary};
+
+const PANEL_HEIGHT: f64 = inches(1.6);
+const MARKER_RADIUS: f64 = points(2.4);
+
+/// Against parameters and FLOPs; nothing with fewer than two variants.
+pub(super) fn draw(results: &Results, summary: &Summary) -> Option<Canvas> {
+    let of_cells = |value: fn(&Cell) -> Option<u64>| {
+        let costs = summary.variants.iter().map(|variant| {
+            let cells = results.cells.iter().filter(|c| c.variant == *variant);
+            let values: Vec<f64> = cells.filter_map(value).map(|v| v as f64).collect();
+            mean(&values)
+        });
+        costs.collect()
+    };
+    let panels = [
+        ("parameters", of_cells(|cell| cell.parameters)),
+        (
+            "FLOPs of a forward pass per row",
+            of_cells(|cell| cell.flops_per_row),
+        ),
+    ];
+    figure(summary, &panels, "parameters and FLOPs")
+}
+
+/// Against training speed.
+pub(super) fn draw_speed(results: &Results, summary: &Summary) -> Option<Canvas> {
+    let speeds = summary.variants.iter().map(|variant| {
+        let rows = results.throughput.iter();
+        let of = rows.filter(|row| results.cells[row.cell].variant == *variant);
+        let values: Vec<f64> = of.filter_map(|row| row.train_rows_per_second).collect();
+        mean(&values)
+    });
+    let panels = [("training rows per second", speeds.collect())];
+    figure(summary, &panels, "training rows per second")
+}
+
+type Costs = Vec<Option<f64>>;
+
+fn figure(summary: &Summary, panels: &[(&str, Costs)], costs: &str) -> Option<Canvas> {
+    let metric = main_metric(summary)?;
+    let scores: Vec<Option<Estimate>> = (0..summary.variants.len())
+        .map(|variant| {
+            let runs = over_tasks(summary, variant, metric);
+            Estimate::of(&runs.into_values().collect::<Vec<_>>())
+        })
+        .collect();
+    let is_shown = |variant: &usize| {
+        let has_cost = |(_, costs): &(&str, Costs)| costs[*variant].is_some_and(|cost| cost > 0.0);
+        scores[*variant].is_some() && panels.iter().any(has_cost)
+    };
+    let variants: Vec<usize> = (0..summary.variants.len()).filter(is_shown).collect();
+    if variants.len() < 2 {
+        return None;
+    }
+    let without = (0..summary.variants.len()).filter(|v| scores[*v].is_some() && !is_shown(v));
+    let without: Vec<&str> = without.map(|v| summary.variants[v].as_str()).collect();
+    let label = MetricName::of(metric).label();
+    let over = match summary.panels.len() {
+        1 => String::new(),
+        _ => ", mean over tasks".to_owned(),
+    };
+    let description = format!("Test {label}{over}, of each variant against its {costs}.");
+    let reach = || scores.iter().flatten().flat_map(Estimate::reach);
+    let vertical = |upper: f64, lower: f64| Axis::around(reach(), lower, upper).with_ticks(4);
+    let room = panel::label_room(&vertical(0.0, PANEL_HEIGHT));
+    let name_room = MEDIUM + GAP;
+    let left = room + name_room;
+    let grid = Grid::side_by_side(panels.len(), left, left, PANEL_HEIGHT);
+    let mut canvas = Canvas::new(grid.width, 0.0, &description);
+    for (place, (name, costs)) in panels.iter().enumerate() {
+        let frame = grid.frame(place);
+        let shown = variants.iter().filter_map(|variant| costs[*variant]);
+        let horizontal = Axis::logarithmic(shown, frame.0, frame.2);
+        let horizontal = panel::fit_ticks(horizontal, frame.2 - frame.0);
+        let vertical = vertical(frame.1, frame.3);
+        let name = format!("{name} (logarithmic)");
+        panel::horizontal_axis(&mut canvas, frame, &horizontal, Some(&name));
+        panel::vertical_axis(&mut canvas, frame, &vertical);
+        if grid.is_leftmost(place) {
+            let at = (frame.0 - room - name_room / 2.0, (frame.1 + frame.3) / 2.0);
+            canvas.upward_text(at, &format!("test {label}{over}"), MEDIUM, TEXT);
+        }
+        for variant in &variants {
+            let (Some(score), Some(cost)) = (scores[*variant], costs[*variant]) else {
+                continue;
+            };
+            let look = look(*variant);
+            let (x, y) = (horizontal.place(cost), vertical.place(score.mean));
+            if let Some(interval) = score.interval {
+                let ends = [interval.low, interval.high].map(|end| (x, vertical.place(end)));
+                canvas.line(ends.to_vec(), THIN, look.ink.with_opacity(0.7));
+            }
+            marker(&mut canvas, look.shape, (x, y), MARKER_RADIUS, look.ink);
+        }
+        panel::outline(&mut canvas, frame);
+    }
+    let entries = panel::variant_entries(summary, &variants);
+    panel::legend(&mut canvas, grid.lower_edge(), &entries);
+    if variants
+        .iter()
+        .any(|v| scores[*v].is_some_and(|s| s.interval.is_some()))
+    {
+        panel::remark(&mut canvas, "Bars: 95 % intervals of the mean over seeds.");
+    }
+    if !without.is_empty() {
+        let without = without.join(", ");
+        panel::remark(
+            &mut canvas,
+            &format!("Not shown: {without}, whose cost isn't known."),
+        );
+    }
+    Some(canvas)
+}

@@ -1,0 +1,171 @@
+//! The ablation ladder: what each part that is left out changes against the whole model, a panel for the mean over tasks and one for
+//! each task.
+
+use super::axis::Axis;
+use super::canvas::{Bounds, Canvas, inches, points};
+use super::palette::{FRAME, GRID, TEXT, look, marker};
+use super::panel::{self, Grid, Names, THIN};
+use super::values::{Estimate, gains, main_metric, of_task, over_tasks};
+use crate::metric_name::MetricName;
+use homebench_results::read::Summary;
+
+const MARKER_RADIUS: f64 = points(2.6);
+const ZERO_LINE: f64 = points(0.9);
+/// What begins an ablation's name after the model's.
+const WITHOUT: [&str; 4] = ["_without_", " w/o ", "_wo_", "-without-"];
+
+/// A model and its ablations.
+struct Ladder {
+    base: usize,
+    /// Variant, and what it lacks.
+    rungs: Vec<(usize, String)>,
+}
+
+/// Names and canvases: one for each variant that others are ablations of.
+pub(super) fn draw(summary: &Summary) -> Vec<(String, Option<Canvas>)> {
+    let Some(metric) = main_metric(summary) else {
+        return Vec::new();
+    };
+    let drawn = ladders(&summary.variants).into_iter().map(|ladder| {
+        let name = format!("ablation_{}", summary.variants[ladder.base]);
+        (name, figure(summary, metric, &ladder))
+    });
+    drawn.collect()
+}
+
+fn ladders(variants: &[String]) -> Vec<Ladder> {
+    let rungs = |base: &String| -> Vec<(usize, String)> {
+        let lacks = |(place, name): (usize, &String)| {
+            let rest = name.strip_prefix(base.as_str())?;
+            let lacking = WITHOUT.iter().find_map(|word| rest.strip_prefix(word))?;
+            Some((place, lacking.replace('_', "-")))
+        };
+        variants.iter().enumerate().filter_map(lacks).collect()
+    };
+    let all = variants.iter().enumerate().map(|(base, name)| Ladder {
+        base,
+        rungs: rungs(name),
+    });
+    // One ablation is a comparison like any other.
+    all.filter(|ladder| ladder.rungs.len() > 1).collect()
+}
+
+fn figure(summary: &Summary, metric: &str, ladder: &Ladder) -> Option<Canvas> {
+    let num_tasks = summary.panels.len();
+    let mut panels: Vec<(String, Vec<Option<Estimate>>)> = Vec::new();
+    if num_tasks > 1 {
+        let base = over_tasks(summary, ladder.base, metric);
+        let changes = ladder.rungs.iter().map(|(variant, _)| {
+            Estimate::of(&gains(
+                metric,
+                &over_tasks(summary, *variant, metric),
+                &base,
+            ))
+        });
+        panels.push(("mean over tasks".to_owned(), changes.collect()));
+    }
+    for panel in 0..num_tasks {
+        let base = of_task(summary, ladder.base, panel, metric);
+        let changes = ladder.rungs.iter().map(|(variant, _)| {
+            let values = of_task(summary, *variant, panel, metric);
+            Estimate::of(&gains(metric, &values, &base))
+        });
+        panels.push((summary.panels[panel].title.clone(), changes.collect()));
+    }
+    if panels
+        .iter()
+        .all(|(_, changes)| changes.iter().all(Option::is_none))
+    {
+        return None;
+    }
+    let base = &summary.variants[ladder.base];
+    let names = ladder
+        .rungs
+        .iter()
+        .map(|(_, lacking)| format!("w/o {lacking}"));
+    let names = Names::new(&names.collect::<Vec<_>>(), inches(1.25));
+    let height = names.row_height * ladder.rungs.len() as f64;
+    let grid = Grid::new(panels.len(), names.room, points(9.0), height);
+    let label = MetricName::of(metric).label();
+    let description = format!("What each part that is left out of {base} changes in test {label}.");
+    let mut canvas = Canvas::new(grid.width, 0.0, &description);
+    for (place, (title, changes)) in panels.iter().enumerate() {
+        let frame = grid.frame(place);
+        panel::title(&mut canvas, frame, title);
+        let reach = changes.iter().flatten().flat_map(Estimate::reach);
+        let axis = Axis::around(reach.chain([0.0]), frame.0, frame.2);
+        let axis = panel::fit_ticks(axis, frame.2 - frame.0);
+        let name = grid.is_lowest(place).then(|| format!("change in {label}"));
+        panel::horizontal_axis(&mut canvas, frame, &axis, name.as_deref());
+        let zero = axis.place(0.0);
+        canvas.line(vec![(zero, frame.1), (zero, frame.3)], ZERO_LINE, FRAME);
+        for (row, change) in changes.iter().enumerate() {
+            let upper = frame.1 + row as f64 * names.row_height;
+            let bounds = (frame.0, upper, frame.2, upper + names.row_height);
+            if grid.is_leftmost(place) {
+                names.draw(&mut canvas, row, frame.0, (bounds.1 + bounds.3) / 2.0);
+            }
+            rung(&mut canvas, bounds, &axis, *change);
+        }
+        panel::outline(&mut canvas, frame);
+    }
+    canvas.height = grid.lower_edge() + points(3.0);
+    panel::remark(
+        &mut canvas,
+        &format!(
+            "Against {base} at the same seed, turned so that less is worse; bars: 95 % intervals, each by itself."
+        ),
+    );
+    Some(canvas)
+}
+
+fn rung(canvas: &mut Canvas, bounds: Bounds, axis: &Axis, change: Option<Estimate>) {
+    let (left, upper, right, lower) = bounds;
+    let middle = (upper + lower) / 2.0;
+    canvas.line(vec![(left, middle), (right, middle)], THIN, GRID);
+    let Some(change) = change else {
+        return panel::note(canvas, bounds, "no value");
+    };
+    let look = look(0);
+    let x = axis.place(change.mean);
+    canvas.line(
+        vec![(axis.place(0.0), middle), (x, middle)],
+        points(2.2),
+        look.ink.with_opacity(0.35),
+    );
+    if let Some(interval) = change.interval {
+        let ends = [interval.low, interval.high].map(|end| axis.place(end));
+        canvas.line(ends.map(|x| (x, middle)).to_vec(), points(0.9), TEXT);
+        for end in ends {
+            let half = points(2.0);
+            canvas.line(
+                vec![(end, middle - half), (end, middle + half)],
+                points(0.9),
+                TEXT,
+            );
+        }
+    }
+    marker(canvas, look.shape, (x, middle), MARKER_RADIUS, look.ink);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ablations_belong_to_the_model_that_they_are_named_by() {
+        let names = [
+            "home",
+            "home_without_fg2",
+            "home_without_fg_sg",
+            "mmoe",
+            "mmoe_without_x",
+        ];
+        let found = ladders(&names.map(str::to_owned));
+        assert_eq!(found.len(), 1, "one ablation of mmoe is no ladder");
+        let lacking: Vec<&str> = found[0].rungs.iter().map(|(_, l)| l.as_str()).collect();
+        assert_eq!((found[0].base, lacking), (0, vec!["fg2", "fg-sg"]));
+        let paper = ["HoME", "HoME w/o fg", "HoME w/o fg-sg"].map(str::to_owned);
+        assert_eq!(ladders(&paper)[0].rungs.len(), 2);
+    }
+}

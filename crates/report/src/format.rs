@@ -1,0 +1,179 @@
+//! Numbers as text, the same in every table.
+
+use super::statistics::Interval;
+
+/// What stands where there is no value.
+pub(crate) const ABSENT: &str = "-";
+
+/// A whole number with a comma every three digits.
+pub(crate) fn grouped(value: f64) -> String {
+    let digits = format!("{:.0}", value.abs());
+    let mut text = String::new();
+    if value < 0.0 && digits != "0" {
+        text.push('-');
+    }
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A score with four decimals.
+pub(super) fn score(value: Option<f64>) -> String {
+    value.map_or(ABSENT.to_owned(), |value| {
+        without_negative_zero(format!("{value:.4}"))
+    })
+}
+
+/// A mean with the standard deviation, where there is one.
+pub(super) fn mean_and_deviation(mean: Option<f64>, deviation: Option<f64>) -> String {
+    match deviation {
+        Some(deviation) => format!("{} ± {deviation:.4}", score(mean)),
+        None => score(mean),
+    }
+}
+
+/// An interval, with as many decimals as a difference.
+pub(super) fn interval(interval: Option<Interval>) -> String {
+    interval.map_or(ABSENT.to_owned(), |Interval { low, high }| {
+        let end = |value: f64| without_negative_zero(format!("{value:.5}"));
+        format!("[{}, {}]", end(low), end(high))
+    })
+}
+
+/// A difference with its sign and five decimals.
+pub(super) fn difference(value: f64) -> String {
+    let text = format!("{value:+.5}");
+    if text == "-0.00000" {
+        "+0.00000".to_owned()
+    } else {
+        text
+    }
+}
+
+/// A share with its sign, in percent.
+pub(super) fn percent(value: f64) -> String {
+    let text = format!("{:+.3} %", 100.0 * value);
+    if text == "-0.000 %" {
+        "+0.000 %".to_owned()
+    } else {
+        text
+    }
+}
+
+/// A probability with three decimals.
+pub(super) fn probability(value: Option<f64>) -> String {
+    value.map_or(ABSENT.to_owned(), |value| format!("{value:.3}"))
+}
+
+/// A p-value with three decimals; none is zero.
+pub(super) fn p_value(value: Option<f64>) -> String {
+    match value {
+        Some(value) if value < 0.0005 => "< 0.001".to_owned(),
+        value => probability(value),
+    }
+}
+
+/// A p-value in a sentence: `p = 0.012` or `p < 0.001`.
+pub(super) fn p_equals(value: Option<f64>) -> String {
+    let text = p_value(value);
+    match text.starts_with('<') {
+        true => format!("p {text}"),
+        false => format!("p = {text}"),
+    }
+}
+
+/// `1 seed`, `3 seeds`.
+pub(super) fn counted(count: usize, thing: &str) -> String {
+    format!("{count} {thing}{}", if count == 1 { "" } else { "s" })
+}
+
+/// Seeds in rising order; four or more in a row as a range.
+pub(super) fn seeds(seeds: Vec<u64>) -> String {
+    let mut seeds = homebench_results::read::distinct(seeds.into_iter());
+    seeds.sort_unstable();
+    let runs = seeds.chunk_by(|a, b| a + 1 == *b);
+    let run = |run: &[u64]| match run {
+        [first, _, .., last] if run.len() > 3 => format!("{first} to {last}"),
+        _ => run
+            .iter()
+            .map(u64::to_string)
+            .collect::<Vec<_>>()
+            .join(", "),
+    };
+    let runs: Vec<String> = runs.map(run).collect();
+    if runs.is_empty() {
+        "none".to_owned()
+    } else {
+        runs.join(", ")
+    }
+}
+
+/// `a`, `a and b`, `a, b and c`.
+pub(super) fn listed<T: ToString>(items: impl IntoIterator<Item = T>) -> String {
+    let items: Vec<String> = items.into_iter().map(|item| item.to_string()).collect();
+    match items.split_last() {
+        None => "none".to_owned(),
+        Some((last, [])) => last.clone(),
+        Some((last, rest)) => format!("{} and {last}", rest.join(", ")),
+    }
+}
+
+/// Of more things than this a sentence names the first and counts the rest.
+pub(super) const MOST_NAMED: usize = 12;
+
+/// As [`listed`], with the number of those beyond [`MOST_NAMED`] in place of their names.
+pub(super) fn named(mut items: Vec<String>) -> String {
+    let more = items.len().saturating_sub(MOST_NAMED);
+    items.truncate(MOST_NAMED);
+    if more > 0 {
+        items.push(format!("{more} more"));
+    }
+    listed(items)
+}
+
+fn without_negative_zero(text: String) -> String {
+    let is_zero = text.trim_matches(['-', '0', '.']).is_empty();
+    if is_zero { text.replace('-', "") } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seeds_are_named_one_by_one_or_as_a_range() {
+        assert_eq!(seeds(vec![3, 1, 2]), "1, 2, 3");
+        assert_eq!(
+            seeds(vec![1, 2, 3, 4, 7, 9, 10, 11, 12, 13]),
+            "1 to 4, 7, 9 to 13"
+        );
+        assert_eq!(seeds(vec![]), "none");
+    }
+
+    #[test]
+    fn numbers_read_as_in_prose() {
+        assert_eq!(grouped(1_234_567.4), "1,234,567");
+        assert_eq!(grouped(999.6), "1,000");
+        assert_eq!(grouped(-1_000.0), "-1,000");
+        assert_eq!(grouped(12.0), "12");
+        assert_eq!(score(Some(-0.00001)), "0.0000");
+        assert_eq!(difference(-0.000001), "+0.00000");
+        assert_eq!(p_value(Some(0.00049)), "< 0.001");
+        assert_eq!(p_value(Some(0.0005)), "0.001");
+        assert_eq!(p_value(None), ABSENT);
+        assert_eq!(p_equals(Some(0.0)), "p < 0.001");
+        assert_eq!(p_equals(Some(0.25)), "p = 0.250");
+        assert_eq!(
+            mean_and_deviation(Some(0.95), Some(0.001)),
+            "0.9500 ± 0.0010"
+        );
+        assert_eq!(mean_and_deviation(None, None), "-");
+        assert_eq!(listed([1, 2, 3]), "1, 2 and 3");
+        assert_eq!(listed(["a"]), "a");
+        assert_eq!(counted(1, "seed"), "1 seed");
+    }
+}

@@ -1,0 +1,235 @@
+//! The table that a run ends with.
+
+use super::analysis::Analysis;
+use super::comparison::Comparison;
+use super::format::{self, ABSENT, counted, grouped};
+use super::statistics::mean;
+use anyhow::Result;
+use homebench_results::read::{Cell, Results, Summary};
+use std::fmt::Write as _;
+
+/// Columns of tasks side by side; more go into a table below.
+const TASKS_IN_A_ROW: usize = 4;
+
+/// The tables, one for each main metric, and what failed.
+///
+/// # Errors
+/// None that is known: the baseline is chosen, not given.
+pub(super) fn table(results: &Results) -> Result<String> {
+    let summary = Summary::new(results);
+    let analysis = Analysis::new(results, &summary, None)?;
+    let mut text = String::new();
+    for place in analysis.main_metrics() {
+        let comparison = &analysis.comparisons[place];
+        let panels: Vec<usize> = (0..summary.panels.len())
+            .filter(|panel| analysis.main[*panel] == Some(place))
+            .collect();
+        for (chunk, panels) in panels.chunks(TASKS_IN_A_ROW).enumerate() {
+            let mut columns = vec![variants(&summary)];
+            columns.extend(
+                panels
+                    .iter()
+                    .map(|&panel| scores(&summary, comparison, panel)),
+            );
+            if chunk == 0 {
+                columns.push(seeds(results, &summary));
+                columns.push(parameters(results, &summary));
+                columns.push(rows_per_second(results, &summary));
+            }
+            text += &aligned(&columns);
+            text.push('\n');
+        }
+        let title = comparison.metric.title();
+        let _ = write!(text, "Test {title}: mean ± standard deviation over seeds");
+        let direction = comparison.metric.direction();
+        text += &direction.map_or(String::new(), |direction| format!("; {direction}"));
+        text += ".\n";
+        for panel in &summary.panels {
+            if let Some(why) = results.unvaried(panel, comparison.metric.name()) {
+                let _ = writeln!(
+                    text,
+                    "No {title} on {}: {why} in the test split.",
+                    panel.title
+                );
+            }
+        }
+        text += &leaders(&summary, comparison);
+    }
+    Ok(text + &failures(&results.cells))
+}
+
+/// A column: its header, its cells, and whether it goes to the right.
+struct Column {
+    header: String,
+    cells: Vec<String>,
+    right: bool,
+}
+
+fn variants(summary: &Summary) -> Column {
+    Column {
+        header: "variant".to_owned(),
+        cells: summary.variants.clone(),
+        right: false,
+    }
+}
+
+fn scores(summary: &Summary, comparison: &Comparison, panel: usize) -> Column {
+    let rows = comparison.panels[panel].iter();
+    let cell = |row: &super::comparison::Row| {
+        format::mean_and_deviation(row.test.mean, row.test.deviation)
+    };
+    Column {
+        header: summary.panels[panel].title.clone(),
+        cells: rows.map(cell).collect(),
+        right: false,
+    }
+}
+
+/// Seeds that are done, and of how many if some failed.
+fn seeds(results: &Results, summary: &Summary) -> Column {
+    let cell = |variant: &String| {
+        let cells: Vec<&Cell> = results
+            .cells
+            .iter()
+            .filter(|cell| cell.variant == *variant)
+            .collect();
+        let done = cells.iter().filter(|cell| cell.failure.is_none()).count();
+        if done == cells.len() {
+            done.to_string()
+        } else {
+            format!("{done} of {}", cells.len())
+        }
+    };
+    Column {
+        header: "seeds".to_owned(),
+        cells: summary.variants.iter().map(cell).collect(),
+        right: true,
+    }
+}
+
+fn parameters(results: &Results, summary: &Summary) -> Column {
+    let cell = |variant: &String| {
+        let mut cells = results.cells.iter().filter(|cell| cell.variant == *variant);
+        let parameters = cells.find_map(|cell| cell.parameters);
+        parameters.map_or(ABSENT.to_owned(), |parameters| grouped(parameters as f64))
+    };
+    Column {
+        header: "parameters".to_owned(),
+        cells: summary.variants.iter().map(cell).collect(),
+        right: true,
+    }
+}
+
+fn rows_per_second(results: &Results, summary: &Summary) -> Column {
+    let cell = |variant: &String| {
+        let rows = results.throughput.iter();
+        let rows = rows.filter(|row| results.cells[row.cell].variant == *variant);
+        let speeds: Vec<f64> = rows.filter_map(|row| row.train_rows_per_second).collect();
+        mean(&speeds).map_or(ABSENT.to_owned(), grouped)
+    };
+    Column {
+        header: "rows/s".to_owned(),
+        cells: summary.variants.iter().map(cell).collect(),
+        right: true,
+    }
+}
+
+fn aligned(columns: &[Column]) -> String {
+    let width = |column: &Column| {
+        let texts = column.cells.iter().chain([&column.header]);
+        texts.map(|text| text.chars().count()).max().unwrap_or(0)
+    };
+    let line = |pick: &dyn Fn(&Column) -> String| {
+        let padded = columns.iter().map(|column| {
+            let (text, width) = (pick(column), width(column));
+            if column.right {
+                format!("{text:>width$}")
+            } else {
+                format!("{text:<width$}")
+            }
+        });
+        padded.collect::<Vec<_>>().join("  ").trim_end().to_owned() + "\n"
+    };
+    let rows = columns.first().map_or(0, |column| column.cells.len());
+    let header = line(&|column| column.header.clone());
+    let rule = line(&|column| "-".repeat(width(column)));
+    let body = (0..rows).map(|row| line(&|column| column.cells[row].clone()));
+    [header, rule].into_iter().chain(body).collect()
+}
+
+fn leaders(summary: &Summary, comparison: &Comparison) -> String {
+    let standings = comparison.standings.iter().zip(&summary.panels);
+    let ahead = standings.filter_map(|(standing, panel)| {
+        let leader = standing.leader()?;
+        Some(format!("{} on {}", summary.variants[leader], panel.title))
+    });
+    let ahead: Vec<String> = ahead.collect();
+    match ahead.is_empty() {
+        true => "Ahead of all others (95 % interval of the paired difference over at least 3 seeds): none.\n".to_owned(),
+        false => format!(
+            "Ahead of all others (95 % interval of the paired difference over at least 3 seeds): {}.\n",
+            ahead.join("; ")
+        ),
+    }
+}
+
+fn failures(cells: &[Cell]) -> String {
+    let failed: Vec<&Cell> = cells.iter().filter(|cell| cell.failure.is_some()).collect();
+    if failed.is_empty() {
+        return String::new();
+    }
+    let mut text = format!(
+        "{} of {} failed:\n",
+        failed.len(),
+        counted(cells.len(), "cell")
+    );
+    for cell in failed {
+        let reason = cell.failure.as_deref().unwrap_or_default();
+        let _ = writeln!(text, "  {}, seed {}: {reason}", cell.variant, cell.seed);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use homebench_results::sample::Sample;
+
+    fn drawn(sample: &Sample) -> String {
+        table(&Results::read(sample.write().path()).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn the_table_is_aligned_and_says_what_failed() {
+        insta::assert_snapshot!(drawn(&Sample {
+            failed: vec![(1, 2)],
+            ..Sample::default()
+        }));
+    }
+
+    #[test]
+    fn many_tasks_go_into_several_tables_and_one_seed_has_no_deviation() {
+        let text = drawn(&Sample::sized(2, 10, 1));
+        assert_eq!(text.matches("variant").count(), 3, "{text}");
+        assert!(
+            !text
+                .lines()
+                .any(|line| line.contains("0.9") && line.contains('±')),
+            "{text}"
+        );
+        assert!(
+            text.lines().all(|line| line.chars().count() <= 160),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_folder_in_which_everything_failed_still_says_so() {
+        let sample = Sample {
+            failed: (0..3).flat_map(|v| (0..3).map(move |s| (v, s))).collect(),
+            ..Sample::default()
+        };
+        let text = drawn(&sample);
+        assert!(text.starts_with("9 of 9 cells failed:\n"), "{text}");
+    }
+}

@@ -1,0 +1,115 @@
+//! Names of the files and folders of an experiment's results.
+
+use std::path::{Path, PathBuf};
+
+/// `results/<experiment>/`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResultsFolder(PathBuf);
+
+/// `results/<experiment>/cells/<id>/`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CellFolder(PathBuf);
+
+impl ResultsFolder {
+    /// The results at `path`.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self(path.into())
+    }
+
+    /// Its path.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// A file or folder in it.
+    pub fn join(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    /// The log of a cell, from this folder.
+    pub fn cell_log(id: &str) -> String {
+        format!("cells/{id}/log.txt")
+    }
+
+    /// The folder of a cell.
+    pub fn cell(&self, id: &str) -> CellFolder {
+        CellFolder(self.0.join("cells").join(id))
+    }
+
+    /// One row per cell: what became of it.
+    pub fn cells_csv(&self) -> PathBuf {
+        self.join("cells.csv")
+    }
+
+    /// The resolved spec.
+    pub fn resolved_spec(&self) -> PathBuf {
+        self.join("spec.resolved.toml")
+    }
+
+    /// Which trials won.
+    pub fn winners(&self) -> PathBuf {
+        self.join("winners.toml")
+    }
+
+    /// Where the numbers came from.
+    pub fn provenance(&self) -> PathBuf {
+        self.join("provenance.toml")
+    }
+
+    /// What the code that ran says of models and data.
+    pub fn facts(&self) -> PathBuf {
+        self.join("facts.toml")
+    }
+
+    /// How the run that is under way goes.
+    pub fn progress(&self) -> PathBuf {
+        self.join(".progress.toml")
+    }
+
+    /// Held by the one parent that may write here.
+    pub fn lock(&self) -> PathBuf {
+        self.join(".lock")
+    }
+}
+
+impl CellFolder {
+    /// The cell at `path`.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self(path.into())
+    }
+
+    /// Its path.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// The resolved content, written by the parent before the cell starts.
+    pub fn content(&self) -> PathBuf {
+        self.0.join("cell.toml")
+    }
+
+    /// What became of the cell, written last.
+    pub fn outcome(&self) -> PathBuf {
+        self.0.join("outcome.toml")
+    }
+
+    /// Everything the cell said on stderr.
+    pub fn log(&self) -> PathBuf {
+        self.0.join("log.txt")
+    }
+
+    /// The training under way; gone once the cell is done.
+    pub fn checkpoint(&self) -> PathBuf {
+        self.0.join("checkpoint")
+    }
+
+    /// The selected weights.
+    pub fn weights(&self) -> PathBuf {
+        self.0.join("weights.safetensors")
+    }
+
+    /// The cell's part of a merged table.
+    pub fn part(&self, table: &str) -> PathBuf {
+        self.0.join(table)
+    }
+}

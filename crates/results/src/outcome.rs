@@ -1,0 +1,155 @@
+//! `outcome.toml`: what became of a cell. Written last, so a cell without one never ended.
+
+use super::atomic;
+use super::layout::CellFolder;
+use super::tables::{THROUGHPUT, repeatable_parts};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// How a cell ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// Trained and scored.
+    Done,
+    /// Ended without scores.
+    Failed,
+}
+
+impl Status {
+    /// As tables write it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// What became of a cell.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Outcome {
+    /// The cell.
+    pub id: String,
+    /// How it ended.
+    pub status: Status,
+    /// Why it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// How often the run that gave up on it had started it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tries: Option<usize>,
+    /// Whether another try could end otherwise: its process was killed or broke, rather than its training.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub may_end_otherwise: bool,
+    /// Numbers of a cell that is done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub result: Option<OutcomeResult>,
+    /// Files of the cell with their digests (blake3).
+    #[serde(default)]
+    pub files: BTreeMap<String, String>,
+}
+
+/// Numbers of a cell that is done.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OutcomeResult {
+    /// Epoch of the selected weights, from 1.
+    pub selected_epoch: usize,
+    /// Epochs begun.
+    pub epochs_run: usize,
+    /// What selection went by.
+    pub validation_score: f64,
+    /// Trainable numbers.
+    pub parameters: usize,
+    /// Of a forward pass.
+    pub flops_per_row: usize,
+}
+
+impl Outcome {
+    /// A cell that failed, in so many tries.
+    pub fn failed(id: &str, error: String, tries: usize) -> Self {
+        Self {
+            id: id.to_owned(),
+            status: Status::Failed,
+            error: Some(error),
+            tries: Some(tries),
+            may_end_otherwise: false,
+            result: None,
+            files: BTreeMap::new(),
+        }
+    }
+
+    /// Writes `outcome.toml`.
+    ///
+    /// # Errors
+    /// The file can't be written.
+    pub fn write(&self, folder: &CellFolder) -> anyhow::Result<()> {
+        let text = toml::to_string(self)?;
+        atomic::write_unsynced(&folder.outcome(), |out| Ok(out.write_all(text.as_bytes())?))
+    }
+
+    /// The outcome of a cell, if there is one that can be read.
+    pub fn read(folder: &CellFolder) -> Option<Self> {
+        let text = std::fs::read_to_string(folder.outcome()).ok()?;
+        toml::from_str(&text).ok()
+    }
+
+    /// Why a finished cell can't be used as it is: the name of a file that is gone or was altered.
+    pub fn altered_file(&self, folder: &CellFolder) -> Option<&str> {
+        let altered = |(name, digest): &(&String, &String)| {
+            file_digest(&folder.path().join(name)).as_ref() != Some(*digest)
+        };
+        // A cell of an older version may lack a table that is written now.
+        let missing = repeatable_parts()
+            .map(|table| table.file)
+            .find(|file| !self.files.contains_key(*file));
+        missing
+            .or_else(|| {
+                let found = self.files.iter().find(altered);
+                found.map(|(name, _)| name.as_str())
+            })
+            // Times have no digest, since a repeat has others; a power cut may have taken them.
+            .or_else(|| {
+                let is_whole = THROUGHPUT.is_whole(&folder.part(THROUGHPUT.file));
+                (!is_whole).then_some(THROUGHPUT.file)
+            })
+    }
+}
+
+/// blake3 of a file, absent where it can't be read.
+pub fn file_digest(path: &Path) -> Option<String> {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update_reader(std::fs::File::open(path).ok()?).ok()?;
+    Some(hasher.finalize().to_hex().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_a_power_cut_took_is_named_whether_or_not_it_has_a_digest() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = CellFolder::new(folder.path());
+        let mut outcome = Outcome::failed("aa", String::new(), 0);
+        for table in repeatable_parts() {
+            std::fs::write(folder.part(table.file), "a\n").unwrap();
+            let digest = file_digest(&folder.part(table.file)).unwrap();
+            outcome.files.insert(table.file.to_owned(), digest);
+        }
+        let times = folder.part(THROUGHPUT.file);
+        let row = format!("{}aa\n", THROUGHPUT.header_line());
+        std::fs::write(&times, &row).unwrap();
+        assert_eq!(outcome.altered_file(&folder), None);
+        for cut in ["", &row[..row.len() - 1], &THROUGHPUT.header_line()] {
+            std::fs::write(&times, cut).unwrap();
+            assert_eq!(outcome.altered_file(&folder), Some("throughput.csv"));
+        }
+        std::fs::write(&times, &row).unwrap();
+        std::fs::write(folder.part("metrics.csv"), "").unwrap();
+        assert_eq!(outcome.altered_file(&folder), Some("metrics.csv"));
+    }
+}

@@ -1,0 +1,195 @@
+//! What `spec.resolved.toml` and `provenance.toml` say that a report repeats: nothing that differs from run to run of
+//! the same experiment, so that a report does not either.
+
+use crate::facts::Facts;
+use anyhow::{Context as _, Result};
+use std::collections::BTreeMap;
+use std::path::Path;
+use toml::{Table, Value};
+
+/// The words and facts around the numbers. Anything may be absent.
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct Context {
+    /// Paragraphs of the question.
+    pub question: Vec<String>,
+    /// Paragraphs of the author's answer.
+    pub outcome: Vec<String>,
+    /// Protocol of the dataset.
+    pub protocol: Option<String>,
+    /// Training rows.
+    pub train_rows: Option<u64>,
+    /// The parts of the spec that say what is searched, as TOML.
+    pub search_space: Option<String>,
+    /// Datasets of which it is known where their files come from, with that: `made`, `fetched` or `placed`.
+    pub origins: BTreeMap<String, String>,
+    /// Hashes of the datasets' contents.
+    pub dataset_contents: Vec<String>,
+    /// What the code that ran says of models and data.
+    pub recorded: Facts,
+    /// What was built from what: name and value.
+    pub facts: Vec<(&'static str, String)>,
+}
+
+impl Context {
+    /// Reads both files; an absent one leaves its part empty.
+    ///
+    /// # Errors
+    /// A file that is there but can't be read as TOML.
+    pub fn read(folder: &Path) -> Result<Self> {
+        let spec = read(&folder.join("spec.resolved.toml"))?;
+        let provenance = read(&folder.join("provenance.toml"))?;
+        let runs = runs(&provenance);
+        let prose = |key: &str| paragraphs(&text(&spec, &[key]).unwrap_or_default());
+        Ok(Self {
+            question: prose("question"),
+            outcome: prose("outcome"),
+            protocol: text(&spec, &["dataset", "protocol"]),
+            search_space: search_space(&spec),
+            train_rows: runs
+                .iter()
+                .find_map(|run| whole(run, &["dataset", "train_rows"])),
+            origins: runs
+                .iter()
+                .filter_map(|run| {
+                    let name = text(run, &["dataset", "name"])?;
+                    Some((name, text(run, &["dataset", "origin"])?))
+                })
+                .collect(),
+            dataset_contents: super::distinct(
+                runs.iter()
+                    .filter_map(|run| text(run, &["dataset", "content_hash"])),
+            ),
+            recorded: Facts::read(folder)?,
+            facts: facts(&runs),
+        })
+    }
+}
+
+fn read(file: &Path) -> Result<Table> {
+    match std::fs::read_to_string(file) {
+        Ok(text) => toml::from_str(&text).with_context(|| format!("reading {}", file.display())),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Table::new()),
+        Err(error) => Err(error).with_context(|| format!("reading {}", file.display())),
+    }
+}
+
+/// Keys of the spec, and of its variants, under which something is searched or swept.
+const SEARCHED: [&str; 3] = ["tuning", "grid", "random"];
+
+fn search_space(spec: &Table) -> Option<String> {
+    let searched = |table: &Table| -> Table {
+        let parts = table
+            .iter()
+            .filter(|(key, _)| SEARCHED.contains(&key.as_str()));
+        parts
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect()
+    };
+    let mut found = searched(spec);
+    let variants = spec.get("variants").and_then(Value::as_table);
+    let of_variants: Table = variants
+        .into_iter()
+        .flatten()
+        .filter_map(|(name, variant)| Some((name.clone(), searched(variant.as_table()?))))
+        .filter(|(_, parts)| !parts.is_empty())
+        .map(|(name, parts)| (name, Value::Table(parts)))
+        .collect();
+    if !of_variants.is_empty() {
+        found.insert("variants".to_owned(), Value::Table(of_variants));
+    }
+    let text = toml::to_string(&found).ok()?;
+    (!found.is_empty()).then(|| text.trim_end().to_owned())
+}
+
+fn runs(provenance: &Table) -> Vec<&Table> {
+    let runs = provenance.get("runs").and_then(Value::as_array);
+    runs.into_iter()
+        .flatten()
+        .filter_map(Value::as_table)
+        .collect()
+}
+
+/// Facts that depend on the code and the data alone; several values where runs differ.
+fn facts(runs: &[&Table]) -> Vec<(&'static str, String)> {
+    let named: [(&'static str, &[&str]); 6] = [
+        ("homebench", &["homebench_version"]),
+        ("git commit", &["source", "git_commit"]),
+        (
+            "changes after the commit (blake3)",
+            &["source", "git_diff_blake3"],
+        ),
+        ("Cargo.lock (blake3)", &["source", "cargo_lock_blake3"]),
+        ("compiler", &["build", "rustc"]),
+        ("dataset content", &["dataset", "content_hash"]),
+    ];
+    let fact = |(name, path): (&'static str, &[&str])| {
+        let values = runs.iter().filter_map(|run| text(run, path));
+        let values = super::distinct(values);
+        (!values.is_empty()).then(|| (name, values.join(", ")))
+    };
+    named.into_iter().filter_map(fact).collect()
+}
+
+fn at<'a>(table: &'a Table, path: &[&str]) -> Option<&'a Value> {
+    let (first, rest) = path.split_first()?;
+    let mut value = table.get(*first)?;
+    for key in rest {
+        value = value.get(key)?;
+    }
+    Some(value)
+}
+
+fn text(table: &Table, path: &[&str]) -> Option<String> {
+    at(table, path)?.as_str().map(str::to_owned)
+}
+
+fn whole(table: &Table, path: &[&str]) -> Option<u64> {
+    u64::try_from(at(table, path)?.as_integer()?).ok()
+}
+
+fn paragraphs(text: &str) -> Vec<String> {
+    let paragraphs = text
+        .split("\n\n")
+        .map(|part| part.split_whitespace().collect::<Vec<_>>().join(" "));
+    paragraphs.filter(|part| !part.is_empty()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample::Sample;
+
+    #[test]
+    fn times_machines_and_job_counts_are_not_repeated() {
+        let folder = Sample::default().write();
+        let context = Context::read(folder.path()).unwrap();
+        assert_eq!(
+            context.question,
+            ["Does HoME beat MMoE on Census-Income, and by how much?"]
+        );
+        assert_eq!(
+            (context.protocol.as_deref(), context.train_rows),
+            (Some("torch-rechub"), Some(199_523))
+        );
+        let file = folder.path().join("provenance.toml");
+        let once = std::fs::read_to_string(&file).unwrap();
+        let later = once
+            .replace("10:0", "23:1")
+            .replace("--jobs\", \"2", "--jobs\", \"1")
+            .replace("jobs = 2", "jobs = 1");
+        let later = later
+            .replace("a processor", "another")
+            .replace("cores = 2", "cores = 64");
+        std::fs::write(&file, format!("{once}\n{later}")).unwrap();
+        assert_eq!(Context::read(folder.path()).unwrap(), context);
+    }
+
+    #[test]
+    fn absent_files_leave_their_parts_empty_and_broken_ones_are_named() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(Context::read(folder.path()).unwrap(), Context::default());
+        std::fs::write(folder.path().join("provenance.toml"), "a = [").unwrap();
+        let error = Context::read(folder.path()).unwrap_err().to_string();
+        assert!(error.contains("provenance.toml"), "{error}");
+    }
+}

@@ -1,0 +1,226 @@
+//! Scores of programs beside homebench: `external/<name>.csv` with `external/<name>.toml`, which says what made them.
+//!
+//! A table has the columns `variant,seed,split,task,metric,value,rows,positives` of `metrics.csv` (and `dataset`, where a
+//! folder has several); its variants are marked as external wherever they are shown.
+
+use super::context::Context;
+use super::table::{ReadError, Row, Table};
+use super::{COUNT, Cell, Results, SPLITS, Score, one_of};
+use anyhow::Result;
+use homebench_diagnostic::{Diagnostic, Location};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// What the names of external variants end with.
+pub(crate) const MARK: &str = " (external)";
+
+/// Where external scores come from, as `external/<name>.toml` says.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct External {
+    /// What was run, in a sentence.
+    pub about: String,
+    /// The program and its version.
+    pub program: String,
+    /// How it was called.
+    pub command: String,
+    /// Content hash of the dataset that it read: that of the folder's `provenance.toml`.
+    pub dataset_content: String,
+    /// How many settings were tried on validation for each task; 0 if none.
+    pub trials: u64,
+    /// What was searched: setting and range.
+    #[serde(default)]
+    pub search_space: BTreeMap<String, String>,
+    /// What was selected, where anything was tuned.
+    #[serde(default)]
+    pub winners: Vec<Winner>,
+}
+
+/// The settings that won a task's tuning.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Winner {
+    /// The task.
+    pub task: String,
+    /// The settings, in words.
+    pub settings: String,
+    /// Their score on validation.
+    pub validation_score: f64,
+}
+
+/// Adds what `external/` holds to the results; nothing where there are no other scores to compare with.
+pub(super) fn add(results: &mut Results) -> Result<()> {
+    let mut tables: Vec<PathBuf> = std::fs::read_dir(results.folder.join("external"))
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.extension().is_some_and(|ending| ending == "csv"))
+        .collect();
+    tables.sort();
+    if results.scores.is_empty() {
+        return Ok(());
+    }
+    let contents = match tables.is_empty() {
+        true => Vec::new(),
+        false => Context::read(&results.folder)?.dataset_contents,
+    };
+    for table in tables {
+        let origin = read_origin(&table.with_extension("toml"), &contents)?;
+        add_table(results, &table)?;
+        results.externals.push(origin);
+    }
+    Ok(())
+}
+
+fn read_origin(file: &Path, contents: &[String]) -> Result<External> {
+    let name = file.display().to_string();
+    let text = std::fs::read_to_string(file).map_err(|error| {
+        Diagnostic::new(&name, format!("can't be read: {error}"))
+            .hint("an external table needs a file of the same name that says what made it: about, program, command, dataset_content, trials")
+    })?;
+    let origin: External = toml::from_str(&text).map_err(|error| {
+        let place = error.span().map(|span| Location::of_offset(&text, span.start));
+        Diagnostic::new(&name, error.message().to_owned()).at(place).hint(
+            "its keys are about, program, command, dataset_content, trials, search_space and winners",
+        )
+    })?;
+    if !contents.is_empty() && !contents.contains(&origin.dataset_content) {
+        let message = format!(
+            "made from a dataset with content {}, the cells of this folder from {}",
+            origin.dataset_content,
+            contents.join(", ")
+        );
+        return Err(Diagnostic::new(name, message)
+            .hint("make the external scores again from the data of this experiment, or remove them")
+            .into());
+    }
+    Ok(origin)
+}
+
+fn add_table(results: &mut Results, file: &Path) -> Result<(), ReadError> {
+    const COLUMNS: [&str; 8] = [
+        "variant",
+        "seed",
+        "split",
+        "task",
+        "metric",
+        "value",
+        "rows",
+        "positives",
+    ];
+    let table = Table::read(file, &COLUMNS)?;
+    let origin = results.externals.len();
+    for row in table.rows() {
+        let dataset = match row.text_or_empty("dataset") {
+            "" => results.cells[0].dataset.clone(),
+            name => name.to_owned(),
+        };
+        let variant = format!("{}{MARK}", row.text("variant")?);
+        let seed: u64 = row.parse("seed", COUNT)?;
+        let split_seed = row.later_number("split_seed")?;
+        let is_same = |cell: &Cell| {
+            (&cell.variant, &cell.dataset, cell.seed, cell.split_seed)
+                == (&variant, &dataset, seed, split_seed)
+        };
+        let found = results.cells.iter().rposition(is_same);
+        if found.is_some_and(|place| results.cells[place].external != Some(origin)) {
+            return Err(row.bad("variant", "a variant and seed that no other table has"));
+        }
+        let score = read_score(&row, results)?;
+        let cell = found.unwrap_or_else(|| {
+            results.cells.push(Cell {
+                id: format!("{variant}/{seed}"),
+                model: "external".to_owned(),
+                external: Some(origin),
+                variant,
+                dataset,
+                seed,
+                split_seed,
+                ..Cell::default()
+            });
+            results.cells.len() - 1
+        });
+        results.scores.push(Score { cell, ..score });
+    }
+    Ok(())
+}
+
+fn read_score(row: &Row, results: &Results) -> Result<Score, ReadError> {
+    let task = row.text("task")?;
+    if !results.scores.iter().any(|score| score.task == task) {
+        return Err(row.bad("task", "a task of metrics.csv"));
+    }
+    Ok(Score {
+        cell: 0,
+        split: one_of(row, "split", &SPLITS, "`validation` or `test`")?,
+        task: task.to_owned(),
+        metric: row.text("metric")?.to_owned(),
+        value: row.number("value")?,
+        rows: row.parse("rows", COUNT)?,
+        positives: row.optional("positives", COUNT)?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample::Sample;
+
+    const TABLE: &str = "variant,seed,split,task,metric,value,rows,positives\n\
+                         trees,0,test,income,auc,0.95,49881,3000\n\
+                         trees,1,test,income,auc,0.94,49881,3000\n\
+                         trees,0,validation,income,auc,0.93,49881,3000\n";
+    const ORIGIN: &str = "about = \"Trees.\"\nprogram = \"p 1\"\ncommand = \"c\"\ndataset_content = \"feedbeef\"\ntrials = 20\n\
+                          [[winners]]\ntask = \"income\"\nsettings = \"depth = 3\"\nvalidation_score = 0.93\n";
+
+    fn read(table: &str, origin: Option<&str>) -> Result<Results> {
+        let folder = Sample::default().write();
+        let external = folder.path().join("external");
+        std::fs::create_dir(&external).unwrap();
+        std::fs::write(external.join("trees.csv"), table).unwrap();
+        if let Some(origin) = origin {
+            std::fs::write(external.join("trees.toml"), origin).unwrap();
+        }
+        Results::read(folder.path()).map_err(|error| {
+            let text = error.to_string();
+            anyhow::anyhow!(text.replace(&format!("{}/", folder.path().display()), ""))
+        })
+    }
+
+    #[test]
+    fn external_scores_join_the_others_under_a_marked_name() {
+        let results = read(TABLE, Some(ORIGIN)).unwrap();
+        assert_eq!(results.cells.len(), 9 + 2);
+        assert_eq!(results.scores.len(), 72 + 3);
+        let last = results.cells.last().unwrap();
+        assert_eq!(
+            (last.variant.as_str(), last.external),
+            ("trees (external)", Some(0))
+        );
+        assert_eq!(results.externals[0].winners[0].settings, "depth = 3");
+    }
+
+    #[test]
+    fn what_is_not_as_it_should_be_is_refused_with_its_place() {
+        let refused =
+            |table: &str, origin: Option<&str>| read(table, origin).unwrap_err().to_string();
+        let said = [
+            refused(TABLE, None),
+            refused(TABLE, Some("about = 3\n")),
+            refused(TABLE, Some(&ORIGIN.replace("feedbeef", "0123"))),
+            refused(&TABLE.replacen("income", "imcome", 1), Some(ORIGIN)),
+            refused(&TABLE.replacen(",value,", ",score,", 1), Some(ORIGIN)),
+        ];
+        insta::assert_snapshot!(said.join("\n"), @r#"
+            external/trees.toml: can't be read: No such file or directory (os error 2)
+            hint: an external table needs a file of the same name that says what made it: about, program, command, dataset_content, trials
+            external/trees.toml:1:9: invalid type: integer `3`, expected a string
+            hint: its keys are about, program, command, dataset_content, trials, search_space and winners
+            external/trees.toml: made from a dataset with content 0123, the cells of this folder from feedbeef
+            hint: make the external scores again from the data of this experiment, or remove them
+            external/trees.csv, line 2, column `task`: expected a task of metrics.csv, found `imcome`
+            external/trees.csv, line 1: expected a column `value`, found variant,seed,split,task,metric,score,rows,positives
+            "#);
+    }
+}

@@ -1,0 +1,139 @@
+//! Failures on purpose, for tests of how a run takes them.
+//!
+//! `HOMEBENCH_FAULTS` holds a list, separated by commas, of `<cells>=<kind>[@<step>][:once]`: the cells' `variant/seed` (with
+//! stars), what happens to them, after which training step (0, the default: before the first), and whether only at the
+//! first start. Kinds: `panic`, `abort`, `segfault`, `kill`, `exit`, `hang`, `memory`. The variable is heard by the process of
+//! a cell alone, which says so.
+
+use homebench_experiment::plan::matches_glob;
+use std::process;
+use std::time::Duration;
+
+const VARIABLE: &str = "HOMEBENCH_FAULTS";
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Panic,
+    Abort,
+    Segfault,
+    Kill,
+    Exit,
+    Hang,
+    Memory,
+}
+
+/// What is to happen to this process, and when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Fault {
+    kind: Kind,
+    step: usize,
+}
+
+impl Fault {
+    /// The fault that the environment asks for in this start of a cell.
+    pub(super) fn of_cell(label: &str, tries: usize) -> Option<Self> {
+        Self::parse(&std::env::var(VARIABLE).ok()?, label, tries)
+    }
+
+    fn parse(text: &str, label: &str, tries: usize) -> Option<Self> {
+        text.split(',').find_map(|item| {
+            let (cells, what) = item.split_once('=')?;
+            let (what, only_first) = match what.strip_suffix(":once") {
+                Some(what) => (what, true),
+                None => (what, false),
+            };
+            let (kind, step) = what.split_once('@').unwrap_or((what, "0"));
+            let kind = match kind {
+                "panic" => Kind::Panic,
+                "abort" => Kind::Abort,
+                "segfault" => Kind::Segfault,
+                "kill" => Kind::Kill,
+                "exit" => Kind::Exit,
+                "hang" => Kind::Hang,
+                "memory" => Kind::Memory,
+                _ => return None,
+            };
+            let applies = matches_glob(cells, label) && (tries == 1 || !only_first);
+            applies.then_some(Self {
+                kind,
+                step: step.parse().ok()?,
+            })
+        })
+    }
+
+    /// What a user reads who didn't expect it.
+    pub(super) fn notice(self) -> String {
+        format!(
+            "fails on purpose after step {}, because {VARIABLE} is set: {:?}",
+            self.step, self.kind
+        )
+    }
+
+    /// Comes to pass if this is the step.
+    pub(super) fn strike(self, step: usize) {
+        if step != self.step {
+            return;
+        }
+        match self.kind {
+            Kind::Panic => panic!("a panic on purpose"),
+            Kind::Abort => process::abort(),
+            Kind::Segfault => die_of_bad_memory_access(),
+            Kind::Kill => super::end_at_once(),
+            Kind::Exit => process::exit(7),
+            Kind::Hang => loop {
+                std::thread::sleep(Duration::from_secs(1));
+            },
+            Kind::Memory => fill_memory(),
+        }
+    }
+}
+
+#[cfg(unix)]
+fn die_of_bad_memory_access() {
+    use rustix::process::{Signal, getpid, kill_process};
+    // The first is caught by the standard library, which looks for an overflow of the stack and lets the next one through.
+    for _ in 0..100 {
+        let _ = kill_process(getpid(), Signal::SEGV);
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    process::abort();
+}
+
+#[cfg(not(unix))]
+fn die_of_bad_memory_access() {
+    process::abort();
+}
+
+/// Up to 4 GiB, 16 MiB at a time; then it gives up, so that a machine without a limit lives.
+fn fill_memory() {
+    let mut filled = Vec::new();
+    for round in 0..256u32 {
+        filled.push(vec![round as u8 + 1; 16 << 20]);
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let bytes: usize = std::hint::black_box(&filled).iter().map(Vec::len).sum();
+    panic!("filled {bytes} bytes of memory on purpose, and nobody minded");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_is_for_the_cells_and_the_start_that_it_names() {
+        let text = "mmoe/*=abort@20:once,home/2=hang";
+        let abort = Fault {
+            kind: Kind::Abort,
+            step: 20,
+        };
+        assert_eq!(Fault::parse(text, "mmoe/3", 1), Some(abort));
+        assert_eq!(Fault::parse(text, "mmoe/3", 2), None);
+        let hang = Fault {
+            kind: Kind::Hang,
+            step: 0,
+        };
+        assert_eq!(Fault::parse(text, "home/2", 5), Some(hang));
+        assert_eq!(Fault::parse(text, "home/1", 1), None);
+        assert_eq!(Fault::parse("a/1=sulk", "a/1", 1), None);
+    }
+}

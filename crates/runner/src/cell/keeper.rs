@@ -1,0 +1,92 @@
+//! When and where the process of a cell keeps its training.
+
+use super::fault::Fault;
+use super::{is_asked_to_stop, say};
+use crate::execute::Message;
+use homebench_results::{self as record, CellFolder};
+use homebench_train::Keeper;
+use std::fs::File;
+use std::io::{ErrorKind, Write};
+use std::time::{Duration, Instant};
+
+/// Keeping takes at most one part in so many of the time.
+const LEAST_PARTS: u32 = 20;
+
+/// Keeps checkpoints in the folder of a cell.
+pub(super) struct CellKeeper {
+    folder: CellFolder,
+    id: String,
+    every: Duration,
+    last: Instant,
+    /// How long the last one took to write.
+    cost: Duration,
+    fault: Option<Fault>,
+}
+
+impl CellKeeper {
+    pub(super) fn new(
+        folder: CellFolder,
+        id: String,
+        every: Duration,
+        fault: Option<Fault>,
+    ) -> Self {
+        Self {
+            folder,
+            id,
+            every,
+            last: Instant::now(),
+            cost: Duration::ZERO,
+            fault,
+        }
+    }
+}
+
+impl Keeper for CellKeeper {
+    fn key(&self) -> &str {
+        &self.id
+    }
+
+    fn is_due(&mut self, step: usize) -> bool {
+        if let Some(fault) = self.fault {
+            fault.strike(step);
+        }
+        let wait = match self.every.is_zero() {
+            true => Duration::ZERO,
+            false => self.every.max(self.cost * LEAST_PARTS),
+        };
+        self.last.elapsed() >= wait || self.is_stopping()
+    }
+
+    fn keep(&mut self, fill: &mut dyn FnMut(&mut dyn Write) -> anyhow::Result<()>) {
+        let start = Instant::now();
+        // A training that can't be kept can still be finished.
+        if let Err(error) = record::write(&self.folder.checkpoint(), |out| fill(out)) {
+            say(&Message::Notice(format!(
+                "no checkpoint was written, so a kill would cost more: {error:#}"
+            )));
+        }
+        self.last = Instant::now();
+        self.cost = self.last - start;
+    }
+
+    fn kept(&mut self) -> Option<File> {
+        match File::open(self.folder.checkpoint()) {
+            Ok(file) => Some(file),
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            Err(error) => {
+                self.refused(&error.to_string());
+                None
+            }
+        }
+    }
+
+    fn refused(&mut self, why: &str) {
+        say(&Message::Notice(format!(
+            "its checkpoint is not used, {why}; training from the beginning"
+        )));
+    }
+
+    fn is_stopping(&self) -> bool {
+        is_asked_to_stop()
+    }
+}

@@ -1,0 +1,244 @@
+//! The process of one cell: reads its content, trains, writes what came of it.
+
+mod diagnostics_rows;
+mod fault;
+mod keeper;
+mod record;
+
+pub use record::{CellTimes, write_failed, write_parts, write_tensors};
+
+use crate::execute::Message;
+use crate::execute::{EXIT_ENVIRONMENT, EXIT_STOPPED};
+use crate::provenance::Usage;
+use anyhow::{Context, Result};
+use fault::Fault;
+use homebench_data::{self as data, Places};
+use homebench_diagnostic::Diagnostic;
+use homebench_experiment::spec::CellContent;
+use homebench_results::CellFolder;
+use homebench_train::Device;
+use homebench_train::device;
+use homebench_train::{self as train, TrainError};
+use keeper::CellKeeper;
+use std::io::{BufRead, Write};
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// What the parent writes to ask for an end.
+pub(crate) const STOP: &str = "stop";
+
+static STOPPING: AtomicBool = AtomicBool::new(false);
+
+/// What a parent tells its child.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ChildSettings {
+    /// The cell's folder.
+    pub folder: CellFolder,
+    /// Threads of the pool.
+    pub threads: usize,
+    /// How many times the cell was started.
+    pub tries: usize,
+    /// Least time between two checkpoints.
+    pub checkpoint_every: Duration,
+    /// Where tensors are.
+    pub device: Device,
+    /// Where data is.
+    pub places: Places,
+}
+
+/// Runs a cell and tells the parent how it goes.
+pub fn run_cell(settings: &ChildSettings) -> ExitCode {
+    hear_the_parent();
+    say_panics();
+    match try_cell(settings) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error:?}");
+            if matches!(error.downcast_ref(), Some(TrainError::Stopped)) {
+                return ExitCode::from(EXIT_STOPPED as u8);
+            }
+            say(&Message::Failed(format!("{error:#}")));
+            if is_environment(&error) {
+                ExitCode::from(EXIT_ENVIRONMENT as u8)
+            } else {
+                ExitCode::FAILURE
+            }
+        }
+    }
+}
+
+fn try_cell(settings: &ChildSettings) -> Result<()> {
+    let start = Instant::now();
+    let content = CellContent::read(&settings.folder.content())?;
+    let mut keeper = keeper(settings, &content);
+    let model = content.model_config()?;
+    let dataset = data::open(&content.dataset_ref(), &settings.places, &mut Teller)?;
+    if dataset.content_hash != content.dataset.content_hash {
+        return Err(Diagnostic::new(
+            content.dataset.name,
+            "the data changed after the experiment was planned",
+        )
+        .hint("run the experiment again: it will be planned on the data as it is now")
+        .into());
+    }
+    if let Some(notice) = train::shuffle_notice(dataset.train.num_rows()) {
+        eprintln!("{notice}");
+    }
+    let training = (&content.training).into();
+    let phase = content.final_phase();
+    let device = device::open(settings.device)?;
+    let seed = content.seed;
+    // Training runs on one of the pool's own threads: handing every parallel operation to another, which has to be woken on a
+    // core that went idle, costs a lone cell of one thread a large part of its speed. Threads that read data ahead have rayon's
+    // global pool, of as many threads (RAYON_NUM_THREADS, by the parent), so that they never wait for a pool that waits for them.
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(settings.threads)
+        .build()
+        .context("starting the threads")?;
+    let result = pool.install(|| {
+        train::train(
+            dataset,
+            &model,
+            &training,
+            seed,
+            phase,
+            &device,
+            &mut Teller,
+            &mut keeper,
+        )
+    })?;
+    let times = CellTimes {
+        device: settings.device.to_string(),
+        threads: settings.threads,
+        total_seconds: result.earlier_seconds + start.elapsed().as_secs_f64(),
+        usage: Usage::of_this_process(),
+        tries: settings.tries,
+    };
+    record::write_parts(&settings.folder, &content, &result, &times)
+}
+
+fn keeper(settings: &ChildSettings, content: &CellContent) -> CellKeeper {
+    let label = format!("{}/{}", content.variant, content.seed);
+    let fault = Fault::of_cell(&label, settings.tries);
+    if let Some(fault) = fault {
+        say(&Message::Notice(fault.notice()));
+        fault.strike(0);
+    }
+    let folder = settings.folder.clone();
+    CellKeeper::new(folder, content.id(), settings.checkpoint_every, fault)
+}
+
+/// Whether an error is not the cell's own: every other cell would meet it too.
+fn is_environment(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        cause.is::<Diagnostic>() || matches!(cause.downcast_ref(), Some(TrainError::Data(_)))
+    })
+}
+
+/// Prints a message; a parent that is gone hears nothing, and the child ends by its stdin.
+pub(super) fn say(message: &Message) {
+    let mut stdout = std::io::stdout().lock();
+    let _ = writeln!(stdout, "{message}");
+    let _ = stdout.flush();
+}
+
+/// The parent holds the other end of stdin, writes to it only to ask for an end, and closes it by its own, however it comes.
+fn hear_the_parent() {
+    std::thread::spawn(|| {
+        for line in std::io::stdin().lock().lines() {
+            match line {
+                Ok(line) if line == STOP => STOPPING.store(true, Ordering::SeqCst),
+                Ok(_) => {}
+                Err(_) => break,
+            }
+        }
+        eprintln!("the parent is gone; ending");
+        end_at_once();
+    });
+}
+
+/// Whether the parent asked for an end.
+pub(super) fn is_asked_to_stop() -> bool {
+    STOPPING.load(Ordering::SeqCst)
+}
+
+/// Ends this process without a last word: whatever it writes is whole at any moment, and threads that still compute have
+/// nothing to say.
+#[cfg(unix)]
+pub(super) fn end_at_once() {
+    use rustix::process::{Signal, getpid, kill_process};
+    let _ = kill_process(getpid(), Signal::KILL);
+}
+
+/// Ends this process without a last word.
+#[cfg(not(unix))]
+pub(super) fn end_at_once() {
+    std::process::exit(EXIT_ENVIRONMENT);
+}
+
+/// A panic is a reason like any other.
+fn say_panics() {
+    let print = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        print(panic);
+        let payload = panic.payload();
+        let text = payload
+            .downcast_ref::<&str>()
+            .copied()
+            .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+            .unwrap_or("no message");
+        let place = panic.location().map_or_else(String::new, |place| {
+            format!(" at {}:{}", place_in_sources(place.file()), place.line())
+        });
+        say(&Message::Failed(format!("panicked{place}: {text}")));
+    }));
+}
+
+/// A file of a dependency without the folder of this machine's registry, so that rows are the same everywhere.
+fn place_in_sources(file: &str) -> &str {
+    let after = |marker: &str| file.split_once(marker).map(|(_, rest)| rest);
+    let in_registry = after("/registry/src/").and_then(|rest| rest.split_once('/'));
+    let in_std = || after("/library/");
+    in_registry
+        .map(|(_, rest)| rest)
+        .or_else(in_std)
+        .unwrap_or(file)
+}
+
+struct Teller;
+
+impl train::Observer for Teller {
+    fn progress(&mut self, progress: &train::Progress) {
+        say(&Message::Progress(*progress));
+    }
+}
+
+impl data::Observer for Teller {
+    fn notice(&mut self, message: &str) {
+        say(&Message::Notice(message.to_owned()));
+    }
+
+    fn progress(&mut self, stage: &str, done: u64, total: u64) {
+        say(&Message::Stage {
+            name: stage.to_owned(),
+            done,
+            total,
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_place_of_a_panic_names_no_folder_of_this_machine() {
+        let registry = "/home/me/.cargo/registry/src/crates-1a/rayon-1.12.0/src/lib.rs";
+        assert_eq!(place_in_sources(registry), "rayon-1.12.0/src/lib.rs");
+        let std = "/rustc/abc/library/core/src/option.rs";
+        assert_eq!(place_in_sources(std), "core/src/option.rs");
+        let own = "crates/runner/src/sweep/fault.rs";
+        assert_eq!(place_in_sources(own), own);
+    }
+}

@@ -1,0 +1,148 @@
+//! One parent at a time in a results folder.
+
+use homebench_diagnostic::Diagnostic;
+use homebench_results::ResultsFolder;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+/// How long cells of a killed parent may take to end: they do as soon as they notice.
+const LAST_CELLS: Duration = Duration::from_secs(15);
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// Held while a parent works in a results folder; the system lets go of it when the process ends, however it ends.
+///
+/// Cells inherit the file, so that a parent that was killed has a successor only after its last cell is gone: two processes
+/// never write in one cell's folder.
+#[derive(Debug)]
+pub struct FolderLock {
+    _file: File,
+}
+
+impl FolderLock {
+    /// Takes the lock of a results folder that exists; waits where only cells of a parent that is gone have it.
+    ///
+    /// # Errors
+    /// Another process has it, or the folder can't be written.
+    pub fn take(results: &ResultsFolder) -> Result<Self, Diagnostic> {
+        let path = results.lock();
+        let unwritable = |error| homebench_results::unwritable(&path, &error);
+        let mut file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .read(true)
+            .write(true)
+            .open(&path)
+            .map_err(unwritable)?;
+        let start = Instant::now();
+        loop {
+            match file.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) => {
+                    let holder = std::fs::read_to_string(&path).unwrap_or_default();
+                    if !is_gone(&holder) || start.elapsed() > LAST_CELLS {
+                        return Err(refusal(results, &holder));
+                    }
+                    std::thread::sleep(LOOK_EVERY);
+                }
+                Err(TryLockError::Error(error)) => return Err(unwritable(error)),
+            }
+        }
+        inherited_by_children(&file).map_err(unwritable)?;
+        file.set_len(0).map_err(unwritable)?;
+        write!(file, "{} on {}", std::process::id(), host()).map_err(unwritable)?;
+        Ok(Self { _file: file })
+    }
+}
+
+/// Who is at work in a results folder: the number and the machine of its process; absent where nobody is. Cells of a parent
+/// that was killed count until they have ended.
+pub fn at_work(results: &ResultsFolder) -> Option<String> {
+    let file = File::open(results.lock()).ok()?;
+    match file.try_lock_shared() {
+        Err(TryLockError::WouldBlock) => std::fs::read_to_string(results.lock()).ok(),
+        // A parent that starts at this moment waits for whoever only looks.
+        Ok(()) | Err(TryLockError::Error(_)) => None,
+    }
+}
+
+fn refusal(results: &ResultsFolder, holder: &str) -> Diagnostic {
+    Diagnostic::new(
+        results.path().display().to_string(),
+        format!("another homebench (process {holder}) is at work in this folder"),
+    )
+    .hint("wait until it ends, or give another folder with `--out DIR`")
+}
+
+/// Whether a holder, as it wrote itself, was a process of this machine that is no more; or nobody yet: whoever only looks, or
+/// is about to write itself.
+fn is_gone(holder: &str) -> bool {
+    if holder.is_empty() {
+        return true;
+    }
+    let Some((process, name)) = holder.split_once(" on ") else {
+        return false;
+    };
+    name == host() && process.parse().is_ok_and(|process: u32| !is_alive(process))
+}
+
+/// A process that ended and was not yet collected counts as gone.
+#[cfg(target_os = "linux")]
+fn is_alive(process: u32) -> bool {
+    std::fs::read_to_string(format!("/proc/{process}/status"))
+        .is_ok_and(|text| !text.contains("State:\tZ"))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn is_alive(_process: u32) -> bool {
+    true
+}
+
+#[cfg(unix)]
+fn host() -> String {
+    let system = rustix::system::uname();
+    system.nodename().to_string_lossy().into_owned()
+}
+
+#[cfg(not(unix))]
+fn host() -> String {
+    std::env::var("COMPUTERNAME").unwrap_or_default()
+}
+
+#[cfg(unix)]
+fn inherited_by_children(file: &File) -> std::io::Result<()> {
+    Ok(rustix::io::fcntl_setfd(file, rustix::io::FdFlags::empty())?)
+}
+
+#[cfg(not(unix))]
+fn inherited_by_children(_file: &File) -> std::io::Result<()> {
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_parent_is_refused_by_name_until_the_first_ends() {
+        let folder = tempfile::tempdir().unwrap();
+        let results = ResultsFolder::new(folder.path());
+        let first = FolderLock::take(&results).unwrap();
+        let refusal = FolderLock::take(&results).unwrap_err().to_string();
+        let holder = format!(
+            "another homebench (process {} on {})",
+            std::process::id(),
+            host()
+        );
+        assert!(refusal.contains(&holder), "{refusal}");
+        let process = at_work(&results).unwrap();
+        assert!(holder.contains(&process), "{process}");
+        drop(first);
+        // A process that another test started in between may have it for a moment.
+        let again = (0..500).any(|_| {
+            std::thread::sleep(LOOK_EVERY);
+            FolderLock::take(&results).is_ok()
+        });
+        assert!(again);
+    }
+}

@@ -1,0 +1,203 @@
+//! The process of a cell as its parent has it: started, listened to, held to its limits, ended.
+
+use super::message::Message;
+use crate::cell::STOP;
+use crate::provenance::Usage;
+use anyhow::{Context, Result};
+use homebench_experiment::spec::Limits;
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, ChildStdout, Command, ExitStatus};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// The limit that a process reached.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Limit {
+    Time(Duration),
+    /// In bytes.
+    Memory(u64),
+}
+
+/// A process that ended.
+#[derive(Debug)]
+pub(super) struct Ended {
+    pub(super) status: ExitStatus,
+    /// The last that it gave.
+    pub(super) reason: Option<String>,
+    pub(super) reached: Option<Limit>,
+    pub(super) usage: Option<Usage>,
+    /// From start to end.
+    pub(super) seconds: f64,
+}
+
+struct Running {
+    child: Child,
+    start: Instant,
+    reached: Option<Limit>,
+}
+
+/// The place of a worker's process, where the main thread can hold it to its limits. Its process is waited for with the
+/// place locked, so no signal can reach another that got its number.
+#[derive(Default)]
+pub(super) struct Slot(Mutex<Option<Running>>);
+
+impl Slot {
+    /// Runs a process in this place to its end; `is_late` tells whether it should already have been asked to end.
+    pub(super) fn run(
+        &self,
+        command: &mut Command,
+        is_late: impl Fn() -> bool,
+        said: impl FnMut(Message),
+    ) -> Result<Ended> {
+        let mut child = command
+            .spawn()
+            .with_context(|| format!("starting {}", command.get_program().display()))?;
+        let stdout = child.stdout.take().context("the cell's stdout is a pipe")?;
+        let process = child.id();
+        let start = Instant::now();
+        *self.lock() = Some(Running {
+            child,
+            start,
+            reached: None,
+        });
+        if is_late() {
+            self.ask_to_stop();
+        }
+        let reason = listen(stdout, said);
+        wait_until_ended(process)?;
+        let mut running = self.lock().take().context("a process is waited for once")?;
+        let (status, usage) = reap(&mut running.child)?;
+        Ok(Ended {
+            status,
+            reason,
+            reached: running.reached,
+            usage,
+            seconds: start.elapsed().as_secs_f64(),
+        })
+    }
+
+    /// Asks the process to keep what it can and to end.
+    pub(super) fn ask_to_stop(&self) {
+        if let Some(running) = self.lock().as_mut()
+            && let Some(stdin) = &mut running.child.stdin
+        {
+            // One that has just ended can't be asked any more, which is as good.
+            let _ = writeln!(stdin, "{STOP}");
+        }
+    }
+
+    /// Ends the process.
+    pub(super) fn kill(&self) {
+        if let Some(running) = self.lock().as_mut() {
+            let _ = running.child.kill();
+        }
+    }
+
+    /// Ends the process if it is over a limit.
+    pub(super) fn hold_to(&self, limits: &Limits) {
+        let mut place = self.lock();
+        let Some(running) = place.as_mut().filter(|running| running.reached.is_none()) else {
+            return;
+        };
+        let time = limits.time.filter(|limit| running.start.elapsed() > *limit);
+        let memory = limits.memory_bytes.filter(|limit| {
+            filled_memory_bytes(running.child.id()).is_some_and(|filled| filled > *limit)
+        });
+        running.reached = match (time, memory) {
+            (_, Some(limit)) => Some(Limit::Memory(limit)),
+            (Some(limit), None) => Some(Limit::Time(limit)),
+            (None, None) => return,
+        };
+        let _ = running.child.kill();
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Running>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Passes every message on and keeps the reason of a failure.
+fn listen(stdout: ChildStdout, mut said: impl FnMut(Message)) -> Option<String> {
+    let mut reason = None;
+    for line in BufReader::new(stdout).lines() {
+        let Ok(line) = line else { break };
+        match Message::parse(&line) {
+            Some(Message::Failed(text)) => reason = Some(text),
+            Some(message) => said(message),
+            // A library may print; it is no message.
+            None => {}
+        }
+    }
+    reason
+}
+
+/// Resident memory that no file backs: what the process filled itself. An allocator's reserve of addresses doesn't count,
+/// nor do pages of mapped data, which the system takes back when it needs them.
+fn filled_memory_bytes(process: u32) -> Option<u64> {
+    let text = std::fs::read_to_string(format!("/proc/{process}/statm")).ok()?;
+    let mut pages = text.split_whitespace().skip(1).map(str::parse::<u64>);
+    let (resident, shared) = (pages.next()?.ok()?, pages.next()?.ok()?);
+    Some(resident.saturating_sub(shared) * page_size())
+}
+
+#[cfg(unix)]
+fn page_size() -> u64 {
+    rustix::param::page_size() as u64
+}
+
+#[cfg(not(unix))]
+fn page_size() -> u64 {
+    4096
+}
+
+/// Whether this system tells what a process has filled, so that a limit can be kept.
+pub fn can_limit_memory() -> bool {
+    filled_memory_bytes(std::process::id()).is_some()
+}
+
+/// Blocks until the process has ended, and leaves it to be collected.
+#[cfg(unix)]
+fn wait_until_ended(process: u32) -> Result<()> {
+    use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
+    let id = i32::try_from(process).ok().and_then(Pid::from_raw);
+    let id = WaitId::Pid(id.context("a process has a number above 0")?);
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+    rustix::io::retry_on_intr(|| waitid(id.clone(), options)).context("waiting for a cell")?;
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn wait_until_ended(_process: u32) -> Result<()> {
+    Ok(())
+}
+
+/// Collects a process that ended, with the system's account of it.
+#[cfg(unix)]
+fn reap(child: &mut Child) -> Result<(ExitStatus, Option<Usage>)> {
+    use std::os::unix::process::ExitStatusExt;
+    let id = child.id() as libc::pid_t;
+    let mut status = 0;
+    // SAFETY: all zeros is a valid `rusage`, which the call fills.
+    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+    loop {
+        // SAFETY: both pointers are to values that live on. The child is ours and not yet waited for: `Child` is dropped
+        // after this without `wait`.
+        let waited = unsafe { libc::wait4(id, &raw mut status, 0, &raw mut usage) };
+        if waited == id {
+            break;
+        }
+        let error = std::io::Error::last_os_error();
+        if error.kind() != std::io::ErrorKind::Interrupted {
+            return Err(error).context("waiting for a cell");
+        }
+    }
+    Ok((
+        ExitStatus::from_raw(status),
+        Some(Usage::from_rusage(&usage)),
+    ))
+}
+
+#[cfg(not(unix))]
+fn reap(child: &mut Child) -> Result<(ExitStatus, Option<Usage>)> {
+    Ok((child.wait()?, None))
+}

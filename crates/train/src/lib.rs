@@ -1,0 +1,195 @@
+//! Training of one cell: mini-batches, early stopping on validation, one reading of the test split.
+
+mod checkpoint;
+mod columns;
+mod config;
+pub mod device;
+mod diagnostics;
+mod evaluation;
+mod keeper;
+mod loader;
+mod network;
+mod order;
+mod schedule;
+mod session;
+
+pub use config::{EmbeddingOptimizerName, OptimizerName, PrecisionName, TrainingConfig};
+pub use device::Device;
+pub use diagnostics::{Diagnostics, ExpertPoint, GatePoint, HistogramPoint};
+pub use keeper::{KeepNothing, Keeper};
+pub use network::{feature_dims, task_layout};
+pub use order::{WHOLE_SHUFFLE_ROWS, shuffle_notice};
+pub use schedule::Schedule;
+
+use homebench_data::Prepared;
+use homebench_data::seal::FinalPhase;
+use homebench_model::ModelConfig;
+use serde::{Deserialize, Serialize};
+
+/// A name that the code gives: a split's or a metric's.
+pub type Name = &'static str;
+
+/// A point of a learning curve.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CurvePoint {
+    /// Passes over the training rows begun, from 1.
+    pub epoch: usize,
+    /// Steps done.
+    pub step: usize,
+    /// `train` or `validation`.
+    #[serde(deserialize_with = "checkpoint::read_name")]
+    pub split: Name,
+    /// Task, or `all`.
+    pub task: String,
+    /// `loss`, `auc` or `log_loss`, `r_squared` or `mse`.
+    #[serde(deserialize_with = "checkpoint::read_name")]
+    pub metric: Name,
+    /// The value; absent where it is undefined (one class only).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<f64>,
+}
+
+/// A score of the selected weights.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Score {
+    /// `validation` or `test`.
+    pub split: &'static str,
+    /// Task name.
+    pub task: String,
+    /// `auc`, `log_loss` and so on: METHODOLOGY lists them.
+    pub metric: &'static str,
+    /// The value; absent where it is undefined.
+    pub value: Option<f64>,
+    /// Rows scored: those that observe the task.
+    pub rows: usize,
+    /// Positive labels among them; absent for a task of regression.
+    pub positives: Option<usize>,
+}
+
+/// What training one cell gives.
+#[derive(Debug)]
+pub struct CellResult {
+    /// Epoch of the selected weights, from 1.
+    pub selected_epoch: usize,
+    /// Epochs begun.
+    pub epochs_run: usize,
+    /// Mean validation AUC (R² of a regression) over tasks of the selected weights.
+    pub validation_score: f64,
+    /// Trainable numbers, embeddings included.
+    pub parameters: usize,
+    /// Floating-point operations of the products of a forward pass, per row.
+    pub flops_per_row: usize,
+    /// Learning curves.
+    pub curves: Vec<CurvePoint>,
+    /// Scores of the selected weights.
+    pub scores: Vec<Score>,
+    /// What experts and gates did on the validation split, at every evaluation; empty for a trial.
+    pub diagnostics: Diagnostics,
+    /// Rows trained on, epochs counted.
+    pub train_rows: usize,
+    /// Time in training steps.
+    pub train_seconds: f64,
+    /// Rows evaluated.
+    pub evaluation_rows: usize,
+    /// Time in evaluations.
+    pub evaluation_seconds: f64,
+    /// Time of the cell's processes before this one, up to the checkpoint that this one went on from.
+    pub earlier_seconds: f64,
+    /// The selected weights, by variable path, in order.
+    pub weights: std::collections::BTreeMap<String, candle_core::Tensor>,
+}
+
+/// How far training is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Progress {
+    /// Epoch under way, from 1.
+    pub epoch: usize,
+    /// Largest number of epochs.
+    pub max_epochs: usize,
+    /// Rows trained on in this epoch.
+    pub rows_done: usize,
+    /// Rows of an epoch.
+    pub rows_total: usize,
+    /// Rows per second since the last report.
+    pub rows_per_second: f64,
+    /// Mean loss since the last report.
+    pub loss: f64,
+    /// Best validation score so far.
+    pub best_validation_score: Option<f64>,
+}
+
+/// Hears how training goes, a few times a second at most.
+pub trait Observer {
+    /// Called with the state of training.
+    fn progress(&mut self, progress: &Progress);
+
+    /// Whether experts and gates are to be looked into: without, the same weights come out a little sooner.
+    fn wants_diagnostics(&self) -> bool {
+        true
+    }
+}
+
+/// Why a cell could not be trained.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainError {
+    /// The loss stopped being a number.
+    #[error(
+        "the loss became {loss} at step {step} (epoch {epoch}); the last finite loss was {}", shown(*last_finite_loss)
+    )]
+    LossNotFinite {
+        /// Step, from 1.
+        step: usize,
+        /// Epoch, from 1.
+        epoch: usize,
+        /// The loss.
+        loss: f64,
+        /// The last finite loss, if any.
+        last_finite_loss: Option<f64>,
+    },
+    /// The model refused its configuration.
+    #[error(transparent)]
+    Model(#[from] homebench_model::ModelError),
+    /// A tensor operation failed.
+    #[error(transparent)]
+    Tensor(#[from] candle_core::Error),
+    /// The training split has no rows, or no epoch was asked for.
+    #[error("nothing was trained: the training split has no rows, or no epoch was asked for")]
+    NothingTrained,
+    /// Its keeper asked for an end.
+    #[error("training was stopped before its end")]
+    Stopped,
+    /// Scores of many rows go through temporary files, and those can't be written or read.
+    #[error("keeping the scores of the rows in a temporary file (TMPDIR says where)")]
+    Scores(#[source] std::io::Error),
+    /// Data could not be read.
+    #[error("reading the prepared data")]
+    Data(#[source] anyhow::Error),
+}
+
+fn shown(loss: Option<f64>) -> String {
+    loss.map_or_else(|| "none".to_string(), |loss| loss.to_string())
+}
+
+/// Trains one cell on `device` and the current rayon pool's threads and scores it once: on validation, and on test where `phase` proves
+/// that it is no trial.
+///
+/// The same dataset, model, training and seed give the same bytes at any number of threads, and however often `keeper` went
+/// on with what another process had kept.
+///
+/// # Errors
+/// See [`TrainError`].
+pub fn train(
+    dataset: Prepared,
+    model: &ModelConfig,
+    training: &TrainingConfig,
+    seed: u64,
+    phase: Option<FinalPhase>,
+    device: &candle_core::Device,
+    observer: &mut dyn Observer,
+    keeper: &mut dyn Keeper,
+) -> Result<CellResult, TrainError> {
+    homebench_kernels::cuda::set_precision(training.precision.into());
+    session::run(
+        dataset, model, training, seed, phase, device, observer, keeper,
+    )
+}

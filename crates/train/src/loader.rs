@@ -1,0 +1,184 @@
+//! Batches of an epoch, gathered ahead on a thread of their own, and copied ahead to a device, so that no step waits for them.
+
+use super::order::Order;
+use anyhow::{Context, Result};
+use candle_core::Device;
+use homebench_data::{Batch, Split};
+use homebench_kernels::cuda::{BatchParts, CopiedBatch};
+use std::ops::Range;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+/// Batches gathered before they are asked for.
+const AHEAD: usize = 3;
+
+/// A batch, and the same on a device where there is one.
+#[derive(Debug)]
+pub(super) struct Loaded {
+    pub(super) batch: Batch,
+    pub(super) copied: Option<CopiedBatch>,
+}
+
+impl Loaded {
+    fn new(device: &Device) -> Result<Self> {
+        Ok(Self {
+            batch: Batch::default(),
+            copied: CopiedBatch::new(device).context("making room on the device")?,
+        })
+    }
+
+    fn gather(&mut self, split: &Split, rows: &[u32]) -> Result<()> {
+        let Self { batch, copied } = self;
+        split.gather(rows, batch)?;
+        let Some(copied) = copied else {
+            return Ok(());
+        };
+        let parts = BatchParts {
+            ids: &batch.categorical,
+            list_ids: &batch.list_ids,
+            list_ends: &batch.list_ends,
+            numeric: &batch.numeric,
+        };
+        copied.fill(parts).context("copying a batch to the device")
+    }
+}
+
+/// The rows of each batch of an epoch: `batch_size` at a time. A single row left over joins the last batch, since batch norm
+/// can't use one row alone.
+pub(super) fn batches(num_rows: usize, batch_size: usize) -> Vec<Range<usize>> {
+    let mut ranges: Vec<Range<usize>> = (0..num_rows)
+        .step_by(batch_size)
+        .map(|start| start..num_rows.min(start + batch_size))
+        .collect();
+    if ranges.len() > 1 && ranges.last().is_some_and(|last| last.len() == 1) {
+        ranges.pop();
+        if let Some(last) = ranges.last_mut() {
+            last.end = num_rows;
+        }
+    }
+    ranges
+}
+
+/// Runs `step` on every batch of a shuffled epoch from `first_batch` on, in order, until it fails.
+///
+/// # Errors
+/// What `step` gives, or `wrap`ped errors of reading the data and of copying it to the device.
+pub(super) fn for_each_batch<E: Send>(
+    split: &Split,
+    batch_size: usize,
+    seed: u64,
+    epoch: usize,
+    first_batch: usize,
+    device: &Device,
+    wrap: impl Fn(anyhow::Error) -> E,
+    mut step: impl FnMut(&mut Loaded) -> Result<(), E>,
+) -> Result<(), E> {
+    let num_rows = split.num_rows();
+    let all = batches(num_rows, batch_size);
+    let ranges = &all[first_batch.min(all.len())..];
+    let order = Order::new(num_rows, seed, epoch);
+    std::thread::scope(|scope| {
+        let (full_sender, full) = sync_channel(AHEAD);
+        let (empty, empties) = sync_channel(AHEAD + 2);
+        for _ in 0..=AHEAD {
+            let _ = empty.send(Loaded::new(device).map_err(&wrap)?);
+        }
+        scope.spawn(move || gather(split, order, ranges, full_sender, empties));
+        for _ in 0..ranges.len() {
+            // The other thread ends early only after it sent why.
+            let Ok(batch) = full.recv() else { break };
+            let mut batch: Loaded = batch.map_err(&wrap)?;
+            step(&mut batch)?;
+            let _ = empty.send(batch);
+        }
+        Ok(())
+    })
+}
+
+fn gather(
+    split: &Split,
+    order: Order,
+    ranges: &[Range<usize>],
+    full: SyncSender<Result<Loaded>>,
+    empties: Receiver<Loaded>,
+) {
+    let mut upcoming = Upcoming::new(split, order, ranges.first().map_or(0, |first| first.start));
+    for range in ranges {
+        let Ok(mut batch) = empties.recv() else {
+            return;
+        };
+        let rows = upcoming.next(range.len());
+        let gathered = batch.gather(split, rows).map(|()| batch);
+        let failed = gathered.is_err();
+        if full.send(gathered).is_err() || failed {
+            return;
+        }
+    }
+}
+
+/// The rows to come of an epoch, a window at a time; memory of windows that are done is given back.
+struct Upcoming<'a> {
+    split: &'a Split,
+    order: Order,
+    /// Rows of the window under way, and of the one before while a batch has rows of both.
+    rows: Vec<u32>,
+    /// How many of them are done.
+    done: usize,
+    /// Where the rows of the window under way are.
+    pieces: Vec<Range<usize>>,
+    /// Where those of windows before it are, until no batch has rows of them.
+    past: Vec<Range<usize>>,
+}
+
+impl<'a> Upcoming<'a> {
+    /// The rows from the `first`-th of the order on.
+    fn new(split: &'a Split, order: Order, first: usize) -> Self {
+        let mut upcoming = Self {
+            split,
+            order,
+            rows: Vec::new(),
+            done: 0,
+            pieces: Vec::new(),
+            past: Vec::new(),
+        };
+        upcoming.done = upcoming.order.skip_windows(first);
+        upcoming
+    }
+
+    /// The next `count` rows.
+    fn next(&mut self, count: usize) -> &[u32] {
+        // Rows of these were copied into the batch before.
+        self.past
+            .drain(..)
+            .for_each(|piece| self.split.release(piece));
+        while self.rows.len() < self.done + count {
+            let finished = self.done.min(self.rows.len());
+            self.rows.drain(..finished);
+            self.done -= finished;
+            self.past.append(&mut self.pieces);
+            self.pieces = self.order.next_window(&mut self.rows);
+        }
+        self.done += count;
+        &self.rows[self.done - count..self.done]
+    }
+}
+
+impl Drop for Upcoming<'_> {
+    fn drop(&mut self) {
+        let pieces = self.past.drain(..).chain(self.pieces.drain(..));
+        pieces.for_each(|piece| self.split.release(piece));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn batches_cover_every_row_and_none_has_one_row_but_where_there_is_just_one() {
+        assert_eq!(batches(10, 4), [0..4, 4..8, 8..10]);
+        assert_eq!(batches(9, 4), [0..4, 4..9]);
+        assert_eq!(batches(1, 4), vec![0..1]);
+        assert_eq!(batches(3, 4), vec![0..3]);
+        assert!(batches(0, 4).is_empty());
+    }
+}

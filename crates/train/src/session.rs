@@ -1,0 +1,421 @@
+//! The training of one cell, from fresh weights to the one reading of the test split.
+
+use super::checkpoint::{self, Checkpoint, Position, Selected};
+use super::diagnostics::{Collector, Diagnostics, GradientNorms, Moment};
+use super::evaluation::{Detail, Evaluation, evaluate};
+use super::loader::{Loaded, batches, for_each_batch};
+use super::network::{Network, Step, StepLoss};
+use super::{
+    CellResult, CurvePoint, Keeper, Observer, Progress, Score, TrainError, TrainingConfig,
+};
+use candle_core::{Device, Tensor};
+use homebench_data::seal::{FinalPhase, FrozenSelection};
+use homebench_data::{Prepared, Split};
+use homebench_model::ModelConfig;
+use std::time::{Duration, Instant};
+
+/// Least time between two reports of progress.
+const REPORT_EVERY: Duration = Duration::from_millis(250);
+/// Steps after which the losses of a device are waited for.
+const UNREAD_LOSSES: usize = 64;
+
+/// State of a training under way. What the next step and the records depend on is in the fields before `training` and in
+/// `gradient_norms`, and that is what a checkpoint keeps.
+struct Session<'a> {
+    network: Network,
+    curves: Vec<CurvePoint>,
+    /// The best weights so far.
+    selected: Option<Selected>,
+    diagnostics: Diagnostics,
+    position: Position,
+    training: &'a TrainingConfig,
+    observer: &'a mut dyn Observer,
+    keeper: &'a mut dyn Keeper,
+    /// Of experts since the last evaluation, where diagnostics are wanted.
+    gradient_norms: Option<GradientNorms>,
+    /// Steps of all epochs, whether or not training stops before.
+    total_steps: usize,
+    seed: u64,
+    start: Instant,
+    /// What the checkpoint had of `position.total_seconds`.
+    earlier_seconds: f64,
+    /// Losses of a device that nobody has waited for yet, each with its step. None are left where a checkpoint is kept.
+    unread: Vec<(usize, Tensor)>,
+    report: Report,
+}
+
+/// What the next report of progress is made of.
+struct Report {
+    since: Instant,
+    rows: usize,
+    loss: f64,
+    steps: usize,
+}
+
+impl Report {
+    fn start() -> Self {
+        Self {
+            since: Instant::now(),
+            rows: 0,
+            loss: 0.0,
+            steps: 0,
+        }
+    }
+}
+
+/// Why an epoch ended early.
+enum Stop {
+    Error(TrainError),
+    Patience,
+}
+
+impl<E: Into<TrainError>> From<E> for Stop {
+    fn from(error: E) -> Self {
+        Self::Error(error.into())
+    }
+}
+
+pub(super) fn run(
+    dataset: Prepared,
+    model: &ModelConfig,
+    training: &TrainingConfig,
+    seed: u64,
+    phase: Option<FinalPhase>,
+    device: &Device,
+    observer: &mut dyn Observer,
+    keeper: &mut dyn Keeper,
+) -> Result<CellResult, TrainError> {
+    let start = Instant::now();
+    let steps_per_epoch = batches(dataset.train.num_rows(), training.batch_size).len();
+    // Nobody looks into the experts of a trial.
+    let with_diagnostics = phase.is_some() && observer.wants_diagnostics();
+    let build = || {
+        let network = Network::new(&dataset.schema, model, training, seed, device)?;
+        let norms = with_diagnostics.then(|| network.gradient_norms());
+        Ok((network, norms))
+    };
+    let (network, gradient_norms, resumed) = resume(keeper, build)?;
+    let mut session = Session {
+        network,
+        gradient_norms,
+        earlier_seconds: resumed.position.total_seconds,
+        diagnostics: resumed.diagnostics,
+        curves: resumed.curves,
+        selected: resumed.selected,
+        position: resumed.position,
+        training,
+        observer,
+        keeper,
+        total_steps: steps_per_epoch * training.max_epochs,
+        seed,
+        start,
+        unread: Vec::new(),
+        report: Report::start(),
+    };
+    while session.position.epoch <= training.max_epochs {
+        match session.run_epoch(&dataset) {
+            Ok(()) => {}
+            Err(Stop::Patience) => break,
+            Err(Stop::Error(error)) => return Err(error),
+        }
+        if session.position.epoch == training.max_epochs {
+            break;
+        }
+        session.position.epoch += 1;
+        session.position.batches_done = 0;
+    }
+    session.finish(dataset, phase)
+}
+
+/// The network with what was kept of its training, or at the beginning.
+fn resume(
+    keeper: &mut dyn Keeper,
+    build: impl Fn() -> Result<(Network, Option<GradientNorms>), TrainError>,
+) -> Result<(Network, Option<GradientNorms>, Checkpoint), TrainError> {
+    let (mut network, mut norms) = build()?;
+    let Some(mut file) = keeper.kept() else {
+        return Ok((network, norms, Checkpoint::fresh()));
+    };
+    match checkpoint::read(&mut file, keeper.key(), &mut network, norms.as_mut()) {
+        Ok(checkpoint) => Ok((network, norms, checkpoint)),
+        Err(error) => {
+            keeper.refused(&format!("{error:#}"));
+            (network, norms) = build()?;
+            Ok((network, norms, Checkpoint::fresh()))
+        }
+    }
+}
+
+impl Session<'_> {
+    /// What is left of the epoch.
+    fn run_epoch(&mut self, dataset: &Prepared) -> Result<(), Stop> {
+        let rows = batches(dataset.train.num_rows(), self.training.batch_size);
+        // Evaluations at equal distances, the last at the end of the epoch.
+        let parts = self.training.evaluations_per_epoch.min(rows.len()).max(1);
+        let first = self.position.batches_done.min(rows.len());
+        let mut rows_done: usize = rows[..first].iter().map(ExactSizeIterator::len).sum();
+        let mut next = first * parts / rows.len().max(1) + 1;
+        let (batch_size, epoch, seed) = (self.training.batch_size, self.position.epoch, self.seed);
+        let data = |error| Stop::Error(TrainError::Data(error));
+        let train = &dataset.train;
+        let device = self.network.device().clone();
+        for_each_batch(
+            train,
+            batch_size,
+            seed,
+            epoch,
+            first,
+            &device,
+            data,
+            |loaded| {
+                self.train_on(loaded)?;
+                rows_done += loaded.batch.num_rows;
+                self.position.batches_done += 1;
+                self.maybe_report(rows_done, train.num_rows())?;
+                if self.position.batches_done * parts >= next * rows.len() {
+                    next += 1;
+                    self.evaluate(dataset)?;
+                }
+                self.maybe_keep()
+            },
+        )
+    }
+
+    fn train_on(&mut self, loaded: &mut Loaded) -> Result<(), TrainError> {
+        let start = Instant::now();
+        let step = self.position.step;
+        let num_rows = loaded.batch.num_rows;
+        let loss = self.network.step(
+            loaded,
+            self.training,
+            &Step {
+                index: step as u64,
+                rate_factor: self.training.schedule.factor(step, self.total_steps),
+                seed: self.seed,
+            },
+            self.gradient_norms.as_mut(),
+        )?;
+        let position = &mut self.position;
+        position.train_seconds += start.elapsed().as_secs_f64();
+        position.step += 1;
+        position.train_rows += num_rows;
+        self.report.rows += num_rows;
+        let step = position.step;
+        match loss {
+            StepLoss::Known(loss) => self.take_loss(step, loss),
+            StepLoss::OnDevice(loss) => {
+                self.unread.push((step, loss));
+                match self.unread.len() < UNREAD_LOSSES {
+                    true => Ok(()),
+                    false => self.read_losses(),
+                }
+            }
+        }
+    }
+
+    /// Waits for the device, where there is one, and takes its losses.
+    fn read_losses(&mut self) -> Result<(), TrainError> {
+        let unread = std::mem::take(&mut self.unread);
+        if unread.is_empty() {
+            return Ok(());
+        }
+        let start = Instant::now();
+        let losses: Vec<&Tensor> = unread.iter().map(|(_, loss)| loss).collect();
+        let losses = Tensor::stack(&losses, 0)?.to_vec1::<f32>()?;
+        self.position.train_seconds += start.elapsed().as_secs_f64();
+        for ((step, _), loss) in unread.iter().zip(losses) {
+            self.take_loss(*step, f64::from(loss))?;
+        }
+        Ok(())
+    }
+
+    fn take_loss(&mut self, step: usize, loss: f64) -> Result<(), TrainError> {
+        let position = &mut self.position;
+        if !loss.is_finite() {
+            return Err(TrainError::LossNotFinite {
+                step,
+                epoch: position.epoch,
+                loss,
+                last_finite_loss: position.last_finite_loss,
+            });
+        }
+        position.last_finite_loss = Some(loss);
+        position.loss_sum += loss;
+        position.loss_count += 1;
+        self.report.loss += loss;
+        self.report.steps += 1;
+        Ok(())
+    }
+
+    /// Keeps the state where it is time for that, and ends the training where that is asked for.
+    fn maybe_keep(&mut self) -> Result<(), Stop> {
+        if self.keeper.is_due(self.position.step) {
+            self.read_losses()?;
+            if let Some(norms) = &mut self.gradient_norms {
+                norms.settle()?;
+            }
+            self.position.total_seconds = self.total_seconds();
+            let state = checkpoint::State {
+                position: &self.position,
+                curves: &self.curves,
+                selected: self.selected.as_ref(),
+                diagnostics: &self.diagnostics,
+                gradient_norms: self.gradient_norms.as_ref(),
+            };
+            let (network, key) = (&mut self.network, self.keeper.key().to_owned());
+            self.keeper
+                .keep(&mut |out| checkpoint::write(out, &key, network, &state));
+        }
+        match self.keeper.is_stopping() {
+            true => Err(Stop::Error(TrainError::Stopped)),
+            false => Ok(()),
+        }
+    }
+
+    fn total_seconds(&self) -> f64 {
+        self.earlier_seconds + self.start.elapsed().as_secs_f64()
+    }
+
+    fn maybe_report(&mut self, rows_done: usize, rows_total: usize) -> Result<(), TrainError> {
+        if self.report.since.elapsed() < REPORT_EVERY {
+            return Ok(());
+        }
+        self.read_losses()?;
+        let elapsed = self.report.since.elapsed();
+        self.observer.progress(&Progress {
+            epoch: self.position.epoch,
+            max_epochs: self.training.max_epochs,
+            rows_done,
+            rows_total,
+            rows_per_second: self.report.rows as f64 / elapsed.as_secs_f64(),
+            loss: self.report.loss / self.report.steps.max(1) as f64,
+            best_validation_score: self.selected.as_ref().map(|selected| selected.score),
+        });
+        self.report = Report::start();
+        Ok(())
+    }
+
+    /// Scores the validation split, keeps the weights if they are the best, and says when patience is over.
+    fn evaluate(&mut self, dataset: &Prepared) -> Result<(), Stop> {
+        self.read_losses()?;
+        let start = Instant::now();
+        let norms = self.gradient_norms.as_mut().map(GradientNorms::take);
+        let norms = norms.transpose()?;
+        let layout = self.network.layout();
+        let mut collector = norms.is_some().then(|| Collector::new(layout));
+        let evaluation = evaluate(
+            &self.network,
+            &dataset.validation,
+            "validation",
+            Detail::Selection,
+            collector.as_mut(),
+        )?;
+        if let (Some(collector), Some(norms)) = (collector, norms) {
+            let moment = Moment {
+                epoch: self.position.epoch,
+                step: self.position.step,
+            };
+            collector.finish(moment, &evaluation.scores, &norms, &mut self.diagnostics);
+        }
+        self.position.evaluation_seconds += start.elapsed().as_secs_f64();
+        self.position.evaluation_rows += dataset.validation.num_rows();
+        self.record(&evaluation);
+        let score = evaluation.selection_score();
+        if self.selected.as_ref().is_none_or(|best| score > best.score) {
+            self.position.evaluations_without_gain = 0;
+            self.selected = Some(Selected {
+                epoch: self.position.epoch,
+                step: self.position.step,
+                score,
+                weights: self.network.variables().snapshot()?,
+            });
+            return Ok(());
+        }
+        self.position.evaluations_without_gain += 1;
+        if self.position.evaluations_without_gain >= self.training.patience {
+            return Err(Stop::Patience);
+        }
+        Ok(())
+    }
+
+    fn record(&mut self, evaluation: &Evaluation) {
+        let sum = std::mem::take(&mut self.position.loss_sum);
+        let count = std::mem::take(&mut self.position.loss_count);
+        let (epoch, step) = (self.position.epoch, self.position.step);
+        self.curves.push(CurvePoint {
+            epoch,
+            step,
+            split: "train",
+            task: "all".to_string(),
+            metric: "loss",
+            value: (count > 0).then(|| sum / count as f64),
+        });
+        self.curves
+            .extend(evaluation.scores.iter().map(|score| CurvePoint {
+                epoch,
+                step,
+                split: score.split,
+                task: score.task.clone(),
+                metric: score.metric,
+                value: score.value,
+            }));
+    }
+
+    /// Restores the selected weights and scores validation with them and, once and in a final cell alone, test.
+    fn finish(
+        mut self,
+        dataset: Prepared,
+        phase: Option<FinalPhase>,
+    ) -> Result<CellResult, TrainError> {
+        let Some(selected) = self.selected.take() else {
+            return Err(TrainError::NothingTrained);
+        };
+        self.network.variables().restore(&selected.weights)?;
+        let layout = self.network.layout().clone();
+        let mut histograms =
+            (self.gradient_norms.is_some()).then(|| Collector::with_histograms(&layout));
+        let mut scores = self.score("validation", &dataset.validation, histograms.as_mut())?;
+        if let Some(histograms) = histograms {
+            let moment = Moment {
+                epoch: selected.epoch,
+                step: selected.step,
+            };
+            histograms.finish_histograms(moment, &mut self.diagnostics);
+        }
+        if let Some(phase) = phase {
+            let selection = FrozenSelection::freeze(selected.epoch, phase);
+            let test = dataset.test.open(&selection).map_err(TrainError::Data)?;
+            scores.extend(self.score("test", &test, None)?);
+        }
+        Ok(CellResult {
+            selected_epoch: selected.epoch,
+            epochs_run: self.position.epoch,
+            validation_score: selected.score,
+            parameters: self.network.variables().num_trained(),
+            flops_per_row: self.network.model().flops_per_row(),
+            curves: self.curves,
+            scores,
+            diagnostics: self.diagnostics,
+            train_rows: self.position.train_rows,
+            train_seconds: self.position.train_seconds,
+            evaluation_rows: self.position.evaluation_rows,
+            evaluation_seconds: self.position.evaluation_seconds,
+            earlier_seconds: self.earlier_seconds,
+            weights: selected.weights,
+        })
+    }
+
+    /// Every score of a split with the weights as they are.
+    fn score(
+        &mut self,
+        name: &'static str,
+        split: &Split,
+        collector: Option<&mut Collector>,
+    ) -> Result<Vec<Score>, TrainError> {
+        let start = Instant::now();
+        let evaluation = evaluate(&self.network, split, name, Detail::All, collector)?;
+        self.position.evaluation_seconds += start.elapsed().as_secs_f64();
+        self.position.evaluation_rows += split.num_rows();
+        Ok(evaluation.scores)
+    }
+}
