@@ -105,14 +105,14 @@ fn movielens_runs_with_the_files_of_the_documentation() {
             ran.stdout
         );
     }
-    let rows = bench.rows("results/movielens/metrics.csv");
+    let rows = bench.rows("runs/movielens/metrics.csv");
     let auc = rows
         .iter()
         .find(|row| &row[3] == "test" && &row[4] == "like" && &row[5] == "auc");
     let auc: f64 = auc.expect("an AUC")[6].parse().expect("a number");
     // Labels follow the film's number.
     assert!(auc > 0.6, "{auc}");
-    let spec = bench.read("results/movielens/spec.resolved.toml");
+    let spec = bench.read("runs/movielens/spec.resolved.toml");
     assert!(
         !spec.contains("ml-100k"),
         "where files lie is no part of a spec:\n{spec}"
@@ -229,12 +229,12 @@ fn a_split_with_one_class_has_no_auc_and_says_so_everywhere() {
     assert!(ran.stderr.contains(said), "{}", ran.stderr);
     let told = "No AUC on returns: its labels are of one class, 0 of 100 rows are positive in the test split.";
     assert!(ran.stdout.contains(told), "{}", ran.stdout);
-    for row in bench.rows("results/spec/metrics.csv") {
+    for row in bench.rows("runs/spec/metrics.csv") {
         if &row[4] == "returns" && &row[5] == "auc" {
             assert_eq!((&row[6], &row[7], &row[8]), ("", "100", "0"));
         }
     }
-    let report = bench.read("results/spec/report.md");
+    let report = bench.read("runs/spec/report.md");
     assert!(
         report.contains("It has no AUC: its labels are of one class, 0 of 100 rows are positive"),
         "{report}"

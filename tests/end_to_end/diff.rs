@@ -97,7 +97,7 @@ fn folders_that_cannot_be_compared_are_refused() {
     said += &bench.run(&["diff", "b", "a"]).expect(2).stderr;
     insta::assert_snapshot!(said, @r"
     error: nowhere: expected a folder of results, found no spec.resolved.toml in it
-    hint: `homebench run <spec.toml>` makes one, by default as results/<name of the spec>
+    hint: `homebench run <spec.toml>` makes one, by default as runs/<name of the spec>
     error: a and b: no variant, task and seed with a test score is in both
     hint: a has mmoe on click, long_view, like, follow; b has home on click, long_view, like, follow
     error: acu: no such metric in either folder; there are auc, log_loss, normalised_entropy, calibration, expected_calibration_error, gauc, gauc_unweighted, gauc_users, gauc_users_left_out, best_auc, auc_regret

@@ -169,7 +169,7 @@ fn a_plan_shows_cells_and_writes_nothing() {
     arguments.extend(SMALL);
     let plan = bench.run(&arguments).expect(0).stdout;
     assert_eq!(plan.lines().count(), 10, "{plan}");
-    assert!(!bench.path("results").exists());
+    assert!(!bench.path("runs").exists());
 }
 
 #[test]

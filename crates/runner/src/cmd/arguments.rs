@@ -36,5 +36,5 @@ pub(super) fn open_results(path: &Path) -> Result<ResultsFolder, Diagnostic> {
         path.display().to_string(),
         "expected a folder of results, found no spec.resolved.toml in it",
     )
-    .hint("`homebench run <spec.toml>` makes one, by default as results/<name of the spec>"))
+    .hint("`homebench run <spec.toml>` makes one, by default as runs/<name of the spec>"))
 }

@@ -20,7 +20,7 @@ pub(super) struct SpecArguments {
     /// The experiment: a TOML file
     #[arg(value_name = "SPEC.TOML")]
     spec: PathBuf,
-    /// Folder of the results [default: results/<name of the spec>]
+    /// Folder of the results [default: runs/<name of the spec>]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Where tensors are: cpu, cuda or cuda:<index> [default: that of the spec, or cpu]
@@ -122,7 +122,7 @@ impl SpecArguments {
         // Builds every model once, so that one that can't be built is refused before another is trained.
         let (costs, solutions) = solve(&mut experiment, &source, &datasets[0].1.schema)?;
         let plan = Plan::new(&experiment, &datasets, device)?;
-        let default = Path::new("results").join(&experiment.name);
+        let default = Path::new("runs").join(&experiment.name);
         let results = ResultsFolder::new(self.out.clone().unwrap_or(default));
         Ok(Session {
             experiment,
