@@ -203,31 +203,33 @@ impl Knobs {
         &self.values
     }
 
-    // A knob that the architecture doesn't declare is a mistake of the code: it reads as the neutral value.
-
     pub(crate) fn count(&self, name: &str) -> usize {
-        self.values
-            .get(name)
-            .and_then(Value::as_integer)
-            .map_or(0, |count| count as usize)
+        self.read(name, "count", |value| value.as_integer()) as usize
     }
 
     pub(crate) fn flag(&self, name: &str) -> bool {
-        self.values
-            .get(name)
-            .and_then(Value::as_bool)
-            .unwrap_or(false)
+        self.read(name, "flag", Value::as_bool)
     }
 
     pub(crate) fn choice(&self, name: &str) -> &str {
-        self.values.get(name).and_then(Value::as_str).unwrap_or("")
+        self.read(name, "choice", Value::as_str)
     }
 
     pub(crate) fn widths(&self, name: &str) -> Vec<usize> {
-        let width = |value: &Value| value.as_integer().map(|w| w as usize);
-        let list = self.values.get(name).and_then(Value::as_array);
-        list.map(|list| list.iter().filter_map(width).collect())
-            .unwrap_or_default()
+        let list = self.read(name, "list of widths", Value::as_array);
+        let widths = list.iter().filter_map(Value::as_integer);
+        widths.map(|width| width as usize).collect()
+    }
+
+    /// A declared knob's value. What a spec says has been checked, so that another name or kind is a mistake in an
+    /// architecture; a neutral value in its place would build another model without a word.
+    fn read<'a, T>(&'a self, name: &str, kind: &str, read: fn(&'a Value) -> Option<T>) -> T {
+        let Some(value) = self.values.get(name) else {
+            let declared: Vec<&str> = self.values.keys().map(String::as_str).collect();
+            let declared = declared.join("`, `");
+            panic!("an architecture reads the knob `{name}` but declares only `{declared}`");
+        };
+        read(value).unwrap_or_else(|| panic!("the knob `{name}` is no {kind}: {value}"))
     }
 }
 
@@ -298,6 +300,20 @@ mod tests {
             knobs.values().keys().collect::<Vec<_>>(),
             ["expert_dims", "norm", "num_experts"]
         );
+    }
+
+    #[test]
+    #[should_panic(
+        expected = "reads the knob `num_expert` but declares only `expert_dims`, `norm`"
+    )]
+    fn a_knob_that_was_never_declared_is_a_mistake_in_code() {
+        resolve("").unwrap().count("num_expert");
+    }
+
+    #[test]
+    #[should_panic(expected = "the knob `norm` is no flag: \"none\"")]
+    fn a_knob_of_another_kind_is_a_mistake_in_code() {
+        resolve("").unwrap().flag("norm");
     }
 
     #[test]
