@@ -1,6 +1,7 @@
 //! What every model is.
 
 use crate::layout::TaskLayout;
+use crate::part::Part;
 use candle_core::{Result, Tensor};
 
 /// What an architecture is built for.
@@ -42,7 +43,6 @@ pub struct Trace {
     pub gates: Vec<GateTrace>,
     /// Sets of experts.
     pub experts: Vec<ExpertTrace>,
-    layer: usize,
 }
 
 /// A set of experts.
@@ -83,34 +83,30 @@ pub enum GateKind {
 }
 
 impl Trace {
-    /// Adds a set of experts to the layer under way.
-    pub fn push_experts(&mut self, path: impl Into<String>, outputs: &Tensor) {
+    /// Adds a set of experts, [experts, batch, expert_dim].
+    pub fn push_experts(&mut self, part: &Part, outputs: &Tensor) {
         self.experts.push(ExpertTrace {
-            path: path.into(),
-            layer: self.layer,
+            path: part.path.clone(),
+            layer: part.layer,
+            // A trace is read after the pass: it must not keep candle's graph, and every activation in it, alive.
             outputs: outputs.detach(),
         });
     }
 
-    /// Adds a gate to the layer under way.
+    /// Adds a gate.
     pub(crate) fn push_gate(
         &mut self,
-        path: &str,
+        part: &Part,
         kind: GateKind,
         seen: &[usize],
         weights: Tensor,
     ) {
         self.gates.push(GateTrace {
-            path: path.to_string(),
-            layer: self.layer,
+            path: part.path.clone(),
+            layer: part.layer,
             kind,
             seen: seen.to_vec(),
             weights,
         });
-    }
-
-    /// What is pushed from here on is of the next layer.
-    pub(crate) fn end_layer(&mut self) {
-        self.layer += 1;
     }
 }

@@ -1,11 +1,12 @@
 //! Variables by path: made from a seed or loaded, the same whatever the order in which a model asks for them.
 
 use crate::ModelError;
+use crate::part::{Part, PartKind};
 use candle_core::{DType, Device, Shape, Tensor, Var};
 use homebench_kernels::random::Philox;
 use homebench_kernels::{Parameter, Role};
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Initial values of a variable.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -49,7 +50,14 @@ struct Shared {
     origin: Origin,
     dtype: DType,
     device: Device,
-    made: Mutex<BTreeMap<String, Parameter>>,
+    made: Mutex<Made>,
+}
+
+/// What was made so far, in the order of paths: the same whatever the order in which a model asks for it.
+#[derive(Default)]
+struct Made {
+    parameters: BTreeMap<String, (Parameter, Option<Arc<Part>>)>,
+    parts: BTreeMap<String, Arc<Part>>,
 }
 
 /// Hands out variables under a path, as candle's own builder does, but as [`Parameter`]s: initial values depend on seed and
@@ -58,6 +66,8 @@ struct Shared {
 pub struct VarBuilder {
     shared: Arc<Shared>,
     path: String,
+    /// What the variables belong to.
+    part: Option<Arc<Part>>,
 }
 
 impl VarBuilder {
@@ -86,6 +96,7 @@ impl VarBuilder {
                 made: Mutex::default(),
             }),
             path: String::new(),
+            part: None,
         }
     }
 
@@ -94,7 +105,28 @@ impl VarBuilder {
         Self {
             shared: self.shared.clone(),
             path: self.join(&name.to_string()),
+            part: self.part.clone(),
         }
+    }
+
+    /// The builder of a part's variables, which are remembered as that part's.
+    ///
+    /// # Panics
+    /// Two parts of a model have one path.
+    pub(crate) fn part(&self, part: &Part) -> Self {
+        let part = Arc::new(part.clone());
+        let other = self.made().parts.insert(part.path.clone(), part.clone());
+        assert!(other.is_none(), "two parts at `{}`", part.path);
+        Self {
+            part: Some(part.clone()),
+            ..self.pp(&part.path)
+        }
+    }
+
+    fn made(&self) -> MutexGuard<'_, Made> {
+        // A panic elsewhere leaves whole entries behind: each is inserted in one call.
+        let made = self.shared.made.lock();
+        made.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Where variables are made.
@@ -113,6 +145,7 @@ impl VarBuilder {
         let up = Self {
             shared: self.shared.clone(),
             path: parent.to_string(),
+            part: self.part.clone(),
         };
         (up, name.to_string())
     }
@@ -169,12 +202,9 @@ impl VarBuilder {
             }
         };
         let parameter = Parameter::new(path.clone(), var, role);
-        let mut made = self
-            .shared
-            .made
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if made.insert(path.clone(), parameter.clone()).is_some() {
+        let entry = (parameter.clone(), self.part.clone());
+        let other = self.made().parameters.insert(path.clone(), entry);
+        if other.is_some() {
             return Err(ModelError::InvalidWeights {
                 message: format!("two variables have the path `{path}`"),
             });
@@ -200,21 +230,21 @@ impl VarBuilder {
     /// # Errors
     /// A loaded weight that the model doesn't have.
     pub fn finish(&self) -> Result<Variables, ModelError> {
-        let made = self
-            .shared
-            .made
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
+        let made = self.made();
         if let Origin::Weights(weights) = &self.shared.origin
-            && let Some(path) = weights.keys().find(|path| !made.contains_key(*path))
+            && let Some(path) = weights
+                .keys()
+                .find(|path| !made.parameters.contains_key(*path))
         {
             return Err(ModelError::InvalidWeights {
                 message: format!("the model has no variable `{path}`"),
             });
         }
+        let (parameters, parts_of) = made.parameters.values().cloned().unzip();
         Ok(Variables {
-            parameters: made.into_values().collect(),
+            parameters,
+            parts_of,
+            parts: made.parts.values().cloned().collect(),
         })
     }
 }
@@ -240,9 +270,38 @@ fn loaded<'a>(
 #[derive(Debug, Clone)]
 pub struct Variables {
     parameters: Vec<Parameter>,
+    /// What each of them belongs to.
+    parts_of: Vec<Option<Arc<Part>>>,
+    parts: Vec<Arc<Part>>,
 }
 
 impl Variables {
+    /// The model's sets of experts, gates and feature gates, in the order of their paths.
+    pub fn parts(&self) -> impl Iterator<Item = &Part> {
+        self.parts.iter().map(AsRef::as_ref)
+    }
+
+    /// The part at a path, such as that of a [`GateTrace`](crate::GateTrace).
+    ///
+    /// # Panics
+    /// The model has no such part: its builder hasn't recorded one.
+    pub fn part(&self, path: &str) -> &Part {
+        let found = self.parts().find(|part| part.path == path);
+        found.unwrap_or_else(|| panic!("no part of the model was built at `{path}`"))
+    }
+
+    /// Sets of experts, each with its trained variables.
+    pub fn expert_sets(&self) -> impl Iterator<Item = (&Part, Vec<&Parameter>)> {
+        let sets = self.parts().filter(|part| part.kind == PartKind::Experts);
+        sets.map(|set| {
+            let variables = self.parameters.iter().zip(&self.parts_of);
+            let of_set = variables.filter(|(parameter, part)| {
+                parameter.role() == Role::Trained && part.as_deref() == Some(set)
+            });
+            (set, of_set.map(|(parameter, _)| parameter).collect())
+        })
+    }
+
     /// All of them, statistics included.
     pub fn parameters(&self) -> &[Parameter] {
         &self.parameters

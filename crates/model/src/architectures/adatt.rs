@@ -10,6 +10,7 @@ use crate::ModelError;
 use crate::input::Tables;
 use crate::knobs::{GATE_DIMS, Knob, Knobs, expert_knobs};
 use crate::layers::{ExpertSet, Gate, Level, LevelConfig, Levels, Towers};
+use crate::part::Place;
 use crate::ranker::{BuildContext, GateKind, Ranker};
 use crate::registry::Architecture;
 use crate::variables::VarBuilder;
@@ -60,37 +61,36 @@ fn build(
     num_shared: usize,
     vb: &VarBuilder,
 ) -> Result<Box<dyn Ranker>, ModelError> {
-    let tasks = &context.layout.tasks;
+    let tasks = Place::tasks(context.layout);
     let num_levels = knobs.count("num_levels");
     let mut levels = Vec::with_capacity(num_levels);
     let mut input_dim = context.input_dim;
     for index in 0..num_levels {
         let last = index + 1 == num_levels;
         // Units: every task, then the shared one; each has an input and, but for the shared one at the end, an output.
-        let mut units: Vec<(String, usize)> = tasks
+        let num_own = knobs.count("num_task_experts");
+        let mut units: Vec<(Place, usize)> = tasks
             .iter()
-            .map(|task| {
-                (
-                    format!("level.{index}.task.{task}"),
-                    knobs.count("num_task_experts"),
-                )
-            })
+            .map(|task| (task.in_level(index), num_own))
             .collect();
         if num_shared > 0 {
-            units.push((format!("level.{index}.shared"), num_shared));
+            units.push((Place::shared().in_level(index), num_shared));
         }
         let num_outputs = if last { tasks.len() } else { units.len() };
         let source = |unit: usize| if index == 0 { 0 } else { unit };
-        let mut config = LevelConfig::new(knobs, input_dim, num_outputs);
+        let mut config = LevelConfig::new(knobs, index, input_dim, num_outputs);
         let own: Vec<Vec<usize>> = units
             .iter()
             .enumerate()
-            .map(|(unit, (path, count))| config.add_set(ExpertSet::new(path, source(unit), *count)))
+            .map(|(unit, (place, count))| {
+                config.add_set(ExpertSet::new(place.clone(), source(unit), *count))
+            })
             .collect();
-        for (unit, (path, _)) in units.iter().enumerate().take(num_outputs) {
-            config.add_gate(format!("{path}.gate"), source(unit), own.concat(), unit);
+        for (unit, (place, _)) in units.iter().enumerate().take(num_outputs) {
+            let gate = config.gate_of(place, GateKind::Softmax);
+            config.add_gate(gate, source(unit), own.concat(), unit);
             config.gates.push(Gate {
-                path: format!("{path}.residual"),
+                part: config.gate_of(place, GateKind::Residual),
                 kind: GateKind::Residual,
                 sources: Vec::new(),
                 gated_sources: Vec::new(),

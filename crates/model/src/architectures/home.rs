@@ -14,6 +14,7 @@ use crate::ModelError;
 use crate::input::Tables;
 use crate::knobs::{GATE_DIMS, Knob, Knobs, expert_knobs};
 use crate::layers::{ExpertSet, FeatureGateConfig, Gate, Level, LevelConfig, Levels, Towers};
+use crate::part::Place;
 use crate::ranker::{BuildContext, GateKind, Ranker};
 use crate::registry::Architecture;
 use crate::variables::VarBuilder;
@@ -127,24 +128,24 @@ fn feature_gate(knobs: &Knobs, meta: bool) -> Option<FeatureGateConfig> {
 
 /// (2), (3) The meta layer: outputs z_c of each group, then z_sh.
 fn meta_layer(knobs: &Knobs, context: &BuildContext<'_>) -> LevelConfig {
-    let groups = &context.layout.groups;
-    let mut level = LevelConfig::new(knobs, context.input_dim, groups.len() + 1);
+    let num_groups = context.layout.groups.len();
+    let meta = |place: Place, name: &str| Place {
+        path: format!("meta.{name}"),
+        ..place
+    };
+    let shared_set = meta(Place::shared(), "shared");
+    let groups: Vec<Place> = Place::groups(context.layout)
+        .into_iter()
+        .map(|group| meta(group.clone(), &group.name))
+        .collect();
+    let mut level = LevelConfig::new(knobs, 0, context.input_dim, num_groups + 1);
     level.feature_gate = feature_gate(knobs, true);
-    let shared = level.add_set(ExpertSet::new(
-        "meta.shared",
-        0,
-        knobs.count("num_meta_shared_experts"),
-    ));
+    let num_shared = knobs.count("num_meta_shared_experts");
+    let shared = level.add_set(ExpertSet::new(shared_set.clone(), 0, num_shared));
+    let num_own = knobs.count("num_meta_group_experts");
     let own: Vec<Vec<usize>> = groups
         .iter()
-        .map(|group| {
-            let path = format!("meta.{}", group.name);
-            level.add_set(ExpertSet::new(
-                path,
-                0,
-                knobs.count("num_meta_group_experts"),
-            ))
-        })
+        .map(|group| level.add_set(ExpertSet::new(group.clone(), 0, num_own)))
         .collect();
     let all = [shared.as_slice(), &own.concat()].concat();
     for (index, group) in groups.iter().enumerate() {
@@ -153,82 +154,56 @@ fn meta_layer(knobs: &Knobs, context: &BuildContext<'_>) -> LevelConfig {
             false => all.clone(),
         };
         // Sets in order: shared, groups.
-        push_gates(
-            &mut level,
-            knobs,
-            &format!("meta.{}", group.name),
-            [vec![0], vec![index + 1]],
-            seen,
-            &own[index],
-            index,
-        );
+        let sources = [vec![0], vec![index + 1]];
+        push_gates(&mut level, knobs, group, sources, seen, &own[index], index);
     }
+    // G_sh sees every group's experts with the mask as well: z_sh is what groups have in common.
+    let sources = [vec![0], vec![0]];
     push_gates(
         &mut level,
         knobs,
-        "meta.shared",
-        [vec![0], vec![0]],
+        &shared_set,
+        sources,
         all,
         &shared,
-        groups.len(),
+        num_groups,
     );
     level
 }
 
 /// (4) The task layer: output h_t of each task.
 fn task_layer(knobs: &Knobs, context: &BuildContext<'_>, input_dim: usize) -> LevelConfig {
-    let (tasks, groups) = (&context.layout.tasks, &context.layout.groups);
-    let mut level = LevelConfig::new(knobs, input_dim, tasks.len());
+    let layout = context.layout;
+    let tasks = Place::tasks(layout);
+    let mut level = LevelConfig::new(knobs, 1, input_dim, tasks.len());
     level.feature_gate = feature_gate(knobs, false);
-    let z_shared = groups.len();
-    let shared = level.add_set(ExpertSet::new(
-        "shared",
-        z_shared,
-        knobs.count("num_shared_experts"),
-    ));
-    let of_group: Vec<Vec<usize>> = groups
-        .iter()
+    // Inputs are the meta layer's outputs: z_c of each group, then z_sh.
+    let z_shared = layout.groups.len();
+    let num_shared = knobs.count("num_shared_experts");
+    let shared = level.add_set(ExpertSet::new(Place::shared(), z_shared, num_shared));
+    let num_group = knobs.count("num_group_experts");
+    let of_group: Vec<Vec<usize>> = Place::groups(layout)
+        .into_iter()
         .enumerate()
-        .map(|(index, group)| {
-            let path = format!("group.{}", group.name);
-            level.add_set(ExpertSet::new(
-                path,
-                index,
-                knobs.count("num_group_experts"),
-            ))
-        })
+        .map(|(index, group)| level.add_set(ExpertSet::new(group, index, num_group)))
         .collect();
     let sets_before_tasks = level.sets.len();
+    let num_own = knobs.count("num_task_experts");
     let own: Vec<Vec<usize>> = tasks
         .iter()
         .enumerate()
-        .map(|(t, task)| {
-            let z_group = context.layout.group_of(t);
-            level.add_set(ExpertSet::new(
-                format!("task.{task}"),
-                z_group,
-                knobs.count("num_task_experts"),
-            ))
-        })
+        .map(|(t, task)| level.add_set(ExpertSet::new(task.clone(), layout.group_of(t), num_own)))
         .collect();
     let all = [shared.as_slice(), &of_group.concat(), &own.concat()].concat();
     for (t, task) in tasks.iter().enumerate() {
-        let group = context.layout.group_of(t);
+        let group = layout.group_of(t);
         let seen = match knobs.flag("mask") {
             true => [shared.as_slice(), &of_group[group], &own[t]].concat(),
             false => all.clone(),
         };
         // The gate reads z_c beside z_sh, the self-gate z_c alone: the first of the sources.
         let sources = [vec![group, z_shared], vec![sets_before_tasks + t, 0]];
-        push_gates(
-            &mut level,
-            knobs,
-            &format!("task.{task}"),
-            sources,
-            seen,
-            &own[t],
-            t,
-        );
+        push_gates(&mut level, knobs, task, sources, seen, &own[t], t);
     }
     level
 }
@@ -237,7 +212,7 @@ fn task_layer(knobs: &Knobs, context: &BuildContext<'_>, input_dim: usize) -> Le
 fn push_gates(
     level: &mut LevelConfig,
     knobs: &Knobs,
-    path: &str,
+    place: &Place,
     sources: [Vec<usize>; 2],
     seen: Vec<usize>,
     own: &[usize],
@@ -246,7 +221,7 @@ fn push_gates(
     let [raw, gated] = sources;
     if knobs.flag("self_gate") {
         level.gates.push(Gate {
-            path: format!("{path}.self_gate"),
+            part: level.gate_of(place, GateKind::SelfGate),
             kind: GateKind::SelfGate,
             sources: raw[..1].to_vec(),
             gated_sources: gated[..1].to_vec(),
@@ -255,7 +230,7 @@ fn push_gates(
         });
     }
     level.gates.push(Gate {
-        path: format!("{path}.gate"),
+        part: level.gate_of(place, GateKind::Softmax),
         kind: GateKind::Softmax,
         sources: raw,
         gated_sources: gated,

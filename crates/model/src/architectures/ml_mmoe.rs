@@ -7,7 +7,9 @@ use crate::ModelError;
 use crate::input::Tables;
 use crate::knobs::{GATE_DIMS, Knob, Knobs, expert_knobs};
 use crate::layers::{ExpertSet, Level, LevelConfig, Levels, Towers};
-use crate::ranker::{BuildContext, Ranker};
+use crate::layout::Owner;
+use crate::part::{Part, PartKind, Place};
+use crate::ranker::{BuildContext, GateKind, Ranker};
 use crate::registry::Architecture;
 use crate::variables::VarBuilder;
 
@@ -34,31 +36,38 @@ fn build(
     vb: &VarBuilder,
 ) -> Result<Box<dyn Ranker>, ModelError> {
     let (num_experts, num_levels) = (knobs.count("num_experts"), knobs.count("num_levels"));
-    let tasks = &context.layout.tasks;
+    let tasks = Place::tasks(context.layout);
     let mut levels = Vec::with_capacity(num_levels);
     let mut input_dim = context.input_dim;
     for index in 0..num_levels {
         let last = index + 1 == num_levels;
         let num_outputs = if last { tasks.len() } else { num_experts };
-        let mut config = LevelConfig::new(knobs, input_dim, num_outputs);
+        let mut config = LevelConfig::new(knobs, index, input_dim, num_outputs);
         config.gate_input_dim = context.input_dim;
         let experts = config.add_set(ExpertSet {
-            path: format!("level.{index}"),
+            place: Place {
+                path: format!("level.{index}"),
+                owner: Owner::All,
+                name: "experts".to_string(),
+            },
             sources: (0..num_experts)
                 .map(|e| if index == 0 { 0 } else { e })
                 .collect(),
         });
-        let paths: Vec<String> = match last {
-            true => tasks
-                .iter()
-                .map(|task| format!("task.{task}.gate"))
-                .collect(),
-            false => (0..num_experts)
-                .map(|e| format!("level.{index}.gate.{e}"))
-                .collect(),
+        let gate = |output: usize| match last {
+            true => config.gate_of(&tasks[output], GateKind::Softmax),
+            // One of many that nobody owns: the next level's experts have numbers, not names.
+            false => Part {
+                path: format!("level.{index}.gate.{output}"),
+                layer: index,
+                kind: PartKind::Gate(GateKind::Softmax),
+                owner: Owner::All,
+                name: format!("gate {output}"),
+            },
         };
-        for (output, path) in paths.into_iter().enumerate() {
-            config.add_gate(path, 0, experts.clone(), output);
+        let gates: Vec<Part> = (0..num_outputs).map(gate).collect();
+        for (output, gate) in gates.into_iter().enumerate() {
+            config.add_gate(gate, 0, experts.clone(), output);
         }
         input_dim = config.expert.output_dim();
         levels.push(Level::new(&config, vb)?);

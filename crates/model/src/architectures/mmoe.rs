@@ -7,7 +7,8 @@ use crate::ModelError;
 use crate::input::Tables;
 use crate::knobs::{GATE_DIMS, Knob, Knobs, expert_knobs};
 use crate::layers::{ExpertSet, Level, LevelConfig, Levels, Towers};
-use crate::ranker::{BuildContext, Ranker};
+use crate::part::Place;
+use crate::ranker::{BuildContext, GateKind, Ranker};
 use crate::registry::Architecture;
 use crate::variables::VarBuilder;
 
@@ -41,14 +42,8 @@ fn build_omoe(
     context: &BuildContext<'_>,
     vb: &VarBuilder,
 ) -> Result<Box<dyn Ranker>, ModelError> {
-    let gates = vec!["shared.gate".to_string()];
-    build(
-        knobs,
-        context,
-        &gates,
-        vec![0; context.layout.tasks.len()],
-        vb,
-    )
+    let towers = vec![0; context.layout.tasks.len()];
+    build(knobs, context, &[Place::shared()], towers, vb)
 }
 
 fn build_mmoe(
@@ -56,26 +51,24 @@ fn build_mmoe(
     context: &BuildContext<'_>,
     vb: &VarBuilder,
 ) -> Result<Box<dyn Ranker>, ModelError> {
-    let tasks = &context.layout.tasks;
-    let gates: Vec<String> = tasks
-        .iter()
-        .map(|task| format!("task.{task}.gate"))
-        .collect();
-    build(knobs, context, &gates, (0..tasks.len()).collect(), vb)
+    let tasks = Place::tasks(context.layout);
+    build(knobs, context, &tasks, (0..tasks.len()).collect(), vb)
 }
 
 /// A level with one output per gate; tower t reads output `tower_sources[t]`.
 fn build(
     knobs: &Knobs,
     context: &BuildContext<'_>,
-    gates: &[String],
+    gates: &[Place],
     tower_sources: Vec<usize>,
     vb: &VarBuilder,
 ) -> Result<Box<dyn Ranker>, ModelError> {
-    let mut config = LevelConfig::new(knobs, context.input_dim, gates.len());
-    let experts = config.add_set(ExpertSet::new("shared", 0, knobs.count("num_experts")));
-    for (output, path) in gates.iter().enumerate() {
-        config.add_gate(path, 0, experts.clone(), output);
+    let mut config = LevelConfig::new(knobs, 0, context.input_dim, gates.len());
+    let num_experts = knobs.count("num_experts");
+    let experts = config.add_set(ExpertSet::new(Place::shared(), 0, num_experts));
+    for (output, place) in gates.iter().enumerate() {
+        let gate = config.gate_of(place, GateKind::Softmax);
+        config.add_gate(gate, 0, experts.clone(), output);
     }
     let towers = Towers::new(
         knobs,

@@ -10,7 +10,8 @@ use crate::ModelError;
 use crate::input::Tables;
 use crate::knobs::{GATE_DIMS, Knob, Knobs, expert_knobs};
 use crate::layers::{ExpertSet, Level, LevelConfig, Levels, Towers};
-use crate::ranker::{BuildContext, Ranker};
+use crate::part::Place;
+use crate::ranker::{BuildContext, GateKind, Ranker};
 use crate::registry::Architecture;
 use crate::variables::VarBuilder;
 
@@ -55,7 +56,7 @@ fn build(
     num_levels: usize,
     vb: &VarBuilder,
 ) -> Result<Box<dyn Ranker>, ModelError> {
-    let tasks = &context.layout.tasks;
+    let tasks = Place::tasks(context.layout);
     let (num_own, num_shared) = (
         knobs.count("num_task_experts"),
         knobs.count("num_shared_experts"),
@@ -65,30 +66,28 @@ fn build(
     for index in 0..num_levels {
         let last = index + 1 == num_levels;
         let shared_gate = !last && num_shared > 0;
-        let mut config = LevelConfig::new(knobs, input_dim, tasks.len() + usize::from(shared_gate));
+        let num_outputs = tasks.len() + usize::from(shared_gate);
+        let mut config = LevelConfig::new(knobs, index, input_dim, num_outputs);
         // Inputs of a level but the first: one per task, then the shared one.
         let source = |unit: usize| if index == 0 { 0 } else { unit };
-        let path = |unit: &str| format!("level.{index}.{unit}");
-        let own: Vec<Vec<usize>> = tasks
-            .iter()
-            .enumerate()
-            .map(|(t, task)| {
-                let path = path(&format!("task.{task}"));
-                config.add_set(ExpertSet::new(path, source(t), num_own))
-            })
+        let units = tasks.iter().map(|task| task.in_level(index)).enumerate();
+        let shared_unit = Place::shared().in_level(index);
+        let own: Vec<Vec<usize>> = units
+            .clone()
+            .map(|(t, unit)| config.add_set(ExpertSet::new(unit, source(t), num_own)))
             .collect();
-        let shared = config.add_set(ExpertSet::new(
-            path("shared"),
-            source(tasks.len()),
-            num_shared,
-        ));
-        for (t, task) in tasks.iter().enumerate() {
+        let shared_source = source(tasks.len());
+        let shared = ExpertSet::new(shared_unit.clone(), shared_source, num_shared);
+        let shared = config.add_set(shared);
+        for (t, unit) in units {
             let seen = [own[t].as_slice(), &shared].concat();
-            config.add_gate(path(&format!("task.{task}.gate")), source(t), seen, t);
+            let gate = config.gate_of(&unit, GateKind::Softmax);
+            config.add_gate(gate, source(t), seen, t);
         }
         if shared_gate {
             let all = [own.concat(), shared].concat();
-            config.add_gate(path("shared.gate"), source(tasks.len()), all, tasks.len());
+            let gate = config.gate_of(&shared_unit, GateKind::Softmax);
+            config.add_gate(gate, shared_source, all, tasks.len());
         }
         input_dim = config.expert.output_dim();
         levels.push(Level::new(&config, vb)?);

@@ -6,6 +6,7 @@ use crate::ModelError;
 use crate::input::Tables;
 use crate::knobs::{Knobs, expert_knobs};
 use crate::layers::{ExpertConfig, Towers};
+use crate::part::{Part, PartKind, Place};
 use crate::ranker::{BuildContext, Ranker, Trace};
 use crate::registry::Architecture;
 use crate::variables::VarBuilder;
@@ -22,6 +23,7 @@ pub(super) const SHARED_BOTTOM: Architecture = Architecture {
 };
 
 struct SharedBottom {
+    set: Part,
     bottom: StackedMlp,
     towers: Towers,
     flops_per_row: usize,
@@ -33,13 +35,14 @@ fn build(
     vb: &VarBuilder,
 ) -> std::result::Result<Box<dyn Ranker>, ModelError> {
     let config = ExpertConfig::from_knobs(knobs);
-    let sets = [(vb.pp("shared").pp("expert"), 1)];
+    let set = Place::shared().part(PartKind::Experts, 0);
     let sources = vec![0; context.layout.tasks.len()];
     let towers = Towers::new(knobs, context, config.output_dim(), sources, vb)?;
     Ok(Box::new(SharedBottom {
-        bottom: config.build(context.input_dim, &sets, vec![0])?,
+        bottom: config.build(context.input_dim, &[(vb.part(&set), 1)], vec![0])?,
         flops_per_row: config.flops_per_row(context.input_dim) + towers.flops_per_row(),
         towers,
+        set,
     }))
 }
 
@@ -47,7 +50,7 @@ impl Ranker for SharedBottom {
     fn forward_t(&self, xs: &Tensor, train: bool, trace: Option<&mut Trace>) -> Result<Tensor> {
         let hidden = self.bottom.forward_t(xs, train)?;
         if let Some(trace) = trace {
-            trace.push_experts("shared.expert", &hidden);
+            trace.push_experts(&self.set, &hidden);
         }
         self.towers.forward_t(&hidden, train)
     }

@@ -7,6 +7,7 @@ use crate::ModelError;
 use crate::input::Tables;
 use crate::knobs::{Knobs, expert_knobs};
 use crate::layers::{ExpertConfig, Towers};
+use crate::part::{Part, PartKind, Place};
 use crate::ranker::{BuildContext, Ranker, Trace};
 use crate::registry::Architecture;
 use crate::variables::VarBuilder;
@@ -23,7 +24,8 @@ pub(super) const SINGLE_TASK: Architecture = Architecture {
 };
 
 struct SingleTask {
-    tasks: Vec<String>,
+    /// One network each.
+    sets: Vec<Part>,
     experts: StackedMlp,
     towers: Towers,
     flops_per_row: usize,
@@ -35,23 +37,24 @@ fn build(
     vb: &VarBuilder,
 ) -> std::result::Result<Box<dyn Ranker>, ModelError> {
     let config = ExpertConfig::from_knobs(knobs);
-    let tasks = context.layout.tasks.clone();
-    let sets: Vec<(VarBuilder, usize)> = tasks
+    let sets: Vec<Part> = Place::tasks(context.layout)
         .iter()
-        .map(|task| (vb.pp("task").pp(task).pp("expert"), 1))
+        .map(|task| task.part(PartKind::Experts, 0))
         .collect();
-    let each: Vec<usize> = (0..tasks.len()).collect();
+    let builders: Vec<(VarBuilder, usize)> = sets.iter().map(|set| (vb.part(set), 1)).collect();
+    let each: Vec<usize> = (0..sets.len()).collect();
+    // With embeddings shared after all, every network reads the one input that there is.
     let sources = match context.input_per_task {
         true => each.clone(),
-        false => vec![0; tasks.len()],
+        false => vec![0; sets.len()],
     };
     let towers = Towers::new(knobs, context, config.output_dim(), each, vb)?;
     Ok(Box::new(SingleTask {
-        flops_per_row: tasks.len() * config.flops_per_row(context.input_dim)
+        flops_per_row: sets.len() * config.flops_per_row(context.input_dim)
             + towers.flops_per_row(),
-        experts: config.build(context.input_dim, &sets, sources)?,
+        experts: config.build(context.input_dim, &builders, sources)?,
         towers,
-        tasks,
+        sets,
     }))
 }
 
@@ -59,9 +62,8 @@ impl Ranker for SingleTask {
     fn forward_t(&self, xs: &Tensor, train: bool, trace: Option<&mut Trace>) -> Result<Tensor> {
         let hidden = self.experts.forward_t(xs, train)?;
         if let Some(trace) = trace {
-            for (index, task) in self.tasks.iter().enumerate() {
-                let path = format!("task.{task}.expert");
-                trace.push_experts(path, &hidden.narrow(0, index, 1)?);
+            for (index, set) in self.sets.iter().enumerate() {
+                trace.push_experts(set, &hidden.narrow(0, index, 1)?);
             }
         }
         self.towers.forward_t(&hidden, train)

@@ -2,6 +2,7 @@
 //!
 //! Deviation: before batch norm there is no `b`, which batch norm would cancel.
 
+use super::level_config::product_flops;
 use crate::ModelError;
 use crate::knobs::Knobs;
 use crate::variables::{Init, VarBuilder};
@@ -49,8 +50,7 @@ impl ExpertConfig {
 
     /// FLOPs of one expert's products for one row.
     pub(crate) fn flops_per_row(&self, input_dim: usize) -> usize {
-        let inputs = std::iter::once(&input_dim).chain(&self.dims);
-        inputs.zip(&self.dims).map(|(i, o)| 2 * i * o).sum()
+        product_flops(&[&[input_dim], self.dims.as_slice()].concat())
     }
 
     /// Experts of several sets as one operator: `sets` holds each set's builder and number of experts, `sources` the input

@@ -1,6 +1,7 @@
 //! Towers: a network per task, from its mix of experts to one logit.
 
 use super::expert::plain_networks;
+use super::level_config::product_flops;
 use crate::ModelError;
 use crate::knobs::Knobs;
 use crate::ranker::BuildContext;
@@ -31,10 +32,10 @@ impl Towers {
             .iter()
             .map(|task| vb.pp("task").pp(task).pp("tower"))
             .collect();
-        let flops: usize = dims.windows(2).map(|w| 2 * w[0] * w[1]).sum();
         Ok(Self {
+            // No ReLU after the last layer: a logit may have either sign.
             networks: plain_networks(&dims, false, &builders, sources)?,
-            flops_per_row: flops * tasks.len(),
+            flops_per_row: product_flops(&dims) * tasks.len(),
         })
     }
 
