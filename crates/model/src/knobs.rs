@@ -131,6 +131,7 @@ impl Knob {
             (KnobKind::Flag { .. }, Value::Boolean(_)) => Ok(()),
             (KnobKind::Flag { .. }, _) => refuse("true or false".to_string()),
             (KnobKind::Widths { may_be_empty, .. }, Value::Array(widths)) => {
+                // Zero is no width: the layers around it would be cut apart.
                 let positive = |w: &Value| w.as_integer().is_some_and(|w| w >= 1);
                 if widths.iter().all(positive) && (may_be_empty || !widths.is_empty()) {
                     Ok(())
@@ -156,6 +157,7 @@ impl Knob {
 
 fn shown(value: &Value) -> String {
     match value {
+        // A message is one line; a table may be any number of them.
         Value::Table(_) => "a table".to_string(),
         other => other.to_string(),
     }
@@ -173,6 +175,7 @@ impl Knobs {
         knobs: &[Knob],
         given: &toml::Table,
     ) -> Result<Self, ModelError> {
+        // Defaults are written out: a knob left out and its default given are the same cell.
         let mut values: toml::Table = knobs
             .iter()
             .map(|knob| (knob.name.to_string(), knob.default_value()))
@@ -190,7 +193,7 @@ impl Knobs {
             knob.check(value)?;
             values.insert(name.clone(), value.clone());
         }
-        // In the order of names, so that the same knobs are the same text.
+        // In the order of names, so that the same knobs are the same text: cells' ids are hashes of it.
         let mut ordered: Vec<_> = values.into_iter().collect();
         ordered.sort_by(|a, b| a.0.cmp(&b.0));
         Ok(Self {
@@ -239,11 +242,13 @@ pub(crate) const fn expert_knobs(norm: &'static str, activation: &'static str) -
         Knob::widths(
             "expert_dims",
             false,
+            // One default for every model, so that variants that say nothing have experts of one size.
             &[64, 32],
             "widths of an expert's layers",
         ),
         Knob::widths(
             "tower_dims",
+            // None at all is a linear tower.
             true,
             &[32],
             "widths of a tower's hidden layers; a linear layer to one logit follows",
@@ -257,6 +262,7 @@ pub(crate) const fn expert_knobs(norm: &'static str, activation: &'static str) -
         Knob::choice(
             "norm_position",
             &["every_layer", "output"],
+            // HoME's equation shows one layer; which of several are normalised is left open. By default all of them are.
             "every_layer",
             "which layers of an expert are normalised",
         ),
@@ -273,6 +279,7 @@ pub(crate) const fn expert_knobs(norm: &'static str, activation: &'static str) -
 pub(crate) const GATE_DIMS: Knob = Knob::widths(
     "gate_dims",
     true,
+    // Linear gates, as in the equations of all the papers.
     &[],
     "widths of a ReLU network before each softmax gate",
 );

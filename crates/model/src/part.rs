@@ -44,6 +44,7 @@ impl PartKind {
 }
 
 /// Where variables are, and whom what they make serves.
+// The owner is data beside the path, never read out of it: a task may be called `group`, a group `level`.
 #[derive(Debug, Clone)]
 pub(crate) struct Place {
     /// Variable path.

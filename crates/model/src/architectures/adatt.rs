@@ -5,27 +5,35 @@
 //!
 //! Deviations: the shared unit has experts on every level and a gate and residual on every level but the last, as in the
 //! authors' code; with experts on every level but the last, its last gate would feed nothing.
+//!
+//! # Shapes
+//! - v: [B, D]; `x^l`: [units, B, H], tasks in order, then the shared unit, which the last level lacks
+//! - gates of level l: [B, experts of all units]; a residual: [own experts], the same on every row
+//! - result: [B, T]
 
 use crate::ModelError;
-use crate::input::Tables;
+use crate::features::Tables;
 use crate::knobs::{GATE_DIMS, Knob, Knobs, expert_knobs};
 use crate::layers::{ExpertSet, Gate, Level, LevelConfig, Levels, Towers};
 use crate::part::Place;
 use crate::ranker::{BuildContext, GateKind, Ranker};
 use crate::registry::Architecture;
-use crate::variables::VarBuilder;
+use crate::var_builder::VarBuilder;
 
 pub(super) const ADATT_SP: Architecture = Architecture {
     name: "adatt_sp",
+    title: "AdaTT-sp: adaptive task-to-task fusion without a shared unit",
     paper: "arXiv:2304.04959",
     equation: "x_t^l = Sum(g_t(x_t^{l-1}), {E_u^l(x_u^{l-1}) of every task u}) + Sum(a_t, {E_t^l(x_t^{l-1})}); y_t = Tower_t(x_t^L)",
     knobs: sp_knobs,
     build: |knobs, context, vb| build(knobs, context, 0, vb),
     tables: Tables::Shared,
+    layers: &[],
 };
 
 pub(super) const ADATT: Architecture = Architecture {
     name: "adatt",
+    title: "AdaTT: adaptive task-to-task fusion",
     paper: "arXiv:2304.04959",
     equation: "AdaTT-sp with a shared unit among the u",
     knobs: || {
@@ -40,6 +48,7 @@ pub(super) const ADATT: Architecture = Architecture {
     },
     build: |knobs, context, vb| build(knobs, context, knobs.count("num_shared_experts"), vb),
     tables: Tables::Shared,
+    layers: &[],
 };
 
 fn sp_knobs() -> Vec<Knob> {
@@ -51,6 +60,7 @@ fn sp_knobs() -> Vec<Knob> {
         1,
         "experts of each task, on each level",
     ));
+    // Two, as of every model with levels here: with one, PLE is CGC and AdaTT's shared unit has no gate.
     knobs.push(Knob::count("num_levels", 1, 2, "levels"));
     knobs
 }
@@ -77,6 +87,7 @@ fn build(
             units.push((Place::shared().in_level(index), num_shared));
         }
         let num_outputs = if last { tasks.len() } else { units.len() };
+        // Level 0 has one input, v, for every unit; from then on each unit reads what its own gate mixed.
         let source = |unit: usize| if index == 0 { 0 } else { unit };
         let mut config = LevelConfig::new(knobs, index, input_dim, num_outputs);
         let own: Vec<Vec<usize>> = units
@@ -92,6 +103,7 @@ fn build(
             config.gates.push(Gate {
                 part: config.gate_of(place, GateKind::Residual),
                 kind: GateKind::Residual,
+                // `a_t` is a free vector: it looks at no input.
                 sources: Vec::new(),
                 gated_sources: Vec::new(),
                 experts: own[unit].clone(),

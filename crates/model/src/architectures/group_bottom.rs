@@ -1,23 +1,29 @@
 //! Group-bottom: a shared bottom per task group, `y_t = Tower_t(MLP_c(v))` for task t of group c.
+//!
+//! # Shapes
+//! - v: [B, D]; bottoms of K groups: [K, B, H]
+//! - result: [B, T]
 
 use crate::ModelError;
-use crate::input::Tables;
+use crate::features::Tables;
 use crate::knobs::{Knobs, expert_knobs};
 use crate::layers::{ExpertConfig, Towers};
 use crate::part::{Part, PartKind, Place};
 use crate::ranker::{BuildContext, Ranker, Trace};
 use crate::registry::Architecture;
-use crate::variables::VarBuilder;
+use crate::var_builder::VarBuilder;
 use candle_core::{Result, Tensor};
 use homebench_kernels::stacked_mlp::StackedMlp;
 
 pub(super) const GROUP_BOTTOM: Architecture = Architecture {
     name: "group_bottom",
+    title: "Group-bottom",
     paper: "none: an example",
     equation: "y_t = Tower_t(MLP_c(v))",
     knobs: || expert_knobs("none", "relu").to_vec(),
     build,
     tables: Tables::Shared,
+    layers: &[],
 };
 
 struct GroupBottom {

@@ -1,7 +1,7 @@
 //! HoME: hierarchy of multi-gate experts.
 //!
-//! Source: Wang et al., "HoME: hierarchy of multi-gate experts for multi-task learning at Kuaishou", arXiv:2408.05430; the numbers in
-//! PAPERS, "HoME", are those of the comments here. Layer 1 has shared meta experts and some per group; layer 2 shared experts,
+//! Source: Wang et al., "HoME: hierarchy of multi-gate experts for multi-task learning at Kuaishou", arXiv:2408.05430. Its steps, as
+//! comments here number them: (1) feature gates, (2) meta experts, (3) self-gates, (4) task experts, (5) towers. Layer 1 has shared meta experts and some per group; layer 2 shared experts,
 //! some per group and some per task. Every set reads its input through a feature gate; a self-gate adds a residual over a set's own
 //! experts; experts are normalised.
 //!
@@ -9,27 +9,36 @@
 //! over LoRAs is applied after their sigmoids (`feature_gate_mix`), a feature gate per set (`feature_gate_scope`). With
 //! `gate_input = "gated"` a set's gates read that set's gated input, and `G_t` reads `z_c` as gated by the task's set beside `z_sh` as
 //! gated by the shared set. Without the mask every gate sees every expert of its layer; inputs and self-gates stay.
+//!
+//! # Shapes
+//! - v: [B, D]; the meta layer's outputs, `z_c` of K groups and then `z_sh`: [K + 1, B, H]
+//! - inputs of the task layer's gates, `z_c + z_sh` side by side: [B, 2 H]; its outputs, h_t: [T, B, H]
+//! - a gate: [B, experts seen]; a feature gate: the shape of the input that it scales
+//! - result: [B, T]
 
 use crate::ModelError;
-use crate::input::Tables;
+use crate::features::Tables;
 use crate::knobs::{GATE_DIMS, Knob, Knobs, expert_knobs};
 use crate::layers::{ExpertSet, FeatureGateConfig, Gate, Level, LevelConfig, Levels, Towers};
 use crate::part::Place;
 use crate::ranker::{BuildContext, GateKind, Ranker};
 use crate::registry::Architecture;
-use crate::variables::VarBuilder;
+use crate::var_builder::VarBuilder;
 use homebench_kernels::feature_gate::FeatureGateMix;
 
 pub(super) const HOME: Architecture = Architecture {
     name: "home",
+    title: "HoME: hierarchy of multi-gate experts",
     paper: "arXiv:2408.05430",
     equation: "z_c = Sum(G_c(v), {E_sh, E_c}) + Sum(S_c(v), {E_c}); y_t = Tower_t(Sum(G_t(z_c + z_sh), {E2_sh, E2_c, E_t}) + Sum(S_t(z_c), {E_t})), every set behind its feature gate",
     knobs,
     build,
     tables: Tables::Shared,
+    layers: &["meta layer", "task layer"],
 };
 
 fn knobs() -> Vec<Knob> {
+    // Normalised experts throughout, against collapse; the ablation "HoME w/o norm" turns both knobs back.
     let mut knobs = expert_knobs("batch", "silu").to_vec();
     knobs.extend([
         GATE_DIMS,
@@ -40,6 +49,7 @@ fn knobs() -> Vec<Knob> {
             2,
             "experts of each group in layer 1",
         ),
+        // Layer 2 may lack shared and group sets, but not a task's own: its self-gate would see no expert.
         Knob::count("num_shared_experts", 0, 2, "shared experts of layer 2"),
         Knob::count(
             "num_group_experts",
@@ -54,11 +64,13 @@ fn knobs() -> Vec<Knob> {
             "all",
             "which layers have feature gates",
         ),
+        // The paper has two maps. It leaves their rank open.
         Knob::count("num_lora", 1, 2, "low-rank maps of a feature gate"),
         Knob::count("rank", 1, 16, "rank of those maps"),
         Knob::choice(
             "feature_gate_mix",
             &["after_sigmoid", "before_sigmoid"],
+            // Each way is 1 at the start, where every map is 0. After the sigmoids each map is a gate of its own.
             "after_sigmoid",
             "where the softmax over low-rank maps is applied",
         ),
@@ -68,6 +80,7 @@ fn knobs() -> Vec<Knob> {
             "per_set",
             "what has a feature gate of its own",
         ),
+        // G(v) in the equations; a feature gate belongs to a set, and a gate looks at several of them.
         Knob::choice("gate_input", &["raw", "gated"], "raw", "what gates read"),
         Knob::flag("self_gate", true, "residual over a set's own experts"),
         Knob::flag(
@@ -111,6 +124,7 @@ fn build(
 fn feature_gate(knobs: &Knobs, meta: bool) -> Option<FeatureGateConfig> {
     let there = match knobs.choice("feature_gate") {
         "all" => true,
+        // The ablation "HoME w/o fg2".
         "meta_only" => meta,
         _ => false,
     };
@@ -187,6 +201,7 @@ fn task_layer(knobs: &Knobs, context: &BuildContext<'_>, input_dim: usize) -> Le
         .enumerate()
         .map(|(index, group)| level.add_set(ExpertSet::new(group, index, num_group)))
         .collect();
+    // A set of no experts is none, so that places of sets are counted and not computed.
     let sets_before_tasks = level.sets.len();
     let num_own = knobs.count("num_task_experts");
     let own: Vec<Vec<usize>> = tasks
@@ -219,6 +234,7 @@ fn push_gates(
     output: usize,
 ) {
     let [raw, gated] = sources;
+    // Both add to one output: the residual of (3) is a sum, and the mix sums whatever shares an output.
     if knobs.flag("self_gate") {
         level.gates.push(Gate {
             part: level.gate_of(place, GateKind::SelfGate),

@@ -2,32 +2,40 @@
 //!
 //! Source: Ma et al., "Modeling task relationships in multi-task learning with multi-gate mixture-of-experts", KDD 2018,
 //! doi 10.1145/3219819.3220007: OMoE eq. 3, `h = Sum(g(v), {E_n(v)})`; MMoE eq. 6, `h_t = Sum(g_t(v), {E_n(v)})`.
+//!
+//! # Shapes
+//! - v: [B, D]; experts: [E, B, H]; a gate: [B, E]; `h`, of one gate or one per task: [gates, B, H]
+//! - result: [B, T]
 
 use crate::ModelError;
-use crate::input::Tables;
+use crate::features::Tables;
 use crate::knobs::{GATE_DIMS, Knob, Knobs, expert_knobs};
 use crate::layers::{ExpertSet, Level, LevelConfig, Levels, Towers};
 use crate::part::Place;
 use crate::ranker::{BuildContext, GateKind, Ranker};
 use crate::registry::Architecture;
-use crate::variables::VarBuilder;
+use crate::var_builder::VarBuilder;
 
 pub(super) const OMOE: Architecture = Architecture {
     name: "omoe",
+    title: "OMoE: one-gate mixture of experts",
     paper: "doi 10.1145/3219819.3220007",
     equation: "y_t = Tower_t(Sum(g(v), {E_n(v)}))",
     knobs,
     build: build_omoe,
     tables: Tables::Shared,
+    layers: &[],
 };
 
 pub(super) const MMOE: Architecture = Architecture {
     name: "mmoe",
+    title: "MMoE: multi-gate mixture of experts",
     paper: "doi 10.1145/3219819.3220007",
     equation: "y_t = Tower_t(Sum(g_t(v), {E_n(v)}))",
     knobs,
     build: build_mmoe,
     tables: Tables::Shared,
+    layers: &[],
 };
 
 fn knobs() -> Vec<Knob> {
@@ -42,6 +50,7 @@ fn build_omoe(
     context: &BuildContext<'_>,
     vb: &VarBuilder,
 ) -> Result<Box<dyn Ranker>, ModelError> {
+    // One mix, which every tower reads: tasks differ in their towers alone.
     let towers = vec![0; context.layout.tasks.len()];
     build(knobs, context, &[Place::shared()], towers, vb)
 }

@@ -5,27 +5,35 @@
 //! `x_s^{j-1}`; the shared gate sees every expert of the level; the last level has none. One level is CGC.
 //!
 //! Without shared experts there is no shared gate either.
+//!
+//! # Shapes
+//! - v: [B, D]; `x^j`: [T + 1, B, H], tasks in order, then the shared one, which the last level lacks
+//! - a task's gate: [B, own + shared experts]; the shared gate: [B, experts of the level]
+//! - result: [B, T]
 
 use crate::ModelError;
-use crate::input::Tables;
+use crate::features::Tables;
 use crate::knobs::{GATE_DIMS, Knob, Knobs, expert_knobs};
 use crate::layers::{ExpertSet, Level, LevelConfig, Levels, Towers};
 use crate::part::Place;
 use crate::ranker::{BuildContext, GateKind, Ranker};
 use crate::registry::Architecture;
-use crate::variables::VarBuilder;
+use crate::var_builder::VarBuilder;
 
 pub(super) const CGC: Architecture = Architecture {
     name: "cgc",
+    title: "CGC: customized gate control",
     paper: "doi 10.1145/3383313.3412236",
     equation: "y_t = Tower_t(Sum(g_t(v), {E_t(v), E_shared(v)}))",
     knobs: cgc_knobs,
     build: |knobs, context, vb| build(knobs, context, 1, vb),
     tables: Tables::Shared,
+    layers: &[],
 };
 
 pub(super) const PLE: Architecture = Architecture {
     name: "ple",
+    title: "PLE: progressive layered extraction",
     paper: "doi 10.1145/3383313.3412236",
     equation: "x_t^j = Sum(g_t(x_t^{j-1}), {E_t(x_t^{j-1}), E_shared(x_s^{j-1})}); y_t = Tower_t(x_t^L)",
     knobs: || {
@@ -35,6 +43,7 @@ pub(super) const PLE: Architecture = Architecture {
     },
     build: |knobs, context, vb| build(knobs, context, knobs.count("num_levels"), vb),
     tables: Tables::Shared,
+    layers: &[],
 };
 
 fn cgc_knobs() -> Vec<Knob> {
@@ -65,6 +74,7 @@ fn build(
     let mut input_dim = context.input_dim;
     for index in 0..num_levels {
         let last = index + 1 == num_levels;
+        // `x_s` is read by the next level's shared experts and shared gate; where there are none, nobody would read it.
         let shared_gate = !last && num_shared > 0;
         let num_outputs = tasks.len() + usize::from(shared_gate);
         let mut config = LevelConfig::new(knobs, index, input_dim, num_outputs);
@@ -80,6 +90,7 @@ fn build(
         let shared = ExpertSet::new(shared_unit.clone(), shared_source, num_shared);
         let shared = config.add_set(shared);
         for (t, unit) in units {
+            // The order of a gate's columns, own then shared, is that of saved weights and of docs/models.md.
             let seen = [own[t].as_slice(), &shared].concat();
             let gate = config.gate_of(&unit, GateKind::Softmax);
             config.add_gate(gate, source(t), seen, t);

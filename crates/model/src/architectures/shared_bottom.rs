@@ -1,25 +1,31 @@
 //! Shared-bottom: `y_t = Tower_t(MLP(v))`.
 //!
 //! Source: Caruana, "Multitask learning", 1997; the baseline of the MMoE paper (doi 10.1145/3219819.3220007).
+//!
+//! # Shapes
+//! - v: [B, D]; the bottom: [1, B, H]
+//! - result: [B, T]
 
 use crate::ModelError;
-use crate::input::Tables;
+use crate::features::Tables;
 use crate::knobs::{Knobs, expert_knobs};
 use crate::layers::{ExpertConfig, Towers};
 use crate::part::{Part, PartKind, Place};
 use crate::ranker::{BuildContext, Ranker, Trace};
 use crate::registry::Architecture;
-use crate::variables::VarBuilder;
+use crate::var_builder::VarBuilder;
 use candle_core::{Result, Tensor};
 use homebench_kernels::stacked_mlp::StackedMlp;
 
 pub(super) const SHARED_BOTTOM: Architecture = Architecture {
     name: "shared_bottom",
+    title: "Shared-bottom",
     paper: "Caruana 1997; baseline of doi 10.1145/3219819.3220007",
     equation: "y_t = Tower_t(MLP(v))",
     knobs: || expert_knobs("none", "relu").to_vec(),
     build,
     tables: Tables::Shared,
+    layers: &[],
 };
 
 struct SharedBottom {
@@ -34,6 +40,7 @@ fn build(
     context: &BuildContext<'_>,
     vb: &VarBuilder,
 ) -> std::result::Result<Box<dyn Ranker>, ModelError> {
+    // The bottom is an expert like others: MMoE of one expert is this model, its gates being always 1.
     let config = ExpertConfig::from_knobs(knobs);
     let set = Place::shared().part(PartKind::Experts, 0);
     let sources = vec![0; context.layout.tasks.len()];

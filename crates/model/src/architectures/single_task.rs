@@ -1,26 +1,32 @@
 //! Single-task models: one network per task, nothing shared, embeddings included.
 //!
-//! Source: PAPERS, "single-task". A task's network is an expert and a tower, so that it differs from shared-bottom in
+//! Source: the baseline of all the papers. A task's network is an expert and a tower, so that it differs from shared-bottom in
 //! sharing alone.
+//!
+//! # Shapes
+//! - v: [T, B, D], each task's embeddings giving it an input of its own, or [B, D]
+//! - hidden: [T, B, H]; result: [B, T]
 
 use crate::ModelError;
-use crate::input::Tables;
+use crate::features::Tables;
 use crate::knobs::{Knobs, expert_knobs};
 use crate::layers::{ExpertConfig, Towers};
 use crate::part::{Part, PartKind, Place};
 use crate::ranker::{BuildContext, Ranker, Trace};
 use crate::registry::Architecture;
-use crate::variables::VarBuilder;
+use crate::var_builder::VarBuilder;
 use candle_core::{Result, Tensor};
 use homebench_kernels::stacked_mlp::StackedMlp;
 
 pub(super) const SINGLE_TASK: Architecture = Architecture {
     name: "single_task",
+    title: "Single-task",
     paper: "baseline",
     equation: "y_t = Tower_t(MLP_t(v_t))",
     knobs: || expert_knobs("none", "relu").to_vec(),
     build,
     tables: Tables::PerTask,
+    layers: &[],
 };
 
 struct SingleTask {

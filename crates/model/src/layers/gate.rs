@@ -4,7 +4,7 @@ use super::expert::plain_networks;
 use super::level_config::{Gate, LevelConfig};
 use crate::ModelError;
 use crate::ranker::GateKind;
-use crate::variables::{Init, VarBuilder};
+use crate::var_builder::{Init, VarBuilder};
 use candle_core::{Result, Tensor};
 use homebench_kernels::gate::{GateLogits, LinearGate};
 use homebench_kernels::stacked_mlp::StackedMlp;
@@ -117,6 +117,7 @@ impl Hidden {
     }
 
     fn forward_t(&self, xs: &Tensor, train: bool) -> Result<Tensor> {
+        // The first level of most models has one input, which comes without a dimension of inputs.
         let xs = if xs.rank() == 2 {
             xs.unsqueeze(0)?
         } else {
@@ -161,6 +162,7 @@ fn linear_gate(
             num_logits,
         });
     }
+    // No bias is left out although a softmax over one expert ignores it: the papers' gates are `W x + b`.
     let init = Init::fan_in(width);
     Ok(LinearGate {
         sources,

@@ -8,7 +8,7 @@ use super::level_config::{ExpertSet, FeatureGateConfig, Gate, LevelConfig};
 use crate::ModelError;
 use crate::part::{Part, PartKind};
 use crate::ranker::{GateKind, Trace};
-use crate::variables::{Init, VarBuilder};
+use crate::var_builder::{Init, VarBuilder};
 use candle_core::{Result, Tensor};
 use homebench_kernels::Stack;
 use homebench_kernels::feature_gate::FeatureGates;
@@ -93,6 +93,7 @@ impl Level {
             .iter()
             .map(|(part, experts)| (vb.part(part), experts.len()))
             .collect();
+        // The reader orders the gates; whatever goes with their logits below follows that order.
         let reader = GateReader::new(config, vb)?;
         let order = reader.order.iter();
         let gates: Vec<Gate> = order.map(|index| config.gates[*index].clone()).collect();
@@ -113,6 +114,7 @@ impl Level {
                 mix.clone(),
                 gates_read_gated,
             )?),
+            // The one operator has no place for the networks of `gate_dims`; no default needs them.
             Err(reader) => Body::Networks(Box::new(ByParts {
                 feature_gates,
                 gates_read_gated,
@@ -147,6 +149,7 @@ impl Level {
         }
         let MixtureParts { experts, logits } = self.body.parts(xs, gate_xs, train)?;
         if let Some(trace) = trace {
+            // The mix below gives no weights away, so they are made once more, apart from the graph.
             let weights = self.mix.weights(&logits.detach())?;
             for (gate, weights) in self.gates.iter().zip(weights) {
                 // A residual is no gate.

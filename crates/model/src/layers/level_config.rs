@@ -151,6 +151,7 @@ impl LevelConfig {
     }
 
     fn gate_flops(&self, gate: &Gate) -> usize {
+        // Without a source, as of a residual, the width and so the count are 0.
         let mut dims = vec![self.sources_of(gate).len() * self.gate_input_dim];
         if self.has_network(gate) {
             dims.extend(&self.gate_dims);
@@ -169,5 +170,6 @@ impl FeatureGateConfig {
 
 /// FLOPs of linear layers of these widths, one after another, for one row.
 pub(crate) fn product_flops(dims: &[usize]) -> usize {
+    // A multiply-add counts as two. Norms, activations and sums over experts are left out: they are small beside products.
     dims.windows(2).map(|pair| 2 * pair[0] * pair[1]).sum()
 }

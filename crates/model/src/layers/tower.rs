@@ -5,7 +5,7 @@ use super::level_config::product_flops;
 use crate::ModelError;
 use crate::knobs::Knobs;
 use crate::ranker::BuildContext;
-use crate::variables::VarBuilder;
+use crate::var_builder::VarBuilder;
 use candle_core::{Result, Tensor};
 use homebench_kernels::stacked_mlp::StackedMlp;
 
@@ -43,6 +43,7 @@ impl Towers {
     /// - xs: [inputs, batch, input_dim]
     /// - result: [batch, tasks]
     pub(crate) fn forward_t(&self, xs: &Tensor, train: bool) -> Result<Tensor> {
+        // Towers are stacked, [tasks, batch, 1]; losses and metrics go row by row, [batch, tasks].
         let logits = self.networks.forward_t(xs, train)?;
         logits.squeeze(2)?.t()?.contiguous()
     }
