@@ -56,6 +56,7 @@ pub enum ModelError {
 impl From<candle_core::Error> for ModelError {
     fn from(error: candle_core::Error) -> Self {
         Self::Tensor {
+            // Its words alone: candle's type can be neither cloned nor compared, which callers and tests do with this one.
             message: error.to_string(),
         }
     }
@@ -76,6 +77,7 @@ pub(crate) fn nearest(name: &str, candidates: &[String]) -> Option<String> {
         .iter()
         .map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate))
         .filter(|(distance, candidate)| *distance <= 1 + candidate.len() / 3)
+        // Of equally near ones the first in the alphabet, so that a message doesn't depend on the registry's order.
         .min()
         .map(|(_, candidate)| candidate.clone())
 }

@@ -3,96 +3,20 @@
 //! The rows of a batch are gathered into a leaf of candle's graph; its gradient updates those rows alone.
 
 use crate::ModelError;
+use crate::features::{FeatureDims, Ids, Tables};
 use crate::layout::TaskLayout;
-use crate::variables::{Init, VarBuilder};
+use crate::var_builder::VarBuilder;
 use candle_core::{Device, Tensor, Var};
 use homebench_kernels::cuda::{BatchParts, CopiedBatch};
 use homebench_kernels::dropout::Dropout;
 use homebench_kernels::optimizer::{
-    BatchRows, Columns, EmbeddingTables, Kept, Lists, PooledTables, Pooling, SparseRule,
-    gather_on_device, update_on_device,
+    BatchRows, Columns, EmbeddingTables, Kept, PooledTables, SparseRule, gather_on_device,
+    update_on_device,
 };
 use std::sync::{Mutex, PoisonError};
 
-/// Sizes of the features of a row.
-#[derive(Debug, Clone, PartialEq)]
-pub struct FeatureDims {
-    /// Name and number of rows of each single-valued feature's table.
-    pub vocabularies: Vec<(String, usize)>,
-    /// Name, number of rows and pooling of each multi-valued feature's table.
-    pub lists: Vec<(String, usize, Pooling)>,
-    /// Number of numeric features.
-    pub num_numeric: usize,
-    /// Width of each embedding.
-    pub embedding_dim: usize,
-}
-
-impl FeatureDims {
-    /// Width of a model's input.
-    pub fn input_dim(&self) -> usize {
-        self.num_embedded() + self.num_numeric
-    }
-
-    /// How many columns of a model's input come from the tables.
-    pub fn num_embedded(&self) -> usize {
-        (self.vocabularies.len() + self.lists.len()) * self.embedding_dim
-    }
-
-    /// Rows of all tables together.
-    pub fn num_table_rows(&self) -> usize {
-        let single = self.vocabularies.iter().map(|(_, rows)| rows);
-        let lists = self.lists.iter().map(|(_, rows, _)| rows);
-        single.chain(lists).sum()
-    }
-}
-
-/// The ids of a batch's rows.
-#[derive(Debug, Clone, Copy)]
-pub struct Ids<'a> {
-    /// Of single-valued features, row-major [batch, vocabularies].
-    pub single: &'a [u32],
-    /// Of multi-valued features, row-major [batch, lists].
-    pub lists: Lists<'a>,
-}
-
-/// What an architecture wants of the embedding tables.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Tables {
-    /// One set of tables for all tasks.
-    Shared,
-    /// Tables of each task's own.
-    PerTask,
-    /// Tables of each task's own, one unit wide whatever the spec's width, that start at zero: the weights of a linear
-    /// model over one-hot features.
-    Weights,
-}
-
-impl Tables {
-    /// Whether each task has tables of its own.
-    pub fn per_task(self) -> bool {
-        self != Self::Shared
-    }
-
-    /// Width of each embedding where the spec says `embedding_dim`.
-    pub fn width(self, embedding_dim: usize) -> usize {
-        match self {
-            Self::Weights => 1,
-            Self::Shared | Self::PerTask => embedding_dim,
-        }
-    }
-
-    fn init(self) -> Init {
-        match self {
-            Self::Weights => Init::Constant(0.0),
-            Self::Shared | Self::PerTask => Init::Normal(INITIAL_DEVIATION),
-        }
-    }
-}
-
-/// Standard deviation of fresh embeddings.
-const INITIAL_DEVIATION: f32 = 0.05;
-
 /// One set of embedding tables.
+// Two kinds, since a single id's row is copied and a list's rows are pooled; both count their own steps.
 #[derive(Debug)]
 struct Copy {
     single: EmbeddingTables,
@@ -100,6 +24,38 @@ struct Copy {
 }
 
 /// Embedding tables, once or once per task.
+///
+/// ```
+/// use candle_core::{DType, Device};
+/// use homebench_kernels::optimizer::{Lists, SparseRule};
+/// use homebench_model::{EmbeddedInput, FeatureDims, Ids, Tables, TaskGroup, TaskLayout, VarBuilder};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let layout = TaskLayout {
+///     tasks: vec!["click".into()],
+///     groups: vec![TaskGroup { name: "feed".into(), tasks: vec![0] }],
+/// };
+/// let dims = FeatureDims {
+///     vocabularies: vec![("author".into(), 10)],
+///     lists: Vec::new(),
+///     num_numeric: 1,
+///     embedding_dim: 4,
+/// };
+/// let rule = SparseRule::RowWiseAdagrad { epsilon: 1e-8, weight_decay: 0.0 };
+/// let vb = VarBuilder::from_seed(1, DType::F32, &Device::Cpu);
+/// let mut input = EmbeddedInput::new(&dims, &layout, Tables::Shared, rule, &vb)?;
+///
+/// // Two rows: authors 3 and 7, and a number each.
+/// let ids = Ids { single: &[3, 7], lists: Lists::default() };
+/// let xs = input.gather(ids, &[0.5, -0.5], 2, None)?;
+/// assert_eq!(xs.dims(), [2, 4 + 1]);
+///
+/// // The gradient of the input updates the rows that were read, and no others.
+/// let gradients = xs.sqr()?.sum_all()?.backward()?;
+/// input.update(ids, gradients.get(&xs).expect("xs is a leaf"), None, 0.1)?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct EmbeddedInput {
     copies: Vec<Copy>,
@@ -107,6 +63,7 @@ pub struct EmbeddedInput {
     per_task: bool,
     device: Device,
     /// For batches that nobody has copied to a device before.
+    // Behind a lock, so that scoring needs no exclusive access to the tables.
     room: Mutex<Option<CopiedBatch>>,
 }
 
@@ -185,6 +142,7 @@ impl EmbeddedInput {
             })?;
             return self.gather_copied(ids, room, num_rows, dropout);
         }
+        // Rows are laid out as the model reads them, so that no operator has to concatenate columns.
         let stride = self.dims.input_dim();
         let mut values = vec![0f32; self.copies.len() * num_rows * stride];
         for (copy, out) in self
@@ -194,6 +152,7 @@ impl EmbeddedInput {
         {
             copy.single.gather(ids.single, out, self.columns())?;
             copy.lists.gather(ids.lists, out, self.list_columns())?;
+            // Every copy has the numeric features, which have no tables. Chunks of zero columns would panic.
             let num_numeric = self.dims.num_numeric;
             if num_numeric > 0 {
                 let rows = out
@@ -246,6 +205,7 @@ impl EmbeddedInput {
         dropout: Option<&Dropout>,
         learning_rate: f64,
     ) -> Result<(), ModelError> {
+        // Only the gradient of the embedded columns is of use; without any there is nothing to update.
         if self.dims.num_embedded() == 0 {
             return Ok(());
         }
@@ -257,6 +217,7 @@ impl EmbeddedInput {
         if update_on_device(&mut copies, &rows, gradient, dropout, learning_rate)? {
             return Ok(());
         }
+        // The mask of the forward pass, made again from its key instead of kept: dropped units get no gradient.
         let mut gradient = gradient.flatten_all()?.to_vec1::<f32>()?;
         self.drop_out(dropout, &mut gradient);
         let size = gradient.len() / self.copies.len();
@@ -330,6 +291,7 @@ impl EmbeddedInput {
 mod tests {
     use super::*;
     use candle_core::DType;
+    use homebench_kernels::optimizer::{Lists, Pooling};
 
     fn single(ids: &[u32]) -> Ids<'_> {
         Ids {

@@ -131,6 +131,7 @@ impl Knob {
             (KnobKind::Flag { .. }, Value::Boolean(_)) => Ok(()),
             (KnobKind::Flag { .. }, _) => refuse("true or false".to_string()),
             (KnobKind::Widths { may_be_empty, .. }, Value::Array(widths)) => {
+                // Zero is no width: the layers around it would be cut apart.
                 let positive = |w: &Value| w.as_integer().is_some_and(|w| w >= 1);
                 if widths.iter().all(positive) && (may_be_empty || !widths.is_empty()) {
                     Ok(())
@@ -156,6 +157,7 @@ impl Knob {
 
 fn shown(value: &Value) -> String {
     match value {
+        // A message is one line; a table may be any number of them.
         Value::Table(_) => "a table".to_string(),
         other => other.to_string(),
     }
@@ -173,6 +175,7 @@ impl Knobs {
         knobs: &[Knob],
         given: &toml::Table,
     ) -> Result<Self, ModelError> {
+        // Defaults are written out: a knob left out and its default given are the same cell.
         let mut values: toml::Table = knobs
             .iter()
             .map(|knob| (knob.name.to_string(), knob.default_value()))
@@ -190,7 +193,7 @@ impl Knobs {
             knob.check(value)?;
             values.insert(name.clone(), value.clone());
         }
-        // In the order of names, so that the same knobs are the same text.
+        // In the order of names, so that the same knobs are the same text: cells' ids are hashes of it.
         let mut ordered: Vec<_> = values.into_iter().collect();
         ordered.sort_by(|a, b| a.0.cmp(&b.0));
         Ok(Self {
@@ -203,31 +206,33 @@ impl Knobs {
         &self.values
     }
 
-    // A knob that the architecture doesn't declare is a mistake of the code: it reads as the neutral value.
-
     pub(crate) fn count(&self, name: &str) -> usize {
-        self.values
-            .get(name)
-            .and_then(Value::as_integer)
-            .map_or(0, |count| count as usize)
+        self.read(name, "count", |value| value.as_integer()) as usize
     }
 
     pub(crate) fn flag(&self, name: &str) -> bool {
-        self.values
-            .get(name)
-            .and_then(Value::as_bool)
-            .unwrap_or(false)
+        self.read(name, "flag", Value::as_bool)
     }
 
     pub(crate) fn choice(&self, name: &str) -> &str {
-        self.values.get(name).and_then(Value::as_str).unwrap_or("")
+        self.read(name, "choice", Value::as_str)
     }
 
     pub(crate) fn widths(&self, name: &str) -> Vec<usize> {
-        let width = |value: &Value| value.as_integer().map(|w| w as usize);
-        let list = self.values.get(name).and_then(Value::as_array);
-        list.map(|list| list.iter().filter_map(width).collect())
-            .unwrap_or_default()
+        let list = self.read(name, "list of widths", Value::as_array);
+        let widths = list.iter().filter_map(Value::as_integer);
+        widths.map(|width| width as usize).collect()
+    }
+
+    /// A declared knob's value. What a spec says has been checked, so that another name or kind is a mistake in an
+    /// architecture; a neutral value in its place would build another model without a word.
+    fn read<'a, T>(&'a self, name: &str, kind: &str, read: fn(&'a Value) -> Option<T>) -> T {
+        let Some(value) = self.values.get(name) else {
+            let declared: Vec<&str> = self.values.keys().map(String::as_str).collect();
+            let declared = declared.join("`, `");
+            panic!("an architecture reads the knob `{name}` but declares only `{declared}`");
+        };
+        read(value).unwrap_or_else(|| panic!("the knob `{name}` is no {kind}: {value}"))
     }
 }
 
@@ -237,11 +242,13 @@ pub(crate) const fn expert_knobs(norm: &'static str, activation: &'static str) -
         Knob::widths(
             "expert_dims",
             false,
+            // One default for every model, so that variants that say nothing have experts of one size.
             &[64, 32],
             "widths of an expert's layers",
         ),
         Knob::widths(
             "tower_dims",
+            // None at all is a linear tower.
             true,
             &[32],
             "widths of a tower's hidden layers; a linear layer to one logit follows",
@@ -255,6 +262,7 @@ pub(crate) const fn expert_knobs(norm: &'static str, activation: &'static str) -
         Knob::choice(
             "norm_position",
             &["every_layer", "output"],
+            // HoME's equation shows one layer; which of several are normalised is left open. By default all of them are.
             "every_layer",
             "which layers of an expert are normalised",
         ),
@@ -271,6 +279,7 @@ pub(crate) const fn expert_knobs(norm: &'static str, activation: &'static str) -
 pub(crate) const GATE_DIMS: Knob = Knob::widths(
     "gate_dims",
     true,
+    // Linear gates, as in the equations of all the papers.
     &[],
     "widths of a ReLU network before each softmax gate",
 );
@@ -298,6 +307,20 @@ mod tests {
             knobs.values().keys().collect::<Vec<_>>(),
             ["expert_dims", "norm", "num_experts"]
         );
+    }
+
+    #[test]
+    #[should_panic(
+        expected = "reads the knob `num_expert` but declares only `expert_dims`, `norm`"
+    )]
+    fn a_knob_that_was_never_declared_is_a_mistake_in_code() {
+        resolve("").unwrap().count("num_expert");
+    }
+
+    #[test]
+    #[should_panic(expected = "the knob `norm` is no flag: \"none\"")]
+    fn a_knob_of_another_kind_is_a_mistake_in_code() {
+        resolve("").unwrap().flag("norm");
     }
 
     #[test]

@@ -4,6 +4,23 @@ use crate::ModelError;
 use std::collections::BTreeSet;
 
 /// Tasks and their groups.
+///
+/// ```
+/// use homebench_model::{TaskGroup, TaskLayout};
+///
+/// let mut layout = TaskLayout {
+///     tasks: vec!["click".into(), "long_view".into(), "like".into()],
+///     groups: vec![
+///         TaskGroup { name: "watch".into(), tasks: vec![0, 1] },
+///         TaskGroup { name: "interaction".into(), tasks: vec![2] },
+///     ],
+/// };
+/// assert!(layout.validate().is_ok());
+///
+/// layout.groups[1].tasks = vec![1];
+/// let error = layout.validate().unwrap_err();
+/// assert_eq!(error.to_string(), "task `long_view` is in two groups, `watch` and `interaction`");
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct TaskLayout {
     /// Task names, in the order of the logits.
@@ -47,6 +64,7 @@ impl TaskLayout {
             .iter()
             .chain(self.groups.iter().map(|group| &group.name))
         {
+            // A dot separates the words of a variable's path; in saved files a word and a slash stand before a path.
             if name.is_empty() || name.contains('.') || name.contains('/') {
                 return refuse(format!(
                     "`{name}`: the name of a task or group must not be empty or hold `.` or `/`"
@@ -57,6 +75,7 @@ impl TaskLayout {
         if let Some(task) = self.tasks.iter().find(|task| !names.insert(*task)) {
             return refuse(format!("task `{task}` occurs twice"));
         }
+        // HoME's meta experts are at `meta.shared` and `meta.<group>`: a group of that name would share their variables.
         let mut groups = BTreeSet::from(["shared"]);
         let mut owners = vec![None; self.tasks.len()];
         for group in &self.groups {
@@ -117,7 +136,8 @@ impl TaskLayout {
         self.groups
             .iter()
             .position(|group| group.tasks.contains(&task))
-            .unwrap_or(0)
+            // Models are built from checked layouts, in which every task has a group.
+            .expect("a task is in a group")
     }
 }
 

@@ -3,21 +3,47 @@
 //! A model is a [`Ranker`]: inputs [batch, input_dim] in, one logit per task out. [`ModelConfig`] names an architecture and
 //! its knobs, [`VarBuilder`] makes or loads its variables, [`registry`] lists what there is. Nothing here reads files or
 //! clocks or keeps global state.
+//!
+//! ```
+//! use candle_core::{DType, Device, Tensor};
+//! use homebench_model::{BuildContext, ModelConfig, TaskGroup, TaskLayout, VarBuilder};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let group = |name: &str, tasks: &[usize]| TaskGroup { name: name.into(), tasks: tasks.into() };
+//! let layout = TaskLayout {
+//!     tasks: vec!["click".into(), "long_view".into(), "like".into()],
+//!     groups: vec![group("watch", &[0, 1]), group("interaction", &[2])],
+//! };
+//! let context = BuildContext { layout: &layout, input_dim: 16, num_embedded: 0, input_per_task: false };
+//! let vb = VarBuilder::from_seed(1, DType::F32, &Device::Cpu);
+//! let home = ModelConfig::from_table("home", &"rank = 4".parse()?)?.build(&context, &vb)?;
+//!
+//! let xs = Tensor::ones((8, 16), DType::F32, &Device::Cpu)?;
+//! assert_eq!(home.forward_t(&xs, false, None)?.dims(), [8, 3]);
+//! # Ok(())
+//! # }
+//! ```
 
 mod architectures;
 mod error;
+mod features;
 mod input;
 mod knobs;
 mod layers;
 mod layout;
+mod part;
 mod ranker;
 mod registry;
+mod var_builder;
 mod variables;
 
 pub use error::ModelError;
-pub use input::{EmbeddedInput, FeatureDims, Ids, Tables};
+pub use features::{FeatureDims, Ids, Tables};
+pub use input::EmbeddedInput;
 pub use knobs::{Knob, KnobKind, Knobs};
 pub use layout::{Owner, TaskGroup, TaskLayout};
+pub use part::{Part, PartKind};
 pub use ranker::{BuildContext, ExpertTrace, GateKind, GateTrace, Ranker, Trace};
 pub use registry::{ModelConfig, ModelEntry, registry};
-pub use variables::{Init, VarBuilder, Variables};
+pub use var_builder::{Init, VarBuilder};
+pub use variables::Variables;

@@ -1,6 +1,7 @@
 //! What every model is.
 
 use crate::layout::TaskLayout;
+use crate::part::Part;
 use candle_core::{Result, Tensor};
 
 /// What an architecture is built for.
@@ -12,11 +13,40 @@ pub struct BuildContext<'a> {
     pub input_dim: usize,
     /// How many of its first columns come from embedding tables; the others are numeric features.
     pub num_embedded: usize,
+    // Tables of each task's own give each its own units. The model learns of it here, since its networks must then read apart.
     /// Whether the input comes once per task, [tasks, batch, input_dim], as a single-task model with embeddings of its own needs.
     pub input_per_task: bool,
 }
 
 /// A multi-task model: one logit per task from one input.
+///
+/// ```
+/// use candle_core::{DType, Device, Tensor};
+/// use homebench_model::{BuildContext, ModelConfig, Owner, Ranker, TaskGroup, TaskLayout, Trace, VarBuilder};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let layout = TaskLayout {
+///     tasks: vec!["click".into(), "like".into()],
+///     groups: vec![TaskGroup { name: "feed".into(), tasks: vec![0, 1] }],
+/// };
+/// let context = BuildContext { layout: &layout, input_dim: 6, num_embedded: 0, input_per_task: false };
+/// let vb = VarBuilder::from_seed(1, DType::F32, &Device::Cpu);
+/// let mmoe = ModelConfig::from_table("mmoe", &"num_experts = 3".parse()?)?;
+/// let model: Box<dyn Ranker> = mmoe.build(&context, &vb)?;
+///
+/// let xs = Tensor::ones((5, 6), DType::F32, &Device::Cpu)?;
+/// let mut trace = Trace::default();
+/// let logits = model.forward_t(&xs, false, Some(&mut trace))?;
+/// assert_eq!(logits.dims(), [5, 2]);
+///
+/// // What happened inside: the experts' outputs, and the weights of a gate per task.
+/// assert_eq!(trace.experts[0].outputs.dims(), [3, 5, 32]);
+/// assert_eq!(trace.gates[1].path, "task.like.gate");
+/// assert_eq!(trace.gates[1].weights.dims(), [5, 3]);
+/// assert_eq!(vb.finish()?.part("task.like.gate").owner, Owner::Task(1));
+/// # Ok(())
+/// # }
+/// ```
 pub trait Ranker: Send {
     /// Scores a batch.
     ///
@@ -42,7 +72,6 @@ pub struct Trace {
     pub gates: Vec<GateTrace>,
     /// Sets of experts.
     pub experts: Vec<ExpertTrace>,
-    layer: usize,
 }
 
 /// A set of experts.
@@ -83,34 +112,30 @@ pub enum GateKind {
 }
 
 impl Trace {
-    /// Adds a set of experts to the layer under way.
-    pub fn push_experts(&mut self, path: impl Into<String>, outputs: &Tensor) {
+    /// Adds a set of experts, [experts, batch, expert_dim].
+    pub fn push_experts(&mut self, part: &Part, outputs: &Tensor) {
         self.experts.push(ExpertTrace {
-            path: path.into(),
-            layer: self.layer,
+            path: part.path.clone(),
+            layer: part.layer,
+            // A trace is read after the pass: it must not keep candle's graph, and every activation in it, alive.
             outputs: outputs.detach(),
         });
     }
 
-    /// Adds a gate to the layer under way.
+    /// Adds a gate.
     pub(crate) fn push_gate(
         &mut self,
-        path: &str,
+        part: &Part,
         kind: GateKind,
         seen: &[usize],
         weights: Tensor,
     ) {
         self.gates.push(GateTrace {
-            path: path.to_string(),
-            layer: self.layer,
+            path: part.path.clone(),
+            layer: part.layer,
             kind,
             seen: seen.to_vec(),
             weights,
         });
-    }
-
-    /// What is pushed from here on is of the next layer.
-    pub(crate) fn end_layer(&mut self) {
-        self.layer += 1;
     }
 }

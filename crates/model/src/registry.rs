@@ -3,23 +3,27 @@
 use crate::ModelError;
 use crate::architectures::ARCHITECTURES;
 use crate::error::nearest;
-use crate::input::Tables;
+use crate::features::Tables;
 use crate::knobs::{Knob, Knobs};
 use crate::ranker::{BuildContext, Ranker};
-use crate::variables::VarBuilder;
+use crate::var_builder::VarBuilder;
 
 /// Builds an architecture.
+// Pointers to functions instead of a trait: an entry is a constant, and the list of all of them needs no start-up.
 pub(crate) type Build =
     fn(&Knobs, &BuildContext<'_>, &VarBuilder) -> Result<Box<dyn Ranker>, ModelError>;
 
 /// What an architecture's file declares.
 pub(crate) struct Architecture {
     pub(crate) name: &'static str,
+    pub(crate) title: &'static str,
     pub(crate) paper: &'static str,
     pub(crate) equation: &'static str,
     pub(crate) knobs: fn() -> Vec<Knob>,
     pub(crate) build: Build,
     pub(crate) tables: Tables,
+    /// See [`ModelEntry::layers`].
+    pub(crate) layers: &'static [&'static str],
 }
 
 /// What the registry says of an architecture.
@@ -27,28 +31,66 @@ pub(crate) struct Architecture {
 pub struct ModelEntry {
     /// Name in specs.
     pub name: &'static str,
+    /// Name in prose.
+    pub title: &'static str,
     /// Where it was published.
     pub paper: &'static str,
     /// Its equation in one line.
     pub equation: &'static str,
+    /// What its layers are called, where they are not just levels with numbers.
+    pub layers: &'static [&'static str],
     /// Its knobs.
     pub knobs: Vec<Knob>,
 }
 
+impl ModelEntry {
+    /// What to call the layer of a [`Part`](crate::Part).
+    pub fn layer_title(&self, layer: usize) -> String {
+        let named = self.layers.get(layer).copied();
+        named.map_or_else(|| format!("level {layer}"), str::to_string)
+    }
+}
+
 /// Every architecture, in the order of the docs.
+///
+/// ```
+/// let home = homebench_model::registry().pop().expect("there are models");
+/// assert_eq!(home.title, "HoME: hierarchy of multi-gate experts");
+/// assert_eq!(home.paper, "arXiv:2408.05430");
+/// assert_eq!(home.layer_title(0), "meta layer");
+/// ```
 pub fn registry() -> Vec<ModelEntry> {
-    ARCHITECTURES
-        .iter()
-        .map(|architecture| ModelEntry {
-            name: architecture.name,
-            paper: architecture.paper,
-            equation: architecture.equation,
-            knobs: (architecture.knobs)(),
-        })
-        .collect()
+    ARCHITECTURES.iter().map(Architecture::entry).collect()
+}
+
+impl Architecture {
+    fn entry(&self) -> ModelEntry {
+        ModelEntry {
+            name: self.name,
+            title: self.title,
+            paper: self.paper,
+            equation: self.equation,
+            layers: self.layers,
+            knobs: (self.knobs)(),
+        }
+    }
 }
 
 /// An architecture with its knobs resolved: defaults filled in, every value checked.
+///
+/// ```
+/// use homebench_model::ModelConfig;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let config = ModelConfig::from_table("ple", &"num_levels = 3".parse()?)?;
+/// assert_eq!(config.knobs()["num_levels"].as_integer(), Some(3));
+/// assert_eq!(config.knobs()["num_shared_experts"].as_integer(), Some(2));
+///
+/// let error = ModelConfig::from_table("ple", &"num_levels = 0".parse()?).unwrap_err();
+/// assert_eq!(error.to_string(), "num_levels: expected a whole number of at least 1, found 0");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct ModelConfig {
     architecture: &'static Architecture,
@@ -59,6 +101,7 @@ impl std::fmt::Debug for ModelConfig {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("ModelConfig")
             .field("name", &self.architecture.name)
+            // An architecture's pointers would say nothing; its name says all.
             .field("knobs", &self.knobs)
             .finish()
     }
@@ -95,6 +138,11 @@ impl ModelConfig {
         self.architecture.name
     }
 
+    /// What the registry says of it.
+    pub fn entry(&self) -> ModelEntry {
+        self.architecture.entry()
+    }
+
     /// Every knob with its value, defaults included, keys in order: canonical content for a cell's id.
     pub fn knobs(&self) -> &toml::Table {
         self.knobs.values()
@@ -114,6 +162,7 @@ impl ModelConfig {
         context: &BuildContext<'_>,
         vb: &VarBuilder,
     ) -> Result<Box<dyn Ranker>, ModelError> {
+        // Once, here: what architectures read of a layout is right.
         context.layout.validate()?;
         if context.input_dim == 0 {
             return Err(ModelError::InvalidLayout {
@@ -136,7 +185,18 @@ mod tests {
             let defaults = config.knobs().clone();
             let again = ModelConfig::from_table(entry.name, &defaults).unwrap();
             assert_eq!(config, again);
+            assert_eq!(config.entry(), entry);
         }
+    }
+
+    #[test]
+    fn layers_have_names_of_their_own_or_are_levels() {
+        let titles = |name: &str| {
+            let config = ModelConfig::from_table(name, &toml::Table::new()).unwrap();
+            [0, 1].map(|layer| config.entry().layer_title(layer))
+        };
+        assert_eq!(titles("home"), ["meta layer", "task layer"]);
+        assert_eq!(titles("ple"), ["level 0", "level 1"]);
     }
 
     #[test]

@@ -5,26 +5,35 @@
 //!
 //! Deviations: the shared unit has experts on every level and a gate and residual on every level but the last, as in the
 //! authors' code; with experts on every level but the last, its last gate would feed nothing.
+//!
+//! # Shapes
+//! - v: [B, D]; `x^l`: [units, B, H], tasks in order, then the shared unit, which the last level lacks
+//! - gates of level l: [B, experts of all units]; a residual: [own experts], the same on every row
+//! - result: [B, T]
 
 use crate::ModelError;
-use crate::input::Tables;
+use crate::features::Tables;
 use crate::knobs::{GATE_DIMS, Knob, Knobs, expert_knobs};
 use crate::layers::{ExpertSet, Gate, Level, LevelConfig, Levels, Towers};
+use crate::part::Place;
 use crate::ranker::{BuildContext, GateKind, Ranker};
 use crate::registry::Architecture;
-use crate::variables::VarBuilder;
+use crate::var_builder::VarBuilder;
 
 pub(super) const ADATT_SP: Architecture = Architecture {
     name: "adatt_sp",
+    title: "AdaTT-sp: adaptive task-to-task fusion without a shared unit",
     paper: "arXiv:2304.04959",
     equation: "x_t^l = Sum(g_t(x_t^{l-1}), {E_u^l(x_u^{l-1}) of every task u}) + Sum(a_t, {E_t^l(x_t^{l-1})}); y_t = Tower_t(x_t^L)",
     knobs: sp_knobs,
     build: |knobs, context, vb| build(knobs, context, 0, vb),
     tables: Tables::Shared,
+    layers: &[],
 };
 
 pub(super) const ADATT: Architecture = Architecture {
     name: "adatt",
+    title: "AdaTT: adaptive task-to-task fusion",
     paper: "arXiv:2304.04959",
     equation: "AdaTT-sp with a shared unit among the u",
     knobs: || {
@@ -39,6 +48,7 @@ pub(super) const ADATT: Architecture = Architecture {
     },
     build: |knobs, context, vb| build(knobs, context, knobs.count("num_shared_experts"), vb),
     tables: Tables::Shared,
+    layers: &[],
 };
 
 fn sp_knobs() -> Vec<Knob> {
@@ -50,6 +60,7 @@ fn sp_knobs() -> Vec<Knob> {
         1,
         "experts of each task, on each level",
     ));
+    // Two, as of every model with levels here: with one, PLE is CGC and AdaTT's shared unit has no gate.
     knobs.push(Knob::count("num_levels", 1, 2, "levels"));
     knobs
 }
@@ -60,38 +71,39 @@ fn build(
     num_shared: usize,
     vb: &VarBuilder,
 ) -> Result<Box<dyn Ranker>, ModelError> {
-    let tasks = &context.layout.tasks;
+    let tasks = Place::tasks(context.layout);
     let num_levels = knobs.count("num_levels");
     let mut levels = Vec::with_capacity(num_levels);
     let mut input_dim = context.input_dim;
     for index in 0..num_levels {
         let last = index + 1 == num_levels;
         // Units: every task, then the shared one; each has an input and, but for the shared one at the end, an output.
-        let mut units: Vec<(String, usize)> = tasks
+        let num_own = knobs.count("num_task_experts");
+        let mut units: Vec<(Place, usize)> = tasks
             .iter()
-            .map(|task| {
-                (
-                    format!("level.{index}.task.{task}"),
-                    knobs.count("num_task_experts"),
-                )
-            })
+            .map(|task| (task.in_level(index), num_own))
             .collect();
         if num_shared > 0 {
-            units.push((format!("level.{index}.shared"), num_shared));
+            units.push((Place::shared().in_level(index), num_shared));
         }
         let num_outputs = if last { tasks.len() } else { units.len() };
+        // Level 0 has one input, v, for every unit; from then on each unit reads what its own gate mixed.
         let source = |unit: usize| if index == 0 { 0 } else { unit };
-        let mut config = LevelConfig::new(knobs, input_dim, num_outputs);
+        let mut config = LevelConfig::new(knobs, index, input_dim, num_outputs);
         let own: Vec<Vec<usize>> = units
             .iter()
             .enumerate()
-            .map(|(unit, (path, count))| config.add_set(ExpertSet::new(path, source(unit), *count)))
+            .map(|(unit, (place, count))| {
+                config.add_set(ExpertSet::new(place.clone(), source(unit), *count))
+            })
             .collect();
-        for (unit, (path, _)) in units.iter().enumerate().take(num_outputs) {
-            config.add_gate(format!("{path}.gate"), source(unit), own.concat(), unit);
+        for (unit, (place, _)) in units.iter().enumerate().take(num_outputs) {
+            let gate = config.gate_of(place, GateKind::Softmax);
+            config.add_gate(gate, source(unit), own.concat(), unit);
             config.gates.push(Gate {
-                path: format!("{path}.residual"),
+                part: config.gate_of(place, GateKind::Residual),
                 kind: GateKind::Residual,
+                // `a_t` is a free vector: it looks at no input.
                 sources: Vec::new(),
                 gated_sources: Vec::new(),
                 experts: own[unit].clone(),

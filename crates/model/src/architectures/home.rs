@@ -1,7 +1,7 @@
 //! HoME: hierarchy of multi-gate experts.
 //!
-//! Source: Wang et al., "HoME: hierarchy of multi-gate experts for multi-task learning at Kuaishou", arXiv:2408.05430; the numbers in
-//! PAPERS, "HoME", are those of the comments here. Layer 1 has shared meta experts and some per group; layer 2 shared experts,
+//! Source: Wang et al., "HoME: hierarchy of multi-gate experts for multi-task learning at Kuaishou", arXiv:2408.05430. Its steps, as
+//! comments here number them: (1) feature gates, (2) meta experts, (3) self-gates, (4) task experts, (5) towers. Layer 1 has shared meta experts and some per group; layer 2 shared experts,
 //! some per group and some per task. Every set reads its input through a feature gate; a self-gate adds a residual over a set's own
 //! experts; experts are normalised.
 //!
@@ -9,26 +9,36 @@
 //! over LoRAs is applied after their sigmoids (`feature_gate_mix`), a feature gate per set (`feature_gate_scope`). With
 //! `gate_input = "gated"` a set's gates read that set's gated input, and `G_t` reads `z_c` as gated by the task's set beside `z_sh` as
 //! gated by the shared set. Without the mask every gate sees every expert of its layer; inputs and self-gates stay.
+//!
+//! # Shapes
+//! - v: [B, D]; the meta layer's outputs, `z_c` of K groups and then `z_sh`: [K + 1, B, H]
+//! - inputs of the task layer's gates, `z_c + z_sh` side by side: [B, 2 H]; its outputs, h_t: [T, B, H]
+//! - a gate: [B, experts seen]; a feature gate: the shape of the input that it scales
+//! - result: [B, T]
 
 use crate::ModelError;
-use crate::input::Tables;
+use crate::features::Tables;
 use crate::knobs::{GATE_DIMS, Knob, Knobs, expert_knobs};
 use crate::layers::{ExpertSet, FeatureGateConfig, Gate, Level, LevelConfig, Levels, Towers};
+use crate::part::Place;
 use crate::ranker::{BuildContext, GateKind, Ranker};
 use crate::registry::Architecture;
-use crate::variables::VarBuilder;
+use crate::var_builder::VarBuilder;
 use homebench_kernels::feature_gate::FeatureGateMix;
 
 pub(super) const HOME: Architecture = Architecture {
     name: "home",
+    title: "HoME: hierarchy of multi-gate experts",
     paper: "arXiv:2408.05430",
     equation: "z_c = Sum(G_c(v), {E_sh, E_c}) + Sum(S_c(v), {E_c}); y_t = Tower_t(Sum(G_t(z_c + z_sh), {E2_sh, E2_c, E_t}) + Sum(S_t(z_c), {E_t})), every set behind its feature gate",
     knobs,
     build,
     tables: Tables::Shared,
+    layers: &["meta layer", "task layer"],
 };
 
 fn knobs() -> Vec<Knob> {
+    // Normalised experts throughout, against collapse; the ablation "HoME w/o norm" turns both knobs back.
     let mut knobs = expert_knobs("batch", "silu").to_vec();
     knobs.extend([
         GATE_DIMS,
@@ -39,6 +49,7 @@ fn knobs() -> Vec<Knob> {
             2,
             "experts of each group in layer 1",
         ),
+        // Layer 2 may lack shared and group sets, but not a task's own: its self-gate would see no expert.
         Knob::count("num_shared_experts", 0, 2, "shared experts of layer 2"),
         Knob::count(
             "num_group_experts",
@@ -53,11 +64,13 @@ fn knobs() -> Vec<Knob> {
             "all",
             "which layers have feature gates",
         ),
+        // The paper has two maps. It leaves their rank open.
         Knob::count("num_lora", 1, 2, "low-rank maps of a feature gate"),
         Knob::count("rank", 1, 16, "rank of those maps"),
         Knob::choice(
             "feature_gate_mix",
             &["after_sigmoid", "before_sigmoid"],
+            // Each way is 1 at the start, where every map is 0. After the sigmoids each map is a gate of its own.
             "after_sigmoid",
             "where the softmax over low-rank maps is applied",
         ),
@@ -67,6 +80,7 @@ fn knobs() -> Vec<Knob> {
             "per_set",
             "what has a feature gate of its own",
         ),
+        // G(v) in the equations; a feature gate belongs to a set, and a gate looks at several of them.
         Knob::choice("gate_input", &["raw", "gated"], "raw", "what gates read"),
         Knob::flag("self_gate", true, "residual over a set's own experts"),
         Knob::flag(
@@ -110,6 +124,7 @@ fn build(
 fn feature_gate(knobs: &Knobs, meta: bool) -> Option<FeatureGateConfig> {
     let there = match knobs.choice("feature_gate") {
         "all" => true,
+        // The ablation "HoME w/o fg2".
         "meta_only" => meta,
         _ => false,
     };
@@ -127,24 +142,24 @@ fn feature_gate(knobs: &Knobs, meta: bool) -> Option<FeatureGateConfig> {
 
 /// (2), (3) The meta layer: outputs z_c of each group, then z_sh.
 fn meta_layer(knobs: &Knobs, context: &BuildContext<'_>) -> LevelConfig {
-    let groups = &context.layout.groups;
-    let mut level = LevelConfig::new(knobs, context.input_dim, groups.len() + 1);
+    let num_groups = context.layout.groups.len();
+    let meta = |place: Place, name: &str| Place {
+        path: format!("meta.{name}"),
+        ..place
+    };
+    let shared_set = meta(Place::shared(), "shared");
+    let groups: Vec<Place> = Place::groups(context.layout)
+        .into_iter()
+        .map(|group| meta(group.clone(), &group.name))
+        .collect();
+    let mut level = LevelConfig::new(knobs, 0, context.input_dim, num_groups + 1);
     level.feature_gate = feature_gate(knobs, true);
-    let shared = level.add_set(ExpertSet::new(
-        "meta.shared",
-        0,
-        knobs.count("num_meta_shared_experts"),
-    ));
+    let num_shared = knobs.count("num_meta_shared_experts");
+    let shared = level.add_set(ExpertSet::new(shared_set.clone(), 0, num_shared));
+    let num_own = knobs.count("num_meta_group_experts");
     let own: Vec<Vec<usize>> = groups
         .iter()
-        .map(|group| {
-            let path = format!("meta.{}", group.name);
-            level.add_set(ExpertSet::new(
-                path,
-                0,
-                knobs.count("num_meta_group_experts"),
-            ))
-        })
+        .map(|group| level.add_set(ExpertSet::new(group.clone(), 0, num_own)))
         .collect();
     let all = [shared.as_slice(), &own.concat()].concat();
     for (index, group) in groups.iter().enumerate() {
@@ -153,82 +168,57 @@ fn meta_layer(knobs: &Knobs, context: &BuildContext<'_>) -> LevelConfig {
             false => all.clone(),
         };
         // Sets in order: shared, groups.
-        push_gates(
-            &mut level,
-            knobs,
-            &format!("meta.{}", group.name),
-            [vec![0], vec![index + 1]],
-            seen,
-            &own[index],
-            index,
-        );
+        let sources = [vec![0], vec![index + 1]];
+        push_gates(&mut level, knobs, group, sources, seen, &own[index], index);
     }
+    // G_sh sees every group's experts with the mask as well: z_sh is what groups have in common.
+    let sources = [vec![0], vec![0]];
     push_gates(
         &mut level,
         knobs,
-        "meta.shared",
-        [vec![0], vec![0]],
+        &shared_set,
+        sources,
         all,
         &shared,
-        groups.len(),
+        num_groups,
     );
     level
 }
 
 /// (4) The task layer: output h_t of each task.
 fn task_layer(knobs: &Knobs, context: &BuildContext<'_>, input_dim: usize) -> LevelConfig {
-    let (tasks, groups) = (&context.layout.tasks, &context.layout.groups);
-    let mut level = LevelConfig::new(knobs, input_dim, tasks.len());
+    let layout = context.layout;
+    let tasks = Place::tasks(layout);
+    let mut level = LevelConfig::new(knobs, 1, input_dim, tasks.len());
     level.feature_gate = feature_gate(knobs, false);
-    let z_shared = groups.len();
-    let shared = level.add_set(ExpertSet::new(
-        "shared",
-        z_shared,
-        knobs.count("num_shared_experts"),
-    ));
-    let of_group: Vec<Vec<usize>> = groups
-        .iter()
+    // Inputs are the meta layer's outputs: z_c of each group, then z_sh.
+    let z_shared = layout.groups.len();
+    let num_shared = knobs.count("num_shared_experts");
+    let shared = level.add_set(ExpertSet::new(Place::shared(), z_shared, num_shared));
+    let num_group = knobs.count("num_group_experts");
+    let of_group: Vec<Vec<usize>> = Place::groups(layout)
+        .into_iter()
         .enumerate()
-        .map(|(index, group)| {
-            let path = format!("group.{}", group.name);
-            level.add_set(ExpertSet::new(
-                path,
-                index,
-                knobs.count("num_group_experts"),
-            ))
-        })
+        .map(|(index, group)| level.add_set(ExpertSet::new(group, index, num_group)))
         .collect();
+    // A set of no experts is none, so that places of sets are counted and not computed.
     let sets_before_tasks = level.sets.len();
+    let num_own = knobs.count("num_task_experts");
     let own: Vec<Vec<usize>> = tasks
         .iter()
         .enumerate()
-        .map(|(t, task)| {
-            let z_group = context.layout.group_of(t);
-            level.add_set(ExpertSet::new(
-                format!("task.{task}"),
-                z_group,
-                knobs.count("num_task_experts"),
-            ))
-        })
+        .map(|(t, task)| level.add_set(ExpertSet::new(task.clone(), layout.group_of(t), num_own)))
         .collect();
     let all = [shared.as_slice(), &of_group.concat(), &own.concat()].concat();
     for (t, task) in tasks.iter().enumerate() {
-        let group = context.layout.group_of(t);
+        let group = layout.group_of(t);
         let seen = match knobs.flag("mask") {
             true => [shared.as_slice(), &of_group[group], &own[t]].concat(),
             false => all.clone(),
         };
         // The gate reads z_c beside z_sh, the self-gate z_c alone: the first of the sources.
         let sources = [vec![group, z_shared], vec![sets_before_tasks + t, 0]];
-        push_gates(
-            &mut level,
-            knobs,
-            &format!("task.{task}"),
-            sources,
-            seen,
-            &own[t],
-            t,
-        );
+        push_gates(&mut level, knobs, task, sources, seen, &own[t], t);
     }
     level
 }
@@ -237,16 +227,17 @@ fn task_layer(knobs: &Knobs, context: &BuildContext<'_>, input_dim: usize) -> Le
 fn push_gates(
     level: &mut LevelConfig,
     knobs: &Knobs,
-    path: &str,
+    place: &Place,
     sources: [Vec<usize>; 2],
     seen: Vec<usize>,
     own: &[usize],
     output: usize,
 ) {
     let [raw, gated] = sources;
+    // Both add to one output: the residual of (3) is a sum, and the mix sums whatever shares an output.
     if knobs.flag("self_gate") {
         level.gates.push(Gate {
-            path: format!("{path}.self_gate"),
+            part: level.gate_of(place, GateKind::SelfGate),
             kind: GateKind::SelfGate,
             sources: raw[..1].to_vec(),
             gated_sources: gated[..1].to_vec(),
@@ -255,7 +246,7 @@ fn push_gates(
         });
     }
     level.gates.push(Gate {
-        path: format!("{path}.gate"),
+        part: level.gate_of(place, GateKind::Softmax),
         kind: GateKind::Softmax,
         sources: raw,
         gated_sources: gated,

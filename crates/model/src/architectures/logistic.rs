@@ -2,23 +2,29 @@
 //!
 //! Source: the cross-entropy of `sigmoid(y_t)` makes it a logistic regression; a task with another loss gets a linear model.
 //! A one-hot feature's weights are an embedding table one unit wide, so the embedded columns are summed as they are.
+//!
+//! # Shapes
+//! - v: [T, B, D], a task's tables giving it columns of its own, or [B, D]
+//! - result: [B, T]
 
 use crate::ModelError;
-use crate::input::Tables;
+use crate::features::Tables;
 use crate::knobs::Knobs;
 use crate::ranker::{BuildContext, Ranker, Trace};
 use crate::registry::Architecture;
-use crate::variables::{Init, VarBuilder};
+use crate::var_builder::{Init, VarBuilder};
 use candle_core::{D, Result, Tensor};
 use homebench_kernels::Parameter;
 
 pub(super) const LOGISTIC: Architecture = Architecture {
     name: "logistic",
+    title: "Logistic regression",
     paper: "baseline",
     equation: "y_t = sum(v_t) + w_t numeric + b_t",
     knobs: Vec::new,
     build,
     tables: Tables::Weights,
+    layers: &[],
 };
 
 /// What a task has beside its tables.
@@ -44,8 +50,10 @@ fn build(
     let num_numeric = context.input_dim - context.num_embedded;
     let linear = |task: &String| -> std::result::Result<Linear, ModelError> {
         let vb = vb.pp("task").pp(task).pp("linear");
+        // As its tables start: an untrained model says one half of every row.
         let zero = Init::Constant(0.0);
         Ok(Linear {
+            // No variable without a number: it could be neither trained nor counted.
             weight: match num_numeric {
                 0 => None,
                 _ => Some(vb.get((num_numeric, 1), "weight", zero)?),
@@ -75,6 +83,7 @@ impl Logistic {
             .broadcast_as((xs.dim(0)?, 1))?
             .contiguous()?;
         if let Some(weight) = &linear.weight {
+            // A slice of columns has gaps between its rows; candle multiplies contiguous matrices.
             let numeric = xs.narrow(1, self.num_embedded, self.num_numeric)?;
             sum = (sum + numeric.contiguous()?.matmul(weight.tensor())?)?;
         }

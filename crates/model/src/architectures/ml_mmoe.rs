@@ -1,23 +1,32 @@
 //! Multi-level MMoE: MMoE in levels, all gates reading `v`.
 //!
-//! Source: PAPERS, "ML-MMoE" (a baseline of the PLE and AdaTT papers). Level 1's experts read `v`; a level but the last has
-//! one gate per expert of the next level, whose mix is that expert's input; the last level has one gate per task.
+//! Source: a baseline of the PLE (doi 10.1145/3383313.3412236) and AdaTT (arXiv:2304.04959) papers. Level 1's experts read
+//! `v`; a level but the last has one gate per expert of the next level, whose mix is that expert's input; the last level has
+//! one gate per task.
+//!
+//! # Shapes
+//! - v: [B, D], which all gates read; `x^l`: [E, B, H], an input for each expert of the next level
+//! - a gate: [B, E]; result: [B, T]
 
 use crate::ModelError;
-use crate::input::Tables;
+use crate::features::Tables;
 use crate::knobs::{GATE_DIMS, Knob, Knobs, expert_knobs};
 use crate::layers::{ExpertSet, Level, LevelConfig, Levels, Towers};
-use crate::ranker::{BuildContext, Ranker};
+use crate::layout::Owner;
+use crate::part::{Part, PartKind, Place};
+use crate::ranker::{BuildContext, GateKind, Ranker};
 use crate::registry::Architecture;
-use crate::variables::VarBuilder;
+use crate::var_builder::VarBuilder;
 
 pub(super) const ML_MMOE: Architecture = Architecture {
     name: "ml_mmoe",
+    title: "ML-MMoE: multi-level MMoE",
     paper: "baseline of doi 10.1145/3383313.3412236 and arXiv:2304.04959",
     equation: "x_e^l = Sum(g_e^l(v), {E_n^l(x_n^{l-1})}); y_t = Tower_t(Sum(g_t(v), {E_n^L(x_n^{L-1})}))",
     knobs,
     build,
     tables: Tables::Shared,
+    layers: &[],
 };
 
 fn knobs() -> Vec<Knob> {
@@ -34,31 +43,40 @@ fn build(
     vb: &VarBuilder,
 ) -> Result<Box<dyn Ranker>, ModelError> {
     let (num_experts, num_levels) = (knobs.count("num_experts"), knobs.count("num_levels"));
-    let tasks = &context.layout.tasks;
+    let tasks = Place::tasks(context.layout);
     let mut levels = Vec::with_capacity(num_levels);
     let mut input_dim = context.input_dim;
     for index in 0..num_levels {
         let last = index + 1 == num_levels;
+        // Every level has as many experts, so that each mix below the last level has exactly one reader.
         let num_outputs = if last { tasks.len() } else { num_experts };
-        let mut config = LevelConfig::new(knobs, input_dim, num_outputs);
+        let mut config = LevelConfig::new(knobs, index, input_dim, num_outputs);
+        // All gates read v, whatever the level's experts read.
         config.gate_input_dim = context.input_dim;
         let experts = config.add_set(ExpertSet {
-            path: format!("level.{index}"),
+            place: Place {
+                path: format!("level.{index}"),
+                owner: Owner::All,
+                name: "experts".to_string(),
+            },
             sources: (0..num_experts)
                 .map(|e| if index == 0 { 0 } else { e })
                 .collect(),
         });
-        let paths: Vec<String> = match last {
-            true => tasks
-                .iter()
-                .map(|task| format!("task.{task}.gate"))
-                .collect(),
-            false => (0..num_experts)
-                .map(|e| format!("level.{index}.gate.{e}"))
-                .collect(),
+        let gate = |output: usize| match last {
+            true => config.gate_of(&tasks[output], GateKind::Softmax),
+            // One of many that nobody owns: the next level's experts have numbers, not names.
+            false => Part {
+                path: format!("level.{index}.gate.{output}"),
+                layer: index,
+                kind: PartKind::Gate(GateKind::Softmax),
+                owner: Owner::All,
+                name: format!("gate {output}"),
+            },
         };
-        for (output, path) in paths.into_iter().enumerate() {
-            config.add_gate(path, 0, experts.clone(), output);
+        let gates: Vec<Part> = (0..num_outputs).map(gate).collect();
+        for (output, gate) in gates.into_iter().enumerate() {
+            config.add_gate(gate, 0, experts.clone(), output);
         }
         input_dim = config.expert.output_dim();
         levels.push(Level::new(&config, vb)?);

@@ -2,31 +2,40 @@
 //!
 //! Source: Ma et al., "Modeling task relationships in multi-task learning with multi-gate mixture-of-experts", KDD 2018,
 //! doi 10.1145/3219819.3220007: OMoE eq. 3, `h = Sum(g(v), {E_n(v)})`; MMoE eq. 6, `h_t = Sum(g_t(v), {E_n(v)})`.
+//!
+//! # Shapes
+//! - v: [B, D]; experts: [E, B, H]; a gate: [B, E]; `h`, of one gate or one per task: [gates, B, H]
+//! - result: [B, T]
 
 use crate::ModelError;
-use crate::input::Tables;
+use crate::features::Tables;
 use crate::knobs::{GATE_DIMS, Knob, Knobs, expert_knobs};
 use crate::layers::{ExpertSet, Level, LevelConfig, Levels, Towers};
-use crate::ranker::{BuildContext, Ranker};
+use crate::part::Place;
+use crate::ranker::{BuildContext, GateKind, Ranker};
 use crate::registry::Architecture;
-use crate::variables::VarBuilder;
+use crate::var_builder::VarBuilder;
 
 pub(super) const OMOE: Architecture = Architecture {
     name: "omoe",
+    title: "OMoE: one-gate mixture of experts",
     paper: "doi 10.1145/3219819.3220007",
     equation: "y_t = Tower_t(Sum(g(v), {E_n(v)}))",
     knobs,
     build: build_omoe,
     tables: Tables::Shared,
+    layers: &[],
 };
 
 pub(super) const MMOE: Architecture = Architecture {
     name: "mmoe",
+    title: "MMoE: multi-gate mixture of experts",
     paper: "doi 10.1145/3219819.3220007",
     equation: "y_t = Tower_t(Sum(g_t(v), {E_n(v)}))",
     knobs,
     build: build_mmoe,
     tables: Tables::Shared,
+    layers: &[],
 };
 
 fn knobs() -> Vec<Knob> {
@@ -41,14 +50,9 @@ fn build_omoe(
     context: &BuildContext<'_>,
     vb: &VarBuilder,
 ) -> Result<Box<dyn Ranker>, ModelError> {
-    let gates = vec!["shared.gate".to_string()];
-    build(
-        knobs,
-        context,
-        &gates,
-        vec![0; context.layout.tasks.len()],
-        vb,
-    )
+    // One mix, which every tower reads: tasks differ in their towers alone.
+    let towers = vec![0; context.layout.tasks.len()];
+    build(knobs, context, &[Place::shared()], towers, vb)
 }
 
 fn build_mmoe(
@@ -56,26 +60,24 @@ fn build_mmoe(
     context: &BuildContext<'_>,
     vb: &VarBuilder,
 ) -> Result<Box<dyn Ranker>, ModelError> {
-    let tasks = &context.layout.tasks;
-    let gates: Vec<String> = tasks
-        .iter()
-        .map(|task| format!("task.{task}.gate"))
-        .collect();
-    build(knobs, context, &gates, (0..tasks.len()).collect(), vb)
+    let tasks = Place::tasks(context.layout);
+    build(knobs, context, &tasks, (0..tasks.len()).collect(), vb)
 }
 
 /// A level with one output per gate; tower t reads output `tower_sources[t]`.
 fn build(
     knobs: &Knobs,
     context: &BuildContext<'_>,
-    gates: &[String],
+    gates: &[Place],
     tower_sources: Vec<usize>,
     vb: &VarBuilder,
 ) -> Result<Box<dyn Ranker>, ModelError> {
-    let mut config = LevelConfig::new(knobs, context.input_dim, gates.len());
-    let experts = config.add_set(ExpertSet::new("shared", 0, knobs.count("num_experts")));
-    for (output, path) in gates.iter().enumerate() {
-        config.add_gate(path, 0, experts.clone(), output);
+    let mut config = LevelConfig::new(knobs, 0, context.input_dim, gates.len());
+    let num_experts = knobs.count("num_experts");
+    let experts = config.add_set(ExpertSet::new(Place::shared(), 0, num_experts));
+    for (output, place) in gates.iter().enumerate() {
+        let gate = config.gate_of(place, GateKind::Softmax);
+        config.add_gate(gate, 0, experts.clone(), output);
     }
     let towers = Towers::new(
         knobs,

@@ -5,26 +5,35 @@
 //! `x_s^{j-1}`; the shared gate sees every expert of the level; the last level has none. One level is CGC.
 //!
 //! Without shared experts there is no shared gate either.
+//!
+//! # Shapes
+//! - v: [B, D]; `x^j`: [T + 1, B, H], tasks in order, then the shared one, which the last level lacks
+//! - a task's gate: [B, own + shared experts]; the shared gate: [B, experts of the level]
+//! - result: [B, T]
 
 use crate::ModelError;
-use crate::input::Tables;
+use crate::features::Tables;
 use crate::knobs::{GATE_DIMS, Knob, Knobs, expert_knobs};
 use crate::layers::{ExpertSet, Level, LevelConfig, Levels, Towers};
-use crate::ranker::{BuildContext, Ranker};
+use crate::part::Place;
+use crate::ranker::{BuildContext, GateKind, Ranker};
 use crate::registry::Architecture;
-use crate::variables::VarBuilder;
+use crate::var_builder::VarBuilder;
 
 pub(super) const CGC: Architecture = Architecture {
     name: "cgc",
+    title: "CGC: customized gate control",
     paper: "doi 10.1145/3383313.3412236",
     equation: "y_t = Tower_t(Sum(g_t(v), {E_t(v), E_shared(v)}))",
     knobs: cgc_knobs,
     build: |knobs, context, vb| build(knobs, context, 1, vb),
     tables: Tables::Shared,
+    layers: &[],
 };
 
 pub(super) const PLE: Architecture = Architecture {
     name: "ple",
+    title: "PLE: progressive layered extraction",
     paper: "doi 10.1145/3383313.3412236",
     equation: "x_t^j = Sum(g_t(x_t^{j-1}), {E_t(x_t^{j-1}), E_shared(x_s^{j-1})}); y_t = Tower_t(x_t^L)",
     knobs: || {
@@ -34,6 +43,7 @@ pub(super) const PLE: Architecture = Architecture {
     },
     build: |knobs, context, vb| build(knobs, context, knobs.count("num_levels"), vb),
     tables: Tables::Shared,
+    layers: &[],
 };
 
 fn cgc_knobs() -> Vec<Knob> {
@@ -55,7 +65,7 @@ fn build(
     num_levels: usize,
     vb: &VarBuilder,
 ) -> Result<Box<dyn Ranker>, ModelError> {
-    let tasks = &context.layout.tasks;
+    let tasks = Place::tasks(context.layout);
     let (num_own, num_shared) = (
         knobs.count("num_task_experts"),
         knobs.count("num_shared_experts"),
@@ -64,31 +74,31 @@ fn build(
     let mut input_dim = context.input_dim;
     for index in 0..num_levels {
         let last = index + 1 == num_levels;
+        // `x_s` is read by the next level's shared experts and shared gate; where there are none, nobody would read it.
         let shared_gate = !last && num_shared > 0;
-        let mut config = LevelConfig::new(knobs, input_dim, tasks.len() + usize::from(shared_gate));
+        let num_outputs = tasks.len() + usize::from(shared_gate);
+        let mut config = LevelConfig::new(knobs, index, input_dim, num_outputs);
         // Inputs of a level but the first: one per task, then the shared one.
         let source = |unit: usize| if index == 0 { 0 } else { unit };
-        let path = |unit: &str| format!("level.{index}.{unit}");
-        let own: Vec<Vec<usize>> = tasks
-            .iter()
-            .enumerate()
-            .map(|(t, task)| {
-                let path = path(&format!("task.{task}"));
-                config.add_set(ExpertSet::new(path, source(t), num_own))
-            })
+        let units = tasks.iter().map(|task| task.in_level(index)).enumerate();
+        let shared_unit = Place::shared().in_level(index);
+        let own: Vec<Vec<usize>> = units
+            .clone()
+            .map(|(t, unit)| config.add_set(ExpertSet::new(unit, source(t), num_own)))
             .collect();
-        let shared = config.add_set(ExpertSet::new(
-            path("shared"),
-            source(tasks.len()),
-            num_shared,
-        ));
-        for (t, task) in tasks.iter().enumerate() {
+        let shared_source = source(tasks.len());
+        let shared = ExpertSet::new(shared_unit.clone(), shared_source, num_shared);
+        let shared = config.add_set(shared);
+        for (t, unit) in units {
+            // The order of a gate's columns, own then shared, is that of saved weights and of docs/models.md.
             let seen = [own[t].as_slice(), &shared].concat();
-            config.add_gate(path(&format!("task.{task}.gate")), source(t), seen, t);
+            let gate = config.gate_of(&unit, GateKind::Softmax);
+            config.add_gate(gate, source(t), seen, t);
         }
         if shared_gate {
             let all = [own.concat(), shared].concat();
-            config.add_gate(path("shared.gate"), source(tasks.len()), all, tasks.len());
+            let gate = config.gate_of(&shared_unit, GateKind::Softmax);
+            config.add_gate(gate, shared_source, all, tasks.len());
         }
         input_dim = config.expert.output_dim();
         levels.push(Level::new(&config, vb)?);

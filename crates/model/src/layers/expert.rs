@@ -1,10 +1,12 @@
-//! Experts: `activation(norm(x W + b))`, layer after layer (PAPERS: "Expert"; HoME, "expert normalization & Swish").
+//! Experts: `activation(norm(x W + b))`, layer after layer (HoME, arXiv:2408.05430, "expert normalization & Swish"; plain
+//! experts have no norm and ReLU).
 //!
 //! Deviation: before batch norm there is no `b`, which batch norm would cancel.
 
+use super::level_config::product_flops;
 use crate::ModelError;
 use crate::knobs::Knobs;
-use crate::variables::{Init, VarBuilder};
+use crate::var_builder::{Init, VarBuilder};
 use homebench_kernels::Stack;
 use homebench_kernels::stacked_mlp::{Activation, Norm, StackedLayer, StackedMlp};
 
@@ -49,8 +51,7 @@ impl ExpertConfig {
 
     /// FLOPs of one expert's products for one row.
     pub(crate) fn flops_per_row(&self, input_dim: usize) -> usize {
-        let inputs = std::iter::once(&input_dim).chain(&self.dims);
-        inputs.zip(&self.dims).map(|(i, o)| 2 * i * o).sum()
+        product_flops(&[&[input_dim], self.dims.as_slice()].concat())
     }
 
     /// Experts of several sets as one operator: `sets` holds each set's builder and number of experts, `sources` the input
@@ -77,6 +78,7 @@ impl ExpertConfig {
         outputs: usize,
         sets: &[(VarBuilder, usize)],
     ) -> Result<StackedLayer, ModelError> {
+        // `norm_position = "output"` keeps the norm where gates see it: collapse is about the scale of what experts give.
         let normalised = !self.norm_output_only || index + 1 == self.dims.len();
         let norm = if normalised {
             self.norm
@@ -86,11 +88,13 @@ impl ExpertConfig {
         let maker = StackMaker { index, sets };
         let stack = |shape: &[usize], name: &str, init: Init| maker.trained(shape, name, init);
         let statistic = |name: &str, value: f32| maker.statistic(outputs, name, value);
+        // A fresh norm changes nothing but mean and deviation, and its running statistics are those of normalised units.
         let scale = || stack(&[outputs], "norm.weight", Init::Constant(1.0));
         let shift = || stack(&[outputs], "norm.bias", Init::Constant(0.0));
         Ok(StackedLayer {
             weight: stack(&[inputs, outputs], "weight", Init::fan_in(inputs))?,
             bias: match norm {
+                // Batch norm takes the column's mean away, and with it any bias: it would be a variable without a gradient.
                 NormKind::Batch => None,
                 _ => Some(stack(&[outputs], "bias", Init::fan_in(inputs))?),
             },
@@ -120,6 +124,8 @@ struct StackMaker<'a> {
 
 impl StackMaker<'_> {
     fn trained(&self, shape: &[usize], name: &str, init: Init) -> Result<Stack, ModelError> {
+        // A variable holds a whole set: the number of experts is in its shape and not in paths, so that reordering or
+        // counting experts renames nothing.
         let of_set = |(vb, experts): &(VarBuilder, usize)| {
             vb.pp(self.index)
                 .get([&[*experts], shape].concat(), name, init)
@@ -149,6 +155,7 @@ pub(super) fn plain_networks(
     let mut layers = Vec::with_capacity(dims.len().saturating_sub(1));
     for (index, widths) in dims.windows(2).enumerate() {
         let (inputs, outputs) = (widths[0], widths[1]);
+        // A tower's or gate's network is its owner's alone, so its weights have no dimension of experts.
         let init = Init::fan_in(inputs);
         let weights = networks
             .iter()
@@ -161,6 +168,7 @@ pub(super) fn plain_networks(
             weight: Stack::new(weights.collect::<Result<_, _>>()?, &[inputs, outputs])?,
             bias: Some(Stack::new(biases.collect::<Result<_, _>>()?, &[outputs])?),
             norm: Norm::None,
+            // Nothing after a logit; ReLU after the layer before a gate's linear map, which would else fold into it.
             activation: if last && !relu_last {
                 Activation::Identity
             } else {

@@ -1,10 +1,10 @@
 //! What the gates of a level read: an optional network before each softmax gate, then the linear maps of all gates.
 
 use super::expert::plain_networks;
-use super::level::Gate;
+use super::level_config::{Gate, LevelConfig};
 use crate::ModelError;
 use crate::ranker::GateKind;
-use crate::variables::{Init, VarBuilder};
+use crate::var_builder::{Init, VarBuilder};
 use candle_core::{Result, Tensor};
 use homebench_kernels::gate::{GateLogits, LinearGate};
 use homebench_kernels::stacked_mlp::StackedMlp;
@@ -15,7 +15,6 @@ pub(super) struct GateReader {
     direct: Option<GateLogits>,
     /// Gates in the order of their logits.
     pub(super) order: Vec<usize>,
-    pub(super) flops_per_row: usize,
 }
 
 /// Networks before the softmax gates.
@@ -27,45 +26,26 @@ struct Hidden {
 }
 
 impl GateReader {
-    /// `sources` are each gate's inputs, each of width `input_dim`.
     pub(super) fn new(
-        gates: &[Gate],
-        sources: &[Vec<usize>],
-        input_dim: usize,
-        gate_dims: &[usize],
+        config: &LevelConfig,
         vb: &VarBuilder,
     ) -> std::result::Result<Self, ModelError> {
-        let with_network = |gate: &Gate| gate.kind == GateKind::Softmax && !gate_dims.is_empty();
+        let gates = &config.gates;
+        // Gates behind networks read what those give, the others the level's inputs: two operators, so two runs of columns.
         let (behind, direct): (Vec<usize>, Vec<usize>) =
-            (0..gates.len()).partition(|index| with_network(&gates[*index]));
-        let mut flops_per_row = 0;
-        let hidden = Self::hidden(
-            gates,
-            sources,
-            input_dim,
-            gate_dims,
-            &behind,
-            vb,
-            &mut flops_per_row,
-        )?;
+            (0..gates.len()).partition(|index| config.has_network(&gates[*index]));
         let mut linear = Vec::with_capacity(direct.len());
         for index in &direct {
-            let gate = &gates[*index];
-            let sources = match gate.kind {
-                GateKind::Residual => Vec::new(),
-                _ => sources[*index].clone(),
-            };
-            let width = sources.len() * input_dim;
-            flops_per_row += 2 * width * gate.experts.len();
-            linear.push(linear_gate(gate, sources, width, &vb.pp(&gate.path))?);
+            let sources = config.sources_of(&gates[*index]).to_vec();
+            let width = sources.len() * config.gate_input_dim;
+            linear.push(linear_gate(&gates[*index], sources, width, vb)?);
         }
         Ok(Self {
-            hidden,
+            hidden: Hidden::new(config, &behind, vb)?,
             direct: (!linear.is_empty())
                 .then(|| GateLogits::new(linear))
                 .transpose()?,
             order: behind.into_iter().chain(direct).collect(),
-            flops_per_row,
         })
     }
 
@@ -79,44 +59,6 @@ impl GateReader {
             } => Ok(logits),
             other => Err(Box::new(other)),
         }
-    }
-
-    fn hidden(
-        gates: &[Gate],
-        sources: &[Vec<usize>],
-        input_dim: usize,
-        gate_dims: &[usize],
-        behind: &[usize],
-        vb: &VarBuilder,
-        flops_per_row: &mut usize,
-    ) -> std::result::Result<Option<Hidden>, ModelError> {
-        let (Some(first), Some(hidden_dim)) = (behind.first(), gate_dims.last()) else {
-            return Ok(None);
-        };
-        let mut dims = vec![sources[*first].len() * input_dim];
-        dims.extend(gate_dims);
-        let builders: Vec<VarBuilder> = behind
-            .iter()
-            .map(|index| vb.pp(&gates[*index].path).pp("hidden"))
-            .collect();
-        let networks = plain_networks(&dims, true, &builders, (0..behind.len()).collect())?;
-        let mut linear = Vec::with_capacity(behind.len());
-        for (position, index) in behind.iter().enumerate() {
-            let gate = &gates[*index];
-            linear.push(linear_gate(
-                gate,
-                vec![position],
-                *hidden_dim,
-                &vb.pp(&gate.path),
-            )?);
-            let network: usize = dims.windows(2).map(|w| 2 * w[0] * w[1]).sum();
-            *flops_per_row += network + 2 * hidden_dim * gate.experts.len();
-        }
-        Ok(Some(Hidden {
-            sources: behind.iter().map(|index| sources[*index].clone()).collect(),
-            networks,
-            logits: GateLogits::new(linear)?,
-        }))
     }
 
     /// # Shapes
@@ -142,7 +84,40 @@ impl GateReader {
 }
 
 impl Hidden {
+    /// The networks before the gates `behind`; none where there are no such gates.
+    fn new(
+        config: &LevelConfig,
+        behind: &[usize],
+        vb: &VarBuilder,
+    ) -> std::result::Result<Option<Self>, ModelError> {
+        let gates: Vec<&Gate> = behind.iter().map(|index| &config.gates[*index]).collect();
+        let (Some(first), Some(hidden_dim)) = (gates.first(), config.gate_dims.last()) else {
+            return Ok(None);
+        };
+        // One operator runs them all, so they have one width. Each architecture's gates of a level read equally many inputs.
+        let mut dims = vec![config.sources_of(first).len() * config.gate_input_dim];
+        dims.extend(&config.gate_dims);
+        let builders: Vec<VarBuilder> = gates
+            .iter()
+            .map(|gate| vb.pp(&gate.part.path).pp("hidden"))
+            .collect();
+        let networks = plain_networks(&dims, true, &builders, (0..gates.len()).collect())?;
+        let linear = gates
+            .iter()
+            .enumerate()
+            .map(|(place, gate)| linear_gate(gate, vec![place], *hidden_dim, vb));
+        Ok(Some(Self {
+            logits: GateLogits::new(linear.collect::<std::result::Result<_, _>>()?)?,
+            sources: gates
+                .iter()
+                .map(|gate| config.sources_of(gate).to_vec())
+                .collect(),
+            networks,
+        }))
+    }
+
     fn forward_t(&self, xs: &Tensor, train: bool) -> Result<Tensor> {
+        // The first level of most models has one input, which comes without a dimension of inputs.
         let xs = if xs.rank() == 2 {
             xs.unsqueeze(0)?
         } else {
@@ -163,15 +138,17 @@ impl Hidden {
     }
 }
 
+/// A gate's map of inputs of `width` together; the gate becomes one of the model's parts.
 fn linear_gate(
     gate: &Gate,
     sources: Vec<usize>,
     width: usize,
     vb: &VarBuilder,
 ) -> std::result::Result<LinearGate, ModelError> {
+    let vb = vb.part(&gate.part);
     let num_logits = gate.experts.len();
     if gate.kind == GateKind::Residual {
-        // AdaTT: ones for one expert, else uniform within the root of 1/n.
+        // AdaTT's own start: one expert passes as it is, several are weighed at random within the root of 1/n.
         let init = match num_logits {
             1 => Init::Constant(1.0),
             n => Init::Uniform((1.0 / n as f32).sqrt()),
@@ -185,6 +162,7 @@ fn linear_gate(
             num_logits,
         });
     }
+    // No bias is left out although a softmax over one expert ignores it: the papers' gates are `W x + b`.
     let init = Init::fan_in(width);
     Ok(LinearGate {
         sources,

@@ -3,130 +3,26 @@
 //! Inputs are stacked, [inputs, batch, width]; expert sets and gates name the inputs that they read by index, so that the
 //! choice of what each sees, HoME's hierarchy mask included, is data.
 
-use super::expert::ExpertConfig;
 use super::gate::GateReader;
+use super::level_config::{ExpertSet, FeatureGateConfig, Gate, LevelConfig};
 use crate::ModelError;
-use crate::knobs::Knobs;
+use crate::part::{Part, PartKind};
 use crate::ranker::{GateKind, Trace};
-use crate::variables::{Init, VarBuilder};
+use crate::var_builder::{Init, VarBuilder};
 use candle_core::{Result, Tensor};
 use homebench_kernels::Stack;
-use homebench_kernels::feature_gate::{FeatureGateMix, FeatureGates};
+use homebench_kernels::feature_gate::FeatureGates;
 use homebench_kernels::gate::{GateActivation, Mix, MixGate};
 use homebench_kernels::mixture::{Mixture, MixtureParts};
 use homebench_kernels::stacked_mlp::StackedMlp;
 use std::ops::Range;
 
-/// A set of experts that share variables' paths.
-#[derive(Debug, Clone)]
-pub(crate) struct ExpertSet {
-    /// `meta.shared`; experts are at `meta.shared.expert`.
-    pub(crate) path: String,
-    /// Input of each expert.
-    pub(crate) sources: Vec<usize>,
-}
-
-impl ExpertSet {
-    /// A set whose experts all read one input.
-    pub(crate) fn new(path: impl Into<String>, source: usize, num_experts: usize) -> Self {
-        Self {
-            path: path.into(),
-            sources: vec![source; num_experts],
-        }
-    }
-}
-
-/// A gate, self-gate or residual.
-#[derive(Debug, Clone)]
-pub(crate) struct Gate {
-    /// `task.click.gate`.
-    pub(crate) path: String,
-    pub(crate) kind: GateKind,
-    /// Inputs that it reads, concatenated.
-    pub(crate) sources: Vec<usize>,
-    /// Sets whose gated inputs it reads instead, where gates read gated inputs.
-    pub(crate) gated_sources: Vec<usize>,
-    /// Experts that it sees, counted over all sets.
-    pub(crate) experts: Vec<usize>,
-    /// Output that its mix is added to.
-    pub(crate) output: usize,
-}
-
-/// Feature gates of a level.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct FeatureGateConfig {
-    pub(crate) num_lora: usize,
-    pub(crate) rank: usize,
-    pub(crate) mix: FeatureGateMix,
-    /// One per expert instead of one per set.
-    pub(crate) per_expert: bool,
-    /// Whether gates read the gated input.
-    pub(crate) gates_read_gated: bool,
-}
-
-/// Everything a level is built from.
-#[derive(Debug, Clone)]
-pub(crate) struct LevelConfig {
-    pub(crate) input_dim: usize,
-    /// Width of the inputs that gates read, where those are others than the experts'.
-    pub(crate) gate_input_dim: usize,
-    pub(crate) expert: ExpertConfig,
-    pub(crate) gate_dims: Vec<usize>,
-    pub(crate) feature_gate: Option<FeatureGateConfig>,
-    pub(crate) sets: Vec<ExpertSet>,
-    pub(crate) gates: Vec<Gate>,
-    pub(crate) num_outputs: usize,
-}
-
-impl LevelConfig {
-    /// An empty level; sets and gates are pushed.
-    pub(crate) fn new(knobs: &Knobs, input_dim: usize, num_outputs: usize) -> Self {
-        Self {
-            input_dim,
-            gate_input_dim: input_dim,
-            expert: ExpertConfig::from_knobs(knobs),
-            gate_dims: knobs.widths("gate_dims"),
-            feature_gate: None,
-            sets: Vec::new(),
-            gates: Vec::new(),
-            num_outputs,
-        }
-    }
-
-    /// Adds a set and gives its experts' indices.
-    pub(crate) fn add_set(&mut self, set: ExpertSet) -> Vec<usize> {
-        let start: usize = self.sets.iter().map(|set| set.sources.len()).sum();
-        let end = start + set.sources.len();
-        if !set.sources.is_empty() {
-            self.sets.push(set);
-        }
-        (start..end).collect()
-    }
-
-    /// Adds a softmax gate that reads one input.
-    pub(crate) fn add_gate(
-        &mut self,
-        path: impl Into<String>,
-        source: usize,
-        experts: Vec<usize>,
-        output: usize,
-    ) {
-        self.gates.push(Gate {
-            path: path.into(),
-            kind: GateKind::Softmax,
-            sources: vec![source],
-            gated_sources: Vec::new(),
-            experts,
-            output,
-        });
-    }
-}
-
 /// See the module.
 pub(crate) struct Level {
     body: Body,
     mix: Mix,
-    set_paths: Vec<(String, Range<usize>)>,
+    /// Each set and the places of its experts.
+    sets: Vec<(Part, Range<usize>)>,
     /// Gates, self-gates and residuals in the order of their logits.
     gates: Vec<Gate>,
     flops_per_row: usize,
@@ -185,58 +81,31 @@ impl Level {
         config: &LevelConfig,
         vb: &VarBuilder,
     ) -> std::result::Result<Self, ModelError> {
-        let sources: Vec<usize> = config
-            .sets
-            .iter()
-            .flat_map(|set| set.sources.clone())
-            .collect();
-        let (feature_gates, expert_sources) = match &config.feature_gate {
+        let (feature_gates, sources) = match &config.feature_gate {
             Some(gate) => {
                 let (gates, sources) = build_feature_gates(gate, config, vb)?;
                 (Some(gates), sources)
             }
-            None => (None, sources.clone()),
+            None => (None, raw_sources(&config.sets)),
         };
-        let builders: Vec<(VarBuilder, usize)> = config
-            .sets
+        let sets = set_ranges(config);
+        let builders: Vec<(VarBuilder, usize)> = sets
             .iter()
-            .map(|set| (vb.pp(&set.path).pp("expert"), set.sources.len()))
+            .map(|(part, experts)| (vb.part(part), experts.len()))
             .collect();
+        // The reader orders the gates; whatever goes with their logits below follows that order.
+        let reader = GateReader::new(config, vb)?;
+        let order = reader.order.iter();
+        let gates: Vec<Gate> = order.map(|index| config.gates[*index].clone()).collect();
+        let mix = Mix::new(
+            gates.iter().map(mix_gate).collect(),
+            config.num_experts(),
+            config.num_outputs,
+        )?;
+        let experts = config.expert.build(config.input_dim, &builders, sources)?;
         let gates_read_gated = config
             .feature_gate
             .is_some_and(|gate| gate.gates_read_gated);
-        let gate_sources: Vec<Vec<usize>> = config
-            .gates
-            .iter()
-            .map(|gate| match gates_read_gated {
-                true => gate.gated_sources.clone(),
-                false => gate.sources.clone(),
-            })
-            .collect();
-        let reader = GateReader::new(
-            &config.gates,
-            &gate_sources,
-            config.gate_input_dim,
-            &config.gate_dims,
-            vb,
-        )?;
-        let ordered: Vec<&Gate> = reader
-            .order
-            .iter()
-            .map(|index| &config.gates[*index])
-            .collect();
-        let mix = Mix::new(
-            ordered.iter().map(|gate| mix_gate(gate)).collect(),
-            sources.len(),
-            config.num_outputs,
-        )?;
-        let flops_per_row = sources.len() * config.expert.flops_per_row(config.input_dim)
-            + reader.flops_per_row
-            + feature_gate_flops(config, sources.len());
-        let gates = ordered.into_iter().cloned().collect();
-        let experts = config
-            .expert
-            .build(config.input_dim, &builders, expert_sources)?;
         let body = match reader.into_linear() {
             Ok(logits) => Body::Linear(Mixture::new(
                 feature_gates,
@@ -245,6 +114,7 @@ impl Level {
                 mix.clone(),
                 gates_read_gated,
             )?),
+            // The one operator has no place for the networks of `gate_dims`; no default needs them.
             Err(reader) => Body::Networks(Box::new(ByParts {
                 feature_gates,
                 gates_read_gated,
@@ -255,9 +125,9 @@ impl Level {
         Ok(Self {
             body,
             mix,
+            sets,
             gates,
-            set_paths: set_ranges(&config.sets),
-            flops_per_row,
+            flops_per_row: config.flops_per_row(),
         })
     }
 
@@ -273,22 +143,23 @@ impl Level {
         train: bool,
         trace: Option<&mut Trace>,
     ) -> Result<Tensor> {
+        // A trace needs what the one operator keeps to itself. Both ways sum in the same order: looking inside changes no bit.
         if let (Body::Linear(mixture), None) = (&self.body, &trace) {
             return mixture.forward_t(xs, gate_xs, train);
         }
         let MixtureParts { experts, logits } = self.body.parts(xs, gate_xs, train)?;
         if let Some(trace) = trace {
+            // The mix below gives no weights away, so they are made once more, apart from the graph.
             let weights = self.mix.weights(&logits.detach())?;
             for (gate, weights) in self.gates.iter().zip(weights) {
                 // A residual is no gate.
                 if gate.kind != GateKind::Residual {
-                    trace.push_gate(&gate.path, gate.kind, &gate.experts, weights);
+                    trace.push_gate(&gate.part, gate.kind, &gate.experts, weights);
                 }
             }
-            for (path, range) in &self.set_paths {
-                trace.push_experts(path, &experts.narrow(0, range.start, range.len())?);
+            for (part, range) in &self.sets {
+                trace.push_experts(part, &experts.narrow(0, range.start, range.len())?);
             }
-            trace.end_layer();
         }
         self.mix.forward(&experts, &logits)
     }
@@ -303,6 +174,7 @@ fn mix_gate(gate: &Gate) -> MixGate {
         experts: gate.experts.clone(),
         activation: match gate.kind {
             GateKind::Softmax => GateActivation::Softmax,
+            // A softmax over one expert would always be 1. HoME says sigmoid there, softmax where a set has several.
             GateKind::SelfGate if gate.experts.len() == 1 => GateActivation::Sigmoid,
             GateKind::SelfGate => GateActivation::Softmax,
             GateKind::Residual => GateActivation::Identity,
@@ -311,27 +183,20 @@ fn mix_gate(gate: &Gate) -> MixGate {
     }
 }
 
-fn set_ranges(sets: &[ExpertSet]) -> Vec<(String, Range<usize>)> {
-    let mut start = 0;
-    sets.iter()
-        .map(|set| {
-            let range = start..start + set.sources.len();
-            start = range.end;
-            (format!("{}.expert", set.path), range)
-        })
-        .collect()
+/// The input of each expert, where no feature gates stand between.
+fn raw_sources(sets: &[ExpertSet]) -> Vec<usize> {
+    sets.iter().flat_map(|set| set.sources.clone()).collect()
 }
 
-fn feature_gate_flops(config: &LevelConfig, num_experts: usize) -> usize {
-    let Some(gate) = &config.feature_gate else {
-        return 0;
-    };
-    let count = if gate.per_expert {
-        num_experts
-    } else {
-        config.sets.len()
-    };
-    count * gate.num_lora * (4 * config.input_dim * gate.rank + 2 * config.input_dim)
+fn set_ranges(config: &LevelConfig) -> Vec<(Part, Range<usize>)> {
+    let mut start = 0;
+    let sets = config.sets.iter();
+    sets.map(|set| {
+        let range = start..start + set.sources.len();
+        start = range.end;
+        (set.place.part(PartKind::Experts, config.index), range)
+    })
+    .collect()
 }
 
 /// The level's feature gates, and the gated input that each expert reads.
@@ -341,6 +206,7 @@ fn build_feature_gates(
     vb: &VarBuilder,
 ) -> std::result::Result<(FeatureGates, Vec<usize>), ModelError> {
     let dim = config.input_dim;
+    // The product of [dim, rank] and [rank, dim] has no higher rank than dim: what is beyond would be learnt for nothing.
     if gate.rank > dim {
         return Err(ModelError::knob(
             "rank",
@@ -353,7 +219,7 @@ fn build_feature_gates(
     let (mut weights, mut lora_a, mut lora_b) = (Vec::new(), Vec::new(), Vec::new());
     let (mut sources, mut expert_sources) = (Vec::new(), Vec::new());
     for set in &config.sets {
-        let vb = vb.pp(&set.path).pp("feature_gate");
+        let vb = vb.part(&set.place.part(PartKind::FeatureGate, config.index));
         let first = sources.len();
         let lead: &[usize] = if gate.per_expert {
             expert_sources.extend(first..first + set.sources.len());
@@ -361,6 +227,7 @@ fn build_feature_gates(
             &[set.sources.len()]
         } else {
             expert_sources.extend(vec![first; set.sources.len()]);
+            // Only HoME has feature gates, and there all experts of a set read one input.
             sources.push(set.sources[0]);
             &[]
         };

@@ -16,6 +16,7 @@ impl Ranker for Levels {
     fn forward_t(&self, xs: &Tensor, train: bool, mut trace: Option<&mut Trace>) -> Result<Tensor> {
         let mut hidden = xs.clone();
         for level in &self.levels {
+            // ML-MMoE's gates read the model's input on every level, PLE's and AdaTT's what their level reads.
             let gate_xs = self.gates_read_input.then_some(xs);
             hidden = level.forward_t(&hidden, gate_xs, train, trace.as_deref_mut())?;
         }

@@ -1,10 +1,11 @@
 //! Towers: a network per task, from its mix of experts to one logit.
 
 use super::expert::plain_networks;
+use super::level_config::product_flops;
 use crate::ModelError;
 use crate::knobs::Knobs;
 use crate::ranker::BuildContext;
-use crate::variables::VarBuilder;
+use crate::var_builder::VarBuilder;
 use candle_core::{Result, Tensor};
 use homebench_kernels::stacked_mlp::StackedMlp;
 
@@ -31,10 +32,10 @@ impl Towers {
             .iter()
             .map(|task| vb.pp("task").pp(task).pp("tower"))
             .collect();
-        let flops: usize = dims.windows(2).map(|w| 2 * w[0] * w[1]).sum();
         Ok(Self {
+            // No ReLU after the last layer: a logit may have either sign.
             networks: plain_networks(&dims, false, &builders, sources)?,
-            flops_per_row: flops * tasks.len(),
+            flops_per_row: product_flops(&dims) * tasks.len(),
         })
     }
 
@@ -42,6 +43,7 @@ impl Towers {
     /// - xs: [inputs, batch, input_dim]
     /// - result: [batch, tasks]
     pub(crate) fn forward_t(&self, xs: &Tensor, train: bool) -> Result<Tensor> {
+        // Towers are stacked, [tasks, batch, 1]; losses and metrics go row by row, [batch, tasks].
         let logits = self.networks.forward_t(xs, train)?;
         logits.squeeze(2)?.t()?.contiguous()
     }
