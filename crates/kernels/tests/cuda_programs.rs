@@ -15,7 +15,7 @@ use homebench_kernels::optimizer::{
     PooledTables, Pooling, SgdConfig, SparseRule, clip_gradient_norm, gather_on_device,
     set_norms_on_device, update_on_device,
 };
-use homebench_kernels::random::Philox;
+use homebench_random::Philox;
 use homebench_kernels::{Parameter, Role};
 use std::collections::BTreeSet;
 use std::sync::Mutex;

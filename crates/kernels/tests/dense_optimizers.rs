@@ -8,7 +8,7 @@ use homebench_kernels::optimizer::{
     AdagradConfig, AdamConfig, Columns, DenseRule, EmbeddingTables, Optimizer, SgdConfig,
     SparseRule, clip_gradient_norm,
 };
-use homebench_kernels::random::Philox;
+use homebench_random::Philox;
 use homebench_kernels::{Parameter, Role};
 
 fn random(name: &str, count: usize) -> Vec<f32> {

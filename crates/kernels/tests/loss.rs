@@ -5,7 +5,7 @@ mod common;
 use candle_core::{DType, Result, Tensor, Var};
 use common::{BATCHES, Builder, Path, Run, Subject, Tolerance, check, flat, place};
 use homebench_kernels::loss::{Targets, multi_task_loss, multi_task_loss_composed};
-use homebench_kernels::random::Philox;
+use homebench_random::Philox;
 
 /// The composed operators have no `log(1 + x)`, so that a small loss keeps the rounding of 1.
 const TOLERANCE: Tolerance = Tolerance {

@@ -5,7 +5,7 @@ mod common;
 use candle_core::{DType, Result, Tensor, Var};
 use common::{flat, place};
 use homebench_kernels::optimizer::{Adam, AdamConfig, Columns, EmbeddingTables, SparseRule};
-use homebench_kernels::random::Philox;
+use homebench_random::Philox;
 use homebench_kernels::{Parameter, Role};
 
 fn random(name: &str, count: usize) -> Vec<f32> {

@@ -9,7 +9,7 @@ use homebench_kernels::feature_gate::{FeatureGateMix, FeatureGates};
 use homebench_kernels::gate::{GateActivation, GateLogits, LinearGate, Mix, MixGate};
 use homebench_kernels::loss::{Targets, multi_task_loss};
 use homebench_kernels::optimizer::{Adam, AdamConfig, Columns, EmbeddingTables, SparseRule};
-use homebench_kernels::random::Philox;
+use homebench_random::Philox;
 use homebench_kernels::stacked_mlp::{Activation, Norm, StackedLayer, StackedMlp};
 use homebench_kernels::{Parameter, Role};
 use std::fmt::Debug;

@@ -4,7 +4,7 @@ use crate::ModelError;
 use crate::part::Part;
 use crate::variables::{Variables, loaded};
 use candle_core::{DType, Device, Shape, Tensor, Var};
-use homebench_kernels::random::Philox;
+use homebench_random::Philox;
 use homebench_kernels::{Parameter, Role};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -10,7 +10,7 @@ use homebench_kernels::loss::{Targets, multi_task_loss};
 use homebench_kernels::optimizer::{
     AdamConfig, Lists, Optimizer, Pooling, SparseRule, clip_gradient_norm,
 };
-use homebench_kernels::random::Philox;
+use homebench_random::Philox;
 use homebench_kernels::{Parameter, Role};
 use homebench_model::{BuildContext, EmbeddedInput, FeatureDims, Ids, Tables, VarBuilder};
 

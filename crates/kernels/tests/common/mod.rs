@@ -11,7 +11,7 @@ pub mod place;
 
 use candle_core::{DType, Device, Result, Tensor, Var};
 use homebench_kernels::cuda::{Order, on_host};
-use homebench_kernels::random::Philox;
+use homebench_random::Philox;
 use homebench_kernels::{Parameter, Role, Stack};
 use std::collections::BTreeMap;
 

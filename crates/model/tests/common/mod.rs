@@ -6,7 +6,7 @@
 pub(crate) mod place;
 
 use candle_core::{DType, Result, Tensor, Var};
-use homebench_kernels::random::Philox;
+use homebench_random::Philox;
 use homebench_model::{
     BuildContext, ModelConfig, Ranker, TaskGroup, TaskLayout, Trace, VarBuilder, Variables,
 };
