@@ -2,13 +2,13 @@
 
 mod about;
 mod cache;
-mod cut;
 mod draft;
 mod export;
 pub mod expression;
 pub mod feed;
 pub mod fetch;
 pub mod generated;
+mod mapped_file_shrank;
 mod open;
 mod packed;
 mod pages;

@@ -1,6 +1,6 @@
 //! Source files in pieces that end at a row's end, each knowing its first row and line.
 
-use crate::cut::SourceMap;
+use crate::mapped_file_shrank::SourceMap;
 use crate::schema::Format;
 use homebench_diagnostic::{Diagnostic, Location};
 use rayon::prelude::*;

@@ -1,6 +1,6 @@
 //! Source files in memory: mapped as they are, or unpacked and brought to UTF-8 in a temporary file that is mapped.
 
-use crate::cut::SourceMap;
+use crate::mapped_file_shrank::SourceMap;
 use crate::schema::Encoding;
 use homebench_diagnostic::Diagnostic;
 use std::fs::File;

@@ -175,7 +175,7 @@ mod tests {
             .args([
                 "--exact",
                 "--nocapture",
-                "data::cut::tests::the_reader_of_a_file_that_is_cut",
+                "mapped_file_shrank::tests::the_reader_of_a_file_that_is_cut",
             ])
             .env(PATH, &path)
             .output()
