@@ -11,7 +11,7 @@ pub mod generated;
 mod mapped_file_shrank;
 mod open;
 mod packed;
-mod pages;
+mod page_advice;
 mod pipeline;
 mod prefetch;
 mod reference;

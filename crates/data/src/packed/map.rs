@@ -1,7 +1,7 @@
 //! Reading a split's file in place, and giving its pages back.
 
 use super::{BLOCK_ROWS, Widths};
-use crate::pages;
+use crate::page_advice;
 use arrow::array::{
     Array, ArrowPrimitiveType, FixedSizeListArray, ListArray, PrimitiveArray, RecordBatch,
 };
@@ -73,7 +73,7 @@ impl Mapped {
         // What is empty may lie anywhere.
         if !values.is_empty() {
             let start = values.as_ptr() as usize - self.file.as_ptr() as usize;
-            pages::release(&self.file, start..start + size_of_val(values));
+            page_advice::give_back(&self.file, start..start + size_of_val(values));
         }
     }
 }

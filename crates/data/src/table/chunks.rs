@@ -81,7 +81,7 @@ impl TextFile {
     /// Lets the system take back the memory of a piece that is read no more; reading it again reads the file.
     pub(crate) fn release(&self, chunk: &Chunk) {
         if let Some(mapped) = &self.mapped {
-            crate::pages::release(mapped, chunk.bytes.clone());
+            crate::page_advice::give_back(mapped, chunk.bytes.clone());
         }
     }
 

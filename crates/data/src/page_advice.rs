@@ -9,7 +9,7 @@ use std::ops::Range;
 const FAULT_BYTES: usize = 2 << 20;
 
 /// Lets the system take back the memory of these bytes. Reading them again reads the file.
-pub(super) fn release(mapped: &Mmap, bytes: Range<usize>) {
+pub(super) fn give_back(mapped: &Mmap, bytes: Range<usize>) {
     #[cfg(unix)]
     {
         let start = bytes.start / FAULT_BYTES * FAULT_BYTES;
