@@ -7,7 +7,7 @@
 
 use super::packed::{Widths, Written};
 use super::schema::{Description, Protocol, Source};
-use super::source::Located;
+use super::source_files::Located;
 use super::table::assign::TEST;
 use super::{Numbers, Observer, RowSubset, SPLITS, Schema, Split, cant_write};
 use crate::schema::Pooling;
@@ -275,7 +275,7 @@ fn build(
                 observer,
             );
             // A file that another program writes may look broken, or whole and be a mixture: neither is believed.
-            super::source::check_unchanged(sources)?;
+            super::source_files::check_unchanged(sources)?;
             let table = table?;
             (table.categorical, table.lists, table.numeric, table.written)
         }

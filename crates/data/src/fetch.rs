@@ -1,7 +1,7 @@
 //! Getting source files: a package's source archive through pip, checked, unpacked, checked again, put in place.
 
 use super::schema::{Description, FetchRecipe};
-use super::source::{Trust, locate, sha256_of};
+use super::source_files::{Trust, locate, sha256_of};
 use super::{Observer, Places, cant_write};
 use anyhow::Result;
 use flate2::read::GzDecoder;

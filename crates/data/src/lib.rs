@@ -17,7 +17,7 @@ mod prefetch;
 mod reference;
 pub mod schema;
 pub mod seal;
-mod source;
+mod source_files;
 mod split;
 mod summary;
 mod table;

@@ -3,7 +3,7 @@
 use super::cache::{self, Entry};
 use super::generated::LazyGenerator;
 use super::schema::{self, Description, Protocol, Source};
-use super::source::{self, Located, Trust};
+use super::source_files::{self, Located, Trust};
 use super::split::{Split, Truth};
 use super::table::assign::{TEST, TRAIN, VALIDATION};
 use super::{
@@ -218,7 +218,7 @@ impl Found {
         let memory = places.cache.join("sources.toml");
         let folder = folder_of(&description, &places.data);
         Ok(Self {
-            sources: source::locate(
+            sources: source_files::locate(
                 &description,
                 protocol.files(),
                 &folder,
