@@ -1,6 +1,6 @@
 //! Datasets: described in TOML, prepared once into a memory-mapped columnar cache, read as batches.
 
-mod about;
+mod about_embedded;
 mod cache;
 mod draft;
 mod export;
@@ -25,7 +25,7 @@ mod table;
 mod tests;
 mod two_task;
 
-pub use about::about_embedded;
+pub use about_embedded::about_embedded;
 pub use draft::describe;
 pub use export::export;
 pub use open::{Verified, check, known, open, prepare, split_seed, verify};
