@@ -40,7 +40,7 @@ const PLAIN: Format = Format {
 /// # Errors
 /// A file that can't be read or has no rows.
 pub(super) fn scan(path: &Path, name: String, most_rows: u64) -> Result<Scanned, Diagnostic> {
-    let kind = FileKind::of(path, PLAIN);
+    let kind = FileKind::of_file(path, PLAIN);
     let mut left_out = Vec::new();
     let (format, mut columns) = if kind == FileKind::Text {
         let (format, names) = layout(path)?;

@@ -2,11 +2,11 @@
 
 mod feature;
 mod feed;
+mod file_format;
 mod generated;
 mod join;
 pub(super) mod knobs;
 mod label;
-mod layout;
 mod plan;
 mod protocol;
 mod split;
@@ -14,8 +14,8 @@ mod table;
 mod two_task;
 mod wire;
 
+pub use file_format::{Encoding, FileKind, Format};
 pub use label::{Label, LabelValue};
-pub use layout::{Encoding, FileKind, Format};
 pub use plan::{
     Description, Feature, FeatureKind, FetchRecipe, Join, Protocol, Source, SourceFile, SplitPlan,
     TablePlan, Vocabulary,

@@ -1,7 +1,7 @@
 //! Descriptions after validation: what preparation is to do.
 
+use super::file_format::Format;
 use super::label::{Label, LabelValue};
-use super::layout::Format;
 use crate::expression::{Expression, Literal};
 use crate::generated::Generated;
 use crate::schema::Pooling;

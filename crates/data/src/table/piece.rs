@@ -31,7 +31,7 @@ impl TableFile {
         columns: &[String],
         needs: &[Need],
     ) -> Result<Self, Diagnostic> {
-        Ok(match FileKind::of(path, format) {
+        Ok(match FileKind::of_file(path, format) {
             FileKind::Text => Self::Text(TextFile::open(path, format, columns)?),
             kind => Self::Columnar(ColumnarFile::open(path, kind, columns, needs)?),
         })

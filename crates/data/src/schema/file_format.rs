@@ -42,7 +42,7 @@ pub enum Encoding {
 
 impl FileKind {
     /// What a file is: as its format says, else by the ending of its name.
-    pub fn of(path: &Path, format: Format) -> Self {
+    pub fn of_file(path: &Path, format: Format) -> Self {
         let ending = path.extension().unwrap_or_default().to_ascii_lowercase();
         match (format.kind, ending.to_str()) {
             (Some(kind), _) => kind,
