@@ -30,7 +30,7 @@ pub use draft::describe;
 pub use export::export;
 pub use open::{Verified, check, known, open, prepare, split_seed, verify};
 pub use reference::{DatasetRef, Places, RowSubset};
-pub use schema::knobs::blamed as blamed_knob;
+pub use schema::spec_knobs::blamed as blamed_knob;
 pub use split::{SealedSplit, Split};
 pub use summary::{Numbers, Observer, Origin, Quiet, SplitSummary, Summary};
 

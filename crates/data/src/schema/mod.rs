@@ -5,10 +5,10 @@ mod feed;
 mod file_format;
 mod generated;
 mod join;
-pub(super) mod knobs;
 mod label;
 mod plan;
 mod protocol;
+pub(super) mod spec_knobs;
 mod split;
 mod table;
 mod two_task;
@@ -69,7 +69,7 @@ impl Description {
         }
         let document = Document::read_extending(&path)?;
         let source = document.parse::<Kind>()?.source;
-        Self::parse(name, &knobs::overlay(document, source, knobs)?)
+        Self::parse(name, &spec_knobs::overlay(document, source, knobs)?)
     }
 
     /// Validates a description.
