@@ -1,12 +1,12 @@
 //! Dataset descriptions: TOML in, validated plans out.
 
+mod description;
 mod feature;
 mod feed;
 mod file_format;
 mod generated;
 mod join;
 mod label;
-mod plan;
 mod protocol;
 pub(super) mod spec_knobs;
 mod split;
@@ -14,12 +14,12 @@ mod table;
 mod two_task;
 mod wire;
 
-pub use file_format::{Encoding, FileKind, Format};
-pub use label::{Label, LabelValue};
-pub use plan::{
+pub use description::{
     Description, Feature, FeatureKind, FetchRecipe, Join, Protocol, Source, SourceFile, SplitPlan,
     TablePlan, Vocabulary,
 };
+pub use file_format::{Encoding, FileKind, Format};
+pub use label::{Label, LabelValue};
 
 use homebench_diagnostic::{Diagnostic, Document, KeyPath};
 use serde::Deserialize;
