@@ -1,7 +1,7 @@
 //! Dataset descriptions: TOML in, validated plans out.
 
+mod check_feature;
 mod description;
-mod feature;
 mod feed;
 mod file_format;
 mod generated;

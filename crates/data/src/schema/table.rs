@@ -1,6 +1,6 @@
 //! Validation of descriptions of files.
 
-use super::feature::feature;
+use super::check_feature::feature;
 use super::wire::{
     WireEncoding, WireFile, WireFileKind, WireFormat, WireTable, WireTask, WireTaskKind,
 };
@@ -391,7 +391,7 @@ fn number(
         }
     })?;
     let transform = task.transform.as_deref().unwrap_or_default();
-    let (log1p, standardise) = super::feature::transforms(document, at, transform)?;
+    let (log1p, standardise) = super::check_feature::transforms(document, at, transform)?;
     Ok(LabelValue::Number {
         column,
         log1p,
