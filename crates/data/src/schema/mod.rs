@@ -1,8 +1,8 @@
 //! Dataset descriptions: TOML in, validated plans out.
 
 mod check_feature;
+mod check_feed;
 mod description;
-mod feed;
 mod file_format;
 mod generated;
 mod join;
@@ -79,7 +79,7 @@ impl Description {
     pub fn parse(name: &str, document: &Document) -> Result<Self, Diagnostic> {
         match document.parse::<Kind>()?.source {
             wire::WireSource::Table => table::validate(name, document, document.parse()?),
-            wire::WireSource::Synthetic => feed::validate(name, document, document.parse()?),
+            wire::WireSource::Synthetic => check_feed::validate(name, document, document.parse()?),
             wire::WireSource::TwoTaskRegression => {
                 two_task::validate(name, document, document.parse()?)
             }
