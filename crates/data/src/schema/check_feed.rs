@@ -1,6 +1,6 @@
 //! Validation of descriptions of the short-video feed.
 
-use super::generated::{Tasks, described, rows};
+use super::check_generated::{Tasks, described, rows};
 use super::wire::WireFeed;
 use super::{Description, path};
 use crate::TaskKind;

@@ -2,9 +2,9 @@
 
 mod check_feature;
 mod check_feed;
+mod check_generated;
 mod description;
 mod file_format;
-mod generated;
 mod join;
 mod label;
 mod protocol;

@@ -1,6 +1,6 @@
 //! Validation of descriptions of the two regressions.
 
-use super::generated::{Tasks, described, rows};
+use super::check_generated::{Tasks, described, rows};
 use super::wire::WireTwoTask;
 use super::{Description, path};
 use crate::TaskKind;
