@@ -3,9 +3,9 @@
 mod check_feature;
 mod check_feed;
 mod check_generated;
+mod check_join;
 mod description;
 mod file_format;
-mod join;
 mod label;
 mod protocol;
 pub(super) mod spec_knobs;

@@ -38,7 +38,7 @@ pub(super) fn validate(
     let own = columns(document, &wire.columns)?;
     let files = files(document, &wire.files)?;
     let format = format(document, &path(&["format"]), &wire.format)?;
-    let (joins, columns) = super::join::joins(document, &wire.joins, &files, &own, format)?;
+    let (joins, columns) = super::check_join::joins(document, &wire.joins, &files, &own, format)?;
     let fetch = fetch(document, &wire, &files)?;
     let allowed_values = allowed_values(document, &wire, &own)?;
     let protocols = document.keys_in_order(&path(&["protocols"]));
