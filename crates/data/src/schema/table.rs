@@ -6,7 +6,7 @@ use super::wire::{
 };
 use super::{
     Description, Encoding, Feature, FetchRecipe, FileKind, Format, Join, Label, LabelValue,
-    SourceFile, SplitPlan, check_group, check_name, one_of, path, protocol,
+    SourceFile, SplitPlan, check_group, check_name, check_protocol, one_of, path,
 };
 use crate::expression::{Expression, Literal};
 use homebench_diagnostic::{Diagnostic, Document, KeyPath, Location};
@@ -84,8 +84,8 @@ pub(super) fn validate(
     Ok(Description {
         name: name.to_owned(),
         about: wire.about.as_deref().unwrap_or_default().trim().to_owned(),
-        protocols: protocol::validate(&parts, &wire.protocols)?,
-        default_protocol: protocol::default(document, &wire)?,
+        protocols: check_protocol::validate(&parts, &wire.protocols)?,
+        default_protocol: check_protocol::default(document, &wire)?,
         files,
         fetch,
     })
