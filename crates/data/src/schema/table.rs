@@ -72,7 +72,7 @@ pub(super) fn validate(
             }
             None => None,
         },
-        split: super::split::split(document, &wire.split, &files, &joins, &own, user)?,
+        split: super::check_split::split(document, &wire.split, &files, &joins, &own, user)?,
         joins,
         format,
         document,
