@@ -1,6 +1,6 @@
 //! Validation of features.
 
-use super::table::{ascii, column_index};
+use super::check_table::{ascii, column_index};
 use super::wire::{WireFeature, WireFeatureKind, WireTransform};
 use super::{Feature, FeatureKind, Vocabulary, path};
 use homebench_diagnostic::{Diagnostic, Document, KeyPath};

@@ -1,6 +1,6 @@
 //! Validation of joins: tables whose columns are added to every row.
 
-use super::table::{column_index, file_keys, format};
+use super::check_table::{column_index, file_keys, format};
 use super::wire::WireJoin;
 use super::{Format, Join, SourceFile, path};
 use homebench_diagnostic::{Diagnostic, Document};

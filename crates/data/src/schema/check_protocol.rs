@@ -1,6 +1,6 @@
 //! Validation of protocols: which columns are inputs, and that no label leaks into them.
 
-use super::table::{Parts, check_literals, column_index, expression};
+use super::check_table::{Parts, check_literals, column_index, expression};
 use super::wire::{WireProtocol, WireTable};
 use super::{Label, LabelValue, Protocol, Source, TablePlan, path};
 use crate::expression::Expression;

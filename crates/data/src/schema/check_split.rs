@@ -1,6 +1,6 @@
 //! Validation of splits.
 
-use super::table::{column_index, file_keys};
+use super::check_table::{column_index, file_keys};
 use super::wire::{WireSplit, WireSplitKind};
 use super::{Join, SourceFile, SplitPlan, path};
 use crate::expression::Literal;

@@ -6,11 +6,11 @@ mod check_generated;
 mod check_join;
 mod check_protocol;
 mod check_split;
+mod check_table;
 mod description;
 mod file_format;
 mod label;
 pub(super) mod spec_knobs;
-mod table;
 mod two_task;
 mod wire;
 
@@ -78,7 +78,7 @@ impl Description {
     /// See [`Description::load`].
     pub fn parse(name: &str, document: &Document) -> Result<Self, Diagnostic> {
         match document.parse::<Kind>()?.source {
-            wire::WireSource::Table => table::validate(name, document, document.parse()?),
+            wire::WireSource::Table => check_table::validate(name, document, document.parse()?),
             wire::WireSource::Synthetic => check_feed::validate(name, document, document.parse()?),
             wire::WireSource::TwoTaskRegression => {
                 two_task::validate(name, document, document.parse()?)
