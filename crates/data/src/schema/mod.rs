@@ -7,11 +7,11 @@ mod check_join;
 mod check_protocol;
 mod check_split;
 mod check_table;
+mod check_two_task;
 mod description;
 mod file_format;
 mod label;
 pub(super) mod spec_knobs;
-mod two_task;
 mod wire;
 
 pub use description::{
@@ -81,7 +81,7 @@ impl Description {
             wire::WireSource::Table => check_table::validate(name, document, document.parse()?),
             wire::WireSource::Synthetic => check_feed::validate(name, document, document.parse()?),
             wire::WireSource::TwoTaskRegression => {
-                two_task::validate(name, document, document.parse()?)
+                check_two_task::validate(name, document, document.parse()?)
             }
         }
     }

@@ -1,7 +1,7 @@
 //! Knobs of embedded sources that a spec sets in place of a description.
 
 use super::wire::WireSource;
-use super::{check_feed, two_task};
+use super::{check_feed, check_two_task};
 use homebench_diagnostic::{Diagnostic, Document, KeyPath};
 use toml::Table;
 
@@ -22,7 +22,7 @@ pub(super) fn overlay(
     }
     let table = match source {
         WireSource::Synthetic => check_feed::KNOBS,
-        WireSource::TwoTaskRegression => two_task::KNOBS,
+        WireSource::TwoTaskRegression => check_two_task::KNOBS,
         WireSource::Table => {
             let message = "a dataset in files has no knobs: its rows are what they are";
             return Err(Diagnostic::new(document.name(), message).hint(
