@@ -1,6 +1,6 @@
 //! The draft as TOML.
 
-use super::column::Column;
+use super::column_statistics::ColumnStatistics;
 use super::guess::{Candidate, best_time, candidates, is_user};
 use super::roles::{JoinDraft, Keyed, Roles};
 use super::scan::Scanned;
@@ -61,7 +61,7 @@ pub(super) fn draft(roles: &Roles) -> String {
     text
 }
 
-fn write_columns(text: &mut String, columns: &[Column]) {
+fn write_columns(text: &mut String, columns: &[ColumnStatistics]) {
     text.push_str("columns = [\n");
     for column in columns {
         let _ = writeln!(text, "    {}, # {}", quoted(&column.name), column.summary());
@@ -115,8 +115,8 @@ fn write_files(text: &mut String, roles: &Roles) {
 }
 
 /// What a table's columns are called beside those of the rows.
-fn prefix(join: &JoinDraft, columns: &[Column]) -> String {
-    let taken = |column: &Column| columns.iter().any(|other| other.name == column.name);
+fn prefix(join: &JoinDraft, columns: &[ColumnStatistics]) -> String {
+    let taken = |column: &ColumnStatistics| columns.iter().any(|other| other.name == column.name);
     let own = join.table.file.columns.iter().enumerate();
     let clashes = own
         .filter(|(index, _)| *index != join.key)
@@ -133,7 +133,7 @@ fn prefix(join: &JoinDraft, columns: &[Column]) -> String {
     }
 }
 
-fn write_join(text: &mut String, join: &JoinDraft, columns: &[Column]) {
+fn write_join(text: &mut String, join: &JoinDraft, columns: &[ColumnStatistics]) {
     let table = &join.table;
     let (on, key) = (&columns[join.on], &table.file.columns[join.key]);
     let _ = writeln!(
@@ -163,7 +163,12 @@ fn write_join(text: &mut String, join: &JoinDraft, columns: &[Column]) {
     text.push('\n');
 }
 
-fn write_split(text: &mut String, columns: &[Column], user: Option<usize>, time: Option<usize>) {
+fn write_split(
+    text: &mut String,
+    columns: &[ColumnStatistics],
+    user: Option<usize>,
+    time: Option<usize>,
+) {
     let limits = time.and_then(|time| {
         let column = &columns[time];
         let (validation, test) = match column.is_numeric() {
@@ -288,7 +293,12 @@ fn write_features(
 }
 
 /// Writes a feature, or why there is none; gives how many were written.
-fn write_feature(text: &mut String, column: &Column, name: &str, why_not: Option<&str>) -> usize {
+fn write_feature(
+    text: &mut String,
+    column: &ColumnStatistics,
+    name: &str,
+    why_not: Option<&str>,
+) -> usize {
     let why_not = match column.is_constant() {
         true => Some("the same in every row"),
         false => why_not,
@@ -301,7 +311,7 @@ fn write_feature(text: &mut String, column: &Column, name: &str, why_not: Option
     1
 }
 
-fn kind(column: &Column) -> String {
+fn kind(column: &ColumnStatistics) -> String {
     const HASHED_FROM: usize = 1_000_000;
     const RARE_FROM: usize = 1_000;
     const FEW_NUMBERS: usize = 50;

@@ -1,6 +1,6 @@
 //! What columns may be: labels, users, times. Guessed from their names and values.
 
-use super::column::Column;
+use super::column_statistics::ColumnStatistics;
 use std::collections::BTreeSet;
 
 /// A label that the rows may have.
@@ -17,7 +17,7 @@ pub(super) struct Candidate {
 }
 
 /// Labels that the columns may hold, the likelier first.
-pub(super) fn candidates(columns: &[Column]) -> Vec<Candidate> {
+pub(super) fn candidates(columns: &[ColumnStatistics]) -> Vec<Candidate> {
     let mut found = Vec::new();
     let mut tasks = BTreeSet::new();
     for (index, column) in columns.iter().enumerate() {
@@ -54,7 +54,7 @@ pub(super) fn candidates(columns: &[Column]) -> Vec<Candidate> {
 }
 
 /// A label's text, its rate, and whether it is likely one.
-fn candidate(column: &Column) -> Option<(String, f64, bool)> {
+fn candidate(column: &ColumnStatistics) -> Option<(String, f64, bool)> {
     const YES: [&str; 6] = ["yes", "true", "y", "t", "positive", "1"];
     const RATINGS: [&str; 5] = ["rating", "ratings", "score", "stars", "grade"];
     let values = column.by_count();
@@ -95,7 +95,7 @@ fn candidate(column: &Column) -> Option<(String, f64, bool)> {
 }
 
 /// Of whole numbers on a short scale from 1, the least of the upper third, and the share of rows from there.
-fn high_rating(column: &Column, values: &[(String, u64)]) -> Option<(u32, f64)> {
+fn high_rating(column: &ColumnStatistics, values: &[(String, u64)]) -> Option<(u32, f64)> {
     let on_scale = column.is_whole() && column.smallest == 1.0 && column.largest <= 10.0;
     if !on_scale || values.len() < 3 {
         return None;
@@ -119,7 +119,7 @@ fn high_rating(column: &Column, values: &[(String, u64)]) -> Option<(u32, f64)> 
 }
 
 /// Whether a column looks like the ids of users.
-pub(super) fn is_user(column: &Column) -> bool {
+pub(super) fn is_user(column: &ColumnStatistics) -> bool {
     const WORDS: [&str; 9] = [
         "user",
         "uid",
@@ -141,7 +141,7 @@ pub(super) fn is_user(column: &Column) -> bool {
 }
 
 /// The column that most looks like a time: the most distinct values among those that do.
-pub(super) fn best_time(columns: &[Column]) -> Option<usize> {
+pub(super) fn best_time(columns: &[ColumnStatistics]) -> Option<usize> {
     let times = columns
         .iter()
         .enumerate()
@@ -167,7 +167,7 @@ const TIME_WORDS: [&str; 8] = [
     "at",
 ];
 
-fn is_time(column: &Column) -> bool {
+fn is_time(column: &ColumnStatistics) -> bool {
     if column.missing > 0 || column.is_list || column.distinct.len() < 3 {
         return false;
     }

@@ -3,7 +3,7 @@
 //! Files are read once, or their first rows where they are long. What a column is, is guessed from its values and its name;
 //! every guess is a line of the draft with what it was made from beside it.
 
-mod column;
+mod column_statistics;
 mod draft;
 mod guess;
 mod layout;

@@ -1,6 +1,6 @@
 //! Which files hold rows and which are joined to them.
 
-use super::column::Column;
+use super::column_statistics::ColumnStatistics;
 use super::scan::Scanned;
 use crate::schema::FileKind;
 
@@ -127,7 +127,7 @@ fn match_of(rows: &Scanned, table: &Scanned) -> Option<(usize, usize, f64)> {
 }
 
 /// The share of the column's distinct values that are keys, and of the keys that are values.
-fn overlap(column: &Column, key: &Column) -> (f64, f64) {
+fn overlap(column: &ColumnStatistics, key: &ColumnStatistics) -> (f64, f64) {
     let values = (0..column.distinct.len() as u32).map(|id| column.distinct.text(id));
     let shared = values
         .filter(|value| key.distinct.get(value).is_some())

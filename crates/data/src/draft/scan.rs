@@ -1,6 +1,6 @@
 //! Reading of a file whose columns are not known.
 
-use super::column::Column;
+use super::column_statistics::ColumnStatistics;
 use super::layout::layout;
 use crate::schema::{Encoding, FileKind, Format};
 use crate::table::chunks::TextFile;
@@ -19,7 +19,7 @@ pub(super) struct Scanned {
     pub(super) name: String,
     pub(super) format: Format,
     pub(super) kind: FileKind,
-    pub(super) columns: Vec<Column>,
+    pub(super) columns: Vec<ColumnStatistics>,
     /// Columns that can't be read, with the reason.
     pub(super) left_out: Vec<(String, String)>,
     pub(super) num_rows: u64,
@@ -53,7 +53,7 @@ pub(super) fn scan(path: &Path, name: String, most_rows: u64) -> Result<Scanned,
         left_out.extend((0..nameless).map(|_| (String::new(), "it has no name".to_owned())));
         let num_columns = names.len();
         let named = names.into_iter().filter(|name| !name.trim().is_empty());
-        let columns = named.map(|name| Column::new(name, false, num_columns));
+        let columns = named.map(|name| ColumnStatistics::new(name, false, num_columns));
         (format, columns.collect::<Vec<_>>())
     } else {
         let schema = columnar::open_schema(path, kind)?;
@@ -61,7 +61,7 @@ pub(super) fn scan(path: &Path, name: String, most_rows: u64) -> Result<Scanned,
         let num_columns = schema.fields().len();
         for field in schema.fields() {
             match is_readable(field.data_type()) {
-                true => columns.push(Column::new(
+                true => columns.push(ColumnStatistics::new(
                     field.name().clone(),
                     is_list(field.data_type()),
                     num_columns,
@@ -75,7 +75,7 @@ pub(super) fn scan(path: &Path, name: String, most_rows: u64) -> Result<Scanned,
         (PLAIN, columns)
     };
     let names: Vec<String> = columns.iter().map(|column| column.name.clone()).collect();
-    let need = |column: &Column| Need {
+    let need = |column: &ColumnStatistics| Need {
         text: !column.is_list,
         number: false,
         list: column.is_list,
@@ -127,7 +127,7 @@ fn numbered(path: &Path, format: Format) -> Result<Vec<String>, Diagnostic> {
 }
 
 struct Seeing<'a> {
-    columns: &'a mut [Column],
+    columns: &'a mut [ColumnStatistics],
     left: u64,
 }
 

@@ -14,7 +14,7 @@ const SAMPLE: usize = 4096;
 
 /// What was seen of a column.
 #[derive(Debug, Clone)]
-pub(super) struct Column {
+pub(super) struct ColumnStatistics {
     pub(super) name: String,
     /// Rows that were looked at.
     pub(super) rows: u64,
@@ -39,7 +39,7 @@ pub(super) struct Column {
     stride: u64,
 }
 
-impl Column {
+impl ColumnStatistics {
     /// A column of a file of `num_columns`.
     pub(super) fn new(name: String, is_list: bool, num_columns: usize) -> Self {
         let share = MOST_DISTINCT_IN_ALL / num_columns.max(1);
