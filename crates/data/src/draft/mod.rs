@@ -4,12 +4,12 @@
 //! every guess is a line of the draft with what it was made from beside it.
 
 mod column_statistics;
-mod draft;
 mod guess;
 mod layout;
 mod path;
 mod roles;
 mod scan;
+mod write_toml;
 
 use super::Observer;
 use homebench_diagnostic::Diagnostic;
@@ -43,5 +43,5 @@ pub fn describe(
         observer.notice(&format!("reading {name}"));
         scanned.push(scan::scan(path, name, most_rows)?);
     }
-    Ok(draft::draft(&roles::roles(scanned)))
+    Ok(write_toml::draft(&roles::roles(scanned)))
 }
