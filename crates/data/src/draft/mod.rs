@@ -5,7 +5,7 @@
 
 mod column_statistics;
 mod guess;
-mod layout;
+mod guess_format;
 mod path;
 mod roles;
 mod scan;

@@ -1,7 +1,7 @@
 //! Reading of a file whose columns are not known.
 
 use super::column_statistics::ColumnStatistics;
-use super::layout::layout;
+use super::guess_format::layout;
 use crate::schema::{Encoding, FileKind, Format};
 use crate::table::chunks::TextFile;
 use crate::table::columnar::{self, is_list, is_readable};
