@@ -4,8 +4,8 @@
 //! every guess is a line of the draft with what it was made from beside it.
 
 mod column_statistics;
-mod guess;
 mod guess_format;
+mod guess_meaning;
 mod path;
 mod roles;
 mod scan;
