@@ -4,10 +4,10 @@
 //! every guess is a line of the draft with what it was made from beside it.
 
 mod column_statistics;
+mod file_roles;
 mod guess_format;
 mod guess_meaning;
 mod path;
-mod roles;
 mod scan;
 mod write_toml;
 
@@ -43,5 +43,5 @@ pub fn describe(
         observer.notice(&format!("reading {name}"));
         scanned.push(scan::scan(path, name, most_rows)?);
     }
-    Ok(write_toml::draft(&roles::roles(scanned)))
+    Ok(write_toml::draft(&file_roles::roles(scanned)))
 }

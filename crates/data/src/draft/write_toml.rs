@@ -1,8 +1,8 @@
 //! The draft as TOML.
 
 use super::column_statistics::ColumnStatistics;
+use super::file_roles::{JoinDraft, Keyed, Roles};
 use super::guess_meaning::{Candidate, best_time, candidates, is_user};
-use super::roles::{JoinDraft, Keyed, Roles};
 use super::scan::Scanned;
 use crate::schema::{Encoding, FileKind, Format};
 use std::fmt::Write;
