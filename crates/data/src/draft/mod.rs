@@ -3,11 +3,11 @@
 //! Files are read once, or their first rows where they are long. What a column is, is guessed from its values and its name;
 //! every guess is a line of the draft with what it was made from beside it.
 
+mod check_argument;
 mod column_statistics;
 mod file_roles;
 mod guess_format;
 mod guess_meaning;
-mod path;
 mod scan;
 mod write_toml;
 
@@ -39,7 +39,7 @@ pub fn describe(
             return Err(Diagnostic::new(path.display().to_string(), message)
                 .hint("all files of a dataset lie in one folder; rename one of them"));
         }
-        path::check(path)?;
+        check_argument::check(path)?;
         observer.notice(&format!("reading {name}"));
         scanned.push(scan::scan(path, name, most_rows)?);
     }
