@@ -3,10 +3,10 @@
 use super::column_statistics::ColumnStatistics;
 use super::guess_format::layout;
 use crate::schema::{Encoding, FileKind, Format};
+use crate::table::bad_row::Fault;
 use crate::table::chunks::TextFile;
 use crate::table::columnar::{self, is_list, is_readable};
 use crate::table::columns::Need;
-use crate::table::fault::Fault;
 use crate::table::piece::TableFile;
 use crate::table::row::{Row, Visit};
 use homebench_diagnostic::Diagnostic;

@@ -1,7 +1,7 @@
 //! Tables that are joined to every row: read once, looked up by key.
 
+use super::bad_row::Fault;
 use super::columns::{Columns, ListColumn};
-use super::fault::Fault;
 use super::interner::Interner;
 use super::piece::TableFile;
 use super::ragged::Ragged;

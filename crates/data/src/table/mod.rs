@@ -4,13 +4,13 @@
 //! on the number of threads.
 
 pub(super) mod assign;
+pub(super) mod bad_row;
 pub(super) mod chunks;
 pub(super) mod columnar;
 pub(super) mod columns;
 mod compressed;
 mod empty;
 mod encode;
-pub(super) mod fault;
 mod fit;
 pub(super) mod interner;
 mod join;

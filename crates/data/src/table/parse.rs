@@ -1,8 +1,8 @@
 //! Rows of a piece into codes, numbers and labels.
 
 use super::assign::{Assignment, Side, TRAIN};
+use super::bad_row::{A_TIME, Fault, NUMBER_LABEL, ZERO_OR_ONE};
 use super::columns::Columns;
-use super::fault::{A_TIME, Fault, NUMBER_LABEL, ZERO_OR_ONE};
 use super::fit::log1p_signed;
 use super::interner::Interner;
 use super::join::JoinTable;

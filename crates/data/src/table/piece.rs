@@ -1,9 +1,9 @@
 //! Source files in pieces that are read in parallel.
 
+use super::bad_row::Fault;
 use super::chunks::{Chunk, TextFile};
 use super::columnar::{Arrays, Batches, ColumnarFile, Decoded};
 use super::columns::Need;
-use super::fault::Fault;
 use super::row::{Row, Visit};
 use super::text;
 use crate::schema::{FileKind, Format};
@@ -70,7 +70,7 @@ impl TableFile {
         };
         let chunk = file.chunks.partition_point(|chunk| chunk.first_row <= row) - 1;
         let chunk = &file.chunks[chunk];
-        let (line, _) = super::fault::place(file, chunk, row - chunk.first_row);
+        let (line, _) = super::bad_row::place(file, chunk, row - chunk.first_row);
         format!("line {line}")
     }
 }

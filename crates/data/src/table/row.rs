@@ -1,6 +1,6 @@
 //! What reading needs of a row, whatever kind of file it comes from.
 
-use super::fault::Fault;
+use super::bad_row::Fault;
 
 /// A row of a file; columns are those of the description.
 pub(crate) trait Row {

@@ -1,7 +1,7 @@
 //! Rows of delimited text.
 
+use super::bad_row::Fault;
 use super::chunks::{Chunk, TextFile};
-use super::fault::Fault;
 use super::records::{Record, Records};
 use super::row::{Refused, Row, Visit};
 use crate::schema::Format;

@@ -1,7 +1,7 @@
 //! Distinct texts of all files of rows, and the numbers of a piece's own among them.
 
+use super::bad_row;
 use super::columns::Columns;
-use super::fault;
 use super::interner::Interner;
 use super::parse::Parsed;
 use crate::Observer;
@@ -87,7 +87,7 @@ fn renumber(own: &[Interner], all: &mut [Interner]) -> Result<Vec<Vec<u32>>, usi
 /// A column with more distinct texts than can be kept, and the mend. The column may be a joined one, whose file is another.
 pub(super) fn too_much(plan: &TablePlan, column: usize, path: &Path) -> Diagnostic {
     let name = &plan.columns[column];
-    let message = fault::too_much_text("", name);
+    let message = bad_row::too_much_text("", name);
     let hint = match plan.user == Some(column) {
         true => "shorten the users' names, for example to numbers".to_owned(),
         false => format!(
