@@ -5,8 +5,8 @@ use super::guess_format::layout;
 use crate::schema::{Encoding, FileKind, Format};
 use crate::table::bad_row::Fault;
 use crate::table::chunks::TextFile;
+use crate::table::column_slots::Need;
 use crate::table::columnar::{self, is_list, is_readable};
-use crate::table::columns::Need;
 use crate::table::piece::TableFile;
 use crate::table::row::{Row, Visit};
 use homebench_diagnostic::Diagnostic;
@@ -20,7 +20,7 @@ pub(super) struct Scanned {
     pub(super) format: Format,
     pub(super) kind: FileKind,
     pub(super) columns: Vec<ColumnStatistics>,
-    /// Columns that can't be read, with the reason.
+    /// ColumnSlots that can't be read, with the reason.
     pub(super) left_out: Vec<(String, String)>,
     pub(super) num_rows: u64,
 }

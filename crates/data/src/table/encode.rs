@@ -1,6 +1,6 @@
 //! Codes and raw numbers into what models read.
 
-use super::columns::Columns;
+use super::column_slots::ColumnSlots;
 use super::fit::{Encoder, LabelScale, ListIds, Word, log1p_signed};
 use super::ragged::Ragged;
 use super::row::bucket;
@@ -30,7 +30,7 @@ pub(super) struct Encoding {
 impl Encoding {
     pub(super) fn new(
         plan: &TablePlan,
-        columns: &Columns,
+        columns: &ColumnSlots,
         encoders: Vec<Encoder>,
         labels: Vec<Option<LabelScale>>,
     ) -> Self {
@@ -105,7 +105,7 @@ impl Encoding {
     }
 
     /// Encodes some rows.
-    pub(super) fn encode(&self, rows: &Rows, columns: &Columns) -> Batch {
+    pub(super) fn encode(&self, rows: &Rows, columns: &ColumnSlots) -> Batch {
         let (texts, numbers) = (columns.num_codes(), columns.numbers.len());
         let lists = self.encode_lists(rows, columns.lists.len());
         let mut categorical = vec![0; rows.num_rows * self.categorical.len()];

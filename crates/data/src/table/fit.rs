@@ -1,6 +1,6 @@
 //! What preparation learns from training rows: vocabularies, moments and quantiles.
 
-use super::columns::{Columns, ListColumn};
+use super::column_slots::{ColumnSlots, ListColumn};
 use super::interner::Interner;
 use super::spill::Rows;
 use crate::schema::Pooling;
@@ -59,7 +59,7 @@ pub(super) struct Word {
 /// Encoders of all features, and the vocabulary of each (empty where it has none).
 pub(super) fn fit(
     plan: &TablePlan,
-    columns: &Columns,
+    columns: &ColumnSlots,
     texts: &[Interner],
     list_texts: &[Interner],
     train: &[Rows],

@@ -1,7 +1,7 @@
 //! Tables that are joined to every row: read once, looked up by key.
 
 use super::bad_row::Fault;
-use super::columns::{Columns, ListColumn};
+use super::column_slots::{ColumnSlots, ListColumn};
 use super::interner::Interner;
 use super::piece::TableFile;
 use super::ragged::Ragged;
@@ -32,7 +32,7 @@ pub(super) struct JoinTable {
     lists: Ragged,
 }
 
-/// Columns in use, as indices into those of the table.
+/// ColumnSlots in use, as indices into those of the table.
 struct InUse {
     key: usize,
     texts: Vec<usize>,
@@ -42,7 +42,7 @@ struct InUse {
 }
 
 impl InUse {
-    fn of(join: &Join, columns: &Columns) -> Self {
+    fn of(join: &Join, columns: &ColumnSlots) -> Self {
         // The table's columns are added in order, without the key.
         let place = |column: usize| {
             let index = column.checked_sub(join.first)?;
@@ -64,8 +64,8 @@ impl InUse {
         }
     }
 
-    fn needs(&self, join: &Join) -> Vec<super::columns::Need> {
-        let mut needs = vec![super::columns::Need::default(); join.columns.len()];
+    fn needs(&self, join: &Join) -> Vec<super::column_slots::Need> {
+        let mut needs = vec![super::column_slots::Need::default(); join.columns.len()];
         for column in self.texts.iter().chain(&self.hashes).chain([&self.key]) {
             needs[*column].text = true;
         }
@@ -86,7 +86,7 @@ impl JoinTable {
     /// A row that isn't as described, or a key that is there twice.
     pub(super) fn read(
         join: &Join,
-        columns: &Columns,
+        columns: &ColumnSlots,
         files: &[PathBuf],
     ) -> Result<Self, Diagnostic> {
         let in_use = InUse::of(join, columns);

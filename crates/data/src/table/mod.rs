@@ -6,8 +6,8 @@
 pub(super) mod assign;
 pub(super) mod bad_row;
 pub(super) mod chunks;
+pub(super) mod column_slots;
 pub(super) mod columnar;
-pub(super) mod columns;
 mod compressed;
 mod empty;
 mod encode;
@@ -29,7 +29,7 @@ use super::pipeline::pipeline;
 use super::schema::{SourceFile, TablePlan};
 use super::{Batch, CategoricalFeature, ListFeature, Observer, RowSubset, SPLITS};
 use assign::{Assignment, Side};
-use columns::Columns;
+use column_slots::ColumnSlots;
 use encode::Encoding;
 use homebench_diagnostic::Diagnostic;
 use join::JoinTable;
@@ -64,7 +64,7 @@ pub(super) fn prepare(
     folder: &Path,
     observer: &mut dyn Observer,
 ) -> Result<PreparedTable, Diagnostic> {
-    let columns = Columns::of(plan);
+    let columns = ColumnSlots::of_plan(plan);
     let mut texts = Texts::new(&columns);
     let splits = read(
         plan, &columns, sources, files, subset, folder, &mut texts, observer,
@@ -140,7 +140,7 @@ pub(super) fn prepare(
 /// Parses the files into the rows of each split, with codes in `texts`.
 fn read(
     plan: &TablePlan,
-    columns: &Columns,
+    columns: &ColumnSlots,
     sources: &[SourceFile],
     files: &[PathBuf],
     subset: RowSubset,
@@ -277,7 +277,7 @@ fn read(
 fn divide(
     parsed: Parsed,
     ids: &Renumbering,
-    columns: &Columns,
+    columns: &ColumnSlots,
     num_labels: usize,
 ) -> [Option<Rows>; 3] {
     let Parsed {
@@ -315,7 +315,7 @@ fn divide(
     })
 }
 
-fn renumber_lists(lists: &mut Ragged, ids: &Renumbering, columns: &Columns) {
+fn renumber_lists(lists: &mut Ragged, ids: &Renumbering, columns: &ColumnSlots) {
     for index in 0..lists.ends.len() {
         let slot = index % columns.lists.len();
         if !columns.lists[slot].is_hashed {

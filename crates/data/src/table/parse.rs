@@ -2,7 +2,7 @@
 
 use super::assign::{Assignment, Side, TRAIN};
 use super::bad_row::{A_TIME, Fault, NUMBER_LABEL, ZERO_OR_ONE};
-use super::columns::Columns;
+use super::column_slots::ColumnSlots;
 use super::fit::log1p_signed;
 use super::interner::Interner;
 use super::join::JoinTable;
@@ -41,7 +41,7 @@ pub(super) struct Parsed {
 /// What every piece is read with.
 pub(super) struct Context<'a> {
     pub(super) plan: &'a TablePlan,
-    pub(super) columns: &'a Columns,
+    pub(super) columns: &'a ColumnSlots,
     pub(super) joins: &'a [JoinTable],
     pub(super) assignment: &'a Assignment,
 }
@@ -280,7 +280,7 @@ fn refused<R: Row>(row: &R, column: usize, expected: &'static str) -> Fault {
 
 fn check_allowed(
     plan: &TablePlan,
-    columns: &Columns,
+    columns: &ColumnSlots,
     piece: &Piece<'_>,
     parsed: &Parsed,
 ) -> Result<(), Diagnostic> {
@@ -325,7 +325,7 @@ fn check_allowed(
 }
 
 /// Leaves out the rows for which `filter` doesn't hold, and counts the texts of the others.
-fn keep(filter: &Expression, columns: &Columns, parsed: &mut Parsed) {
+fn keep(filter: &Expression, columns: &ColumnSlots, parsed: &mut Parsed) {
     let kept = filter.evaluate(&View { columns, parsed });
     fn pick<T: Copy>(values: &mut Vec<T>, width: usize, kept: &[bool]) {
         let mut index = 0;
@@ -357,7 +357,7 @@ fn keep(filter: &Expression, columns: &Columns, parsed: &mut Parsed) {
     }
 }
 
-fn label(plan: &TablePlan, columns: &Columns, parsed: &mut Parsed) {
+fn label(plan: &TablePlan, columns: &ColumnSlots, parsed: &mut Parsed) {
     let num_rows = parsed.splits.len();
     let mut labels = vec![0.0; num_rows * plan.labels.len()];
     let view = View { columns, parsed };
@@ -400,7 +400,7 @@ fn label_values(value: &LabelValue, view: &View<'_>) -> Vec<f32> {
 }
 
 struct View<'a> {
-    columns: &'a Columns,
+    columns: &'a ColumnSlots,
     parsed: &'a Parsed,
 }
 

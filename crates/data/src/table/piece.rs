@@ -2,8 +2,8 @@
 
 use super::bad_row::Fault;
 use super::chunks::{Chunk, TextFile};
+use super::column_slots::Need;
 use super::columnar::{Arrays, Batches, ColumnarFile, Decoded};
-use super::columns::Need;
 use super::row::{Row, Visit};
 use super::text;
 use crate::schema::{FileKind, Format};

@@ -1,7 +1,7 @@
 //! Distinct texts of all files of rows, and the numbers of a piece's own among them.
 
 use super::bad_row;
-use super::columns::Columns;
+use super::column_slots::ColumnSlots;
 use super::interner::Interner;
 use super::parse::Parsed;
 use crate::Observer;
@@ -18,7 +18,7 @@ pub(super) struct Texts {
 }
 
 impl Texts {
-    pub(super) fn new(columns: &Columns) -> Self {
+    pub(super) fn new(columns: &ColumnSlots) -> Self {
         Self {
             texts: vec![Interner::default(); columns.texts.len()],
             lists: vec![Interner::default(); columns.lists.len()],
@@ -29,7 +29,11 @@ impl Texts {
     ///
     /// # Errors
     /// The column, as an index into the plan's, whose texts are too much.
-    pub(super) fn add(&mut self, parsed: &Parsed, columns: &Columns) -> Result<Renumbering, usize> {
+    pub(super) fn add(
+        &mut self,
+        parsed: &Parsed,
+        columns: &ColumnSlots,
+    ) -> Result<Renumbering, usize> {
         let texts = renumber(&parsed.texts, &mut self.texts).map_err(|slot| columns.texts[slot])?;
         let lists = renumber(&parsed.list_texts, &mut self.lists);
         Ok(Renumbering {
@@ -42,7 +46,7 @@ impl Texts {
     pub(super) fn say_undecoded(
         &self,
         plan: &TablePlan,
-        columns: &Columns,
+        columns: &ColumnSlots,
         observer: &mut dyn Observer,
     ) {
         let of_texts = columns.texts.iter().copied().zip(&self.texts);

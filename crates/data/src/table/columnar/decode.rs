@@ -1,6 +1,6 @@
-//! Columns of any type as texts, numbers or lists of texts.
+//! ColumnSlots of any type as texts, numbers or lists of texts.
 
-use super::super::columns::Need;
+use super::super::column_slots::Need;
 use super::super::row::{Refused, Row};
 use super::super::text::split;
 use super::{Arrays, ColumnarFile};

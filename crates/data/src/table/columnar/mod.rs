@@ -8,7 +8,7 @@ mod decode;
 pub(crate) use decode::Decoded;
 pub(crate) use decode::{is_list, is_readable};
 
-use super::columns::Need;
+use super::column_slots::Need;
 use crate::schema::FileKind;
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::datatypes::SchemaRef;

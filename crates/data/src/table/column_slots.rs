@@ -16,7 +16,7 @@ pub(crate) struct ListColumn {
 /// Places of the columns that are read; each list is in the order of the plan's columns, so that a file's own come
 /// first, then those of each join.
 #[derive(Debug)]
-pub(crate) struct Columns {
+pub(crate) struct ColumnSlots {
     /// Read as texts, numbered by an interner.
     pub(crate) texts: Vec<usize>,
     /// Read as texts, numbered by a hash.
@@ -45,8 +45,8 @@ impl Need {
     }
 }
 
-impl Columns {
-    pub(crate) fn of(plan: &TablePlan) -> Self {
+impl ColumnSlots {
+    pub(crate) fn of_plan(plan: &TablePlan) -> Self {
         let (mut texts, mut hashes, mut numbers) = (Vec::new(), Vec::new(), Vec::new());
         let (mut lists, mut binary) = (Vec::new(), Vec::new());
         let mut number_labels = Vec::new();
