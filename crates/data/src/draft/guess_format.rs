@@ -2,7 +2,7 @@
 
 use crate::schema::{Encoding, Format};
 use crate::table::chunks::TextFile;
-use crate::table::text::{field, reader};
+use crate::table::text_rows::{field, reader};
 use homebench_diagnostic::{Diagnostic, Location};
 use std::path::Path;
 

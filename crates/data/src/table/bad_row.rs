@@ -166,7 +166,7 @@ impl Fault {
 
 /// The line of the `index`-th record of a piece, and where it starts.
 pub(crate) fn place(file: &TextFile, chunk: &Chunk, index: u64) -> (usize, usize) {
-    let record = super::text::record_at(file, chunk, index);
+    let record = super::text_rows::record_at(file, chunk, index);
     let position = record.position();
     let mut line = chunk.first_line + position.map_or(1, |at| at.line() as usize);
     let mut start = chunk.bytes.start + position.map_or(0, |at| at.byte() as usize);

@@ -92,13 +92,13 @@ impl TextFile {
     /// The fields of the first line, and where the next one starts; nothing where the file is empty.
     pub(crate) fn first_line(&self) -> Option<(Vec<String>, usize)> {
         let start = self.start();
-        let mut reader = super::text::reader(&self.bytes()[start..], self.format);
+        let mut reader = super::text_rows::reader(&self.bytes()[start..], self.format);
         let mut record = csv::ByteRecord::new();
         if !matches!(reader.read_byte_record(&mut record), Ok(true)) {
             return None;
         }
         let fields = (0..record.len()).map(|index| {
-            let field = super::text::field(&record, index, self.format);
+            let field = super::text_rows::field(&record, index, self.format);
             String::from_utf8_lossy(field).into_owned()
         });
         let end = start + reader.position().byte() as usize;

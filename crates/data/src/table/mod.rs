@@ -21,7 +21,7 @@ mod records;
 pub(super) mod row;
 mod sniff;
 mod spill;
-pub(super) mod text;
+pub(super) mod text_rows;
 mod texts;
 
 use super::packed::{PackedWriter, Written};

@@ -5,7 +5,7 @@ use super::chunks::{Chunk, TextFile};
 use super::column_slots::Need;
 use super::columnar::{Arrays, Batches, ColumnarFile, Decoded};
 use super::row::{Row, Visit};
-use super::text;
+use super::text_rows;
 use crate::schema::{FileKind, Format};
 use homebench_diagnostic::Diagnostic;
 use std::path::Path;
@@ -170,7 +170,7 @@ impl Piece<'_> {
         visitor: &mut V,
     ) -> Result<(), Diagnostic> {
         match self {
-            Self::Text { file, chunk } => text::visit(file, chunk, names, visitor),
+            Self::Text { file, chunk } => text_rows::visit(file, chunk, names, visitor),
             Self::Columnar {
                 file,
                 first_row,

@@ -3,7 +3,7 @@
 //! Text without quotes (most of it) is cut where a mask of 64 bytes at a time shows separators and line ends; nothing is
 //! copied. The `csv` crate reads text with quotes.
 
-use super::text::{reader, trim};
+use super::text_rows::{reader, trim};
 use crate::schema::Format;
 
 /// Reads record after record.

@@ -2,7 +2,7 @@
 
 use super::super::column_slots::Need;
 use super::super::row::{Refused, Row};
-use super::super::text::split;
+use super::super::text_rows::split;
 use super::{Arrays, ColumnarFile};
 use arrow::array::{Array, ArrayRef, AsArray, Float64Array, ListArray, StringArray, StringBuilder};
 use arrow::compute::cast;
