@@ -130,7 +130,7 @@ impl JoinTable {
         self.keys.get(key).map(|row| row as usize)
     }
 
-    /// Texts of the columns in use, empty where there is no row.
+    /// DistinctTexts of the columns in use, empty where there is no row.
     pub(super) fn texts_of(&self, row: Option<usize>) -> impl Iterator<Item = &[u8]> {
         let width = self.texts.len();
         self.texts

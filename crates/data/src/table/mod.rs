@@ -9,6 +9,7 @@ pub(super) mod chunks;
 pub(super) mod column_slots;
 pub(super) mod columnar;
 mod compressed;
+mod distinct_texts;
 mod empty;
 mod encode;
 mod fit;
@@ -22,7 +23,6 @@ pub(super) mod row;
 mod sniff;
 mod spill;
 pub(super) mod text_rows;
-mod texts;
 
 use super::packed::{PackedWriter, Written};
 use super::pipeline::pipeline;
@@ -30,6 +30,7 @@ use super::schema::{SourceFile, TablePlan};
 use super::{Batch, CategoricalFeature, ListFeature, Observer, RowSubset, SPLITS};
 use assign::{Assignment, Side};
 use column_slots::ColumnSlots;
+use distinct_texts::{DistinctTexts, Renumbering};
 use encode::Encoding;
 use homebench_diagnostic::Diagnostic;
 use join::JoinTable;
@@ -39,7 +40,6 @@ use ragged::Ragged;
 use rayon::prelude::*;
 use spill::{Rows, Spill};
 use std::path::{Path, PathBuf};
-use texts::{Renumbering, Texts};
 
 /// Blocks encoded before they are written; a bound on memory.
 const WAVE: usize = 16;
@@ -65,7 +65,7 @@ pub(super) fn prepare(
     observer: &mut dyn Observer,
 ) -> Result<PreparedTable, Diagnostic> {
     let columns = ColumnSlots::of_plan(plan);
-    let mut texts = Texts::new(&columns);
+    let mut texts = DistinctTexts::new(&columns);
     let splits = read(
         plan, &columns, sources, files, subset, folder, &mut texts, observer,
     )?;
@@ -145,7 +145,7 @@ fn read(
     files: &[PathBuf],
     subset: RowSubset,
     folder: &Path,
-    texts: &mut Texts,
+    texts: &mut DistinctTexts,
     observer: &mut dyn Observer,
 ) -> Result<[Vec<Rows>; 3], Diagnostic> {
     let sides = assign::sides(&plan.split);
@@ -234,7 +234,8 @@ fn read(
                 }
                 done += parsed.num_rows;
                 let ids = texts.add(&parsed, columns);
-                let ids = ids.map_err(|column| texts::too_much(plan, column, file.path()))?;
+                let ids =
+                    ids.map_err(|column| distinct_texts::too_much(plan, column, file.path()))?;
                 renumbered.push((parsed, ids));
             }
             let divided: Vec<[Option<Rows>; 3]> = renumbered

@@ -10,14 +10,14 @@ use homebench_diagnostic::Diagnostic;
 use std::path::Path;
 
 /// Distinct texts of all files.
-pub(super) struct Texts {
+pub(super) struct DistinctTexts {
     /// Of each text column.
     pub(super) texts: Vec<Interner>,
     /// Of each list column; empty for hashed ones.
     pub(super) lists: Vec<Interner>,
 }
 
-impl Texts {
+impl DistinctTexts {
     pub(super) fn new(columns: &ColumnSlots) -> Self {
         Self {
             texts: vec![Interner::default(); columns.texts.len()],
