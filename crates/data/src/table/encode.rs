@@ -2,8 +2,8 @@
 
 use super::column_slots::ColumnSlots;
 use super::fit::{Encoder, LabelScale, ListIds, Word, log1p_signed};
-use super::ragged::Ragged;
 use super::row::bucket;
+use super::row_lists::RowLists;
 use super::spill::Rows;
 use crate::packed::Widths;
 use crate::schema::{Feature, LabelValue, TablePlan};
@@ -165,8 +165,8 @@ impl Encoding {
     }
 
     /// The ids of the rows' lists, from `width` lists of codes a row.
-    fn encode_lists(&self, rows: &Rows, width: usize) -> Ragged {
-        let mut lists = Ragged::default();
+    fn encode_lists(&self, rows: &Rows, width: usize) -> RowLists {
+        let mut lists = RowLists::default();
         if self.lists.is_empty() {
             return lists;
         }
@@ -175,7 +175,7 @@ impl Encoding {
                 let Encoder::List { slot, ids, .. } = encoder else {
                     unreachable!("only lists have this column")
                 };
-                let range = Ragged::range(&rows.list_ends, row * width + slot);
+                let range = RowLists::range(&rows.list_ends, row * width + slot);
                 let codes = &rows.list_codes[range];
                 match ids {
                     ListIds::Learned(ids) => {

@@ -4,8 +4,8 @@ use super::bad_row::Fault;
 use super::column_slots::{ColumnSlots, ListColumn};
 use super::interner::Interner;
 use super::piece::TableFile;
-use super::ragged::Ragged;
 use super::row::{self, Row, Visit};
+use super::row_lists::RowLists;
 use crate::schema::Join;
 use homebench_diagnostic::Diagnostic;
 use std::path::PathBuf;
@@ -29,7 +29,7 @@ pub(super) struct JoinTable {
     list_columns: Vec<ListColumn>,
     list_texts: Vec<Interner>,
     /// `list_columns` lists a row.
-    lists: Ragged,
+    lists: RowLists,
 }
 
 /// ColumnSlots in use, as indices into those of the table.
@@ -101,7 +101,7 @@ impl JoinTable {
             numbers: Vec::new(),
             list_columns: in_use.lists.clone(),
             list_texts: vec![Interner::default(); in_use.lists.len()],
-            lists: Ragged::default(),
+            lists: RowLists::default(),
         };
         let needs = in_use.needs(join);
         let opened = join

@@ -17,9 +17,9 @@ pub(super) mod interner;
 mod join;
 mod parse;
 pub(super) mod piece;
-mod ragged;
 mod records;
 pub(super) mod row;
+mod row_lists;
 mod sniff;
 mod spill;
 pub(super) mod text_rows;
@@ -36,8 +36,8 @@ use homebench_diagnostic::Diagnostic;
 use join::JoinTable;
 use parse::{Context, Parsed};
 use piece::{Piece, TableFile};
-use ragged::Ragged;
 use rayon::prelude::*;
+use row_lists::RowLists;
 use spill::{Rows, Spill};
 use std::path::{Path, PathBuf};
 
@@ -316,11 +316,11 @@ fn divide(
     })
 }
 
-fn renumber_lists(lists: &mut Ragged, ids: &Renumbering, columns: &ColumnSlots) {
+fn renumber_lists(lists: &mut RowLists, ids: &Renumbering, columns: &ColumnSlots) {
     for index in 0..lists.ends.len() {
         let slot = index % columns.lists.len();
         if !columns.lists[slot].is_hashed {
-            let list = Ragged::range(&lists.ends, index);
+            let list = RowLists::range(&lists.ends, index);
             for code in &mut lists.values[list] {
                 *code = ids.lists[slot][*code as usize];
             }

@@ -7,8 +7,8 @@ use super::fit::log1p_signed;
 use super::interner::Interner;
 use super::join::JoinTable;
 use super::piece::Piece;
-use super::ragged::Ragged;
 use super::row::{self, Row, Visit};
+use super::row_lists::RowLists;
 use crate::expression::{Expression, Rows};
 use crate::schema::{Label, LabelValue, TablePlan};
 use homebench_diagnostic::Diagnostic;
@@ -25,7 +25,7 @@ pub(super) struct Parsed {
     /// Row-major.
     pub(super) labels: Vec<f32>,
     /// Ids in `list_texts`, or hashes.
-    pub(super) lists: Ragged,
+    pub(super) lists: RowLists,
     /// Distinct texts of each text column, with the number of training rows that have them.
     pub(super) texts: Vec<Interner>,
     /// Distinct values of each list column, with their number in training rows; empty for hashed ones.

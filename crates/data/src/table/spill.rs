@@ -1,7 +1,7 @@
 //! Parsed rows on their way from the first reading to the encoding: the first in memory, all others as raw numbers in a
 //! temporary file per split, so that memory doesn't grow with the rows.
 
-use super::ragged::Ragged;
+use super::row_lists::RowLists;
 use arrow::buffer::{Buffer, ScalarBuffer};
 use arrow::datatypes::ArrowNativeType;
 use homebench_diagnostic::Diagnostic;
@@ -36,7 +36,7 @@ impl Rows {
         codes: Vec<u32>,
         numbers: Vec<f64>,
         labels: Vec<f32>,
-        lists: Ragged,
+        lists: RowLists,
     ) -> Self {
         Self {
             num_rows,

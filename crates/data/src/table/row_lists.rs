@@ -4,14 +4,14 @@ use std::ops::Range;
 
 /// Lists of numbers in one run; the lists of a row are side by side.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Ragged {
+pub(super) struct RowLists {
     /// Values of all lists.
     pub(super) values: Vec<u32>,
     /// End of each list in `values`; a list starts where the one before ends.
     pub(super) ends: Vec<u32>,
 }
 
-impl Ragged {
+impl RowLists {
     /// Ends the list that values were pushed for.
     pub(super) fn end_list(&mut self) {
         let end = u32::try_from(self.values.len()).expect("values of a piece fit in 32 bits");
@@ -51,7 +51,7 @@ mod tests {
 
     #[test]
     fn kept_rows_keep_their_lists() {
-        let lists = Ragged {
+        let lists = RowLists {
             values: vec![1, 2, 3, 4, 5],
             ends: vec![2, 2, 3, 3, 3, 5],
         };
@@ -59,6 +59,6 @@ mod tests {
         assert_eq!(kept.values, [1, 2, 4, 5]);
         assert_eq!(kept.ends, [2, 2, 2, 4]);
         assert_eq!(kept.list(3), [4, 5]);
-        assert_eq!(lists.rows(0, |_| true), Ragged::default());
+        assert_eq!(lists.rows(0, |_| true), RowLists::default());
     }
 }
