@@ -10,7 +10,7 @@ pub(super) mod column_slots;
 pub(super) mod columnar;
 mod compressed;
 mod distinct_texts;
-mod empty;
+mod empty_split;
 mod encode;
 mod fit;
 pub(super) mod interner;
@@ -70,7 +70,7 @@ pub(super) fn prepare(
         plan, &columns, sources, files, subset, folder, &mut texts, observer,
     )?;
     texts.say_undecoded(plan, &columns, observer);
-    empty::check(plan, files, &splits)?;
+    empty_split::refuse(plan, files, &splits)?;
     let (encoders, words) = fit::fit(
         plan,
         &columns,
@@ -125,8 +125,10 @@ pub(super) fn prepare(
                 "no row of the {name} split is observed for the task whose `observed` is {}",
                 condition.unwrap_or_default()
             );
-            return Err(Diagnostic::new(empty::path_of(plan, files, name), message)
-                .hint("correct `observed` of the task, or leave the task out of the protocol"));
+            return Err(
+                Diagnostic::new(empty_split::path_of(plan, files, name), message)
+                    .hint("correct `observed` of the task, or leave the task out of the protocol"),
+            );
         }
     }
     Ok(PreparedTable {

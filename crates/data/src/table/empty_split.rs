@@ -9,7 +9,7 @@ use homebench_diagnostic::Diagnostic;
 use std::path::PathBuf;
 
 /// Refuses a split that has no row.
-pub(super) fn check(
+pub(super) fn refuse(
     plan: &TablePlan,
     files: &[PathBuf],
     splits: &[Vec<Rows>; 3],
