@@ -7,7 +7,7 @@ use crate::table::bad_row::Fault;
 use crate::table::chunks::TextFile;
 use crate::table::column_slots::Need;
 use crate::table::columnar::{self, is_list, is_readable};
-use crate::table::piece::TableFile;
+use crate::table::file_pieces::TableFile;
 use crate::table::row::{Row, Visit};
 use homebench_diagnostic::Diagnostic;
 use std::path::Path;

@@ -2,8 +2,8 @@
 
 use super::bad_row::Fault;
 use super::column_slots::{ColumnSlots, ListColumn};
+use super::file_pieces::TableFile;
 use super::interner::Interner;
-use super::piece::TableFile;
 use super::row::{self, Row, Visit};
 use super::row_lists::RowLists;
 use crate::schema::Join;

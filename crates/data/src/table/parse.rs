@@ -3,10 +3,10 @@
 use super::assign::{Assignment, Side, TRAIN};
 use super::bad_row::{A_TIME, Fault, NUMBER_LABEL, ZERO_OR_ONE};
 use super::column_slots::ColumnSlots;
+use super::file_pieces::Piece;
 use super::fit::log1p_signed;
 use super::interner::Interner;
 use super::join::JoinTable;
-use super::piece::Piece;
 use super::row::{self, Row, Visit};
 use super::row_lists::RowLists;
 use crate::expression::{Expression, Rows};
