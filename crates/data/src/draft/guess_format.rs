@@ -1,7 +1,7 @@
 //! How a text file is laid out, guessed from its first lines.
 
 use crate::schema::{Encoding, Format};
-use crate::table::chunks::TextFile;
+use crate::table::text_chunks::TextFile;
 use crate::table::text_rows::{field, reader};
 use homebench_diagnostic::{Diagnostic, Location};
 use std::path::Path;

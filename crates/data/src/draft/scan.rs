@@ -4,11 +4,11 @@ use super::column_statistics::ColumnStatistics;
 use super::guess_format::layout;
 use crate::schema::{Encoding, FileKind, Format};
 use crate::table::bad_row::Fault;
-use crate::table::chunks::TextFile;
 use crate::table::column_slots::Need;
 use crate::table::columnar::{self, is_list, is_readable};
 use crate::table::file_pieces::TableFile;
 use crate::table::row::{Row, Visit};
+use crate::table::text_chunks::TextFile;
 use homebench_diagnostic::Diagnostic;
 use std::path::Path;
 

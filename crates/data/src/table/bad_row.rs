@@ -1,6 +1,6 @@
 //! What is wrong with a row, in words, with its line, character and column.
 
-use super::chunks::{Chunk, TextFile};
+use super::text_chunks::{Chunk, TextFile};
 use crate::schema::Format;
 use homebench_diagnostic::{Diagnostic, Location};
 use std::path::Path;

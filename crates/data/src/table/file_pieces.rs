@@ -1,10 +1,10 @@
 //! Source files in pieces that are read in parallel.
 
 use super::bad_row::Fault;
-use super::chunks::{Chunk, TextFile};
 use super::column_slots::Need;
 use super::columnar::{Arrays, Batches, ColumnarFile, Decoded};
 use super::row::{Row, Visit};
+use super::text_chunks::{Chunk, TextFile};
 use super::text_rows;
 use crate::schema::{FileKind, Format};
 use homebench_diagnostic::Diagnostic;

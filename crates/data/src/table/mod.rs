@@ -5,7 +5,6 @@
 
 pub(super) mod assign;
 pub(super) mod bad_row;
-pub(super) mod chunks;
 pub(super) mod column_slots;
 pub(super) mod columnar;
 mod compressed;
@@ -22,6 +21,7 @@ pub(super) mod row;
 mod row_lists;
 mod sniff;
 mod spill;
+pub(super) mod text_chunks;
 pub(super) mod text_rows;
 
 use super::packed::{PackedWriter, Written};
