@@ -16,12 +16,12 @@ mod fit;
 pub(super) mod interner;
 mod join;
 mod parse;
-mod records;
 pub(super) mod row;
 mod row_lists;
 mod sniff;
 mod spill;
 pub(super) mod text_chunks;
+mod text_records;
 pub(super) mod text_rows;
 
 use super::packed::{PackedWriter, Written};

@@ -1,9 +1,9 @@
 //! Rows of delimited text.
 
 use super::bad_row::Fault;
-use super::records::{Record, Records};
 use super::row::{Refused, Row, Visit};
 use super::text_chunks::{Chunk, TextFile};
+use super::text_records::{Record, Records};
 use crate::schema::Format;
 use homebench_diagnostic::Diagnostic;
 
