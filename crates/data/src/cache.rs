@@ -8,7 +8,7 @@
 use super::packed::{Widths, Written};
 use super::schema::{Description, Protocol, Source};
 use super::source_files::Located;
-use super::table::assign::TEST;
+use super::table::split_assignment::TEST;
 use super::{Numbers, Observer, RowSubset, SPLITS, Schema, Split, cant_write};
 use crate::schema::Pooling;
 use homebench_diagnostic::Diagnostic;

@@ -5,7 +5,7 @@ use super::generated::LazyGenerator;
 use super::schema::{self, Description, Protocol, Source};
 use super::source_files::{self, Located, Trust};
 use super::split::{Split, Truth};
-use super::table::assign::{TEST, TRAIN, VALIDATION};
+use super::table::split_assignment::{TEST, TRAIN, VALIDATION};
 use super::{
     CategoricalFeature, DatasetRef, ListFeature, Observer, Origin, Places, Prepared, RowSubset,
     Schema, SealedSplit, SplitSummary, Summary, Task,

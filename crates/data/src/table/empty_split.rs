@@ -1,8 +1,8 @@
 //! Splits without a row: refused, with what of the description leaves them empty.
 
 use super::SPLITS;
-use super::assign::{self, Side, TEST, TRAIN};
 use super::spill::Rows;
+use super::split_assignment::{self, Side, TEST, TRAIN};
 use crate::expression::Literal;
 use crate::schema::{SplitPlan, TablePlan};
 use homebench_diagnostic::Diagnostic;
@@ -98,7 +98,7 @@ fn shown(limit: &Literal) -> String {
 
 /// The file that a split's rows come from.
 pub(super) fn path_of(plan: &TablePlan, files: &[PathBuf], split: &str) -> String {
-    let sides = assign::sides(&plan.split);
+    let sides = split_assignment::sides(&plan.split);
     let is_of = |side: &Side| match side {
         Side::Train => split == SPLITS[0],
         Side::Holdout => split != SPLITS[0],

@@ -3,7 +3,6 @@
 //! Pieces of fixed size are parsed in parallel and joined in the order of the file, so that the result doesn't depend
 //! on the number of threads.
 
-pub(super) mod assign;
 pub(super) mod bad_row;
 pub(super) mod column_slots;
 pub(super) mod columnar;
@@ -20,6 +19,7 @@ pub(super) mod row;
 mod row_lists;
 mod sniff;
 mod spill;
+pub(super) mod split_assignment;
 pub(super) mod text_chunks;
 mod text_records;
 pub(super) mod text_rows;
@@ -28,7 +28,6 @@ use super::packed::{PackedWriter, Written};
 use super::pipeline::pipeline;
 use super::schema::{SourceFile, TablePlan};
 use super::{Batch, CategoricalFeature, ListFeature, Observer, RowSubset, SPLITS};
-use assign::{Assignment, Side};
 use column_slots::ColumnSlots;
 use distinct_texts::{DistinctTexts, Renumbering};
 use encode::Encoding;
@@ -39,6 +38,7 @@ use parse::{Context, Parsed};
 use rayon::prelude::*;
 use row_lists::RowLists;
 use spill::{Rows, Spill};
+use split_assignment::{Assignment, Side};
 use std::path::{Path, PathBuf};
 
 /// Blocks encoded before they are written; a bound on memory.
@@ -76,9 +76,9 @@ pub(super) fn prepare(
         &columns,
         &texts.texts,
         &texts.lists,
-        &splits[assign::TRAIN],
+        &splits[split_assignment::TRAIN],
     );
-    let scales = fit::label_scales(plan, &splits[assign::TRAIN]);
+    let scales = fit::label_scales(plan, &splits[split_assignment::TRAIN]);
     let encoding = Encoding::new(plan, &columns, encoders, scales);
     for name in encoding.constants() {
         observer.notice(&format!(
@@ -150,7 +150,7 @@ fn read(
     texts: &mut DistinctTexts,
     observer: &mut dyn Observer,
 ) -> Result<[Vec<Rows>; 3], Diagnostic> {
-    let sides = assign::sides(&plan.split);
+    let sides = split_assignment::sides(&plan.split);
     let own = &plan.columns[..plan.num_own_columns];
     let mut needs = columns.needs(0, own.len());
     for column in plan

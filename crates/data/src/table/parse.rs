@@ -1,6 +1,5 @@
 //! Rows of a piece into codes, numbers and labels.
 
-use super::assign::{Assignment, Side, TRAIN};
 use super::bad_row::{A_TIME, Fault, NUMBER_LABEL, ZERO_OR_ONE};
 use super::column_slots::ColumnSlots;
 use super::file_pieces::Piece;
@@ -9,6 +8,7 @@ use super::interner::Interner;
 use super::join::JoinTable;
 use super::row::{self, Row, Visit};
 use super::row_lists::RowLists;
+use super::split_assignment::{Assignment, Side, TRAIN};
 use crate::expression::{Expression, Rows};
 use crate::schema::{Label, LabelValue, TablePlan};
 use homebench_diagnostic::Diagnostic;
