@@ -1,7 +1,7 @@
 //! Splits without a row: refused, with what of the description leaves them empty.
 
 use super::SPLITS;
-use super::spill::Rows;
+use super::row_spill::Rows;
 use super::split_assignment::{self, Side, TEST, TRAIN};
 use crate::expression::Literal;
 use crate::schema::{SplitPlan, TablePlan};

@@ -4,7 +4,7 @@ use super::column_slots::ColumnSlots;
 use super::fit::{Encoder, LabelScale, ListIds, Word, log1p_signed};
 use super::row::bucket;
 use super::row_lists::RowLists;
-use super::spill::Rows;
+use super::row_spill::Rows;
 use crate::packed::Widths;
 use crate::schema::{Feature, LabelValue, TablePlan};
 use crate::{Batch, CategoricalFeature, ListFeature};

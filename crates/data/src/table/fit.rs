@@ -2,7 +2,7 @@
 
 use super::column_slots::{ColumnSlots, ListColumn};
 use super::interner::Interner;
-use super::spill::Rows;
+use super::row_spill::Rows;
 use crate::schema::Pooling;
 use crate::schema::{Feature, FeatureKind, Label, LabelValue, TablePlan, Vocabulary};
 use homebench_random::Philox;

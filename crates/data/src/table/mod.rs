@@ -17,8 +17,8 @@ mod join;
 mod parse;
 pub(super) mod row;
 mod row_lists;
+mod row_spill;
 mod sniff;
-mod spill;
 pub(super) mod split_assignment;
 pub(super) mod text_chunks;
 mod text_records;
@@ -37,7 +37,7 @@ use join::JoinTable;
 use parse::{Context, Parsed};
 use rayon::prelude::*;
 use row_lists::RowLists;
-use spill::{Rows, Spill};
+use row_spill::{Rows, Spill};
 use split_assignment::{Assignment, Side};
 use std::path::{Path, PathBuf};
 
