@@ -5,7 +5,7 @@ use super::column_slots::ColumnSlots;
 use super::file_pieces::Piece;
 use super::fit::log1p_signed;
 use super::interner::Interner;
-use super::join::JoinTable;
+use super::join_table::JoinTable;
 use super::row::{self, Row, Visit};
 use super::row_lists::RowLists;
 use super::split_assignment::{Assignment, Side, TRAIN};

@@ -42,7 +42,7 @@ struct InUse {
 }
 
 impl InUse {
-    fn of(join: &Join, columns: &ColumnSlots) -> Self {
+    fn of_join(join: &Join, columns: &ColumnSlots) -> Self {
         // The table's columns are added in order, without the key.
         let place = |column: usize| {
             let index = column.checked_sub(join.first)?;
@@ -89,7 +89,7 @@ impl JoinTable {
         columns: &ColumnSlots,
         files: &[PathBuf],
     ) -> Result<Self, Diagnostic> {
-        let in_use = InUse::of(join, columns);
+        let in_use = InUse::of_join(join, columns);
         let table = Self {
             on: join.on,
             keys: Interner::default(),
