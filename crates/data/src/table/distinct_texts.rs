@@ -3,7 +3,7 @@
 use super::bad_row;
 use super::column_slots::ColumnSlots;
 use super::interner::Interner;
-use super::parse::Parsed;
+use super::parse_rows::Parsed;
 use crate::Observer;
 use crate::schema::TablePlan;
 use homebench_diagnostic::Diagnostic;

@@ -14,7 +14,7 @@ pub(super) mod file_pieces;
 mod fit;
 pub(super) mod interner;
 mod join_table;
-mod parse;
+mod parse_rows;
 pub(super) mod row;
 mod row_lists;
 mod row_spill;
@@ -34,7 +34,7 @@ use encode::Encoding;
 use file_pieces::{Piece, TableFile};
 use homebench_diagnostic::Diagnostic;
 use join_table::JoinTable;
-use parse::{Context, Parsed};
+use parse_rows::{Context, Parsed};
 use rayon::prelude::*;
 use row_lists::RowLists;
 use row_spill::{Rows, Spill};
@@ -219,7 +219,7 @@ fn read(
                 Err(broken) => return vec![Err(broken)],
             };
             let parse = |piece: &Piece<'_>| {
-                let parsed = parse::parse(&context, *side, start, piece);
+                let parsed = parse_rows::parse(&context, *side, start, piece);
                 piece.release();
                 parsed
             };
