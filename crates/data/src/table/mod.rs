@@ -6,7 +6,6 @@
 pub(super) mod bad_row;
 pub(super) mod column_slots;
 pub(super) mod columnar;
-mod compressed;
 mod distinct_texts;
 mod empty_split;
 mod encode;
@@ -14,6 +13,7 @@ pub(super) mod file_pieces;
 mod fit;
 pub(super) mod interner;
 mod join_table;
+mod map_source;
 mod parse_rows;
 pub(super) mod row;
 mod row_lists;

@@ -57,7 +57,7 @@ impl TextFile {
         Ok(Self {
             path: path.to_path_buf(),
             format,
-            mapped: super::compressed::map(path, format.encoding)?,
+            mapped: super::map_source::map(path, format.encoding)?,
             chunks: Vec::new(),
             positions: Vec::new(),
             num_fields: 0,
