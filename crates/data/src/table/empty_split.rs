@@ -1,7 +1,7 @@
 //! Splits without a row: refused, with what of the description leaves them empty.
 
 use super::SPLITS;
-use super::row_spill::Rows;
+use super::row_spill::CodedRows;
 use super::split_assignment::{self, Side, TEST, TRAIN};
 use crate::expression::Literal;
 use crate::schema::{SplitPlan, TablePlan};
@@ -12,7 +12,7 @@ use std::path::PathBuf;
 pub(super) fn refuse(
     plan: &TablePlan,
     files: &[PathBuf],
-    splits: &[Vec<Rows>; 3],
+    splits: &[Vec<CodedRows>; 3],
 ) -> Result<(), Diagnostic> {
     let counts = splits
         .each_ref()

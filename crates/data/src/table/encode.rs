@@ -4,7 +4,7 @@ use super::column_slots::ColumnSlots;
 use super::fit::{Encoder, LabelScale, ListIds, Word, log1p_signed};
 use super::row::bucket;
 use super::row_lists::RowLists;
-use super::row_spill::Rows;
+use super::row_spill::CodedRows;
 use crate::packed::Widths;
 use crate::schema::{Feature, LabelValue, TablePlan};
 use crate::{Batch, CategoricalFeature, ListFeature};
@@ -105,7 +105,7 @@ impl Encoding {
     }
 
     /// Encodes some rows.
-    pub(super) fn encode(&self, rows: &Rows, columns: &ColumnSlots) -> Batch {
+    pub(super) fn encode(&self, rows: &CodedRows, columns: &ColumnSlots) -> Batch {
         let (texts, numbers) = (columns.num_codes(), columns.numbers.len());
         let lists = self.encode_lists(rows, columns.lists.len());
         let mut categorical = vec![0; rows.num_rows * self.categorical.len()];
@@ -165,7 +165,7 @@ impl Encoding {
     }
 
     /// The ids of the rows' lists, from `width` lists of codes a row.
-    fn encode_lists(&self, rows: &Rows, width: usize) -> RowLists {
+    fn encode_lists(&self, rows: &CodedRows, width: usize) -> RowLists {
         let mut lists = RowLists::default();
         if self.lists.is_empty() {
             return lists;
@@ -194,7 +194,7 @@ impl Encoding {
     }
 }
 
-/// Rows that every feature encodes before the next rows.
+/// CodedRows that every feature encodes before the next rows.
 const TILE_ROWS: usize = 64;
 
 /// Some rows of raw codes and numbers.

@@ -37,7 +37,7 @@ use join_table::JoinTable;
 use parse_rows::{Context, Parsed};
 use rayon::prelude::*;
 use row_lists::RowLists;
-use row_spill::{Rows, Spill};
+use row_spill::{CodedRows, Spill};
 use split_assignment::{Assignment, Side};
 use std::path::{Path, PathBuf};
 
@@ -102,7 +102,7 @@ pub(super) fn prepare(
         let path = folder.join(format!("{name}.arrow"));
         let mut writer = PackedWriter::create(path, encoding.widths(plan.labels.len()))?
             .measuring(plan.regressions());
-        let encode = |wave: &[Rows]| -> Vec<Batch> {
+        let encode = |wave: &[CodedRows]| -> Vec<Batch> {
             let rows = wave.par_iter();
             rows.map(|rows| encoding.encode(rows, &columns)).collect()
         };
@@ -149,7 +149,7 @@ fn read(
     folder: &Path,
     texts: &mut DistinctTexts,
     observer: &mut dyn Observer,
-) -> Result<[Vec<Rows>; 3], Diagnostic> {
+) -> Result<[Vec<CodedRows>; 3], Diagnostic> {
     let sides = split_assignment::sides(&plan.split);
     let own = &plan.columns[..plan.num_own_columns];
     let mut needs = columns.needs(0, own.len());
@@ -240,7 +240,7 @@ fn read(
                     ids.map_err(|column| distinct_texts::too_much(plan, column, file.path()))?;
                 renumbered.push((parsed, ids));
             }
-            let divided: Vec<[Option<Rows>; 3]> = renumbered
+            let divided: Vec<[Option<CodedRows>; 3]> = renumbered
                 .into_par_iter()
                 .map(|(parsed, ids)| divide(parsed, &ids, columns, plan.labels.len()))
                 .collect();
@@ -282,7 +282,7 @@ fn divide(
     ids: &Renumbering,
     columns: &ColumnSlots,
     num_labels: usize,
-) -> [Option<Rows>; 3] {
+) -> [Option<CodedRows>; 3] {
     let Parsed {
         splits,
         mut codes,
@@ -304,7 +304,7 @@ fn divide(
     if let Some(only) = counts.iter().position(|count| *count == splits.len()) {
         let mut rows = [None, None, None];
         if !splits.is_empty() {
-            rows[only] = Some(Rows::new(splits.len(), codes, numbers, labels, lists));
+            rows[only] = Some(CodedRows::new(splits.len(), codes, numbers, labels, lists));
         }
         return rows;
     }
@@ -314,7 +314,7 @@ fn divide(
         let numbers = pick(&numbers, columns.numbers.len(), &splits, split);
         let labels = pick(&labels, num_labels, &splits, split);
         let lists = lists.rows(columns.lists.len(), |row| splits[row] == split);
-        (count > 0).then(|| Rows::new(count, codes, numbers, labels, lists))
+        (count > 0).then(|| CodedRows::new(count, codes, numbers, labels, lists))
     })
 }
 

@@ -16,7 +16,7 @@ const KEPT_BYTES: usize = 96 << 20;
 
 /// Some rows, row-major.
 #[derive(Debug)]
-pub(super) struct Rows {
+pub(super) struct CodedRows {
     pub(super) num_rows: usize,
     pub(super) codes: ScalarBuffer<u32>,
     pub(super) numbers: ScalarBuffer<f64>,
@@ -30,7 +30,7 @@ pub(super) struct Rows {
 /// Arrays of some rows.
 const ARRAYS: usize = 5;
 
-impl Rows {
+impl CodedRows {
     pub(super) fn new(
         num_rows: usize,
         codes: Vec<u32>,
@@ -70,7 +70,7 @@ struct Block {
 /// Takes blocks one after another.
 pub(super) struct Spill {
     path: PathBuf,
-    kept: Vec<Rows>,
+    kept: Vec<CodedRows>,
     kept_bytes: usize,
     /// Made when it is needed.
     sink: Option<BufWriter<File>>,
@@ -90,7 +90,7 @@ impl Spill {
         }
     }
 
-    pub(super) fn append(&mut self, rows: Rows) -> Result<(), Diagnostic> {
+    pub(super) fn append(&mut self, rows: CodedRows) -> Result<(), Diagnostic> {
         let bytes: usize = rows.arrays().iter().map(|array| array.len()).sum();
         if self.sink.is_none() && self.kept_bytes + bytes <= KEPT_BYTES {
             self.kept_bytes += bytes;
@@ -101,7 +101,7 @@ impl Spill {
             .map_err(|error| crate::cant_write(&self.path, &error))
     }
 
-    fn write(&mut self, rows: &Rows) -> std::io::Result<()> {
+    fn write(&mut self, rows: &CodedRows) -> std::io::Result<()> {
         let sink = match &mut self.sink {
             Some(sink) => sink,
             none => none.insert(BufWriter::with_capacity(1 << 20, File::create(&self.path)?)),
@@ -130,7 +130,7 @@ impl Spill {
     }
 
     /// Everything that was appended, in place.
-    pub(super) fn read(self) -> Result<Vec<Rows>, Diagnostic> {
+    pub(super) fn read(self) -> Result<Vec<CodedRows>, Diagnostic> {
         let Self {
             path,
             mut kept,
@@ -161,7 +161,7 @@ fn map(path: &Path, sink: BufWriter<File>) -> std::io::Result<Buffer> {
 }
 
 impl Block {
-    fn rows(self, buffer: &Buffer) -> Rows {
+    fn rows(self, buffer: &Buffer) -> CodedRows {
         fn numbers<T: ArrowNativeType>(
             buffer: &Buffer,
             offset: usize,
@@ -175,7 +175,7 @@ impl Block {
         }
         let [codes, values, labels, list_codes, list_ends] = self.offsets;
         let lengths = self.lengths;
-        Rows {
+        CodedRows {
             num_rows: self.num_rows,
             codes: numbers(buffer, codes, lengths[0]),
             numbers: numbers(buffer, values, lengths[1]),
