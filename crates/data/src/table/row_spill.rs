@@ -61,7 +61,7 @@ impl CodedRows {
 
 /// Places and lengths of a block's arrays.
 #[derive(Debug, Clone, Copy)]
-struct Block {
+struct SpilledBlock {
     num_rows: usize,
     offsets: [usize; ARRAYS],
     lengths: [usize; ARRAYS],
@@ -75,7 +75,7 @@ pub(super) struct Spill {
     /// Made when it is needed.
     sink: Option<BufWriter<File>>,
     end: usize,
-    blocks: Vec<Block>,
+    blocks: Vec<SpilledBlock>,
 }
 
 impl Spill {
@@ -115,7 +115,7 @@ impl Spill {
             *offset = self.end + padding;
             self.end = *offset + array.len();
         }
-        self.blocks.push(Block {
+        self.blocks.push(SpilledBlock {
             num_rows: rows.num_rows,
             offsets,
             lengths: [
@@ -160,7 +160,7 @@ fn map(path: &Path, sink: BufWriter<File>) -> std::io::Result<Buffer> {
     Ok(unsafe { Buffer::from_custom_allocation(start, length, Arc::new(mapped)) })
 }
 
-impl Block {
+impl SpilledBlock {
     fn rows(self, buffer: &Buffer) -> CodedRows {
         fn numbers<T: ArrowNativeType>(
             buffer: &Buffer,
