@@ -12,7 +12,7 @@ use std::path::Path;
 
 /// Encoders in the order of the prepared columns.
 #[derive(Debug)]
-pub(super) struct Encoding {
+pub(super) struct RowEncoder {
     categorical: Vec<Encoder>,
     lists: Vec<Encoder>,
     numeric: Vec<Encoder>,
@@ -27,7 +27,7 @@ pub(super) struct Encoding {
     pub(super) numeric_features: Vec<String>,
 }
 
-impl Encoding {
+impl RowEncoder {
     pub(super) fn new(
         plan: &TablePlan,
         columns: &ColumnSlots,
@@ -288,7 +288,7 @@ pub(super) fn write_vocabularies(
 pub(super) fn write_numbers(
     path: &Path,
     plan: &TablePlan,
-    encoding: &Encoding,
+    encoding: &RowEncoder,
 ) -> std::io::Result<()> {
     let mut writer = csv::Writer::from_path(path)?;
     writer.write_record(["feature", "log1p", "mean", "scale", "edges"])?;
@@ -332,7 +332,7 @@ pub(super) fn write_numbers(
 /// Column, transformation and scale of every label that is a number.
 fn labels_of_numbers<'a>(
     plan: &'a TablePlan,
-    encoding: &'a Encoding,
+    encoding: &'a RowEncoder,
 ) -> impl Iterator<Item = (&'a str, bool, LabelScale)> {
     let labels = plan.labels.iter().zip(&encoding.labels);
     labels.filter_map(|(label, scale)| match label.value {

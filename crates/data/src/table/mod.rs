@@ -30,7 +30,7 @@ use super::schema::{SourceFile, TablePlan};
 use super::{Batch, CategoricalFeature, ListFeature, Observer, RowSubset, SPLITS};
 use column_slots::ColumnSlots;
 use distinct_texts::{DistinctTexts, Renumbering};
-use encode::Encoding;
+use encode::RowEncoder;
 use file_pieces::{Piece, TableFile};
 use homebench_diagnostic::Diagnostic;
 use join_table::JoinTable;
@@ -79,7 +79,7 @@ pub(super) fn prepare(
         &splits[split_assignment::TRAIN],
     );
     let scales = fit::label_scales(plan, &splits[split_assignment::TRAIN]);
-    let encoding = Encoding::new(plan, &columns, encoders, scales);
+    let encoding = RowEncoder::new(plan, &columns, encoders, scales);
     for name in encoding.constants() {
         observer.notice(&format!(
             "the feature `{name}` is the same on every training row; it is 0 everywhere"
