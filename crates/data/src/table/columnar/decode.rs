@@ -80,11 +80,11 @@ fn is_text(found: &DataType) -> bool {
 
 /// The columns of a batch, converted to what is needed of them.
 pub(crate) struct Decoded {
-    columns: Vec<Column>,
+    columns: Vec<DecodedColumn>,
 }
 
 #[derive(Default)]
-struct Column {
+struct DecodedColumn {
     texts: Option<StringArray>,
     numbers: Option<Float64Array>,
     lists: Option<(ListArray, StringArray)>,
@@ -103,9 +103,9 @@ impl Decoded {
         let columns = arrays.arrays.iter().zip(&file.needs).zip(names);
         let column = |((array, need), name): ((&Option<ArrayRef>, &Need), &String)| {
             let Some(array) = array else {
-                return Ok(Column::default());
+                return Ok(DecodedColumn::default());
             };
-            Column::new(array, *need).map_err(|error| {
+            DecodedColumn::new(array, *need).map_err(|error| {
                 Diagnostic::new(
                     file.path.display().to_string(),
                     format!("column `{name}`: {error}"),
@@ -126,7 +126,7 @@ impl Decoded {
     }
 }
 
-impl Column {
+impl DecodedColumn {
     fn new(array: &ArrayRef, need: Need) -> Result<Self, ArrowError> {
         let mut column = Self::default();
         if item_of(array.data_type()).is_some() {
@@ -217,7 +217,7 @@ fn numbers(array: &ArrayRef) -> Result<Float64Array, ArrowError> {
 }
 
 struct ColumnarRow<'a> {
-    columns: &'a [Column],
+    columns: &'a [DecodedColumn],
     index: usize,
 }
 
