@@ -32,7 +32,7 @@ const BATCH_ROWS: usize = 1 << 16;
 pub(crate) struct ColumnarFile {
     pub(crate) path: PathBuf,
     pub(crate) num_rows: u64,
-    layout: Layout,
+    layout: ColumnarLayout,
     /// Per column of the description: its place in the file, where it is needed.
     places: Vec<Option<usize>>,
     needs: Vec<Need>,
@@ -40,7 +40,7 @@ pub(crate) struct ColumnarFile {
 
 /// How the file is laid out.
 #[derive(Debug)]
-enum Layout {
+enum ColumnarLayout {
     Parquet(ArrowReaderMetadata),
     ArrowFile,
     ArrowStream,
@@ -71,9 +71,11 @@ impl ColumnarFile {
             needs: needs.to_vec(),
         };
         file.num_rows = match &file.layout {
-            Layout::Parquet(metadata) => metadata.metadata().file_metadata().num_rows() as u64,
+            ColumnarLayout::Parquet(metadata) => {
+                metadata.metadata().file_metadata().num_rows() as u64
+            }
             // Nothing else in the file says it.
-            Layout::ArrowFile | Layout::ArrowStream => file.count_rows()?,
+            ColumnarLayout::ArrowFile | ColumnarLayout::ArrowStream => file.count_rows()?,
         };
         Ok(file)
     }
@@ -93,12 +95,12 @@ impl ColumnarFile {
     /// The batches, in order.
     pub(crate) fn batches(&self) -> Result<Batches<'_>, Diagnostic> {
         let source = match &self.layout {
-            Layout::Parquet(metadata) => Source::Parquet(self.parquet(metadata)?),
-            Layout::ArrowFile | Layout::ArrowStream => {
+            ColumnarLayout::Parquet(metadata) => BatchSource::Parquet(self.parquet(metadata)?),
+            ColumnarLayout::ArrowFile | ColumnarLayout::ArrowStream => {
                 // A projection keeps the order of the file.
                 let mut wanted: Vec<usize> = self.places.iter().flatten().copied().collect();
                 wanted.sort_unstable();
-                Source::Arrow {
+                BatchSource::Arrow {
                     batches: self.arrow(wanted.clone())?,
                     wanted,
                     left: None,
@@ -132,7 +134,7 @@ impl ColumnarFile {
         let file = File::open(&self.path).map_err(|error| cant_read(&self.path, &error))?;
         let file = BufReader::with_capacity(1 << 20, file);
         let batches: Result<ArrowBatches, ArrowError> = match self.layout {
-            Layout::ArrowStream => {
+            ColumnarLayout::ArrowStream => {
                 StreamReader::try_new(file, Some(wanted)).map(|it| Box::new(it) as _)
             }
             _ => FileReader::try_new(file, Some(wanted)).map(|it| Box::new(it) as _),
@@ -146,10 +148,10 @@ type ArrowBatches = Box<dyn Iterator<Item = Result<RecordBatch, ArrowError>> + S
 /// The batches of a file.
 pub(crate) struct Batches<'a> {
     file: &'a ColumnarFile,
-    source: Source,
+    source: BatchSource,
 }
 
-enum Source {
+enum BatchSource {
     /// A reader of each needed column, with the column's index.
     Parquet(Vec<(usize, ParquetRecordBatchReader)>),
     Arrow {
@@ -170,7 +172,7 @@ impl Batches<'_> {
         let file = self.file;
         let mut arrays = vec![None; file.places.len()];
         let num_rows = match &mut self.source {
-            Source::Parquet(readers) => {
+            BatchSource::Parquet(readers) => {
                 let read = readers.par_iter_mut().map(|(column, reader)| {
                     let batch = reader.next().transpose();
                     let batch = batch.map_err(|error| broken(&file.path, "Parquet", &error))?;
@@ -183,7 +185,7 @@ impl Batches<'_> {
                 }
                 num_rows
             }
-            Source::Arrow {
+            BatchSource::Arrow {
                 batches,
                 wanted,
                 left,
@@ -230,13 +232,13 @@ pub(crate) fn open_schema(path: &Path, kind: FileKind) -> Result<SchemaRef, Diag
     open(path, kind).map(|(_, schema)| schema)
 }
 
-fn open(path: &Path, kind: FileKind) -> Result<(Layout, SchemaRef), Diagnostic> {
+fn open(path: &Path, kind: FileKind) -> Result<(ColumnarLayout, SchemaRef), Diagnostic> {
     let mut file = File::open(path).map_err(|error| cant_read(path, &error))?;
     if kind == FileKind::Parquet {
         let metadata = ArrowReaderMetadata::load(&file, Default::default());
         let metadata = metadata.map_err(|error| broken(path, "Parquet", &error))?;
         let schema = metadata.schema().clone();
-        return Ok((Layout::Parquet(metadata), schema));
+        return Ok((ColumnarLayout::Parquet(metadata), schema));
     }
     let mut magic = Vec::new();
     let read = file.by_ref().take(6).read_to_end(&mut magic);
@@ -251,8 +253,10 @@ fn open(path: &Path, kind: FileKind) -> Result<(Layout, SchemaRef), Diagnostic> 
     }
     let file = BufReader::new(file);
     let opened = match &magic[..] {
-        b"ARROW1" => FileReader::try_new(file, None).map(|it| (Layout::ArrowFile, it.schema())),
-        _ => StreamReader::try_new(file, None).map(|it| (Layout::ArrowStream, it.schema())),
+        b"ARROW1" => {
+            FileReader::try_new(file, None).map(|it| (ColumnarLayout::ArrowFile, it.schema()))
+        }
+        _ => StreamReader::try_new(file, None).map(|it| (ColumnarLayout::ArrowStream, it.schema())),
     };
     opened.map_err(|error| broken(path, "Arrow", &error))
 }
