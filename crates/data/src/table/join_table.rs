@@ -109,7 +109,7 @@ impl JoinTable {
             .iter()
             .map(|file| TableFile::open(&files[*file], join.format, &join.columns, &needs));
         let opened = opened.collect::<Result<Vec<_>, _>>()?;
-        let mut reading = Reading {
+        let mut reading = JoinReading {
             table,
             in_use,
             files: &opened,
@@ -174,13 +174,13 @@ impl JoinTable {
 }
 
 /// Takes the rows of a table one by one.
-struct Reading<'a> {
+struct JoinReading<'a> {
     table: JoinTable,
     in_use: InUse,
     files: &'a [TableFile],
 }
 
-impl Reading<'_> {
+impl JoinReading<'_> {
     /// Where a row of the table is, with the name of the file where there are several.
     fn place(&self, row: usize) -> String {
         let mut row = row as u64;
@@ -197,7 +197,7 @@ impl Reading<'_> {
     }
 }
 
-impl Visit for Reading<'_> {
+impl Visit for JoinReading<'_> {
     fn row<R: Row>(&mut self, _index: u64, row: &R) -> Result<(), Fault> {
         let (table, in_use) = (&mut self.table, &self.in_use);
         let known = table.keys.len();
