@@ -58,19 +58,19 @@ pub(super) fn parse(
 ) -> Result<Parsed, Diagnostic> {
     let Context { plan, columns, .. } = *context;
     let start = start + piece.first_row();
-    let mut reading = Reading::new(context, side, start, piece.num_rows());
+    let mut reading = PieceReading::new(context, side, start, piece.num_rows());
     piece.visit(&plan.columns, &mut reading)?;
     let mut parsed = reading.parsed;
     check_allowed(plan, columns, piece, &parsed)?;
     if let Some(filter) = &plan.filter {
-        keep(filter, columns, &mut parsed);
+        apply_filter(filter, columns, &mut parsed);
     }
-    label(plan, columns, &mut parsed);
+    compute_labels(plan, columns, &mut parsed);
     Ok(parsed)
 }
 
 /// Takes the rows of a piece one by one.
-struct Reading<'a> {
+struct PieceReading<'a> {
     context: &'a Context<'a>,
     side: Side,
     /// Index of the piece's first row among those of its side.
@@ -90,7 +90,7 @@ struct NumOwn {
     lists: usize,
 }
 
-impl<'a> Reading<'a> {
+impl<'a> PieceReading<'a> {
     fn new(context: &'a Context<'a>, side: Side, start: u64, num_rows: u64) -> Self {
         let Context {
             plan,
@@ -234,7 +234,7 @@ impl<'a> Reading<'a> {
     }
 }
 
-impl Visit for Reading<'_> {
+impl Visit for PieceReading<'_> {
     fn row<R: Row>(&mut self, index: u64, row: &R) -> Result<(), Fault> {
         let Context {
             plan,
@@ -325,7 +325,7 @@ fn check_allowed(
 }
 
 /// Leaves out the rows for which `filter` doesn't hold, and counts the texts of the others.
-fn keep(filter: &Expression, columns: &ColumnSlots, parsed: &mut Parsed) {
+fn apply_filter(filter: &Expression, columns: &ColumnSlots, parsed: &mut Parsed) {
     let kept = filter.evaluate(&View { columns, parsed });
     fn pick<T: Copy>(values: &mut Vec<T>, width: usize, kept: &[bool]) {
         let mut index = 0;
@@ -357,7 +357,7 @@ fn keep(filter: &Expression, columns: &ColumnSlots, parsed: &mut Parsed) {
     }
 }
 
-fn label(plan: &TablePlan, columns: &ColumnSlots, parsed: &mut Parsed) {
+fn compute_labels(plan: &TablePlan, columns: &ColumnSlots, parsed: &mut Parsed) {
     let num_rows = parsed.splits.len();
     let mut labels = vec![0.0; num_rows * plan.labels.len()];
     let view = View { columns, parsed };
