@@ -16,7 +16,7 @@ pub(super) fn split(
     columns: &[String],
     user: Option<usize>,
 ) -> Result<SplitPlan, Diagnostic> {
-    let parts = Parts {
+    let parts = SplitCheck {
         document,
         wire,
         files,
@@ -33,7 +33,7 @@ pub(super) fn split(
     }
 }
 
-struct Parts<'a> {
+struct SplitCheck<'a> {
     document: &'a Document,
     wire: &'a WireSplit,
     files: &'a [SourceFile],
@@ -43,7 +43,7 @@ struct Parts<'a> {
     user: Option<usize>,
 }
 
-impl Parts<'_> {
+impl SplitCheck<'_> {
     /// Refuses keys that belong to another kind.
     fn check_keys(&self) -> Result<(), Diagnostic> {
         use WireSplitKind::{Files, Hash, Time, User};
