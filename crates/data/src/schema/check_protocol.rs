@@ -1,6 +1,6 @@
 //! Validation of protocols: which columns are inputs, and that no label leaks into them.
 
-use super::check_table::{Parts, check_literals, column_index, expression};
+use super::check_table::{CheckedParts, check_literals, column_index, expression};
 use super::wire::{WireProtocol, WireTable};
 use super::{Label, LabelValue, Protocol, Source, TablePlan, path};
 use crate::expression::Expression;
@@ -20,7 +20,7 @@ pub(super) fn default(document: &Document, wire: &WireTable) -> Result<String, D
 }
 
 pub(super) fn validate(
-    parts: &Parts<'_>,
+    parts: &CheckedParts<'_>,
     wire: &BTreeMap<String, WireProtocol>,
 ) -> Result<Vec<Protocol>, Diagnostic> {
     let names = parts.document.keys_in_order(&path(&["protocols"]));
@@ -30,7 +30,11 @@ pub(super) fn validate(
         .collect()
 }
 
-fn protocol(parts: &Parts<'_>, wire: &WireProtocol, name: String) -> Result<Protocol, Diagnostic> {
+fn protocol(
+    parts: &CheckedParts<'_>,
+    wire: &WireProtocol,
+    name: String,
+) -> Result<Protocol, Diagnostic> {
     let at = path(&["protocols", &name]);
     let (tasks, groups, labels) = tasks(parts, wire, &name)?;
     let columns_of = |key: &str, names: &[String]| {
@@ -126,7 +130,7 @@ fn protocol(parts: &Parts<'_>, wire: &WireProtocol, name: String) -> Result<Prot
 
 /// The description's filter and the protocol's own.
 fn filter(
-    parts: &Parts<'_>,
+    parts: &CheckedParts<'_>,
     at: &KeyPath,
     wire: &WireProtocol,
 ) -> Result<Option<Expression>, Diagnostic> {
@@ -144,7 +148,7 @@ fn filter(
 
 type Tasks = (Vec<Task>, Vec<String>, Vec<Label>);
 
-fn tasks(parts: &Parts<'_>, wire: &WireProtocol, name: &str) -> Result<Tasks, Diagnostic> {
+fn tasks(parts: &CheckedParts<'_>, wire: &WireProtocol, name: &str) -> Result<Tasks, Diagnostic> {
     let at = path(&["protocols", name, "tasks"]);
     if wire.tasks.is_empty() {
         return Err(parts.document.at_value(&at, "expected at least one task"));

@@ -13,7 +13,7 @@ use homebench_diagnostic::{Diagnostic, Document, KeyPath, Location};
 use std::collections::BTreeMap;
 
 /// Checked parts that the protocols of a description share.
-pub(super) struct Parts<'a> {
+pub(super) struct CheckedParts<'a> {
     pub(super) document: &'a Document,
     pub(super) columns: Vec<String>,
     pub(super) num_own_columns: usize,
@@ -55,7 +55,7 @@ pub(super) fn validate(
         })
         .collect::<Result<Vec<_>, _>>()?;
     let tasks = tasks(document, &wire, &columns, &allowed_values)?;
-    let parts = Parts {
+    let parts = CheckedParts {
         user,
         weight: match &wire.weight {
             Some(name) => Some(column_index(document, &own, &path(&["weight"]), name)?),
