@@ -146,9 +146,13 @@ fn filter(
     }))
 }
 
-type Tasks = (Vec<Task>, Vec<String>, Vec<Label>);
+type ProtocolTasks = (Vec<Task>, Vec<String>, Vec<Label>);
 
-fn tasks(parts: &CheckedParts<'_>, wire: &WireProtocol, name: &str) -> Result<Tasks, Diagnostic> {
+fn tasks(
+    parts: &CheckedParts<'_>,
+    wire: &WireProtocol,
+    name: &str,
+) -> Result<ProtocolTasks, Diagnostic> {
     let at = path(&["protocols", name, "tasks"]);
     if wire.tasks.is_empty() {
         return Err(parts.document.at_value(&at, "expected at least one task"));
