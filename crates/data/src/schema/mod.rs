@@ -68,7 +68,7 @@ impl Description {
             );
         }
         let document = Document::read_extending(&path)?;
-        let source = document.parse::<Kind>()?.source;
+        let source = document.parse::<SourceKind>()?.source;
         Self::parse(name, &spec_knobs::overlay(document, source, knobs)?)
     }
 
@@ -77,7 +77,7 @@ impl Description {
     /// # Errors
     /// See [`Description::load`].
     pub fn parse(name: &str, document: &Document) -> Result<Self, Diagnostic> {
-        match document.parse::<Kind>()?.source {
+        match document.parse::<SourceKind>()?.source {
             wire::WireSource::Table => check_table::validate(name, document, document.parse()?),
             wire::WireSource::Synthetic => check_feed::validate(name, document, document.parse()?),
             wire::WireSource::TwoTaskRegression => {
@@ -89,7 +89,7 @@ impl Description {
 
 /// What a description is of.
 #[derive(Deserialize)]
-struct Kind {
+struct SourceKind {
     source: wire::WireSource,
 }
 
