@@ -4,7 +4,7 @@ use super::cache::{self, Entry};
 use super::generated::LazyGenerator;
 use super::schema::{self, Description, Protocol, Source};
 use super::source_files::{self, Located, Trust};
-use super::split::{Split, Truth};
+use super::split::{Split, SplitTruth};
 use super::table::split_assignment::{TEST, TRAIN, VALIDATION};
 use super::{
     CategoricalFeature, DatasetRef, ListFeature, Observer, Origin, Places, Prepared, RowSubset,
@@ -331,7 +331,7 @@ impl Found {
         let scored = |split: usize| -> Result<Split, String> {
             let rows = entry.map(split, &schema)?;
             Ok(match truth.clone() {
-                Some(generator) => rows.with_truth(Truth { generator, split }),
+                Some(generator) => rows.with_truth(SplitTruth { generator, split }),
                 None => rows,
             })
         };

@@ -16,12 +16,12 @@ pub struct Split {
     num_rows: usize,
     widths: Widths,
     mapped: Mapped,
-    truth: Option<Truth>,
+    truth: Option<SplitTruth>,
 }
 
 /// What made the rows, for what is behind their labels.
 #[derive(Debug, Clone)]
-pub(super) struct Truth {
+pub(super) struct SplitTruth {
     pub(super) generator: Arc<LazyGenerator>,
     /// Index of the split.
     pub(super) split: usize,
@@ -39,7 +39,7 @@ impl Split {
     }
 
     /// The same rows with what made them.
-    pub(super) fn with_truth(self, truth: Truth) -> Self {
+    pub(super) fn with_truth(self, truth: SplitTruth) -> Self {
         Self {
             truth: Some(truth),
             ..self
@@ -49,7 +49,7 @@ impl Split {
     /// What a model that knows the truth would put out for a task, `[rows]`, where the rows were made by an embedded source: the true
     /// logit of each label, or the expected label of a regression.
     pub fn true_scores(&self, task: usize) -> Option<Vec<f32>> {
-        let Truth { generator, split } = self.truth.as_ref()?;
+        let SplitTruth { generator, split } = self.truth.as_ref()?;
         let starts: Vec<u64> = (0..self.num_rows as u64).step_by(BLOCK_ROWS).collect();
         let blocks = starts.par_iter().flat_map_iter(|start| {
             let end = (start + BLOCK_ROWS as u64).min(self.num_rows as u64);
