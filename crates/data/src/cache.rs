@@ -76,7 +76,7 @@ pub(super) struct NumbersEntry {
 
 /// A dataset of the cache.
 #[derive(Debug)]
-pub(super) struct Entry {
+pub(super) struct CacheEntry {
     pub(super) folder: PathBuf,
     pub(super) manifest: Manifest,
 }
@@ -101,7 +101,7 @@ pub(super) fn content_hash(protocol: &Protocol, rows: RowSubset, sources: &[Loca
     hasher.finalize().to_hex().to_string()
 }
 
-impl Entry {
+impl CacheEntry {
     /// The whole dataset of this hash, if there is one.
     ///
     /// # Errors
@@ -202,11 +202,11 @@ pub(super) fn obtain(
     cache: &Path,
     distrust: Option<String>,
     observer: &mut dyn Observer,
-) -> Result<Entry, Diagnostic> {
+) -> Result<CacheEntry, Diagnostic> {
     let hash = content_hash(protocol, rows, sources);
     let folder = folder(cache, &description.name, &hash);
     if distrust.is_none()
-        && let Ok(Some(entry)) = Entry::find(&folder, &hash)
+        && let Ok(Some(entry)) = CacheEntry::find(&folder, &hash)
     {
         return Ok(entry);
     }
@@ -215,7 +215,7 @@ pub(super) fn obtain(
     let lock = File::create(&lock_path).and_then(|file| file.lock().map(|()| file));
     let _lock = lock.map_err(|error| cant_write(&lock_path, &error))?;
     // Another process may have made it while this one waited.
-    let why = match (Entry::find(&folder, &hash), distrust) {
+    let why = match (CacheEntry::find(&folder, &hash), distrust) {
         (Ok(Some(entry)), None) => return Ok(entry),
         (Ok(None), _) => None,
         (Ok(Some(_)), Some(why)) | (Err(why), _) => Some(why),
@@ -237,7 +237,7 @@ pub(super) fn obtain(
         &hash,
         observer,
     )?;
-    match Entry::find(&folder, &hash) {
+    match CacheEntry::find(&folder, &hash) {
         Ok(Some(entry)) => Ok(entry),
         Ok(None) => Err(cant_write(&folder, &"the folder vanished")),
         Err(why) => Err(cant_write(&folder, &why)),

@@ -1,6 +1,6 @@
 //! From a reference in a spec to rows: describe, check, prepare, open.
 
-use super::cache::{self, Entry};
+use super::cache::{self, CacheEntry};
 use super::generated::LazyGenerator;
 use super::schema::{self, Description, Protocol, Source};
 use super::source_files::{self, Located, Trust};
@@ -136,7 +136,7 @@ pub fn verify(
         )
         .hint("remove the folder; it is made again when it is needed")
     };
-    if let Some(entry) = Entry::find(&folder, &hash).map_err(refuse)? {
+    if let Some(entry) = CacheEntry::find(&folder, &hash).map_err(refuse)? {
         entry.verify().map_err(refuse)?;
         prepared = Some(folder.clone());
     }
@@ -237,7 +237,7 @@ impl Found {
         &self,
         distrust: Option<String>,
         observer: &mut dyn Observer,
-    ) -> Result<Entry, Diagnostic> {
+    ) -> Result<CacheEntry, Diagnostic> {
         let Self {
             description,
             protocol,
@@ -256,7 +256,7 @@ impl Found {
         )
     }
 
-    fn schema(&self, entry: &Entry) -> Schema {
+    fn schema(&self, entry: &CacheEntry) -> Schema {
         let categorical = entry
             .manifest
             .categorical
@@ -284,7 +284,7 @@ impl Found {
         }
     }
 
-    fn summary(&self, entry: &Entry) -> Summary {
+    fn summary(&self, entry: &CacheEntry) -> Summary {
         let split = |split: usize| {
             let file = &entry.manifest.files[split];
             SplitSummary {
@@ -321,7 +321,7 @@ impl Found {
         }
     }
 
-    fn open(&self, entry: &Entry) -> Result<Prepared, String> {
+    fn open(&self, entry: &CacheEntry) -> Result<Prepared, String> {
         let schema = self.schema(entry);
         // What made rows is known of those that are scored, never of those that are learned from.
         let truth = match &self.protocol.source {
