@@ -61,7 +61,7 @@ pub fn prepare(
     places: &Places,
     observer: &mut dyn Observer,
 ) -> Result<Summary> {
-    let found = Found::new(reference, places, Trust::Remembered, observer)?;
+    let found = Resolved::new(reference, places, Trust::Remembered, observer)?;
     let entry = found.obtain(None, observer)?;
     let schema = found.schema(&entry);
     // Files that can't be mapped would fail every cell; they are made again now.
@@ -83,7 +83,7 @@ pub fn open(
     places: &Places,
     observer: &mut dyn Observer,
 ) -> Result<Prepared> {
-    let found = Found::new(reference, places, Trust::Remembered, observer)?;
+    let found = Resolved::new(reference, places, Trust::Remembered, observer)?;
     let entry = found.obtain(None, observer)?;
     match found.open(&entry) {
         Ok(prepared) => Ok(prepared),
@@ -101,7 +101,7 @@ pub(super) fn files(
     places: &Places,
     observer: &mut dyn Observer,
 ) -> Result<(Vec<PathBuf>, Summary)> {
-    let found = Found::new(reference, places, Trust::Remembered, observer)?;
+    let found = Resolved::new(reference, places, Trust::Remembered, observer)?;
     let entry = found.obtain(None, observer)?;
     let paths = [TRAIN, VALIDATION, TEST].map(|split| entry.path(split));
     Ok((paths.to_vec(), found.summary(&entry)))
@@ -125,7 +125,7 @@ pub fn verify(
     places: &Places,
     observer: &mut dyn Observer,
 ) -> Result<Verified> {
-    let found = Found::new(reference, places, Trust::Nothing, observer)?;
+    let found = Resolved::new(reference, places, Trust::Nothing, observer)?;
     let mut prepared = None;
     let hash = cache::content_hash(&found.protocol, found.rows, &found.sources);
     let folder = cache::folder(&found.cache, &found.description.name, &hash);
@@ -199,7 +199,7 @@ fn folder_of(description: &Description, data: &Path) -> PathBuf {
 }
 
 /// A resolved reference and its source files.
-struct Found {
+struct Resolved {
     description: Description,
     protocol: Protocol,
     rows: RowSubset,
@@ -207,7 +207,7 @@ struct Found {
     cache: PathBuf,
 }
 
-impl Found {
+impl Resolved {
     fn new(
         reference: &DatasetRef,
         places: &Places,
