@@ -32,7 +32,7 @@ struct Stamp {
 }
 
 impl Stamp {
-    fn of(metadata: &Metadata) -> Self {
+    fn of_metadata(metadata: &Metadata) -> Self {
         let since = metadata
             .modified()
             .ok()
@@ -59,7 +59,7 @@ pub(super) enum Trust {
 
 /// Checksums of files that were read before, by path.
 #[derive(Debug, Default, Serialize, Deserialize)]
-struct Memory {
+struct Checksums {
     #[serde(default)]
     files: BTreeMap<String, Remembered>,
 }
@@ -83,7 +83,7 @@ pub(super) fn locate(
     trust: Trust,
     observer: &mut dyn Observer,
 ) -> Result<Vec<Located>, Diagnostic> {
-    let mut remembered = Memory::read(memory);
+    let mut remembered = Checksums::read(memory);
     let before = remembered.files.len();
     let mut changed = false;
     let located = wanted
@@ -99,7 +99,7 @@ pub(super) fn locate(
                 .unwrap_or_else(|_| path.clone())
                 .display()
                 .to_string();
-            let stamp = Stamp::of(&metadata);
+            let stamp = Stamp::of_metadata(&metadata);
             let before = remembered.files.get(&key);
             let known = before.filter(|known| trust == Trust::Remembered && known.is_of(&stamp));
             let sha256 = match known.map(|known| known.sha256.clone()) {
@@ -260,7 +260,7 @@ pub(super) fn check_unchanged(sources: &[Located]) -> Result<(), Diagnostic> {
 }
 
 fn check_unchanged_file(path: &Path, stamp: &Stamp) -> Result<(), Diagnostic> {
-    let now = std::fs::metadata(path).map(|metadata| Stamp::of(&metadata));
+    let now = std::fs::metadata(path).map(|metadata| Stamp::of_metadata(&metadata));
     let what = match now {
         Ok(now) if now == *stamp => return Ok(()),
         Ok(now) if now.bytes == stamp.bytes => "it was written again".to_owned(),
@@ -286,7 +286,7 @@ impl Remembered {
     }
 }
 
-impl Memory {
+impl Checksums {
     /// What is remembered; nothing if the file is absent or unreadable, since everything in it can be computed.
     fn read(path: &Path) -> Self {
         let text = std::fs::read_to_string(path).unwrap_or_default();
