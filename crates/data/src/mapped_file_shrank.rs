@@ -117,15 +117,15 @@ mod signal {
                 let start = slot.start.load(Ordering::Acquire);
                 start <= address && address < slot.end.load(Ordering::Acquire)
             });
-            say(b"error: ");
+            write_stderr(b"error: ");
             match slot {
-                Some(slot) => say(std::slice::from_raw_parts(
+                Some(slot) => write_stderr(std::slice::from_raw_parts(
                     slot.name.load(Ordering::Acquire),
                     slot.name_bytes.load(Ordering::Acquire),
                 )),
-                None => say(b"a file in use"),
+                None => write_stderr(b"a file in use"),
             }
-            say(
+            write_stderr(
                 b": the file was cut by another program while it was read, or its disk failed\n\
                 hint: wait until nothing writes it any more, then run this again; nothing was kept\n",
             );
@@ -133,7 +133,7 @@ mod signal {
         }
     }
 
-    fn say(text: &[u8]) {
+    fn write_stderr(text: &[u8]) {
         // SAFETY: the bytes are there for the whole call. Nothing can be done where it fails.
         unsafe {
             libc::write(libc::STDERR_FILENO, text.as_ptr().cast(), text.len());
