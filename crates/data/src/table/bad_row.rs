@@ -81,14 +81,14 @@ impl Fault {
                     )),
                 }
             }
-            other => other.say(said, "", names),
+            other => other.describe(said, "", names),
         }
     }
 
     /// The fault of a row of a columnar file, counted from 1.
     pub(crate) fn in_row(self, path: &Path, row: u64, names: &[String]) -> Diagnostic {
         let said = Diagnostic::new(path.display().to_string(), String::new());
-        self.say(said, &format!("row {row}, "), names)
+        self.describe(said, &format!("row {row}, "), names)
     }
 
     fn column(&self) -> Option<usize> {
@@ -100,7 +100,7 @@ impl Fault {
         }
     }
 
-    fn say(self, said: Diagnostic, place: &str, names: &[String]) -> Diagnostic {
+    fn describe(self, said: Diagnostic, place: &str, names: &[String]) -> Diagnostic {
         match self {
             Self::Fields { found } => {
                 let message = format!("{place}expected {} columns, found {found}", names.len());
