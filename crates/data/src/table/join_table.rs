@@ -226,7 +226,7 @@ impl Visit for JoinReading<'_> {
             let value = row.number(*column, true);
             table
                 .numbers
-                .push(value.map_err(|refused| refused.at(*column))?);
+                .push(value.map_err(|refused| refused.in_column(*column))?);
         }
         for (list, texts) in in_use.lists.iter().zip(&mut table.list_texts) {
             row.values(list.column, list.separator, &mut |value| {

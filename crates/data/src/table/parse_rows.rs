@@ -169,7 +169,7 @@ impl<'a> PieceReading<'a> {
                 if plan.labels.iter().any(|label| label.is_number_of(*column)) {
                     refused.expected = NUMBER_LABEL;
                 }
-                refused.at(*column)
+                refused.in_column(*column)
             })?;
             if plan.weight == Some(*column) && (value.is_nan() || value < 0.0) {
                 return Err(refused(row, *column, "a weight of 0 or more"));

@@ -26,7 +26,7 @@ pub(crate) struct Refused {
 
 impl Refused {
     /// The fault of this column.
-    pub(crate) fn at(self, column: usize) -> Fault {
+    pub(crate) fn in_column(self, column: usize) -> Fault {
         Fault::Number {
             column,
             expected: self.expected,
