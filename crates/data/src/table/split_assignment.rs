@@ -237,7 +237,7 @@ impl Assignment {
             } => {
                 let hash = match column {
                     None => hash(stream, row),
-                    Some(column) => hash(stream, of_text(field(*column))),
+                    Some(column) => hash(stream, hash_of_text(field(*column))),
                 };
                 match hash as f64 / 2f64.powi(64) {
                     place if place < *test_fraction => TEST,
@@ -279,7 +279,7 @@ fn is_from(field: &[u8], limit: &Literal) -> Option<bool> {
 }
 
 /// A number of a text that does not depend on the machine or the run.
-fn of_text(text: &[u8]) -> u64 {
+fn hash_of_text(text: &[u8]) -> u64 {
     let digest = blake3::hash(text);
     let first: [u8; 8] = digest.as_bytes()[..8].try_into().expect("32 bytes");
     u64::from_le_bytes(first)
