@@ -57,7 +57,7 @@ pub enum Operator {
 }
 
 impl Operator {
-    fn of(word: &str) -> Self {
+    fn from_word(word: &str) -> Self {
         match word {
             "==" => Self::Equal,
             "!=" => Self::NotEqual,
