@@ -150,7 +150,8 @@ impl Truth {
                 })
             })
             .collect();
-        let whitening = Whitening::of(rows.iter().map(|(_, parts)| &parts[..]), self.num_parts);
+        let whitening =
+            Whitening::from_rows(rows.iter().map(|(_, parts)| &parts[..]), self.num_parts);
         for (conflict, weights) in [false, true].into_iter().zip(&mut self.weights) {
             *weights = (0..self.num_parts)
                 .map(|part| {
@@ -235,7 +236,7 @@ struct Whitening {
 }
 
 impl Whitening {
-    fn of<'a>(rows: impl Iterator<Item = &'a [f32]> + Clone, num_parts: usize) -> Self {
+    fn from_rows<'a>(rows: impl Iterator<Item = &'a [f32]> + Clone, num_parts: usize) -> Self {
         let count = rows.clone().count() as f64;
         let mut means = vec![0.0; num_parts];
         for row in rows.clone() {
@@ -376,7 +377,7 @@ mod unit_tests {
                 vec![2.0 * a + 1.0, a + b, 3.0 * c - a + 0.5 * b]
             })
             .collect();
-        let whitening = Whitening::of(rows.iter().map(|row| &row[..]), 3);
+        let whitening = Whitening::from_rows(rows.iter().map(|row| &row[..]), 3);
         let unit =
             |new: usize| -> Vec<f64> { (0..3).map(|k| f64::from(u8::from(k == new))).collect() };
         let of = |new: usize| -> Vec<f64> {
