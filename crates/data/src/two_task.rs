@@ -84,7 +84,7 @@ impl TwoTask {
             labels: Vec::with_capacity(num_rows * 2),
             ..Batch::default()
         };
-        self.each(split, range, |index, inputs| {
+        self.for_each_row(split, range, |index, inputs| {
             let noises = self.noises.normal2(index);
             for (weights, noise) in self.weights.iter().zip(noises) {
                 let label = self.expected_of(weights, inputs) + self.noise * f64::from(noise);
@@ -98,7 +98,7 @@ impl TwoTask {
     /// The labels of a task on these rows without their noise: no model can predict better.
     pub(super) fn expected(&self, split: usize, range: Range<u64>, task: usize) -> Vec<f32> {
         let mut all = Vec::with_capacity((range.end - range.start) as usize);
-        self.each(split, range, |_, inputs| {
+        self.for_each_row(split, range, |_, inputs| {
             all.push(self.expected_of(&self.weights[task], inputs) as f32);
         });
         all
@@ -115,7 +115,7 @@ impl TwoTask {
         projection + waves.map(|(a, b)| (a * projection + b).sin()).sum::<f64>()
     }
 
-    fn each(&self, split: usize, range: Range<u64>, mut visit: impl FnMut(u64, &[f32])) {
+    fn for_each_row(&self, split: usize, range: Range<u64>, mut visit: impl FnMut(u64, &[f32])) {
         let pairs = self.input_dim().div_ceil(2);
         let mut inputs = vec![0.0; 2 * pairs];
         for row in range {

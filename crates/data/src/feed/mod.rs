@@ -133,7 +133,7 @@ impl Feed {
             ..Batch::default()
         };
         let blocks_per_row = self.num_tasks.div_ceil(4) as u64;
-        self.each(split, range, |index, row, probabilities| {
+        self.for_each_row(split, range, |index, row, probabilities| {
             batch.users.push(row.user);
             batch.categorical.extend(row.categorical.map(|id| id + 1));
             batch.numeric.extend_from_slice(&row.numeric);
@@ -151,13 +151,13 @@ impl Feed {
     /// The true probabilities of the labels of these rows, row-major [rows, tasks].
     pub fn probabilities(&self, split: usize, range: Range<u64>) -> Vec<f64> {
         let mut all = Vec::with_capacity((range.end - range.start) as usize * self.num_tasks);
-        self.each(split, range, |_, _, probabilities| {
+        self.for_each_row(split, range, |_, _, probabilities| {
             all.extend_from_slice(probabilities)
         });
         all
     }
 
-    fn each(
+    fn for_each_row(
         &self,
         split: usize,
         range: Range<u64>,
