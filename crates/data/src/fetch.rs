@@ -67,11 +67,11 @@ pub fn fetch(name: &str, places: &Places, observer: &mut dyn Observer) -> Result
         recipe.package, recipe.version
     ));
     let archive = download(recipe, temporary.path())?;
-    check(&archive, &recipe.archive, &recipe.sha256)?;
+    check_sha256(&archive, &recipe.archive, &recipe.sha256)?;
     let members = unpack(recipe, &archive, temporary.path())?;
     for (file, member) in description.files.iter().zip(&members) {
         if let Some(sha256) = &file.sha256 {
-            check(member, &file.name, sha256)?;
+            check_sha256(member, &file.name, sha256)?;
         }
     }
     for (file, member) in description.files.iter().zip(&members) {
@@ -137,7 +137,7 @@ fn download(recipe: &FetchRecipe, into: &Path) -> Result<PathBuf, Diagnostic> {
     })
 }
 
-fn check(path: &Path, name: &str, expected: &str) -> Result<(), Diagnostic> {
+fn check_sha256(path: &Path, name: &str, expected: &str) -> Result<(), Diagnostic> {
     let found = sha256_of(path)?;
     if found == expected {
         return Ok(());
