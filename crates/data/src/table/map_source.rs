@@ -38,7 +38,7 @@ pub(super) fn map(path: &Path, encoding: Encoding) -> Result<Option<SourceMap>, 
     // which are checked as they are parsed, and is refused afterwards; one that is cut ends the process with a word.
     let mapped = unsafe { memmap2::Mmap::map(&file) };
     let mapped = mapped.map_err(failed)?;
-    super::sniff::check(&name, &mapped)?;
+    super::sniff::check_is_text(&name, &mapped)?;
     Ok(Some(SourceMap::new(mapped, path)))
 }
 

@@ -103,7 +103,7 @@ const TABLES: &str =
 ///
 /// # Errors
 /// What they are, and the mend.
-pub(super) fn check(name: &str, bytes: &[u8]) -> Result<(), Diagnostic> {
+pub(super) fn check_is_text(name: &str, bytes: &[u8]) -> Result<(), Diagnostic> {
     match content(bytes) {
         None => Ok(()),
         Some(Content { what, mend }) => {
@@ -159,7 +159,7 @@ mod tests {
     use super::*;
 
     fn said(bytes: &[u8]) -> String {
-        let said = check("file", bytes).map_err(|said| said.to_string());
+        let said = check_is_text("file", bytes).map_err(|said| said.to_string());
         said.err().unwrap_or_default()
     }
 
