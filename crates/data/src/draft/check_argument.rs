@@ -4,7 +4,7 @@ use homebench_diagnostic::Diagnostic;
 use std::path::Path;
 
 /// Refuses a path that names nothing, a pattern or a folder.
-pub(super) fn check(path: &Path) -> Result<(), Diagnostic> {
+pub(super) fn check_is_file(path: &Path) -> Result<(), Diagnostic> {
     let name = path.display().to_string();
     let said = |message: &str| Err(Diagnostic::new(&name, message));
     if path.is_dir() {

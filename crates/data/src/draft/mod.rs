@@ -39,7 +39,7 @@ pub fn describe(
             return Err(Diagnostic::new(path.display().to_string(), message)
                 .hint("all files of a dataset lie in one folder; rename one of them"));
         }
-        check_argument::check(path)?;
+        check_argument::check_is_file(path)?;
         observer.notice(&format!("reading {name}"));
         scanned.push(scan::scan(path, name, most_rows)?);
     }
