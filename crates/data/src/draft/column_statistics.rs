@@ -62,17 +62,17 @@ impl ColumnStatistics {
         }
     }
 
-    pub(super) fn see(&mut self, text: &[u8]) {
+    pub(super) fn add_field(&mut self, text: &[u8]) {
         self.rows += 1;
         if text.is_empty() {
             self.missing += 1;
             return;
         }
-        self.see_value(text);
+        self.add_value(text);
     }
 
     /// One of several values of a row.
-    pub(super) fn see_value(&mut self, text: &[u8]) {
+    pub(super) fn add_value(&mut self, text: &[u8]) {
         let has_room = self.distinct.len() < self.most_distinct
             && self.distinct.num_bytes() + text.len() <= MOST_BYTES;
         if has_room {

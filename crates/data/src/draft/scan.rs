@@ -139,13 +139,13 @@ impl Visit for Seeing<'_> {
         self.left -= 1;
         for (index, column) in self.columns.iter_mut().enumerate() {
             if !column.is_list {
-                column.see(row.text(index));
+                column.add_field(row.text(index));
                 continue;
             }
             let mut is_empty = true;
             row.values(index, b'|', &mut |value| {
                 is_empty = false;
-                column.see_value(value);
+                column.add_value(value);
             });
             column.rows += 1;
             column.missing += u64::from(is_empty);
