@@ -1,7 +1,7 @@
 //! Scoring of a split with the weights as they are.
 
-use super::columns::Columns;
 use super::diagnostics::Collector;
+use super::logit_spill::LogitSpill;
 use super::network::Network;
 use super::{Score, TrainError};
 use homebench_data::{Batch, Split};
@@ -106,9 +106,9 @@ fn score(
     network: &Network,
     split: &Split,
     mut collector: Option<&mut Collector>,
-) -> Result<Columns, TrainError> {
+) -> Result<LogitSpill, TrainError> {
     let num_rows = split.num_rows();
-    let mut logits = Columns::new(num_rows, network.layout().tasks.len());
+    let mut logits = LogitSpill::new(num_rows, network.layout().tasks.len());
     let mut batch = Batch::default();
     for (block, start) in (0..num_rows).step_by(BLOCK_ROWS).enumerate() {
         let end = num_rows.min(start + BLOCK_ROWS);

@@ -1,13 +1,13 @@
 //! Training of one cell: mini-batches, early stopping on validation, one reading of the test split.
 
 mod checkpoint;
-mod columns;
 mod config;
 pub mod device;
 mod diagnostics;
 mod evaluation;
 mod keeper;
 mod loader;
+mod logit_spill;
 mod network;
 mod order;
 mod schedule;

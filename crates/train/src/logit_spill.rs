@@ -7,19 +7,19 @@ use std::io::{BufWriter, Read, Seek, Write};
 const MEMORY_BYTES: usize = 256 << 20;
 
 /// One column of numbers a task.
-pub(super) struct Columns {
+pub(super) struct LogitSpill {
     num_rows: usize,
-    columns: Vec<Column>,
+    columns: Vec<LogitColumn>,
 }
 
-enum Column {
+enum LogitColumn {
     Memory(Vec<f32>),
     File(BufWriter<File>),
     /// Made when its first numbers come.
     NewFile,
 }
 
-impl Columns {
+impl LogitSpill {
     /// Room for `num_rows` numbers of each of `num_tasks` tasks.
     pub(super) fn new(num_rows: usize, num_tasks: usize) -> Self {
         Self::within(num_rows, num_tasks, MEMORY_BYTES)
@@ -28,8 +28,8 @@ impl Columns {
     fn within(num_rows: usize, num_tasks: usize, memory_bytes: usize) -> Self {
         let is_large = num_rows * num_tasks * size_of::<f32>() > memory_bytes;
         let column = |_| match is_large {
-            true => Column::NewFile,
-            false => Column::Memory(Vec::with_capacity(num_rows)),
+            true => LogitColumn::NewFile,
+            false => LogitColumn::Memory(Vec::with_capacity(num_rows)),
         };
         Self {
             num_rows,
@@ -45,17 +45,18 @@ impl Columns {
         let num_tasks = self.columns.len();
         for (task, column) in self.columns.iter_mut().enumerate() {
             let values = rows.iter().skip(task).step_by(num_tasks).copied();
-            if let Column::NewFile = column {
-                *column = Column::File(BufWriter::with_capacity(1 << 18, tempfile::tempfile()?));
+            if let LogitColumn::NewFile = column {
+                *column =
+                    LogitColumn::File(BufWriter::with_capacity(1 << 18, tempfile::tempfile()?));
             }
             match column {
-                Column::Memory(numbers) => numbers.extend(values),
-                Column::File(file) => {
+                LogitColumn::Memory(numbers) => numbers.extend(values),
+                LogitColumn::File(file) => {
                     for value in values {
                         file.write_all(&value.to_ne_bytes())?;
                     }
                 }
-                Column::NewFile => unreachable!("it was made above"),
+                LogitColumn::NewFile => unreachable!("it was made above"),
             }
         }
         Ok(())
@@ -66,10 +67,10 @@ impl Columns {
     /// # Errors
     /// A temporary file that can't be written or read.
     pub(super) fn take(&mut self, task: usize) -> std::io::Result<Vec<f32>> {
-        match std::mem::replace(&mut self.columns[task], Column::NewFile) {
-            Column::Memory(numbers) => Ok(numbers),
-            Column::NewFile => Ok(Vec::new()),
-            Column::File(file) => {
+        match std::mem::replace(&mut self.columns[task], LogitColumn::NewFile) {
+            LogitColumn::Memory(numbers) => Ok(numbers),
+            LogitColumn::NewFile => Ok(Vec::new()),
+            LogitColumn::File(file) => {
                 let mut file = file.into_inner().map_err(|error| error.into_error())?;
                 file.rewind()?;
                 let mut numbers = Vec::with_capacity(self.num_rows);
@@ -100,7 +101,7 @@ mod tests {
     fn numbers_come_back_by_task_from_memory_and_from_files() {
         let rows: Vec<f32> = (0..300_000).map(|number| number as f32 * 0.5).collect();
         for memory_bytes in [0, usize::MAX] {
-            let mut columns = Columns::within(100_000, 3, memory_bytes);
+            let mut columns = LogitSpill::within(100_000, 3, memory_bytes);
             for block in rows.chunks(3 * 4096) {
                 columns.append(block).unwrap();
             }
