@@ -5,7 +5,7 @@
 //! of the header, all little-endian, and the blake3 of everything before. Random numbers need no place in it: each is a
 //! function of the seed and the step.
 
-use super::diagnostics::{Diagnostics, GradientNorms, NormsSoFar};
+use super::inspect::{Diagnostics, GradientNorms, NormsSoFar};
 use super::network::Network;
 use super::{CurvePoint, Name};
 use anyhow::{Context, Result, bail, ensure};

@@ -1,6 +1,6 @@
 //! Scoring of a split with the weights as they are.
 
-use super::diagnostics::Collector;
+use super::inspect::Collector;
 use super::logit_spill::LogitSpill;
 use super::network::Network;
 use super::{Score, TrainError};

@@ -3,8 +3,8 @@
 mod checkpoint;
 mod config;
 pub mod device;
-mod diagnostics;
 mod evaluation;
+mod inspect;
 mod keeper;
 mod loader;
 mod logit_spill;
@@ -15,7 +15,7 @@ mod session;
 
 pub use config::{EmbeddingOptimizerName, OptimizerName, PrecisionName, TrainingConfig};
 pub use device::Device;
-pub use diagnostics::{Diagnostics, ExpertPoint, GatePoint, HistogramPoint};
+pub use inspect::{Diagnostics, ExpertPoint, GatePoint, HistogramPoint};
 pub use keeper::{KeepNothing, Keeper};
 pub use network::{feature_dims, task_layout};
 pub use order::{WHOLE_SHUFFLE_ROWS, shuffle_notice};

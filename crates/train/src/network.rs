@@ -1,7 +1,7 @@
 //! Input, model and optimisers of a cell, and one step of their training.
 
 use super::config::in_order;
-use super::diagnostics::GradientNorms;
+use super::inspect::GradientNorms;
 use super::loader::Loaded;
 use super::{TrainError, TrainingConfig};
 use candle_core::{DType, Device, Tensor};

@@ -1,8 +1,8 @@
 //! The training of one cell, from fresh weights to the one reading of the test split.
 
 use super::checkpoint::{self, Checkpoint, Position, Selected};
-use super::diagnostics::{Collector, Diagnostics, GradientNorms, Moment};
 use super::evaluation::{Detail, Evaluation, evaluate};
+use super::inspect::{Collector, Diagnostics, GradientNorms, Moment};
 use super::loader::{Loaded, batches, for_each_batch};
 use super::network::{Network, Step, StepLoss};
 use super::{

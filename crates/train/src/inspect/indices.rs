@@ -1,7 +1,7 @@
 //! The indices of a layer, from its sums.
 
 use super::super::Score;
-use super::{Collector, ExpertPoint, GateOf, GatePoint, Moment, SetSums};
+use super::{Collector, ExpertPoint, GatePoint, Moment, SetSums, TracedGate};
 use homebench_metric::spearman;
 use homebench_model::{GateKind, Owner, TaskLayout};
 use std::collections::BTreeMap;
@@ -15,7 +15,7 @@ pub(super) struct Layer<'a> {
     moment: Moment,
     layout: &'a TaskLayout,
     sets: Vec<&'a SetSums>,
-    gates: Vec<&'a GateOf>,
+    gates: Vec<&'a TracedGate>,
     /// Set and place in it of every expert.
     experts: Vec<(&'a SetSums, usize)>,
 }
@@ -50,8 +50,8 @@ impl<'a> Layer<'a> {
     }
 
     /// Softmax gates of tasks or, where the layer's gates are of groups, of groups.
-    fn gates_of_owners(&self) -> impl Iterator<Item = &'a GateOf> + '_ {
-        let owned = |gate: &&GateOf| gate.kind == GateKind::Softmax && gate.owner != Owner::All;
+    fn gates_of_owners(&self) -> impl Iterator<Item = &'a TracedGate> + '_ {
+        let owned = |gate: &&TracedGate| gate.kind == GateKind::Softmax && gate.owner != Owner::All;
         self.gates.iter().copied().filter(owned)
     }
 
@@ -114,7 +114,7 @@ impl<'a> Layer<'a> {
         if self.gates_of_owners().any(|gate| gate.owner == set.owner) {
             return None;
         }
-        let weight = |gate: &GateOf| {
+        let weight = |gate: &TracedGate| {
             let place = gate.seen.iter().position(|seen| *seen == expert)?;
             Some((gate.owner, gate.sums.means()?[place]))
         };
@@ -167,7 +167,7 @@ impl<'a> Layer<'a> {
     }
 
     /// Mean weight of an owner's gate on the owner's own experts; nothing where there are none.
-    fn specific_weight(&self, gate: &GateOf) -> Option<f64> {
+    fn specific_weight(&self, gate: &TracedGate) -> Option<f64> {
         if gate.kind != GateKind::Softmax || gate.owner == Owner::All {
             return None;
         }
@@ -184,7 +184,7 @@ impl<'a> Layer<'a> {
 
     /// Log positive rate and specific weight of every task that has both.
     fn rates_and_weights(&self, scores: &[Score]) -> (Vec<f64>, Vec<f64>) {
-        let pair = |gate: &GateOf| {
+        let pair = |gate: &TracedGate| {
             let Owner::Task(task) = gate.owner else {
                 return None;
             };

@@ -119,7 +119,7 @@ pub(super) struct Moment {
 pub(crate) struct Collector<'a> {
     layout: &'a TaskLayout,
     sets: Vec<SetSums>,
-    gates: Vec<GateOf>,
+    gates: Vec<TracedGate>,
     with_histograms: bool,
 }
 
@@ -134,7 +134,7 @@ struct SetSums {
 }
 
 /// A gate.
-struct GateOf {
+struct TracedGate {
     path: String,
     layer: usize,
     owner: Owner,
@@ -167,9 +167,15 @@ impl<'a> Collector<'a> {
         if self.sets.is_empty() && self.gates.is_empty() {
             self.begin(trace)?;
         }
-        let outputs = trace.experts.iter().map(|set| Host::of(&set.outputs));
+        let outputs = trace
+            .experts
+            .iter()
+            .map(|set| Host::of_tensor(&set.outputs));
         let outputs: Vec<Host> = outputs.collect::<candle_core::Result<_>>()?;
-        let weights = trace.gates.iter().map(|gate| Host::of(&gate.weights));
+        let weights = trace
+            .gates
+            .iter()
+            .map(|gate| Host::of_tensor(&gate.weights));
         let weights: Vec<Host> = weights.collect::<candle_core::Result<_>>()?;
         let mut jobs = Vec::new();
         for (set, outputs) in self.sets.iter_mut().zip(&outputs) {
@@ -200,7 +206,7 @@ impl<'a> Collector<'a> {
             });
         }
         for gate in &trace.gates {
-            self.gates.push(GateOf {
+            self.gates.push(TracedGate {
                 path: gate.path.clone(),
                 layer: gate.layer,
                 owner: self.layout.owner(&gate.path),
@@ -284,7 +290,7 @@ enum Host<'a> {
 }
 
 impl<'a> Host<'a> {
-    fn of(tensor: &'a Tensor) -> candle_core::Result<Self> {
+    fn of_tensor(tensor: &'a Tensor) -> candle_core::Result<Self> {
         let (storage, layout) = tensor.storage_and_layout();
         let is_plain = matches!(&*storage, Storage::Cpu(CpuStorage::F32(_)));
         if let (true, Some((start, end))) = (is_plain, layout.contiguous_offsets()) {
