@@ -10,7 +10,6 @@ use std::path::Path;
 #[derive(Debug)]
 pub(super) struct SourceMap {
     // Given back before the addresses are, which another map may get.
-    #[cfg(unix)]
     _registered: signal::Registered,
     mapped: Mmap,
 }
@@ -19,7 +18,6 @@ impl SourceMap {
     /// `path` is the file that is mapped.
     pub(super) fn new(mapped: Mmap, path: &Path) -> Self {
         Self {
-            #[cfg(unix)]
             _registered: signal::Registered::new(&mapped, path),
             mapped,
         }
@@ -34,7 +32,6 @@ impl std::ops::Deref for SourceMap {
     }
 }
 
-#[cfg(unix)]
 mod signal {
     use std::path::Path;
     use std::sync::Once;
@@ -141,7 +138,7 @@ mod signal {
     }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
 mod tests {
     use super::*;
 

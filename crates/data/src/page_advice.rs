@@ -10,18 +10,13 @@ const FAULT_BYTES: usize = 2 << 20;
 
 /// Lets the system take back the memory of these bytes. Reading them again reads the file.
 pub(super) fn give_back(mapped: &Mmap, bytes: Range<usize>) {
-    #[cfg(unix)]
-    {
-        let start = bytes.start / FAULT_BYTES * FAULT_BYTES;
-        let end = bytes.end.next_multiple_of(FAULT_BYTES).min(mapped.len());
-        if start < end {
-            let advice = memmap2::UncheckedAdvice::DontNeed;
-            // SAFETY: the pages of a shared map of a file that nobody writes come back as they were.
-            let advised = unsafe { mapped.unchecked_advise_range(advice, start, end - start) };
-            // A page that isn't taken back costs memory and nothing else.
-            drop(advised);
-        }
+    let start = bytes.start / FAULT_BYTES * FAULT_BYTES;
+    let end = bytes.end.next_multiple_of(FAULT_BYTES).min(mapped.len());
+    if start < end {
+        let advice = memmap2::UncheckedAdvice::DontNeed;
+        // SAFETY: the pages of a shared map of a file that nobody writes come back as they were.
+        let advised = unsafe { mapped.unchecked_advise_range(advice, start, end - start) };
+        // A page that isn't taken back costs memory and nothing else.
+        drop(advised);
     }
-    #[cfg(not(unix))]
-    let _ = (mapped, bytes);
 }

@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::fs::{File, Metadata};
 use std::io::Read;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
@@ -27,8 +28,8 @@ pub(super) struct Located {
 struct Stamp {
     bytes: u64,
     modified_nanoseconds: String,
-    /// Another one where the file was replaced; nothing where the system has none.
-    inode: Option<u64>,
+    /// Another one where the file was replaced.
+    inode: u64,
 }
 
 impl Stamp {
@@ -40,10 +41,7 @@ impl Stamp {
         Self {
             bytes: metadata.len(),
             modified_nanoseconds: since.map_or(0, |since| since.as_nanos()).to_string(),
-            #[cfg(unix)]
-            inode: Some(std::os::unix::fs::MetadataExt::ino(metadata)),
-            #[cfg(not(unix))]
-            inode: None,
+            inode: metadata.ino(),
         }
     }
 }
