@@ -12,6 +12,7 @@ mod network;
 mod order;
 mod schedule;
 mod session;
+mod upcoming_rows;
 
 pub use config::{EmbeddingOptimizerName, OptimizerName, PrecisionName, TrainingConfig};
 pub use device::Device;

@@ -5,6 +5,7 @@ use super::evaluation::{Detail, Evaluation, evaluate};
 use super::inspect::{Collector, Diagnostics, GradientNorms, Moment};
 use super::loader::{Loaded, batches, for_each_batch};
 use super::network::{Network, Step, StepLoss};
+use super::order::Order;
 use super::{
     CellResult, CurvePoint, Keeper, Observer, Progress, Score, TrainError, TrainingConfig,
 };
@@ -155,30 +156,20 @@ impl Session<'_> {
         let first = self.position.batches_done.min(rows.len());
         let mut rows_done: usize = rows[..first].iter().map(ExactSizeIterator::len).sum();
         let mut next = first * parts / rows.len().max(1) + 1;
-        let (batch_size, epoch, seed) = (self.training.batch_size, self.position.epoch, self.seed);
-        let data = |error| Stop::Error(TrainError::Data(error));
         let train = &dataset.train;
+        let order = Order::new(train.num_rows(), self.seed, self.position.epoch);
         let device = self.network.device().clone();
-        for_each_batch(
-            train,
-            batch_size,
-            seed,
-            epoch,
-            first,
-            &device,
-            data,
-            |loaded| {
-                self.train_on(loaded)?;
-                rows_done += loaded.batch.num_rows;
-                self.position.batches_done += 1;
-                self.maybe_report(rows_done, train.num_rows())?;
-                if self.position.batches_done * parts >= next * rows.len() {
-                    next += 1;
-                    self.evaluate(dataset)?;
-                }
-                self.maybe_keep()
-            },
-        )
+        for_each_batch(train, order, &rows[first..], &device, |loaded| {
+            self.train_on(loaded)?;
+            rows_done += loaded.batch.num_rows;
+            self.position.batches_done += 1;
+            self.maybe_report(rows_done, train.num_rows())?;
+            if self.position.batches_done * parts >= next * rows.len() {
+                next += 1;
+                self.evaluate(dataset)?;
+            }
+            self.maybe_keep()
+        })
     }
 
     fn train_on(&mut self, loaded: &mut Loaded) -> Result<(), TrainError> {
