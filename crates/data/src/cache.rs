@@ -8,6 +8,7 @@
 use super::packed::{Widths, Written};
 use super::schema::{Description, Protocol, Source};
 use super::source_files::Located;
+use super::table::PreparedTable;
 use super::table::split_assignment::TEST;
 use super::{Numbers, Observer, RowSubset, SPLITS, Schema, Split, cant_write};
 use crate::schema::Pooling;
@@ -99,6 +100,65 @@ pub(super) fn content_hash(protocol: &Protocol, rows: RowSubset, sources: &[Loca
         part(&source.sha256);
     }
     hasher.finalize().to_hex().to_string()
+}
+
+impl Manifest {
+    fn new(content_hash: &str, table: PreparedTable) -> Self {
+        let files = SPLITS.iter().zip(table.written);
+        Self {
+            preparation_version: PREPARATION_VERSION,
+            content_hash: content_hash.to_owned(),
+            numeric: table.numeric,
+            files: files
+                .map(|(split, written)| FileEntry::new(split, written))
+                .collect(),
+            categorical: table
+                .categorical
+                .into_iter()
+                .map(|feature| CategoricalEntry {
+                    name: feature.name,
+                    vocabulary_size: feature.vocabulary_size,
+                })
+                .collect(),
+            lists: table
+                .lists
+                .into_iter()
+                .map(|feature| ListEntry {
+                    name: feature.name,
+                    vocabulary_size: feature.vocabulary_size,
+                    is_sum: feature.pooling == Pooling::Sum,
+                })
+                .collect(),
+        }
+    }
+}
+
+impl FileEntry {
+    fn new(split: &str, written: Written) -> Self {
+        let mut entry = Self {
+            split: split.to_owned(),
+            rows: written.rows,
+            positives: Vec::new(),
+            observed: Vec::new(),
+            numbers: Vec::new(),
+            bytes: written.bytes,
+            blake3: written.blake3,
+        };
+        // The manifest is read before selection is over, so it says nothing of the labels of the test split.
+        if split == SPLITS[TEST] {
+            return entry;
+        }
+        entry.positives = written.positives;
+        if written.observed.iter().any(|rows| *rows != written.rows) {
+            entry.observed = written.observed;
+        }
+        entry.numbers = written
+            .numbers
+            .into_iter()
+            .map(NumbersEntry::from)
+            .collect();
+        entry
+    }
 }
 
 impl CacheEntry {
@@ -259,7 +319,7 @@ fn build(
     remove_leftovers(cache, &prefix);
     let building = tempfile::Builder::new().prefix(&prefix).tempdir_in(cache);
     let building = building.map_err(|error| cant_write(cache, &error))?;
-    let (categorical, lists, numeric, written) = match &protocol.source {
+    let table = match &protocol.source {
         Source::Table(plan) => {
             // Those that are not read have no path.
             let mut files = vec![PathBuf::new(); description.files.len()];
@@ -276,64 +336,17 @@ fn build(
             );
             // A file that another program writes may look broken, or whole and be a mixture: neither is believed.
             super::source_files::check_unchanged(sources)?;
-            let table = table?;
-            (table.categorical, table.lists, table.numeric, table.written)
+            table?
         }
-        Source::Generated(config) => {
-            let written = super::generated::prepare(config, rows, building.path(), observer)?;
-            (config.categorical(), Vec::new(), config.numeric(), written)
-        }
+        Source::Generated(config) => PreparedTable {
+            categorical: config.categorical(),
+            lists: Vec::new(),
+            numeric: config.numeric(),
+            written: super::generated::prepare(config, rows, building.path(), observer)?,
+        },
     };
-    say_undefined(protocol, &written, observer);
-    let files = SPLITS
-        .iter()
-        .zip(written)
-        .map(|(split, written)| FileEntry {
-            split: (*split).to_owned(),
-            rows: written.rows,
-            observed: if *split == "test" || written.observed.iter().all(|n| *n == written.rows) {
-                Vec::new()
-            } else {
-                written.observed
-            },
-            positives: if *split == "test" {
-                Vec::new()
-            } else {
-                written.positives
-            },
-            numbers: if *split == "test" {
-                Vec::new()
-            } else {
-                written
-                    .numbers
-                    .into_iter()
-                    .map(NumbersEntry::from)
-                    .collect()
-            },
-            bytes: written.bytes,
-            blake3: written.blake3,
-        });
-    let manifest = Manifest {
-        preparation_version: PREPARATION_VERSION,
-        content_hash: hash.to_owned(),
-        numeric,
-        files: files.collect(),
-        categorical: categorical
-            .into_iter()
-            .map(|feature| CategoricalEntry {
-                name: feature.name,
-                vocabulary_size: feature.vocabulary_size,
-            })
-            .collect(),
-        lists: lists
-            .into_iter()
-            .map(|feature| ListEntry {
-                name: feature.name,
-                vocabulary_size: feature.vocabulary_size,
-                is_sum: feature.pooling == Pooling::Sum,
-            })
-            .collect(),
-    };
+    say_undefined(protocol, &table.written, observer);
+    let manifest = Manifest::new(hash, table);
     let path = building.path().join(MANIFEST);
     let text = toml::to_string(&manifest).map_err(|error| cant_write(&path, &error))?;
     std::fs::write(&path, text).map_err(|error| cant_write(&path, &error))?;

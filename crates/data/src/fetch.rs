@@ -33,19 +33,16 @@ pub fn fetch(name: &str, places: &Places, observer: &mut dyn Observer) -> Result
         return Ok(Fetched::Nothing);
     }
     let folder = places.data.join(name);
-    let all = 0..description.files.len();
     let memory = places.cache.join("sources.toml");
+    let check_all = |observer: &mut dyn Observer| {
+        let all = 0..description.files.len();
+        let trust = Trust::Nothing;
+        locate(&description, all, &folder, &memory, trust, observer).map(drop)
+    };
     let is_there = |name: &String| folder.join(name).is_file();
     let mut files = description.files.iter();
     if files.all(|file| is_there(&file.name) || file.other_names.iter().any(is_there)) {
-        locate(
-            &description,
-            all.clone(),
-            &folder,
-            &memory,
-            Trust::Nothing,
-            observer,
-        )?;
+        check_all(observer)?;
         return Ok(Fetched::AlreadyThere(folder));
     }
     let Some(recipe) = &description.fetch else {
@@ -69,27 +66,30 @@ pub fn fetch(name: &str, places: &Places, observer: &mut dyn Observer) -> Result
     let archive = download(recipe, temporary.path())?;
     check_sha256(&archive, &recipe.archive, &recipe.sha256)?;
     let members = unpack(recipe, &archive, temporary.path())?;
-    for (file, member) in description.files.iter().zip(&members) {
+    put_in_place(&description, &members, &folder)?;
+    check_all(observer)?;
+    Ok(Fetched::Done(folder))
+}
+
+/// Checks every member before it moves the first, so that a wrong one leaves the folder as it was.
+fn put_in_place(
+    description: &Description,
+    members: &[PathBuf],
+    folder: &Path,
+) -> Result<(), Diagnostic> {
+    for (file, member) in description.files.iter().zip(members) {
         if let Some(sha256) = &file.sha256 {
             check_sha256(member, &file.name, sha256)?;
         }
     }
-    for (file, member) in description.files.iter().zip(&members) {
+    for (file, member) in description.files.iter().zip(members) {
         let place = folder.join(&file.name);
         let placed = File::open(member)
             .and_then(|member| member.sync_all())
             .and_then(|()| std::fs::rename(member, &place));
         placed.map_err(|error| cant_write(&place, &error))?;
     }
-    locate(
-        &description,
-        all.clone(),
-        &folder,
-        &memory,
-        Trust::Nothing,
-        observer,
-    )?;
-    Ok(Fetched::Done(folder))
+    Ok(())
 }
 
 /// Ways to start pip, in the order they are tried.

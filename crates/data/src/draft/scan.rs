@@ -1,7 +1,7 @@
 //! Reading of a file whose columns are not known.
 
 use super::column_statistics::ColumnStatistics;
-use super::guess_format::layout;
+use super::guess_format;
 use crate::schema::{Encoding, FileKind, Format};
 use crate::table::bad_row::Fault;
 use crate::table::column_slots::Need;
@@ -41,38 +41,13 @@ const PLAIN: Format = Format {
 /// A file that can't be read or has no rows.
 pub(super) fn scan(path: &Path, name: String, most_rows: u64) -> Result<Scanned, Diagnostic> {
     let kind = FileKind::of_file(path, PLAIN);
-    let mut left_out = Vec::new();
-    let (format, mut columns) = if kind == FileKind::Text {
-        let (format, names) = layout(path)?;
-        let names = match names {
-            Some(names) => names,
-            None => numbered(path, format)?,
-        };
-        // Indices of data frames have a column and no name.
-        let nameless = names.iter().filter(|name| name.trim().is_empty()).count();
-        left_out.extend((0..nameless).map(|_| (String::new(), "it has no name".to_owned())));
-        let num_columns = names.len();
-        let named = names.into_iter().filter(|name| !name.trim().is_empty());
-        let columns = named.map(|name| ColumnStatistics::new(name, false, num_columns));
-        (format, columns.collect::<Vec<_>>())
-    } else {
-        let schema = columnar::open_schema(path, kind)?;
-        let mut columns = Vec::new();
-        let num_columns = schema.fields().len();
-        for field in schema.fields() {
-            match is_readable(field.data_type()) {
-                true => columns.push(ColumnStatistics::new(
-                    field.name().clone(),
-                    is_list(field.data_type()),
-                    num_columns,
-                )),
-                false => left_out.push((
-                    field.name().clone(),
-                    format!("its type is {}", field.data_type()),
-                )),
-            }
-        }
-        (PLAIN, columns)
+    let Columns {
+        format,
+        mut columns,
+        left_out,
+    } = match kind {
+        FileKind::Text => Columns::of_text(path)?,
+        FileKind::Parquet | FileKind::Arrow => Columns::of_columnar(path, kind)?,
     };
     let names: Vec<String> = columns.iter().map(|column| column.name.clone()).collect();
     let need = |column: &ColumnStatistics| Need {
@@ -117,6 +92,53 @@ pub(super) fn scan(path: &Path, name: String, most_rows: u64) -> Result<Scanned,
         left_out,
         num_rows,
     })
+}
+
+/// The columns of a file that can be read, with nothing seen of them yet.
+struct Columns {
+    format: Format,
+    columns: Vec<ColumnStatistics>,
+    /// Columns that can't be read, with the reason.
+    left_out: Vec<(String, String)>,
+}
+
+impl Columns {
+    fn of_text(path: &Path) -> Result<Self, Diagnostic> {
+        let (format, names) = guess_format::layout(path)?;
+        let names = match names {
+            Some(names) => names,
+            None => numbered(path, format)?,
+        };
+        // Indices of data frames have a column and no name.
+        let nameless = names.iter().filter(|name| name.trim().is_empty()).count();
+        let num_columns = names.len();
+        let named = names.into_iter().filter(|name| !name.trim().is_empty());
+        Ok(Self {
+            format,
+            columns: named
+                .map(|name| ColumnStatistics::new(name, false, num_columns))
+                .collect(),
+            left_out: vec![(String::new(), "it has no name".to_owned()); nameless],
+        })
+    }
+
+    fn of_columnar(path: &Path, kind: FileKind) -> Result<Self, Diagnostic> {
+        let schema = columnar::open_schema(path, kind)?;
+        let num_columns = schema.fields().len();
+        let (mut columns, mut left_out) = (Vec::new(), Vec::new());
+        for field in schema.fields() {
+            let (name, found) = (field.name().clone(), field.data_type());
+            match is_readable(found) {
+                true => columns.push(ColumnStatistics::new(name, is_list(found), num_columns)),
+                false => left_out.push((name, format!("its type is {found}"))),
+            }
+        }
+        Ok(Self {
+            format: PLAIN,
+            columns,
+            left_out,
+        })
+    }
 }
 
 /// Names of columns that have none: `column_1` and so on.

@@ -1,7 +1,7 @@
 //! Validation of descriptions of the short-video feed.
 
 use super::check_generated::{Tasks, described, rows};
-use super::wire::WireFeed;
+use super::wire::{WireFeed, WireFeedShape};
 use super::{Description, path};
 use crate::TaskKind;
 use crate::feed::{FeedConfig, FeedTask, num_factors_of_rows};
@@ -21,56 +21,16 @@ pub(super) fn validate(
 ) -> Result<Description, Diagnostic> {
     let (tasks, feed_tasks) = tasks(document, &wire)?;
     let feed = &wire.feed;
-    let at = |key: &str| path(&["feed", key]);
-    for (key, count) in [
-        ("num_users", feed.num_users),
-        ("num_user_segments", feed.num_user_segments),
-        ("num_videos", feed.num_videos),
-        ("num_authors", feed.num_authors),
-        ("num_categories", feed.num_categories),
-    ] {
-        if !(2..=LARGEST_COUNT).contains(&count) {
-            let message = format!("expected 2 to {LARGEST_COUNT}, found {count}");
-            return Err(document.at_value(&at(key), message));
-        }
-    }
+    check_counts(document, feed)?;
     check_factors(
         document,
-        &at("num_factors"),
+        &knob("num_factors"),
         feed.num_factors,
         tasks.tasks.len(),
         tasks.groups.len(),
     )?;
-    for (key, value, largest) in [
-        ("popularity_skew", feed.popularity_skew, 4.0),
-        ("activity_skew", feed.activity_skew, 4.0),
-        ("between_correlation", feed.between_correlation, 1.0),
-        ("within_correlation", feed.within_correlation, 1.0),
-        ("conflict", feed.conflict, 1.0),
-        ("nonlinearity", feed.nonlinearity, 1.0),
-        ("signal", feed.signal, 20.0),
-        ("noise", feed.noise, 1.0),
-    ] {
-        if !(0.0..=largest).contains(&value) {
-            let message = format!("expected a number from 0 to {largest}, found {value}");
-            return Err(document.at_value(&at(key), message));
-        }
-    }
-    if feed.within_correlation < feed.between_correlation {
-        let (within, between) = (feed.within_correlation, feed.between_correlation);
-        let message = format!(
-            "tasks of one group can't agree less ({within}) than tasks of different groups ({between})"
-        );
-        return Err(document.at_value(&at("within_correlation"), message).hint(
-            "raise within_correlation to between_correlation at least; to set groups against each other, raise conflict",
-        ));
-    }
-    if feed.conflict > 0.0 && tasks.groups.len() < 2 {
-        let message = "one task group has no other to be in conflict with";
-        return Err(document
-            .at_value(&at("conflict"), message)
-            .hint("set conflict = 0, or put some tasks into a second group"));
-    }
+    check_shares(document, feed)?;
+    check_correlations(document, feed, tasks.groups.len())?;
     let config = FeedConfig {
         seed: wire.seed,
         rows: rows(document, &wire.rows)?,
@@ -98,6 +58,69 @@ pub(super) fn validate(
         tasks,
         source,
     ))
+}
+
+/// The path of a knob.
+fn knob(key: &str) -> KeyPath {
+    path(&[KNOBS, key])
+}
+
+fn check_counts(document: &Document, feed: &WireFeedShape) -> Result<(), Diagnostic> {
+    for (key, count) in [
+        ("num_users", feed.num_users),
+        ("num_user_segments", feed.num_user_segments),
+        ("num_videos", feed.num_videos),
+        ("num_authors", feed.num_authors),
+        ("num_categories", feed.num_categories),
+    ] {
+        if !(2..=LARGEST_COUNT).contains(&count) {
+            let message = format!("expected 2 to {LARGEST_COUNT}, found {count}");
+            return Err(document.at_value(&knob(key), message));
+        }
+    }
+    Ok(())
+}
+
+fn check_shares(document: &Document, feed: &WireFeedShape) -> Result<(), Diagnostic> {
+    for (key, value, largest) in [
+        ("popularity_skew", feed.popularity_skew, 4.0),
+        ("activity_skew", feed.activity_skew, 4.0),
+        ("between_correlation", feed.between_correlation, 1.0),
+        ("within_correlation", feed.within_correlation, 1.0),
+        ("conflict", feed.conflict, 1.0),
+        ("nonlinearity", feed.nonlinearity, 1.0),
+        ("signal", feed.signal, 20.0),
+        ("noise", feed.noise, 1.0),
+    ] {
+        if !(0.0..=largest).contains(&value) {
+            let message = format!("expected a number from 0 to {largest}, found {value}");
+            return Err(document.at_value(&knob(key), message));
+        }
+    }
+    Ok(())
+}
+
+fn check_correlations(
+    document: &Document,
+    feed: &WireFeedShape,
+    num_groups: usize,
+) -> Result<(), Diagnostic> {
+    if feed.within_correlation < feed.between_correlation {
+        let (within, between) = (feed.within_correlation, feed.between_correlation);
+        let message = format!(
+            "tasks of one group can't agree less ({within}) than tasks of different groups ({between})"
+        );
+        return Err(document.at_value(&knob("within_correlation"), message).hint(
+            "raise within_correlation to between_correlation at least; to set groups against each other, raise conflict",
+        ));
+    }
+    if feed.conflict > 0.0 && num_groups < 2 {
+        let message = "one task group has no other to be in conflict with";
+        return Err(document
+            .at_value(&knob("conflict"), message)
+            .hint("set conflict = 0, or put some tasks into a second group"));
+    }
+    Ok(())
 }
 
 /// Most users, videos and so on: their factors are in memory.

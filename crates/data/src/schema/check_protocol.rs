@@ -2,7 +2,7 @@
 
 use super::check_table::{CheckedParts, check_literals, column_index, expression};
 use super::wire::{WireProtocol, WireTable};
-use super::{Label, LabelValue, Protocol, Source, TablePlan, path};
+use super::{Feature, Label, LabelValue, Protocol, Source, TablePlan, path};
 use crate::expression::Expression;
 use crate::{Task, TaskKind};
 use homebench_diagnostic::{Diagnostic, Document, KeyPath};
@@ -56,41 +56,14 @@ fn protocol(
         })
         .cloned()
         .collect();
-    for (task, label) in tasks.iter().zip(&labels) {
-        for feature in &features {
-            if label.is_made_from(feature.column) && !leaks.contains(&feature.column) {
-                let (column, task) = (&parts.columns[feature.column], &task.name);
-                let message = format!(
-                    "protocol `{name}`: the label of task `{task}` is made from the column `{column}`, \
-                     which is an input (feature `{}`)",
-                    feature.name
-                );
-                return Err(parts.document.at_key(&at, message).hint(format!(
-                    "add \"{column}\" to not_inputs, or to label_sources_as_inputs if it is meant to be known"
-                )));
-            }
-        }
-    }
-    for (index, column) in leaks.iter().enumerate() {
-        let is_source = labels.iter().any(|label| label.is_made_from(*column));
-        let is_input = features.iter().any(|feature| feature.column == *column);
-        if !(is_source && is_input) {
-            let message = format!(
-                "`{}` is {} in this protocol",
-                parts.columns[*column],
-                if is_source {
-                    "no input"
-                } else {
-                    "read by no label"
-                }
-            );
-            let at = at.join("label_sources_as_inputs").join(index.to_string());
-            return Err(parts
-                .document
-                .at_value(&at, message)
-                .hint("remove it from the list"));
-        }
-    }
+    let inputs = Inputs {
+        parts,
+        protocol: &name,
+        at: &at,
+        features: &features,
+    };
+    inputs.check_no_leak(&tasks, &labels, &leaks)?;
+    inputs.check_leaks_are_meant(&labels, &leaks)?;
     if features.is_empty() {
         let message = format!("protocol `{name}` has no inputs left");
         return Err(parts
@@ -99,6 +72,23 @@ fn protocol(
             .hint("shorten not_inputs"));
     }
     let filter = filter(parts, &at, wire)?;
+    let plan = plan(parts, filter, features, labels);
+    Ok(Protocol {
+        about: wire.about.clone().unwrap_or_default(),
+        tasks,
+        groups,
+        source: Source::Table(plan),
+        name,
+    })
+}
+
+/// How the rows of a protocol are read.
+fn plan(
+    parts: &CheckedParts<'_>,
+    filter: Option<Expression>,
+    features: Vec<Feature>,
+    labels: Vec<Label>,
+) -> TablePlan {
     let mut plan = TablePlan {
         columns: parts.columns.clone(),
         num_own_columns: parts.num_own_columns,
@@ -119,13 +109,71 @@ fn protocol(
         let added = join.first..join.first + join.columns.len() - 1;
         used.range(added).next().is_some()
     });
-    Ok(Protocol {
-        about: wire.about.clone().unwrap_or_default(),
-        tasks,
-        groups,
-        source: Source::Table(plan),
-        name,
-    })
+    plan
+}
+
+/// The inputs of a protocol, to be checked against its labels.
+struct Inputs<'a> {
+    parts: &'a CheckedParts<'a>,
+    protocol: &'a str,
+    at: &'a KeyPath,
+    features: &'a [Feature],
+}
+
+impl Inputs<'_> {
+    /// Refuses an input that a label is made from and that is not among the `leaks` which the protocol allows.
+    fn check_no_leak(
+        &self,
+        tasks: &[Task],
+        labels: &[Label],
+        leaks: &[usize],
+    ) -> Result<(), Diagnostic> {
+        for (task, label) in tasks.iter().zip(labels) {
+            let leaking = |feature: &&Feature| {
+                label.is_made_from(feature.column) && !leaks.contains(&feature.column)
+            };
+            if let Some(feature) = self.features.iter().find(leaking) {
+                let (column, task) = (&self.parts.columns[feature.column], &task.name);
+                let message = format!(
+                    "protocol `{}`: the label of task `{task}` is made from the column `{column}`, which is an input (feature `{}`)",
+                    self.protocol, feature.name
+                );
+                return Err(self.parts.document.at_key(self.at, message).hint(format!(
+                    "add \"{column}\" to not_inputs, or to label_sources_as_inputs if it is meant to be known"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses an entry of `label_sources_as_inputs` that allows nothing.
+    fn check_leaks_are_meant(&self, labels: &[Label], leaks: &[usize]) -> Result<(), Diagnostic> {
+        for (index, column) in leaks.iter().enumerate() {
+            let is_source = labels.iter().any(|label| label.is_made_from(*column));
+            let is_input = self
+                .features
+                .iter()
+                .any(|feature| feature.column == *column);
+            if is_source && is_input {
+                continue;
+            }
+            let what = match is_source {
+                true => "no input",
+                false => "read by no label",
+            };
+            let message = format!(
+                "`{}` is {what} in this protocol",
+                self.parts.columns[*column]
+            );
+            let at = self
+                .at
+                .join("label_sources_as_inputs")
+                .join(index.to_string());
+            let said = self.parts.document.at_value(&at, message);
+            return Err(said.hint("remove it from the list"));
+        }
+        Ok(())
+    }
 }
 
 /// The description's filter and the protocol's own.
