@@ -18,6 +18,8 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 /// Raised when preparation gives other bytes for the same description.
+// It is part of every content hash. Without raising it, folders that older code prepared would be
+// taken for what this code prepares.
 const PREPARATION_VERSION: u32 = 1;
 
 const MANIFEST: &str = "manifest.toml";
@@ -86,11 +88,15 @@ pub(super) struct CacheEntry {
 pub(super) fn content_hash(protocol: &Protocol, rows: RowSubset, sources: &[Located]) -> String {
     let mut hasher = blake3::Hasher::new();
     let mut part = |text: &str| {
+        // Each part comes after its length, so that no two lists of parts run together into the
+        // same bytes.
         hasher.update(&(text.len() as u64).to_le_bytes());
         hasher.update(text.as_bytes());
     };
     part(&format!("homebench prepared data {PREPARATION_VERSION}"));
     part(&protocol.canonical());
+    // Another wording here changes every content hash, and with it the id of every cell on the
+    // data.
     part(&match rows {
         RowSubset::All => "all".to_owned(),
         RowSubset::TrainRows(count) => format!("train rows {count}"),
@@ -174,6 +180,7 @@ impl CacheEntry {
             .map_err(|error| format!("its {MANIFEST} can't be read: {error}"))?;
         let manifest: Manifest = toml::from_str(&text)
             .map_err(|error| format!("its {MANIFEST} is damaged: {}", error.message()))?;
+        // The folder's name has the first 16 digits of the hash; the manifest has all of it.
         let is_right = manifest.content_hash == content_hash
             && manifest.preparation_version == PREPARATION_VERSION
             && manifest.files.len() == SPLITS.len();
@@ -186,6 +193,8 @@ impl CacheEntry {
         };
         for (split, file) in entry.manifest.files.iter().enumerate() {
             let path = entry.path(split);
+            // Sizes alone, since every cell is a process that opens its dataset. `homebench data
+            // verify` reads the bytes.
             let bytes = std::fs::metadata(&path).map_or(0, |metadata| metadata.len());
             if bytes != file.bytes {
                 return Err(format!(
@@ -271,6 +280,8 @@ pub(super) fn obtain(
         return Ok(entry);
     }
     std::fs::create_dir_all(cache).map_err(|error| cant_write(cache, &error))?;
+    // Beside the folder, which appears by a rename. The system frees the lock of a process that
+    // dies, so a kill leaves nothing to clean up.
     let lock_path = folder.with_extension("lock");
     let lock = File::create(&lock_path).and_then(|file| file.lock().map(|()| file));
     let _lock = lock.map_err(|error| cant_write(&lock_path, &error))?;
@@ -285,6 +296,7 @@ pub(super) fn obtain(
             "{} is not whole ({why}); it is prepared again",
             folder.display()
         ));
+        // A folder can't be renamed over one that has files.
         std::fs::remove_dir_all(&folder).map_err(|error| cant_write(&folder, &error))?;
     }
     build(
@@ -317,6 +329,7 @@ fn build(
 ) -> Result<(), Diagnostic> {
     let prefix = format!(".building-{}-", &hash[..16]);
     remove_leftovers(cache, &prefix);
+    // In the cache itself, since a rename can't leave its file system.
     let building = tempfile::Builder::new().prefix(&prefix).tempdir_in(cache);
     let building = building.map_err(|error| cant_write(cache, &error))?;
     let table = match &protocol.source {
@@ -347,6 +360,7 @@ fn build(
     };
     say_undefined(protocol, &table.written, observer);
     let manifest = Manifest::new(hash, table);
+    // Last, so that a folder with a manifest has all of its files.
     let path = building.path().join(MANIFEST);
     let text = toml::to_string(&manifest).map_err(|error| cant_write(&path, &error))?;
     std::fs::write(&path, text).map_err(|error| cant_write(&path, &error))?;
@@ -358,6 +372,7 @@ fn build(
 
 /// Says which tasks have no AUC or R² on a split that may be looked at, because its labels are of one class or all the same.
 fn say_undefined(protocol: &Protocol, written: &[Written; 3], observer: &mut dyn Observer) {
+    // Not of the test split: nothing is told of its labels before selection is frozen.
     for (name, written) in SPLITS.iter().zip(written).take(TEST) {
         let counts = written.positives.iter().zip(&written.observed);
         for (task, (positives, observed)) in protocol.tasks.iter().zip(counts) {

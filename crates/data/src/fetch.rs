@@ -84,6 +84,8 @@ fn put_in_place(
     }
     for (file, member) in description.files.iter().zip(members) {
         let place = folder.join(&file.name);
+        // The bytes have to be on the disk before the name is, or a loss of power leaves a whole
+        // name on half a file.
         let placed = File::open(member)
             .and_then(|member| member.sync_all())
             .and_then(|()| std::fs::rename(member, &place));
@@ -107,6 +109,7 @@ fn download(recipe: &FetchRecipe, into: &Path) -> Result<PathBuf, Diagnostic> {
         let mut command = Command::new(pip[0]);
         command
             .args(&pip[1..])
+            // What the package depends on is nothing that a description names.
             .args(["download", "--no-deps", "--disable-pip-version-check"])
             .arg("--dest")
             .arg(into)
@@ -168,6 +171,8 @@ fn unpack(recipe: &FetchRecipe, archive: &Path, into: &Path) -> Result<Vec<PathB
     {
         let mut entry = entry.map_err(damaged)?;
         let path = entry.path().map_err(damaged)?.into_owned();
+        // Only members of the recipe are written, under names of ours: no path inside an archive
+        // can lead out of the folder.
         let Some(index) = recipe
             .members
             .iter()

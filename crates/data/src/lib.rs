@@ -1,4 +1,15 @@
 //! Datasets: described in TOML, prepared once into a memory-mapped columnar cache, read as batches.
+//!
+//! - [`schema`] reads and checks descriptions, with [`expression`]s for labels and filters; `draft` writes one from files.
+//! - `source_files` finds files and knows their checksums, [`fetch`] gets them; `table` reads them (delimited text, Parquet,
+//!   Arrow), learns from training rows and encodes; [`generated`] makes the rows of embedded sources ([`feed`], `two_task`).
+//! - `packed` is the format of prepared splits, `cache` the folders that hold them, `open` the way from a reference to rows.
+//! - [`Split`] gives rows, [`SealedSplit`] gives none before [`seal`] has the proof that selection is over.
+//!
+//! It may import `diagnostic` and `random`, and Arrow and Parquet to read and write files. What must not go in: candle, or
+//! anything else that knows tensors, models or devices, since `experiment` checks descriptions without them; metrics; and
+//! the results folder. Prepared bytes depend on description, files and [`RowSubset`] alone, never on threads or the machine.
+//! Unix is assumed: inodes, advice on mapped pages, and a handler of `SIGBUS`.
 
 mod about_embedded;
 mod cache;
@@ -39,6 +50,8 @@ use homebench_diagnostic::Diagnostic;
 use std::path::Path;
 
 /// Names of the splits, in the order of files and records.
+// A split is its index here everywhere: in manifests, files and the streams of made-up rows.
+// Another order would be other data.
 const SPLITS: [&str; 3] = ["train", "validation", "test"];
 
 /// What a prepared dataset holds, in the order of its packed columns.

@@ -38,6 +38,7 @@ mod signal {
     use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
     /// Files that can be registered at once; others are cut without a name.
+    // A fixed table of atomics, since a signal handler may neither lock nor allocate.
     const SLOTS: usize = 64;
 
     /// Where a file is mapped, and its name. Only atomics, since a handler may wait for nothing.
@@ -65,6 +66,8 @@ mod signal {
 
     impl Registered {
         pub(super) fn new(mapped: &[u8], path: &Path) -> Self {
+            // For the whole process: it takes the place of a handler that was there before.
+            // homebench has none.
             INSTALLED.call_once(install);
             let start = mapped.as_ptr().addr();
             let free = FILES.iter().position(|slot| {
@@ -77,6 +80,8 @@ mod signal {
                 let slot = &FILES[index];
                 // A few bytes that are never given back: the handler may read them at any time.
                 let name = path.display().to_string().into_bytes().leak();
+                // The end comes last: a handler finds no address below an end of 0, so it never
+                // sees a name that isn't there.
                 slot.name.store(name.as_mut_ptr(), Ordering::Release);
                 slot.name_bytes.store(name.len(), Ordering::Release);
                 slot.end.store(start + mapped.len(), Ordering::Release);
@@ -88,6 +93,7 @@ mod signal {
     impl Drop for Registered {
         fn drop(&mut self) {
             if let Some(index) = self.0 {
+                // The end first, for the same reason; a start of 0 then frees the slot.
                 FILES[index].end.store(0, Ordering::Release);
                 FILES[index].start.store(0, Ordering::Release);
             }
@@ -126,6 +132,8 @@ mod signal {
                 b": the file was cut by another program while it was read, or its disk failed\n\
                 hint: wait until nothing writes it any more, then run this again; nothing was kept\n",
             );
+            // The code of a bad dataset. No destructor may run: the thread was stopped in the
+            // middle of anything.
             libc::_exit(2);
         }
     }

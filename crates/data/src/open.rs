@@ -89,6 +89,8 @@ pub fn open(
         Ok(prepared) => Ok(prepared),
         Err(why) => {
             let entry = found.obtain(Some(why), observer)?;
+            // A file of the right size that can't be mapped is damaged. It is made again once; what
+            // fails then is told.
             let again = found.open(&entry);
             Ok(again.map_err(|why| Diagnostic::new(entry.folder.display().to_string(), why))?)
         }
@@ -192,6 +194,8 @@ fn resolve(reference: &DatasetRef, places: &Places) -> Result<(Description, Prot
 fn folder_of(description: &Description, data: &Path) -> PathBuf {
     let folder = data.join(&description.name);
     let is_there = |file: &schema::SourceFile| data.join(&file.name).is_file();
+    // The folder of the dataset's name wins, so that files of two datasets with the same names
+    // don't mix.
     match !folder.is_dir() && description.files.iter().any(is_there) {
         true => data.to_path_buf(),
         false => folder,

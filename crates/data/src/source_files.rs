@@ -40,6 +40,7 @@ impl Stamp {
             .and_then(|time| time.duration_since(UNIX_EPOCH).ok());
         Self {
             bytes: metadata.len(),
+            // As digits, since the count is a u128 and TOML has no such integer.
             modified_nanoseconds: since.map_or(0, |since| since.as_nanos()).to_string(),
             inode: metadata.ino(),
         }
@@ -92,6 +93,7 @@ pub(super) fn locate(
             let metadata = std::fs::metadata(&path).map_err(|error| cant_read(&path, &error))?;
             // A cut file is refused before it is read.
             check_size(description, file, &path, &metadata, is_hand_placed)?;
+            // One file has one entry, by whatever path it is named.
             let key = path
                 .canonicalize()
                 .unwrap_or_else(|_| path.clone())
@@ -104,6 +106,8 @@ pub(super) fn locate(
                 Some(sha256) => sha256,
                 None => {
                     let sha256 = sha256_of(&path)?;
+                    // A file that was written while it was read has the checksum of a content that
+                    // never was.
                     check_unchanged_file(&path, &stamp)?;
                     if before.is_some_and(|before| before.sha256 != sha256) {
                         observer.notice(&format!(
@@ -127,6 +131,7 @@ pub(super) fn locate(
             })
         })
         .collect::<Result<Vec<_>, Diagnostic>>();
+    // Also where a later file is refused: what was hashed need not be hashed again.
     if changed || remembered.files.len() != before {
         remembered.write(memory);
     }
@@ -298,6 +303,8 @@ impl Checksums {
             return;
         };
         let written = std::fs::create_dir_all(folder).and_then(|()| {
+            // Renamed into place: of two processes that write at once one wins, and no reader sees
+            // a half of either.
             let mut file = tempfile::NamedTempFile::new_in(folder)?;
             std::io::Write::write_all(&mut file, text.as_bytes())?;
             Ok(file.persist(path).map(|_| ())?)

@@ -56,6 +56,7 @@ impl TwoTask {
     pub(super) fn new(config: &TwoTaskConfig) -> Self {
         let stream = |name: &str| Philox::new(config.seed, "two tasks", name);
         let [first, second] = directions(stream("directions"), config.input_dim);
+        // Rounding may leave a little less than 0 at a correlation of 1 or -1.
         let (along, across) = (
             config.correlation,
             (1.0 - config.correlation.powi(2)).max(0.0).sqrt(),
@@ -109,6 +110,7 @@ impl TwoTask {
     }
 
     fn expected_of(&self, weights: &[f64], inputs: &[f32]) -> f64 {
+        // In f64 up to the label, which is rounded once.
         let products = weights.iter().zip(inputs);
         let projection: f64 = products.map(|(w, x)| w * f64::from(*x)).sum();
         let waves = self.waves.iter();
@@ -116,6 +118,8 @@ impl TwoTask {
     }
 
     fn for_each_row(&self, split: usize, range: Range<u64>, mut visit: impl FnMut(u64, &[f32])) {
+        // A draw gives two normal numbers. A row takes whole draws, so that it shares none with the
+        // next one.
         let pairs = self.input_dim().div_ceil(2);
         let mut inputs = vec![0.0; 2 * pairs];
         for row in range {
@@ -143,6 +147,7 @@ fn directions(stream: Philox, input_dim: usize) -> [Vec<f64>; 2] {
     };
     let first = normalised(draw(0));
     let drawn = draw(input_dim);
+    // One step of Gram-Schmidt.
     let along = dot(&first, &drawn);
     let across = drawn.iter().zip(&first).map(|(b, a)| b - along * a);
     let second = normalised(across.collect());

@@ -9,6 +9,8 @@ use homebench_metric as metric;
 use homebench_model::Trace;
 
 /// Rows scored at a time.
+// Experts are looked into on whole blocks, and METHODOLOGY says on which rows: the first 4,096.
+// Scores don't depend on it, since a row's logits don't depend on the rows beside it.
 const BLOCK_ROWS: usize = 4096;
 
 /// Blocks that a collector sees of a split, the first ones. Looking into every row would cost small models a tenth of their
@@ -122,6 +124,7 @@ fn score(
             collector.add(trace)?;
         }
         logits.append(&scores).map_err(TrainError::Scores)?;
+        // A large split must not stay in memory because it was scored once.
         split.release(start..end);
     }
     Ok(logits)

@@ -73,16 +73,21 @@ pub(super) fn for_each_batch<E: From<TrainError>>(
 ) -> Result<(), E> {
     std::thread::scope(|scope| {
         let (full_sender, full) = sync_channel(AHEAD);
+        // Room for every buffer there is, so that giving one back never waits.
         let (empty, empties) = sync_channel(AHEAD + 2);
+        // One more than wait to be asked for: the one that a step works on.
         for _ in 0..=AHEAD {
             let _ = empty.send(Loaded::new(device).map_err(TrainError::Data)?);
         }
+        // A thread of its own and none of the pool: it waits on a channel, and a worker that waits
+        // is one less for the step.
         scope.spawn(move || gather(split, order, ranges, full_sender, empties));
         for _ in 0..ranges.len() {
             // The other thread ends early only after it sent why.
             let Ok(batch) = full.recv() else { break };
             let mut batch: Loaded = batch.map_err(TrainError::Data)?;
             step(&mut batch)?;
+            // The other thread may have ended; what it sent last says why.
             let _ = empty.send(batch);
         }
         Ok(())
@@ -105,6 +110,7 @@ fn gather(
         let rows = upcoming.next(range.len());
         let gathered = batch.gather(split, rows).map(|()| batch);
         let failed = gathered.is_err();
+        // A step that failed hangs up; an error that was sent ends the epoch on the other side.
         if full.send(gathered).is_err() || failed {
             return;
         }

@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io::{BufWriter, Read, Seek, Write};
 
 /// More bytes than this of all tasks together go to files.
+// 67 million logits. Metrics need all rows of a task at once, but one task at a time: beyond this
+// the tasks that wait their turn do so on disk.
 const MEMORY_BYTES: usize = 256 << 20;
 
 /// One column of numbers a task.
@@ -47,12 +49,14 @@ impl LogitSpill {
             let values = rows.iter().skip(task).step_by(num_tasks).copied();
             if let LogitColumn::NewFile = column {
                 *column =
+                    // Without a name, so that a killed cell leaves no file.
                     LogitColumn::File(BufWriter::with_capacity(1 << 18, tempfile::tempfile()?));
             }
             match column {
                 LogitColumn::Memory(numbers) => numbers.extend(values),
                 LogitColumn::File(file) => {
                     for value in values {
+                        // In this machine's byte order, since nobody else reads the file.
                         file.write_all(&value.to_ne_bytes())?;
                     }
                 }

@@ -18,6 +18,8 @@ use std::time::{Duration, Instant};
 /// Least time between two reports of progress.
 const REPORT_EVERY: Duration = Duration::from_millis(250);
 /// Steps after which the losses of a device are waited for.
+// Waiting for each would keep a device from running ahead. A loss that is no number is found out up
+// to so many steps late.
 const UNREAD_LOSSES: usize = 64;
 
 /// State of a training under way. What the next step and the records depend on is in the fields before `training` and in
@@ -155,6 +157,7 @@ impl Session<'_> {
         let parts = self.training.evaluations_per_epoch.min(rows.len()).max(1);
         let first = self.position.batches_done.min(rows.len());
         let mut rows_done: usize = rows[..first].iter().map(ExactSizeIterator::len).sum();
+        // Where an epoch is gone on with, the evaluations that it had are behind it.
         let mut next = first * parts / rows.len().max(1) + 1;
         let train = &dataset.train;
         let order = Order::new(train.num_rows(), self.seed, self.position.epoch);
@@ -312,6 +315,7 @@ impl Session<'_> {
         self.position.evaluation_rows += dataset.validation.num_rows();
         self.record(&evaluation);
         let score = evaluation.selection_score();
+        // Strictly: of equal scores the earlier epoch stays.
         if self.selected.as_ref().is_none_or(|best| score > best.score) {
             self.position.evaluations_without_gain = 0;
             self.selected = Some(Selected {

@@ -29,6 +29,7 @@ impl<'a> UpcomingRows<'a> {
             pieces: Vec::new(),
             past: Vec::new(),
         };
+        // A cell that goes on from a checkpoint makes the window it stopped in, and none before it.
         upcoming.done = upcoming.order.skip_windows(first);
         upcoming
     }
@@ -40,6 +41,8 @@ impl<'a> UpcomingRows<'a> {
             .drain(..)
             .for_each(|piece| self.split.release(piece));
         while self.rows.len() < self.done + count {
+            // Rows of windows that are done go first, so that no more than two windows are in
+            // memory.
             let finished = self.done.min(self.rows.len());
             self.rows.drain(..finished);
             self.done -= finished;

@@ -42,6 +42,7 @@ pub(super) struct ColumnStatistics {
 impl ColumnStatistics {
     /// A column of a file of `num_columns`.
     pub(super) fn new(name: String, is_list: bool, num_columns: usize) -> Self {
+        // All columns share one memory, so that each of many has less.
         let share = MOST_DISTINCT_IN_ALL / num_columns.max(1);
         Self {
             name,
@@ -77,6 +78,7 @@ impl ColumnStatistics {
             && self.distinct.num_bytes() + text.len() <= MOST_BYTES;
         if has_room {
             self.distinct.intern(text, 1);
+        // Beyond the room, values that are known are counted still, so that their counts are exact.
         } else if let Some(id) = self.distinct.get(text) {
             self.distinct.count_again(id);
         } else {
@@ -95,6 +97,8 @@ impl ColumnStatistics {
         self.largest = self.largest.max(number);
         if self.numbers.is_multiple_of(self.stride) {
             self.sample.push(number);
+            // Every other one goes and the stride doubles, so that the sample is spread evenly over
+            // the rows, however many come, without chance.
             if self.sample.len() == SAMPLE {
                 let mut index = 0;
                 self.sample.retain(|_| {
@@ -171,6 +175,7 @@ impl ColumnStatistics {
     pub(super) fn is_named(&self, words: &[&str]) -> bool {
         let mut name = String::new();
         for c in self.name.chars() {
+            // `userId` has the words `user` and `id`, `USERID` one.
             if c.is_uppercase() && !name.ends_with(char::is_uppercase) {
                 name.push('_');
             }

@@ -85,6 +85,7 @@ pub(super) fn roles(scanned: Vec<Scanned>) -> Roles {
             roles.left_out.push(other.file.name);
         }
     }
+    // First, since the draft lists the columns of the first file of rows.
     roles.rows.insert(0, first);
     roles
 }
@@ -113,10 +114,12 @@ fn match_of(rows: &Scanned, table: &Scanned) -> Option<(usize, usize, f64)> {
                 continue;
             }
             let (found, used) = overlap(column, key);
+            // `column_1` is a name that this draft gave; that two files have one says nothing.
             let is_same_name = column.name == key.name && !key.name.starts_with("column_");
             if found < SHARE || (used < SHARE && !is_same_name) {
                 continue;
             }
+            // A product of shares is at most 1: a name in common outweighs any overlap.
             let score = found * used + f64::from(u8::from(is_same_name));
             if best.is_none_or(|(other, _)| score > other) {
                 best = Some((score, (index, key_index, found)));

@@ -29,6 +29,7 @@ pub(super) fn layout(path: &Path) -> Result<(Format, Option<Vec<String>>), Diagn
     }
     check_no_json(path, bytes.bytes())?;
     format.separator = separator(bytes.bytes(), format);
+    // A quote behind a separator or a line's end opens a field; one inside a word is a letter.
     let marks = [&[format.separator, b'"'][..], b"\n\""];
     let start = bytes.bytes().first() == Some(&b'"');
     let head = &bytes.bytes()[..bytes.bytes().len().min(1 << 20)];
@@ -71,6 +72,7 @@ fn separator(bytes: &[u8], format: Format) -> u8 {
     let evenness = SEPARATORS.map(|separator| (evenness(bytes, with(separator)), separator));
     let best = evenness.into_iter().fold(
         (0.0, b','),
+        // Of equals the earlier stays, which is the likelier.
         |best, next| if next.0 > best.0 { next } else { best },
     );
     match best.0 == 0.0 && is_divided_by_spaces(&lines(bytes, with(b' '))) {
@@ -138,6 +140,7 @@ fn check_names(path: &Path, first: &[String], rows: &[Vec<String>]) -> Result<()
 
 /// The first lines' fields.
 fn lines(bytes: &[u8], format: Format) -> Vec<Vec<String>> {
+    // A mark of the encoding is no part of the first name.
     let start = if bytes.starts_with(b"\xef\xbb\xbf") {
         3
     } else {
@@ -178,6 +181,7 @@ fn evenness(bytes: &[u8], format: Format) -> f64 {
         .filter(|line| line.len() == first.len())
         .count();
     let share = alike as f64 / lines.len() as f64;
+    // Squared, so that dividing every line alike outweighs dividing some lines into more fields.
     share * share * (1.0 + (first.len() as f64).ln())
 }
 
@@ -195,6 +199,7 @@ fn is_header(first: &[String], rows: &[Vec<String>]) -> bool {
         return false;
     }
     let column = |index: usize| rows.iter().filter_map(move |row| row.get(index));
+    // A name that is a value further down is a value itself.
     let recurs = (0..first.len())
         .filter(|index| !first[*index].trim().is_empty())
         .any(|index| column(index).any(|field| *field == first[index]));

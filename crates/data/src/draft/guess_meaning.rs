@@ -69,6 +69,8 @@ fn candidate(column: &ColumnStatistics) -> Option<(String, f64, bool)> {
     if let [(first, a), (second, b)] = &values[..]
         && !column.is_numeric()
     {
+        // Of two words one that means yes makes a label; any other pair may be two kinds of
+        // anything.
         let is_yes = |value: &String| YES.contains(&value.to_lowercase().as_str());
         let (value, count) = match (is_yes(first), is_yes(second)) {
             (true, false) => (first, a),
@@ -150,6 +152,7 @@ pub(super) fn best_time(columns: &[ColumnStatistics]) -> Option<usize> {
         (
             column.is_named(&TIME_WORDS),
             column.distinct.len(),
+            // Of equals the first column.
             std::cmp::Reverse(*index),
         )
     });
@@ -173,6 +176,9 @@ fn is_time(column: &ColumnStatistics) -> bool {
     }
     if column.is_whole() {
         let inside = |from: f64, to: f64| column.smallest >= from && column.largest < to;
+        // yyyymmdd from 1900 to 2100; seconds from 1985 to 2096, and from 1995 to 2033 where no
+        // name says that it is a time; milliseconds from 1995 to 2096. Narrow ranges, since large
+        // numbers are mostly ids.
         let is_date = inside(19_000_101.0, 21_001_231.0);
         let is_seconds = inside(5e8, 4e9) && column.is_named(&TIME_WORDS);
         let is_unnamed_seconds = inside(8e8, 2e9) && column.name.starts_with("column_");

@@ -76,6 +76,8 @@ pub(super) fn scan(path: &Path, name: String, most_rows: u64) -> Result<Scanned,
     };
     for wave in file.waves() {
         for piece in wave? {
+            // In order, though pieces could be read in parallel: the rows looked at are the first
+            // of the file.
             if seeing.left > 0 {
                 piece.visit(&names, &mut seeing)?;
             }

@@ -181,6 +181,7 @@ fn write_split(
                 (value(0.8)?, value(0.9)?)
             }
         };
+        // Where most rows share one time there is no tenth to cut off.
         (validation != test).then_some((column, validation, test))
     });
     let fractions = "validation_fraction = 0.1\ntest_fraction = 0.1\nseed = 1";
@@ -319,8 +320,11 @@ fn kind(column: &ColumnStatistics) -> String {
     let is_id = column.is_named(&["id", "code", "uid"]);
     match () {
         () if column.is_list || column.piped * 5 > column.present() => "kind = \"list\"".to_owned(),
+        // The order of ids means nothing, and a few whole numbers are mostly codes: neither is an
+        // amount.
         () if column.is_numeric() && !is_id && !(column.is_whole() && distinct <= FEW_NUMBERS) => {
             let (median, largest) = (column.quantile(0.5).unwrap_or(0.0), column.largest);
+            // A long tail: without a logarithm, a few large values would set the scale of all.
             match column.smallest >= 0.0 && largest > 20.0 * median.max(1.0) {
                 true => "kind = \"numeric\", transform = [\"log1p\", \"standardise\"]".to_owned(),
                 false => "kind = \"numeric\", transform = [\"standardise\"]".to_owned(),
@@ -333,6 +337,7 @@ fn kind(column: &ColumnStatistics) -> String {
 }
 
 fn quoted(text: &str) -> String {
+    // TOML's own writer knows what to escape.
     Value::String(text.to_owned()).to_string()
 }
 

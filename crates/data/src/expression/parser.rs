@@ -78,6 +78,7 @@ impl Parser<'_> {
         } else {
             self.comparison()?
         };
+        // Not on the way out of an error, which ends parsing anyway.
         self.depth -= 1;
         Ok(expression)
     }

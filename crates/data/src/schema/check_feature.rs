@@ -6,8 +6,11 @@ use super::{Feature, FeatureKind, Vocabulary, path};
 use homebench_diagnostic::{Diagnostic, Document, KeyPath};
 
 /// Most buckets of quantiles.
+// Quantiles come from about 2^20 rows where there are more (`QUANTILE_ROWS`): 16 of them a bucket
+// at this limit.
 const MOST_BUCKETS: u64 = 65_536;
 /// Most buckets of a hash of 32 bits, so that they stay even.
+// A bucket has 64 of the 2^32 hashes then; one more or less is under 2 % of its size.
 const MOST_HASH_BUCKETS: u64 = 1 << 26;
 
 /// Checks one feature.
@@ -46,6 +49,7 @@ pub(super) fn feature(
         },
         WireFeatureKind::List => list(document, &at, wire, &name)?,
     };
+    // A misspelt name would be a feature that no protocol has.
     if let Some(listed) = &wire.protocols {
         let at = at.join("protocols");
         let stranger = listed.iter().find(|name| !protocols.contains(name));
@@ -66,6 +70,7 @@ pub(super) fn feature(
 /// Refuses knobs that belong to another kind.
 fn check_knobs(document: &Document, at: &KeyPath, wire: &WireFeature) -> Result<(), Diagnostic> {
     use WireFeatureKind::{Bucket, Categorical, Hash, List, Numeric};
+    // A knob that is ignored would be a setting that its author believes in.
     let knobs: [(&str, bool, &[WireFeatureKind]); 5] = [
         ("min_count", wire.min_count.is_some(), &[Categorical, List]),
         ("transform", wire.transform.is_some(), &[Numeric]),

@@ -105,6 +105,7 @@ fn check_correlations(
     feed: &WireFeedShape,
     num_groups: usize,
 ) -> Result<(), Diagnostic> {
+    // A group's own part weighs sqrt(within - between) in its tasks' logits.
     if feed.within_correlation < feed.between_correlation {
         let (within, between) = (feed.within_correlation, feed.between_correlation);
         let message = format!(
@@ -134,6 +135,8 @@ fn check_factors(
     num_tasks: usize,
     num_groups: usize,
 ) -> Result<(), Diagnostic> {
+    // The feed makes its parts uncorrelated one after another, which needs more factors than there
+    // are parts.
     let needed = 1 + num_tasks + num_groups;
     let fewest = (1..=64).find(|factors| num_factors_of_rows(*factors) > needed);
     let Some(fewest) = fewest else {

@@ -35,6 +35,7 @@ pub(super) fn described(
 pub(super) fn rows(document: &Document, wire: &WireRows) -> Result<[u64; 3], Diagnostic> {
     let rows = [wire.train, wire.validation, wire.test];
     for (key, count) in ["train", "validation", "test"].into_iter().zip(rows) {
+        // An epoch's order holds row numbers as u32.
         if !(1..=u64::from(u32::MAX)).contains(&count) {
             let message = format!("expected 1 to {} rows, found {count}", u32::MAX);
             return Err(document.at_value(&path(&["rows", key]), message));

@@ -23,10 +23,12 @@ pub(super) fn joins(
         let on = column_index(document, own, &at.join("on"), &join.on)?;
         let key = match &join.key {
             Some(key) => column_index(document, &join.columns, &at.join("key"), key)?,
+            // Refused at `on`, which is what the description says: there is no `key` to point at.
             None => column_index(document, &join.columns, &at.join("on"), &join.on)?,
         };
         let first = columns.len();
         for (index, column) in join.columns.iter().enumerate() {
+            // Its values are in the rows' own column already.
             if index == key {
                 continue;
             }

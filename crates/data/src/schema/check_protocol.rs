@@ -129,6 +129,8 @@ impl Inputs<'_> {
         leaks: &[usize],
     ) -> Result<(), Diagnostic> {
         for (task, label) in tasks.iter().zip(labels) {
+            // By column and not by name: a bucket or a hash of a label's column gives the label
+            // away as the column itself does.
             let leaking = |feature: &&Feature| {
                 label.is_made_from(feature.column) && !leaks.contains(&feature.column)
             };
@@ -190,6 +192,7 @@ fn filter(
     check_literals(document, &at, &own, &parts.columns, &parts.allowed_values)?;
     Ok(Some(match parts.filter.clone() {
         None => own,
+        // Both hold: a protocol narrows what the description keeps and can't widen it.
         Some(shared) => Expression::And(Box::new(shared), Box::new(own)),
     }))
 }

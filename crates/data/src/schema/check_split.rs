@@ -48,6 +48,7 @@ impl SplitCheck<'_> {
     fn check_keys(&self) -> Result<(), Diagnostic> {
         use WireSplitKind::{Files, Hash, Time, User};
         let wire = self.wire;
+        // A key that is ignored, such as a seed, would be another split than its author thinks.
         let keys: [(&str, bool, &[WireSplitKind]); 9] = [
             ("train", wire.train.is_some(), &[Files]),
             ("holdout", wire.holdout.is_some(), &[Files]),
@@ -106,6 +107,7 @@ impl SplitCheck<'_> {
         let test_from = self.limit("test_from", &self.wire.test_from)?;
         let is_in_order = match (&validation_from, &test_from) {
             (Literal::Number(a), Literal::Number(b)) => a < b,
+            // Byte by byte, as rows are compared later: right for dates as ISO 8601 writes them.
             (Literal::Text(a), Literal::Text(b)) => a < b,
             _ => {
                 let message =
@@ -147,6 +149,8 @@ impl SplitCheck<'_> {
     }
 
     fn by_user(&self) -> Result<SplitPlan, Diagnostic> {
+        // Rows are divided before joined tables are looked up, so that their columns are not there
+        // yet.
         let of_files = self.user.filter(|user| *user < self.columns.len());
         let user = of_files.ok_or_else(|| {
             let message = "a split by user needs the column of the users in the files of rows";

@@ -141,6 +141,7 @@ fn optional(
 
 /// One byte of text between fields or values.
 pub(super) fn ascii(separator: char) -> Option<u8> {
+    // Fields are cut byte by byte: one beyond ASCII would be a part of a letter in UTF-8.
     let byte = u8::try_from(separator).ok().filter(u8::is_ascii)?;
     (!matches!(byte, b'\n' | b'\r')).then_some(byte)
 }
@@ -170,6 +171,7 @@ pub(super) fn format(
             .hint("it belongs to kind = \"csv\""));
     }
     let separator = wire.separator.unwrap_or(',');
+    // A quote opens a field and a space is what `trim_spaces` takes off, so neither divides.
     let byte = ascii(separator).filter(|byte| !matches!(byte, b'"' | b' '));
     let byte = byte.ok_or_else(|| {
         document
@@ -232,6 +234,7 @@ fn files(
     for key in document.keys_in_order(&path(&["files"])) {
         let file = &wire[&key];
         for name in std::iter::once(&file.name).chain(&file.other_names) {
+            // Names are joined to the data folder and must not lead out of it.
             if name.is_empty() || name.contains(['/', '\\']) || name.starts_with('.') {
                 return Err(document.at_value(
                     &path(&["files", &key, "name"]),
@@ -246,6 +249,7 @@ fn files(
             name: file.name.clone(),
             other_names: file.other_names.clone(),
             bytes: file.bytes,
+            // Digits are compared as text with computed ones, which are lower case.
             sha256: file.sha256.as_ref().map(|digits| digits.to_lowercase()),
             rows: file.rows,
             key,
@@ -344,6 +348,7 @@ fn tasks(
         };
         let column = columns
             .iter()
+            // A bare column name is the label itself; everything else is an expression.
             .position(|column| *column == task.label.trim());
         let value = match (task.kind, column) {
             (WireTaskKind::Regression, column) => number(document, &at, task, columns, column)?,
@@ -425,6 +430,7 @@ fn inside(written: &str, start: Location, text: &str, offset: usize) -> Location
     let line = written.lines().nth(start.line - 1).unwrap_or_default();
     let written: String = line.chars().skip(start.column).collect();
     let quote = line.chars().nth(start.column - 1);
+    // With an escape or over several lines, places in the value and in the file don't count alike.
     if !matches!(quote, Some('"' | '\'')) || !written.starts_with(text) || text.is_empty() {
         return start;
     }

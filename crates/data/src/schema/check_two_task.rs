@@ -55,6 +55,7 @@ pub(super) fn validate(
         }
     }
     let (frequencies, phases) = (knobs.frequencies.len(), knobs.phases.len());
+    // Waves are pairs; a longer list would lose its end without a word.
     if frequencies != phases {
         let message =
             format!("expected one phase for each of {frequencies} frequencies, found {phases}");

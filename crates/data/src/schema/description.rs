@@ -327,6 +327,8 @@ impl Protocol {
     }
 
     /// Indices of the files that are read, in order.
+    // Each once, though several joins may read it; in order, since the hash of the content is over
+    // them.
     pub fn files(&self) -> BTreeSet<usize> {
         match &self.source {
             Source::Table(plan) => {
@@ -375,6 +377,7 @@ impl TablePlan {
     }
 
     /// Every column that something is made from.
+    // Ordered, never by hash: what is made from it must be the same in every run.
     pub fn columns_in_use(&self) -> BTreeSet<usize> {
         let features = self.features.iter().map(|feature| feature.column);
         let labels = self.labels.iter().flat_map(Label::expressions);
@@ -418,6 +421,8 @@ impl TablePlan {
         for label in &self.labels {
             label.write_canonical(&self.columns, text);
         }
+        // What came to the format later adds lines only where it is used: descriptions from before
+        // keep their hashes, and the cells on them their ids.
         if !self.optional.is_empty() {
             let _ = writeln!(text, "optional {:?}", self.optional);
         }

@@ -56,6 +56,8 @@ impl FileKind {
 impl Format {
     /// What the layout is, in one way of writing.
     pub(super) fn canonical(&self) -> String {
+        // Field by field: one that comes later can't be forgotten here, where it would leave hashes
+        // as they were.
         let Self {
             kind,
             separator,

@@ -67,6 +67,7 @@ impl Description {
                 },
             );
         }
+        // The source is read by itself first: it decides which keys the rest may have.
         let document = Document::read_extending(&path)?;
         let source = document.parse::<SourceKind>()?.source;
         Self::parse(name, &spec_knobs::overlay(document, source, knobs)?)
@@ -114,6 +115,7 @@ pub fn known(folder: &Path) -> Result<Vec<String>, Diagnostic> {
             is_toml.then(|| path.file_stem()?.to_str().map(str::to_owned))?
         })
         .collect();
+    // A file system lists names in any order.
     names.sort();
     Ok(names)
 }

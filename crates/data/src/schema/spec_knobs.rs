@@ -31,6 +31,7 @@ pub(super) fn overlay(
         }
     };
     let mut text = format!("[{table}]\n");
+    // One knob a line, in order: `blamed` counts from a message's line back to the knob.
     for (knob, value) in knobs {
         text += &format!("{} = {value}\n", KeyPath::new([knob.as_str()]));
     }

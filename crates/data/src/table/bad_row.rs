@@ -166,6 +166,7 @@ impl Fault {
 
 /// The line of the `index`-th record of a piece, and where it starts.
 pub(crate) fn place(file: &TextFile, chunk: &Chunk, index: u64) -> (usize, usize) {
+    // The piece is read again to know the line: good rows then pay nothing for messages.
     let record = super::text_rows::record_at(file, chunk, index);
     let position = record.position();
     let mut line = chunk.first_line + position.map_or(1, |at| at.line() as usize);
@@ -198,6 +199,7 @@ fn with(said: Diagnostic, message: String) -> Diagnostic {
 
 /// The character, from 1, at which a field of a row starts; 1 where fields may be quoted.
 fn character(row: &[u8], format: Format, field: usize) -> usize {
+    // A quoted field may hold separators, so that counting them finds no field.
     if format.quotes || field == 0 {
         return 1;
     }

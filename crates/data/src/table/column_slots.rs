@@ -94,6 +94,8 @@ impl ColumnSlots {
             &mut number_labels,
         ];
         for columns in &mut all {
+            // Sorted: slots are found by binary search, and a file's own columns stand before those
+            // of joins, whose indices are larger.
             columns.sort_unstable();
             columns.dedup();
         }

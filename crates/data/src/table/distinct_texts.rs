@@ -34,6 +34,8 @@ impl DistinctTexts {
         parsed: &Parsed,
         columns: &ColumnSlots,
     ) -> Result<Renumbering, usize> {
+        // Pieces number texts by themselves, in parallel. Merged in the order of the file, the
+        // numbers are those that one reader would have given.
         let texts = renumber(&parsed.texts, &mut self.texts).map_err(|slot| columns.texts[slot])?;
         let lists = renumber(&parsed.list_texts, &mut self.lists);
         Ok(Renumbering {

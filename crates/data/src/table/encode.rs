@@ -158,6 +158,8 @@ impl RowEncoder {
             };
             let of_task = labels.iter_mut().skip(task).step_by(self.labels.len());
             for label in of_task {
+                // In f64 and rounded once: with a mean far from 0, a difference in f32 would have
+                // few digits left.
                 *label = ((f64::from(*label) - mean) * scale) as f32;
             }
         }
@@ -250,6 +252,7 @@ impl Tile<'_> {
             unreachable!("ids have a column of their own")
         };
         for (to, value) in to.zip(self.numbers(*slot)) {
+            // As of labels: f64 to the end, one rounding.
             let transformed = if *log1p { log1p_signed(value) } else { value };
             // What is missing counts as the mean.
             *to = match value.is_nan() {

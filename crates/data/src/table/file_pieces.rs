@@ -68,6 +68,8 @@ impl TableFile {
         let Self::Text(file) = self else {
             return format!("row {}", row + 1);
         };
+        // Chunks are in order of their first rows, so the row's is the last that doesn't begin
+        // after it.
         let chunk = file.chunks.partition_point(|chunk| chunk.first_row <= row) - 1;
         let chunk = &file.chunks[chunk];
         let (line, _) = super::bad_row::place(file, chunk, row - chunk.first_row);
@@ -125,6 +127,8 @@ fn columnar_wave<'a>(
             first_row: *first_row,
             columns,
         });
+        // Columnar batches are counted as they come, since the file says only how many rows there
+        // are in all.
         *first_row += num_rows;
     }
     Ok((!pieces.is_empty()).then_some(pieces))

@@ -150,6 +150,8 @@ fn vocabulary(texts: &Interner, min_count: u64) -> (Vec<u32>, Vec<Word>) {
     let mut order: Vec<u32> = (0..texts.len() as u32)
         .filter(|id| texts.count(*id) >= min_count.max(1))
         .collect();
+    // Equal counts by their text: the order of appearance would make ids depend on the order of
+    // rows.
     order.sort_by(|a, b| {
         texts
             .count(*b)
@@ -169,6 +171,7 @@ fn vocabulary(texts: &Interner, min_count: u64) -> (Vec<u32>, Vec<Word>) {
 }
 
 pub(super) fn log1p_signed(value: f64) -> f64 {
+    // Odd, so that negative amounts are scaled as positive ones are.
     value.abs().ln_1p().copysign(value)
 }
 
@@ -183,6 +186,9 @@ fn moments<'a, I: Iterator<Item = f64>>(
     train: &'a [CodedRows],
     values: impl Fn(&'a CodedRows) -> I,
 ) -> (f64, f64) {
+    // On one thread, in the order of the file: additions in another order end in another last
+    // digit, and every standardised value with them. Blocks don't depend on threads, so neither
+    // does this.
     let (mut count, mut mean, mut squares) = (0.0, 0.0, 0.0);
     for rows in train {
         // Two passes within a block, Chan's merge between blocks.
@@ -244,6 +250,7 @@ fn sample(train: &[CodedRows], slot: usize, width: usize, feature: &Feature) -> 
         return all.collect();
     }
     let share = (QUANTILE_ROWS as f64 / num_rows as f64) as f32;
+    // Not the cell's seed: all cells on a dataset share its prepared rows.
     let stream = Philox::new(0, "quantiles", &feature.name);
     (0..)
         .zip(all)

@@ -16,6 +16,7 @@ pub(super) struct JoinTable {
     /// Index of the rows' column that is looked up.
     pub(super) on: usize,
     /// Keys; the number of a key is the table's row.
+    // In memory whole, since rows look keys up in any order; docs/data.md says so to users.
     keys: Interner,
     texts: Vec<Interner>,
     /// [rows, text columns].
@@ -201,6 +202,7 @@ impl Visit for JoinReading<'_> {
     fn row<R: Row>(&mut self, _index: u64, row: &R) -> Result<(), Fault> {
         let (table, in_use) = (&mut self.table, &self.in_use);
         let known = table.keys.len();
+        // The interner numbers keys as they come, so that a key's number is its row.
         let number = table.keys.intern(row.text(in_use.key), 0) as usize;
         if table.keys.is_full() {
             return Err(Fault::TooMuchText { column: in_use.key });
@@ -223,6 +225,7 @@ impl Visit for JoinReading<'_> {
             .hashes
             .extend(hashes.map(|column| row::hash(row.text(*column))));
         for column in &in_use.numbers {
+            // Always optional: a row without a match has no number either.
             let value = row.number(*column, true);
             table
                 .numbers

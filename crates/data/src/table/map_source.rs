@@ -21,6 +21,8 @@ pub(super) fn map(path: &Path, encoding: Encoding) -> Result<Option<SourceMap>, 
     }
     let file = match (extension.to_str(), encoding) {
         (Some("gz"), _) => {
+            // Several streams one behind another are one file, as `cat` and parallel packers make
+            // them.
             let packed = flate2::bufread::MultiGzDecoder::new(BufReader::new(file));
             unpack(&name, "gzip", packed, encoding)?
         }
@@ -38,6 +40,7 @@ pub(super) fn map(path: &Path, encoding: Encoding) -> Result<Option<SourceMap>, 
     // which are checked as they are parsed, and is refused afterwards; one that is cut ends the process with a word.
     let mapped = unsafe { memmap2::Mmap::map(&file) };
     let mapped = mapped.map_err(failed)?;
+    // After unpacking, since the first bytes of a packed file are the packer's.
     super::sniff::check_is_text(&name, &mapped)?;
     Ok(Some(SourceMap::new(mapped, path)))
 }
@@ -82,6 +85,8 @@ fn unpack(
         Diagnostic::new(name, format!("can't unpack the file: {error}"))
             .hint("free some space where temporary files go (TMPDIR)")
     };
+    // Into a file: unpacked it may be larger than memory, and pieces are read in place either way.
+    // It has no name, so a kill leaves nothing.
     let mut sink = BufWriter::new(tempfile::tempfile().map_err(cant_write)?);
     let mut buffer = vec![0; 1 << 18];
     let mut text = Vec::new();

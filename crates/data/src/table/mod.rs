@@ -42,6 +42,7 @@ use split_assignment::{Assignment, Side};
 use std::path::{Path, PathBuf};
 
 /// Blocks encoded before they are written; a bound on memory.
+// Two waves are in memory at a time: the one that is written and the one that is encoded meanwhile.
 const WAVE: usize = 16;
 
 /// Inputs of a prepared table and its files, by split.
@@ -71,6 +72,8 @@ pub(super) fn prepare(
     )?;
     texts.say_undecoded(plan, &columns, observer);
     empty_split::refuse(plan, files, &splits)?;
+    // From training rows alone: statistics of the other splits would tell models about rows that
+    // they are scored on.
     let (encoders, words) = fit::fit(
         plan,
         &columns,
@@ -85,6 +88,7 @@ pub(super) fn prepare(
             "the feature `{name}` is the same on every training row; it is 0 everywhere"
         ));
     }
+    // This and the next file are for people; nothing here reads them back.
     let path = folder.join("vocabularies.csv");
     encode::write_vocabularies(&path, &plan.features, &words)
         .map_err(|error| super::cant_write(&path, &error))?;
@@ -152,6 +156,8 @@ fn read(
 ) -> Result<[Vec<CodedRows>; 3], Diagnostic> {
     let sides = split_assignment::sides(&plan.split);
     let own = &plan.columns[..plan.num_own_columns];
+    // Keys of joins and the column that divides are read as texts even where nothing else needs
+    // them so; `needs` knows only features and labels.
     let mut needs = columns.needs(0, own.len());
     for column in plan
         .joins
@@ -175,6 +181,8 @@ fn read(
             .hint("the file is cut or another one; remove it and get it again"));
         }
     }
+    // The row's number on its side is what a seeded hash divides by, so it must not depend on how
+    // files are cut.
     // Training files, and the others: rows are counted on from file to file of a side.
     let mut num_rows = [0; 2];
     let starts: Vec<u64> = opened
@@ -209,6 +217,8 @@ fn read(
     };
     let mut num_dropped = 0;
     let mut num_unmatched = vec![0; joins.len()];
+    // Rows can't be encoded as they come: vocabularies, quantiles and scales are known after the
+    // last training row.
     let mut spills = SPLITS.map(|name| Spill::new(folder.join(format!("{name}.spill"))));
     let total = num_rows.iter().sum();
     let mut done = 0;
@@ -293,6 +303,7 @@ fn divide(
     } = parsed;
     if !ids.texts.is_empty() {
         for row in codes.chunks_exact_mut(columns.num_codes()) {
+            // The codes behind those of texts are hashes, which are the same in every piece.
             for (code, ids) in row.iter_mut().zip(&ids.texts) {
                 *code = ids[*code as usize];
             }
@@ -301,6 +312,7 @@ fn divide(
     renumber_lists(&mut lists, ids, columns);
     let count = |split: u8| splits.iter().filter(|other| **other == split).count();
     let counts = [0, 1, 2].map(count);
+    // With splits by file or by time most pieces lie in one split; those are moved, not copied.
     if let Some(only) = counts.iter().position(|count| *count == splits.len()) {
         let mut rows = [None, None, None];
         if !splits.is_empty() {

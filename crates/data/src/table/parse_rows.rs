@@ -61,10 +61,13 @@ pub(super) fn parse(
     let mut reading = PieceReading::new(context, side, start, piece.num_rows());
     piece.visit(&plan.columns, &mut reading)?;
     let mut parsed = reading.parsed;
+    // Once a distinct text, not once a row; and before the filter, which must not hide a value that
+    // is not allowed.
     check_allowed(plan, columns, piece, &parsed)?;
     if let Some(filter) = &plan.filter {
         apply_filter(filter, columns, &mut parsed);
     }
+    // After the filter: rows that are left out need no label.
     compute_labels(plan, columns, &mut parsed);
     Ok(parsed)
 }
@@ -140,6 +143,8 @@ impl<'a> PieceReading<'a> {
         let Parsed { codes, texts, .. } = &mut self.parsed;
         let own = &columns.texts[..self.num_own.texts];
         for (column, texts) in own.iter().zip(texts.iter_mut()) {
+            // Every row's text gets a number; the count, which vocabularies go by, grows with
+            // training rows alone.
             codes.push(texts.intern(row.text(*column), count));
         }
         let mut texts = texts[own.len()..].iter_mut();
@@ -191,6 +196,7 @@ impl<'a> PieceReading<'a> {
         }
         for slot in &columns.number_labels {
             let value = self.parsed.numbers[first + slot];
+            // Labels are kept as f32, in which a number beyond 3.4e38 is infinite.
             if (value as f32).is_infinite() {
                 return Err(Fault::Number {
                     column: columns.numbers[*slot],
@@ -411,6 +417,7 @@ impl Rows for View<'_> {
 
     fn text_equals(&self, column: usize, text: &str) -> Vec<bool> {
         let slot = self.columns.text_slot(column);
+        // One look-up a piece; rows then compare numbers.
         let id = self.parsed.texts[slot].get(text.as_bytes());
         let codes = self
             .parsed

@@ -92,6 +92,8 @@ impl Spill {
 
     pub(super) fn append(&mut self, rows: CodedRows) -> Result<(), Diagnostic> {
         let bytes: usize = rows.arrays().iter().map(|array| array.len()).sum();
+        // Once one block went to the file all later ones do: reading gives what was kept first, and
+        // rows must come back in their order.
         if self.sink.is_none() && self.kept_bytes + bytes <= KEPT_BYTES {
             self.kept_bytes += bytes;
             self.kept.push(rows);
@@ -111,6 +113,7 @@ impl Spill {
             // Every array starts at a multiple of its numbers' size.
             let padding = self.end.next_multiple_of(8) - self.end;
             sink.write_all(&[0; 8][..padding])?;
+            // In this machine's byte order: no other program ever sees the file.
             sink.write_all(array.as_slice())?;
             *offset = self.end + padding;
             self.end = *offset + array.len();

@@ -130,6 +130,7 @@ fn content(bytes: &[u8]) -> Option<Content> {
             mend: UTF_16,
         });
     }
+    // Tab, line feed, form feed and carriage return (9 to 13) are of texts.
     let is_control = |byte: &&u8| **byte < 9 || (14..32).contains(*byte);
     if head.iter().filter(is_control).count() * CONTROL_SHARE > head.len() {
         return Some(Content {

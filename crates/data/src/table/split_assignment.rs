@@ -46,6 +46,8 @@ impl HashShare {
     /// The share of exactly `count` of the `eligible` rows among `0..num_rows`. Hashes are made twice, in exchange for
     /// memory that doesn't grow with the rows.
     fn exact(stream: Philox, num_rows: u64, eligible: impl Fn(u64) -> bool, count: u64) -> Self {
+        // 2^16 counters tell in which bin the limit lies; only hashes of that bin are kept and
+        // sorted, one in 65,536 of all.
         let bin = |hash: u64| (hash >> 48) as usize;
         let mut histogram = vec![0u64; 1 << 16];
         for row in (0..num_rows).filter(|row| eligible(*row)) {
@@ -66,6 +68,7 @@ impl HashShare {
                     .map(|row| (hash(&stream, row), row))
                     .filter(|(hash, _)| bin(*hash) == edge)
                     .collect();
+                // By hash, then by row: without the row, equal hashes would make the share inexact.
                 inside.sort_unstable();
                 Some(inside[left as usize - 1])
             }
@@ -159,6 +162,8 @@ impl Assignment {
             }
         };
         let num_validation = (holdout as f64 * validation_fraction).round() as u64;
+        // Names of streams are part of every result: under another name the same seed is another
+        // split.
         let stream = Philox::new(seed, "split", "holdout");
         let validation = HashShare::exact(stream, holdout, |_| true, num_validation);
         let whole = [train, num_validation, holdout - num_validation];
@@ -172,6 +177,7 @@ impl Assignment {
         // A split never becomes empty by being small.
         let counts =
             whole.map(|rows| ((rows as f64 * fraction).round() as u64).clamp(1.min(rows), rows));
+        // A share of each split by itself, so that no row changes its split in a subset.
         let exact = |name: &str, rows: u64, eligible: &dyn Fn(u64) -> bool, count: u64| {
             HashShare::exact(Philox::new(seed, "subset", name), rows, eligible, count)
         };
@@ -239,6 +245,8 @@ impl Assignment {
                     None => hash(stream, row),
                     Some(column) => hash(stream, hash_of_text(field(*column))),
                 };
+                // Test has the lowest hashes and validation those above them: another share of
+                // validation leaves the rows of test as they are.
                 match hash as f64 / 2f64.powi(64) {
                     place if place < *test_fraction => TEST,
                     place if place < test_fraction + validation_fraction => VALIDATION,

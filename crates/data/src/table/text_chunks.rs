@@ -8,6 +8,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 /// Bytes of a piece; fixed, so that pieces don't depend on the number of threads.
+// A row longer than that makes a longer piece: pieces end where rows do.
 const CHUNK_BYTES: usize = 2 << 20;
 
 /// A delimited text file in memory.
@@ -143,6 +144,8 @@ fn chunks(bytes: &[u8], start: usize, quotes: bool) -> Vec<Chunk> {
         ranges.push(at..end);
         at = end;
     }
+    // Rows are counted before any is parsed: which split a row belongs to is a function of its
+    // number.
     let counts: Vec<(u64, usize)> = ranges
         .par_iter()
         .map(|range| count(&bytes[range.clone()], quotes))

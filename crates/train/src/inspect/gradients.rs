@@ -12,6 +12,8 @@ use std::collections::BTreeMap;
 const EVERY: usize = 8;
 
 /// Sums that run in step, so that adding up is vector code with one order.
+// A gradient is one sum here, so that the width and the order of the last addition are part of the
+// results.
 const LANES: usize = 16;
 
 /// Mean gradient norms of sets of experts since the last evaluation.
@@ -38,6 +40,7 @@ pub(crate) struct NormsSoFar {
 impl GradientNorms {
     /// Sets by the variables' paths: `task.click.expert` of `task.click.expert.0.weight`.
     pub(crate) fn new(dense: &[Parameter]) -> Self {
+        // By path, so that records and checkpoints have one order.
         let mut sets: BTreeMap<String, Vec<usize>> = BTreeMap::new();
         for (place, parameter) in dense.iter().enumerate() {
             let parts = parameter.path().rsplit_once(".expert.");
@@ -79,6 +82,8 @@ impl GradientNorms {
         }
         let of_expert = self.sets.iter().flat_map(|(_, places)| places);
         let places: Vec<usize> = of_expert.copied().collect();
+        // Variables in parallel, each by one thread; their squares are then added in the order of
+        // the variables.
         let squares: Vec<f64> = places
             .par_iter()
             .map(|place| {

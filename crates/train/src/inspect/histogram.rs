@@ -8,6 +8,7 @@ use super::sums::ZERO;
 /// Bits of an f32 that come after its exponent and the first digit of its fraction.
 const REST: u32 = 22;
 /// [`ZERO`] as it is written.
+// The f32 limit as a decimal: as f64 it would be written with ten digits of rounding.
 const ZERO_END: f64 = 1e-6;
 /// Exponents of the ends.
 const LEAST: i32 = -10;
@@ -63,6 +64,8 @@ fn place(output: f32) -> usize {
     if size < ZERO {
         return SIDE;
     }
+    // Exponent and first digit of the fraction, read as an integer, grow by one at each power of
+    // two and at 1.5 times it: the bin is a shift, and no logarithm rounds at its edge.
     let least = 2f32.powi(LEAST).to_bits() >> REST;
     let side = (i64::from(size.to_bits() >> REST) - i64::from(least) + 1).clamp(0, SIDE as i64 - 1);
     match output < 0.0 {

@@ -123,6 +123,7 @@ impl<'a> Layer<'a> {
         if weights.len() < 2 || total <= 0.0 {
             return None;
         }
+        // Of equals the first gate, so that no tie is decided by chance.
         let larger = |a: (Owner, f64), b: (Owner, f64)| if b.1 > a.1 { b } else { a };
         let (owner, weight) = weights.into_iter().reduce(larger)?;
         Some((self.name(owner), weight / total))

@@ -164,6 +164,7 @@ impl<'a> Collector<'a> {
 
     /// Adds the rows of one forward pass.
     pub(super) fn add(&mut self, trace: &Trace) -> candle_core::Result<()> {
+        // What there is and how wide is known from the first trace alone.
         if self.sets.is_empty() && self.gates.is_empty() {
             self.begin(trace)?;
         }
@@ -177,6 +178,8 @@ impl<'a> Collector<'a> {
             .iter()
             .map(|gate| Host::of_tensor(&gate.weights));
         let weights: Vec<Host> = weights.collect::<candle_core::Result<_>>()?;
+        // A job is an expert or a gate, never a range of rows: each sum then has one order of
+        // additions at any number of threads.
         let mut jobs = Vec::new();
         for (set, outputs) in self.sets.iter_mut().zip(&outputs) {
             let parts = outputs.chunks_exact((outputs.len() / set.experts.len()).max(1));
@@ -196,6 +199,8 @@ impl<'a> Collector<'a> {
     fn begin(&mut self, trace: &Trace) -> candle_core::Result<()> {
         for set in &trace.experts {
             let (num_experts, _, width) = set.outputs.dims3()?;
+            // Of the selected weights alone: a count of every output by bin is dearer than its
+            // sums.
             let num_histograms = if self.with_histograms { num_experts } else { 0 };
             self.sets.push(SetSums {
                 path: set.path.clone(),
@@ -293,6 +298,8 @@ impl<'a> Host<'a> {
     fn of_tensor(tensor: &'a Tensor) -> candle_core::Result<Self> {
         let (storage, layout) = tensor.storage_and_layout();
         let is_plain = matches!(&*storage, Storage::Cpu(CpuStorage::F32(_)));
+        // Outputs of all experts are as many numbers as the level's activations; they are summed in
+        // place.
         if let (true, Some((start, end))) = (is_plain, layout.contiguous_offsets()) {
             return Ok(Self::InPlace(Box::new(storage), start, end));
         }

@@ -1,9 +1,12 @@
 //! Sums over rows: of an expert's outputs, unit by unit, and of a gate's weights.
 
 /// An output whose absolute value is below this is a zero.
+// METHODOLOGY (`zero_rate`) and the histogram's middle bin have the same limit.
 pub(super) const ZERO: f32 = 1e-6;
 
 /// Units that are summed side by side.
+// Units stand side by side, each with a sum of its own in the order of rows, so that the width
+// changes no number.
 const LANES: usize = 8;
 /// Rows that stay in the cache while all units are summed.
 const TILE_ROWS: usize = 64;
@@ -82,6 +85,8 @@ impl ExpertSums {
     /// Standard deviation of all outputs around their mean.
     pub(super) fn deviation(&self) -> Option<f64> {
         let mean = self.mean()?;
+        // Mean square minus squared mean, of which f64 leaves enough digits for outputs that were
+        // f32. Rounding may leave a little less than 0.
         let square = self.squares.iter().sum::<f64>() / self.num_outputs();
         Some((square - mean * mean).max(0.0).sqrt())
     }
@@ -127,6 +132,7 @@ impl GateSums {
                 let weight = f64::from(*weight);
                 self.sums[place] += weight;
                 self.squares[place] += weight * weight;
+                // 0 ln 0 counts as 0.
                 if weight > 0.0 {
                     self.entropy -= weight * weight.ln();
                 }

@@ -163,6 +163,7 @@ fn texts(array: &ArrayRef) -> Result<StringArray, ArrowError> {
     let text = |array: &ArrayRef| Ok(cast(array, &DataType::Utf8)?.as_string::<i32>().clone());
     match array.data_type() {
         DataType::Dictionary(_, values) => texts(&cast(array, values)?),
+        // Rust writes the shortest digits of an f32 and an f64; 16 bits are exact in 32.
         DataType::Float16 => texts(&cast(array, &DataType::Float32)?),
         DataType::Float32 => Ok(shortest(array.as_primitive::<Float32Type>().iter())),
         DataType::Float64 => Ok(shortest(array.as_primitive::<Float64Type>().iter())),

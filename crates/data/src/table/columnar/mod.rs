@@ -81,6 +81,7 @@ impl ColumnarFile {
     }
 
     fn count_rows(&self) -> Result<u64, Diagnostic> {
+        // One column is enough to count rows by.
         let place = self.places.iter().flatten().next().copied();
         let batches = self.arrow(place.into_iter().collect())?;
         let mut rows = 0;
@@ -179,6 +180,8 @@ impl Batches<'_> {
                     Ok(batch.map(|batch| (*column, batch.column(0).clone())))
                 });
                 let read = read.collect::<Result<Vec<_>, Diagnostic>>()?;
+                // One reader a column runs through the same row groups; a column that ends early is
+                // found out below.
                 let num_rows = read.iter().flatten().map(|(_, array)| array.len()).max();
                 for (column, array) in read.into_iter().flatten() {
                     arrays[column] = Some(array);
@@ -199,6 +202,8 @@ impl Batches<'_> {
                     }
                 }
                 left.take().map(|(batch, start)| {
+                    // Arrow files have batches of any length; slices bound the memory of what is
+                    // converted at once.
                     let count = BATCH_ROWS.min(batch.num_rows() - start);
                     for (array, place) in arrays.iter_mut().zip(&file.places) {
                         let column = place.and_then(|place| wanted.binary_search(&place).ok());
