@@ -1,6 +1,7 @@
 //! Validation of protocols: which columns are inputs, and that no label leaks into them.
 
-use super::check_table::{CheckedParts, check_literals, column_index, expression};
+use super::check_expression::{check_literals, expression};
+use super::check_table::{CheckedParts, column_index};
 use super::wire::{WireProtocol, WireTable};
 use super::{Feature, Label, LabelValue, Protocol, Source, TablePlan, path};
 use crate::expression::Expression;

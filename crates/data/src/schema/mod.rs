@@ -1,5 +1,6 @@
 //! Dataset descriptions: TOML in, validated plans out.
 
+mod check_expression;
 mod check_feature;
 mod check_feed;
 mod check_generated;
