@@ -5,78 +5,20 @@
 //! opened, every byte by `homebench data verify`. Files are not forced to disk: after a loss of power a file may be
 //! wrong at its right size, which `verify` finds.
 
+use super::manifest::{MANIFEST, Manifest, PREPARATION_VERSION};
 use super::packed::{Widths, Written};
 use super::schema::{Description, Protocol, Source};
-use super::source::Located;
-use super::table::assign::TEST;
-use super::{Numbers, Observer, RowSubset, SPLITS, Schema, Split, cant_write};
-use crate::schema::Pooling;
+use super::source_files::Located;
+use super::table::PreparedTable;
+use super::table::split_assignment::TEST;
+use super::{Observer, RowSubset, SPLITS, Schema, Split, cant_write};
 use homebench_diagnostic::Diagnostic;
-use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-/// Raised when preparation gives other bytes for the same description.
-const PREPARATION_VERSION: u32 = 1;
-
-const MANIFEST: &str = "manifest.toml";
-
-/// What a prepared dataset says of itself; written last.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct Manifest {
-    pub(super) preparation_version: u32,
-    pub(super) content_hash: String,
-    pub(super) numeric: Vec<String>,
-    /// Files in the order of [`SPLITS`].
-    pub(super) files: Vec<FileEntry>,
-    pub(super) categorical: Vec<CategoricalEntry>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(super) lists: Vec<ListEntry>,
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct ListEntry {
-    pub(super) name: String,
-    pub(super) vocabulary_size: usize,
-    /// Of sum, of mean where absent.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub(super) is_sum: bool,
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct CategoricalEntry {
-    pub(super) name: String,
-    pub(super) vocabulary_size: usize,
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct FileEntry {
-    pub(super) split: String,
-    pub(super) rows: usize,
-    /// By task; none for the test split, which nobody looks at.
-    pub(super) positives: Vec<usize>,
-    /// By task, where a label is not observed on every row.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(super) observed: Vec<usize>,
-    /// Of the tasks of regression; none for the test split.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(super) numbers: Vec<NumbersEntry>,
-    pub(super) bytes: u64,
-    pub(super) blake3: String,
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct NumbersEntry {
-    pub(super) task: usize,
-    pub(super) mean: f64,
-    pub(super) deviation: f64,
-    pub(super) least: f32,
-    pub(super) most: f32,
-}
-
 /// A dataset of the cache.
 #[derive(Debug)]
-pub(super) struct Entry {
+pub(super) struct CacheEntry {
     pub(super) folder: PathBuf,
     pub(super) manifest: Manifest,
 }
@@ -85,11 +27,15 @@ pub(super) struct Entry {
 pub(super) fn content_hash(protocol: &Protocol, rows: RowSubset, sources: &[Located]) -> String {
     let mut hasher = blake3::Hasher::new();
     let mut part = |text: &str| {
+        // Each part comes after its length, so that no two lists of parts run together into the
+        // same bytes.
         hasher.update(&(text.len() as u64).to_le_bytes());
         hasher.update(text.as_bytes());
     };
     part(&format!("homebench prepared data {PREPARATION_VERSION}"));
     part(&protocol.canonical());
+    // Another wording here changes every content hash, and with it the id of every cell on the
+    // data.
     part(&match rows {
         RowSubset::All => "all".to_owned(),
         RowSubset::TrainRows(count) => format!("train rows {count}"),
@@ -101,7 +47,7 @@ pub(super) fn content_hash(protocol: &Protocol, rows: RowSubset, sources: &[Loca
     hasher.finalize().to_hex().to_string()
 }
 
-impl Entry {
+impl CacheEntry {
     /// The whole dataset of this hash, if there is one.
     ///
     /// # Errors
@@ -114,6 +60,7 @@ impl Entry {
             .map_err(|error| format!("its {MANIFEST} can't be read: {error}"))?;
         let manifest: Manifest = toml::from_str(&text)
             .map_err(|error| format!("its {MANIFEST} is damaged: {}", error.message()))?;
+        // The folder's name has the first 16 digits of the hash; the manifest has all of it.
         let is_right = manifest.content_hash == content_hash
             && manifest.preparation_version == PREPARATION_VERSION
             && manifest.files.len() == SPLITS.len();
@@ -126,6 +73,8 @@ impl Entry {
         };
         for (split, file) in entry.manifest.files.iter().enumerate() {
             let path = entry.path(split);
+            // Sizes alone, since every cell is a process that opens its dataset. `homebench data
+            // verify` reads the bytes.
             let bytes = std::fs::metadata(&path).map_or(0, |metadata| metadata.len());
             if bytes != file.bytes {
                 return Err(format!(
@@ -202,20 +151,22 @@ pub(super) fn obtain(
     cache: &Path,
     distrust: Option<String>,
     observer: &mut dyn Observer,
-) -> Result<Entry, Diagnostic> {
+) -> Result<CacheEntry, Diagnostic> {
     let hash = content_hash(protocol, rows, sources);
     let folder = folder(cache, &description.name, &hash);
     if distrust.is_none()
-        && let Ok(Some(entry)) = Entry::find(&folder, &hash)
+        && let Ok(Some(entry)) = CacheEntry::find(&folder, &hash)
     {
         return Ok(entry);
     }
     std::fs::create_dir_all(cache).map_err(|error| cant_write(cache, &error))?;
+    // Beside the folder, which appears by a rename. The system frees the lock of a process that
+    // dies, so a kill leaves nothing to clean up.
     let lock_path = folder.with_extension("lock");
     let lock = File::create(&lock_path).and_then(|file| file.lock().map(|()| file));
     let _lock = lock.map_err(|error| cant_write(&lock_path, &error))?;
     // Another process may have made it while this one waited.
-    let why = match (Entry::find(&folder, &hash), distrust) {
+    let why = match (CacheEntry::find(&folder, &hash), distrust) {
         (Ok(Some(entry)), None) => return Ok(entry),
         (Ok(None), _) => None,
         (Ok(Some(_)), Some(why)) | (Err(why), _) => Some(why),
@@ -225,6 +176,7 @@ pub(super) fn obtain(
             "{} is not whole ({why}); it is prepared again",
             folder.display()
         ));
+        // A folder can't be renamed over one that has files.
         std::fs::remove_dir_all(&folder).map_err(|error| cant_write(&folder, &error))?;
     }
     build(
@@ -237,7 +189,7 @@ pub(super) fn obtain(
         &hash,
         observer,
     )?;
-    match Entry::find(&folder, &hash) {
+    match CacheEntry::find(&folder, &hash) {
         Ok(Some(entry)) => Ok(entry),
         Ok(None) => Err(cant_write(&folder, &"the folder vanished")),
         Err(why) => Err(cant_write(&folder, &why)),
@@ -257,9 +209,10 @@ fn build(
 ) -> Result<(), Diagnostic> {
     let prefix = format!(".building-{}-", &hash[..16]);
     remove_leftovers(cache, &prefix);
+    // In the cache itself, since a rename can't leave its file system.
     let building = tempfile::Builder::new().prefix(&prefix).tempdir_in(cache);
     let building = building.map_err(|error| cant_write(cache, &error))?;
-    let (categorical, lists, numeric, written) = match &protocol.source {
+    let table = match &protocol.source {
         Source::Table(plan) => {
             // Those that are not read have no path.
             let mut files = vec![PathBuf::new(); description.files.len()];
@@ -275,65 +228,19 @@ fn build(
                 observer,
             );
             // A file that another program writes may look broken, or whole and be a mixture: neither is believed.
-            super::source::check_unchanged(sources)?;
-            let table = table?;
-            (table.categorical, table.lists, table.numeric, table.written)
+            super::source_files::check_unchanged(sources)?;
+            table?
         }
-        Source::Generated(config) => {
-            let written = super::generated::prepare(config, rows, building.path(), observer)?;
-            (config.categorical(), Vec::new(), config.numeric(), written)
-        }
+        Source::Generated(config) => PreparedTable {
+            categorical: config.categorical(),
+            lists: Vec::new(),
+            numeric: config.numeric(),
+            written: super::generated::prepare(config, rows, building.path(), observer)?,
+        },
     };
-    say_undefined(protocol, &written, observer);
-    let files = SPLITS
-        .iter()
-        .zip(written)
-        .map(|(split, written)| FileEntry {
-            split: (*split).to_owned(),
-            rows: written.rows,
-            observed: if *split == "test" || written.observed.iter().all(|n| *n == written.rows) {
-                Vec::new()
-            } else {
-                written.observed
-            },
-            positives: if *split == "test" {
-                Vec::new()
-            } else {
-                written.positives
-            },
-            numbers: if *split == "test" {
-                Vec::new()
-            } else {
-                written
-                    .numbers
-                    .into_iter()
-                    .map(NumbersEntry::from)
-                    .collect()
-            },
-            bytes: written.bytes,
-            blake3: written.blake3,
-        });
-    let manifest = Manifest {
-        preparation_version: PREPARATION_VERSION,
-        content_hash: hash.to_owned(),
-        numeric,
-        files: files.collect(),
-        categorical: categorical
-            .into_iter()
-            .map(|feature| CategoricalEntry {
-                name: feature.name,
-                vocabulary_size: feature.vocabulary_size,
-            })
-            .collect(),
-        lists: lists
-            .into_iter()
-            .map(|feature| ListEntry {
-                name: feature.name,
-                vocabulary_size: feature.vocabulary_size,
-                is_sum: feature.pooling == Pooling::Sum,
-            })
-            .collect(),
-    };
+    say_undefined(protocol, &table.written, observer);
+    let manifest = Manifest::new(hash, table);
+    // Last, so that a folder with a manifest has all of its files.
     let path = building.path().join(MANIFEST);
     let text = toml::to_string(&manifest).map_err(|error| cant_write(&path, &error))?;
     std::fs::write(&path, text).map_err(|error| cant_write(&path, &error))?;
@@ -345,6 +252,7 @@ fn build(
 
 /// Says which tasks have no AUC or R² on a split that may be looked at, because its labels are of one class or all the same.
 fn say_undefined(protocol: &Protocol, written: &[Written; 3], observer: &mut dyn Observer) {
+    // Not of the test split: nothing is told of its labels before selection is frozen.
     for (name, written) in SPLITS.iter().zip(written).take(TEST) {
         let counts = written.positives.iter().zip(&written.observed);
         for (task, (positives, observed)) in protocol.tasks.iter().zip(counts) {
@@ -362,30 +270,6 @@ fn say_undefined(protocol: &Protocol, written: &[Written; 3], observer: &mut dyn
                 "every label of the task `{}` is {} in the {name} split ({} rows): it has no R² there",
                 protocol.tasks[*task].name, numbers.least, written.observed[*task]
             ));
-        }
-    }
-}
-
-impl From<(usize, Numbers)> for NumbersEntry {
-    fn from((task, numbers): (usize, Numbers)) -> Self {
-        Self {
-            task,
-            mean: numbers.mean,
-            deviation: numbers.deviation,
-            least: numbers.least,
-            most: numbers.most,
-        }
-    }
-}
-
-impl NumbersEntry {
-    /// What is told of them.
-    pub(super) fn numbers(&self) -> Numbers {
-        Numbers {
-            mean: self.mean,
-            deviation: self.deviation,
-            least: self.least,
-            most: self.most,
         }
     }
 }

@@ -61,6 +61,7 @@ pub fn export(
     std::fs::create_dir_all(folder).map_err(|error| cant_write(folder, &error))?;
     for path in paths {
         let to = folder.join(path.file_name().unwrap_or_default());
+        // The cache's own files, bytes and all: their digests are those that provenance names.
         std::fs::copy(&path, &to).map_err(|error| cant_write(&to, &error))?;
     }
     let file = folder.join("schema.toml");

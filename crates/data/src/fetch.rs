@@ -1,7 +1,7 @@
 //! Getting source files: a package's source archive through pip, checked, unpacked, checked again, put in place.
 
 use super::schema::{Description, FetchRecipe};
-use super::source::{Trust, locate, sha256_of};
+use super::source_files::{Trust, locate, sha256_of};
 use super::{Observer, Places, cant_write};
 use anyhow::Result;
 use flate2::read::GzDecoder;
@@ -33,19 +33,16 @@ pub fn fetch(name: &str, places: &Places, observer: &mut dyn Observer) -> Result
         return Ok(Fetched::Nothing);
     }
     let folder = places.data.join(name);
-    let all = 0..description.files.len();
     let memory = places.cache.join("sources.toml");
+    let check_all = |observer: &mut dyn Observer| {
+        let all = 0..description.files.len();
+        let trust = Trust::Nothing;
+        locate(&description, all, &folder, &memory, trust, observer).map(drop)
+    };
     let is_there = |name: &String| folder.join(name).is_file();
     let mut files = description.files.iter();
     if files.all(|file| is_there(&file.name) || file.other_names.iter().any(is_there)) {
-        locate(
-            &description,
-            all.clone(),
-            &folder,
-            &memory,
-            Trust::Nothing,
-            observer,
-        )?;
+        check_all(observer)?;
         return Ok(Fetched::AlreadyThere(folder));
     }
     let Some(recipe) = &description.fetch else {
@@ -67,29 +64,34 @@ pub fn fetch(name: &str, places: &Places, observer: &mut dyn Observer) -> Result
         recipe.package, recipe.version
     ));
     let archive = download(recipe, temporary.path())?;
-    check(&archive, &recipe.archive, &recipe.sha256)?;
+    check_sha256(&archive, &recipe.archive, &recipe.sha256)?;
     let members = unpack(recipe, &archive, temporary.path())?;
-    for (file, member) in description.files.iter().zip(&members) {
+    put_in_place(&description, &members, &folder)?;
+    check_all(observer)?;
+    Ok(Fetched::Done(folder))
+}
+
+/// Checks every member before it moves the first, so that a wrong one leaves the folder as it was.
+fn put_in_place(
+    description: &Description,
+    members: &[PathBuf],
+    folder: &Path,
+) -> Result<(), Diagnostic> {
+    for (file, member) in description.files.iter().zip(members) {
         if let Some(sha256) = &file.sha256 {
-            check(member, &file.name, sha256)?;
+            check_sha256(member, &file.name, sha256)?;
         }
     }
-    for (file, member) in description.files.iter().zip(&members) {
+    for (file, member) in description.files.iter().zip(members) {
         let place = folder.join(&file.name);
+        // The bytes have to be on the disk before the name is, or a loss of power leaves a whole
+        // name on half a file.
         let placed = File::open(member)
             .and_then(|member| member.sync_all())
             .and_then(|()| std::fs::rename(member, &place));
         placed.map_err(|error| cant_write(&place, &error))?;
     }
-    locate(
-        &description,
-        all.clone(),
-        &folder,
-        &memory,
-        Trust::Nothing,
-        observer,
-    )?;
-    Ok(Fetched::Done(folder))
+    Ok(())
 }
 
 /// Ways to start pip, in the order they are tried.
@@ -107,6 +109,7 @@ fn download(recipe: &FetchRecipe, into: &Path) -> Result<PathBuf, Diagnostic> {
         let mut command = Command::new(pip[0]);
         command
             .args(&pip[1..])
+            // What the package depends on is nothing that a description names.
             .args(["download", "--no-deps", "--disable-pip-version-check"])
             .arg("--dest")
             .arg(into)
@@ -137,7 +140,7 @@ fn download(recipe: &FetchRecipe, into: &Path) -> Result<PathBuf, Diagnostic> {
     })
 }
 
-fn check(path: &Path, name: &str, expected: &str) -> Result<(), Diagnostic> {
+fn check_sha256(path: &Path, name: &str, expected: &str) -> Result<(), Diagnostic> {
     let found = sha256_of(path)?;
     if found == expected {
         return Ok(());
@@ -168,6 +171,8 @@ fn unpack(recipe: &FetchRecipe, archive: &Path, into: &Path) -> Result<Vec<PathB
     {
         let mut entry = entry.map_err(damaged)?;
         let path = entry.path().map_err(damaged)?.into_owned();
+        // Only members of the recipe are written, under names of ours: no path inside an archive
+        // can lead out of the folder.
         let Some(index) = recipe
             .members
             .iter()

@@ -12,6 +12,7 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 /// Rows made at a time; fixed, so that files don't depend on the number of threads.
+// Of no meaning for the rows themselves: each depends on its index alone.
 const BLOCK: usize = 8192;
 
 /// Blocks made before they are written; a bound on memory.
@@ -114,6 +115,7 @@ impl Generator {
 #[derive(Debug)]
 pub(super) struct LazyGenerator {
     config: Generated,
+    // Hidden factors and a calibration: made for who asks for the truth, which training never does.
     generator: OnceLock<Generator>,
 }
 
@@ -166,6 +168,8 @@ pub(super) fn prepare(
         let mut writer = PackedWriter::create(folder.join(format!("{name}.arrow")), widths)?
             .measuring(config.regressions());
         let starts: Vec<u64> = (0..count).step_by(BLOCK).collect();
+        // Any range of rows can be made by itself, so blocks are made in parallel and written in
+        // order.
         let make = |wave: &[u64]| -> Vec<Batch> {
             let starts = wave.par_iter();
             starts
@@ -193,5 +197,6 @@ fn subset_of(rows: [u64; 3], subset: RowSubset) -> [u64; 3] {
         // Rows are made, not found: more than the description's are as good.
         RowSubset::TrainRows(train) => train as f64 / rows[0] as f64,
     };
+    // A split never becomes empty by being small.
     rows.map(|rows| ((rows as f64 * fraction).round() as u64).max(1))
 }

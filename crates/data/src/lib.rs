@@ -1,23 +1,35 @@
 //! Datasets: described in TOML, prepared once into a memory-mapped columnar cache, read as batches.
+//!
+//! - [`schema`] reads and checks descriptions, with [`expression`]s for labels and filters; `draft` writes one from files.
+//! - `source_files` finds files and knows their checksums, [`fetch`] gets them; `table` reads them (delimited text, Parquet,
+//!   Arrow), learns from training rows and encodes; [`generated`] makes the rows of embedded sources ([`feed`], `two_task`).
+//! - `packed` is the format of prepared splits, `cache` the folders that hold them, `open` the way from a reference to rows.
+//! - [`Split`] gives rows, [`SealedSplit`] gives none before [`seal`] has the proof that selection is over.
+//!
+//! It may import `diagnostic` and `random`, and Arrow and Parquet to read and write files. What must not go in: candle, or
+//! anything else that knows tensors, models or devices, since `experiment` checks descriptions without them; metrics; and
+//! the results folder. Prepared bytes depend on description, files and [`RowSubset`] alone, never on threads or the machine.
+//! Unix is assumed: inodes, advice on mapped pages, and a handler of `SIGBUS`.
 
-mod about;
+mod about_embedded;
 mod cache;
-mod cut;
 mod draft;
 mod export;
 pub mod expression;
 pub mod feed;
 pub mod fetch;
 pub mod generated;
+mod manifest;
+mod mapped_file_shrank;
 mod open;
 mod packed;
-mod pages;
+mod page_advice;
 mod pipeline;
 mod prefetch;
 mod reference;
 pub mod schema;
 pub mod seal;
-mod source;
+mod source_files;
 mod split;
 mod summary;
 mod table;
@@ -25,12 +37,12 @@ mod table;
 mod tests;
 mod two_task;
 
-pub use about::about_embedded;
+pub use about_embedded::about_embedded;
 pub use draft::describe;
 pub use export::export;
 pub use open::{Verified, check, known, open, prepare, split_seed, verify};
 pub use reference::{DatasetRef, Places, RowSubset};
-pub use schema::knobs::blamed as blamed_knob;
+pub use schema::spec_knobs::blamed as blamed_knob;
 pub use split::{SealedSplit, Split};
 pub use summary::{Numbers, Observer, Origin, Quiet, SplitSummary, Summary};
 
@@ -39,6 +51,8 @@ use homebench_diagnostic::Diagnostic;
 use std::path::Path;
 
 /// Names of the splits, in the order of files and records.
+// A split is its index here everywhere: in manifests, files and the streams of made-up rows.
+// Another order would be other data.
 const SPLITS: [&str; 3] = ["train", "validation", "test"];
 
 /// What a prepared dataset holds, in the order of its packed columns.

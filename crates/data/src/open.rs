@@ -1,11 +1,11 @@
 //! From a reference in a spec to rows: describe, check, prepare, open.
 
-use super::cache::{self, Entry};
+use super::cache::{self, CacheEntry};
 use super::generated::LazyGenerator;
 use super::schema::{self, Description, Protocol, Source};
-use super::source::{self, Located, Trust};
-use super::split::{Split, Truth};
-use super::table::assign::{TEST, TRAIN, VALIDATION};
+use super::source_files::{self, Located, Trust};
+use super::split::{Split, SplitTruth};
+use super::table::split_assignment::{TEST, TRAIN, VALIDATION};
 use super::{
     CategoricalFeature, DatasetRef, ListFeature, Observer, Origin, Places, Prepared, RowSubset,
     Schema, SealedSplit, SplitSummary, Summary, Task,
@@ -61,7 +61,7 @@ pub fn prepare(
     places: &Places,
     observer: &mut dyn Observer,
 ) -> Result<Summary> {
-    let found = Found::new(reference, places, Trust::Remembered, observer)?;
+    let found = Resolved::new(reference, places, Trust::Remembered, observer)?;
     let entry = found.obtain(None, observer)?;
     let schema = found.schema(&entry);
     // Files that can't be mapped would fail every cell; they are made again now.
@@ -83,12 +83,14 @@ pub fn open(
     places: &Places,
     observer: &mut dyn Observer,
 ) -> Result<Prepared> {
-    let found = Found::new(reference, places, Trust::Remembered, observer)?;
+    let found = Resolved::new(reference, places, Trust::Remembered, observer)?;
     let entry = found.obtain(None, observer)?;
     match found.open(&entry) {
         Ok(prepared) => Ok(prepared),
         Err(why) => {
             let entry = found.obtain(Some(why), observer)?;
+            // A file of the right size that can't be mapped is damaged. It is made again once; what
+            // fails then is told.
             let again = found.open(&entry);
             Ok(again.map_err(|why| Diagnostic::new(entry.folder.display().to_string(), why))?)
         }
@@ -101,7 +103,7 @@ pub(super) fn files(
     places: &Places,
     observer: &mut dyn Observer,
 ) -> Result<(Vec<PathBuf>, Summary)> {
-    let found = Found::new(reference, places, Trust::Remembered, observer)?;
+    let found = Resolved::new(reference, places, Trust::Remembered, observer)?;
     let entry = found.obtain(None, observer)?;
     let paths = [TRAIN, VALIDATION, TEST].map(|split| entry.path(split));
     Ok((paths.to_vec(), found.summary(&entry)))
@@ -125,7 +127,7 @@ pub fn verify(
     places: &Places,
     observer: &mut dyn Observer,
 ) -> Result<Verified> {
-    let found = Found::new(reference, places, Trust::Nothing, observer)?;
+    let found = Resolved::new(reference, places, Trust::Nothing, observer)?;
     let mut prepared = None;
     let hash = cache::content_hash(&found.protocol, found.rows, &found.sources);
     let folder = cache::folder(&found.cache, &found.description.name, &hash);
@@ -136,7 +138,7 @@ pub fn verify(
         )
         .hint("remove the folder; it is made again when it is needed")
     };
-    if let Some(entry) = Entry::find(&folder, &hash).map_err(refuse)? {
+    if let Some(entry) = CacheEntry::find(&folder, &hash).map_err(refuse)? {
         entry.verify().map_err(refuse)?;
         prepared = Some(folder.clone());
     }
@@ -192,6 +194,8 @@ fn resolve(reference: &DatasetRef, places: &Places) -> Result<(Description, Prot
 fn folder_of(description: &Description, data: &Path) -> PathBuf {
     let folder = data.join(&description.name);
     let is_there = |file: &schema::SourceFile| data.join(&file.name).is_file();
+    // The folder of the dataset's name wins, so that files of two datasets with the same names
+    // don't mix.
     match !folder.is_dir() && description.files.iter().any(is_there) {
         true => data.to_path_buf(),
         false => folder,
@@ -199,7 +203,7 @@ fn folder_of(description: &Description, data: &Path) -> PathBuf {
 }
 
 /// A resolved reference and its source files.
-struct Found {
+struct Resolved {
     description: Description,
     protocol: Protocol,
     rows: RowSubset,
@@ -207,7 +211,7 @@ struct Found {
     cache: PathBuf,
 }
 
-impl Found {
+impl Resolved {
     fn new(
         reference: &DatasetRef,
         places: &Places,
@@ -218,7 +222,7 @@ impl Found {
         let memory = places.cache.join("sources.toml");
         let folder = folder_of(&description, &places.data);
         Ok(Self {
-            sources: source::locate(
+            sources: source_files::locate(
                 &description,
                 protocol.files(),
                 &folder,
@@ -237,7 +241,7 @@ impl Found {
         &self,
         distrust: Option<String>,
         observer: &mut dyn Observer,
-    ) -> Result<Entry, Diagnostic> {
+    ) -> Result<CacheEntry, Diagnostic> {
         let Self {
             description,
             protocol,
@@ -256,7 +260,7 @@ impl Found {
         )
     }
 
-    fn schema(&self, entry: &Entry) -> Schema {
+    fn schema(&self, entry: &CacheEntry) -> Schema {
         let categorical = entry
             .manifest
             .categorical
@@ -284,7 +288,7 @@ impl Found {
         }
     }
 
-    fn summary(&self, entry: &Entry) -> Summary {
+    fn summary(&self, entry: &CacheEntry) -> Summary {
         let split = |split: usize| {
             let file = &entry.manifest.files[split];
             SplitSummary {
@@ -321,7 +325,7 @@ impl Found {
         }
     }
 
-    fn open(&self, entry: &Entry) -> Result<Prepared, String> {
+    fn open(&self, entry: &CacheEntry) -> Result<Prepared, String> {
         let schema = self.schema(entry);
         // What made rows is known of those that are scored, never of those that are learned from.
         let truth = match &self.protocol.source {
@@ -331,7 +335,7 @@ impl Found {
         let scored = |split: usize| -> Result<Split, String> {
             let rows = entry.map(split, &schema)?;
             Ok(match truth.clone() {
-                Some(generator) => rows.with_truth(Truth { generator, split }),
+                Some(generator) => rows.with_truth(SplitTruth { generator, split }),
                 None => rows,
             })
         };

@@ -12,11 +12,14 @@ pub(super) fn pipeline<Wave: Send, Made: Send, E>(
 ) -> Result<(), E> {
     let mut waves = waves.into_iter();
     let make = &make;
+    // The first wave has nothing that it could be made beside.
     let mut made = waves.next().map(make);
     while let Some(ready) = made {
         let next = waves.next();
         let mut more = None;
         let place = &mut more;
+        // `take` stays on the caller's thread: it holds a writer and an observer, which no other
+        // thread may have.
         rayon::in_place_scope(|scope| {
             if let Some(wave) = next {
                 scope.spawn(move |_| *place = Some(make(wave)));

@@ -63,6 +63,7 @@ impl Places {
         cache_dir: Option<&Path>,
     ) -> Self {
         let here = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("."));
+        // Upwards, so that commands work in every folder of a clone.
         let home = here
             .ancestors()
             .find(|folder| folder.join("experiments/datasets").is_dir())

@@ -5,6 +5,7 @@
 
 /// Proof that a cell is no trial. Only the content of a final cell gives one.
 #[derive(Debug)]
+// A private field, so that nothing but the function below makes one.
 pub struct FinalPhase(());
 
 impl FinalPhase {

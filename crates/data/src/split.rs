@@ -16,12 +16,12 @@ pub struct Split {
     num_rows: usize,
     widths: Widths,
     mapped: Mapped,
-    truth: Option<Truth>,
+    truth: Option<SplitTruth>,
 }
 
 /// What made the rows, for what is behind their labels.
 #[derive(Debug, Clone)]
-pub(super) struct Truth {
+pub(super) struct SplitTruth {
     pub(super) generator: Arc<LazyGenerator>,
     /// Index of the split.
     pub(super) split: usize,
@@ -39,7 +39,7 @@ impl Split {
     }
 
     /// The same rows with what made them.
-    pub(super) fn with_truth(self, truth: Truth) -> Self {
+    pub(super) fn with_truth(self, truth: SplitTruth) -> Self {
         Self {
             truth: Some(truth),
             ..self
@@ -49,7 +49,7 @@ impl Split {
     /// What a model that knows the truth would put out for a task, `[rows]`, where the rows were made by an embedded source: the true
     /// logit of each label, or the expected label of a regression.
     pub fn true_scores(&self, task: usize) -> Option<Vec<f32>> {
-        let Truth { generator, split } = self.truth.as_ref()?;
+        let SplitTruth { generator, split } = self.truth.as_ref()?;
         let starts: Vec<u64> = (0..self.num_rows as u64).step_by(BLOCK_ROWS).collect();
         let blocks = starts.par_iter().flat_map_iter(|start| {
             let end = (start + BLOCK_ROWS as u64).min(self.num_rows as u64);
@@ -78,6 +78,8 @@ impl Split {
         let mut values = Vec::with_capacity(self.num_rows);
         for (index, block) in self.mapped.blocks.iter().enumerate() {
             values.extend(column(block));
+            // A column lies all over the file. Block by block, its pages go back before those of
+            // the next are read.
             self.mapped.release(index, 0..block.num_rows);
         }
         values
@@ -120,6 +122,8 @@ impl Split {
         gather_column(rows, categorical, &mut batch.categorical, |block| {
             &self.mapped.blocks[block].categorical
         });
+        // Lists differ in length, so that a row's place in the batch is known only once those
+        // before it are there.
         if lists > 0 {
             for row in rows {
                 let row = *row as usize;
@@ -211,6 +215,7 @@ fn gather_column<'a, T: Copy + 'a>(
 }
 
 /// Rows between the one that is copied and the one that is asked for from memory.
+// Random gathers of Census rows went from 6 to more than 10 M rows/s with it.
 const AHEAD: usize = 12;
 
 impl Batch {
@@ -235,6 +240,7 @@ impl Batch {
         }
         let offsets = &block.list_offsets[first * width..=(first + count) * width];
         let (start, end) = (offsets[0], offsets[count * width]);
+        // Offsets count from the block's first id, ends from the batch's.
         let shift = self.list_ids.len() as i32 - start;
         self.list_ids
             .extend_from_slice(&block.list_ids[start as usize..end as usize]);
@@ -275,6 +281,7 @@ impl SealedSplit {
     ///
     /// # Errors
     /// None today; a split that is mapped only when opened may fail.
+    // By value: a sealed split is opened once and is gone.
     pub fn open(self, _selection: &crate::seal::FrozenSelection) -> Result<Split> {
         Ok(self.split)
     }

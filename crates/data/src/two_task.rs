@@ -56,6 +56,7 @@ impl TwoTask {
     pub(super) fn new(config: &TwoTaskConfig) -> Self {
         let stream = |name: &str| Philox::new(config.seed, "two tasks", name);
         let [first, second] = directions(stream("directions"), config.input_dim);
+        // Rounding may leave a little less than 0 at a correlation of 1 or -1.
         let (along, across) = (
             config.correlation,
             (1.0 - config.correlation.powi(2)).max(0.0).sqrt(),
@@ -84,7 +85,7 @@ impl TwoTask {
             labels: Vec::with_capacity(num_rows * 2),
             ..Batch::default()
         };
-        self.each(split, range, |index, inputs| {
+        self.for_each_row(split, range, |index, inputs| {
             let noises = self.noises.normal2(index);
             for (weights, noise) in self.weights.iter().zip(noises) {
                 let label = self.expected_of(weights, inputs) + self.noise * f64::from(noise);
@@ -98,7 +99,7 @@ impl TwoTask {
     /// The labels of a task on these rows without their noise: no model can predict better.
     pub(super) fn expected(&self, split: usize, range: Range<u64>, task: usize) -> Vec<f32> {
         let mut all = Vec::with_capacity((range.end - range.start) as usize);
-        self.each(split, range, |_, inputs| {
+        self.for_each_row(split, range, |_, inputs| {
             all.push(self.expected_of(&self.weights[task], inputs) as f32);
         });
         all
@@ -109,13 +110,16 @@ impl TwoTask {
     }
 
     fn expected_of(&self, weights: &[f64], inputs: &[f32]) -> f64 {
+        // In f64 up to the label, which is rounded once.
         let products = weights.iter().zip(inputs);
         let projection: f64 = products.map(|(w, x)| w * f64::from(*x)).sum();
         let waves = self.waves.iter();
         projection + waves.map(|(a, b)| (a * projection + b).sin()).sum::<f64>()
     }
 
-    fn each(&self, split: usize, range: Range<u64>, mut visit: impl FnMut(u64, &[f32])) {
+    fn for_each_row(&self, split: usize, range: Range<u64>, mut visit: impl FnMut(u64, &[f32])) {
+        // A draw gives two normal numbers. A row takes whole draws, so that it shares none with the
+        // next one.
         let pairs = self.input_dim().div_ceil(2);
         let mut inputs = vec![0.0; 2 * pairs];
         for row in range {
@@ -143,6 +147,7 @@ fn directions(stream: Philox, input_dim: usize) -> [Vec<f64>; 2] {
     };
     let first = normalised(draw(0));
     let drawn = draw(input_dim);
+    // One step of Gram-Schmidt.
     let along = dot(&first, &drawn);
     let across = drawn.iter().zip(&first).map(|(b, a)| b - along * a);
     let second = normalised(across.collect());

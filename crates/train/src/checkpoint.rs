@@ -5,7 +5,7 @@
 //! of the header, all little-endian, and the blake3 of everything before. Random numbers need no place in it: each is a
 //! function of the seed and the step.
 
-use super::diagnostics::{Diagnostics, GradientNorms, NormsSoFar};
+use super::inspect::{Diagnostics, GradientNorms, NormsSoFar};
 use super::network::Network;
 use super::{CurvePoint, Name};
 use anyhow::{Context, Result, bail, ensure};
@@ -15,6 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::sync::{Mutex, PoisonError};
 
+// A checkpoint of another version is refused by it, and the cell begins anew: numbers never mix.
 const FORMAT: &[u8] = b"homebench checkpoint 1\n";
 const DIGEST_LENGTH: u64 = blake3::OUT_LEN as u64;
 /// Longer texts are no header; a broken length must not become an allocation.
@@ -33,6 +34,7 @@ pub(super) struct Position {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) last_finite_loss: Option<f64>,
     /// Since the last evaluation.
+    // TOML has the shortest digits that read back as the same f64, so that sums go on bit by bit.
     pub(super) loss_sum: f64,
     pub(super) loss_count: usize,
     pub(super) train_rows: usize,
@@ -193,6 +195,7 @@ pub(super) fn read(
     let header = read_header(&mut input)?;
     ensure!(header.key == key, "it is of another cell ({})", header.key);
     ensure!(
+        // By names and lengths of all buffers, before the first value is set.
         header.buffers == buffers(network, header.selected.is_some()),
         "it is of another network"
     );

@@ -137,6 +137,7 @@ impl TrainingConfig {
     pub(super) fn dense_rule(&self) -> DenseRule {
         let weight_decay = self.weight_decay;
         match self.optimizer {
+            // One rule: with a decay of 0, which `adam` demands, both are the same numbers.
             OptimizerName::Adam | OptimizerName::Adamw => DenseRule::Adam(AdamConfig {
                 weight_decay,
                 ..AdamConfig::default()
@@ -172,6 +173,8 @@ impl TrainingConfig {
 pub(super) fn in_order(weights: &BTreeMap<String, f64>, tasks: &[String]) -> Option<Vec<f32>> {
     let of = |task: &String| weights.get(task).map_or(1.0, |weight| *weight as f32);
     let all: Vec<f32> = tasks.iter().map(of).collect();
+    // None at all where they change nothing, so that the loss of most cells has no factors to
+    // multiply by.
     all.iter().any(|weight| *weight != 1.0).then_some(all)
 }
 

@@ -47,6 +47,7 @@ impl std::str::FromStr for Device {
 }
 
 /// Free memory that a device needs for the driver's context, cuBLAS and the smallest model, bytes.
+// A check before any data is prepared, not a promise: activations come on top.
 const LEAST_FREE_BYTES: u64 = 512 << 20;
 /// Oldest compute capability that the kernels are compiled for.
 const LEAST_CAPABILITY: (i32, i32) = (8, 0);

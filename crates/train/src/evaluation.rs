@@ -1,7 +1,7 @@
 //! Scoring of a split with the weights as they are.
 
-use super::columns::Columns;
-use super::diagnostics::Collector;
+use super::inspect::Collector;
+use super::logit_spill::LogitSpill;
 use super::network::Network;
 use super::{Score, TrainError};
 use homebench_data::{Batch, Split};
@@ -9,6 +9,8 @@ use homebench_metric as metric;
 use homebench_model::Trace;
 
 /// Rows scored at a time.
+// Experts are looked into on whole blocks, and METHODOLOGY says on which rows: the first 4,096.
+// Scores don't depend on it, since a row's logits don't depend on the rows beside it.
 const BLOCK_ROWS: usize = 4096;
 
 /// Blocks that a collector sees of a split, the first ones. Looking into every row would cost small models a tenth of their
@@ -106,9 +108,9 @@ fn score(
     network: &Network,
     split: &Split,
     mut collector: Option<&mut Collector>,
-) -> Result<Columns, TrainError> {
+) -> Result<LogitSpill, TrainError> {
     let num_rows = split.num_rows();
-    let mut logits = Columns::new(num_rows, network.layout().tasks.len());
+    let mut logits = LogitSpill::new(num_rows, network.layout().tasks.len());
     let mut batch = Batch::default();
     for (block, start) in (0..num_rows).step_by(BLOCK_ROWS).enumerate() {
         let end = num_rows.min(start + BLOCK_ROWS);
@@ -122,6 +124,7 @@ fn score(
             collector.add(trace)?;
         }
         logits.append(&scores).map_err(TrainError::Scores)?;
+        // A large split must not stay in memory because it was scored once.
         split.release(start..end);
     }
     Ok(logits)

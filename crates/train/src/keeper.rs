@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::Write;
 
 /// Keeps the state of a training, so that another process can go on with it. It decides when; it changes no number.
+// The trainer decides neither when nor where a state is kept: that is for who runs the cell.
 pub trait Keeper {
     /// Whose training this is. What another has kept is not used.
     fn key(&self) -> &str;

@@ -1,21 +1,31 @@
 //! Training of one cell: mini-batches, early stopping on validation, one reading of the test split.
+//!
+//! - `session` is the training: `order` and `loader` give its batches, `network` makes a step of them, `evaluation` scores a split
+//!   (`logit_spill` holds what waits to be scored), `checkpoint` makes bytes of the state between two steps.
+//! - `inspect` looks into experts and gates: the three anomalies as numbers.
+//! - [`device`] says which devices there are and whether a run fits on one.
+//!
+//! It may import `model`, `kernels`, `data` and `metric`. What must not go in: files of results and their tables (the cell's
+//! process writes those), specs and sweeps, and anything that decides when a state is kept ([`Keeper`]). The same dataset, model,
+//! settings and seed give the same bytes at any number of threads and after any number of interruptions.
 
 mod checkpoint;
-mod columns;
 mod config;
 pub mod device;
-mod diagnostics;
 mod evaluation;
+mod inspect;
 mod keeper;
 mod loader;
+mod logit_spill;
 mod network;
 mod order;
 mod schedule;
 mod session;
+mod upcoming_rows;
 
 pub use config::{EmbeddingOptimizerName, OptimizerName, PrecisionName, TrainingConfig};
 pub use device::Device;
-pub use diagnostics::{Diagnostics, ExpertPoint, GatePoint, HistogramPoint};
+pub use inspect::{Diagnostics, ExpertPoint, GatePoint, HistogramPoint};
 pub use keeper::{KeepNothing, Keeper};
 pub use network::{feature_dims, task_layout};
 pub use order::{WHOLE_SHUFFLE_ROWS, shuffle_notice};
@@ -188,6 +198,7 @@ pub fn train(
     observer: &mut dyn Observer,
     keeper: &mut dyn Keeper,
 ) -> Result<CellResult, TrainError> {
+    // Of the whole process, which trains one cell.
     homebench_kernels::cuda::set_precision(training.precision.into());
     session::run(
         dataset, model, training, seed, phase, device, observer, keeper,

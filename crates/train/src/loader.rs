@@ -1,6 +1,8 @@
 //! Batches of an epoch, gathered ahead on a thread of their own, and copied ahead to a device, so that no step waits for them.
 
+use super::TrainError;
 use super::order::Order;
+use super::upcoming_rows::UpcomingRows;
 use anyhow::{Context, Result};
 use candle_core::Device;
 use homebench_data::{Batch, Split};
@@ -58,36 +60,34 @@ pub(super) fn batches(num_rows: usize, batch_size: usize) -> Vec<Range<usize>> {
     ranges
 }
 
-/// Runs `step` on every batch of a shuffled epoch from `first_batch` on, in order, until it fails.
+/// Runs `step` on the batches `ranges` of `order`, one after another, until it fails.
 ///
 /// # Errors
-/// What `step` gives, or `wrap`ped errors of reading the data and of copying it to the device.
-pub(super) fn for_each_batch<E: Send>(
+/// What `step` gives; data that can't be read or copied to the device.
+pub(super) fn for_each_batch<E: From<TrainError>>(
     split: &Split,
-    batch_size: usize,
-    seed: u64,
-    epoch: usize,
-    first_batch: usize,
+    order: Order,
+    ranges: &[Range<usize>],
     device: &Device,
-    wrap: impl Fn(anyhow::Error) -> E,
     mut step: impl FnMut(&mut Loaded) -> Result<(), E>,
 ) -> Result<(), E> {
-    let num_rows = split.num_rows();
-    let all = batches(num_rows, batch_size);
-    let ranges = &all[first_batch.min(all.len())..];
-    let order = Order::new(num_rows, seed, epoch);
     std::thread::scope(|scope| {
         let (full_sender, full) = sync_channel(AHEAD);
+        // Room for every buffer there is, so that giving one back never waits.
         let (empty, empties) = sync_channel(AHEAD + 2);
+        // One more than wait to be asked for: the one that a step works on.
         for _ in 0..=AHEAD {
-            let _ = empty.send(Loaded::new(device).map_err(&wrap)?);
+            let _ = empty.send(Loaded::new(device).map_err(TrainError::Data)?);
         }
+        // A thread of its own and none of the pool: it waits on a channel, and a worker that waits
+        // is one less for the step.
         scope.spawn(move || gather(split, order, ranges, full_sender, empties));
         for _ in 0..ranges.len() {
             // The other thread ends early only after it sent why.
             let Ok(batch) = full.recv() else { break };
-            let mut batch: Loaded = batch.map_err(&wrap)?;
+            let mut batch: Loaded = batch.map_err(TrainError::Data)?;
             step(&mut batch)?;
+            // The other thread may have ended; what it sent last says why.
             let _ = empty.send(batch);
         }
         Ok(())
@@ -101,7 +101,8 @@ fn gather(
     full: SyncSender<Result<Loaded>>,
     empties: Receiver<Loaded>,
 ) {
-    let mut upcoming = Upcoming::new(split, order, ranges.first().map_or(0, |first| first.start));
+    let mut upcoming =
+        UpcomingRows::new(split, order, ranges.first().map_or(0, |first| first.start));
     for range in ranges {
         let Ok(mut batch) = empties.recv() else {
             return;
@@ -109,63 +110,10 @@ fn gather(
         let rows = upcoming.next(range.len());
         let gathered = batch.gather(split, rows).map(|()| batch);
         let failed = gathered.is_err();
+        // A step that failed hangs up; an error that was sent ends the epoch on the other side.
         if full.send(gathered).is_err() || failed {
             return;
         }
-    }
-}
-
-/// The rows to come of an epoch, a window at a time; memory of windows that are done is given back.
-struct Upcoming<'a> {
-    split: &'a Split,
-    order: Order,
-    /// Rows of the window under way, and of the one before while a batch has rows of both.
-    rows: Vec<u32>,
-    /// How many of them are done.
-    done: usize,
-    /// Where the rows of the window under way are.
-    pieces: Vec<Range<usize>>,
-    /// Where those of windows before it are, until no batch has rows of them.
-    past: Vec<Range<usize>>,
-}
-
-impl<'a> Upcoming<'a> {
-    /// The rows from the `first`-th of the order on.
-    fn new(split: &'a Split, order: Order, first: usize) -> Self {
-        let mut upcoming = Self {
-            split,
-            order,
-            rows: Vec::new(),
-            done: 0,
-            pieces: Vec::new(),
-            past: Vec::new(),
-        };
-        upcoming.done = upcoming.order.skip_windows(first);
-        upcoming
-    }
-
-    /// The next `count` rows.
-    fn next(&mut self, count: usize) -> &[u32] {
-        // Rows of these were copied into the batch before.
-        self.past
-            .drain(..)
-            .for_each(|piece| self.split.release(piece));
-        while self.rows.len() < self.done + count {
-            let finished = self.done.min(self.rows.len());
-            self.rows.drain(..finished);
-            self.done -= finished;
-            self.past.append(&mut self.pieces);
-            self.pieces = self.order.next_window(&mut self.rows);
-        }
-        self.done += count;
-        &self.rows[self.done - count..self.done]
-    }
-}
-
-impl Drop for Upcoming<'_> {
-    fn drop(&mut self) {
-        let pieces = self.past.drain(..).chain(self.pieces.drain(..));
-        pieces.for_each(|piece| self.split.release(piece));
     }
 }
 

@@ -1,7 +1,7 @@
 //! Input, model and optimisers of a cell, and one step of their training.
 
 use super::config::in_order;
-use super::diagnostics::GradientNorms;
+use super::inspect::GradientNorms;
 use super::loader::Loaded;
 use super::{TrainError, TrainingConfig};
 use candle_core::{DType, Device, Tensor};
@@ -60,6 +60,8 @@ impl Network {
         let layout = task_layout(schema);
         let tables = model.tables();
         let dims = feature_dims(schema, tables.width(training.embedding_dim));
+        // Initial weights are a function of (seed, path): another order of building gives the same
+        // model.
         let vb = VarBuilder::from_seed(seed, DType::F32, device);
         let context = BuildContext {
             layout: &layout,
@@ -68,6 +70,8 @@ impl Network {
             input_per_task: tables.per_task(),
         };
         let ranker = model.build(&context, &vb)?;
+        // Before the tables are made, which the input updates row by row: a dense optimiser would
+        // pass over every row of them at every step.
         let dense: Vec<Parameter> = vb
             .finish()?
             .parameters()
@@ -158,6 +162,8 @@ impl Network {
         norms: Option<&mut GradientNorms>,
     ) -> Result<StepLoss, TrainError> {
         let rate = training.embedding_dropout;
+        // Keyed by the step and not by a state, so that a training that goes on drops the same
+        // units.
         let dropout = (rate > 0.0).then(|| Dropout::new(rate, step.seed, step.index, "embedding"));
         let Loaded { batch, copied } = loaded;
         let (of_batch, num_rows) = (ids(batch), batch.num_rows);
@@ -179,10 +185,13 @@ impl Network {
             ..Targets::observed(batch.labels.clone(), &batch.weights)
         };
         let loss = multi_task_loss(&logits, &targets)?;
+        // Reading a number waits for the device; its losses are read some steps later, many at
+        // once.
         let value = match is_deferred(&loss) {
             false => StepLoss::Known(f64::from(loss.to_scalar::<f32>()?)),
             true => StepLoss::OnDevice(loss.detach()),
         };
+        // Training ends with it: no update may spread it into the weights.
         if matches!(&value, StepLoss::Known(loss) if !loss.is_finite()) {
             return Ok(value);
         }
@@ -191,6 +200,7 @@ impl Network {
             parameter.collect(&gradients)?;
         }
         if let Some(norms) = norms {
+            // Before clipping, which would hide what the experts receive.
             norms.measure(&self.dense)?;
         }
         if training.gradient_clip_norm > 0.0 {
@@ -198,6 +208,8 @@ impl Network {
         }
         self.optimizer
             .step(training.learning_rate * step.rate_factor)?;
+        // Tables are no variables of candle's graph, where their gradient would be as large as they
+        // are: the gradient of the gathered rows is scattered to those rows alone.
         if let Some(gradient) = gradients.get(&xs) {
             let rate = training
                 .embedding_learning_rate

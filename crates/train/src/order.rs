@@ -4,8 +4,13 @@ use homebench_random::Philox;
 use std::ops::Range;
 
 /// Rows that are shuffled as a whole: those of a window. A split of no more has one window.
+// Memory must not grow with the data (METHODOLOGY, "One cell"): of an order, 8 MiB are in memory,
+// and of the rows the pages of one window. The largest size at which every order is still as likely
+// as every other, so it is part of the results.
 const WINDOW_ROWS: usize = 1 << 21;
 /// Neighbouring rows that a window takes together where there are several windows.
+// 256 pieces a window: a batch has rows of as many places of the file. Pages are given back piece by
+// piece.
 const PIECE_ROWS: usize = 1 << 13;
 
 /// More training rows than this are shuffled by blocks.
@@ -67,9 +72,11 @@ impl Order {
         let pieces = self.pieces_of_window();
         let num_rows: usize = pieces.iter().map(Range::len).sum();
         let name = match &self.pieces {
+            // The name from before there were windows: orders of smaller data must stay.
             None => self.epoch.to_string(),
             Some(_) => format!("{} window {}", self.epoch, self.window),
         };
+        // A stream for each window: any can be made without those before it, as a checkpoint needs.
         let order = Philox::new(self.seed, "shuffle", &name).permutation(num_rows as u32);
         // Only the last piece of the split is shorter than the others, wherever it stands among them.
         let rows: Vec<u32> = pieces

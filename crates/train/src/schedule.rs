@@ -42,6 +42,8 @@ impl Schedule {
                 warm_up_steps,
                 final_share,
             } => warmed_up(step, warm_up_steps).unwrap_or_else(|| {
+                // Steps of all epochs, not of those that early stopping leaves: the factor of a
+                // step must not depend on what comes after it.
                 let rest = total_steps.saturating_sub(warm_up_steps).max(1);
                 let done = ((step - warm_up_steps) as f64 / rest as f64).min(1.0);
                 let height = (1.0 + (std::f64::consts::PI * done).cos()) / 2.0;
@@ -61,6 +63,8 @@ impl Schedule {
 
 /// The factor within the warm-up; none after it.
 fn warmed_up(step: usize, warm_up_steps: usize) -> Option<f64> {
+    // From a share of one step and not from 0: a first step of size 0 would be a batch without
+    // effect.
     (step < warm_up_steps).then(|| (step + 1) as f64 / warm_up_steps as f64)
 }
 

@@ -1,10 +1,11 @@
 //! The training of one cell, from fresh weights to the one reading of the test split.
 
 use super::checkpoint::{self, Checkpoint, Position, Selected};
-use super::diagnostics::{Collector, Diagnostics, GradientNorms, Moment};
 use super::evaluation::{Detail, Evaluation, evaluate};
+use super::inspect::{Collector, Diagnostics, GradientNorms, Moment};
 use super::loader::{Loaded, batches, for_each_batch};
 use super::network::{Network, Step, StepLoss};
+use super::order::Order;
 use super::{
     CellResult, CurvePoint, Keeper, Observer, Progress, Score, TrainError, TrainingConfig,
 };
@@ -17,6 +18,8 @@ use std::time::{Duration, Instant};
 /// Least time between two reports of progress.
 const REPORT_EVERY: Duration = Duration::from_millis(250);
 /// Steps after which the losses of a device are waited for.
+// Waiting for each would keep a device from running ahead. A loss that is no number is found out up
+// to so many steps late.
 const UNREAD_LOSSES: usize = 64;
 
 /// State of a training under way. What the next step and the records depend on is in the fields before `training` and in
@@ -154,31 +157,22 @@ impl Session<'_> {
         let parts = self.training.evaluations_per_epoch.min(rows.len()).max(1);
         let first = self.position.batches_done.min(rows.len());
         let mut rows_done: usize = rows[..first].iter().map(ExactSizeIterator::len).sum();
+        // Where an epoch is gone on with, the evaluations that it had are behind it.
         let mut next = first * parts / rows.len().max(1) + 1;
-        let (batch_size, epoch, seed) = (self.training.batch_size, self.position.epoch, self.seed);
-        let data = |error| Stop::Error(TrainError::Data(error));
         let train = &dataset.train;
+        let order = Order::new(train.num_rows(), self.seed, self.position.epoch);
         let device = self.network.device().clone();
-        for_each_batch(
-            train,
-            batch_size,
-            seed,
-            epoch,
-            first,
-            &device,
-            data,
-            |loaded| {
-                self.train_on(loaded)?;
-                rows_done += loaded.batch.num_rows;
-                self.position.batches_done += 1;
-                self.maybe_report(rows_done, train.num_rows())?;
-                if self.position.batches_done * parts >= next * rows.len() {
-                    next += 1;
-                    self.evaluate(dataset)?;
-                }
-                self.maybe_keep()
-            },
-        )
+        for_each_batch(train, order, &rows[first..], &device, |loaded| {
+            self.train_on(loaded)?;
+            rows_done += loaded.batch.num_rows;
+            self.position.batches_done += 1;
+            self.maybe_report(rows_done, train.num_rows())?;
+            if self.position.batches_done * parts >= next * rows.len() {
+                next += 1;
+                self.evaluate(dataset)?;
+            }
+            self.maybe_keep()
+        })
     }
 
     fn train_on(&mut self, loaded: &mut Loaded) -> Result<(), TrainError> {
@@ -321,6 +315,7 @@ impl Session<'_> {
         self.position.evaluation_rows += dataset.validation.num_rows();
         self.record(&evaluation);
         let score = evaluation.selection_score();
+        // Strictly: of equal scores the earlier epoch stays.
         if self.selected.as_ref().is_none_or(|best| score > best.score) {
             self.position.evaluations_without_gain = 0;
             self.selected = Some(Selected {

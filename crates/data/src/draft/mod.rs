@@ -3,13 +3,13 @@
 //! Files are read once, or their first rows where they are long. What a column is, is guessed from its values and its name;
 //! every guess is a line of the draft with what it was made from beside it.
 
-mod column;
-mod draft;
-mod guess;
-mod layout;
-mod path;
-mod roles;
+mod check_argument;
+mod column_statistics;
+mod file_roles;
+mod guess_format;
+mod guess_meaning;
 mod scan;
+mod write_toml;
 
 use super::Observer;
 use homebench_diagnostic::Diagnostic;
@@ -39,9 +39,9 @@ pub fn describe(
             return Err(Diagnostic::new(path.display().to_string(), message)
                 .hint("all files of a dataset lie in one folder; rename one of them"));
         }
-        path::check(path)?;
+        check_argument::check_is_file(path)?;
         observer.notice(&format!("reading {name}"));
         scanned.push(scan::scan(path, name, most_rows)?);
     }
-    Ok(draft::draft(&roles::roles(scanned)))
+    Ok(write_toml::draft(&file_roles::roles(scanned)))
 }

@@ -1,14 +1,14 @@
 //! Reading of a file whose columns are not known.
 
-use super::column::Column;
-use super::layout::layout;
+use super::column_statistics::ColumnStatistics;
+use super::guess_format;
 use crate::schema::{Encoding, FileKind, Format};
-use crate::table::chunks::TextFile;
+use crate::table::bad_row::Fault;
+use crate::table::column_slots::Need;
 use crate::table::columnar::{self, is_list, is_readable};
-use crate::table::columns::Need;
-use crate::table::fault::Fault;
-use crate::table::piece::TableFile;
+use crate::table::file_pieces::TableFile;
 use crate::table::row::{Row, Visit};
+use crate::table::text_chunks::TextFile;
 use homebench_diagnostic::Diagnostic;
 use std::path::Path;
 
@@ -19,8 +19,8 @@ pub(super) struct Scanned {
     pub(super) name: String,
     pub(super) format: Format,
     pub(super) kind: FileKind,
-    pub(super) columns: Vec<Column>,
-    /// Columns that can't be read, with the reason.
+    pub(super) columns: Vec<ColumnStatistics>,
+    /// ColumnSlots that can't be read, with the reason.
     pub(super) left_out: Vec<(String, String)>,
     pub(super) num_rows: u64,
 }
@@ -40,42 +40,17 @@ const PLAIN: Format = Format {
 /// # Errors
 /// A file that can't be read or has no rows.
 pub(super) fn scan(path: &Path, name: String, most_rows: u64) -> Result<Scanned, Diagnostic> {
-    let kind = FileKind::of(path, PLAIN);
-    let mut left_out = Vec::new();
-    let (format, mut columns) = if kind == FileKind::Text {
-        let (format, names) = layout(path)?;
-        let names = match names {
-            Some(names) => names,
-            None => numbered(path, format)?,
-        };
-        // Indices of data frames have a column and no name.
-        let nameless = names.iter().filter(|name| name.trim().is_empty()).count();
-        left_out.extend((0..nameless).map(|_| (String::new(), "it has no name".to_owned())));
-        let num_columns = names.len();
-        let named = names.into_iter().filter(|name| !name.trim().is_empty());
-        let columns = named.map(|name| Column::new(name, false, num_columns));
-        (format, columns.collect::<Vec<_>>())
-    } else {
-        let schema = columnar::open_schema(path, kind)?;
-        let mut columns = Vec::new();
-        let num_columns = schema.fields().len();
-        for field in schema.fields() {
-            match is_readable(field.data_type()) {
-                true => columns.push(Column::new(
-                    field.name().clone(),
-                    is_list(field.data_type()),
-                    num_columns,
-                )),
-                false => left_out.push((
-                    field.name().clone(),
-                    format!("its type is {}", field.data_type()),
-                )),
-            }
-        }
-        (PLAIN, columns)
+    let kind = FileKind::of_file(path, PLAIN);
+    let Columns {
+        format,
+        mut columns,
+        left_out,
+    } = match kind {
+        FileKind::Text => Columns::of_text(path)?,
+        FileKind::Parquet | FileKind::Arrow => Columns::of_columnar(path, kind)?,
     };
     let names: Vec<String> = columns.iter().map(|column| column.name.clone()).collect();
-    let need = |column: &Column| Need {
+    let need = |column: &ColumnStatistics| Need {
         text: !column.is_list,
         number: false,
         list: column.is_list,
@@ -101,6 +76,8 @@ pub(super) fn scan(path: &Path, name: String, most_rows: u64) -> Result<Scanned,
     };
     for wave in file.waves() {
         for piece in wave? {
+            // In order, though pieces could be read in parallel: the rows looked at are the first
+            // of the file.
             if seeing.left > 0 {
                 piece.visit(&names, &mut seeing)?;
             }
@@ -119,6 +96,53 @@ pub(super) fn scan(path: &Path, name: String, most_rows: u64) -> Result<Scanned,
     })
 }
 
+/// The columns of a file that can be read, with nothing seen of them yet.
+struct Columns {
+    format: Format,
+    columns: Vec<ColumnStatistics>,
+    /// Columns that can't be read, with the reason.
+    left_out: Vec<(String, String)>,
+}
+
+impl Columns {
+    fn of_text(path: &Path) -> Result<Self, Diagnostic> {
+        let (format, names) = guess_format::layout(path)?;
+        let names = match names {
+            Some(names) => names,
+            None => numbered(path, format)?,
+        };
+        // Indices of data frames have a column and no name.
+        let nameless = names.iter().filter(|name| name.trim().is_empty()).count();
+        let num_columns = names.len();
+        let named = names.into_iter().filter(|name| !name.trim().is_empty());
+        Ok(Self {
+            format,
+            columns: named
+                .map(|name| ColumnStatistics::new(name, false, num_columns))
+                .collect(),
+            left_out: vec![(String::new(), "it has no name".to_owned()); nameless],
+        })
+    }
+
+    fn of_columnar(path: &Path, kind: FileKind) -> Result<Self, Diagnostic> {
+        let schema = columnar::open_schema(path, kind)?;
+        let num_columns = schema.fields().len();
+        let (mut columns, mut left_out) = (Vec::new(), Vec::new());
+        for field in schema.fields() {
+            let (name, found) = (field.name().clone(), field.data_type());
+            match is_readable(found) {
+                true => columns.push(ColumnStatistics::new(name, is_list(found), num_columns)),
+                false => left_out.push((name, format!("its type is {found}"))),
+            }
+        }
+        Ok(Self {
+            format: PLAIN,
+            columns,
+            left_out,
+        })
+    }
+}
+
 /// Names of columns that have none: `column_1` and so on.
 fn numbered(path: &Path, format: Format) -> Result<Vec<String>, Diagnostic> {
     let file = TextFile::with_any_columns(path, format)?;
@@ -127,7 +151,7 @@ fn numbered(path: &Path, format: Format) -> Result<Vec<String>, Diagnostic> {
 }
 
 struct Seeing<'a> {
-    columns: &'a mut [Column],
+    columns: &'a mut [ColumnStatistics],
     left: u64,
 }
 
@@ -139,13 +163,13 @@ impl Visit for Seeing<'_> {
         self.left -= 1;
         for (index, column) in self.columns.iter_mut().enumerate() {
             if !column.is_list {
-                column.see(row.text(index));
+                column.add_field(row.text(index));
                 continue;
             }
             let mut is_empty = true;
             row.values(index, b'|', &mut |value| {
                 is_empty = false;
-                column.see_value(value);
+                column.add_value(value);
             });
             column.rows += 1;
             column.missing += u64::from(is_empty);

@@ -17,6 +17,7 @@ pub(super) enum Token {
     Symbol(&'static str),
 }
 
+// `<=` stands before `<`: the first that fits is taken.
 const OPERATORS: [&str; 6] = ["==", "!=", "<=", ">=", "<", ">"];
 const SYMBOLS: [&str; 5] = ["and", "or", "not", "(", ")"];
 
@@ -80,6 +81,7 @@ fn quoted(rest: &str, quote: char) -> Option<(Token, usize)> {
 }
 
 fn number(rest: &str, at: usize) -> Result<(Token, usize), ExpressionError> {
+    // A sign belongs to a number at its start and behind the letter of an exponent.
     let is_exponent_sign = |index: usize| {
         index > 0 && matches!(rest.as_bytes()[index - 1], b'e' | b'E') && rest.as_bytes()[0] != b'e'
     };

@@ -57,7 +57,7 @@ pub enum Operator {
 }
 
 impl Operator {
-    fn of(word: &str) -> Self {
+    fn from_word(word: &str) -> Self {
         match word {
             "==" => Self::Equal,
             "!=" => Self::NotEqual,
@@ -95,6 +95,7 @@ impl Operator {
     }
 
     /// Whether `left operator right` holds.
+    // A number that is missing is NaN: every comparison with it is false but `!=`.
     pub fn holds(self, left: f64, right: f64) -> bool {
         match self {
             Self::Equal => left == right,
@@ -154,6 +155,8 @@ impl Expression {
             values
         };
         match self {
+            // Operator by operator over all rows of a piece: the tree is walked once a piece, not
+            // once a row.
             Self::And(left, right) => both(left, right, |a, b| a && b),
             Self::Or(left, right) => both(left, right, |a, b| a || b),
             Self::Not(inner) => inner.evaluate(rows).into_iter().map(|v| !v).collect(),
@@ -188,6 +191,7 @@ impl Expression {
                     // There are no escapes; a text that holds one kind of quotes was written between the other.
                     Literal::Text(text) if text.contains('"') => format!("'{text}'"),
                     Literal::Text(text) => format!("\"{text}\""),
+                    // The shortest digits that read back as the same number.
                     Literal::Number(number) => number.to_string(),
                 };
                 format!("`{}` {} {literal}", columns[*column], operator.word())

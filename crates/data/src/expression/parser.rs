@@ -29,7 +29,7 @@ pub(super) fn parse(text: &str, columns: &[String]) -> Result<Expression, Expres
         None => Ok(expression),
         Some((offset, token)) => Err(ExpressionError::new(
             *offset,
-            format!("expected `and`, `or` or the end, found {}", said(token)),
+            format!("expected `and`, `or` or the end, found {}", describe(token)),
         )),
     }
 }
@@ -78,6 +78,7 @@ impl Parser<'_> {
         } else {
             self.comparison()?
         };
+        // Not on the way out of an error, which ends parsing anyway.
         self.depth -= 1;
         Ok(expression)
     }
@@ -87,7 +88,7 @@ impl Parser<'_> {
         let (left_at, left) = self.operand("a column, `not` or `(`")?;
         let operator_at = self.offset();
         let operator = match self.tokens.get(self.at) {
-            Some((_, Token::Operator(word))) => Operator::of(word),
+            Some((_, Token::Operator(word))) => Operator::from_word(word),
             _ => return Err(self.expected("a comparison such as `==`")),
         };
         self.at += 1;
@@ -165,12 +166,12 @@ impl Parser<'_> {
         let found = self
             .tokens
             .get(self.at)
-            .map_or_else(|| "the end".to_owned(), |(_, token)| said(token));
+            .map_or_else(|| "the end".to_owned(), |(_, token)| describe(token));
         ExpressionError::new(self.offset(), format!("expected {what}, found {found}"))
     }
 }
 
-fn said(token: &Token) -> String {
+fn describe(token: &Token) -> String {
     match token {
         Token::Name(name) => format!("the name `{name}`"),
         Token::Text(text) => format!("the text \"{text}\""),

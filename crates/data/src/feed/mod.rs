@@ -132,9 +132,12 @@ impl Feed {
             users: Vec::with_capacity(num_rows),
             ..Batch::default()
         };
+        // A draw gives four numbers. Every row starts with one of its own, so that any range of
+        // rows can be made by itself.
         let blocks_per_row = self.num_tasks.div_ceil(4) as u64;
-        self.each(split, range, |index, row, probabilities| {
+        self.for_each_row(split, range, |index, row, probabilities| {
             batch.users.push(row.user);
+            // Id 0 is the out-of-vocabulary row, which no made-up row has.
             batch.categorical.extend(row.categorical.map(|id| id + 1));
             batch.numeric.extend_from_slice(&row.numeric);
             for (block, probabilities) in (0..).zip(probabilities.chunks(4)) {
@@ -151,13 +154,13 @@ impl Feed {
     /// The true probabilities of the labels of these rows, row-major [rows, tasks].
     pub fn probabilities(&self, split: usize, range: Range<u64>) -> Vec<f64> {
         let mut all = Vec::with_capacity((range.end - range.start) as usize * self.num_tasks);
-        self.each(split, range, |_, _, probabilities| {
+        self.for_each_row(split, range, |_, _, probabilities| {
             all.extend_from_slice(probabilities)
         });
         all
     }
 
-    fn each(
+    fn for_each_row(
         &self,
         split: usize,
         range: Range<u64>,

@@ -13,6 +13,7 @@ impl Popularity {
         let weights: Vec<f64> = (1..=count)
             .map(|rank| f64::from(rank).powf(-skew))
             .collect();
+        // Added by rank on one thread: one order of additions gives one set of shares.
         let mean = weights.iter().sum::<f64>() / f64::from(count);
         // Columns of height 1: what a thing has too little of is filled up by one that has too much.
         let mut left: Vec<f64> = weights.iter().map(|weight| weight / mean).collect();
@@ -34,6 +35,7 @@ impl Popularity {
     /// A thing, from two random words.
     #[inline]
     pub(super) fn draw(&self, column: u32, toss: u32) -> u32 {
+        // Multiply and shift in place of a remainder, which would cost a division a draw.
         let column = (u64::from(column) * self.columns.len() as u64) >> 32;
         let (limit, other) = self.columns[column as usize];
         match toss < limit {

@@ -125,6 +125,8 @@ impl Sampler {
             &[(HABIT * HABIT, &habit, &author_of)],
         );
         let scale = |block: usize| {
+            // Times random directions of unit entries, n factors of this scale have the block's
+            // share of the variance together.
             let factors = if block == 4 { NUM_NUMBERS } else { num_factors };
             (SHARES[block] / factors as f64).sqrt() as f32
         };
@@ -155,6 +157,7 @@ impl Sampler {
         // Evenings are busier: the larger of two draws.
         let draw = |half: u32| (half * HOURS) >> 16;
         let hour = draw(hours >> 16).max(draw(hours & 0xFFFF));
+        // The lowest bits and the upper half of one word: disjoint bits are independent.
         let [network, weekday] = [context & 3, ((context >> 16) * WEEKDAYS) >> 16];
         let segment = self.user_segment[user as usize];
         let author = self.video_author[video as usize];
@@ -207,6 +210,7 @@ type Part<'a> = (f32, &'a [f32], &'a (dyn Fn(usize) -> u32 + Sync));
 
 /// Makes vectors of what is each thing's own and of what it shares with others; variances add up to 1.
 fn mix(own: &mut [f32], width: usize, parts: &[Part<'_>]) {
+    // Shares are of variances, so the factors of the vectors are their roots.
     let rest = (1.0 - parts.iter().map(|(share, ..)| share).sum::<f32>()).sqrt();
     let things = own.par_chunks_exact_mut(width).enumerate();
     things.for_each(|(thing, vector)| {
@@ -223,6 +227,7 @@ fn mix(own: &mut [f32], width: usize, parts: &[Part<'_>]) {
 
 /// The first `count` numbers of a stream, of the standard normal distribution.
 fn normals(stream: Philox, count: usize) -> Vec<f32> {
+    // Even, since numbers come in pairs: a piece of odd length would begin inside a pair.
     const PIECE: usize = 1 << 14;
     let mut numbers = vec![0.0; count];
     let pieces = numbers.par_chunks_mut(PIECE).enumerate();

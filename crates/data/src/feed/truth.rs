@@ -13,11 +13,14 @@ use rayon::prelude::*;
 
 /// Rows on which parts are decorrelated and intercepts are found; of a split that no dataset has.
 const CALIBRATION_ROWS: u64 = 65_536;
+// Behind the three real splits: intercepts must not be fitted to rows that are scored.
 const CALIBRATION_SPLIT: usize = 3;
 /// Calibration rows made at a time.
 const PIECE: u64 = 4096;
 
 /// Numbers worked on at a time.
+// Parts and tasks lie side by side in a vector. Each lane is a sum of its own over the factors in
+// order, so that the width changes no number.
 const LANES: usize = 8;
 type Lanes = [f32; LANES];
 
@@ -47,6 +50,7 @@ impl Truth {
         let stream = |kind: &str, name: &str| {
             Philox::new(config.seed, "feed direction", &format!("{kind} {name}"))
         };
+        // Lanes behind the last part are 0 and add nothing.
         let direction = |kind: &str, part: usize, factor: usize| {
             names
                 .get(part)
@@ -76,6 +80,8 @@ impl Truth {
             directions: directions.collect(),
             phases: (0..groups).map(|group| lanes(&phase, group)).collect(),
             linear: (1.0 - config.nonlinearity).sqrt() as f32,
+            // The mean square of a sine is one half, so that its share of the variance takes a
+            // factor of 2.
             wave: (2.0 * config.nonlinearity).sqrt() as f32,
             is_in_conflict: in_conflict(config),
             weights: [const { Vec::new() }; 2],
@@ -150,7 +156,8 @@ impl Truth {
                 })
             })
             .collect();
-        let whitening = Whitening::of(rows.iter().map(|(_, parts)| &parts[..]), self.num_parts);
+        let whitening =
+            Whitening::from_rows(rows.iter().map(|(_, parts)| &parts[..]), self.num_parts);
         for (conflict, weights) in [false, true].into_iter().zip(&mut self.weights) {
             *weights = (0..self.num_parts)
                 .map(|part| {
@@ -235,7 +242,7 @@ struct Whitening {
 }
 
 impl Whitening {
-    fn of<'a>(rows: impl Iterator<Item = &'a [f32]> + Clone, num_parts: usize) -> Self {
+    fn from_rows<'a>(rows: impl Iterator<Item = &'a [f32]> + Clone, num_parts: usize) -> Self {
         let count = rows.clone().count() as f64;
         let mut means = vec![0.0; num_parts];
         for row in rows.clone() {
@@ -247,6 +254,7 @@ impl Whitening {
         let mut covariance = vec![vec![0.0; num_parts]; num_parts];
         for row in rows {
             for a in 0..num_parts {
+                // The lower triangle is all that Cholesky reads.
                 for b in 0..=a {
                     let product = (f64::from(row[a]) - means[a]) * (f64::from(row[b]) - means[b]);
                     covariance[a][b] += product / count;
@@ -312,6 +320,7 @@ fn inverse(lower: &[Vec<f64>]) -> Vec<Vec<f64>> {
 /// The intercept with which scores have a mean probability of `rate`: the mean grows with it, so by bisection.
 fn intercept(scores: &[f64], rate: f64) -> f64 {
     let mean = |intercept: f64| {
+        // Pieces of a fixed size, added in order: the same intercept at any number of threads.
         let pieces: Vec<f64> = scores
             .par_chunks(PIECE as usize)
             .map(|scores| scores.iter().map(|score| sigmoid(intercept + score)).sum())
@@ -319,6 +328,7 @@ fn intercept(scores: &[f64], rate: f64) -> f64 {
         pieces.iter().sum::<f64>() / scores.len() as f64
     };
     let (mut low, mut high) = (-100.0, 100.0);
+    // 200 / 2^48 is far below what the f32 of an intercept keeps.
     for _ in 0..48 {
         let middle = (low + high) / 2.0;
         if mean(middle) < rate {
@@ -376,7 +386,7 @@ mod unit_tests {
                 vec![2.0 * a + 1.0, a + b, 3.0 * c - a + 0.5 * b]
             })
             .collect();
-        let whitening = Whitening::of(rows.iter().map(|row| &row[..]), 3);
+        let whitening = Whitening::from_rows(rows.iter().map(|row| &row[..]), 3);
         let unit =
             |new: usize| -> Vec<f64> { (0..3).map(|k| f64::from(u8::from(k == new))).collect() };
         let of = |new: usize| -> Vec<f64> {

@@ -1,7 +1,7 @@
 //! Reading a split's file in place, and giving its pages back.
 
 use super::{BLOCK_ROWS, Widths};
-use crate::pages;
+use crate::page_advice;
 use arrow::array::{
     Array, ArrowPrimitiveType, FixedSizeListArray, ListArray, PrimitiveArray, RecordBatch,
 };
@@ -73,7 +73,7 @@ impl Mapped {
         // What is empty may lie anywhere.
         if !values.is_empty() {
             let start = values.as_ptr() as usize - self.file.as_ptr() as usize;
-            pages::release(&self.file, start..start + size_of_val(values));
+            page_advice::give_back(&self.file, start..start + size_of_val(values));
         }
     }
 }
@@ -100,6 +100,7 @@ fn map_keeping(path: &Path, widths: Widths, kept_bytes: u64) -> Result<Mapped, A
     let (start, length) = (NonNull::from(&mapped[..]).cast::<u8>(), mapped.len());
     // SAFETY: the map stays at its place for as long as the buffer holds it.
     let buffer = unsafe { Buffer::from_custom_allocation(start, length, mapped.clone()) };
+    // An Arrow file ends with the length of its footer, 4 bytes, and the mark `ARROW1`.
     let trailer = length
         .checked_sub(10)
         .ok_or_else(|| refused("the file is too short"))?;
@@ -115,6 +116,8 @@ fn map_keeping(path: &Path, widths: Widths, kept_bytes: u64) -> Result<Mapped, A
     if schema != widths.schema() {
         return Err(refused("the file has other columns"));
     }
+    // Numbers are used in place: bytes that are not aligned must be an error, not a copy that
+    // nobody sees.
     let decoder = FileDecoder::new(Arc::new(schema), footer.version()).with_require_alignment(true);
     let mut blocks = Vec::new();
     for block in footer.recordBatches().into_iter().flatten() {
@@ -123,6 +126,7 @@ fn map_keeping(path: &Path, widths: Widths, kept_bytes: u64) -> Result<Mapped, A
             block.metaDataLength() as usize,
             block.bodyLength() as usize,
         );
+        // Offsets come from the file; a damaged one must be an error and no slice beyond the map.
         if offset + metadata + body > footer_start {
             return Err(refused("a record batch ends behind the file"));
         }
@@ -136,6 +140,7 @@ fn map_keeping(path: &Path, widths: Widths, kept_bytes: u64) -> Result<Mapped, A
         .iter()
         .rev()
         .skip(1)
+        // The last may be short; a short one before it would shift every row behind it.
         .all(|block| block.num_rows == BLOCK_ROWS)
     {
         true => Ok(Mapped {

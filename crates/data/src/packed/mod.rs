@@ -14,6 +14,8 @@ use arrow::datatypes::{DataType, Field, Schema};
 use std::sync::Arc;
 
 /// Rows of a record batch; a power of two, so that a row's batch is a shift.
+// All blocks but the last are full, so that a row is found by a shift and a mask, without a table
+// of starts.
 pub(super) const BLOCK_ROWS: usize = 1 << BLOCK_SHIFT;
 /// Logarithm of [`BLOCK_ROWS`].
 pub(super) const BLOCK_SHIFT: u32 = 16;

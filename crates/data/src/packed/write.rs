@@ -63,6 +63,7 @@ impl Moments {
             (self.least, self.most) = (label, label);
         }
         (self.least, self.most) = (self.least.min(label), self.most.max(label));
+        // One pass, and no difference of large sums: labels far from 0 keep their digits.
         // Welford's sums.
         self.count += 1.0;
         let distance = f64::from(label) - self.mean;
@@ -90,6 +91,7 @@ impl PackedWriter {
             hasher: blake3::Hasher::new(),
             bytes: 0,
         };
+        // Aligned to 64 bytes, as Arrow recommends, since readers use the numbers in place.
         let writer = IpcWriteOptions::try_new(64, false, MetadataVersion::V5)
             .and_then(|options| FileWriter::try_new_with_options(sink, &schema, options))
             .map_err(|error| failed(&error))?;
@@ -119,6 +121,7 @@ impl PackedWriter {
         for row in rows.labels.chunks_exact(widths.labels) {
             let counts = self.positives.iter_mut().zip(&mut self.observed);
             for ((positives, observed), label) in counts.zip(row) {
+                // A label that isn't observed is NaN, which compares as false.
                 *positives += usize::from(*label > 0.5);
                 *observed += usize::from(!label.is_nan());
             }
@@ -128,6 +131,8 @@ impl PackedWriter {
         }
         let mut done = 0;
         while done < rows.num_rows {
+            // Record batches are cut by count, wherever the source was cut: bytes depend on the
+            // rows alone.
             let taken = (BLOCK_ROWS - self.pending.num_rows).min(rows.num_rows - done);
             let until = done + taken;
             let pending = &mut self.pending;
@@ -236,6 +241,7 @@ fn lists(width: usize, ends: &[u32], ids: Vec<u32>) -> Result<Option<ArrayRef>, 
     if width == 0 {
         return Ok(None);
     }
+    // Offsets of Arrow's lists have 31 bits and a sign.
     let too_many = |_| ArrowError::InvalidArgumentError("more than 2^31 ids in a block".to_owned());
     let ends = ends.iter().map(|end| i32::try_from(*end).map_err(too_many));
     let offsets = std::iter::once(Ok(0)).chain(ends);
@@ -257,6 +263,7 @@ struct Hashing<W> {
 impl<W: Write> Write for Hashing<W> {
     fn write(&mut self, buffer: &[u8]) -> std::io::Result<usize> {
         let written = self.sink.write(buffer)?;
+        // On the way to the disk, so that nothing is read again for its digest.
         self.hasher.update(&buffer[..written]);
         self.bytes += written as u64;
         Ok(written)

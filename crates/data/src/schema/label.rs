@@ -85,6 +85,8 @@ impl Label {
         if let Some(observed) = &self.observed {
             let _ = writeln!(text, "observed {}", observed.canonical(columns));
         }
+        // An empty field is not observed here and negative in `column == 1`, so the two must differ
+        // in their hashes.
         if let LabelValue::Binary(column) = self.value {
             let _ = writeln!(text, "binary {:?}", columns[column]);
         }

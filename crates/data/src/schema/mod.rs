@@ -1,25 +1,26 @@
 //! Dataset descriptions: TOML in, validated plans out.
 
-mod feature;
-mod feed;
-mod generated;
-mod join;
-pub(super) mod knobs;
+mod check_expression;
+mod check_feature;
+mod check_feed;
+mod check_generated;
+mod check_join;
+mod check_protocol;
+mod check_split;
+mod check_table;
+mod check_two_task;
+mod description;
+mod file_format;
 mod label;
-mod layout;
-mod plan;
-mod protocol;
-mod split;
-mod table;
-mod two_task;
+pub(super) mod spec_knobs;
 mod wire;
 
-pub use label::{Label, LabelValue};
-pub use layout::{Encoding, FileKind, Format};
-pub use plan::{
+pub use description::{
     Description, Feature, FeatureKind, FetchRecipe, Join, Protocol, Source, SourceFile, SplitPlan,
     TablePlan, Vocabulary,
 };
+pub use file_format::{Encoding, FileKind, Format};
+pub use label::{Label, LabelValue};
 
 use homebench_diagnostic::{Diagnostic, Document, KeyPath};
 use serde::Deserialize;
@@ -67,9 +68,10 @@ impl Description {
                 },
             );
         }
+        // The source is read by itself first: it decides which keys the rest may have.
         let document = Document::read_extending(&path)?;
-        let source = document.parse::<Kind>()?.source;
-        Self::parse(name, &knobs::overlay(document, source, knobs)?)
+        let source = document.parse::<SourceKind>()?.source;
+        Self::parse(name, &spec_knobs::overlay(document, source, knobs)?)
     }
 
     /// Validates a description.
@@ -77,11 +79,11 @@ impl Description {
     /// # Errors
     /// See [`Description::load`].
     pub fn parse(name: &str, document: &Document) -> Result<Self, Diagnostic> {
-        match document.parse::<Kind>()?.source {
-            wire::WireSource::Table => table::validate(name, document, document.parse()?),
-            wire::WireSource::Synthetic => feed::validate(name, document, document.parse()?),
+        match document.parse::<SourceKind>()?.source {
+            wire::WireSource::Table => check_table::validate(name, document, document.parse()?),
+            wire::WireSource::Synthetic => check_feed::validate(name, document, document.parse()?),
             wire::WireSource::TwoTaskRegression => {
-                two_task::validate(name, document, document.parse()?)
+                check_two_task::validate(name, document, document.parse()?)
             }
         }
     }
@@ -89,7 +91,7 @@ impl Description {
 
 /// What a description is of.
 #[derive(Deserialize)]
-struct Kind {
+struct SourceKind {
     source: wire::WireSource,
 }
 
@@ -114,6 +116,7 @@ pub fn known(folder: &Path) -> Result<Vec<String>, Diagnostic> {
             is_toml.then(|| path.file_stem()?.to_str().map(str::to_owned))?
         })
         .collect();
+    // A file system lists names in any order.
     names.sort();
     Ok(names)
 }

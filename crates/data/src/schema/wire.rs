@@ -20,6 +20,8 @@ pub(super) enum WireSource {
 /// A dataset in files.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+// Maps are sorted by key. Where the author's order counts (features, tasks, joins), the document's
+// keys_in_order has it.
 pub(super) struct WireTable {
     pub(super) about: Option<String>,
     #[allow(dead_code)] // Read by itself, to know which of the two kinds a description is.

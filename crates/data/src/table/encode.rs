@@ -1,10 +1,10 @@
 //! Codes and raw numbers into what models read.
 
-use super::columns::Columns;
+use super::column_slots::ColumnSlots;
 use super::fit::{Encoder, LabelScale, ListIds, Word, log1p_signed};
-use super::ragged::Ragged;
 use super::row::bucket;
-use super::spill::Rows;
+use super::row_lists::RowLists;
+use super::row_spill::CodedRows;
 use crate::packed::Widths;
 use crate::schema::{Feature, LabelValue, TablePlan};
 use crate::{Batch, CategoricalFeature, ListFeature};
@@ -12,7 +12,7 @@ use std::path::Path;
 
 /// Encoders in the order of the prepared columns.
 #[derive(Debug)]
-pub(super) struct Encoding {
+pub(super) struct RowEncoder {
     categorical: Vec<Encoder>,
     lists: Vec<Encoder>,
     numeric: Vec<Encoder>,
@@ -27,10 +27,10 @@ pub(super) struct Encoding {
     pub(super) numeric_features: Vec<String>,
 }
 
-impl Encoding {
+impl RowEncoder {
     pub(super) fn new(
         plan: &TablePlan,
-        columns: &Columns,
+        columns: &ColumnSlots,
         encoders: Vec<Encoder>,
         labels: Vec<Option<LabelScale>>,
     ) -> Self {
@@ -105,7 +105,7 @@ impl Encoding {
     }
 
     /// Encodes some rows.
-    pub(super) fn encode(&self, rows: &Rows, columns: &Columns) -> Batch {
+    pub(super) fn encode(&self, rows: &CodedRows, columns: &ColumnSlots) -> Batch {
         let (texts, numbers) = (columns.num_codes(), columns.numbers.len());
         let lists = self.encode_lists(rows, columns.lists.len());
         let mut categorical = vec![0; rows.num_rows * self.categorical.len()];
@@ -158,6 +158,8 @@ impl Encoding {
             };
             let of_task = labels.iter_mut().skip(task).step_by(self.labels.len());
             for label in of_task {
+                // In f64 and rounded once: with a mean far from 0, a difference in f32 would have
+                // few digits left.
                 *label = ((f64::from(*label) - mean) * scale) as f32;
             }
         }
@@ -165,8 +167,8 @@ impl Encoding {
     }
 
     /// The ids of the rows' lists, from `width` lists of codes a row.
-    fn encode_lists(&self, rows: &Rows, width: usize) -> Ragged {
-        let mut lists = Ragged::default();
+    fn encode_lists(&self, rows: &CodedRows, width: usize) -> RowLists {
+        let mut lists = RowLists::default();
         if self.lists.is_empty() {
             return lists;
         }
@@ -175,7 +177,7 @@ impl Encoding {
                 let Encoder::List { slot, ids, .. } = encoder else {
                     unreachable!("only lists have this column")
                 };
-                let range = Ragged::range(&rows.list_ends, row * width + slot);
+                let range = RowLists::range(&rows.list_ends, row * width + slot);
                 let codes = &rows.list_codes[range];
                 match ids {
                     ListIds::Learned(ids) => {
@@ -194,7 +196,7 @@ impl Encoding {
     }
 }
 
-/// Rows that every feature encodes before the next rows.
+/// CodedRows that every feature encodes before the next rows.
 const TILE_ROWS: usize = 64;
 
 /// Some rows of raw codes and numbers.
@@ -250,6 +252,7 @@ impl Tile<'_> {
             unreachable!("ids have a column of their own")
         };
         for (to, value) in to.zip(self.numbers(*slot)) {
+            // As of labels: f64 to the end, one rounding.
             let transformed = if *log1p { log1p_signed(value) } else { value };
             // What is missing counts as the mean.
             *to = match value.is_nan() {
@@ -288,7 +291,7 @@ pub(super) fn write_vocabularies(
 pub(super) fn write_numbers(
     path: &Path,
     plan: &TablePlan,
-    encoding: &Encoding,
+    encoding: &RowEncoder,
 ) -> std::io::Result<()> {
     let mut writer = csv::Writer::from_path(path)?;
     writer.write_record(["feature", "log1p", "mean", "scale", "edges"])?;
@@ -332,7 +335,7 @@ pub(super) fn write_numbers(
 /// Column, transformation and scale of every label that is a number.
 fn labels_of_numbers<'a>(
     plan: &'a TablePlan,
-    encoding: &'a Encoding,
+    encoding: &'a RowEncoder,
 ) -> impl Iterator<Item = (&'a str, bool, LabelScale)> {
     let labels = plan.labels.iter().zip(&encoding.labels);
     labels.filter_map(|(label, scale)| match label.value {

@@ -1,8 +1,8 @@
 //! What preparation learns from training rows: vocabularies, moments and quantiles.
 
-use super::columns::{Columns, ListColumn};
+use super::column_slots::{ColumnSlots, ListColumn};
 use super::interner::Interner;
-use super::spill::Rows;
+use super::row_spill::CodedRows;
 use crate::schema::Pooling;
 use crate::schema::{Feature, FeatureKind, Label, LabelValue, TablePlan, Vocabulary};
 use homebench_random::Philox;
@@ -59,10 +59,10 @@ pub(super) struct Word {
 /// Encoders of all features, and the vocabulary of each (empty where it has none).
 pub(super) fn fit(
     plan: &TablePlan,
-    columns: &Columns,
+    columns: &ColumnSlots,
     texts: &[Interner],
     list_texts: &[Interner],
-    train: &[Rows],
+    train: &[CodedRows],
 ) -> (Vec<Encoder>, Vec<Vec<Word>>) {
     let fitted = plan.features.par_iter().map(|feature| match feature.kind {
         FeatureKind::Categorical { min_count } => {
@@ -150,6 +150,8 @@ fn vocabulary(texts: &Interner, min_count: u64) -> (Vec<u32>, Vec<Word>) {
     let mut order: Vec<u32> = (0..texts.len() as u32)
         .filter(|id| texts.count(*id) >= min_count.max(1))
         .collect();
+    // Equal counts by their text: the order of appearance would make ids depend on the order of
+    // rows.
     order.sort_by(|a, b| {
         texts
             .count(*b)
@@ -169,20 +171,24 @@ fn vocabulary(texts: &Interner, min_count: u64) -> (Vec<u32>, Vec<Word>) {
 }
 
 pub(super) fn log1p_signed(value: f64) -> f64 {
+    // Odd, so that negative amounts are scaled as positive ones are.
     value.abs().ln_1p().copysign(value)
 }
 
 /// The numbers of a column that are there.
-fn values(rows: &Rows, slot: usize, width: usize) -> impl Iterator<Item = f64> {
+fn values(rows: &CodedRows, slot: usize, width: usize) -> impl Iterator<Item = f64> {
     let column = rows.numbers.iter().skip(slot).step_by(width);
     column.copied().filter(|value| !value.is_nan())
 }
 
 /// Mean, and 1 / standard deviation (0 for a constant), of what `values` gives of the rows; block after block, in order.
 fn moments<'a, I: Iterator<Item = f64>>(
-    train: &'a [Rows],
-    values: impl Fn(&'a Rows) -> I,
+    train: &'a [CodedRows],
+    values: impl Fn(&'a CodedRows) -> I,
 ) -> (f64, f64) {
+    // On one thread, in the order of the file: additions in another order end in another last
+    // digit, and every standardised value with them. Blocks don't depend on threads, so neither
+    // does this.
     let (mut count, mut mean, mut squares) = (0.0, 0.0, 0.0);
     for rows in train {
         // Two passes within a block, Chan's merge between blocks.
@@ -212,7 +218,7 @@ pub(super) struct LabelScale {
 }
 
 /// The scale of each label that is standardised, from the training rows that observe it.
-pub(super) fn label_scales(plan: &TablePlan, train: &[Rows]) -> Vec<Option<LabelScale>> {
+pub(super) fn label_scales(plan: &TablePlan, train: &[CodedRows]) -> Vec<Option<LabelScale>> {
     let width = plan.labels.len();
     let scale = |(task, label): (usize, &Label)| {
         let is_standardised = matches!(
@@ -237,13 +243,14 @@ pub(super) fn label_scales(plan: &TablePlan, train: &[Rows]) -> Vec<Option<Label
     plan.labels.iter().enumerate().map(scale).collect()
 }
 
-fn sample(train: &[Rows], slot: usize, width: usize, feature: &Feature) -> Vec<f64> {
+fn sample(train: &[CodedRows], slot: usize, width: usize, feature: &Feature) -> Vec<f64> {
     let num_rows: u64 = train.iter().map(|rows| rows.num_rows as u64).sum();
     let all = train.iter().flat_map(|rows| values(rows, slot, width));
     if num_rows <= QUANTILE_ROWS {
         return all.collect();
     }
     let share = (QUANTILE_ROWS as f64 / num_rows as f64) as f32;
+    // Not the cell's seed: all cells on a dataset share its prepared rows.
     let stream = Philox::new(0, "quantiles", &feature.name);
     (0..)
         .zip(all)
@@ -291,8 +298,8 @@ fn edges(mut values: Vec<f64>, buckets: usize) -> Vec<f64> {
 mod tests {
     use super::*;
 
-    fn rows(numbers: Vec<f64>) -> Rows {
-        Rows {
+    fn rows(numbers: Vec<f64>) -> CodedRows {
+        CodedRows {
             num_rows: numbers.len(),
             codes: Vec::new().into(),
             numbers: numbers.into(),
@@ -304,7 +311,7 @@ mod tests {
 
     #[test]
     fn moments_over_blocks_are_those_of_all_rows() {
-        let of = |train: &[Rows]| moments(train, |rows| values(rows, 0, 1));
+        let of = |train: &[CodedRows]| moments(train, |rows| values(rows, 0, 1));
         let (mean, scale) = of(&[rows(vec![1.0, 2.0]), rows(vec![3.0, 4.0, 10.0])]);
         assert!((mean - 4.0).abs() < 1e-12);
         assert!((scale - 1.0 / 10.0_f64.sqrt()).abs() < 1e-12);

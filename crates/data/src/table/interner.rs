@@ -3,9 +3,9 @@
 /// Bytes of distinct texts that an interner can hold: their ends are counted in 32 bits.
 const MOST_BYTES: usize = u32::MAX as usize;
 
-/// Texts and their numbers. Ids and their order depend on the texts alone.
+/// DistinctTexts and their numbers. Ids and their order depend on the texts alone.
 ///
-/// Texts beyond [`MOST_BYTES`] are not kept, and [`is_full`](Interner::is_full) says so from then on: whoever interns texts of
+/// DistinctTexts beyond [`MOST_BYTES`] are not kept, and [`is_full`](Interner::is_full) says so from then on: whoever interns texts of
 /// unknown number has to ask, so that the loop over rows needs not.
 #[derive(Debug, Clone)]
 pub(crate) struct Interner {
@@ -16,6 +16,7 @@ pub(crate) struct Interner {
     /// How often each was seen in training rows.
     counts: Vec<u64>,
     /// Open addressing over a power of two: the lower half of a hash, and id + 1; 0 is free.
+    // Half of the hash beside the id: most strangers are told apart without a look at their text.
     slots: Vec<(u32, u32)>,
     last: u32,
     most_bytes: usize,
@@ -80,12 +81,16 @@ impl Interner {
                 false => 0,
             };
         }
+        // Numbers go by appearance and not by hash, so that they are the same for any hash and
+        // table size.
         let id = self.hashes.len() as u32;
         self.bytes.extend_from_slice(text);
         self.ends.push(self.bytes.len() as u32);
         self.hashes.push(hash);
         self.counts.push(0);
         self.slots[slot] = (hash as u32, id + 1);
+        // At most half full: with linear probing a look-up then takes 1.5 slots on average where
+        // the text is there, 2.5 where it isn't (Knuth, volume 3, 6.4).
         if self.hashes.len() * 2 > self.slots.len() {
             self.grow();
         }
@@ -109,6 +114,7 @@ impl Interner {
     }
 
     fn grow(&mut self) {
+        // Fourfold, so that the table is an eighth full after it and texts are seldom moved.
         self.slots = vec![(0, 0); self.slots.len() * 4];
         for (id, hash) in (1..).zip(&self.hashes) {
             let mut slot = self.first_slot(*hash);
@@ -120,6 +126,7 @@ impl Interner {
     }
 
     fn first_slot(&self, hash: u64) -> usize {
+        // The high bits, which a multiplication mixes best.
         (hash >> (64 - self.slots.len().trailing_zeros())) as usize
     }
 
@@ -188,6 +195,8 @@ fn is_same(a: &[u8], b: &[u8]) -> bool {
 /// Eight bytes at a time; good enough for a table that compares on a match.
 #[inline]
 fn hash(text: &[u8]) -> u64 {
+    // 2^64 over the golden ratio, odd: it spreads words that differ little over the high bits,
+    // where slots come from.
     const FACTOR: u64 = 0x9E37_79B9_7F4A_7C15;
     let mix = |hash: u64, word: u64| (hash.rotate_left(23) ^ word).wrapping_mul(FACTOR);
     let (whole, last) = words(text);

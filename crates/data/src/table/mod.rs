@@ -3,45 +3,46 @@
 //! Pieces of fixed size are parsed in parallel and joined in the order of the file, so that the result doesn't depend
 //! on the number of threads.
 
-pub(super) mod assign;
-pub(super) mod chunks;
+pub(super) mod bad_row;
+pub(super) mod column_slots;
 pub(super) mod columnar;
-pub(super) mod columns;
-mod compressed;
-mod empty;
+mod distinct_texts;
+mod empty_split;
 mod encode;
-pub(super) mod fault;
+pub(super) mod file_pieces;
 mod fit;
 pub(super) mod interner;
-mod join;
-mod parse;
-pub(super) mod piece;
-mod ragged;
-mod records;
+mod join_table;
+mod map_source;
+mod parse_rows;
 pub(super) mod row;
+mod row_lists;
+mod row_spill;
 mod sniff;
-mod spill;
-pub(super) mod text;
-mod texts;
+pub(super) mod split_assignment;
+pub(super) mod text_chunks;
+mod text_records;
+pub(super) mod text_rows;
 
 use super::packed::{PackedWriter, Written};
 use super::pipeline::pipeline;
 use super::schema::{SourceFile, TablePlan};
 use super::{Batch, CategoricalFeature, ListFeature, Observer, RowSubset, SPLITS};
-use assign::{Assignment, Side};
-use columns::Columns;
-use encode::Encoding;
+use column_slots::ColumnSlots;
+use distinct_texts::{DistinctTexts, Renumbering};
+use encode::RowEncoder;
+use file_pieces::{Piece, TableFile};
 use homebench_diagnostic::Diagnostic;
-use join::JoinTable;
-use parse::{Context, Parsed};
-use piece::{Piece, TableFile};
-use ragged::Ragged;
+use join_table::JoinTable;
+use parse_rows::{Context, Parsed};
 use rayon::prelude::*;
-use spill::{Rows, Spill};
+use row_lists::RowLists;
+use row_spill::{CodedRows, Spill};
+use split_assignment::{Assignment, Side};
 use std::path::{Path, PathBuf};
-use texts::{Renumbering, Texts};
 
 /// Blocks encoded before they are written; a bound on memory.
+// Two waves are in memory at a time: the one that is written and the one that is encoded meanwhile.
 const WAVE: usize = 16;
 
 /// Inputs of a prepared table and its files, by split.
@@ -64,27 +65,30 @@ pub(super) fn prepare(
     folder: &Path,
     observer: &mut dyn Observer,
 ) -> Result<PreparedTable, Diagnostic> {
-    let columns = Columns::of(plan);
-    let mut texts = Texts::new(&columns);
+    let columns = ColumnSlots::of_plan(plan);
+    let mut texts = DistinctTexts::new(&columns);
     let splits = read(
         plan, &columns, sources, files, subset, folder, &mut texts, observer,
     )?;
     texts.say_undecoded(plan, &columns, observer);
-    empty::check(plan, files, &splits)?;
+    empty_split::refuse(plan, files, &splits)?;
+    // From training rows alone: statistics of the other splits would tell models about rows that
+    // they are scored on.
     let (encoders, words) = fit::fit(
         plan,
         &columns,
         &texts.texts,
         &texts.lists,
-        &splits[assign::TRAIN],
+        &splits[split_assignment::TRAIN],
     );
-    let scales = fit::label_scales(plan, &splits[assign::TRAIN]);
-    let encoding = Encoding::new(plan, &columns, encoders, scales);
+    let scales = fit::label_scales(plan, &splits[split_assignment::TRAIN]);
+    let encoding = RowEncoder::new(plan, &columns, encoders, scales);
     for name in encoding.constants() {
         observer.notice(&format!(
             "the feature `{name}` is the same on every training row; it is 0 everywhere"
         ));
     }
+    // This and the next file are for people; nothing here reads them back.
     let path = folder.join("vocabularies.csv");
     encode::write_vocabularies(&path, &plan.features, &words)
         .map_err(|error| super::cant_write(&path, &error))?;
@@ -102,7 +106,7 @@ pub(super) fn prepare(
         let path = folder.join(format!("{name}.arrow"));
         let mut writer = PackedWriter::create(path, encoding.widths(plan.labels.len()))?
             .measuring(plan.regressions());
-        let encode = |wave: &[Rows]| -> Vec<Batch> {
+        let encode = |wave: &[CodedRows]| -> Vec<Batch> {
             let rows = wave.par_iter();
             rows.map(|rows| encoding.encode(rows, &columns)).collect()
         };
@@ -125,8 +129,10 @@ pub(super) fn prepare(
                 "no row of the {name} split is observed for the task whose `observed` is {}",
                 condition.unwrap_or_default()
             );
-            return Err(Diagnostic::new(empty::path_of(plan, files, name), message)
-                .hint("correct `observed` of the task, or leave the task out of the protocol"));
+            return Err(
+                Diagnostic::new(empty_split::path_of(plan, files, name), message)
+                    .hint("correct `observed` of the task, or leave the task out of the protocol"),
+            );
         }
     }
     Ok(PreparedTable {
@@ -140,16 +146,18 @@ pub(super) fn prepare(
 /// Parses the files into the rows of each split, with codes in `texts`.
 fn read(
     plan: &TablePlan,
-    columns: &Columns,
+    columns: &ColumnSlots,
     sources: &[SourceFile],
     files: &[PathBuf],
     subset: RowSubset,
     folder: &Path,
-    texts: &mut Texts,
+    texts: &mut DistinctTexts,
     observer: &mut dyn Observer,
-) -> Result<[Vec<Rows>; 3], Diagnostic> {
-    let sides = assign::sides(&plan.split);
+) -> Result<[Vec<CodedRows>; 3], Diagnostic> {
+    let sides = split_assignment::sides(&plan.split);
     let own = &plan.columns[..plan.num_own_columns];
+    // Keys of joins and the column that divides are read as texts even where nothing else needs
+    // them so; `needs` knows only features and labels.
     let mut needs = columns.needs(0, own.len());
     for column in plan
         .joins
@@ -173,6 +181,8 @@ fn read(
             .hint("the file is cut or another one; remove it and get it again"));
         }
     }
+    // The row's number on its side is what a seeded hash divides by, so it must not depend on how
+    // files are cut.
     // Training files, and the others: rows are counted on from file to file of a side.
     let mut num_rows = [0; 2];
     let starts: Vec<u64> = opened
@@ -207,6 +217,8 @@ fn read(
     };
     let mut num_dropped = 0;
     let mut num_unmatched = vec![0; joins.len()];
+    // Rows can't be encoded as they come: vocabularies, quantiles and scales are known after the
+    // last training row.
     let mut spills = SPLITS.map(|name| Spill::new(folder.join(format!("{name}.spill"))));
     let total = num_rows.iter().sum();
     let mut done = 0;
@@ -217,7 +229,7 @@ fn read(
                 Err(broken) => return vec![Err(broken)],
             };
             let parse = |piece: &Piece<'_>| {
-                let parsed = parse::parse(&context, *side, start, piece);
+                let parsed = parse_rows::parse(&context, *side, start, piece);
                 piece.release();
                 parsed
             };
@@ -234,10 +246,11 @@ fn read(
                 }
                 done += parsed.num_rows;
                 let ids = texts.add(&parsed, columns);
-                let ids = ids.map_err(|column| texts::too_much(plan, column, file.path()))?;
+                let ids =
+                    ids.map_err(|column| distinct_texts::too_much(plan, column, file.path()))?;
                 renumbered.push((parsed, ids));
             }
-            let divided: Vec<[Option<Rows>; 3]> = renumbered
+            let divided: Vec<[Option<CodedRows>; 3]> = renumbered
                 .into_par_iter()
                 .map(|(parsed, ids)| divide(parsed, &ids, columns, plan.labels.len()))
                 .collect();
@@ -277,9 +290,9 @@ fn read(
 fn divide(
     parsed: Parsed,
     ids: &Renumbering,
-    columns: &Columns,
+    columns: &ColumnSlots,
     num_labels: usize,
-) -> [Option<Rows>; 3] {
+) -> [Option<CodedRows>; 3] {
     let Parsed {
         splits,
         mut codes,
@@ -290,6 +303,7 @@ fn divide(
     } = parsed;
     if !ids.texts.is_empty() {
         for row in codes.chunks_exact_mut(columns.num_codes()) {
+            // The codes behind those of texts are hashes, which are the same in every piece.
             for (code, ids) in row.iter_mut().zip(&ids.texts) {
                 *code = ids[*code as usize];
             }
@@ -298,10 +312,11 @@ fn divide(
     renumber_lists(&mut lists, ids, columns);
     let count = |split: u8| splits.iter().filter(|other| **other == split).count();
     let counts = [0, 1, 2].map(count);
+    // With splits by file or by time most pieces lie in one split; those are moved, not copied.
     if let Some(only) = counts.iter().position(|count| *count == splits.len()) {
         let mut rows = [None, None, None];
         if !splits.is_empty() {
-            rows[only] = Some(Rows::new(splits.len(), codes, numbers, labels, lists));
+            rows[only] = Some(CodedRows::new(splits.len(), codes, numbers, labels, lists));
         }
         return rows;
     }
@@ -311,15 +326,15 @@ fn divide(
         let numbers = pick(&numbers, columns.numbers.len(), &splits, split);
         let labels = pick(&labels, num_labels, &splits, split);
         let lists = lists.rows(columns.lists.len(), |row| splits[row] == split);
-        (count > 0).then(|| Rows::new(count, codes, numbers, labels, lists))
+        (count > 0).then(|| CodedRows::new(count, codes, numbers, labels, lists))
     })
 }
 
-fn renumber_lists(lists: &mut Ragged, ids: &Renumbering, columns: &Columns) {
+fn renumber_lists(lists: &mut RowLists, ids: &Renumbering, columns: &ColumnSlots) {
     for index in 0..lists.ends.len() {
         let slot = index % columns.lists.len();
         if !columns.lists[slot].is_hashed {
-            let list = Ragged::range(&lists.ends, index);
+            let list = RowLists::range(&lists.ends, index);
             for code in &mut lists.values[list] {
                 *code = ids.lists[slot][*code as usize];
             }

@@ -1,6 +1,6 @@
 //! What reading needs of a row, whatever kind of file it comes from.
 
-use super::fault::Fault;
+use super::bad_row::Fault;
 
 /// A row of a file; columns are those of the description.
 pub(crate) trait Row {
@@ -26,7 +26,7 @@ pub(crate) struct Refused {
 
 impl Refused {
     /// The fault of this column.
-    pub(crate) fn at(self, column: usize) -> Fault {
+    pub(crate) fn in_column(self, column: usize) -> Fault {
         Fault::Number {
             column,
             expected: self.expected,
@@ -49,8 +49,11 @@ pub(crate) fn hash(value: &[u8]) -> u32 {
     if value.is_empty() {
         return 0;
     }
+    // A published hash: ids are the same on every machine, and other programs can compute them
+    // (docs/data.md).
     let digest = blake3::hash(value);
     let first: [u8; 4] = digest.as_bytes()[..4].try_into().expect("32 bytes");
+    // 0 is kept for nothing there.
     u32::from_le_bytes(first).max(1)
 }
 
@@ -58,6 +61,7 @@ pub(crate) fn hash(value: &[u8]) -> u32 {
 pub(crate) fn bucket(hash: u32, buckets: u32) -> u32 {
     match hash {
         0 => 0,
+        // The upper bits decide, as docs/data.md promises: 1 + floor(h * buckets / 2^32).
         hash => 1 + ((u64::from(hash) * u64::from(buckets)) >> 32) as u32,
     }
 }

@@ -8,87 +8,87 @@ const HEAD: usize = 1 << 16;
 const CONTROL_SHARE: usize = 50;
 
 /// What a file is, and what to do with it.
-struct Kind {
+struct Content {
     what: &'static str,
     mend: &'static str,
 }
 
 /// First bytes that no text has.
-const MARKS: [(&[u8], Kind); 11] = [
+const MARKS: [(&[u8], Content); 11] = [
     (
         b"PK\x03\x04",
-        Kind {
+        Content {
             what: "a ZIP archive or a workbook (.xlsx)",
             mend: "unpack it and name the files inside; save a workbook as CSV",
         },
     ),
     (
         b"\x1f\x8b",
-        Kind {
+        Content {
             what: "packed with gzip",
             mend: "give it a name that ends in .gz",
         },
     ),
     (
         b"\x28\xb5\x2f\xfd",
-        Kind {
+        Content {
             what: "packed with Zstandard",
             mend: "give it a name that ends in .zst",
         },
     ),
     (
         b"BZh",
-        Kind {
+        Content {
             what: "packed with bzip2",
             mend: "unpack it with bunzip2",
         },
     ),
     (
         b"\xfd7zXZ\x00",
-        Kind {
+        Content {
             what: "packed with xz",
             mend: "unpack it with unxz",
         },
     ),
     (
         b"PAR1",
-        Kind {
+        Content {
             what: "Parquet",
-            mend: "give it a name that ends in .parquet (unpacked: Parquet is packed already), or say format = { kind = \
+            mend: "give it a name that ends in .parquet (unpacked: Parquet is packed already), or say format = { content = \
                    \"parquet\" }",
         },
     ),
     (
         b"ARROW1",
-        Kind {
+        Content {
             what: "Arrow",
-            mend: "give it a name that ends in .arrow (unpacked), or say format = { kind = \"arrow\" }",
+            mend: "give it a name that ends in .arrow (unpacked), or say format = { content = \"arrow\" }",
         },
     ),
     (
         b"\xff\xfe",
-        Kind {
+        Content {
             what: "text in UTF-16",
             mend: UTF_16,
         },
     ),
     (
         b"\xfe\xff",
-        Kind {
+        Content {
             what: "text in UTF-16",
             mend: UTF_16,
         },
     ),
     (
         b"\x89PNG",
-        Kind {
+        Content {
             what: "an image",
             mend: TABLES,
         },
     ),
     (
         b"%PDF-",
-        Kind {
+        Content {
             what: "a PDF",
             mend: TABLES,
         },
@@ -103,42 +103,43 @@ const TABLES: &str =
 ///
 /// # Errors
 /// What they are, and the mend.
-pub(super) fn check(name: &str, bytes: &[u8]) -> Result<(), Diagnostic> {
-    match kind(bytes) {
+pub(super) fn check_is_text(name: &str, bytes: &[u8]) -> Result<(), Diagnostic> {
+    match content(bytes) {
         None => Ok(()),
-        Some(Kind { what, mend }) => {
+        Some(Content { what, mend }) => {
             Err(Diagnostic::new(name, format!("expected lines of text, found {what}")).hint(mend))
         }
     }
 }
 
-fn kind(bytes: &[u8]) -> Option<Kind> {
+fn content(bytes: &[u8]) -> Option<Content> {
     let head = &bytes[..bytes.len().min(HEAD)];
-    if let Some((_, kind)) = MARKS.into_iter().find(|(mark, _)| head.starts_with(mark)) {
-        return Some(kind);
+    if let Some((_, content)) = MARKS.into_iter().find(|(mark, _)| head.starts_with(mark)) {
+        return Some(content);
     }
     // The mark of a tar archive stands behind the name of its first file.
     if head.get(257..262) == Some(&b"ustar"[..]) {
-        return Some(Kind {
+        return Some(Content {
             what: "a tar archive",
             mend: "unpack it with tar xf and name the files inside",
         });
     }
     if is_utf_16(head) {
-        return Some(Kind {
+        return Some(Content {
             what: "text in UTF-16",
             mend: UTF_16,
         });
     }
+    // Tab, line feed, form feed and carriage return (9 to 13) are of texts.
     let is_control = |byte: &&u8| **byte < 9 || (14..32).contains(*byte);
     if head.iter().filter(is_control).count() * CONTROL_SHARE > head.len() {
-        return Some(Kind {
+        return Some(Content {
             what: "binary data",
             mend: TABLES,
         });
     }
     let has = |byte| memchr::memchr(byte, head).is_some();
-    (has(b'\r') && !has(b'\n')).then_some(Kind {
+    (has(b'\r') && !has(b'\n')).then_some(Content {
         what: "lines that end in a carriage return alone",
         mend: "write it with other line ends: tr '\\r' '\\n' < OLD > NEW",
     })
@@ -159,7 +160,7 @@ mod tests {
     use super::*;
 
     fn said(bytes: &[u8]) -> String {
-        let said = check("file", bytes).map_err(|said| said.to_string());
+        let said = check_is_text("file", bytes).map_err(|said| said.to_string());
         said.err().unwrap_or_default()
     }
 

@@ -1,6 +1,6 @@
 use super::*;
 use crate::fetch::{Fetched, fetch};
-use crate::source::sha256_of;
+use crate::source_files::sha256_of;
 use sha2::{Digest, Sha256};
 
 fn sha256(text: &str) -> String {

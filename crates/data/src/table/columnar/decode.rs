@@ -1,8 +1,8 @@
-//! Columns of any type as texts, numbers or lists of texts.
+//! ColumnSlots of any type as texts, numbers or lists of texts.
 
-use super::super::columns::Need;
+use super::super::column_slots::Need;
 use super::super::row::{Refused, Row};
-use super::super::text::split;
+use super::super::text_rows::split;
 use super::{Arrays, ColumnarFile};
 use arrow::array::{Array, ArrayRef, AsArray, Float64Array, ListArray, StringArray, StringBuilder};
 use arrow::compute::cast;
@@ -80,11 +80,11 @@ fn is_text(found: &DataType) -> bool {
 
 /// The columns of a batch, converted to what is needed of them.
 pub(crate) struct Decoded {
-    columns: Vec<Column>,
+    columns: Vec<DecodedColumn>,
 }
 
 #[derive(Default)]
-struct Column {
+struct DecodedColumn {
     texts: Option<StringArray>,
     numbers: Option<Float64Array>,
     lists: Option<(ListArray, StringArray)>,
@@ -103,9 +103,9 @@ impl Decoded {
         let columns = arrays.arrays.iter().zip(&file.needs).zip(names);
         let column = |((array, need), name): ((&Option<ArrayRef>, &Need), &String)| {
             let Some(array) = array else {
-                return Ok(Column::default());
+                return Ok(DecodedColumn::default());
             };
-            Column::new(array, *need).map_err(|error| {
+            DecodedColumn::new(array, *need).map_err(|error| {
                 Diagnostic::new(
                     file.path.display().to_string(),
                     format!("column `{name}`: {error}"),
@@ -126,7 +126,7 @@ impl Decoded {
     }
 }
 
-impl Column {
+impl DecodedColumn {
     fn new(array: &ArrayRef, need: Need) -> Result<Self, ArrowError> {
         let mut column = Self::default();
         if item_of(array.data_type()).is_some() {
@@ -163,6 +163,7 @@ fn texts(array: &ArrayRef) -> Result<StringArray, ArrowError> {
     let text = |array: &ArrayRef| Ok(cast(array, &DataType::Utf8)?.as_string::<i32>().clone());
     match array.data_type() {
         DataType::Dictionary(_, values) => texts(&cast(array, values)?),
+        // Rust writes the shortest digits of an f32 and an f64; 16 bits are exact in 32.
         DataType::Float16 => texts(&cast(array, &DataType::Float32)?),
         DataType::Float32 => Ok(shortest(array.as_primitive::<Float32Type>().iter())),
         DataType::Float64 => Ok(shortest(array.as_primitive::<Float64Type>().iter())),
@@ -217,7 +218,7 @@ fn numbers(array: &ArrayRef) -> Result<Float64Array, ArrowError> {
 }
 
 struct ColumnarRow<'a> {
-    columns: &'a [Column],
+    columns: &'a [DecodedColumn],
     index: usize,
 }
 

@@ -8,7 +8,7 @@ mod decode;
 pub(crate) use decode::Decoded;
 pub(crate) use decode::{is_list, is_readable};
 
-use super::columns::Need;
+use super::column_slots::Need;
 use crate::schema::FileKind;
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::datatypes::SchemaRef;
@@ -32,7 +32,7 @@ const BATCH_ROWS: usize = 1 << 16;
 pub(crate) struct ColumnarFile {
     pub(crate) path: PathBuf,
     pub(crate) num_rows: u64,
-    layout: Layout,
+    layout: ColumnarLayout,
     /// Per column of the description: its place in the file, where it is needed.
     places: Vec<Option<usize>>,
     needs: Vec<Need>,
@@ -40,7 +40,7 @@ pub(crate) struct ColumnarFile {
 
 /// How the file is laid out.
 #[derive(Debug)]
-enum Layout {
+enum ColumnarLayout {
     Parquet(ArrowReaderMetadata),
     ArrowFile,
     ArrowStream,
@@ -71,14 +71,17 @@ impl ColumnarFile {
             needs: needs.to_vec(),
         };
         file.num_rows = match &file.layout {
-            Layout::Parquet(metadata) => metadata.metadata().file_metadata().num_rows() as u64,
+            ColumnarLayout::Parquet(metadata) => {
+                metadata.metadata().file_metadata().num_rows() as u64
+            }
             // Nothing else in the file says it.
-            Layout::ArrowFile | Layout::ArrowStream => file.count_rows()?,
+            ColumnarLayout::ArrowFile | ColumnarLayout::ArrowStream => file.count_rows()?,
         };
         Ok(file)
     }
 
     fn count_rows(&self) -> Result<u64, Diagnostic> {
+        // One column is enough to count rows by.
         let place = self.places.iter().flatten().next().copied();
         let batches = self.arrow(place.into_iter().collect())?;
         let mut rows = 0;
@@ -93,12 +96,12 @@ impl ColumnarFile {
     /// The batches, in order.
     pub(crate) fn batches(&self) -> Result<Batches<'_>, Diagnostic> {
         let source = match &self.layout {
-            Layout::Parquet(metadata) => Source::Parquet(self.parquet(metadata)?),
-            Layout::ArrowFile | Layout::ArrowStream => {
+            ColumnarLayout::Parquet(metadata) => BatchSource::Parquet(self.parquet(metadata)?),
+            ColumnarLayout::ArrowFile | ColumnarLayout::ArrowStream => {
                 // A projection keeps the order of the file.
                 let mut wanted: Vec<usize> = self.places.iter().flatten().copied().collect();
                 wanted.sort_unstable();
-                Source::Arrow {
+                BatchSource::Arrow {
                     batches: self.arrow(wanted.clone())?,
                     wanted,
                     left: None,
@@ -132,7 +135,7 @@ impl ColumnarFile {
         let file = File::open(&self.path).map_err(|error| cant_read(&self.path, &error))?;
         let file = BufReader::with_capacity(1 << 20, file);
         let batches: Result<ArrowBatches, ArrowError> = match self.layout {
-            Layout::ArrowStream => {
+            ColumnarLayout::ArrowStream => {
                 StreamReader::try_new(file, Some(wanted)).map(|it| Box::new(it) as _)
             }
             _ => FileReader::try_new(file, Some(wanted)).map(|it| Box::new(it) as _),
@@ -146,10 +149,10 @@ type ArrowBatches = Box<dyn Iterator<Item = Result<RecordBatch, ArrowError>> + S
 /// The batches of a file.
 pub(crate) struct Batches<'a> {
     file: &'a ColumnarFile,
-    source: Source,
+    source: BatchSource,
 }
 
-enum Source {
+enum BatchSource {
     /// A reader of each needed column, with the column's index.
     Parquet(Vec<(usize, ParquetRecordBatchReader)>),
     Arrow {
@@ -170,20 +173,22 @@ impl Batches<'_> {
         let file = self.file;
         let mut arrays = vec![None; file.places.len()];
         let num_rows = match &mut self.source {
-            Source::Parquet(readers) => {
+            BatchSource::Parquet(readers) => {
                 let read = readers.par_iter_mut().map(|(column, reader)| {
                     let batch = reader.next().transpose();
                     let batch = batch.map_err(|error| broken(&file.path, "Parquet", &error))?;
                     Ok(batch.map(|batch| (*column, batch.column(0).clone())))
                 });
                 let read = read.collect::<Result<Vec<_>, Diagnostic>>()?;
+                // One reader a column runs through the same row groups; a column that ends early is
+                // found out below.
                 let num_rows = read.iter().flatten().map(|(_, array)| array.len()).max();
                 for (column, array) in read.into_iter().flatten() {
                     arrays[column] = Some(array);
                 }
                 num_rows
             }
-            Source::Arrow {
+            BatchSource::Arrow {
                 batches,
                 wanted,
                 left,
@@ -197,6 +202,8 @@ impl Batches<'_> {
                     }
                 }
                 left.take().map(|(batch, start)| {
+                    // Arrow files have batches of any length; slices bound the memory of what is
+                    // converted at once.
                     let count = BATCH_ROWS.min(batch.num_rows() - start);
                     for (array, place) in arrays.iter_mut().zip(&file.places) {
                         let column = place.and_then(|place| wanted.binary_search(&place).ok());
@@ -230,13 +237,13 @@ pub(crate) fn open_schema(path: &Path, kind: FileKind) -> Result<SchemaRef, Diag
     open(path, kind).map(|(_, schema)| schema)
 }
 
-fn open(path: &Path, kind: FileKind) -> Result<(Layout, SchemaRef), Diagnostic> {
+fn open(path: &Path, kind: FileKind) -> Result<(ColumnarLayout, SchemaRef), Diagnostic> {
     let mut file = File::open(path).map_err(|error| cant_read(path, &error))?;
     if kind == FileKind::Parquet {
         let metadata = ArrowReaderMetadata::load(&file, Default::default());
         let metadata = metadata.map_err(|error| broken(path, "Parquet", &error))?;
         let schema = metadata.schema().clone();
-        return Ok((Layout::Parquet(metadata), schema));
+        return Ok((ColumnarLayout::Parquet(metadata), schema));
     }
     let mut magic = Vec::new();
     let read = file.by_ref().take(6).read_to_end(&mut magic);
@@ -251,8 +258,10 @@ fn open(path: &Path, kind: FileKind) -> Result<(Layout, SchemaRef), Diagnostic> 
     }
     let file = BufReader::new(file);
     let opened = match &magic[..] {
-        b"ARROW1" => FileReader::try_new(file, None).map(|it| (Layout::ArrowFile, it.schema())),
-        _ => StreamReader::try_new(file, None).map(|it| (Layout::ArrowStream, it.schema())),
+        b"ARROW1" => {
+            FileReader::try_new(file, None).map(|it| (ColumnarLayout::ArrowFile, it.schema()))
+        }
+        _ => StreamReader::try_new(file, None).map(|it| (ColumnarLayout::ArrowStream, it.schema())),
     };
     opened.map_err(|error| broken(path, "Arrow", &error))
 }

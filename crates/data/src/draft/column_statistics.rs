@@ -1,0 +1,205 @@
+//! What a column holds.
+
+use crate::table::interner::Interner;
+
+/// Distinct values of a column that are counted; one with more is said to have more.
+const MOST_DISTINCT: usize = 1 << 20;
+/// The same of all columns of a file together, and of one of very many.
+const MOST_DISTINCT_IN_ALL: usize = 1 << 24;
+const MOST_DISTINCT_OF_MANY: usize = 1 << 12;
+/// Bytes of the distinct values of a column that are kept; those of a column of long texts are fewer.
+const MOST_BYTES: usize = 64 << 20;
+/// Numbers that are kept to know their order.
+const SAMPLE: usize = 4096;
+
+/// What was seen of a column.
+#[derive(Debug, Clone)]
+pub(super) struct ColumnStatistics {
+    pub(super) name: String,
+    /// Rows that were looked at.
+    pub(super) rows: u64,
+    pub(super) missing: u64,
+    pub(super) distinct: Interner,
+    /// Values that are counted.
+    most_distinct: usize,
+    /// Whether there are more distinct values than were counted.
+    pub(super) is_cut: bool,
+    /// Values that are numbers, whole ones among them, and those above 0.
+    pub(super) numbers: u64,
+    pub(super) whole: u64,
+    pub(super) positive: u64,
+    pub(super) smallest: f64,
+    pub(super) largest: f64,
+    /// Values that hold a `|`.
+    pub(super) piped: u64,
+    /// Whether the file has lists there.
+    pub(super) is_list: bool,
+    sample: Vec<f64>,
+    /// Every so many numbers is in the sample.
+    stride: u64,
+}
+
+impl ColumnStatistics {
+    /// A column of a file of `num_columns`.
+    pub(super) fn new(name: String, is_list: bool, num_columns: usize) -> Self {
+        // All columns share one memory, so that each of many has less.
+        let share = MOST_DISTINCT_IN_ALL / num_columns.max(1);
+        Self {
+            name,
+            most_distinct: share.clamp(MOST_DISTINCT_OF_MANY, MOST_DISTINCT),
+            rows: 0,
+            missing: 0,
+            distinct: Interner::default(),
+            is_cut: false,
+            numbers: 0,
+            whole: 0,
+            positive: 0,
+            smallest: f64::INFINITY,
+            largest: f64::NEG_INFINITY,
+            piped: 0,
+            is_list,
+            sample: Vec::new(),
+            stride: 1,
+        }
+    }
+
+    pub(super) fn add_field(&mut self, text: &[u8]) {
+        self.rows += 1;
+        if text.is_empty() {
+            self.missing += 1;
+            return;
+        }
+        self.add_value(text);
+    }
+
+    /// One of several values of a row.
+    pub(super) fn add_value(&mut self, text: &[u8]) {
+        let has_room = self.distinct.len() < self.most_distinct
+            && self.distinct.num_bytes() + text.len() <= MOST_BYTES;
+        if has_room {
+            self.distinct.intern(text, 1);
+        // Beyond the room, values that are known are counted still, so that their counts are exact.
+        } else if let Some(id) = self.distinct.get(text) {
+            self.distinct.count_again(id);
+        } else {
+            self.is_cut = true;
+        }
+        self.piped += u64::from(text.contains(&b'|'));
+        let number = std::str::from_utf8(text)
+            .ok()
+            .and_then(|text| text.parse::<f64>().ok());
+        let Some(number) = number.filter(|number| number.is_finite()) else {
+            return;
+        };
+        self.whole += u64::from(number.fract() == 0.0);
+        self.positive += u64::from(number > 0.0);
+        self.smallest = self.smallest.min(number);
+        self.largest = self.largest.max(number);
+        if self.numbers.is_multiple_of(self.stride) {
+            self.sample.push(number);
+            // Every other one goes and the stride doubles, so that the sample is spread evenly over
+            // the rows, however many come, without chance.
+            if self.sample.len() == SAMPLE {
+                let mut index = 0;
+                self.sample.retain(|_| {
+                    index += 1;
+                    index % 2 == 1
+                });
+                self.stride *= 2;
+            }
+        }
+        self.numbers += 1;
+    }
+
+    pub(super) fn present(&self) -> u64 {
+        self.rows - self.missing
+    }
+
+    pub(super) fn is_numeric(&self) -> bool {
+        !self.is_list && self.numbers == self.present() && self.numbers > 0
+    }
+
+    pub(super) fn is_whole(&self) -> bool {
+        self.is_numeric() && self.whole == self.numbers
+    }
+
+    /// Whether no value is there twice and none is missing.
+    pub(super) fn is_unique(&self) -> bool {
+        !self.is_cut
+            && self.missing == 0
+            && self.rows > 1
+            && self.distinct.len() as u64 == self.rows
+    }
+
+    pub(super) fn is_constant(&self) -> bool {
+        !self.is_cut && self.distinct.len() < 2 && (self.missing == 0 || self.distinct.len() == 0)
+    }
+
+    /// The share of present values that are above 0.
+    pub(super) fn positive_rate(&self) -> f64 {
+        self.positive as f64 / self.numbers.max(1) as f64
+    }
+
+    /// The number that this share of the sampled ones lies below.
+    pub(super) fn quantile(&self, share: f64) -> Option<f64> {
+        let mut sorted = self.sample.clone();
+        sorted.sort_unstable_by(f64::total_cmp);
+        let at = (sorted.len() as f64 * share) as usize;
+        sorted.get(at).or(sorted.last()).copied()
+    }
+
+    /// The text that this share of the values lies below.
+    pub(super) fn text_quantile(&self, share: f64) -> Option<String> {
+        let mut ids: Vec<u32> = (0..self.distinct.len() as u32).collect();
+        ids.sort_by_key(|id| self.distinct.text(*id));
+        let mut left = (self.present() as f64 * share) as u64;
+        let at = ids.into_iter().find(|id| {
+            let count = self.distinct.count(*id);
+            let is_it = count > left;
+            left = left.saturating_sub(count);
+            is_it
+        });
+        at.map(|id| String::from_utf8_lossy(self.distinct.text(id)).into_owned())
+    }
+
+    /// Values by falling count, then by text.
+    pub(super) fn by_count(&self) -> Vec<(String, u64)> {
+        let ids = 0..self.distinct.len() as u32;
+        let value = |id| String::from_utf8_lossy(self.distinct.text(id)).into_owned();
+        let mut values: Vec<_> = ids.map(|id| (value(id), self.distinct.count(id))).collect();
+        values.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+        values
+    }
+
+    /// Whether its name has one of these words, divided by `_`, `-`, spaces or a capital.
+    pub(super) fn is_named(&self, words: &[&str]) -> bool {
+        let mut name = String::new();
+        for c in self.name.chars() {
+            // `userId` has the words `user` and `id`, `USERID` one.
+            if c.is_uppercase() && !name.ends_with(char::is_uppercase) {
+                name.push('_');
+            }
+            name.push(c);
+        }
+        let name = name.to_lowercase();
+        let mut parts = name.split(['_', '-', ' ', '.']);
+        parts.any(|part| words.contains(&part))
+    }
+
+    /// What was seen, in words.
+    pub(super) fn summary(&self) -> String {
+        let more = if self.is_cut { "more than " } else { "" };
+        let mut text = format!("{more}{} distinct", self.distinct.len());
+        if self.missing > 0 {
+            let share = 100.0 * self.missing as f64 / self.rows.max(1) as f64;
+            text.push_str(&format!(", {share:.1} % missing"));
+        }
+        if self.is_numeric() {
+            text.push_str(&format!(", {} to {}", self.smallest, self.largest));
+        } else if let Some((most, _)) = self.by_count().first() {
+            let most: String = most.chars().take(30).filter(|c| !c.is_control()).collect();
+            text.push_str(&format!(", most often {most:?}"));
+        }
+        text
+    }
+}

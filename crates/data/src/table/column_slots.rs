@@ -1,0 +1,160 @@
+//! Which columns are read, and as what; a column may be read in several ways.
+
+use crate::expression::{Expression, Literal};
+use crate::schema::{FeatureKind, Label, LabelValue, TablePlan, Vocabulary};
+
+/// A column whose fields hold several values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ListColumn {
+    pub(crate) column: usize,
+    /// Between values, where the field is a text.
+    pub(crate) separator: u8,
+    /// Whether values become hashes at once, not numbers of an interner.
+    pub(crate) is_hashed: bool,
+}
+
+/// Places of the columns that are read; each list is in the order of the plan's columns, so that a file's own come
+/// first, then those of each join.
+#[derive(Debug)]
+pub(crate) struct ColumnSlots {
+    /// Read as texts, numbered by an interner.
+    pub(crate) texts: Vec<usize>,
+    /// Read as texts, numbered by a hash.
+    pub(crate) hashes: Vec<usize>,
+    /// Read as numbers.
+    pub(crate) numbers: Vec<usize>,
+    /// Read as several values.
+    pub(crate) lists: Vec<ListColumn>,
+    /// Places in `numbers` of columns that hold 0, 1 or nothing.
+    pub(crate) binary: Vec<usize>,
+    /// Places in `numbers` of columns that hold the labels of a regression, or nothing.
+    pub(crate) number_labels: Vec<usize>,
+}
+
+/// What is needed of a column of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Need {
+    pub(crate) text: bool,
+    pub(crate) number: bool,
+    pub(crate) list: bool,
+}
+
+impl Need {
+    pub(crate) fn is_any(self) -> bool {
+        self.text || self.number || self.list
+    }
+}
+
+impl ColumnSlots {
+    pub(crate) fn of_plan(plan: &TablePlan) -> Self {
+        let (mut texts, mut hashes, mut numbers) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut lists, mut binary) = (Vec::new(), Vec::new());
+        let mut number_labels = Vec::new();
+        for feature in &plan.features {
+            match feature.kind {
+                FeatureKind::Categorical { .. } => texts.push(feature.column),
+                FeatureKind::Hash { .. } => hashes.push(feature.column),
+                FeatureKind::Numeric { .. } | FeatureKind::Bucket { .. } => {
+                    numbers.push(feature.column);
+                }
+                FeatureKind::List {
+                    separator,
+                    vocabulary,
+                    ..
+                } => lists.push(ListColumn {
+                    column: feature.column,
+                    separator,
+                    is_hashed: matches!(vocabulary, Vocabulary::Hashed { .. }),
+                }),
+            }
+        }
+        let labels = plan.labels.iter().flat_map(Label::expressions);
+        for comparison in labels.chain(&plan.filter).flat_map(Expression::comparisons) {
+            match comparison.literal {
+                Literal::Text(_) => texts.push(comparison.column),
+                Literal::Number(_) => numbers.push(comparison.column),
+            }
+        }
+        for label in &plan.labels {
+            numbers.extend(label.column());
+            match label.value {
+                LabelValue::Condition(_) => {}
+                LabelValue::Binary(column) => binary.push(column),
+                LabelValue::Number { column, .. } => number_labels.push(column),
+            }
+        }
+        texts.extend(plan.user);
+        numbers.extend(plan.weight);
+        texts.extend(plan.allowed_values.iter().map(|(column, _)| *column));
+        let mut all = [
+            &mut texts,
+            &mut hashes,
+            &mut numbers,
+            &mut binary,
+            &mut number_labels,
+        ];
+        for columns in &mut all {
+            // Sorted: slots are found by binary search, and a file's own columns stand before those
+            // of joins, whose indices are larger.
+            columns.sort_unstable();
+            columns.dedup();
+        }
+        lists.sort_by_key(|list: &ListColumn| (list.column, list.separator, list.is_hashed));
+        lists.dedup();
+        let place = |column: &usize| numbers.binary_search(column).expect("it was just added");
+        let binary = binary.iter().map(place).collect();
+        let number_labels = number_labels.iter().map(place).collect();
+        Self {
+            texts,
+            hashes,
+            numbers,
+            lists,
+            binary,
+            number_labels,
+        }
+    }
+
+    /// Codes of a row: of its texts, then its hashes.
+    pub(crate) fn num_codes(&self) -> usize {
+        self.texts.len() + self.hashes.len()
+    }
+
+    pub(crate) fn text_slot(&self, column: usize) -> usize {
+        self.texts
+            .binary_search(&column)
+            .expect("the column is read as text")
+    }
+
+    /// Place of a hash among the codes of a row.
+    pub(crate) fn hash_slot(&self, column: usize) -> usize {
+        let slot = self.hashes.binary_search(&column);
+        self.texts.len() + slot.expect("the column is hashed")
+    }
+
+    pub(crate) fn number_slot(&self, column: usize) -> usize {
+        self.numbers
+            .binary_search(&column)
+            .expect("the column is read as numbers")
+    }
+
+    pub(crate) fn list_slot(&self, wanted: ListColumn) -> usize {
+        let slot = self.lists.iter().position(|list| *list == wanted);
+        slot.expect("the column is read as a list")
+    }
+
+    /// What is needed of the columns `first..first + count` of the plan.
+    pub(crate) fn needs(&self, first: usize, count: usize) -> Vec<Need> {
+        let mut needs = vec![Need::default(); count];
+        let of = |column: &usize| column.checked_sub(first).filter(|index| *index < count);
+        for index in self.texts.iter().chain(&self.hashes).filter_map(of) {
+            needs[index].text = true;
+        }
+        for index in self.numbers.iter().filter_map(of) {
+            needs[index].number = true;
+        }
+        for index in self.lists.iter().filter_map(|list| of(&list.column)) {
+            needs[index].list = true;
+        }
+        needs
+    }
+}
