@@ -2,11 +2,17 @@
 
 mod document;
 mod extended;
+mod key_path;
 mod names;
-mod serde_message;
+mod reader;
+mod refusal;
+mod spans;
 
-pub use document::{Document, KeyPath};
+pub use document::Document;
+pub use key_path::KeyPath;
 pub use names::nearest;
+pub use reader::{keys_of, read};
+pub use refusal::Refusal;
 
 use std::fmt;
 
@@ -59,14 +65,6 @@ impl Diagnostic {
             location: None,
             message: message.into(),
             hint: None,
-        }
-    }
-
-    /// What serde said of the value at `path`, in the words of the user's file.
-    pub fn from_serde(source: impl Into<String>, message: &str, path: &KeyPath) -> Self {
-        Self {
-            source: source.into(),
-            ..serde_message::translate(message, path)
         }
     }
 

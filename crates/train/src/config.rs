@@ -66,8 +66,11 @@ impl From<PrecisionName> for Precision {
     }
 }
 
-/// How a cell is trained.
-#[derive(Debug, Clone, PartialEq)]
+/// How a cell is trained: the table `[training]` of a spec or a cell, where what is left out is at its default.
+///
+/// What is new here is at its default in every cell there is, and must leave the cell's id as it is: see `CellContent`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct TrainingConfig {
     /// Rows of a step.
     pub batch_size: usize,
@@ -80,6 +83,7 @@ pub struct TrainingConfig {
     /// Step size of dense variables.
     pub learning_rate: f64,
     /// Step size of the embedding tables; equal to `learning_rate` where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub embedding_learning_rate: Option<f64>,
     /// Weight decay of dense variables: decoupled with AdamW, an L2 penalty with Adagrad and gradient descent.
     pub weight_decay: f64,
@@ -88,6 +92,8 @@ pub struct TrainingConfig {
     /// How dense variables are updated.
     pub optimizer: OptimizerName,
     /// Share of the velocity that gradient descent keeps from step to step; 0 with other optimisers.
+    // Most optimisers have no use for it, and refuse another value than this.
+    #[serde(skip_serializing_if = "is_default")]
     pub momentum: f64,
     /// Largest norm of the gradients of all dense variables together; 0 clips nothing. Embedding tables are not clipped.
     pub gradient_clip_norm: f64,
@@ -104,7 +110,13 @@ pub struct TrainingConfig {
     /// Factor of each task's positive labels in the loss, by name; 1 where absent.
     pub positive_weights: BTreeMap<String, f64>,
     /// How exactly a CUDA device multiplies.
+    // The processor has no other than this.
+    #[serde(skip_serializing_if = "is_default")]
     pub precision: PrecisionName,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 impl Default for TrainingConfig {

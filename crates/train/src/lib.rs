@@ -12,6 +12,7 @@ mod network;
 mod order;
 mod schedule;
 mod session;
+mod written_schedule;
 
 pub use config::{EmbeddingOptimizerName, OptimizerName, PrecisionName, TrainingConfig};
 pub use device::Device;
@@ -20,6 +21,7 @@ pub use keeper::{KeepNothing, Keeper};
 pub use network::{feature_dims, task_layout};
 pub use order::{WHOLE_SHUFFLE_ROWS, shuffle_notice};
 pub use schedule::Schedule;
+pub use written_schedule::{ScheduleKind, WrittenSchedule};
 
 use homebench_data::Prepared;
 use homebench_data::seal::FinalPhase;

@@ -1,15 +1,14 @@
 //! The resolved content of a cell, and the id that is its hash.
 
-use super::Configured;
-use super::cell_training::CellTraining;
 use super::setting::in_name;
+use super::{Configured, training};
 use homebench_data::seal::FinalPhase;
 use homebench_data::{DatasetRef, RowSubset};
 use homebench_diagnostic::{Diagnostic, Document};
 use homebench_model::ModelConfig;
 use homebench_results::Phase;
-use homebench_train::Device;
-use serde::{Deserialize, Serialize};
+use homebench_train::{Device, TrainingConfig};
+use serde::{Deserialize, Serialize, Serializer};
 use std::path::Path;
 
 /// Raised when the same content gives other numbers than before; cells of another version are not reused.
@@ -37,7 +36,30 @@ pub struct CellContent {
     /// Which model.
     pub model: CellModel,
     /// How it is trained.
-    pub training: CellTraining,
+    #[serde(serialize_with = "without_later_defaults")]
+    pub training: TrainingConfig,
+}
+
+/// Training settings that every cell writes. The others came after cells had ids: at their defaults they are left out, so that
+/// the ids stay what they were.
+const ALWAYS_WRITTEN: [&str; 7] = [
+    "batch_size",
+    "max_epochs",
+    "patience",
+    "evaluations_per_epoch",
+    "learning_rate",
+    "weight_decay",
+    "embedding_dim",
+];
+
+fn without_later_defaults<S: Serializer>(
+    config: &TrainingConfig,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let default = training::written(&TrainingConfig::default());
+    let mut table = training::written(config);
+    table.retain(|key, value| ALWAYS_WRITTEN.contains(&key) || default.get(key) != Some(value));
+    table.serialize(serializer)
 }
 
 /// Which data a cell learns from.
@@ -133,7 +155,7 @@ impl CellContent {
                 name: configured.model.name().to_owned(),
                 knobs: configured.model.knobs().clone(),
             },
-            training: CellTraining::from(&configured.training),
+            training: configured.training.clone(),
         }
     }
 
@@ -231,7 +253,7 @@ fn encode(value: &toml::Value, out: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use homebench_train::{OptimizerName, TrainingConfig};
+    use homebench_train::OptimizerName;
 
     fn cell() -> CellContent {
         CellContent {
@@ -253,7 +275,7 @@ mod tests {
                 name: "home".into(),
                 knobs: toml::from_str("expert_dims = [64, 32]\nrank = 16").unwrap(),
             },
-            training: CellTraining::from(&TrainingConfig::default()),
+            training: TrainingConfig::default(),
         }
     }
 
@@ -279,8 +301,8 @@ mod tests {
             |cell| cell.dataset.knobs = toml::from_str("correlation = 0.5").unwrap(),
             |cell| cell.training.learning_rate = 0.002,
             |cell| cell.training.embedding_learning_rate = Some(0.001),
-            |cell| cell.training.optimizer = Some(OptimizerName::Adamw),
-            |cell| cell.training.task_weights = Some([("a".to_owned(), 2.0)].into()),
+            |cell| cell.training.optimizer = OptimizerName::Adamw,
+            |cell| cell.training.task_weights = [("a".to_owned(), 2.0)].into(),
             |cell| cell.model.knobs = toml::from_str("expert_dims = [32, 64]\nrank = 16").unwrap(),
         ];
         let mut ids = std::collections::BTreeSet::from([cell().id()]);

@@ -146,7 +146,7 @@ fn unknown(axis: &Axis, bases: &[Base], source: &Source) -> Diagnostic {
     let list: Vec<&str> = knobs.iter().copied().collect();
     let message = format!("`{}`: {who}; there are: {}", axis.place, list.join(", "));
     let said = source.at_key(&axis.place, message);
-    if super::wire::WireTraining::has_key(&setting) {
+    if super::training::has_key(&setting) {
         return said.hint(format!("did you mean \"training.{setting}\"?"));
     }
     said.did_you_mean(&setting, knobs)

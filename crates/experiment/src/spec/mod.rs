@@ -3,7 +3,6 @@
 
 mod budget;
 mod canonical;
-mod cell_training;
 mod check;
 mod configure;
 #[cfg(test)]
@@ -15,7 +14,6 @@ mod overrides;
 mod precision;
 mod resolved;
 mod run;
-mod schedule;
 mod setting;
 mod source;
 mod space;
@@ -26,14 +24,12 @@ mod wire;
 
 pub use budget::{BudgetGoal, Quantity};
 pub use canonical::{CellContent, CellDataset, CellModel, NUMERICS_VERSION};
-pub use cell_training::CellTraining;
 pub use check::{check_dataset, model_diagnostic};
 pub use configure::Configured;
 pub use overrides::Override;
 pub use precision::check_precision;
 pub use resolved::resolved_toml;
 pub use run::{Limits, RunConfig};
-pub use schedule::{ScheduleKind, WrittenSchedule};
 pub(crate) use setting::plain;
 pub use setting::{Chosen, Setting};
 pub use source::{Locator, Source};

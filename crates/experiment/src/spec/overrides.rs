@@ -24,15 +24,6 @@ impl Override {
         &self.value
     }
 
-    /// The path that a refusal is about: a missing key is missing beside a value, not in it.
-    pub(super) fn blamed_path(&self, message: &str) -> KeyPath {
-        if message.starts_with("missing field") && !self.value.is_table() {
-            self.path.parent()
-        } else {
-            self.path.clone()
-        }
-    }
-
     /// What messages call it: `--set training.batch_size=0`.
     pub fn source(&self) -> String {
         format!("--set {}", self.text)

@@ -1,6 +1,6 @@
 //! `spec.resolved.toml`: an experiment with every default written out, itself a spec that gives the same cells.
 
-use super::{Base, CellTraining, Domain, Experiment, KeyPath, Space, Variant};
+use super::{Base, Domain, Experiment, KeyPath, Space, Variant};
 use homebench_data::RowSubset;
 use homebench_train::TrainingConfig;
 use serde::Serialize;
@@ -67,7 +67,7 @@ fn dataset(text: &mut String, experiment: &Experiment, protocol: &str) {
 }
 
 fn training(text: &mut String, config: &TrainingConfig) {
-    let root = BTreeMap::from([("training", CellTraining::written_out(config))]);
+    let root = BTreeMap::from([("training", config)]);
     let _ = writeln!(text, "{}", in_toml(&root));
 }
 
@@ -130,8 +130,7 @@ fn variant(text: &mut String, base: &Base, experiment: &Experiment) {
     }
     text.push('\n');
     if base.configured.training != experiment.training {
-        let cell = CellTraining::written_out(&base.configured.training);
-        let of_variant = BTreeMap::from([("training", cell)]);
+        let of_variant = BTreeMap::from([("training", &base.configured.training)]);
         let of_variants = BTreeMap::from([(&base.name, of_variant)]);
         let root = BTreeMap::from([("variants", of_variants)]);
         let _ = writeln!(text, "{}", in_toml(&root));

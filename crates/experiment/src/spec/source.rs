@@ -4,8 +4,7 @@ use super::include::{self, Included};
 use super::overrides::{self, Override};
 use super::setting::Chosen;
 use super::wire::WireExperiment;
-use homebench_diagnostic::{Diagnostic, Document, KeyPath};
-use serde::Deserialize;
+use homebench_diagnostic::{Diagnostic, Document, KeyPath, Refusal, read};
 use std::path::Path;
 use toml::{Table, Value};
 
@@ -83,13 +82,8 @@ impl Source {
         let mut result = Ok(from_files);
         for change in &self.overrides {
             change.apply(&mut root)?;
-            result = WireExperiment::deserialize(root.clone()).map_err(|error| {
-                Diagnostic::from_serde(
-                    change.source(),
-                    error.message(),
-                    &change.blamed_path(error.message()),
-                )
-            });
+            result = read(&Value::Table(root.clone()))
+                .map_err(|refusal| refusal.diagnostic(change.source()));
             if let (Err(refusal), None) = (&result, &first_refusal) {
                 first_refusal = Some(refusal.clone());
             }
@@ -275,6 +269,16 @@ impl<'a> Locator<'a> {
             (place, true) => self.source.at_value(&place, message),
             (place, false) => self.source.at_key(&place, message),
         }
+    }
+
+    /// What is wrong with a value that was read, at its place.
+    pub(super) fn refuse(&self, refusal: &Refusal) -> Diagnostic {
+        let path = refusal.place();
+        let place = match refusal.is_of_key() {
+            true => self.at_key(&path, ""),
+            false => self.at_value(&path, ""),
+        };
+        refusal.diagnostic(place.source).at(place.location)
     }
 
     /// The path in the spec, and whether it is a value that was chosen.

@@ -2,7 +2,7 @@
 
 use super::setting::{DATASET, Setting, TRAINING};
 use super::source::Source;
-use super::wire::WireTraining;
+use super::training;
 use homebench_diagnostic::{Diagnostic, KeyPath, nearest};
 use std::fmt;
 use toml::{Table, Value};
@@ -343,7 +343,7 @@ fn misspelt_domain(
         return None;
     }
     // Tables of settings have keys of their own, one level deep; other settings have none.
-    let is_its_own = above.len() == 1 && WireTraining::is_table(holder);
+    let is_its_own = above.len() == 1 && training::is_table(holder);
     if is_its_own && nearest(last, DOMAINS).is_none() {
         return None;
     }

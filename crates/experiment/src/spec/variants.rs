@@ -2,7 +2,7 @@
 
 use super::check::{check_batch_norm, model_diagnostic};
 use super::source::{Locator, Source};
-use super::wire::{WireTraining, WireVariant};
+use super::wire::WireVariant;
 use super::{Base, Configured, Space, budget, training};
 use homebench_diagnostic::{Diagnostic, KeyPath};
 use homebench_model::{ModelConfig, registry};
@@ -66,9 +66,9 @@ fn base(
         .map_err(|error| model_diagnostic(&error, &path, locator))?;
     let of_training = path.join("training");
     let training = training::resolve(&wire.training, shared, &of_training, locator)?;
-    let batch_size = match wire.training.batch_size {
-        Some(_) => of_training.join("batch_size"),
-        None => KeyPath::new(["training", "batch_size"]),
+    let batch_size = match wire.training.contains_key("batch_size") {
+        true => of_training.join("batch_size"),
+        false => KeyPath::new(["training", "batch_size"]),
     };
     check_batch_norm(&model, &training, &batch_size, &path, locator)?;
     let (grid, random) = (wire.grid.as_ref(), wire.random.as_ref());
@@ -127,7 +127,7 @@ fn check_defaults(
         );
         let said = source.at_key(&path, message);
         return Err(match knob.as_str() {
-            key if key == "training" || WireTraining::has_key(key) => {
+            key if key == "training" || training::has_key(key) => {
                 said.hint("settings of training that variants share belong in [training]")
             }
             _ => said.did_you_mean(knob, all),

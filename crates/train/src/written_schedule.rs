@@ -1,6 +1,6 @@
 //! Learning-rate schedules as a spec writes them: `kind`, and what that kind needs.
 
-use homebench_train::Schedule;
+use super::schedule::Schedule;
 use serde::{Deserialize, Serialize};
 
 /// The kinds of schedules.
@@ -42,7 +42,7 @@ const USUAL_FACTOR: f64 = 0.1;
 
 impl ScheduleKind {
     /// The kind as it is written.
-    pub(super) fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::Constant => "constant",
             Self::WarmUp => "warm_up",
@@ -52,7 +52,7 @@ impl ScheduleKind {
     }
 
     /// The keys that this kind has beside `kind`.
-    pub(super) fn keys(self) -> &'static [&'static str] {
+    pub fn keys(self) -> &'static [&'static str] {
         match self {
             Self::Constant => &[],
             Self::WarmUp => &["warm_up_steps"],
@@ -62,7 +62,7 @@ impl ScheduleKind {
     }
 
     /// The key that this kind can't do without.
-    pub(super) fn needed_key(self) -> Option<&'static str> {
+    pub fn needed_key(self) -> Option<&'static str> {
         match self {
             Self::Constant | Self::Cosine => None,
             Self::WarmUp => Some("warm_up_steps"),
@@ -73,7 +73,7 @@ impl ScheduleKind {
 
 impl WrittenSchedule {
     /// The keys that are written beside `kind`.
-    pub(super) fn written_keys(&self) -> Vec<&'static str> {
+    pub fn written_keys(&self) -> Vec<&'static str> {
         let written = [
             ("warm_up_steps", self.warm_up_steps.is_some()),
             ("final_share", self.final_share.is_some()),
@@ -85,7 +85,7 @@ impl WrittenSchedule {
     }
 }
 
-/// Of a table that has been checked: see `training.rs`.
+/// Of a table that has been checked: what it lacks is at its default.
 impl From<WrittenSchedule> for Schedule {
     fn from(written: WrittenSchedule) -> Self {
         let warm_up_steps = written.warm_up_steps.unwrap_or(0);
