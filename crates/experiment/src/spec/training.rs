@@ -38,7 +38,7 @@ pub(super) fn resolve(
     whole.extend(own.clone());
     let mut config: TrainingConfig =
         read(&Value::Table(whole)).map_err(|refusal| source.refuse(&refusal.within(table)))?;
-    let at = At { table, source };
+    let at = TrainingTable { table, source };
     at.check(&mut config)?;
     at.check_schedule(own)?;
     at.check_weights(
@@ -81,12 +81,12 @@ pub(super) fn check_tasks(
     Ok(())
 }
 
-struct At<'a> {
+struct TrainingTable<'a> {
     table: &'a KeyPath,
     source: Locator<'a>,
 }
 
-impl At<'_> {
+impl TrainingTable<'_> {
     fn refuse(&self, key: &str, expected: &str, found: impl std::fmt::Display) -> Diagnostic {
         let path = self.table.join(key);
         self.source.at_value(
@@ -149,10 +149,10 @@ impl At<'_> {
         &self,
         key: &str,
         weights: &mut BTreeMap<String, f64>,
-        check: fn(&At<'_>, &str, &mut f64) -> Result<(), Diagnostic>,
+        check: fn(&TrainingTable<'_>, &str, &mut f64) -> Result<(), Diagnostic>,
     ) -> Result<(), Diagnostic> {
         let table = &self.table.join(key);
-        let below = At { table, ..*self };
+        let below = TrainingTable { table, ..*self };
         for (task, weight) in weights.iter_mut() {
             check(&below, task, weight)?;
         }
@@ -165,11 +165,11 @@ impl At<'_> {
         let Some(value) = own.get("schedule") else {
             return Ok(());
         };
-        let At { table, source } = *self;
+        let TrainingTable { table, source } = *self;
         let table = &table.join("schedule");
         let written: WrittenSchedule =
             read(value).map_err(|refusal| source.refuse(&refusal.within(table)))?;
-        let at = At { table, source };
+        let at = TrainingTable { table, source };
         let (kind, keys) = (written.kind.name(), written.kind.keys());
         let present = written.written_keys();
         if let Some(key) = present.iter().find(|key| !keys.contains(key)) {
