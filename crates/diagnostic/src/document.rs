@@ -35,6 +35,7 @@ impl Content {
             Diagnostic::new("", error.message().trim().replace('\n', ", "))
                 .at(Some(Location::of_offset(text, offset)))
         };
+        // Once: whatever asks for a place or for the order of keys later is answered from the spans.
         let root = DeTable::parse(text).map_err(refuse)?;
         let spans = Spans::of_document(root.get_ref());
         let table = Table::deserialize(Deserializer::from(root)).map_err(refuse)?;
@@ -63,6 +64,7 @@ impl Document {
         let text = std::fs::read_to_string(path).map_err(|error| {
             let said = Diagnostic::new(&name, format!("can't read the file: {error}"));
             match error.kind() {
+                // The other kinds are told by the system in full.
                 std::io::ErrorKind::NotFound => said.hint("check the path"),
                 _ => said,
             }
@@ -111,6 +113,7 @@ impl Document {
     /// What is wrong with a value, at its place.
     fn refuse(&self, refusal: &Refusal) -> Diagnostic {
         let path = refusal.place();
+        // Of two files it is the key that tells which one has to be mended.
         let (name, location) = match refusal.is_of_key() || self.base.is_some() {
             true => self.place(&path, |spans| &spans.key),
             false => self.place(&path, |spans| &spans.value),
@@ -182,6 +185,7 @@ impl Document {
         choose: fn(&Spans) -> &Range<usize>,
     ) -> (usize, Option<Location>) {
         let whole = path.keys().len();
+        // A value that isn't there, a default say, is told at the table that would have it.
         let found = (1..=whole).rev().find_map(|length| {
             let spans = self.spans(&path.keys()[..length])?;
             let span = if length == whole {

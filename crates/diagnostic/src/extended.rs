@@ -31,6 +31,7 @@ impl Document {
             return Err(said.hint("paths are relative to the folder of this file"));
         }
         let base = Self::read(&base)?;
+        // One level: with more, nobody sees what a description says without reading the whole chain.
         if base.table()?.contains_key(EXTENDS) {
             let said = base.at_key(&at, "a file that is extended can't extend another");
             return Err(said.hint("extend one file, which holds all that is shared"));
@@ -59,6 +60,7 @@ impl Document {
 /// What `own` says over what `base` says.
 pub(super) fn extended(mut base: Table, own: Table) -> Table {
     merge(&mut base, own);
+    // It is a key of files, and none of what they describe.
     base.remove(EXTENDS);
     base
 }

@@ -18,6 +18,7 @@ impl KeyPath {
     /// # Errors
     /// The reason why it is no dotted key.
     pub fn parse(text: &str) -> Result<Self, String> {
+        // The parser of documents knows what a dotted key is; what it makes of one is a chain of tables of one key.
         let document = format!("{text} = 0");
         let table = DeTable::parse(&document).map_err(|error| error.message().to_owned())?;
         let mut keys = Vec::new();

@@ -1,4 +1,11 @@
 //! What a user did wrong in a TOML document or an argument: where, what was expected, what was found, and the mend.
+//!
+//! [`Document`] reads a file as a type and says of every value where it stands; [`read`] does the same of a value alone;
+//! [`nearest`] is the project's one "did you mean".
+//!
+//! *For*: errors that a user can mend. *May import*: `serde`, `toml`, `strsim`, and nothing of the workspace. *Not here*: what
+//! a key means or which values it may have (the crate that owns the key), exit codes and colours (the binary), and the text of
+//! another crate's errors: it is never searched for words.
 
 mod document;
 mod extended;
@@ -28,6 +35,7 @@ pub struct Location {
 impl Location {
     /// The place of the byte `offset` of `text`.
     pub fn of_offset(text: &str, offset: usize) -> Self {
+        // An offset behind the text is its end; one inside a character is that character.
         let whole = (0..=offset.min(text.len())).rev();
         let end = whole
             .into_iter()

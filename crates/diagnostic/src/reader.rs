@@ -113,6 +113,7 @@ impl<'de> Deserializer<'de> for Reader<'de> {
         visitor: V,
     ) -> Result<V::Value, Refusal> {
         match self.0 {
+            // A variant without content; toml writes one with content as a table of one key.
             Value::String(text) => visitor.visit_enum(text.as_str().into_deserializer()),
             Value::Table(table) => {
                 visitor.visit_enum(MapAccessDeserializer::new(Entries::new(table)))
@@ -153,6 +154,7 @@ impl<'de> SeqAccess<'de> for Elements<'de> {
             return Ok(None);
         };
         let read = seed.deserialize(Reader(value)).map(Some);
+        // As paths write elements; `KeyPath` and `Spans` count from 0 as well.
         read.map_err(|refusal| refusal.below(index.to_string()))
     }
 }

@@ -38,6 +38,7 @@ impl Refusal {
     /// The same, said of a value in a table or a list.
     #[must_use]
     pub(super) fn below(mut self, key: String) -> Self {
+        // Paths are put together from the inside out, as an error travels, and are a few keys long.
         self.path.0.insert(0, key);
         self
     }
@@ -102,6 +103,7 @@ impl Refusal {
             Fault::WrongType { expected, found } => {
                 format!("`{path}`: expected {expected}, found {found}")
             }
+            // In one line, as all messages are.
             Fault::Other(message) => message.trim().replace('\n', ", "),
         }
     }
@@ -125,6 +127,7 @@ impl std::error::Error for Refusal {}
 
 /// serde calls these with what its own errors would be worded from.
 impl serde::de::Error for Refusal {
+    // Of hand-written implementations; whatever serde derives comes by one of the others.
     fn custom<T: fmt::Display>(message: T) -> Self {
         Self::new(Fault::Other(message.to_string()))
     }

@@ -48,6 +48,7 @@ impl Spans {
     /// The keys within, in the order of the text.
     pub(super) fn keys_in_order(&self) -> Vec<&str> {
         let mut keys: Vec<_> = self.within.iter().collect();
+        // The table itself is sorted by name.
         keys.sort_by_key(|(_, spans)| spans.key.start);
         keys.into_iter().map(|(key, _)| key.as_str()).collect()
     }

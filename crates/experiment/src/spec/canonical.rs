@@ -14,6 +14,7 @@ use std::path::Path;
 /// Raised when the same content gives other numbers than before; cells of another version are not reused.
 pub const NUMERICS_VERSION: u32 = 1;
 
+// 64 bits: among a million cells two have one id with a chance of 3 in 100 million.
 const ID_LENGTH: usize = 16;
 
 /// Everything that decides a cell's numbers, with every default written out.
@@ -222,6 +223,7 @@ fn encode(value: &toml::Value, out: &mut Vec<u8>) {
     match value {
         toml::Value::String(string) => text(b's', string, out),
         toml::Value::Integer(integer) => {
+            // Little-endian like every number here, so that an id is the same on every processor.
             out.push(b'i');
             out.extend(integer.to_le_bytes());
         }
@@ -240,6 +242,7 @@ fn encode(value: &toml::Value, out: &mut Vec<u8>) {
         toml::Value::Table(table) => {
             out.push(b't');
             out.extend((table.len() as u64).to_le_bytes());
+            // Sorted here: toml keeps the order of the file as soon as any crate of the build asks it to (`preserve_order`).
             let mut keys: Vec<&String> = table.keys().collect();
             keys.sort();
             for key in keys {

@@ -33,8 +33,10 @@ pub(super) fn experiment(
     let sweep = Space::read(grid, random, &root, true, source)?;
     let wire_variants = std::mem::take(&mut wire.variants);
     let bases = variants::bases(wire_variants, &wire.defaults, &shared, source)?;
+    // Knobs of the data make no variants: every variant is trained on each of their values.
     let mut variants = expand::variants(&bases, &sweep.of_variants(), source)?;
     let points = points(&sweep, wire.tuning.is_some(), source)?;
+    // After the sweep: a budget may name one configuration, such as `home[rank=8]`.
     super::budget::check_names(&variants, source)?;
     if let Some(name) = &wire.baseline {
         check_baseline(name, &variants, source)?;
@@ -159,6 +161,7 @@ fn seeds(seeds: Vec<u64>, path: &KeyPath, source: &Source) -> Result<Vec<u64>, D
             _ => said.hint("give one or more, such as [1]"),
         });
     }
+    // A seed twice would narrow every interval by nothing but a copy.
     let mut seen = std::collections::BTreeSet::new();
     for (index, seed) in seeds.iter().enumerate() {
         if !seen.insert(seed) {
@@ -251,10 +254,12 @@ fn misdescribed(
         at_place.hint.clone_from(&said.hint);
         return at_place.into();
     }
+    // The description is to blame, and says where.
     if inner.is_some_and(has_place) {
         return error;
     }
     let key = match (&dataset.protocol, dataset.knobs.is_empty()) {
+        // The narrowest key that can have led here.
         (Some(_), _) => KeyPath::new(["dataset", "protocol"]),
         (None, true) => KeyPath::new(["dataset", "name"]),
         (None, false) => point.first().map_or_else(

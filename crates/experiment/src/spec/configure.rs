@@ -35,6 +35,7 @@ impl Configured {
     ) -> Result<Self, Diagnostic> {
         let mut settings = self.settings.clone();
         settings.extend(chosen.iter().cloned());
+        // By name, whatever the order of sweeps: names of configurations are made of them.
         settings.sort_by(|a, b| a.setting.cmp(&b.setting));
         let at = KeyPath::new(["variants", name]);
         let locator = Locator::of_configuration(source, name, base, &settings);
@@ -50,6 +51,7 @@ impl Configured {
                 .map_err(|error| model_diagnostic(&error, &at, locator))?,
         };
         let training = self.trained(&chosen, &at.join(TRAINING), locator)?;
+        // Either of the two can make the batch too small; the one that was chosen is told.
         let sets_norm = chosen.iter().any(|one| one.setting.knob() == Some("norm"));
         let place = match sets_norm {
             true => at.join("norm"),

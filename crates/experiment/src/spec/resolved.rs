@@ -13,6 +13,7 @@ pub fn resolved_toml(experiment: &Experiment, protocol: &str) -> String {
     let mut text = String::from(
         "# The experiment with every default written out. It is a spec: running it gives the same cells.\n\n",
     );
+    // A value's own text quotes what has to be quoted.
     let question = toml::Value::String(experiment.question.clone());
     let _ = writeln!(text, "question = {question}");
     if let Some(outcome) = &experiment.outcome {
@@ -129,6 +130,7 @@ fn variant(text: &mut String, base: &Base, experiment: &Experiment) {
         let _ = writeln!(text, "{} = {value}", KeyPath::new([knob.as_str()]));
     }
     text.push('\n');
+    // A whole table, though it may differ in one key: what a variant leaves out it has from [training].
     if base.configured.training != experiment.training {
         let of_variant = BTreeMap::from([("training", &base.configured.training)]);
         let of_variants = BTreeMap::from([(&base.name, of_variant)]);

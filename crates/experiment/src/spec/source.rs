@@ -46,6 +46,7 @@ impl Source {
     fn include(&self) -> Result<Option<Value>, Diagnostic> {
         // Also refuses a file that is none, before another is opened.
         let wire: WireExperiment = self.document.parse()?;
+        // Other overrides may be of variants that are in none of the files read so far.
         let mut root = Table::new();
         if let Some(value) = wire.include {
             root.insert("include".to_owned(), value);
@@ -80,6 +81,8 @@ impl Source {
         let mut root = self.merged()?;
         let mut first_refusal = None;
         let mut result = Ok(from_files);
+        // Read after each, so that the override that broke something is the one that is told. A later one may mend it: one key
+        // of a table is set at a time.
         for change in &self.overrides {
             change.apply(&mut root)?;
             result = read(&Value::Table(root.clone()))
@@ -189,6 +192,7 @@ impl Source {
             change.path().keys().starts_with(path.keys())
                 && document.key_location(&as_written(document, path)).is_none()
         };
+        // The last override of a path is the one that holds.
         let mut latest_first = self.overrides.iter().rev();
         latest_first
             .clone()
@@ -299,6 +303,7 @@ impl<'a> Locator<'a> {
             let setting = chosen.setting.path().keys();
             rest.starts_with(setting) || (!rest.is_empty() && setting.starts_with(rest))
         };
+        // Settings are in the order of their paths: from behind, `schedule.kind` is met before `schedule`.
         if let Some(chosen) = settings.iter().rev().find(is_about) {
             return (chosen.place.clone(), true);
         }

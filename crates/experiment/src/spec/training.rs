@@ -35,6 +35,7 @@ pub(super) fn resolve(
         // That of `base` is of the optimiser that is replaced.
         whole.remove("momentum");
     }
+    // Read with what is below, so that serde finds wrong types and unknown keys; what `base` has is right.
     whole.extend(own.clone());
     let mut config: TrainingConfig =
         read(&Value::Table(whole)).map_err(|refusal| source.refuse(&refusal.within(table)))?;
@@ -156,6 +157,7 @@ impl TrainingTable<'_> {
         for (task, weight) in weights.iter_mut() {
             check(&below, task, weight)?;
         }
+        // Whether 1 is written or not, the cell is the same.
         weights.retain(|_, weight| *weight != 1.0);
         Ok(())
     }
@@ -196,6 +198,7 @@ impl TrainingTable<'_> {
                 "every_steps" => written.every_steps,
                 _ => written.warm_up_steps,
             };
+            // That it is there was asked above.
             at.count(key, steps.unwrap_or(1))?;
         }
         for (key, share) in [
@@ -217,6 +220,7 @@ impl TrainingTable<'_> {
                 .refuse("momentum", expected, config.momentum)
                 .hint("set `optimizer = \"sgd\"`, or leave momentum out"));
         }
+        // Adam with a decay is one of two algorithms, and the spec has to say which.
         if config.weight_decay != 0.0 && config.optimizer == OptimizerName::Adam {
             let key = match own.contains_key("weight_decay") {
                 true => "weight_decay",

@@ -10,6 +10,7 @@ use homebench_train::TrainingConfig;
 use std::collections::{BTreeMap, BTreeSet};
 use toml::Table;
 
+// Sweeps put their settings behind it, and all of it has to fit into file names.
 const LONGEST_NAME: usize = 64;
 
 /// Every variant, in the order of the spec.
@@ -55,6 +56,7 @@ fn base(
             .at_key(&path, format!("`{name}` is no name for a variant: expected 1 to {LONGEST_NAME} letters, digits, `-`, `_` or `.`, beginning with a letter or digit"))
             .hint("names of variants are used in file names"));
     }
+    // A default of a knob that this model hasn't is of the others; one that no model has was refused before.
     let known = knobs(&wire.model);
     for (knob, value) in defaults {
         if known.contains(knob.as_str()) && !wire.knobs.contains_key(knob) {

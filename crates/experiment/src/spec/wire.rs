@@ -111,6 +111,7 @@ pub(super) struct WireVariant {
 /// By hand, because serde's `flatten` loses the places of wrong values.
 impl<'de> Deserialize<'de> for WireVariant {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // Not as a map, for which a user reads "a table" in place of the words of the visitor.
         deserializer.deserialize_any(VariantVisitor)
     }
 }
