@@ -5,7 +5,7 @@ use toml::de::{DeTable, DeValue};
 
 /// The keys that lead to a value; a list's elements are counted from 0.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub struct KeyPath(pub(super) Vec<String>);
+pub struct KeyPath(Vec<String>);
 
 impl KeyPath {
     /// The path of these keys.

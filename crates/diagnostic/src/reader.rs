@@ -1,11 +1,10 @@
 //! Values of TOML read as types, with a [`Refusal`] that knows where it is.
 
-use super::Refusal;
-use super::refusal::Fault;
-use serde::de::value::MapAccessDeserializer;
+use super::refusal::{Fault, one_of};
+use super::{KeyPath, Refusal};
+use serde::de::value::{MapDeserializer, SeqDeserializer};
 use serde::de::{
-    DeserializeOwned, DeserializeSeed, Deserializer, Expected, IntoDeserializer, MapAccess,
-    SeqAccess, Unexpected, Visitor,
+    DeserializeOwned, Deserializer, Error, Expected, IntoDeserializer, Unexpected, Visitor,
 };
 use serde::forward_to_deserialize_any;
 use toml::de::{DeValue, ValueDeserializer};
@@ -16,7 +15,8 @@ use toml::{Spanned, Table, Value};
 /// # Errors
 /// The first unknown or missing key or wrong type, with its path in `value`.
 pub fn read<T: DeserializeOwned>(value: &Value) -> Result<T, Refusal> {
-    T::deserialize(Reader(value))
+    let path = KeyPath::default();
+    T::deserialize(Reader { value, path })
 }
 
 /// The keys that a table may have to be read as a `T`.
@@ -33,11 +33,19 @@ pub fn keys_of<T: DeserializeOwned>() -> &'static [&'static str] {
 }
 
 /// A deserialiser of its own, because that of toml gives its errors as text alone.
-struct Reader<'a>(&'a Value);
+struct Reader<'a> {
+    value: &'a Value,
+    path: KeyPath,
+}
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
+    fn below(&self, key: impl Into<String>, value: &'a Value) -> Self {
+        let path = self.path.join(key);
+        Self { value, path }
+    }
+
     fn refuse(&self, expected: &str) -> Refusal {
-        let found = match self.0 {
+        let found = match self.value {
             Value::String(text) => Unexpected::Str(text),
             Value::Integer(number) => Unexpected::Signed(*number),
             Value::Float(number) => Unexpected::Float(*number),
@@ -46,7 +54,15 @@ impl Reader<'_> {
             Value::Array(_) => Unexpected::Seq,
             Value::Table(_) => Unexpected::Map,
         };
-        <Refusal as serde::de::Error>::invalid_type(found, &expected)
+        Refusal::invalid_type(found, &expected).at(&self.path)
+    }
+}
+
+impl<'de> IntoDeserializer<'de, Refusal> for Reader<'de> {
+    type Deserializer = Self;
+
+    fn into_deserializer(self) -> Self {
+        self
     }
 }
 
@@ -54,7 +70,8 @@ impl Reader<'_> {
 macro_rules! told_plainly {
     ($($method:ident: $expected:literal;)*) => {
         $(fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
-            self.deserialize_any(visitor).map_err(|refusal| refusal.expecting($expected))
+            let path = self.path.clone();
+            self.deserialize_any(visitor).map_err(|refusal| refusal.expecting($expected, &path))
         })*
     };
 }
@@ -63,7 +80,7 @@ impl<'de> Deserializer<'de> for Reader<'de> {
     type Error = Refusal;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
-        match self.0 {
+        let read = match self.value {
             Value::String(text) => visitor.visit_borrowed_str(text),
             Value::Integer(number) => visitor.visit_i64(*number),
             Value::Float(number) => visitor.visit_f64(*number),
@@ -75,9 +92,18 @@ impl<'de> Deserializer<'de> for Reader<'de> {
                 let read = ValueDeserializer::from(date).deserialize_any(visitor);
                 read.map_err(|_| self.refuse(&expected))
             }
-            Value::Array(values) => visitor.visit_seq(Elements(values.iter().enumerate())),
-            Value::Table(table) => visitor.visit_map(Entries::new(table)),
-        }
+            Value::Array(values) => {
+                let elements = values.iter().enumerate();
+                let readers = elements.map(|(index, value)| self.below(index.to_string(), value));
+                visitor.visit_seq(SeqDeserializer::new(readers))
+            }
+            Value::Table(table) => {
+                let entries = table.iter();
+                let readers = entries.map(|(key, value)| (key.as_str(), self.below(key, value)));
+                visitor.visit_map(MapDeserializer::new(readers))
+            }
+        };
+        read.map_err(|refusal| refusal.at(&self.path))
     }
 
     /// A value that is there; `None` is a key that is not.
@@ -99,7 +125,7 @@ impl<'de> Deserializer<'de> for Reader<'de> {
         _fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Refusal> {
-        match self.0 {
+        match self.value {
             Value::Table(_) => self.deserialize_any(visitor),
             // serde would read a list as the fields in their order.
             _ => Err(self.refuse("a table")),
@@ -112,14 +138,12 @@ impl<'de> Deserializer<'de> for Reader<'de> {
         variants: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Refusal> {
-        match self.0 {
-            // A variant without content; toml writes one with content as a table of one key.
-            Value::String(text) => visitor.visit_enum(text.as_str().into_deserializer()),
-            Value::Table(table) => {
-                visitor.visit_enum(MapAccessDeserializer::new(Entries::new(table)))
-            }
-            _ => Err(self.refuse(&super::refusal::one_of(variants))),
-        }
+        // Names alone: no document has a variant with content.
+        let Value::String(name) = self.value else {
+            return Err(self.refuse(&one_of(variants)));
+        };
+        let read = visitor.visit_enum(name.as_str().into_deserializer());
+        read.map_err(|refusal: Refusal| refusal.at(&self.path))
     }
 
     told_plainly! {
@@ -138,60 +162,6 @@ impl<'de> Deserializer<'de> for Reader<'de> {
     forward_to_deserialize_any! {
         bool i8 i16 i128 u128 char str string bytes byte_buf unit unit_struct tuple tuple_struct
         identifier ignored_any
-    }
-}
-
-struct Elements<'a>(std::iter::Enumerate<std::slice::Iter<'a, Value>>);
-
-impl<'de> SeqAccess<'de> for Elements<'de> {
-    type Error = Refusal;
-
-    fn next_element_seed<S: DeserializeSeed<'de>>(
-        &mut self,
-        seed: S,
-    ) -> Result<Option<S::Value>, Refusal> {
-        let Some((index, value)) = self.0.next() else {
-            return Ok(None);
-        };
-        let read = seed.deserialize(Reader(value)).map(Some);
-        // As paths write elements; `KeyPath` and `Spans` count from 0 as well.
-        read.map_err(|refusal| refusal.below(index.to_string()))
-    }
-}
-
-struct Entries<'a> {
-    rest: toml::map::Iter<'a, String, Value>,
-    current: Option<(&'a String, &'a Value)>,
-}
-
-impl<'a> Entries<'a> {
-    fn new(table: &'a Table) -> Self {
-        Self {
-            rest: table.iter(),
-            current: None,
-        }
-    }
-}
-
-impl<'de> MapAccess<'de> for Entries<'de> {
-    type Error = Refusal;
-
-    fn next_key_seed<S: DeserializeSeed<'de>>(
-        &mut self,
-        seed: S,
-    ) -> Result<Option<S::Value>, Refusal> {
-        self.current = self.rest.next();
-        let key = self
-            .current
-            .map(|(key, _)| key.as_str().into_deserializer());
-        key.map(|key: serde::de::value::StrDeserializer<'_, _>| seed.deserialize(key))
-            .transpose()
-    }
-
-    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, Refusal> {
-        let (key, value) = self.current.expect("a value follows its key");
-        let read = seed.deserialize(Reader(value));
-        read.map_err(|refusal| refusal.below(key.clone()))
     }
 }
 

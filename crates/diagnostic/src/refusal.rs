@@ -35,11 +35,11 @@ impl Refusal {
         Self { path, fault }
     }
 
-    /// The same, said of a value in a table or a list.
-    #[must_use]
-    pub(super) fn below(mut self, key: String) -> Self {
-        // Paths are put together from the inside out, as an error travels, and are a few keys long.
-        self.path.0.insert(0, key);
+    /// The same, of the value at `path`, unless it is of one within, which was told before.
+    pub(super) fn at(mut self, path: &KeyPath) -> Self {
+        if self.path.is_empty() {
+            self.path = path.clone();
+        }
         self
     }
 
@@ -50,9 +50,9 @@ impl Refusal {
         self
     }
 
-    /// The same with other words for what was expected, where the value itself, not one in it, is of the wrong type.
-    pub(super) fn expecting(mut self, words: &str) -> Self {
-        if let (true, Fault::WrongType { expected, .. }) = (self.path.is_empty(), &mut self.fault) {
+    /// The same with other words for what was expected, where the value at `path` itself is of the wrong type.
+    pub(super) fn expecting(mut self, words: &str, path: &KeyPath) -> Self {
+        if let (true, Fault::WrongType { expected, .. }) = (self.path == *path, &mut self.fault) {
             *expected = words.to_owned();
         }
         self

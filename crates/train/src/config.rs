@@ -223,6 +223,35 @@ mod tests {
     }
 
     #[test]
+    fn settings_come_back_from_their_text_whatever_they_are() {
+        let changed = TrainingConfig {
+            embedding_learning_rate: Some(0.01),
+            optimizer: OptimizerName::Sgd,
+            momentum: 0.9,
+            embedding_optimizer: EmbeddingOptimizerName::RowwiseAdagrad,
+            schedule: Schedule::Cosine {
+                warm_up_steps: 10,
+                final_share: 0.1,
+            },
+            task_weights: [("income".to_owned(), 2.0)].into(),
+            precision: PrecisionName::Bf16,
+            ..TrainingConfig::default()
+        };
+        for config in [TrainingConfig::default(), changed] {
+            let text = toml::to_string(&config).unwrap();
+            assert_eq!(
+                toml::from_str::<TrainingConfig>(&text).unwrap(),
+                config,
+                "{text}"
+            );
+        }
+        assert_eq!(
+            toml::from_str::<TrainingConfig>("").unwrap(),
+            TrainingConfig::default()
+        );
+    }
+
+    #[test]
     fn weights_are_put_in_the_order_of_tasks() {
         let tasks = ["click".to_owned(), "like".to_owned()];
         let weights = |name: &str, weight| BTreeMap::from([(name.to_owned(), weight)]);

@@ -37,7 +37,7 @@ pub(super) fn experiment(
     let mut variants = expand::variants(&bases, &sweep.of_variants(), source)?;
     let points = points(&sweep, wire.tuning.is_some(), source)?;
     // After the sweep: a budget may name one configuration, such as `home[rank=8]`.
-    super::budget::check_names(&variants, source)?;
+    super::budget_goal::check_names(&variants, source)?;
     if let Some(name) = &wire.baseline {
         check_baseline(name, &variants, source)?;
     }

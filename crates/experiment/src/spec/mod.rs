@@ -1,7 +1,7 @@
 //! Experiments: one TOML file, one question. Text becomes `Wire*` types, then a checked [`Experiment`], before
 //! anything runs.
 
-mod budget;
+mod budget_goal;
 mod canonical;
 mod check;
 mod configure;
@@ -22,7 +22,7 @@ mod tuning;
 mod variants;
 mod wire;
 
-pub use budget::{BudgetGoal, Quantity};
+pub use budget_goal::{BudgetGoal, Quantity};
 pub use canonical::{CellContent, CellDataset, CellModel, NUMERICS_VERSION};
 pub use check::{check_dataset, model_diagnostic};
 pub use configure::Configured;

@@ -2,7 +2,7 @@
 
 use super::source::Locator;
 use homebench_diagnostic::{Diagnostic, KeyPath, keys_of, read};
-use homebench_train::{OptimizerName, TrainingConfig, WrittenSchedule};
+use homebench_train::{OptimizerName, Schedule, TrainingConfig, WrittenSchedule};
 use std::collections::BTreeMap;
 use toml::{Table, Value};
 
@@ -172,28 +172,27 @@ impl TrainingTable<'_> {
         let written: WrittenSchedule =
             read(value).map_err(|refusal| source.refuse(&refusal.within(table)))?;
         let at = TrainingTable { table, source };
-        let (kind, keys) = (written.kind.name(), written.kind.keys());
+        let kind = value
+            .get("kind")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
+        // What is written of the schedule that it makes is what its kind has.
+        let keys = WrittenSchedule::from(Schedule::from(written)).written_keys();
         let present = written.written_keys();
         if let Some(key) = present.iter().find(|key| !keys.contains(key)) {
-            let message = format!(
-                "`{}`: a schedule of the kind `{kind}` has no `{key}`",
-                table
-            );
-            return Err(source.at_key(&table.join(*key), message).hint(match keys {
-                [] => "leave it out".to_owned(),
-                _ => format!("it has: {}", keys.join(", ")),
+            let message = format!("`{table}`: a schedule of the kind `{kind}` has no `{key}`");
+            let said = source.at_key(&table.join(*key), message);
+            return Err(said.hint(match keys.is_empty() {
+                true => "leave it out".to_owned(),
+                false => format!("it has: {}", keys.join(", ")),
             }));
         }
-        if let Some(key) = written
-            .kind
-            .needed_key()
-            .filter(|key| !present.contains(key))
-        {
-            let message = format!("`{table}`: a schedule of the kind `{kind}` needs `{key}`");
-            let said = source.at_key(table, message);
-            return Err(said.hint(format!("add `{key} = ...`, a number of steps")));
-        }
         if let Some(key) = written.kind.needed_key() {
+            if !present.contains(&key) {
+                let message = format!("`{table}`: a schedule of the kind `{kind}` needs `{key}`");
+                let said = source.at_key(table, message);
+                return Err(said.hint(format!("add `{key} = ...`, a number of steps")));
+            }
             let steps = match key {
                 "every_steps" => written.every_steps,
                 _ => written.warm_up_steps,

@@ -3,7 +3,7 @@
 use super::check::{check_batch_norm, model_diagnostic};
 use super::source::{Locator, Source};
 use super::wire::WireVariant;
-use super::{Base, Configured, Space, budget, training};
+use super::{Base, Configured, Space, budget_goal, training};
 use homebench_diagnostic::{Diagnostic, KeyPath};
 use homebench_model::{ModelConfig, registry};
 use homebench_train::TrainingConfig;
@@ -87,7 +87,7 @@ fn base(
         budget: wire
             .budget
             .as_ref()
-            .map(|wire| budget::resolve(wire, &model, &path.join("budget"), source))
+            .map(|wire| budget_goal::resolve(wire, &model, &path.join("budget"), source))
             .transpose()?,
         name: name.to_owned(),
         configured: Configured {
