@@ -149,6 +149,7 @@ impl TrainingConfig {
     pub(super) fn dense_rule(&self) -> DenseRule {
         let weight_decay = self.weight_decay;
         match self.optimizer {
+            // One rule: a spec can't give `adam` a decay, and with a decay of 0 the two are the same.
             OptimizerName::Adam | OptimizerName::Adamw => DenseRule::Adam(AdamConfig {
                 weight_decay,
                 ..AdamConfig::default()
@@ -173,6 +174,7 @@ impl TrainingConfig {
                 ..AdamConfig::default()
             }),
             EmbeddingOptimizerName::RowwiseAdagrad => SparseRule::RowWiseAdagrad {
+                // No setting: that of dense variables.
                 epsilon: AdagradConfig::default().epsilon,
                 weight_decay,
             },
