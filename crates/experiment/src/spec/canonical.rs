@@ -323,6 +323,22 @@ mod tests {
         assert_eq!(read.id(), cell().id());
     }
 
+    /// Cells that were run before, each named by the id that it had then.
+    #[test]
+    fn cells_of_before_keep_their_ids_and_the_keys_that_they_wrote() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cells");
+        let mut num_cells = 0;
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let cell = CellContent::read(&path).unwrap();
+            assert_eq!(cell.id(), path.file_stem().unwrap().to_string_lossy());
+            let written: toml::Table = std::fs::read_to_string(&path).unwrap().parse().unwrap();
+            assert_eq!(toml::Table::try_from(&cell).unwrap(), written);
+            num_cells += 1;
+        }
+        assert_eq!(num_cells, 5);
+    }
+
     #[test]
     fn a_number_and_its_text_are_two_values() {
         let encoded = |value: toml::Value| {
