@@ -8,7 +8,7 @@
 
 use homebench_data::{self as data, DatasetRef, Places, Quiet, RowSubset};
 use homebench_experiment::spec::{
-    CellContent, CellDataset, CellModel, CellTraining, NUMERICS_VERSION,
+    CellContent, CellDataset, CellModel, NUMERICS_VERSION,
 };
 use homebench_results::Phase;
 use homebench_runner::provenance::Usage;
@@ -208,7 +208,7 @@ fn content(workload: &Workload, training: &TrainingConfig) -> CellContent {
             name: workload.model.into(),
             knobs: workload.knobs.parse().expect("knobs"),
         },
-        training: CellTraining::from(training),
+        training: training.clone(),
     }
 }
 

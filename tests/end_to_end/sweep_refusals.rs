@@ -149,7 +149,7 @@ fn a_value_that_makes_no_model_or_training() {
     error: spec.toml:8:32: `variants."mmoe[likes=2]".training.task_weights`: the dataset has no task `likes`; it has: click, long_view, like, follow
     hint: did you mean `like`?
     "#);
-    insta::assert_snapshot!(of_grid("training.batch_size.rows = [2]"), @r#"error: spec.toml:8:29: `variants."mmoe[rows=2]".training.batch_size.rows`: expected a whole number, 0 or more, found map"#);
+    insta::assert_snapshot!(of_grid("training.batch_size.rows = [2]"), @r#"error: spec.toml:8:29: `variants."mmoe[rows=2]".training.batch_size`: expected a whole number, 0 or more, found map"#);
     // What is told only once the data is known.
     insta::assert_snapshot!(of_grid("rank = [4, 64]"), @r#"error: spec.toml:8:12: `variants."home[rank=64]".rank`: expected at most the width of the gated input, 8, found 64"#);
     insta::assert_snapshot!(refusal("expert_dims = [16, 8]\n[variants.home]", "norm = \"batch\"\ntraining.batch_size = 1\n[variants.home]"), @r"

@@ -1,108 +1,56 @@
 //! A TOML document that remembers its text, so that everything said about a value can name its line.
 
-use super::{Diagnostic, Location, serde_message};
+use super::extended::extended;
+use super::spans::Spans;
+use super::{Diagnostic, KeyPath, Location, Refusal, read};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use std::fmt;
 use std::ops::Range;
 use std::path::Path;
-use toml::Spanned;
-use toml::de::{DeTable, DeValue};
-
-/// The keys that lead to a value; a list's elements are counted from 0.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub struct KeyPath(Vec<String>);
-
-impl KeyPath {
-    /// The path of these keys.
-    pub fn new<S: Into<String>>(keys: impl IntoIterator<Item = S>) -> Self {
-        Self(keys.into_iter().map(Into::into).collect())
-    }
-
-    /// A dotted path as TOML writes it: `variants."my model".rank`.
-    ///
-    /// # Errors
-    /// The reason why it is no dotted key.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        let document = format!("{text} = 0");
-        let table = DeTable::parse(&document).map_err(|error| error.message().to_owned())?;
-        let mut keys = Vec::new();
-        let mut table = table.get_ref();
-        loop {
-            let mut entries = table.iter();
-            let (Some((key, value)), None) = (entries.next(), entries.next()) else {
-                return Err("expected one dotted key".to_owned());
-            };
-            keys.push(key.get_ref().to_string());
-            match value.get_ref() {
-                DeValue::Table(inner) => table = inner,
-                _ => return Ok(Self(keys)),
-            }
-        }
-    }
-
-    /// The keys.
-    pub fn keys(&self) -> &[String] {
-        &self.0
-    }
-
-    /// The last key.
-    pub fn last(&self) -> Option<&str> {
-        self.0.last().map(String::as_str)
-    }
-
-    /// Whether this is the document itself.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// The path of the table that holds this one.
-    #[must_use]
-    pub fn parent(&self) -> Self {
-        Self(self.0[..self.0.len().saturating_sub(1)].to_vec())
-    }
-
-    /// The path of `key` below this one.
-    #[must_use]
-    pub fn join(&self, key: impl Into<String>) -> Self {
-        let mut keys = self.0.clone();
-        keys.push(key.into());
-        Self(keys)
-    }
-}
-
-impl fmt::Display for KeyPath {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, key) in self.0.iter().enumerate() {
-            let dot = if index == 0 { "" } else { "." };
-            let is_bare = !key.is_empty()
-                && key
-                    .chars()
-                    .all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
-            if is_bare {
-                write!(formatter, "{dot}{key}")?;
-            } else {
-                write!(formatter, "{dot}{key:?}")?;
-            }
-        }
-        Ok(())
-    }
-}
+use toml::de::{DeTable, Deserializer};
+use toml::{Table, Value};
 
 /// A TOML file's name and text, and the file that it extends.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Document {
     pub(super) name: String,
     pub(super) text: String,
+    /// Or why the text is no TOML.
+    content: Result<Content, Diagnostic>,
     /// What is true where this document says nothing; see [`Document::read_extending`].
     pub(super) base: Option<Box<Document>>,
+}
+
+/// What a text says, and where.
+#[derive(Debug, Clone, PartialEq)]
+struct Content {
+    table: Table,
+    spans: Spans,
+}
+
+impl Content {
+    fn of_text(text: &str) -> Result<Self, Diagnostic> {
+        let refuse = |error: toml::de::Error| {
+            let offset = error.span().map_or(0, |span| span.start);
+            Diagnostic::new("", error.message().trim().replace('\n', ", "))
+                .at(Some(Location::of_offset(text, offset)))
+        };
+        // Once: whatever asks for a place or for the order of keys later is answered from the spans.
+        let root = DeTable::parse(text).map_err(refuse)?;
+        let spans = Spans::of_document(root.get_ref());
+        let table = Table::deserialize(Deserializer::from(root)).map_err(refuse)?;
+        Ok(Self { table, spans })
+    }
 }
 
 impl Document {
     /// A document of this text; `name` is what messages call it.
     pub fn new(name: impl Into<String>, text: impl Into<String>) -> Self {
+        let text = text.into();
         Self {
             name: name.into(),
-            text: text.into(),
+            content: Content::of_text(&text),
+            text,
             base: None,
         }
     }
@@ -116,6 +64,7 @@ impl Document {
         let text = std::fs::read_to_string(path).map_err(|error| {
             let said = Diagnostic::new(&name, format!("can't read the file: {error}"));
             match error.kind() {
+                // The other kinds are told by the system in full.
                 std::io::ErrorKind::NotFound => said.hint("check the path"),
                 _ => said,
             }
@@ -138,80 +87,80 @@ impl Document {
     /// # Errors
     /// A syntax error, an unknown or missing key or a wrong type, with its place.
     pub fn parse<T: DeserializeOwned>(&self) -> Result<T, Diagnostic> {
-        if let Some(base) = &self.base {
-            return self.parse_over(base);
-        }
-        toml::from_str(&self.text).map_err(|error| {
-            let span = error.span();
-            let offset = span.as_ref().map(|span| span.start);
-            let path = match &span {
-                // toml gives the document as a whole an empty span; it is not its first key that is wrong.
-                Some(span) if !span.is_empty() => self.path_at(span.start),
-                _ => KeyPath::default(),
-            };
-            let mut said = serde_message::translate(error.message(), &path);
-            said.source.clone_from(&self.name);
-            said.at(Some(Location::of_offset(&self.text, offset.unwrap_or(0))))
+        read(&Value::Table(self.merged()?)).map_err(|refusal| self.refuse(&refusal))
+    }
+
+    /// What the document says, with what it extends.
+    fn merged(&self) -> Result<Table, Diagnostic> {
+        let own = self.table()?.clone();
+        Ok(match &self.base {
+            Some(base) => extended(base.merged()?, own),
+            None => own,
         })
+    }
+
+    /// What the text says, without what it extends.
+    pub(super) fn table(&self) -> Result<&Table, Diagnostic> {
+        match &self.content {
+            Ok(content) => Ok(&content.table),
+            Err(said) => Err(Diagnostic {
+                source: self.name.clone(),
+                ..said.clone()
+            }),
+        }
+    }
+
+    /// What is wrong with a value, at its place.
+    fn refuse(&self, refusal: &Refusal) -> Diagnostic {
+        let path = refusal.place();
+        // Of two files it is the key that tells which one has to be mended.
+        let (name, location) = match refusal.is_of_key() || self.base.is_some() {
+            true => self.place(&path, |spans| &spans.key),
+            false => self.place(&path, |spans| &spans.value),
+        };
+        // The document as a whole has no place of its own; what it lacks can stand anywhere.
+        let start = Location { line: 1, column: 1 };
+        refusal.diagnostic(name).at(location.or(Some(start)))
     }
 
     /// A diagnostic at the key of `path`, or at the nearest table above it that the text has.
     pub fn at_key(&self, path: &KeyPath, message: impl Into<String>) -> Diagnostic {
-        let (name, location) = self.place(path, |key, _| key);
+        let (name, location) = self.place(path, |spans| &spans.key);
         Diagnostic::new(name, message).at(location)
     }
 
     /// A diagnostic at the value of `path`, or at the nearest table above it that the text has.
     pub fn at_value(&self, path: &KeyPath, message: impl Into<String>) -> Diagnostic {
-        let (name, location) = self.place(path, |_, value| value);
+        let (name, location) = self.place(path, |spans| &spans.value);
         Diagnostic::new(name, message).at(location)
     }
 
     /// Where the key of `path` stands; absent where the text does not have it.
     pub fn key_location(&self, path: &KeyPath) -> Option<Location> {
-        let (key, _) = self.spans(path.keys())?;
-        Some(Location::of_offset(&self.text, key.start))
+        let spans = self.spans(path.keys())?;
+        Some(Location::of_offset(&self.text, spans.key.start))
     }
 
     /// The keys of the table at `path` in the order of the text; those of the extended file first.
     pub fn keys_in_order(&self, path: &KeyPath) -> Vec<String> {
-        let mut keys = self
-            .base
-            .as_ref()
-            .map_or_else(Vec::new, |base| base.keys_in_order(path));
-        let own = self.own_keys(path);
-        keys.extend(
-            own.into_iter()
-                .filter(|key| !keys.contains(key))
-                .collect::<Vec<_>>(),
-        );
-        keys
-    }
-
-    fn own_keys(&self, path: &KeyPath) -> Vec<String> {
-        let Ok(root) = DeTable::parse(&self.text) else {
-            return Vec::new();
-        };
-        let mut table = root.get_ref();
-        for key in path.keys() {
-            match table.get(key.as_str()).map(Spanned::get_ref) {
-                Some(DeValue::Table(inner)) => table = inner,
-                _ => return Vec::new(),
+        let base = self.base.iter().flat_map(|base| base.keys_in_order(path));
+        let mut keys: Vec<String> = base.collect();
+        for key in self
+            .spans(path.keys())
+            .map_or_else(Vec::new, Spans::keys_in_order)
+        {
+            if !keys.iter().any(|known| known == key) {
+                keys.push(key.to_owned());
             }
         }
-        let mut keys: Vec<_> = table
-            .keys()
-            .map(|key| (key.span().start, key.get_ref().to_string()))
-            .collect();
-        keys.sort();
-        keys.into_iter().map(|(_, key)| key).collect()
+        keys
     }
 
     /// The document that has most of the path, this one before the one it extends, and where it has it.
     pub(super) fn place(
         &self,
         path: &KeyPath,
-        choose: fn(Range<usize>, Range<usize>) -> Range<usize>,
+        choose: fn(&Spans) -> &Range<usize>,
     ) -> (&str, Option<Location>) {
         let (length, location) = self.locate(path, choose);
         if let Some(base) = &self.base
@@ -224,7 +173,7 @@ impl Document {
 
     /// How many keys of the path this document or one that it extends has.
     fn depth(&self, path: &KeyPath) -> usize {
-        let (own, _) = self.locate(path, |key, _| key);
+        let (own, _) = self.locate(path, |spans| &spans.key);
         let of_base = self.base.as_ref().map_or(0, |base| base.depth(path));
         own.max(of_base)
     }
@@ -233,89 +182,32 @@ impl Document {
     fn locate(
         &self,
         path: &KeyPath,
-        choose: fn(Range<usize>, Range<usize>) -> Range<usize>,
+        choose: fn(&Spans) -> &Range<usize>,
     ) -> (usize, Option<Location>) {
         let whole = path.keys().len();
+        // A value that isn't there, a default say, is told at the table that would have it.
         let found = (1..=whole).rev().find_map(|length| {
-            let (key, value) = self.spans(&path.keys()[..length])?;
+            let spans = self.spans(&path.keys()[..length])?;
             let span = if length == whole {
-                choose(key, value)
+                choose(spans)
             } else {
-                key
+                &spans.key
             };
             Some((length, Location::of_offset(&self.text, span.start)))
         });
         found.map_or((0, None), |(length, location)| (length, Some(location)))
     }
 
-    /// Spans of the key and of the value of a path.
-    fn spans(&self, keys: &[String]) -> Option<(Range<usize>, Range<usize>)> {
-        let root = DeTable::parse(&self.text).ok()?;
-        let (first, rest) = keys.split_first()?;
-        let (key, value) = root.get_ref().get_key_value(first.as_str())?;
-        let mut spans = (key.span(), value.span());
-        let mut value = value.get_ref();
-        for name in rest {
-            let next = match value {
-                DeValue::Table(table) => {
-                    let (key, next) = table.get_key_value(name.as_str())?;
-                    spans = (key.span(), next.span());
-                    next
-                }
-                DeValue::Array(array) => {
-                    let next = array.get(name.parse::<usize>().ok()?)?;
-                    spans = (next.span(), next.span());
-                    next
-                }
-                _ => return None,
-            };
-            value = next.get_ref();
-        }
-        Some(spans)
+    /// Where the value of a path and its parts stand; absent where the text doesn't have it.
+    fn spans(&self, keys: &[String]) -> Option<&Spans> {
+        let root = &self.content.as_ref().ok()?.spans;
+        keys.iter().try_fold(root, |spans, key| spans.below(key))
     }
-
-    /// The path of the innermost key or value that holds the byte `offset`.
-    pub(super) fn path_at(&self, offset: usize) -> KeyPath {
-        let mut path = Vec::new();
-        if let Ok(root) = DeTable::parse(&self.text) {
-            descend_table(root.get_ref(), offset, &mut path);
-        }
-        KeyPath(path)
-    }
-}
-
-fn descend_table(table: &DeTable<'_>, offset: usize, path: &mut Vec<String>) -> bool {
-    table.iter().any(|(key, value)| {
-        path.push(key.get_ref().to_string());
-        let found = key.span().contains(&offset) || descend(value, offset, path);
-        if !found {
-            path.pop();
-        }
-        found
-    })
-}
-
-/// Tables are searched whatever their own span says: `[a]` and `[a.b]` may stand far apart.
-fn descend(value: &Spanned<DeValue<'_>>, offset: usize, path: &mut Vec<String>) -> bool {
-    let inner = match value.get_ref() {
-        DeValue::Table(table) => descend_table(table, offset, path),
-        DeValue::Array(array) => array.iter().enumerate().any(|(index, element)| {
-            path.push(index.to_string());
-            let found = descend(element, offset, path);
-            if !found {
-                path.pop();
-            }
-            found
-        }),
-        _ => false,
-    };
-    inner || value.span().contains(&offset)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde::Deserialize;
 
     const TEXT: &str = "name = \"x\"\n\n[training]\nbatch_size = 8\nsizes = [1, \"two\"]\n\n[variants.b]\nrank = 2\n[variants.a]\n";
 
@@ -419,13 +311,5 @@ mod tests {
             "{}",
             refusal("name = \n")
         );
-    }
-
-    #[test]
-    fn a_quoted_key_survives_a_round_trip() {
-        let path = KeyPath::parse("variants.\"my model\".rank").unwrap();
-        assert_eq!(path.keys(), ["variants", "my model", "rank"]);
-        assert_eq!(path.to_string(), "variants.\"my model\".rank");
-        assert!(KeyPath::parse("a b").is_err());
     }
 }

@@ -1,8 +1,7 @@
 //! Documents that extend another: what they say replaces what the other says, key by key, and everything said of a value names
 //! the file that it stands in.
 
-use super::{Diagnostic, Document, KeyPath, serde_message};
-use serde::de::DeserializeOwned;
+use super::{Diagnostic, Document, KeyPath};
 use std::path::Path;
 use toml::{Table, Value};
 
@@ -16,9 +15,8 @@ impl Document {
     /// A file that is not there, can't be read or is no TOML; an extended file that extends another.
     pub fn read_extending(path: &Path) -> Result<Self, Diagnostic> {
         let mut document = Self::read(path)?;
-        let table: Table = document.parse()?;
         let at = KeyPath::new([EXTENDS]);
-        let name = match table.get(EXTENDS) {
+        let name = match document.table()?.get(EXTENDS) {
             None => return Ok(document),
             Some(Value::String(name)) => name,
             Some(_) => {
@@ -33,7 +31,8 @@ impl Document {
             return Err(said.hint("paths are relative to the folder of this file"));
         }
         let base = Self::read(&base)?;
-        if base.parse::<Table>()?.contains_key(EXTENDS) {
+        // One level: with more, nobody sees what a description says without reading the whole chain.
+        if base.table()?.contains_key(EXTENDS) {
             let said = base.at_key(&at, "a file that is extended can't extend another");
             return Err(said.hint("extend one file, which holds all that is shared"));
         }
@@ -44,10 +43,9 @@ impl Document {
     /// A document of this text over this one.
     #[must_use]
     pub fn overlaid(self, name: impl Into<String>, text: impl Into<String>) -> Self {
-        Self {
-            base: Some(Box::new(self)),
-            ..Self::new(name, text)
-        }
+        let mut over = Self::new(name, text);
+        over.base = Some(Box::new(self));
+        over
     }
 
     /// The text of this document or of the one it extends, by its name.
@@ -57,30 +55,14 @@ impl Document {
             _ => &self.text,
         }
     }
+}
 
-    /// Reads this document over the one that it extends.
-    pub(super) fn parse_over<T: DeserializeOwned>(&self, base: &Document) -> Result<T, Diagnostic> {
-        let own = Document::new(self.name.as_str(), self.text.as_str());
-        let mut merged: Table = base.parse()?;
-        merge(&mut merged, own.parse()?);
-        merged.remove(EXTENDS);
-        let text = toml::to_string(&merged)
-            .map_err(|error| Diagnostic::new(&self.name, error.to_string()))?;
-        toml::from_str(&text).map_err(|error| {
-            let whole = Document::new("", text.as_str());
-            let path = match error.span() {
-                Some(span) if !span.is_empty() => whole.path_at(span.start),
-                _ => KeyPath::default(),
-            };
-            let (source, location) = self.place(&path, |key, _| key);
-            let said = serde_message::translate(error.message(), &path);
-            Diagnostic {
-                source: source.to_owned(),
-                ..said
-            }
-            .at(location)
-        })
-    }
+/// What `own` says over what `base` says.
+pub(super) fn extended(mut base: Table, own: Table) -> Table {
+    merge(&mut base, own);
+    // It is a key of files, and none of what they describe.
+    base.remove(EXTENDS);
+    base
 }
 
 /// Puts what `over` says into `under`, tables key by key.

@@ -1,12 +1,25 @@
 //! What a user did wrong in a TOML document or an argument: where, what was expected, what was found, and the mend.
+//!
+//! [`Document`] reads a file as a type and says of every value where it stands; [`read`] does the same of a value alone;
+//! [`nearest`] is the project's one "did you mean".
+//!
+//! *For*: errors that a user can mend. *May import*: `serde`, `toml`, `strsim`, and nothing of the workspace. *Not here*: what
+//! a key means or which values it may have (the crate that owns the key), exit codes and colours (the binary), and the text of
+//! another crate's errors: it is never searched for words.
 
 mod document;
 mod extended;
+mod key_path;
 mod names;
-mod serde_message;
+mod reader;
+mod refusal;
+mod spans;
 
-pub use document::{Document, KeyPath};
+pub use document::Document;
+pub use key_path::KeyPath;
 pub use names::nearest;
+pub use reader::{keys_of, read};
+pub use refusal::Refusal;
 
 use std::fmt;
 
@@ -22,6 +35,7 @@ pub struct Location {
 impl Location {
     /// The place of the byte `offset` of `text`.
     pub fn of_offset(text: &str, offset: usize) -> Self {
+        // An offset behind the text is its end; one inside a character is that character.
         let whole = (0..=offset.min(text.len())).rev();
         let end = whole
             .into_iter()
@@ -59,14 +73,6 @@ impl Diagnostic {
             location: None,
             message: message.into(),
             hint: None,
-        }
-    }
-
-    /// What serde said of the value at `path`, in the words of the user's file.
-    pub fn from_serde(source: impl Into<String>, message: &str, path: &KeyPath) -> Self {
-        Self {
-            source: source.into(),
-            ..serde_message::translate(message, path)
         }
     }
 

@@ -6,11 +6,14 @@ pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
     known
         .into_iter()
         .filter(|candidate| is_near(name, candidate))
+        // The first of equals, so that the order of `known` decides and nothing else.
         .min_by_key(|candidate| strsim::damerau_levenshtein(name, candidate))
 }
 
 fn is_near(name: &str, candidate: &str) -> bool {
     let longer = name.chars().count().max(candidate.chars().count());
+    // Case is no edit: `HoME` is `home`. Jaro-Winkler is for names that share a long beginning and end otherwise, which has too
+    // many edits.
     let edits = strsim::damerau_levenshtein(&name.to_lowercase(), &candidate.to_lowercase());
     edits <= longer.div_ceil(3) || strsim::jaro_winkler(name, candidate) > 0.88
 }

@@ -2,8 +2,28 @@
 //!
 //! A stream is named by (seed, purpose, name) and read at any index, so a number never depends on how many were drawn
 //! before it, on the order in which variables are built, or on threads.
+//!
+//! ```
+//! use homebench_random::Philox;
+//!
+//! let stream = Philox::new(1, "init", "tower.0.weight");
+//! let thousandth = stream.uniform(1000);
+//! assert!((0.0..1.0).contains(&thousandth));
+//! // Another stream and other draws in between change nothing.
+//! let _ = (Philox::new(2, "init", "tower.0.weight").uniform(0), stream.normal(3));
+//! assert_eq!(stream.uniform(1000), thousandth);
+//! let mut order = stream.permutation(4);
+//! order.sort();
+//! assert_eq!(order, [0, 1, 2, 3]);
+//! ```
+//!
+//! *For*: every random number of the project. *May import*: `blake3`, and nothing of the workspace. *Not here*: what is done with
+//! the numbers (initial weights, dropout, shuffles, made-up data), and anything that has a state or asks for the time.
 
+// Multipliers and round count of the paper: ten rounds where seven pass its tests, for a margin. Any other value is another
+// generator, and changes every number of every cell.
 const MULTIPLIERS: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];
+// The fractions of the golden ratio and of the square root of 3, by which the key moves on from round to round.
 const WEYL: [u32; 2] = [0x9E37_79B9, 0xBB67_AE85];
 const ROUNDS: usize = 10;
 
@@ -100,6 +120,7 @@ impl Philox {
         let threshold = bound.wrapping_neg() % bound;
         let mut attempt = 0u32;
         loop {
+            // The last word tells these blocks from those of `u32x4`, so that the two never share a number.
             let words = block(self.key, [index as u32, (index >> 32) as u32, attempt, 1]);
             for word in words {
                 let product = u64::from(word) * u64::from(bound);
@@ -114,6 +135,7 @@ impl Philox {
     /// A random order of `0..num_items` (Fisher-Yates).
     pub fn permutation(&self, num_items: u32) -> Vec<u32> {
         let mut order: Vec<u32> = (0..num_items).collect();
+        // From the end, the draw at `last` being that of its place: the order is part of every shuffle's definition.
         for last in (1..num_items).rev() {
             let other = self.below(u64::from(last), last + 1);
             order.swap(last as usize, other as usize);
@@ -124,6 +146,7 @@ impl Philox {
 
 #[inline]
 fn unit(word: u32) -> f32 {
+    // An f32 holds 24 bits; with all 32 the largest words would round up to 1.
     (word >> 8) as f32 * (1.0 / 16_777_216.0)
 }
 

@@ -6,7 +6,7 @@ mod place;
 
 use homebench_data::{self as data, DatasetRef, Places, Quiet, RowSubset};
 use homebench_experiment::spec::{
-    CellContent, CellDataset, CellModel, CellTraining, NUMERICS_VERSION,
+    CellContent, CellDataset, CellModel, NUMERICS_VERSION,
 };
 use homebench_kernels::cuda::{Order, on_host};
 use homebench_results::Phase;
@@ -105,7 +105,7 @@ fn train(keeper: &mut dyn Keeper) -> Result<CellResult, TrainError> {
                 .parse()
                 .expect("knobs"),
         },
-        training: CellTraining::from(&training),
+        training: training.clone(),
     };
     let model = content.model_config().expect("a model");
     let (seed, phase) = (content.seed, content.final_phase());

@@ -66,8 +66,11 @@ impl From<PrecisionName> for Precision {
     }
 }
 
-/// How a cell is trained.
-#[derive(Debug, Clone, PartialEq)]
+/// How a cell is trained: the table `[training]` of a spec or a cell, where what is left out is at its default.
+///
+/// What is new here is at its default in every cell there is, and must leave the cell's id as it is: see `CellContent`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct TrainingConfig {
     /// Rows of a step.
     pub batch_size: usize,
@@ -80,6 +83,7 @@ pub struct TrainingConfig {
     /// Step size of dense variables.
     pub learning_rate: f64,
     /// Step size of the embedding tables; equal to `learning_rate` where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub embedding_learning_rate: Option<f64>,
     /// Weight decay of dense variables: decoupled with AdamW, an L2 penalty with Adagrad and gradient descent.
     pub weight_decay: f64,
@@ -88,6 +92,8 @@ pub struct TrainingConfig {
     /// How dense variables are updated.
     pub optimizer: OptimizerName,
     /// Share of the velocity that gradient descent keeps from step to step; 0 with other optimisers.
+    // Most optimisers have no use for it, and refuse another value than this.
+    #[serde(skip_serializing_if = "is_default")]
     pub momentum: f64,
     /// Largest norm of the gradients of all dense variables together; 0 clips nothing. Embedding tables are not clipped.
     pub gradient_clip_norm: f64,
@@ -104,7 +110,13 @@ pub struct TrainingConfig {
     /// Factor of each task's positive labels in the loss, by name; 1 where absent.
     pub positive_weights: BTreeMap<String, f64>,
     /// How exactly a CUDA device multiplies.
+    // The processor has no other than this.
+    #[serde(skip_serializing_if = "is_default")]
     pub precision: PrecisionName,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 impl Default for TrainingConfig {
@@ -137,7 +149,7 @@ impl TrainingConfig {
     pub(super) fn dense_rule(&self) -> DenseRule {
         let weight_decay = self.weight_decay;
         match self.optimizer {
-            // One rule: with a decay of 0, which `adam` demands, both are the same numbers.
+            // One rule: a spec can't give `adam` a decay, and with a decay of 0 the two are the same.
             OptimizerName::Adam | OptimizerName::Adamw => DenseRule::Adam(AdamConfig {
                 weight_decay,
                 ..AdamConfig::default()
@@ -162,6 +174,7 @@ impl TrainingConfig {
                 ..AdamConfig::default()
             }),
             EmbeddingOptimizerName::RowwiseAdagrad => SparseRule::RowWiseAdagrad {
+                // No setting: that of dense variables.
                 epsilon: AdagradConfig::default().epsilon,
                 weight_decay,
             },
@@ -211,6 +224,35 @@ mod tests {
         let plain = TrainingConfig::default();
         assert_eq!(plain.dense_rule(), DenseRule::Adam(AdamConfig::default()));
         assert_eq!(plain.sparse_rule(), SparseRule::Adam(AdamConfig::default()));
+    }
+
+    #[test]
+    fn settings_come_back_from_their_text_whatever_they_are() {
+        let changed = TrainingConfig {
+            embedding_learning_rate: Some(0.01),
+            optimizer: OptimizerName::Sgd,
+            momentum: 0.9,
+            embedding_optimizer: EmbeddingOptimizerName::RowwiseAdagrad,
+            schedule: Schedule::Cosine {
+                warm_up_steps: 10,
+                final_share: 0.1,
+            },
+            task_weights: [("income".to_owned(), 2.0)].into(),
+            precision: PrecisionName::Bf16,
+            ..TrainingConfig::default()
+        };
+        for config in [TrainingConfig::default(), changed] {
+            let text = toml::to_string(&config).unwrap();
+            assert_eq!(
+                toml::from_str::<TrainingConfig>(&text).unwrap(),
+                config,
+                "{text}"
+            );
+        }
+        assert_eq!(
+            toml::from_str::<TrainingConfig>("").unwrap(),
+            TrainingConfig::default()
+        );
     }
 
     #[test]

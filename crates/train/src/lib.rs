@@ -22,6 +22,7 @@ mod order;
 mod schedule;
 mod session;
 mod upcoming_rows;
+mod written_schedule;
 
 pub use config::{EmbeddingOptimizerName, OptimizerName, PrecisionName, TrainingConfig};
 pub use device::Device;
@@ -30,6 +31,7 @@ pub use keeper::{KeepNothing, Keeper};
 pub use network::{feature_dims, task_layout};
 pub use order::{WHOLE_SHUFFLE_ROWS, shuffle_notice};
 pub use schedule::Schedule;
+pub use written_schedule::{ScheduleKind, WrittenSchedule};
 
 use homebench_data::Prepared;
 use homebench_data::seal::FinalPhase;

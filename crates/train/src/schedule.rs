@@ -1,9 +1,13 @@
 //! Learning-rate schedules: pure functions of the step.
 
+use super::written_schedule::WrittenSchedule;
+use serde::{Deserialize, Serialize};
+
 /// How a step size changes from step to step: the factor that [`Schedule::factor`] gives.
 ///
 /// `warm_up_steps` raise the factor in a line from its share of one step to 1; what follows counts its steps from there.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(from = "WrittenSchedule", into = "WrittenSchedule")]
 pub enum Schedule {
     /// 1 throughout.
     #[default]

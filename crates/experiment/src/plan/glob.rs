@@ -1,5 +1,6 @@
 //! Names chosen by a pattern.
 
+// By hand, since to `globset` the brackets in the names of configurations, such as `home[rank=8]`, are classes of letters.
 /// Whether `text` is what `pattern` says: `*` stands for any letters or none, `?` for any one.
 pub fn matches_glob(pattern: &str, text: &str) -> bool {
     let pattern: Vec<char> = pattern.chars().collect();

@@ -1,20 +1,20 @@
 //! The resolved content of a cell, and the id that is its hash.
 
-use super::Configured;
-use super::cell_training::CellTraining;
 use super::setting::in_name;
+use super::{Configured, training};
 use homebench_data::seal::FinalPhase;
 use homebench_data::{DatasetRef, RowSubset};
 use homebench_diagnostic::{Diagnostic, Document};
 use homebench_model::ModelConfig;
 use homebench_results::Phase;
-use homebench_train::Device;
-use serde::{Deserialize, Serialize};
+use homebench_train::{Device, TrainingConfig};
+use serde::{Deserialize, Serialize, Serializer};
 use std::path::Path;
 
 /// Raised when the same content gives other numbers than before; cells of another version are not reused.
 pub const NUMERICS_VERSION: u32 = 1;
 
+// 64 bits: among a million cells two have one id with a chance of 3 in 100 million.
 const ID_LENGTH: usize = 16;
 
 /// Everything that decides a cell's numbers, with every default written out.
@@ -37,7 +37,30 @@ pub struct CellContent {
     /// Which model.
     pub model: CellModel,
     /// How it is trained.
-    pub training: CellTraining,
+    #[serde(serialize_with = "without_later_defaults")]
+    pub training: TrainingConfig,
+}
+
+/// Training settings that every cell writes. The others came after cells had ids: at their defaults they are left out, so that
+/// the ids stay what they were.
+const ALWAYS_WRITTEN: [&str; 7] = [
+    "batch_size",
+    "max_epochs",
+    "patience",
+    "evaluations_per_epoch",
+    "learning_rate",
+    "weight_decay",
+    "embedding_dim",
+];
+
+fn without_later_defaults<S: Serializer>(
+    config: &TrainingConfig,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let default = training::written(&TrainingConfig::default());
+    let mut table = training::written(config);
+    table.retain(|key, value| ALWAYS_WRITTEN.contains(&key) || default.get(key) != Some(value));
+    table.serialize(serializer)
 }
 
 /// Which data a cell learns from.
@@ -133,7 +156,7 @@ impl CellContent {
                 name: configured.model.name().to_owned(),
                 knobs: configured.model.knobs().clone(),
             },
-            training: CellTraining::from(&configured.training),
+            training: configured.training.clone(),
         }
     }
 
@@ -200,6 +223,7 @@ fn encode(value: &toml::Value, out: &mut Vec<u8>) {
     match value {
         toml::Value::String(string) => text(b's', string, out),
         toml::Value::Integer(integer) => {
+            // Little-endian like every number here, so that an id is the same on every processor.
             out.push(b'i');
             out.extend(integer.to_le_bytes());
         }
@@ -218,6 +242,7 @@ fn encode(value: &toml::Value, out: &mut Vec<u8>) {
         toml::Value::Table(table) => {
             out.push(b't');
             out.extend((table.len() as u64).to_le_bytes());
+            // Sorted here: toml keeps the order of the file as soon as any crate of the build asks it to (`preserve_order`).
             let mut keys: Vec<&String> = table.keys().collect();
             keys.sort();
             for key in keys {
@@ -231,7 +256,7 @@ fn encode(value: &toml::Value, out: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use homebench_train::{OptimizerName, TrainingConfig};
+    use homebench_train::OptimizerName;
 
     fn cell() -> CellContent {
         CellContent {
@@ -253,7 +278,7 @@ mod tests {
                 name: "home".into(),
                 knobs: toml::from_str("expert_dims = [64, 32]\nrank = 16").unwrap(),
             },
-            training: CellTraining::from(&TrainingConfig::default()),
+            training: TrainingConfig::default(),
         }
     }
 
@@ -279,8 +304,8 @@ mod tests {
             |cell| cell.dataset.knobs = toml::from_str("correlation = 0.5").unwrap(),
             |cell| cell.training.learning_rate = 0.002,
             |cell| cell.training.embedding_learning_rate = Some(0.001),
-            |cell| cell.training.optimizer = Some(OptimizerName::Adamw),
-            |cell| cell.training.task_weights = Some([("a".to_owned(), 2.0)].into()),
+            |cell| cell.training.optimizer = OptimizerName::Adamw,
+            |cell| cell.training.task_weights = [("a".to_owned(), 2.0)].into(),
             |cell| cell.model.knobs = toml::from_str("expert_dims = [32, 64]\nrank = 16").unwrap(),
         ];
         let mut ids = std::collections::BTreeSet::from([cell().id()]);
@@ -296,6 +321,22 @@ mod tests {
         let read: CellContent = toml::from_str(&cell().to_toml()).unwrap();
         assert_eq!(read, cell());
         assert_eq!(read.id(), cell().id());
+    }
+
+    /// Cells that were run before, each named by the id that it had then.
+    #[test]
+    fn cells_of_before_keep_their_ids_and_the_keys_that_they_wrote() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cells");
+        let mut num_cells = 0;
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let cell = CellContent::read(&path).unwrap();
+            assert_eq!(cell.id(), path.file_stem().unwrap().to_string_lossy());
+            let written: toml::Table = std::fs::read_to_string(&path).unwrap().parse().unwrap();
+            assert_eq!(toml::Table::try_from(&cell).unwrap(), written);
+            num_cells += 1;
+        }
+        assert_eq!(num_cells, 5);
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! From wire types to a checked experiment.
 
 use super::source::{Locator, Source};
-use super::wire::{WireDataset, WireExperiment};
-use super::{Chosen, Experiment, Space, Variant, expand, run, training, tuning, variants};
+use super::wire::{WireDataset, WireExperiment, WireTuning};
+use super::{
+    Base, Chosen, Experiment, Space, Tuning, Variant, expand, run, training, tuning, variants,
+};
 use homebench_data::{self as data, DatasetRef, Places, RowSubset};
 use homebench_diagnostic::{Diagnostic, KeyPath};
 use homebench_model::{ModelConfig, ModelError};
@@ -13,24 +15,7 @@ pub(super) fn experiment(
     mut wire: WireExperiment,
     source: &Source,
 ) -> Result<Experiment, Diagnostic> {
-    let prose = [
-        (
-            "question",
-            Some(&wire.question),
-            "say what this experiment is to find out",
-        ),
-        (
-            "outcome",
-            wire.outcome.as_ref(),
-            "leave it out until there are results to tell of",
-        ),
-    ];
-    for (key, text, hint) in prose {
-        if text.is_some_and(|text| text.trim().is_empty()) {
-            let message = format!("`{key}`: expected a sentence, found nothing");
-            return Err(source.at_value(&KeyPath::new([key]), message).hint(hint));
-        }
-    }
+    check_prose(&wire, source)?;
     let shared = training::resolve(
         &wire.training,
         &TrainingConfig::default(),
@@ -48,40 +33,15 @@ pub(super) fn experiment(
     let sweep = Space::read(grid, random, &root, true, source)?;
     let wire_variants = std::mem::take(&mut wire.variants);
     let bases = variants::bases(wire_variants, &wire.defaults, &shared, source)?;
+    // Knobs of the data make no variants: every variant is trained on each of their values.
     let mut variants = expand::variants(&bases, &sweep.of_variants(), source)?;
-    let of_data = sweep.of_data();
-    if let (Some(axis), Some(_)) = (of_data.first(), &wire.tuning) {
-        let message = format!(
-            "`{}`: the data can't be swept where variants are tuned",
-            axis.place
-        );
-        return Err(source.at_key(&axis.place, message).hint(
-            "tune on one value in a spec of its own, then sweep with the settings that won",
-        ));
-    }
-    let points = expand::combinations(&of_data, vec![Vec::new()], source)?;
-    super::budget::check_names(&variants, source)?;
+    let points = points(&sweep, wire.tuning.is_some(), source)?;
+    // After the sweep: a budget may name one configuration, such as `home[rank=8]`.
+    super::budget_goal::check_names(&variants, source)?;
     if let Some(name) = &wire.baseline {
         check_baseline(name, &variants, source)?;
     }
-    let tuning = match &wire.tuning {
-        None => {
-            variants::check_no_tuning(&bases, source)?;
-            None
-        }
-        Some(wire) => {
-            let path = KeyPath::new(["tuning", "seeds"]);
-            let own = self::seeds(wire.seeds.clone(), &path, source)?;
-            Some(tuning::tune(
-                wire,
-                own,
-                &seeds,
-                &bases,
-                &mut variants,
-                source,
-            )?)
-        }
-    };
+    let tuning = tuning(wire.tuning.as_ref(), &seeds, &bases, &mut variants, source)?;
     Ok(Experiment {
         name: name.to_owned(),
         question: wire.question,
@@ -98,6 +58,53 @@ pub(super) fn experiment(
         variants,
         run: run::resolve(&wire.run, source)?,
     })
+}
+
+fn check_prose(wire: &WireExperiment, source: &Source) -> Result<(), Diagnostic> {
+    let question = ("question", Some(&wire.question));
+    let outcome = ("outcome", wire.outcome.as_ref());
+    for ((key, text), hint) in [
+        (question, "say what this experiment is to find out"),
+        (outcome, "leave it out until there are results to tell of"),
+    ] {
+        if text.is_some_and(|text| text.trim().is_empty()) {
+            let message = format!("`{key}`: expected a sentence, found nothing");
+            return Err(source.at_value(&KeyPath::new([key]), message).hint(hint));
+        }
+    }
+    Ok(())
+}
+
+/// Every combination of the knobs of the data that are swept.
+fn points(sweep: &Space, is_tuned: bool, source: &Source) -> Result<Vec<Vec<Chosen>>, Diagnostic> {
+    let of_data = sweep.of_data();
+    if let (Some(axis), true) = (of_data.first(), is_tuned) {
+        let message = format!(
+            "`{}`: the data can't be swept where variants are tuned",
+            axis.place
+        );
+        return Err(source.at_key(&axis.place, message).hint(
+            "tune on one value in a spec of its own, then sweep with the settings that won",
+        ));
+    }
+    expand::combinations(&of_data, vec![Vec::new()], source)
+}
+
+/// Gives every variant its trials, where there are to be any.
+fn tuning(
+    wire: Option<&WireTuning>,
+    seeds: &[u64],
+    bases: &[Base],
+    variants: &mut [Variant],
+    source: &Source,
+) -> Result<Option<Tuning>, Diagnostic> {
+    let Some(wire) = wire else {
+        variants::check_no_tuning(bases, source)?;
+        return Ok(None);
+    };
+    let path = KeyPath::new(["tuning", "seeds"]);
+    let own = self::seeds(wire.seeds.clone(), &path, source)?;
+    tuning::tune(wire, own, seeds, bases, variants, source).map(Some)
 }
 
 fn check_baseline(name: &str, variants: &[Variant], source: &Source) -> Result<(), Diagnostic> {
@@ -154,6 +161,7 @@ fn seeds(seeds: Vec<u64>, path: &KeyPath, source: &Source) -> Result<Vec<u64>, D
             _ => said.hint("give one or more, such as [1]"),
         });
     }
+    // A seed twice would narrow every interval by nothing but a copy.
     let mut seen = std::collections::BTreeSet::new();
     for (index, seed) in seeds.iter().enumerate() {
         if !seen.insert(seed) {
@@ -173,27 +181,21 @@ pub fn model_diagnostic<'a>(
     source: impl Into<Locator<'a>>,
 ) -> Diagnostic {
     let source: Locator<'_> = source.into();
-    let (diagnostic, nearest) = match error {
-        ModelError::UnknownModel { nearest, .. } => {
-            let path = variant.join("model");
-            (source.at_value(&path, error.to_string()), nearest.as_ref())
-        }
-        ModelError::UnknownKnob { knob, nearest, .. } => {
-            let path = variant.join(knob);
-            (source.at_key(&path, error.to_string()), nearest.as_ref())
-        }
+    match error {
+        ModelError::UnknownModel { name, known, .. } => source
+            .at_value(&variant.join("model"), error.to_string())
+            .did_you_mean(name, known.iter().map(String::as_str)),
+        ModelError::UnknownKnob { knob, known, .. } => source
+            .at_key(&variant.join(knob), error.to_string())
+            .did_you_mean(knob, known.iter().map(String::as_str)),
         ModelError::InvalidKnob { knob, message } => {
             let path = variant.join(knob);
             let message = format!("`{path}`: {message}");
-            (source.at_value(&path, message), None)
+            source.at_value(&path, message)
         }
         ModelError::InvalidLayout { .. }
         | ModelError::InvalidWeights { .. }
-        | ModelError::Tensor { .. } => (source.at_key(variant, error.to_string()), None),
-    };
-    match nearest {
-        Some(near) => diagnostic.hint(format!("did you mean `{near}`?")),
-        None => diagnostic,
+        | ModelError::Tensor { .. } => source.at_key(variant, error.to_string()),
     }
 }
 
@@ -252,10 +254,12 @@ fn misdescribed(
         at_place.hint.clone_from(&said.hint);
         return at_place.into();
     }
+    // The description is to blame, and says where.
     if inner.is_some_and(has_place) {
         return error;
     }
     let key = match (&dataset.protocol, dataset.knobs.is_empty()) {
+        // The narrowest key that can have led here.
         (Some(_), _) => KeyPath::new(["dataset", "protocol"]),
         (None, true) => KeyPath::new(["dataset", "name"]),
         (None, false) => point.first().map_or_else(

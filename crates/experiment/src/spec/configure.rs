@@ -1,15 +1,12 @@
 //! One configuration of a variant: what it is in its table, with what a sweep chose on top.
 
-use super::CellTraining;
 use super::check::{check_batch_norm, model_diagnostic};
 use super::setting::{Chosen, TRAINING, plain};
 use super::source::{Locator, Source};
 use super::training;
-use super::wire::WireTraining;
 use homebench_diagnostic::{Diagnostic, KeyPath};
 use homebench_model::ModelConfig;
 use homebench_train::TrainingConfig;
-use serde::Deserialize;
 use std::borrow::Cow;
 use toml::{Table, Value};
 
@@ -38,6 +35,7 @@ impl Configured {
     ) -> Result<Self, Diagnostic> {
         let mut settings = self.settings.clone();
         settings.extend(chosen.iter().cloned());
+        // By name, whatever the order of sweeps: names of configurations are made of them.
         settings.sort_by(|a, b| a.setting.cmp(&b.setting));
         let at = KeyPath::new(["variants", name]);
         let locator = Locator::of_configuration(source, name, base, &settings);
@@ -53,6 +51,7 @@ impl Configured {
                 .map_err(|error| model_diagnostic(&error, &at, locator))?,
         };
         let training = self.trained(&chosen, &at.join(TRAINING), locator)?;
+        // Either of the two can make the batch too small; the one that was chosen is told.
         let sets_norm = chosen.iter().any(|one| one.setting.knob() == Some("norm"));
         let place = match sets_norm {
             true => at.join("norm"),
@@ -81,11 +80,7 @@ impl Configured {
         if table.is_empty() {
             return Ok(self.training.clone());
         }
-        let wire = match WireTraining::deserialize(table) {
-            Ok(wire) => wire,
-            Err(error) => return Err(self.refuse(chosen, at, locator, error.message())),
-        };
-        training::resolve(&wire, &self.training, at, locator)
+        training::resolve(&table, &self.training, at, locator)
     }
 
     /// Puts a value at a path below `training`; a table on the way begins as this configuration has it.
@@ -96,8 +91,7 @@ impl Configured {
             return;
         };
         let mut holder = table.entry(first.clone()).or_insert_with(|| {
-            let written = Table::try_from(CellTraining::written_out(&self.training));
-            let there = written.ok().and_then(|mut table| table.remove(first));
+            let there = training::written(&self.training).remove(first);
             there.unwrap_or_else(|| Value::Table(Table::new()))
         });
         for key in between {
@@ -118,41 +112,11 @@ impl Configured {
         }
     }
 
-    /// What serde said, at the setting that it said it of.
-    fn refuse(
-        &self,
-        chosen: &[Chosen],
-        at: &KeyPath,
-        locator: Locator<'_>,
-        message: &str,
-    ) -> Diagnostic {
-        for one in chosen {
-            let Some(path) = one.setting.in_training() else {
-                continue;
-            };
-            let mut alone = Table::new();
-            self.put(path, &one.value, &mut alone);
-            if let Err(error) = WireTraining::deserialize(alone) {
-                let mut full = at.clone();
-                path.iter().for_each(|key| full = full.join(key));
-                let place = locator.at_value(&full, "");
-                let said = Diagnostic::from_serde(place.source, error.message(), &full);
-                return said.at(place.location);
-            }
-        }
-        locator.at_key(at, message)
-    }
-
     /// What a sweep chose, as the model and its training hold it, so that `1e-3` and `0.001` are one value.
     pub fn chosen_values(&self) -> Vec<(String, Value)> {
-        let training = self
-            .settings
-            .iter()
-            .any(|one| one.setting.in_training().is_some());
-        let training = training.then(|| {
-            Table::try_from(CellTraining::written_out(&self.training))
-                .expect("training is plain TOML")
-        });
+        let mut settings = self.settings.iter();
+        let has_training = settings.any(|one| one.setting.in_training().is_some());
+        let training = has_training.then(|| training::written(&self.training));
         let held = |one: &Chosen| -> Option<Value> {
             if let Some(knob) = one.setting.knob() {
                 return self.model.knobs().get(knob).cloned();

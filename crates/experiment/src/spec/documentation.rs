@@ -1,12 +1,10 @@
 //! Keeps docs/experiments.md true: its keys, its defaults and its examples.
 
 use super::resolved::resolved_toml;
-use super::schedule::WrittenSchedule;
-use super::wire::{
-    WireBudget, WireDataset, WireExperiment, WireIncluded, WireRun, WireTraining, WireTuning,
-};
-use super::{CellTraining, Experiment, RunConfig, load};
-use homebench_train::TrainingConfig;
+use super::wire::{WireBudget, WireDataset, WireExperiment, WireIncluded, WireRun, WireTuning};
+use super::{Experiment, RunConfig, load};
+use homebench_diagnostic::keys_of;
+use homebench_train::{TrainingConfig, WrittenSchedule};
 use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, BTreeSet};
 use toml::{Table, Value};
@@ -17,16 +15,9 @@ const PAGE: &str = include_str!("../../../../docs/experiments.md");
 const BASE: &str = "question = \"What is this?\"\nseeds = [1]\ndataset = { name = \"feed\" }\n\
     [variants.a]\nmodel = \"mmoe\"\n[variants.b]\nmodel = \"home\"\n";
 
-/// Keys that a wire type knows, by its own word.
-fn known<T: DeserializeOwned>(also: &str) -> BTreeSet<String> {
-    let text = format!("{also}\n\"no such key\" = 1");
-    let refusal = match toml::from_str::<T>(&text) {
-        Ok(_) => panic!("an unknown key was taken"),
-        Err(error) => error.message().to_owned(),
-    };
-    let quoted = refusal.split('`').skip(1).step_by(2);
-    let keys = quoted.filter(|key| *key != "no such key");
-    keys.map(str::to_owned).collect()
+/// Keys that a type is read from.
+fn known<T: DeserializeOwned>() -> BTreeSet<String> {
+    keys_of::<T>().iter().map(|key| (*key).to_owned()).collect()
 }
 
 /// Rows of the tables of keys under a heading: key, default, example.
@@ -55,17 +46,17 @@ fn keys(heading: &str) -> BTreeSet<String> {
 
 #[test]
 fn every_key_is_documented_and_no_other() {
-    assert_eq!(keys("## The file itself"), known::<WireExperiment>(""));
-    assert_eq!(keys("## `[dataset]`"), known::<WireDataset>(""));
-    assert_eq!(keys("## `[training]`"), known::<WireTraining>(""));
+    assert_eq!(keys("## The file itself"), known::<WireExperiment>());
+    assert_eq!(keys("## `[dataset]`"), known::<WireDataset>());
+    assert_eq!(keys("## `[training]`"), known::<TrainingConfig>());
     let schedule = keys("## `[training.schedule]`");
-    assert_eq!(schedule, known::<WrittenSchedule>(""));
-    assert_eq!(keys("### `budget`"), known::<WireBudget>(""));
-    assert_eq!(keys("## `[tuning]`"), known::<WireTuning>(""));
-    assert_eq!(keys("## `[run]`"), known::<WireRun>(""));
+    assert_eq!(schedule, known::<WrittenSchedule>());
+    assert_eq!(keys("### `budget`"), known::<WireBudget>());
+    assert_eq!(keys("## `[tuning]`"), known::<WireTuning>());
+    assert_eq!(keys("## `[run]`"), known::<WireRun>());
     let of_variants = super::wire::VARIANT_KEYS.map(str::to_owned);
     assert_eq!(keys("## `[variants.<name>]`"), of_variants.into());
-    let included = known::<WireIncluded>("");
+    let included = known::<WireIncluded>();
     assert_eq!(included, ["include", "variants"].map(str::to_owned).into());
     assert_eq!(
         keys("## `[random]`"),
@@ -87,8 +78,7 @@ fn defaults(heading: &str) -> BTreeMap<String, Option<Value>> {
 
 #[test]
 fn the_defaults_are_those_of_the_program() {
-    let written = CellTraining::written_out(&TrainingConfig::default());
-    let mut table = Table::try_from(written).unwrap();
+    let mut table = Table::try_from(TrainingConfig::default()).unwrap();
     // Left out where the optimiser has no use for it.
     table.insert(
         "momentum".into(),

@@ -7,6 +7,7 @@ use toml::Value;
 
 /// The `index`-th draw from `domain` for the setting of this name.
 pub(super) fn draw(domain: &Domain, seed: u64, name: &str, index: u64) -> Value {
+    // The purpose keys the stream: with another word every random search would draw other settings, hence other cells.
     let stream = Philox::new(seed, "random search", name);
     match domain {
         Domain::Choices(values) => {
@@ -23,6 +24,7 @@ pub(super) fn draw(domain: &Domain, seed: u64, name: &str, index: u64) -> Value 
                 }
                 false => (*low as f64 + share * ((high - low) as f64 + 1.0)).floor(),
             };
+            // The rounding of exp and ln may step over either end.
             Value::Integer((value as i64).clamp(*low, *high))
         }
         Domain::Reals { low, high, log } => {
@@ -39,6 +41,7 @@ pub(super) fn draw(domain: &Domain, seed: u64, name: &str, index: u64) -> Value 
 /// Uniform in [0, 1) with 53 bits.
 fn unit(stream: &Philox, index: u64) -> f64 {
     let [high, low, ..] = stream.u32x4(index);
+    // An f64 holds 53 bits: 32 of the first word, 21 of the second.
     let bits = (u64::from(high) << 21) | (u64::from(low) >> 11);
     bits as f64 / (1u64 << 53) as f64
 }

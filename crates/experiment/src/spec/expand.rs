@@ -14,6 +14,7 @@ use toml::Value;
 const MOST_CONFIGURATIONS: usize = 100_000;
 
 /// A name longer than this ends in a hash of its settings instead.
+// Names are used in file names, which most file systems end at 255 bytes.
 const LONGEST_NAME: usize = 120;
 
 /// Every configuration of every variant, in the order of the spec.
@@ -29,6 +30,7 @@ pub(super) fn variants(
     let mut variants = Vec::with_capacity(bases.len());
     for base in bases {
         let space = shared.with(&base.sweep, |axis| base.has(&axis.setting));
+        // Where a missing number of draws is told: in the table that asks for draws.
         let at = match base.sweep.random.axes.is_empty() && base.sweep.random.n.is_none() {
             true => KeyPath::default(),
             false => KeyPath::new(["variants", &base.name]),
@@ -109,6 +111,7 @@ fn name(base: &str, values: &[(Setting, Value)]) -> String {
     if name.len() <= LONGEST_NAME && name.chars().all(is_fit) {
         return name;
     }
+    // 48 bits: among 100,000 names two are alike with a chance of 1 in 50,000, and those are refused by `check_names`.
     let digest = blake3::hash(parts.join("\n").as_bytes()).to_hex();
     format!("{base}[{}]", &digest.as_str()[..12])
 }
@@ -146,7 +149,7 @@ fn unknown(axis: &Axis, bases: &[Base], source: &Source) -> Diagnostic {
     let list: Vec<&str> = knobs.iter().copied().collect();
     let message = format!("`{}`: {who}; there are: {}", axis.place, list.join(", "));
     let said = source.at_key(&axis.place, message);
-    if super::wire::WireTraining::has_key(&setting) {
+    if super::training::has_key(&setting) {
         return said.hint(format!("did you mean \"training.{setting}\"?"));
     }
     said.did_you_mean(&setting, knobs)
@@ -171,6 +174,7 @@ pub(super) fn draws(
     source: &Source,
 ) -> Result<Vec<Vec<Chosen>>, Diagnostic> {
     let seed = random.seed.unwrap_or(0);
+    // Few values are soon all drawn; without a bound, asking for more settings than there are would never end.
     let enough = 100 * n as u64 + 1000;
     let mut draws: Vec<Vec<Chosen>> = Vec::new();
     let mut seen = BTreeSet::new();
@@ -196,6 +200,7 @@ pub(super) fn draws(
             })
             .collect();
         index += 1;
+        // Compared as names have them: 1 and 1.0 would be two configurations of one name.
         let values: Vec<String> = chosen.iter().map(|one| in_name(&one.value)).collect();
         if seen.insert(values) {
             draws.push(chosen);
@@ -214,6 +219,7 @@ pub(super) fn combinations(
         Domain::Choices(values) => values.len(),
         Domain::Integers { .. } | Domain::Reals { .. } => 1,
     });
+    // Multiplied before anything is built: a few long lists are more than any memory.
     let total = lists.try_fold(draws.len(), usize::checked_mul);
     if let (None | Some(MOST_CONFIGURATIONS..), Some(axis)) = (total, grid.last()) {
         let table = axis.place.parent();

@@ -80,11 +80,13 @@ impl Reader {
         refuse: &dyn Fn(String) -> Diagnostic,
     ) -> Result<(), Diagnostic> {
         let shown = path.display().to_string();
+        // Not `Document::read`, which would tell of this file; it is the `include` that is wrong.
         let document = match std::fs::read_to_string(path) {
             Ok(text) => Document::new(&shown, text),
             Err(error) => return Err(unreadable(path, &error, refuse)),
         };
         let file = identity(path);
+        // Before the files that were read: one that is still open is among them, and would pass as read.
         if let Some(start) = self.way.iter().position(|(other, _)| *other == file) {
             let between: Vec<&str> = self.way[start + 1..]
                 .iter()

@@ -1,9 +1,8 @@
 //! Experiments: one TOML file, one question. Text becomes `Wire*` types, then a checked [`Experiment`], before
 //! anything runs.
 
-mod budget;
+mod budget_goal;
 mod canonical;
-mod cell_training;
 mod check;
 mod configure;
 #[cfg(test)]
@@ -15,7 +14,6 @@ mod overrides;
 mod precision;
 mod resolved;
 mod run;
-mod schedule;
 mod setting;
 mod source;
 mod space;
@@ -24,16 +22,14 @@ mod tuning;
 mod variants;
 mod wire;
 
-pub use budget::{BudgetGoal, Quantity};
+pub use budget_goal::{BudgetGoal, Quantity};
 pub use canonical::{CellContent, CellDataset, CellModel, NUMERICS_VERSION};
-pub use cell_training::CellTraining;
 pub use check::{check_dataset, model_diagnostic};
 pub use configure::Configured;
 pub use overrides::Override;
 pub use precision::check_precision;
 pub use resolved::resolved_toml;
 pub use run::{Limits, RunConfig};
-pub use schedule::{ScheduleKind, WrittenSchedule};
 pub(crate) use setting::plain;
 pub use setting::{Chosen, Setting};
 pub use source::{Locator, Source};

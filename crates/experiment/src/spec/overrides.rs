@@ -24,15 +24,6 @@ impl Override {
         &self.value
     }
 
-    /// The path that a refusal is about: a missing key is missing beside a value, not in it.
-    pub(super) fn blamed_path(&self, message: &str) -> KeyPath {
-        if message.starts_with("missing field") && !self.value.is_table() {
-            self.path.parent()
-        } else {
-            self.path.clone()
-        }
-    }
-
     /// What messages call it: `--set training.batch_size=0`.
     pub fn source(&self) -> String {
         format!("--set {}", self.text)
@@ -71,6 +62,7 @@ impl Override {
 /// How many keys of a path lead to a table of settings to sweep, if they do.
 fn sweep_table(keys: &[String]) -> Option<usize> {
     let words: Vec<&str> = keys.iter().map(String::as_str).collect();
+    // Both at the top of a spec and in a variant.
     let (before, rest) = match words.as_slice() {
         ["variants", _, rest @ ..] => (2, rest),
         rest => (0, rest),
@@ -157,6 +149,7 @@ impl FromStr for Override {
 }
 
 fn value_of(text: &str) -> toml::Value {
+    // Strings need no quotes: those that a user types are taken away by the shell. A text of two lines is no one value.
     let one_value = toml::from_str::<toml::Table>(&format!("value = {text}"))
         .ok()
         .filter(|table| table.len() == 1)

@@ -1,6 +1,6 @@
 //! `spec.resolved.toml`: an experiment with every default written out, itself a spec that gives the same cells.
 
-use super::{Base, CellTraining, Domain, Experiment, KeyPath, Space, Variant};
+use super::{Base, Domain, Experiment, KeyPath, Space, Variant};
 use homebench_data::RowSubset;
 use homebench_train::TrainingConfig;
 use serde::Serialize;
@@ -13,6 +13,7 @@ pub fn resolved_toml(experiment: &Experiment, protocol: &str) -> String {
     let mut text = String::from(
         "# The experiment with every default written out. It is a spec: running it gives the same cells.\n\n",
     );
+    // A value's own text quotes what has to be quoted.
     let question = toml::Value::String(experiment.question.clone());
     let _ = writeln!(text, "question = {question}");
     if let Some(outcome) = &experiment.outcome {
@@ -67,7 +68,7 @@ fn dataset(text: &mut String, experiment: &Experiment, protocol: &str) {
 }
 
 fn training(text: &mut String, config: &TrainingConfig) {
-    let root = BTreeMap::from([("training", CellTraining::written_out(config))]);
+    let root = BTreeMap::from([("training", config)]);
     let _ = writeln!(text, "{}", in_toml(&root));
 }
 
@@ -129,9 +130,9 @@ fn variant(text: &mut String, base: &Base, experiment: &Experiment) {
         let _ = writeln!(text, "{} = {value}", KeyPath::new([knob.as_str()]));
     }
     text.push('\n');
+    // A whole table, though it may differ in one key: what a variant leaves out it has from [training].
     if base.configured.training != experiment.training {
-        let cell = CellTraining::written_out(&base.configured.training);
-        let of_variant = BTreeMap::from([("training", cell)]);
+        let of_variant = BTreeMap::from([("training", &base.configured.training)]);
         let of_variants = BTreeMap::from([(&base.name, of_variant)]);
         let root = BTreeMap::from([("variants", of_variants)]);
         let _ = writeln!(text, "{}", in_toml(&root));

@@ -50,7 +50,7 @@ impl Default for RunConfig {
 }
 
 pub(super) fn resolve(wire: &WireRun, source: &Source) -> Result<RunConfig, Diagnostic> {
-    let at = At(source);
+    let at = RunTable(source);
     let device = match &wire.device {
         None => Device::default(),
         Some(text) => text
@@ -79,9 +79,9 @@ pub(super) fn resolve(wire: &WireRun, source: &Source) -> Result<RunConfig, Diag
 }
 
 /// The values of `[run]`, at their places in the spec.
-struct At<'a>(&'a Source);
+struct RunTable<'a>(&'a Source);
 
-impl At<'_> {
+impl RunTable<'_> {
     fn refuse(&self, key: &str, message: impl std::fmt::Display) -> Diagnostic {
         let path = KeyPath::new(["run", key]);
         self.0.at_value(&path, format!("`{path}`: {message}"))
@@ -97,6 +97,7 @@ impl At<'_> {
     fn seconds(&self, key: &str, value: Option<f64>) -> Result<Option<Duration>, Diagnostic> {
         value
             .map(|seconds| {
+                // Refuses what is negative, infinite or no number.
                 Duration::try_from_secs_f64(seconds).map_err(|_| {
                     self.refuse(
                         key,
@@ -117,6 +118,7 @@ impl At<'_> {
             _ => None,
         };
         match bytes {
+            // A limit of 0 would end every cell as it starts.
             Some(bytes) if bytes > 0 => Ok(Some(bytes)),
             _ => Err(self
                 .refuse(

@@ -88,6 +88,7 @@ pub(crate) fn plain(value: &toml::Value) -> String {
 /// A value as a part of a file name: `0.001`, `64x32`, `(kind=cosine,warm_up_steps=10)`.
 pub(super) fn in_name(value: &toml::Value) -> String {
     match value {
+        // Nothing at all could not be read in a name.
         toml::Value::Array(values) if values.is_empty() => "none".to_owned(),
         toml::Value::Array(values) => values.iter().map(in_name).collect::<Vec<_>>().join("x"),
         toml::Value::Table(table) => {
@@ -95,6 +96,7 @@ pub(super) fn in_name(value: &toml::Value) -> String {
                 .iter()
                 .map(|(key, value)| format!("{key}={}", in_name(value)))
                 .collect();
+            // One table has one name, in whatever order its keys come.
             parts.sort();
             format!("({})", parts.join(","))
         }

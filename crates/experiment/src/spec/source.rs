@@ -4,8 +4,7 @@ use super::include::{self, Included};
 use super::overrides::{self, Override};
 use super::setting::Chosen;
 use super::wire::WireExperiment;
-use homebench_diagnostic::{Diagnostic, Document, KeyPath};
-use serde::Deserialize;
+use homebench_diagnostic::{Diagnostic, Document, KeyPath, Refusal, read};
 use std::path::Path;
 use toml::{Table, Value};
 
@@ -47,6 +46,7 @@ impl Source {
     fn include(&self) -> Result<Option<Value>, Diagnostic> {
         // Also refuses a file that is none, before another is opened.
         let wire: WireExperiment = self.document.parse()?;
+        // Other overrides may be of variants that are in none of the files read so far.
         let mut root = Table::new();
         if let Some(value) = wire.include {
             root.insert("include".to_owned(), value);
@@ -81,15 +81,12 @@ impl Source {
         let mut root = self.merged()?;
         let mut first_refusal = None;
         let mut result = Ok(from_files);
+        // Read after each, so that the override that broke something is the one that is told. A later one may mend it: one key
+        // of a table is set at a time.
         for change in &self.overrides {
             change.apply(&mut root)?;
-            result = WireExperiment::deserialize(root.clone()).map_err(|error| {
-                Diagnostic::from_serde(
-                    change.source(),
-                    error.message(),
-                    &change.blamed_path(error.message()),
-                )
-            });
+            result = read(&Value::Table(root.clone()))
+                .map_err(|refusal| refusal.diagnostic(change.source()));
             if let (Err(refusal), None) = (&result, &first_refusal) {
                 first_refusal = Some(refusal.clone());
             }
@@ -195,6 +192,7 @@ impl Source {
             change.path().keys().starts_with(path.keys())
                 && document.key_location(&as_written(document, path)).is_none()
         };
+        // The last override of a path is the one that holds.
         let mut latest_first = self.overrides.iter().rev();
         latest_first
             .clone()
@@ -277,6 +275,16 @@ impl<'a> Locator<'a> {
         }
     }
 
+    /// What is wrong with a value that was read, at its place.
+    pub(super) fn refuse(&self, refusal: &Refusal) -> Diagnostic {
+        let path = refusal.place();
+        let place = match refusal.is_of_key() {
+            true => self.at_key(&path, ""),
+            false => self.at_value(&path, ""),
+        };
+        refusal.diagnostic(place.source).at(place.location)
+    }
+
     /// The path in the spec, and whether it is a value that was chosen.
     fn place(&self, path: &KeyPath) -> (KeyPath, bool) {
         let Some(Configuration {
@@ -295,6 +303,7 @@ impl<'a> Locator<'a> {
             let setting = chosen.setting.path().keys();
             rest.starts_with(setting) || (!rest.is_empty() && setting.starts_with(rest))
         };
+        // Settings are in the order of their paths: from behind, `schedule.kind` is met before `schedule`.
         if let Some(chosen) = settings.iter().rev().find(is_about) {
             return (chosen.place.clone(), true);
         }

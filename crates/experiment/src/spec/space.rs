@@ -2,7 +2,7 @@
 
 use super::setting::{DATASET, Setting, TRAINING};
 use super::source::Source;
-use super::wire::WireTraining;
+use super::training;
 use homebench_diagnostic::{Diagnostic, KeyPath, nearest};
 use std::fmt;
 use toml::{Table, Value};
@@ -157,6 +157,7 @@ impl Space {
         let merged = |shared: &[Axis], own: &[Axis]| {
             let kept = shared.iter().filter(|axis| is_kept(axis)).filter(replaced);
             let mut axes: Vec<Axis> = kept.chain(own).cloned().collect();
+            // By name, so that cells don't depend on the order of keys in the file.
             axes.sort_by(|a, b| a.setting.cmp(&b.setting));
             axes
         };
@@ -220,6 +221,7 @@ fn check_choices(values: &[Value], place: &KeyPath, source: &Source) -> Result<(
 
 /// Whether two values are equal as numbers, if they are numbers.
 fn same(one: &Value, other: &Value) -> bool {
+    // A learning rate of 1 is that of 1.0, and would be trained twice.
     let number = |value: &Value| match value {
         Value::Integer(integer) => Some(*integer as f64),
         Value::Float(float) => Some(*float),
@@ -245,6 +247,7 @@ fn read_random(
     has_n: bool,
     source: &Source,
 ) -> Result<RandomSpace, Diagnostic> {
+    // `n` and `seed` stand among the settings; no knob has either name (a test of `wire.rs`).
     let mut table = table.clone();
     let mut whole = |key: &str| match table.remove(key) {
         None => Ok(None),
@@ -343,7 +346,7 @@ fn misspelt_domain(
         return None;
     }
     // Tables of settings have keys of their own, one level deep; other settings have none.
-    let is_its_own = above.len() == 1 && WireTraining::is_table(holder);
+    let is_its_own = above.len() == 1 && training::is_table(holder);
     if is_its_own && nearest(last, DOMAINS).is_none() {
         return None;
     }
@@ -359,8 +362,10 @@ fn range(ends: &[Value], log: bool) -> Result<Domain, &'static str> {
         true => "two numbers above 0, the smaller first",
         false => "two numbers, the smaller first",
     };
+    // Nothing below has a logarithm.
     let low_enough = |low: f64| !log || low > 0.0;
     match *ends {
+        // Two whole numbers are a range of whole numbers; one that is none makes it a range of all numbers.
         [Value::Integer(low), Value::Integer(high)] if low < high && low_enough(low as f64) => {
             Ok(Domain::Integers { low, high, log })
         }
@@ -409,6 +414,7 @@ fn settings(
 pub(super) fn flatten(table: &Table) -> Vec<(KeyPath, Value)> {
     fn below(path: &KeyPath, value: &Value, out: &mut Vec<(KeyPath, Value)>) {
         match value {
+            // A table with a range or choices is what its setting is drawn from.
             Value::Table(table)
                 if [TRAINING, DATASET].contains(&path.keys()[0].as_str())
                     && !table.keys().any(|key| DOMAINS.contains(&key.as_str())) =>

@@ -1,67 +1,58 @@
 //! Training settings, each checked at its place.
 
-use super::schedule::WrittenSchedule;
 use super::source::Locator;
-use super::wire::WireTraining;
-use homebench_diagnostic::{Diagnostic, KeyPath};
-use homebench_train::{OptimizerName, Schedule, TrainingConfig};
+use homebench_diagnostic::{Diagnostic, KeyPath, keys_of, read};
+use homebench_train::{OptimizerName, Schedule, TrainingConfig, WrittenSchedule};
 use std::collections::BTreeMap;
+use toml::{Table, Value};
 
-/// `wire` on top of `base`; `table` is where it stands in the spec. Tables within (weights, the schedule) replace those of
+/// A table of training settings with every default written out, but for what the optimiser or the device has no use for.
+pub(super) fn written(config: &TrainingConfig) -> Table {
+    Table::try_from(config).expect("training is plain TOML")
+}
+
+/// Whether there is a training setting of this name.
+pub(super) fn has_key(key: &str) -> bool {
+    keys_of::<TrainingConfig>().contains(&key)
+}
+
+/// Whether the training setting of this name is a table.
+pub(super) fn is_table(key: &str) -> bool {
+    let written = written(&TrainingConfig::default());
+    written.get(key).is_some_and(Value::is_table)
+}
+
+/// `own` on top of `base`; `table` is where it stands in the spec. Tables within (weights, the schedule) replace those of
 /// `base`.
 pub(super) fn resolve(
-    wire: &WireTraining,
+    own: &Table,
     base: &TrainingConfig,
     table: &KeyPath,
     source: Locator<'_>,
 ) -> Result<TrainingConfig, Diagnostic> {
-    let at = At { table, source };
-    let optimizer = wire.optimizer.unwrap_or(base.optimizer);
-    let config = TrainingConfig {
-        batch_size: at.count("batch_size", wire.batch_size, base.batch_size)?,
-        max_epochs: at.count("max_epochs", wire.max_epochs, base.max_epochs)?,
-        patience: at.count("patience", wire.patience, base.patience)?,
-        evaluations_per_epoch: at.count(
-            "evaluations_per_epoch",
-            wire.evaluations_per_epoch,
-            base.evaluations_per_epoch,
-        )?,
-        learning_rate: at
-            .rate("learning_rate", wire.learning_rate)?
-            .unwrap_or(base.learning_rate),
-        embedding_learning_rate: at
-            .rate("embedding_learning_rate", wire.embedding_learning_rate)?
-            .or(base.embedding_learning_rate),
-        weight_decay: at.decay("weight_decay", wire.weight_decay, base.weight_decay)?,
-        embedding_dim: at.count("embedding_dim", wire.embedding_dim, base.embedding_dim)?,
-        optimizer,
-        momentum: match optimizer {
-            // Of the optimiser that was replaced.
-            _ if optimizer != base.optimizer => at.share("momentum", wire.momentum, 0.0)?,
-            _ => at.share("momentum", wire.momentum, base.momentum)?,
-        },
-        gradient_clip_norm: at.decay(
-            "gradient_clip_norm",
-            wire.gradient_clip_norm,
-            base.gradient_clip_norm,
-        )?,
-        embedding_optimizer: wire.embedding_optimizer.unwrap_or(base.embedding_optimizer),
-        embedding_l2: at.decay("embedding_l2", wire.embedding_l2, base.embedding_l2)?,
-        embedding_dropout: at.share(
-            "embedding_dropout",
-            wire.embedding_dropout,
-            base.embedding_dropout,
-        )?,
-        schedule: at.schedule(wire.schedule, base.schedule)?,
-        task_weights: at
-            .weights("task_weights", wire.task_weights.as_ref(), true)?
-            .unwrap_or_else(|| base.task_weights.clone()),
-        positive_weights: at
-            .weights("positive_weights", wire.positive_weights.as_ref(), false)?
-            .unwrap_or_else(|| base.positive_weights.clone()),
-        precision: wire.precision.unwrap_or(base.precision),
-    };
-    at.fits_optimizer(wire, &config)?;
+    let mut whole = written(base);
+    if own.contains_key("optimizer") && own.get("optimizer") != whole.get("optimizer") {
+        // That of `base` is of the optimiser that is replaced.
+        whole.remove("momentum");
+    }
+    // Read with what is below, so that serde finds wrong types and unknown keys; what `base` has is right.
+    whole.extend(own.clone());
+    let mut config: TrainingConfig =
+        read(&Value::Table(whole)).map_err(|refusal| source.refuse(&refusal.within(table)))?;
+    let at = TrainingTable { table, source };
+    at.check(&mut config)?;
+    at.check_schedule(own)?;
+    at.check_weights(
+        "task_weights",
+        &mut config.task_weights,
+        |at, task, weight| at.decay(task, weight),
+    )?;
+    at.check_weights(
+        "positive_weights",
+        &mut config.positive_weights,
+        |at, task, weight| at.rate(task, weight),
+    )?;
+    at.fits_optimizer(own, &config)?;
     Ok(config)
 }
 
@@ -91,12 +82,12 @@ pub(super) fn check_tasks(
     Ok(())
 }
 
-struct At<'a> {
+struct TrainingTable<'a> {
     table: &'a KeyPath,
     source: Locator<'a>,
 }
 
-impl At<'_> {
+impl TrainingTable<'_> {
     fn refuse(&self, key: &str, expected: &str, found: impl std::fmt::Display) -> Diagnostic {
         let path = self.table.join(key);
         self.source.at_value(
@@ -105,108 +96,109 @@ impl At<'_> {
         )
     }
 
-    fn count(&self, key: &str, value: Option<usize>, base: usize) -> Result<usize, Diagnostic> {
+    /// Refuses numbers that no training can have.
+    fn check(&self, config: &mut TrainingConfig) -> Result<(), Diagnostic> {
+        self.count("batch_size", config.batch_size)?;
+        self.count("max_epochs", config.max_epochs)?;
+        self.count("patience", config.patience)?;
+        self.count("evaluations_per_epoch", config.evaluations_per_epoch)?;
+        self.rate("learning_rate", &mut config.learning_rate)?;
+        if let Some(rate) = &mut config.embedding_learning_rate {
+            self.rate("embedding_learning_rate", rate)?;
+        }
+        self.decay("weight_decay", &mut config.weight_decay)?;
+        self.count("embedding_dim", config.embedding_dim)?;
+        self.share("momentum", &mut config.momentum)?;
+        self.decay("gradient_clip_norm", &mut config.gradient_clip_norm)?;
+        self.decay("embedding_l2", &mut config.embedding_l2)?;
+        self.share("embedding_dropout", &mut config.embedding_dropout)
+    }
+
+    fn count(&self, key: &str, value: usize) -> Result<(), Diagnostic> {
         match value {
-            Some(0) => Err(self.refuse(key, "a whole number, 1 or more", 0)),
-            Some(count) => Ok(count),
-            None => Ok(base),
+            0 => Err(self.refuse(key, "a whole number, 1 or more", 0)),
+            _ => Ok(()),
         }
     }
 
-    fn rate(&self, key: &str, value: Option<f64>) -> Result<Option<f64>, Diagnostic> {
-        match value {
-            Some(rate) if !(rate.is_finite() && rate > 0.0) => {
-                Err(self.refuse(key, "a finite number above 0", rate))
-            }
-            _ => Ok(value),
+    fn rate(&self, key: &str, value: &mut f64) -> Result<(), Diagnostic> {
+        match value.is_finite() && *value > 0.0 {
+            true => Ok(()),
+            false => Err(self.refuse(key, "a finite number above 0", value)),
         }
     }
 
-    fn decay(&self, key: &str, value: Option<f64>, base: f64) -> Result<f64, Diagnostic> {
-        match value {
-            Some(decay) if !(decay.is_finite() && decay >= 0.0) => {
-                Err(self.refuse(key, "a finite number, 0 or more", decay))
-            }
-            // -0.0 is a way to write 0.
-            Some(decay) => Ok(decay + 0.0),
-            None => Ok(base),
+    fn decay(&self, key: &str, value: &mut f64) -> Result<(), Diagnostic> {
+        if !(value.is_finite() && *value >= 0.0) {
+            return Err(self.refuse(key, "a finite number, 0 or more", value));
         }
+        // -0.0 is a way to write 0, and must give the same text.
+        *value += 0.0;
+        Ok(())
     }
 
-    fn share(&self, key: &str, value: Option<f64>, base: f64) -> Result<f64, Diagnostic> {
-        match value {
-            Some(share) if !(0.0..1.0).contains(&share) => {
-                Err(self.refuse(key, "a number from 0 to below 1", share))
-            }
-            Some(share) => Ok(share + 0.0),
-            None => Ok(base),
+    fn share(&self, key: &str, value: &mut f64) -> Result<(), Diagnostic> {
+        if !(0.0..1.0).contains(value) {
+            return Err(self.refuse(key, "a number from 0 to below 1", value));
         }
+        *value += 0.0;
+        Ok(())
     }
 
-    /// Weights by task, without those that are 1, which is what a task without a weight has.
-    fn weights(
+    /// Checks weights by task, and drops those that are 1, which is what a task without a weight has.
+    fn check_weights(
         &self,
         key: &str,
-        value: Option<&BTreeMap<String, f64>>,
-        may_be_zero: bool,
-    ) -> Result<Option<BTreeMap<String, f64>>, Diagnostic> {
-        let At { table, source } = *self;
-        let below = At {
-            table: &table.join(key),
-            source,
-        };
-        for (task, weight) in value.into_iter().flatten() {
-            match may_be_zero {
-                true => below.decay(task, Some(*weight), 1.0).map(|_| ())?,
-                false => below.rate(task, Some(*weight)).map(|_| ())?,
-            }
+        weights: &mut BTreeMap<String, f64>,
+        check: fn(&TrainingTable<'_>, &str, &mut f64) -> Result<(), Diagnostic>,
+    ) -> Result<(), Diagnostic> {
+        let table = &self.table.join(key);
+        let below = TrainingTable { table, ..*self };
+        for (task, weight) in weights.iter_mut() {
+            check(&below, task, weight)?;
         }
-        let not_one = |weights: &BTreeMap<String, f64>| {
-            let all = weights.iter().filter(|(_, weight)| **weight != 1.0);
-            all.map(|(task, weight)| (task.clone(), weight + 0.0))
-                .collect()
-        };
-        Ok(value.map(not_one))
+        // Whether 1 is written or not, the cell is the same.
+        weights.retain(|_, weight| *weight != 1.0);
+        Ok(())
     }
 
-    fn schedule(
-        &self,
-        value: Option<WrittenSchedule>,
-        base: Schedule,
-    ) -> Result<Schedule, Diagnostic> {
-        let Some(written) = value else {
-            return Ok(base);
+    /// Refuses keys that the schedule's kind has no use for, and numbers that are none of a schedule.
+    fn check_schedule(&self, own: &Table) -> Result<(), Diagnostic> {
+        let Some(value) = own.get("schedule") else {
+            return Ok(());
         };
-        let At { table, source } = *self;
+        let TrainingTable { table, source } = *self;
         let table = &table.join("schedule");
-        let at = At { table, source };
-        let (kind, keys) = (written.kind.name(), written.kind.keys());
+        let written: WrittenSchedule =
+            read(value).map_err(|refusal| source.refuse(&refusal.within(table)))?;
+        let at = TrainingTable { table, source };
+        let kind = value
+            .get("kind")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
+        // What is written of the schedule that it makes is what its kind has.
+        let keys = WrittenSchedule::from(Schedule::from(written)).written_keys();
         let present = written.written_keys();
         if let Some(key) = present.iter().find(|key| !keys.contains(key)) {
-            let message = format!(
-                "`{}`: a schedule of the kind `{kind}` has no `{key}`",
-                table
-            );
-            return Err(source.at_key(&table.join(*key), message).hint(match keys {
-                [] => "leave it out".to_owned(),
-                _ => format!("it has: {}", keys.join(", ")),
+            let message = format!("`{table}`: a schedule of the kind `{kind}` has no `{key}`");
+            let said = source.at_key(&table.join(*key), message);
+            return Err(said.hint(match keys.is_empty() {
+                true => "leave it out".to_owned(),
+                false => format!("it has: {}", keys.join(", ")),
             }));
         }
-        if let Some(key) = written
-            .kind
-            .needed_key()
-            .filter(|key| !present.contains(key))
-        {
-            let message = format!("`{table}`: a schedule of the kind `{kind}` needs `{key}`");
-            let said = source.at_key(table, message);
-            return Err(said.hint(format!("add `{key} = ...`, a number of steps")));
-        }
         if let Some(key) = written.kind.needed_key() {
+            if !present.contains(&key) {
+                let message = format!("`{table}`: a schedule of the kind `{kind}` needs `{key}`");
+                let said = source.at_key(table, message);
+                return Err(said.hint(format!("add `{key} = ...`, a number of steps")));
+            }
             let steps = match key {
                 "every_steps" => written.every_steps,
                 _ => written.warm_up_steps,
             };
-            at.count(key, steps, 1)?;
+            // That it is there was asked above.
+            at.count(key, steps.unwrap_or(1))?;
         }
         for (key, share) in [
             ("final_share", written.final_share),
@@ -216,25 +208,22 @@ impl At<'_> {
                 return Err(at.refuse(key, "a number from 0 to 1", share));
             }
         }
-        Ok(written.into())
+        Ok(())
     }
 
     /// Refuses what the optimiser has no use for, rather than ignoring it.
-    fn fits_optimizer(
-        &self,
-        wire: &WireTraining,
-        config: &TrainingConfig,
-    ) -> Result<(), Diagnostic> {
+    fn fits_optimizer(&self, own: &Table, config: &TrainingConfig) -> Result<(), Diagnostic> {
         if config.momentum != 0.0 && config.optimizer != OptimizerName::Sgd {
             let expected = "0 with an optimizer that is not `sgd`";
             return Err(self
                 .refuse("momentum", expected, config.momentum)
                 .hint("set `optimizer = \"sgd\"`, or leave momentum out"));
         }
+        // Adam with a decay is one of two algorithms, and the spec has to say which.
         if config.weight_decay != 0.0 && config.optimizer == OptimizerName::Adam {
-            let key = match wire.weight_decay {
-                Some(_) => "weight_decay",
-                None => "optimizer",
+            let key = match own.contains_key("weight_decay") {
+                true => "weight_decay",
+                false => "optimizer",
             };
             let path = self.table.join(key);
             let message = format!(

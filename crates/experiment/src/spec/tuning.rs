@@ -72,6 +72,7 @@ fn trials(
 ) -> Result<Vec<Configured>, Diagnostic> {
     let at = KeyPath::new([TABLE]);
     let of_variant = KeyPath::new(["variants", &variant.base]);
+    // A variant that is not tuned beside tuned ones would lose by that alone.
     if space.is_empty() {
         let message = format!(
             "`{}` has none of the settings to tune, and the others would be tuned without it",
@@ -81,6 +82,7 @@ fn trials(
             "give it settings of its own in [{of_variant}.tuning.random] or [{of_variant}.tuning.grid], such as \"training.learning_rate\""
         )));
     }
+    // Every grid point with every draw would be more trials than `trials` says.
     if let (Some(_), Some(axis)) = (space.grid.first(), space.random.axes.first()) {
         let message = format!(
             "`{}`: `{}` has both a grid and random draws to tune",
@@ -144,6 +146,7 @@ fn equal_number(
         other.name,
         other.trials.len()
     );
+    // The grid to blame is its own where it has one.
     let own = KeyPath::new(["variants", &other.base, TABLE]);
     let has_own = other.trials.iter().flat_map(|trial| &trial.settings);
     let at = match has_own

@@ -2,14 +2,15 @@
 
 use super::check::{check_batch_norm, model_diagnostic};
 use super::source::{Locator, Source};
-use super::wire::{WireTraining, WireVariant};
-use super::{Base, Configured, Space, budget, training};
+use super::wire::WireVariant;
+use super::{Base, Configured, Space, budget_goal, training};
 use homebench_diagnostic::{Diagnostic, KeyPath};
 use homebench_model::{ModelConfig, registry};
 use homebench_train::TrainingConfig;
 use std::collections::{BTreeMap, BTreeSet};
 use toml::Table;
 
+// Sweeps put their settings behind it, and all of it has to fit into file names.
 const LONGEST_NAME: usize = 64;
 
 /// Every variant, in the order of the spec.
@@ -55,6 +56,7 @@ fn base(
             .at_key(&path, format!("`{name}` is no name for a variant: expected 1 to {LONGEST_NAME} letters, digits, `-`, `_` or `.`, beginning with a letter or digit"))
             .hint("names of variants are used in file names"));
     }
+    // A default of a knob that this model hasn't is of the others; one that no model has was refused before.
     let known = knobs(&wire.model);
     for (knob, value) in defaults {
         if known.contains(knob.as_str()) && !wire.knobs.contains_key(knob) {
@@ -66,9 +68,9 @@ fn base(
         .map_err(|error| model_diagnostic(&error, &path, locator))?;
     let of_training = path.join("training");
     let training = training::resolve(&wire.training, shared, &of_training, locator)?;
-    let batch_size = match wire.training.batch_size {
-        Some(_) => of_training.join("batch_size"),
-        None => KeyPath::new(["training", "batch_size"]),
+    let batch_size = match wire.training.contains_key("batch_size") {
+        true => of_training.join("batch_size"),
+        false => KeyPath::new(["training", "batch_size"]),
     };
     check_batch_norm(&model, &training, &batch_size, &path, locator)?;
     let (grid, random) = (wire.grid.as_ref(), wire.random.as_ref());
@@ -85,7 +87,7 @@ fn base(
         budget: wire
             .budget
             .as_ref()
-            .map(|wire| budget::resolve(wire, &model, &path.join("budget"), source))
+            .map(|wire| budget_goal::resolve(wire, &model, &path.join("budget"), source))
             .transpose()?,
         name: name.to_owned(),
         configured: Configured {
@@ -127,7 +129,7 @@ fn check_defaults(
         );
         let said = source.at_key(&path, message);
         return Err(match knob.as_str() {
-            key if key == "training" || WireTraining::has_key(key) => {
+            key if key == "training" || training::has_key(key) => {
                 said.hint("settings of training that variants share belong in [training]")
             }
             _ => said.did_you_mean(knob, all),

@@ -1,7 +1,5 @@
 //! The spec as its file writes it.
 
-use super::schedule::WrittenSchedule;
-use homebench_train::{EmbeddingOptimizerName, OptimizerName, PrecisionName};
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use std::collections::BTreeMap;
@@ -18,8 +16,9 @@ pub(super) struct WireExperiment {
     pub(super) baseline: Option<String>,
     /// A path or a list of paths.
     pub(super) include: Option<toml::Value>,
+    /// Read over what it changes, by `training::resolve`.
     #[serde(default)]
-    pub(super) training: WireTraining,
+    pub(super) training: toml::Table,
     #[serde(default)]
     pub(super) defaults: toml::Table,
     pub(super) grid: Option<toml::Table>,
@@ -72,51 +71,6 @@ pub(super) struct WireDataset {
 
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct WireTraining {
-    pub(super) batch_size: Option<usize>,
-    pub(super) max_epochs: Option<usize>,
-    pub(super) patience: Option<usize>,
-    pub(super) evaluations_per_epoch: Option<usize>,
-    pub(super) learning_rate: Option<f64>,
-    pub(super) embedding_learning_rate: Option<f64>,
-    pub(super) weight_decay: Option<f64>,
-    pub(super) embedding_dim: Option<usize>,
-    pub(super) optimizer: Option<OptimizerName>,
-    pub(super) momentum: Option<f64>,
-    pub(super) gradient_clip_norm: Option<f64>,
-    pub(super) embedding_optimizer: Option<EmbeddingOptimizerName>,
-    pub(super) embedding_l2: Option<f64>,
-    pub(super) embedding_dropout: Option<f64>,
-    pub(super) schedule: Option<WrittenSchedule>,
-    pub(super) task_weights: Option<BTreeMap<String, f64>>,
-    pub(super) positive_weights: Option<BTreeMap<String, f64>>,
-    pub(super) precision: Option<PrecisionName>,
-}
-
-impl WireTraining {
-    /// Whether the training setting of this name is a table.
-    pub(super) fn is_table(key: &str) -> bool {
-        let empty = toml::Value::Table(toml::Table::new());
-        let table = toml::Table::from_iter([(key.to_owned(), empty)]);
-        match Self::deserialize(table) {
-            Ok(_) => true,
-            // A table without a key that it needs is one.
-            Err(error) => error.message().starts_with("missing field"),
-        }
-    }
-
-    /// Whether there is a training setting of this name.
-    pub(super) fn has_key(key: &str) -> bool {
-        let table = toml::Table::from_iter([(key.to_owned(), toml::Value::Boolean(true))]);
-        match Self::deserialize(table) {
-            Ok(_) => true,
-            Err(error) => !error.message().starts_with("unknown field"),
-        }
-    }
-}
-
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub(super) struct WireRun {
     pub(super) jobs: Option<usize>,
     pub(super) threads: Option<usize>,
@@ -146,7 +100,7 @@ pub(super) const VARIANT_KEYS: [&str; 6] =
 #[derive(Debug, Clone)]
 pub(super) struct WireVariant {
     pub(super) model: String,
-    pub(super) training: WireTraining,
+    pub(super) training: toml::Table,
     pub(super) budget: Option<WireBudget>,
     pub(super) grid: Option<toml::Table>,
     pub(super) random: Option<toml::Table>,
@@ -157,7 +111,8 @@ pub(super) struct WireVariant {
 /// By hand, because serde's `flatten` loses the places of wrong values.
 impl<'de> Deserialize<'de> for WireVariant {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(VariantVisitor)
+        // Not as a map, for which a user reads "a table" in place of the words of the visitor.
+        deserializer.deserialize_any(VariantVisitor)
     }
 }
 

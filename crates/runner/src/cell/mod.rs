@@ -85,7 +85,7 @@ fn try_cell(settings: &ChildSettings) -> Result<()> {
     if let Some(notice) = train::shuffle_notice(dataset.train.num_rows()) {
         eprintln!("{notice}");
     }
-    let training = (&content.training).into();
+    let training = content.training.clone();
     let phase = content.final_phase();
     let device = device::open(settings.device)?;
     let seed = content.seed;

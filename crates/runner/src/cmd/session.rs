@@ -82,8 +82,8 @@ impl Session {
         let Some((_, data)) = self.datasets.iter().find(is_its) else {
             return 0.0;
         };
-        let (training, is_trial) = ((&content.training).into(), cell.trial.is_some());
-        estimator.seconds(&content.variant, &training, flops_per_row, data, is_trial)
+        let (training, is_trial) = (&content.training, cell.trial.is_some());
+        estimator.seconds(&content.variant, training, flops_per_row, data, is_trial)
     }
 
     /// Says on stderr what budgets led to.

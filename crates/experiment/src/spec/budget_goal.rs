@@ -113,6 +113,7 @@ pub(super) fn check_names<'a>(variants: &'a [Variant], source: &Source) -> Resul
         variants.iter().filter_map(with_goal)
     };
     let names: BTreeMap<&str, &Variant> = variants.iter().map(|v| (v.name.as_str(), v)).collect();
+    // Names first: the walk below ends at a name that is unknown as if there were no circle.
     for (variant, goal) in goals() {
         if !names.contains_key(goal.like.as_str()) {
             let all = variants.iter().map(|v| v.name.as_str());
