@@ -2,7 +2,8 @@
 
 use super::board::{self, short_time};
 use super::screen::Screen;
-use crate::execute::{Message, Watcher};
+use crate::execute::Message;
+use crate::parent::Watcher;
 use homebench_data as data;
 use homebench_experiment::plan::PlannedCell;
 use homebench_results::{CellState, Outcome, ResultsFolder, RunState, Status};
@@ -198,6 +199,15 @@ impl Watcher for View {
         let left = self.left_seconds();
         let left = left.map_or_else(String::new, |s| format!(", about {} left", short_time(s)));
         self.line(&format!("[{ended}/{total}{left}] {}: {what}", cell.label()));
+    }
+
+    fn stopped(&mut self, cell: &PlannedCell) {
+        self.state.cells.retain(|state| state.id != cell.id);
+        self.running.remove(&cell.id);
+        let label = cell.label();
+        self.line(&format!(
+            "{label}: was asked to end (SIGTERM); the next run goes on with it"
+        ));
     }
 
     fn stopping(&mut self) {

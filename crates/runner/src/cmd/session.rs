@@ -36,7 +36,7 @@ pub(super) struct SpecArguments {
     places: PlaceArgs,
 }
 
-/// A planned experiment.
+/// An experiment whose data is prepared, beside its plan.
 pub(super) struct Session {
     pub(super) experiment: Experiment,
     pub(super) places: Places,
@@ -48,7 +48,6 @@ pub(super) struct Session {
     pub(super) costs: Costs,
     /// Of every variant with a budget.
     pub(super) solutions: Vec<Solution>,
-    pub(super) plan: Plan,
     pub(super) results: ResultsFolder,
 }
 
@@ -59,12 +58,12 @@ impl Session {
     }
 
     /// What a cell costs: a trial what it sets, a final cell what won where something has.
-    pub(super) fn cost(&self, cell: &PlannedCell) -> Option<Budget> {
+    pub(super) fn cost(&self, plan: &Plan, cell: &PlannedCell) -> Option<Budget> {
         let variant = &cell.content.variant;
         let of = |arm: &&Arm| arm.is(variant, cell.split_seed);
         let trial = match cell.trial {
             Some(number) => Some(number),
-            None => self.plan.arms.iter().find(of)?.winner,
+            None => plan.arms.iter().find(of)?.winner,
         };
         self.costs.of(variant, trial)
     }
@@ -96,7 +95,7 @@ impl Session {
 
 impl SpecArguments {
     /// Checks everything that can be checked without reading data, then prepares the data and plans.
-    pub(super) fn open(&self, observer: &mut dyn data::Observer) -> Result<Session> {
+    pub(super) fn open(&self, observer: &mut dyn data::Observer) -> Result<(Session, Plan)> {
         if !self.spec.is_file() {
             return Err(self.no_such_spec().into());
         }
@@ -124,7 +123,7 @@ impl SpecArguments {
         let plan = Plan::new(&experiment, &datasets, device)?;
         let default = Path::new("results").join(&experiment.name);
         let results = ResultsFolder::new(self.out.clone().unwrap_or(default));
-        Ok(Session {
+        let session = Session {
             experiment,
             places,
             device,
@@ -132,9 +131,9 @@ impl SpecArguments {
             datasets,
             costs,
             solutions,
-            plan,
             results,
-        })
+        };
+        Ok((session, plan))
     }
 
     /// The changes to the spec, and the folder of source files where `data.root` names one: where files lie on a machine is no
