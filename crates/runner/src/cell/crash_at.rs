@@ -101,6 +101,7 @@ fn die_of_bad_memory_access() {
 /// Up to 4 GiB, 16 MiB at a time; then it gives up, so that a machine without a limit lives.
 fn fill_memory() {
     let mut filled = Vec::new();
+    // Slow enough for a parent that looks every 20 ms; filled with other bytes than zeros, which would take no page.
     for round in 0..256u32 {
         filled.push(vec![round as u8 + 1; 16 << 20]);
         std::thread::sleep(Duration::from_millis(5));

@@ -70,6 +70,7 @@ fn try_cell(settings: &ChildSettings) -> Result<()> {
     let mut keeper = keeper(settings, &content);
     let model = content.model_config()?;
     let dataset = data::open(&content.dataset_ref(), &settings.places, &mut Teller)?;
+    // The id names the data by its hash, and a result under a wrong one would be reused for ever.
     if dataset.content_hash != content.dataset.content_hash {
         return Err(Diagnostic::new(
             content.dataset.name,
@@ -176,6 +177,7 @@ pub(super) fn end_at_once() {
 
 /// A panic is a reason like any other.
 fn say_panics() {
+    // The usual hook stays: the log gets the whole of it, the parent one line.
     let print = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         print(panic);

@@ -8,6 +8,7 @@ pub(super) static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 /// Whether there are cells that an interruption lets keep what they have.
 static CELLS_RUN: AtomicBool = AtomicBool::new(false);
 /// What shells give for a program that Ctrl-C ended.
+// 128 and the number of SIGINT; for SIGTERM too, so that a script asks for one code.
 const EXIT_INTERRUPTED: u8 = 130;
 
 /// Does what has cells that an interruption lets keep what they have.
@@ -18,7 +19,8 @@ pub(super) fn with_cells<T>(run: impl FnOnce() -> T) -> T {
     done
 }
 
-/// The first Ctrl-C, SIGTERM or end of the terminal lets cells keep what they have; the second, or one while no cell runs, ends everything at once.
+/// The first Ctrl-C, SIGTERM or end of the terminal lets cells keep what they have; the second, or one while no cell runs, ends
+/// everything at once.
 pub(super) fn listen_for_interruption() -> Result<()> {
     ctrlc::set_handler(|| {
         let is_first = !INTERRUPTED.swap(true, Ordering::SeqCst);

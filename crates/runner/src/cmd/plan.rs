@@ -87,6 +87,7 @@ impl<'a> View<'a> {
             "expected_seconds",
             "state",
         ];
+        // A column of dashes would tell nothing.
         if self.shows_splits() {
             header.insert(4, "split_seed");
         }
@@ -177,6 +178,7 @@ impl<'a> View<'a> {
             .filter_map(|cell| {
                 let cost = self.session.costs.of(&arm.variant, cell.trial)?;
                 let mut like = cell.clone();
+                // A trial scores no test rows, and these cells will.
                 like.trial = None;
                 Some(self.seconds(&like, cost.flops_per_row))
             })

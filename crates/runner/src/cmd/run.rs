@@ -18,6 +18,7 @@ use homebench_results::{self as record, MergedCell, Status, Winners};
 use homebench_train as train;
 use std::process::ExitCode;
 
+// Not that of a bad spec: what the others found is whole, and a script may go on with it.
 const EXIT_CELL_FAILED: u8 = 1;
 
 /// Run an experiment: train and score its cells, write tables and charts
@@ -57,6 +58,7 @@ fn parse_count(text: &str) -> Result<usize, String> {
 
 impl RunArguments {
     pub(super) fn run(self) -> Result<ExitCode> {
+        // First of all, because preparing data can take minutes.
         listen_for_interruption()?;
         let mut preparing = View::preparing();
         let opened = self.spec.open(&mut preparing);
@@ -70,11 +72,13 @@ impl RunArguments {
         let resolved = resolved_toml(&session.experiment, &session.dataset().protocol);
         let selection = plan.select(self.spec.only.as_deref())?;
         check_memory(&session, &plan, &selection, self.jobs_of(&session))?;
+        // Before the folder is claimed: the final cells that it may hold are known by their winners alone.
         if !self.fresh {
             take_winners(&mut plan, &Winners::read(results)?, results)?;
         }
         claim(results, &plan, &resolved, self.fresh)?;
         record::create_dir(results.path())?;
+        // Held to the end: tables and charts too are written by one process at a time.
         let _lock = FolderLock::take(results)?;
         let winners = frozen_winners(&plan, &selection, results, self.fresh)?;
         write_resolved(results, &resolved)?;
@@ -171,6 +175,7 @@ fn run_cells(
 pub(super) fn threads_of(run: &RunConfig, jobs: Option<usize>, threads: Option<usize>) -> usize {
     let jobs = jobs.or(run.jobs).unwrap_or(1);
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    // More threads than cores would only take turns; fewer cores than jobs still leave each its one.
     let shared = (cores / jobs).max(1);
     threads.or(run.threads).unwrap_or(shared)
 }
@@ -186,6 +191,7 @@ fn check_memory(
         select_trials(plan, selection),
         select_finals(plan, selection),
     ];
+    // The largest model that may run at the same time as others like it, since which run together is not known.
     let parameters = selected.iter().flatten().filter_map(|cell| {
         let cost = session.costs.of(&cell.content.variant, cell.trial)?;
         Some(cost.parameters)

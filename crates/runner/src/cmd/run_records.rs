@@ -20,6 +20,7 @@ pub(super) fn write_resolved(results: &ResultsFolder, resolved: &str) -> Result<
 /// What a report is to say of models and data, as this program knows them.
 pub(super) fn facts(session: &Session) -> Facts {
     let variants = &session.experiment.variants;
+    // Of the models that are used and no others, so that a model that is added changes no folder.
     let is_used = |name: &str| {
         variants
             .iter()
@@ -30,6 +31,7 @@ pub(super) fn facts(session: &Session) -> Facts {
     let datasets = session.datasets.iter().map(|(_, data)| data);
     let made = datasets.clone().filter(|data| data.origin == Origin::Made);
     let mut names: Vec<&String> = made.map(|data| &data.name).collect();
+    // Every split and every point of the knobs has the name of the one source.
     names.dedup();
     Facts {
         shuffled_by_blocks: datasets

@@ -61,6 +61,7 @@ impl Session {
     pub(super) fn cost(&self, plan: &Plan, cell: &PlannedCell) -> Option<Budget> {
         let variant = &cell.content.variant;
         let of = |arm: &&Arm| arm.is(variant, cell.split_seed);
+        // Tuning may set widths, and then what won decides the cost.
         let trial = match cell.trial {
             Some(number) => Some(number),
             None => plan.arms.iter().find(of)?.winner,
@@ -105,6 +106,7 @@ impl SpecArguments {
         if let Some(root) = root {
             places.data = root;
         }
+        // Everything that costs nothing comes before the data, which may take minutes to prepare.
         spec::check_dataset(&experiment, &source, &places)?;
         let device = self.device.unwrap_or(experiment.run.device);
         spec::check_precision(&experiment, &source, device)?;
@@ -165,6 +167,7 @@ impl SpecArguments {
             .filter(|name| name.ends_with(".toml"))
             .collect();
         let asked = self.spec.file_name().unwrap_or_default().to_string_lossy();
+        // Somebody who mistyped a name gets the nearest; somebody without any spec, what one looks like.
         let said =
             said.hint("expected the path of an experiment, such as experiments/quickstart.toml");
         said.did_you_mean(&asked, names.iter().map(String::as_str))
@@ -177,6 +180,7 @@ fn references(experiment: &Experiment, places: &Places) -> Result<Vec<DatasetRef
     if experiment.split_seeds.is_empty() {
         return Ok(experiment.datasets());
     }
+    // A cell id hashes the seed only where it is given, and the same rows must have the same id.
     let own = data::split_seed(&experiment.dataset, places)?;
     let seeds = experiment.split_seeds.iter();
     let references = |dataset: DatasetRef| {

@@ -42,6 +42,7 @@ impl StatusArguments {
         let altered = record::altered_tables(&results);
         let is_whole = altered.is_empty() && rows.iter().all(Row::is_done);
         println!("{}", counts(&rows));
+        // Whoever watched has seen what went well.
         if self.watch {
             rows.retain(|row| !row.is_done());
         }
@@ -79,12 +80,15 @@ impl Row {
 
 /// Every cell that is asked for, and every other one that is there.
 fn rows(results: &ResultsFolder, experiment: &Experiment) -> Result<Vec<Row>> {
+    // Without data: a folder is looked at where its data may not be, and preparing it could take minutes.
     let plan = Plan::without_data(experiment, &Winners::read(results)?);
+    // A run that was killed leaves its state behind, so the lock says whether anything runs.
     let running = at_work(results).and_then(|_| RunState::read(results));
     let running = running.unwrap_or_default().cells;
     let mut there = cells_there(results);
     let mut row = |cell: &PlannedCell| {
         let place = there.iter().position(|there| cell.is_elsewhere(there));
+        // Taken out, so that what is left in the end is what nobody asked for.
         let found = place.map(|place| there.remove(place));
         let (state, note) = match &found {
             Some(found) if running.iter().any(|one| one.id == found.id) => (RUNNING, String::new()),
@@ -173,6 +177,7 @@ fn cells_there(results: &ResultsFolder) -> Vec<PlannedCell> {
         .flatten()
         .filter_map(|entry| Some(entry.ok()?.path()))
         .collect();
+    // The order of a directory is the file system's.
     folders.sort();
     let content = |folder: PathBuf| CellContent::read(&CellFolder::new(folder).content()).ok();
     folders

@@ -14,6 +14,7 @@ const SIGTERM: i32 = 15;
 pub(super) fn judge(folder: &CellFolder, id: &str, exit: &Exit, reason: Option<String>) -> Verdict {
     let status = exit.status;
     if status.success() {
+        // An exit code of 0 is no proof: a library may end a process so. The outcome is written last.
         let whole = Outcome::read(folder)
             .filter(|outcome| outcome.id == id && outcome.status == Status::Done);
         return whole.map_or_else(
@@ -32,6 +33,7 @@ pub(super) fn judge(folder: &CellFolder, id: &str, exit: &Exit, reason: Option<S
     let code = status.code().and_then(|code| u8::try_from(code).ok());
     match (code, reason) {
         (Some(EXIT_STOPPED), _) => Verdict::Stopped,
+        // Without a reason it is not from `cell::run_cell`: clap too ends with 2.
         (Some(EXIT_ENVIRONMENT), Some(reason)) => Verdict::Environment(reason),
         // The same seed gives the same numbers, so it would be found again.
         (Some(EXIT_FAILED), Some(reason)) => certain(reason),

@@ -96,6 +96,7 @@ impl Local {
         record::create_dir(folder.path())?;
         // The folder is this process's own: it holds the lock of the results, and the cell's last process has ended.
         record::remove_partials(folder.path(), None)?;
+        // Before the content: a cell that has an outcome has the content that it is of.
         record::remove(&folder.outcome())?;
         let content = cell.content.to_toml();
         record::write_unsynced(&folder.content(), |out| {

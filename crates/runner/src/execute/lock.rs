@@ -37,6 +37,8 @@ impl FolderLock {
             .open(&path)
             .map_err(unwritable)?;
         let start = Instant::now();
+        // By looking again and again: a lock that blocks could not tell a living holder, who is to be named at once, from cells that
+        // are about to end.
         loop {
             match file.try_lock() {
                 Ok(()) => break,
@@ -52,6 +54,7 @@ impl FolderLock {
         }
         // Nobody else writes here now, so whatever is half a file is a killed writer's. Those of a cell go when it starts.
         homebench_results::remove_partials(results.path(), Some(&results.join("cells")))?;
+        // The standard library closes files in children; this one is to outlive the parent in them.
         inherited_by_children(&file).map_err(unwritable)?;
         file.set_len(0).map_err(unwritable)?;
         write!(file, "{} on {}", std::process::id(), host()).map_err(unwritable)?;

@@ -134,6 +134,7 @@ pub(super) fn listen(stdout: ChildStdout, mut said: impl FnMut(Message)) -> Opti
 fn filled_memory_bytes(process: u32) -> Option<u64> {
     let text = std::fs::read_to_string(format!("/proc/{process}/statm")).ok()?;
     let mut pages = text.split_whitespace().skip(1).map(str::parse::<u64>);
+    // Of `statm`: pages that are resident, and those of them that a file or a shared mapping backs.
     let (resident, shared) = (pages.next()?.ok()?, pages.next()?.ok()?);
     Some(resident.saturating_sub(shared) * rustix::param::page_size() as u64)
 }
@@ -148,6 +149,7 @@ fn wait_until_ended(process: u32) -> Result<()> {
     use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
     let id = i32::try_from(process).ok().and_then(Pid::from_raw);
     let id = WaitId::Pid(id.context("a process has a number above 0")?);
+    // It stays a zombie, and keeps its number, until `reap`.
     let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
     rustix::io::retry_on_intr(|| waitid(id.clone(), options)).context("waiting for a cell")?;
     Ok(())

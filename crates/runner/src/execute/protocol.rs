@@ -12,10 +12,12 @@ pub(crate) const EXIT_FAILED: u8 = 1;
 /// Exit code of a cell for trouble that is not its own: data that can't be read, output that can't be written.
 pub(crate) const EXIT_ENVIRONMENT: u8 = 2;
 /// Exit code of a cell that was asked to end.
+// Nothing else here ends with it: a panic gives 101, a shell that can't start a program 126 or 127.
 pub(crate) const EXIT_STOPPED: u8 = 3;
 
 /// A line from a cell.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+// JSON, because it escapes newlines by itself and another program can read a log of it.
 #[serde(rename_all = "lowercase")]
 pub enum Message {
     /// How far training is.

@@ -17,6 +17,7 @@ pub fn ended_cells(plan: &Plan, results: &ResultsFolder) -> Vec<(String, MergedC
         let trials = arm.trials.iter().flatten();
         all.extend(trials.filter_map(|cell| ended(cell, arm.winner)));
     }
+    // After the trials of all: the order of tables is that of the plan.
     for arm in &plan.arms {
         if let Some(why) = failure_of_all(arm, results) {
             let failed = |cell: &PlannedCell| {

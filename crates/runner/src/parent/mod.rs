@@ -4,8 +4,6 @@
 
 mod cell_runs;
 mod ended;
-#[cfg(test)]
-mod mock;
 mod phases;
 #[cfg(test)]
 mod tests;

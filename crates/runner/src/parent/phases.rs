@@ -41,6 +41,7 @@ impl Phases<'_> {
             let missing = self.missing(&selected);
             if !missing.is_empty() || !self.results.provenance().exists() {
                 let ids = missing.iter().map(|cell| cell.id.clone());
+                // Before the first of them: a kill leaves no cell that no run owns to.
                 provenance.set_out(ids, self.results)?;
             }
             let finished = run_cells(self.plan, &missing);

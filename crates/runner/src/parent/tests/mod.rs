@@ -1,6 +1,7 @@
 //! The parent without processes: what it asks of an executor, and what it makes of what comes back.
 
-use super::mock::{Mock, Play, broken};
+mod mock;
+
 use super::{CellRuns, Finished, Phases, Watcher, ended_cells, frozen_winners};
 use crate::execute::{Message, Verdict};
 use crate::provenance::{DatasetProvenance, Provenance};
@@ -10,6 +11,7 @@ use homebench_experiment::plan::{Plan, PlannedCell, Reuse, reuse, take_winners};
 use homebench_experiment::spec;
 use homebench_results::{MergedCell, Outcome, ResultsFolder, Status};
 use homebench_train::Device;
+use mock::{Mock, Play, broken};
 use std::sync::atomic::{AtomicBool, Ordering};
 use tempfile::TempDir;
 
