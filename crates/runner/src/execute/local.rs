@@ -91,17 +91,8 @@ impl Local {
         }
     }
 
-    /// Lays out the cell's folder; gives the command that runs it and how often it will then have been started.
-    fn command(&self, folder: &CellFolder, cell: &PlannedCell) -> Result<(Command, usize)> {
-        record::create_dir(folder.path())?;
-        // The folder is this process's own: it holds the lock of the results, and the cell's last process has ended.
-        record::remove_partials(folder.path(), None)?;
-        // Before the content: a cell that has an outcome has the content that it is of.
-        record::remove(&folder.outcome())?;
-        let content = cell.content.to_toml();
-        record::write_unsynced(&folder.content(), |out| {
-            Ok(out.write_all(content.as_bytes())?)
-        })?;
+    /// The command that runs the cell of a folder, and how often it will then have been started.
+    fn command(&self, folder: &CellFolder) -> Result<(Command, usize)> {
         let starts = starts(folder) + 1;
         let log = self
             .open_log(folder, starts)
@@ -157,7 +148,7 @@ impl Executor for Local {
     }
 
     fn submit(&mut self, folder: &CellFolder, cell: &PlannedCell) -> Result<()> {
-        let (mut command, starts) = self.command(folder, cell)?;
+        let (mut command, starts) = self.command(folder)?;
         let (process, stdout) = Process::start(&mut command)?;
         let process = Arc::new(process);
         self.running.insert(cell.id.clone(), Arc::clone(&process));

@@ -24,7 +24,7 @@ pub trait Executor {
     /// How many cells it takes at once.
     fn jobs(&self) -> usize;
 
-    /// Starts a cell, or leaves it where it will be started, and returns at once.
+    /// Starts a cell whose folder holds its content, or leaves it where it will be started, and returns at once.
     ///
     /// # Errors
     /// No cell could be started here.

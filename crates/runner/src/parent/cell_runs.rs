@@ -4,7 +4,9 @@ use crate::cell::{CellTimes, write_failed};
 use crate::execute::{Ended, Event, Executor, Message, Verdict, What};
 use anyhow::{Result, anyhow};
 use homebench_experiment::plan::PlannedCell;
-use homebench_results::{Outcome, ResultsFolder, remove, remove_partials};
+use homebench_results::{
+    Outcome, ResultsFolder, create_dir, remove, remove_partials, write_unsynced,
+};
 use homebench_train::Device;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -155,8 +157,18 @@ impl CellRuns<'_> {
         }
     }
 
+    /// Lays out the cell's folder and hands it over.
     fn start(&self, (cell, number): Try<'_>, executor: &mut dyn Executor) -> Result<()> {
         let folder = self.results.cell(&cell.id);
+        create_dir(folder.path())?;
+        // Nobody else writes here: this process holds the lock of the results, and the cell's last one has ended.
+        remove_partials(folder.path(), None)?;
+        // Before the content: a cell that has an outcome has the content that it is of.
+        remove(&folder.outcome())?;
+        let content = cell.content.to_toml();
+        write_unsynced(&folder.content(), |out| {
+            Ok(out.write_all(content.as_bytes())?)
+        })?;
         // Only before the first: what a start that broke has kept is of this run.
         if self.fresh && number == 1 {
             remove(&folder.checkpoint())?;

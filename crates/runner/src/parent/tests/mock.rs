@@ -142,8 +142,6 @@ pub(super) fn broken(reason: &str) -> Verdict {
 
 /// Writes what a cell that is done writes.
 fn write_done(folder: &CellFolder, cell: &PlannedCell, score: f64) -> Result<Outcome> {
-    std::fs::create_dir_all(folder.path())?;
-    std::fs::write(folder.content(), cell.content.to_toml())?;
     let result = CellResult {
         selected_epoch: 1,
         epochs_run: 1,
