@@ -61,11 +61,11 @@ fn what_a_start_left_that_was_killed_as_it_wrote_the_spec_is_no_obstacle() {
     let bench = Bench::new();
     std::fs::create_dir(bench.path("out")).unwrap();
     bench.write("out/.lock", "4194303 on nowhere");
-    bench.write("out/.spec.resolved.toml.partial", "question = ");
+    bench.write("out/.spec.resolved.toml.4194303-0.part", "question = ");
     let small = ["--set", "seeds=[1]", "--only", "shared_bottom/1"];
     bench.quickstart("out", &small).expect(0);
     let left = bench.files("out", &[]);
-    let is_partial = |path: &std::path::Path| path.extension().is_some_and(|end| end == "partial");
+    let is_partial = |path: &std::path::Path| path.extension().is_some_and(|end| end == "part");
     assert!(left.iter().all(|(path, _)| !is_partial(path)));
 }
 
@@ -168,6 +168,6 @@ fn a_table_that_cannot_be_written_leaves_no_half_of_it() {
     assert!(
         !left
             .iter()
-            .any(|(path, _)| path.to_string_lossy().contains("partial"))
+            .any(|(path, _)| path.to_string_lossy().contains(".part"))
     );
 }

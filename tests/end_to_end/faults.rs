@@ -44,9 +44,9 @@ fn every_way_to_break_is_a_row_with_its_reason_and_the_others_go_on() {
     let bench = Bench::new();
     let faults = "*/1=panic@3,*/2=abort@3,*/3=segfault,*/4=kill@3,*/5=exit@3";
     let ran = run(&bench, "out", faults, &["seeds=[1,2,3,4,5,6]"]).expect(1);
-    insta::with_settings!({filters => vec![(r"fault\.rs:\d+", "fault.rs:LINE")]}, {
+    insta::with_settings!({filters => vec![(r"crash_at\.rs:\d+", "crash_at.rs:LINE")]}, {
         insta::assert_snapshot!(states(&bench, "out"), @r"
-        shared_bottom/1: failed [1] panicked at crates/runner/src/sweep/fault.rs:LINE: a panic on purpose
+        shared_bottom/1: failed [1] panicked at crates/runner/src/cell/crash_at.rs:LINE: a panic on purpose
         shared_bottom/2: failed [1] the process aborted (SIGABRT)
         shared_bottom/3: failed [1] the process was killed for a bad memory access (SIGSEGV)
         shared_bottom/4: failed [1] the process was killed (SIGKILL), by hand or for want of memory

@@ -3,6 +3,7 @@
 
 use crate::harness::{Bench, SMALL, experiment};
 use crate::process::{LONG_ENOUGH, cells_of, send, wait_until_gone};
+use std::path::PathBuf;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
@@ -167,4 +168,100 @@ fn a_run_is_watched_from_another_terminal_until_it_ends() {
     assert!(!bench.path("out/.progress.toml").exists());
     let nobody = bench.run(&["status", "out", "--watch"]).expect(1);
     assert_eq!(nobody.stderr, "no run is at work in out\n");
+}
+
+#[test]
+fn a_cell_that_is_asked_to_end_is_no_failure_and_the_next_run_goes_on_from_its_checkpoint() {
+    let bench = Bench::new();
+    let settings = [
+        "--set",
+        "seeds=[1,2]",
+        "--set",
+        "training.max_epochs=40",
+        "--set",
+        "training.patience=40",
+        "--only",
+        "shared_bottom/*",
+    ];
+    bench.quickstart("undisturbed", &settings).expect(0);
+    // A checkpoint after every step, and retries that a crash would be given.
+    let more = [
+        "--set",
+        "run.checkpoint_every_seconds=0",
+        "--set",
+        "run.retries=3",
+    ];
+    let (spec, descriptions) = (experiment("quickstart.toml"), experiment("datasets"));
+    let run = [
+        "run",
+        &spec,
+        "--out",
+        "out",
+        "--descriptions",
+        &descriptions,
+    ];
+    let arguments = [&run[..], SMALL, &settings, &more].concat();
+    let mut command = bench.command(&arguments);
+    let parent = command.stderr(Stdio::piped()).spawn().expect("it starts");
+    let checkpoint = wait_for_checkpoint(&bench);
+    let cell = cells_of(parent.id())[0];
+    assert!(send("TERM", cell));
+    let output = parent.wait_with_output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(130), "{stderr}");
+    assert!(
+        stderr.contains("shared_bottom/1: was asked to end (SIGTERM)"),
+        "{stderr}"
+    );
+    // The other cell went on to its end.
+    assert!(stderr.contains("interrupted: 1 of 2 cells"), "{stderr}");
+    assert!(!stderr.contains("starting it again"), "{stderr}");
+    assert!(checkpoint.is_file());
+    assert!(!checkpoint.with_file_name("outcome.toml").exists());
+    let again = bench.run(&arguments).expect(0);
+    assert!(!again.stderr.contains("failed before"), "{}", again.stderr);
+    assert!(!checkpoint.exists());
+    for table in ["cells.csv", "metrics.csv", "curves.csv"] {
+        assert_eq!(
+            bench.read(&format!("out/{table}")),
+            bench.read(&format!("undisturbed/{table}"))
+        );
+    }
+}
+
+/// The first checkpoint of a run into `out`.
+fn wait_for_checkpoint(bench: &Bench) -> PathBuf {
+    let start = Instant::now();
+    loop {
+        let cells = std::fs::read_dir(bench.path("out/cells"));
+        let mut kept = cells
+            .into_iter()
+            .flatten()
+            .flatten()
+            .map(|cell| cell.path().join("checkpoint"))
+            .filter(|checkpoint| checkpoint.is_file());
+        if let Some(checkpoint) = kept.next() {
+            return checkpoint;
+        }
+        assert!(start.elapsed() < LONG_ENOUGH, "no checkpoint was written");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn a_parent_that_is_asked_to_end_does_as_after_ctrl_c() {
+    let bench = Bench::new();
+    let (parent, child) = start(&bench, "out");
+    assert!(send("TERM", parent.id()));
+    let output = parent.wait_with_output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(130), "{stderr}");
+    assert!(stderr.contains("to go on:"), "{stderr}");
+    wait_until_gone(child);
+    let cells = bench.files("out/cells", &[]);
+    assert!(
+        cells
+            .iter()
+            .all(|(path, _)| !path.ends_with("outcome.toml"))
+    );
 }

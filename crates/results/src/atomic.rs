@@ -1,9 +1,13 @@
 //! Files that are whole or not there: written beside their place, synced, then renamed.
 
 use homebench_diagnostic::Diagnostic;
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// The end of a partial file's name. `.gitignore` has it.
+const PARTIAL: &str = ".part";
 
 /// Writes a file through `fill`; on any failure the old file, or none, stays.
 ///
@@ -33,8 +37,8 @@ fn write_with(
     fill: impl FnOnce(&mut dyn Write) -> anyhow::Result<()>,
     is_synced: bool,
 ) -> anyhow::Result<()> {
-    let partial = partial_path(path);
-    let result = write_partial(&partial, fill, is_synced).and_then(|()| {
+    let (file, partial) = create_partial(path).map_err(|error| unwritable(path, &error))?;
+    let result = write_partial(file, fill, is_synced).and_then(|()| {
         fs::rename(&partial, path)?;
         if is_synced {
             sync_folder(path)?;
@@ -51,17 +55,33 @@ fn write_with(
     })
 }
 
-/// Removes a file that [`write()`] wrote, and whatever a killed writer left of it; neither need be there.
+/// Removes a file, which need not be there.
 ///
 /// # Errors
 /// What the system said, with the file's name and the mend.
 pub fn remove(path: &Path) -> Result<(), Diagnostic> {
-    for path in [path, &partial_path(path)] {
-        match fs::remove_file(path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(unwritable(path, &error));
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(unwritable(path, &error)),
+        _ => Ok(()),
+    }
+}
+
+/// Removes what killed writers left in a folder and in those below it, `except` one. Only for whoever knows that nobody
+/// writes there: by the results folder's lock.
+///
+/// # Errors
+/// What the system said, with the file's name and the mend.
+pub fn remove_partials(folder: &Path, except: Option<&Path>) -> Result<(), Diagnostic> {
+    // A folder that is not there has no leftovers.
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        // The entry's own type: a link to a folder elsewhere is not followed.
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            if except != Some(path.as_path()) {
+                remove_partials(&path, except)?;
             }
-            _ => {}
+        } else if partial_of(&path).is_some() {
+            remove(&path)?;
         }
     }
     Ok(())
@@ -89,11 +109,11 @@ pub fn unwritable(path: &Path, error: &io::Error) -> Diagnostic {
 }
 
 fn write_partial(
-    partial: &Path,
+    partial: File,
     fill: impl FnOnce(&mut dyn Write) -> anyhow::Result<()>,
     is_synced: bool,
 ) -> anyhow::Result<()> {
-    let mut writer = BufWriter::new(File::create(partial)?);
+    let mut writer = BufWriter::new(partial);
     fill(&mut writer)?;
     let file = writer
         .into_inner()
@@ -104,21 +124,45 @@ fn write_partial(
     Ok(())
 }
 
-/// A hidden name beside the file, always the same, so that a killed writer leaves one at most.
-pub fn partial_path(path: &Path) -> PathBuf {
+/// Makes a hidden file beside `path` that no other writer has: `.<name>.<process>-<count>.part`.
+fn create_partial(path: &Path) -> io::Result<(File, PathBuf)> {
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    path.with_file_name(format!(".{name}.partial"))
+    loop {
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let process = std::process::id();
+        let partial = path.with_file_name(format!(".{name}.{process}-{count}{PARTIAL}"));
+        // Exclusive: a process of the same number, on another machine or long gone, may have left this name, and a link in
+        // its place would be written through.
+        match OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .open(&partial)
+        {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            opened => return Ok((opened?, partial)),
+        }
+    }
+}
+
+/// The name of the file that a partial one was to become; absent where the path is none of those that [`write()`] makes.
+pub fn partial_of(path: &Path) -> Option<&str> {
+    let name = path.file_name()?.to_str()?;
+    let (name, writer) = name
+        .strip_prefix('.')?
+        .strip_suffix(PARTIAL)?
+        .rsplit_once('.')?;
+    let (process, count) = writer.split_once('-')?;
+    let is_number = |text: &str| text.parse::<usize>().is_ok();
+    (is_number(process) && is_number(count)).then_some(name)
 }
 
 /// A rename is safe from a power cut once its folder is synced.
 fn sync_folder(path: &Path) -> io::Result<()> {
-    if cfg!(unix) {
-        let folder = path
-            .parent()
-            .filter(|folder| !folder.as_os_str().is_empty());
-        File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
-    }
-    Ok(())
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
 }
 
 #[cfg(test)]
@@ -139,5 +183,51 @@ mod tests {
         assert!(said.contains("free some disk space"), "{said}");
         assert_eq!(fs::read_to_string(&path).unwrap(), "old");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn two_writers_of_a_file_share_no_partial_one_and_follow_no_link() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.csv");
+        let (_first, taken) = create_partial(&path).unwrap();
+        assert_eq!(partial_of(&taken), Some("a.csv"));
+        // A link in the place of every name to come: what it points to is not touched.
+        let target = folder.path().join("precious");
+        fs::write(&target, "kept").unwrap();
+        let text = taken.to_str().unwrap().strip_suffix(PARTIAL).unwrap();
+        let (start, count) = text.rsplit_once('-').unwrap();
+        let count: usize = count.parse().unwrap();
+        for next in count + 1..count + 50 {
+            let link = format!("{start}-{next}{PARTIAL}");
+            std::os::unix::fs::symlink(&target, link).unwrap();
+        }
+        write(&path, |out| Ok(out.write_all(b"new")?)).unwrap();
+        assert_eq!(fs::read_to_string(&target).unwrap(), "kept");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "new");
+        assert!(!fs::symlink_metadata(&path).unwrap().is_symlink());
+    }
+
+    #[test]
+    fn leftovers_go_and_everything_else_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str| folder.path().join(name);
+        fs::create_dir_all(file("figures")).unwrap();
+        fs::create_dir_all(file("cells")).unwrap();
+        let all = [
+            ".a.csv.12-3.part",
+            "figures/..b.svg.1-0.part",
+            "cells/.c.1-0.part",
+            "a.csv",
+            ".part",
+            ".d.part",
+            "e.1-2.part",
+            ".f.1-x.part",
+        ];
+        for name in all {
+            fs::write(file(name), "").unwrap();
+        }
+        remove_partials(folder.path(), Some(&file("cells"))).unwrap();
+        let left: Vec<bool> = all.iter().map(|name| file(name).exists()).collect();
+        assert_eq!(left, [false, false, true, true, true, true, true, true]);
     }
 }

@@ -15,7 +15,9 @@ pub mod tables;
 mod time;
 mod winners;
 
-pub use atomic::{create_dir, partial_path, remove, unwritable, write, write_unsynced};
+pub use atomic::{
+    create_dir, partial_of, remove, remove_partials, unwritable, write, write_unsynced,
+};
 pub use facts::{Facts, ModelFact, SourceFact};
 pub use layout::{CellFolder, ResultsFolder};
 pub use merge::{MergedCell, Trial, merge};

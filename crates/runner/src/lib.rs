@@ -1,7 +1,22 @@
-//! The `homebench` binary: the command line, the parent that runs cells as processes, and the process of a cell.
+//! The `homebench` binary, and the library that it and its tests are made of.
+//!
+//! [`cmd`] is the command line; [`parent`] decides which cells run and what a start that ended means; [`execute`] has the
+//! executors, which run cells somewhere; [`cell`] is what the process of a cell does; [`provenance`] says on what and from
+//! what numbers were made.
+//!
+//! It is the top of the house and may import every crate but `metric` and `random`, which those below have wrapped. Its own arrows: `cmd` to
+//! `parent` and `cell`, `parent` to `execute` and `cell`, and what a cell and its parent say to each other is
+//! `execute::protocol`, which both import. Nothing here may compute a number of a result: that is `train`'s. Nor does it know how a
+//! table is written or a report worded: `results` and `report` do.
+
+#[cfg(not(unix))]
+compile_error!(
+    "homebench runs on Unix: cells are ended by signals and their parents wait for them by `wait4`"
+);
 
 pub mod cell;
 pub mod cmd;
 pub mod execute;
 pub mod memory;
+pub mod parent;
 pub mod provenance;

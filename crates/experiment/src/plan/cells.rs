@@ -1,14 +1,13 @@
 //! The cells of an experiment, in a fixed order: trials before final cells, variants as in the file, then splits, then seeds.
 
 use super::glob::matches_glob;
+use super::planned_cell::{PlannedCell, Shown};
 use crate::spec::{CellContent, CellDataset, Configured, Experiment, Variant, plain};
 use homebench_data::{DatasetRef, Summary};
 use homebench_diagnostic::Diagnostic;
-use homebench_results::Phase;
-use homebench_results::{MergedCell, Outcome, Trial};
+use homebench_results::{Phase, Winners};
 use homebench_train::Device;
 use std::collections::HashMap;
-use std::fmt;
 
 /// Every cell of an experiment, as far as it is known: what the final cells of a variant that is tuned are is known once
 /// its winner is frozen.
@@ -31,8 +30,6 @@ pub struct Arm {
     pub winner: Option<usize>,
     /// Final cells; none of a variant that is tuned, until its winner is frozen.
     pub finals: Vec<PlannedCell>,
-    /// Labels of final cells, known or not.
-    labels: Vec<String>,
     made_of: Parts,
 }
 
@@ -45,33 +42,10 @@ struct Parts {
     seeds: Vec<u64>,
     device: Device,
     dataset: CellDataset,
+    /// Whether its experts' widths are solved for a budget.
+    is_solved: bool,
     /// What the knobs of the data are set to, where they are swept.
     point: Vec<(String, String)>,
-    shown: Shown,
-}
-
-/// What tells the data of cells apart in their labels.
-#[derive(Debug, Clone, PartialEq, Default)]
-struct Shown {
-    /// Knobs of the data, where they are swept.
-    knobs: Option<String>,
-    /// Of the split, where there are several.
-    split: Option<u64>,
-}
-
-/// A cell to be.
-#[derive(Debug, Clone, PartialEq)]
-pub struct PlannedCell {
-    /// Hash of the content.
-    pub id: String,
-    /// Everything that decides its numbers.
-    pub content: CellContent,
-    /// Number of the trial, from 1, where it is one.
-    pub trial: Option<usize>,
-    /// Seed of the split, where rows are divided by a hash.
-    pub split_seed: Option<u64>,
-    /// What a grid, random draws or tuning set.
-    pub settings: Vec<(String, String)>,
     shown: Shown,
 }
 
@@ -85,14 +59,58 @@ impl Plan {
         datasets: &[(DatasetRef, Summary)],
         device: Device,
     ) -> Result<Self, Diagnostic> {
-        let mut arms = Vec::with_capacity(experiment.variants.len() * datasets.len());
+        let data = datasets.iter().map(|(reference, summary)| {
+            let (protocol, hash) = (&summary.protocol, &summary.content_hash);
+            let dataset = CellDataset::new(reference, protocol, hash);
+            (dataset, summary.split_seed)
+        });
+        let plan = Self::on(experiment, &data.collect::<Vec<_>>(), device);
+        plan.check_ids()?;
+        Ok(plan)
+    }
+
+    /// The plan of an experiment whose data is not at hand: its cells have their labels, seeds and settings, but the ids
+    /// of no data. [`PlannedCell::is_elsewhere`] finds what became of them.
+    pub fn without_data(experiment: &Experiment, winners: &Winners) -> Self {
+        let splits: Vec<Option<u64>> = match experiment.split_seeds.as_slice() {
+            [] => vec![None],
+            seeds => seeds.iter().copied().map(Some).collect(),
+        };
+        let on_splits = |reference: DatasetRef| {
+            let dataset = CellDataset::new(&reference, "", "");
+            splits.iter().map(move |split_seed| {
+                let mut dataset = dataset.clone();
+                dataset.split_seed = *split_seed;
+                (dataset, *split_seed)
+            })
+        };
+        let data: Vec<_> = experiment
+            .datasets()
+            .into_iter()
+            .flat_map(on_splits)
+            .collect();
+        let mut plan = Self::on(experiment, &data, experiment.run.device);
+        for arm in plan.arms.iter_mut().filter(|arm| arm.is_tuned()) {
+            // The one split of a description has a seed too, which only its data tells.
+            let is_split = |seed| arm.split_seed.is_none() || arm.split_seed == seed;
+            let mut all = winners.winners.iter();
+            let winner = all.find(|one| one.variant == arm.variant && is_split(one.split_seed));
+            if let Some(winner) = winner.filter(|winner| winner.trial <= arm.trials.len()) {
+                arm.freeze(winner.trial);
+            }
+        }
+        plan
+    }
+
+    /// Every variant on each of these data, with the seed of its split.
+    fn on(experiment: &Experiment, data: &[(CellDataset, Option<u64>)], device: Device) -> Self {
+        let mut arms = Vec::with_capacity(experiment.variants.len() * data.len());
         let swept = experiment.swept_knobs();
+        let tuning_seeds = experiment.tuning.as_ref().map(|tuning| &tuning.seeds[..]);
         for variant in &experiment.variants {
-            for (reference, summary) in datasets {
-                let (protocol, hash) = (&summary.protocol, &summary.content_hash);
-                let dataset = CellDataset::new(reference, protocol, hash);
+            for (dataset, split_seed) in data {
                 let point = swept.iter().filter_map(|setting| {
-                    let value = reference.knobs.get(setting.in_dataset()?)?;
+                    let value = dataset.knobs.get(setting.in_dataset()?)?;
                     Some((setting.to_string(), plain(value)))
                 });
                 let num_splits = experiment.split_seeds.len();
@@ -100,22 +118,20 @@ impl Plan {
                     point: point.collect(),
                     shown: Shown {
                         knobs: (!swept.is_empty()).then(|| dataset.knobs_in_name()),
-                        split: summary.split_seed.filter(|_| num_splits > 1),
+                        split: split_seed.filter(|_| num_splits > 1),
                     },
                     configured: variant.configured.clone(),
                     trials: variant.trials.clone(),
                     seeds: experiment.seeds.clone(),
                     device,
-                    dataset,
+                    dataset: dataset.clone(),
+                    is_solved: variant.budget.is_some(),
                 };
-                let tuning_seeds = experiment.tuning.as_ref().map(|tuning| &tuning.seeds);
-                let tuning_seeds = tuning_seeds.map(Vec::as_slice).unwrap_or_default();
-                arms.push(Arm::new(variant, parts, summary.split_seed, tuning_seeds));
+                let tuning_seeds = tuning_seeds.unwrap_or_default();
+                arms.push(Arm::new(variant, parts, *split_seed, tuning_seeds));
             }
         }
-        let plan = Self { arms };
-        plan.check_ids()?;
-        Ok(plan)
+        Self { arms }
     }
 
     /// Values that differ may come to one configuration, such as widths that a budget scales.
@@ -152,19 +168,12 @@ impl Plan {
         let Some(pattern) = only else {
             return Ok(selection);
         };
-        let has_final = |arm: &Arm| {
-            arm.labels
-                .iter()
-                .any(|label| selection.has_label(label, arm))
-        };
+        let has_final = |arm: &Arm| selection.has_final_of(arm);
         if self.cells().any(|cell| selection.has(cell)) || self.arms.iter().any(has_final) {
             return Ok(selection);
         }
-        let labels: Vec<&str> = self
-            .arms
-            .iter()
-            .flat_map(|arm| arm.labels.iter().map(String::as_str))
-            .collect();
+        let labels = self.arms.iter().flat_map(Arm::final_labels);
+        let labels: Vec<String> = labels.map(|(_, label)| label).collect();
         let shown = 40;
         let more = match labels.len() > shown {
             true => format!(" and {} more", labels.len() - shown),
@@ -206,8 +215,8 @@ impl Selection {
 
     /// Whether any final cell of the arm is asked for, known or not.
     pub fn has_final_of(&self, arm: &Arm) -> bool {
-        let of_label = arm.labels.iter().any(|label| self.has_label(label, arm));
-        of_label || arm.finals.iter().any(|cell| self.has(cell))
+        let of_label = |(_, label): (u64, String)| self.has_label(&label, arm);
+        arm.final_labels().any(of_label) || arm.finals.iter().any(|cell| self.has(cell))
     }
 
     /// The trials that are asked for: of an arm whose final cells are, all, because they decide what those are.
@@ -236,17 +245,12 @@ impl Arm {
             };
             tuning_seeds.iter().map(cell).collect()
         };
-        let labels = parts
-            .seeds
-            .iter()
-            .map(|seed| label(&variant.name, &parts.shown, None, *seed));
         let mut arm = Self {
             variant: variant.name.clone(),
             split_seed,
             trials: variant.trials.iter().enumerate().map(trial).collect(),
             winner: None,
             finals: Vec::new(),
-            labels: labels.collect(),
             made_of: parts,
         };
         if arm.trials.is_empty() {
@@ -282,9 +286,9 @@ impl Arm {
     }
 
     /// Seeds and labels of the final cells, known or not.
-    pub fn final_labels(&self) -> impl Iterator<Item = (u64, &str)> {
-        let seeds = self.made_of.seeds.iter().copied();
-        seeds.zip(self.labels.iter().map(String::as_str))
+    pub fn final_labels(&self) -> impl Iterator<Item = (u64, String)> {
+        let seeds = self.made_of.seeds.iter();
+        seeds.map(|seed| (*seed, format!("{}/{seed}", self.label())))
     }
 
     /// What it is called: its variant, the data's knobs where they are swept, and its split where there are several.
@@ -329,6 +333,7 @@ impl Parts {
             split_seed,
             settings: [settings, &self.point].concat(),
             shown: self.shown.clone(),
+            is_solved: self.is_solved,
             ..PlannedCell::new(CellContent::new(
                 variant,
                 configured,
@@ -337,64 +342,6 @@ impl Parts {
                 self.device,
                 dataset,
             ))
-        }
-    }
-}
-
-impl PlannedCell {
-    /// The cell of this content, without what a plan knows of its place.
-    pub fn new(content: CellContent) -> Self {
-        Self {
-            id: content.id(),
-            trial: None,
-            split_seed: content.dataset.split_seed,
-            settings: Vec::new(),
-            shown: Shown {
-                knobs: Some(content.dataset.knobs_in_name()).filter(|knobs| !knobs.is_empty()),
-                split: content.dataset.split_seed,
-            },
-            content,
-        }
-    }
-
-    /// What a user calls it: `variant/seed`, `variant/trial-3/seed` of a trial, with the data's knobs and the split before that
-    /// where there are several.
-    pub fn label(&self) -> String {
-        let content = &self.content;
-        label(&content.variant, &self.shown, self.trial, content.seed)
-    }
-
-    /// The cell with what became of it; `winner` is the trial that won.
-    pub fn merged(&self, outcome: Outcome, winner: Option<usize>) -> MergedCell {
-        MergedCell {
-            variant: self.content.variant.clone(),
-            model: self.content.model.name.clone(),
-            dataset: self.content.dataset.title(),
-            seed: self.content.seed,
-            split_seed: self.split_seed,
-            trial: self.trial.map(|number| Trial {
-                number,
-                is_selected: winner == Some(number),
-            }),
-            settings: self.settings.clone(),
-            outcome,
-        }
-    }
-}
-
-fn label(variant: &str, shown: &Shown, trial: Option<usize>, seed: u64) -> String {
-    let trial = trial.map_or_else(String::new, |number| format!("/trial-{number}"));
-    format!("{variant}{shown}{trial}/{seed}")
-}
-
-impl fmt::Display for Shown {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(knobs) = &self.knobs {
-            write!(formatter, "/{knobs}")?;
-        }
-        match self.split {
-            Some(split) => write!(formatter, "/split-{split}"),
-            None => Ok(()),
         }
     }
 }

@@ -1,12 +1,14 @@
 //! Whether an experiment may write into a folder: results are never overwritten unasked.
 
-use super::cells::{Plan, PlannedCell};
+use super::cells::Plan;
 use super::change::change;
+use super::planned_cell::PlannedCell;
 use crate::spec::CellContent;
 use anyhow::Result;
 use homebench_diagnostic::Diagnostic;
 use homebench_results::{self as record, ResultsFolder};
 use std::collections::BTreeSet;
+use std::path::Path;
 
 /// Checks that `results` is new, or holds this experiment or a part of it.
 ///
@@ -70,12 +72,13 @@ fn why(results: &ResultsFolder, plan: &Plan, id: &str) -> String {
 
 /// Nothing but what a refused, interrupted or killed start leaves.
 fn is_empty(results: &ResultsFolder) -> bool {
-    let of_a_start = [
-        results.lock(),
-        record::partial_path(&results.resolved_spec()),
-    ];
+    let spec = results.resolved_spec();
+    let is_of_a_start = |path: &Path| {
+        path == results.lock()
+            || record::partial_of(path).is_some_and(|name| spec == results.join(name))
+    };
     std::fs::read_dir(results.path()).is_ok_and(|mut entries| {
-        entries.all(|entry| entry.is_ok_and(|entry| of_a_start.contains(&entry.path())))
+        entries.all(|entry| entry.is_ok_and(|entry| is_of_a_start(&entry.path())))
     })
 }
 

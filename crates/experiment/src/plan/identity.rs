@@ -5,9 +5,11 @@
 //! values set from the command line. Then one thing of the content is changed.
 
 use super::cells::Plan;
+use super::planned_cell::PlannedCell;
 use crate::spec::{self, Override};
 use homebench_data::{DatasetRef, Origin, Schema, SplitSummary, Summary};
 use homebench_random::Philox;
+use homebench_results::Winners;
 use homebench_train::Device;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -406,6 +408,23 @@ fn written(spec: &Spec, draws: &mut Draws) -> Written {
     }
 }
 
+/// A plan that knows no data finds each cell of one that does, and takes none for another.
+#[track_caller]
+fn assert_found(blind: &Plan, plan: &Plan) {
+    let labels = |plan: &Plan| plan.cells().map(PlannedCell::label).collect::<Vec<_>>();
+    assert_eq!(labels(blind), labels(plan));
+    let there: Vec<_> = plan.cells().map(|cell| cell.content.clone()).collect();
+    let there: Vec<_> = there.into_iter().map(PlannedCell::new).collect();
+    for cell in blind.cells() {
+        let found: Vec<_> = there
+            .iter()
+            .filter(|there| cell.is_elsewhere(there))
+            .collect();
+        assert_eq!(found.len(), 1, "{}", cell.label());
+        assert_eq!(found[0].content.seed, cell.content.seed);
+    }
+}
+
 /// Ids of all cells by their labels.
 #[track_caller]
 fn ids(written: &Written) -> BTreeMap<String, String> {
@@ -460,11 +479,13 @@ fn ids(written: &Written) -> BTreeMap<String, String> {
     )];
     let mut plan = Plan::new(&experiment, &data, Device::Cpu)
         .unwrap_or_else(|error| panic!("{error}\n{}", text()));
-    for arm in &mut plan.arms {
+    let mut blind = Plan::without_data(&experiment, &Winners::default());
+    for arm in plan.arms.iter_mut().chain(&mut blind.arms) {
         if arm.is_tuned() {
             arm.freeze(2);
         }
     }
+    assert_found(&blind, &plan);
     plan.cells()
         .map(|cell| (cell.label(), cell.id.clone()))
         .collect()

@@ -9,14 +9,16 @@ mod freeze;
 mod glob;
 #[cfg(test)]
 mod identity;
+mod planned_cell;
 mod reuse;
 mod solve;
 
 pub use budget::{Budget, budget};
-pub use cells::{Arm, Plan, PlannedCell, Selection};
+pub use cells::{Arm, Plan, Selection};
 pub use claim::claim;
 pub use estimate::{Estimator, STATED_FLOPS_PER_SECOND};
 pub use freeze::{failure_of_all, freeze, take_winners};
 pub use glob::matches_glob;
+pub use planned_cell::PlannedCell;
 pub use reuse::{Reuse, reuse};
 pub use solve::{Costs, Solution, solve};

@@ -1,6 +1,6 @@
 //! What of a plan is there already.
 
-use super::cells::PlannedCell;
+use super::planned_cell::PlannedCell;
 use crate::spec::CellContent;
 use homebench_results::{CellFolder, Outcome, Status};
 

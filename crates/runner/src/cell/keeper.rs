@@ -1,15 +1,15 @@
 //! When and where the process of a cell keeps its training.
 
-use super::fault::Fault;
+use super::crash_at::CrashAt;
 use super::{is_asked_to_stop, say};
-use crate::execute::Message;
+use crate::execute::protocol::Message;
 use homebench_results::{self as record, CellFolder};
 use homebench_train::Keeper;
 use std::fs::File;
 use std::io::{ErrorKind, Write};
 use std::time::{Duration, Instant};
 
-/// Keeping takes at most one part in so many of the time.
+/// Keeping takes at most one part in so many of the time: a large model on a slow disk would else do little but write.
 const LEAST_PARTS: u32 = 20;
 
 /// Keeps checkpoints in the folder of a cell.
@@ -20,7 +20,7 @@ pub(super) struct CellKeeper {
     last: Instant,
     /// How long the last one took to write.
     cost: Duration,
-    fault: Option<Fault>,
+    crash: Option<CrashAt>,
 }
 
 impl CellKeeper {
@@ -28,7 +28,7 @@ impl CellKeeper {
         folder: CellFolder,
         id: String,
         every: Duration,
-        fault: Option<Fault>,
+        crash: Option<CrashAt>,
     ) -> Self {
         Self {
             folder,
@@ -36,7 +36,7 @@ impl CellKeeper {
             every,
             last: Instant::now(),
             cost: Duration::ZERO,
-            fault,
+            crash,
         }
     }
 }
@@ -47,9 +47,10 @@ impl Keeper for CellKeeper {
     }
 
     fn is_due(&mut self, step: usize) -> bool {
-        if let Some(fault) = self.fault {
-            fault.strike(step);
+        if let Some(crash) = self.crash {
+            crash.strike(step);
         }
+        // Zero is for tests, which want a checkpoint after every step whatever it costs.
         let wait = match self.every.is_zero() {
             true => Duration::ZERO,
             false => self.every.max(self.cost * LEAST_PARTS),

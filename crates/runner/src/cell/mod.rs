@@ -1,17 +1,16 @@
 //! The process of one cell: reads its content, trains, writes what came of it.
 
+mod crash_at;
 mod diagnostics_rows;
-mod fault;
 mod keeper;
 mod record;
 
 pub use record::{CellTimes, write_failed, write_parts, write_tensors};
 
-use crate::execute::Message;
-use crate::execute::{EXIT_ENVIRONMENT, EXIT_STOPPED};
+use crate::execute::protocol::{EXIT_ENVIRONMENT, EXIT_FAILED, EXIT_STOPPED, Message, STOP};
 use crate::provenance::Usage;
 use anyhow::{Context, Result};
-use fault::Fault;
+use crash_at::CrashAt;
 use homebench_data::{self as data, Places};
 use homebench_diagnostic::Diagnostic;
 use homebench_experiment::spec::CellContent;
@@ -25,9 +24,7 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// What the parent writes to ask for an end.
-pub(crate) const STOP: &str = "stop";
-
+/// Whether somebody asked for an end. Training looks at it after every step.
 static STOPPING: AtomicBool = AtomicBool::new(false);
 
 /// What a parent tells its child.
@@ -51,19 +48,18 @@ pub struct ChildSettings {
 pub fn run_cell(settings: &ChildSettings) -> ExitCode {
     hear_the_parent();
     say_panics();
-    match try_cell(settings) {
+    match hear_signals().and_then(|()| try_cell(settings)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error:?}");
             if matches!(error.downcast_ref(), Some(TrainError::Stopped)) {
-                return ExitCode::from(EXIT_STOPPED as u8);
+                return ExitCode::from(EXIT_STOPPED);
             }
             say(&Message::Failed(format!("{error:#}")));
-            if is_environment(&error) {
-                ExitCode::from(EXIT_ENVIRONMENT as u8)
-            } else {
-                ExitCode::FAILURE
-            }
+            ExitCode::from(match is_environment(&error) {
+                true => EXIT_ENVIRONMENT,
+                false => EXIT_FAILED,
+            })
         }
     }
 }
@@ -74,6 +70,7 @@ fn try_cell(settings: &ChildSettings) -> Result<()> {
     let mut keeper = keeper(settings, &content);
     let model = content.model_config()?;
     let dataset = data::open(&content.dataset_ref(), &settings.places, &mut Teller)?;
+    // The id names the data by its hash, and a result under a wrong one would be reused for ever.
     if dataset.content_hash != content.dataset.content_hash {
         return Err(Diagnostic::new(
             content.dataset.name,
@@ -120,13 +117,13 @@ fn try_cell(settings: &ChildSettings) -> Result<()> {
 
 fn keeper(settings: &ChildSettings, content: &CellContent) -> CellKeeper {
     let label = format!("{}/{}", content.variant, content.seed);
-    let fault = Fault::of_cell(&label, settings.tries);
-    if let Some(fault) = fault {
-        say(&Message::Notice(fault.notice()));
-        fault.strike(0);
+    let crash = CrashAt::of_cell(&label, settings.tries);
+    if let Some(crash) = crash {
+        say(&Message::Notice(crash.notice()));
+        crash.strike(0);
     }
     let folder = settings.folder.clone();
-    CellKeeper::new(folder, content.id(), settings.checkpoint_every, fault)
+    CellKeeper::new(folder, content.id(), settings.checkpoint_every, crash)
 }
 
 /// Whether an error is not the cell's own: every other cell would meet it too.
@@ -139,11 +136,13 @@ fn is_environment(error: &anyhow::Error) -> bool {
 /// Prints a message; a parent that is gone hears nothing, and the child ends by its stdin.
 pub(super) fn say(message: &Message) {
     let mut stdout = std::io::stdout().lock();
-    let _ = writeln!(stdout, "{message}");
+    let _ = writeln!(stdout, "{}", message.to_line());
+    // A pipe is no terminal, so without this the parent would hear in blocks.
     let _ = stdout.flush();
 }
 
-/// The parent holds the other end of stdin, writes to it only to ask for an end, and closes it by its own, however it comes.
+/// The parent holds the other end of stdin and writes to it only to ask for an end. The system closes it when the parent is
+/// gone, however it went: a killed one could say nothing, and a cell without one would train for nobody.
 fn hear_the_parent() {
     std::thread::spawn(|| {
         for line in std::io::stdin().lock().lines() {
@@ -158,27 +157,27 @@ fn hear_the_parent() {
     });
 }
 
-/// Whether the parent asked for an end.
+/// A service manager, a cluster or a user ends a process by SIGTERM; it means what the parent's word means. Without this it
+/// would cost the work since the last checkpoint.
+fn hear_signals() -> Result<()> {
+    ctrlc::set_handler(|| STOPPING.store(true, Ordering::SeqCst)).context("listening for SIGTERM")
+}
+
+/// Whether somebody asked for an end.
 pub(super) fn is_asked_to_stop() -> bool {
     STOPPING.load(Ordering::SeqCst)
 }
 
 /// Ends this process without a last word: whatever it writes is whole at any moment, and threads that still compute have
-/// nothing to say.
-#[cfg(unix)]
+/// nothing to say. `exit` would run destructors and C's exit handlers beside those threads.
 pub(super) fn end_at_once() {
     use rustix::process::{Signal, getpid, kill_process};
     let _ = kill_process(getpid(), Signal::KILL);
 }
 
-/// Ends this process without a last word.
-#[cfg(not(unix))]
-pub(super) fn end_at_once() {
-    std::process::exit(EXIT_ENVIRONMENT);
-}
-
 /// A panic is a reason like any other.
 fn say_panics() {
+    // The usual hook stays: the log gets the whole of it, the parent one line.
     let print = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         print(panic);
@@ -238,7 +237,7 @@ mod tests {
         assert_eq!(place_in_sources(registry), "rayon-1.12.0/src/lib.rs");
         let std = "/rustc/abc/library/core/src/option.rs";
         assert_eq!(place_in_sources(std), "core/src/option.rs");
-        let own = "crates/runner/src/sweep/fault.rs";
+        let own = "crates/runner/src/cell/crash_at.rs";
         assert_eq!(place_in_sources(own), own);
     }
 }

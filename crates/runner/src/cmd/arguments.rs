@@ -29,6 +29,7 @@ impl ResultsArgument {
 /// Nothing there that `run` wrote.
 pub(super) fn open_results(path: &Path) -> Result<ResultsFolder, Diagnostic> {
     let results = ResultsFolder::new(path);
+    // It is written before the first cell, so also a run that was killed at once has one.
     if results.resolved_spec().is_file() {
         return Ok(results);
     }

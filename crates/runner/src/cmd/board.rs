@@ -11,9 +11,11 @@ const COLUMNS: [(&str, usize); 5] = [
     ("left", 7),
 ];
 /// A bar with its brackets.
+// Eight steps between the brackets.
 const NARROWEST_BAR: usize = 10;
 const WIDEST_BAR: usize = 32;
 /// A name is never cut to less.
+// Below that, names of one experiment can no longer be told apart, so a column is left out instead.
 const SHORTEST_NAME: usize = 12;
 /// Rows of the terminal that are left to what passes above.
 const SPARE_ROWS: usize = 4;
@@ -117,6 +119,7 @@ fn bar(done: f64, width: usize) -> String {
     let Some(inside) = width.checked_sub(2).filter(|inside| *inside >= 4) else {
         return String::new();
     };
+    // Rounded down: a full bar means done.
     let filled = (done.clamp(0.0, 1.0) * inside as f64).floor() as usize;
     let head = if filled < inside { ">" } else { "" };
     format!("[{:<inside$}]", "=".repeat(filled) + head)
@@ -144,6 +147,7 @@ fn cut_end(text: &str, width: usize) -> String {
 
 /// Seconds in at most six characters: `12s`, `3m05s`, `2h07m`, `4d03h`.
 pub(super) fn short_time(seconds: f64) -> String {
+    // An estimate from the first moments may be huge, and must still fit its column.
     let seconds = seconds.clamp(0.0, 1e9).round() as u64;
     let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
     match (days, hours, minutes) {

@@ -108,6 +108,7 @@ impl Wanted {
             name: self.dataset.clone(),
             protocol: self.protocol.clone(),
             rows,
+            // What an experiment would set: here a dataset is as its description has it.
             split_seed: None,
             knobs: toml::Table::new(),
         }
@@ -221,6 +222,7 @@ pub struct Terminal {
 impl Observer for Terminal {
     fn notice(&mut self, message: &str) {
         match &self.bar {
+            // A line printed across a bar would be drawn over.
             Some((_, bar)) => bar.suspend(|| eprintln!("{message}")),
             None => eprintln!("{message}"),
         }

@@ -22,6 +22,7 @@ impl DevicesArguments {
             "{}",
             align(&["device", "name", "compute", "memory"], &rows(&cuda))
         );
+        // On stderr: the table on stdout stays one for scripts.
         if let Some(absence) = cuda.absence() {
             eprintln!("{absence}");
         }

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// What a script reads as "worse".
+// As of `diff` and `grep`: 1 is an answer, 2 is trouble.
 const EXIT_REGRESSION: u8 = 1;
 
 /// Compare two results folders: per variant, task and metric, is B better or worse than A, and how sure is that?
@@ -104,6 +105,7 @@ fn fields(row: &DiffRow) -> Vec<String> {
         row.difference.num_pairs.to_string(),
         number(row.mean_a),
         number(row.mean_b),
+        // An interval of nothing around +0.00000 would look measured.
         if is_identical {
             "0".to_owned()
         } else {
@@ -136,6 +138,7 @@ fn csv(found: &Diff) -> Result<String> {
         "verdict",
         "could_have_seen",
     ])?;
+    // All digits, unlike the table for people: a script may go on computing.
     let or_empty = |value: Option<f64>| value.map_or(String::new(), |value| value.to_string());
     for row in &found.rows {
         let difference = &row.difference;

@@ -52,6 +52,7 @@ impl ForwardArguments {
         let context = BuildContext {
             layout: &file.layout,
             input_dim: xs.dim(1)?,
+            // The input is given as it would come out of the tables, so there are none here.
             num_embedded: 0,
             input_per_task: false,
         };
@@ -60,6 +61,7 @@ impl ForwardArguments {
             .build(&context, &vb)
             .map_err(|error| file.refuse(&error))?;
         let variables = vb.finish().map_err(|error| file.refuse(&error))?;
+        // A variance of one row is 0, and batch norm would divide by its epsilon alone.
         let is_statistic = |parameter: &Parameter| parameter.role() == Role::Statistic;
         if self.train && xs.dim(0)? == 1 && variables.parameters().iter().any(is_statistic) {
             let message = "`x` has one row, and batch norm in training needs at least 2";

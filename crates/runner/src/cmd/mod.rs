@@ -8,12 +8,14 @@ mod devices;
 mod diff;
 mod forward;
 mod init;
+mod interruption;
 mod model_file;
 mod models;
 mod plan;
 mod progress;
 mod report;
 mod run;
+mod run_records;
 mod screen;
 mod session;
 mod status;
@@ -25,6 +27,7 @@ use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
 /// Exit code of a bad spec, dataset or argument, and of output that can't be written.
+// clap's own code for a command line that it can't read.
 const EXIT_REFUSED: u8 = 2;
 
 /// A reproducible benchmark harness for multi-task mixture-of-experts rankers.
@@ -76,6 +79,7 @@ pub fn main() -> ExitCode {
         Command::Devices(arguments) => arguments.run(),
         Command::Init(arguments) => arguments.run(),
         Command::Forward(arguments) => arguments.run(),
+        // Its errors go to its parent and not to a person.
         Command::Cell(arguments) => return arguments.run(),
     };
     result.unwrap_or_else(|error| {

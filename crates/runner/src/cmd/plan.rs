@@ -7,7 +7,8 @@ use anyhow::Result;
 use clap::Args;
 use homebench_data::Quiet;
 use homebench_experiment::plan::{
-    Arm, Estimator, PlannedCell, Reuse, STATED_FLOPS_PER_SECOND, Selection, reuse, take_winners,
+    Arm, Estimator, Plan, PlannedCell, Reuse, STATED_FLOPS_PER_SECOND, Selection, reuse,
+    take_winners,
 };
 use homebench_results::Winners;
 use indicatif::HumanDuration;
@@ -30,12 +31,12 @@ pub(super) struct PlanArguments {
 
 impl PlanArguments {
     pub(super) fn run(self) -> Result<ExitCode> {
-        let mut session = self.spec.open(&mut Quiet)?;
+        let (session, mut plan) = self.spec.open(&mut Quiet)?;
         session.say_solutions();
-        let selection = session.plan.select(self.spec.only.as_deref())?;
+        let selection = plan.select(self.spec.only.as_deref())?;
         let winners = Winners::read(&session.results)?;
-        take_winners(&mut session.plan, &winners, &session.results)?;
-        let view = View::new(&session);
+        take_winners(&mut plan, &winners, &session.results)?;
+        let view = View::new(&session, &plan);
         let rows = view.rows(&selection);
         print!("{}", table::align(&view.header(), &view.texts(&rows)));
         view.say_totals(&rows);
@@ -54,14 +55,16 @@ struct Row {
 
 struct View<'a> {
     session: &'a Session,
+    plan: &'a Plan,
     estimator: Estimator,
 }
 
 impl<'a> View<'a> {
-    fn new(session: &'a Session) -> Self {
+    fn new(session: &'a Session, plan: &'a Plan) -> Self {
         let threads = threads_of(&session.experiment.run, None, None);
         Self {
             session,
+            plan,
             estimator: Estimator::new(&session.results, session.device.kind(), threads),
         }
     }
@@ -84,6 +87,7 @@ impl<'a> View<'a> {
             "expected_seconds",
             "state",
         ];
+        // A column of dashes would tell nothing.
         if self.shows_splits() {
             header.insert(4, "split_seed");
         }
@@ -106,7 +110,7 @@ impl<'a> View<'a> {
 
     /// Trials, then final cells, those of winners to come included.
     fn rows(&self, selection: &Selection) -> Vec<Row> {
-        let arms = &self.session.plan.arms;
+        let arms = &self.plan.arms;
         let trials = arms.iter().flat_map(|arm| selection.trials_of(arm));
         let mut rows: Vec<Row> = trials.map(|cell| self.row(cell)).collect();
         for arm in arms {
@@ -127,7 +131,7 @@ impl<'a> View<'a> {
             Reuse::Refused(_) => "altered",
         };
         let content = &cell.content;
-        let cost = self.session.cost(cell);
+        let cost = self.session.cost(self.plan, cell);
         let seconds = cost.map_or(0.0, |cost| self.seconds(cell, cost.flops_per_row));
         let or_dash = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
         let phase = match cell.trial {
@@ -174,13 +178,14 @@ impl<'a> View<'a> {
             .filter_map(|cell| {
                 let cost = self.session.costs.of(&arm.variant, cell.trial)?;
                 let mut like = cell.clone();
+                // A trial scores no test rows, and these cells will.
                 like.trial = None;
                 Some(self.seconds(&like, cost.flops_per_row))
             })
             .collect();
         let mean = seconds.iter().sum::<f64>() / seconds.len().max(1) as f64;
         let model = arm.trials[0][0].content.model.name.clone();
-        let row = |(seed, _): (u64, &str)| {
+        let row = |(seed, _): (u64, String)| {
             let dash = || "-".to_owned();
             Row {
                 texts: vec![

@@ -2,7 +2,8 @@
 
 use super::board::{self, short_time};
 use super::screen::Screen;
-use crate::execute::{Message, Watcher};
+use crate::execute::Message;
+use crate::parent::Watcher;
 use homebench_data as data;
 use homebench_experiment::plan::PlannedCell;
 use homebench_results::{CellState, Outcome, ResultsFolder, RunState, Status};
@@ -12,14 +13,18 @@ use std::time::{Duration, Instant};
 
 /// Least time between two lines of a cell in a log file; of a long cell a tenth of its time so far.
 const LINE_EVERY: Duration = Duration::from_secs(10);
+// However long a cell takes, its silence must not look like a hang.
 const LINE_EVERY_AT_MOST: Duration = Duration::from_secs(300);
 /// Least time between two changes of the bars.
+// Faster than this nobody reads numbers.
 const SHOW_EVERY: Duration = Duration::from_millis(200);
 /// Least time between two changes of the file for `status --watch`.
 const KEEP_EVERY: Duration = Duration::from_millis(500);
 /// Lines that the file has.
+// The file is written anew twice a second, and a long experiment says a line or more for each cell.
 const MOST_SAID: usize = 20;
 /// Share of the work that has to be done before a time left is said.
+// Before that, starting up and reading data are most of what was measured.
 const LEAST_WORK: f64 = 0.02;
 
 /// Shows the cells of a phase.
@@ -125,6 +130,7 @@ impl View {
 
 impl Watcher for View {
     fn started(&mut self, cell: &PlannedCell) {
+        // On a terminal its own line shows it.
         if self.screen.is_none() {
             self.line(&format!("{}: started ({})", cell.label(), cell.id));
         }
@@ -165,6 +171,7 @@ impl Watcher for View {
                     self.line(&format!("{}: {text}", cell.label()));
                 }
             }
+            // It is told with the end of the cell, where it is known whether it is tried again.
             Message::Failed(_) => {}
         }
     }
@@ -198,6 +205,15 @@ impl Watcher for View {
         let left = self.left_seconds();
         let left = left.map_or_else(String::new, |s| format!(", about {} left", short_time(s)));
         self.line(&format!("[{ended}/{total}{left}] {}: {what}", cell.label()));
+    }
+
+    fn stopped(&mut self, cell: &PlannedCell) {
+        self.state.cells.retain(|state| state.id != cell.id);
+        self.running.remove(&cell.id);
+        let label = cell.label();
+        self.line(&format!(
+            "{label}: was asked to end (SIGTERM); the next run goes on with it"
+        ));
     }
 
     fn stopping(&mut self) {
@@ -245,6 +261,7 @@ fn take_in(cell: &mut CellState, running: &mut Running, progress: &Progress) {
     let now = Instant::now();
     cell.stage = None;
     cell.done = share_done(progress);
+    // A cell that goes on from a checkpoint begins in the middle: what its earlier process did took none of this one's time.
     let (since, before) = *running.first.get_or_insert((now, cell.done));
     let gained = cell.done - before;
     let seconds = (now - since).as_secs_f64();

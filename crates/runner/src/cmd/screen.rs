@@ -5,6 +5,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal;
 
 /// Where a terminal doesn't tell its size.
+// That of the terminals of old, which every other can show.
 const USUAL_SIZE: (u16, u16) = (24, 80);
 
 /// The lines at the bottom of a terminal.
@@ -31,6 +32,7 @@ impl Screen {
         if !is_terminal || super::style::is_dumb() {
             return None;
         }
+        // indicatif draws, because it knows how to leave lines above and to restore the cursor.
         let style = ProgressStyle::with_template("{msg}").ok()?;
         let bar = ProgressBar::with_draw_target(None, target).with_style(style);
         Some(Self { term, bar })

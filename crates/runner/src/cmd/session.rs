@@ -36,7 +36,7 @@ pub(super) struct SpecArguments {
     places: PlaceArgs,
 }
 
-/// A planned experiment.
+/// An experiment whose data is prepared, beside its plan.
 pub(super) struct Session {
     pub(super) experiment: Experiment,
     pub(super) places: Places,
@@ -48,7 +48,6 @@ pub(super) struct Session {
     pub(super) costs: Costs,
     /// Of every variant with a budget.
     pub(super) solutions: Vec<Solution>,
-    pub(super) plan: Plan,
     pub(super) results: ResultsFolder,
 }
 
@@ -59,12 +58,13 @@ impl Session {
     }
 
     /// What a cell costs: a trial what it sets, a final cell what won where something has.
-    pub(super) fn cost(&self, cell: &PlannedCell) -> Option<Budget> {
+    pub(super) fn cost(&self, plan: &Plan, cell: &PlannedCell) -> Option<Budget> {
         let variant = &cell.content.variant;
         let of = |arm: &&Arm| arm.is(variant, cell.split_seed);
+        // Tuning may set widths, and then what won decides the cost.
         let trial = match cell.trial {
             Some(number) => Some(number),
-            None => self.plan.arms.iter().find(of)?.winner,
+            None => plan.arms.iter().find(of)?.winner,
         };
         self.costs.of(variant, trial)
     }
@@ -96,7 +96,7 @@ impl Session {
 
 impl SpecArguments {
     /// Checks everything that can be checked without reading data, then prepares the data and plans.
-    pub(super) fn open(&self, observer: &mut dyn data::Observer) -> Result<Session> {
+    pub(super) fn open(&self, observer: &mut dyn data::Observer) -> Result<(Session, Plan)> {
         if !self.spec.is_file() {
             return Err(self.no_such_spec().into());
         }
@@ -106,6 +106,7 @@ impl SpecArguments {
         if let Some(root) = root {
             places.data = root;
         }
+        // Everything that costs nothing comes before the data, which may take minutes to prepare.
         spec::check_dataset(&experiment, &source, &places)?;
         let device = self.device.unwrap_or(experiment.run.device);
         spec::check_precision(&experiment, &source, device)?;
@@ -124,7 +125,7 @@ impl SpecArguments {
         let plan = Plan::new(&experiment, &datasets, device)?;
         let default = Path::new("runs").join(&experiment.name);
         let results = ResultsFolder::new(self.out.clone().unwrap_or(default));
-        Ok(Session {
+        let session = Session {
             experiment,
             places,
             device,
@@ -132,9 +133,9 @@ impl SpecArguments {
             datasets,
             costs,
             solutions,
-            plan,
             results,
-        })
+        };
+        Ok((session, plan))
     }
 
     /// The changes to the spec, and the folder of source files where `data.root` names one: where files lie on a machine is no
@@ -166,6 +167,7 @@ impl SpecArguments {
             .filter(|name| name.ends_with(".toml"))
             .collect();
         let asked = self.spec.file_name().unwrap_or_default().to_string_lossy();
+        // Somebody who mistyped a name gets the nearest; somebody without any spec, what one looks like.
         let said =
             said.hint("expected the path of an experiment, such as experiments/quickstart.toml");
         said.did_you_mean(&asked, names.iter().map(String::as_str))
@@ -178,6 +180,7 @@ fn references(experiment: &Experiment, places: &Places) -> Result<Vec<DatasetRef
     if experiment.split_seeds.is_empty() {
         return Ok(experiment.datasets());
     }
+    // A cell id hashes the seed only where it is given, and the same rows must have the same id.
     let own = data::split_seed(&experiment.dataset, places)?;
     let seeds = experiment.split_seeds.iter();
     let references = |dataset: DatasetRef| {

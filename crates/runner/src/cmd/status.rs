@@ -6,11 +6,8 @@ use super::watch::watch;
 use crate::execute::at_work;
 use anyhow::Result;
 use clap::Args;
-use homebench_experiment::plan::{PlannedCell, Reuse, reuse};
-use homebench_experiment::spec::{
-    self, CellContent, CellDataset, Configured, Experiment, NUMERICS_VERSION, Variant,
-};
-use homebench_results::Phase;
+use homebench_experiment::plan::{Arm, Plan, PlannedCell, Reuse, reuse};
+use homebench_experiment::spec::{self, CellContent, Experiment};
 use homebench_results::{self as record, CellFolder, ResultsFolder, RunState, Winners};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -45,6 +42,7 @@ impl StatusArguments {
         let altered = record::altered_tables(&results);
         let is_whole = altered.is_empty() && rows.iter().all(Row::is_done);
         println!("{}", counts(&rows));
+        // Whoever watched has seen what went well.
         if self.watch {
             rows.retain(|row| !row.is_done());
         }
@@ -82,27 +80,37 @@ impl Row {
 
 /// Every cell that is asked for, and every other one that is there.
 fn rows(results: &ResultsFolder, experiment: &Experiment) -> Result<Vec<Row>> {
-    let winners = Winners::read(results)?;
+    // Without data: a folder is looked at where its data may not be, and preparing it could take minutes.
+    let plan = Plan::without_data(experiment, &Winners::read(results)?);
+    // A run that was killed leaves its state behind, so the lock says whether anything runs.
     let running = at_work(results).and_then(|_| RunState::read(results));
     let running = running.unwrap_or_default().cells;
     let mut there = cells_there(results);
-    let mut rows = Vec::new();
-    for expected in expected(experiment, &winners) {
-        let place = there.iter().position(|cell| expected.is(cell));
-        let cell = place.map(|place| there.remove(place));
-        let (state, note) = match &cell {
-            Some(cell) if running.iter().any(|one| one.id == cell.id) => (RUNNING, String::new()),
-            Some(cell) => state_of(results, cell),
-            None => (expected.state, String::new()),
+    let mut row = |cell: &PlannedCell| {
+        let place = there.iter().position(|there| cell.is_elsewhere(there));
+        // Taken out, so that what is left in the end is what nobody asked for.
+        let found = place.map(|place| there.remove(place));
+        let (state, note) = match &found {
+            Some(found) if running.iter().any(|one| one.id == found.id) => (RUNNING, String::new()),
+            Some(found) => state_of(results, found),
+            None => ("missing", String::new()),
         };
-        rows.push(Row {
-            id: cell.map_or_else(|| "-".to_owned(), |cell| cell.id),
-            name: expected.name,
-            split_seed: expected.split_seed,
-            seed: expected.seed,
+        Row {
+            id: found.map_or_else(|| "-".to_owned(), |found| found.id),
+            name: cell.label_of_all_seeds(),
+            split_seed: cell.split_seed,
+            seed: cell.content.seed,
             state,
             note,
-        });
+        }
+    };
+    let trials = plan.arms.iter().flat_map(|arm| arm.trials.iter().flatten());
+    let mut rows: Vec<Row> = trials.map(&mut row).collect();
+    for arm in &plan.arms {
+        if arm.is_tuned() && arm.winner.is_none() {
+            rows.extend(arm.final_labels().map(|(seed, _)| row_to_come(arm, seed)));
+        }
+        rows.extend(arm.finals.iter().map(&mut row));
     }
     rows.extend(there.into_iter().map(|cell| Row {
         id: cell.id,
@@ -113,6 +121,18 @@ fn rows(results: &ResultsFolder, experiment: &Experiment) -> Result<Vec<Row>> {
         note: "of another spec, data or numerics version".to_owned(),
     }));
     Ok(rows)
+}
+
+/// A final cell whose settings are those of a winner that is not known.
+fn row_to_come(arm: &Arm, seed: u64) -> Row {
+    Row {
+        id: "-".to_owned(),
+        name: arm.label(),
+        split_seed: arm.split_seed,
+        seed,
+        state: "after tuning",
+        note: String::new(),
+    }
 }
 
 /// How many cells are in which state, those that are done first.
@@ -157,6 +177,7 @@ fn cells_there(results: &ResultsFolder) -> Vec<PlannedCell> {
         .flatten()
         .filter_map(|entry| Some(entry.ok()?.path()))
         .collect();
+    // The order of a directory is the file system's.
     folders.sort();
     let content = |folder: PathBuf| CellContent::read(&CellFolder::new(folder).content()).ok();
     folders
@@ -164,116 +185,6 @@ fn cells_there(results: &ResultsFolder) -> Vec<PlannedCell> {
         .filter_map(content)
         .map(PlannedCell::new)
         .collect()
-}
-
-/// A cell that the resolved spec asks for.
-struct Expected<'a> {
-    /// Its variant, with its split and its trial where it has those.
-    name: String,
-    variant: &'a Variant,
-    /// Absent of a final cell whose winner is not known.
-    configured: Option<&'a Configured>,
-    seed: u64,
-    split_seed: Option<u64>,
-    /// Of the data.
-    knobs: toml::Table,
-    phase: Phase,
-    /// Its state where it was not started.
-    state: &'static str,
-}
-
-/// Every cell that is asked for: trials, then final cells.
-fn expected<'a>(experiment: &'a Experiment, winners: &Winners) -> Vec<Expected<'a>> {
-    let splits: Vec<Option<u64>> = match experiment.split_seeds.as_slice() {
-        [] => vec![None],
-        seeds => seeds.iter().map(|seed| Some(*seed)).collect(),
-    };
-    let tuning_seeds = experiment.tuning.as_ref().map(|tuning| &tuning.seeds[..]);
-    let (mut trials, mut finals) = (Vec::new(), Vec::new());
-    let datasets = experiment.datasets();
-    let points = datasets.iter().zip(&experiment.points);
-    let points: Vec<_> = points
-        .flat_map(|(dataset, point)| splits.iter().map(move |split| (dataset, point, split)))
-        .collect();
-    for variant in &experiment.variants {
-        for (dataset, point, split_seed) in &points {
-            let mut split = match point.is_empty() {
-                true => String::new(),
-                false => format!("/{}", CellDataset::new(dataset, "", "").knobs_in_name()),
-            };
-            if let Some(seed) = split_seed.filter(|_| splits.len() > 1) {
-                split += &format!("/split-{seed}");
-            }
-            let winner = winners.winners.iter().find(|winner| {
-                let is_split = split_seed.is_none() || winner.split_seed == **split_seed;
-                winner.variant == variant.name && is_split
-            });
-            let add = |to: &mut Vec<_>, trial: Option<usize>, configured, seeds: &[u64]| {
-                let trial = trial.map_or_else(String::new, |number| format!("/trial-{number}"));
-                for seed in seeds {
-                    to.push(Expected {
-                        name: format!("{}{split}{trial}", variant.name),
-                        variant,
-                        configured,
-                        seed: *seed,
-                        split_seed: **split_seed,
-                        knobs: dataset.knobs.clone(),
-                        phase: if trial.is_empty() {
-                            Phase::Final
-                        } else {
-                            Phase::Tuning
-                        },
-                        state: if configured.is_some() {
-                            "missing"
-                        } else {
-                            "after tuning"
-                        },
-                    });
-                }
-            };
-            for (index, trial) in variant.trials.iter().enumerate() {
-                let seeds = tuning_seeds.unwrap_or_default();
-                add(&mut trials, Some(index + 1), Some(trial), seeds);
-            }
-            let configured = match variant.trials.is_empty() {
-                true => Some(&variant.configured),
-                false => winner.and_then(|winner| variant.trials.get(winner.trial - 1)),
-            };
-            add(&mut finals, None, configured, &experiment.seeds);
-        }
-    }
-    trials.extend(finals);
-    trials
-}
-
-impl Expected<'_> {
-    /// Whether a cell is this one, on whatever data and device it ran.
-    fn is(&self, cell: &PlannedCell) -> bool {
-        let content = &cell.content;
-        let Some(configured) = self.configured else {
-            return false;
-        };
-        // The description's own split may be the one that is meant.
-        let is_split =
-            content.dataset.split_seed.is_none() || content.dataset.split_seed == self.split_seed;
-        let mut planned = CellContent::new(
-            &self.variant.name,
-            configured,
-            self.seed,
-            self.phase,
-            content.device.parse().unwrap_or_default(),
-            content.dataset.clone(),
-        );
-        // Widths that a budget solves are known with the data alone.
-        if self.variant.budget.is_some()
-            && let Some(widths) = content.model.knobs.get("expert_dims")
-        {
-            let widths = widths.clone();
-            planned.model.knobs.insert("expert_dims".to_owned(), widths);
-        }
-        let is_data = is_split && content.dataset.knobs == self.knobs;
-        content.numerics_version == NUMERICS_VERSION && is_data && planned.id() == cell.id
-    }
 }
 
 /// The state of a cell that was started, and what is to be known of it.

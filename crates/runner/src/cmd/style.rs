@@ -14,6 +14,7 @@ pub(super) fn is_dumb() -> bool {
 
 /// Whether stderr may have colours.
 fn has_colour() -> bool {
+    // As no-color.org has it: set and empty asks for nothing.
     let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     std::io::stderr().is_terminal() && !is_dumb() && !refused
 }

@@ -27,6 +27,7 @@ pub(super) fn align(header: &[&str], rows: &[Vec<String>]) -> String {
                 }
             })
             .collect();
+        // Padding at the end of a line would wrap on a narrow terminal.
         padded.join("  ").trim_end().to_owned() + "\n"
     };
     let body = rows

@@ -7,6 +7,7 @@ use homebench_results::{ResultsFolder, RunState};
 use std::time::Duration;
 
 /// How often what the run has left is looked at.
+// A run leaves its state every half a second, so a look sees each of them.
 const LOOK_EVERY: Duration = Duration::from_millis(300);
 
 /// Shows the run that is at work in a folder: its bars and what it says on a terminal, what it says alone elsewhere.

@@ -1,42 +1,20 @@
 //! What became of a cell, from how its process ended.
 
-use super::process::{Ended, Limit};
+use super::Verdict;
+use super::process::{Exit, Limit};
+use super::protocol::{EXIT_ENVIRONMENT, EXIT_FAILED, EXIT_STOPPED};
 use homebench_results::{CellFolder, Outcome, Status};
+use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 
-/// The child's exit code for trouble that is not the cell's own: data that can't be read, output that can't be written.
-pub(crate) const EXIT_ENVIRONMENT: i32 = 2;
-/// The child's exit code after it was asked to end.
-pub(crate) const EXIT_STOPPED: i32 = 3;
-/// Its code for a failure that training itself found.
-pub(crate) const EXIT_FAILED: i32 = 1;
+/// The signal that asks a process to end.
+const SIGTERM: i32 = 15;
 
-/// What a process that ended has made of its cell.
-#[derive(Debug, PartialEq)]
-pub(super) enum Verdict {
-    /// The cell is done.
-    Done(Outcome),
-    /// It ended as it was asked to.
-    Stopped,
-    /// It failed.
-    Failed {
-        reason: String,
-        /// Whether another try could end otherwise.
-        is_final: bool,
-    },
-    /// No cell could end well here.
-    Environment(String),
-}
-
-/// Judges a process that ended.
-pub(super) fn judge(folder: &CellFolder, id: &str, ended: Ended) -> Verdict {
-    let Ended {
-        status,
-        reason,
-        reached,
-        ..
-    } = ended;
+/// Judges a process that ended, with the last reason that it gave.
+pub(super) fn judge(folder: &CellFolder, id: &str, exit: &Exit, reason: Option<String>) -> Verdict {
+    let status = exit.status;
     if status.success() {
+        // An exit code of 0 is no proof: a library may end a process so. The outcome is written last.
         let whole = Outcome::read(folder)
             .filter(|outcome| outcome.id == id && outcome.status == Status::Done);
         return whole.map_or_else(
@@ -44,12 +22,18 @@ pub(super) fn judge(folder: &CellFolder, id: &str, ended: Ended) -> Verdict {
             Verdict::Done,
         );
     }
-    if let Some(limit) = reached {
+    if let Some(limit) = exit.reached {
         // It would be reached again.
         return certain(describe(limit));
     }
-    match (status.code(), reason) {
+    // Before it could listen for the signal, or as it was ending: nobody sends this one to say that a cell is broken.
+    if status.signal() == Some(SIGTERM) {
+        return Verdict::Stopped;
+    }
+    let code = status.code().and_then(|code| u8::try_from(code).ok());
+    match (code, reason) {
         (Some(EXIT_STOPPED), _) => Verdict::Stopped,
+        // Without a reason it is not from `cell::run_cell`: clap too ends with 2.
         (Some(EXIT_ENVIRONMENT), Some(reason)) => Verdict::Environment(reason),
         // The same seed gives the same numbers, so it would be found again.
         (Some(EXIT_FAILED), Some(reason)) => certain(reason),
@@ -85,46 +69,43 @@ fn describe(limit: Limit) -> String {
     }
 }
 
-#[cfg(unix)]
 fn ending(status: ExitStatus) -> String {
-    use std::os::unix::process::ExitStatusExt;
-    match status.signal() {
-        Some(6) => "the process aborted (SIGABRT)".to_owned(),
-        Some(9) => "the process was killed (SIGKILL), by hand or for want of memory".to_owned(),
-        Some(11) => "the process was killed for a bad memory access (SIGSEGV)".to_owned(),
-        Some(15) => "the process was asked to end (SIGTERM)".to_owned(),
-        Some(signal) => format!("the process was killed by signal {signal}"),
-        None => exit_code(status),
+    match (status.signal(), status.code()) {
+        (Some(6), _) => "the process aborted (SIGABRT)".to_owned(),
+        (Some(9), _) => {
+            "the process was killed (SIGKILL), by hand or for want of memory".to_owned()
+        }
+        (Some(11), _) => "the process was killed for a bad memory access (SIGSEGV)".to_owned(),
+        (Some(signal), _) => format!("the process was killed by signal {signal}"),
+        (None, Some(code)) => {
+            format!("the process ended with exit code {code} and gave no reason")
+        }
+        (None, None) => "the process ended and gave no reason".to_owned(),
     }
 }
 
-#[cfg(not(unix))]
-fn ending(status: ExitStatus) -> String {
-    exit_code(status)
-}
-
-fn exit_code(status: ExitStatus) -> String {
-    match status.code() {
-        Some(code) => format!("the process ended with exit code {code} and gave no reason"),
-        None => "the process ended and gave no reason".to_owned(),
-    }
-}
-
-#[cfg(all(test, unix))]
+#[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::process::ExitStatusExt;
     use std::time::Duration;
 
-    fn verdict(raw: i32, reason: Option<&str>, reached: Option<Limit>) -> (String, bool) {
-        let ended = Ended {
+    fn judged(raw: i32, reason: Option<&str>, reached: Option<Limit>) -> Verdict {
+        let exit = Exit {
             status: ExitStatus::from_raw(raw),
-            reason: reason.map(str::to_owned),
             reached,
             usage: None,
             seconds: 1.0,
         };
-        match judge(&CellFolder::new("nowhere"), "id", ended) {
+        judge(
+            &CellFolder::new("nowhere"),
+            "id",
+            &exit,
+            reason.map(str::to_owned),
+        )
+    }
+
+    fn verdict(raw: i32, reason: Option<&str>, reached: Option<Limit>) -> (String, bool) {
+        match judged(raw, reason, reached) {
             Verdict::Failed { reason, is_final } => (reason, is_final),
             other => panic!("{other:?}"),
         }
@@ -172,5 +153,13 @@ mod tests {
         the process ended with exit code 7 and gave no reason
         the process ended without an outcome
         ");
+    }
+
+    #[test]
+    fn a_process_that_was_asked_to_end_is_no_broken_one() {
+        let stopped = i32::from(EXIT_STOPPED) << 8;
+        assert_eq!(judged(stopped, None, None), Verdict::Stopped);
+        assert_eq!(judged(SIGTERM, None, None), Verdict::Stopped);
+        assert_eq!(judged(SIGTERM, Some("loaded"), None), Verdict::Stopped);
     }
 }

@@ -6,8 +6,10 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-/// How long cells of a killed parent may take to end: they do as soon as they notice.
+/// How long cells of a killed parent may take to end. They do as soon as they notice, so this is far more than they need, and
+/// a successor that still waits is told that somebody is at work.
 const LAST_CELLS: Duration = Duration::from_secs(15);
+/// A person who starts the next run doesn't feel it.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// Held while a parent works in a results folder; the system lets go of it when the process ends, however it ends.
@@ -35,6 +37,8 @@ impl FolderLock {
             .open(&path)
             .map_err(unwritable)?;
         let start = Instant::now();
+        // By looking again and again: a lock that blocks could not tell a living holder, who is to be named at once, from cells that
+        // are about to end.
         loop {
             match file.try_lock() {
                 Ok(()) => break,
@@ -48,6 +52,9 @@ impl FolderLock {
                 Err(TryLockError::Error(error)) => return Err(unwritable(error)),
             }
         }
+        // Nobody else writes here now, so whatever is half a file is a killed writer's. Those of a cell go when it starts.
+        homebench_results::remove_partials(results.path(), Some(&results.join("cells")))?;
+        // The standard library closes files in children; this one is to outlive the parent in them.
         inherited_by_children(&file).map_err(unwritable)?;
         file.set_len(0).map_err(unwritable)?;
         write!(file, "{} on {}", std::process::id(), host()).map_err(unwritable)?;
@@ -98,25 +105,13 @@ fn is_alive(_process: u32) -> bool {
     true
 }
 
-#[cfg(unix)]
 fn host() -> String {
     let system = rustix::system::uname();
     system.nodename().to_string_lossy().into_owned()
 }
 
-#[cfg(not(unix))]
-fn host() -> String {
-    std::env::var("COMPUTERNAME").unwrap_or_default()
-}
-
-#[cfg(unix)]
 fn inherited_by_children(file: &File) -> std::io::Result<()> {
     Ok(rustix::io::fcntl_setfd(file, rustix::io::FdFlags::empty())?)
-}
-
-#[cfg(not(unix))]
-fn inherited_by_children(_file: &File) -> std::io::Result<()> {
-    Ok(())
 }
 
 #[cfg(test)]

@@ -1,13 +1,13 @@
 //! The process of a cell as its parent has it: started, listened to, held to its limits, ended.
 
-use super::message::Message;
-use crate::cell::STOP;
+use super::protocol::{Message, STOP};
 use crate::provenance::Usage;
 use anyhow::{Context, Result};
 use homebench_experiment::spec::Limits;
 use std::io::{BufRead, BufReader, Write};
+use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ChildStdout, Command, ExitStatus};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// The limit that a process reached.
@@ -20,10 +20,8 @@ pub(super) enum Limit {
 
 /// A process that ended.
 #[derive(Debug)]
-pub(super) struct Ended {
+pub(super) struct Exit {
     pub(super) status: ExitStatus,
-    /// The last that it gave.
-    pub(super) reason: Option<String>,
     pub(super) reached: Option<Limit>,
     pub(super) usage: Option<Usage>,
     /// From start to end.
@@ -32,47 +30,47 @@ pub(super) struct Ended {
 
 struct Running {
     child: Child,
-    start: Instant,
     reached: Option<Limit>,
 }
 
-/// The place of a worker's process, where the main thread can hold it to its limits. Its process is waited for with the
-/// place locked, so no signal can reach another that got its number.
-#[derive(Default)]
-pub(super) struct Slot(Mutex<Option<Running>>);
+/// The process of a cell, which one thread waits for and another holds to its limits.
+pub(super) struct Process {
+    id: u32,
+    start: Instant,
+    /// Taken, with this locked, before the process is collected: from then on the system may give its number to another, which
+    /// no signal of ours may reach.
+    running: Mutex<Option<Running>>,
+}
 
-impl Slot {
-    /// Runs a process in this place to its end; `is_late` tells whether it should already have been asked to end.
-    pub(super) fn run(
-        &self,
-        command: &mut Command,
-        is_late: impl Fn() -> bool,
-        said: impl FnMut(Message),
-    ) -> Result<Ended> {
+impl Process {
+    /// Starts a process; gives what it will say too.
+    pub(super) fn start(command: &mut Command) -> Result<(Self, ChildStdout)> {
         let mut child = command
             .spawn()
             .with_context(|| format!("starting {}", command.get_program().display()))?;
         let stdout = child.stdout.take().context("the cell's stdout is a pipe")?;
-        let process = child.id();
-        let start = Instant::now();
-        *self.lock() = Some(Running {
-            child,
-            start,
-            reached: None,
-        });
-        if is_late() {
-            self.ask_to_stop();
-        }
-        let reason = listen(stdout, said);
-        wait_until_ended(process)?;
+        let process = Self {
+            id: child.id(),
+            start: Instant::now(),
+            running: Mutex::new(Some(Running {
+                child,
+                reached: None,
+            })),
+        };
+        Ok((process, stdout))
+    }
+
+    /// Blocks until the process has ended; called once.
+    pub(super) fn wait(&self) -> Result<Exit> {
+        // Without the lock, or the process could not be ended meanwhile.
+        wait_until_ended(self.id)?;
         let mut running = self.lock().take().context("a process is waited for once")?;
         let (status, usage) = reap(&mut running.child)?;
-        Ok(Ended {
+        Ok(Exit {
             status,
-            reason,
             reached: running.reached,
-            usage,
-            seconds: start.elapsed().as_secs_f64(),
+            usage: Some(usage),
+            seconds: self.start.elapsed().as_secs_f64(),
         })
     }
 
@@ -99,10 +97,10 @@ impl Slot {
         let Some(running) = place.as_mut().filter(|running| running.reached.is_none()) else {
             return;
         };
-        let time = limits.time.filter(|limit| running.start.elapsed() > *limit);
-        let memory = limits.memory_bytes.filter(|limit| {
-            filled_memory_bytes(running.child.id()).is_some_and(|filled| filled > *limit)
-        });
+        let time = limits.time.filter(|limit| self.start.elapsed() > *limit);
+        let memory = limits
+            .memory_bytes
+            .filter(|limit| filled_memory_bytes(self.id).is_some_and(|filled| filled > *limit));
         running.reached = match (time, memory) {
             (_, Some(limit)) => Some(Limit::Memory(limit)),
             (Some(limit), None) => Some(Limit::Time(limit)),
@@ -111,13 +109,13 @@ impl Slot {
         let _ = running.child.kill();
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Running>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Option<Running>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Passes every message on and keeps the reason of a failure.
-fn listen(stdout: ChildStdout, mut said: impl FnMut(Message)) -> Option<String> {
+pub(super) fn listen(stdout: ChildStdout, mut said: impl FnMut(Message)) -> Option<String> {
     let mut reason = None;
     for line in BufReader::new(stdout).lines() {
         let Ok(line) = line else { break };
@@ -136,18 +134,9 @@ fn listen(stdout: ChildStdout, mut said: impl FnMut(Message)) -> Option<String> 
 fn filled_memory_bytes(process: u32) -> Option<u64> {
     let text = std::fs::read_to_string(format!("/proc/{process}/statm")).ok()?;
     let mut pages = text.split_whitespace().skip(1).map(str::parse::<u64>);
+    // Of `statm`: pages that are resident, and those of them that a file or a shared mapping backs.
     let (resident, shared) = (pages.next()?.ok()?, pages.next()?.ok()?);
-    Some(resident.saturating_sub(shared) * page_size())
-}
-
-#[cfg(unix)]
-fn page_size() -> u64 {
-    rustix::param::page_size() as u64
-}
-
-#[cfg(not(unix))]
-fn page_size() -> u64 {
-    4096
+    Some(resident.saturating_sub(shared) * rustix::param::page_size() as u64)
 }
 
 /// Whether this system tells what a process has filled, so that a limit can be kept.
@@ -156,27 +145,22 @@ pub fn can_limit_memory() -> bool {
 }
 
 /// Blocks until the process has ended, and leaves it to be collected.
-#[cfg(unix)]
 fn wait_until_ended(process: u32) -> Result<()> {
     use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
     let id = i32::try_from(process).ok().and_then(Pid::from_raw);
     let id = WaitId::Pid(id.context("a process has a number above 0")?);
+    // It stays a zombie, and keeps its number, until `reap`.
     let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
     rustix::io::retry_on_intr(|| waitid(id.clone(), options)).context("waiting for a cell")?;
     Ok(())
 }
 
-#[cfg(not(unix))]
-fn wait_until_ended(_process: u32) -> Result<()> {
-    Ok(())
-}
-
 /// Collects a process that ended, with the system's account of it.
-#[cfg(unix)]
-fn reap(child: &mut Child) -> Result<(ExitStatus, Option<Usage>)> {
-    use std::os::unix::process::ExitStatusExt;
+fn reap(child: &mut Child) -> Result<(ExitStatus, Usage)> {
     let id = child.id() as libc::pid_t;
     let mut status = 0;
+    // `wait4` and not `Child::wait`: the system's account of this one process comes with it. `getrusage` for children has the
+    // sum, or the largest, of all that ended.
     // SAFETY: all zeros is a valid `rusage`, which the call fills.
     let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
     loop {
@@ -191,13 +175,5 @@ fn reap(child: &mut Child) -> Result<(ExitStatus, Option<Usage>)> {
             return Err(error).context("waiting for a cell");
         }
     }
-    Ok((
-        ExitStatus::from_raw(status),
-        Some(Usage::from_rusage(&usage)),
-    ))
-}
-
-#[cfg(not(unix))]
-fn reap(child: &mut Child) -> Result<(ExitStatus, Option<Usage>)> {
-    Ok((child.wait()?, None))
+    Ok((ExitStatus::from_raw(status), Usage::from_rusage(&usage)))
 }

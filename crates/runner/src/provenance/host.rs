@@ -10,6 +10,7 @@ pub(crate) fn peak_memory_bytes() -> Option<u64> {
 
 /// Memory of the machine, where the system tells.
 pub(crate) fn memory_bytes() -> Option<u64> {
+    // `/proc` on Linux, `sysctl` on Apple's systems.
     if let Ok(text) = std::fs::read_to_string("/proc/meminfo") {
         return kibibytes_after(&text, "MemTotal:");
     }
@@ -56,6 +57,7 @@ pub(crate) fn gpus() -> Vec<String> {
             Some(model.trim().to_owned())
         })
         .collect();
+    // The order of a directory is the file system's.
     names.sort();
     names
 }

@@ -172,6 +172,7 @@ impl Provenance {
     }
 
     fn write(&mut self, results: &ResultsFolder) -> Result<()> {
+        // Read anew each time: seals are in the same file.
         let mut table = read_provenance(results);
         let mut runs = match table.remove(RUNS) {
             Some(toml::Value::Array(runs)) => runs,
@@ -210,6 +211,7 @@ impl Provenance {
 
 /// The state of the sources that the binary was built from, as long as they are where they were.
 fn source() -> SourceProvenance {
+    // Asked when it runs, not when it is built: a build script would have to run anew for every commit.
     let git = |arguments: &[&str]| {
         let folder = ["-C", env!("CARGO_MANIFEST_DIR")];
         host::output("git", &[&folder, arguments].concat())

@@ -11,7 +11,6 @@ pub struct Usage {
 
 impl Usage {
     /// Of this process so far, where the system tells.
-    #[cfg(unix)]
     pub fn of_this_process() -> Option<Self> {
         // SAFETY: all zeros is a valid `rusage`, which the call fills.
         let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
@@ -25,14 +24,7 @@ impl Usage {
         })
     }
 
-    /// Of this process so far, where the system tells.
-    #[cfg(not(unix))]
-    pub fn of_this_process() -> Option<Self> {
-        None
-    }
-
     /// As `wait4` and `getrusage` give it.
-    #[cfg(unix)]
     pub(crate) fn from_rusage(usage: &libc::rusage) -> Self {
         let seconds = |time: libc::timeval| time.tv_sec as f64 + time.tv_usec as f64 / 1e6;
         // Linux counts kibibytes, Apple's systems bytes.
@@ -48,7 +40,7 @@ impl Usage {
     }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
 mod tests {
     use super::*;
 

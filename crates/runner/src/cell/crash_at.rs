@@ -1,4 +1,4 @@
-//! Failures on purpose, for tests of how a run takes them.
+//! Crashes on purpose, after a step that is asked for: for tests of how a run takes them.
 //!
 //! `HOMEBENCH_FAULTS` holds a list, separated by commas, of `<cells>=<kind>[@<step>][:once]`: the cells' `variant/seed` (with
 //! stars), what happens to them, after which training step (0, the default: before the first), and whether only at the
@@ -12,7 +12,7 @@ use std::time::Duration;
 const VARIABLE: &str = "HOMEBENCH_FAULTS";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum CrashKind {
     Panic,
     Abort,
     Segfault,
@@ -24,13 +24,13 @@ enum Kind {
 
 /// What is to happen to this process, and when.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Fault {
-    kind: Kind,
+pub(super) struct CrashAt {
+    kind: CrashKind,
     step: usize,
 }
 
-impl Fault {
-    /// The fault that the environment asks for in this start of a cell.
+impl CrashAt {
+    /// The crash that the environment asks for in this start of a cell.
     pub(super) fn of_cell(label: &str, tries: usize) -> Option<Self> {
         Self::parse(&std::env::var(VARIABLE).ok()?, label, tries)
     }
@@ -44,13 +44,13 @@ impl Fault {
             };
             let (kind, step) = what.split_once('@').unwrap_or((what, "0"));
             let kind = match kind {
-                "panic" => Kind::Panic,
-                "abort" => Kind::Abort,
-                "segfault" => Kind::Segfault,
-                "kill" => Kind::Kill,
-                "exit" => Kind::Exit,
-                "hang" => Kind::Hang,
-                "memory" => Kind::Memory,
+                "panic" => CrashKind::Panic,
+                "abort" => CrashKind::Abort,
+                "segfault" => CrashKind::Segfault,
+                "kill" => CrashKind::Kill,
+                "exit" => CrashKind::Exit,
+                "hang" => CrashKind::Hang,
+                "memory" => CrashKind::Memory,
                 _ => return None,
             };
             let applies = matches_glob(cells, label) && (tries == 1 || !only_first);
@@ -75,20 +75,19 @@ impl Fault {
             return;
         }
         match self.kind {
-            Kind::Panic => panic!("a panic on purpose"),
-            Kind::Abort => process::abort(),
-            Kind::Segfault => die_of_bad_memory_access(),
-            Kind::Kill => super::end_at_once(),
-            Kind::Exit => process::exit(7),
-            Kind::Hang => loop {
+            CrashKind::Panic => panic!("a panic on purpose"),
+            CrashKind::Abort => process::abort(),
+            CrashKind::Segfault => die_of_bad_memory_access(),
+            CrashKind::Kill => super::end_at_once(),
+            CrashKind::Exit => process::exit(7),
+            CrashKind::Hang => loop {
                 std::thread::sleep(Duration::from_secs(1));
             },
-            Kind::Memory => fill_memory(),
+            CrashKind::Memory => fill_memory(),
         }
     }
 }
 
-#[cfg(unix)]
 fn die_of_bad_memory_access() {
     use rustix::process::{Signal, getpid, kill_process};
     // The first is caught by the standard library, which looks for an overflow of the stack and lets the next one through.
@@ -99,14 +98,10 @@ fn die_of_bad_memory_access() {
     process::abort();
 }
 
-#[cfg(not(unix))]
-fn die_of_bad_memory_access() {
-    process::abort();
-}
-
 /// Up to 4 GiB, 16 MiB at a time; then it gives up, so that a machine without a limit lives.
 fn fill_memory() {
     let mut filled = Vec::new();
+    // Slow enough for a parent that looks every 20 ms; filled with other bytes than zeros, which would take no page.
     for round in 0..256u32 {
         filled.push(vec![round as u8 + 1; 16 << 20]);
         std::thread::sleep(Duration::from_millis(5));
@@ -120,20 +115,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_fault_is_for_the_cells_and_the_start_that_it_names() {
+    fn a_crash_is_for_the_cells_and_the_start_that_it_names() {
         let text = "mmoe/*=abort@20:once,home/2=hang";
-        let abort = Fault {
-            kind: Kind::Abort,
+        let abort = CrashAt {
+            kind: CrashKind::Abort,
             step: 20,
         };
-        assert_eq!(Fault::parse(text, "mmoe/3", 1), Some(abort));
-        assert_eq!(Fault::parse(text, "mmoe/3", 2), None);
-        let hang = Fault {
-            kind: Kind::Hang,
+        assert_eq!(CrashAt::parse(text, "mmoe/3", 1), Some(abort));
+        assert_eq!(CrashAt::parse(text, "mmoe/3", 2), None);
+        let hang = CrashAt {
+            kind: CrashKind::Hang,
             step: 0,
         };
-        assert_eq!(Fault::parse(text, "home/2", 5), Some(hang));
-        assert_eq!(Fault::parse(text, "home/1", 1), None);
-        assert_eq!(Fault::parse("a/1=sulk", "a/1", 1), None);
+        assert_eq!(CrashAt::parse(text, "home/2", 5), Some(hang));
+        assert_eq!(CrashAt::parse(text, "home/1", 1), None);
+        assert_eq!(CrashAt::parse("a/1=sulk", "a/1", 1), None);
     }
 }

@@ -1,0 +1,117 @@
+//! A cell of a plan: what it trains, and what it is called.
+
+use crate::spec::CellContent;
+use homebench_results::{MergedCell, Outcome, Trial};
+use std::fmt;
+
+/// A cell to be.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PlannedCell {
+    /// Hash of the content.
+    pub id: String,
+    /// Everything that decides its numbers.
+    pub content: CellContent,
+    /// Number of the trial, from 1, where it is one.
+    pub trial: Option<usize>,
+    /// Seed of the split, where rows are divided by a hash.
+    pub split_seed: Option<u64>,
+    /// What a grid, random draws or tuning set.
+    pub settings: Vec<(String, String)>,
+    pub(super) shown: Shown,
+    /// Whether its experts' widths are solved for a budget.
+    pub(super) is_solved: bool,
+}
+
+/// What tells the data of cells apart in their labels.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(super) struct Shown {
+    /// Knobs of the data, where they are swept.
+    pub(super) knobs: Option<String>,
+    /// Of the split, where there are several.
+    pub(super) split: Option<u64>,
+}
+
+impl PlannedCell {
+    /// The cell of this content, without what a plan knows of its place.
+    pub fn new(content: CellContent) -> Self {
+        Self {
+            id: content.id(),
+            trial: None,
+            split_seed: content.dataset.split_seed,
+            settings: Vec::new(),
+            shown: Shown {
+                knobs: Some(content.dataset.knobs_in_name()).filter(|knobs| !knobs.is_empty()),
+                split: content.dataset.split_seed,
+            },
+            is_solved: false,
+            content,
+        }
+    }
+
+    /// What a user calls it: `variant/seed`, `variant/trial-3/seed` of a trial, with the data's knobs and the split before that
+    /// where there are several.
+    pub fn label(&self) -> String {
+        format!("{}/{}", self.label_of_all_seeds(), self.content.seed)
+    }
+
+    /// The label without the seed.
+    pub fn label_of_all_seeds(&self) -> String {
+        let (variant, shown) = (&self.content.variant, &self.shown);
+        match self.trial {
+            Some(number) => format!("{variant}{shown}/trial-{number}"),
+            None => format!("{variant}{shown}"),
+        }
+    }
+
+    /// Whether `there` is this cell, on whatever data and device it ran: for a plan without data.
+    pub fn is_elsewhere(&self, there: &Self) -> bool {
+        let (dataset, mut planned) = (&there.content.dataset, self.content.clone());
+        // The description's own split, which a cell doesn't name, may be the one that is meant.
+        let is_split = dataset.split_seed.is_none() || dataset.split_seed == self.split_seed;
+        let is_named =
+            planned.variant == there.content.variant && planned.seed == there.content.seed;
+        // The hash below is slow where each of thousands of cells is compared with each.
+        if !is_named || !is_split || dataset.knobs != planned.dataset.knobs {
+            return false;
+        }
+        planned.dataset.clone_from(dataset);
+        planned.device.clone_from(&there.content.device);
+        // Widths that a budget solves are known with the data alone.
+        if self.is_solved
+            && let Some(widths) = there.content.model.knobs.get("expert_dims")
+        {
+            let (key, widths) = ("expert_dims".to_owned(), widths.clone());
+            planned.model.knobs.insert(key, widths);
+        }
+        planned.id() == there.id
+    }
+
+    /// The cell with what became of it; `winner` is the trial that won.
+    pub fn merged(&self, outcome: Outcome, winner: Option<usize>) -> MergedCell {
+        MergedCell {
+            variant: self.content.variant.clone(),
+            model: self.content.model.name.clone(),
+            dataset: self.content.dataset.title(),
+            seed: self.content.seed,
+            split_seed: self.split_seed,
+            trial: self.trial.map(|number| Trial {
+                number,
+                is_selected: winner == Some(number),
+            }),
+            settings: self.settings.clone(),
+            outcome,
+        }
+    }
+}
+
+impl fmt::Display for Shown {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(knobs) = &self.knobs {
+            write!(formatter, "/{knobs}")?;
+        }
+        match self.split {
+            Some(split) => write!(formatter, "/split-{split}"),
+            None => Ok(()),
+        }
+    }
+}

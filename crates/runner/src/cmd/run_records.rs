@@ -1,0 +1,88 @@
+//! What a run writes of itself before its first cell: its resolved spec, what the report is to say of models and data, and where
+//! its numbers come from.
+
+use super::session::Session;
+use crate::provenance::{DatasetProvenance, Provenance, SplitProvenance};
+use anyhow::Result;
+use homebench_data::{DatasetRef, Origin, Summary, about_embedded};
+use homebench_results::{self as record, Facts, ModelFact, ResultsFolder, SourceFact};
+use homebench_train as train;
+
+/// A second run of the same experiment touches nothing.
+pub(super) fn write_resolved(results: &ResultsFolder, resolved: &str) -> Result<()> {
+    let path = results.resolved_spec();
+    if std::fs::read_to_string(&path).is_ok_and(|there| there == resolved) {
+        return Ok(());
+    }
+    record::write(&path, |out| Ok(out.write_all(resolved.as_bytes())?))
+}
+
+/// What a report is to say of models and data, as this program knows them.
+pub(super) fn facts(session: &Session) -> Facts {
+    let variants = &session.experiment.variants;
+    // Of the models that are used and no others, so that a model that is added changes no folder.
+    let is_used = |name: &str| {
+        variants
+            .iter()
+            .any(|variant| variant.configured.model.name() == name)
+    };
+    let models = homebench_model::registry().into_iter();
+    let models = models.filter(|model| is_used(model.name));
+    let datasets = session.datasets.iter().map(|(_, data)| data);
+    let made = datasets.clone().filter(|data| data.origin == Origin::Made);
+    let mut names: Vec<&String> = made.map(|data| &data.name).collect();
+    // Every split and every point of the knobs has the name of the one source.
+    names.dedup();
+    Facts {
+        shuffled_by_blocks: datasets
+            .clone()
+            .any(|data| train::shuffle_notice(data.train.rows).is_some()),
+        models: models
+            .map(|model| ModelFact {
+                name: model.name.to_owned(),
+                equation: model.equation.to_owned(),
+                paper: model.paper.to_owned(),
+            })
+            .collect(),
+        sources: names
+            .into_iter()
+            .filter_map(|name| {
+                Some(SourceFact {
+                    name: name.clone(),
+                    about: about_embedded(name)?.to_owned(),
+                })
+            })
+            .collect(),
+    }
+}
+
+/// What is known at the start of a run.
+pub(super) fn provenance(session: &Session, jobs: usize, threads: usize) -> Provenance {
+    let dataset = session.dataset();
+    Provenance::begin(
+        jobs,
+        threads,
+        session.device.to_string(),
+        DatasetProvenance {
+            name: dataset.name.clone(),
+            protocol: dataset.protocol.clone(),
+            content_hash: dataset.content_hash.clone(),
+            train_rows: dataset.train.rows,
+            validation_rows: dataset.validation.rows,
+            test_rows: dataset.test_rows,
+            origin: dataset.origin.name().to_owned(),
+            splits: session.datasets.iter().map(split_provenance).collect(),
+        },
+    )
+}
+
+fn split_provenance((_, data): &(DatasetRef, Summary)) -> SplitProvenance {
+    let [train, validation, test] = data.split_digests.clone();
+    SplitProvenance {
+        split_seed: data.split_seed,
+        content_hash: data.content_hash.clone(),
+        train_blake3: train,
+        validation_blake3: validation,
+        test_blake3: test,
+    }
+}

@@ -1,0 +1,214 @@
+//! Runs cells as processes of this machine.
+
+use super::judge::judge;
+use super::process::{Process, listen};
+use super::{Ended, Event, Executor, What};
+use anyhow::Result;
+use homebench_data::Places;
+use homebench_diagnostic::Diagnostic;
+use homebench_experiment::plan::PlannedCell;
+use homebench_experiment::spec::Limits;
+use homebench_results::{self as record, CellFolder};
+use homebench_train::Device;
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::time::{Duration, Instant, SystemTime};
+
+/// How often the cells' limits are looked at. A cell that fills 1 GB of memory a second is 20 MB over its limit by then; to look
+/// more often would only cost more reads of `/proc`.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// A cell looks after every step whether it is to end, and writes a checkpoint first: this is room for both, and bearable for
+/// whoever pressed Ctrl-C. One that is killed after it loses the work since its last checkpoint and nothing else.
+const GRACE: Duration = Duration::from_secs(10);
+/// What a cell's log has in front of each start.
+const START_OF_TRY: &str = "--- try ";
+
+/// How cells run on this machine.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LocalSettings {
+    /// The binary that runs a cell.
+    pub program: PathBuf,
+    /// Cells at once.
+    pub jobs: usize,
+    /// Threads of each.
+    pub threads: usize,
+    /// Where tensors are.
+    pub device: Device,
+    /// Where data is.
+    pub places: Places,
+    /// What a cell may use.
+    pub limits: Limits,
+    /// Least time between two checkpoints of a cell.
+    pub checkpoint_every: Duration,
+}
+
+/// Processes of this machine.
+pub struct Local {
+    settings: LocalSettings,
+    /// By the id of the cell.
+    running: BTreeMap<String, Arc<Process>>,
+    sender: Sender<Result<Event>>,
+    receiver: Receiver<Result<Event>>,
+    looked: Instant,
+}
+
+impl Local {
+    /// No cell runs yet.
+    pub fn new(settings: LocalSettings) -> Self {
+        let (sender, receiver) = mpsc::channel();
+        Self {
+            settings,
+            running: BTreeMap::new(),
+            sender,
+            receiver,
+            looked: Instant::now(),
+        }
+    }
+
+    /// The running binary.
+    ///
+    /// # Errors
+    /// The system doesn't tell.
+    pub fn this_program() -> Result<PathBuf, Diagnostic> {
+        std::env::current_exe().map_err(|error| {
+            Diagnostic::new("homebench", format!("can't find its own file: {error}"))
+        })
+    }
+
+    /// Ends what is over its limits, now and then.
+    fn hold_to_limits(&mut self) {
+        let limits = &self.settings.limits;
+        if *limits != Limits::default() && self.looked.elapsed() >= LOOK_EVERY {
+            self.looked = Instant::now();
+            let running = self.running.values();
+            running.for_each(|process| process.hold_to(limits));
+        }
+    }
+
+    /// The command that runs the cell of a folder, and how often it will then have been started.
+    fn command(&self, folder: &CellFolder) -> Result<(Command, usize)> {
+        let starts = starts(folder) + 1;
+        let log = self
+            .open_log(folder, starts)
+            .map_err(|error| record::unwritable(&folder.log(), &error))?;
+        let settings = &self.settings;
+        let threads = settings.threads.to_string();
+        let checkpoint_every = settings.checkpoint_every.as_secs_f64().to_string();
+        let mut command = Command::new(&settings.program);
+        command
+            .arg("cell")
+            .arg(folder.path())
+            .args(["--threads", &threads, "--tries", &starts.to_string()])
+            .args(["--device", &settings.device.to_string()])
+            .args(["--checkpoint-every", &checkpoint_every])
+            .arg("--descriptions")
+            .arg(&settings.places.descriptions)
+            .arg("--data-dir")
+            .arg(&settings.places.data)
+            .arg("--cache-dir")
+            .arg(&settings.places.cache)
+            // candle has a pool of its own beside rayon's.
+            .env("RAYON_NUM_THREADS", &threads)
+            .env("CANDLE_NUM_THREADS", &threads)
+            // The system closes this pipe when the parent is gone, however it went, and then the child ends too. A signal or
+            // a word of the parent would not come from one that was killed.
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(log)
+            // A Ctrl-C on the terminal goes to the parent alone, which then ends its children in its own way.
+            .process_group(0);
+        Ok((command, starts))
+    }
+
+    fn open_log(&self, folder: &CellFolder, tries: usize) -> std::io::Result<File> {
+        // Appended to: the log of a try that broke is what a user wants to read after the next one.
+        let mut log = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(folder.log())?;
+        let now = record::timestamp(SystemTime::now());
+        let (threads, device) = (self.settings.threads, self.settings.device);
+        writeln!(
+            log,
+            "{START_OF_TRY}{tries}, {now}, {threads} threads on {device}"
+        )?;
+        Ok(log)
+    }
+}
+
+impl Executor for Local {
+    fn jobs(&self) -> usize {
+        self.settings.jobs
+    }
+
+    fn submit(&mut self, folder: &CellFolder, cell: &PlannedCell) -> Result<()> {
+        let (mut command, starts) = self.command(folder)?;
+        let (process, stdout) = Process::start(&mut command)?;
+        let process = Arc::new(process);
+        self.running.insert(cell.id.clone(), Arc::clone(&process));
+        let (folder, id, sender) = (folder.clone(), cell.id.clone(), self.sender.clone());
+        // A thread for each process: reading what it says blocks, and so does waiting for its end.
+        std::thread::spawn(move || {
+            let tell = |what: Result<What>| {
+                let cell = id.clone();
+                // Nobody is left to hear it only where the whole run has failed.
+                let _ = sender.send(what.map(|what| Event { cell, what }));
+            };
+            tell(Ok(What::Started));
+            let reason = listen(stdout, |message| tell(Ok(What::Said(message))));
+            tell(process.wait().map(|exit| {
+                What::Ended(Ended {
+                    seconds: exit.seconds,
+                    usage: exit.usage,
+                    starts,
+                    verdict: judge(&folder, &id, &exit, reason),
+                })
+            }));
+        });
+        Ok(())
+    }
+
+    fn next_event(&mut self, patience: Duration) -> Result<Option<Event>> {
+        self.hold_to_limits();
+        match self.receiver.recv_timeout(patience.min(LOOK_EVERY)) {
+            Ok(event) => {
+                let event = event?;
+                if matches!(event.what, What::Ended(_)) {
+                    self.running.remove(&event.cell);
+                }
+                Ok(Some(event))
+            }
+            // This struct has a sender itself, so the channel is never closed.
+            Err(_) => Ok(None),
+        }
+    }
+
+    fn ask_to_stop(&mut self) {
+        self.running
+            .values()
+            .for_each(|process| process.ask_to_stop());
+    }
+
+    fn grace(&self) -> Duration {
+        GRACE
+    }
+
+    fn kill(&mut self) {
+        self.running.values().for_each(|process| process.kill());
+    }
+}
+
+/// How often a cell was started, by its log: nothing that the next run compares may count interruptions.
+fn starts(folder: &CellFolder) -> usize {
+    let log = std::fs::read(folder.log()).unwrap_or_default();
+    let lines = log.split(|byte| *byte == b'\n');
+    lines
+        .filter(|line| line.starts_with(START_OF_TRY.as_bytes()))
+        .count()
+}

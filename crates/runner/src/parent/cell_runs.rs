@@ -1,0 +1,247 @@
+//! Runs cells through an executor: some at once, again where one broke, none after somebody asked to stop.
+
+use crate::cell::{CellTimes, write_failed};
+use crate::execute::{Ended, Event, Executor, Message, Verdict, What};
+use anyhow::{Result, anyhow};
+use homebench_experiment::plan::PlannedCell;
+use homebench_results::{
+    Outcome, ResultsFolder, create_dir, remove, remove_partials, write_unsynced,
+};
+use homebench_train::Device;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// How often an interruption is looked at: nobody feels so short a wait after Ctrl-C, and a parent that wakes 50 times a second
+/// takes no time from its cells.
+const PATIENCE: Duration = Duration::from_millis(20);
+
+/// How cells are run.
+#[derive(Debug, Clone)]
+pub struct CellRuns<'a> {
+    /// Where they write.
+    pub results: &'a ResultsFolder,
+    /// How often a cell is started again after its process broke.
+    pub retries: usize,
+    /// Whether cells begin anew even where a checkpoint is.
+    pub fresh: bool,
+    /// Threads of each, for its row of times.
+    pub threads: usize,
+    /// Where tensors are, for its row of times.
+    pub device: Device,
+    /// Set when somebody asks to stop.
+    pub interrupted: &'a AtomicBool,
+}
+
+/// Hears how cells go.
+pub trait Watcher {
+    /// A cell began.
+    fn started(&mut self, cell: &PlannedCell);
+    /// A cell said something.
+    fn message(&mut self, cell: &PlannedCell, message: &Message);
+    /// A cell's process broke, and it is started again: try `next` of `most`.
+    fn again(&mut self, cell: &PlannedCell, reason: &str, next: usize, most: usize);
+    /// A cell ended.
+    fn ended(&mut self, cell: &PlannedCell, outcome: &Outcome);
+    /// A cell was asked to end, and not by this parent.
+    fn stopped(&mut self, cell: &PlannedCell);
+    /// Somebody asked for an end, and the cells were told.
+    fn stopping(&mut self);
+    /// Called many times a second.
+    fn tick(&mut self);
+}
+
+/// What became of the cells that were to run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Finished {
+    /// Every cell ended.
+    All,
+    /// Somebody asked the run or one of its cells to stop.
+    Interrupted {
+        /// Cells that ended before.
+        ended: usize,
+        /// Cells that were to run.
+        total: usize,
+    },
+}
+
+/// A cell and the number of its start in this run, from 1.
+type Try<'a> = (&'a PlannedCell, usize);
+
+/// How far cells are.
+struct Going<'a> {
+    waiting: VecDeque<Try<'a>>,
+    /// By id.
+    running: BTreeMap<&'a str, Try<'a>>,
+    ended: usize,
+    stopping_since: Option<Instant>,
+    /// What would end every other cell as well.
+    broken: Option<anyhow::Error>,
+}
+
+impl CellRuns<'_> {
+    /// Runs every cell and waits for them.
+    ///
+    /// # Errors
+    /// A cell that can't be started, data that can't be read, output that can't be written: what would end every
+    /// other cell as well. A cell that fails by itself is an outcome, not an error.
+    pub fn run(
+        &self,
+        cells: &[&PlannedCell],
+        executor: &mut dyn Executor,
+        watcher: &mut dyn Watcher,
+    ) -> Result<Finished> {
+        let mut going = Going {
+            waiting: cells.iter().map(|cell| (*cell, 1)).collect(),
+            running: BTreeMap::new(),
+            ended: 0,
+            stopping_since: None,
+            broken: None,
+        };
+        loop {
+            self.stop_where_asked(&mut going, executor, watcher);
+            self.start_what_has_room(&mut going, executor);
+            if going.running.is_empty() {
+                break;
+            }
+            watcher.tick();
+            match executor.next_event(PATIENCE) {
+                Ok(Some(event)) => self.take_in(event, &mut going, watcher),
+                Ok(None) => {}
+                Err(error) => {
+                    // Nobody would hear how they end.
+                    executor.kill();
+                    return Err(error);
+                }
+            }
+        }
+        let (ended, total) = (going.ended, cells.len());
+        match going.broken {
+            Some(error) => Err(error),
+            None if ended == total => Ok(Finished::All),
+            None => Ok(Finished::Interrupted { ended, total }),
+        }
+    }
+
+    fn stop_where_asked(
+        &self,
+        going: &mut Going<'_>,
+        executor: &mut dyn Executor,
+        watcher: &mut dyn Watcher,
+    ) {
+        let is_interrupted = self.interrupted.load(Ordering::SeqCst);
+        match going.stopping_since {
+            None if is_interrupted || going.broken.is_some() => {
+                going.stopping_since = Some(Instant::now());
+                // What waits stays undone: the next run finds it missing.
+                going.waiting.clear();
+                executor.ask_to_stop();
+                if is_interrupted {
+                    watcher.stopping();
+                }
+            }
+            Some(since) if since.elapsed() > executor.grace() => executor.kill(),
+            _ => {}
+        }
+    }
+
+    fn start_what_has_room(&self, going: &mut Going<'_>, executor: &mut dyn Executor) {
+        while going.broken.is_none()
+            && going.running.len() < executor.jobs()
+            && let Some((cell, number)) = going.waiting.pop_front()
+        {
+            match self.start((cell, number), executor) {
+                Ok(()) => drop(going.running.insert(&cell.id, (cell, number))),
+                Err(error) => going.broken = Some(error),
+            }
+        }
+    }
+
+    /// Lays out the cell's folder and hands it over.
+    fn start(&self, (cell, number): Try<'_>, executor: &mut dyn Executor) -> Result<()> {
+        let folder = self.results.cell(&cell.id);
+        create_dir(folder.path())?;
+        // Nobody else writes here: this process holds the lock of the results, and the cell's last one has ended.
+        remove_partials(folder.path(), None)?;
+        // Before the content: a cell that has an outcome has the content that it is of.
+        remove(&folder.outcome())?;
+        let content = cell.content.to_toml();
+        write_unsynced(&folder.content(), |out| {
+            Ok(out.write_all(content.as_bytes())?)
+        })?;
+        // Only before the first: what a start that broke has kept is of this run.
+        if self.fresh && number == 1 {
+            remove(&folder.checkpoint())?;
+        }
+        executor.submit(&folder, cell)
+    }
+
+    fn take_in(&self, event: Event, going: &mut Going<'_>, watcher: &mut dyn Watcher) {
+        // An executor of a cluster may tell of a cell that was given up long ago.
+        let Some((cell, number)) = going.running.get(event.cell.as_str()).copied() else {
+            return;
+        };
+        match event.what {
+            What::Started if number == 1 => watcher.started(cell),
+            What::Started => {}
+            What::Said(message) => watcher.message(cell, &message),
+            What::Ended(ended) => {
+                going.running.remove(cell.id.as_str());
+                if let Err(error) = self.take_in_end((cell, number), ended, going, watcher) {
+                    going.broken.get_or_insert(error);
+                }
+            }
+        }
+    }
+
+    fn take_in_end<'a>(
+        &self,
+        (cell, number): Try<'a>,
+        ended: Ended,
+        going: &mut Going<'a>,
+        watcher: &mut dyn Watcher,
+    ) -> Result<()> {
+        match ended.verdict {
+            Verdict::Done(ref outcome) => {
+                going.ended += 1;
+                watcher.ended(cell, outcome);
+            }
+            // However it ended, it may be because it was told to: no failure of its own, and the next run goes on with it.
+            _ if going.stopping_since.is_some() => {}
+            Verdict::Stopped => watcher.stopped(cell),
+            Verdict::Environment(reason) => {
+                return Err(anyhow!("cell {} ({}): {reason}", cell.label(), cell.id));
+            }
+            Verdict::Failed {
+                ref reason,
+                is_final,
+            } if is_final || number > self.retries => {
+                let outcome = Outcome {
+                    may_end_otherwise: !is_final,
+                    ..Outcome::failed(&cell.id, reason.clone(), number)
+                };
+                let folder = self.results.cell(&cell.id);
+                remove_partials(folder.path(), None)?;
+                write_failed(&folder, &cell.content, &outcome, &self.times(&ended))?;
+                going.ended += 1;
+                watcher.ended(cell, &outcome);
+            }
+            Verdict::Failed { reason, .. } => {
+                watcher.again(cell, &reason, number + 1, self.retries + 1);
+                // At once, so that a cell is done with before the next begins.
+                going.waiting.push_front((cell, number + 1));
+            }
+        }
+        Ok(())
+    }
+
+    fn times(&self, ended: &Ended) -> CellTimes {
+        CellTimes {
+            device: self.device.to_string(),
+            threads: self.threads,
+            total_seconds: ended.seconds,
+            usage: ended.usage,
+            tries: ended.starts,
+        }
+    }
+}

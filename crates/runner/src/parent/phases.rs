@@ -1,0 +1,127 @@
+//! The phases of an experiment: every trial on validation, the winners for good, then fresh seeds and test once.
+
+use super::cell_runs::Finished;
+use crate::provenance::Provenance;
+use anyhow::Result;
+use homebench_experiment::plan::{Arm, Plan, PlannedCell, Reuse, Selection, freeze, reuse};
+use homebench_results::{ResultsFolder, Winners};
+
+/// An experiment that may write into its folder.
+pub struct Phases<'a> {
+    /// Its cells; winners are frozen in it.
+    pub plan: &'a mut Plan,
+    /// Which of them are asked for.
+    pub selection: &'a Selection,
+    /// The winners so far.
+    pub winners: Winners,
+    /// Where everything is written.
+    pub results: &'a ResultsFolder,
+    /// Whether cells that are done are run again.
+    pub fresh: bool,
+}
+
+/// Runs cells of a plan.
+type RunCells<'a> = dyn FnMut(&Plan, &[&PlannedCell]) -> Result<Finished> + 'a;
+
+/// Which cells of the plan a phase runs.
+type Select = for<'a, 'b> fn(&'a Plan, &'b Selection) -> Vec<&'a PlannedCell>;
+
+impl Phases<'_> {
+    /// Runs what is missing of each phase, and keeps in `provenance` what this run set out on.
+    ///
+    /// # Errors
+    /// What would end every cell; a file that can't be written.
+    pub fn run(
+        &mut self,
+        provenance: &mut Provenance,
+        run_cells: &mut RunCells<'_>,
+    ) -> Result<Finished> {
+        for select in [select_trials as Select, select_finals] {
+            let selected = select(self.plan, self.selection);
+            let missing = self.missing(&selected);
+            if !missing.is_empty() || !self.results.provenance().exists() {
+                let ids = missing.iter().map(|cell| cell.id.clone());
+                // Before the first of them: a kill leaves no cell that no run owns to.
+                provenance.set_out(ids, self.results)?;
+            }
+            let finished = run_cells(self.plan, &missing);
+            if !matches!(finished, Ok(Finished::All)) {
+                provenance.complete(self.results)?;
+                return finished;
+            }
+            // Frozen before a final cell is trained: nothing that is seen of the test split can choose a trial.
+            freeze(self.plan, &mut self.winners, self.results)?;
+        }
+        provenance.complete(self.results)?;
+        Ok(Finished::All)
+    }
+
+    /// The selected cells that have to run, said where it is no matter of course.
+    fn missing<'a>(&self, selected: &[&'a PlannedCell]) -> Vec<&'a PlannedCell> {
+        let is_frozen = |cell: &PlannedCell| {
+            let is_its = |arm: &&Arm| arm.is(&cell.content.variant, cell.split_seed);
+            let arm = self.plan.arms.iter().find(is_its);
+            cell.trial.is_some() && arm.is_some_and(|arm| arm.winner.is_some())
+        };
+        let needs_run = |cell: &&&PlannedCell| {
+            if self.fresh {
+                return true;
+            }
+            match reuse(&self.results.cell(&cell.id), cell) {
+                Reuse::Done(_) => return false,
+                Reuse::Missing => {}
+                // It counted as worst, and the winner stays what it is.
+                Reuse::Failed(_) if is_frozen(cell) => return false,
+                Reuse::Failed(_) => eprintln!("{}: failed before, trying again", cell.label()),
+                Reuse::Refused(why) => eprintln!("{}: not reused, {why}", cell.label()),
+            }
+            true
+        };
+        let missing: Vec<_> = selected.iter().filter(needs_run).copied().collect();
+        let reused = selected.len() - missing.len();
+        if reused > 0 {
+            let what = match selected[0].trial {
+                Some(_) => "trials",
+                None => "cells",
+            };
+            eprintln!("{reused} of {} {what} are done already", selected.len());
+        }
+        missing
+    }
+}
+
+/// The trials that are asked for, in the order of the plan.
+pub fn select_trials<'a>(plan: &'a Plan, selection: &Selection) -> Vec<&'a PlannedCell> {
+    let arms = plan.arms.iter();
+    arms.flat_map(|arm| selection.trials_of(arm)).collect()
+}
+
+/// The final cells that are asked for and known, in the order of the plan.
+pub fn select_finals<'a>(plan: &'a Plan, selection: &Selection) -> Vec<&'a PlannedCell> {
+    let finals = plan.arms.iter().flat_map(|arm| &arm.finals);
+    finals.filter(|cell| selection.has(cell)).collect()
+}
+
+/// The winners that were frozen before; without those of the selected variants where these are to be chosen anew.
+///
+/// # Errors
+/// A file of winners that was altered, or can't be written.
+pub fn frozen_winners(
+    plan: &Plan,
+    selection: &Selection,
+    results: &ResultsFolder,
+    fresh: bool,
+) -> Result<Winners> {
+    if !fresh {
+        return Ok(Winners::read(results)?);
+    }
+    // What can't be read is replaced.
+    let mut winners = Winners::read(results).unwrap_or_default();
+    winners.winners.retain(|winner| {
+        let is_its = |arm: &&Arm| arm.is(&winner.variant, winner.split_seed);
+        let arm = plan.arms.iter().find(is_its);
+        arm.is_some_and(|arm| selection.trials_of(arm).is_empty())
+    });
+    winners.write(results)?;
+    Ok(winners)
+}
