@@ -85,12 +85,7 @@ impl Winners {
     pub fn write(&self, results: &ResultsFolder) -> Result<()> {
         let path = results.winners();
         if self.winners.is_empty() {
-            return match std::fs::remove_file(&path) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    Err(atomic::unwritable(&path, &error).into())
-                }
-                _ => Ok(()),
-            };
+            return Ok(atomic::remove(&path)?);
         }
         let text = format!("{HEADER}{}", toml::to_string(self)?);
         atomic::write(&path, |out| Ok(out.write_all(text.as_bytes())?))

@@ -5,7 +5,7 @@ use crate::spec::{CellContent, CellDataset, Configured, Experiment, Variant, pla
 use homebench_data::{DatasetRef, Summary};
 use homebench_diagnostic::Diagnostic;
 use homebench_results::Phase;
-use homebench_results::{MergedCell, Outcome, Trial};
+use homebench_results::{MergedCell, Outcome, TrialPlace};
 use homebench_train::Device;
 use std::collections::HashMap;
 use std::fmt;
@@ -372,7 +372,7 @@ impl PlannedCell {
             dataset: self.content.dataset.title(),
             seed: self.content.seed,
             split_seed: self.split_seed,
-            trial: self.trial.map(|number| Trial {
+            trial: self.trial.map(|number| TrialPlace {
                 number,
                 is_selected: winner == Some(number),
             }),
