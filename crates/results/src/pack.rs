@@ -115,7 +115,7 @@ mod tests {
             epoch,
             step,
             metric: "zero_rate",
-            value: Some(step as f64 * 1e-9),
+            value: Some(step as f64 / 1e9),
             ..ExpertsRow::default()
         });
         let gates = at().map(|(cell, (epoch, step))| GatesRow {
