@@ -10,7 +10,8 @@ use anyhow::Result;
 use homebench_diagnostic::Diagnostic;
 use std::io::{self, Write};
 
-/// zstd's slowest level that needs no more memory to read than others: tables are packed once and kept.
+/// How hard zstd tries.
+// A table is packed once and kept. Levels above are zstd's "ultra" ones, which need more memory to read.
 const LEVEL: i32 = 19;
 
 /// What packing did to a folder's long tables.

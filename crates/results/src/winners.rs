@@ -98,6 +98,7 @@ impl Winner {
         let mut best: Option<(usize, f64)> = None;
         for (index, trial) in trials.iter().enumerate() {
             if let Some(score) = trial.validation_score
+                // Not `>=`: of equal scores the earliest trial stays, as METHODOLOGY says.
                 && best.is_none_or(|(_, other)| score > other)
             {
                 best = Some((index, score));

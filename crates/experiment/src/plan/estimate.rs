@@ -18,6 +18,7 @@ const STATED_ROW_SECONDS: f64 = 1e-6;
 /// Seconds to start a process and to write its files where nothing was measured.
 const STATED_START_SECONDS: f64 = 0.2;
 /// FLOPs of a training step by those of a forward pass.
+// The backward pass of a product is two of its size: one for the gradient of its input, one for that of its weights.
 const STEP_BY_FORWARD: f64 = 3.0;
 
 /// What time is made of.
@@ -169,6 +170,7 @@ impl Line {
         let mean = |of: fn(&(f64, f64)) -> f64| points.iter().map(of).sum::<f64>() / count;
         let (mean_flops, mean_seconds) = (mean(|p| p.0), mean(|p| p.1));
         let spread: f64 = points.iter().map(|p| (p.0 - mean_flops).powi(2)).sum();
+        // No wider than rounding: through points above one another goes any line.
         if spread <= 1e-12 * mean_flops * mean_flops {
             let scale = mean_seconds / self.at(mean_flops);
             return Self {

@@ -72,6 +72,7 @@ pub(crate) fn packed_path(table: &Path) -> PathBuf {
 pub fn open_table(folder: &Path, name: &str) -> Result<(PathBuf, Box<dyn Read>), ReadError> {
     let plain = folder.join(name);
     let packed = packed_path(&plain);
+    // Where neither is there, the error names the plain one, which is what people look for.
     let is_packed = !plain.exists() && packed.exists();
     let file = if is_packed { packed } else { plain };
     let open = || -> io::Result<Box<dyn Read>> {

@@ -35,6 +35,7 @@ impl<R: Row> TableReader<R> {
             .from_reader(text);
         let headers = reader.headers().cloned();
         let headers = headers.map_err(|source| unreadable(&file, source))?;
+        // Found once: to look for a name in the header at every value would cost more than to read it.
         let mut columns = Vec::new();
         for (field, column) in column::names::<R>().iter().enumerate() {
             match headers.iter().position(|header| header == *column) {
@@ -110,6 +111,7 @@ impl<R: Row> TableReader<R> {
 
 fn unreadable(file: &Path, source: csv::Error) -> ReadError {
     let file = file.to_owned();
+    // A packed table that is cut off or no zstd ends up here too: its bytes are read through the decoder.
     match source.is_io_error() {
         true => ReadError::Unreadable {
             file,

@@ -81,6 +81,7 @@ pub struct TuningRow {
 }
 
 /// A score of the selected weights.
+// `default` here and below is for the columns of `LATER`; the reader has refused a file that lacks another.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct MetricsRow<'a> {
@@ -293,6 +294,7 @@ macro_rules! borrowed {
     )+};
 }
 
+// Folders of the first versions, of which one is committed, lack the later columns of cells.csv and throughput.csv.
 borrowed! {
     "cells.csv": CellsRow, later &["phase", "trial", "split_seed", "tries", "log"];
     "metrics.csv": MetricsRow, later REPEATED;
