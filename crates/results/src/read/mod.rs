@@ -18,7 +18,6 @@ use crate::outcome::Status;
 use crate::tables::{
     CellsRow, CurvesRow, MetricsRow, Table, TableReader, ThroughputRow, read_rows, read_rows_if_any,
 };
-use anyhow::Context;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
@@ -245,18 +244,9 @@ type Places = HashMap<String, Option<usize>>;
 
 /// What `spec.resolved.toml` calls the baseline; nothing where there is no such file.
 fn baseline(folder: &Path) -> anyhow::Result<Option<String>> {
-    let file = folder.join("spec.resolved.toml");
-    let text = match std::fs::read_to_string(&file) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error).with_context(|| format!("reading {}", file.display())),
-    };
-    let spec: toml::Table =
-        toml::from_str(&text).with_context(|| format!("reading {}", file.display()))?;
-    Ok(spec
-        .get("baseline")
-        .and_then(toml::Value::as_str)
-        .map(str::to_owned))
+    let spec: toml::Table = context::read_toml(&folder.join("spec.resolved.toml"))?;
+    let name = spec.get("baseline").and_then(toml::Value::as_str);
+    Ok(name.map(str::to_owned))
 }
 
 fn place<T: Table>(
