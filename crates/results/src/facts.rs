@@ -3,7 +3,8 @@
 
 use crate::atomic;
 use crate::layout::ResultsFolder;
-use anyhow::{Context, Result};
+use crate::read::context::read_toml;
+use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -47,15 +48,7 @@ impl Facts {
     /// # Errors
     /// A file that is there but can't be read.
     pub fn read(folder: &Path) -> Result<Self> {
-        let file = ResultsFolder::new(folder).facts();
-        match std::fs::read_to_string(&file) {
-            Ok(text) => toml::from_str(&text),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Ok(Self::default());
-            }
-            Err(error) => return Err(error).with_context(|| format!("reading {}", file.display())),
-        }
-        .with_context(|| format!("reading {}", file.display()))
+        read_toml(&ResultsFolder::new(folder).facts())
     }
 
     /// Writes the file, unless it says the same already.

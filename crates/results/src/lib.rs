@@ -1,10 +1,19 @@
-//! The folder of an experiment's results: its files, the schema of its tables, and how they are written, merged, sealed and read.
+//! The results folder of an experiment, in one place: names of its files, a struct per table, and how cells' parts are written, merged,
+//! sealed, packed and read again.
+//!
+//! [`tables`] is the schema: whoever writes a table or reads it, here or in another crate, does it through the struct of its rows. A new
+//! column is a new field. [`read`] turns tables into what reports and figures want.
+//!
+//! **May import** `homebench-diagnostic`, for errors that a user can mend. **Must not**: anything that trains, reads data or draws. So no
+//! candle, arrow or parquet, no statistics, no metric's formula and no sentence of a report; whoever looks at results on another
+//! machine needs this crate and `report` alone.
 
 mod atomic;
 mod facts;
 mod layout;
 mod merge;
 mod outcome;
+mod pack;
 mod phase;
 pub mod read;
 mod run_state;
@@ -20,8 +29,9 @@ pub use atomic::{
 };
 pub use facts::{Facts, ModelFact, SourceFact};
 pub use layout::{CellFolder, ResultsFolder};
-pub use merge::{MergedCell, Trial, merge};
+pub use merge::{MergedCell, TrialPlace, merge};
 pub use outcome::{Outcome, OutcomeResult, Status, file_digest};
+pub use pack::{Packed, pack};
 pub use phase::Phase;
 pub use run_state::{CellState, RunState};
 pub use seal::{altered_tables, read_provenance, seal};

@@ -3,7 +3,7 @@
 use super::atomic;
 use super::layout::{CellFolder, ResultsFolder};
 use super::outcome::{Outcome, Status};
-use super::tables::{CELLS, PARTS, SETTINGS, THROUGHPUT, TUNING, Table, or_empty};
+use super::tables::{self, CellsRow, PARTS, Part, SettingsRow, Table, TuningRow, packed_path};
 use crate::phase::Phase;
 use anyhow::Result;
 use homebench_diagnostic::Diagnostic;
@@ -24,7 +24,7 @@ pub struct MergedCell {
     /// Seed of the split, where rows are divided by a hash.
     pub split_seed: Option<u64>,
     /// The trial that it is of, where it is one.
-    pub trial: Option<Trial>,
+    pub trial: Option<TrialPlace>,
     /// What a grid, random draws or tuning set, in the order of names.
     pub settings: Vec<(String, String)>,
     /// What became of it.
@@ -33,11 +33,45 @@ pub struct MergedCell {
 
 /// A place in the tuning of a variant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Trial {
+pub struct TrialPlace {
     /// Number of the trial among those of its variant, from 1.
     pub number: usize,
     /// Whether its settings are those of the variant's final cells.
     pub is_selected: bool,
+}
+
+/// Writes `metrics.csv`, `curves.csv`, `experts.csv`, `gates.csv`, `expert_histograms.csv`, `throughput.csv` and `cells.csv`
+/// from the cells' parts; `settings.csv` where anything was swept or tuned, and `tuning.csv` where there are trials.
+///
+/// # Errors
+/// A part that can't be read or has other columns; a table that can't be written.
+pub fn merge(results: &ResultsFolder, cells: &[MergedCell]) -> Result<()> {
+    for part in PARTS {
+        let path = results.join(part.file);
+        atomic::write(&path, |out| {
+            writeln!(out, "{}", part.header())?;
+            for cell in cells.iter().filter(|cell| cell.is_in(part, results)) {
+                append(part, &results.cell(&cell.outcome.id), out)?;
+            }
+            Ok(())
+        })?;
+        // What an earlier pack left is of other cells, or of fewer rows.
+        atomic::remove(&packed_path(&path))?;
+    }
+    write_or_remove(results, cells.iter().flat_map(MergedCell::settings_rows))?;
+    write_or_remove(results, cells.iter().filter_map(MergedCell::tuning_row))?;
+    let rows = cells.iter().map(MergedCell::cells_row);
+    atomic::write(&results.cells_csv(), |out| tables::write(out, rows))
+}
+
+/// A table that is there only where it has rows.
+fn write_or_remove<T: Table>(results: &ResultsFolder, rows: impl Iterator<Item = T>) -> Result<()> {
+    let path = results.join(T::FILE);
+    let mut rows = rows.peekable();
+    if rows.peek().is_some() {
+        return atomic::write(&path, |out| tables::write(out, rows));
+    }
+    Ok(atomic::remove(&path)?)
 }
 
 impl MergedCell {
@@ -47,97 +81,76 @@ impl MergedCell {
             None => Phase::Final,
         }
     }
-}
 
-/// Writes `metrics.csv`, `curves.csv`, `experts.csv`, `gates.csv`, `expert_histograms.csv`, `throughput.csv` and `cells.csv`
-/// from the cells' parts; `settings.csv` where anything was swept or tuned, and `tuning.csv` where there are trials.
-///
-/// # Errors
-/// A part that can't be read or has other columns; a table that can't be written.
-pub fn merge(results: &ResultsFolder, cells: &[MergedCell]) -> Result<()> {
-    for (table, with_trials) in &PARTS {
-        atomic::write(&results.join(table.file), |out| {
-            out.write_all(table.header_line().as_bytes())?;
-            for cell in cells {
-                let is_in = *with_trials || cell.phase() == Phase::Final;
-                let folder = results.cell(&cell.outcome.id);
-                let is_done = cell.outcome.status == Status::Done;
-                if is_in && (is_done || has_failed_part(table, &folder)) {
-                    append(table, &folder, out)?;
-                }
-            }
-            Ok(())
-        })?;
+    /// Scores and curves of trials stay in their own folders, so that no table of results can mix them with final ones; what trials cost in
+    /// time is shown. Of a cell that failed, only what its process used is shown, where the system told.
+    fn is_in(&self, part: Part, results: &ResultsFolder) -> bool {
+        let of_phase = part.has_times() || self.phase() == Phase::Final;
+        let is_done = self.outcome.status == Status::Done;
+        let own = || results.cell(&self.outcome.id).part(part.file);
+        of_phase && (is_done || part.has_times() && part.is_whole(&own()))
     }
-    write_or_remove(results, &SETTINGS, cells.iter().flat_map(settings_rows))?;
-    write_or_remove(results, &TUNING, cells.iter().filter_map(tuning_row))?;
-    atomic::write(&results.cells_csv(), |out| {
-        CELLS.write(out, cells.iter().map(cells_row))
-    })
-}
 
-/// Of a cell that failed, only what its process used is shown, where the system told.
-fn has_failed_part(table: &Table, folder: &CellFolder) -> bool {
-    table.file == THROUGHPUT.file && table.is_whole(&folder.part(table.file))
-}
-
-/// A table that is there only where it has rows.
-fn write_or_remove(
-    results: &ResultsFolder,
-    table: &Table,
-    rows: impl Iterator<Item = Vec<String>>,
-) -> Result<()> {
-    let path = results.join(table.file);
-    let mut rows = rows.peekable();
-    if rows.peek().is_some() {
-        return atomic::write(&path, |out| table.write(out, rows));
+    fn settings_rows(&self) -> impl Iterator<Item = SettingsRow> + '_ {
+        self.settings.iter().map(|(setting, value)| SettingsRow {
+            cell: self.outcome.id.clone(),
+            variant: self.variant.clone(),
+            setting: setting.clone(),
+            value: value.clone(),
+        })
     }
-    match std::fs::remove_file(&path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(atomic::unwritable(&path, &error).into())
+
+    fn tuning_row(&self) -> Option<TuningRow> {
+        let trial = self.trial?;
+        let result = self.outcome.result.as_ref();
+        Some(TuningRow {
+            variant: self.variant.clone(),
+            trial: trial.number as u64,
+            cell: self.outcome.id.clone(),
+            seed: self.seed,
+            validation_score: result.map(|result| result.validation_score),
+            is_selected: trial.is_selected,
+            split_seed: self.split_seed,
+        })
+    }
+
+    fn cells_row(&self) -> CellsRow<'_> {
+        let Outcome { id, result, .. } = &self.outcome;
+        let result = result.as_ref();
+        let tries = self.outcome.tries;
+        CellsRow {
+            cell: id,
+            variant: &self.variant,
+            model: &self.model,
+            dataset: &self.dataset,
+            seed: self.seed,
+            status: self.outcome.status,
+            error: self.outcome.error.as_deref().unwrap_or_default(),
+            selected_epoch: result.map(|result| result.selected_epoch as u64),
+            epochs_run: result.map(|result| result.epochs_run as u64),
+            validation_score: result.map(|result| result.validation_score),
+            parameters: result.map(|result| result.parameters as u64),
+            flops_per_row: result.map(|result| result.flops_per_row as u64),
+            phase: Some(self.phase()),
+            trial: self.trial.map(|trial| trial.number as u64),
+            split_seed: self.split_seed,
+            tries: tries.map(|tries| tries as u64),
+            // A cell that was never started has said nothing.
+            log: tries
+                .filter(|tries| *tries > 0)
+                .map(|_| ResultsFolder::cell_log(id)),
         }
-        _ => Ok(()),
     }
-}
-
-fn settings_rows(cell: &MergedCell) -> impl Iterator<Item = Vec<String>> + '_ {
-    cell.settings.iter().map(|(setting, value)| {
-        vec![
-            cell.outcome.id.clone(),
-            cell.variant.clone(),
-            setting.clone(),
-            value.clone(),
-        ]
-    })
-}
-
-fn tuning_row(cell: &MergedCell) -> Option<Vec<String>> {
-    let Trial {
-        number,
-        is_selected,
-    } = cell.trial?;
-    let result = cell.outcome.result.as_ref();
-    Some(vec![
-        cell.variant.clone(),
-        number.to_string(),
-        cell.outcome.id.clone(),
-        cell.seed.to_string(),
-        or_empty(result.map(|result| result.validation_score)),
-        is_selected.to_string(),
-        or_empty(cell.split_seed),
-    ])
 }
 
 /// Copies a part without its header, a buffer at a time.
-fn append(table: &Table, folder: &CellFolder, out: &mut dyn Write) -> Result<()> {
-    let path = folder.part(table.file);
+fn append(part: Part, folder: &CellFolder, out: &mut dyn Write) -> Result<()> {
+    let path = folder.part(part.file);
+    let expected = part.header();
     let refuse = |found: String| {
         Diagnostic::new(
             path.display().to_string(),
-            format!(
-                "expected the header `{}`, found {found}",
-                table.header.join(",")
-            ),
+            format!("expected the header `{expected}`, found {found}"),
         )
         .hint("the file was altered: run the experiment again with `--fresh`")
     };
@@ -147,49 +160,19 @@ fn append(table: &Table, folder: &CellFolder, out: &mut dyn Write) -> Result<()>
     reader
         .read_line(&mut header)
         .map_err(|error| refuse(error.to_string()))?;
-    if header != table.header_line() {
+    if header.strip_suffix('\n') != Some(&expected) {
         return Err(refuse(format!("`{}`", header.trim_end())).into());
     }
     io::copy(&mut reader, out)?;
     Ok(())
 }
 
-fn cells_row(cell: &MergedCell) -> Vec<String> {
-    let outcome = &cell.outcome;
-    let result = outcome.result.as_ref();
-    vec![
-        outcome.id.clone(),
-        cell.variant.clone(),
-        cell.model.clone(),
-        cell.dataset.clone(),
-        cell.seed.to_string(),
-        outcome.status.as_str().to_owned(),
-        outcome.error.clone().unwrap_or_default(),
-        or_empty(result.map(|result| result.selected_epoch)),
-        or_empty(result.map(|result| result.epochs_run)),
-        or_empty(result.map(|result| result.validation_score)),
-        or_empty(result.map(|result| result.parameters)),
-        or_empty(result.map(|result| result.flops_per_row)),
-        cell.phase().as_str().to_owned(),
-        or_empty(cell.trial.map(|trial| trial.number)),
-        or_empty(cell.split_seed),
-        or_empty(outcome.tries),
-        or_empty(
-            outcome
-                .tries
-                .filter(|tries| *tries > 0)
-                .map(|_| ResultsFolder::cell_log(&outcome.id)),
-        ),
-    ]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::outcome::OutcomeResult;
-    use crate::tables::PARTS;
 
-    fn cell(id: &str, trial: Option<Trial>) -> MergedCell {
+    fn cell(id: &str, trial: Option<TrialPlace>) -> MergedCell {
         let settings = [("training.learning_rate".to_owned(), "0.01".to_owned())];
         MergedCell {
             variant: "home".into(),
@@ -220,10 +203,10 @@ mod tests {
     fn write_parts(results: &ResultsFolder, id: &str) {
         let folder = results.cell(id);
         std::fs::create_dir_all(folder.path()).unwrap();
-        for (table, _) in PARTS {
-            let row = vec![id; table.header.len()].join(",");
-            let text = format!("{}{row}\n", table.header_line());
-            std::fs::write(folder.part(table.file), text).unwrap();
+        for part in PARTS {
+            let header = part.header();
+            let row = vec![id; header.split(',').count()].join(",");
+            std::fs::write(folder.part(part.file), format!("{header}\n{row}\n")).unwrap();
         }
     }
 
@@ -231,7 +214,7 @@ mod tests {
     fn scores_of_trials_are_in_no_table_of_results_but_in_one_of_their_own() {
         let folder = tempfile::tempdir().unwrap();
         let results = ResultsFolder::new(folder.path());
-        let trial = Trial {
+        let trial = TrialPlace {
             number: 2,
             is_selected: true,
         };
@@ -239,7 +222,9 @@ mod tests {
         cells
             .iter()
             .for_each(|cell| write_parts(&results, &cell.outcome.id));
+        std::fs::write(results.join("gates.csv.zst"), "of an earlier pack").unwrap();
         merge(&results, &cells).unwrap();
+        assert!(!results.join("gates.csv.zst").exists());
         let read = |name: &str| std::fs::read_to_string(results.join(name)).unwrap();
         for name in ["metrics.csv", "curves.csv", "experts.csv", "gates.csv"] {
             assert!(!read(name).contains("aa") && read(name).contains("bb"));

@@ -2,9 +2,10 @@
 
 use super::atomic;
 use super::layout::CellFolder;
-use super::tables::{THROUGHPUT, repeatable_parts};
+use super::tables::{TIMES, repeatable_parts};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::path::Path;
 
 /// How a cell ended.
@@ -15,16 +16,6 @@ pub enum Status {
     Done,
     /// Ended without scores.
     Failed,
-}
-
-impl Status {
-    /// As tables write it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Done => "done",
-            Self::Failed => "failed",
-        }
-    }
 }
 
 /// What became of a cell.
@@ -113,16 +104,21 @@ impl Outcome {
             })
             // Times have no digest, since a repeat has others; a power cut may have taken them.
             .or_else(|| {
-                let is_whole = THROUGHPUT.is_whole(&folder.part(THROUGHPUT.file));
-                (!is_whole).then_some(THROUGHPUT.file)
+                let is_whole = TIMES.is_whole(&folder.part(TIMES.file));
+                (!is_whole).then_some(TIMES.file)
             })
     }
 }
 
 /// blake3 of a file, absent where it can't be read.
 pub fn file_digest(path: &Path) -> Option<String> {
+    digest(std::fs::File::open(path).ok()?)
+}
+
+/// blake3 of what a reader gives, absent where it fails.
+pub(crate) fn digest(content: impl Read) -> Option<String> {
     let mut hasher = blake3::Hasher::new();
-    hasher.update_reader(std::fs::File::open(path).ok()?).ok()?;
+    hasher.update_reader(content).ok()?;
     Some(hasher.finalize().to_hex().to_string())
 }
 
@@ -140,11 +136,12 @@ mod tests {
             let digest = file_digest(&folder.part(table.file)).unwrap();
             outcome.files.insert(table.file.to_owned(), digest);
         }
-        let times = folder.part(THROUGHPUT.file);
-        let row = format!("{}aa\n", THROUGHPUT.header_line());
+        let times = folder.part(TIMES.file);
+        let header = TIMES.header() + "\n";
+        let row = format!("{header}aa\n");
         std::fs::write(&times, &row).unwrap();
         assert_eq!(outcome.altered_file(&folder), None);
-        for cut in ["", &row[..row.len() - 1], &THROUGHPUT.header_line()] {
+        for cut in ["", &row[..row.len() - 1], &header] {
             std::fs::write(&times, cut).unwrap();
             assert_eq!(outcome.altered_file(&folder), Some("throughput.csv"));
         }

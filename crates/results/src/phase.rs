@@ -14,14 +14,6 @@ pub enum Phase {
 }
 
 impl Phase {
-    /// As tables write it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Tuning => "tuning",
-            Self::Final => "final",
-        }
-    }
-
     /// Whether it is what is reported.
     pub fn is_final(&self) -> bool {
         *self == Self::Final

@@ -1,9 +1,10 @@
-//! Digests of the merged tables, kept in `provenance.toml`, so that a change by hand is seen.
+//! Digests of the merged tables, kept in `provenance.toml`, so that a change by hand is seen. They are of the CSV text, so that they
+//! hold whether or not a table is packed.
 
 use super::atomic;
 use super::layout::ResultsFolder;
-use super::outcome::file_digest;
-use super::tables::{CELLS, PARTS, SETTINGS, TUNING};
+use super::outcome::digest;
+use super::tables::{CellsRow, PARTS, SettingsRow, Table, TuningRow, open_table};
 use anyhow::Result;
 
 /// Where `provenance.toml` has the digests.
@@ -16,7 +17,7 @@ pub(crate) const TABLES: &str = "tables_blake3";
 pub fn seal(results: &ResultsFolder) -> Result<()> {
     let mut digests = toml::Table::new();
     for name in names() {
-        if let Some(digest) = file_digest(&results.join(name)) {
+        if let Some(digest) = table_digest(results, name) {
             digests.insert(name.to_owned(), toml::Value::String(digest));
         }
     }
@@ -33,6 +34,11 @@ pub fn seal(results: &ResultsFolder) -> Result<()> {
     })
 }
 
+/// Whether digests were kept: not before an experiment has ended.
+pub(crate) fn is_sealed(results: &ResultsFolder) -> bool {
+    read_provenance(results).contains_key(TABLES)
+}
+
 /// Merged tables that are not as they were written: altered, gone, or put there by hand. None where no digests were kept,
 /// as before an experiment has ended.
 pub fn altered_tables(results: &ResultsFolder) -> Vec<&'static str> {
@@ -43,14 +49,19 @@ pub fn altered_tables(results: &ResultsFolder) -> Vec<&'static str> {
     names()
         .filter(|name| {
             let kept = digests.get(name).and_then(toml::Value::as_str);
-            file_digest(&results.join(name)).as_deref() != kept
+            table_digest(results, name).as_deref() != kept
         })
         .collect()
 }
 
 fn names() -> impl Iterator<Item = &'static str> {
-    let parts = PARTS.iter().map(|(table, _)| table.file);
-    parts.chain([CELLS.file, SETTINGS.file, TUNING.file])
+    let parts = PARTS.iter().map(|part| part.file);
+    parts.chain([CellsRow::FILE, SettingsRow::FILE, TuningRow::FILE])
+}
+
+fn table_digest(results: &ResultsFolder, name: &str) -> Option<String> {
+    let (_, text) = open_table(results.path(), name).ok()?;
+    digest(text)
 }
 
 /// What is in `provenance.toml`; nothing where it can't be read.

@@ -85,12 +85,7 @@ impl Winners {
     pub fn write(&self, results: &ResultsFolder) -> Result<()> {
         let path = results.winners();
         if self.winners.is_empty() {
-            return match std::fs::remove_file(&path) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    Err(atomic::unwritable(&path, &error).into())
-                }
-                _ => Ok(()),
-            };
+            return Ok(atomic::remove(&path)?);
         }
         let text = format!("{HEADER}{}", toml::to_string(self)?);
         atomic::write(&path, |out| Ok(out.write_all(text.as_bytes())?))
@@ -103,6 +98,7 @@ impl Winner {
         let mut best: Option<(usize, f64)> = None;
         for (index, trial) in trials.iter().enumerate() {
             if let Some(score) = trial.validation_score
+                // Not `>=`: of equal scores the earliest trial stays, as METHODOLOGY says.
                 && best.is_none_or(|(_, other)| score > other)
             {
                 best = Some((index, score));

@@ -6,7 +6,8 @@ use super::planned_cell::PlannedCell;
 use crate::spec::CellContent;
 use anyhow::Result;
 use homebench_diagnostic::Diagnostic;
-use homebench_results::{self as record, ResultsFolder};
+use homebench_results::tables::{CellsRow, read_rows_if_any};
+use homebench_results::{self as record, ResultsFolder, Status};
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -84,22 +85,8 @@ fn is_empty(results: &ResultsFolder) -> bool {
 
 /// Ids of the cells that the merged table calls done.
 fn finished(results: &ResultsFolder) -> Result<Vec<String>> {
-    let path = results.cells_csv();
-    if !path.exists() {
-        return Ok(Vec::new());
-    }
-    let mut reader = csv::Reader::from_path(&path)?;
-    let headers = reader.headers()?.clone();
-    let column = |name: &str| headers.iter().position(|header| header == name);
-    let (Some(cell), Some(status)) = (column("cell"), column("status")) else {
-        return Ok(Vec::new());
-    };
-    let mut ids = Vec::new();
-    for row in reader.records() {
-        let row = row?;
-        if &row[status] == "done" {
-            ids.push(row[cell].to_owned());
-        }
-    }
+    let ids = read_rows_if_any::<CellsRow, _>(results.path(), |row, _| {
+        Ok((row.status == Status::Done).then(|| row.cell.to_owned()))
+    })?;
     Ok(ids)
 }

@@ -6,6 +6,7 @@
 
 use homebench_data::Summary;
 use homebench_results::ResultsFolder;
+use homebench_results::tables::{CellsRow, ReadError, Table, ThroughputRow, read_rows};
 use homebench_train::TrainingConfig;
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -17,6 +18,7 @@ const STATED_ROW_SECONDS: f64 = 1e-6;
 /// Seconds to start a process and to write its files where nothing was measured.
 const STATED_START_SECONDS: f64 = 0.2;
 /// FLOPs of a training step by those of a forward pass.
+// The backward pass of a product is two of its size: one for the gradient of its input, one for that of its weights.
 const STEP_BY_FORWARD: f64 = 3.0;
 
 /// What time is made of.
@@ -168,6 +170,7 @@ impl Line {
         let mean = |of: fn(&(f64, f64)) -> f64| points.iter().map(of).sum::<f64>() / count;
         let (mean_flops, mean_seconds) = (mean(|p| p.0), mean(|p| p.1));
         let spread: f64 = points.iter().map(|p| (p.0 - mean_flops).powi(2)).sum();
+        // No wider than rounding: through points above one another goes any line.
         if spread <= 1e-12 * mean_flops * mean_flops {
             let scale = mean_seconds / self.at(mean_flops);
             return Self {
@@ -205,58 +208,44 @@ fn folders_beside(results: &Path) -> Vec<PathBuf> {
         .into_iter()
         .flatten()
         .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| path != results && path.join("throughput.csv").is_file())
+        .filter(|path| path != results && path.join(ThroughputRow::FILE).is_file())
         .collect();
     folders.sort();
     folders
 }
 
-/// Cells of a folder, without those that its tables can't be read for: an estimate is no reason to stop.
+/// Cells of a folder that ended; none where its tables can't be read: an estimate is no reason to stop.
 fn measured(folder: &Path, device: &str) -> Vec<Measured> {
-    let (Some(cells), Some(times)) = (
-        rows(&folder.join("cells.csv")),
-        rows(&folder.join("throughput.csv")),
-    ) else {
-        return Vec::new();
-    };
-    let by_id: HashMap<&String, &Row> = cells
-        .iter()
-        .filter_map(|row| Some((row.get("cell")?, row)))
-        .collect();
-    let one = |row: &Row| -> Option<Measured> {
-        let cell = by_id.get(row.get("cell")?)?;
-        let number = |row: &Row, column: &str| -> Option<f64> {
-            let value: f64 = row.get(column)?.parse().ok()?;
-            value.is_finite().then_some(value)
-        };
-        let kind = row.get("device")?.split(':').next()?;
-        (kind == device).then_some(())?;
-        Some(Measured {
-            variant: row.get("variant")?.clone(),
-            threads: row.get("threads")?.parse().ok()?,
-            flops_per_row: number(cell, "flops_per_row")?,
-            epochs: number(cell, "epochs_run")?,
-            training: (number(row, "train_rows")?, number(row, "train_seconds")?),
-            evaluation: (
-                number(row, "evaluation_rows")?,
-                number(row, "evaluation_seconds")?,
-            ),
-            total_seconds: number(row, "total_seconds")?,
-        })
-    };
-    times.iter().filter_map(one).collect()
+    read(folder, device).unwrap_or_default()
 }
 
-type Row = HashMap<String, String>;
-
-fn rows(path: &Path) -> Option<Vec<Row>> {
-    let mut reader = csv::Reader::from_path(path).ok()?;
-    reader.deserialize().collect::<Result<_, _>>().ok()
+fn read(folder: &Path, device: &str) -> Result<Vec<Measured>, ReadError> {
+    let cells = read_rows::<CellsRow, _>(folder, |row, _| {
+        let size = row.flops_per_row.zip(row.epochs_run);
+        Ok(size.map(|size| (row.cell.to_owned(), size)))
+    })?;
+    let by_id: HashMap<String, (u64, u64)> = cells.into_iter().collect();
+    let one = |row: ThroughputRow| {
+        let (flops, epochs) = *by_id.get(row.cell)?;
+        let kind = row.device.split(':').next()?;
+        (kind == device).then_some(())?;
+        Some(Measured {
+            variant: row.variant.to_owned(),
+            threads: row.threads as usize,
+            flops_per_row: flops as f64,
+            epochs: epochs as f64,
+            training: (row.train_rows? as f64, row.train_seconds?),
+            evaluation: (row.evaluation_rows? as f64, row.evaluation_seconds?),
+            total_seconds: row.total_seconds?,
+        })
+    };
+    read_rows::<ThroughputRow, _>(folder, |row, _| Ok(one(row)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use homebench_results::tables;
 
     fn line(points: &[(f64, f64)]) -> (f64, f64) {
         let stated = Estimator::stated(1).training;
@@ -290,14 +279,25 @@ mod tests {
         let write = |name: &str, seconds: f64, epochs: usize| {
             let folder = parent.path().join(name);
             std::fs::create_dir(&folder).unwrap();
-            let cells = format!("cell,epochs_run,flops_per_row\na,{epochs},1000\n");
-            std::fs::write(folder.join("cells.csv"), cells).unwrap();
-            let times = format!(
-                "cell,variant,device,threads,train_rows,train_seconds,evaluation_rows,evaluation_seconds,total_seconds\n\
-                 a,home,cpu,1,1000,{seconds},1000,{seconds},{}\n",
-                2.0 * seconds + 0.5
+            let cells = format!(
+                "cell,variant,model,dataset,seed,status,error,selected_epoch,epochs_run,validation_score,parameters,flops_per_row\n\
+                 a,home,home,census,0,done,,1,{epochs},0.9,10,1000\n"
             );
-            std::fs::write(folder.join("throughput.csv"), times).unwrap();
+            std::fs::write(folder.join(CellsRow::FILE), cells).unwrap();
+            let times = ThroughputRow {
+                cell: "a",
+                variant: "home",
+                device: "cpu",
+                threads: 1,
+                train_rows: Some(1000),
+                train_seconds: Some(seconds),
+                evaluation_rows: Some(1000),
+                evaluation_seconds: Some(seconds),
+                total_seconds: Some(2.0 * seconds + 0.5),
+                ..ThroughputRow::default()
+            };
+            let mut file = std::fs::File::create(folder.join(ThroughputRow::FILE)).unwrap();
+            tables::write(&mut file, [times]).unwrap();
         };
         let results = ResultsFolder::new(parent.path().join("own"));
         let new = || Estimator::new(&results, "cpu", 1);

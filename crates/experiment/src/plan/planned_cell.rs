@@ -1,7 +1,7 @@
 //! A cell of a plan: what it trains, and what it is called.
 
 use crate::spec::CellContent;
-use homebench_results::{MergedCell, Outcome, Trial};
+use homebench_results::{MergedCell, Outcome, TrialPlace};
 use std::fmt;
 
 /// A cell to be.
@@ -94,7 +94,7 @@ impl PlannedCell {
             dataset: self.content.dataset.title(),
             seed: self.content.seed,
             split_seed: self.split_seed,
-            trial: self.trial.map(|number| Trial {
+            trial: self.trial.map(|number| TrialPlace {
                 number,
                 is_selected: winner == Some(number),
             }),

@@ -7,7 +7,7 @@ use crate::format::{self, ABSENT, grouped, listed};
 use crate::published::PublishedTable;
 use crate::statistics::{Interval, mean};
 use crate::task_means::TaskMeans;
-use homebench_results::read::{Cell, Results, Summary, Winner, distinct};
+use homebench_results::read::{Cell, ExternalWinner, Results, Summary, distinct};
 use std::collections::HashMap;
 
 /// Epochs of so many seeds are named; the rest are in `cells.csv`.
@@ -391,7 +391,7 @@ pub(crate) fn published(source: &PublishedTable) -> Table {
 }
 
 /// What an external program's tuning selected.
-pub(super) fn winners(winners: &[Winner]) -> Table {
+pub(super) fn winners(winners: &[ExternalWinner]) -> Table {
     let mut table = Table::new(&["task", "selected settings", "validation"]);
     for winner in winners {
         let score = winner.validation_score;

@@ -4,12 +4,15 @@ use crate::analysis::Analysis;
 use crate::document::{Cell as Field, Table};
 use crate::format::{self, ABSENT};
 use crate::statistics::{mean, standard_deviation};
-use homebench_results::read::{Results, Trial, distinct};
+use homebench_results::read::{Results, TuningRow, distinct};
 use std::collections::{BTreeMap, HashMap};
 
 /// A variant's trials by number, each with its cells.
-pub(super) fn trials_of<'a>(results: &'a Results, variant: &str) -> BTreeMap<u64, Vec<&'a Trial>> {
-    let mut trials: BTreeMap<u64, Vec<&Trial>> = BTreeMap::new();
+pub(super) fn trials_of<'a>(
+    results: &'a Results,
+    variant: &str,
+) -> BTreeMap<u64, Vec<&'a TuningRow>> {
+    let mut trials: BTreeMap<u64, Vec<&TuningRow>> = BTreeMap::new();
     for trial in results
         .tuning
         .iter()
@@ -35,7 +38,7 @@ pub(super) fn settings_of_variants(results: &Results) -> HashMap<&str, String> {
 }
 
 /// Mean validation score of a trial; nothing if one of its cells failed.
-fn score(cells: &[&Trial]) -> Option<f64> {
+fn score(cells: &[&TuningRow]) -> Option<f64> {
     let scores: Option<Vec<f64>> = cells.iter().map(|cell| cell.validation_score).collect();
     mean(&scores?)
 }

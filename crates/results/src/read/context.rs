@@ -3,6 +3,7 @@
 
 use crate::facts::Facts;
 use anyhow::{Context as _, Result};
+use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 use std::path::Path;
 use toml::{Table, Value};
@@ -36,8 +37,8 @@ impl Context {
     /// # Errors
     /// A file that is there but can't be read as TOML.
     pub fn read(folder: &Path) -> Result<Self> {
-        let spec = read(&folder.join("spec.resolved.toml"))?;
-        let provenance = read(&folder.join("provenance.toml"))?;
+        let spec = read_toml(&folder.join("spec.resolved.toml"))?;
+        let provenance = read_toml(&folder.join("provenance.toml"))?;
         let runs = runs(&provenance);
         let prose = |key: &str| paragraphs(&text(&spec, &[key]).unwrap_or_default());
         Ok(Self {
@@ -65,12 +66,14 @@ impl Context {
     }
 }
 
-fn read(file: &Path) -> Result<Table> {
-    match std::fs::read_to_string(file) {
-        Ok(text) => toml::from_str(&text).with_context(|| format!("reading {}", file.display())),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Table::new()),
-        Err(error) => Err(error).with_context(|| format!("reading {}", file.display())),
-    }
+/// A TOML file of the folder; nothing where there is no such file.
+pub(crate) fn read_toml<T: Default + DeserializeOwned>(file: &Path) -> Result<T> {
+    let read = match std::fs::read_to_string(file) {
+        Ok(text) => toml::from_str(&text).map_err(anyhow::Error::from),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(T::default()),
+        Err(error) => Err(error.into()),
+    };
+    read.with_context(|| format!("reading {}", file.display()))
 }
 
 /// Keys of the spec, and of its variants, under which something is searched or swept.

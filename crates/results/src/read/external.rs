@@ -4,8 +4,8 @@
 //! folder has several); its variants are marked as external wherever they are shown.
 
 use super::context::Context;
-use super::table::{ReadError, Row, Table};
-use super::{COUNT, Cell, Results, SPLITS, Score, one_of};
+use super::{Cell, ReadError, Results, Score};
+use crate::tables::{ExternalRow, TableReader};
 use anyhow::Result;
 use homebench_diagnostic::{Diagnostic, Location};
 use serde::Deserialize;
@@ -34,13 +34,13 @@ pub struct External {
     pub search_space: BTreeMap<String, String>,
     /// What was selected, where anything was tuned.
     #[serde(default)]
-    pub winners: Vec<Winner>,
+    pub winners: Vec<ExternalWinner>,
 }
 
 /// The settings that won a task's tuning.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Winner {
+pub struct ExternalWinner {
     /// The task.
     pub task: String,
     /// The settings, in words.
@@ -51,7 +51,8 @@ pub struct Winner {
 
 /// Adds what `external/` holds to the results; nothing where there are no other scores to compare with.
 pub(super) fn add(results: &mut Results) -> Result<()> {
-    let mut tables: Vec<PathBuf> = std::fs::read_dir(results.folder.join("external"))
+    let folder = results.folder.join("external");
+    let mut tables: Vec<PathBuf> = std::fs::read_dir(&folder)
         .into_iter()
         .flatten()
         .filter_map(|entry| Some(entry.ok()?.path()))
@@ -67,7 +68,8 @@ pub(super) fn add(results: &mut Results) -> Result<()> {
     };
     for table in tables {
         let origin = read_origin(&table.with_extension("toml"), &contents)?;
-        add_table(results, &table)?;
+        let name = table.file_name().unwrap_or_default().to_string_lossy();
+        add_table(results, TableReader::open(&folder, &name)?)?;
         results.externals.push(origin);
     }
     Ok(())
@@ -98,68 +100,47 @@ fn read_origin(file: &Path, contents: &[String]) -> Result<External> {
     Ok(origin)
 }
 
-fn add_table(results: &mut Results, file: &Path) -> Result<(), ReadError> {
-    const COLUMNS: [&str; 8] = [
-        "variant",
-        "seed",
-        "split",
-        "task",
-        "metric",
-        "value",
-        "rows",
-        "positives",
-    ];
-    let table = Table::read(file, &COLUMNS)?;
+fn add_table(results: &mut Results, mut table: TableReader<ExternalRow>) -> Result<(), ReadError> {
     let origin = results.externals.len();
-    for row in table.rows() {
-        let dataset = match row.text_or_empty("dataset") {
-            "" => results.cells[0].dataset.clone(),
-            name => name.to_owned(),
-        };
-        let variant = format!("{}{MARK}", row.text("variant")?);
-        let seed: u64 = row.parse("seed", COUNT)?;
-        let split_seed = row.later_number("split_seed")?;
+    while table.advance()? {
+        let row = table.row()?;
+        let dataset = row.dataset.unwrap_or(&results.cells[0].dataset).to_owned();
+        let variant = format!("{}{MARK}", row.variant);
         let is_same = |cell: &Cell| {
             (&cell.variant, &cell.dataset, cell.seed, cell.split_seed)
-                == (&variant, &dataset, seed, split_seed)
+                == (&variant, &dataset, row.seed, row.split_seed)
         };
         let found = results.cells.iter().rposition(is_same);
         if found.is_some_and(|place| results.cells[place].external != Some(origin)) {
-            return Err(row.bad("variant", "a variant and seed that no other table has"));
+            return Err(table.bad("variant", "a variant and seed that no other table has"));
         }
-        let score = read_score(&row, results)?;
+        if !results.scores.iter().any(|score| score.task == row.task) {
+            return Err(table.bad("task", "a task of metrics.csv"));
+        }
         let cell = found.unwrap_or_else(|| {
             results.cells.push(Cell {
-                id: format!("{variant}/{seed}"),
+                id: format!("{variant}/{}", row.seed),
                 model: "external".to_owned(),
                 external: Some(origin),
                 variant,
                 dataset,
-                seed,
-                split_seed,
+                seed: row.seed,
+                split_seed: row.split_seed,
                 ..Cell::default()
             });
             results.cells.len() - 1
         });
-        results.scores.push(Score { cell, ..score });
+        results.scores.push(Score {
+            cell,
+            split: row.split.to_owned(),
+            task: row.task.to_owned(),
+            metric: row.metric.to_owned(),
+            value: row.value,
+            rows: row.rows,
+            positives: row.positives,
+        });
     }
     Ok(())
-}
-
-fn read_score(row: &Row, results: &Results) -> Result<Score, ReadError> {
-    let task = row.text("task")?;
-    if !results.scores.iter().any(|score| score.task == task) {
-        return Err(row.bad("task", "a task of metrics.csv"));
-    }
-    Ok(Score {
-        cell: 0,
-        split: one_of(row, "split", &SPLITS, "`validation` or `test`")?,
-        task: task.to_owned(),
-        metric: row.text("metric")?.to_owned(),
-        value: row.number("value")?,
-        rows: row.parse("rows", COUNT)?,
-        positives: row.optional("positives", COUNT)?,
-    })
 }
 
 #[cfg(test)]

@@ -2,11 +2,8 @@
 //!
 //! Both files have rows for every expert, gate and evaluation, so they are read a row at a time and most of it is passed over.
 
-use super::table::ReadError;
-use super::{COUNT, Results};
-use std::collections::HashMap;
-use std::fs::File;
-use std::path::Path;
+use super::{ReadError, Results};
+use crate::tables::{ExpertsRow, GatesRow, Table, TableReader};
 
 /// An index of a cell, at the evaluation of its selected weights.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,7 +24,6 @@ pub struct Index {
 const EXPERTS: [&str; 4] = ["zero_rate", "dead_units", "scale_disparity", "occupancy"];
 /// Of `gates.csv`.
 const GATES: [&str; 3] = ["specific_weight", "specific_weight_rho", "spread"];
-const COLUMNS: [&str; 7] = ["cell", "epoch", "step", "layer", "task", "metric", "value"];
 
 /// The indices of every cell that has a selected epoch; none where the files aren't there.
 ///
@@ -35,88 +31,56 @@ const COLUMNS: [&str; 7] = ["cell", "epoch", "step", "layer", "task", "metric", 
 /// A file that can't be read, a missing column, or a value that is none, with file, line and column.
 pub fn indices(results: &Results) -> Result<Vec<Index>, ReadError> {
     let mut found = Vec::new();
-    for (name, metrics) in [("experts.csv", &EXPERTS[..]), ("gates.csv", &GATES[..])] {
-        let file = results.folder.join(name);
-        if file.exists() {
-            read(&file, metrics, results, &mut found)?;
+    for (name, metrics) in [
+        (ExpertsRow::FILE, &EXPERTS[..]),
+        (GatesRow::FILE, &GATES[..]),
+    ] {
+        // Gates have all columns that experts have, and those are enough here.
+        match TableReader::<ExpertsRow>::open(&results.folder, name) {
+            Err(error) if error.is_absence() => {}
+            table => read(table?, metrics, results, &mut found)?,
         }
     }
     Ok(found)
 }
 
 fn read(
-    file: &Path,
+    mut table: TableReader<ExpertsRow>,
     metrics: &[&'static str],
     results: &Results,
     found: &mut Vec<Index>,
 ) -> Result<(), ReadError> {
-    let malformed = |source| ReadError::Malformed {
-        file: file.to_owned(),
-        source,
-    };
-    let opened = File::open(file).map_err(|source| ReadError::Unreadable {
-        file: file.to_owned(),
-        source,
-    })?;
-    let mut reader = csv::Reader::from_reader(std::io::BufReader::with_capacity(1 << 20, opened));
-    let columns = columns(file, reader.headers().map_err(malformed)?)?;
-    let places: HashMap<&str, usize> = (results.cells.iter().enumerate())
-        .map(|(place, cell)| (cell.id.as_str(), place))
-        .collect();
-    let mut record = csv::StringRecord::new();
+    let places = results.places();
     // The evaluation that is being read, and where its indices begin.
-    let (mut current, mut begin) = ((usize::MAX, String::new()), found.len());
-    while reader.read_record(&mut record).map_err(malformed)? {
-        let [id, epoch, step, layer, task, metric, value] = columns.map(|column| &record[column]);
-        let Some(metric) = metrics.iter().find(|known| **known == metric) else {
+    let (mut current, mut begin) = (None, found.len());
+    while table.advance()? {
+        let row = table.row()?;
+        let metric = metrics.iter().find(|known| **known == row.metric);
+        let (Some(metric), Some(value)) = (metric, row.value) else {
             continue;
         };
-        let Some(&cell) = places.get(id) else {
+        let Some(&cell) = places.get(row.cell) else {
             continue;
         };
-        let selected = results.cells[cell].selected_epoch;
-        if value.is_empty() || selected.is_none() || epoch.parse() != Ok(selected.unwrap_or(0)) {
+        if results.cells[cell].selected_epoch != Some(row.epoch) {
             continue;
         }
-        if (cell, step) != (current.0, current.1.as_str()) {
+        if current != Some((cell, row.step)) {
             // Of several evaluations in the selected epoch the last is kept.
-            if cell == current.0 {
+            if current.is_some_and(|(before, _)| before == cell) {
                 found.truncate(begin);
             }
-            (current, begin) = ((cell, step.to_owned()), found.len());
+            (current, begin) = (Some((cell, row.step)), found.len());
         }
-        let bad = |column, expected, found: &str| ReadError::BadValue {
-            file: file.to_owned(),
-            line: record.position().map_or(0, csv::Position::line),
-            column,
-            expected,
-            found: found.to_owned(),
-        };
-        let layer = layer.parse().map_err(|_| bad("layer", COUNT, layer))?;
-        let number = value.parse().ok().filter(|number: &f64| number.is_finite());
-        let number = number.ok_or_else(|| bad("value", "a finite number or nothing", value))?;
         found.push(Index {
             cell,
-            layer,
+            layer: row.layer,
             metric,
-            task: task.to_owned(),
-            value: number,
+            task: row.task.to_owned(),
+            value,
         });
     }
     Ok(())
-}
-
-fn columns(file: &Path, headers: &csv::StringRecord) -> Result<[usize; 7], ReadError> {
-    let mut places = [0; 7];
-    for (place, column) in places.iter_mut().zip(COLUMNS) {
-        let found = headers.iter().position(|header| header == column);
-        *place = found.ok_or_else(|| ReadError::MissingColumn {
-            file: file.to_owned(),
-            column,
-            found: headers.iter().collect::<Vec<_>>().join(","),
-        })?;
-    }
-    Ok(places)
 }
 
 #[cfg(test)]

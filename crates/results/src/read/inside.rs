@@ -1,11 +1,10 @@
 //! What experts and gates of a folder's cells did, and what sweeps set: tables that figures alone read.
 
-use super::table::{ReadError, Row, Table};
-use super::{COUNT, Results};
-use std::collections::HashMap;
-use std::path::Path;
+use super::{ReadError, Results};
+use crate::tables::{ExpertsRow, GatesRow, HistogramsRow, read_rows_if_any};
 
-/// Rows of `experts.csv`, `gates.csv`, `expert_histograms.csv` and `settings.csv`; none of a file that isn't there.
+/// Rows of `experts.csv` and `gates.csv` that were measured in the epoch of the selected weights, of `expert_histograms.csv`, and of
+/// `settings.csv`; none of a file that isn't there.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Inside {
     /// Rows of `experts.csv`.
@@ -15,7 +14,7 @@ pub struct Inside {
     /// Rows of `expert_histograms.csv`.
     pub bins: Vec<BinRow>,
     /// Rows of `settings.csv`.
-    pub settings: Vec<SettingRow>,
+    pub settings: Vec<SweptSetting>,
 }
 
 /// Where in a model something was measured, and when.
@@ -80,7 +79,7 @@ pub struct BinRow {
 
 /// What a sweep set.
 #[derive(Debug, Clone, PartialEq)]
-pub struct SettingRow {
+pub struct SweptSetting {
     /// Index into [`Results::cells`].
     pub cell: usize,
     /// `rank`, `training.learning_rate`.
@@ -96,105 +95,58 @@ impl Inside {
     /// A file that can't be read, a missing column, or a value that is not what its column holds; each with file, line and
     /// column.
     pub fn read(results: &Results) -> Result<Self, ReadError> {
-        let cells = results.cells.iter().enumerate();
-        let places: Places = cells
-            .map(|(place, cell)| (cell.id.as_str(), place))
-            .collect();
-        let folder = &results.folder;
+        let (folder, places) = (&results.folder, results.places());
+        // Other epochs are passed over: no figure shows them, and they are most of a table that isn't packed.
+        let selected = |id: &str, epoch| {
+            let cell = places.get(id).copied();
+            cell.filter(|cell| results.cells[*cell].may_select(epoch))
+        };
+        let at = |cell, step, layer, path: &str| Place {
+            cell,
+            step,
+            layer,
+            path: path.to_owned(),
+        };
+        let experts = read_rows_if_any::<ExpertsRow, _>(folder, |row, _| {
+            Ok(selected(row.cell, row.epoch).map(|cell| ExpertRow {
+                at: at(cell, row.step, row.layer, row.path),
+                expert: row.expert,
+                task: row.task.to_owned(),
+                metric: row.metric.to_owned(),
+                value: row.value,
+            }))
+        })?;
+        let gates = read_rows_if_any::<GatesRow, _>(folder, |row, _| {
+            Ok(selected(row.cell, row.epoch).map(|cell| GateRow {
+                at: at(cell, row.step, row.layer, row.path),
+                task: row.task.to_owned(),
+                expert_path: row.expert_path.to_owned(),
+                expert: row.expert,
+                metric: row.metric.to_owned(),
+                value: row.value,
+            }))
+        })?;
+        let bins = read_rows_if_any::<HistogramsRow, _>(folder, |row, _| {
+            Ok(places.get(row.cell).map(|cell| BinRow {
+                at: at(*cell, row.step, row.layer, row.path),
+                expert: row.expert,
+                low: row.low,
+                high: row.high,
+                count: row.count,
+            }))
+        })?;
+        let settings = results.settings.iter().filter_map(|row| {
+            Some(SweptSetting {
+                cell: *places.get(row.cell.as_str())?,
+                setting: row.setting.clone(),
+                value: row.value.clone(),
+            })
+        });
         Ok(Self {
-            experts: rows(&folder.join("experts.csv"), &EXPERTS, &places, expert)?,
-            gates: rows(&folder.join("gates.csv"), &GATES, &places, gate)?,
-            bins: rows(&folder.join("expert_histograms.csv"), &BINS, &places, bin)?,
-            settings: rows(&folder.join("settings.csv"), &SETTINGS, &places, setting)?,
+            settings: settings.collect(),
+            experts,
+            gates,
+            bins,
         })
     }
-}
-
-const EXPERTS: [&str; 8] = [
-    "cell", "step", "layer", "path", "expert", "task", "metric", "value",
-];
-const GATES: [&str; 9] = [
-    "cell",
-    "step",
-    "layer",
-    "path",
-    "task",
-    "expert_path",
-    "expert",
-    "metric",
-    "value",
-];
-const BINS: [&str; 8] = [
-    "cell", "step", "layer", "path", "expert", "low", "high", "count",
-];
-const SETTINGS: [&str; 3] = ["cell", "setting", "value"];
-
-type Places<'a> = HashMap<&'a str, usize>;
-
-/// The file's rows whose cell is among `places`.
-fn rows<T>(
-    file: &Path,
-    columns: &[&'static str],
-    places: &Places,
-    read: impl Fn(&Row, usize) -> Result<T, ReadError>,
-) -> Result<Vec<T>, ReadError> {
-    if !file.exists() {
-        return Ok(Vec::new());
-    }
-    let table = Table::read(file, columns)?;
-    let mut found = Vec::new();
-    for row in table.rows() {
-        if let Some(cell) = places.get(row.text("cell")?) {
-            found.push(read(&row, *cell)?);
-        }
-    }
-    Ok(found)
-}
-
-fn at(row: &Row, cell: usize) -> Result<Place, ReadError> {
-    Ok(Place {
-        cell,
-        step: row.parse("step", COUNT)?,
-        layer: row.parse("layer", COUNT)?,
-        path: row.text("path")?.to_owned(),
-    })
-}
-
-fn expert(row: &Row, cell: usize) -> Result<ExpertRow, ReadError> {
-    Ok(ExpertRow {
-        at: at(row, cell)?,
-        expert: row.optional("expert", COUNT)?,
-        task: row.text("task")?.to_owned(),
-        metric: row.text("metric")?.to_owned(),
-        value: row.number("value")?,
-    })
-}
-
-fn gate(row: &Row, cell: usize) -> Result<GateRow, ReadError> {
-    Ok(GateRow {
-        at: at(row, cell)?,
-        task: row.text("task")?.to_owned(),
-        expert_path: row.text("expert_path")?.to_owned(),
-        expert: row.optional("expert", COUNT)?,
-        metric: row.text("metric")?.to_owned(),
-        value: row.number("value")?,
-    })
-}
-
-fn bin(row: &Row, cell: usize) -> Result<BinRow, ReadError> {
-    Ok(BinRow {
-        at: at(row, cell)?,
-        expert: row.parse("expert", COUNT)?,
-        low: row.number("low")?,
-        high: row.number("high")?,
-        count: row.parse("count", COUNT)?,
-    })
-}
-
-fn setting(row: &Row, cell: usize) -> Result<SettingRow, ReadError> {
-    Ok(SettingRow {
-        cell,
-        setting: row.text("setting")?.to_owned(),
-        value: row.text("value")?.to_owned(),
-    })
 }

@@ -1,25 +1,25 @@
-//! The CSV files of a results folder, read into memory. Reports and figures know nothing else of an experiment.
+//! The tables of a results folder as reports and figures want them: rows point to their cells, and trials are apart. Reports and
+//! figures know nothing else of an experiment.
 
 pub mod context;
 mod external;
 mod indices;
 mod inside;
 mod summary;
-mod table;
-mod trials;
 
-pub use external::{External, Winner};
+pub use crate::tables::{ReadError, SettingsRow, TuningRow};
+pub use external::{External, ExternalWinner};
 pub use indices::{Index, indices};
-pub use inside::{BinRow, ExpertRow, GateRow, Inside, Place, SettingRow};
+pub use inside::{BinRow, ExpertRow, GateRow, Inside, Place, SweptSetting};
 pub use summary::distinct;
 pub use summary::{Panel, Run, Sample, Summary};
-pub use table::ReadError;
-pub use trials::{Setting, Trial};
 
-use anyhow::Context;
+use crate::outcome::Status;
+use crate::tables::{
+    CellsRow, CurvesRow, MetricsRow, Table, TableReader, ThroughputRow, read_rows, read_rows_if_any,
+};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use table::{Row, Table};
 
 /// What a results folder says.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,9 +37,9 @@ pub struct Results {
     /// Rows of `throughput.csv`; none where there is no such file.
     pub throughput: Vec<Throughput>,
     /// Rows of `settings.csv`; none where there is no such file.
-    pub settings: Vec<Setting>,
+    pub settings: Vec<SettingsRow>,
     /// Rows of `tuning.csv`; none where nothing was tuned.
-    pub tuning: Vec<Trial>,
+    pub tuning: Vec<TuningRow>,
     /// Where external cells come from.
     pub externals: Vec<External>,
     /// The baseline that the spec names, where a cell that is reported is of this variant.
@@ -130,9 +130,6 @@ pub struct Throughput {
     pub train_rows_per_second: Option<f64>,
 }
 
-const COUNT: &str = "a whole number";
-const SPLITS: [&str; 2] = ["validation", "test"];
-
 /// Why a split has no AUC or no R² of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unvaried {
@@ -202,7 +199,7 @@ impl Results {
     /// A file that can't be read, a missing column, a value that is not what its column holds, or a cell that
     /// `cells.csv` doesn't list; each with file, line and column. External scores of other data, or of unknown origin.
     pub fn read(folder: &Path) -> anyhow::Result<Self> {
-        let all = read_cells(&folder.join("cells.csv"))?;
+        let all = read_rows::<CellsRow, _>(folder, |row, _| Ok(Some(Cell::of(row))))?;
         let (trials, cells): (Vec<_>, Vec<_>) =
             all.into_iter().partition(|cell| cell.trial.is_some());
         let of_final = cells
@@ -211,16 +208,12 @@ impl Results {
             .map(|(place, cell)| (cell.id.clone(), Some(place)));
         let of_trials = trials.iter().map(|cell| (cell.id.clone(), None));
         let places: Places = of_final.chain(of_trials).collect();
-        let optional = |name: &str| Some(folder.join(name)).filter(|file| file.exists());
         let mut results = Self {
-            scores: read_scores(&folder.join("metrics.csv"), &places)?,
-            curves: optional("curves.csv")
-                .map_or(Ok(Vec::new()), |file| read_curves(&file, &places))?,
-            throughput: optional("throughput.csv")
-                .map_or(Ok(Vec::new()), |file| read_throughput(&file, &places))?,
-            settings: optional("settings.csv")
-                .map_or(Ok(Vec::new()), |file| trials::settings(&file))?,
-            tuning: optional("tuning.csv").map_or(Ok(Vec::new()), |file| trials::tuning(&file))?,
+            scores: read_scores(folder, &places)?,
+            curves: read_curves(folder, &places)?,
+            throughput: read_throughput(folder, &places)?,
+            settings: read_rows_if_any::<SettingsRow, _>(folder, |row, _| Ok(Some(row)))?,
+            tuning: read_rows_if_any::<TuningRow, _>(folder, |row, _| Ok(Some(row)))?,
             externals: Vec::new(),
             baseline: baseline(folder)?
                 .filter(|name| cells.iter().any(|cell| cell.variant == *name)),
@@ -230,6 +223,14 @@ impl Results {
         };
         external::add(&mut results)?;
         Ok(results)
+    }
+
+    /// Places of cells by id; of trials none.
+    pub(crate) fn places(&self) -> HashMap<&str, usize> {
+        let cells = self.cells.iter().enumerate();
+        cells
+            .map(|(place, cell)| (cell.id.as_str(), place))
+            .collect()
     }
 
     /// Cells that homebench ran: all but the external ones.
@@ -243,154 +244,86 @@ type Places = HashMap<String, Option<usize>>;
 
 /// What `spec.resolved.toml` calls the baseline; nothing where there is no such file.
 fn baseline(folder: &Path) -> anyhow::Result<Option<String>> {
-    let file = folder.join("spec.resolved.toml");
-    let text = match std::fs::read_to_string(&file) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error).with_context(|| format!("reading {}", file.display())),
-    };
-    let spec: toml::Table =
-        toml::from_str(&text).with_context(|| format!("reading {}", file.display()))?;
-    Ok(spec
-        .get("baseline")
-        .and_then(toml::Value::as_str)
-        .map(str::to_owned))
+    let spec: toml::Table = context::read_toml(&folder.join("spec.resolved.toml"))?;
+    let name = spec.get("baseline").and_then(toml::Value::as_str);
+    Ok(name.map(str::to_owned))
 }
 
-fn place(row: &Row, places: &Places) -> Result<Option<usize>, ReadError> {
-    let found = places.get(row.text("cell")?).copied();
-    found.ok_or_else(|| row.bad("cell", "a cell that cells.csv lists"))
+fn place<T: Table>(
+    id: &str,
+    places: &Places,
+    table: &TableReader<T>,
+) -> Result<Option<usize>, ReadError> {
+    let found = places.get(id).copied();
+    found.ok_or_else(|| table.bad("cell", "a cell that cells.csv lists"))
 }
 
-fn one_of(
-    row: &Row,
-    column: &'static str,
-    names: &[&str],
-    expected: &'static str,
-) -> Result<String, ReadError> {
-    let text = row.text(column)?;
-    let known = names.contains(&text);
-    known
-        .then(|| text.to_owned())
-        .ok_or_else(|| row.bad(column, expected))
+impl Cell {
+    fn of(row: CellsRow) -> Self {
+        Self {
+            id: row.cell.to_owned(),
+            variant: row.variant.to_owned(),
+            model: row.model.to_owned(),
+            dataset: row.dataset.to_owned(),
+            seed: row.seed,
+            split_seed: row.split_seed,
+            trial: row.trial,
+            failure: (row.status == Status::Failed).then(|| row.error.to_owned()),
+            selected_epoch: row.selected_epoch,
+            epochs_run: row.epochs_run,
+            validation_score: row.validation_score,
+            parameters: row.parameters,
+            flops_per_row: row.flops_per_row,
+            external: None,
+        }
+    }
+
+    /// Whether what was measured in an epoch is of the selected weights, or may be where the selected epoch isn't known.
+    pub(crate) fn may_select(&self, epoch: u64) -> bool {
+        self.selected_epoch.is_none_or(|selected| selected == epoch)
+    }
 }
 
-fn read_cells(file: &Path) -> Result<Vec<Cell>, ReadError> {
-    const COLUMNS: [&str; 12] = [
-        "cell",
-        "variant",
-        "model",
-        "dataset",
-        "seed",
-        "status",
-        "error",
-        "selected_epoch",
-        "epochs_run",
-        "validation_score",
-        "parameters",
-        "flops_per_row",
-    ];
-    Table::read(file, &COLUMNS)?.rows().map(read_cell).collect()
-}
-
-fn read_cell(row: Row) -> Result<Cell, ReadError> {
-    let status = one_of(&row, "status", &["done", "failed"], "`done` or `failed`")?;
-    let error = row.text("error")?.to_owned();
-    Ok(Cell {
-        id: row.text("cell")?.to_owned(),
-        variant: row.text("variant")?.to_owned(),
-        model: row.text("model")?.to_owned(),
-        dataset: row.text("dataset")?.to_owned(),
-        seed: row.parse("seed", COUNT)?,
-        split_seed: row.later_number("split_seed")?,
-        trial: row.later_number("trial")?,
-        failure: (status == "failed").then_some(error),
-        selected_epoch: row.optional("selected_epoch", COUNT)?,
-        epochs_run: row.optional("epochs_run", COUNT)?,
-        validation_score: row.number("validation_score")?,
-        parameters: row.optional("parameters", COUNT)?,
-        flops_per_row: row.optional("flops_per_row", COUNT)?,
-        external: None,
+fn read_scores(folder: &Path, places: &Places) -> Result<Vec<Score>, ReadError> {
+    read_rows::<MetricsRow, _>(folder, |row, table| {
+        let score = |cell| Score {
+            cell,
+            split: row.split.to_owned(),
+            task: row.task.to_owned(),
+            metric: row.metric.to_owned(),
+            value: row.value,
+            rows: row.rows,
+            positives: row.positives,
+        };
+        Ok(place(row.cell, places, table)?.map(score))
     })
 }
 
-fn read_scores(file: &Path, places: &Places) -> Result<Vec<Score>, ReadError> {
-    const COLUMNS: [&str; 7] = [
-        "cell",
-        "split",
-        "task",
-        "metric",
-        "value",
-        "rows",
-        "positives",
-    ];
-    let table = Table::read(file, &COLUMNS)?;
-    let score = |row: Row| {
-        let Some(cell) = place(&row, places)? else {
-            return Ok(None);
-        };
-        Ok(Some(Score {
+fn read_curves(folder: &Path, places: &Places) -> Result<Vec<CurvePoint>, ReadError> {
+    read_rows_if_any::<CurvesRow, _>(folder, |row, table| {
+        let point = |cell| CurvePoint {
             cell,
-            split: one_of(&row, "split", &SPLITS, "`validation` or `test`")?,
-            task: row.text("task")?.to_owned(),
-            metric: row.text("metric")?.to_owned(),
-            value: row.number("value")?,
-            rows: row.parse("rows", COUNT)?,
-            positives: row.optional("positives", COUNT)?,
-        }))
-    };
-    table
-        .rows()
-        .filter_map(|row| score(row).transpose())
-        .collect()
+            epoch: row.epoch,
+            step: row.step,
+            split: row.split.to_owned(),
+            task: row.task.to_owned(),
+            metric: row.metric.to_owned(),
+            value: row.value,
+        };
+        Ok(place(row.cell, places, table)?.map(point))
+    })
 }
 
-fn read_curves(file: &Path, places: &Places) -> Result<Vec<CurvePoint>, ReadError> {
-    const COLUMNS: [&str; 7] = ["cell", "epoch", "step", "split", "task", "metric", "value"];
-    let table = Table::read(file, &COLUMNS)?;
-    let point = |row: Row| {
-        let Some(cell) = place(&row, places)? else {
-            return Ok(None);
-        };
-        Ok(Some(CurvePoint {
+fn read_throughput(folder: &Path, places: &Places) -> Result<Vec<Throughput>, ReadError> {
+    read_rows_if_any::<ThroughputRow, _>(folder, |row, table| {
+        let throughput = |cell| Throughput {
             cell,
-            epoch: row.parse("epoch", COUNT)?,
-            step: row.parse("step", COUNT)?,
-            split: one_of(
-                &row,
-                "split",
-                &["train", "validation"],
-                "`train` or `validation`",
-            )?,
-            task: row.text("task")?.to_owned(),
-            metric: row.text("metric")?.to_owned(),
-            value: row.number("value")?,
-        }))
-    };
-    table
-        .rows()
-        .filter_map(|row| point(row).transpose())
-        .collect()
-}
-
-fn read_throughput(file: &Path, places: &Places) -> Result<Vec<Throughput>, ReadError> {
-    const COLUMNS: [&str; 4] = ["cell", "device", "threads", "train_rows_per_second"];
-    let table = Table::read(file, &COLUMNS)?;
-    let throughput = |row: Row| {
-        let Some(cell) = place(&row, places)? else {
-            return Ok(None);
+            device: row.device.to_owned(),
+            threads: row.threads,
+            train_rows_per_second: row.train_rows_per_second,
         };
-        Ok(Some(Throughput {
-            cell,
-            device: row.text("device")?.to_owned(),
-            threads: row.parse("threads", COUNT)?,
-            train_rows_per_second: row.number("train_rows_per_second")?,
-        }))
-    };
-    table
-        .rows()
-        .filter_map(|row| throughput(row).transpose())
-        .collect()
+        Ok(place(row.cell, places, table)?.map(throughput))
+    })
 }
 
 #[cfg(test)]

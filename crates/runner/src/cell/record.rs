@@ -1,12 +1,12 @@
 //! What a cell writes of itself: its part of every table, its weights, and its outcome last.
 
-use super::diagnostics_rows::{experts_rows, gates_rows, histogram_rows};
+use super::diagnostics_rows::{experts_rows, gates_rows, histograms_rows};
 use crate::provenance::Usage;
 use anyhow::{Context, Result};
 use candle_core::{DType, Tensor};
 use homebench_experiment::spec::CellContent;
 use homebench_results::tables::{
-    CURVES, EXPERTS, GATES, HISTOGRAMS, METRICS, THROUGHPUT, or_empty, repeatable_parts,
+    self, CurvesRow, MetricsRow, Table, ThroughputRow, repeatable_parts,
 };
 use homebench_results::{
     self as atomic, CellFolder, Outcome, OutcomeResult, Phase, Status, file_digest,
@@ -42,37 +42,20 @@ pub fn write_parts(
     times: &CellTimes,
 ) -> Result<()> {
     let id = content.id();
-    let key = [
-        id.clone(),
-        content.variant.clone(),
-        content.seed.to_string(),
-    ];
-    atomic::write_unsynced(&folder.part(METRICS.file), |out| {
-        METRICS.write(out, metrics_rows(&key, result))
-    })?;
-    atomic::write_unsynced(&folder.part(CURVES.file), |out| {
-        CURVES.write(out, curves_rows(&key, result))
-    })?;
-    let found = &result.diagnostics;
-    atomic::write_unsynced(&folder.part(EXPERTS.file), |out| {
-        EXPERTS.write(out, experts_rows(&key, found))
-    })?;
-    atomic::write_unsynced(&folder.part(GATES.file), |out| {
-        GATES.write(out, gates_rows(&key, found))
-    })?;
-    atomic::write_unsynced(&folder.part(HISTOGRAMS.file), |out| {
-        HISTOGRAMS.write(out, histogram_rows(&key, found))
-    })?;
-    atomic::write_unsynced(&folder.part(THROUGHPUT.file), |out| {
-        THROUGHPUT.write(out, [throughput_row(&key, Some(result), times)])
-    })?;
+    let key = Key::new(&id, content);
+    write_part(folder, metrics_rows(key, result))?;
+    write_part(folder, curves_rows(key, result))?;
+    write_part(folder, experts_rows(key, &result.diagnostics))?;
+    write_part(folder, gates_rows(key, &result.diagnostics))?;
+    write_part(folder, histograms_rows(key, &result.diagnostics))?;
+    write_part(folder, [throughput_row(key, Some(result), times)])?;
     // Nobody asks for the weights of a trial: its winner is trained anew.
     if content.phase == Phase::Final {
         write_tensors(&folder.weights(), &result.weights)?;
     }
     // Before the outcome: a cell that is done has nothing that one without interruption doesn't have.
     atomic::remove(&folder.checkpoint())?;
-    done(folder, id, result).write(folder)
+    done(folder, &id, result).write(folder)
 }
 
 /// Writes what is known of a cell that failed, its outcome last.
@@ -85,18 +68,12 @@ pub fn write_failed(
     outcome: &Outcome,
     times: &CellTimes,
 ) -> Result<()> {
-    let key = [
-        outcome.id.clone(),
-        content.variant.clone(),
-        content.seed.to_string(),
-    ];
-    atomic::write_unsynced(&folder.part(THROUGHPUT.file), |out| {
-        THROUGHPUT.write(out, [throughput_row(&key, None, times)])
-    })?;
+    let key = Key::new(&outcome.id, content);
+    write_part(folder, [throughput_row(key, None, times)])?;
     outcome.write(folder)
 }
 
-fn done(folder: &CellFolder, id: String, result: &CellResult) -> Outcome {
+fn done(folder: &CellFolder, id: &str, result: &CellResult) -> Outcome {
     // Without the table of times, so that outcomes are the same bytes on a repeat.
     let parts = repeatable_parts().map(|table| folder.part(table.file));
     let files = parts.chain([folder.weights()]).filter_map(|path| {
@@ -104,7 +81,7 @@ fn done(folder: &CellFolder, id: String, result: &CellResult) -> Outcome {
         Some((name, file_digest(&path)?))
     });
     Outcome {
-        id,
+        id: id.to_owned(),
         status: Status::Done,
         error: None,
         tries: None,
@@ -120,71 +97,79 @@ fn done(folder: &CellFolder, id: String, result: &CellResult) -> Outcome {
     }
 }
 
-fn row(key: &[String; 3], rest: impl IntoIterator<Item = String>) -> Vec<String> {
-    key.iter().cloned().chain(rest).collect()
+/// What every row of a cell begins with.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Key<'a> {
+    pub(super) cell: &'a str,
+    pub(super) variant: &'a str,
+    pub(super) seed: u64,
 }
 
-fn metrics_rows<'a>(
-    key: &'a [String; 3],
-    result: &'a CellResult,
-) -> impl Iterator<Item = Vec<String>> + 'a {
-    result.scores.iter().map(move |score| {
-        row(
-            key,
-            [
-                score.split.to_owned(),
-                score.task.clone(),
-                score.metric.to_owned(),
-                or_empty(score.value),
-                score.rows.to_string(),
-                or_empty(score.positives),
-            ],
-        )
+impl<'a> Key<'a> {
+    fn new(cell: &'a str, content: &'a CellContent) -> Self {
+        Self {
+            cell,
+            variant: &content.variant,
+            seed: content.seed,
+        }
+    }
+}
+
+fn write_part<T: Table>(folder: &CellFolder, rows: impl IntoIterator<Item = T>) -> Result<()> {
+    atomic::write_unsynced(&folder.part(T::FILE), |out| tables::write(out, rows))
+}
+
+fn metrics_rows<'a>(key: Key<'a>, result: &'a CellResult) -> impl Iterator<Item = MetricsRow<'a>> {
+    result.scores.iter().map(move |score| MetricsRow {
+        cell: key.cell,
+        variant: key.variant,
+        seed: key.seed,
+        split: score.split,
+        task: &score.task,
+        metric: score.metric,
+        value: score.value,
+        rows: score.rows as u64,
+        positives: score.positives.map(|count| count as u64),
     })
 }
 
-fn curves_rows<'a>(
-    key: &'a [String; 3],
-    result: &'a CellResult,
-) -> impl Iterator<Item = Vec<String>> + 'a {
-    result.curves.iter().map(move |point| {
-        row(
-            key,
-            [
-                point.epoch.to_string(),
-                point.step.to_string(),
-                point.split.to_owned(),
-                point.task.clone(),
-                point.metric.to_owned(),
-                or_empty(point.value),
-            ],
-        )
+fn curves_rows<'a>(key: Key<'a>, result: &'a CellResult) -> impl Iterator<Item = CurvesRow<'a>> {
+    result.curves.iter().map(move |point| CurvesRow {
+        cell: key.cell,
+        variant: key.variant,
+        seed: key.seed,
+        epoch: point.epoch as u64,
+        step: point.step as u64,
+        split: point.split,
+        task: &point.task,
+        metric: point.metric,
+        value: point.value,
     })
 }
 
 /// Without a result, the row of a cell that failed: what its last process used.
-fn throughput_row(
-    key: &[String; 3],
+fn throughput_row<'a>(
+    key: Key<'a>,
     result: Option<&CellResult>,
-    times: &CellTimes,
-) -> Vec<String> {
+    times: &'a CellTimes,
+) -> ThroughputRow<'a> {
     let rate = result.map(|result| result.train_rows as f64 / result.train_seconds);
-    row(
-        key,
-        [
-            times.device.clone(),
-            times.threads.to_string(),
-            or_empty(result.map(|result| result.train_rows)),
-            or_empty(result.map(|result| result.train_seconds)),
-            or_empty(rate.filter(|rate| rate.is_finite())),
-            or_empty(result.map(|result| result.evaluation_rows)),
-            or_empty(result.map(|result| result.evaluation_seconds)),
-            times.total_seconds.to_string(),
-            or_empty(times.usage.map(|usage| usage.peak_memory_bytes)),
-            or_empty(times.usage.map(|usage| usage.cpu_seconds)),
-            times.tries.to_string(),
-        ],
-    )
+    ThroughputRow {
+        cell: key.cell,
+        variant: key.variant,
+        seed: key.seed,
+        device: &times.device,
+        threads: times.threads as u64,
+        train_rows: result.map(|result| result.train_rows as u64),
+        train_seconds: result.map(|result| result.train_seconds),
+        train_rows_per_second: rate.filter(|rate| rate.is_finite()),
+        evaluation_rows: result.map(|result| result.evaluation_rows as u64),
+        evaluation_seconds: result.map(|result| result.evaluation_seconds),
+        total_seconds: Some(times.total_seconds),
+        peak_memory_bytes: times.usage.map(|usage| usage.peak_memory_bytes),
+        cpu_seconds: times.usage.map(|usage| usage.cpu_seconds),
+        tries: times.tries as u64,
+    }
 }
 
 /// Writes tensors as f32 in the safetensors format, in the order of their names, atomically.

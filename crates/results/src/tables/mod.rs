@@ -1,0 +1,128 @@
+//! The schema of the results folder: one struct per CSV table, whose fields are its columns in their order, for whoever writes or reads
+//! it. One value per row, floats in their shortest round-trip form; an absent value is an empty cell.
+
+mod column;
+mod open;
+mod reader;
+mod rows;
+#[cfg(test)]
+mod tests;
+
+pub use open::{ReadError, open_table};
+pub use reader::{TableReader, read_rows, read_rows_if_any};
+pub use rows::{
+    CellsRow, CurvesRow, ExpertsRow, GatesRow, HistogramsRow, MetricsRow, SettingsRow,
+    ThroughputRow, TuningRow,
+};
+
+pub(crate) use open::packed_path;
+pub(crate) use rows::ExternalRow;
+
+use serde::{Deserialize, Serialize};
+use std::io::Write;
+use std::path::Path;
+
+/// A struct whose fields are the columns of a CSV file, found by name.
+pub trait Row {
+    /// Columns that may be absent. The row then has nothing there.
+    const LATER: &'static [&'static str];
+    /// The row with text that it borrows from a line of the file.
+    type Of<'a>: Deserialize<'a>;
+}
+
+/// The row of a table of the results folder.
+pub trait Table: Row + Serialize {
+    /// The table's file.
+    const FILE: &'static str;
+}
+
+/// Writes header and rows.
+///
+/// # Errors
+/// What `out` says.
+pub fn write<T: Table>(
+    out: &mut dyn Write,
+    rows: impl IntoIterator<Item = T>,
+) -> anyhow::Result<()> {
+    // The header comes from the struct, also where there is no row to say it.
+    let mut writer = csv::WriterBuilder::new()
+        .has_headers(false)
+        .from_writer(out);
+    writer
+        .write_record(column::names::<T>())
+        .map_err(unwrap_io)?;
+    for row in rows {
+        writer.serialize(row).map_err(unwrap_io)?;
+    }
+    writer.flush()?;
+    Ok(())
+}
+
+/// The system's error inside a csv error, which decides what a user is told.
+fn unwrap_io(error: csv::Error) -> anyhow::Error {
+    match error.into_kind() {
+        csv::ErrorKind::Io(error) => error.into(),
+        kind => anyhow::anyhow!("writing a table: {kind:?}"),
+    }
+}
+
+/// A table that cells write parts of.
+#[derive(Debug, Clone, Copy)]
+pub struct Part {
+    /// Its file, in the cell's folder and in that of the results.
+    pub file: &'static str,
+    columns: fn() -> &'static [&'static str],
+}
+
+/// The tables that cells write parts of.
+pub const PARTS: [Part; 6] = [
+    Part::of::<MetricsRow>(),
+    Part::of::<CurvesRow>(),
+    Part::of::<ExpertsRow>(),
+    Part::of::<GatesRow>(),
+    Part::of::<HistogramsRow>(),
+    Part::of::<ThroughputRow>(),
+];
+
+/// The part with times.
+pub const TIMES: Part = Part::of::<ThroughputRow>();
+
+/// The tables with many rows of a cell, which may be there packed: `experts.csv.zst` in place of `experts.csv`.
+pub(crate) const LONG: [&str; 4] = [
+    CurvesRow::FILE,
+    ExpertsRow::FILE,
+    GatesRow::FILE,
+    HistogramsRow::FILE,
+];
+
+/// The parts without times, which are the same bytes on a repeat.
+pub fn repeatable_parts() -> impl Iterator<Item = Part> {
+    PARTS.into_iter().filter(|part| !part.has_times())
+}
+
+impl Part {
+    const fn of<T: Table>() -> Self {
+        Self {
+            file: T::FILE,
+            columns: column::names::<T>,
+        }
+    }
+
+    /// Whether it has times, which no repeat has again.
+    pub fn has_times(self) -> bool {
+        self.file == TIMES.file
+    }
+
+    /// Its header without the end of the line.
+    pub fn header(self) -> String {
+        (self.columns)().join(",")
+    }
+
+    /// Whether a file begins with the header and has at least one row, the last of them whole.
+    pub fn is_whole(self, path: &Path) -> bool {
+        std::fs::read_to_string(path).is_ok_and(|text| {
+            let rows = text.strip_prefix(&(self.header() + "\n"));
+            rows.is_some_and(|rows| rows.ends_with('\n'))
+        })
+    }
+}

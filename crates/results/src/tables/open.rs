@@ -1,0 +1,89 @@
+//! Tables as files: `NAME.csv`, or `NAME.csv.zst` of a folder that was packed.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+/// Why a file of results could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The file can't be opened or read.
+    #[error("{file}: {source}")]
+    Unreadable {
+        /// The file.
+        file: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The file isn't CSV, for example a row is shorter than the header.
+    #[error("{file}: not a table: {source}")]
+    Malformed {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong, with its line.
+        source: csv::Error,
+    },
+    /// A column is missing.
+    #[error("{file}, line 1: expected a column `{column}`, found {found}")]
+    MissingColumn {
+        /// The file.
+        file: PathBuf,
+        /// The column that is needed.
+        column: &'static str,
+        /// The columns that are there.
+        found: String,
+    },
+    /// A value is not what the column holds.
+    #[error("{file}, line {line}, column `{column}`: expected {expected}, found `{found}`")]
+    BadValue {
+        /// The file.
+        file: PathBuf,
+        /// Line of the row, counted from 1, the header included.
+        line: u64,
+        /// The column.
+        column: &'static str,
+        /// What the column holds.
+        expected: String,
+        /// What is there.
+        found: String,
+    },
+}
+
+impl ReadError {
+    /// Whether there is no such file.
+    pub(crate) fn is_absence(&self) -> bool {
+        matches!(self, Self::Unreadable { source, .. } if source.kind() == io::ErrorKind::NotFound)
+    }
+}
+
+/// The name of a table's packed form.
+pub(crate) fn packed_path(table: &Path) -> PathBuf {
+    let mut name = OsString::from(table);
+    name.push(".zst");
+    name.into()
+}
+
+/// A table's file, and its CSV text whichever form the file has. Of both forms the plain one counts: a pack that was killed leaves it
+/// as it was.
+///
+/// # Errors
+/// Neither form is there or can be opened.
+pub fn open_table(folder: &Path, name: &str) -> Result<(PathBuf, Box<dyn Read>), ReadError> {
+    let plain = folder.join(name);
+    let packed = packed_path(&plain);
+    // Where neither is there, the error names the plain one, which is what people look for.
+    let is_packed = !plain.exists() && packed.exists();
+    let file = if is_packed { packed } else { plain };
+    let open = || -> io::Result<Box<dyn Read>> {
+        let opened = File::open(&file)?;
+        Ok(match is_packed {
+            true => Box::new(zstd::Decoder::new(opened)?),
+            false => Box::new(opened),
+        })
+    };
+    match open() {
+        Ok(text) => Ok((file, text)),
+        Err(source) => Err(ReadError::Unreadable { file, source }),
+    }
+}
