@@ -18,7 +18,7 @@ pub(super) fn experts_rows<'a>(
                 point.path.clone(),
                 or_empty(point.expert),
                 point.task.clone(),
-                point.metric.to_owned(),
+                point.metric.name().to_owned(),
                 or_empty(point.value),
             ],
         )
@@ -41,7 +41,7 @@ pub(super) fn gates_rows<'a>(
                 point.task.clone(),
                 point.expert_path.clone(),
                 or_empty(point.expert),
-                point.metric.to_owned(),
+                point.metric.name().to_owned(),
                 or_empty(point.value),
             ],
         )

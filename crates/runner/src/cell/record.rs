@@ -132,9 +132,9 @@ fn metrics_rows<'a>(
         row(
             key,
             [
-                score.split.to_owned(),
+                score.split.name().to_owned(),
                 score.task.clone(),
-                score.metric.to_owned(),
+                score.metric.name().to_owned(),
                 or_empty(score.value),
                 score.rows.to_string(),
                 or_empty(score.positives),
@@ -153,9 +153,9 @@ fn curves_rows<'a>(
             [
                 point.epoch.to_string(),
                 point.step.to_string(),
-                point.split.to_owned(),
+                point.split.name().to_owned(),
                 point.task.clone(),
-                point.metric.to_owned(),
+                point.metric.name().to_owned(),
                 or_empty(point.value),
             ],
         )
