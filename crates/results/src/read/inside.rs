@@ -5,7 +5,8 @@ use super::{COUNT, Results};
 use std::collections::HashMap;
 use std::path::Path;
 
-/// Rows of `experts.csv`, `gates.csv`, `expert_histograms.csv` and `settings.csv`; none of a file that isn't there.
+/// Rows of `experts.csv` and `gates.csv` that were measured in the epoch of the selected weights, of `expert_histograms.csv`, and of
+/// `settings.csv`; none of a file that isn't there.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Inside {
     /// Rows of `experts.csv`.
@@ -101,20 +102,36 @@ impl Inside {
             .map(|(place, cell)| (cell.id.as_str(), place))
             .collect();
         let folder = &results.folder;
+        // Other epochs are passed over: nothing shows them, and they are most of a table.
+        let is_selected = |row: &Row, cell: usize| -> Result<bool, ReadError> {
+            let selected = results.cells[cell].selected_epoch;
+            Ok(selected.is_none() || selected == Some(row.parse("epoch", COUNT)?))
+        };
+        let expert = |row: &Row, cell| {
+            let is_selected = is_selected(row, cell)?;
+            is_selected.then(|| expert(row, cell)).transpose()
+        };
+        let gate = |row: &Row, cell| {
+            let is_selected = is_selected(row, cell)?;
+            is_selected.then(|| gate(row, cell)).transpose()
+        };
+        let experts = rows(&folder.join("experts.csv"), &EXPERTS, &places, expert)?;
+        let gates = rows(&folder.join("gates.csv"), &GATES, &places, gate)?;
         Ok(Self {
-            experts: rows(&folder.join("experts.csv"), &EXPERTS, &places, expert)?,
-            gates: rows(&folder.join("gates.csv"), &GATES, &places, gate)?,
+            experts: experts.into_iter().flatten().collect(),
+            gates: gates.into_iter().flatten().collect(),
             bins: rows(&folder.join("expert_histograms.csv"), &BINS, &places, bin)?,
             settings: rows(&folder.join("settings.csv"), &SETTINGS, &places, setting)?,
         })
     }
 }
 
-const EXPERTS: [&str; 8] = [
-    "cell", "step", "layer", "path", "expert", "task", "metric", "value",
+const EXPERTS: [&str; 9] = [
+    "cell", "epoch", "step", "layer", "path", "expert", "task", "metric", "value",
 ];
-const GATES: [&str; 9] = [
+const GATES: [&str; 10] = [
     "cell",
+    "epoch",
     "step",
     "layer",
     "path",
