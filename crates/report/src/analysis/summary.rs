@@ -207,6 +207,10 @@ mod tests {
         let own = folder.path().join("metrics.csv");
         let text = std::fs::read_to_string(&own).unwrap();
         std::fs::write(&own, text.replacen("log_loss", "newest", 1)).unwrap();
-        insta::assert_snapshot!(outside + &refused(folder.path()), @"");
+        insta::assert_snapshot!(outside + &refused(folder.path()), @r"
+        error: external/trees.csv, line 3, column `metric`: expected one of auc, log_loss, normalised_entropy, calibration, expected_calibration_error, gauc, gauc_unweighted, gauc_users, gauc_users_left_out, best_auc, auc_regret, r_squared, mse, best_mse, mse_regret, loss, found `log_los`
+        hint: did you mean `log_loss`?
+        error: metrics.csv, line 3, column `metric`: expected one of auc, log_loss, normalised_entropy, calibration, expected_calibration_error, gauc, gauc_unweighted, gauc_users, gauc_users_left_out, best_auc, auc_regret, r_squared, mse, best_mse, mse_regret, loss, found `newest`
+        ");
     }
 }

@@ -189,8 +189,12 @@ mod tests {
     /// The table of three variants with three runs each, under the sentence on it.
     fn shown(experts: &str, gates: &str) -> String {
         let folder = Sample::default().write();
-        for (name, rows) in [("experts.csv", experts), ("gates.csv", gates)] {
-            std::fs::write(folder.path().join(name), format!("{HEAD}{rows}")).unwrap();
+        let experts = format!("{HEAD}{experts}");
+        // Gates have a column more, which is empty for a number of the gate.
+        let gates = format!("{HEAD}{gates}").replace('\n', ",\n");
+        let gates = gates.replacen("value,", "value,expert_path", 1);
+        for (name, text) in [("experts.csv", experts), ("gates.csv", gates)] {
+            std::fs::write(folder.path().join(name), text).unwrap();
         }
         let results = Results::read(folder.path()).unwrap();
         let inside = Inside::read(&results).unwrap();
