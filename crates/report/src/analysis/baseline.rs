@@ -19,6 +19,7 @@ pub(super) fn choose(
     let Some(name) = wanted else {
         let named = named(results, summary);
         let single_task = || single_task(results, summary);
+        // A baseline of which `--only` left no cell is passed over, or nothing could be reported.
         return Ok(named.or_else(single_task).unwrap_or(0));
     };
     let names = summary.variants.iter().map(String::as_str);

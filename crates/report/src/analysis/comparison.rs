@@ -9,6 +9,7 @@ use homebench_metric::Metric;
 use rayon::prelude::*;
 
 /// With fewer seeds than this nobody is called ahead.
+// Two differences that happen to be alike give an interval as narrow as they are, by chance.
 pub(crate) const FEWEST_SEEDS_TO_LEAD: usize = 3;
 
 /// A metric over all variants and panels.
@@ -105,6 +106,7 @@ fn row(summary: &Summary, metric: Metric, panel: usize, variant: usize, baseline
     let wins =
         probability_of_improvement(&test, &against).filter(|_| test.len() > 1 && against.len() > 1);
     let higher = metric.higher_is_better();
+    // Wins are counted by the larger value, which loses where lower is better.
     let improvement = wins
         .zip(higher)
         .map(|(wins, higher)| if higher { wins } else { 1.0 - wins });
@@ -150,6 +152,7 @@ fn correct(panels: &mut [Vec<Row>]) {
             .and_then(|difference| difference.p_value)
     };
     let p_values: Vec<f64> = panels.iter().flatten().filter_map(p_value).collect();
+    // Rows without a test take no part, so the corrected values go to the others in their order.
     let mut corrected = holm(&p_values).into_iter();
     for row in panels.iter_mut().flatten() {
         row.corrected_p_value = p_value(row).and_then(|_| corrected.next());
@@ -181,6 +184,7 @@ fn standing(summary: &Summary, metric: Metric, panel: usize, rows: &[Row]) -> St
     };
     let others =
         (0..rows.len()).filter(|&variant| variant != best && rows[variant].test.mean.is_some());
+    // Each pair by itself, without a correction: the report says so wherever it calls a variant ahead.
     let is_rival = |&other: &usize| {
         let pairs = pairs(summary, metric, panel, best, other);
         let interval = paired_interval(&pairs);

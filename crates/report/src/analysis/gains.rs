@@ -67,6 +67,7 @@ fn task_values(analysis: &Analysis, variant: usize) -> TaskValues {
             analysis.summary.sample(Split::Test, variant, panel, metric)
         })
         .collect();
+    // A mean over tasks of a run that lacks one would be of other tasks than those it is compared with.
     let is_whole = |run: &Run| {
         samples
             .iter()
@@ -95,6 +96,7 @@ pub(super) fn gains(analysis: &Analysis) -> Gains {
         .filter_map(|&place| gain_metric(analysis, place).higher_is_better())
         .collect();
     let single_task = baseline::single_task(&analysis.results, &analysis.summary);
+    // Collected in the order of variants, so that the number of threads changes nothing.
     let all: Vec<TaskValues> = (0..analysis.summary.variants.len())
         .into_par_iter()
         .map(|variant| task_values(analysis, variant))
@@ -116,6 +118,7 @@ pub(super) fn gains(analysis: &Analysis) -> Gains {
         gain
     };
     let mut rows: Vec<Gain> = (0..all.len()).into_par_iter().map(row).collect();
+    // One family: every variant against single-task.
     let p_values: Vec<f64> = rows.iter().filter_map(|row| row.p_value).collect();
     let mut corrected = holm(&p_values).into_iter();
     for row in &mut rows {

@@ -55,6 +55,7 @@ impl Analysis {
     pub(crate) fn new(results: Results, baseline: Option<&str>) -> Result<Self, Diagnostic> {
         let summary = Summary::new(&results)?;
         let baseline = baseline::choose(&results, &summary, baseline)?;
+        // Metrics one after another: each comparison shares its variants among the threads by itself.
         let compare = |metric: &Metric| Comparison::new(&summary, *metric, baseline);
         let comparisons: Vec<Comparison> = summary.metrics.iter().map(compare).collect();
         let main = main_metrics(&summary, &comparisons);
@@ -127,6 +128,7 @@ fn shown(analysis: &Analysis) -> Vec<usize> {
     if num_variants <= MOST_SHOWN {
         return (0..num_variants).collect();
     }
+    // By validation: a choice by test would show the variants that were lucky there.
     let mut ranks = vec![0.0; num_variants];
     for (panel, main) in analysis.main.iter().enumerate() {
         let Some(comparison) = main.map(|place| &analysis.comparisons[place]) else {
@@ -135,6 +137,7 @@ fn shown(analysis: &Analysis) -> Vec<usize> {
         let value = |variant: usize| {
             let mean = comparison.panels[panel][variant].validation.mean;
             mean.and_then(|mean| comparison.metric.advantage(mean, 0.0))
+                // Without a score on the task it is last there.
                 .unwrap_or(f64::NEG_INFINITY)
         };
         let mut order: Vec<usize> = (0..num_variants).collect();

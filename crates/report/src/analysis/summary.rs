@@ -59,6 +59,7 @@ impl Summary {
             metrics: Vec::new(),
             samples: HashMap::new(),
         };
+        // In the order of the file: the first metrics and tasks in it come first wherever they are listed.
         for score in &results.scores {
             let metric = Metric::named(&score.metric).ok_or_else(|| unknown(results, score))?;
             let cell = &results.cells[score.cell];
@@ -68,6 +69,7 @@ impl Summary {
                 "test" => Split::Test,
                 _ => Split::Validation,
             };
+            // There are few, so looking through them costs less than a set.
             if !summary.metrics.contains(&metric) {
                 summary.metrics.push(metric);
             }
@@ -159,6 +161,7 @@ fn place_of(results: &Results, metric: &str) -> Option<String> {
     let external = external.into_iter().flatten().flatten();
     let mut files: Vec<PathBuf> = external.map(|entry| entry.path()).collect();
     files.sort();
+    // As the folder is read: its own scores, then external ones by name.
     files.insert(0, results.folder.join("metrics.csv"));
     files.iter().find_map(|file| {
         let mut reader = csv::Reader::from_path(file).ok()?;

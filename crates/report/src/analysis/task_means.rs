@@ -146,6 +146,7 @@ impl TaskMeans {
         let summary = &analysis.summary;
         let scale = analysis.scale?;
         let first = &summary.panels.first()?.dataset;
+        // The same task of two datasets is no second task: a sweep of the data would count each task several times.
         let is_one_dataset = summary.panels.iter().all(|panel| panel.dataset == *first);
         let num_parts = analysis.parts_of_mean().len();
         if num_parts < 2 || summary.variants.len() < 2 || !is_one_dataset {
@@ -157,6 +158,7 @@ impl TaskMeans {
         let mut rows: Vec<TaskMean> = (0..scores.len())
             .map(|variant| row(&scores, variant, analysis.baseline))
             .collect();
+        // One family: every variant against the baseline.
         let p_values: Vec<f64> = rows.iter().filter_map(|row| row.p_value).collect();
         let mut corrected = holm(&p_values).into_iter();
         for row in &mut rows {

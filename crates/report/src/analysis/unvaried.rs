@@ -48,6 +48,7 @@ pub(super) fn unvaried(results: &Results, panel: &Panel, metric: Metric) -> Opti
         rows, positives, ..
     } = *score;
     match positives {
+        // The counts say it; a model that broke has scores of rows of both classes.
         Some(positives) if positives == 0 || positives == rows => {
             Some(Unvaried::OneClass { rows, positives })
         }
