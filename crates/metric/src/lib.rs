@@ -1,27 +1,35 @@
-//! Scores of predictions, in f64: exact, absent where they are undefined, and the same at any thread count.
+//! Metrics: what each is called, which way is better, and its computation in f64, exact, absent where it is undefined, and the same
+//! at any thread count.
 //!
-//! A label that is NaN is not observed: its row is left out of every score.
+//! [`Metric`] is the one list of them. A new metric is a file here with its computation and an entry in `list.rs`: training then
+//! computes it wherever rows have what it needs, and reports show it under its title; METHODOLOGY says what it means.
 //!
 //! Sums run over pieces of a fixed number of rows and the pieces are added in order, and the area under the curve is
 //! counted in integers, so no result depends on how many threads worked on it.
+//!
+//! May import: nothing of this workspace. Must not hold: files, tables, tensors, or what is said of a comparison of variants.
 
+mod list;
 mod order;
 mod probability;
 mod rank;
 mod ranking;
 mod regression;
+mod rows;
 
 #[cfg(test)]
 mod golden;
 
+pub use list::Metric;
 pub use probability::{calibration, expected_calibration_error, log_loss, normalised_entropy};
 pub use rank::spearman;
 pub use ranking::{GroupedAuc, auc, grouped_auc};
 pub use regression::{mean_squared_error, r_squared};
+pub use rows::Rows;
 
 use rayon::prelude::*;
 
-/// Rows of a piece of a sum. Part of the result's definition: changing it changes last digits.
+/// Rows of a piece of a sum. Part of the result's definition: another size adds in another order, which changes last digits.
 const ROWS_PER_PIECE: usize = 1 << 16;
 
 /// A label counts as positive above one half; labels are 0 or 1.

@@ -65,6 +65,7 @@ pub fn calibration(logits: &[f32], labels: &[f32]) -> Option<f64> {
 pub fn expected_calibration_error(logits: &[f32], labels: &[f32], num_bins: usize) -> Option<f64> {
     assert!(num_bins > 0, "at least one bin");
     super::assert_same_length(logits, labels);
+    // One thread in the order of rows: sums of threads would depend on how many there are.
     let mut predicted = vec![0.0; num_bins];
     let mut observed = vec![0usize; num_bins];
     let rows = logits.iter().zip(labels);

@@ -12,6 +12,7 @@ pub fn spearman(one: &[f64], other: &[f64]) -> Option<f64> {
 
 /// Ranks from 1, ties sharing their mean.
 fn ranks(values: &[f64]) -> Vec<f64> {
+    // Every pair is looked at: there are as many values as tasks.
     let rank = |value: &f64| {
         let below = values.iter().filter(|other| *other < value).count();
         let equal = values.iter().filter(|other| *other == value).count();

@@ -47,6 +47,7 @@ fn split_keys(scores: &[f32], labels: &[f32]) -> Option<(Vec<u32>, Vec<u32>)> {
 /// Share of rightly ordered pairs of two sorted, non-empty lists of keys.
 fn share_of_pairs(positives: &[u32], negatives: &[u32]) -> f64 {
     let (mut below, mut up_to) = (0usize, 0usize);
+    // In halves, so that ties stay whole numbers; of 2^33 rows there may be more than 64 bits hold.
     let mut half_pairs: u128 = 0;
     for &key in positives {
         while below < negatives.len() && negatives[below] < key {
@@ -108,6 +109,7 @@ pub fn grouped_auc(scores: &[f32], labels: &[f32], groups: &[u32]) -> GroupedAuc
 /// The groups numbered from 0 without gaps, in their order, where they are numbered with many.
 fn dense(groups: &[u32]) -> Option<Vec<u32>> {
     let last = *groups.iter().max()? as usize;
+    // A count for each number up to the last is cheap then; users of a sample may be numbered up to billions.
     if last <= 4 * groups.len() {
         return None;
     }

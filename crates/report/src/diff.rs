@@ -1,12 +1,12 @@
 //! Two results folders against each other: the same variants before and after a change, paired by seed.
 
-use super::comparison::pairs_of;
-use super::metric_name::MetricName;
+use super::analysis::{Run, Sample, Split, Summary, pairs_of};
 use super::statistics::{LEVEL, PairedDifference, holm, mean, paired_difference};
 use anyhow::Result;
 use homebench_diagnostic::Diagnostic;
+use homebench_metric::Metric;
 use homebench_results::read::context::Context;
-use homebench_results::read::{Cell, Results, Run, Sample, Summary};
+use homebench_results::read::{Cell, Results, distinct};
 use std::path::Path;
 
 /// What two folders have in common, judged, and what only one of them has.
@@ -27,8 +27,8 @@ pub struct DiffRow {
     pub variant: String,
     /// The task, with its dataset where there are several.
     pub task: String,
-    /// Name of the metric in files.
-    pub metric: String,
+    /// The metric.
+    pub metric: Metric,
     /// Mean test value in A over the seeds that both have.
     pub mean_a: f64,
     /// The same in B.
@@ -92,7 +92,7 @@ impl Side {
         let results = Results::read(folder)?;
         Ok(Self {
             name: folder.display().to_string(),
-            summary: Summary::new(&results),
+            summary: Summary::new(&results)?,
             results,
             contents: Context::read(folder)?.dataset_contents,
         })
@@ -115,10 +115,10 @@ pub fn diff(folder_a: &Path, folder_b: &Path, metrics: &[String]) -> Result<Diff
             };
             for metric in &metrics {
                 let samples = (
-                    a.summary.sample("test", place_a, panel_a, metric.name()),
-                    b.summary.sample("test", place_b, panel_b, metric.name()),
+                    a.summary.sample(Split::Test, place_a, panel_a, *metric),
+                    b.summary.sample(Split::Test, place_b, panel_b, *metric),
                 );
-                rows.extend(row(variant, &panel.title, metric.name(), &samples));
+                rows.extend(row(variant, &panel.title, *metric, samples));
             }
         }
     }
@@ -133,28 +133,23 @@ pub fn diff(folder_a: &Path, folder_b: &Path, metrics: &[String]) -> Result<Diff
     })
 }
 
-fn chosen<'a>(
-    a: &'a Side,
-    b: &'a Side,
-    wanted: &'a [String],
-) -> Result<Vec<MetricName<'a>>, Diagnostic> {
+fn chosen(a: &Side, b: &Side, wanted: &[String]) -> Result<Vec<Metric>, Diagnostic> {
     let all = a.summary.metrics.iter().chain(&b.summary.metrics);
-    let known: Vec<&str> = homebench_results::read::distinct(all.map(String::as_str));
+    let known = distinct(all.copied());
     if wanted.is_empty() {
-        let names = known.into_iter().map(MetricName::of);
-        return Ok(names.filter(MetricName::judges).collect());
+        return Ok(known.into_iter().filter(|metric| metric.judges()).collect());
     }
-    let check = |name: &'a String| {
-        if !known.contains(&name.as_str()) {
+    let names = || known.iter().map(|metric| metric.name());
+    let check = |name: &String| {
+        let Some(metric) = known.iter().find(|metric| metric.name() == name) else {
             let message = format!(
                 "no such metric in either folder; there are {}",
-                known.join(", ")
+                names().collect::<Vec<_>>().join(", ")
             );
-            return Err(Diagnostic::new(name, message).did_you_mean(name, known.iter().copied()));
-        }
-        let metric = MetricName::of(name);
+            return Err(Diagnostic::new(name, message).did_you_mean(name, names()));
+        };
         match metric.higher_is_better() {
-            Some(_) => Ok(metric),
+            Some(_) => Ok(*metric),
             None => Err(Diagnostic::new(
                 name,
                 "of this metric neither way is better, so it has no verdict",
@@ -187,13 +182,13 @@ fn nothing_in_common(a: &Side, b: &Side) -> Diagnostic {
     .hint(format!("{}; {}", variants(a), variants(b)))
 }
 
-fn row(variant: &str, task: &str, metric: &str, (a, b): &(Sample, Sample)) -> Option<DiffRow> {
+fn row(variant: &str, task: &str, metric: Metric, (a, b): (&Sample, &Sample)) -> Option<DiffRow> {
     let pairs = pairs_of(b, a);
     let (values_b, values_a): (Vec<f64>, Vec<f64>) = pairs.iter().copied().unzip();
     Some(DiffRow {
         variant: variant.to_owned(),
         task: task.to_owned(),
-        metric: metric.to_owned(),
+        metric,
         mean_a: mean(&values_a)?,
         mean_b: mean(&values_b)?,
         difference: paired_difference(&pairs)?,
@@ -223,7 +218,7 @@ fn judge(rows: &mut [DiffRow]) -> usize {
         let difference = &row.difference;
         row.smallest_detectable = difference.smallest_at(level);
         let is_seen = row.corrected_p_value.is_some_and(|p_value| p_value < LEVEL);
-        let advantage = MetricName::of(&row.metric).advantage(row.mean_b, row.mean_a);
+        let advantage = row.metric.advantage(row.mean_b, row.mean_a);
         row.verdict = match (is_seen, advantage) {
             (true, Some(advantage)) if advantage > 0.0 => Verdict::Better,
             (true, Some(_)) => Verdict::Worse,
@@ -335,7 +330,7 @@ mod tests {
             (
                 row.variant.as_str(),
                 row.task.as_str(),
-                row.metric.as_str(),
+                row.metric.name(),
                 row.verdict,
             )
         })

@@ -1,14 +1,12 @@
 //! The tables of a report as files, `tables/*.{md,tex,csv}`: Markdown and LaTeX as they are printed, CSV with all digits.
 //! They have every variant, also where the report shows the best alone.
 
-use super::analysis::Analysis;
-use super::comparison::Comparison;
+use super::analysis::{Analysis, Comparison, TaskMeans};
 use super::content::tables;
 use super::document::{Table, table_to_latex, table_to_markdown};
 use super::files::write_whole;
 use super::published::{PublishedTable, published};
 use super::statistics::Interval;
-use super::task_means::TaskMeans;
 use anyhow::{Context as _, Result};
 use homebench_results::read::distinct;
 use std::collections::BTreeMap;
@@ -53,7 +51,7 @@ fn files(analysis: &Analysis) -> Result<Files> {
     let mut files = Files::new();
     let everyone: Vec<usize> = (0..analysis.summary.variants.len()).collect();
     for comparison in &analysis.comparisons {
-        let name = file_name(comparison.metric.name());
+        let name = comparison.metric.name();
         let title = format!(
             "Test {}: mean ± standard deviation over runs",
             comparison.metric.label()
@@ -61,13 +59,13 @@ fn files(analysis: &Analysis) -> Result<Files> {
         let overview = tables::overview(analysis, comparison, &everyone);
         insert(
             &mut files,
-            &name,
+            name,
             &title,
             &overview,
             scores_csv(analysis, comparison)?,
         );
         let differences = tables::differences(analysis, comparison);
-        if !differences.rows.is_empty() && !comparison.metric.is_of_rows() {
+        if !differences.rows.is_empty() && !comparison.metric.describes_rows() {
             let title = format!(
                 "Test {} minus that of {}",
                 comparison.metric.label(),
@@ -86,7 +84,7 @@ fn files(analysis: &Analysis) -> Result<Files> {
     if let Some(means) = &analysis.task_means {
         let title = format!(
             "Mean over tasks of test {}, and its difference to that of {}",
-            means.metric.label(),
+            means.scale.label(),
             analysis.baseline_name()
         );
         insert(
@@ -145,14 +143,6 @@ fn insert(files: &mut Files, name: &str, title: &str, table: &Table, csv: String
     files.insert(format!("{name}.csv"), csv);
 }
 
-fn file_name(metric: &str) -> String {
-    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || letter == '_' || letter == '-';
-    metric
-        .chars()
-        .map(|letter| if is_plain(letter) { letter } else { '_' })
-        .collect()
-}
-
 fn csv_text(header: &[&str], rows: impl Iterator<Item = Vec<String>>) -> Result<String> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     writer.write_record(header)?;
@@ -178,7 +168,7 @@ fn places<'a>(
     analysis: &'a Analysis,
     comparison: &'a Comparison,
 ) -> impl Iterator<Item = (usize, usize, [String; 3])> + 'a {
-    let summary = analysis.summary;
+    let summary = &analysis.summary;
     tables::panels_with_values(comparison)
         .into_iter()
         .flat_map(move |panel| {
@@ -370,7 +360,10 @@ mod tests {
         std::fs::create_dir(&tables).unwrap();
         std::fs::write(tables.join("gone.csv"), "").unwrap();
         std::fs::write(tables.join("notes.txt"), "").unwrap();
-        crate::write(folder.path(), None).unwrap();
+        crate::Folder::read(folder.path(), None)
+            .unwrap()
+            .write_report()
+            .unwrap();
         let mut names: Vec<String> = std::fs::read_dir(&tables)
             .unwrap()
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())

@@ -1,81 +1,50 @@
-//! Tables and reports of a results folder, made from its files and nothing else.
+//! Reports, figures and tables of a results folder, made from its files and nothing else.
+//!
+//! `analysis` compares the numbers once; `figure` and `content` both take them from there and never from each other, but for the list
+//! of figures that a report shows. [`Folder`] is the way in; [`diff`] compares two folders.
+//!
+//! May import: results, metric, diagnostic. Must not hold: anything that asks the program that draws, such as its models, or that
+//! computes a score from predictions.
 
 mod analysis;
-mod comparison;
 mod content;
 pub mod diff;
 mod document;
 mod export;
-pub mod figure;
-pub(crate) mod files;
-pub(crate) mod format;
-pub(crate) mod metric_name;
+mod figure;
+mod files;
+mod folder;
+mod format;
 mod published;
 pub mod statistics;
-mod task_means;
 mod terminal;
 
-use analysis::Analysis;
-use anyhow::Result;
-use homebench_diagnostic::Diagnostic;
-use homebench_results::read::context::Context;
-use homebench_results::read::{Results, Summary};
-use std::path::{Path, PathBuf};
-
-/// Variants by tasks as plain text: mean ± standard deviation of each task's main metric on test, seeds, parameters and
-/// training rows per second; then who is ahead, if anyone, and what failed.
-///
-/// # Errors
-/// A CSV file that can't be read, with file, line and column.
-pub fn terminal_table(results_dir: &Path) -> Result<String> {
-    terminal::table(&Results::read(results_dir)?)
-}
-
-/// Writes `report.md`, `report.html` and `tables/` into the folder and returns their paths: the question, what was found
-/// and how sure it is, every number with its seeds, validation beside test, how variants were tuned, the figures, what ran
-/// and what failed, what others published, and how to get the same again. `report.md` refers to the files of
-/// [`crate::figure::write_all`]; `report.html` holds them. Differences are to the variant named `baseline`, by default to
-/// the one that the spec names, else to single-task, or to the first.
-///
-/// None repeats a time, so all have the same bytes when the experiment runs again.
-///
-/// # Errors
-/// A file that can't be read (with line and column) or written; no variant of that name.
-pub fn write(results_dir: &Path, baseline: Option<&str>) -> Result<Vec<PathBuf>> {
-    let results = Results::read(results_dir)?;
-    let summary = Summary::new(&results);
-    if summary.variants.is_empty() {
-        return Err(Diagnostic::new(
-            results_dir.display().to_string(),
-            "there is no cell to report, only trials",
-        )
-        .hint("run the experiment to its end: the same command goes on where it was")
-        .into());
-    }
-    let analysis = Analysis::new(&results, &summary, baseline)?;
-    let document = content::document(&analysis, &Context::read(results_dir)?)?;
-    let files = [
-        ("report.md", document::to_markdown(&document)),
-        ("report.html", document::to_html(&document)),
-    ];
-    let mut paths = Vec::new();
-    for (name, text) in files {
-        let path = results_dir.join(name);
-        files::write_whole(&path, text.as_bytes())?;
-        paths.push(path);
-    }
-    paths.extend(export::write(results_dir, &analysis)?);
-    Ok(paths)
-}
+pub use folder::Folder;
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use homebench_results::sample::Sample;
+    use homebench_results::{Facts, ModelFact, ResultsFolder};
+    use std::path::{Path, PathBuf};
+
+    fn write(folder: &Path) -> Vec<PathBuf> {
+        Folder::read(folder, None).unwrap().write_report().unwrap()
+    }
 
     fn written(sample: &Sample) -> (String, String) {
         let folder = sample.write();
-        let paths = write(folder.path(), None).unwrap();
+        let mmoe = ModelFact {
+            name: "mmoe".to_owned(),
+            equation: "y_t = Tower_t(Sum(g_t(v), {E_n(v)}))".to_owned(),
+            paper: "doi 10.1145/3219819.3220007".to_owned(),
+        };
+        let facts = Facts {
+            models: vec![mmoe],
+            ..Facts::default()
+        };
+        facts.write(&ResultsFolder::new(folder.path())).unwrap();
+        let paths = write(folder.path());
         let read = |path: &PathBuf| std::fs::read_to_string(path).unwrap();
         (read(&paths[0]), read(&paths[1]))
     }
@@ -121,7 +90,7 @@ mod tests {
         // Every selected epoch is the third, so that training for four becomes training for three.
         std::fs::write(&cells, text.replace(",done,,3,4,", ",done,,3,3,")).unwrap();
         let report = |folder: &Path| {
-            write(folder, None).unwrap();
+            write(folder);
             std::fs::read_to_string(folder.join("report.md")).unwrap()
         };
         let expected = "more epochs might change the order: shared-bottom (1 of 3 runs), MMoE (1 of 3 runs) and HoME (1 of 3 runs).";
@@ -133,7 +102,7 @@ mod tests {
     #[test]
     fn a_report_has_no_time_and_does_not_change_with_the_folder_or_the_speed() {
         let folder = Sample::default().write();
-        write(folder.path(), None).unwrap();
+        write(folder.path());
         let read = |folder: &Path, name: &str| std::fs::read(folder.join(name)).unwrap();
         let other = Sample::default().write();
         let speeds = other.path().join("throughput.csv");
@@ -143,7 +112,7 @@ mod tests {
             text.replace("11.5", "99.25").replace("90000", "1234"),
         )
         .unwrap();
-        write(other.path(), None).unwrap();
+        write(other.path());
         for name in ["report.md", "report.html"] {
             assert_eq!(
                 read(folder.path(), name),
@@ -157,9 +126,20 @@ mod tests {
     fn reports_hold_at_any_size_and_when_everything_failed() {
         for (variants, tasks, seeds) in [(1, 1, 1), (2, 3, 1), (12, 10, 5), (3, 2, 2)] {
             let (markdown, html) = written(&Sample::sized(variants, tasks, seeds));
+            let shown = markdown.lines().filter_map(|line| {
+                let (_, file) = line.split_once("](figures/")?;
+                file.strip_suffix(".svg)")
+            });
+            let mut figures = vec![
+                "test_auc",
+                "test_log_loss",
+                "validation_auc",
+                "validation_log_loss",
+            ];
             // Quality against cost needs two variants.
-            let figures = 4 + usize::from(variants > 1);
-            assert_eq!(html.matches("<figure ").count(), figures);
+            figures.extend((variants > 1).then_some("cost"));
+            assert_eq!(shown.collect::<Vec<_>>(), figures);
+            assert_eq!(html.matches("<figure ").count(), figures.len());
             assert!(markdown.contains("homebench run spec.resolved.toml"));
             assert!(
                 !markdown.contains("NaN") && !markdown.contains("inf"),

@@ -1,23 +1,17 @@
 //! The table that a run ends with.
 
-use super::analysis::Analysis;
-use super::comparison::Comparison;
+use super::analysis::{Analysis, Comparison, Row, Summary};
 use super::format::{self, ABSENT, counted, grouped};
 use super::statistics::mean;
-use anyhow::Result;
-use homebench_results::read::{Cell, Results, Summary};
+use homebench_results::read::{Cell, Results};
 use std::fmt::Write as _;
 
 /// Columns of tasks side by side; more go into a table below.
 const TASKS_IN_A_ROW: usize = 4;
 
 /// The tables, one for each main metric, and what failed.
-///
-/// # Errors
-/// None that is known: the baseline is chosen, not given.
-pub(super) fn table(results: &Results) -> Result<String> {
-    let summary = Summary::new(results);
-    let analysis = Analysis::new(results, &summary, None)?;
+pub(super) fn table(analysis: &Analysis) -> String {
+    let (results, summary) = (&analysis.results, &analysis.summary);
     let mut text = String::new();
     for place in analysis.main_metrics() {
         let comparison = &analysis.comparisons[place];
@@ -25,16 +19,16 @@ pub(super) fn table(results: &Results) -> Result<String> {
             .filter(|panel| analysis.main[*panel] == Some(place))
             .collect();
         for (chunk, panels) in panels.chunks(TASKS_IN_A_ROW).enumerate() {
-            let mut columns = vec![variants(&summary)];
+            let mut columns = vec![variants(summary)];
             columns.extend(
                 panels
                     .iter()
-                    .map(|&panel| scores(&summary, comparison, panel)),
+                    .map(|&panel| scores(summary, comparison, panel)),
             );
             if chunk == 0 {
-                columns.push(seeds(results, &summary));
-                columns.push(parameters(results, &summary));
-                columns.push(rows_per_second(results, &summary));
+                columns.push(seeds(results, summary));
+                columns.push(parameters(results, summary));
+                columns.push(rows_per_second(results, summary));
             }
             text += &aligned(&columns);
             text.push('\n');
@@ -44,8 +38,8 @@ pub(super) fn table(results: &Results) -> Result<String> {
         let direction = comparison.metric.direction();
         text += &direction.map_or(String::new(), |direction| format!("; {direction}"));
         text += ".\n";
-        for panel in &summary.panels {
-            if let Some(why) = results.unvaried(panel, comparison.metric.name()) {
+        for (place, panel) in summary.panels.iter().enumerate() {
+            if let Some(why) = analysis.unvaried(place, comparison.metric) {
                 let _ = writeln!(
                     text,
                     "No {title} on {}: {why} in the test split.",
@@ -53,9 +47,9 @@ pub(super) fn table(results: &Results) -> Result<String> {
                 );
             }
         }
-        text += &leaders(&summary, comparison);
+        text += &leaders(summary, comparison);
     }
-    Ok(text + &failures(&results.cells))
+    text + &failures(&results.cells)
 }
 
 /// A column: its header, its cells, and whether it goes to the right.
@@ -75,9 +69,7 @@ fn variants(summary: &Summary) -> Column {
 
 fn scores(summary: &Summary, comparison: &Comparison, panel: usize) -> Column {
     let rows = comparison.panels[panel].iter();
-    let cell = |row: &super::comparison::Row| {
-        format::mean_and_deviation(row.test.mean, row.test.deviation)
-    };
+    let cell = |row: &Row| format::mean_and_deviation(row.test.mean, row.test.deviation);
     Column {
         header: summary.panels[panel].title.clone(),
         cells: rows.map(cell).collect(),
@@ -196,7 +188,8 @@ mod tests {
     use homebench_results::sample::Sample;
 
     fn drawn(sample: &Sample) -> String {
-        table(&Results::read(sample.write().path()).unwrap()).unwrap()
+        let results = Results::read(sample.write().path()).unwrap();
+        table(&Analysis::new(results, None).unwrap())
     }
 
     #[test]

@@ -142,7 +142,7 @@ fn a_cell_learns_on_the_cuda_path_what_it_learns_on_the_processor() {
     assert_eq!(first.diagnostics, last.diagnostics);
     assert_eq!(first.curves.len(), expected.curves.len());
     let curves = first.curves.iter().zip(&expected.curves);
-    for (found, expected) in curves.filter(|(_, point)| point.metric != "auc") {
+    for (found, expected) in curves.filter(|(_, point)| point.metric.name() != "auc") {
         let (Some(a), Some(b)) = (found.value, expected.value) else {
             assert_eq!(found, expected);
             continue;
@@ -151,7 +151,7 @@ fn a_cell_learns_on_the_cuda_path_what_it_learns_on_the_processor() {
     }
     let norms = |result: &CellResult| -> Vec<f64> {
         let points = result.diagnostics.experts.iter();
-        let norms = points.filter(|point| point.metric == "gradient_norm");
+        let norms = points.filter(|point| point.metric.name() == "gradient_norm");
         norms.filter_map(|point| point.value).collect()
     };
     let (found, expected) = (norms(&first), norms(&expected));

@@ -5,15 +5,14 @@
 //! of the header, all little-endian, and the blake3 of everything before. Random numbers need no place in it: each is a
 //! function of the seed and the step.
 
+use super::CurvePoint;
 use super::inspect::{Diagnostics, GradientNorms, NormsSoFar};
 use super::network::Network;
-use super::{CurvePoint, Name};
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::{DType, Tensor};
-use serde::{Deserialize, Deserializer, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
-use std::sync::{Mutex, PoisonError};
 
 // A checkpoint of another version is refused by it, and the cell begins anew: numbers never mix.
 const FORMAT: &[u8] = b"homebench checkpoint 1\n";
@@ -102,20 +101,6 @@ struct Header {
     curves: Vec<CurvePoint>,
     #[serde(default)]
     diagnostics: Diagnostics,
-}
-
-/// Reads one of the few names of splits and metrics and keeps it as long as the process: they are as static as those in the
-/// code.
-pub(super) fn read_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Name, D::Error> {
-    static NAMES: Mutex<BTreeSet<Name>> = Mutex::new(BTreeSet::new());
-    let name = String::deserialize(deserializer)?;
-    let mut names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(known) = names.get(name.as_str()) {
-        return Ok(known);
-    }
-    let kept: Name = Box::leak(name.into_boxed_str());
-    names.insert(kept);
-    Ok(kept)
 }
 
 #[derive(Debug, Serialize, Deserialize)]

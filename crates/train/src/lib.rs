@@ -17,6 +17,7 @@ mod inspect;
 mod keeper;
 mod loader;
 mod logit_spill;
+mod names;
 mod network;
 mod order;
 mod schedule;
@@ -28,6 +29,7 @@ pub use config::{EmbeddingOptimizerName, OptimizerName, PrecisionName, TrainingC
 pub use device::Device;
 pub use inspect::{Diagnostics, ExpertPoint, GatePoint, HistogramPoint};
 pub use keeper::{KeepNothing, Keeper};
+pub use names::{InsideName, SplitName};
 pub use network::{feature_dims, task_layout};
 pub use order::{WHOLE_SHUFFLE_ROWS, shuffle_notice};
 pub use schedule::Schedule;
@@ -35,11 +37,9 @@ pub use written_schedule::{ScheduleKind, WrittenSchedule};
 
 use homebench_data::Prepared;
 use homebench_data::seal::FinalPhase;
+use homebench_metric::Metric;
 use homebench_model::ModelConfig;
 use serde::{Deserialize, Serialize};
-
-/// A name that the code gives: a split's or a metric's.
-pub type Name = &'static str;
 
 /// A point of a learning curve.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -49,13 +49,11 @@ pub struct CurvePoint {
     /// Steps done.
     pub step: usize,
     /// `train` or `validation`.
-    #[serde(deserialize_with = "checkpoint::read_name")]
-    pub split: Name,
+    pub split: SplitName,
     /// Task, or `all`.
     pub task: String,
-    /// `loss`, `auc` or `log_loss`, `r_squared` or `mse`.
-    #[serde(deserialize_with = "checkpoint::read_name")]
-    pub metric: Name,
+    /// The loss, or a metric of selection.
+    pub metric: Metric,
     /// The value; absent where it is undefined (one class only).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<f64>,
@@ -65,11 +63,11 @@ pub struct CurvePoint {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Score {
     /// `validation` or `test`.
-    pub split: &'static str,
+    pub split: SplitName,
     /// Task name.
     pub task: String,
-    /// `auc`, `log_loss` and so on: METHODOLOGY lists them.
-    pub metric: &'static str,
+    /// What the value is.
+    pub metric: Metric,
     /// The value; absent where it is undefined.
     pub value: Option<f64>,
     /// Rows scored: those that observe the task.

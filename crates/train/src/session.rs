@@ -7,11 +7,13 @@ use super::loader::{Loaded, batches, for_each_batch};
 use super::network::{Network, Step, StepLoss};
 use super::order::Order;
 use super::{
-    CellResult, CurvePoint, Keeper, Observer, Progress, Score, TrainError, TrainingConfig,
+    CellResult, CurvePoint, Keeper, Observer, Progress, Score, SplitName, TrainError,
+    TrainingConfig,
 };
 use candle_core::{Device, Tensor};
 use homebench_data::seal::{FinalPhase, FrozenSelection};
 use homebench_data::{Prepared, Split};
+use homebench_metric::Metric;
 use homebench_model::ModelConfig;
 use std::time::{Duration, Instant};
 
@@ -300,7 +302,7 @@ impl Session<'_> {
         let evaluation = evaluate(
             &self.network,
             &dataset.validation,
-            "validation",
+            SplitName::Validation,
             Detail::Selection,
             collector.as_mut(),
         )?;
@@ -340,9 +342,9 @@ impl Session<'_> {
         self.curves.push(CurvePoint {
             epoch,
             step,
-            split: "train",
+            split: SplitName::Train,
             task: "all".to_string(),
-            metric: "loss",
+            metric: Metric::Loss,
             value: (count > 0).then(|| sum / count as f64),
         });
         self.curves
@@ -369,7 +371,11 @@ impl Session<'_> {
         let layout = self.network.layout().clone();
         let mut histograms =
             (self.gradient_norms.is_some()).then(|| Collector::with_histograms(&layout));
-        let mut scores = self.score("validation", &dataset.validation, histograms.as_mut())?;
+        let mut scores = self.score(
+            SplitName::Validation,
+            &dataset.validation,
+            histograms.as_mut(),
+        )?;
         if let Some(histograms) = histograms {
             let moment = Moment {
                 epoch: selected.epoch,
@@ -380,7 +386,7 @@ impl Session<'_> {
         if let Some(phase) = phase {
             let selection = FrozenSelection::freeze(selected.epoch, phase);
             let test = dataset.test.open(&selection).map_err(TrainError::Data)?;
-            scores.extend(self.score("test", &test, None)?);
+            scores.extend(self.score(SplitName::Test, &test, None)?);
         }
         Ok(CellResult {
             selected_epoch: selected.epoch,
@@ -403,7 +409,7 @@ impl Session<'_> {
     /// Every score of a split with the weights as they are.
     fn score(
         &mut self,
-        name: &'static str,
+        name: SplitName,
         split: &Split,
         collector: Option<&mut Collector>,
     ) -> Result<Vec<Score>, TrainError> {

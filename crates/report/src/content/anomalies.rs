@@ -1,11 +1,11 @@
 //! The three anomalies of experts and gates in numbers, where they were measured.
 
+use super::indices::Index;
 use super::{anomaly_runs, paragraph};
 use crate::analysis::Analysis;
 use crate::document::{Block, Cell as Field, Table, link, text};
 use crate::format::ABSENT;
 use crate::statistics::mean;
-use homebench_results::read::Index;
 use std::collections::BTreeMap;
 
 /// Adds the section, where anything was measured.
@@ -67,7 +67,7 @@ pub(super) type Runs<'a> = BTreeMap<usize, Vec<&'a Index>>;
 /// Runs by the variant's name.
 pub(super) type ByVariant<'a> = BTreeMap<&'a str, Runs<'a>>;
 
-pub(super) fn by_variant<'a>(analysis: &Analysis<'a>, found: &'a [Index]) -> ByVariant<'a> {
+pub(super) fn by_variant<'a>(analysis: &'a Analysis, found: &'a [Index]) -> ByVariant<'a> {
     let mut cells = ByVariant::new();
     for index in found {
         let variant = analysis.results.cells[index.cell].variant.as_str();

@@ -1,12 +1,12 @@
 //! In how many runs each of the three anomalies was there, by the limits that METHODOLOGY gives.
 
 use super::anomalies::{ByVariant, Runs, number, values};
+use super::indices::Index;
 use super::paragraph;
 use crate::analysis::Analysis;
 use crate::document::{Block, Cell as Field, Table, strong, text};
 use crate::format::{ABSENT, named};
 use crate::statistics::{mean, student_interval};
-use homebench_results::read::Index;
 use std::collections::BTreeSet;
 
 /// An expert with this share of zeros has collapsed.
@@ -179,8 +179,9 @@ fn rho(runs: &Runs, layer: u64) -> Field {
 mod tests {
     use super::*;
     use crate::content::anomalies::by_variant;
+    use crate::content::indices::indices;
     use crate::document::{Document, table_to_markdown, to_markdown};
-    use homebench_results::read::{Results, Summary, indices};
+    use homebench_results::read::{Inside, Results};
     use homebench_results::sample::Sample;
 
     const HEAD: &str = "cell,variant,seed,epoch,step,layer,path,expert,task,metric,value\n";
@@ -188,13 +189,17 @@ mod tests {
     /// The table of three variants with three runs each, under the sentence on it.
     fn shown(experts: &str, gates: &str) -> String {
         let folder = Sample::default().write();
-        for (name, rows) in [("experts.csv", experts), ("gates.csv", gates)] {
-            std::fs::write(folder.path().join(name), format!("{HEAD}{rows}")).unwrap();
+        let experts = format!("{HEAD}{experts}");
+        // Gates have a column more, which is empty for a number of the gate.
+        let gates = format!("{HEAD}{gates}").replace('\n', ",\n");
+        let gates = gates.replacen("value,", "value,expert_path", 1);
+        for (name, text) in [("experts.csv", experts), ("gates.csv", gates)] {
+            std::fs::write(folder.path().join(name), text).unwrap();
         }
         let results = Results::read(folder.path()).unwrap();
-        let summary = Summary::new(&results);
-        let analysis = Analysis::new(&results, &summary, None).unwrap();
-        let found = indices(&results).unwrap();
+        let inside = Inside::read(&results).unwrap();
+        let analysis = Analysis::new(results, None).unwrap();
+        let found = indices(&analysis.results, &inside);
         let cells = by_variant(&analysis, &found);
         let sentence = in_short(&analysis, &cells).expect("something was measured");
         let sentence = to_markdown(&Document {

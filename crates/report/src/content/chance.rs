@@ -4,15 +4,16 @@ use crate::analysis::Analysis;
 use crate::document::{Block, strong, text};
 use crate::format::{counted, named};
 use crate::statistics::{auc_margin, mean};
+use homebench_metric::Metric;
 use homebench_results::read::Score;
 
 /// Which variants' test AUC can't be told apart from .5 on which tasks, and in how many runs; nothing where there is none.
 pub(super) fn block(analysis: &Analysis) -> Option<Block> {
-    let summary = analysis.summary;
+    let summary = &analysis.summary;
     // Runs by chance, and the AUC of the others, by variant and task.
     let mut places = vec![(0, Vec::new()); summary.variants.len() * summary.panels.len()];
     for score in &analysis.results.scores {
-        if score.split != "test" || score.metric != "auc" {
+        if score.split != "test" || score.metric != Metric::Auc.name() {
             continue;
         }
         let cell = &analysis.results.cells[score.cell];

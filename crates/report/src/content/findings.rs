@@ -2,14 +2,11 @@
 
 use super::anomalies::ByVariant;
 use super::{anomaly_runs, chance, tables};
-use crate::analysis::Analysis;
-use crate::comparison::{Comparison, Standing};
+use crate::analysis::{Analysis, Comparison, Gain, Standing, Summary, TaskMeans};
 use crate::document::{Block, Span, strong, text};
 use crate::format::{self, MOST_NAMED, counted, listed};
-use crate::metric_name::MetricName;
 use crate::statistics::LEVEL;
-use crate::task_means::TaskMeans;
-use homebench_results::read::Summary;
+use homebench_metric::Metric;
 
 /// The answer.
 pub(super) fn blocks(analysis: &Analysis, inside: &ByVariant) -> Vec<Block> {
@@ -46,7 +43,7 @@ pub(super) fn blocks(analysis: &Analysis, inside: &ByVariant) -> Vec<Block> {
 }
 
 fn in_short(analysis: &Analysis) -> String {
-    let summary = analysis.summary;
+    let summary = &analysis.summary;
     let panels: Vec<(usize, &Comparison)> = (0..summary.panels.len())
         .filter_map(|panel| Some((panel, analysis.main_of(panel)?)))
         .collect();
@@ -139,28 +136,25 @@ fn against_the_baseline(analysis: &Analysis, panels: &[(usize, &Comparison)]) ->
 
 /// Where a task has no AUC or no R² because of its labels, that it is so.
 fn why_undefined(analysis: &Analysis, panel: usize) -> Option<Span> {
-    let panel = &analysis.summary.panels[panel];
-    let undefined = |metric: &str| {
-        let why = analysis.results.unvaried(panel, metric)?;
-        let title = MetricName::of(metric).title().to_owned();
+    let undefined = |metric: Metric| {
+        let why = analysis.unvaried(panel, metric)?;
+        let title = metric.title();
         Some(text(format!(
             " It has no {title}: {why} in the test split."
         )))
     };
-    undefined("auc").or_else(|| undefined("r_squared"))
+    undefined(Metric::Auc).or_else(|| undefined(Metric::RSquared))
 }
 
 fn finding(analysis: &Analysis, panel: usize) -> Vec<Span> {
-    let summary = analysis.summary;
+    let summary = &analysis.summary;
     let mut spans = vec![strong(&summary.panels[panel].title), text(": ")];
     let found = analysis
         .main_of(panel)
         .and_then(|main| Some((main, main.standings[panel].best?)));
     let Some((main, best)) = found else {
-        let metric = analysis
-            .main_of(panel)
-            .map_or("auc", |main| main.metric.name());
-        let unvaried = analysis.results.unvaried(&summary.panels[panel], metric);
+        let metric = analysis.main_metric(panel).unwrap_or(Metric::Auc);
+        let unvaried = analysis.unvaried(panel, metric);
         let why = unvaried.map_or(String::new(), |why| format!(": {why} in the test split"));
         spans.push(text(format!("no test score to rank by{why}.")));
         return spans;
@@ -249,9 +243,17 @@ fn mean_over_tasks(analysis: &Analysis, means: &TaskMeans) -> String {
             listed(sure)
         ),
     };
+    let parts = analysis.parts_of_mean();
+    let panels = analysis.summary.panels.iter().enumerate();
+    let left_out = panels.filter(|(place, _)| parts.iter().all(|(part, _)| part != place));
+    let left_out: Vec<&String> = left_out.map(|(_, panel)| &panel.title).collect();
+    let without = match left_out.is_empty() {
+        true => String::new(),
+        false => format!(", without {}", listed(left_out)),
+    };
     format!(
-        "Mean over tasks of test {}, and its difference to that of {} at the same seed. {sure}",
-        means.metric.title(),
+        "Mean over tasks{without} of test {}, and its difference to that of {} at the same seed. {sure}",
+        means.scale.title(),
         analysis.baseline_name()
     )
 }
@@ -259,7 +261,7 @@ fn mean_over_tasks(analysis: &Analysis, means: &TaskMeans) -> String {
 /// The variants over all tasks.
 fn over_tasks(analysis: &Analysis) -> String {
     let gains = &analysis.gains;
-    let summary = analysis.summary;
+    let summary = &analysis.summary;
     let mut words = "Over all tasks, on their main metrics: ".to_owned();
     match gains.single_task {
         Some(single_task) => {
@@ -268,7 +270,7 @@ fn over_tasks(analysis: &Analysis) -> String {
                  counted up.",
                 summary.variants[single_task]
             );
-            let sure = |(variant, row): (usize, &crate::analysis::Gain)| {
+            let sure = |(variant, row): (usize, &Gain)| {
                 let is_sure = row.corrected_p_value.is_some_and(|p_value| p_value < LEVEL);
                 let mean = row.gain.and_then(|gain| gain.mean)?;
                 is_sure

@@ -5,6 +5,7 @@ mod anomalies;
 mod anomaly_runs;
 mod chance;
 mod findings;
+mod indices;
 mod ran;
 mod scores;
 mod sureness;
@@ -13,41 +14,42 @@ mod terms;
 mod tuning;
 mod tuning_tables;
 
-use super::analysis::Analysis;
+use super::analysis::{Analysis, MOST_DRAWN};
 use super::document::{Block, Document, Span, code, link, text};
 use super::format::{counted, listed};
 use super::published::published;
-use crate::figure;
-use anyhow::Result;
+use crate::figure::Figure;
 use homebench_results::read::context::Context;
-use homebench_results::read::{Results, distinct, indices};
+use homebench_results::read::{Inside, Results, distinct};
 
 /// Writes down a results folder.
-///
-/// # Errors
-/// A figure that can't be drawn, or a table on experts or gates that can't be read.
-pub(super) fn document(analysis: &Analysis, context: &Context) -> Result<Document> {
+pub(super) fn document(
+    analysis: &Analysis,
+    inside: &Inside,
+    all_figures: &[Figure],
+    context: &Context,
+) -> Document {
     let mut blocks = Vec::new();
     question(&mut blocks, context);
     blocks.push(Block::Heading("Found".to_owned()));
-    let indices = indices(analysis.results)?;
+    let indices = indices::indices(&analysis.results, inside);
     let inside = anomalies::by_variant(analysis, &indices);
     blocks.extend(findings::blocks(analysis, &inside));
     blocks.push(Block::Heading("How sure".to_owned()));
     blocks.push(Block::List(sureness::items(analysis)));
     scores::push(&mut blocks, analysis);
     tuning::push(&mut blocks, analysis, context);
-    figures(&mut blocks, analysis.results)?;
+    figures(&mut blocks, all_figures);
     anomalies::push(&mut blocks, analysis, &inside);
     ran::push(&mut blocks, analysis, context);
-    external(&mut blocks, analysis.results);
-    others(&mut blocks, analysis.results);
+    external(&mut blocks, &analysis.results);
+    others(&mut blocks, &analysis.results);
     terms::push(&mut blocks, analysis, &context.recorded);
     again(&mut blocks, analysis, context);
-    Ok(Document {
-        title: title(analysis.results, context),
+    Document {
+        title: title(&analysis.results, context),
         blocks,
-    })
+    }
 }
 
 fn paragraph(words: impl Into<String>) -> Block {
@@ -99,27 +101,24 @@ fn question(blocks: &mut Vec<Block>, context: &Context) {
     ));
 }
 
-fn figures(blocks: &mut Vec<Block>, results: &Results) -> Result<()> {
+fn figures(blocks: &mut Vec<Block>, all: &[Figure]) {
     blocks.push(Block::Heading("Figures".to_owned()));
-    let all = figure::all(results)?;
     if all.is_empty() {
-        let most = figure::MOST_VARIANTS;
         blocks.push(paragraph(format!(
-            "None: there is no value to draw, or there are more than {most} variants."
+            "None: there is no value to draw, or there are more than {MOST_DRAWN} variants."
         )));
     }
     // The throughput's times differ from run to run.
-    for figure in all.into_iter().filter(|figure| !figure.has_times) {
+    for figure in all.iter().filter(|figure| !figure.has_times) {
         blocks.push(Block::Figure {
-            svg: figure.svg()?,
+            svg: figure.svg.clone(),
             width_inches: figure.width_inches(),
             // A heat map's numbers stand on its shades.
             keeps_paper: figure.name.starts_with("gates"),
-            description: figure.description,
-            name: figure.name,
+            description: figure.description.clone(),
+            name: figure.name.clone(),
         });
     }
-    Ok(())
 }
 
 /// Programs beside homebench whose scores stand among the others.
@@ -191,7 +190,7 @@ fn again(blocks: &mut Vec<Block>, analysis: &Analysis, context: &Context) {
     blocks.push(paragraph(
         "In this folder, with the homebench that is named below; the last command says of every score whether it is the same:",
     ));
-    let datasets = datasets(analysis.results);
+    let datasets = datasets(&analysis.results);
     let is = |dataset: &&String, origin: &str| {
         context.origins.get(*dataset).is_some_and(|it| it == origin)
     };
@@ -226,7 +225,7 @@ fn again(blocks: &mut Vec<Block>, analysis: &Analysis, context: &Context) {
     if !context.facts.is_empty() {
         blocks.push(Block::Table(tables::facts(&context.facts)));
     }
-    blocks.push(Block::Paragraph(files(analysis.results)));
+    blocks.push(Block::Paragraph(files(&analysis.results)));
 }
 
 /// A name as a shell takes it.

@@ -9,7 +9,7 @@ use homebench_results::read::{Cell, distinct};
 
 /// Adds the sections.
 pub(super) fn push(blocks: &mut Vec<Block>, analysis: &Analysis, context: &Context) {
-    let results = analysis.results;
+    let results = &analysis.results;
     blocks.push(Block::Heading("What ran, at which cost".to_owned()));
     let cells: Vec<&Cell> = results.own_cells().collect();
     let done = cells.iter().filter(|cell| cell.failure.is_none()).count();
@@ -37,7 +37,7 @@ pub(super) fn push(blocks: &mut Vec<Block>, analysis: &Analysis, context: &Conte
                  training is counted as three forward passes over every row of every epoch that it ran.";
     blocks.push(paragraph(sentence));
     blocks.push(Block::Table(tables::variants(analysis, context.train_rows)));
-    let tasks = tables::tasks(results, analysis.summary);
+    let tasks = tables::tasks(results, &analysis.summary);
     if !tasks.rows.is_empty() {
         blocks.push(Block::Table(tasks));
     }

@@ -1,8 +1,7 @@
 //! The scores: every task's main metric in full, the other metrics in short.
 
 use super::{paragraph, tables};
-use crate::analysis::Analysis;
-use crate::comparison::Comparison;
+use crate::analysis::{Analysis, Comparison};
 use crate::document::{Block, link, text};
 
 /// Adds the sections.
@@ -82,7 +81,7 @@ fn in_full(blocks: &mut Vec<Block>, analysis: &Analysis, comparison: &Comparison
 fn in_short(analysis: &Analysis, place: usize) -> Block {
     let comparison = &analysis.comparisons[place];
     let metric = comparison.metric;
-    if metric.is_of_rows() {
+    if metric.describes_rows() {
         return Block::Details {
             summary: format!("Test {} (the same for every variant)", metric.label()),
             blocks: vec![Block::Table(tables::of_rows(analysis, comparison))],

@@ -1,11 +1,11 @@
 //! How far the findings can be trusted, one reason an item.
 
 use super::tuning_tables;
-use crate::analysis::Analysis;
-use crate::comparison::{Comparison, FEWEST_SEEDS_TO_LEAD};
+use crate::analysis::{Analysis, Comparison, FEWEST_SEEDS_TO_LEAD};
 use crate::document::{Span, text};
 use crate::format::{self, counted, listed, named};
 use crate::statistics::{PairedDifference, auc_margin, smallest_p_value};
+use homebench_metric::Metric;
 use homebench_results::read::distinct;
 
 /// What a reader should know before believing a difference.
@@ -28,7 +28,7 @@ pub(super) fn items(analysis: &Analysis) -> Vec<Vec<Span>> {
 /// The main metrics' differences to the baseline.
 fn differences<'a>(
     analysis: &'a Analysis,
-) -> impl Iterator<Item = (&'a Comparison<'a>, &'a PairedDifference)> {
+) -> impl Iterator<Item = (&'a Comparison, &'a PairedDifference)> {
     let panels = (0..analysis.summary.panels.len())
         .filter_map(|panel| Some((panel, analysis.main_of(panel)?)));
     panels.flat_map(|(panel, main)| {
@@ -118,12 +118,12 @@ fn rows(analysis: &Analysis) -> Option<String> {
         .filter_map(|(place, panel)| {
             let main = analysis
                 .main_of(place)
-                .filter(|main| main.metric.name() == "auc")?;
+                .filter(|main| main.metric == Metric::Auc)?;
             let auc = main.panels[place][main.standings[place].best?].test.mean?;
             let score = analysis.results.scores.iter().find(|score| {
                 let cell = &analysis.results.cells[score.cell];
                 score.split == "test"
-                    && score.metric == "auc"
+                    && score.metric == Metric::Auc.name()
                     && score.task == panel.task
                     && cell.dataset == panel.dataset
             })?;
@@ -182,7 +182,7 @@ fn one_tuning_seed(analysis: &Analysis) -> Option<String> {
 
 /// Winners with the first or the last of the values that were tried.
 fn at_the_edge(analysis: &Analysis) -> Vec<String> {
-    let edges = tuning_tables::at_the_edge(analysis.results).into_iter();
+    let edges = tuning_tables::at_the_edge(&analysis.results).into_iter();
     let words = edges.map(|(setting, variants)| {
         format!(
             "At the end of what was tried, so that a better value may lie beyond: {setting} of {}.",

@@ -1,13 +1,11 @@
 //! The tables of a report, and of `tables/`.
 
-use crate::analysis::{Analysis, Gain};
-use crate::comparison::{Comparison, Row, Spread};
+use crate::analysis::{Analysis, Comparison, Gain, Row, Spread, Summary, TaskMeans};
 use crate::document::{Cell as Field, Table};
 use crate::format::{self, ABSENT, grouped, listed};
 use crate::published::PublishedTable;
 use crate::statistics::{Interval, mean};
-use crate::task_means::TaskMeans;
-use homebench_results::read::{Cell, ExternalWinner, Results, Summary, distinct};
+use homebench_results::read::{Cell, ExternalWinner, Results, distinct};
 use std::collections::HashMap;
 
 /// Epochs of so many seeds are named; the rest are in `cells.csv`.
@@ -144,7 +142,7 @@ pub(crate) fn panels_with_values(comparison: &Comparison) -> Vec<usize> {
 
 /// Variants on every task: test scores alone.
 pub(crate) fn overview(analysis: &Analysis, comparison: &Comparison, shown: &[usize]) -> Table {
-    let summary = analysis.summary;
+    let summary = &analysis.summary;
     let panels = panels_with_values(comparison);
     let mut table = Table::new(&["variant"]);
     table.header.extend(

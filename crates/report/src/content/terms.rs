@@ -5,11 +5,6 @@ use crate::document::{Block, Cell as Field, Table, strong, text};
 use homebench_results::Facts;
 use homebench_results::read::distinct;
 
-const AUC: (&str, &str) = (
-    "AUC",
-    "The probability that a row with a positive label is ranked above one with a negative label: 1 is best, .5 is chance.",
-);
-
 const TERMS: [(&str, &str); 8] = [
     (
         "Variant, run, cell",
@@ -52,11 +47,9 @@ const TERMS: [(&str, &str); 8] = [
 pub(super) fn push(blocks: &mut Vec<Block>, analysis: &Analysis, facts: &Facts) {
     let sources = facts.sources.iter();
     let sources = sources.map(|source| (source.name.as_str(), source.about.as_str()));
-    let has_auc = analysis.summary.metrics.iter().any(|name| name == "auc");
-    let terms = TERMS
-        .into_iter()
-        .chain(has_auc.then_some(AUC))
-        .chain(sources);
+    let metrics = analysis.summary.metrics.iter();
+    let metrics = metrics.filter_map(|metric| Some((metric.title(), metric.meaning()?)));
+    let terms = TERMS.into_iter().chain(metrics).chain(sources);
     let entry = |(term, meaning): (&str, &str)| vec![strong(term), text(format!(": {meaning}"))];
     blocks.push(Block::Heading("Terms".to_owned()));
     blocks.push(Block::List(terms.map(entry).collect()));

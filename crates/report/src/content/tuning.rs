@@ -9,7 +9,7 @@ use homebench_results::read::distinct;
 
 /// Adds the section.
 pub(super) fn push(blocks: &mut Vec<Block>, analysis: &Analysis, context: &Context) {
-    let results = analysis.results;
+    let results = &analysis.results;
     blocks.push(Block::Heading("Tuning".to_owned()));
     if results.tuning.is_empty() {
         blocks.push(paragraph(
@@ -91,7 +91,10 @@ mod tests {
             "spec.resolved.toml",
             &format!("{text}\n[tuning]\ntrials = 3\n"),
         );
-        crate::write(folder.path(), None).unwrap();
+        crate::Folder::read(folder.path(), None)
+            .unwrap()
+            .write_report()
+            .unwrap();
         let report = std::fs::read_to_string(folder.path().join("report.md")).unwrap();
         assert!(!report.contains("Nothing was tuned"), "{report}");
         let begin = report.find("## Tuning").unwrap();

@@ -49,7 +49,7 @@ fn number(value: Option<f64>) -> Field {
 
 /// Each variant's winner: its settings, and validation beside test.
 pub(super) fn tuned(analysis: &Analysis) -> Table {
-    let results = analysis.results;
+    let results = &analysis.results;
     let settings = settings_of_variants(results);
     let mut table = Table::new(&[
         "variant",
@@ -132,16 +132,16 @@ pub(super) fn at_the_edge(results: &Results) -> BTreeMap<&str, Vec<&str>> {
     edges
 }
 
-/// Mean over tasks of the mean test score on the main metric.
+/// Mean over tasks of the mean test score, on the scale that they have in common.
 fn test_over_tasks(analysis: &Analysis, variant: &str) -> Option<f64> {
-    let place = analysis
-        .summary
-        .variants
-        .iter()
-        .position(|name| name == variant)?;
-    let panels = 0..analysis.summary.panels.len();
-    let means: Option<Vec<f64>> = panels
-        .map(|panel| analysis.main_of(panel)?.panels[panel][place].test.mean)
+    let place = analysis.summary.variant_place(variant)?;
+    let scale = analysis.scale?;
+    let parts = analysis.parts_of_mean().into_iter();
+    let means: Option<Vec<f64>> = parts
+        .map(|(panel, metric)| {
+            let row = &analysis.main_of(panel)?.panels[panel][place];
+            scale.value(metric, row.test.mean?)
+        })
         .collect();
     mean(&means?)
 }
@@ -171,7 +171,7 @@ pub(super) fn trials(results: &Results) -> Table {
 
 /// What a grid or random draws gave each shown variant.
 pub(super) fn settings(analysis: &Analysis) -> Table {
-    let settings = settings_of_variants(analysis.results);
+    let settings = settings_of_variants(&analysis.results);
     let mut of_variants: HashMap<&str, Vec<&str>> = HashMap::new();
     for cell in analysis.results.own_cells() {
         if let Some(words) = settings.get(cell.id.as_str()) {

@@ -4,16 +4,17 @@ use super::axis::Axis;
 use super::canvas::{Canvas, inches, points};
 use super::palette::{TEXT, look, marker};
 use super::panel::{self, GAP, Grid, MEDIUM, THIN};
-use super::values::{Estimate, main_metric, over_tasks};
-use crate::metric_name::MetricName;
+use super::values::Estimate;
+use crate::analysis::Analysis;
 use crate::statistics::mean;
-use homebench_results::read::{Cell, Results, Summary};
+use homebench_results::read::Cell;
 
 const PANEL_HEIGHT: f64 = inches(1.6);
 const MARKER_RADIUS: f64 = points(2.4);
 
 /// Against parameters and FLOPs; nothing with fewer than two variants.
-pub(super) fn draw(results: &Results, summary: &Summary) -> Option<Canvas> {
+pub(super) fn draw(analysis: &Analysis) -> Option<Canvas> {
+    let (results, summary) = (&analysis.results, &analysis.summary);
     let of_cells = |value: fn(&Cell) -> Option<u64>| {
         let costs = summary.variants.iter().map(|variant| {
             let cells = results.cells.iter().filter(|c| c.variant == *variant);
@@ -29,28 +30,30 @@ pub(super) fn draw(results: &Results, summary: &Summary) -> Option<Canvas> {
             of_cells(|cell| cell.flops_per_row),
         ),
     ];
-    figure(summary, &panels, "parameters and FLOPs")
+    figure(analysis, &panels, "parameters and FLOPs")
 }
 
 /// Against training speed.
-pub(super) fn draw_speed(results: &Results, summary: &Summary) -> Option<Canvas> {
-    let speeds = summary.variants.iter().map(|variant| {
+pub(super) fn draw_speed(analysis: &Analysis) -> Option<Canvas> {
+    let results = &analysis.results;
+    let speeds = analysis.summary.variants.iter().map(|variant| {
         let rows = results.throughput.iter();
         let of = rows.filter(|row| results.cells[row.cell].variant == *variant);
         let values: Vec<f64> = of.filter_map(|row| row.train_rows_per_second).collect();
         mean(&values)
     });
     let panels = [("training rows per second", speeds.collect())];
-    figure(summary, &panels, "training rows per second")
+    figure(analysis, &panels, "training rows per second")
 }
 
 type Costs = Vec<Option<f64>>;
 
-fn figure(summary: &Summary, panels: &[(&str, Costs)], costs: &str) -> Option<Canvas> {
-    let metric = main_metric(summary)?;
+fn figure(analysis: &Analysis, panels: &[(&str, Costs)], costs: &str) -> Option<Canvas> {
+    let summary = &analysis.summary;
+    let scale = analysis.scale?;
     let scores: Vec<Option<Estimate>> = (0..summary.variants.len())
         .map(|variant| {
-            let runs = over_tasks(summary, variant, metric);
+            let runs = analysis.over_tasks(variant);
             Estimate::of(&runs.into_values().collect::<Vec<_>>())
         })
         .collect();
@@ -64,7 +67,7 @@ fn figure(summary: &Summary, panels: &[(&str, Costs)], costs: &str) -> Option<Ca
     }
     let without = (0..summary.variants.len()).filter(|v| scores[*v].is_some() && !is_shown(v));
     let without: Vec<&str> = without.map(|v| summary.variants[v].as_str()).collect();
-    let label = MetricName::of(metric).label();
+    let label = scale.label();
     let over = match summary.panels.len() {
         1 => String::new(),
         _ => ", mean over tasks".to_owned(),

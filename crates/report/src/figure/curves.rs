@@ -5,8 +5,8 @@ use super::canvas::{Canvas, Point, inches, points};
 use super::outliers;
 use super::palette::{Look, TEXT, look, marker};
 use super::panel::{self, Entry, GAP, Grid, MEDIUM, THIN};
-use crate::metric_name::MetricName;
-use homebench_results::read::{Results, Run, Summary};
+use crate::analysis::{Analysis, Run, Summary};
+use homebench_metric::Metric;
 use std::collections::BTreeMap;
 
 const PANEL_HEIGHT: f64 = inches(1.25);
@@ -22,8 +22,9 @@ const MOST_LINES: usize = 30;
 type Seeds = BTreeMap<Run, BTreeMap<u64, f64>>;
 
 /// Draws the figure of a metric; nothing if there is no value.
-pub(super) fn draw(results: &Results, summary: &Summary, metric: &str) -> Option<Canvas> {
-    let curves = collect(results, summary, metric);
+pub(super) fn draw(analysis: &Analysis, metric: Metric) -> Option<Canvas> {
+    let summary = &analysis.summary;
+    let curves = collect(analysis, metric);
     if curves.iter().flatten().all(BTreeMap::is_empty) {
         return None;
     }
@@ -43,7 +44,7 @@ pub(super) fn draw(results: &Results, summary: &Summary, metric: &str) -> Option
         .fold(0.0, f64::max);
     let name_room = MEDIUM + GAP;
     let grid = Grid::new(curves.len(), room + name_room, room + points(8.0), height);
-    let label = MetricName::of(metric).label();
+    let label = metric.label();
     let description =
         format!("Validation {label} of each variant over training steps, a panel per task.");
     let mut canvas = Canvas::new(grid.width, 0.0, &description);
@@ -110,11 +111,12 @@ impl Shown {
 }
 
 /// Curves by panel and variant.
-fn collect(results: &Results, summary: &Summary, metric: &str) -> Vec<Vec<Seeds>> {
+fn collect(analysis: &Analysis, metric: Metric) -> Vec<Vec<Seeds>> {
+    let (results, summary) = (&analysis.results, &analysis.summary);
     let mut curves = vec![vec![Seeds::new(); summary.variants.len()]; summary.panels.len()];
     for point in &results.curves {
         let cell = &results.cells[point.cell];
-        let wanted = point.split == "validation" && point.metric == metric;
+        let wanted = point.split == "validation" && point.metric == metric.name();
         let place = summary.place(&cell.variant, &cell.dataset, &point.task);
         if let (true, Some((variant, panel)), Some(value)) = (wanted, place, point.value) {
             let seed = curves[panel][variant]

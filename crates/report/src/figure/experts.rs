@@ -7,7 +7,8 @@ use super::palette::{FAINT_TEXT, GRID, TEXT, look};
 use super::panel::{self, GAP, MARGIN, MEDIUM, SMALL, THIN};
 use super::parts::{Rate, layer_title, order, shown, title};
 use super::values::positive_rates;
-use homebench_results::read::{Inside, Results, Summary};
+use crate::analysis::Summary;
+use homebench_results::read::{Inside, Results};
 use std::collections::BTreeMap;
 
 const ROW: f64 = points(13.5);

@@ -7,7 +7,8 @@ use super::palette::{FAINT_TEXT, FRAME, PAPER, TEXT};
 use super::panel::{self, GAP, MARGIN, MEDIUM, SMALL};
 use super::parts::{Rate, Scope, layer_title, order, owner, shown, title};
 use super::values::positive_rates;
-use homebench_results::read::{Inside, Results, Summary};
+use crate::analysis::Summary;
+use homebench_results::read::{Inside, Results};
 use std::collections::BTreeMap;
 
 const ROW: f64 = points(12.0);

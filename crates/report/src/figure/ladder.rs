@@ -5,9 +5,9 @@ use super::axis::Axis;
 use super::canvas::{Bounds, Canvas, inches, points};
 use super::palette::{FRAME, GRID, TEXT, look, marker};
 use super::panel::{self, Grid, Names, THIN};
-use super::values::{Estimate, gains, main_metric, of_task, over_tasks};
-use crate::metric_name::MetricName;
-use homebench_results::read::Summary;
+use super::values::{Estimate, gains, labels, of_task, own_metric};
+use crate::analysis::{Analysis, Scale};
+use homebench_metric::Metric;
 
 const MARKER_RADIUS: f64 = points(2.6);
 const ZERO_LINE: f64 = points(0.9);
@@ -22,13 +22,11 @@ struct Ladder {
 }
 
 /// Names and canvases: one for each variant that others are ablations of.
-pub(super) fn draw(summary: &Summary) -> Vec<(String, Option<Canvas>)> {
-    let Some(metric) = main_metric(summary) else {
-        return Vec::new();
-    };
-    let drawn = ladders(&summary.variants).into_iter().map(|ladder| {
-        let name = format!("ablation_{}", summary.variants[ladder.base]);
-        (name, figure(summary, metric, &ladder))
+pub(super) fn draw(analysis: &Analysis) -> Vec<(String, Option<Canvas>)> {
+    let variants = &analysis.summary.variants;
+    let drawn = ladders(variants).into_iter().map(|ladder| {
+        let name = format!("ablation_{}", variants[ladder.base]);
+        (name, figure(analysis, &ladder))
     });
     drawn.collect()
 }
@@ -50,27 +48,32 @@ fn ladders(variants: &[String]) -> Vec<Ladder> {
     all.filter(|ladder| ladder.rungs.len() > 1).collect()
 }
 
-fn figure(summary: &Summary, metric: &str, ladder: &Ladder) -> Option<Canvas> {
+fn figure(analysis: &Analysis, ladder: &Ladder) -> Option<Canvas> {
+    let summary = &analysis.summary;
     let num_tasks = summary.panels.len();
     let mut panels: Vec<(String, Vec<Option<Estimate>>)> = Vec::new();
-    if num_tasks > 1 {
-        let base = over_tasks(summary, ladder.base, metric);
+    if let Some(scale) = analysis.scale.filter(|_| num_tasks > 1) {
+        let base = analysis.over_tasks(ladder.base);
         let changes = ladder.rungs.iter().map(|(variant, _)| {
-            Estimate::of(&gains(
-                metric,
-                &over_tasks(summary, *variant, metric),
-                &base,
-            ))
+            let values = analysis.over_tasks(*variant);
+            Estimate::of(&gains(scale.higher_is_better(), &values, &base))
         });
-        panels.push(("mean over tasks".to_owned(), changes.collect()));
+        let title = match scale {
+            Scale::Metric(_) => "mean over tasks".to_owned(),
+            Scale::Skill => format!("mean over tasks ({})", scale.title()),
+        };
+        panels.push((title, changes.collect()));
     }
     for panel in 0..num_tasks {
-        let base = of_task(summary, ladder.base, panel, metric);
+        let higher = analysis
+            .main_metric(panel)
+            .and_then(Metric::higher_is_better);
+        let base = of_task(analysis, ladder.base, panel);
         let changes = ladder.rungs.iter().map(|(variant, _)| {
-            let values = of_task(summary, *variant, panel, metric);
-            Estimate::of(&gains(metric, &values, &base))
+            Estimate::of(&gains(higher, &of_task(analysis, *variant, panel), &base))
         });
-        panels.push((summary.panels[panel].title.clone(), changes.collect()));
+        let title = summary.panels[panel].title.clone() + &own_metric(analysis, panel);
+        panels.push((title, changes.collect()));
     }
     if panels
         .iter()
@@ -86,7 +89,7 @@ fn figure(summary: &Summary, metric: &str, ladder: &Ladder) -> Option<Canvas> {
     let names = Names::new(&names.collect::<Vec<_>>(), inches(1.25));
     let height = names.row_height * ladder.rungs.len() as f64;
     let grid = Grid::new(panels.len(), names.room, points(9.0), height);
-    let label = MetricName::of(metric).label();
+    let label = labels(analysis, 0..num_tasks);
     let description = format!("What each part that is left out of {base} changes in test {label}.");
     let mut canvas = Canvas::new(grid.width, 0.0, &description);
     for (place, (title, changes)) in panels.iter().enumerate() {

@@ -1,4 +1,5 @@
-//! Charts of a results folder, as SVG and PNG, drawn from its CSV files and nothing else.
+//! Charts of a results folder, as SVG and PNG, drawn from its CSV files and nothing else. A new one is a file here and a line in
+//! [`all`].
 //!
 //! The same CSV gives the same bytes on every machine: the font is bundled, and no clock, locale or hash order is read.
 //! A figure is laid out as a list of marks (`canvas`), which plotters' backends then draw.
@@ -20,102 +21,101 @@ mod scores;
 mod seesaw;
 mod sensitivity;
 mod throughput;
-pub(crate) mod values;
+mod values;
 
+use crate::analysis::{Analysis, MOST_DRAWN};
 use crate::files::write_whole;
-use crate::metric_name::MetricName;
 use anyhow::{Context, Result};
 use canvas::Canvas;
-use homebench_results::read::{Inside, ReadError, Results, Summary};
+use homebench_results::read::Inside;
 use rayon::prelude::*;
 use std::path::{Path, PathBuf};
 
 /// A figure of a results folder.
 #[derive(Debug, Clone)]
-pub struct Figure {
+pub(crate) struct Figure {
     /// File name without its ending.
-    pub name: String,
+    pub(crate) name: String,
     /// What it shows, in a sentence.
-    pub description: String,
+    pub(crate) description: String,
     /// Whether it shows times, which differ from run to run.
-    pub has_times: bool,
+    pub(crate) has_times: bool,
+    /// The figure as an SVG document.
+    pub(crate) svg: String,
     canvas: Canvas,
 }
 
-/// More variants than this are not drawn: nobody could read them, and their bitmaps would fill the memory.
-pub const MOST_VARIANTS: usize = 64;
-
 impl Figure {
     /// Width on paper.
-    pub fn width_inches(&self) -> f64 {
+    pub(crate) fn width_inches(&self) -> f64 {
         self.canvas.width / canvas::inches(1.0)
-    }
-
-    /// The figure as an SVG document.
-    ///
-    /// # Errors
-    /// None that drawing into memory is known to cause.
-    pub fn svg(&self) -> Result<String> {
-        render::to_svg(&self.canvas)
     }
 
     /// The figure as a PNG file of 300 dots to the inch.
     ///
     /// # Errors
     /// A picture too large for the format.
-    pub fn png(&self) -> Result<Vec<u8>> {
+    fn png(&self) -> Result<Vec<u8>> {
         render::to_png(&self.canvas)
     }
 }
 
-/// Every figure for which the folder has values, in the order in which a report shows them; none with more than
-/// [`MOST_VARIANTS`].
+/// Every figure for which the folder has values, in the order in which a report shows them; none with more than [`MOST_DRAWN`]
+/// variants.
 ///
 /// # Errors
-/// A table on experts, gates or settings that can't be read, with file, line and column.
-pub fn all(results: &Results) -> Result<Vec<Figure>, ReadError> {
-    let summary = Summary::new(results);
-    let mut figures = Vec::new();
-    if summary.variants.len() > MOST_VARIANTS {
-        return Ok(figures);
-    }
-    let inside = Inside::read(results)?;
-    let mut push = |name: String, canvas: Option<Canvas>| {
-        figures.extend(canvas.map(|canvas| Figure {
+/// None that drawing into memory is known to cause.
+pub(crate) fn all(analysis: &Analysis, inside: &Inside) -> Result<Vec<Figure>> {
+    let canvases = canvases(analysis, inside);
+    let figure = |(name, canvas): (String, Canvas)| {
+        Ok(Figure {
             has_times: name.starts_with("throughput"),
             name: file_name(&name),
             description: canvas.description.clone(),
+            svg: render::to_svg(&canvas)?,
             canvas,
-        }));
+        })
     };
-    for metric in &summary.metrics {
-        if !MetricName::of(metric).is_of_rows() {
-            push(format!("test_{metric}"), scores::draw(&summary, metric));
-        }
+    canvases.into_par_iter().map(figure).collect()
+}
+
+fn canvases(analysis: &Analysis, inside: &Inside) -> Vec<(String, Canvas)> {
+    let summary = &analysis.summary;
+    if summary.variants.len() > MOST_DRAWN {
+        return Vec::new();
     }
-    for metric in &summary.metrics {
-        push(
-            format!("validation_{metric}"),
-            curves::draw(results, &summary, metric),
-        );
-    }
-    push("seesaw".to_owned(), seesaw::draw(results, &summary));
-    push("cost".to_owned(), cost::draw(results, &summary));
-    let several = [
-        ladder::draw(&summary),
-        sensitivity::draw(results, &summary, &inside),
-        experts::draw(results, &summary, &inside),
-        gates::draw(results, &summary, &inside),
+    let metrics = summary.metrics.iter().copied();
+    let scores = metrics.clone().filter(|metric| !metric.describes_rows());
+    let one = |name: &str, canvas| vec![(name.to_owned(), canvas)];
+    let results = &analysis.results;
+    let all = [
+        scores
+            .map(|metric| {
+                (
+                    format!("test_{}", metric.name()),
+                    scores::draw(summary, metric),
+                )
+            })
+            .collect(),
+        metrics
+            .map(|metric| {
+                let name = format!("validation_{}", metric.name());
+                (name, curves::draw(analysis, metric))
+            })
+            .collect(),
+        one("seesaw", seesaw::draw(analysis)),
+        one("cost", cost::draw(analysis)),
+        ladder::draw(analysis),
+        sensitivity::draw(analysis, inside),
+        experts::draw(results, summary, inside),
+        gates::draw(results, summary, inside),
+        one("throughput", throughput::draw(results)),
+        one("throughput_quality", cost::draw_speed(analysis)),
     ];
-    for (name, canvas) in several.into_iter().flatten() {
-        push(name, canvas);
-    }
-    push("throughput".to_owned(), throughput::draw(results));
-    push(
-        "throughput_quality".to_owned(),
-        cost::draw_speed(results, &summary),
-    );
-    Ok(figures)
+    let drawn = all.into_iter().flatten();
+    drawn
+        .filter_map(|(name, canvas)| Some((name, canvas?)))
+        .collect()
 }
 
 /// A name fit for files: whatever is no letter, digit, `-` or `.` becomes `_`.
@@ -127,15 +127,14 @@ fn file_name(name: &str) -> String {
     name.chars().map(fit).collect()
 }
 
-/// Draws every figure into `<results_dir>/figures` and returns the files' paths.
+/// Writes figures into `<results_dir>/figures` and returns the files' paths.
 ///
 /// # Errors
-/// A CSV file that can't be read (with file, line and column), or a figure that can't be written.
-pub fn write_all(results_dir: &Path) -> Result<Vec<PathBuf>> {
-    let results = Results::read(results_dir)?;
+/// A figure that can't be written.
+pub(crate) fn write_all(results_dir: &Path, figures: &[Figure]) -> Result<Vec<PathBuf>> {
     let folder = results_dir.join("figures");
     std::fs::create_dir_all(&folder).with_context(|| format!("creating {}", folder.display()))?;
-    let files: Vec<[PathBuf; 2]> = all(&results)?
+    let files: Vec<[PathBuf; 2]> = figures
         .par_iter()
         .map(|figure| {
             let write = |ending: &str, bytes: &[u8]| {
@@ -143,7 +142,7 @@ pub fn write_all(results_dir: &Path) -> Result<Vec<PathBuf>> {
                 write_whole(&path, bytes).map(|()| path)
             };
             Ok([
-                write("svg", figure.svg()?.as_bytes())?,
+                write("svg", figure.svg.as_bytes())?,
                 write("png", &figure.png()?)?,
             ])
         })
@@ -156,12 +155,41 @@ pub fn write_all(results_dir: &Path) -> Result<Vec<PathBuf>> {
 mod insides;
 
 #[cfg(test)]
+#[path = "tests/mixed.rs"]
+mod mixed;
+
+#[cfg(test)]
 mod tests {
     use super::*;
+    use homebench_results::read::Results;
     use homebench_results::sample::Sample;
 
-    fn read(sample: &Sample) -> Results {
-        Results::read(sample.write().path()).unwrap()
+    fn drawn(folder: &Path) -> Vec<Figure> {
+        let results = Results::read(folder).unwrap();
+        let inside = Inside::read(&results).unwrap();
+        all(&Analysis::new(results, None).unwrap(), &inside).unwrap()
+    }
+
+    fn figures(sample: &Sample) -> Vec<Figure> {
+        drawn(sample.write().path())
+    }
+
+    fn names(figures: &[Figure]) -> Vec<&str> {
+        figures.iter().map(|figure| figure.name.as_str()).collect()
+    }
+
+    /// What every folder with scores and curves has; and with two variants or more also what sets them beside each other.
+    fn expected(several: bool) -> Vec<&'static str> {
+        let mut names = vec![
+            "test_auc",
+            "test_log_loss",
+            "validation_auc",
+            "validation_log_loss",
+        ];
+        names.extend(several.then_some("cost"));
+        names.push("throughput");
+        names.extend(several.then_some("throughput_quality"));
+        names
     }
 
     #[test]
@@ -169,9 +197,8 @@ mod tests {
         for num_variants in 1..=12 {
             for num_tasks in 1..=10 {
                 let num_seeds = 1 + (num_variants + num_tasks) as u64 % 5;
-                let results = read(&Sample::sized(num_variants, num_tasks, num_seeds));
-                let figures = all(&results).unwrap();
-                assert_eq!(figures.len(), 5 + 2 * usize::from(num_variants > 1));
+                let figures = figures(&Sample::sized(num_variants, num_tasks, num_seeds));
+                assert_eq!(names(&figures), expected(num_variants > 1));
                 for figure in figures {
                     let what = format!(
                         "{} of {num_variants} variants, {num_tasks} tasks",
@@ -190,11 +217,11 @@ mod tests {
         let text = std::fs::read_to_string(&metrics).unwrap();
         let long = text.replace("log_loss", "expected_calibration_error");
         std::fs::write(&metrics, long).unwrap();
-        let figures = all(&Results::read(folder.path()).unwrap()).unwrap();
+        let figures = drawn(folder.path());
         let name = "test_expected_calibration_error";
         let figure = figures.iter().find(|figure| figure.name == name).unwrap();
         canvas::tests::assert_legible(&figure.canvas, name);
-        assert!(figure.svg().unwrap().contains("lower is better"));
+        assert!(figure.svg.contains("lower is better"));
     }
 
     #[test]
@@ -203,40 +230,27 @@ mod tests {
             failed: (0..3).map(|seed| (1, seed)).collect(),
             ..Sample::default()
         };
-        let figures = all(&read(&sample)).unwrap();
-        assert!(figures[0].svg().unwrap().contains("no value"));
+        assert!(figures(&sample)[0].svg.contains("no value"));
         sample.undefined = vec![0, 1];
-        let names: Vec<String> = all(&read(&sample))
-            .unwrap()
-            .into_iter()
-            .map(|figure| figure.name)
-            .collect();
-        assert_eq!(
-            names,
-            [
-                "test_log_loss",
-                "validation_auc",
-                "validation_log_loss",
-                "throughput"
-            ]
-        );
+        // Without an AUC, log-loss is the main metric.
+        assert_eq!(names(&figures(&sample)), &expected(true)[1..]);
         sample.failed = (0..3)
             .flat_map(|variant| (0..3).map(move |seed| (variant, seed)))
             .collect();
-        assert!(all(&read(&sample)).unwrap().is_empty());
+        assert!(figures(&sample).is_empty());
     }
 
     #[test]
     fn a_run_far_from_all_others_is_an_arrow_at_the_edge_and_sets_no_scale() {
         let drawn = |chance: &[(usize, u64)]| -> Vec<Canvas> {
-            let results = read(&Sample {
+            let figures = figures(&Sample {
                 models: vec!["single_task".to_owned()],
                 num_seeds: 5,
                 chance: chance.to_vec(),
                 ..Sample::default()
             });
-            let figures = all(&results).unwrap().into_iter();
             let wanted = figures
+                .into_iter()
                 .filter(|f| ["test_auc", "validation_auc", "seesaw"].contains(&f.name.as_str()));
             wanted.map(|figure| figure.canvas).collect()
         };
@@ -265,12 +279,16 @@ mod tests {
     #[test]
     fn the_seesaw_has_the_specs_baseline_at_its_origin_else_single_task_models() {
         let over = |models: &[&str], baseline: Option<&str>| {
-            let mut results = read(&Sample {
+            let folder = Sample {
                 models: models.iter().map(|name| name.to_string()).collect(),
                 ..Sample::default()
-            });
-            results.baseline = baseline.map(str::to_owned);
-            let mut figures = all(&results).unwrap().into_iter();
+            }
+            .write();
+            if let Some(baseline) = baseline {
+                let spec = folder.path().join("spec.resolved.toml");
+                std::fs::write(&spec, format!("baseline = \"{baseline}\"\n")).unwrap();
+            }
+            let mut figures = drawn(folder.path()).into_iter();
             let seesaw = figures.find(|figure| figure.name == "seesaw")?;
             let (_, rest) = seesaw.description.split_once("over ")?;
             Some(rest.split(':').next()?.to_owned())
@@ -287,8 +305,12 @@ mod tests {
     #[test]
     fn writing_twice_gives_the_same_bytes_and_leaves_no_other_file() {
         let folder = Sample::default().write();
-        let paths = write_all(folder.path()).unwrap();
-        assert_eq!(paths.len(), 14);
+        let write = || write_all(folder.path(), &drawn(folder.path())).unwrap();
+        let paths = write();
+        let name = |path: &PathBuf| path.file_name().unwrap().to_str().unwrap().to_owned();
+        let both = |name| [format!("{name}.svg"), format!("{name}.png")];
+        let files: Vec<String> = expected(true).into_iter().flat_map(both).collect();
+        assert_eq!(paths.iter().map(name).collect::<Vec<_>>(), files);
         let bytes = |paths: &[PathBuf]| -> Vec<Vec<u8>> {
             paths
                 .iter()
@@ -296,12 +318,8 @@ mod tests {
                 .collect()
         };
         let first = bytes(&paths);
-        assert_eq!(bytes(&write_all(folder.path()).unwrap()), first);
-        assert_eq!(
-            std::fs::read_dir(folder.path().join("figures"))
-                .unwrap()
-                .count(),
-            14
-        );
+        assert_eq!(bytes(&write()), first);
+        let entries = std::fs::read_dir(folder.path().join("figures")).unwrap();
+        assert_eq!(entries.count(), files.len());
     }
 }

@@ -4,7 +4,7 @@ use super::axis::Axis;
 use super::canvas::{Anchor, Bounds, Canvas, Point, inches, points};
 use super::font;
 use super::palette::{FAINT_TEXT, FRAME, GRID, TEXT, look, marker};
-use homebench_results::read::Summary;
+use crate::analysis::Summary;
 
 /// Size of tick labels, names and legends.
 pub(super) const SMALL: f64 = points(6.5);

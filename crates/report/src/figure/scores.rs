@@ -8,8 +8,8 @@ use super::palette::Shape;
 use super::palette::{FAINT_TEXT, FRAME, GRID, hollow_marker, look, marker};
 use super::panel::{self, Entry, Grid, MEDIUM, Names, THIN};
 use super::values::Estimate;
-use crate::metric_name::MetricName;
-use homebench_results::read::Summary;
+use crate::analysis::{Split, Summary};
+use homebench_metric::Metric;
 
 /// Radius of a seed's point and of the mean.
 const SEED_RADIUS: f64 = points(1.5);
@@ -25,11 +25,11 @@ const FEWEST_FOR_INTERVAL: usize = 3;
 const MOST_POINTS: usize = 30;
 
 /// Draws the figure of a metric; nothing if no variant has a value.
-pub(super) fn draw(summary: &Summary, metric: &str) -> Option<Canvas> {
+pub(super) fn draw(summary: &Summary, metric: Metric) -> Option<Canvas> {
     let panels: Vec<usize> = (0..summary.panels.len()).collect();
     let values = |panel: usize| -> Vec<Vec<f64>> {
         let variants = 0..summary.variants.len();
-        let values = variants.map(|variant| summary.values("test", variant, panel, metric));
+        let values = variants.map(|variant| summary.values(Split::Test, variant, panel, metric));
         values.collect()
     };
     if panels
@@ -41,9 +41,8 @@ pub(super) fn draw(summary: &Summary, metric: &str) -> Option<Canvas> {
     let names = Names::new(&summary.variants, inches(1.25));
     let height = names.row_height * summary.variants.len() as f64;
     let grid = Grid::new(panels.len(), names.room, points(9.0), height);
-    let name = MetricName::of(metric);
-    let label = name.label();
-    let direction = name.direction();
+    let label = metric.label();
+    let direction = metric.direction();
     let full = match direction {
         Some(direction) => format!("test {label}, {direction}"),
         None => format!("test {label}"),
@@ -150,11 +149,12 @@ fn draw_row(canvas: &mut Canvas, row: Bounds, axis: &Axis, variant: usize, value
 }
 
 /// Seeds of the variant that has most.
-fn most_seeds(summary: &Summary, metric: &str) -> usize {
+fn most_seeds(summary: &Summary, metric: Metric) -> usize {
     let panels = 0..summary.panels.len();
     let rows =
         panels.flat_map(|panel| (0..summary.variants.len()).map(move |variant| (panel, variant)));
-    let counts = rows.map(|(panel, variant)| summary.values("test", variant, panel, metric).len());
+    let counts =
+        rows.map(|(panel, variant)| summary.values(Split::Test, variant, panel, metric).len());
     counts.max().unwrap_or(0)
 }
 

@@ -7,9 +7,9 @@ use super::font;
 use super::outliers;
 use super::palette::{FRAME, TEXT, look, marker};
 use super::panel::{self, GAP, Grid, MEDIUM, THIN};
-use super::values::{Estimate, gains, main_metric, of_task, origin, positive_rates};
-use crate::metric_name::MetricName;
-use homebench_results::read::{Results, Summary};
+use super::values::{Estimate, gains, labels, of_task, own_metric, positive_rates};
+use crate::analysis::{Analysis, origin};
+use homebench_metric::Metric;
 
 /// More pairs of tasks than this are not drawn: those with the sparsest tasks stay.
 const MOST_PANELS: usize = 9;
@@ -22,13 +22,16 @@ const INWARDS: f64 = points(8.0);
 const ROOM_BEYOND: f64 = 0.12;
 
 /// Draws the figure; nothing without a variant for the origin, another variant and two tasks.
-pub(super) fn draw(results: &Results, summary: &Summary) -> Option<Canvas> {
-    let metric = main_metric(summary)?;
+pub(super) fn draw(analysis: &Analysis) -> Option<Canvas> {
+    let (results, summary) = (&analysis.results, &analysis.summary);
     let (baseline, over) = origin(results, summary)?;
-    let pairs = task_pairs(results, summary, metric);
+    let pairs = task_pairs(analysis);
     let runs = |variant: usize, panel: usize| {
-        let of = |variant| of_task(summary, variant, panel, metric);
-        gains(metric, &of(variant), &of(baseline))
+        let higher = analysis
+            .main_metric(panel)
+            .and_then(Metric::higher_is_better);
+        let of = |variant| of_task(analysis, variant, panel);
+        gains(higher, &of(variant), &of(baseline))
     };
     let gain = |variant: usize, panel: usize| Estimate::of(&runs(variant, panel));
     // A linear model loses so much more than sharing does that nothing else could be told apart beside it.
@@ -50,9 +53,11 @@ pub(super) fn draw(results: &Results, summary: &Summary) -> Option<Canvas> {
     if panels.iter().all(Vec::is_empty) {
         return None;
     }
-    let label = MetricName::of(metric).label();
     let &(across_task, _) = pairs.first()?;
-    let across_title = &summary.panels[across_task].title;
+    let drawn = pairs.iter().map(|(_, up)| *up);
+    let label = labels(analysis, std::iter::once(across_task).chain(drawn));
+    let title = |panel: usize| summary.panels[panel].title.clone() + &own_metric(analysis, panel);
+    let across_title = title(across_task);
     let description =
         format!("Gain in test {label} over {over}: {across_title} against each other task.");
     let around = |task: usize, estimates: Vec<Estimate>, start: f64, end: f64| {
@@ -87,7 +92,7 @@ pub(super) fn draw(results: &Results, summary: &Summary) -> Option<Canvas> {
         panel::horizontal_axis(&mut canvas, frame, &horizontal, name);
         panel::vertical_axis(&mut canvas, frame, &vertical);
         let at = (frame.0 - room - name_room / 2.0, (frame.1 + frame.3) / 2.0);
-        let name = format!("gain on {}", summary.panels[pairs[place].1].title);
+        let name = format!("gain on {}", title(pairs[place].1));
         let name = font::shorten(&name, MEDIUM, PANEL_HEIGHT);
         canvas.upward_text(at, &name, MEDIUM, TEXT);
         let (x0, y0) = (horizontal.place(0.0), vertical.place(0.0));
@@ -191,8 +196,9 @@ fn draw_point(
 }
 
 /// The densest task with each other one, the sparsest last.
-fn task_pairs(results: &Results, summary: &Summary, metric: &str) -> Vec<(usize, usize)> {
-    let rates = positive_rates(results);
+fn task_pairs(analysis: &Analysis) -> Vec<(usize, usize)> {
+    let summary = &analysis.summary;
+    let rates = positive_rates(&analysis.results);
     let rate = |panel: &usize| {
         let panel = &summary.panels[*panel];
         let key = (panel.dataset.clone(), panel.task.clone());
@@ -200,7 +206,7 @@ fn task_pairs(results: &Results, summary: &Summary, metric: &str) -> Vec<(usize,
     };
     let has_values = |panel: &usize| {
         let mut variants = 0..summary.variants.len();
-        variants.any(|variant| !of_task(summary, variant, *panel, metric).is_empty())
+        variants.any(|variant| !of_task(analysis, variant, *panel).is_empty())
     };
     let mut tasks: Vec<usize> = (0..summary.panels.len()).filter(has_values).collect();
     tasks.sort_by(|a, b| rate(b).total_cmp(&rate(a)));

@@ -6,9 +6,9 @@ use super::canvas::{Anchor, Bounds, Canvas, Point, inches, points};
 use super::font;
 use super::palette::{FRAME, GRID, TEXT, look, marker};
 use super::panel::{self, Entry, GAP, Grid, MEDIUM, SMALL, THIN};
-use super::values::{Estimate, gains, main_metric, over_panels};
-use crate::metric_name::MetricName;
-use homebench_results::read::{Inside, Panel, Results, Run, Summary, distinct};
+use super::values::{Estimate, gains};
+use crate::analysis::{Analysis, Panel, Run, SINGLE_TASK, Scale};
+use homebench_results::read::{Cell, Inside, distinct};
 use std::collections::BTreeMap;
 
 const PANEL_HEIGHT: f64 = inches(1.6);
@@ -34,27 +34,24 @@ struct Line {
 type Runs = BTreeMap<(String, Run), f64>;
 
 /// Names and canvases: one for each setting of which some variant has two values or more.
-pub(super) fn draw(
-    results: &Results,
-    summary: &Summary,
-    inside: &Inside,
-) -> Vec<(String, Option<Canvas>)> {
-    let Some(metric) = main_metric(summary) else {
+pub(super) fn draw(analysis: &Analysis, inside: &Inside) -> Vec<(String, Option<Canvas>)> {
+    let Some(scale) = analysis.scale else {
         return Vec::new();
     };
     let mut figures = Vec::new();
-    for sweep in sweeps(results, summary, inside, metric) {
+    for sweep in sweeps(analysis, inside) {
         let name = sweep.setting.replace(['.', '/', ' '], "_");
-        figures.push((format!("sensitivity_{name}"), figure(&sweep, metric, None)));
+        figures.push((format!("sensitivity_{name}"), figure(&sweep, scale, None)));
         let single = sweep.lines.iter().position(|line| line.is_single_task);
         if sweep.setting.contains("correlation") && single.is_some() {
-            figures.push((format!("gain_{name}"), figure(&sweep, metric, single)));
+            figures.push((format!("gain_{name}"), figure(&sweep, scale, single)));
         }
     }
     figures
 }
 
-fn sweeps(results: &Results, summary: &Summary, inside: &Inside, metric: &str) -> Vec<Sweep> {
+fn sweeps(analysis: &Analysis, inside: &Inside) -> Vec<Sweep> {
+    let (results, summary) = (&analysis.results, &analysis.summary);
     let settings = distinct(inside.settings.iter().map(|row| row.setting.clone()));
     let sweep = |setting: String| {
         let of_setting = inside.settings.iter().filter(|row| row.setting == setting);
@@ -82,9 +79,7 @@ fn sweeps(results: &Results, summary: &Summary, inside: &Inside, metric: &str) -
             let (name, others) = base(&summary.variants[variant], &setting);
             let known = lines.iter().position(|line| line.name == name);
             let place = known.unwrap_or_else(|| {
-                let of = |cell: &&homebench_results::read::Cell| {
-                    cell.variant == summary.variants[variant]
-                };
+                let of = |cell: &&Cell| cell.variant == summary.variants[variant];
                 let model = results
                     .cells
                     .iter()
@@ -92,13 +87,13 @@ fn sweeps(results: &Results, summary: &Summary, inside: &Inside, metric: &str) -
                     .map(|cell| cell.model.as_str());
                 lines.push(Line {
                     name,
-                    is_single_task: model == Some("single_task"),
+                    is_single_task: model == Some(SINGLE_TASK),
                     runs: vec![Runs::new(); values.len()],
                 });
                 lines.len() - 1
             });
             let of_data = |panel: &Panel| panel.dataset == dataset;
-            let runs = over_panels(summary, variant, metric, of_data).into_iter();
+            let runs = analysis.over_panels(variant, of_data).into_iter();
             let keyed = runs.map(|(run, score)| ((others.clone(), run), score));
             lines[place].runs[value].extend(keyed);
         }
@@ -133,8 +128,8 @@ fn base(variant: &str, setting: &str) -> (String, String) {
 }
 
 /// Scores, or, with the place of single-task models' line, gains over them.
-fn figure(sweep: &Sweep, metric: &str, single: Option<usize>) -> Option<Canvas> {
-    let label = MetricName::of(metric).label();
+fn figure(sweep: &Sweep, scale: Scale, single: Option<usize>) -> Option<Canvas> {
+    let label = scale.label();
     let of_value = |line: &Line, value: usize| {
         let runs = &line.runs[value];
         let scores: Vec<f64> = match single {
@@ -142,7 +137,7 @@ fn figure(sweep: &Sweep, metric: &str, single: Option<usize>) -> Option<Canvas> 
             Some(single) => {
                 let one: BTreeMap<Run, f64> = first_by_run(runs);
                 gains(
-                    metric,
+                    scale.higher_is_better(),
                     &one,
                     &first_by_run(&sweep.lines[single].runs[value]),
                 )

@@ -1,8 +1,9 @@
-//! Values of variants as several figures need them: means over tasks, and gains paired by run.
+//! Values of variants as several figures need them: estimates, and gains paired by run.
 
-use crate::metric_name::MetricName;
+use crate::analysis::{Analysis, Run, Split};
 use crate::statistics::{Interval, differences, mean, student_interval};
-use homebench_results::read::{Panel, Results, Run, Summary};
+use homebench_metric::Metric;
+use homebench_results::read::{Results, distinct};
 use std::collections::BTreeMap;
 
 /// A mean over runs with Student's 95 % interval, where there are two runs or more that differ.
@@ -27,67 +28,28 @@ impl Estimate {
     }
 }
 
-/// The metric that quality is told by: AUC, or else the first of which one way is better.
-pub(super) fn main_metric(summary: &Summary) -> Option<&str> {
-    let directed = |metric: &&String| MetricName::of(metric).direction().is_some();
-    let auc = summary.metrics.iter().find(|metric| *metric == "auc");
-    let found = auc.or_else(|| summary.metrics.iter().find(directed));
-    found.map(String::as_str)
-}
-
-/// A variant's test values by run, a mean over the tasks of a panel each; runs that lack a task are left out.
-pub(crate) fn over_tasks(summary: &Summary, variant: usize, metric: &str) -> BTreeMap<Run, f64> {
-    over_panels(summary, variant, metric, |_| true)
-}
-
-/// As [`over_tasks`], over the panels that are wanted.
-pub(super) fn over_panels(
-    summary: &Summary,
-    variant: usize,
-    metric: &str,
-    is_wanted: impl Fn(&Panel) -> bool,
-) -> BTreeMap<Run, f64> {
-    let panels = (0..summary.panels.len()).filter(|panel| is_wanted(&summary.panels[*panel]));
-    let samples: Vec<_> = panels
-        .map(|panel| summary.sample("test", variant, panel, metric))
-        .filter(|sample| !sample.is_empty())
-        .collect();
-    let Some(first) = samples.first() else {
+/// A variant's test values of one task on its main metric, by run.
+pub(super) fn of_task(analysis: &Analysis, variant: usize, panel: usize) -> BTreeMap<Run, f64> {
+    let Some(metric) = analysis.main_metric(panel) else {
         return BTreeMap::new();
     };
-    let value = |run: &Run| {
-        let values: Option<Vec<f64>> = samples
-            .iter()
-            .map(|sample| sample.get(run).copied().flatten())
-            .collect();
-        Some((*run, mean(&values?)?))
-    };
-    first.keys().filter_map(value).collect()
-}
-
-/// A variant's test values of one task by run.
-pub(super) fn of_task(
-    summary: &Summary,
-    variant: usize,
-    panel: usize,
-    metric: &str,
-) -> BTreeMap<Run, f64> {
-    let sample = summary.sample("test", variant, panel, metric);
-    let defined = sample.into_iter();
+    let sample = analysis.summary.sample(Split::Test, variant, panel, metric);
+    let defined = sample.iter();
     defined
-        .filter_map(|(run, value)| Some((run, value?)))
+        .filter_map(|(run, value)| Some((*run, (*value)?)))
         .collect()
 }
 
 /// By how much `one` is better than `other`, run by run; nothing where neither way is better.
 pub(super) fn gains(
-    metric: &str,
+    higher_is_better: Option<bool>,
     one: &BTreeMap<Run, f64>,
     other: &BTreeMap<Run, f64>,
 ) -> Vec<f64> {
-    let Some(sign) = MetricName::of(metric).advantage(1.0, 0.0) else {
+    let Some(higher) = higher_is_better else {
         return Vec::new();
     };
+    let sign = if higher { 1.0 } else { -1.0 };
     let pairs: Vec<(f64, f64)> = one
         .iter()
         .filter_map(|(run, value)| Some((sign * value, sign * other.get(run)?)))
@@ -95,23 +57,20 @@ pub(super) fn gains(
     differences(&pairs)
 }
 
-/// The first variant of single-task models, against which a gain is one of sharing.
-pub(super) fn single_task(results: &Results, summary: &Summary) -> Option<usize> {
-    let mut cells = results.cells.iter();
-    let cell = cells.find(|cell| cell.model == "single_task" && cell.failure.is_none())?;
-    summary
-        .variants
-        .iter()
-        .position(|variant| *variant == cell.variant)
+/// The main metrics of these panels as an axis or a sentence calls them, each once.
+pub(super) fn labels(analysis: &Analysis, panels: impl Iterator<Item = usize>) -> String {
+    let metrics = panels.filter_map(|panel| analysis.main_metric(panel));
+    let labels = distinct(metrics).into_iter().map(Metric::label);
+    labels.collect::<Vec<_>>().join(" or ")
 }
 
-/// The variant that gains are measured from: the spec's baseline, else single-task models; and how it is called in a sentence.
-pub(super) fn origin(results: &Results, summary: &Summary) -> Option<(usize, String)> {
-    let single_task = single_task(results, summary);
-    let named = summary.named_baseline(results);
-    match named.filter(|named| Some(*named) != single_task) {
-        Some(named) => Some((named, summary.variants[named].clone())),
-        None => single_task.map(|single| (single, "single-task models".to_owned())),
+/// What is added to a task's name where tasks have different main metrics: which one is its own.
+pub(super) fn own_metric(analysis: &Analysis, panel: usize) -> String {
+    let metric = analysis.main_metric(panel);
+    let has_other = analysis.main_metrics().len() > 1;
+    match metric.filter(|_| has_other) {
+        Some(metric) => format!(" ({})", metric.title()),
+        None => String::new(),
     }
 }
 

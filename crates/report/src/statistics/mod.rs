@@ -130,6 +130,8 @@ pub fn paired_interval(pairs: &[(f64, f64)]) -> Option<Interval> {
 pub fn differences(pairs: &[(f64, f64)]) -> Vec<f64> {
     let mut differences: Vec<f64> = pairs.iter().map(|(one, other)| one - other).collect();
     let sizes = pairs.iter().map(|(one, other)| one.abs().max(other.abs()));
+    // A few hundred units in the last place: more than a subtraction leaves, and far less than scores differ by. Without it, two
+    // programs without chance in them would seem to differ with a tiny spread, and so with a tiny p-value.
     let rounding = 1e-13 * sizes.fold(0.0, f64::max);
     if let Some(mean) = mean(&differences)
         && differences
@@ -196,6 +198,7 @@ pub fn holm(p_values: &[f64]) -> Vec<f64> {
     let mut largest: f64 = 0.0;
     for (rank, &place) in order.iter().enumerate() {
         let hypotheses_left = (p_values.len() - rank) as f64;
+        // No p-value falls below that of a smaller one before it.
         largest = largest.max(p_values[place] * hypotheses_left).min(1.0);
         corrected[place] = largest;
     }

@@ -39,6 +39,7 @@ pub(super) fn two_sided(t: f64, freedom: f64) -> f64 {
 
 /// Half the width of a 95 % interval of a mean of so many values, in standard errors.
 pub(super) fn interval_factor(num_values: usize) -> f64 {
+    // A report asks for thousands of intervals, but for few numbers of runs.
     static KEPT: Kept = Kept::new();
     KEPT.get((num_values, 0), || quantile(0.975, (num_values - 1) as f64))
 }

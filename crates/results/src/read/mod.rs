@@ -3,16 +3,11 @@
 
 pub mod context;
 mod external;
-mod indices;
 mod inside;
-mod summary;
 
 pub use crate::tables::{ReadError, SettingsRow, TuningRow};
 pub use external::{External, ExternalWinner};
-pub use indices::{Index, indices};
 pub use inside::{BinRow, ExpertRow, GateRow, Inside, Place, SweptSetting};
-pub use summary::distinct;
-pub use summary::{Panel, Run, Sample, Summary};
 
 use crate::outcome::Status;
 use crate::tables::{
@@ -130,69 +125,7 @@ pub struct Throughput {
     pub train_rows_per_second: Option<f64>,
 }
 
-/// Why a split has no AUC or no R² of a task.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unvaried {
-    /// Its labels are of one class.
-    OneClass {
-        /// Rows scored.
-        rows: u64,
-        /// Positive labels among them: none, or all.
-        positives: u64,
-    },
-    /// Its labels are one number.
-    OneNumber {
-        /// Rows scored.
-        rows: u64,
-    },
-}
-
-impl std::fmt::Display for Unvaried {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::OneClass { rows, positives } => write!(
-                formatter,
-                "its labels are of one class, {positives} of {rows} rows are positive"
-            ),
-            Self::OneNumber { rows } => {
-                write!(formatter, "the labels of its {rows} rows are one number")
-            }
-        }
-    }
-}
-
 impl Results {
-    /// Why a task has no test value of a metric, where the reason is the labels.
-    pub fn unvaried(&self, panel: &Panel, metric: &str) -> Option<Unvaried> {
-        let score = self.scores.iter().find(|score| {
-            score.split == "test"
-                && score.metric == metric
-                && score.value.is_none()
-                && score.task == panel.task
-                && self.cells[score.cell].dataset == panel.dataset
-        })?;
-        let Score {
-            rows, positives, ..
-        } = *score;
-        match positives {
-            Some(positives) if positives == 0 || positives == rows => {
-                Some(Unvaried::OneClass { rows, positives })
-            }
-            // A model that broke has no squared error either.
-            None if metric == "r_squared" && self.has_squared_error(score) => {
-                Some(Unvaried::OneNumber { rows })
-            }
-            _ => None,
-        }
-    }
-
-    /// Whether the task of a score has a mean squared error beside it.
-    fn has_squared_error(&self, of: &Score) -> bool {
-        let place = |score: &Score| (score.cell, score.split == "test", score.task.clone());
-        let mut scores = self.scores.iter().filter(|score| score.metric == "mse");
-        scores.any(|score| place(score) == place(of) && score.value.is_some())
-    }
-
     /// Reads the folder's CSV files, its `external/`, and of its spec the baseline. All but `cells.csv` and `metrics.csv` may be absent.
     ///
     /// # Errors
@@ -237,6 +170,12 @@ impl Results {
     pub fn own_cells(&self) -> impl Iterator<Item = &Cell> {
         self.cells.iter().filter(|cell| cell.external.is_none())
     }
+}
+
+/// Each item once, where it came first.
+pub fn distinct<T: Clone + Eq + std::hash::Hash>(items: impl Iterator<Item = T>) -> Vec<T> {
+    let mut seen = std::collections::HashSet::new();
+    items.filter(|item| seen.insert(item.clone())).collect()
 }
 
 /// Places of cells by id; a trial has none.

@@ -19,7 +19,7 @@ pub(super) fn experts_rows<'a>(
         path: &point.path,
         expert: point.expert.map(|expert| expert as u64),
         task: &point.task,
-        metric: point.metric,
+        metric: point.metric.name(),
         value: point.value,
     })
 }
@@ -40,7 +40,7 @@ pub(super) fn gates_rows<'a>(
         task: &point.task,
         expert_path: &point.expert_path,
         expert: point.expert.map(|expert| expert as u64),
-        metric: point.metric,
+        metric: point.metric.name(),
         value: point.value,
     })
 }

@@ -124,9 +124,9 @@ fn metrics_rows<'a>(key: Key<'a>, result: &'a CellResult) -> impl Iterator<Item 
         cell: key.cell,
         variant: key.variant,
         seed: key.seed,
-        split: score.split,
+        split: score.split.name(),
         task: &score.task,
-        metric: score.metric,
+        metric: score.metric.name(),
         value: score.value,
         rows: score.rows as u64,
         positives: score.positives.map(|count| count as u64),
@@ -140,9 +140,9 @@ fn curves_rows<'a>(key: Key<'a>, result: &'a CellResult) -> impl Iterator<Item =
         seed: key.seed,
         epoch: point.epoch as u64,
         step: point.step as u64,
-        split: point.split,
+        split: point.split.name(),
         task: &point.task,
-        metric: point.metric,
+        metric: point.metric.name(),
         value: point.value,
     })
 }

@@ -101,7 +101,7 @@ fn fields(row: &DiffRow) -> Vec<String> {
     vec![
         row.variant.clone(),
         row.task.clone(),
-        row.metric.clone(),
+        row.metric.name().to_owned(),
         row.difference.num_pairs.to_string(),
         number(row.mean_a),
         number(row.mean_b),
@@ -157,7 +157,7 @@ fn csv(found: &Diff) -> Result<String> {
         let mut fields = vec![
             row.variant.clone(),
             row.task.clone(),
-            row.metric.clone(),
+            row.metric.name().to_owned(),
             difference.num_pairs.to_string(),
         ];
         fields.extend(numbers.map(or_empty));

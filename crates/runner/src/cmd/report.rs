@@ -2,7 +2,7 @@
 
 use super::arguments::ResultsArgument;
 use clap::Args;
-use homebench_report::{self as report, figure};
+use homebench_report::Folder;
 use std::process::ExitCode;
 
 /// Write report.md, report.html and tables/ of a results folder and print its table
@@ -29,8 +29,9 @@ pub(super) struct FiguresArguments {
 impl ReportArguments {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let results = self.results.open()?;
-        report::write(results.path(), self.baseline.as_deref())?;
-        print!("{}", report::terminal_table(results.path())?);
+        let mut folder = Folder::read(results.path(), self.baseline.as_deref())?;
+        folder.write_report()?;
+        print!("{}", folder.terminal_table());
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -38,7 +39,7 @@ impl ReportArguments {
 impl FiguresArguments {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let results = self.results.open()?;
-        for path in figure::write_all(results.path())? {
+        for path in Folder::read(results.path(), None)?.write_figures()? {
             println!("{}", path.display());
         }
         Ok(ExitCode::SUCCESS)

@@ -13,7 +13,7 @@ use clap::Args;
 use homebench_diagnostic::Diagnostic;
 use homebench_experiment::plan::{Estimator, Plan, PlannedCell, Selection, claim, take_winners};
 use homebench_experiment::spec::{RunConfig, resolved_toml};
-use homebench_report::{self as report, figure};
+use homebench_report::Folder;
 use homebench_results::{self as record, MergedCell, Status, Winners};
 use homebench_train as train;
 use std::process::ExitCode;
@@ -219,9 +219,10 @@ fn finish(session: &Session, plan: &Plan) -> Result<ExitCode> {
     // Trials alone have nothing to report yet.
     let is_score = |cell: &MergedCell| cell.trial.is_none() && cell.outcome.status == Status::Done;
     if cells.iter().any(is_score) {
-        figure::write_all(results.path()).context("drawing the charts")?;
-        report::write(results.path(), None).context("writing the report")?;
-        print!("{}", report::terminal_table(results.path())?);
+        let mut folder = Folder::read(results.path(), None)?;
+        folder.write_figures().context("drawing the charts")?;
+        folder.write_report().context("writing the report")?;
+        print!("{}", folder.terminal_table());
     }
     eprintln!("results are in {}", results.path().display());
     for (label, cell) in &failed {

@@ -1,6 +1,6 @@
 //! The indices of a layer, from its sums.
 
-use super::super::Score;
+use super::super::{InsideName, Score};
 use super::{Collector, ExpertPoint, GatePoint, Moment, SetSums, TracedGate};
 use homebench_metric::spearman;
 use homebench_model::{GateKind, Owner, TaskLayout};
@@ -73,25 +73,43 @@ impl<'a> Layer<'a> {
             let owner = self.name(set.owner);
             for (expert, sums) in set.experts.iter().enumerate() {
                 for (metric, value) in [
-                    ("zero_rate", sums.zero_rate()),
-                    ("dead_units", sums.dead_units()),
-                    ("mean", sums.mean()),
-                    ("std", sums.deviation()),
+                    (InsideName::ZeroRate, sums.zero_rate()),
+                    (InsideName::DeadUnits, sums.dead_units()),
+                    (InsideName::Mean, sums.mean()),
+                    (InsideName::Deviation, sums.deviation()),
                 ] {
                     push(&set.path, Some(expert), owner.clone(), metric, value);
                 }
                 if let Some((occupant, share)) = self.occupancy(set, number) {
-                    push(&set.path, Some(expert), occupant, "occupancy", Some(share));
+                    push(
+                        &set.path,
+                        Some(expert),
+                        occupant,
+                        InsideName::Occupancy,
+                        Some(share),
+                    );
                 }
                 number += 1;
             }
             if let Some(norm) = norms.get(&set.path) {
-                push(&set.path, None, owner, "gradient_norm", Some(*norm));
+                push(
+                    &set.path,
+                    None,
+                    owner,
+                    InsideName::GradientNorm,
+                    Some(*norm),
+                );
             }
         }
         if self.experts.len() > 1 {
             let disparity = self.scale_disparity();
-            push("", None, String::new(), "scale_disparity", disparity);
+            push(
+                "",
+                None,
+                String::new(),
+                InsideName::ScaleDisparity,
+                disparity,
+            );
         }
     }
 
@@ -149,21 +167,27 @@ impl<'a> Layer<'a> {
             for (place, seen) in gate.seen.iter().enumerate() {
                 let (set, expert) = self.experts[*seen];
                 let mean = means.as_ref().map(|means| means[place]);
-                push(path, &task, Some((&set.path, expert)), "weight", mean);
+                push(
+                    path,
+                    &task,
+                    Some((&set.path, expert)),
+                    InsideName::Weight,
+                    mean,
+                );
             }
             // One expert's self-gate is a sigmoid, whose weight is no distribution.
             if gate.kind == GateKind::Softmax || gate.seen.len() > 1 {
-                push(path, &task, None, "entropy", gate.sums.entropy());
+                push(path, &task, None, InsideName::Entropy, gate.sums.entropy());
             }
-            push(path, &task, None, "spread", gate.sums.spread());
+            push(path, &task, None, InsideName::Spread, gate.sums.spread());
             if let Some(weight) = self.specific_weight(gate) {
-                push(path, &task, None, "specific_weight", Some(weight));
+                push(path, &task, None, InsideName::SpecificWeight, Some(weight));
             }
         }
         let (rates, weights) = self.rates_and_weights(scores);
         if rates.len() >= FEWEST_TASKS_TO_RANK {
             let rho = spearman(&rates, &weights);
-            push("", "", None, "specific_weight_rho", rho);
+            push("", "", None, InsideName::SpecificWeightRho, rho);
         }
     }
 

@@ -11,8 +11,7 @@ mod sums;
 
 pub(super) use gradients::{GradientNorms, NormsSoFar};
 
-use super::checkpoint::read_name;
-use super::{Name, Score};
+use super::{InsideName, Score};
 use candle_core::{CpuStorage, DType, Storage, Tensor};
 use histogram::Histogram;
 use homebench_model::{GateKind, Owner, TaskLayout, Trace};
@@ -52,8 +51,7 @@ pub struct ExpertPoint {
     /// Whom the set belongs to, or, with `occupancy`, who occupies the expert: a task, or a group where gates are of groups.
     pub task: String,
     /// `zero_rate`, `std` and so on: METHODOLOGY lists them.
-    #[serde(deserialize_with = "read_name")]
-    pub metric: Name,
+    pub metric: InsideName,
     /// The value; absent where it is undefined.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<f64>,
@@ -78,8 +76,7 @@ pub struct GatePoint {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expert: Option<usize>,
     /// `weight`, `entropy` and so on. An expert that the gate doesn't see has no `weight`.
-    #[serde(deserialize_with = "read_name")]
-    pub metric: Name,
+    pub metric: InsideName,
     /// The value; absent where it is undefined.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<f64>,

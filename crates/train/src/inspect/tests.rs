@@ -22,9 +22,9 @@ fn layout() -> TaskLayout {
 fn scores(layout: &TaskLayout) -> Vec<Score> {
     let tasks = layout.tasks.iter().zip([500, 100, 10]);
     let score = |(task, positives): (&String, usize)| Score {
-        split: "validation",
+        split: crate::SplitName::Validation,
         task: task.clone(),
-        metric: "auc",
+        metric: homebench_metric::Metric::Auc,
         value: None,
         rows: 1000,
         positives: Some(positives),
@@ -56,10 +56,9 @@ fn found(layout: &TaskLayout, traces: &[Trace]) -> Diagnostics {
 impl Diagnostics {
     #[track_caller]
     fn expert(&self, path: &str, expert: Option<usize>, metric: &str) -> (Option<f64>, &str) {
-        let mut points = self
-            .experts
-            .iter()
-            .filter(|point| point.path == path && point.expert == expert && point.metric == metric);
+        let mut points = self.experts.iter().filter(|point| {
+            point.path == path && point.expert == expert && point.metric.name() == metric
+        });
         let point = points.next().unwrap_or_else(|| panic!("{path} {metric}"));
         assert!(points.next().is_none(), "two of {path} {metric}");
         (point.value, &point.task)
@@ -68,10 +67,9 @@ impl Diagnostics {
     fn gate(&self, path: &str, expert: Option<(&str, usize)>, metric: &str) -> Option<f64> {
         let of = |point: &GatePoint| point.expert.map(|e| (point.expert_path.clone(), e));
         let expert = expert.map(|(path, e)| (path.to_owned(), e));
-        let mut points = self
-            .gates
-            .iter()
-            .filter(|point| point.path == path && of(point) == expert && point.metric == metric);
+        let mut points = self.gates.iter().filter(|point| {
+            point.path == path && of(point) == expert && point.metric.name() == metric
+        });
         points.next()?.value
     }
 }
@@ -138,7 +136,10 @@ fn a_trace_made_by_hand_has_the_indices_made_by_hand() {
     let (share, occupant) = found.expert("shared.expert", Some(1), "occupancy");
     assert_close(share, 1.0 / 1.5);
     assert_eq!(occupant, "rarest");
-    let occupancies = found.experts.iter().filter(|p| p.metric == "occupancy");
+    let occupancies = found
+        .experts
+        .iter()
+        .filter(|p| p.metric == InsideName::Occupancy);
     assert_eq!(
         occupancies.count(),
         2,
@@ -253,7 +254,10 @@ fn weight_on_own_experts_that_falls_with_the_rate_is_seen_as_underfitting() {
     let turned = with_gates([[-3.0, 0.0], [1.0, 0.0], [2.0, 0.0]]);
     assert_close(turned.gate("", None, "specific_weight_rho"), -1.0);
     // Gates that don't look at the row are static, and a shared gate's choice is no task's.
-    let spreads = found.gates.iter().filter(|point| point.metric == "spread");
+    let spreads = found
+        .gates
+        .iter()
+        .filter(|point| point.metric == InsideName::Spread);
     assert!(spreads.into_iter().all(|point| point.value == Some(0.0)));
 }
 
@@ -276,7 +280,10 @@ fn homes_meta_layer_has_groups_for_tasks_and_self_gates_are_no_one_s_share() {
             .is_some()
     );
     // One group: its gate alone sees the shared meta experts, so nobody occupies them.
-    let occupied = found.experts.iter().filter(|p| p.metric == "occupancy");
+    let occupied = found
+        .experts
+        .iter()
+        .filter(|p| p.metric == InsideName::Occupancy);
     let paths: std::collections::BTreeSet<&str> = occupied.map(|p| p.path.as_str()).collect();
     assert_eq!(
         paths.into_iter().collect::<Vec<_>>(),

@@ -1,6 +1,7 @@
 //! Figures of experts, gates, costs and sweeps: nothing is cut off or covered at any size, and the same tables give the same bytes.
 
 use super::*;
+use homebench_results::read::Results;
 use homebench_results::sample::Sample;
 use std::fmt::Write as _;
 use tempfile::TempDir;
@@ -107,8 +108,14 @@ fn folder(sample: &Sample, model: &Model) -> TempDir {
     folder
 }
 
+fn read(folder: &TempDir) -> Result<Vec<Figure>> {
+    let results = Results::read(folder.path())?;
+    let inside = Inside::read(&results)?;
+    all(&Analysis::new(results, None)?, &inside)
+}
+
 fn figures(folder: &TempDir) -> Vec<Figure> {
-    all(&Results::read(folder.path()).unwrap()).unwrap()
+    read(folder).unwrap()
 }
 
 fn names(figures: &[Figure], start: &str) -> Vec<String> {
@@ -165,13 +172,13 @@ fn a_plain_and_a_normalised_model_share_a_figure_and_every_gated_variant_has_its
         .iter()
         .find(|figure| figure.name == "gates_ple")
         .unwrap();
-    let svg = gates.svg().unwrap();
+    let svg = &gates.svg;
     assert!(svg.contains("not seen by the gate") && svg.contains("level 1"));
     let experts = figures
         .iter()
         .find(|figure| figure.name == "experts_ple")
         .unwrap();
-    let svg = experts.svg().unwrap();
+    let svg = &experts.svg;
     assert!(
         svg.contains("100 %"),
         "the dead expert's zero rate is printed"
@@ -192,7 +199,7 @@ fn the_seesaw_needs_single_task_models_and_a_ladder_ablations() {
     let drawn = figures(&folder);
     let seesaw = drawn.iter().find(|figure| figure.name == "seesaw").unwrap();
     canvas::tests::assert_legible(&seesaw.canvas, "seesaw");
-    assert!(seesaw.svg().unwrap().contains("Origin: home."));
+    assert!(seesaw.svg.contains("Origin: home."));
     sample.variants.truncate(1);
     assert!(
         names(&figures(&sample.write()), "cost").is_empty(),
@@ -270,8 +277,8 @@ fn the_same_tables_give_the_same_bytes() {
     let drawn = || -> Vec<(String, Vec<u8>)> {
         let figures = figures(&folder(&sample, &model));
         let bytes = figures.into_iter().map(|figure| {
-            let both = [figure.svg().unwrap().into_bytes(), figure.png().unwrap()];
-            (figure.name, both.concat())
+            let png = figure.png().unwrap();
+            (figure.name, [figure.svg.into_bytes(), png].concat())
         });
         bytes.collect()
     };
@@ -289,7 +296,7 @@ fn a_table_that_is_altered_is_refused_with_its_place() {
     let path = folder.path().join("gates.csv");
     let text = std::fs::read_to_string(&path).unwrap();
     std::fs::write(&path, text.replacen("weight,1\n", "weight,one\n", 1)).unwrap();
-    let error = all(&Results::read(folder.path()).unwrap()).unwrap_err();
+    let error = read(&folder).unwrap_err();
     let error = error
         .to_string()
         .replace(&format!("{}/", folder.path().display()), "");

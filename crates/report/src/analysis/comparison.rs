@@ -1,39 +1,40 @@
 //! Variants against each other on one metric: what every table and finding is made from.
 
-use super::metric_name::MetricName;
-use super::statistics::{
+use super::summary::{Run, Sample, Split, Summary};
+use crate::statistics::{
     Interval, PairedDifference, bootstrap_interval, holm, mean, paired_difference, paired_interval,
     probability_of_improvement, standard_deviation, student_interval,
 };
-use homebench_results::read::{Run, Sample, Summary};
+use homebench_metric::Metric;
 use rayon::prelude::*;
 
 /// With fewer seeds than this nobody is called ahead.
-pub(super) const FEWEST_SEEDS_TO_LEAD: usize = 3;
+// Two differences that happen to be alike give an interval as narrow as they are, by chance.
+pub(crate) const FEWEST_SEEDS_TO_LEAD: usize = 3;
 
 /// A metric over all variants and panels.
-pub(super) struct Comparison<'a> {
-    pub(super) metric: MetricName<'a>,
+pub(crate) struct Comparison {
+    pub(crate) metric: Metric,
     /// Rows of each panel, one per variant.
-    pub(super) panels: Vec<Vec<Row>>,
+    pub(crate) panels: Vec<Vec<Row>>,
     /// Who is best in each panel, and how clearly.
-    pub(super) standings: Vec<Standing>,
+    pub(crate) standings: Vec<Standing>,
 }
 
 /// The best variant of a panel and those that it can't be told apart from.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub(super) struct Standing {
+pub(crate) struct Standing {
     /// The variant with the best mean; nothing without values or where neither way is better.
-    pub(super) best: Option<usize>,
+    pub(crate) best: Option<usize>,
     /// The others with a value whose paired difference to it has an interval with zero, or too few seeds.
-    pub(super) rivals: Vec<usize>,
+    pub(crate) rivals: Vec<usize>,
     /// The others with a value.
-    pub(super) num_others: usize,
+    pub(crate) num_others: usize,
 }
 
 impl Standing {
     /// The best variant, if it is ahead of every other one, of which there must be one.
-    pub(super) fn leader(&self) -> Option<usize> {
+    pub(crate) fn leader(&self) -> Option<usize> {
         self.best
             .filter(|_| self.num_others > 0 && self.rivals.is_empty())
     }
@@ -41,32 +42,32 @@ impl Standing {
 
 /// A variant in a panel.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Row {
+pub(crate) struct Row {
     /// Seeds with a test value.
-    pub(super) seeds: Vec<u64>,
-    pub(super) validation: Spread,
-    pub(super) test: Spread,
+    pub(crate) seeds: Vec<u64>,
+    pub(crate) validation: Spread,
+    pub(crate) test: Spread,
     /// Student's interval of the test mean.
-    pub(super) interval: Option<Interval>,
+    pub(crate) interval: Option<Interval>,
     /// Bootstrap interval of the test mean.
-    pub(super) bootstrap: Option<Interval>,
+    pub(crate) bootstrap: Option<Interval>,
     /// Against the baseline; nothing for itself.
-    pub(super) difference: Option<PairedDifference>,
+    pub(crate) difference: Option<PairedDifference>,
     /// The difference's p-value after Holm's correction over every variant and panel.
-    pub(super) corrected_p_value: Option<f64>,
+    pub(crate) corrected_p_value: Option<f64>,
     /// Probability that a run of the variant is better than one of the baseline.
-    pub(super) probability_of_improvement: Option<f64>,
+    pub(crate) probability_of_improvement: Option<f64>,
 }
 
 /// Mean and standard deviation.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Spread {
-    pub(super) mean: Option<f64>,
-    pub(super) deviation: Option<f64>,
+pub(crate) struct Spread {
+    pub(crate) mean: Option<f64>,
+    pub(crate) deviation: Option<f64>,
 }
 
 impl Spread {
-    pub(super) fn of(values: &[f64]) -> Self {
+    pub(crate) fn of(values: &[f64]) -> Self {
         Self {
             mean: mean(values),
             deviation: standard_deviation(values),
@@ -74,46 +75,38 @@ impl Spread {
     }
 }
 
-impl<'a> Comparison<'a> {
+impl Comparison {
     /// Compares every variant with the baseline (an index into the summary's variants).
-    pub(super) fn new(summary: &Summary, metric: &'a str, baseline: usize) -> Self {
-        let name = MetricName::of(metric);
+    pub(crate) fn new(summary: &Summary, metric: Metric, baseline: usize) -> Self {
         let rows = |panel: usize| {
             let variants = (0..summary.variants.len()).into_par_iter();
             variants
-                .map(|variant| row(summary, name, metric, panel, variant, baseline))
+                .map(|variant| row(summary, metric, panel, variant, baseline))
                 .collect()
         };
         let mut panels: Vec<Vec<Row>> = (0..summary.panels.len()).map(rows).collect();
         correct(&mut panels);
-        let standing =
-            |(panel, rows): (usize, &Vec<Row>)| standing(summary, name, metric, panel, rows);
+        let standing = |(panel, rows): (usize, &Vec<Row>)| standing(summary, metric, panel, rows);
         let standings = panels.par_iter().enumerate().map(standing).collect();
         Self {
-            metric: name,
+            metric,
             panels,
             standings,
         }
     }
 }
 
-fn row(
-    summary: &Summary,
-    name: MetricName,
-    metric: &str,
-    panel: usize,
-    variant: usize,
-    baseline: usize,
-) -> Row {
-    let sample = summary.sample("test", variant, panel, metric);
-    let test = summary.values("test", variant, panel, metric);
-    let against = summary.values("test", baseline, panel, metric);
+fn row(summary: &Summary, metric: Metric, panel: usize, variant: usize, baseline: usize) -> Row {
+    let sample = summary.sample(Split::Test, variant, panel, metric);
+    let test = summary.values(Split::Test, variant, panel, metric);
+    let against = summary.values(Split::Test, baseline, panel, metric);
     let is_baseline = variant == baseline;
     let pairs = pairs(summary, metric, panel, variant, baseline);
     // One run against one is a coin's toss, not a probability.
     let wins =
         probability_of_improvement(&test, &against).filter(|_| test.len() > 1 && against.len() > 1);
-    let higher = name.advantage(1.0, 0.0).map(|advantage| advantage > 0.0);
+    let higher = metric.higher_is_better();
+    // Wins are counted by the larger value, which loses where lower is better.
     let improvement = wins
         .zip(higher)
         .map(|(wins, higher)| if higher { wins } else { 1.0 - wins });
@@ -123,7 +116,7 @@ fn row(
             .filter(|(_, value)| value.is_some())
             .map(|(&(seed, _), _)| seed)
             .collect(),
-        validation: Spread::of(&summary.values("validation", variant, panel, metric)),
+        validation: Spread::of(&summary.values(Split::Validation, variant, panel, metric)),
         test: Spread::of(&test),
         interval: student_interval(&test),
         bootstrap: bootstrap_interval(&test),
@@ -134,19 +127,19 @@ fn row(
 }
 
 /// Test values of two variants at the seeds that both have.
-pub(super) fn pairs(
+pub(crate) fn pairs(
     summary: &Summary,
-    metric: &str,
+    metric: Metric,
     panel: usize,
     one: usize,
     other: usize,
 ) -> Vec<(f64, f64)> {
-    let sample = |variant: usize| summary.sample("test", variant, panel, metric);
-    pairs_of(&sample(one), &sample(other))
+    let sample = |variant: usize| summary.sample(Split::Test, variant, panel, metric);
+    pairs_of(sample(one), sample(other))
 }
 
 /// Values of two samples at the seeds that both have.
-pub(super) fn pairs_of(one: &Sample, other: &Sample) -> Vec<(f64, f64)> {
+pub(crate) fn pairs_of(one: &Sample, other: &Sample) -> Vec<(f64, f64)> {
     let pair = |(run, value): (&Run, &Option<f64>)| value.zip(other.get(run).copied().flatten());
     one.iter().filter_map(pair).collect()
 }
@@ -159,13 +152,14 @@ fn correct(panels: &mut [Vec<Row>]) {
             .and_then(|difference| difference.p_value)
     };
     let p_values: Vec<f64> = panels.iter().flatten().filter_map(p_value).collect();
+    // Rows without a test take no part, so the corrected values go to the others in their order.
     let mut corrected = holm(&p_values).into_iter();
     for row in panels.iter_mut().flatten() {
         row.corrected_p_value = p_value(row).and_then(|_| corrected.next());
     }
 }
 
-fn best(metric: MetricName, rows: &[Row]) -> Option<usize> {
+fn best(metric: Metric, rows: &[Row]) -> Option<usize> {
     metric.direction()?;
     let means = rows
         .iter()
@@ -184,18 +178,13 @@ fn best(metric: MetricName, rows: &[Row]) -> Option<usize> {
     means.reduce(better).map(|(variant, _)| variant)
 }
 
-fn standing(
-    summary: &Summary,
-    name: MetricName,
-    metric: &str,
-    panel: usize,
-    rows: &[Row],
-) -> Standing {
-    let Some(best) = best(name, rows) else {
+fn standing(summary: &Summary, metric: Metric, panel: usize, rows: &[Row]) -> Standing {
+    let Some(best) = best(metric, rows) else {
         return Standing::default();
     };
     let others =
         (0..rows.len()).filter(|&variant| variant != best && rows[variant].test.mean.is_some());
+    // Each pair by itself, without a correction: the report says so wherever it calls a variant ahead.
     let is_rival = |&other: &usize| {
         let pairs = pairs(summary, metric, panel, best, other);
         let interval = paired_interval(&pairs);
@@ -217,7 +206,7 @@ mod tests {
     use homebench_results::sample::Sample as Folder;
 
     fn summary(sample: &Folder) -> Summary {
-        Summary::new(&Results::read(sample.write().path()).unwrap())
+        Summary::new(&Results::read(sample.write().path()).unwrap()).unwrap()
     }
 
     #[test]
@@ -227,7 +216,7 @@ mod tests {
             ..Folder::default()
         };
         let summary = summary(&sample);
-        let comparison = Comparison::new(&summary, "auc", 0);
+        let comparison = Comparison::new(&summary, Metric::Auc, 0);
         let rows = &comparison.panels[0];
         assert_eq!(rows[0].difference, None);
         assert_eq!(rows[1].seeds, [1, 2]);
@@ -243,7 +232,7 @@ mod tests {
     #[test]
     fn a_loss_is_best_where_it_is_lowest() {
         let summary = summary(&Folder::default());
-        let loss = Comparison::new(&summary, "log_loss", 0);
+        let loss = Comparison::new(&summary, Metric::LogLoss, 0);
         assert_eq!(loss.standings[0].best, Some(2));
         assert_eq!(loss.panels[0][2].probability_of_improvement, Some(1.0));
     }
@@ -251,7 +240,7 @@ mod tests {
     #[test]
     fn nobody_leads_with_two_seeds_alone_or_where_an_interval_includes_zero() {
         let leaders = |summary: &Summary| -> Vec<Option<usize>> {
-            Comparison::new(summary, "auc", 0)
+            Comparison::new(summary, Metric::Auc, 0)
                 .standings
                 .iter()
                 .map(Standing::leader)
@@ -271,7 +260,7 @@ mod tests {
             ..Folder::default()
         });
         assert_eq!(leaders(&close), [None, None]);
-        let standing = Comparison::new(&close, "auc", 0).standings[0].clone();
+        let standing = Comparison::new(&close, Metric::Auc, 0).standings[0].clone();
         assert_eq!(
             (standing.num_others, standing.rivals.is_empty()),
             (2, false)
