@@ -7,6 +7,7 @@ pub mod feature_gate;
 pub mod gate;
 pub mod loss;
 pub mod mixture;
+mod operator;
 pub mod optimizer;
 mod parameter;
 mod product;

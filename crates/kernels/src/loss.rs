@@ -1,10 +1,9 @@
 //! The loss of all tasks at once: binary cross-entropy from logits, or the squared error where a task predicts a number.
 
 use crate::cuda::{self, Machine};
-use crate::parameter::argument;
+use crate::operator::{Argument, Forward, Fused, Gradients, apply};
 use crate::simd::{exp, multiversioned};
-use candle_core::{CpuStorage, CustomOp1, DType, Device, Layout, Result, Shape, Tensor};
-use std::sync::{Mutex, PoisonError};
+use candle_core::{DType, Device, Result, Shape, Tensor};
 
 /// Labels of a batch with what weighs them.
 #[derive(Debug, Clone)]
@@ -125,6 +124,19 @@ impl Targets {
 /// The sum over tasks of the weighted mean loss over the rows that observe the task: binary cross-entropy, or the squared error
 /// of a task of regression.
 ///
+/// ```
+/// # use candle_core::{Device, Result, Tensor};
+/// # use homebench_kernels::loss::{Targets, multi_task_loss};
+/// # fn main() -> Result<()> {
+/// // Two rows of two tasks; the first row was not asked for the second task.
+/// let logits = Tensor::new(&[[0f32, 9.0], [0.0, 0.0]], &Device::Cpu)?;
+/// let targets = Targets::observed(vec![1.0, f32::NAN, 0.0, 1.0], &[]);
+/// let loss = multi_task_loss(&logits, &targets)?.to_scalar::<f32>()?;
+/// assert!((loss - 2.0 * 2f32.ln()).abs() < 1e-6);
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Shapes
 /// - logits: [batch, tasks]
 /// - result: a scalar
@@ -140,11 +152,10 @@ pub fn multi_task_loss(logits: &Tensor, targets: &Targets) -> Result<Tensor> {
     if !(logits.device().is_cpu() && logits.dtype() == DType::F32) {
         return multi_task_loss_composed(logits, targets);
     }
-    let operator = Operator {
+    let passes = LossPasses {
         targets: targets.clone(),
-        gradient: Mutex::default(),
     };
-    logits.contiguous()?.apply_op1(operator)
+    apply(passes, logits, logits, logits)
 }
 
 /// The same from candle's stock operators: the reference.
@@ -195,53 +206,53 @@ pub fn multi_task_loss_composed(logits: &Tensor, targets: &Targets) -> Result<Te
     (loss * factors)?.sum_all()
 }
 
-struct Operator {
+struct LossPasses {
     targets: Targets,
-    gradient: Mutex<Vec<f32>>,
 }
 
-impl CustomOp1 for Operator {
-    fn name(&self) -> &'static str {
-        "multi-task-loss"
-    }
+impl Fused for LossPasses {
+    const NAME: &'static str = "multi-task-loss";
 
-    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let logits = argument(storage, layout)?;
-        let num_tasks = layout.dims()[1];
+    /// The loss's slope at every logit.
+    type Kept = Vec<f32>;
+
+    fn forward(&self, logits: Argument<'_>, _same: Argument<'_>) -> Forward<Vec<f32>, Vec<f32>> {
+        let (logits, num_tasks) = (logits.values, logits.dims.width);
         let factors = self.targets.factors(num_tasks);
         let positive = match &self.targets.positive_weights {
             Some(weights) => weights.repeat(logits.len() / num_tasks),
             None => vec![1.0; logits.len()],
         };
-        let mut gradient = vec![0f32; logits.len()];
+        let mut slopes = vec![0f32; logits.len()];
         let mut losses = vec![0f32; logits.len()];
         let labels = Labels {
             labels: &self.targets.labels,
             factors: &factors,
             positive: &positive,
         };
-        losses_and_slopes(&mut losses, &mut gradient, logits, &labels);
+        losses_and_slopes(&mut losses, &mut slopes, logits, &labels);
         if let Some(regression) = self.targets.regression() {
             let tasks = regression.iter().enumerate().filter(|(_, is)| **is);
             for (task, _) in tasks {
                 let places = (task..logits.len()).step_by(num_tasks);
-                squared_errors(places, &mut losses, &mut gradient, logits, &labels);
+                squared_errors(places, &mut losses, &mut slopes, logits, &labels);
             }
         }
+        // One chain over rows and tasks, in f64: the order is the batch's, whatever the number of threads.
         let loss: f64 = losses.iter().map(|loss| f64::from(*loss)).sum();
-        *self.gradient.lock().unwrap_or_else(PoisonError::into_inner) = gradient;
-        Ok((CpuStorage::F32(vec![loss as f32]), Shape::from(())))
+        Ok((vec![loss as f32], Shape::from(()), Some(slopes)))
     }
 
-    fn bwd(&self, logits: &Tensor, _result: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
-        let factor = gradient.to_scalar::<f32>()?;
-        let saved = self.gradient.lock().unwrap_or_else(PoisonError::into_inner);
-        let scaled = saved.iter().map(|value| value * factor).collect();
-        Ok(Some(Tensor::from_vec(
-            scaled,
-            logits.shape(),
-            logits.device(),
-        )?))
+    fn backward(
+        &self,
+        _logits: Argument<'_>,
+        _same: Argument<'_>,
+        gradient: &[f32],
+        mut slopes: Vec<f32>,
+    ) -> Result<Gradients<Vec<f32>>> {
+        let factor = gradient[0];
+        slopes.iter_mut().for_each(|slope| *slope *= factor);
+        Ok([Some(slopes), None])
     }
 }
 

@@ -5,6 +5,8 @@
 //! gradients in candle's `GradStore`; [`Parameter::collect`] moves them here, and an optimiser reads buffers alone.
 
 use crate::cuda::{Address, Buffer, Machine, add_values};
+use crate::operator::Argument;
+use crate::rows::InputDims;
 use candle_core::backprop::GradStore;
 use candle_core::{CpuStorage, InplaceOp1, Layout, Result, Storage, Tensor, Var};
 use parking_lot::RwLockReadGuard;
@@ -20,6 +22,21 @@ pub enum Role {
 }
 
 /// A named variable and its gradient buffer. Clones share both.
+///
+/// ```
+/// # use candle_core::{Device, Result, Var};
+/// # use homebench_kernels::{Parameter, Role};
+/// # fn main() -> Result<()> {
+/// let weight = Var::new(&[1f32, 2.0], &Device::Cpu)?;
+/// let weight = Parameter::new("tower.weight", weight, Role::Trained);
+/// assert_eq!(weight.gradient(), None);
+///
+/// let loss = weight.tensor().sqr()?.sum_all()?;
+/// weight.collect(&loss.backward()?)?;
+/// assert_eq!(weight.gradient(), Some(vec![2.0, 4.0]));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Parameter {
     inner: Arc<Inner>,
@@ -273,9 +290,12 @@ pub(crate) fn values(tensor: &Tensor) -> Result<Values<'_>> {
 }
 
 /// The contiguous f32 values of an operator's argument.
-pub(crate) fn argument<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
+pub(crate) fn argument<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<Argument<'a>> {
     match (storage, layout.contiguous_offsets()) {
-        (CpuStorage::F32(values), Some((start, end))) => Ok(&values[start..end]),
+        (CpuStorage::F32(values), Some((start, end))) => Ok(Argument {
+            values: &values[start..end],
+            dims: InputDims::of(layout.dims())?,
+        }),
         _ => candle_core::bail!("a fused operator needs contiguous f32 arguments"),
     }
 }

@@ -1,7 +1,35 @@
 //! How rows are shared between threads: a partition that depends on the number of rows alone, so that every sum over
 //! rows has the same order at any number of threads.
 
+use candle_core::Result;
 use std::ops::Range;
+
+/// Sizes of an operator's argument: [inputs, rows, width], or [rows, width] where there is one input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct InputDims {
+    pub(crate) inputs: usize,
+    pub(crate) rows: usize,
+    pub(crate) width: usize,
+}
+
+impl InputDims {
+    pub(crate) fn of(dims: &[usize]) -> Result<Self> {
+        let (inputs, rows, width) = match *dims {
+            [rows, width] => (1, rows, width),
+            [inputs, rows, width] => (inputs, rows, width),
+            _ => candle_core::bail!("expected [inputs, batch, width], found {dims:?}"),
+        };
+        Ok(Self {
+            inputs,
+            rows,
+            width,
+        })
+    }
+
+    pub(crate) fn num_elements(self) -> usize {
+        self.inputs * self.rows * self.width
+    }
+}
 
 /// Most parts that rows are split into; each may run on a thread of its own and has its own partial sums.
 const MAX_CHUNKS: usize = 4;

@@ -83,7 +83,7 @@ impl CopiedBatch {
         words.extend(parts.numeric.iter().map(|value| value.to_bits()));
         self.starts[4] = words.len();
         match &mut self.place {
-            Place::Host(buffer) => *buffer = Some(Buffer::of_ints(&Device::Cpu, words)?),
+            Place::Host(buffer) => *buffer = Some(Buffer::copied(&Device::Cpu, words)?),
             #[cfg(feature = "cuda")]
             Place::Cuda(upload) => upload.copy(words)?,
         }

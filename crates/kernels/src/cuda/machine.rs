@@ -152,7 +152,7 @@ impl Machine {
         let buffer = match tables.get(&values) {
             Some(buffer) => buffer.clone(),
             None => {
-                let buffer = Arc::new(Mutex::new(Buffer::of_ints(self.device(), &values)?));
+                let buffer = Arc::new(Mutex::new(Buffer::copied(self.device(), &values)?));
                 tables.insert(values, buffer.clone());
                 buffer
             }

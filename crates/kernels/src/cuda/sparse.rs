@@ -171,7 +171,7 @@ impl Step<'_> {
             &plan.touched_starts,
         ];
         let all: Vec<u32> = lists.into_iter().flatten().copied().collect();
-        let mut uploaded = Buffer::of_ints(self.machine.device(), &all)?;
+        let mut uploaded = Buffer::copied(self.machine.device(), &all)?;
         let mut at = uploaded.address()?;
         let [order, shares, starts, of_segments, ids, of_rows, row_starts] = lists.map(|list| {
             let start = at;

@@ -1,15 +1,11 @@
 //! Feature gates from candle's stock operators: the reference, and the path of devices without a kernel.
 
 use super::{FeatureGateMix, FeatureGates};
-use crate::composed::{sigmoid, softmax};
+use crate::composed::{sigmoid, softmax, stacked_inputs};
 use candle_core::{Result, Tensor};
 
 pub(super) fn forward(gates: &FeatureGates, xs: &Tensor) -> Result<Tensor> {
-    let xs = if xs.rank() == 2 {
-        xs.unsqueeze(0)?
-    } else {
-        xs.clone()
-    };
+    let xs = stacked_inputs(xs)?;
     let (weights, lora_a, lora_b) = (
         gates.weight.cat()?,
         gates.lora_a.cat()?,

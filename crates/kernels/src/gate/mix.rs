@@ -3,10 +3,12 @@
 use super::passes::MixLayout;
 use crate::composed;
 use crate::cuda::{self, Machine};
-use crate::parameter::{argument, values};
-use candle_core::{CpuStorage, CustomOp2, DType, Layout, Result, Shape, Tensor};
+use crate::operator::{Argument, Forward, Fused, Gradients, apply};
+use crate::parameter::values;
+use crate::rows::InputDims;
+use candle_core::{DType, Result, Tensor};
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 /// How logits become weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +33,26 @@ pub struct MixGate {
 }
 
 /// All gates of a layer; their logits follow one another in the order of the gates.
+///
+/// ```
+/// # use candle_core::{DType, Device, Result, Tensor};
+/// # use homebench_kernels::gate::{GateActivation, Mix, MixGate};
+/// # fn main() -> Result<()> {
+/// let gate = MixGate {
+///     experts: vec![0, 1],
+///     activation: GateActivation::Softmax,
+///     output: 0,
+/// };
+/// let mix = Mix::new(vec![gate], 2, 1)?;
+///
+/// // Equal logits weigh both experts alike.
+/// let experts = Tensor::new(&[[[1f32, 2.0]], [[3.0, 6.0]]], &Device::Cpu)?;
+/// let logits = Tensor::zeros((1, 2), DType::F32, &Device::Cpu)?;
+/// let mixed = mix.forward(&experts, &logits)?;
+/// assert_eq!(mixed.to_vec3::<f32>()?, [[[2.0, 4.0]]]);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Mix {
     layout: Arc<MixLayout>,
@@ -81,6 +103,16 @@ impl Mix {
     pub(crate) fn gates(&self) -> impl Iterator<Item = (&MixGate, &Range<usize>)> {
         let gates = self.layout.gates.iter();
         gates.map(|(gate, columns)| (gate, columns))
+    }
+
+    /// Per output: (column, expert) of every summand.
+    pub(crate) fn outputs(&self) -> &[Vec<(usize, usize)>] {
+        &self.layout.outputs
+    }
+
+    /// Per expert: (column, output) of every use.
+    pub(crate) fn uses(&self) -> &[Vec<(usize, usize)>] {
+        &self.layout.uses
     }
 
     /// Number of experts that gates may see.
@@ -134,13 +166,7 @@ impl Mix {
         if !(experts.device().is_cpu() && experts.dtype() == DType::F32) {
             return self.forward_composed(experts, logits);
         }
-        let operator = Operator {
-            layout: self.layout.clone(),
-            weights: Mutex::default(),
-        };
-        experts
-            .contiguous()?
-            .apply_op2(&logits.contiguous()?, operator)
+        apply(self.clone(), experts, logits, logits)
     }
 
     /// The same from candle's stock operators: the reference.
@@ -227,61 +253,29 @@ impl Mix {
     }
 }
 
-struct Operator {
-    layout: Arc<MixLayout>,
-    weights: Mutex<Vec<f32>>,
-}
+impl Fused for Mix {
+    const NAME: &'static str = "mix";
 
-impl CustomOp2 for Operator {
-    fn name(&self) -> &'static str {
-        "mix"
+    /// The gates' weights.
+    type Kept = Vec<f32>;
+
+    fn forward(&self, experts: Argument<'_>, logits: Argument<'_>) -> Forward<Vec<f32>, Vec<f32>> {
+        let InputDims { rows, width, .. } = experts.dims;
+        let mut weights = logits.values.to_vec();
+        let out = self.sums(experts.values, &mut weights, rows, width);
+        Ok((out, (self.num_outputs(), rows, width).into(), Some(weights)))
     }
 
-    fn cpu_fwd(
+    fn backward(
         &self,
-        storage: &CpuStorage,
-        layout: &Layout,
-        logits: &CpuStorage,
-        logits_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let experts = argument(storage, layout)?;
-        let (_, num_rows, width) = layout.shape().dims3()?;
-        let mut weights = argument(logits, logits_layout)?.to_vec();
-        let out = self.layout.sums(experts, &mut weights, num_rows, width);
-        *self.weights.lock().unwrap_or_else(PoisonError::into_inner) = weights;
-        let shape = (self.layout.outputs.len(), num_rows, width);
-        Ok((CpuStorage::F32(out), shape.into()))
-    }
-
-    fn bwd(
-        &self,
-        experts: &Tensor,
-        logits: &Tensor,
-        _result: &Tensor,
-        gradient: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let (_, num_rows, width) = experts.dims3()?;
-        let weights = self.weights.lock().unwrap_or_else(PoisonError::into_inner);
-        let gradient = gradient.contiguous()?;
-        let [of_experts, of_logits] = self.layout.gradients(
-            &values(experts)?,
-            &weights,
-            &values(&gradient)?,
-            num_rows,
-            width,
-        );
-        Ok((
-            Some(Tensor::from_vec(
-                of_experts,
-                experts.shape(),
-                experts.device(),
-            )?),
-            Some(Tensor::from_vec(
-                of_logits,
-                logits.shape(),
-                logits.device(),
-            )?),
-        ))
+        experts: Argument<'_>,
+        _logits: Argument<'_>,
+        gradient: &[f32],
+        weights: Vec<f32>,
+    ) -> Result<Gradients<Vec<f32>>> {
+        let InputDims { rows, width, .. } = experts.dims;
+        let gradients = self.gradients(experts.values, &weights, gradient, rows, width);
+        Ok(gradients.map(Some))
     }
 }
 

@@ -36,6 +36,24 @@ impl GradientNorm {
 ///
 /// The sum of squares is in f64 over pieces of a fixed size, added in order: the same at any number of threads.
 ///
+/// ```
+/// # use candle_core::{Device, Result, Var};
+/// # use homebench_kernels::optimizer::clip_gradient_norm;
+/// # use homebench_kernels::{Parameter, Role};
+/// # fn main() -> Result<()> {
+/// let weight = Var::new(&[3f32, 4.0], &Device::Cpu)?;
+/// let weight = Parameter::new("weight", weight, Role::Trained);
+/// let loss = (weight.tensor().sqr()?.sum_all()? * 0.5)?;
+/// weight.collect(&loss.backward()?)?;
+///
+/// let norm = clip_gradient_norm(std::slice::from_ref(&weight), 1.0)?;
+/// assert_eq!(norm.value()?, 5.0);
+/// let clipped = weight.gradient().unwrap_or_default();
+/// assert!((clipped[0] - 0.6).abs() < 1e-6 && (clipped[1] - 0.8).abs() < 1e-6);
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Errors
 /// A device fails.
 pub fn clip_gradient_norm(parameters: &[Parameter], max_norm: f64) -> Result<GradientNorm> {

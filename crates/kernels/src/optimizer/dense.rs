@@ -151,6 +151,23 @@ impl State {
 }
 
 /// An optimiser's state over a list of parameters. A parameter that got no gradient in a step stays as it is.
+///
+/// ```
+/// # use candle_core::{Device, Result, Var};
+/// # use homebench_kernels::optimizer::{Optimizer, SgdConfig};
+/// # use homebench_kernels::{Parameter, Role};
+/// # fn main() -> Result<()> {
+/// let weight = Var::new(&[1f32, 2.0], &Device::Cpu)?;
+/// let weight = Parameter::new("weight", weight, Role::Trained);
+/// let mut optimizer = Optimizer::new(std::slice::from_ref(&weight), SgdConfig::default());
+///
+/// let loss = weight.tensor().sum_all()?;
+/// weight.collect(&loss.backward()?)?;
+/// optimizer.step(0.5)?;
+/// assert_eq!(weight.tensor().to_vec1::<f32>()?, [0.5, 1.5]);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Optimizer {
     rule: DenseRule,

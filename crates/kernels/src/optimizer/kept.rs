@@ -54,7 +54,7 @@ impl Kept {
         if values.len() != self.length {
             candle_core::bail!("expected {} numbers, found {}", self.length, values.len());
         }
-        self.buffer = Some(Buffer::of_floats(&self.device, values)?);
+        self.buffer = Some(Buffer::copied(&self.device, values)?);
         Ok(())
     }
 

@@ -2,6 +2,7 @@
 
 use super::adam::{AdamConfig, StepFactors, adam_update};
 use super::kept::Kept;
+use super::pooled::Pooling;
 use crate::cuda::{Grouped, Machine, Occurrence, TableAddresses, group};
 use crate::parameter::Parameter;
 use crate::simd::prefetch;
@@ -53,7 +54,8 @@ pub(crate) enum RowFactors {
 #[derive(Debug)]
 pub(super) struct Table {
     pub(super) parameter: Parameter,
-    pub(super) num_rows: usize,
+    pub(super) pooling: Pooling,
+    num_rows: usize,
     first: Kept,
     second: Kept,
     /// Per row: where its gradient is summed in this step.
@@ -84,7 +86,11 @@ impl Table {
     }
 
     /// A table [vocabulary, dim] that no step has touched, and its width.
-    pub(super) fn new(parameter: Parameter, rule: SparseRule) -> Result<(Self, usize)> {
+    pub(super) fn new(
+        parameter: Parameter,
+        pooling: Pooling,
+        rule: SparseRule,
+    ) -> Result<(Self, usize)> {
         let (num_rows, width) = parameter.tensor().dims2()?;
         let moments = num_rows * width;
         let (first, second) = match rule {
@@ -95,6 +101,7 @@ impl Table {
             first: Kept::new(first, parameter.tensor()),
             second: Kept::new(second, parameter.tensor()),
             parameter,
+            pooling,
             num_rows,
             slots: vec![UNTOUCHED; num_rows],
             touched: Vec::new(),
@@ -105,8 +112,9 @@ impl Table {
     }
 
     /// Refuses the first id beyond the table.
-    pub(super) fn check(&self, mut ids: impl Iterator<Item = u32>) -> Result<()> {
-        match ids.find(|id| *id as usize >= self.num_rows) {
+    #[inline]
+    pub(super) fn check(&self, ids: &[u32]) -> Result<()> {
+        match ids.iter().find(|id| **id as usize >= self.num_rows) {
             None => Ok(()),
             Some(id) => candle_core::bail!(
                 "{}: id {id} in a table of {} rows",
@@ -116,15 +124,9 @@ impl Table {
         }
     }
 
-    /// Starts a step's sums.
-    pub(super) fn clear_sums(&mut self) {
-        self.touched.clear();
-        self.sums.clear();
-    }
-
     /// Adds `gradient`, times `share`, to the sum of a row.
     #[inline]
-    pub(super) fn add_gradient(&mut self, id: u32, gradient: &[f32], share: f32) {
+    fn add_gradient(&mut self, id: u32, gradient: &[f32], share: f32) {
         let dim = gradient.len();
         let slot = &mut self.slots[id as usize];
         if *slot == UNTOUCHED {
@@ -139,18 +141,24 @@ impl Table {
         }
     }
 
-    /// Sums the gradients of a step, in the order of `rows`.
+    /// Sums the gradients of a step, in the order of `rows`, each the gradient of what a list of ids was pooled to.
     pub(super) fn sum_gradients<'a>(
         &mut self,
-        rows: impl Iterator<Item = (u32, &'a [f32])> + Clone,
+        rows: impl Iterator<Item = (&'a [f32], &'a [u32])> + Clone,
     ) {
-        self.clear_sums();
+        self.touched.clear();
+        self.sums.clear();
         let mut ahead = self.is_far.then(|| rows.clone().skip(AHEAD));
-        for (id, gradient) in rows {
-            if let Some((id, _)) = ahead.as_mut().and_then(Iterator::next) {
-                prefetch(&self.slots[id as usize..][..1]);
+        for (gradient, ids) in rows {
+            if let Some((_, ids)) = ahead.as_mut().and_then(Iterator::next) {
+                for id in ids {
+                    prefetch(&self.slots[*id as usize..][..1]);
+                }
             }
-            self.add_gradient(id, gradient, 1.0);
+            let share = self.pooling.share(ids.len());
+            for id in ids {
+                self.add_gradient(*id, gradient, share);
+            }
         }
     }
 

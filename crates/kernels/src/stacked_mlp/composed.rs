@@ -1,14 +1,11 @@
 //! Stacked networks from candle's stock operators: the reference, and the path of devices without a kernel.
 
 use super::{Activation, BATCH_NORM_MOMENTUM, NORM_EPSILON, Norm, StackedLayer, StackedMlp};
+use crate::composed::stacked_inputs;
 use candle_core::{D, Result, Tensor};
 
 pub(super) fn forward(mlp: &StackedMlp, xs: &Tensor, train: bool) -> Result<Tensor> {
-    let xs = if xs.rank() == 2 {
-        xs.unsqueeze(0)?
-    } else {
-        xs.clone()
-    };
+    let xs = stacked_inputs(xs)?;
     let inputs = mlp
         .sources
         .iter()

@@ -167,11 +167,11 @@ impl Pass<'_> {
         &self,
         layer: &StackedLayer,
         slopes: Address,
-        length: usize,
+        num_inputs: usize,
     ) -> Result<Buffer> {
         let (depth, width) = dims(layer);
         let num_rows = self.num_rows;
-        let num_inputs = length / (num_rows * depth);
+        let length = num_inputs * num_rows * depth;
         let weights = layer.weight.addresses()?;
         let sources = self.mlp.sources();
         let is_read = |input: usize| sources.contains(&input);

@@ -18,10 +18,11 @@ pub(super) struct Forward<'a> {
 }
 
 impl Forward<'_> {
-    pub(super) fn run(&self, out: &mut [f32]) -> State {
+    pub(super) fn run(&self) -> (Vec<f32>, State) {
         let (dim, num_rows) = (self.gates.dim(), self.num_rows);
         let num_lora = self.gates.num_lora();
         let parts: Vec<Range<usize>> = blocks(0..num_rows).collect();
+        let mut out = unspecified(self.gates.num_gates() * num_rows * dim);
         let mut kept = unspecified(out.len() * num_lora);
         let mut hidden: Vec<Vec<f32>> = self
             .packed
@@ -39,7 +40,7 @@ impl Forward<'_> {
                 hidden_parts.iter_mut().for_each(|home| home.push(&mut []));
             }
         }
-        split_by_chunk(out, dim, &parts)
+        split_by_chunk(&mut out, dim, &parts)
             .into_par_iter()
             .zip(split_by_chunk(&mut kept, dim, &parts))
             .zip(hidden_parts)
@@ -56,10 +57,11 @@ impl Forward<'_> {
                     );
                 }
             });
-        State {
+        let state = State {
             hidden,
             sigmoids: kept,
-        }
+        };
+        (out, state)
     }
 
     /// One input's gates on one block of rows; `out` and `kept` hold the block's rows of every gate and LoRA.
