@@ -17,6 +17,7 @@ pub(crate) fn stacked_inputs(xs: &Tensor) -> Result<Tensor> {
 
 /// Softmax over the last dimension.
 pub(crate) fn softmax(xs: &Tensor) -> Result<Tensor> {
+    // Detached: softmax doesn't depend on what is subtracted, so neither does its gradient.
     let largest = xs.max_keepdim(D::Minus1)?.detach();
     let powers = xs.broadcast_sub(&largest)?.exp()?;
     powers.broadcast_div(&powers.sum_keepdim(D::Minus1)?)

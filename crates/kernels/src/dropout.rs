@@ -5,6 +5,7 @@ use crate::optimizer::Columns;
 use crate::random::Philox;
 use rayon::prelude::*;
 
+// Free to change: a unit's random number hangs on its row and place, not on the task that masks it.
 /// Rows masked by one task.
 const BLOCK_ROWS: usize = 256;
 

@@ -4,6 +4,7 @@ mod composed;
 pub mod cuda;
 pub mod dropout;
 pub mod feature_gate;
+mod fresh;
 pub mod gate;
 pub mod loss;
 pub mod mixture;

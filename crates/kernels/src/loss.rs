@@ -62,6 +62,7 @@ impl Targets {
     /// over the sum of that task's label weights; 0 for a task that no row observes.
     pub(crate) fn factors(&self, num_tasks: usize) -> Vec<f32> {
         let num_rows = self.labels.len() / num_tasks;
+        // In f64, as the weights of many rows add up to what f32 doesn't hold.
         let mut sums = vec![0f64; num_tasks];
         match &self.label_weights {
             None => sums.fill(num_rows as f64),
@@ -272,6 +273,7 @@ multiversioned! {
         let positive = &of.positive[..length];
         for index in 0..length {
             let (logit, factor) = (logits[index], factors[index]);
+            // Of minus the absolute value: at most 1, so that nothing overflows at either end.
             let power = exp(-logit.abs());
             let tail = ln_1p(power);
             let of_positive = relu(-logit) + tail;
@@ -283,6 +285,7 @@ multiversioned! {
             let no = 1.0 - labels[index];
             let loss = (yes * of_positive + no * of_negative) * factor;
             let slope = (no * probability - yes * rest) * factor;
+            // A choice and no product: 0 times a label that is no number is none either.
             losses[index] = if factor == 0.0 { 0.0 } else { loss };
             slopes[index] = if factor == 0.0 { 0.0 } else { slope };
         }
@@ -318,8 +321,10 @@ fn relu(x: f32) -> f32 {
 /// below 2e-7.
 #[inline(always)]
 fn ln_1p(t: f32) -> f32 {
+    // Not `f32::ln_1p`: that calls the platform's library, one value at a time and with its own last bit.
     let z = t / (2.0 + t);
     let square = z * z;
+    // z is at most 1/3, and so z^16 / 17 is below half a unit in the last place of f32: no term beyond 1/15 counts.
     let mut series = 1.0f32 / 15.0;
     for divisor in [13.0f32, 11.0, 9.0, 7.0, 5.0, 3.0] {
         series = series.mul_add(square, 1.0 / divisor);

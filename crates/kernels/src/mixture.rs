@@ -230,6 +230,7 @@ impl Mixture {
         let mut expert_dims = xs.dims().to_vec();
         if let Some(gates) = &parts.feature_gates {
             gates.check_input(xs.dims())?;
+            // Experts read one gated input for each feature gate instead of the inputs.
             expert_dims = [&[gates.num_gates()], &expert_dims[expert_dims.len() - 2..]].concat();
         }
         parts.experts.check_input(&expert_dims, train)?;
@@ -346,7 +347,9 @@ impl Fused for MixturePasses {
         let (of_experts, expert_states) = stacked_mlp::run_forward(experts, expert_xs, self.train)?;
         let mut weights = logits.run_forward(self.gates_read.choose(gate_xs, expert_xs))?;
         let (num_rows, width) = (xs.dims.rows, experts.output_dim());
-        let out = mix.sums(&of_experts, &mut weights, num_rows, width);
+        let out = mix
+            .layout()
+            .sums(&of_experts, &mut weights, num_rows, width);
         let kept = self.train.then_some(Kept {
             gated,
             expert_states,
@@ -371,8 +374,10 @@ impl Fused for MixturePasses {
             experts,
             weights,
         } = kept;
-        let [of_experts, of_logits] =
-            (operators.mix).gradients(&experts, &weights, gradient, num_rows, width);
+        let [of_experts, of_logits] = operators
+            .mix
+            .layout()
+            .gradients(&experts, &weights, gradient, num_rows, width);
         // What is done with goes before the next pass makes its own buffers: a step's most memory is here.
         drop((experts, weights));
         let expert_xs = self.expert_input(xs, gated.as_ref().map(|(gated, _)| &**gated));

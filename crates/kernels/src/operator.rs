@@ -116,6 +116,7 @@ impl<F: Fused> CustomOp3 for FusedOperator<F> {
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
         let kept = self.kept.take(F::NAME)?;
         let gradient = gradient.contiguous()?;
+        // Locks for reading: a tensor that is both arguments is locked twice, which readers may do.
         let (first_values, second_values) = (values(first)?, values(second)?);
         let [of_first, of_second] = self.passes.backward(
             Argument {

@@ -105,6 +105,7 @@ impl Parameter {
         let mut gradient = self.lock();
         let Gradient { buffer, filled } = &mut *gradient;
         let values = buffer
+            // Made by the first gradient: a parameter that never gets one takes no memory.
             .get_or_insert_with(|| Buffer::on_processor(vec![0.0; self.num_elements()]))
             .as_mut_slice();
         write(values, *filled);
@@ -124,6 +125,7 @@ impl Parameter {
     /// Where the gradient buffer is, and whether a program must add or may overwrite what is there. The gradient counts as
     /// arrived.
     pub(crate) fn gradient_address(&self, machine: &Machine) -> Result<(Address, bool)> {
+        // Counted as arrived before the program has run: launches run in the order in which they are asked for.
         let mut gradient = self.lock();
         let add = std::mem::replace(&mut gradient.filled, true);
         let address = match &mut gradient.buffer {
@@ -154,6 +156,7 @@ impl Parameter {
         let Some(found) = gradients.get(self.tensor()) else {
             return Ok(());
         };
+        // Composed operators may run in f64; buffers are f32, as optimisers are.
         let found = found.flatten_all()?.to_dtype(candle_core::DType::F32)?;
         if let Some(machine) = Machine::of(self.tensor()) {
             let (to, add) = self.gradient_address(&machine)?;
@@ -214,6 +217,7 @@ impl Parameter {
     /// # Errors
     /// The variable is elsewhere or of another type.
     pub fn update(&self, change: impl FnOnce(&mut [f32])) -> Result<()> {
+        // In place, for candle's own way to set a variable copies all of it.
         self.tensor().inplace_op1(&Update(Mutex::new(Some(change))))
     }
 

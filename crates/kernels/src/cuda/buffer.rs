@@ -84,6 +84,7 @@ impl Address {
 
     /// Of a tensor that is written.
     pub(crate) fn of_mut(tensor: &Tensor) -> Result<Self> {
+        // Candle hands out memory to write to inside an in-place operator alone; this one only asks where it is.
         let found = Locate(AtomicU64::new(0));
         tensor.inplace_op1(&found)?;
         Ok(Self(found.0.into_inner()))

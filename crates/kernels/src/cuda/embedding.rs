@@ -43,6 +43,7 @@ impl Gather<'_> {
                 .int(first);
             if let Some((_, means)) = lists {
                 let of_group = means[first..first + group.len()].iter().enumerate();
+                // A bit for each table of the launch.
                 let bits = of_group.fold(0u64, |bits, (place, is)| bits | u64::from(*is) << place);
                 arguments = arguments.bits(bits);
             }

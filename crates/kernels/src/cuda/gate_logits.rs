@@ -216,6 +216,7 @@ impl GateLogitsProgram {
         let (mut of_inputs, add) = match wanted {
             InputGradient::Unneeded => return Ok(None),
             InputGradient::AddTo(others) => (others, true),
+            // Where no gate reads an input no product writes its gradient, which is 0.
             InputGradient::Fresh if is_read => (machine.unspecified(length)?, false),
             InputGradient::Fresh => (machine.zeros(length)?, false),
         };

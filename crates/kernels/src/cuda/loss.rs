@@ -8,6 +8,7 @@ use crate::loss::Targets;
 use crate::operator::{Forward, Gradients};
 use candle_core::{Result, Shape, Tensor};
 
+// Constant: parts of the loss are added in the order of the blocks.
 /// Elements of one block.
 const BLOCK_ELEMENTS: usize = 1024;
 
@@ -59,6 +60,7 @@ impl Program for LossProgram {
                 .int(num_tasks)
                 .int(BLOCK_ELEMENTS),
         )?;
+        // The loss stays on the device; to read it would make the processor wait for all that was asked for.
         let mut loss = machine.unspecified(1)?;
         machine.launch(
             "loss_total",

@@ -105,6 +105,7 @@ impl MixProgram {
         let mut out = machine.unspecified(count * num_rows * width)?;
         machine.launch(
             "weighted_sums",
+            // A warp a row of an output: lanes are units, and each adds its summands up in their order.
             Grid::warps(num_rows, count),
             &Arguments::new()
                 .pointer(matrices)

@@ -137,6 +137,7 @@ impl Program for MixtureProgram {
             None => xs,
         };
         let (of_experts, of_logits) = (of_experts.address()?, of_logits.address()?);
+        // Taken, so that the experts' buffers go as soon as their pass is asked for.
         let states = experts.take_kept()?;
         let [of_expert_xs, _] = self
             .experts

@@ -85,6 +85,7 @@ pub(super) fn apply<P: Program>(
 impl<P: Program> ProgramOperator<P> {
     fn forward(&self, first: Input, second: Input) -> Result<(Buffer, Shape)> {
         let (out, shape, kept) = self.program.forward(&self.machine, first, second)?;
+        // Dropped with the operator where no backward pass comes.
         self.kept.put(kept);
         Ok((out, shape))
     }

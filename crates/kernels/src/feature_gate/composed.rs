@@ -30,6 +30,7 @@ pub(super) fn forward(gates: &FeatureGates, xs: &Tensor) -> Result<Tensor> {
         let Some(total) = total else {
             candle_core::bail!("a feature gate needs a LoRA");
         };
+        // The factor 2 lets a LoRA of zeros through unchanged.
         match gates.mix {
             FeatureGateMix::AfterSigmoid => xs * total,
             FeatureGateMix::BeforeSigmoid => xs * (sigmoid(&total)? * 2.0)?,

@@ -91,18 +91,3 @@ impl Fused for FeatureGatesPasses {
         Ok([self.needs_input_gradient.then_some(of_xs), None])
     }
 }
-
-/// Sizes that every gate of an operator has.
-struct FeatureGatesDims {
-    dim: usize,
-    rank: usize,
-    num_lora: usize,
-}
-
-fn dims(gates: &FeatureGates) -> FeatureGatesDims {
-    FeatureGatesDims {
-        dim: gates.dim(),
-        rank: gates.rank(),
-        num_lora: gates.num_lora(),
-    }
-}

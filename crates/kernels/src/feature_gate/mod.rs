@@ -58,7 +58,7 @@ impl FeatureGates {
     /// Stacks over gates: `weight` [dim, loras], `lora_a` [loras, dim, rank], `lora_b` [loras, rank, dim].
     ///
     /// # Errors
-    /// Stacks of different sizes.
+    /// Stacks of different sizes, or no LoRA.
     pub fn new(
         sources: Vec<usize>,
         weight: Stack,
@@ -75,6 +75,9 @@ impl FeatureGates {
                 "feature gates need stacks of [dim, loras], [loras, dim, rank] and [loras, rank, dim]"
             );
         };
+        if num_lora == 0 {
+            candle_core::bail!("a feature gate needs a LoRA");
+        }
         let counts = [&weight, &lora_a, &lora_b].map(Stack::num_experts);
         if (num_lora, dim) != (loras_a, dim_a)
             || (num_lora, rank, dim) != (loras_b, rank_b, dim_b)
@@ -141,19 +144,15 @@ impl FeatureGates {
     }
 
     pub(crate) fn check_input(&self, dims: &[usize]) -> Result<()> {
-        let InputDims {
-            inputs: num_inputs,
-            rows: num_rows,
-            width,
-        } = InputDims::of(dims)?;
-        if width != self.dim() || self.sources.iter().any(|s| *s >= num_inputs) {
+        let xs = InputDims::of(dims)?;
+        if xs.width != self.dim() || self.sources.iter().any(|s| *s >= xs.inputs) {
             candle_core::bail!(
                 "feature gates of width {} over inputs {:?} can't read {dims:?}",
                 self.dim(),
                 self.sources
             );
         }
-        if num_rows == 0 {
+        if xs.rows == 0 {
             candle_core::bail!("feature gates need at least 1 row");
         }
         Ok(())
@@ -167,10 +166,16 @@ impl FeatureGates {
         self.weight.expert_shape()[1]
     }
 
+    /// Width of an input, rank and number of LoRAs of a gate.
+    fn sizes(&self) -> [usize; 3] {
+        [self.dim(), self.rank(), self.num_lora()]
+    }
+
     pub(crate) fn rank(&self) -> usize {
         self.lora_a.expert_shape()[2]
     }
 
+    // Both paths, of the processor and of devices, lay the packed matrix out by the two functions below.
     // Everything that reads one input is multiplied with it side by side: [A of each LoRA of each gate | W of each gate].
 
     /// Column of LoRA `lora` of the `position`-th gate of an input.

@@ -5,9 +5,7 @@ use crate::cuda::{self, Machine, is_on_processor};
 use crate::operator::{Argument, Forward, Fused, Gradients, apply};
 use crate::parameter::Parameter;
 use crate::product::{Matrix, add_or_copy, multiply};
-use crate::rows::{
-    InputDims, blocks, chunks, reduce_parts, rows_of, split_by_chunk, split_mut, unspecified,
-};
+use crate::rows::{InputDims, blocks, by_chunk, chunks, reduce_parts, rows_of, split_mut};
 use crate::stacked_mlp::add_column_sums;
 use candle_core::{Result, Tensor};
 use rayon::prelude::*;
@@ -130,12 +128,9 @@ impl GateLogits {
     }
 
     pub(crate) fn check_input(&self, dims: &[usize]) -> Result<()> {
-        let InputDims {
-            inputs: num_inputs,
-            rows: num_rows,
-            width: input_dim,
-        } = InputDims::of(dims)?;
-        if num_rows == 0 {
+        let dims = InputDims::of(dims)?;
+        let (num_inputs, input_dim) = (dims.inputs, dims.width);
+        if dims.rows == 0 {
             candle_core::bail!("gates need at least 1 row");
         }
         for gate in self.gates.iter() {
@@ -198,6 +193,8 @@ impl GateLogits {
         columns.reduce(|a, b| a.start..b.end).unwrap_or(0..0)
     }
 
+    // Columns of zeros between the readers cost a few multiplications; one product for all readers saves reading the
+    // input again for each.
     /// For each input: its readers' columns with the weights of those columns, [input_dim, columns], zero where a gate in
     /// between reads other inputs.
     fn pack(&self, dims: InputDims) -> Result<Vec<Packed>> {
@@ -221,6 +218,7 @@ impl GateLogits {
                 let rows = rows.chunks_exact(columns.len()).take(input_dim);
                 for (row, values) in rows.enumerate() {
                     let out = &mut home.weights[row * stride + at..];
+                    // Added, since a gate may read an input twice and then has two weights for it.
                     for (out, value) in out.iter_mut().zip(values) {
                         *out += value;
                     }
@@ -282,6 +280,7 @@ impl GateLogits {
     /// The forward pass: logits [rows, logits of all gates].
     pub(crate) fn run_forward(&self, xs: Argument<'_>) -> Result<Vec<f32>> {
         let (num_rows, input_dim) = (xs.dims.rows, xs.dims.width);
+        // Packed anew in every pass, as weights change in between; they are few beside the rows.
         let packed = self.pack(xs.dims)?;
         let num_columns = self.num_columns;
         let mut bias = vec![0f32; num_columns];
@@ -291,11 +290,12 @@ impl GateLogits {
             }
         }
         let parts: Vec<Range<usize>> = blocks(0..num_rows).collect();
-        let mut out = unspecified(num_rows * num_columns);
+        let mut out = vec![0f32; num_rows * num_columns];
         split_mut(&mut out, num_columns, &parts)
             .into_par_iter()
             .zip(&parts)
             .for_each(|(out, block)| {
+                // The bias begins every chain, then the inputs follow in order.
                 for row in out.chunks_exact_mut(num_columns) {
                     row.copy_from_slice(&bias);
                 }
@@ -338,7 +338,7 @@ impl GateLogits {
         let length = xs.values.len();
         Ok(match wanted {
             InputGradient::Unneeded => None,
-            InputGradient::Fresh => Some(backward.input_gradient(unspecified(length), false)),
+            InputGradient::Fresh => Some(backward.input_gradient(vec![0.0; length], false)),
             InputGradient::AddTo(others) => Some(backward.input_gradient(others, true)),
         })
     }
@@ -389,7 +389,7 @@ impl Backward<'_> {
         for (input, packed) in self.packed.iter().enumerate() {
             let width = packed.columns.len();
             let size = self.input_dim * width;
-            let mut parts = unspecified(size * num_chunks);
+            let mut parts = vec![0f32; size * num_chunks];
             if size > 0 {
                 parts
                     .par_chunks_exact_mut(size)
@@ -405,12 +405,13 @@ impl Backward<'_> {
                         );
                     });
             }
-            let mut total = unspecified(size);
+            let mut total = vec![0f32; size];
             if size > 0 {
                 reduce_parts(&mut total, &parts, false);
             }
             weights.push(total);
         }
+        // One chain over all rows, which has one order because it isn't split at all.
         let mut sums = vec![0f32; self.num_columns];
         add_column_sums(&mut sums, self.gradient);
         (weights, sums)
@@ -426,19 +427,16 @@ impl Backward<'_> {
         )
     }
 
-    /// Writes the inputs' gradient into `result`, or adds it to what is there.
+    /// Writes the inputs' gradient over zeros, or adds it to what is there.
     fn input_gradient(&self, mut result: Vec<f32>, add: bool) -> Vec<f32> {
         let parts: Vec<Range<usize>> = blocks(0..self.num_rows).collect();
-        split_by_chunk(&mut result, self.input_dim, &parts)
+        by_chunk(split_mut(&mut result, self.input_dim, &parts), parts.len())
             .into_par_iter()
             .zip(&parts)
             .for_each(|(inputs, block)| {
                 for (out, packed) in inputs.into_iter().zip(self.packed) {
                     let width = packed.columns.len();
                     if width == 0 {
-                        if !add {
-                            out.fill(0.0);
-                        }
                         continue;
                     }
                     multiply(

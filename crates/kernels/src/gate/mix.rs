@@ -80,6 +80,7 @@ impl Mix {
                 if *expert >= num_experts {
                     candle_core::bail!("a gate sees expert {expert} of {num_experts}");
                 }
+                // In the order of the gates: it is the order in which an output adds its experts up.
                 layout.outputs[gate.output].push((start + offset, *expert));
                 layout.uses[*expert].push((start + offset, gate.output));
             }
@@ -125,28 +126,9 @@ impl Mix {
         self.layout.outputs.len()
     }
 
-    /// Turns logits into weights, in place, and gives the outputs [outputs, rows, width].
-    pub(crate) fn sums(
-        &self,
-        experts: &[f32],
-        logits: &mut [f32],
-        num_rows: usize,
-        width: usize,
-    ) -> Vec<f32> {
-        self.layout.sums(experts, logits, num_rows, width)
-    }
-
-    /// The gradients of the experts and of the logits, from the weights that [`Self::sums`] left.
-    pub(crate) fn gradients(
-        &self,
-        experts: &[f32],
-        weights: &[f32],
-        gradient: &[f32],
-        num_rows: usize,
-        width: usize,
-    ) -> [Vec<f32>; 2] {
-        self.layout
-            .gradients(experts, weights, gradient, num_rows, width)
+    /// The passes on slices.
+    pub(crate) fn layout(&self) -> &MixLayout {
+        &self.layout
     }
 
     /// Sums experts with the gates' weights.
@@ -216,6 +198,7 @@ impl Mix {
     /// # Errors
     /// Logits of another shape.
     pub fn weights(&self, logits: &Tensor) -> Result<Vec<Tensor>> {
+        // Detached: weights are looked at and not learned from.
         if !(logits.device().is_cpu() && logits.dtype() == DType::F32) {
             return self.weights_composed(&logits.detach());
         }
@@ -262,7 +245,7 @@ impl Fused for Mix {
     fn forward(&self, experts: Argument<'_>, logits: Argument<'_>) -> Forward<Vec<f32>, Vec<f32>> {
         let InputDims { rows, width, .. } = experts.dims;
         let mut weights = logits.values.to_vec();
-        let out = self.sums(experts.values, &mut weights, rows, width);
+        let out = self.layout.sums(experts.values, &mut weights, rows, width);
         Ok((out, (self.num_outputs(), rows, width).into(), Some(weights)))
     }
 
@@ -274,7 +257,8 @@ impl Fused for Mix {
         weights: Vec<f32>,
     ) -> Result<Gradients<Vec<f32>>> {
         let InputDims { rows, width, .. } = experts.dims;
-        let gradients = self.gradients(experts.values, &weights, gradient, rows, width);
+        let layout = &self.layout;
+        let gradients = layout.gradients(experts.values, &weights, gradient, rows, width);
         Ok(gradients.map(Some))
     }
 }

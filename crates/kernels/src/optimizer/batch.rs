@@ -70,6 +70,7 @@ pub fn gather_on_device(
         }
         Ok(())
     })?;
+    // One mask over all copies' rows: copy after copy, each has units of its own dropped.
     let all = copies.len() * batch.num_rows;
     drop_out(&machine, dropout, values.address()?, all, batch)?;
     values.into_variable(shape)

@@ -118,17 +118,31 @@ impl EmbeddingTables {
         out: &mut [f32],
         columns: Columns,
     ) -> Result<()> {
-        let (ids, num_tables, dim) = (ids.into(), self.tables.len(), self.dim);
-        if num_tables == 0 {
+        let ids = ids.into();
+        if self.tables.is_empty() {
             return Ok(());
         }
         self.check(ids, out.len(), columns)?;
+        // One loop for each kind of ids: a look at the kind for every id would take half as long as the copy of a short row.
+        match ids {
+            BatchIds::Single(ids) => self.gather_lists(|list| &ids[list..=list], out, columns),
+            BatchIds::Lists(lists) => self.gather_lists(|list| lists.list(list), out, columns),
+        }
+    }
+
+    fn gather_lists<'a>(
+        &self,
+        ids: impl Fn(usize) -> &'a [u32] + Sync,
+        out: &mut [f32],
+        columns: Columns,
+    ) -> Result<()> {
+        let (num_tables, dim) = (self.tables.len(), self.dim);
         let values = self
             .tables
             .iter()
             .map(|table| table.parameter.read())
             .collect::<Result<Vec<_>>>()?;
-        let parts: Vec<Range<usize>> = blocks(0..ids.num_lists() / num_tables).collect();
+        let parts: Vec<Range<usize>> = blocks(0..out.len() / columns.stride).collect();
         let is_any_far = self.tables.iter().any(|table| table.is_far);
         split_mut(out, columns.stride, &parts)
             .into_par_iter()
@@ -137,7 +151,7 @@ impl EmbeddingTables {
                 for (row, out) in part.clone().zip(out.chunks_exact_mut(columns.stride)) {
                     if is_any_far && row + AHEAD < part.end {
                         for (table, values) in values.iter().enumerate() {
-                            for id in ids.list((row + AHEAD) * num_tables + table) {
+                            for id in ids((row + AHEAD) * num_tables + table) {
                                 prefetch(&values[*id as usize * dim..][..dim]);
                             }
                         }
@@ -146,7 +160,7 @@ impl EmbeddingTables {
                     let tables = self.tables.iter().zip(&values);
                     for (list, (to, (table, values))) in (row * num_tables..).zip(units.zip(tables))
                     {
-                        pool(to, ids.list(list), values, table.pooling);
+                        pool(to, ids(list), values, table.pooling);
                     }
                 }
             });
@@ -167,8 +181,12 @@ impl EmbeddingTables {
             );
         }
         for (column, table) in self.tables.iter().enumerate() {
-            for list in (column..num_lists).step_by(num_tables) {
-                table.check(ids.list(list))?;
+            let mut lists = (column..num_lists).step_by(num_tables);
+            match ids {
+                BatchIds::Single(ids) => table.check(lists.map(|list| ids[list]))?,
+                BatchIds::Lists(all) => {
+                    lists.try_for_each(|list| table.check(all.list(list).iter().copied()))?;
+                }
             }
         }
         Ok(())
@@ -186,8 +204,8 @@ impl EmbeddingTables {
         columns: Columns,
         learning_rate: f64,
     ) -> Result<()> {
-        let (ids, num_tables) = (ids.into(), self.tables.len());
-        if num_tables == 0 {
+        let ids = ids.into();
+        if self.tables.is_empty() {
             return Ok(());
         }
         self.check(ids, gradient.len(), columns)?;
@@ -196,14 +214,35 @@ impl EmbeddingTables {
             let from = on_device.address()?;
             return self.update_on(&machine, ids, from, columns, learning_rate);
         }
+        match ids {
+            BatchIds::Single(ids) => {
+                let list = |list| &ids[list..=list];
+                self.update_lists(list, gradient, columns, learning_rate)
+            }
+            BatchIds::Lists(lists) => {
+                let list = |list| lists.list(list);
+                self.update_lists(list, gradient, columns, learning_rate)
+            }
+        }
+    }
+
+    fn update_lists<'a>(
+        &mut self,
+        ids: impl Fn(usize) -> &'a [u32] + Sync,
+        gradient: &[f32],
+        columns: Columns,
+        learning_rate: f64,
+    ) -> Result<()> {
         self.step += 1;
+        let num_tables = self.tables.len();
         let (factors, dim) = (self.rule.factors(learning_rate, self.step), self.dim);
         self.tables
             .par_iter_mut()
             .enumerate()
+            // A table is one task: the sums of its rows must have the order of the batch.
             .with_max_len(1)
             .try_for_each(|(column, table)| {
-                let lists = (column..).step_by(num_tables).map(|list| ids.list(list));
+                let lists = (column..).step_by(num_tables).map(&ids);
                 let gradients = gradient
                     .chunks_exact(columns.stride)
                     .map(|row| &row[columns.offset + column * dim..][..dim]);
@@ -274,6 +313,8 @@ impl EmbeddingTables {
             .enumerate()
             .map(|(column, table)| {
                 let pooling = table.pooling;
+                // On the processor, while the device still works on the step: sums need the batch's order, and the ids
+                // are here.
                 table.group((0..num_rows).flat_map(move |row| {
                     let ids = ids.list(row * num_tables + column);
                     let share = pooling.share(ids.len());

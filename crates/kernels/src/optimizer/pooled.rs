@@ -33,7 +33,8 @@ pub struct Lists<'a> {
 
 impl<'a> Lists<'a> {
     /// The ids of list `index`, counted over rows and tables.
-    fn list(&self, index: usize) -> &'a [u32] {
+    #[inline]
+    pub(super) fn list(&self, index: usize) -> &'a [u32] {
         let start = match index {
             0 => 0,
             index => self.ends[index - 1],
@@ -120,6 +121,7 @@ pub(super) fn pool(to: &mut [f32], ids: &[u32], values: &[f32], pooling: Pooling
     let Some((first, others)) = ids.split_first() else {
         return to.fill(0.0);
     };
+    // The first row begins the sum: of a list of one, every bit stays as it is in the table.
     to.copy_from_slice(row(*first));
     if others.is_empty() {
         return;
@@ -130,6 +132,7 @@ pub(super) fn pool(to: &mut [f32], ids: &[u32], values: &[f32], pooling: Pooling
         }
     }
     if pooling == Pooling::Mean {
+        // One division for all units.
         let share = pooling.share(ids.len());
         to.iter_mut().for_each(|value| *value *= share);
     }

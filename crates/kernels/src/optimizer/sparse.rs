@@ -66,9 +66,11 @@ pub(super) struct Table {
     pub(super) is_far: bool,
 }
 
+// Rows in random order miss every cache, so several must be on their way at once; a hint, which changes no result.
 /// Rows between the one that is read or updated and the one that is asked for from memory.
 pub(super) const AHEAD: usize = 12;
 
+// 1 MiB: for smaller tables the hints are instructions without use.
 /// A table of so many bytes stays in the second-level cache of most cores.
 const NEAR_BYTES: usize = 1 << 20;
 
@@ -76,13 +78,9 @@ const NEAR_BYTES: usize = 1 << 20;
 pub(crate) const UNTOUCHED: u32 = u32::MAX;
 
 impl Table {
-    /// What is kept from update to update, under stable names: `<variable path>.first` and `.second`.
+    /// What is kept from update to update.
     pub(super) fn kept_mut(&mut self) -> [(String, &mut Kept); 2] {
-        let path = self.parameter.path();
-        [
-            (format!("{path}.first"), &mut self.first),
-            (format!("{path}.second"), &mut self.second),
-        ]
+        Kept::named(self.parameter.path(), &mut self.first, &mut self.second)
     }
 
     /// A table [vocabulary, dim] that no step has touched, and its width.
@@ -103,6 +101,7 @@ impl Table {
             parameter,
             pooling,
             num_rows,
+            // Four bytes a row: a map from rows to slots would be smaller, and slower for every id.
             slots: vec![UNTOUCHED; num_rows],
             touched: Vec::new(),
             sums: Vec::new(),
@@ -112,9 +111,8 @@ impl Table {
     }
 
     /// Refuses the first id beyond the table.
-    #[inline]
-    pub(super) fn check(&self, ids: &[u32]) -> Result<()> {
-        match ids.iter().find(|id| **id as usize >= self.num_rows) {
+    pub(super) fn check(&self, mut ids: impl Iterator<Item = u32>) -> Result<()> {
+        match ids.find(|id| *id as usize >= self.num_rows) {
             None => Ok(()),
             Some(id) => candle_core::bail!(
                 "{}: id {id} in a table of {} rows",
@@ -132,6 +130,7 @@ impl Table {
         if *slot == UNTOUCHED {
             *slot = self.touched.len() as u32;
             self.touched.push(id);
+            // The first gradient of a row is its sum so far: 0 + x would turn -0 into 0, and cost a pass.
             self.sums.extend(gradient.iter().map(|value| value * share));
         } else {
             let start = *slot as usize * dim;
@@ -142,9 +141,9 @@ impl Table {
     }
 
     /// Sums the gradients of a step, in the order of `rows`, each the gradient of what a list of ids was pooled to.
-    pub(super) fn sum_gradients<'a>(
+    pub(super) fn sum_gradients<'a, 'b>(
         &mut self,
-        rows: impl Iterator<Item = (&'a [f32], &'a [u32])> + Clone,
+        rows: impl Iterator<Item = (&'a [f32], &'b [u32])> + Clone,
     ) {
         self.touched.clear();
         self.sums.clear();
@@ -192,6 +191,7 @@ impl Table {
                 }
                 let range = units(*id);
                 let id = *id as usize;
+                // Freed here and not by a pass over the table, which would make a step's cost grow with it.
                 slots[id] = UNTOUCHED;
                 let row = &mut values[range.clone()];
                 match factors {
@@ -204,7 +204,9 @@ impl Table {
                         epsilon,
                         keep,
                     } => {
+                        // One chain in the order of the units; a row is too short for more.
                         let squares: f32 = sums.iter().map(|g| g * g).sum();
+                        // The mean over a row's units, so that the step doesn't hang on the width of a table.
                         first[id] += squares / dim as f32;
                         let scale = (rate / (f64::from(first[id]).sqrt() + epsilon)) as f32;
                         for (value, slope) in row.iter_mut().zip(sums) {

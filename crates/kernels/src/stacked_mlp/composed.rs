@@ -49,6 +49,7 @@ fn normalise(norm: &Norm, ys: &Tensor, train: bool) -> Result<Tensor> {
                 let mean = ys.mean_keepdim(1)?;
                 let variance = ys.broadcast_sub(&mean)?.sqr()?.mean_keepdim(1)?;
                 let num_rows = ys.dim(1)? as f64;
+                // Two variances, as in PyTorch: biased for the batch, unbiased for the running one.
                 let unbiased = (variance.squeeze(1)? * (num_rows / (num_rows - 1.0)))?;
                 for (running, batch) in [
                     (running_mean, mean.squeeze(1)?),
@@ -60,6 +61,7 @@ fn normalise(norm: &Norm, ys: &Tensor, train: bool) -> Result<Tensor> {
                 (mean, variance)
             } else {
                 (
+                    // Statistics: no gradient goes into them.
                     running_mean.cat()?.unsqueeze(1)?.detach(),
                     running_variance.cat()?.unsqueeze(1)?.detach(),
                 )

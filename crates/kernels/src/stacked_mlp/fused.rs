@@ -17,6 +17,7 @@ use std::ops::Range;
 
 /// What the forward pass keeps of a layer.
 pub(crate) struct LayerState {
+    // Activations are made again, block by block, and not written to memory and read back.
     /// Products before bias and norm, [experts, rows, out].
     products: Vec<f32>,
     /// Per expert.

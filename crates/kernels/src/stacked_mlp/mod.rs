@@ -15,6 +15,7 @@ use crate::stack::Stack;
 use candle_core::{Result, Tensor};
 use std::sync::Arc;
 
+// As PyTorch has them.
 /// Momentum of batch norm's running statistics: the share of the new batch.
 pub const BATCH_NORM_MOMENTUM: f64 = 0.1;
 /// Added to variances before the square root, in every norm.
@@ -159,6 +160,7 @@ impl StackedMlp {
                     layer.weight.num_experts()
                 );
             }
+            // Its gradient would be 0 and weight decay its only teacher.
             if layer.bias.is_some() && matches!(layer.norm, Norm::Batch { .. }) {
                 candle_core::bail!("layer {index}: batch norm cancels a bias; leave it out");
             }
@@ -221,11 +223,8 @@ impl StackedMlp {
     }
 
     pub(crate) fn check_input(&self, dims: &[usize], train: bool) -> Result<()> {
-        let InputDims {
-            inputs: num_inputs,
-            rows: num_rows,
-            width,
-        } = InputDims::of(dims)?;
+        let dims = InputDims::of(dims)?;
+        let (num_inputs, num_rows, width) = (dims.inputs, dims.rows, dims.width);
         let expected = self.layers[0].weight.expert_shape()[0];
         if width != expected {
             candle_core::bail!("expected inputs of width {expected}, found {width}");

@@ -219,6 +219,7 @@ impl Program for FeatureGatesProgram {
             )?;
             for (position, count) in self.runs(packed) {
                 let gate = packed.gates[position];
+                // All LoRAs of gates that lie side by side in one variable are one batch of products.
                 machine.multiply(&Product {
                     rows: num_rows,
                     columns: dim,
@@ -269,6 +270,7 @@ impl Program for FeatureGatesProgram {
         let (dim, num_lora) = (gates.dim(), gates.num_lora());
         let mut packed = self.pack(machine, num_inputs)?;
         let mut slopes = machine.unspecified(state.sigmoids.len())?;
+        // What no gate reads is written by no product: its gradient is 0.
         let mut of_inputs = match packed.iter().all(|packed| packed.weights.is_some()) {
             true => machine.unspecified(xs.dims.num_elements())?,
             false => machine.zeros(xs.dims.num_elements())?,

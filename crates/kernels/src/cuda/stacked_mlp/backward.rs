@@ -182,6 +182,7 @@ impl Pass<'_> {
         let out = gradient.address()?;
         let mut written = vec![false; num_inputs];
         for (expert, source) in sources.iter().enumerate() {
+            // One product after another, as experts that read one input add to the same gradient, in order.
             self.machine.multiply(&Product {
                 rows: num_rows,
                 columns: depth,

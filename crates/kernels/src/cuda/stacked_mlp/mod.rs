@@ -65,6 +65,8 @@ fn runs(stack: &Stack, sources: &[usize]) -> Vec<Run> {
     for experts in stack.expert_ranges() {
         let mut first = experts.start;
         while first < experts.end {
+            // The distance from the first to the second expert's input; a strided batch can repeat it, but not go
+            // backwards.
             let step = match sources.get(first + 1) {
                 Some(next) if first + 1 < experts.end => next.checked_sub(sources[first]),
                 _ => Some(0),
@@ -169,11 +171,10 @@ impl Program for StackedMlpProgram {
                     .transpose()?;
                 return Ok([input_gradient, None]);
             }
-            let inputs = states[index - 1].activations.as_mut();
-            let inputs = inputs
-                .expect("kept for every layer but the last")
-                .address()?;
-            pass.weight_gradient(layer, inputs, &own, slopes)?;
+            let Some(inputs) = &mut states[index - 1].activations else {
+                candle_core::bail!("stacked-mlp: forward kept no activations of a layer below");
+            };
+            pass.weight_gradient(layer, inputs.address()?, &own, slopes)?;
             below = Some(pass.below(layer, slopes)?);
         }
         candle_core::bail!("stacked networks need a layer")
