@@ -183,7 +183,9 @@ impl EmbeddingTables {
         for (column, table) in self.tables.iter().enumerate() {
             let mut lists = (column..num_lists).step_by(num_tables);
             match ids {
-                BatchIds::Single(ids) => table.check(lists.map(|list| ids[list]))?,
+                BatchIds::Single(ids) => {
+                    table.check(ids.iter().skip(column).step_by(num_tables).copied())?;
+                }
                 BatchIds::Lists(all) => {
                     lists.try_for_each(|list| table.check(all.list(list).iter().copied()))?;
                 }
