@@ -4,11 +4,13 @@
 use super::buffer::{Address, Buffer};
 use super::copies::{Copies, Copy};
 use super::machine::Machine;
-use super::operator::{Gradients, Input, Program, apply};
+use super::operator::{Input, Program, apply};
 use super::product::{Factor, Product};
 use super::sums::column_sums;
-use crate::gate::{GateLogits, LinearGate};
-use candle_core::{Result, Shape, Tensor};
+use crate::gate::{GateLogits, InputGradient};
+use crate::operator::{Forward, Gradients};
+use crate::rows::InputDims;
+use candle_core::{Result, Tensor};
 use std::ops::Range;
 
 /// `anchor` is any parameter of the gates.
@@ -27,27 +29,7 @@ pub(super) struct GateLogitsProgram {
     needs_input_gradient: bool,
 }
 
-/// What a backward pass does with the gradient of its inputs.
-pub(super) enum Wanted {
-    /// Leaves it out.
-    Nothing,
-    /// Computes it.
-    Fresh,
-    /// Adds it to what another reader of the same inputs found.
-    AddedTo(Buffer),
-}
-
-/// [inputs, rows, width] of an argument.
-fn input_dims(dims: &[usize]) -> (usize, usize, usize) {
-    match *dims {
-        [rows, width] => (1, rows, width),
-        [inputs, rows, width] => (inputs, rows, width),
-        _ => (0, 0, 0),
-    }
-}
-
-/// The columns from the first to the last gate that reads an input, and the weights of those columns, [input_dim, columns],
-/// zero where a gate in between reads other inputs.
+/// The columns of an input's readers with their weights, as [`GateLogits::readers`] has them.
 struct Packed {
     columns: Range<usize>,
     weights: Option<Buffer>,
@@ -61,30 +43,18 @@ impl GateLogitsProgram {
         }
     }
 
-    /// Columns of each gate, in order.
-    fn columns(&self) -> impl Iterator<Item = (&LinearGate, Range<usize>)> {
-        self.gates.gates().iter().scan(0, |next, gate| {
-            let start = *next;
-            *next += gate.num_logits;
-            Some((gate, start..*next))
-        })
-    }
-
-    fn pack(&self, machine: &Machine, num_inputs: usize, input_dim: usize) -> Result<Vec<Packed>> {
-        let mut packed = Vec::with_capacity(num_inputs);
-        for input in 0..num_inputs {
-            let readers = self.columns().filter(|(g, _)| g.sources.contains(&input));
-            let columns = readers
-                .map(|(_, columns)| columns)
-                .reduce(|a, b| a.start..b.end)
-                .unwrap_or(0..0);
+    fn pack(&self, machine: &Machine, dims: InputDims) -> Result<Vec<Packed>> {
+        let input_dim = dims.width;
+        let mut packed = Vec::with_capacity(dims.inputs);
+        for input in 0..dims.inputs {
+            let columns = self.gates.readers(input);
             let weights = (!columns.is_empty())
                 .then(|| machine.zeros(input_dim * columns.len()))
                 .transpose()?;
             packed.push(Packed { columns, weights });
         }
         let mut copies = Copies::new(machine);
-        for (gate, columns) in self.columns() {
+        for (gate, columns) in self.gates.columns() {
             let Some(weight) = &gate.weight else { continue };
             let from = weight.address()?;
             for (part, source) in gate.sources.iter().enumerate() {
@@ -120,7 +90,7 @@ impl GateLogitsProgram {
         input_dim: usize,
     ) -> Result<()> {
         let mut copies = Copies::new(machine);
-        for (gate, columns) in self.columns() {
+        for (gate, columns) in self.gates.columns() {
             if let Some(bias) = &gate.bias {
                 let (to, add) = bias.gradient_address(machine)?;
                 let from = sums.offset(columns.start);
@@ -149,22 +119,17 @@ impl GateLogitsProgram {
 }
 
 impl Program for GateLogitsProgram {
-    fn name(&self) -> &'static str {
-        "gate-logits"
-    }
+    const NAME: &'static str = "gate-logits";
 
-    fn forward(
-        &self,
-        machine: &Machine,
-        xs: Input<'_>,
-        _same: Input<'_>,
-    ) -> Result<(Buffer, Shape)> {
-        let (num_inputs, num_rows, input_dim) = input_dims(xs.dims);
+    type Kept = ();
+
+    fn forward(&self, machine: &Machine, xs: Input, _same: Input) -> Forward<Buffer, ()> {
+        let (num_rows, input_dim) = (xs.dims.rows, xs.dims.width);
         let num_columns = self.gates.num_columns();
         let mut out = machine.unspecified(num_rows * num_columns)?;
         let to = out.address()?;
         let mut copies = Copies::new(machine);
-        for (gate, columns) in self.columns() {
+        for (gate, columns) in self.gates.columns() {
             let from = gate.bias.as_ref().map(|bias| bias.address()).transpose()?;
             copies.push(Copy {
                 to: to.offset(columns.start),
@@ -177,11 +142,8 @@ impl Program for GateLogitsProgram {
             })?;
         }
         copies.launch()?;
-        for (input, packed) in self
-            .pack(machine, num_inputs, input_dim)?
-            .iter_mut()
-            .enumerate()
-        {
+        let mut packed = self.pack(machine, xs.dims)?;
+        for (input, packed) in packed.iter_mut().enumerate() {
             let width = packed.columns.len();
             let Some(weights) = &mut packed.weights else {
                 continue;
@@ -197,20 +159,18 @@ impl Program for GateLogitsProgram {
                 add: true,
             })?;
         }
-        Ok((out, (num_rows, num_columns).into()))
+        Ok((out, (num_rows, num_columns).into(), Some(())))
     }
 
     fn backward(
         &self,
         machine: &Machine,
-        xs: Input<'_>,
-        _same: Input<'_>,
+        xs: Input,
+        _same: Input,
         gradient: Address,
-    ) -> Result<Gradients> {
-        let wanted = match self.needs_input_gradient {
-            true => Wanted::Fresh,
-            false => Wanted::Nothing,
-        };
+        (): (),
+    ) -> Result<Gradients<Buffer>> {
+        let wanted = InputGradient::if_needed(self.needs_input_gradient);
         Ok([self.run_backward(machine, xs, gradient, wanted)?, None])
     }
 }
@@ -220,16 +180,16 @@ impl GateLogitsProgram {
     pub(super) fn run_backward(
         &self,
         machine: &Machine,
-        xs: Input<'_>,
+        xs: Input,
         slopes: Address,
-        wanted: Wanted,
+        wanted: InputGradient<Buffer>,
     ) -> Result<Option<Buffer>> {
-        let (num_inputs, num_rows, input_dim) = input_dims(xs.dims);
+        let (num_rows, input_dim) = (xs.dims.rows, xs.dims.width);
         let num_columns = self.gates.num_columns();
-        let mut packed = self.pack(machine, num_inputs, input_dim)?;
+        let mut packed = self.pack(machine, xs.dims)?;
         let mut sums = machine.unspecified(num_columns)?;
         column_sums(machine, slopes, num_rows, num_columns, sums.address()?)?;
-        let mut gradients = Vec::with_capacity(num_inputs);
+        let mut gradients = Vec::with_capacity(packed.len());
         for (input, packed) in packed.iter().enumerate() {
             let width = packed.columns.len();
             if width == 0 {
@@ -252,11 +212,13 @@ impl GateLogitsProgram {
         }
         self.accumulate(machine, &packed, &mut gradients, sums.address()?, input_dim)?;
         let is_read = packed.iter().all(|packed| packed.weights.is_some());
+        let length = xs.dims.num_elements();
         let (mut of_inputs, add) = match wanted {
-            Wanted::Nothing => return Ok(None),
-            Wanted::AddedTo(others) => (others, true),
-            Wanted::Fresh if is_read => (machine.unspecified(xs.num_elements())?, false),
-            Wanted::Fresh => (machine.zeros(xs.num_elements())?, false),
+            InputGradient::Unneeded => return Ok(None),
+            InputGradient::AddTo(others) => (others, true),
+            // Where no gate reads an input no product writes its gradient, which is 0.
+            InputGradient::Fresh if is_read => (machine.unspecified(length)?, false),
+            InputGradient::Fresh => (machine.zeros(length)?, false),
         };
         let to = of_inputs.address()?;
         for (input, packed) in packed.iter_mut().enumerate() {

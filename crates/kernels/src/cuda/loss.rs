@@ -3,38 +3,40 @@
 use super::arguments::Arguments;
 use super::buffer::{Address, Buffer};
 use super::machine::{Grid, LIST_THREADS, Machine};
+use super::operator::{Input, Program, apply};
 use crate::loss::Targets;
-use candle_core::{CpuStorage, CudaStorage, CustomOp1, Layout, Result, Shape, Tensor};
-use std::sync::{Mutex, PoisonError};
+use crate::operator::{Forward, Gradients};
+use candle_core::{Result, Shape, Tensor};
 
+// Constant: parts of the loss are added in the order of the blocks.
 /// Elements of one block.
 const BLOCK_ELEMENTS: usize = 1024;
 
 pub(crate) fn forward(machine: Machine, logits: &Tensor, targets: &Targets) -> Result<Tensor> {
-    let operator = Operator {
-        machine,
+    let program = LossProgram {
         targets: targets.clone(),
-        slopes: Mutex::default(),
     };
-    logits.contiguous()?.apply_op1(operator)
+    apply(machine, program, logits, logits, logits)
 }
 
-struct Operator {
-    machine: Machine,
+struct LossProgram {
     targets: Targets,
-    slopes: Mutex<Option<Buffer>>,
 }
 
-impl Operator {
-    fn forward(&self, logits: Address, dims: &[usize]) -> Result<Buffer> {
-        let (machine, device) = (&self.machine, self.machine.device());
-        let count: usize = dims.iter().product();
-        let num_tasks = dims[1];
-        let mut labels = Buffer::of_floats(device, &self.targets.labels)?;
-        let mut factors = Buffer::of_floats(device, &self.targets.factors(num_tasks))?;
+impl Program for LossProgram {
+    const NAME: &'static str = "binary-cross-entropy";
+
+    /// The loss's slope at every logit.
+    type Kept = Buffer;
+
+    fn forward(&self, machine: &Machine, logits: Input, _same: Input) -> Forward<Buffer, Buffer> {
+        let device = machine.device();
+        let (count, num_tasks) = (logits.dims.num_elements(), logits.dims.width);
+        let mut labels = Buffer::copied(device, &self.targets.labels)?;
+        let mut factors = Buffer::copied(device, &self.targets.factors(num_tasks))?;
         let positive = self.targets.positive_weights.as_ref();
         let mut positive = positive
-            .map(|weights| Buffer::of_floats(device, weights))
+            .map(|weights| Buffer::copied(device, weights))
             .transpose()?;
         let of_positive = positive.as_mut().map(Buffer::address).transpose()?;
         let mut slopes = machine.unspecified(count)?;
@@ -48,7 +50,7 @@ impl Operator {
                 threads: [LIST_THREADS, 1],
             },
             &Arguments::new()
-                .pointer(logits)
+                .pointer(logits.address)
                 .pointer(labels.address()?)
                 .pointer(factors.address()?)
                 .pointer(of_positive.unwrap_or(Address::NULL))
@@ -58,6 +60,7 @@ impl Operator {
                 .int(num_tasks)
                 .int(BLOCK_ELEMENTS),
         )?;
+        // The loss stays on the device; to read it would make the processor wait for all that was asked for.
         let mut loss = machine.unspecified(1)?;
         machine.launch(
             "loss_total",
@@ -70,42 +73,27 @@ impl Operator {
                 .pointer(loss.address()?)
                 .int(num_blocks),
         )?;
-        *self.slopes.lock().unwrap_or_else(PoisonError::into_inner) = Some(slopes);
-        Ok(loss)
-    }
-}
-
-impl CustomOp1 for Operator {
-    fn name(&self) -> &'static str {
-        "binary-cross-entropy"
+        Ok((loss, Shape::from(()), Some(slopes)))
     }
 
-    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let loss = self.forward(Address::of_cpu(storage, layout)?, layout.dims())?;
-        Ok((loss.into_cpu()?, Shape::from(())))
-    }
-
-    fn cuda_fwd(&self, storage: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {
-        let loss = self.forward(Address::of_cuda(storage, layout)?, layout.dims())?;
-        Ok((loss.into_cuda()?, Shape::from(())))
-    }
-
-    fn bwd(&self, logits: &Tensor, _result: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
-        let mut slopes = self.slopes.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(slopes) = slopes.as_mut() else {
-            candle_core::bail!("binary-cross-entropy: a backward pass needs a forward pass");
-        };
-        let gradient = gradient.contiguous()?;
-        let mut out = self.machine.unspecified(slopes.len())?;
-        self.machine.launch(
+    fn backward(
+        &self,
+        machine: &Machine,
+        _logits: Input,
+        _same: Input,
+        gradient: Address,
+        mut slopes: Buffer,
+    ) -> Result<Gradients<Buffer>> {
+        let mut out = machine.unspecified(slopes.len())?;
+        machine.launch(
             "scale_by",
             Grid::list(slopes.len()),
             &Arguments::new()
                 .pointer(slopes.address()?)
-                .pointer(Address::of(&gradient)?)
+                .pointer(gradient)
                 .pointer(out.address()?)
                 .int(slopes.len()),
         )?;
-        Ok(Some(out.into_tensor(logits.shape())))
+        Ok([Some(out), None])
     }
 }

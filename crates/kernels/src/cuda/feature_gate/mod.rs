@@ -8,12 +8,12 @@ use super::arguments::Arguments;
 use super::buffer::{Address, Buffer};
 use super::copies::{Copies, Copy};
 use super::machine::{Grid, Machine};
-use super::operator::{Gradients, Input, Program, apply};
+use super::operator::{Input, Program, apply};
 use super::product::{Factor, Product};
 use crate::feature_gate::FeatureGates;
-use candle_core::{Result, Shape, Tensor};
+use crate::operator::{Forward, Gradients};
+use candle_core::{Result, Tensor};
 use std::ops::Range;
-use std::sync::{Mutex, PoisonError};
 
 pub(crate) fn forward(
     machine: Machine,
@@ -30,11 +30,10 @@ pub(in crate::cuda) struct FeatureGatesProgram {
     gates: FeatureGates,
     train: bool,
     needs_input_gradient: bool,
-    state: Mutex<Option<State>>,
 }
 
 /// What forward keeps.
-struct State {
+pub(in crate::cuda) struct State {
     /// Per input: the packed product, [rows, width], with softmax weights in place of logits.
     hidden: Vec<Option<Buffer>>,
     /// [gates, loras, rows, dim].
@@ -57,14 +56,6 @@ impl Packed {
     }
 }
 
-fn num_inputs_and_rows(dims: &[usize]) -> (usize, usize) {
-    match *dims {
-        [inputs, rows, _] => (inputs, rows),
-        [rows, ..] => (1, rows),
-        [] => (0, 0),
-    }
-}
-
 impl FeatureGatesProgram {
     pub(in crate::cuda) fn new(
         gates: &FeatureGates,
@@ -75,7 +66,6 @@ impl FeatureGatesProgram {
             gates: gates.clone(),
             train,
             needs_input_gradient,
-            state: Mutex::default(),
         }
     }
 
@@ -180,18 +170,13 @@ struct Part {
 }
 
 impl Program for FeatureGatesProgram {
-    fn name(&self) -> &'static str {
-        "feature-gates"
-    }
+    const NAME: &'static str = "feature-gates";
 
-    fn forward(
-        &self,
-        machine: &Machine,
-        xs: Input<'_>,
-        _same: Input<'_>,
-    ) -> Result<(Buffer, Shape)> {
+    type Kept = State;
+
+    fn forward(&self, machine: &Machine, xs: Input, _same: Input) -> Forward<Buffer, State> {
         let gates = &self.gates;
-        let (num_inputs, num_rows) = num_inputs_and_rows(xs.dims);
+        let (num_inputs, num_rows) = (xs.dims.inputs, xs.dims.rows);
         let (dim, num_lora, rank) = (gates.dim(), gates.num_lora(), gates.rank());
         let num_gates = gates.sources.len();
         let mut packed = self.pack(machine, num_inputs)?;
@@ -234,6 +219,7 @@ impl Program for FeatureGatesProgram {
             )?;
             for (position, count) in self.runs(packed) {
                 let gate = packed.gates[position];
+                // All LoRAs of gates that lie side by side in one variable are one batch of products.
                 machine.multiply(&Product {
                     rows: num_rows,
                     columns: dim,
@@ -264,38 +250,30 @@ impl Program for FeatureGatesProgram {
             )?;
             kept.push(Some(hidden));
         }
-        if self.train {
-            *self.state.lock().unwrap_or_else(PoisonError::into_inner) = Some(State {
-                hidden: kept,
-                sigmoids,
-            });
-        }
-        Ok((out, (num_gates, num_rows, dim).into()))
+        let state = self.train.then_some(State {
+            hidden: kept,
+            sigmoids,
+        });
+        Ok((out, (num_gates, num_rows, dim).into(), state))
     }
 
     fn backward(
         &self,
         machine: &Machine,
-        xs: Input<'_>,
-        _same: Input<'_>,
+        xs: Input,
+        _same: Input,
         gradient: Address,
-    ) -> Result<Gradients> {
-        let state = self
-            .state
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        let Some(mut state) = state else {
-            candle_core::bail!("feature-gates: a backward pass needs a forward pass in training");
-        };
+        mut state: State,
+    ) -> Result<Gradients<Buffer>> {
         let gates = &self.gates;
-        let (num_inputs, num_rows) = num_inputs_and_rows(xs.dims);
+        let (num_inputs, num_rows) = (xs.dims.inputs, xs.dims.rows);
         let (dim, num_lora) = (gates.dim(), gates.num_lora());
         let mut packed = self.pack(machine, num_inputs)?;
         let mut slopes = machine.unspecified(state.sigmoids.len())?;
+        // What no gate reads is written by no product: its gradient is 0.
         let mut of_inputs = match packed.iter().all(|packed| packed.weights.is_some()) {
-            true => machine.unspecified(xs.num_elements())?,
-            false => machine.zeros(xs.num_elements())?,
+            true => machine.unspecified(xs.dims.num_elements())?,
+            false => machine.zeros(xs.dims.num_elements())?,
         };
         let backward = Backward {
             program: self,
