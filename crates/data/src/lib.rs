@@ -8,7 +8,7 @@
 //!
 //! It may import `diagnostic` and `random`, and Arrow and Parquet to read and write files. What must not go in: candle, or
 //! anything else that knows tensors, models or devices, since `experiment` checks descriptions without them; metrics; and
-//! the results folder. Prepared bytes depend on description, files and [`RowSubset`] alone, never on threads or the machine.
+//! the results folder. Prepared bytes depend on description, files and [`RowSubset`] alone, never on threads.
 //! Unix is assumed: inodes, advice on mapped pages, and a handler of `SIGBUS`.
 
 mod about_embedded;

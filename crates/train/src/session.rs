@@ -157,6 +157,7 @@ impl Session<'_> {
         let rows = batches(dataset.train.num_rows(), self.training.batch_size);
         // Evaluations at equal distances, the last at the end of the epoch.
         let parts = self.training.evaluations_per_epoch.min(rows.len()).max(1);
+        // More than 0 where a checkpoint was kept inside the epoch.
         let first = self.position.batches_done.min(rows.len());
         let mut rows_done: usize = rows[..first].iter().map(ExactSizeIterator::len).sum();
         // Where an epoch is gone on with, the evaluations that it had are behind it.

@@ -56,6 +56,7 @@ impl<'a> UpcomingRows<'a> {
 
 impl Drop for UpcomingRows<'_> {
     fn drop(&mut self) {
+        // Also of an epoch that ends early.
         let pieces = self.past.drain(..).chain(self.pieces.drain(..));
         pieces.for_each(|piece| self.split.release(piece));
     }

@@ -20,7 +20,7 @@ pub(super) struct Scanned {
     pub(super) format: Format,
     pub(super) kind: FileKind,
     pub(super) columns: Vec<ColumnStatistics>,
-    /// ColumnSlots that can't be read, with the reason.
+    /// Columns that can't be read, with the reason.
     pub(super) left_out: Vec<(String, String)>,
     pub(super) num_rows: u64,
 }

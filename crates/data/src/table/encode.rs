@@ -196,7 +196,7 @@ impl RowEncoder {
     }
 }
 
-/// CodedRows that every feature encodes before the next rows.
+/// Rows that every feature encodes before the next rows.
 const TILE_ROWS: usize = 64;
 
 /// Some rows of raw codes and numbers.

@@ -3,9 +3,9 @@
 /// Bytes of distinct texts that an interner can hold: their ends are counted in 32 bits.
 const MOST_BYTES: usize = u32::MAX as usize;
 
-/// DistinctTexts and their numbers. Ids and their order depend on the texts alone.
+/// Texts and their numbers. Ids and their order depend on the texts alone.
 ///
-/// DistinctTexts beyond [`MOST_BYTES`] are not kept, and [`is_full`](Interner::is_full) says so from then on: whoever interns texts of
+/// Texts beyond [`MOST_BYTES`] are not kept, and [`is_full`](Interner::is_full) says so from then on: whoever interns texts of
 /// unknown number has to ask, so that the loop over rows needs not.
 #[derive(Debug, Clone)]
 pub(crate) struct Interner {

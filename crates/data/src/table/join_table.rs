@@ -33,7 +33,7 @@ pub(super) struct JoinTable {
     lists: RowLists,
 }
 
-/// ColumnSlots in use, as indices into those of the table.
+/// Columns in use, as indices into those of the table.
 struct InUse {
     key: usize,
     texts: Vec<usize>,
@@ -131,7 +131,7 @@ impl JoinTable {
         self.keys.get(key).map(|row| row as usize)
     }
 
-    /// DistinctTexts of the columns in use, empty where there is no row.
+    /// Texts of the columns in use, empty where there is no row.
     pub(super) fn texts_of(&self, row: Option<usize>) -> impl Iterator<Item = &[u8]> {
         let width = self.texts.len();
         self.texts

@@ -54,7 +54,7 @@ const MARKS: [(&[u8], Content); 11] = [
         b"PAR1",
         Content {
             what: "Parquet",
-            mend: "give it a name that ends in .parquet (unpacked: Parquet is packed already), or say format = { content = \
+            mend: "give it a name that ends in .parquet (unpacked: Parquet is packed already), or say format = { kind = \
                    \"parquet\" }",
         },
     ),
@@ -62,7 +62,7 @@ const MARKS: [(&[u8], Content); 11] = [
         b"ARROW1",
         Content {
             what: "Arrow",
-            mend: "give it a name that ends in .arrow (unpacked), or say format = { content = \"arrow\" }",
+            mend: "give it a name that ends in .arrow (unpacked), or say format = { kind = \"arrow\" }",
         },
     ),
     (
@@ -113,6 +113,7 @@ pub(super) fn check_is_text(name: &str, bytes: &[u8]) -> Result<(), Diagnostic> 
 }
 
 fn content(bytes: &[u8]) -> Option<Content> {
+    // Marks stand at the start, and a long file need not be read twice.
     let head = &bytes[..bytes.len().min(HEAD)];
     if let Some((_, content)) = MARKS.into_iter().find(|(mark, _)| head.starts_with(mark)) {
         return Some(content);

@@ -1,4 +1,4 @@
-//! ColumnSlots of any type as texts, numbers or lists of texts.
+//! Columns of any type as texts, numbers or lists of texts.
 
 use super::super::column_slots::Need;
 use super::super::row::{Refused, Row};
