@@ -30,15 +30,17 @@ struct Content {
 
 impl Content {
     fn of_text(text: &str) -> Result<Self, Diagnostic> {
-        let refuse = |error: toml::de::Error| {
+        let refuse = |error: &toml::de::Error, message: String| {
             let offset = error.span().map_or(0, |span| span.start);
-            Diagnostic::new("", error.message().trim().replace('\n', ", "))
-                .at(Some(Location::of_offset(text, offset)))
+            Diagnostic::new("", message).at(Some(Location::of_offset(text, offset)))
         };
         // Once: whatever asks for a place or for the order of keys later is answered from the spans.
-        let root = DeTable::parse(text).map_err(refuse)?;
+        let root = DeTable::parse(text)
+            .map_err(|error| refuse(&error, error.message().trim().replace('\n', ", ")))?;
         let spans = Spans::of_document(root.get_ref());
-        let table = Table::deserialize(Deserializer::from(root)).map_err(refuse)?;
+        // A table takes any value, but no number that 64 bits don't hold.
+        let table = Table::deserialize(Deserializer::from(root))
+            .map_err(|error| refuse(&error, "expected a number of 64 bits".to_owned()))?;
         Ok(Self { table, spans })
     }
 }
@@ -294,6 +296,18 @@ mod tests {
             refusal("name = \"x\"\n[training]\nbatch_size = \"8\"\n"),
             "a.toml:3:14: `training.batch_size`: expected a whole number, 0 or more, found string \"8\""
         );
+    }
+
+    #[test]
+    fn a_number_that_is_too_large_is_refused_at_its_place() {
+        for number in ["18446744073709551615", "1e999"] {
+            assert_eq!(
+                refusal(&format!(
+                    "name = \"x\"\n[training]\nbatch_size = {number}\n"
+                )),
+                "a.toml:3:14: expected a number of 64 bits"
+            );
+        }
     }
 
     #[test]
