@@ -1,7 +1,7 @@
 //! Charts of a results folder, as SVG and PNG, drawn from its CSV files and nothing else.
 //!
 //! The same CSV gives the same bytes on every machine: the font is bundled, and no clock, locale or hash order is read.
-//! A figure is laid out as a list of marks (`canvas`), which plotters' backends then draw.
+//! A figure is laid out as a list of marks (`canvas`), which plotters draws as SVG; a PNG is that SVG, drawn by resvg.
 
 mod axis;
 mod canvas;
@@ -58,14 +58,6 @@ impl Figure {
     pub fn svg(&self) -> Result<String> {
         render::to_svg(&self.canvas)
     }
-
-    /// The figure as a PNG file of 300 dots to the inch.
-    ///
-    /// # Errors
-    /// A picture too large for the format.
-    pub fn png(&self) -> Result<Vec<u8>> {
-        render::to_png(&self.canvas)
-    }
 }
 
 /// Every figure for which the folder has values, in the order in which a report shows them; none with more than
@@ -88,6 +80,7 @@ pub fn all(results: &Results) -> Result<Vec<Figure>, ReadError> {
             canvas,
         }));
     };
+    // What a metric of rows counts is the data's, and the same for every variant.
     for metric in &summary.metrics {
         if !MetricName::of(metric).is_of_rows() {
             push(format!("test_{metric}"), scores::draw(&summary, metric));
@@ -102,7 +95,7 @@ pub fn all(results: &Results) -> Result<Vec<Figure>, ReadError> {
     push("seesaw".to_owned(), seesaw::draw(results, &summary));
     push("cost".to_owned(), cost::draw(results, &summary));
     let several = [
-        ladder::draw(&summary),
+        ladder::draw(results, &summary),
         sensitivity::draw(results, &summary, &inside),
         experts::draw(results, &summary, &inside),
         gates::draw(results, &summary, &inside),
@@ -121,6 +114,7 @@ pub fn all(results: &Results) -> Result<Vec<Figure>, ReadError> {
 /// A name fit for files: whatever is no letter, digit, `-` or `.` becomes `_`.
 fn file_name(name: &str) -> String {
     let fit = |letter: char| match letter {
+        // Brackets and `=` of a swept variant's name would have to be quoted in shells and escaped in links.
         letter if letter.is_ascii_alphanumeric() || "-._".contains(letter) => letter,
         _ => '_',
     };
@@ -135,6 +129,7 @@ pub fn write_all(results_dir: &Path) -> Result<Vec<PathBuf>> {
     let results = Results::read(results_dir)?;
     let folder = results_dir.join("figures");
     std::fs::create_dir_all(&folder).with_context(|| format!("creating {}", folder.display()))?;
+    // Figures in parallel, each whole in memory: a file that is written is complete.
     let files: Vec<[PathBuf; 2]> = all(&results)?
         .par_iter()
         .map(|figure| {
@@ -142,9 +137,10 @@ pub fn write_all(results_dir: &Path) -> Result<Vec<PathBuf>> {
                 let path = folder.join(format!("{}.{ending}", figure.name));
                 write_whole(&path, bytes).map(|()| path)
             };
+            let svg = figure.svg()?;
             Ok([
-                write("svg", figure.svg()?.as_bytes())?,
-                write("png", &figure.png()?)?,
+                write("svg", svg.as_bytes())?,
+                write("png", &render::to_png(&svg)?)?,
             ])
         })
         .collect::<Result<_>>()?;

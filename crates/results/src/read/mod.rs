@@ -4,6 +4,7 @@ pub mod context;
 mod external;
 mod indices;
 mod inside;
+mod relations;
 mod summary;
 mod table;
 mod trials;
@@ -11,6 +12,7 @@ mod trials;
 pub use external::{External, Winner};
 pub use indices::{Index, indices};
 pub use inside::{BinRow, ExpertRow, GateRow, Inside, Place, SettingRow};
+pub use relations::{Relation, Relations};
 pub use summary::distinct;
 pub use summary::{Panel, Run, Sample, Summary};
 pub use table::ReadError;
@@ -44,6 +46,8 @@ pub struct Results {
     pub externals: Vec<External>,
     /// The baseline that the spec names, where a cell that is reported is of this variant.
     pub baseline: Option<String>,
+    /// How the spec says that variants are related.
+    pub relations: Relations,
 }
 
 /// A cell and how it ended.
@@ -224,6 +228,7 @@ impl Results {
             externals: Vec::new(),
             baseline: baseline(folder)?
                 .filter(|name| cells.iter().any(|cell| cell.variant == *name)),
+            relations: Relations::read(folder)?,
             folder: folder.to_owned(),
             cells,
             trials,
