@@ -14,6 +14,7 @@ mod published;
 pub mod statistics;
 mod task_means;
 mod terminal;
+pub mod text_table;
 
 use analysis::Analysis;
 use anyhow::Result;

@@ -2,13 +2,13 @@
 
 use super::run::threads_of;
 use super::session::{Session, SpecArguments};
-use super::table;
 use anyhow::Result;
 use clap::Args;
 use homebench_data::Quiet;
 use homebench_experiment::plan::{
     Arm, Estimator, PlannedCell, Reuse, STATED_FLOPS_PER_SECOND, Selection, reuse, take_winners,
 };
+use homebench_report::text_table::align_rows;
 use homebench_results::Winners;
 use indicatif::HumanDuration;
 use std::process::ExitCode;
@@ -37,7 +37,7 @@ impl PlanArguments {
         take_winners(&mut session.plan, &winners, &session.results)?;
         let view = View::new(&session);
         let rows = view.rows(&selection);
-        print!("{}", table::align(&view.header(), &view.texts(&rows)));
+        print!("{}", align_rows(&view.header(), &view.texts(&rows)));
         view.say_totals(&rows);
         Ok(ExitCode::SUCCESS)
     }
