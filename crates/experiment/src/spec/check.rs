@@ -61,6 +61,7 @@ pub(super) fn experiment(
     }
     let points = expand::combinations(&of_data, vec![Vec::new()], source)?;
     super::budget::check_names(&variants, source)?;
+    super::relations::check(&bases, &variants, source)?;
     if let Some(name) = &wire.baseline {
         check_baseline(name, &variants, source)?;
     }

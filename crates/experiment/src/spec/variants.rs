@@ -88,6 +88,7 @@ fn base(
             .map(|wire| budget::resolve(wire, &model, &path.join("budget"), source))
             .transpose()?,
         name: name.to_owned(),
+        relations: wire.relations,
         configured: Configured {
             model,
             training,
