@@ -18,6 +18,7 @@ mod format;
 mod published;
 pub mod statistics;
 mod terminal;
+pub mod text_table;
 
 pub use folder::Folder;
 

@@ -3,6 +3,7 @@
 use super::analysis::{Analysis, Comparison, Row, Summary};
 use super::format::{self, ABSENT, counted, grouped};
 use super::statistics::mean;
+use super::text_table::{Column, align};
 use homebench_results::read::{Cell, Results};
 use std::fmt::Write as _;
 
@@ -30,7 +31,7 @@ pub(super) fn table(analysis: &Analysis) -> String {
                 columns.push(parameters(results, summary));
                 columns.push(rows_per_second(results, summary));
             }
-            text += &aligned(&columns);
+            text += &align(&columns, true);
             text.push('\n');
         }
         let title = comparison.metric.title();
@@ -50,13 +51,6 @@ pub(super) fn table(analysis: &Analysis) -> String {
         text += &leaders(summary, comparison);
     }
     text + &failures(&results.cells)
-}
-
-/// A column: its header, its cells, and whether it goes to the right.
-struct Column {
-    header: String,
-    cells: Vec<String>,
-    right: bool,
 }
 
 fn variants(summary: &Summary) -> Column {
@@ -124,29 +118,6 @@ fn rows_per_second(results: &Results, summary: &Summary) -> Column {
         cells: summary.variants.iter().map(cell).collect(),
         right: true,
     }
-}
-
-fn aligned(columns: &[Column]) -> String {
-    let width = |column: &Column| {
-        let texts = column.cells.iter().chain([&column.header]);
-        texts.map(|text| text.chars().count()).max().unwrap_or(0)
-    };
-    let line = |pick: &dyn Fn(&Column) -> String| {
-        let padded = columns.iter().map(|column| {
-            let (text, width) = (pick(column), width(column));
-            if column.right {
-                format!("{text:>width$}")
-            } else {
-                format!("{text:<width$}")
-            }
-        });
-        padded.collect::<Vec<_>>().join("  ").trim_end().to_owned() + "\n"
-    };
-    let rows = columns.first().map_or(0, |column| column.cells.len());
-    let header = line(&|column| column.header.clone());
-    let rule = line(&|column| "-".repeat(width(column)));
-    let body = (0..rows).map(|row| line(&|column| column.cells[row].clone()));
-    [header, rule].into_iter().chain(body).collect()
 }
 
 fn leaders(summary: &Summary, comparison: &Comparison) -> String {

@@ -38,6 +38,7 @@ pub(super) fn experiment(
     let points = points(&sweep, wire.tuning.is_some(), source)?;
     // After the sweep: a budget may name one configuration, such as `home[rank=8]`.
     super::budget_goal::check_names(&variants, source)?;
+    super::relations::check(&bases, &variants, source)?;
     if let Some(name) = &wire.baseline {
         check_baseline(name, &variants, source)?;
     }

@@ -12,6 +12,7 @@ mod expand;
 mod include;
 mod overrides;
 mod precision;
+mod relations;
 mod resolved;
 mod run;
 mod setting;
@@ -28,6 +29,7 @@ pub use check::{check_dataset, model_diagnostic};
 pub use configure::Configured;
 pub use overrides::Override;
 pub use precision::check_precision;
+pub use relations::Relations;
 pub use resolved::resolved_toml;
 pub use run::{Limits, RunConfig};
 pub(crate) use setting::plain;
@@ -100,6 +102,8 @@ impl Experiment {
 pub struct Base {
     /// Name, fit for a file name.
     pub name: String,
+    /// The variants that it is told by.
+    pub relations: Relations,
     /// Its model and its training.
     pub configured: Configured,
     /// What it is to cost.

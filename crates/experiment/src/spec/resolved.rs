@@ -113,6 +113,9 @@ fn variant(text: &mut String, base: &Base, experiment: &Experiment) {
     let only = only_one(base, experiment);
     let model = only.map_or(&base.configured.model, |variant| &variant.configured.model);
     let _ = writeln!(text, "[{table}]\nmodel = \"{}\"", model.name());
+    for (key, name) in base.relations.keys() {
+        let _ = writeln!(text, "{key} = {}", toml::Value::String(name.to_owned()));
+    }
     match (&base.budget, only) {
         (Some(goal), Some(_)) => {
             let _ = writeln!(text, "# expert_dims was solved for {goal}.");

@@ -90,6 +90,7 @@ fn base(
             .map(|wire| budget_goal::resolve(wire, &model, &path.join("budget"), source))
             .transpose()?,
         name: name.to_owned(),
+        relations: wire.relations,
         configured: Configured {
             model,
             training,

@@ -1,5 +1,6 @@
 //! The spec as its file writes it.
 
+use super::Relations;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use std::collections::BTreeMap;
@@ -93,13 +94,23 @@ pub(super) struct WireBudget {
 
 /// Keys of a variant that are no knobs.
 #[cfg(test)]
-pub(super) const VARIANT_KEYS: [&str; 6] =
-    ["model", "training", "budget", "grid", "random", "tuning"];
+pub(super) const VARIANT_KEYS: [&str; 9] = [
+    "model",
+    "ablates",
+    "without",
+    "plain_form",
+    "training",
+    "budget",
+    "grid",
+    "random",
+    "tuning",
+];
 
-/// `model`, `training`, `budget`, `grid`, `random`, `tuning`, and whatever knobs the model has.
+/// Keys of its own, and whatever knobs the model has.
 #[derive(Debug, Clone)]
 pub(super) struct WireVariant {
     pub(super) model: String,
+    pub(super) relations: Relations,
     pub(super) training: toml::Table,
     pub(super) budget: Option<WireBudget>,
     pub(super) grid: Option<toml::Table>,
@@ -128,10 +139,14 @@ impl<'de> Visitor<'de> for VariantVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<WireVariant, A::Error> {
         let (mut model, mut training, mut budget) = (None, None, None);
         let (mut grid, mut random, mut tuning) = (None, None, None);
+        let mut relations = Relations::default();
         let mut knobs = toml::Table::new();
         while let Some(key) = map.next_key::<String>()? {
             match key.as_str() {
                 "model" => model = Some(map.next_value()?),
+                "ablates" => relations.ablates = Some(map.next_value()?),
+                "without" => relations.without = Some(map.next_value()?),
+                "plain_form" => relations.plain_form = Some(map.next_value()?),
                 "training" => training = Some(map.next_value()?),
                 "budget" => budget = Some(map.next_value()?),
                 "grid" => grid = Some(map.next_value()?),
@@ -144,6 +159,7 @@ impl<'de> Visitor<'de> for VariantVisitor {
         }
         Ok(WireVariant {
             model: model.ok_or_else(|| serde::de::Error::missing_field("model"))?,
+            relations,
             training: training.unwrap_or_default(),
             budget,
             grid,

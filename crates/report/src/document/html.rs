@@ -3,16 +3,18 @@
 use super::{Block, Cell, Document, Span, Table};
 use std::fmt::Write as _;
 
+// Inside the page and not beside it: a report is sent and archived as one file, and opened without a network.
 const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("script.js");
 /// Letters of a cell from which it may take several lines.
 const LONG: usize = 24;
+// At this, a figure's labels of 6.5 points are .88 rem high, a little less than the text around them.
 /// How wide an inch of a figure's paper is shown.
 const REMS_PER_INCH: f64 = 9.8;
 
 /// Writes the document.
 pub(crate) fn to_html(document: &Document) -> String {
-    let title = escape(&document.title);
+    let title = escape_markup(&document.title);
     let mut out = format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
@@ -36,7 +38,7 @@ fn contents(document: &Document) -> String {
         Block::Heading(text) => Some(format!(
             "<a href=\"#{}\">{}</a>\n",
             anchor(text),
-            escape(text)
+            escape_markup(text)
         )),
         _ => None,
     });
@@ -56,9 +58,15 @@ fn anchor(text: &str) -> String {
 }
 
 fn write_block(out: &mut String, block: &Block) {
+    // Writing into a string can't fail.
     let _ = match block {
-        Block::Heading(text) => writeln!(out, "<h2 id=\"{}\">{}</h2>", anchor(text), escape(text)),
-        Block::Subheading(text) => writeln!(out, "<h3>{}</h3>", escape(text)),
+        Block::Heading(text) => writeln!(
+            out,
+            "<h2 id=\"{}\">{}</h2>",
+            anchor(text),
+            escape_markup(text)
+        ),
+        Block::Subheading(text) => writeln!(out, "<h3>{}</h3>", escape_markup(text)),
         Block::Paragraph(spans) => writeln!(out, "<p>{}</p>", line(spans)),
         Block::List(items) => {
             let items: String = items
@@ -84,14 +92,18 @@ fn write_block(out: &mut String, block: &Block) {
             writeln!(
                 out,
                 "<figure class=\"{class}\" style=\"max-width: {width:.1}rem\">\n{svg}<figcaption>{}</figcaption>\n</figure>",
-                escape(description)
+                escape_markup(description)
             )
         }
         Block::Commands(lines) | Block::Lines(lines) => {
-            writeln!(out, "<pre><code>{}</code></pre>", escape(lines))
+            writeln!(out, "<pre><code>{}</code></pre>", escape_markup(lines))
         }
         Block::Details { summary, blocks } => {
-            let _ = writeln!(out, "<details>\n<summary>{}</summary>", escape(summary));
+            let _ = writeln!(
+                out,
+                "<details>\n<summary>{}</summary>",
+                escape_markup(summary)
+            );
             for block in blocks {
                 write_block(out, block);
             }
@@ -106,10 +118,11 @@ fn write_table(out: &mut String, table: &Table) {
         false if text.chars().count() > LONG => " class=\"long\"",
         false => "",
     };
+    // A wide table scrolls in a box of its own, which the keyboard has to reach.
     *out += "<div class=\"table\" tabindex=\"0\"><table>\n<thead><tr>";
     for (column, name) in table.header.iter().enumerate() {
         let kind = kind(column, "");
-        let name = escape(name);
+        let name = escape_markup(name);
         let _ = write!(
             out,
             "<th scope=\"col\"{kind}><button type=\"button\">{name}</button></th>"
@@ -133,12 +146,13 @@ fn write_table(out: &mut String, table: &Table) {
 }
 
 fn sort_key(cell: &Cell) -> String {
+    // A cell without a key is absent to the script, which keeps it last in either order.
     let number = cell.number.filter(|number| number.is_finite());
     number.map_or(String::new(), |number| format!(" data-sort=\"{number}\""))
 }
 
 fn content(cell: &Cell) -> String {
-    let text = escape(&cell.text);
+    let text = escape_markup(&cell.text);
     if cell.strong {
         format!("<strong>{text}</strong>")
     } else {
@@ -153,16 +167,21 @@ fn line(spans: &[Span]) -> String {
 fn span(span: &Span) -> String {
     match span {
         // A number keeps its percent sign.
-        Span::Text(text) => escape(text).replace(" %", "\u{a0}%"),
-        Span::Code(text) => format!("<code>{}</code>", escape(text)),
-        Span::Strong(text) => format!("<strong>{}</strong>", escape(text)),
+        Span::Text(text) => escape_markup(text).replace(" %", "\u{a0}%"),
+        Span::Code(text) => format!("<code>{}</code>", escape_markup(text)),
+        Span::Strong(text) => format!("<strong>{}</strong>", escape_markup(text)),
         Span::Link { text, target } => {
-            format!("<a href=\"{}\">{}</a>", escape(target), escape(text))
+            format!(
+                "<a href=\"{}\">{}</a>",
+                escape_markup(target),
+                escape_markup(text)
+            )
         }
     }
 }
 
-fn escape(text: &str) -> String {
+/// The text with what HTML and SVG would read as markup escaped.
+pub(crate) fn escape_markup(text: &str) -> String {
     let text = text.replace('&', "&amp;").replace('<', "&lt;");
     text.replace('>', "&gt;").replace('"', "&quot;")
 }

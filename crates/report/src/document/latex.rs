@@ -36,6 +36,7 @@ fn cell(cell: &Cell) -> String {
 
 /// A number with signs that are as long as they should be.
 fn number(text: &str) -> String {
+    // A hyphen is shorter than a minus, which LaTeX has in mathematics alone; a dash stands for no value.
     let text = match text {
         "-" => "--".to_owned(),
         _ => escape(text).replace('-', "$-$").replace('+', "$+$"),
@@ -54,6 +55,7 @@ fn escape(text: &str) -> String {
             '\\' => escaped += "\\textbackslash{}",
             '~' => escaped += "\\textasciitilde{}",
             '^' => escaped += "\\textasciicircum{}",
+            // In text, these come out as other letters with LaTeX's first encoding.
             '<' => escaped += "$<$",
             '>' => escaped += "$>$",
             '|' => escaped += "$|$",

@@ -82,6 +82,7 @@ fn line(spans: &[Span]) -> String {
 fn span(span: &Span) -> String {
     match span {
         Span::Text(text) => escape(text),
+        // Nothing is escaped within backticks, not even a backtick.
         Span::Code(text) => format!("`{}`", text.replace('`', "'")),
         Span::Strong(text) => format!("**{}**", escape(text)),
         Span::Link { text, target } => format!("[{}]({target})", escape(text)),
@@ -91,6 +92,7 @@ fn span(span: &Span) -> String {
 /// The text on one line, with what Markdown would read as its own escaped.
 fn escape(text: &str) -> String {
     let mut escaped = String::new();
+    // A line's end would end a row of a table.
     for letter in text
         .split_whitespace()
         .collect::<Vec<_>>()

@@ -4,10 +4,11 @@ mod html;
 mod latex;
 mod markdown;
 
-pub(super) use html::to_html;
+pub(super) use html::{escape_markup, to_html};
 pub(super) use latex::table_to_latex;
 pub(super) use markdown::{table_to_markdown, to_markdown};
 
+// As few kinds as reports need: each one has to be right in every format.
 /// A piece of running text.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Span {

@@ -16,8 +16,10 @@ impl Axis {
     /// An axis around the values, with a margin, from dot `start` (the low end) to dot `end`.
     pub(super) fn around(values: impl Iterator<Item = f64>, start: f64, end: f64) -> Self {
         let (low, high) = range(values);
+        // One value alone, or equal ones, spread over nothing, and no axis could be divided by that.
         let spread = (high - low).max(1e-3 * low.abs()).max(1e-6);
         let middle = (low + high) / 2.0;
+        // Eight per cent of the spread stay free at each end, so that no marker lies on the frame.
         let half = spread * 0.58;
         Self {
             low: middle - half,
@@ -34,6 +36,7 @@ impl Axis {
     pub(super) fn logarithmic(values: impl Iterator<Item = f64>, start: f64, end: f64) -> Self {
         let (low, high) = range(values.filter(|value| *value > 0.0).map(f64::log10));
         let middle = (low + high) / 2.0;
+        // The same room at the ends; at least a fifth of a power of ten, or the ticks' labels would need too many digits.
         let half = ((high - low) * 0.58).max(0.1);
         Self {
             low: middle - half,
@@ -49,6 +52,7 @@ impl Axis {
     /// An axis from zero to above the largest value.
     pub(super) fn from_zero(values: impl Iterator<Item = f64>, start: f64, end: f64) -> Self {
         let (_, high) = range(values);
+        // A bar that reached the frame would look cut off.
         let high = if high > 0.0 { high * 1.05 } else { 1.0 };
         Self {
             low: 0.0,
@@ -94,6 +98,7 @@ impl Axis {
             return self.logarithmic_ticks();
         }
         let first = (self.low / self.step).ceil() as i64;
+        // A tick that only rounding puts beyond the end is still one.
         let last = (self.high / self.step + 1e-9).floor() as i64;
         (first..=last)
             .map(|index| index as f64 * self.step)
@@ -103,6 +108,7 @@ impl Axis {
     /// Powers of ten, with 2 and 5 times these or with 3 times these where there is room, as many as were asked for.
     fn logarithmic_ticks(&self) -> Vec<f64> {
         let most = ((self.high - self.low) / self.step).round().max(2.0) as usize;
+        // Equal steps would have labels like 31,623; factors that are about evenly apart on a logarithmic axis have round ones.
         let sets: [&[f64]; 4] = [
             &[1.0, 1.5, 2.0, 3.0, 5.0, 7.0],
             &[1.0, 2.0, 5.0],
@@ -140,6 +146,7 @@ impl Axis {
         }
         let digits = decimals(self.step);
         let label = format!("{value:.digits$}");
+        // A product that rounds to nothing may be below zero, and `-0.00` is no label.
         if label.trim_matches(['-', '0', '.']).is_empty() {
             label.replace('-', "")
         } else {
@@ -174,6 +181,7 @@ pub(super) fn range(values: impl Iterator<Item = f64>) -> (f64, f64) {
 /// The smallest of 1, 2, 2.5 or 5 times a power of ten that is at least `least`.
 fn round_step(least: f64) -> f64 {
     let power = 10f64.powi(least.log10().floor() as i32);
+    // The tolerance keeps a power's rounding from pushing a step that fits to the next larger one.
     let factor = [1.0, 2.0, 2.5, 5.0]
         .into_iter()
         .find(|factor| factor * power >= least * (1.0 - 1e-9));
@@ -191,6 +199,7 @@ fn decimals(step: f64) -> usize {
 }
 
 fn thousands(value: f64, step: f64) -> String {
+    // By the step and not the value, so that every label of an axis has the same unit.
     let (factor, letter) = if step >= 500_000.0 {
         (1e6, " M")
     } else {

@@ -15,6 +15,7 @@ const FEW_VARIANTS: f64 = 10.0;
 const LINE: f64 = points(1.1);
 const MARKER_RADIUS: f64 = points(2.0);
 
+// So many thin lines cover each other and everything below them.
 /// Of more seeds than this, none is drawn alone.
 const MOST_LINES: usize = 30;
 
@@ -140,6 +141,7 @@ fn draw_variants(canvas: &mut Canvas, variants: &[Seeds], dots: &dyn Fn((u64, f6
                 .map(|point| dots((point.step, point.high)));
             canvas.area(
                 lower.chain(upper).collect(),
+                // Faint, because bands of several variants lie over each other.
                 look(variant).ink.with_opacity(0.16),
             );
         }
@@ -172,6 +174,8 @@ fn draw_line(canvas: &mut Canvas, path: &[Point], look: Look) {
         0.0 => canvas.line(path.to_vec(), LINE, look.ink),
         dash => canvas.dashes(path, points(dash), LINE, look.ink),
     }
+    // About six markers a curve tell it from others; one at each evaluation would hide it. Counted from its end, where variants
+    // are compared.
     let every = path.len().div_ceil(6).max(1);
     let last = path.len().saturating_sub(1);
     for (place, &at) in path.iter().enumerate() {

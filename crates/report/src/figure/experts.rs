@@ -8,13 +8,14 @@ use super::panel::{self, GAP, MARGIN, MEDIUM, SMALL, THIN};
 use super::parts::{Rate, layer_title, order, shown, title};
 use super::values::positive_rates;
 use crate::analysis::Summary;
-use homebench_results::read::{Inside, Results};
+use homebench_results::read::{Inside, Relations, Results};
 use std::collections::BTreeMap;
 
 const ROW: f64 = points(13.5);
 const HEADING: f64 = points(12.0);
 /// Room of each column of numbers.
 const NUMBER: f64 = points(23.0);
+// The three of `experts.csv` that tell whether an expert has collapsed; the others are in the table.
 const NUMBERS: [&str; 3] = ["zeros", "dead", "std"];
 /// Room for names before the first column.
 const NAMES: f64 = inches(1.0);
@@ -58,7 +59,7 @@ pub(super) fn draw(
 ) -> Vec<(String, Option<Canvas>)> {
     let shown = shown(results, inside);
     let rates = positive_rates(results);
-    let figures = pairs(&summary.variants).into_iter();
+    let figures = pairs(&results.relations, &summary.variants).into_iter();
     figures
         .filter_map(|pair| {
             let columns: Vec<Column> = pair
@@ -100,20 +101,21 @@ impl Column {
     fn largest_density(&self) -> f64 {
         let bins = self.experts.values().flat_map(|expert| &expert.bins);
         let dense = bins.filter(|bin| !bin.is_zero()).map(Bin::density);
+        // Not zero: experts that are all dead have no other bin, and heights are divided by this.
         dense.fold(1e-9, f64::max)
     }
 }
 
 /// Variants by figure: the plain form of a model and the normalised one together, in that order.
-fn pairs(variants: &[String]) -> Vec<Vec<usize>> {
+fn pairs(relations: &Relations, variants: &[String]) -> Vec<Vec<usize>> {
     let normalised = |name: &String| {
-        let starred = [format!("{name}_starred"), format!("{name}*")];
-        let with_norm = ["_without_norm", " w/o norm", "_wo_norm"];
-        let stripped = with_norm.iter().find_map(|end| name.strip_suffix(end));
-        variants.iter().position(|other| {
-            starred.contains(other) || stripped.is_some_and(|base| base == other.as_str())
-        })
+        let is_normalised = |other: &String| {
+            let relation = relations.of_variant(other);
+            relation.is_some_and(|relation| relation.plain_form.as_ref() == Some(name))
+        };
+        variants.iter().position(is_normalised)
     };
+    // By the plain one, which comes first in its figure and gives it its name.
     let partners: Vec<Option<usize>> = variants.iter().map(normalised).collect();
     let mut found: Vec<Vec<usize>> = Vec::new();
     for (variant, partner) in partners.iter().enumerate() {
@@ -158,6 +160,8 @@ fn experts(inside: &Inside, cell: usize, step: u64) -> BTreeMap<Key, Expert> {
     experts
 }
 
+// Lengths on the axis are octaves. The ends are those of the bins that training counts: what lies below 2^-10 or beyond 2^6 is
+// one bin each way, which has no length of its own and gets one that can be seen.
 /// Half the room of the zeros.
 const ZERO: f64 = 1.0;
 /// Where the powers begin: below 2^-10 lies one bin.
@@ -218,6 +222,7 @@ fn figure(columns: &[Column], rate: &Rate) -> Option<Canvas> {
         Anchor::Middle,
         TEXT,
     );
+    // One number where both columns have the same seed.
     let mut seeds: Vec<String> = columns.iter().map(|c| c.seed.to_string()).collect();
     seeds.dedup();
     panel::remark(
@@ -236,6 +241,7 @@ fn keys(columns: &[Column], rate: &Rate) -> Vec<Key> {
         .iter()
         .flat_map(|column| column.experts.keys().cloned())
         .collect();
+    // Sets of one kind stay in the order of the table, which is the model's.
     let place = |key: &Key| {
         let mut found = columns.iter().filter_map(|column| column.experts.get(key));
         found.next().map_or(0, |expert| expert.place)
@@ -269,10 +275,12 @@ impl Plan {
             experts.flat_map(|expert| &expert.bins)
         };
         let low = bins().map(|bin| bin.low).fold(-ZERO, f64::min);
+        // Up to one at least: experts whose outputs are tiny are to look tiny.
         let high = bins().map(|bin| bin.high).fold(POWERS + 10.0, f64::max);
         let width = if columns.len() > 1 {
-            inches(7.16)
+            panel::PAGE_WIDTH
         } else {
+            // Between a column and a page: in a column, three numbers and a name leave the distribution no room.
             inches(4.5)
         };
         let widest = keys.iter().map(|key| font::width(&label(keys, key), SMALL));
@@ -308,6 +316,7 @@ impl Plan {
         let sizes = [0.01, 0.1, 1.0, 10.0, 100.0];
         let negative = sizes.iter().rev().map(|size| -size);
         let ticks = negative.chain([0.0]).chain(sizes);
+        // Labels of small numbers crowd around zero: one that would touch its neighbour is left out, its line is not.
         let mut taken = f64::NEG_INFINITY;
         for tick in ticks {
             let at = if tick == 0.0 { 0.0 } else { way(tick) };
@@ -371,6 +380,7 @@ impl Plan {
         let full = ROW - points(2.5);
         for bin in &expert.bins {
             let (low, high) = (self.place(frame, bin.low), self.place(frame, bin.high));
+            // As a density, zeros would tower over all else: they are a share, and told apart by colour.
             let (ink, height) = match bin.is_zero() {
                 true => (FAINT_TEXT, full * bin.share),
                 false => (ink.with_opacity(0.85), full * bin.density() / largest),
@@ -419,10 +429,12 @@ mod tests {
 
     #[test]
     fn plain_and_normalised_forms_share_a_figure() {
-        let names =
-            |names: &[&str]| -> Vec<String> { names.iter().map(|n| n.to_string()).collect() };
-        let variants = names(&["mmoe", "home", "mmoe_starred", "ple*", "home_without_norm"]);
-        assert_eq!(pairs(&variants), [vec![0, 2], vec![3], vec![4, 1]]);
+        let relations = toml::from_str(
+            "[variants.m2]\nplain_form = \"mmoe\"\n[variants.home]\nplain_form = \"plain\"\n[variants.plain]\nablates = \"home\"\n",
+        );
+        let variants = ["mmoe", "home", "m2", "mmoe_starred", "plain"].map(str::to_owned);
+        let found = pairs(&relations.unwrap(), &variants);
+        assert_eq!(found, [vec![0, 2], vec![3], vec![4, 1]]);
     }
 
     #[test]

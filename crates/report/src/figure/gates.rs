@@ -17,6 +17,7 @@ const HEADING: f64 = points(13.0);
 const WIDEST_CELL: f64 = points(19.0);
 /// Cells are wider where that makes room for names side by side.
 const WIDEST_FLAT_CELL: f64 = points(40.0);
+// A number such as `.12` is 8.3 points wide at its size; with two points on either side it stands apart from its neighbours.
 /// Cells narrower than this have no number.
 const LEAST_WITH_NUMBER: f64 = points(12.5);
 /// Names of sets narrower than this have no room.
@@ -24,6 +25,7 @@ const LEAST_WITH_NAME: f64 = points(7.0);
 /// Room for names.
 const NAMES: f64 = inches(1.15);
 const NUMBER_SIZE: f64 = points(5.2);
+// The darkest of ColorBrewer's blues. One hue from light to dark stays in order in grey and for colour-blind readers.
 /// What a weight of 1 looks like; 0 is paper.
 const FULL: (f64, f64, f64) = (8.0, 48.0, 107.0);
 
@@ -69,6 +71,7 @@ fn layers(inside: &Inside, cell: usize, step: u64, rate: &Rate) -> Vec<Layer> {
     let mut sets: BTreeMap<u64, Vec<(String, usize)>> = BTreeMap::new();
     let experts = inside.experts.iter();
     for row in experts.filter(|row| (row.at.cell, row.at.step) == (cell, step)) {
+        // Each expert has one row of this metric, so these rows count experts.
         if row.metric != "zero_rate" {
             continue;
         }
@@ -108,6 +111,7 @@ fn gates(
         num_experts += count;
     }
     let mut found: Vec<(String, Vec<Option<f64>>)> = Vec::new();
+    // A self-gate adds a residual over its own set: its weights beside those of the gate, which sum to one, would be misread.
     let rows = inside.gates.iter().filter(|row| {
         let here = (row.at.cell, row.at.step, row.at.layer) == (cell, step, layer);
         here && row.metric == "weight" && !row.at.path.ends_with(".self_gate")
@@ -143,6 +147,7 @@ fn gates(
 }
 
 fn percent(rate: f64) -> String {
+    // Two digits that count. The limits lie where rounding adds a digit: .0995 is 10 % and not 9.9 or 10.0 %.
     match rate {
         rate if rate >= 0.0995 => format!("{:.0} %", 100.0 * rate),
         rate if rate >= 0.00995 => format!("{:.1} %", 100.0 * rate),
@@ -159,7 +164,7 @@ fn figure(layers: &[Layer], variant: &str, seed: u64) -> Option<Canvas> {
     let left = MARGIN + widest.fold(0.0, f64::max).min(NAMES) + 2.0 * GAP;
     let most = layers.iter().map(Layer::num_experts).max().unwrap_or(1) as f64;
     let room = |width: f64| (width - left - MARGIN - GAP) / most;
-    let (narrow, wide) = (inches(3.5), inches(7.16));
+    let (narrow, wide) = (panel::COLUMN_WIDTH, panel::PAGE_WIDTH);
     let flat = |cell: f64| layers.iter().all(|layer| layer.is_flat(cell));
     // On a page's column where names or at least numbers fit, else on its whole width, with names side by side if that helps.
     let (width, cell) = if flat(room(narrow).min(WIDEST_CELL)) {
@@ -234,6 +239,7 @@ impl Layer {
     fn separate(&self, canvas: &mut Canvas, (left, upper, lower): (f64, f64, f64), cell: f64) {
         let mut x = left;
         for (_, count) in &self.sets {
+            // Paper beside the line keeps it visible between dark cells.
             if x > left {
                 canvas.line(vec![(x, upper), (x, lower)], points(1.8), PAPER);
                 canvas.line(vec![(x, upper), (x, lower)], points(0.8), TEXT);
@@ -328,6 +334,7 @@ fn number(weight: f64) -> String {
 
 /// Fills with lines that rise to the right.
 fn hatch(canvas: &mut Canvas, (left, upper, right, lower): Bounds) {
+    // Lines of the whole canvas and not of the cell, so that they go on from one cell into the next.
     let spacing = points(3.0);
     let first = ((left + upper) / spacing).ceil() as i64;
     let last = ((right + lower) / spacing).floor() as i64;
@@ -360,6 +367,7 @@ fn scale(canvas: &mut Canvas, y: f64, has_hidden: bool) -> f64 {
     x += texts[0].1 + GAP;
     let (upper, lower) = (middle - height / 2.0, middle + height / 2.0);
     for step in 0..STEPS {
+        // Whole dots: two edges within one dot would leave a light line between shades.
         let at = |step: usize| (x + length * step as f64 / STEPS as f64).round();
         let ink = shade((step as f64 + 0.5) / STEPS as f64);
         canvas.rectangle((at(step), upper, at(step + 1), lower), ink);

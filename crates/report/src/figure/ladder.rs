@@ -8,37 +8,39 @@ use super::panel::{self, Grid, Names, THIN};
 use super::values::{Estimate, gains, labels, of_task, own_metric};
 use crate::analysis::{Analysis, Scale};
 use homebench_metric::Metric;
+use homebench_results::read::Relations;
 
 const MARKER_RADIUS: f64 = points(2.6);
 const ZERO_LINE: f64 = points(0.9);
-/// What begins an ablation's name after the model's.
-const WITHOUT: [&str; 4] = ["_without_", " w/o ", "_wo_", "-without-"];
 
 /// A model and its ablations.
 struct Ladder {
     base: usize,
-    /// Variant, and what it lacks.
+    /// Variant, and how its row is called.
     rungs: Vec<(usize, String)>,
 }
 
 /// Names and canvases: one for each variant that others are ablations of.
 pub(super) fn draw(analysis: &Analysis) -> Vec<(String, Option<Canvas>)> {
     let variants = &analysis.summary.variants;
-    let drawn = ladders(variants).into_iter().map(|ladder| {
+    let drawn = ladders(&analysis.results.relations, variants).into_iter().map(|ladder| {
         let name = format!("ablation_{}", variants[ladder.base]);
         (name, figure(analysis, &ladder))
     });
     drawn.collect()
 }
 
-fn ladders(variants: &[String]) -> Vec<Ladder> {
+fn ladders(relations: &Relations, variants: &[String]) -> Vec<Ladder> {
     let rungs = |base: &String| -> Vec<(usize, String)> {
-        let lacks = |(place, name): (usize, &String)| {
-            let rest = name.strip_prefix(base.as_str())?;
-            let lacking = WITHOUT.iter().find_map(|word| rest.strip_prefix(word))?;
-            Some((place, lacking.replace('_', "-")))
+        let rung = |(place, name): (usize, &String)| {
+            let relation = relations.of_variant(name)?;
+            let label = match &relation.without {
+                Some(part) => format!("w/o {part}"),
+                None => name.clone(),
+            };
+            (relation.ablates.as_ref() == Some(base)).then_some((place, label))
         };
-        variants.iter().enumerate().filter_map(lacks).collect()
+        variants.iter().enumerate().filter_map(rung).collect()
     };
     let all = variants.iter().enumerate().map(|(base, name)| Ladder {
         base,
@@ -82,10 +84,7 @@ fn figure(analysis: &Analysis, ladder: &Ladder) -> Option<Canvas> {
         return None;
     }
     let base = &summary.variants[ladder.base];
-    let names = ladder
-        .rungs
-        .iter()
-        .map(|(_, lacking)| format!("w/o {lacking}"));
+    let names = ladder.rungs.iter().map(|(_, label)| label.clone());
     let names = Names::new(&names.collect::<Vec<_>>(), inches(1.25));
     let height = names.row_height * ladder.rungs.len() as f64;
     let grid = Grid::new(panels.len(), names.room, points(9.0), height);
@@ -96,6 +95,7 @@ fn figure(analysis: &Analysis, ladder: &Ladder) -> Option<Canvas> {
         let frame = grid.frame(place);
         panel::title(&mut canvas, frame, title);
         let reach = changes.iter().flatten().flat_map(Estimate::reach);
+        // Zero is what everything is compared with, so it is always in the panel.
         let axis = Axis::around(reach.chain([0.0]), frame.0, frame.2);
         let axis = panel::fit_ticks(axis, frame.2 - frame.0);
         let name = grid.is_lowest(place).then(|| format!("change in {label}"));
@@ -129,8 +129,10 @@ fn rung(canvas: &mut Canvas, bounds: Bounds, axis: &Axis, change: Option<Estimat
     let Some(change) = change else {
         return panel::note(canvas, bounds, "no value");
     };
+    // Rows are told apart by their names: one look for all, or colours would seem to mean something.
     let look = look(0);
     let x = axis.place(change.mean);
+    // From zero to the mean, so that the eye compares lengths; faint, so that the interval over it stays readable.
     canvas.line(
         vec![(axis.place(0.0), middle), (x, middle)],
         points(2.2),
@@ -156,19 +158,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ablations_belong_to_the_model_that_they_are_named_by() {
-        let names = [
-            "home",
-            "home_without_fg2",
-            "home_without_fg_sg",
-            "mmoe",
-            "mmoe_without_x",
-        ];
-        let found = ladders(&names.map(str::to_owned));
+    fn ablations_belong_to_the_variant_that_they_name() {
+        let relations = toml::from_str(
+            "[variants.a]\nablates = \"home\"\nwithout = \"fg-2\"\n[variants.b]\nablates = \"home\"\n\
+             [variants.mmoe_without_x]\nablates = \"mmoe\"\n[variants.home]\nplain_form = \"b\"\n",
+        );
+        let names = ["home", "a", "b", "mmoe", "mmoe_without_x", "home_without_y"];
+        let found = ladders(&relations.unwrap(), &names.map(str::to_owned));
         assert_eq!(found.len(), 1, "one ablation of mmoe is no ladder");
-        let lacking: Vec<&str> = found[0].rungs.iter().map(|(_, l)| l.as_str()).collect();
-        assert_eq!((found[0].base, lacking), (0, vec!["fg2", "fg-sg"]));
-        let paper = ["HoME", "HoME w/o fg", "HoME w/o fg-sg"].map(str::to_owned);
-        assert_eq!(ladders(&paper)[0].rungs.len(), 2);
+        let labels: Vec<&str> = found[0].rungs.iter().map(|(_, l)| l.as_str()).collect();
+        assert_eq!((found[0].base, labels), (0, vec!["w/o fg-2", "b"]));
     }
 }

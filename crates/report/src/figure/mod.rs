@@ -2,7 +2,7 @@
 //! [`all`].
 //!
 //! The same CSV gives the same bytes on every machine: the font is bundled, and no clock, locale or hash order is read.
-//! A figure is laid out as a list of marks (`canvas`), which plotters' backends then draw.
+//! A figure is laid out as a list of marks (`canvas`), which plotters draws as SVG; a PNG is that SVG, drawn by resvg.
 
 mod axis;
 mod canvas;
@@ -56,7 +56,7 @@ impl Figure {
     /// # Errors
     /// A picture too large for the format.
     fn png(&self) -> Result<Vec<u8>> {
-        render::to_png(&self.canvas)
+        render::to_png(&self.svg)
     }
 }
 
@@ -121,6 +121,7 @@ fn canvases(analysis: &Analysis, inside: &Inside) -> Vec<(String, Canvas)> {
 /// A name fit for files: whatever is no letter, digit, `-` or `.` becomes `_`.
 fn file_name(name: &str) -> String {
     let fit = |letter: char| match letter {
+        // Brackets and `=` of a swept variant's name would have to be quoted in shells and escaped in links.
         letter if letter.is_ascii_alphanumeric() || "-._".contains(letter) => letter,
         _ => '_',
     };
@@ -141,6 +142,7 @@ pub(crate) fn write_all(results_dir: &Path, figures: &[Figure]) -> Result<Vec<Pa
                 let path = folder.join(format!("{}.{ending}", figure.name));
                 write_whole(&path, bytes).map(|()| path)
             };
+            let svg = figure.svg()?;
             Ok([
                 write("svg", figure.svg.as_bytes())?,
                 write("png", &figure.png()?)?,

@@ -4,6 +4,7 @@ use super::axis::{Axis, range};
 use super::canvas::{Canvas, Ink, points};
 use std::ops::RangeInclusive;
 
+// A cut axis has to be explained, so only where all other runs would be squeezed into a third of it or less.
 /// A range is cut where that makes it this many times narrower.
 const WORTH_IT: f64 = 3.0;
 
@@ -24,6 +25,7 @@ pub(super) fn shown_range(variants: &[Vec<f64>]) -> RangeInclusive<f64> {
     let deviations: Vec<f64> = deviations.filter(|deviation| *deviation > 0.0).collect();
     // How far variants lie apart, and not less than runs of one do.
     let width = (high - low).max(6.0 * median(&deviations).unwrap_or(0.0));
+    // Medians of variants and of deviations: one run that is far off moves neither, as it would a mean.
     let fence = low - 2.0 * width..=high + 2.0 * width;
     let all = variants.iter().flatten().copied();
     let (least, most) = range(all.clone());

@@ -60,6 +60,7 @@ pub(super) fn look(variant: usize) -> Look {
     Look {
         ink: COLORS[variant % COLORS.len()],
         shape: SHAPES[variant % SHAPES.len()],
+        // Seven colours, six shapes and three dashes: 42 looks before a colour meets the same shape again.
         dash: [0.0, 3.0, 1.2][variant % 3],
     }
 }
@@ -78,6 +79,7 @@ pub(super) fn hollow_marker(
     width: f64,
     ink: Ink,
 ) {
+    // Paper over the inside of a larger area: a line alone would let what lies below shine through.
     canvas.area(outline(shape, at, radius + width / 2.0), ink);
     canvas.area(outline(shape, at, radius - width / 2.0), PAPER);
 }

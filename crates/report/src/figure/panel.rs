@@ -6,6 +6,11 @@ use super::font;
 use super::palette::{FAINT_TEXT, FRAME, GRID, TEXT, look, marker};
 use crate::analysis::Summary;
 
+/// Width of a page's column.
+pub(super) const COLUMN_WIDTH: f64 = inches(3.5);
+/// Width of both columns of a page. Both are IEEE's, so that a figure goes into a paper at its own size, with its letters
+/// as large as they are meant.
+pub(super) const PAGE_WIDTH: f64 = inches(7.16);
 /// Size of tick labels, names and legends.
 pub(super) const SMALL: f64 = points(6.5);
 /// Size of titles and of axis labels.
@@ -25,6 +30,9 @@ const AXIS_LABEL: f64 = points(10.0);
 /// Height of a legend's line.
 const LEGEND_LINE: f64 = points(10.5);
 
+// Room for a label of the last tick, which may reach a gap beyond its frame.
+const OVERHANG: f64 = points(6.0);
+
 /// Where the panels of a figure lie.
 pub(super) struct Grid {
     /// Width of the whole figure.
@@ -43,13 +51,14 @@ impl Grid {
     /// `between` before each other one.
     pub(super) fn new(panels: usize, left: f64, between: f64, panel_height: f64) -> Self {
         let (columns, width) = match panels {
-            0..=3 => (1, inches(3.5)),
-            4 => (2, inches(7.16)),
-            _ => (3, inches(7.16)),
+            0..=3 => (1, COLUMN_WIDTH),
+            // Three in a row would leave one alone below them.
+            4 => (2, PAGE_WIDTH),
+            _ => (3, PAGE_WIDTH),
         };
         let left = MARGIN + left;
         let gaps = between * (columns - 1) as f64;
-        let panel_width = (width - left - gaps - MARGIN - points(6.0)) / columns as f64;
+        let panel_width = (width - left - gaps - MARGIN - OVERHANG) / columns as f64;
         Self {
             width,
             columns,
@@ -63,11 +72,7 @@ impl Grid {
 
     /// All panels in one row: one column of a page for one panel, its whole width for more.
     pub(super) fn side_by_side(panels: usize, left: f64, between: f64, panel_height: f64) -> Self {
-        let width = if panels > 1 {
-            inches(7.16)
-        } else {
-            inches(3.5)
-        };
+        let width = if panels > 1 { PAGE_WIDTH } else { COLUMN_WIDTH };
         let left = MARGIN + left;
         let gaps = between * (panels - 1) as f64;
         Self {
@@ -76,7 +81,7 @@ impl Grid {
             panels,
             left,
             between,
-            panel_width: (width - left - gaps - MARGIN - points(6.0)) / panels as f64,
+            panel_width: (width - left - gaps - MARGIN - OVERHANG) / panels as f64,
             panel_height,
         }
     }
@@ -159,6 +164,7 @@ pub(super) fn outline(canvas: &mut Canvas, (left, upper, right, lower): Bounds) 
 
 /// Fewer ticks, until their labels fit side by side on `length`.
 pub(super) fn fit_ticks(axis: Axis, length: f64) -> Axis {
+    // More than six are no help to read a value by, and fewer than two are no scale.
     let needs = |axis: &Axis| {
         let labels = axis.ticks().into_iter().map(|tick| axis.label(tick));
         labels
@@ -204,6 +210,7 @@ pub(super) fn horizontal_axis(canvas: &mut Canvas, frame: Bounds, axis: &Axis, n
 /// Draws the grid lines and labels of the axis along the left edge.
 pub(super) fn vertical_axis(canvas: &mut Canvas, frame: Bounds, axis: &Axis) {
     let (left, _, right, _) = frame;
+    // Labels of a column end at one line, so that their digits stand below each other.
     for tick in axis.ticks() {
         let y = axis.place(tick);
         canvas.line(vec![(left, y), (right, y)], THIN, GRID);
@@ -240,6 +247,7 @@ impl Names {
         let most = lines.iter().map(Vec::len).max().unwrap_or(1);
         Self {
             room: widths.fold(0.0, f64::max) + 2.0 * GAP,
+            // All rows are as high as the highest, so that those of panels side by side stay in line.
             row_height: points(if most > 1 { 17.0 } else { 12.0 }),
             lines,
         }
@@ -248,6 +256,7 @@ impl Names {
     /// Draws a name so that it ends at `right` and its middle is at `y`.
     pub(super) fn draw(&self, canvas: &mut Canvas, name: usize, right: f64, y: f64) {
         let lines = &self.lines[name];
+        // More than capitals and tails reach together, which is 1.04 of the size: the two lines don't touch.
         let line_height = points(7.2);
         let first = y - line_height * (lines.len() - 1) as f64 / 2.0;
         for (place, line) in lines.iter().enumerate() {
@@ -297,7 +306,7 @@ pub(super) fn legend(canvas: &mut Canvas, upper: f64, entries: &[Entry]) {
         .map(|(entry, text)| entry.width + GAP + font::width(text, SMALL) + 3.0 * GAP)
         .collect();
     let widest = lengths.iter().copied().fold(1.0, f64::max);
-    // In columns of one width where that takes no more lines than running on.
+    // In columns of one width: entries below each other are easier to find than entries that run on.
     let columns = ((room + 3.0 * GAP) / widest).floor().max(1.0) as usize;
     let columns = columns.min(entries.len().max(1));
     let left = MARGIN + ((room + 3.0 * GAP - columns as f64 * widest) / 2.0).max(0.0);
@@ -319,6 +328,7 @@ pub(super) fn note(canvas: &mut Canvas, (left, upper, right, lower): Bounds, tex
 
 /// Adds a remark below everything else, on as many lines as it needs.
 pub(super) fn remark(canvas: &mut Canvas, text: &str) {
+    // Smaller than every label: it is to be found by who looks for it, and to be read over by who doesn't.
     let size = points(6.0);
     for line in font::lines(text, size, canvas.width - 2.0 * MARGIN) {
         let at = (canvas.width / 2.0, canvas.height + points(2.0));

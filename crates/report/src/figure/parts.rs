@@ -31,7 +31,7 @@ pub(super) fn order(path: &str, rate: &Rate) -> f64 {
     match owner(path) {
         (Scope::All, _) => 0.0,
         (Scope::Group, _) => 1.0,
-        // Rates are at most one.
+        // Rates are at most one, so that tasks stay above groups; a task without a rate counts as the sparsest.
         (Scope::Task, task) => 3.0 - rate(task).unwrap_or(0.0),
     }
 }
@@ -58,6 +58,7 @@ pub(super) fn title(path: &str) -> String {
 
 /// What to call a layer; nothing where the model has one.
 pub(super) fn layer_title(layer: u64, num_layers: usize, path: &str) -> Option<String> {
+    // HoME's layers are of two kinds, with names; models of levels number theirs.
     let is_leveled = path.starts_with("level.");
     (num_layers > 1).then(|| match (layer, is_leveled) {
         (_, true) => format!("level {layer}"),

@@ -21,6 +21,7 @@ const INTERVAL: f64 = points(4.2);
 /// Of fewer seeds, an interval is so wide that it hides everything else.
 const FEWEST_FOR_INTERVAL: usize = 3;
 
+// Points of more seeds lie on each other, and make a large folder's files large.
 /// More seeds of a variant than this are drawn as a line from the smallest to the largest.
 const MOST_POINTS: usize = 30;
 
@@ -120,6 +121,7 @@ fn draw_row(canvas: &mut Canvas, row: Bounds, axis: &Axis, variant: usize, value
             let ends = ends.map(|end| (outliers::place(axis, end).0, middle));
             canvas.line(ends.to_vec(), INTERVAL, look.ink.with_opacity(0.3));
         }
+        // A mean beyond the axis has no mark: at the edge it would be read as a value.
         if let (x, None) = outliers::place(axis, mean) {
             let bar = vec![(x, upper + THIN), (x, lower - THIN)];
             canvas.line(bar, points(0.8), look.ink);

@@ -58,6 +58,7 @@ pub(super) fn draw(results: &Results) -> Option<Canvas> {
     for (row, (bar, label)) in bars.iter().zip(&labels).enumerate() {
         let middle = frame.1 + (row as f64 + 0.5) * names.row_height;
         names.draw(&mut canvas, row, frame.0, middle);
+        // A third of the row stays free between bars.
         let half = names.row_height * 0.32;
         let end = axis.place(bar.mean());
         let ink = look(bar.variant).ink;
@@ -81,6 +82,7 @@ pub(super) fn draw(results: &Results) -> Option<Canvas> {
     Some(canvas)
 }
 
+// Grid lines that run through a number make it hard to read.
 fn write_on_paper(canvas: &mut Canvas, (x, y): (f64, f64), label: &str) {
     let (width, half) = (font::width(label, SMALL), SMALL * 0.5);
     canvas.rectangle((x - THIN, y - half, x + width + THIN, y + half), PAPER);

@@ -4,9 +4,11 @@
 pub mod context;
 mod external;
 mod inside;
+mod relations;
 
 pub use crate::tables::{ReadError, SettingsRow, TuningRow};
 pub use external::{External, ExternalWinner};
+pub use relations::{Relation, Relations};
 pub use inside::{BinRow, ExpertRow, GateRow, Inside, Place, SweptSetting};
 
 use crate::outcome::Status;
@@ -39,6 +41,8 @@ pub struct Results {
     pub externals: Vec<External>,
     /// The baseline that the spec names, where a cell that is reported is of this variant.
     pub baseline: Option<String>,
+    /// How the spec says that variants are related.
+    pub relations: Relations,
 }
 
 /// A cell and how it ended.
@@ -150,6 +154,7 @@ impl Results {
             externals: Vec::new(),
             baseline: baseline(folder)?
                 .filter(|name| cells.iter().any(|cell| cell.variant == *name)),
+            relations: Relations::read(folder)?,
             folder: folder.to_owned(),
             cells,
             trials,

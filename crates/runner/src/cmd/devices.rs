@@ -1,8 +1,8 @@
 //! `homebench devices`: what a run can be given.
 
-use super::table::align;
 use crate::provenance;
 use clap::Args;
+use homebench_report::text_table::align_rows;
 use homebench_train::device::{Cuda, CudaDevice, gibibytes};
 use std::process::ExitCode;
 
@@ -20,7 +20,7 @@ impl DevicesArguments {
         let cuda = Cuda::find();
         print!(
             "{}",
-            align(&["device", "name", "compute", "memory"], &rows(&cuda))
+            align_rows(&["device", "name", "compute", "memory"], &rows(&cuda))
         );
         // On stderr: the table on stdout stays one for scripts.
         if let Some(absence) = cuda.absence() {

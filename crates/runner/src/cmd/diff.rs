@@ -1,11 +1,11 @@
 //! `homebench diff`: a verdict per variant, task and metric of two results folders, from their CSV files alone.
 
 use super::arguments::open_results;
-use super::table;
 use anyhow::Result;
 use clap::Args;
 use homebench_report::diff::{Diff, DiffRow, Verdict, diff};
 use homebench_report::statistics::Interval;
+use homebench_report::text_table::align_rows;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -65,7 +65,7 @@ const HEADER: [&str; 11] = [
 
 fn text(found: &Diff) -> String {
     let rows: Vec<Vec<String>> = found.rows.iter().map(fields).collect();
-    let mut text = table::align(&HEADER, &rows);
+    let mut text = align_rows(&HEADER, &rows);
     text.push('\n');
     let verdicts = [
         Verdict::Better,

@@ -20,7 +20,6 @@ mod screen;
 mod session;
 mod status;
 mod style;
-mod table;
 mod watch;
 
 use clap::{Parser, Subcommand};

@@ -2,7 +2,6 @@
 
 use super::run::threads_of;
 use super::session::{Session, SpecArguments};
-use super::table;
 use anyhow::Result;
 use clap::Args;
 use homebench_data::Quiet;
@@ -10,6 +9,7 @@ use homebench_experiment::plan::{
     Arm, Estimator, Plan, PlannedCell, Reuse, STATED_FLOPS_PER_SECOND, Selection, reuse,
     take_winners,
 };
+use homebench_report::text_table::align_rows;
 use homebench_results::Winners;
 use indicatif::HumanDuration;
 use std::process::ExitCode;
@@ -38,7 +38,7 @@ impl PlanArguments {
         take_winners(&mut plan, &winners, &session.results)?;
         let view = View::new(&session, &plan);
         let rows = view.rows(&selection);
-        print!("{}", table::align(&view.header(), &view.texts(&rows)));
+        print!("{}", align_rows(&view.header(), &view.texts(&rows)));
         view.say_totals(&rows);
         Ok(ExitCode::SUCCESS)
     }

@@ -1,13 +1,13 @@
 //! `homebench status`: what of an experiment is done, missing, failed, altered by hand, or of another spec.
 
 use super::arguments::ResultsArgument;
-use super::table;
 use super::watch::watch;
 use crate::execute::at_work;
 use anyhow::Result;
 use clap::Args;
 use homebench_experiment::plan::{Arm, Plan, PlannedCell, Reuse, reuse};
 use homebench_experiment::spec::{self, CellContent, Experiment};
+use homebench_report::text_table::align_rows;
 use homebench_results::{self as record, CellFolder, ResultsFolder, RunState, Winners};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -167,7 +167,7 @@ fn aligned(rows: &[Row], with_splits: bool) -> String {
         .chain(split)
         .chain(["seed", "state", "note"])
         .collect();
-    table::align(&header, &rows.iter().map(texts).collect::<Vec<_>>())
+    align_rows(&header, &rows.iter().map(texts).collect::<Vec<_>>())
 }
 
 /// Cells that were started, by their own word, in the order of their ids.

@@ -35,9 +35,35 @@ fn sample(num_variants: usize, num_tasks: usize, num_seeds: u64) -> Sample {
     sample
 }
 
+/// How those variants are related.
+const RELATIONS: &str = r#"
+[variants.home]
+plain_form = "home_without_norm"
+[variants.home_without_fg]
+ablates = "home"
+without = "fg"
+[variants.home_without_fg_sg_mask]
+ablates = "home"
+without = "fg-sg-mask"
+[variants.home_without_norm]
+ablates = "home"
+without = "norm"
+[variants.ple_starred]
+plain_form = "ple"
+"#;
+
+/// The sample's folder, with those relations in its spec.
+fn related(sample: &Sample) -> TempDir {
+    let folder = sample.write();
+    let spec = folder.path().join("spec.resolved.toml");
+    let text = std::fs::read_to_string(&spec).unwrap();
+    std::fs::write(&spec, text + RELATIONS).unwrap();
+    folder
+}
+
 /// The sample's folder with tables on experts and gates of every cell.
 fn folder(sample: &Sample, model: &Model) -> TempDir {
-    let folder = sample.write();
+    let folder = related(sample);
     let (mut experts, mut gates, mut bins) = (
         String::from("cell,variant,seed,epoch,step,layer,path,expert,task,metric,value\n"),
         String::from(
@@ -188,9 +214,14 @@ fn a_plain_and_a_normalised_model_share_a_figure_and_every_gated_variant_has_its
 #[test]
 fn the_seesaw_needs_single_task_models_and_a_ladder_ablations() {
     let mut sample = sample(6, 4, 3);
-    let folder = sample.write();
+    let folder = related(&sample);
     assert!(names(&figures(&folder), "seesaw").is_empty());
     assert_eq!(names(&figures(&folder), "ablation_"), ["ablation_home"]);
+    let unrelated = figures(&sample.write());
+    assert!(
+        names(&unrelated, "ablation_").is_empty(),
+        "names alone relate nothing"
+    );
     let cells = folder.path().join("cells.csv");
     let text = std::fs::read_to_string(&cells).unwrap();
     let single = text.replacen("\"home\",mmoe", "\"home\",single_task", 1);
