@@ -64,7 +64,7 @@ impl Plan {
             let dataset = CellDataset::new(reference, protocol, hash);
             (dataset, summary.split_seed)
         });
-        let plan = Self::on(experiment, &data.collect::<Vec<_>>(), device);
+        let plan = Self::on_data(experiment, &data.collect::<Vec<_>>(), device);
         plan.check_ids()?;
         Ok(plan)
     }
@@ -89,7 +89,7 @@ impl Plan {
             .into_iter()
             .flat_map(on_splits)
             .collect();
-        let mut plan = Self::on(experiment, &data, experiment.run.device);
+        let mut plan = Self::on_data(experiment, &data, experiment.run.device);
         for arm in plan.arms.iter_mut().filter(|arm| arm.is_tuned()) {
             // The one split of a description has a seed too, which only its data tells.
             let is_split = |seed| arm.split_seed.is_none() || arm.split_seed == seed;
@@ -103,7 +103,11 @@ impl Plan {
     }
 
     /// Every variant on each of these data, with the seed of its split.
-    fn on(experiment: &Experiment, data: &[(CellDataset, Option<u64>)], device: Device) -> Self {
+    fn on_data(
+        experiment: &Experiment,
+        data: &[(CellDataset, Option<u64>)],
+        device: Device,
+    ) -> Self {
         let mut arms = Vec::with_capacity(experiment.variants.len() * data.len());
         let swept = experiment.swept_knobs();
         let tuning_seeds = experiment.tuning.as_ref().map(|tuning| &tuning.seeds[..]);
@@ -266,7 +270,7 @@ impl Arm {
     }
 
     /// Whether it is that of a variant on a split.
-    pub fn is(&self, variant: &str, split_seed: Option<u64>) -> bool {
+    pub fn belongs_to(&self, variant: &str, split_seed: Option<u64>) -> bool {
         self.variant == variant && self.split_seed == split_seed
     }
 

@@ -74,7 +74,7 @@ pub fn freeze(plan: &mut Plan, winners: &mut Winners, results: &ResultsFolder) -
     if is_changed {
         let place = |winner: &Winner| {
             let mut arms = plan.arms.iter();
-            arms.position(|arm| arm.is(&winner.variant, winner.split_seed))
+            arms.position(|arm| arm.belongs_to(&winner.variant, winner.split_seed))
         };
         winners
             .winners
