@@ -65,6 +65,7 @@ impl Plan {
             (dataset, summary.split_seed)
         });
         let plan = Self::on_data(experiment, &data.collect::<Vec<_>>(), device);
+        // Two cells of one id would write into one folder.
         plan.check_ids()?;
         Ok(plan)
     }
@@ -121,6 +122,7 @@ impl Plan {
                 let parts = Parts {
                     point: point.collect(),
                     shown: Shown {
+                        // Only what differs within the experiment: labels stay short.
                         knobs: (!swept.is_empty()).then(|| dataset.knobs_in_name()),
                         split: split_seed.filter(|_| num_splits > 1),
                     },
@@ -178,6 +180,7 @@ impl Plan {
         }
         let labels = self.arms.iter().flat_map(Arm::final_labels);
         let labels: Vec<String> = labels.map(|(_, label)| label).collect();
+        // A few lines of a terminal; a plan may have thousands.
         let shown = 40;
         let more = match labels.len() > shown {
             true => format!(" and {} more", labels.len() - shown),
@@ -257,6 +260,7 @@ impl Arm {
             finals: Vec::new(),
             made_of: parts,
         };
+        // Where something is tuned, what the final cells are is known only when its winner is.
         if arm.trials.is_empty() {
             arm.finals = arm.finals_of(&arm.made_of.configured);
         }
