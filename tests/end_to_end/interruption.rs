@@ -177,9 +177,9 @@ fn a_cell_that_is_asked_to_end_is_no_failure_and_the_next_run_goes_on_from_its_c
         "--set",
         "seeds=[1,2]",
         "--set",
-        "training.max_epochs=40",
+        "training.max_epochs=6",
         "--set",
-        "training.patience=40",
+        "training.patience=6",
         "--only",
         "shared_bottom/*",
     ];

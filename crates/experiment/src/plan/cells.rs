@@ -64,7 +64,8 @@ impl Plan {
             let dataset = CellDataset::new(reference, protocol, hash);
             (dataset, summary.split_seed)
         });
-        let plan = Self::on(experiment, &data.collect::<Vec<_>>(), device);
+        let plan = Self::on_data(experiment, &data.collect::<Vec<_>>(), device);
+        // Two cells of one id would write into one folder.
         plan.check_ids()?;
         Ok(plan)
     }
@@ -89,7 +90,7 @@ impl Plan {
             .into_iter()
             .flat_map(on_splits)
             .collect();
-        let mut plan = Self::on(experiment, &data, experiment.run.device);
+        let mut plan = Self::on_data(experiment, &data, experiment.run.device);
         for arm in plan.arms.iter_mut().filter(|arm| arm.is_tuned()) {
             // The one split of a description has a seed too, which only its data tells.
             let is_split = |seed| arm.split_seed.is_none() || arm.split_seed == seed;
@@ -103,7 +104,11 @@ impl Plan {
     }
 
     /// Every variant on each of these data, with the seed of its split.
-    fn on(experiment: &Experiment, data: &[(CellDataset, Option<u64>)], device: Device) -> Self {
+    fn on_data(
+        experiment: &Experiment,
+        data: &[(CellDataset, Option<u64>)],
+        device: Device,
+    ) -> Self {
         let mut arms = Vec::with_capacity(experiment.variants.len() * data.len());
         let swept = experiment.swept_knobs();
         let tuning_seeds = experiment.tuning.as_ref().map(|tuning| &tuning.seeds[..]);
@@ -117,6 +122,7 @@ impl Plan {
                 let parts = Parts {
                     point: point.collect(),
                     shown: Shown {
+                        // Only what differs within the experiment: labels stay short.
                         knobs: (!swept.is_empty()).then(|| dataset.knobs_in_name()),
                         split: split_seed.filter(|_| num_splits > 1),
                     },
@@ -174,6 +180,7 @@ impl Plan {
         }
         let labels = self.arms.iter().flat_map(Arm::final_labels);
         let labels: Vec<String> = labels.map(|(_, label)| label).collect();
+        // A few lines of a terminal; a plan may have thousands.
         let shown = 40;
         let more = match labels.len() > shown {
             true => format!(" and {} more", labels.len() - shown),
@@ -253,6 +260,7 @@ impl Arm {
             finals: Vec::new(),
             made_of: parts,
         };
+        // Where something is tuned, what the final cells are is known only when its winner is.
         if arm.trials.is_empty() {
             arm.finals = arm.finals_of(&arm.made_of.configured);
         }
@@ -266,7 +274,7 @@ impl Arm {
     }
 
     /// Whether it is that of a variant on a split.
-    pub fn is(&self, variant: &str, split_seed: Option<u64>) -> bool {
+    pub fn belongs_to(&self, variant: &str, split_seed: Option<u64>) -> bool {
         self.variant == variant && self.split_seed == split_seed
     }
 

@@ -4,12 +4,14 @@ use crate::spec::CellContent;
 use std::collections::BTreeMap;
 
 /// Differences that are told before the rest is only counted.
+// One line of a refusal; two different experiments differ in dozens of values.
 const MOST_TOLD: usize = 3;
 
 /// What `planned` has otherwise than `there`; nothing where they are the same.
 pub(super) fn change(there: &CellContent, planned: &CellContent) -> Option<String> {
     let (there, planned) = (values(there), values(planned));
     let mut keys: Vec<&String> = there.keys().chain(planned.keys()).collect();
+    // Most keys are in both.
     keys.sort();
     keys.dedup();
     let told: Vec<String> = keys

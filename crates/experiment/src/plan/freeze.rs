@@ -37,6 +37,7 @@ pub fn take_winners(
 
 fn is_of(winner: &Winner, arm: &Arm) -> bool {
     let ids = |trial: &TriedSettings| trial.cells.clone();
+    // By ids, which change with the settings of a trial, its seeds, the data and the numerics.
     let frozen: Vec<Vec<String>> = winner.trials.iter().map(ids).collect();
     let planned = arm.trials.iter().map(|cells| {
         let ids = cells.iter().map(|cell| cell.id.clone());
@@ -53,6 +54,7 @@ fn is_of(winner: &Winner, arm: &Arm) -> bool {
 pub fn freeze(plan: &mut Plan, winners: &mut Winners, results: &ResultsFolder) -> Result<()> {
     let mut is_changed = false;
     for arm in plan.arms.iter_mut() {
+        // Chosen once: whoever has seen test scores could otherwise have another chosen.
         if !arm.is_tuned() || arm.winner.is_some() {
             continue;
         }
@@ -71,10 +73,11 @@ pub fn freeze(plan: &mut Plan, winners: &mut Winners, results: &ResultsFolder) -
             is_changed = true;
         }
     }
+    // In the order of the plan, whichever arm was tuned first: the file's bytes are compared.
     if is_changed {
         let place = |winner: &Winner| {
             let mut arms = plan.arms.iter();
-            arms.position(|arm| arm.is(&winner.variant, winner.split_seed))
+            arms.position(|arm| arm.belongs_to(&winner.variant, winner.split_seed))
         };
         winners
             .winners
@@ -115,6 +118,7 @@ fn score(outcome: &Outcome) -> Option<f64> {
         .as_ref()
         .filter(|_| is_done)?
         .validation_score;
+    // A comparison with NaN is false both ways, so where it stood would decide.
     (!score.is_nan()).then_some(score)
 }
 

@@ -41,6 +41,7 @@ impl PlannedCell {
             settings: Vec::new(),
             shown: Shown {
                 knobs: Some(content.dataset.knobs_in_name()).filter(|knobs| !knobs.is_empty()),
+                // Whether there are other splits is not known here, so it is always told.
                 split: content.dataset.split_seed,
             },
             is_solved: false,

@@ -28,6 +28,7 @@ pub fn reuse(folder: &CellFolder, cell: &PlannedCell) -> Reuse {
     if outcome.status == Status::Failed {
         return Reuse::Failed(outcome);
     }
+    // The content is hashed anew: a folder that was copied or renamed by hand is not what its name says.
     let same_content = CellContent::read(&folder.content())
         .is_ok_and(|content| content.id() == cell.id && outcome.id == cell.id);
     if !same_content {

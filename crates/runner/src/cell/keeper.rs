@@ -1,7 +1,7 @@
 //! When and where the process of a cell keeps its training.
 
 use super::crash_at::CrashAt;
-use super::{is_asked_to_stop, say};
+use super::{is_asked_to_stop, tell_parent};
 use crate::execute::protocol::Message;
 use homebench_results::{self as record, CellFolder};
 use homebench_train::Keeper;
@@ -62,7 +62,7 @@ impl Keeper for CellKeeper {
         let start = Instant::now();
         // A training that can't be kept can still be finished.
         if let Err(error) = record::write(&self.folder.checkpoint(), |out| fill(out)) {
-            say(&Message::Notice(format!(
+            tell_parent(&Message::Notice(format!(
                 "no checkpoint was written, so a kill would cost more: {error:#}"
             )));
         }
@@ -82,7 +82,7 @@ impl Keeper for CellKeeper {
     }
 
     fn refused(&mut self, why: &str) {
-        say(&Message::Notice(format!(
+        tell_parent(&Message::Notice(format!(
             "its checkpoint is not used, {why}; training from the beginning"
         )));
     }

@@ -55,7 +55,7 @@ pub fn run_cell(settings: &ChildSettings) -> ExitCode {
             if matches!(error.downcast_ref(), Some(TrainError::Stopped)) {
                 return ExitCode::from(EXIT_STOPPED);
             }
-            say(&Message::Failed(format!("{error:#}")));
+            tell_parent(&Message::Failed(format!("{error:#}")));
             ExitCode::from(match is_environment(&error) {
                 true => EXIT_ENVIRONMENT,
                 false => EXIT_FAILED,
@@ -119,7 +119,7 @@ fn keeper(settings: &ChildSettings, content: &CellContent) -> CellKeeper {
     let label = format!("{}/{}", content.variant, content.seed);
     let crash = CrashAt::of_cell(&label, settings.tries);
     if let Some(crash) = crash {
-        say(&Message::Notice(crash.notice()));
+        tell_parent(&Message::Notice(crash.notice()));
         crash.strike(0);
     }
     let folder = settings.folder.clone();
@@ -134,7 +134,7 @@ fn is_environment(error: &anyhow::Error) -> bool {
 }
 
 /// Prints a message; a parent that is gone hears nothing, and the child ends by its stdin.
-pub(super) fn say(message: &Message) {
+pub(super) fn tell_parent(message: &Message) {
     let mut stdout = std::io::stdout().lock();
     let _ = writeln!(stdout, "{}", message.to_line());
     // A pipe is no terminal, so without this the parent would hear in blocks.
@@ -190,7 +190,7 @@ fn say_panics() {
         let place = panic.location().map_or_else(String::new, |place| {
             format!(" at {}:{}", place_in_sources(place.file()), place.line())
         });
-        say(&Message::Failed(format!("panicked{place}: {text}")));
+        tell_parent(&Message::Failed(format!("panicked{place}: {text}")));
     }));
 }
 
@@ -209,17 +209,17 @@ struct Teller;
 
 impl train::Observer for Teller {
     fn progress(&mut self, progress: &train::Progress) {
-        say(&Message::Progress(*progress));
+        tell_parent(&Message::Progress(*progress));
     }
 }
 
 impl data::Observer for Teller {
     fn notice(&mut self, message: &str) {
-        say(&Message::Notice(message.to_owned()));
+        tell_parent(&Message::Notice(message.to_owned()));
     }
 
     fn progress(&mut self, stage: &str, done: u64, total: u64) {
-        say(&Message::Stage {
+        tell_parent(&Message::Stage {
             name: stage.to_owned(),
             done,
             total,

@@ -36,16 +36,16 @@ impl PlanArguments {
         let selection = plan.select(self.spec.only.as_deref())?;
         let winners = Winners::read(&session.results)?;
         take_winners(&mut plan, &winners, &session.results)?;
-        let view = View::new(&session, &plan);
-        let rows = view.rows(&selection);
-        print!("{}", align_rows(&view.header(), &view.texts(&rows)));
-        view.say_totals(&rows);
+        let table = PlanTable::new(&session, &plan);
+        let rows = table.rows(&selection);
+        print!("{}", align_rows(&table.header(), &table.texts(&rows)));
+        table.say_totals(&rows);
         Ok(ExitCode::SUCCESS)
     }
 }
 
 /// A line of the table.
-struct Row {
+struct PlanRow {
     texts: Vec<String>,
     split_seed: Option<u64>,
     is_trial: bool,
@@ -53,13 +53,13 @@ struct Row {
     is_done: bool,
 }
 
-struct View<'a> {
+struct PlanTable<'a> {
     session: &'a Session,
     plan: &'a Plan,
     estimator: Estimator,
 }
 
-impl<'a> View<'a> {
+impl<'a> PlanTable<'a> {
     fn new(session: &'a Session, plan: &'a Plan) -> Self {
         let threads = threads_of(&session.experiment.run, None, None);
         Self {
@@ -94,8 +94,8 @@ impl<'a> View<'a> {
         header
     }
 
-    fn texts(&self, rows: &[Row]) -> Vec<Vec<String>> {
-        let texts = |row: &Row| {
+    fn texts(&self, rows: &[PlanRow]) -> Vec<Vec<String>> {
+        let texts = |row: &PlanRow| {
             let mut texts = row.texts.clone();
             if self.shows_splits() {
                 let seed = row
@@ -109,10 +109,10 @@ impl<'a> View<'a> {
     }
 
     /// Trials, then final cells, those of winners to come included.
-    fn rows(&self, selection: &Selection) -> Vec<Row> {
+    fn rows(&self, selection: &Selection) -> Vec<PlanRow> {
         let arms = &self.plan.arms;
         let trials = arms.iter().flat_map(|arm| selection.trials_of(arm));
-        let mut rows: Vec<Row> = trials.map(|cell| self.row(cell)).collect();
+        let mut rows: Vec<PlanRow> = trials.map(|cell| self.row(cell)).collect();
         for arm in arms {
             if arm.is_tuned() && arm.winner.is_none() {
                 rows.extend(self.rows_to_come(arm, selection));
@@ -123,7 +123,7 @@ impl<'a> View<'a> {
         rows
     }
 
-    fn row(&self, cell: &PlannedCell) -> Row {
+    fn row(&self, cell: &PlannedCell) -> PlanRow {
         let state = match reuse(&self.session.results.cell(&cell.id), cell) {
             Reuse::Done(_) => "done",
             Reuse::Missing => "missing",
@@ -138,7 +138,7 @@ impl<'a> View<'a> {
             Some(number) => format!("trial-{number}"),
             None => "final".to_owned(),
         };
-        Row {
+        PlanRow {
             texts: vec![
                 cell.id.clone(),
                 format!("{}{}", content.variant, self.point(cell)),
@@ -172,7 +172,7 @@ impl<'a> View<'a> {
     }
 
     /// Final cells of an arm whose winner is not known; as long as the mean of what it may be.
-    fn rows_to_come(&self, arm: &Arm, selection: &Selection) -> Vec<Row> {
+    fn rows_to_come(&self, arm: &Arm, selection: &Selection) -> Vec<PlanRow> {
         let first_seeds = arm.trials.iter().filter_map(|cells| cells.first());
         let seconds: Vec<f64> = first_seeds
             .filter_map(|cell| {
@@ -187,7 +187,7 @@ impl<'a> View<'a> {
         let model = arm.trials[0][0].content.model.name.clone();
         let row = |(seed, _): (u64, String)| {
             let dash = || "-".to_owned();
-            Row {
+            PlanRow {
                 texts: vec![
                     dash(),
                     arm.variant.clone(),
@@ -212,9 +212,9 @@ impl<'a> View<'a> {
         asked.map(row).collect()
     }
 
-    fn say_totals(&self, rows: &[Row]) {
+    fn say_totals(&self, rows: &[PlanRow]) {
         let trials = rows.iter().filter(|row| row.is_trial).count();
-        let open: Vec<&Row> = rows.iter().filter(|row| !row.is_done).collect();
+        let open: Vec<&PlanRow> = rows.iter().filter(|row| !row.is_done).collect();
         let seconds: f64 = open.iter().map(|row| row.seconds).sum();
         let jobs = self.session.experiment.run.jobs.unwrap_or(1);
         let of_which = match trials {

@@ -28,12 +28,12 @@ const MOST_SAID: usize = 20;
 const LEAST_WORK: f64 = 0.02;
 
 /// Shows the cells of a phase.
-pub(super) struct View {
+pub(super) struct RunView {
     screen: Option<Screen>,
     /// Where the state is kept for others.
     results: Option<ResultsFolder>,
     state: RunState,
-    running: BTreeMap<String, Running>,
+    running: BTreeMap<String, RunningCell>,
     /// Expected seconds of each cell: what its share of the work is.
     expected: BTreeMap<String, f64>,
     work_ended: f64,
@@ -44,14 +44,14 @@ pub(super) struct View {
 }
 
 /// A cell under way.
-struct Running {
+struct RunningCell {
     start: Instant,
     last_line: Instant,
     /// When training was first heard of, and how much of it was done then, maybe by an earlier process.
     first: Option<(Instant, f64)>,
 }
 
-impl View {
+impl RunView {
     /// A view of what comes before cells: nothing is kept for others.
     pub(super) fn preparing() -> Self {
         Self::new("preparing", [], None)
@@ -122,20 +122,20 @@ impl View {
         is_known.then(|| elapsed * (self.work_total - done).max(0.0) / done)
     }
 
-    fn cell_mut(&mut self, id: &str) -> Option<(&mut CellState, &mut Running)> {
+    fn cell_mut(&mut self, id: &str) -> Option<(&mut CellState, &mut RunningCell)> {
         let cell = self.state.cells.iter_mut().find(|cell| cell.id == id)?;
         Some((cell, self.running.get_mut(id)?))
     }
 }
 
-impl Watcher for View {
+impl Watcher for RunView {
     fn started(&mut self, cell: &PlannedCell) {
         // On a terminal its own line shows it.
         if self.screen.is_none() {
             self.line(&format!("{}: started ({})", cell.label(), cell.id));
         }
         let now = Instant::now();
-        let running = Running {
+        let running = RunningCell {
             start: now,
             last_line: now,
             first: None,
@@ -240,7 +240,7 @@ impl Watcher for View {
     }
 }
 
-impl data::Observer for View {
+impl data::Observer for RunView {
     fn notice(&mut self, message: &str) {
         self.line(message);
     }
@@ -257,7 +257,7 @@ impl data::Observer for View {
 }
 
 /// Early stopping may end a cell sooner, so the time left is the longest it can take.
-fn take_in(cell: &mut CellState, running: &mut Running, progress: &Progress) {
+fn take_in(cell: &mut CellState, running: &mut RunningCell, progress: &Progress) {
     let now = Instant::now();
     cell.stage = None;
     cell.done = share_done(progress);
@@ -310,7 +310,7 @@ mod tests {
         };
         let mut cell = CellState::default();
         let start = Instant::now();
-        let mut running = Running {
+        let mut running = RunningCell {
             start,
             last_line: start,
             first: None,
@@ -329,7 +329,7 @@ mod tests {
     #[test]
     fn time_left_weighs_cells_by_what_they_are_expected_to_take() {
         let expected = [("long".to_owned(), 9.0), ("short".to_owned(), 1.0)];
-        let mut view = View::new("experiment", expected, None);
+        let mut view = RunView::new("experiment", expected, None);
         assert_eq!(view.left_seconds(), None);
         view.start = Instant::now() - Duration::from_secs(2);
         (view.work_ended, view.state.ended) = (1.0, 1);

@@ -1,7 +1,7 @@
 //! `homebench run`: every cell of an experiment, its tables, its charts.
 
 use super::interruption::{INTERRUPTED, listen_for_interruption, say_interrupted, with_cells};
-use super::progress::View;
+use super::progress::RunView;
 use super::run_records::{facts, provenance, write_resolved};
 use super::session::{Session, SpecArguments};
 use crate::execute::{Executor, FolderLock, Local, LocalSettings, can_limit_memory};
@@ -60,7 +60,7 @@ impl RunArguments {
     pub(super) fn run(self) -> Result<ExitCode> {
         // First of all, because preparing data can take minutes.
         listen_for_interruption()?;
-        let mut preparing = View::preparing();
+        let mut preparing = RunView::preparing();
         let opened = self.spec.open(&mut preparing);
         preparing.finish();
         let (session, mut plan) = opened?;
@@ -165,7 +165,7 @@ fn run_cells(
         let seconds = session.expected_seconds(&estimator, cell, cost);
         (cell.id.clone(), seconds)
     });
-    let mut view = View::new(phase, expected, Some(runs.results.clone()));
+    let mut view = RunView::new(phase, expected, Some(runs.results.clone()));
     let finished = with_cells(|| runs.run(cells, executor, &mut view));
     view.finish();
     finished

@@ -60,7 +60,7 @@ impl Session {
     /// What a cell costs: a trial what it sets, a final cell what won where something has.
     pub(super) fn cost(&self, plan: &Plan, cell: &PlannedCell) -> Option<Budget> {
         let variant = &cell.content.variant;
-        let of = |arm: &&Arm| arm.is(variant, cell.split_seed);
+        let of = |arm: &&Arm| arm.belongs_to(variant, cell.split_seed);
         // Tuning may set widths, and then what won decides the cost.
         let trial = match cell.trial {
             Some(number) => Some(number),

@@ -40,7 +40,7 @@ impl StatusArguments {
         let (experiment, _) = spec::load(&results.resolved_spec(), &[])?;
         let mut rows = rows(&results, &experiment)?;
         let altered = record::altered_tables(&results);
-        let is_whole = altered.is_empty() && rows.iter().all(Row::is_done);
+        let is_whole = altered.is_empty() && rows.iter().all(CellRow::is_done);
         println!("{}", counts(&rows));
         // Whoever watched has seen what went well.
         if self.watch {
@@ -63,7 +63,7 @@ const DONE: &str = "done";
 const RUNNING: &str = "running";
 
 /// A cell as it is shown.
-struct Row {
+struct CellRow {
     id: String,
     name: String,
     split_seed: Option<u64>,
@@ -72,14 +72,14 @@ struct Row {
     note: String,
 }
 
-impl Row {
+impl CellRow {
     fn is_done(&self) -> bool {
         self.state == DONE
     }
 }
 
 /// Every cell that is asked for, and every other one that is there.
-fn rows(results: &ResultsFolder, experiment: &Experiment) -> Result<Vec<Row>> {
+fn rows(results: &ResultsFolder, experiment: &Experiment) -> Result<Vec<CellRow>> {
     // Without data: a folder is looked at where its data may not be, and preparing it could take minutes.
     let plan = Plan::without_data(experiment, &Winners::read(results)?);
     // A run that was killed leaves its state behind, so the lock says whether anything runs.
@@ -95,7 +95,7 @@ fn rows(results: &ResultsFolder, experiment: &Experiment) -> Result<Vec<Row>> {
             Some(found) => state_of(results, found),
             None => ("missing", String::new()),
         };
-        Row {
+        CellRow {
             id: found.map_or_else(|| "-".to_owned(), |found| found.id),
             name: cell.label_of_all_seeds(),
             split_seed: cell.split_seed,
@@ -105,14 +105,14 @@ fn rows(results: &ResultsFolder, experiment: &Experiment) -> Result<Vec<Row>> {
         }
     };
     let trials = plan.arms.iter().flat_map(|arm| arm.trials.iter().flatten());
-    let mut rows: Vec<Row> = trials.map(&mut row).collect();
+    let mut rows: Vec<CellRow> = trials.map(&mut row).collect();
     for arm in &plan.arms {
         if arm.is_tuned() && arm.winner.is_none() {
             rows.extend(arm.final_labels().map(|(seed, _)| row_to_come(arm, seed)));
         }
         rows.extend(arm.finals.iter().map(&mut row));
     }
-    rows.extend(there.into_iter().map(|cell| Row {
+    rows.extend(there.into_iter().map(|cell| CellRow {
         id: cell.id,
         name: cell.content.variant,
         split_seed: cell.split_seed,
@@ -124,8 +124,8 @@ fn rows(results: &ResultsFolder, experiment: &Experiment) -> Result<Vec<Row>> {
 }
 
 /// A final cell whose settings are those of a winner that is not known.
-fn row_to_come(arm: &Arm, seed: u64) -> Row {
-    Row {
+fn row_to_come(arm: &Arm, seed: u64) -> CellRow {
+    CellRow {
         id: "-".to_owned(),
         name: arm.label(),
         split_seed: arm.split_seed,
@@ -136,7 +136,7 @@ fn row_to_come(arm: &Arm, seed: u64) -> Row {
 }
 
 /// How many cells are in which state, those that are done first.
-fn counts(rows: &[Row]) -> String {
+fn counts(rows: &[CellRow]) -> String {
     let mut counts: Vec<(&str, usize)> = vec![(DONE, 0)];
     for row in rows {
         match counts.iter_mut().find(|(state, _)| *state == row.state) {
@@ -151,8 +151,8 @@ fn counts(rows: &[Row]) -> String {
     format!("{} cells: {}", rows.len(), counts.join(", "))
 }
 
-fn aligned(rows: &[Row], with_splits: bool) -> String {
-    let texts = |row: &Row| {
+fn aligned(rows: &[CellRow], with_splits: bool) -> String {
+    let texts = |row: &CellRow| {
         let split = row
             .split_seed
             .map_or("-".to_owned(), |seed| seed.to_string());

@@ -2,7 +2,7 @@
 
 use super::judge::judge;
 use super::process::{Process, listen};
-use super::{Ended, Event, Executor, What};
+use super::{Ended, Event, EventKind, Executor};
 use anyhow::Result;
 use homebench_data::Places;
 use homebench_diagnostic::Diagnostic;
@@ -155,15 +155,15 @@ impl Executor for Local {
         let (folder, id, sender) = (folder.clone(), cell.id.clone(), self.sender.clone());
         // A thread for each process: reading what it says blocks, and so does waiting for its end.
         std::thread::spawn(move || {
-            let tell = |what: Result<What>| {
+            let tell = |kind: Result<EventKind>| {
                 let cell = id.clone();
                 // Nobody is left to hear it only where the whole run has failed.
-                let _ = sender.send(what.map(|what| Event { cell, what }));
+                let _ = sender.send(kind.map(|kind| Event { cell, kind }));
             };
-            tell(Ok(What::Started));
-            let reason = listen(stdout, |message| tell(Ok(What::Said(message))));
+            tell(Ok(EventKind::Started));
+            let reason = listen(stdout, |message| tell(Ok(EventKind::Said(message))));
             tell(process.wait().map(|exit| {
-                What::Ended(Ended {
+                EventKind::Ended(Ended {
                     seconds: exit.seconds,
                     usage: exit.usage,
                     starts,
@@ -179,7 +179,7 @@ impl Executor for Local {
         match self.receiver.recv_timeout(patience.min(LOOK_EVERY)) {
             Ok(event) => {
                 let event = event?;
-                if matches!(event.what, What::Ended(_)) {
+                if matches!(event.kind, EventKind::Ended(_)) {
                     self.running.remove(&event.cell);
                 }
                 Ok(Some(event))

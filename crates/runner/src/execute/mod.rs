@@ -25,6 +25,7 @@ pub trait Executor {
     fn jobs(&self) -> usize;
 
     /// Starts a cell whose folder holds its content, or leaves it where it will be started, and returns at once.
+    /// One that starts cells in bundles gathers them until it is asked for the next event.
     ///
     /// # Errors
     /// No cell could be started here.
@@ -53,12 +54,12 @@ pub struct Event {
     /// Its id.
     pub cell: String,
     /// What became of it.
-    pub what: What,
+    pub kind: EventKind,
 }
 
 /// What may become of a cell.
 #[derive(Debug, Clone, PartialEq)]
-pub enum What {
+pub enum EventKind {
     /// It runs now.
     Started,
     /// It said something; an executor need not pass it on.

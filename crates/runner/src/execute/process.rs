@@ -28,7 +28,7 @@ pub(super) struct Exit {
     pub(super) seconds: f64,
 }
 
-struct Running {
+struct LiveChild {
     child: Child,
     reached: Option<Limit>,
 }
@@ -39,7 +39,7 @@ pub(super) struct Process {
     start: Instant,
     /// Taken, with this locked, before the process is collected: from then on the system may give its number to another, which
     /// no signal of ours may reach.
-    running: Mutex<Option<Running>>,
+    running: Mutex<Option<LiveChild>>,
 }
 
 impl Process {
@@ -52,7 +52,7 @@ impl Process {
         let process = Self {
             id: child.id(),
             start: Instant::now(),
-            running: Mutex::new(Some(Running {
+            running: Mutex::new(Some(LiveChild {
                 child,
                 reached: None,
             })),
@@ -109,7 +109,7 @@ impl Process {
         let _ = running.child.kill();
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Running>> {
+    fn lock(&self) -> MutexGuard<'_, Option<LiveChild>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

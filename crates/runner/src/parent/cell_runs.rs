@@ -1,7 +1,7 @@
 //! Runs cells through an executor: some at once, again where one broke, none after somebody asked to stop.
 
 use crate::cell::{CellTimes, write_failed};
-use crate::execute::{Ended, Event, Executor, Message, Verdict, What};
+use crate::execute::{Ended, Event, EventKind, Executor, Message, Verdict};
 use anyhow::{Result, anyhow};
 use homebench_experiment::plan::PlannedCell;
 use homebench_results::{
@@ -181,11 +181,11 @@ impl CellRuns<'_> {
         let Some((cell, number)) = going.running.get(event.cell.as_str()).copied() else {
             return;
         };
-        match event.what {
-            What::Started if number == 1 => watcher.started(cell),
-            What::Started => {}
-            What::Said(message) => watcher.message(cell, &message),
-            What::Ended(ended) => {
+        match event.kind {
+            EventKind::Started if number == 1 => watcher.started(cell),
+            EventKind::Started => {}
+            EventKind::Said(message) => watcher.message(cell, &message),
+            EventKind::Ended(ended) => {
                 going.running.remove(cell.id.as_str());
                 if let Err(error) = self.take_in_end((cell, number), ended, going, watcher) {
                     going.broken.get_or_insert(error);

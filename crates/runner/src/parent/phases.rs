@@ -59,7 +59,7 @@ impl Phases<'_> {
     /// The selected cells that have to run, said where it is no matter of course.
     fn missing<'a>(&self, selected: &[&'a PlannedCell]) -> Vec<&'a PlannedCell> {
         let is_frozen = |cell: &PlannedCell| {
-            let is_its = |arm: &&Arm| arm.is(&cell.content.variant, cell.split_seed);
+            let is_its = |arm: &&Arm| arm.belongs_to(&cell.content.variant, cell.split_seed);
             let arm = self.plan.arms.iter().find(is_its);
             cell.trial.is_some() && arm.is_some_and(|arm| arm.winner.is_some())
         };
@@ -118,7 +118,7 @@ pub fn frozen_winners(
     // What can't be read is replaced.
     let mut winners = Winners::read(results).unwrap_or_default();
     winners.winners.retain(|winner| {
-        let is_its = |arm: &&Arm| arm.is(&winner.variant, winner.split_seed);
+        let is_its = |arm: &&Arm| arm.belongs_to(&winner.variant, winner.split_seed);
         let arm = plan.arms.iter().find(is_its);
         arm.is_some_and(|arm| selection.trials_of(arm).is_empty())
     });

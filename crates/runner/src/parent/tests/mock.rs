@@ -1,7 +1,7 @@
 //! An executor without processes: every start of a cell comes to what a test says.
 
 use crate::cell::{CellTimes, write_parts};
-use crate::execute::{Ended, Event, Executor, Verdict, What};
+use crate::execute::{Ended, Event, EventKind, Executor, Verdict};
 use anyhow::Result;
 use homebench_experiment::plan::PlannedCell;
 use homebench_results::{CellFolder, Outcome};
@@ -62,7 +62,7 @@ impl Mock {
         };
         self.events.push_back(Event {
             cell: cell.id,
-            what: What::Ended(ended),
+            kind: EventKind::Ended(ended),
         });
     }
 
@@ -90,7 +90,7 @@ impl Executor for Mock {
         self.most_at_once = self.most_at_once.max(self.running.len());
         self.events.push_back(Event {
             cell: cell.id.clone(),
-            what: What::Started,
+            kind: EventKind::Started,
         });
         Ok(())
     }
