@@ -133,6 +133,7 @@ impl Sample {
             ("throughput.csv", throughput),
             ("spec.resolved.toml", self.spec()),
             ("provenance.toml", PROVENANCE.to_owned()),
+            ("facts.toml", FACTS.to_owned()),
         ];
         for (name, text) in files {
             std::fs::write(folder.join(name), text).unwrap();
@@ -196,6 +197,12 @@ impl Sample {
         )
     }
 }
+
+const FACTS: &str = r#"[[models]]
+name = "mmoe"
+equation = "y_t = Tower_t(Sum(g_t(v), {E_n(v)}))"
+paper = "doi 10.1145/3219819.3220007"
+"#;
 
 const PROVENANCE: &str = r#"[[runs]]
 homebench_version = "0.1.0"
