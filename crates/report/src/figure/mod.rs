@@ -142,7 +142,6 @@ pub(crate) fn write_all(results_dir: &Path, figures: &[Figure]) -> Result<Vec<Pa
                 let path = folder.join(format!("{}.{ending}", figure.name));
                 write_whole(&path, bytes).map(|()| path)
             };
-            let svg = figure.svg()?;
             Ok([
                 write("svg", figure.svg.as_bytes())?,
                 write("png", &figure.png()?)?,
