@@ -26,9 +26,7 @@ pub(super) fn items(analysis: &Analysis) -> Vec<Vec<Span>> {
 }
 
 /// The main metrics' differences to the baseline.
-fn differences<'a>(
-    analysis: &'a Analysis,
-) -> impl Iterator<Item = (&'a Comparison, &'a PairedDifference)> {
+fn differences(analysis: &Analysis) -> impl Iterator<Item = (&Comparison, &PairedDifference)> {
     let panels = (0..analysis.summary.panels.len())
         .filter_map(|panel| Some((panel, analysis.main_of(panel)?)));
     panels.flat_map(|(panel, main)| {

@@ -58,7 +58,7 @@ pub(super) fn push(blocks: &mut Vec<Block>, analysis: &Analysis, facts: &Facts) 
     let known = facts.models.iter();
     for model in known.filter(|model| used.contains(&model.name.as_str())) {
         let row = [&model.name, &model.equation, &model.paper];
-        models.push(row.map(|words| Field::words(words)).to_vec());
+        models.push(row.map(Field::words).to_vec());
     }
     if !models.rows.is_empty() {
         blocks.push(Block::Table(models));
