@@ -94,7 +94,7 @@ fn selected_rows(read: &Results, name: &str, out: &mut impl Write) -> Result<()>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::read::{Inside, indices};
+    use crate::read::Inside;
     use crate::sample::Sample;
     use crate::tables::{HistogramsRow, write};
     use tempfile::TempDir;
@@ -154,11 +154,11 @@ mod tests {
         let (_folder, results) = folder();
         let read = || {
             let read = Results::read(results.path()).unwrap();
-            let (inside, found) = (Inside::read(&read).unwrap(), indices(&read).unwrap());
-            (read, inside, found)
+            let inside = Inside::read(&read).unwrap();
+            (read, inside)
         };
         let (before, curves) = (read(), csv(&results, "curves.csv"));
-        assert_eq!((before.1.experts.len(), before.2.len()), (4, 4));
+        assert_eq!((before.1.experts.len(), before.1.gates.len()), (4, 4));
         let done = pack(&results).unwrap();
         assert_eq!(done.num_tables, 4);
         assert!(done.bytes_now < done.bytes_before, "{done:?}");

@@ -95,7 +95,10 @@ impl Watcher for Listener<'_> {
     }
 
     fn ended(&mut self, cell: &PlannedCell, outcome: &Outcome) {
-        let status = outcome.status.as_str();
+        let status = match outcome.status {
+            Status::Done => "done",
+            Status::Failed => "failed",
+        };
         self.heard.push(format!("{} {status}", cell.label()));
         self.num_ended += 1;
         if let Some((count, interrupted)) = self.interrupts_after
