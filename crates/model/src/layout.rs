@@ -110,27 +110,6 @@ impl TaskLayout {
         }
     }
 
-    /// Whom the part at a variable path serves: `level.1.task.click.gate` the task, `meta.watch.expert` and `group.watch.expert`
-    /// the group, everything else all tasks.
-    pub fn owner(&self, path: &str) -> Owner {
-        let mut parts = path.split('.');
-        let mut kind = parts.next();
-        if kind == Some("level") {
-            kind = parts.nth(1);
-        }
-        let name = parts.next().unwrap_or_default();
-        let found = match kind {
-            Some("task") => self.tasks.iter().position(|task| task == name),
-            Some("group" | "meta") => self.groups.iter().position(|group| group.name == name),
-            _ => None,
-        };
-        match (kind, found) {
-            (Some("task"), Some(task)) => Owner::Task(task),
-            (_, Some(group)) => Owner::Group(group),
-            (_, None) => Owner::All,
-        }
-    }
-
     /// Index of the group of a task.
     pub(crate) fn group_of(&self, task: usize) -> usize {
         self.groups
@@ -185,24 +164,6 @@ mod tests {
             message(&layout(&["a"], &[("g", &[1])])),
             "group `g` names task 1 of 1"
         );
-    }
-
-    #[test]
-    fn a_path_says_whom_its_part_serves() {
-        let layout = layout(&["a", "task"], &[("g", &[0]), ("level", &[1])]);
-        for (path, owner) in [
-            ("task.task.gate", Owner::Task(1)),
-            ("level.0.task.a.expert", Owner::Task(0)),
-            ("level.10.shared.gate", Owner::All),
-            ("level.0.gate.1", Owner::All),
-            ("level.0.expert", Owner::All),
-            ("shared.expert", Owner::All),
-            ("meta.shared.gate", Owner::All),
-            ("meta.level.gate", Owner::Group(1)),
-            ("group.g.expert", Owner::Group(0)),
-        ] {
-            assert_eq!(layout.owner(path), owner, "{path}");
-        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What every model is.
 
-use crate::layout::TaskLayout;
+use crate::layout::{Owner, TaskLayout};
 use crate::part::Part;
 use candle_core::{Result, Tensor};
 
@@ -43,7 +43,7 @@ pub struct BuildContext<'a> {
 /// assert_eq!(trace.experts[0].outputs.dims(), [3, 5, 32]);
 /// assert_eq!(trace.gates[1].path, "task.like.gate");
 /// assert_eq!(trace.gates[1].weights.dims(), [5, 3]);
-/// assert_eq!(vb.finish()?.part("task.like.gate").owner, Owner::Task(1));
+/// assert_eq!(trace.gates[1].owner, Owner::Task(1));
 /// # Ok(())
 /// # }
 /// ```
@@ -81,6 +81,8 @@ pub struct ExpertTrace {
     pub path: String,
     /// Layer or level, from 0.
     pub layer: usize,
+    /// Whom it serves.
+    pub owner: Owner,
     /// [experts, batch, expert_dim].
     pub outputs: Tensor,
 }
@@ -92,6 +94,8 @@ pub struct GateTrace {
     pub path: String,
     /// Layer or level, from 0.
     pub layer: usize,
+    /// Whom it serves.
+    pub owner: Owner,
     /// How it weighs.
     pub kind: GateKind,
     /// The experts that it sees, counted over all sets of its layer, in the order of its weights.
@@ -117,6 +121,7 @@ impl Trace {
         self.experts.push(ExpertTrace {
             path: part.path.clone(),
             layer: part.layer,
+            owner: part.owner,
             // A trace is read after the pass: it must not keep candle's graph, and every activation in it, alive.
             outputs: outputs.detach(),
         });
@@ -133,6 +138,7 @@ impl Trace {
         self.gates.push(GateTrace {
             path: part.path.clone(),
             layer: part.layer,
+            owner: part.owner,
             kind,
             seen: seen.to_vec(),
             weights,

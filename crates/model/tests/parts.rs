@@ -117,14 +117,17 @@ fn whatever_a_trace_shows_is_a_part_of_its_layer_and_kind() {
         let mut seen = BTreeSet::new();
         for set in &trace.experts {
             let part = network.variables.part(&set.path);
-            assert_eq!((part.layer, part.kind), (set.layer, PartKind::Experts));
+            assert_eq!(
+                (part.layer, part.kind, part.owner),
+                (set.layer, PartKind::Experts, set.owner)
+            );
             seen.insert(&set.path);
         }
         for gate in &trace.gates {
             let part = network.variables.part(&gate.path);
             assert_eq!(
-                (part.layer, part.kind),
-                (gate.layer, PartKind::Gate(gate.kind))
+                (part.layer, part.kind, part.owner),
+                (gate.layer, PartKind::Gate(gate.kind), gate.owner)
             );
             seen.insert(&gate.path);
         }
@@ -139,19 +142,6 @@ fn whatever_a_trace_shows_is_a_part_of_its_layer_and_kind() {
                 ["feature_gate", "residual"].contains(&kind),
                 "{model}: {part:?}"
             );
-        }
-    }
-}
-
-/// Until callers ask the record, they read owners out of paths: both say the same.
-#[test]
-fn the_record_agrees_with_the_paths() {
-    for (model, knobs) in MODELS {
-        for layout in [three_tasks(), confusing()] {
-            let network = Network::from_seed(&config(model, knobs), &layout, WIDTH);
-            for part in network.variables.parts() {
-                assert_eq!(part.owner, layout.owner(&part.path), "{model}: {part:?}");
-            }
         }
     }
 }

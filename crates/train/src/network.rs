@@ -135,7 +135,15 @@ impl Network {
 
     /// For the gradients of this network's sets of experts.
     pub(super) fn gradient_norms(&self) -> GradientNorms {
-        GradientNorms::new(&self.dense)
+        let place = |variable: &Parameter| {
+            let mut dense = self.dense.iter();
+            dense.position(|parameter| parameter.path() == variable.path())
+        };
+        let sets = self.variables.expert_sets().map(|(set, variables)| {
+            let places = variables.into_iter().filter_map(place);
+            (set.path.clone(), places.collect())
+        });
+        GradientNorms::new(sets.collect())
     }
 
     /// Logits of a batch in evaluation, row-major [rows, tasks]; what happens inside is left in `trace`, where one is given.

@@ -38,23 +38,11 @@ pub(crate) struct NormsSoFar {
 }
 
 impl GradientNorms {
-    /// Sets by the variables' paths: `task.click.expert` of `task.click.expert.0.weight`.
-    pub(crate) fn new(dense: &[Parameter]) -> Self {
-        // By path, so that records and checkpoints have one order.
-        let mut sets: BTreeMap<String, Vec<usize>> = BTreeMap::new();
-        for (place, parameter) in dense.iter().enumerate() {
-            let parts = parameter.path().rsplit_once(".expert.");
-            // A layer's number follows; a task may be called `expert`.
-            let of_set = parts.filter(|(_, rest)| rest.starts_with(|c: char| c.is_ascii_digit()));
-            if let Some((owner, _)) = of_set {
-                sets.entry(format!("{owner}.expert"))
-                    .or_default()
-                    .push(place);
-            }
-        }
+    /// Of sets of experts, in the order of their paths: each path and its variables' places among the dense ones.
+    pub(crate) fn new(sets: Vec<(String, Vec<usize>)>) -> Self {
         Self {
             sums: vec![0.0; sets.len()],
-            sets: sets.into_iter().collect(),
+            sets,
             unread: Vec::new(),
             steps: 0,
             measured: 0,
@@ -185,7 +173,11 @@ mod tests {
             parameter("task.expert.tower.0.weight", &[100.0]),
             parameter("shared.expert.1.weight", &[1.0; 100]),
         ];
-        let mut norms = GradientNorms::new(&dense);
+        let set = |path: &str, places: &[usize]| (path.to_owned(), places.to_vec());
+        let mut norms = GradientNorms::new(vec![
+            set("shared.expert", &[3]),
+            set("task.expert.expert", &[0, 1]),
+        ]);
         assert!(norms.take().unwrap().is_empty());
         (0..9).for_each(|_| norms.measure(&dense).unwrap());
         let expected = [("shared.expert", 10.0), ("task.expert.expert", 5.0)];

@@ -202,7 +202,7 @@ impl<'a> Collector<'a> {
             self.sets.push(SetSums {
                 path: set.path.clone(),
                 layer: set.layer,
-                owner: self.layout.owner(&set.path),
+                owner: set.owner,
                 experts: vec![ExpertSums::new(width); num_experts],
                 histograms: vec![Histogram::default(); num_histograms],
             });
@@ -211,7 +211,7 @@ impl<'a> Collector<'a> {
             self.gates.push(TracedGate {
                 path: gate.path.clone(),
                 layer: gate.layer,
-                owner: self.layout.owner(&gate.path),
+                owner: gate.owner,
                 kind: gate.kind,
                 seen: gate.seen.clone(),
                 sums: GateSums::new(gate.seen.len()),

@@ -83,31 +83,33 @@ fn assert_close(found: Option<f64>, expected: f64) {
 /// Two shared experts and one of the densest task, on two rows.
 fn by_hand() -> Trace {
     let mut trace = Trace::default();
-    let set = |path: &str, values: &[f32], experts| ExpertTrace {
+    let set = |path: &str, owner, values: &[f32], experts| ExpertTrace {
         path: path.into(),
         layer: 0,
+        owner,
         outputs: tensor(values, &[experts, 2, 2]),
     };
     // The second shared expert is dead, the first has mean 1 and deviation 1.
     let shared = [2.0, 0.0, 0.0, 2.0, 0.0, 0.0, 0.0, 0.0];
-    trace.experts.push(set("shared.expert", &shared, 2));
+    trace
+        .experts
+        .push(set("shared.expert", Owner::All, &shared, 2));
     let own = [-3.0, 3.0, 3.0, -3.0];
-    trace.experts.push(set("task.dense.expert", &own, 1));
-    let gate = |task: &str, seen: &[usize], weights: &[f32]| GateTrace {
-        path: format!("task.{task}.gate"),
+    trace
+        .experts
+        .push(set("task.dense.expert", Owner::Task(0), &own, 1));
+    let gate = |task: usize, seen: &[usize], weights: &[f32]| GateTrace {
+        path: format!("task.{}.gate", layout().tasks[task]),
         layer: 0,
+        owner: Owner::Task(task),
         kind: GateKind::Softmax,
         weights: tensor(weights, &[2, seen.len()]),
         seen: seen.to_vec(),
     };
     let dense = [0.25, 0.25, 0.5, 0.25, 0.25, 0.5];
-    trace.gates.push(gate("dense", &[0, 1, 2], &dense));
-    trace
-        .gates
-        .push(gate("rare", &[0, 1], &[1.0, 0.0, 0.5, 0.5]));
-    trace
-        .gates
-        .push(gate("rarest", &[0, 1], &[0.0, 1.0, 0.0, 1.0]));
+    trace.gates.push(gate(0, &[0, 1, 2], &dense));
+    trace.gates.push(gate(1, &[0, 1], &[1.0, 0.0, 0.5, 0.5]));
+    trace.gates.push(gate(2, &[0, 1], &[0.0, 1.0, 0.0, 1.0]));
     trace
 }
 
