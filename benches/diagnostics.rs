@@ -7,9 +7,7 @@
 //! what is looked into learns the same.
 
 use homebench_data::{self as data, DatasetRef, Places, Quiet, RowSubset};
-use homebench_experiment::spec::{
-    CellContent, CellDataset, CellModel, NUMERICS_VERSION,
-};
+use homebench_experiment::spec::{CellContent, CellDataset, CellModel, NUMERICS_VERSION};
 use homebench_results::Phase;
 use homebench_runner::provenance::Usage;
 use homebench_train::{self as train, CellResult, Observer, Progress, TrainingConfig};

@@ -69,7 +69,15 @@ fn crates_use_each_other_as_the_page_says_and_downwards_only() {
 fn linked(name: &str) -> BTreeSet<String> {
     let output = Command::new(env!("CARGO"))
         .current_dir(root())
-        .args(["tree", "--offline", "--locked", "--edges", "normal", "--prefix", "none"])
+        .args([
+            "tree",
+            "--offline",
+            "--locked",
+            "--edges",
+            "normal",
+            "--prefix",
+            "none",
+        ])
         .args(["--format", "{p}", "--package", name])
         .output()
         .unwrap();
@@ -82,7 +90,13 @@ fn linked(name: &str) -> BTreeSet<String> {
 
 #[test]
 fn reports_and_results_link_no_tensors_and_no_table_formats_and_data_no_tensors() {
-    let heavy = ["candle-core", "candle-nn", "arrow", "arrow-array", "parquet"];
+    let heavy = [
+        "candle-core",
+        "candle-nn",
+        "arrow",
+        "arrow-array",
+        "parquet",
+    ];
     for name in ["report", "results", "metric", "diagnostic", "random"] {
         let linked = linked(&format!("homebench-{name}"));
         assert!(linked.contains(&format!("homebench-{name}")));
@@ -129,7 +143,10 @@ fn files_with(text: &str) -> Vec<String> {
 fn the_key_to_the_test_split_is_made_in_one_place() {
     assert_eq!(
         files_with("FinalPhase::of_a_final_cell"),
-        ["crates/data/src/seal.rs", "crates/experiment/src/spec/canonical.rs"]
+        [
+            "crates/data/src/seal.rs",
+            "crates/experiment/src/spec/canonical.rs"
+        ]
     );
     assert_eq!(
         files_with("FrozenSelection::freeze("),
@@ -141,10 +158,16 @@ fn the_key_to_the_test_split_is_made_in_one_place() {
 fn every_crate_says_what_it_is_for_what_it_may_import_and_what_must_not_go_in() {
     for name in manifest_arrows().into_keys() {
         let text = read(&format!("crates/{name}/src/lib.rs"));
-        let docs: Vec<&str> = text.lines().take_while(|line| line.starts_with("//!")).collect();
+        let docs: Vec<&str> = text
+            .lines()
+            .take_while(|line| line.starts_with("//!"))
+            .collect();
         let docs = docs.join(" ");
         for part in ["May import", "Must not"] {
-            assert!(docs.contains(part), "crates/{name}/src/lib.rs has no `{part}`");
+            assert!(
+                docs.contains(part),
+                "crates/{name}/src/lib.rs has no `{part}`"
+            );
         }
     }
 }
@@ -159,7 +182,10 @@ fn every_file_that_the_pages_for_contributors_name_is_there() {
         });
         let mut count = 0;
         for file in files {
-            assert!(root().join(file).exists(), "{page} names {file}, which isn't there");
+            assert!(
+                root().join(file).exists(),
+                "{page} names {file}, which isn't there"
+            );
             count += 1;
         }
         assert!(count > 0, "{page} names no file");

@@ -6,10 +6,10 @@
 use candle_core::{DType, Device, Tensor, Var};
 use homebench_kernels::loss::{Targets, multi_task_loss};
 use homebench_kernels::optimizer::{Adam, AdamConfig};
-use homebench_random::Philox;
 use homebench_model::{
     BuildContext, ModelConfig, Ranker, TaskGroup, TaskLayout, VarBuilder, Variables,
 };
+use homebench_random::Philox;
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::path::Path;

@@ -6,9 +6,9 @@
 //! - `packed` is the format of prepared splits, `cache` the folders that hold them, `open` the way from a reference to rows.
 //! - [`Split`] gives rows, [`SealedSplit`] gives none before [`seal`] has the proof that selection is over.
 //!
-//! It may import `diagnostic` and `random`, and Arrow and Parquet to read and write files. What must not go in: candle, or
-//! anything else that knows tensors, models or devices, since `experiment` checks descriptions without them; metrics; and
-//! the results folder. Prepared bytes depend on description, files and [`RowSubset`] alone, never on threads.
+//! May import: `diagnostic` and `random`, and Arrow and Parquet to read and write files. Must not hold: candle, or anything else
+//! that knows tensors, models or devices, since `experiment` checks descriptions without them; metrics; the results folder.
+//! Prepared bytes depend on description, files and [`RowSubset`] alone, never on threads.
 //! Unix is assumed: inodes, advice on mapped pages, and a handler of `SIGBUS`.
 
 mod about_embedded;

@@ -3,9 +3,8 @@
 //! [`Document`] reads a file as a type and says of every value where it stands; [`read`] does the same of a value alone;
 //! [`nearest`] is the project's one "did you mean".
 //!
-//! *For*: errors that a user can mend. *May import*: `serde`, `toml`, `strsim`, and nothing of the workspace. *Not here*: what
-//! a key means or which values it may have (the crate that owns the key), exit codes and colours (the binary), and the text of
-//! another crate's errors: it is never searched for words.
+//! May import: `serde`, `toml`, `strsim`, and nothing of the workspace. Must not hold: what a key means or which values it may have
+//! (the crate that owns the key does), exit codes and colours (the binary), or a search for words in another crate's errors.
 
 mod document;
 mod extended;

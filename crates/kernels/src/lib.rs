@@ -1,4 +1,10 @@
 //! Fused operators for candle: forward, backward, and a composed reference of each.
+//!
+//! An operator is a folder or a file: `composed` is the definition, built from candle's own operators; `fused` gives the same in
+//! fewer passes over memory; `cuda` has it for a GPU, behind the feature `cuda`. Tests compare all of them.
+//!
+//! May import: `random`, for dropout and initial embeddings. Must not hold: architectures, files, clocks, or a sum whose order
+//! depends on the number of threads, since the same experiment has the same bytes on any of them.
 
 mod composed;
 pub mod cuda;

@@ -15,8 +15,8 @@ use homebench_kernels::optimizer::{
     PooledTables, Pooling, SgdConfig, SparseRule, clip_gradient_norm, gather_on_device,
     set_norms_on_device, update_on_device,
 };
-use homebench_random::Philox;
 use homebench_kernels::{Parameter, Role};
+use homebench_random::Philox;
 use std::collections::BTreeSet;
 use std::sync::Mutex;
 

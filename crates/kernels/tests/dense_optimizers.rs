@@ -8,8 +8,8 @@ use homebench_kernels::optimizer::{
     AdagradConfig, AdamConfig, Columns, DenseRule, EmbeddingTables, Optimizer, SgdConfig,
     SparseRule, clip_gradient_norm,
 };
-use homebench_random::Philox;
 use homebench_kernels::{Parameter, Role};
+use homebench_random::Philox;
 
 fn random(name: &str, count: usize) -> Vec<f32> {
     let stream = Philox::new(7, "test", name);

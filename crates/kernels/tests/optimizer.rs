@@ -5,8 +5,8 @@ mod common;
 use candle_core::{DType, Result, Tensor, Var};
 use common::{flat, place};
 use homebench_kernels::optimizer::{Adam, AdamConfig, Columns, EmbeddingTables, SparseRule};
-use homebench_random::Philox;
 use homebench_kernels::{Parameter, Role};
+use homebench_random::Philox;
 
 fn random(name: &str, count: usize) -> Vec<f32> {
     let stream = Philox::new(7, "test", name);

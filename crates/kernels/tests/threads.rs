@@ -9,9 +9,9 @@ use homebench_kernels::feature_gate::{FeatureGateMix, FeatureGates};
 use homebench_kernels::gate::{GateActivation, GateLogits, LinearGate, Mix, MixGate};
 use homebench_kernels::loss::{Targets, multi_task_loss};
 use homebench_kernels::optimizer::{Adam, AdamConfig, Columns, EmbeddingTables, SparseRule};
-use homebench_random::Philox;
 use homebench_kernels::stacked_mlp::{Activation, Norm, StackedLayer, StackedMlp};
 use homebench_kernels::{Parameter, Role};
+use homebench_random::Philox;
 use std::fmt::Debug;
 
 /// Calls `compute` on pools of 1, 2 and 5 threads, several times each, and fails where results differ.

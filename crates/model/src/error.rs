@@ -10,8 +10,6 @@ pub enum ModelError {
         name: String,
         /// Names that exist.
         known: Vec<String>,
-        /// The nearest of them.
-        nearest: Option<String>,
     },
     /// The architecture has no such knob.
     #[error("`{model}` has no knob `{knob}`; it has: {}", .known.join(", "))]
@@ -22,8 +20,6 @@ pub enum ModelError {
         knob: String,
         /// Its knobs.
         known: Vec<String>,
-        /// The nearest of them.
-        nearest: Option<String>,
     },
     /// A knob has a value that makes no model.
     #[error("{knob}: {message}")]
@@ -69,15 +65,4 @@ impl ModelError {
             message: message.into(),
         }
     }
-}
-
-/// The candidate nearest to `name`, if one is near enough to be meant.
-pub(crate) fn nearest(name: &str, candidates: &[String]) -> Option<String> {
-    candidates
-        .iter()
-        .map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate))
-        .filter(|(distance, candidate)| *distance <= 1 + candidate.len() / 3)
-        // Of equally near ones the first in the alphabet, so that a message doesn't depend on the registry's order.
-        .min()
-        .map(|(_, candidate)| candidate.clone())
 }

@@ -4,6 +4,9 @@
 //! its knobs, [`VarBuilder`] makes or loads its variables, [`registry`] lists what there is. Nothing here reads files or
 //! clocks or keeps global state.
 //!
+//! May import: `kernels`, `random`. Must not hold: training, data, anything that reads a tensor back in a forward pass, or a name of a
+//! task or variant that means something.
+//!
 //! ```
 //! use candle_core::{DType, Device, Tensor};
 //! use homebench_model::{BuildContext, ModelConfig, TaskGroup, TaskLayout, VarBuilder};

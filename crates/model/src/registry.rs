@@ -2,7 +2,6 @@
 
 use crate::ModelError;
 use crate::architectures::ARCHITECTURES;
-use crate::error::nearest;
 use crate::features::Tables;
 use crate::knobs::{Knob, Knobs};
 use crate::ranker::{BuildContext, Ranker};
@@ -123,7 +122,6 @@ impl ModelConfig {
             let known: Vec<String> = ARCHITECTURES.iter().map(|a| a.name.to_string()).collect();
             return Err(ModelError::UnknownModel {
                 name: name.to_string(),
-                nearest: nearest(name, &known),
                 known,
             });
         };
@@ -200,12 +198,11 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_model_names_the_nearest() {
+    fn an_unknown_model_is_refused_with_those_that_exist() {
         let error = ModelConfig::from_table("mmeo", &toml::Table::new()).unwrap_err();
-        let ModelError::UnknownModel { nearest, known, .. } = error else {
+        let ModelError::UnknownModel { known, .. } = error else {
             panic!("{error}");
         };
-        assert_eq!(nearest.as_deref(), Some("mmoe"));
         assert!(known.contains(&"home".to_string()));
     }
 }

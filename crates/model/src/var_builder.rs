@@ -4,8 +4,8 @@ use crate::ModelError;
 use crate::part::Part;
 use crate::variables::{Variables, loaded};
 use candle_core::{DType, Device, Shape, Tensor, Var};
-use homebench_random::Philox;
 use homebench_kernels::{Parameter, Role};
+use homebench_random::Philox;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

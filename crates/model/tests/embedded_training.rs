@@ -10,9 +10,9 @@ use homebench_kernels::loss::{Targets, multi_task_loss};
 use homebench_kernels::optimizer::{
     AdamConfig, Lists, Optimizer, Pooling, SparseRule, clip_gradient_norm,
 };
-use homebench_random::Philox;
 use homebench_kernels::{Parameter, Role};
 use homebench_model::{BuildContext, EmbeddedInput, FeatureDims, Ids, Tables, VarBuilder};
+use homebench_random::Philox;
 
 const ROWS: usize = 70;
 

@@ -17,8 +17,8 @@
 //! assert_eq!(order, [0, 1, 2, 3]);
 //! ```
 //!
-//! *For*: every random number of the project. *May import*: `blake3`, and nothing of the workspace. *Not here*: what is done with
-//! the numbers (initial weights, dropout, shuffles, made-up data), and anything that has a state or asks for the time.
+//! May import: `blake3`, and nothing of the workspace. Must not hold: what is done with the numbers (initial weights, dropout,
+//! shuffles, made-up data), or anything that has a state or asks for the time.
 
 // Multipliers and round count of the paper: ten rounds where seven pass its tests, for a margin. Any other value is another
 // generator, and changes every number of every cell.

@@ -4,7 +4,7 @@
 //! [`tables`] is the schema: whoever writes a table or reads it, here or in another crate, does it through the struct of its rows. A new
 //! column is a new field. [`read`] turns tables into what reports and figures want.
 //!
-//! **May import** `homebench-diagnostic`, for errors that a user can mend. **Must not**: anything that trains, reads data or draws. So no
+//! May import: `diagnostic`, for errors that a user can mend. Must not hold: anything that trains, reads data or draws. So no
 //! candle, arrow or parquet, no statistics, no metric's formula and no sentence of a report; whoever looks at results on another
 //! machine needs this crate and `report` alone.
 

@@ -4,10 +4,10 @@
 //! executors, which run cells somewhere; [`cell`] is what the process of a cell does; [`provenance`] says on what and from
 //! what numbers were made.
 //!
-//! It is the top of the house and may import every crate but `metric` and `random`, which those below have wrapped. Its own arrows: `cmd` to
+//! May import: every crate but `metric` and `random`, which those below have wrapped. Within it, arrows run from `cmd` to
 //! `parent` and `cell`, `parent` to `execute` and `cell`, and what a cell and its parent say to each other is
-//! `execute::protocol`, which both import. Nothing here may compute a number of a result: that is `train`'s. Nor does it know how a
-//! table is written or a report worded: `results` and `report` do.
+//! `execute::protocol`, which both import. Must not hold: a computation of a result's number (`train`'s), how a
+//! table is written (`results`) or a report worded (`report`).
 
 #[cfg(not(unix))]
 compile_error!(

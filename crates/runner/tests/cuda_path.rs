@@ -5,9 +5,7 @@
 mod place;
 
 use homebench_data::{self as data, DatasetRef, Places, Quiet, RowSubset};
-use homebench_experiment::spec::{
-    CellContent, CellDataset, CellModel, NUMERICS_VERSION,
-};
+use homebench_experiment::spec::{CellContent, CellDataset, CellModel, NUMERICS_VERSION};
 use homebench_kernels::cuda::{Order, on_host};
 use homebench_results::Phase;
 use homebench_train::{

@@ -5,7 +5,7 @@
 //! - `inspect` looks into experts and gates: the three anomalies as numbers.
 //! - [`device`] says which devices there are and whether a run fits on one.
 //!
-//! It may import `model`, `kernels`, `data` and `metric`. What must not go in: files of results and their tables (the cell's
+//! May import: `model`, `kernels`, `data`, `metric`, `diagnostic`, `random`. Must not hold: files of results and their tables (the cell's
 //! process writes those), specs and sweeps, and anything that decides when a state is kept ([`Keeper`]). The same dataset, model,
 //! settings and seed give the same bytes at any number of threads and after any number of interruptions.
 

@@ -11,8 +11,8 @@ pub mod place;
 
 use candle_core::{DType, Device, Result, Tensor, Var};
 use homebench_kernels::cuda::{Order, on_host};
-use homebench_random::Philox;
 use homebench_kernels::{Parameter, Role, Stack};
+use homebench_random::Philox;
 use std::collections::BTreeMap;
 
 /// Batch sizes around the borders of vectors, blocks (256 rows) and chunks (64 rows and more).

@@ -6,10 +6,10 @@
 pub(crate) mod place;
 
 use candle_core::{DType, Result, Tensor, Var};
-use homebench_random::Philox;
 use homebench_model::{
     BuildContext, ModelConfig, Ranker, TaskGroup, TaskLayout, Trace, VarBuilder, Variables,
 };
+use homebench_random::Philox;
 use std::collections::BTreeMap;
 
 /// Weights, gradients or running statistics by variable path.

@@ -23,10 +23,12 @@ struct Ladder {
 /// Names and canvases: one for each variant that others are ablations of.
 pub(super) fn draw(analysis: &Analysis) -> Vec<(String, Option<Canvas>)> {
     let variants = &analysis.summary.variants;
-    let drawn = ladders(&analysis.results.relations, variants).into_iter().map(|ladder| {
-        let name = format!("ablation_{}", variants[ladder.base]);
-        (name, figure(analysis, &ladder))
-    });
+    let drawn = ladders(&analysis.results.relations, variants)
+        .into_iter()
+        .map(|ladder| {
+            let name = format!("ablation_{}", variants[ladder.base]);
+            (name, figure(analysis, &ladder))
+        });
     drawn.collect()
 }
 

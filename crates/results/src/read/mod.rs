@@ -8,8 +8,8 @@ mod relations;
 
 pub use crate::tables::{ReadError, SettingsRow, TuningRow};
 pub use external::{External, ExternalWinner};
-pub use relations::{Relation, Relations};
 pub use inside::{BinRow, ExpertRow, GateRow, Inside, Place, SweptSetting};
+pub use relations::{Relation, Relations};
 
 use crate::outcome::Status;
 use crate::tables::{
