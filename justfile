@@ -25,21 +25,27 @@ test *args:
 bench *args:
     cargo bench -p homebench-benches "$@"
 
-# Draw the charts of every committed results folder again
+# Draw the charts of every committed results folder
 figures:
     cargo build --release
     for table in results/*/cells.csv; do target/release/homebench figures "$(dirname "$table")" || exit 1; done
+
+# Write report.html, report.md and tables/ of every committed results folder
+report:
+    cargo build --release
+    for table in results/*/cells.csv; do target/release/homebench report "$(dirname "$table")" || exit 1; done
 
 # Run an experiment again and compare it byte for byte with what is committed: just reproduce census --jobs 2
 reproduce name *args:
     just _data-{{ if name =~ "census" { "census" } else { "none" } }}
     shift && cargo run --release -- run experiments/{{ name }}.toml --out target/reproduced/{{ name }} --fresh "$@"
-    if [ -d results/{{ name }}/external ]; then cp -r results/{{ name }}/external target/reproduced/{{ name }}/ \
-        && target/release/homebench figures target/reproduced/{{ name }} && target/release/homebench report target/reproduced/{{ name }}; fi
-    .ci/same-results results/{{ name }} target/reproduced/{{ name }}
+    if [ -d results/{{ name }}/external ]; then cp -r results/{{ name }}/external target/reproduced/{{ name }}/; fi
+    rm -rf target/packed/{{ name }}
+    target/release/homebench pack target/reproduced/{{ name }} --into target/packed/{{ name }}
+    .ci/same-results results/{{ name }} target/packed/{{ name }}
 
 # Look at results' report.html in headless Chromium (Debian's package chromium): just check-report results/census --screenshots shots
-check-report *args="results/census --prove":
+check-report *args="results/census --prove": report
     python3 tests/browser/check_report.py {{ args }}
 
 # Tune gradient-boosted trees on an experiment's own rows, as an external variant of its report: just trees census --trials 20

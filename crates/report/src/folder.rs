@@ -1,6 +1,7 @@
 //! A results folder, read once for everything that is made of it.
 
 use crate::analysis::Analysis;
+use crate::document::Document;
 use crate::figure::{self, Figure};
 use crate::{content, document, export, files, terminal};
 use anyhow::Result;
@@ -42,6 +43,18 @@ impl Folder {
         figure::write_all(&self.analysis.results.folder, figures)
     }
 
+    /// Writes what a small copy of the folder keeps of them: `report.md` and the SVGs that it shows.
+    ///
+    /// # Errors
+    /// As [`Self::write_report`].
+    pub fn write_short(&mut self) -> Result<()> {
+        let folder = self.analysis.results.folder.clone();
+        let text = document::to_markdown(&self.document()?);
+        files::write_whole(&folder.join("report.md"), text.as_bytes())?;
+        let figures = drawn(&mut self.figures, &self.analysis, &self.inside)?;
+        figure::write_lead(&folder, figures)
+    }
+
     /// Writes `report.md`, `report.html` and `tables/` and returns their paths: the question, what was found and how sure it is,
     /// every number with its seeds, validation beside test, how variants were tuned, the figures, what ran and what failed, what
     /// others published, and how to get the same again. `report.md` refers to the files of [`Self::write_figures`]; `report.html`
@@ -53,17 +66,7 @@ impl Folder {
     /// A folder of trials alone; a file that can't be read (with line and column) or written.
     pub fn write_report(&mut self) -> Result<Vec<PathBuf>> {
         let folder = self.analysis.results.folder.clone();
-        if self.analysis.summary.variants.is_empty() {
-            return Err(Diagnostic::new(
-                folder.display().to_string(),
-                "there is no cell to report, only trials",
-            )
-            .hint("run the experiment to its end: the same command goes on where it was")
-            .into());
-        }
-        let context = Context::read(&folder)?;
-        let figures = drawn(&mut self.figures, &self.analysis, &self.inside)?;
-        let document = content::document(&self.analysis, &self.inside, figures, &context);
+        let document = self.document()?;
         let files = [
             ("report.md", document::to_markdown(&document)),
             ("report.html", document::to_html(&document)),
@@ -76,6 +79,26 @@ impl Folder {
         }
         paths.extend(export::write(&folder, &self.analysis)?);
         Ok(paths)
+    }
+
+    fn document(&mut self) -> Result<Document> {
+        let folder = self.analysis.results.folder.clone();
+        if self.analysis.summary.variants.is_empty() {
+            return Err(Diagnostic::new(
+                folder.display().to_string(),
+                "there is no cell to report, only trials",
+            )
+            .hint("run the experiment to its end: the same command goes on where it was")
+            .into());
+        }
+        let context = Context::read(&folder)?;
+        let figures = drawn(&mut self.figures, &self.analysis, &self.inside)?;
+        Ok(content::document(
+            &self.analysis,
+            &self.inside,
+            figures,
+            &context,
+        ))
     }
 
     /// Variants by tasks as plain text: mean ± standard deviation of each task's main metric on test, seeds, parameters and

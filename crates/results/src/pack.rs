@@ -4,11 +4,12 @@
 use crate::atomic;
 use crate::layout::ResultsFolder;
 use crate::read::Results;
-use crate::seal::{altered_tables, is_sealed, seal};
+use crate::seal::{altered_tables, is_sealed, names, seal};
 use crate::tables::{ExpertsRow, GatesRow, LONG, Table, TableReader, open_table, packed_path};
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use homebench_diagnostic::Diagnostic;
 use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 
 /// How hard zstd tries.
 // A table is packed once and kept. Levels above are zstd's "ultra" ones, which need more memory to read.
@@ -71,6 +72,48 @@ pub fn pack(results: &ResultsFolder) -> Result<Packed> {
         seal(results)?;
     }
     Ok(done)
+}
+
+/// Copies what a reader needs to check an experiment into a new folder and packs it there: tables, specs and provenance, winners and
+/// external scores. Not copied: cells with their weights and logs, and what is drawn from the rest.
+///
+/// # Errors
+/// A folder that is there already; else as [`pack`].
+pub fn pack_into(results: &ResultsFolder, new: &ResultsFolder) -> Result<Packed> {
+    let into = new.path();
+    if into.exists() {
+        let said = Diagnostic::new(into.display().to_string(), "there is something already");
+        return Err(said.hint("remove it first, or name a new folder").into());
+    }
+    atomic::create_dir(into)?;
+    let tables = names().flat_map(|name| [name.to_owned(), format!("{name}.zst")]);
+    let others = [
+        results.resolved_spec(),
+        results.provenance(),
+        results.facts(),
+        results.winners(),
+    ];
+    let files = tables.map(|name| results.join(&name)).chain(others);
+    copy_files(files.filter(|file| file.is_file()), into)?;
+    let external = results.join("external");
+    if external.is_dir() {
+        let there = std::fs::read_dir(&external)?.collect::<io::Result<Vec<_>>>()?;
+        atomic::create_dir(&new.join("external"))?;
+        copy_files(
+            there.into_iter().map(|entry| entry.path()),
+            &new.join("external"),
+        )?;
+    }
+    pack(new)
+}
+
+fn copy_files(files: impl Iterator<Item = PathBuf>, into: &Path) -> Result<()> {
+    for file in files {
+        let name = file.file_name().unwrap_or_default();
+        let copied = std::fs::copy(&file, into.join(name));
+        copied.with_context(|| format!("copying {}", file.display()))?;
+    }
+    Ok(())
 }
 
 /// Copies header and rows that may be of the selected weights: every evaluation of the selected epoch, since reports take the last of
@@ -147,6 +190,20 @@ mod tests {
 
     fn csv(results: &ResultsFolder, name: &str) -> String {
         io::read_to_string(open_table(results.path(), name).unwrap().1).unwrap()
+    }
+
+    #[test]
+    fn a_packed_copy_reads_the_same_and_the_folder_stays_as_it_was() {
+        let (_folder, results) = folder();
+        let parent = tempfile::tempdir().unwrap();
+        let new = ResultsFolder::new(parent.path().join("small"));
+        pack_into(&results, &new).unwrap();
+        let scores = |folder: &ResultsFolder| Results::read(folder.path()).unwrap().scores;
+        assert_eq!(scores(&new), scores(&results));
+        assert!(results.join("gates.csv").exists() && altered_tables(&new).is_empty());
+        assert!(new.provenance().exists() && new.resolved_spec().exists());
+        let refused = pack_into(&results, &new).unwrap_err().to_string();
+        assert!(refused.contains("there is something already"), "{refused}");
     }
 
     #[test]

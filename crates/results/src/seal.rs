@@ -54,7 +54,8 @@ pub fn altered_tables(results: &ResultsFolder) -> Vec<&'static str> {
         .collect()
 }
 
-fn names() -> impl Iterator<Item = &'static str> {
+/// Every table of a folder.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
     let parts = PARTS.iter().map(|part| part.file);
     parts.chain([CellsRow::FILE, SettingsRow::FILE, TuningRow::FILE])
 }

@@ -183,7 +183,7 @@ pub fn model_diagnostic<'a>(
 ) -> Diagnostic {
     let source: Locator<'_> = source.into();
     match error {
-        ModelError::UnknownModel { name, known, .. } => source
+        ModelError::UnknownModel { name, known } => source
             .at_value(&variant.join("model"), error.to_string())
             .did_you_mean(name, known.iter().map(String::as_str)),
         ModelError::UnknownKnob { knob, known, .. } => source

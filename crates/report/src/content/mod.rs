@@ -18,7 +18,7 @@ use super::analysis::{Analysis, MOST_DRAWN};
 use super::document::{Block, Document, Span, code, link, text};
 use super::format::{counted, listed};
 use super::published::published;
-use crate::figure::Figure;
+use crate::figure::{Figure, lead};
 use homebench_results::read::context::Context;
 use homebench_results::read::{Inside, Results, distinct};
 
@@ -108,6 +108,7 @@ fn figures(blocks: &mut Vec<Block>, all: &[Figure]) {
             "None: there is no value to draw, or there are more than {MOST_DRAWN} variants."
         )));
     }
+    let lead = lead(all);
     // The throughput's times differ from run to run.
     for figure in all.iter().filter(|figure| !figure.has_times) {
         blocks.push(Block::Figure {
@@ -117,6 +118,7 @@ fn figures(blocks: &mut Vec<Block>, all: &[Figure]) {
             keeps_paper: figure.name.starts_with("gates"),
             description: figure.description.clone(),
             name: figure.name.clone(),
+            is_lead: lead.iter().any(|other| other.name == figure.name),
         });
     }
 }

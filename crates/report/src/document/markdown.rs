@@ -25,9 +25,17 @@ fn write_block(out: &mut String, block: &Block) {
         }
         Block::Table(table) => write_table(out, table),
         Block::Figure {
-            name, description, ..
+            name,
+            description,
+            is_lead,
+            ..
         } => {
-            let _ = writeln!(out, "![{}](figures/{name}.svg)", escape(description));
+            let description = escape(description);
+            let _ = match is_lead {
+                true => writeln!(out, "![{description}](figures/{name}.svg)"),
+                // No link: a folder in a repository has it only once `homebench figures` has drawn it.
+                false => writeln!(out, "`figures/{name}.svg`: {description}"),
+            };
         }
         Block::Commands(lines) => *out += &format!("```sh\n{lines}\n```\n"),
         Block::Lines(lines) => *out += &format!("```toml\n{lines}\n```\n"),

@@ -33,6 +33,8 @@ pub(super) enum Block {
         width_inches: f64,
         /// Whether it stays on white paper in the dark, because its text stands on shades of its own.
         keeps_paper: bool,
+        /// Whether the short form of a report shows it too; of the others it says what they show.
+        is_lead: bool,
     },
     /// Lines to type.
     Commands(String),

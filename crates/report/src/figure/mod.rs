@@ -118,6 +118,22 @@ fn canvases(analysis: &Analysis, inside: &Inside) -> Vec<(String, Canvas)> {
         .collect()
 }
 
+/// The figures that a small copy of the folder keeps, and that `report.md` shows: test scores, the seesaw, quality against cost, and
+/// the first that answers a question of parts or settings. At most four, since a repository keeps every version of each.
+pub(crate) fn lead(figures: &[Figure]) -> Vec<&Figure> {
+    const KINDS: [&[&str]; 4] = [
+        &["test_"],
+        &["seesaw"],
+        &["cost"],
+        &["ablation_", "gain_", "sensitivity_"],
+    ];
+    let first = |starts: &&[&str]| {
+        let mut figures = figures.iter();
+        figures.find(|figure| starts.iter().any(|start| figure.name.starts_with(start)))
+    };
+    KINDS.iter().filter_map(first).collect()
+}
+
 /// A name fit for files: whatever is no letter, digit, `-` or `.` becomes `_`.
 fn file_name(name: &str) -> String {
     let fit = |letter: char| match letter {
@@ -128,13 +144,30 @@ fn file_name(name: &str) -> String {
     name.chars().map(fit).collect()
 }
 
+/// Writes the SVGs of [`lead`] into `<results_dir>/figures`.
+///
+/// # Errors
+/// A figure that can't be written.
+pub(crate) fn write_lead(results_dir: &Path, figures: &[Figure]) -> Result<()> {
+    let folder = created(results_dir)?;
+    lead(figures).into_iter().try_for_each(|figure| {
+        let path = folder.join(format!("{}.svg", figure.name));
+        write_whole(&path, figure.svg.as_bytes())
+    })
+}
+
+fn created(results_dir: &Path) -> Result<PathBuf> {
+    let folder = results_dir.join("figures");
+    std::fs::create_dir_all(&folder).with_context(|| format!("creating {}", folder.display()))?;
+    Ok(folder)
+}
+
 /// Writes figures into `<results_dir>/figures` and returns the files' paths.
 ///
 /// # Errors
 /// A figure that can't be written.
 pub(crate) fn write_all(results_dir: &Path, figures: &[Figure]) -> Result<Vec<PathBuf>> {
-    let folder = results_dir.join("figures");
-    std::fs::create_dir_all(&folder).with_context(|| format!("creating {}", folder.display()))?;
+    let folder = created(results_dir)?;
     let files: Vec<[PathBuf; 2]> = figures
         .par_iter()
         .map(|figure| {

@@ -11,6 +11,7 @@ mod init;
 mod interruption;
 mod model_file;
 mod models;
+mod pack;
 mod plan;
 mod progress;
 mod report;
@@ -53,6 +54,7 @@ enum Command {
     Report(report::ReportArguments),
     Figures(report::FiguresArguments),
     Diff(diff::DiffArguments),
+    Pack(pack::PackArguments),
     /// Get, describe, prepare and check datasets
     Data(data::DataArgs),
     Models(models::ModelsArguments),
@@ -73,6 +75,7 @@ pub fn main() -> ExitCode {
         Command::Report(arguments) => arguments.run(),
         Command::Figures(arguments) => arguments.run(),
         Command::Diff(arguments) => arguments.run(),
+        Command::Pack(arguments) => arguments.run(),
         Command::Data(arguments) => data::run(&arguments).map(|()| ExitCode::SUCCESS),
         Command::Models(arguments) => arguments.run(),
         Command::Devices(arguments) => arguments.run(),

@@ -56,24 +56,20 @@ impl ModelFile {
 
 fn refusal(document: &Document, error: &ModelError) -> Diagnostic {
     let at = |key: &str| document.at_value(&KeyPath::new([key]), error.to_string());
-    let (diagnostic, nearest) = match error {
-        ModelError::UnknownModel { nearest, .. } => (at("model"), nearest.as_deref()),
-        ModelError::UnknownKnob { knob, nearest, .. } => {
+    match error {
+        ModelError::UnknownModel { name, known } => {
+            at("model").did_you_mean(name, known.iter().map(String::as_str))
+        }
+        ModelError::UnknownKnob { knob, known, .. } => {
             let path = KeyPath::new([knob.as_str()]);
-            (
-                document.at_key(&path, error.to_string()),
-                nearest.as_deref(),
-            )
+            let said = document.at_key(&path, error.to_string());
+            said.did_you_mean(knob, known.iter().map(String::as_str))
         }
-        ModelError::InvalidKnob { knob, .. } => (at(knob), None),
-        ModelError::InvalidLayout { .. } => (at("groups"), None),
+        ModelError::InvalidKnob { knob, .. } => at(knob),
+        ModelError::InvalidLayout { .. } => at("groups"),
         ModelError::InvalidWeights { .. } | ModelError::Tensor { .. } => {
-            (Diagnostic::new(document.name(), error.to_string()), None)
+            Diagnostic::new(document.name(), error.to_string())
         }
-    };
-    match nearest {
-        Some(near) => diagnostic.hint(format!("did you mean `{near}`?")),
-        None => diagnostic,
     }
 }
 

@@ -1,0 +1,40 @@
+//! `homebench pack`: a results folder that is small enough to commit.
+
+use super::arguments::ResultsArgument;
+use bytesize::ByteSize;
+use clap::Args;
+use homebench_report::Folder;
+use homebench_results::{ResultsFolder, pack_into};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Copy a results folder in a form small enough to commit: tables, report.md and at most four figures
+///
+/// Long tables are compressed, and of what experts and gates did only the epoch of the selected weights is kept. Every command reads
+/// the copy; `homebench figures` and `homebench report` draw in it what was left out.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  homebench pack runs/census --into results/census")]
+pub(super) struct PackArguments {
+    #[command(flatten)]
+    results: ResultsArgument,
+    /// The new folder; nothing may be there yet
+    #[arg(long, value_name = "DIR")]
+    into: PathBuf,
+}
+
+impl PackArguments {
+    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+        let results = self.results.open()?;
+        let new = ResultsFolder::new(self.into);
+        let packed = pack_into(&results, &new)?;
+        Folder::read(new.path(), None)?.write_short()?;
+        eprintln!(
+            "packed into {}: {} long tables, {} instead of {}",
+            new.path().display(),
+            packed.num_tables,
+            ByteSize(packed.bytes_now),
+            ByteSize(packed.bytes_before),
+        );
+        Ok(ExitCode::SUCCESS)
+    }
+}
