@@ -40,9 +40,10 @@ reproduce name *args:
     just _data-{{ if name =~ "census" { "census" } else { "none" } }}
     shift && cargo run --release -- run experiments/{{ name }}.toml --out target/reproduced/{{ name }} --fresh "$@"
     if [ -d results/{{ name }}/external ]; then cp -r results/{{ name }}/external target/reproduced/{{ name }}/; fi
-    rm -rf target/packed/{{ name }}
+    rm -rf target/packed/{{ name }} target/committed/results/{{ name }} && mkdir -p target/committed
     target/release/homebench pack target/reproduced/{{ name }} --into target/packed/{{ name }}
-    .ci/same-results results/{{ name }} target/packed/{{ name }}
+    git ls-files -z results/{{ name }} | xargs -0 cp --parents --target-directory target/committed
+    .ci/same-results target/committed/results/{{ name }} target/packed/{{ name }}
 
 # Look at results' report.html in headless Chromium (Debian's package chromium): just check-report results/census --screenshots shots
 check-report *args="results/census --prove": report

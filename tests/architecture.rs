@@ -108,6 +108,29 @@ fn reports_and_results_link_no_tensors_and_no_table_formats_and_data_no_tensors(
     assert!(data.contains("parquet") && !data.contains("candle-core"));
 }
 
+#[test]
+fn committed_results_stay_small_enough_to_review() {
+    let output = Command::new("git")
+        .current_dir(root())
+        .args(["ls-files", "-z", "results"])
+        .output();
+    let Ok(listed) = output.map(|output| String::from_utf8(output.stdout).unwrap()) else {
+        return;
+    };
+    let (mut bytes, mut pictures) = (0, BTreeMap::new());
+    for file in listed.split('\0').filter(|file| !file.is_empty()) {
+        bytes += root()
+            .join(file)
+            .metadata()
+            .map_or(0, |metadata| metadata.len());
+        if file.ends_with(".svg") {
+            *pictures.entry(file.split('/').nth(1)).or_insert(0) += 1;
+        }
+    }
+    assert!(bytes <= 12 << 20, "{bytes} bytes are tracked in results/");
+    assert!(pictures.values().all(|count| *count <= 4), "{pictures:?}");
+}
+
 /// Source files below a folder.
 fn sources(folder: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();

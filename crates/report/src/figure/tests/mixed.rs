@@ -29,6 +29,12 @@ fn folder() -> TempDir {
         ..Sample::default()
     };
     let folder = sample.write();
+    let spec = folder.path().join("spec.resolved.toml");
+    let mut text = std::fs::read_to_string(&spec).unwrap();
+    for part in ["fg", "sg"] {
+        writeln!(text, "\n[variants.home_without_{part}]\nablates = \"home\"").unwrap();
+    }
+    std::fs::write(&spec, text).unwrap();
     for name in ["metrics.csv", "curves.csv"] {
         let file = folder.path().join(name);
         let text = std::fs::read_to_string(&file).unwrap();
