@@ -130,7 +130,7 @@ mod tests {
             let shown = markdown.lines().filter_map(|line| {
                 let (before, file) = line.split_once("figures/")?;
                 let (name, _) = file.split_once(".svg")?;
-                (before.ends_with("](") || before == "`").then_some(name)
+                (before.starts_with("![") || before == "`").then_some(name)
             });
             let mut figures = vec![
                 "test_auc",
