@@ -47,15 +47,3 @@ __device__ inline float warp_sum(float value) {
   }
   return value;
 }
-
-// The block's sum of `own` over its threads, in thread 0. A tree of fixed shape, so that the order is no matter of which
-// thread comes first.
-__device__ inline double block_sum(double *sums, double own) {
-  sums[threadIdx.x] = own;
-  __syncthreads();
-  for (int half = LIST_THREADS / 2; half > 0; half /= 2) {
-    if ((int)threadIdx.x < half) sums[threadIdx.x] += sums[threadIdx.x + half];
-    __syncthreads();
-  }
-  return sums[0];
-}

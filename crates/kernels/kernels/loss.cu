@@ -28,8 +28,13 @@ KERNEL loss_parts(const float *logits, const float *labels, const float *factors
     slopes[index] = factor == 0.0f ? 0.0f : slope;
     sum += factor == 0.0f ? 0.0 : (double)loss;
   }
-  double total = block_sum(sums, sum);
-  if (threadIdx.x == 0) parts[blockIdx.x] = total;
+  sums[threadIdx.x] = sum;
+  __syncthreads();
+  for (int half = LIST_THREADS / 2; half > 0; half /= 2) {
+    if ((int)threadIdx.x < half) sums[threadIdx.x] += sums[threadIdx.x + half];
+    __syncthreads();
+  }
+  if (threadIdx.x == 0) parts[blockIdx.x] = sums[0];
 }
 
 // Adds up the blocks of `loss_parts`.

@@ -93,6 +93,17 @@ KERNEL descent_update(Tensors tensors, float rate, float decay) {
   }
 }
 
+// The block's sum of `own` over its threads, in thread 0.
+__device__ inline double block_sum(double *sums, double own) {
+  sums[threadIdx.x] = own;
+  __syncthreads();
+  for (int half = LIST_THREADS / 2; half > 0; half /= 2) {
+    if ((int)threadIdx.x < half) sums[threadIdx.x] += sums[threadIdx.x + half];
+    __syncthreads();
+  }
+  return sums[0];
+}
+
 // The sum of squared gradients of each block into `parts`.
 KERNEL gradient_squares(Tensors tensors, double *parts) {
   SHARED double sums[LIST_THREADS];

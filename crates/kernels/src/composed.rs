@@ -7,17 +7,8 @@ pub(crate) fn sigmoid(xs: &Tensor) -> Result<Tensor> {
     ((xs * 0.5)?.tanh()? + 1.0)? * 0.5
 }
 
-/// [batch, width] as one input of [inputs, batch, width].
-pub(crate) fn stacked_inputs(xs: &Tensor) -> Result<Tensor> {
-    match xs.rank() {
-        2 => xs.unsqueeze(0),
-        _ => Ok(xs.clone()),
-    }
-}
-
 /// Softmax over the last dimension.
 pub(crate) fn softmax(xs: &Tensor) -> Result<Tensor> {
-    // Detached: softmax doesn't depend on what is subtracted, so neither does its gradient.
     let largest = xs.max_keepdim(D::Minus1)?.detach();
     let powers = xs.broadcast_sub(&largest)?.exp()?;
     powers.broadcast_div(&powers.sum_keepdim(D::Minus1)?)

@@ -5,26 +5,10 @@ use crate::optimizer::Columns;
 use crate::random::Philox;
 use rayon::prelude::*;
 
-// Free to change: a unit's random number hangs on its row and place, not on the task that masks it.
 /// Rows masked by one task.
 const BLOCK_ROWS: usize = 256;
 
 /// Which units of one step are dropped.
-///
-/// ```
-/// use homebench_kernels::dropout::Dropout;
-/// use homebench_kernels::optimizer::Columns;
-///
-/// // The first two of three columns, in a batch of 100 rows.
-/// let columns = Columns { stride: 3, offset: 0 };
-/// let dropout = Dropout::new(0.5, 7, 0, "embedding");
-/// let mut values = vec![1f32; 300];
-/// dropout.apply(&mut values, columns, 2);
-/// for row in values.chunks_exact(3) {
-///     assert!(row[..2].iter().all(|unit| [0.0, 2.0].contains(unit)));
-///     assert_eq!(row[2], 1.0);
-/// }
-/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Dropout {
     rate: f32,

@@ -1,9 +1,10 @@
 //! The loss of all tasks at once: binary cross-entropy from logits, or the squared error where a task predicts a number.
 
 use crate::cuda::{self, Machine};
-use crate::operator::{Argument, Forward, Fused, Gradients, apply};
+use crate::parameter::argument;
 use crate::simd::{exp, multiversioned};
-use candle_core::{DType, Device, Result, Shape, Tensor};
+use candle_core::{CpuStorage, CustomOp1, DType, Device, Layout, Result, Shape, Tensor};
+use std::sync::{Mutex, PoisonError};
 
 /// Labels of a batch with what weighs them.
 #[derive(Debug, Clone)]
@@ -62,7 +63,6 @@ impl Targets {
     /// over the sum of that task's label weights; 0 for a task that no row observes.
     pub(crate) fn factors(&self, num_tasks: usize) -> Vec<f32> {
         let num_rows = self.labels.len() / num_tasks;
-        // In f64, as the weights of many rows add up to what f32 doesn't hold.
         let mut sums = vec![0f64; num_tasks];
         match &self.label_weights {
             None => sums.fill(num_rows as f64),
@@ -125,19 +125,6 @@ impl Targets {
 /// The sum over tasks of the weighted mean loss over the rows that observe the task: binary cross-entropy, or the squared error
 /// of a task of regression.
 ///
-/// ```
-/// # use candle_core::{Device, Result, Tensor};
-/// # use homebench_kernels::loss::{Targets, multi_task_loss};
-/// # fn main() -> Result<()> {
-/// // Two rows of two tasks; the first row was not asked for the second task.
-/// let logits = Tensor::new(&[[0f32, 9.0], [0.0, 0.0]], &Device::Cpu)?;
-/// let targets = Targets::observed(vec![1.0, f32::NAN, 0.0, 1.0], &[]);
-/// let loss = multi_task_loss(&logits, &targets)?.to_scalar::<f32>()?;
-/// assert!((loss - 2.0 * 2f32.ln()).abs() < 1e-6);
-/// # Ok(())
-/// # }
-/// ```
-///
 /// # Shapes
 /// - logits: [batch, tasks]
 /// - result: a scalar
@@ -153,10 +140,11 @@ pub fn multi_task_loss(logits: &Tensor, targets: &Targets) -> Result<Tensor> {
     if !(logits.device().is_cpu() && logits.dtype() == DType::F32) {
         return multi_task_loss_composed(logits, targets);
     }
-    let passes = LossPasses {
+    let operator = Operator {
         targets: targets.clone(),
+        gradient: Mutex::default(),
     };
-    apply(passes, logits, logits, logits)
+    logits.contiguous()?.apply_op1(operator)
 }
 
 /// The same from candle's stock operators: the reference.
@@ -207,53 +195,53 @@ pub fn multi_task_loss_composed(logits: &Tensor, targets: &Targets) -> Result<Te
     (loss * factors)?.sum_all()
 }
 
-struct LossPasses {
+struct Operator {
     targets: Targets,
+    gradient: Mutex<Vec<f32>>,
 }
 
-impl Fused for LossPasses {
-    const NAME: &'static str = "multi-task-loss";
+impl CustomOp1 for Operator {
+    fn name(&self) -> &'static str {
+        "multi-task-loss"
+    }
 
-    /// The loss's slope at every logit.
-    type Kept = Vec<f32>;
-
-    fn forward(&self, logits: Argument<'_>, _same: Argument<'_>) -> Forward<Vec<f32>, Vec<f32>> {
-        let (logits, num_tasks) = (logits.values, logits.dims.width);
+    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let logits = argument(storage, layout)?;
+        let num_tasks = layout.dims()[1];
         let factors = self.targets.factors(num_tasks);
         let positive = match &self.targets.positive_weights {
             Some(weights) => weights.repeat(logits.len() / num_tasks),
             None => vec![1.0; logits.len()],
         };
-        let mut slopes = vec![0f32; logits.len()];
+        let mut gradient = vec![0f32; logits.len()];
         let mut losses = vec![0f32; logits.len()];
         let labels = Labels {
             labels: &self.targets.labels,
             factors: &factors,
             positive: &positive,
         };
-        losses_and_slopes(&mut losses, &mut slopes, logits, &labels);
+        losses_and_slopes(&mut losses, &mut gradient, logits, &labels);
         if let Some(regression) = self.targets.regression() {
             let tasks = regression.iter().enumerate().filter(|(_, is)| **is);
             for (task, _) in tasks {
                 let places = (task..logits.len()).step_by(num_tasks);
-                squared_errors(places, &mut losses, &mut slopes, logits, &labels);
+                squared_errors(places, &mut losses, &mut gradient, logits, &labels);
             }
         }
-        // One chain over rows and tasks, in f64: the order is the batch's, whatever the number of threads.
         let loss: f64 = losses.iter().map(|loss| f64::from(*loss)).sum();
-        Ok((vec![loss as f32], Shape::from(()), Some(slopes)))
+        *self.gradient.lock().unwrap_or_else(PoisonError::into_inner) = gradient;
+        Ok((CpuStorage::F32(vec![loss as f32]), Shape::from(())))
     }
 
-    fn backward(
-        &self,
-        _logits: Argument<'_>,
-        _same: Argument<'_>,
-        gradient: &[f32],
-        mut slopes: Vec<f32>,
-    ) -> Result<Gradients<Vec<f32>>> {
-        let factor = gradient[0];
-        slopes.iter_mut().for_each(|slope| *slope *= factor);
-        Ok([Some(slopes), None])
+    fn bwd(&self, logits: &Tensor, _result: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
+        let factor = gradient.to_scalar::<f32>()?;
+        let saved = self.gradient.lock().unwrap_or_else(PoisonError::into_inner);
+        let scaled = saved.iter().map(|value| value * factor).collect();
+        Ok(Some(Tensor::from_vec(
+            scaled,
+            logits.shape(),
+            logits.device(),
+        )?))
     }
 }
 
@@ -273,7 +261,6 @@ multiversioned! {
         let positive = &of.positive[..length];
         for index in 0..length {
             let (logit, factor) = (logits[index], factors[index]);
-            // Of minus the absolute value: at most 1, so that nothing overflows at either end.
             let power = exp(-logit.abs());
             let tail = ln_1p(power);
             let of_positive = relu(-logit) + tail;
@@ -285,7 +272,6 @@ multiversioned! {
             let no = 1.0 - labels[index];
             let loss = (yes * of_positive + no * of_negative) * factor;
             let slope = (no * probability - yes * rest) * factor;
-            // A choice and no product: 0 times a label that is no number is none either.
             losses[index] = if factor == 0.0 { 0.0 } else { loss };
             slopes[index] = if factor == 0.0 { 0.0 } else { slope };
         }
@@ -321,10 +307,8 @@ fn relu(x: f32) -> f32 {
 /// below 2e-7.
 #[inline(always)]
 fn ln_1p(t: f32) -> f32 {
-    // Not `f32::ln_1p`: that calls the platform's library, one value at a time and with its own last bit.
     let z = t / (2.0 + t);
     let square = z * z;
-    // z is at most 1/3, and so z^16 / 17 is below half a unit in the last place of f32: no term beyond 1/15 counts.
     let mut series = 1.0f32 / 15.0;
     for divisor in [13.0f32, 11.0, 9.0, 7.0, 5.0, 3.0] {
         series = series.mul_add(square, 1.0 / divisor);

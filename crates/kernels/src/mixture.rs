@@ -7,66 +7,26 @@
 use crate::cuda::{self, Machine};
 use crate::feature_gate::{self, FeatureGates};
 use crate::gate::{GateLogits, InputGradient, Mix};
-use crate::operator::{Argument, Forward, Fused, Gradients, apply};
-use crate::rows::InputDims;
+use crate::parameter::{argument, values};
 use crate::stacked_mlp::{self, StackedMlp};
-use candle_core::{Result, Tensor};
-use std::sync::Arc;
+use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
+use std::borrow::Cow;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// What a mixture is made of.
 #[derive(Debug)]
-pub(crate) struct MixtureOperators {
-    pub(crate) feature_gates: Option<FeatureGates>,
-    pub(crate) experts: StackedMlp,
-    pub(crate) logits: GateLogits,
-    pub(crate) mix: Mix,
+struct Parts {
+    feature_gates: Option<FeatureGates>,
+    experts: StackedMlp,
+    logits: GateLogits,
+    mix: Mix,
     gates_read_gated: bool,
 }
 
 /// Experts behind their feature gates, mixed by gates. Clones share everything.
-///
-/// ```
-/// # use candle_core::{DType, Device, Result, Tensor, Var};
-/// # use homebench_kernels::gate::{GateActivation, GateLogits, LinearGate, Mix, MixGate};
-/// # use homebench_kernels::mixture::Mixture;
-/// # use homebench_kernels::stacked_mlp::{Activation, Norm, StackedLayer, StackedMlp};
-/// # use homebench_kernels::{Parameter, Role, Stack};
-/// # fn main() -> Result<()> {
-/// let parameter = |path: &str, shape: &[usize]| -> Result<Parameter> {
-///     let var = Var::ones(shape, DType::F32, &Device::Cpu)?;
-///     Ok(Parameter::new(path, var, Role::Trained))
-/// };
-/// // Two experts from 4 units to 2, and the gate of a task that sees both.
-/// let layer = StackedLayer {
-///     weight: Stack::new(vec![parameter("expert.weight", &[2, 4, 2])?], &[4, 2])?,
-///     bias: None,
-///     norm: Norm::None,
-///     activation: Activation::Identity,
-/// };
-/// let experts = StackedMlp::new(vec![0, 0], vec![layer])?;
-/// let logits = GateLogits::new(vec![LinearGate {
-///     sources: vec![0],
-///     weight: Some(parameter("gate.weight", &[4, 2])?),
-///     bias: None,
-///     num_logits: 2,
-/// }])?;
-/// let gate = MixGate {
-///     experts: vec![0, 1],
-///     activation: GateActivation::Softmax,
-///     output: 0,
-/// };
-/// let mixture = Mixture::new(None, experts, logits, Mix::new(vec![gate], 2, 1)?, false)?;
-///
-/// let xs = Tensor::ones((8, 4), DType::F32, &Device::Cpu)?;
-/// let mixed = mixture.forward_t(&xs, None, true)?;
-/// assert_eq!(mixed.dims(), [1, 8, 2]);
-/// assert_eq!(mixed.get(0)?.get(0)?.to_vec1::<f32>()?, [4.0, 4.0]);
-/// # Ok(())
-/// # }
-/// ```
 #[derive(Debug, Clone)]
 pub struct Mixture {
-    operators: Arc<MixtureOperators>,
+    parts: Arc<Parts>,
 }
 
 /// What a mixture computes between its inputs and its outputs.
@@ -104,7 +64,7 @@ impl Mixture {
             candle_core::bail!("gates can't read gated inputs without feature gates");
         }
         Ok(Self {
-            operators: Arc::new(MixtureOperators {
+            parts: Arc::new(Parts {
                 feature_gates,
                 experts,
                 logits,
@@ -123,31 +83,40 @@ impl Mixture {
     /// # Errors
     /// Shapes that don't fit, an empty batch, or a batch of one row with batch norm in training.
     pub fn forward_t(&self, xs: &Tensor, gate_xs: Option<&Tensor>, train: bool) -> Result<Tensor> {
-        let machine = Machine::of(xs).filter(|_| self.has_kernels());
-        if machine.is_none() && !self.is_fused(xs, gate_xs) {
+        if let Some(machine) = Machine::of(xs).filter(|_| self.has_kernels()) {
+            self.check_inputs(xs, gate_xs, train)?;
+            let parts = cuda::MixtureParts {
+                feature_gates: self.parts.feature_gates.as_ref(),
+                experts: &self.parts.experts,
+                logits: &self.parts.logits,
+                mix: &self.parts.mix,
+                gates_read_gated: self.parts.gates_read_gated,
+            };
+            return cuda::mixture(machine, parts, xs, gate_xs, train);
+        }
+        if !self.is_fused(xs, gate_xs) {
             let MixtureParts { experts, logits } = self.parts(xs, gate_xs, train)?;
-            return self.operators.mix.forward(&experts, &logits);
+            return self.parts.mix.forward(&experts, &logits);
         }
         self.check_inputs(xs, gate_xs, train)?;
-        let gates_read = match gate_xs {
-            Some(given) => GatesRead::Given {
-                needs_gradient: given.track_op(),
-            },
-            None if self.operators.gates_read_gated => GatesRead::Gated,
-            None => GatesRead::Inputs,
-        };
-        let gate_xs = gate_xs.unwrap_or(xs);
-        if let Some(machine) = machine {
-            return cuda::mixture(machine, &self.operators, gates_read, xs, gate_xs, train);
-        }
-        let passes = MixturePasses {
-            operators: self.operators.clone(),
+        let xs = xs.contiguous()?;
+        let gate_xs = gate_xs.map(Tensor::contiguous).transpose()?;
+        let operator = Operator {
+            parts: self.parts.clone(),
             train,
             needs_input_gradient: xs.track_op(),
-            gates_read,
+            gates_read: match &gate_xs {
+                Some(given) => GatesRead::Given {
+                    needs_gradient: given.track_op(),
+                },
+                None if self.parts.gates_read_gated => GatesRead::Gated,
+                None => GatesRead::Inputs,
+            },
+            kept: Mutex::default(),
         };
-        let anchor = self.operators.experts.first_parameter();
-        apply(passes, xs, gate_xs, anchor)
+        // A variable among the arguments makes candle call the backward pass although the inputs may need no gradient.
+        let anchor = self.parts.experts.first_parameter();
+        xs.apply_op3(gate_xs.as_ref().unwrap_or(&xs), anchor, operator)
     }
 
     /// The same from candle's stock operators, on any device and type: the reference.
@@ -167,8 +136,7 @@ impl Mixture {
             |experts, xs| experts.forward_composed(xs, train),
             GateLogits::forward_composed,
         )?;
-        let mix = &self.operators.mix;
-        mix.forward_composed(&experts, &logits)
+        self.parts.mix.forward_composed(&experts, &logits)
     }
 
     /// What [`Self::forward_t`] keeps to itself, an operator a part.
@@ -198,7 +166,7 @@ impl Mixture {
         experts: impl Fn(&StackedMlp, &Tensor) -> Result<Tensor>,
         logits: impl Fn(&GateLogits, &Tensor) -> Result<Tensor>,
     ) -> Result<MixtureParts> {
-        let parts = &*self.operators;
+        let parts = &*self.parts;
         let gates = parts.feature_gates.as_ref();
         let gated = gates.map(|gates| feature_gates(gates, xs)).transpose()?;
         let expert_xs = gated.as_ref().unwrap_or(xs);
@@ -214,23 +182,22 @@ impl Mixture {
 
     /// Whether every part is of a kind that fused operators know.
     fn has_kernels(&self) -> bool {
-        let gates = self.operators.feature_gates.as_ref();
-        self.operators.experts.has_kernels() && gates.is_none_or(FeatureGates::has_kernels)
+        let gates = self.parts.feature_gates.as_ref();
+        self.parts.experts.has_kernels() && gates.is_none_or(FeatureGates::has_kernels)
     }
 
     fn is_fused(&self, xs: &Tensor, gate_xs: Option<&Tensor>) -> bool {
-        let gates = self.operators.feature_gates.as_ref();
-        self.operators.experts.is_fused(xs)
+        let gates = self.parts.feature_gates.as_ref();
+        self.parts.experts.is_fused(xs)
             && gates.is_none_or(|gates| gates.is_fused(xs))
-            && gate_xs.is_none_or(|gate_xs| self.operators.logits.is_fused(gate_xs))
+            && gate_xs.is_none_or(|gate_xs| self.parts.logits.is_fused(gate_xs))
     }
 
     fn check_inputs(&self, xs: &Tensor, gate_xs: Option<&Tensor>, train: bool) -> Result<()> {
-        let parts = &*self.operators;
+        let parts = &*self.parts;
         let mut expert_dims = xs.dims().to_vec();
         if let Some(gates) = &parts.feature_gates {
             gates.check_input(xs.dims())?;
-            // Experts read one gated input for each feature gate instead of the inputs.
             expert_dims = [&[gates.num_gates()], &expert_dims[expert_dims.len() - 2..]].concat();
         }
         parts.experts.check_input(&expert_dims, train)?;
@@ -240,61 +207,27 @@ impl Mixture {
             (None, false) => xs.dims(),
         };
         parts.logits.check_input(gate_dims)?;
-        if InputDims::of(gate_dims)?.rows != InputDims::of(xs.dims())?.rows {
+        if num_rows(gate_dims) != num_rows(xs.dims()) {
             candle_core::bail!("gates read {gate_dims:?} beside experts' {:?}", xs.dims());
         }
         Ok(())
     }
 }
 
+/// Rows of [inputs, rows, width] or [rows, width].
+fn num_rows(dims: &[usize]) -> usize {
+    dims[dims.len() - 2]
+}
+
 /// What the gates' logits are computed from.
 #[derive(Clone, Copy, PartialEq)]
-pub(crate) enum GatesRead {
+enum GatesRead {
     /// The experts' inputs, before any feature gate.
     Inputs,
     /// What the feature gates give.
     Gated,
     /// An input of their own.
     Given { needs_gradient: bool },
-}
-
-impl GatesRead {
-    /// Of the operator's second argument, which is the gates' own input or the first argument again, and of what the experts
-    /// read.
-    pub(crate) fn choose<A>(self, gate_xs: A, expert_xs: A) -> A {
-        match self {
-            Self::Gated => expert_xs,
-            Self::Inputs | Self::Given { .. } => gate_xs,
-        }
-    }
-
-    /// The gradients of the operator's two arguments, from the experts' gradient of what they read and the backward passes of
-    /// the other parts. Where gates and experts read the same, the second of them adds to what the first found.
-    pub(crate) fn input_gradients<B>(
-        self,
-        of_expert_xs: Option<B>,
-        through_feature_gates: impl FnOnce(Option<B>) -> Result<Option<B>>,
-        through_logits: impl FnOnce(InputGradient<B>) -> Result<Option<B>>,
-    ) -> Result<Gradients<B>> {
-        let added_to = |others| match others {
-            Some(others) => InputGradient::AddTo(others),
-            None => InputGradient::Unneeded,
-        };
-        Ok(match self {
-            Self::Gated => {
-                let of_gated = through_logits(added_to(of_expert_xs))?;
-                [through_feature_gates(of_gated)?, None]
-            }
-            Self::Inputs => {
-                let of_xs = through_feature_gates(of_expert_xs)?;
-                [through_logits(added_to(of_xs))?, None]
-            }
-            Self::Given { needs_gradient } => [
-                through_feature_gates(of_expert_xs)?,
-                through_logits(InputGradient::if_needed(needs_gradient))?,
-            ],
-        })
-    }
 }
 
 /// What forward keeps for backward.
@@ -306,101 +239,172 @@ struct Kept {
     weights: Vec<f32>,
 }
 
-struct MixturePasses {
-    operators: Arc<MixtureOperators>,
+struct Operator {
+    parts: Arc<Parts>,
     train: bool,
     needs_input_gradient: bool,
     gates_read: GatesRead,
+    kept: Mutex<Option<Kept>>,
 }
 
-impl MixturePasses {
-    /// What the experts read, where feature gates gave `gated` or left the inputs as they are.
-    fn expert_input<'a>(&self, xs: Argument<'a>, gated: Option<&'a [f32]>) -> Argument<'a> {
-        let Some(values) = gated else { return xs };
-        let gates = self.operators.feature_gates.as_ref();
-        let dims = InputDims {
-            inputs: gates.map_or(1, FeatureGates::num_gates),
-            ..xs.dims
-        };
-        Argument { values, dims }
-    }
-}
+/// Gradients of the inputs and of the gates' own input.
+type Gradients = (Option<Vec<f32>>, Option<Vec<f32>>);
 
-impl Fused for MixturePasses {
-    const NAME: &'static str = "mixture";
-
-    type Kept = Kept;
-
-    fn forward(&self, xs: Argument<'_>, gate_xs: Argument<'_>) -> Forward<Vec<f32>, Kept> {
-        let MixtureOperators {
-            feature_gates,
-            experts,
-            logits,
-            mix,
-            ..
-        } = &*self.operators;
-        let gates = feature_gates.as_ref();
-        let gated = gates
-            .map(|gates| feature_gate::run_forward(gates, xs))
+impl Operator {
+    fn forward(&self, xs: &[f32], gate_xs: &[f32], num_rows: usize) -> Result<(Vec<f32>, Kept)> {
+        let parts = &*self.parts;
+        let gated = parts
+            .feature_gates
+            .as_ref()
+            .map(|gates| feature_gate::run_forward(gates, xs, num_rows))
             .transpose()?;
-        let expert_xs = self.expert_input(xs, gated.as_ref().map(|(gated, _)| &**gated));
-        let (of_experts, expert_states) = stacked_mlp::run_forward(experts, expert_xs, self.train)?;
-        let mut weights = logits.run_forward(self.gates_read.choose(gate_xs, expert_xs))?;
-        let (num_rows, width) = (xs.dims.rows, experts.output_dim());
-        let out = mix
-            .layout()
-            .sums(&of_experts, &mut weights, num_rows, width);
-        let kept = self.train.then_some(Kept {
+        let expert_xs = gated.as_ref().map_or(xs, |(gated, _)| gated);
+        let (experts, expert_states) =
+            stacked_mlp::run_forward(&parts.experts, expert_xs, num_rows, self.train)?;
+        let gate_xs = self.gate_input(gate_xs, expert_xs);
+        let mut weights = parts.logits.run_forward(gate_xs, num_rows)?;
+        let width = parts.experts.output_dim();
+        let out = parts.mix.sums(&experts, &mut weights, num_rows, width);
+        let kept = Kept {
             gated,
             expert_states,
-            experts: of_experts,
+            experts,
             weights,
-        });
-        Ok((out, (mix.num_outputs(), num_rows, width).into(), kept))
+        };
+        Ok((out, kept))
+    }
+
+    /// `gate_xs` is the operator's second argument: the gates' own input, or the first argument again.
+    fn gate_input<'a>(&self, gate_xs: &'a [f32], expert_xs: &'a [f32]) -> &'a [f32] {
+        match self.gates_read {
+            GatesRead::Gated => expert_xs,
+            GatesRead::Inputs | GatesRead::Given { .. } => gate_xs,
+        }
     }
 
     fn backward(
         &self,
-        xs: Argument<'_>,
-        gate_xs: Argument<'_>,
+        xs: &[f32],
+        gate_xs: &[f32],
         gradient: &[f32],
+        num_rows: usize,
         kept: Kept,
-    ) -> Result<Gradients<Vec<f32>>> {
-        let operators = &*self.operators;
-        let (num_rows, width) = (xs.dims.rows, operators.experts.output_dim());
+    ) -> Result<Gradients> {
+        let parts = &*self.parts;
+        let width = parts.experts.output_dim();
         let Kept {
             gated,
             expert_states,
             experts,
             weights,
         } = kept;
-        let [of_experts, of_logits] = operators
-            .mix
-            .layout()
-            .gradients(&experts, &weights, gradient, num_rows, width);
-        // What is done with goes before the next pass makes its own buffers: a step's most memory is here.
+        let [of_experts, of_logits] =
+            (parts.mix).gradients(&experts, &weights, gradient, num_rows, width);
         drop((experts, weights));
-        let expert_xs = self.expert_input(xs, gated.as_ref().map(|(gated, _)| &**gated));
+        let expert_xs = gated.as_ref().map_or(xs, |(gated, _)| gated);
         let of_expert_xs = stacked_mlp::run_backward(
-            &operators.experts,
+            &parts.experts,
             expert_xs,
             &expert_states,
-            of_experts.into(),
+            Cow::Owned(of_experts),
+            num_rows,
             gated.is_some() || self.needs_input_gradient,
         )?;
         drop(expert_states);
-        let read = self.gates_read.choose(gate_xs, expert_xs);
-        let gates = operators.feature_gates.as_ref();
-        self.gates_read.input_gradients(
-            of_expert_xs,
-            |of_gated| match (gates, &gated, of_gated) {
-                (Some(gates), Some((_, state)), Some(of_gated)) => {
-                    let of_xs = feature_gate::run_backward(gates, xs, state, &of_gated)?;
-                    Ok(self.needs_input_gradient.then_some(of_xs))
-                }
-                (_, _, of_xs) => Ok(of_xs),
-            },
-            |wanted| operators.logits.run_backward(read, &of_logits, wanted),
-        )
+        let gate_xs = self.gate_input(gate_xs, expert_xs);
+        let through_logits = |others: InputGradient| {
+            (parts.logits).run_backward(gate_xs, &of_logits, num_rows, others)
+        };
+        let through_feature_gates = |of_gated: Option<Vec<f32>>| match (&gated, of_gated) {
+            (Some((_, state)), Some(of_gated)) => {
+                let gates = parts.feature_gates.as_ref().expect("they gave `gated`");
+                feature_gate::run_backward(gates, xs, state, &of_gated, num_rows).map(Some)
+            }
+            (_, of_xs) => Ok(of_xs),
+        };
+        let add_to = |others: Option<Vec<f32>>| match others {
+            Some(others) => InputGradient::AddTo(others),
+            None => InputGradient::Unneeded,
+        };
+        Ok(match self.gates_read {
+            GatesRead::Gated => {
+                let of_gated = through_logits(add_to(of_expert_xs))?;
+                (through_feature_gates(of_gated)?, None)
+            }
+            GatesRead::Inputs => {
+                let of_xs = through_feature_gates(of_expert_xs)?;
+                let of_xs = of_xs.filter(|_| self.needs_input_gradient);
+                (through_logits(add_to(of_xs))?, None)
+            }
+            GatesRead::Given { needs_gradient } => {
+                let wanted = match needs_gradient {
+                    true => InputGradient::Fresh,
+                    false => InputGradient::Unneeded,
+                };
+                (
+                    through_feature_gates(of_expert_xs)?,
+                    through_logits(wanted)?,
+                )
+            }
+        })
+    }
+}
+
+impl CustomOp3 for Operator {
+    fn name(&self) -> &'static str {
+        "mixture"
+    }
+
+    fn cpu_fwd(
+        &self,
+        xs: &CpuStorage,
+        xs_layout: &Layout,
+        gate_xs: &CpuStorage,
+        gate_xs_layout: &Layout,
+        _anchor: &CpuStorage,
+        _anchor_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let num_rows = num_rows(xs_layout.dims());
+        let (xs, gate_xs) = (argument(xs, xs_layout)?, argument(gate_xs, gate_xs_layout)?);
+        let (out, kept) = self.forward(xs, gate_xs, num_rows)?;
+        if self.train {
+            *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(kept);
+        }
+        let width = self.parts.experts.output_dim();
+        let shape = (self.parts.mix.num_outputs(), num_rows, width);
+        Ok((CpuStorage::F32(out), shape.into()))
+    }
+
+    fn bwd(
+        &self,
+        xs: &Tensor,
+        gate_xs: &Tensor,
+        _anchor: &Tensor,
+        _result: &Tensor,
+        gradient: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+        let kept = self
+            .kept
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let Some(kept) = kept else {
+            candle_core::bail!("mixture: a backward pass needs a forward pass in training");
+        };
+        let gradient = gradient.contiguous()?;
+        let (of_xs, of_gate_xs) = self.backward(
+            &values(xs)?,
+            &values(gate_xs)?,
+            &values(&gradient)?,
+            num_rows(xs.dims()),
+            kept,
+        )?;
+        let tensor = |values: Option<Vec<f32>>, like: &Tensor| {
+            values
+                .map(|values| Tensor::from_vec(values, like.shape(), like.device()))
+                .transpose()
+        };
+        let of_xs = of_xs.filter(|_| self.needs_input_gradient);
+        Ok((tensor(of_xs, xs)?, tensor(of_gate_xs, gate_xs)?, None))
     }
 }

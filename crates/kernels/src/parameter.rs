@@ -5,8 +5,6 @@
 //! gradients in candle's `GradStore`; [`Parameter::collect`] moves them here, and an optimiser reads buffers alone.
 
 use crate::cuda::{Address, Buffer, Machine, add_values};
-use crate::operator::Argument;
-use crate::rows::InputDims;
 use candle_core::backprop::GradStore;
 use candle_core::{CpuStorage, InplaceOp1, Layout, Result, Storage, Tensor, Var};
 use parking_lot::RwLockReadGuard;
@@ -22,21 +20,6 @@ pub enum Role {
 }
 
 /// A named variable and its gradient buffer. Clones share both.
-///
-/// ```
-/// # use candle_core::{Device, Result, Var};
-/// # use homebench_kernels::{Parameter, Role};
-/// # fn main() -> Result<()> {
-/// let weight = Var::new(&[1f32, 2.0], &Device::Cpu)?;
-/// let weight = Parameter::new("tower.weight", weight, Role::Trained);
-/// assert_eq!(weight.gradient(), None);
-///
-/// let loss = weight.tensor().sqr()?.sum_all()?;
-/// weight.collect(&loss.backward()?)?;
-/// assert_eq!(weight.gradient(), Some(vec![2.0, 4.0]));
-/// # Ok(())
-/// # }
-/// ```
 #[derive(Debug, Clone)]
 pub struct Parameter {
     inner: Arc<Inner>,
@@ -105,7 +88,6 @@ impl Parameter {
         let mut gradient = self.lock();
         let Gradient { buffer, filled } = &mut *gradient;
         let values = buffer
-            // Made by the first gradient: a parameter that never gets one takes no memory.
             .get_or_insert_with(|| Buffer::on_processor(vec![0.0; self.num_elements()]))
             .as_mut_slice();
         write(values, *filled);
@@ -125,7 +107,6 @@ impl Parameter {
     /// Where the gradient buffer is, and whether a program must add or may overwrite what is there. The gradient counts as
     /// arrived.
     pub(crate) fn gradient_address(&self, machine: &Machine) -> Result<(Address, bool)> {
-        // Counted as arrived before the program has run: launches run in the order in which they are asked for.
         let mut gradient = self.lock();
         let add = std::mem::replace(&mut gradient.filled, true);
         let address = match &mut gradient.buffer {
@@ -156,7 +137,6 @@ impl Parameter {
         let Some(found) = gradients.get(self.tensor()) else {
             return Ok(());
         };
-        // Composed operators may run in f64; buffers are f32, as optimisers are.
         let found = found.flatten_all()?.to_dtype(candle_core::DType::F32)?;
         if let Some(machine) = Machine::of(self.tensor()) {
             let (to, add) = self.gradient_address(&machine)?;
@@ -217,7 +197,6 @@ impl Parameter {
     /// # Errors
     /// The variable is elsewhere or of another type.
     pub fn update(&self, change: impl FnOnce(&mut [f32])) -> Result<()> {
-        // In place, for candle's own way to set a variable copies all of it.
         self.tensor().inplace_op1(&Update(Mutex::new(Some(change))))
     }
 
@@ -294,12 +273,9 @@ pub(crate) fn values(tensor: &Tensor) -> Result<Values<'_>> {
 }
 
 /// The contiguous f32 values of an operator's argument.
-pub(crate) fn argument<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<Argument<'a>> {
+pub(crate) fn argument<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
     match (storage, layout.contiguous_offsets()) {
-        (CpuStorage::F32(values), Some((start, end))) => Ok(Argument {
-            values: &values[start..end],
-            dims: InputDims::of(layout.dims())?,
-        }),
+        (CpuStorage::F32(values), Some((start, end))) => Ok(&values[start..end]),
         _ => candle_core::bail!("a fused operator needs contiguous f32 arguments"),
     }
 }

@@ -1,7 +1,6 @@
 //! Matrix products on borrowed slices, one thread each: callers split rows into blocks and share those between threads,
 //! so that every sum has one order whatever the number of threads.
 
-use crate::fresh::{Memory, values_of};
 use crate::simd::multiversioned;
 
 /// A read-only matrix view.
@@ -53,58 +52,27 @@ pub(crate) fn multiply(
     right: Matrix<'_>,
     add: bool,
 ) {
-    let (rows, columns) = (left.rows, right.columns);
+    assert_eq!(left.columns, right.rows);
+    let (rows, columns, depth) = (left.rows, right.columns, left.columns);
     if rows == 0 || columns == 0 {
         return;
     }
     assert!((rows - 1) * out_stride + columns <= out.len());
-    // SAFETY: `out` was checked to hold its last element.
-    unsafe { multiply_at(out.as_mut_ptr(), out_stride, left, right, add) }
-}
-
-/// `out = left right` in new memory, row-major without gaps.
-pub(crate) fn multiply_into<'a>(
-    out: &'a mut Memory,
-    left: Matrix<'_>,
-    right: Matrix<'_>,
-) -> &'a mut [f32] {
-    assert_eq!(out.len(), left.rows * right.columns);
-    // SAFETY: `out` holds every element, and the product writes each.
-    unsafe {
-        multiply_at(out.as_mut_ptr().cast(), right.columns, left, right, false);
-        values_of(out)
-    }
-}
-
-/// # Safety
-/// From `out` on there is memory for every element: of values with `add`, and otherwise of anything.
-unsafe fn multiply_at(
-    out: *mut f32,
-    out_stride: usize,
-    left: Matrix<'_>,
-    right: Matrix<'_>,
-    add: bool,
-) {
-    assert_eq!(left.columns, right.rows);
-    let (rows, columns, depth) = (left.rows, right.columns, left.columns);
-    // Without terms the library would write nothing.
     if depth == 0 {
-        for row in 0..if add { 0 } else { rows } {
-            for column in 0..columns {
-                // SAFETY: as the caller says.
-                unsafe { out.add(row * out_stride + column).write(0.0) }
+        if !add {
+            for row in 0..rows {
+                out[row * out_stride..row * out_stride + columns].fill(0.0);
             }
         }
         return;
     }
-    // SAFETY: both views were checked to hold their last element, and the caller answers for `out`.
+    // SAFETY: both views and `out` were checked to hold their last element.
     unsafe {
         gemm::gemm(
             rows,
             columns,
             depth,
-            out,
-            // Column strides come first in this library, so 1 is the step within a row.
+            out.as_mut_ptr(),
             1,
             out_stride as isize,
             add,
@@ -114,36 +82,25 @@ unsafe fn multiply_at(
             right.data.as_ptr(),
             right.column_stride as isize,
             right.row_stride as isize,
-            // The factor of what is in `out` already: without `add` it is not even read, so it may be anything.
             if add { 1.0 } else { 0.0 },
             1.0,
             false,
             false,
             false,
-            // One thread: the library would cut the depth or the rows by the number of threads it finds.
             gemm::Parallelism::None,
         );
     }
 }
 
-// A register of AVX-512. The number is part of the result, since each lane is a sum of its own; narrower instruction
-// sets keep 16 sums in more registers and so give the same bytes.
 const LANES: usize = 16;
 
 multiversioned! {
-    fn dot_each(out: &mut Memory, inputs: &[f32], weights: &[f32]) {
+    /// `out[r] = inputs[r, :] . weights`: the product for layers of one unit, where a blocked product is slow.
+    pub(crate) fn dot_rows(out: &mut [f32], inputs: &[f32], weights: &[f32]) {
         for (value, row) in out.iter_mut().zip(inputs.chunks_exact(weights.len())) {
-            value.write(dot(row, weights));
+            *value = dot(row, weights);
         }
     }
-}
-
-/// `out[r] = inputs[r, :] . weights`: the product for layers of one unit, where a blocked product is slow.
-pub(crate) fn dot_rows<'a>(out: &'a mut Memory, inputs: &[f32], weights: &[f32]) -> &'a mut [f32] {
-    assert_eq!(out.len() * weights.len(), inputs.len());
-    dot_each(out, inputs, weights);
-    // SAFETY: there is a row of inputs for every element, and each was written.
-    unsafe { values_of(out) }
 }
 
 /// The inner product, summed in [`LANES`] interleaved parts.
@@ -157,7 +114,6 @@ pub(crate) fn dot(left: &[f32], right: &[f32]) -> f32 {
             parts[lane] = a[lane].mul_add(b[lane], parts[lane]);
         }
     }
-    // What is left over is a chain of its own and not spread over lanes: its order must not depend on the length either.
     let mut sum = 0.0;
     for (a, b) in left_rest.iter().zip(right_rest) {
         sum = a.mul_add(*b, sum);
@@ -167,7 +123,6 @@ pub(crate) fn dot(left: &[f32], right: &[f32]) -> f32 {
 
 #[inline(always)]
 fn sum_lanes(mut parts: [f32; LANES]) -> f32 {
-    // A tree of fixed shape: lane i gets lane i + 8, then i + 4, and so on.
     let mut width = LANES / 2;
     while width > 0 {
         for lane in 0..width {
@@ -194,7 +149,6 @@ multiversioned! {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::mem::MaybeUninit;
 
     #[test]
     fn products_of_views_equal_sums_by_hand() {
@@ -222,9 +176,10 @@ mod tests {
     fn dots_handle_remainders() {
         for length in [1, 15, 16, 17, 50] {
             let values: Vec<f32> = (0..length).map(|v| v as f32).collect();
-            let mut out = [MaybeUninit::uninit()];
+            let mut out = [0f32];
+            dot_rows(&mut out, &values, &values);
             let expected: f32 = values.iter().map(|v| v * v).sum();
-            assert_eq!(dot_rows(&mut out, &values, &values), [expected]);
+            assert_eq!(out[0], expected);
         }
     }
 }

@@ -1,38 +1,8 @@
 //! How rows are shared between threads: a partition that depends on the number of rows alone, so that every sum over
 //! rows has the same order at any number of threads.
 
-use candle_core::Result;
 use std::ops::Range;
 
-/// Sizes of an operator's argument: [inputs, rows, width], or [rows, width] where there is one input.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct InputDims {
-    pub(crate) inputs: usize,
-    pub(crate) rows: usize,
-    pub(crate) width: usize,
-}
-
-impl InputDims {
-    pub(crate) fn of(dims: &[usize]) -> Result<Self> {
-        let (inputs, rows, width) = match *dims {
-            [rows, width] => (1, rows, width),
-            [inputs, rows, width] => (inputs, rows, width),
-            _ => candle_core::bail!("expected [inputs, batch, width], found {dims:?}"),
-        };
-        Ok(Self {
-            inputs,
-            rows,
-            width,
-        })
-    }
-
-    pub(crate) fn num_elements(self) -> usize {
-        self.inputs * self.rows * self.width
-    }
-}
-
-// Constants, and no function of the number of threads: what is summed over rows is summed in this order, so that other
-// numbers here give other trained weights.
 /// Most parts that rows are split into; each may run on a thread of its own and has its own partial sums.
 const MAX_CHUNKS: usize = 4;
 /// Fewest rows of a part, but for the last.
@@ -42,8 +12,6 @@ pub(crate) const BLOCK_ROWS: usize = 512;
 
 /// The parts of `0..num_rows`.
 pub(crate) fn chunks(num_rows: usize) -> Vec<Range<usize>> {
-    // Each part has its own partial sums as large as the weights themselves: few parts, and none of so few rows that
-    // adding the partial sums up would be more work than making them.
     let rows = num_rows
         .div_ceil(MAX_CHUNKS)
         .next_multiple_of(16)
@@ -59,7 +27,6 @@ pub(crate) fn blocks(chunk: Range<usize>) -> impl Iterator<Item = Range<usize>> 
 /// Few enough rows that those of every expert and output stay in the second-level cache between two readings. Only for
 /// passes without sums over rows.
 pub(crate) fn strips(num_rows: usize) -> Vec<Range<usize>> {
-    // Free to change: nothing is added across rows here.
     const STRIP_ROWS: usize = 64;
     pieces(0..num_rows, STRIP_ROWS).collect()
 }
@@ -72,11 +39,11 @@ fn pieces(range: Range<usize>, rows: usize) -> impl Iterator<Item = Range<usize>
 }
 
 /// Cuts [matrices, rows, width] into one slice per (matrix, chunk), chunks innermost.
-pub(crate) fn split_mut<'a, T>(
-    data: &'a mut [T],
+pub(crate) fn split_mut<'a>(
+    data: &'a mut [f32],
     width: usize,
     chunks: &[Range<usize>],
-) -> Vec<&'a mut [T]> {
+) -> Vec<&'a mut [f32]> {
     let mut rest = data;
     let mut parts = Vec::new();
     while !rest.is_empty() {
@@ -89,11 +56,15 @@ pub(crate) fn split_mut<'a, T>(
     parts
 }
 
-/// Parts in the order of [`split_mut`], grouped by chunk: for each, its part of every matrix.
-pub(crate) fn by_chunk<P>(parts: Vec<P>, num_chunks: usize) -> Vec<Vec<P>> {
-    let mut groups: Vec<Vec<P>> = (0..num_chunks).map(|_| Vec::new()).collect();
-    for (index, part) in parts.into_iter().enumerate() {
-        groups[index % num_chunks].push(part);
+/// As [`split_mut`], grouped by chunk: for each, its slice of every matrix.
+pub(crate) fn split_by_chunk<'a>(
+    data: &'a mut [f32],
+    width: usize,
+    chunks: &[Range<usize>],
+) -> Vec<Vec<&'a mut [f32]>> {
+    let mut groups: Vec<Vec<&mut [f32]>> = chunks.iter().map(|_| Vec::new()).collect();
+    for (index, part) in split_mut(data, width, chunks).into_iter().enumerate() {
+        groups[index % chunks.len()].push(part);
     }
     groups
 }
@@ -112,10 +83,22 @@ pub(crate) fn rows_of<'a>(
 
 /// Adds up the chunks' parts of a sum, in order: `out (+)= part 0 + part 1 + ...`.
 pub(crate) fn reduce_parts(out: &mut [f32], parts: &[f32], add: bool) {
-    // In the order of the chunks, whichever thread was done first.
     for (index, part) in parts.chunks_exact(out.len()).enumerate() {
         crate::product::add_or_copy(out, part, add || index > 0);
     }
+}
+
+/// A vector of this length whose values are unspecified: for outputs that are written in full before they are read.
+///
+/// Clearing would be a pass over memory of its own, a fifth of the time of a training step.
+#[expect(clippy::uninit_vec, reason = "every bit pattern is an f32")]
+pub(crate) fn unspecified(length: usize) -> Vec<f32> {
+    let mut values = Vec::with_capacity(length);
+    // SAFETY: every bit pattern is an f32, the capacity is there, and callers write before they read.
+    unsafe {
+        values.set_len(length);
+    }
+    values
 }
 
 #[cfg(test)]

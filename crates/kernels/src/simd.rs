@@ -43,8 +43,6 @@ macro_rules! multiversioned {
     ($(#[$meta:meta])* $visibility:vis fn $name:ident($($argument:ident: $type:ty),* $(,)?) $body:block) => {
         $(#[$meta])*
         $visibility fn $name($($argument: $type),*) {
-            // Inlined into each version, or it would be compiled for the baseline alone. The compiler may not reorder
-            // additions of floats, so versions differ in speed and not in bits.
             #[inline(always)]
             fn body($($argument: $type),*) $body
             #[cfg(target_arch = "x86_64")]
@@ -73,21 +71,16 @@ pub(crate) use multiversioned;
 /// always finite and positive.
 #[inline(always)]
 pub fn exp(x: f32) -> f32 {
-    // Own code, and no library's: the exponentials of platforms differ in their last bit, and then so would trained
-    // weights. Constants and coefficients are those of `expf` in Cephes.
     const LOG2_E: f32 = std::f32::consts::LOG2_E;
     // ln 2 in two parts: the first has few bits, so that its multiples are exact.
     const LN2_HIGH: f32 = 0.693_359_4;
     const LN2_LOW: f32 = -2.121_944_4e-4;
     // Adding 1.5 * 2^23 rounds to the nearest integer and leaves it in the low bits.
     const ROUND: f32 = 12_582_912.0;
-    // Beyond, the power of two below would be subnormal or infinite, and its bits no exponent.
     let x = x.clamp(-87.0, 88.0);
     let shifted = x.mul_add(LOG2_E, ROUND);
     let power = shifted - ROUND;
     let rest = power.mul_add(-LN2_LOW, power.mul_add(-LN2_HIGH, x));
-    // Horner's scheme in fused multiply-adds: one rounding each on every instruction set, so that all give the same
-    // bits.
     let mut series = 1.987_569_1e-4f32;
     series = series.mul_add(rest, 1.398_199_9e-3);
     series = series.mul_add(rest, 8.333_452e-3);
@@ -111,7 +104,6 @@ pub fn prefetch<T>(row: &[T]) {
     #[cfg(target_arch = "x86_64")]
     {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        // Bytes of a cache line on every x86-64 processor.
         const LINE: usize = 64;
         let bytes = row.as_ptr_range();
         let end = bytes.end.cast::<i8>();

@@ -16,7 +16,6 @@ pub(crate) fn softmax(row: &mut [f32]) {
 /// What softmax does before the exponentials.
 #[inline(always)]
 pub(crate) fn subtract_largest(row: &mut [f32]) {
-    // The largest becomes 0, so that no power overflows and the sum is at least 1.
     let largest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     for value in row {
         *value -= largest;
@@ -26,9 +25,7 @@ pub(crate) fn subtract_largest(row: &mut [f32]) {
 /// What softmax does after the exponentials.
 #[inline(always)]
 pub(crate) fn divide_by_sum(row: &mut [f32]) {
-    // From 0.0 and in the order of the row: `sum()` leaves its start, 0.0 or -0.0, to the library.
     let sum: f32 = row.iter().fold(0.0, |sum, value| sum + value);
-    // One division a row and a product for each value; dividing each would round otherwise.
     let factor = 1.0 / sum;
     for value in row {
         *value *= factor;

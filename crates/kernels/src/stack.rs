@@ -25,7 +25,6 @@ impl Stack {
         for parameter in &parameters {
             let dims = parameter.tensor().dims();
             match dims.strip_suffix(expert_shape) {
-                // A tower's own variable, beside sets of experts that share one.
                 Some([]) => experts.push(1),
                 Some([count]) => experts.push(*count),
                 _ => candle_core::bail!(
@@ -80,7 +79,6 @@ impl Stack {
         for (parameter, experts) in self.parameters.iter().zip(&self.experts) {
             let part = stacked.narrow(0, start, *experts)?;
             let part = part.reshape(parameter.tensor().shape())?.contiguous()?;
-            // Detached, or the variable would carry the graph of the step that set it into the next.
             parameter.var().set(&part.detach())?;
             start += experts;
         }
@@ -181,7 +179,6 @@ impl Stack {
     pub(crate) fn accumulate_values(&self, values: &[f32]) {
         let size = self.expert_elements();
         self.accumulate(|gradient, first, add| {
-            // Each parameter's experts are a run of the whole stack.
             let part = &values[first * size..first * size + gradient.len()];
             crate::product::add_or_copy(gradient, part, add);
         });

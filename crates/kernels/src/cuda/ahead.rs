@@ -80,11 +80,10 @@ impl CopiedBatch {
             words.extend_from_slice(values);
         }
         self.starts[3] = words.len();
-        // Bits of f32 among the ids: everything is one run of words, and so one copy.
         words.extend(parts.numeric.iter().map(|value| value.to_bits()));
         self.starts[4] = words.len();
         match &mut self.place {
-            Place::Host(buffer) => *buffer = Some(Buffer::copied(&Device::Cpu, words)?),
+            Place::Host(buffer) => *buffer = Some(Buffer::of_ints(&Device::Cpu, words)?),
             #[cfg(feature = "cuda")]
             Place::Cuda(upload) => upload.copy(words)?,
         }
@@ -108,7 +107,6 @@ impl CopiedBatch {
             numeric,
         });
         match &mut self.place {
-            // What runs on the processor has run when it returns.
             Place::Host(_) => {}
             #[cfg(feature = "cuda")]
             Place::Cuda(upload) => upload.end_reading()?,

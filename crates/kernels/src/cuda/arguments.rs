@@ -1,10 +1,7 @@
 //! The arguments of a kernel, as the driver wants them: an address per value, values as the C++ side declares them.
 
 use super::buffer::Address;
-use candle_core::Result;
 
-// By value, so that a launch needs no copy: four such lists are 2 KiB of the 4 KiB that a kernel's arguments may have.
-// At most 64, for kernels take one bit for each in 64 bits.
 /// Pointers of one launch; as `POINTERS` in kernels/common.cuh.
 pub(super) const POINTERS: usize = 64;
 
@@ -14,8 +11,6 @@ pub(super) struct Arguments {
     words: Vec<u64>,
     /// Per argument: its first word, and its size in bytes.
     places: Vec<(usize, usize)>,
-    /// A size that no `int` holds.
-    oversized: Option<usize>,
 }
 
 impl Arguments {
@@ -34,18 +29,13 @@ impl Arguments {
         self.push(address.raw(), 8)
     }
 
-    /// An `int`. One that doesn't fit is refused by [`super::machine::Machine::launch`], which asks for
-    /// [`Self::oversized`]: a chain of arguments has no place for an error.
-    pub(super) fn int(mut self, value: usize) -> Self {
-        if i32::try_from(value).is_err() {
-            self.oversized = Some(value);
-        }
-        self.push(value as u32 as u64, 4)
-    }
-
-    /// The last size that didn't fit, if any.
-    pub(super) fn oversized(&self) -> Option<usize> {
-        self.oversized
+    /// An `int`.
+    ///
+    /// # Panics
+    /// It doesn't fit: sizes are checked where operators are entered.
+    pub(super) fn int(self, value: usize) -> Self {
+        let value = i32::try_from(value).expect("sizes on a device fit 31 bits");
+        self.push(u64::from(value as u32), 4)
     }
 
     /// An `unsigned`.
@@ -87,7 +77,6 @@ impl Arguments {
     /// A `Pointers`: at most [`POINTERS`] addresses, null where there is none.
     pub(super) fn pointers(mut self, addresses: &[Address]) -> Self {
         assert!(addresses.len() <= POINTERS);
-        // Filled up: the kernel's parameter has all of its 64 places, whatever is in use.
         self.places.push((self.words.len(), 8 * POINTERS));
         self.words.extend(addresses.iter().map(|a| a.raw()));
         self.words
@@ -102,18 +91,16 @@ impl Arguments {
     }
 }
 
-/// `values` as an array of `int`s in a structure, filled up with zeros to `length`, which is even. Two are in a word, the first
-/// in its low half, as they lie in memory.
-///
-/// # Errors
-/// One doesn't fit.
-pub(super) fn ints(values: &[usize], length: usize) -> Result<Vec<u64>> {
-    let half = |place: usize| match values.get(place).map_or(Ok(0), |v| i32::try_from(*v)) {
-        Ok(value) => Ok(value as u64),
-        Err(_) => candle_core::bail!("a size of {} is too large for a device", values[place]),
-    };
-    let word = |word: usize| Ok(half(2 * word)? | half(2 * word + 1)? << 32);
-    (0..length / 2).map(word).collect()
+/// Two `int`s in a word, the first in its low half, as they lie in a structure.
+pub(super) fn pair(first: usize, second: usize) -> u64 {
+    let half = |value: usize| u64::from(u32::try_from(value).expect("sizes fit 32 bits"));
+    half(first) | half(second) << 32
+}
+
+/// `values` as an array of `int`s in a structure, two to a word, filled up with zeros to `length`, which is even.
+pub(super) fn ints(values: &[usize], length: usize) -> impl Iterator<Item = u64> {
+    let at = move |place: usize| values.get(place).copied().unwrap_or(0);
+    (0..length / 2).map(move |word| pair(at(2 * word), at(2 * word + 1)))
 }
 
 /// As [`ints`], for addresses.
@@ -131,26 +118,12 @@ mod tests {
             .int(3)
             .float(1.0)
             .pointers(&[Address::from_raw(7)])
-            .structure(&ints(&[1, 2], 2).unwrap());
+            .structure(&[pair(1, 2)]);
         let places: Vec<(u64, usize)> = arguments.places().map(|(w, b)| (*w, b)).collect();
         assert_eq!(
             places,
             [(3, 4), (0x3f80_0000, 4), (7, 512), (0x2_0000_0001, 8)]
         );
-        assert_eq!(ints(&[1, 2, 3], 6).unwrap(), [0x2_0000_0001, 3, 0]);
-    }
-
-    #[test]
-    fn sizes_beyond_31_bits_are_found() {
-        let (fits, too_large) = (i32::MAX as usize, i32::MAX as usize + 1);
-        assert_eq!(Arguments::new().int(fits).oversized(), None);
-        let arguments = Arguments::new().int(too_large).int(1);
-        assert_eq!(arguments.oversized(), Some(too_large));
-        assert!(ints(&[fits], 2).is_ok());
-        let said = ints(&[1, too_large], 2).unwrap_err().to_string();
-        assert!(
-            said.contains("2147483648 is too large for a device"),
-            "{said}"
-        );
+        assert_eq!(ints(&[1, 2, 3], 6).collect::<Vec<_>>(), [pair(1, 2), 3, 0]);
     }
 }

@@ -1,12 +1,9 @@
 //! Memory of a machine: candle's storage, seen as addresses.
 
-#[cfg(feature = "cuda")]
-use candle_core::backend::BackendDevice;
 use candle_core::backend::BackendStorage;
 use candle_core::op::BackpropOp;
 use candle_core::{
     CpuStorage, CudaStorage, Device, InplaceOp1, Layout, Result, Shape, Storage, Tensor, Var,
-    WithDType,
 };
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -84,7 +81,6 @@ impl Address {
 
     /// Of a tensor that is written.
     pub(crate) fn of_mut(tensor: &Tensor) -> Result<Self> {
-        // Candle hands out memory to write to inside an in-place operator alone; this one only asks where it is.
         let found = Locate(AtomicU64::new(0));
         tensor.inplace_op1(&found)?;
         Ok(Self(found.0.into_inner()))
@@ -167,15 +163,38 @@ impl Buffer {
         }
     }
 
-    /// A copy of `values`, f32 or u32, on `device`.
-    pub(crate) fn copied<T: WithDType>(device: &Device, values: &[T]) -> Result<Self> {
+    /// A copy of `values` on `device`.
+    pub(crate) fn of_floats(device: &Device, values: &[f32]) -> Result<Self> {
         if values.is_empty() {
             return Self::unspecified(device, 0);
         }
         let storage = match device {
-            Device::Cpu => Storage::Cpu(T::to_cpu_storage(values)),
+            Device::Cpu => Storage::Cpu(CpuStorage::F32(values.to_vec())),
             #[cfg(feature = "cuda")]
-            Device::Cuda(device) => Storage::Cuda(device.storage_from_slice(values)?),
+            Device::Cuda(device) => {
+                let slice = device.clone_htod(values)?;
+                Storage::Cuda(CudaStorage::wrap_cuda_slice(slice, device.clone()))
+            }
+            _ => return Err(unsupported()),
+        };
+        Ok(Self {
+            storage,
+            length: values.len(),
+        })
+    }
+
+    /// A copy of `values` on `device`.
+    pub(crate) fn of_ints(device: &Device, values: &[u32]) -> Result<Self> {
+        if values.is_empty() {
+            return Self::unspecified(device, 0);
+        }
+        let storage = match device {
+            Device::Cpu => Storage::Cpu(CpuStorage::U32(values.to_vec())),
+            #[cfg(feature = "cuda")]
+            Device::Cuda(device) => {
+                let slice = device.clone_htod(values)?;
+                Storage::Cuda(CudaStorage::wrap_cuda_slice(slice, device.clone()))
+            }
             _ => return Err(unsupported()),
         };
         Ok(Self {

@@ -5,10 +5,8 @@ use super::buffer::Address;
 use super::machine::{Grid, LIST_THREADS, Machine};
 use candle_core::Result;
 
-// By value, as pointers are: 24 copies are 864 bytes of arguments.
 /// Copies of one launch; as in kernels/copies.cu.
 const COPIES: usize = 24;
-// A larger copy has its threads go on to further elements.
 /// Most blocks of one copy.
 const MAX_BLOCKS: usize = 64;
 
@@ -71,7 +69,6 @@ impl<'a> Copies<'a> {
     /// Runs what was pushed since the last launch.
     pub(super) fn launch(&mut self) -> Result<()> {
         let copies = std::mem::take(&mut self.pending);
-        // One grid for all: smaller copies leave some of their blocks without work.
         let largest = copies.iter().map(|copy| copy.rows * copy.columns).max();
         let Some(largest) = largest else {
             return Ok(());
@@ -81,11 +78,11 @@ impl<'a> Copies<'a> {
         let from: Vec<Address> = copies.iter().map(|copy| copy.from).collect();
         let words: Vec<u64> = addresses(&to, COPIES)
             .chain(addresses(&from, COPIES))
-            .chain(ints(&field(|c| c.to_stride), COPIES)?)
-            .chain(ints(&field(|c| c.from_stride), COPIES)?)
-            .chain(ints(&field(|c| c.rows), COPIES)?)
-            .chain(ints(&field(|c| c.columns), COPIES)?)
-            .chain(ints(&field(|c| usize::from(c.add)), COPIES)?)
+            .chain(ints(&field(|c| c.to_stride), COPIES))
+            .chain(ints(&field(|c| c.from_stride), COPIES))
+            .chain(ints(&field(|c| c.rows), COPIES))
+            .chain(ints(&field(|c| c.columns), COPIES))
+            .chain(ints(&field(|c| usize::from(c.add)), COPIES))
             .collect();
         let mut grid = Grid::lists(largest.min(MAX_BLOCKS * LIST_THREADS), copies.len());
         grid.threads = [LIST_THREADS, 1];

@@ -18,39 +18,53 @@ pub(crate) struct Gather<'a> {
 }
 
 impl Gather<'_> {
-    /// Writes the rows of `ids` ([rows, tables]) or, where `lists` are given, their pooled rows: where each list ends in `ids`
-    /// ([rows, tables]), and of which tables the mean and not the sum. Ids and ends are on the device.
-    pub(crate) fn launch(
-        &self,
-        machine: &Machine,
-        ids: Address,
-        lists: Option<(Address, &[bool])>,
-    ) -> Result<()> {
+    /// Writes the rows of `ids` ([rows, tables], on the device).
+    pub(crate) fn single(&self, machine: &Machine, ids: Address) -> Result<()> {
         for first in (0..self.tables.len()).step_by(POINTERS) {
             let group = self.group(first);
-            let mut kernel = "embedding_gather";
-            let mut arguments = Arguments::new().pointers(group).pointer(ids);
-            if let Some((ends, _)) = lists {
-                kernel = "embedding_pool";
-                arguments = arguments.pointer(ends);
-            }
-            arguments = arguments
+            let arguments = Arguments::new()
+                .pointers(group)
+                .pointer(ids)
                 .pointer(self.out)
                 .int(self.num_rows)
                 .int(group.len())
                 .int(self.dim)
                 .int(self.tables.len())
-                .int(first);
-            if let Some((_, means)) = lists {
-                let of_group = means[first..first + group.len()].iter().enumerate();
-                // A bit for each table of the launch.
-                let bits = of_group.fold(0u64, |bits, (place, is)| bits | u64::from(*is) << place);
-                arguments = arguments.bits(bits);
-            }
-            arguments = arguments
+                .int(first)
                 .int(self.columns.stride)
                 .int(self.columns.offset + first * self.dim);
-            machine.launch(kernel, self.grid(group), &arguments)?;
+            machine.launch("embedding_gather", self.grid(group), &arguments)?;
+        }
+        Ok(())
+    }
+
+    /// Writes the pooled rows of lists: `ends` ([rows, tables]) into `ids`, both on the device. Of tables whose place in `mean`
+    /// is true, the mean and otherwise the sum.
+    pub(crate) fn pooled(
+        &self,
+        machine: &Machine,
+        ids: Address,
+        ends: Address,
+        mean: &[bool],
+    ) -> Result<()> {
+        for first in (0..self.tables.len()).step_by(POINTERS) {
+            let group = self.group(first);
+            let of_group = mean[first..first + group.len()].iter().enumerate();
+            let bits = of_group.fold(0u64, |bits, (place, mean)| bits | u64::from(*mean) << place);
+            let arguments = Arguments::new()
+                .pointers(group)
+                .pointer(ids)
+                .pointer(ends)
+                .pointer(self.out)
+                .int(self.num_rows)
+                .int(group.len())
+                .int(self.dim)
+                .int(self.tables.len())
+                .int(first)
+                .bits(bits)
+                .int(self.columns.stride)
+                .int(self.columns.offset + first * self.dim);
+            machine.launch("embedding_pool", self.grid(group), &arguments)?;
         }
         Ok(())
     }

@@ -4,13 +4,11 @@
 use super::buffer::{Address, Buffer};
 use super::copies::{Copies, Copy};
 use super::machine::Machine;
-use super::operator::{Input, Program, apply};
+use super::operator::{Gradients, Input, Program, apply};
 use super::product::{Factor, Product};
 use super::sums::column_sums;
-use crate::gate::{GateLogits, InputGradient};
-use crate::operator::{Forward, Gradients};
-use crate::rows::InputDims;
-use candle_core::{Result, Tensor};
+use crate::gate::{GateLogits, LinearGate};
+use candle_core::{Result, Shape, Tensor};
 use std::ops::Range;
 
 /// `anchor` is any parameter of the gates.
@@ -29,7 +27,27 @@ pub(super) struct GateLogitsProgram {
     needs_input_gradient: bool,
 }
 
-/// The columns of an input's readers with their weights, as [`GateLogits::readers`] has them.
+/// What a backward pass does with the gradient of its inputs.
+pub(super) enum Wanted {
+    /// Leaves it out.
+    Nothing,
+    /// Computes it.
+    Fresh,
+    /// Adds it to what another reader of the same inputs found.
+    AddedTo(Buffer),
+}
+
+/// [inputs, rows, width] of an argument.
+fn input_dims(dims: &[usize]) -> (usize, usize, usize) {
+    match *dims {
+        [rows, width] => (1, rows, width),
+        [inputs, rows, width] => (inputs, rows, width),
+        _ => (0, 0, 0),
+    }
+}
+
+/// The columns from the first to the last gate that reads an input, and the weights of those columns, [input_dim, columns],
+/// zero where a gate in between reads other inputs.
 struct Packed {
     columns: Range<usize>,
     weights: Option<Buffer>,
@@ -43,18 +61,30 @@ impl GateLogitsProgram {
         }
     }
 
-    fn pack(&self, machine: &Machine, dims: InputDims) -> Result<Vec<Packed>> {
-        let input_dim = dims.width;
-        let mut packed = Vec::with_capacity(dims.inputs);
-        for input in 0..dims.inputs {
-            let columns = self.gates.readers(input);
+    /// Columns of each gate, in order.
+    fn columns(&self) -> impl Iterator<Item = (&LinearGate, Range<usize>)> {
+        self.gates.gates().iter().scan(0, |next, gate| {
+            let start = *next;
+            *next += gate.num_logits;
+            Some((gate, start..*next))
+        })
+    }
+
+    fn pack(&self, machine: &Machine, num_inputs: usize, input_dim: usize) -> Result<Vec<Packed>> {
+        let mut packed = Vec::with_capacity(num_inputs);
+        for input in 0..num_inputs {
+            let readers = self.columns().filter(|(g, _)| g.sources.contains(&input));
+            let columns = readers
+                .map(|(_, columns)| columns)
+                .reduce(|a, b| a.start..b.end)
+                .unwrap_or(0..0);
             let weights = (!columns.is_empty())
                 .then(|| machine.zeros(input_dim * columns.len()))
                 .transpose()?;
             packed.push(Packed { columns, weights });
         }
         let mut copies = Copies::new(machine);
-        for (gate, columns) in self.gates.columns() {
+        for (gate, columns) in self.columns() {
             let Some(weight) = &gate.weight else { continue };
             let from = weight.address()?;
             for (part, source) in gate.sources.iter().enumerate() {
@@ -90,7 +120,7 @@ impl GateLogitsProgram {
         input_dim: usize,
     ) -> Result<()> {
         let mut copies = Copies::new(machine);
-        for (gate, columns) in self.gates.columns() {
+        for (gate, columns) in self.columns() {
             if let Some(bias) = &gate.bias {
                 let (to, add) = bias.gradient_address(machine)?;
                 let from = sums.offset(columns.start);
@@ -119,17 +149,22 @@ impl GateLogitsProgram {
 }
 
 impl Program for GateLogitsProgram {
-    const NAME: &'static str = "gate-logits";
+    fn name(&self) -> &'static str {
+        "gate-logits"
+    }
 
-    type Kept = ();
-
-    fn forward(&self, machine: &Machine, xs: Input, _same: Input) -> Forward<Buffer, ()> {
-        let (num_rows, input_dim) = (xs.dims.rows, xs.dims.width);
+    fn forward(
+        &self,
+        machine: &Machine,
+        xs: Input<'_>,
+        _same: Input<'_>,
+    ) -> Result<(Buffer, Shape)> {
+        let (num_inputs, num_rows, input_dim) = input_dims(xs.dims);
         let num_columns = self.gates.num_columns();
         let mut out = machine.unspecified(num_rows * num_columns)?;
         let to = out.address()?;
         let mut copies = Copies::new(machine);
-        for (gate, columns) in self.gates.columns() {
+        for (gate, columns) in self.columns() {
             let from = gate.bias.as_ref().map(|bias| bias.address()).transpose()?;
             copies.push(Copy {
                 to: to.offset(columns.start),
@@ -142,8 +177,11 @@ impl Program for GateLogitsProgram {
             })?;
         }
         copies.launch()?;
-        let mut packed = self.pack(machine, xs.dims)?;
-        for (input, packed) in packed.iter_mut().enumerate() {
+        for (input, packed) in self
+            .pack(machine, num_inputs, input_dim)?
+            .iter_mut()
+            .enumerate()
+        {
             let width = packed.columns.len();
             let Some(weights) = &mut packed.weights else {
                 continue;
@@ -159,18 +197,20 @@ impl Program for GateLogitsProgram {
                 add: true,
             })?;
         }
-        Ok((out, (num_rows, num_columns).into(), Some(())))
+        Ok((out, (num_rows, num_columns).into()))
     }
 
     fn backward(
         &self,
         machine: &Machine,
-        xs: Input,
-        _same: Input,
+        xs: Input<'_>,
+        _same: Input<'_>,
         gradient: Address,
-        (): (),
-    ) -> Result<Gradients<Buffer>> {
-        let wanted = InputGradient::if_needed(self.needs_input_gradient);
+    ) -> Result<Gradients> {
+        let wanted = match self.needs_input_gradient {
+            true => Wanted::Fresh,
+            false => Wanted::Nothing,
+        };
         Ok([self.run_backward(machine, xs, gradient, wanted)?, None])
     }
 }
@@ -180,16 +220,16 @@ impl GateLogitsProgram {
     pub(super) fn run_backward(
         &self,
         machine: &Machine,
-        xs: Input,
+        xs: Input<'_>,
         slopes: Address,
-        wanted: InputGradient<Buffer>,
+        wanted: Wanted,
     ) -> Result<Option<Buffer>> {
-        let (num_rows, input_dim) = (xs.dims.rows, xs.dims.width);
+        let (num_inputs, num_rows, input_dim) = input_dims(xs.dims);
         let num_columns = self.gates.num_columns();
-        let mut packed = self.pack(machine, xs.dims)?;
+        let mut packed = self.pack(machine, num_inputs, input_dim)?;
         let mut sums = machine.unspecified(num_columns)?;
         column_sums(machine, slopes, num_rows, num_columns, sums.address()?)?;
-        let mut gradients = Vec::with_capacity(packed.len());
+        let mut gradients = Vec::with_capacity(num_inputs);
         for (input, packed) in packed.iter().enumerate() {
             let width = packed.columns.len();
             if width == 0 {
@@ -212,13 +252,11 @@ impl GateLogitsProgram {
         }
         self.accumulate(machine, &packed, &mut gradients, sums.address()?, input_dim)?;
         let is_read = packed.iter().all(|packed| packed.weights.is_some());
-        let length = xs.dims.num_elements();
         let (mut of_inputs, add) = match wanted {
-            InputGradient::Unneeded => return Ok(None),
-            InputGradient::AddTo(others) => (others, true),
-            // Where no gate reads an input no product writes its gradient, which is 0.
-            InputGradient::Fresh if is_read => (machine.unspecified(length)?, false),
-            InputGradient::Fresh => (machine.zeros(length)?, false),
+            Wanted::Nothing => return Ok(None),
+            Wanted::AddedTo(others) => (others, true),
+            Wanted::Fresh if is_read => (machine.unspecified(xs.num_elements())?, false),
+            Wanted::Fresh => (machine.zeros(xs.num_elements())?, false),
         };
         let to = of_inputs.address()?;
         for (input, packed) in packed.iter_mut().enumerate() {

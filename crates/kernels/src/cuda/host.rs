@@ -28,7 +28,6 @@ pub(super) struct HostMachine {
     order: Order,
 }
 
-// Of a thread, so that tests that run side by side don't send each other this way.
 thread_local! {
     static CURRENT: RefCell<Option<Machine>> = const { RefCell::new(None) };
 }
@@ -104,7 +103,6 @@ impl HostMachine {
 fn rounded(factor: Factor, rows: usize, columns: usize, index: usize) -> Vec<f32> {
     let start = factor.address.offset(index * factor.step).raw() as *const f32;
     let precision = precision();
-    // A copy also of what is not rounded: tests are small, and one path is less to get wrong.
     let mut values = Vec::with_capacity(rows * columns);
     for row in 0..rows {
         for column in 0..columns {

@@ -3,40 +3,38 @@
 use super::arguments::Arguments;
 use super::buffer::{Address, Buffer};
 use super::machine::{Grid, LIST_THREADS, Machine};
-use super::operator::{Input, Program, apply};
 use crate::loss::Targets;
-use crate::operator::{Forward, Gradients};
-use candle_core::{Result, Shape, Tensor};
+use candle_core::{CpuStorage, CudaStorage, CustomOp1, Layout, Result, Shape, Tensor};
+use std::sync::{Mutex, PoisonError};
 
-// Constant: parts of the loss are added in the order of the blocks.
 /// Elements of one block.
 const BLOCK_ELEMENTS: usize = 1024;
 
 pub(crate) fn forward(machine: Machine, logits: &Tensor, targets: &Targets) -> Result<Tensor> {
-    let program = LossProgram {
+    let operator = Operator {
+        machine,
         targets: targets.clone(),
+        slopes: Mutex::default(),
     };
-    apply(machine, program, logits, logits, logits)
+    logits.contiguous()?.apply_op1(operator)
 }
 
-struct LossProgram {
+struct Operator {
+    machine: Machine,
     targets: Targets,
+    slopes: Mutex<Option<Buffer>>,
 }
 
-impl Program for LossProgram {
-    const NAME: &'static str = "binary-cross-entropy";
-
-    /// The loss's slope at every logit.
-    type Kept = Buffer;
-
-    fn forward(&self, machine: &Machine, logits: Input, _same: Input) -> Forward<Buffer, Buffer> {
-        let device = machine.device();
-        let (count, num_tasks) = (logits.dims.num_elements(), logits.dims.width);
-        let mut labels = Buffer::copied(device, &self.targets.labels)?;
-        let mut factors = Buffer::copied(device, &self.targets.factors(num_tasks))?;
+impl Operator {
+    fn forward(&self, logits: Address, dims: &[usize]) -> Result<Buffer> {
+        let (machine, device) = (&self.machine, self.machine.device());
+        let count: usize = dims.iter().product();
+        let num_tasks = dims[1];
+        let mut labels = Buffer::of_floats(device, &self.targets.labels)?;
+        let mut factors = Buffer::of_floats(device, &self.targets.factors(num_tasks))?;
         let positive = self.targets.positive_weights.as_ref();
         let mut positive = positive
-            .map(|weights| Buffer::copied(device, weights))
+            .map(|weights| Buffer::of_floats(device, weights))
             .transpose()?;
         let of_positive = positive.as_mut().map(Buffer::address).transpose()?;
         let mut slopes = machine.unspecified(count)?;
@@ -50,7 +48,7 @@ impl Program for LossProgram {
                 threads: [LIST_THREADS, 1],
             },
             &Arguments::new()
-                .pointer(logits.address)
+                .pointer(logits)
                 .pointer(labels.address()?)
                 .pointer(factors.address()?)
                 .pointer(of_positive.unwrap_or(Address::NULL))
@@ -60,7 +58,6 @@ impl Program for LossProgram {
                 .int(num_tasks)
                 .int(BLOCK_ELEMENTS),
         )?;
-        // The loss stays on the device; to read it would make the processor wait for all that was asked for.
         let mut loss = machine.unspecified(1)?;
         machine.launch(
             "loss_total",
@@ -73,27 +70,42 @@ impl Program for LossProgram {
                 .pointer(loss.address()?)
                 .int(num_blocks),
         )?;
-        Ok((loss, Shape::from(()), Some(slopes)))
+        *self.slopes.lock().unwrap_or_else(PoisonError::into_inner) = Some(slopes);
+        Ok(loss)
+    }
+}
+
+impl CustomOp1 for Operator {
+    fn name(&self) -> &'static str {
+        "binary-cross-entropy"
     }
 
-    fn backward(
-        &self,
-        machine: &Machine,
-        _logits: Input,
-        _same: Input,
-        gradient: Address,
-        mut slopes: Buffer,
-    ) -> Result<Gradients<Buffer>> {
-        let mut out = machine.unspecified(slopes.len())?;
-        machine.launch(
+    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let loss = self.forward(Address::of_cpu(storage, layout)?, layout.dims())?;
+        Ok((loss.into_cpu()?, Shape::from(())))
+    }
+
+    fn cuda_fwd(&self, storage: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {
+        let loss = self.forward(Address::of_cuda(storage, layout)?, layout.dims())?;
+        Ok((loss.into_cuda()?, Shape::from(())))
+    }
+
+    fn bwd(&self, logits: &Tensor, _result: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
+        let mut slopes = self.slopes.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(slopes) = slopes.as_mut() else {
+            candle_core::bail!("binary-cross-entropy: a backward pass needs a forward pass");
+        };
+        let gradient = gradient.contiguous()?;
+        let mut out = self.machine.unspecified(slopes.len())?;
+        self.machine.launch(
             "scale_by",
             Grid::list(slopes.len()),
             &Arguments::new()
                 .pointer(slopes.address()?)
-                .pointer(gradient)
+                .pointer(Address::of(&gradient)?)
                 .pointer(out.address()?)
                 .int(slopes.len()),
         )?;
-        Ok([Some(out), None])
+        Ok(Some(out.into_tensor(logits.shape())))
     }
 }

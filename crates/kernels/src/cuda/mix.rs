@@ -3,10 +3,10 @@
 use super::arguments::Arguments;
 use super::buffer::{Address, Buffer};
 use super::machine::{Grid, Machine};
-use super::operator::{Input, Program, apply};
+use super::operator::{Gradients, Input, Program, apply};
 use crate::gate::{GateActivation, Mix};
-use crate::operator::{Forward, Gradients};
-use candle_core::{Result, Tensor};
+use candle_core::{Result, Shape, Tensor};
+use std::sync::{Mutex, PoisonError};
 
 pub(crate) fn forward(
     machine: Machine,
@@ -22,6 +22,7 @@ struct Tables {
     num_gates: usize,
     num_columns: usize,
     num_outputs: usize,
+    num_experts: usize,
     /// (activation, first column, end) of every gate.
     gates: Vec<u32>,
     /// Of the pairs (column, expert) of every output, where each begins.
@@ -37,6 +38,8 @@ struct Tables {
 impl Tables {
     fn new(mix: &Mix) -> Self {
         let mut gates = Vec::new();
+        let mut of_outputs = vec![Vec::new(); mix.num_outputs()];
+        let mut of_experts = vec![Vec::new(); mix.num_experts()];
         let mut uses = Vec::new();
         for (gate, columns) in mix.gates() {
             let activation = match gate.activation {
@@ -45,48 +48,44 @@ impl Tables {
                 GateActivation::Identity => 2,
             };
             gates.extend([activation, columns.start as u32, columns.end as u32]);
-            for expert in &gate.experts {
+            for (column, expert) in columns.clone().zip(&gate.experts) {
+                of_outputs[gate.output].extend([column as u32, *expert as u32]);
+                of_experts[*expert].extend([column as u32, gate.output as u32]);
                 uses.extend([*expert as u32, gate.output as u32]);
             }
         }
-        let (output_starts, output_summands) = flattened(mix.outputs());
-        let (expert_starts, expert_summands) = flattened(mix.uses());
+        let starts = |lists: &[Vec<u32>]| {
+            let ends = lists.iter().scan(0, |end, list| {
+                *end += list.len() as u32 / 2;
+                Some(*end)
+            });
+            std::iter::once(0).chain(ends).collect::<Vec<u32>>()
+        };
         Self {
             num_gates: gates.len() / 3,
             num_columns: mix.num_columns(),
-            num_outputs: mix.num_outputs(),
+            num_outputs: of_outputs.len(),
+            num_experts: of_experts.len(),
             gates,
-            output_starts,
-            output_summands,
-            expert_starts,
-            expert_summands,
+            output_starts: starts(&of_outputs),
+            output_summands: of_outputs.concat(),
+            expert_starts: starts(&of_experts),
+            expert_summands: of_experts.concat(),
             uses,
         }
     }
 }
 
-/// Where each list of pairs begins, and at last their number; and the pairs.
-fn flattened(lists: &[Vec<(usize, usize)>]) -> (Vec<u32>, Vec<u32>) {
-    let mut starts = vec![0];
-    let mut flat = Vec::new();
-    for (first, second) in lists.iter().flatten() {
-        flat.extend([*first as u32, *second as u32]);
-    }
-    starts.extend(lists.iter().scan(0, |end, list| {
-        *end += list.len() as u32;
-        Some(*end)
-    }));
-    (starts, flat)
-}
-
 pub(super) struct MixProgram {
     tables: Tables,
+    weights: Mutex<Option<Buffer>>,
 }
 
 impl MixProgram {
     pub(super) fn new(mix: &Mix) -> Self {
         Self {
             tables: Tables::new(mix),
+            weights: Mutex::default(),
         }
     }
 
@@ -105,7 +104,6 @@ impl MixProgram {
         let mut out = machine.unspecified(count * num_rows * width)?;
         machine.launch(
             "weighted_sums",
-            // A warp a row of an output: lanes are units, and each adds its summands up in their order.
             Grid::warps(num_rows, count),
             &Arguments::new()
                 .pointer(matrices)
@@ -145,13 +143,17 @@ impl MixProgram {
 }
 
 impl Program for MixProgram {
-    const NAME: &'static str = "mix";
+    fn name(&self) -> &'static str {
+        "mix"
+    }
 
-    /// The gates' weights.
-    type Kept = Buffer;
-
-    fn forward(&self, machine: &Machine, experts: Input, logits: Input) -> Forward<Buffer, Buffer> {
-        let (num_rows, width) = (experts.dims.rows, experts.dims.width);
+    fn forward(
+        &self,
+        machine: &Machine,
+        experts: Input<'_>,
+        logits: Input<'_>,
+    ) -> Result<(Buffer, Shape)> {
+        let (num_rows, width) = (experts.dims[1], experts.dims[2]);
         let tables = &self.tables;
         let mut weights = machine.unspecified(num_rows * tables.num_columns)?;
         let of_rows = weights.address()?;
@@ -166,22 +168,26 @@ impl Program for MixProgram {
             num_rows,
             width,
         )?;
-        let shape = (tables.num_outputs, num_rows, width);
-        Ok((out, shape.into(), Some(weights)))
+        *self.weights.lock().unwrap_or_else(PoisonError::into_inner) = Some(weights);
+        Ok((out, (tables.num_outputs, num_rows, width).into()))
     }
 
     fn backward(
         &self,
         machine: &Machine,
-        experts: Input,
-        _logits: Input,
+        experts: Input<'_>,
+        _logits: Input<'_>,
         slopes: Address,
-        mut weights: Buffer,
-    ) -> Result<Gradients<Buffer>> {
-        let (num_rows, width) = (experts.dims.rows, experts.dims.width);
+    ) -> Result<Gradients> {
+        let (num_rows, width) = (experts.dims[1], experts.dims[2]);
+        let mut weights = self.weights.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(weights) = weights.as_mut() else {
+            candle_core::bail!("mix: a backward pass needs a forward pass");
+        };
         let weights = weights.address()?;
         let tables = &self.tables;
         let (starts, summands) = (&tables.expert_starts, &tables.expert_summands);
+        debug_assert_eq!(starts.len(), tables.num_experts + 1);
         let of_experts = self.sums(machine, slopes, weights, starts, summands, num_rows, width)?;
         let mut of_logits = machine.unspecified(num_rows * tables.num_columns)?;
         machine.launch(

@@ -2,39 +2,69 @@
 //! candle's graph.
 
 use super::buffer::{Address, Buffer};
-use super::feature_gate::{self, FeatureGatesProgram};
-use super::gate_logits::GateLogitsProgram;
+use super::feature_gate::FeatureGatesProgram;
+use super::gate_logits::{GateLogitsProgram, Wanted};
 use super::machine::Machine;
 use super::mix::MixProgram;
-use super::operator::{Input, Program, apply};
-use super::stacked_mlp::{LayerState, StackedMlpProgram};
-use crate::mixture::{GatesRead, MixtureOperators};
-use crate::operator::{Forward, Gradients};
-use crate::rows::InputDims;
+use super::operator::{Gradients, Input, Program, apply};
+use super::stacked_mlp::StackedMlpProgram;
+use crate::feature_gate::FeatureGates;
+use crate::gate::{GateLogits, Mix};
+use crate::stacked_mlp::StackedMlp;
 use candle_core::{Result, Shape, Tensor};
+use std::sync::{Mutex, PoisonError};
+
+/// What a mixture is made of.
+#[derive(Clone, Copy)]
+pub(crate) struct MixtureParts<'a> {
+    pub(crate) feature_gates: Option<&'a FeatureGates>,
+    pub(crate) experts: &'a StackedMlp,
+    pub(crate) logits: &'a GateLogits,
+    pub(crate) mix: &'a Mix,
+    pub(crate) gates_read_gated: bool,
+}
 
 /// Inputs must have been checked.
 pub(crate) fn forward(
     machine: Machine,
-    operators: &MixtureOperators,
-    gates_read: GatesRead,
+    parts: MixtureParts<'_>,
     xs: &Tensor,
-    gate_xs: &Tensor,
+    gate_xs: Option<&Tensor>,
     train: bool,
 ) -> Result<Tensor> {
-    let needs_input_gradient = xs.track_op();
-    let feature_gates = operators.feature_gates.as_ref();
-    let of_experts = feature_gates.is_some() || needs_input_gradient;
-    let program = MixtureProgram {
-        feature_gates: feature_gates
-            .map(|gates| FeatureGatesProgram::new(gates, train, needs_input_gradient)),
-        experts: StackedMlpProgram::new(&operators.experts, train, of_experts),
-        logits: GateLogitsProgram::new(&operators.logits, false),
-        mix: MixProgram::new(&operators.mix),
-        gates_read,
+    let gates_read = match gate_xs {
+        Some(given) => GatesRead::Given {
+            needs_gradient: given.track_op(),
+        },
+        None if parts.gates_read_gated => GatesRead::Gated,
+        None => GatesRead::Inputs,
     };
-    let anchor = operators.experts.first_parameter();
-    apply(machine, program, xs, gate_xs, anchor)
+    let needs_input_gradient = xs.track_op();
+    let is_gated = parts.feature_gates.is_some();
+    let program = MixtureProgram {
+        feature_gates: parts
+            .feature_gates
+            .map(|gates| FeatureGatesProgram::new(gates, train, needs_input_gradient)),
+        experts: StackedMlpProgram::new(parts.experts, train, is_gated || needs_input_gradient),
+        logits: GateLogitsProgram::new(parts.logits, false),
+        mix: MixProgram::new(parts.mix),
+        gates_read,
+        train,
+        kept: Mutex::default(),
+    };
+    let anchor = parts.experts.first_parameter();
+    apply(machine, program, xs, gate_xs.unwrap_or(xs), anchor)
+}
+
+/// What the gates' logits are computed from.
+#[derive(Clone, Copy, PartialEq)]
+enum GatesRead {
+    /// The experts' inputs, before any feature gate.
+    Inputs,
+    /// What the feature gates give.
+    Gated,
+    /// An input of their own.
+    Given { needs_gradient: bool },
 }
 
 struct MixtureProgram {
@@ -43,92 +73,107 @@ struct MixtureProgram {
     logits: GateLogitsProgram,
     mix: MixProgram,
     gates_read: GatesRead,
+    train: bool,
+    kept: Mutex<Option<Kept>>,
 }
 
-/// A buffer with its sizes, and what the program that made it keeps.
-struct Made<K> {
+/// A buffer with its shape.
+struct Value {
     buffer: Buffer,
-    dims: InputDims,
-    kept: Option<K>,
+    dims: Vec<usize>,
 }
 
-impl<K> Made<K> {
-    fn new((buffer, shape, kept): (Buffer, Shape, Option<K>)) -> Result<Self> {
-        let dims = InputDims::of(shape.dims())?;
-        Ok(Self { buffer, dims, kept })
+impl Value {
+    fn new((buffer, shape): (Buffer, Shape)) -> Self {
+        Self {
+            buffer,
+            dims: shape.into_dims(),
+        }
     }
 
-    fn input(&mut self) -> Result<Input> {
+    fn input(&mut self) -> Result<Input<'_>> {
         Ok(Input {
             address: self.buffer.address()?,
-            dims: self.dims,
+            dims: &self.dims,
         })
     }
+}
 
-    fn take_kept(&mut self) -> Result<K> {
-        match self.kept.take() {
-            Some(kept) => Ok(kept),
-            None => candle_core::bail!("mixture: a backward pass needs a forward pass in training"),
+/// What forward keeps beside what its parts keep.
+struct Kept {
+    gated: Option<Value>,
+    experts: Value,
+    logits: Value,
+}
+
+impl MixtureProgram {
+    /// What the gates read, of the program's second argument, or what the experts read.
+    fn gate_input<'a>(&self, gate_xs: Input<'a>, expert_xs: Input<'a>) -> Input<'a> {
+        match self.gates_read {
+            GatesRead::Gated => expert_xs,
+            GatesRead::Inputs | GatesRead::Given { .. } => gate_xs,
         }
     }
 }
 
-struct Kept {
-    gated: Option<Made<feature_gate::State>>,
-    experts: Made<Vec<LayerState>>,
-    logits: Made<()>,
-    weights: Buffer,
-}
-
 impl Program for MixtureProgram {
-    const NAME: &'static str = "mixture";
+    fn name(&self) -> &'static str {
+        "mixture"
+    }
 
-    type Kept = Kept;
-
-    fn forward(&self, machine: &Machine, xs: Input, gate_xs: Input) -> Forward<Buffer, Kept> {
-        let gates = self.feature_gates.as_ref();
-        let mut gated = gates
-            .map(|gates| Made::new(gates.forward(machine, xs, xs)?))
-            .transpose()?;
+    fn forward(
+        &self,
+        machine: &Machine,
+        xs: Input<'_>,
+        gate_xs: Input<'_>,
+    ) -> Result<(Buffer, Shape)> {
+        let mut gated = match &self.feature_gates {
+            Some(gates) => Some(Value::new(gates.forward(machine, xs, xs)?)),
+            None => None,
+        };
         let expert_xs = match &mut gated {
             Some(gated) => gated.input()?,
             None => xs,
         };
-        let mut experts = Made::new(self.experts.forward(machine, expert_xs, expert_xs)?)?;
-        let read = self.gates_read.choose(gate_xs, expert_xs);
-        let mut logits = Made::new(self.logits.forward(machine, read, read)?)?;
-        let of_mix = self
+        let mut experts = Value::new(self.experts.forward(machine, expert_xs, expert_xs)?);
+        let read = self.gate_input(gate_xs, expert_xs);
+        let mut logits = Value::new(self.logits.forward(machine, read, read)?);
+        let out = self
             .mix
             .forward(machine, experts.input()?, logits.input()?)?;
-        let (out, shape, weights) = of_mix;
-        let is_training = experts.kept.is_some();
-        let kept = weights.filter(|_| is_training).map(|weights| Kept {
-            gated,
-            experts,
-            logits,
-            weights,
-        });
-        Ok((out, shape, kept))
+        if self.train {
+            *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(Kept {
+                gated,
+                experts,
+                logits,
+            });
+        }
+        Ok(out)
     }
 
     fn backward(
         &self,
         machine: &Machine,
-        xs: Input,
-        gate_xs: Input,
+        xs: Input<'_>,
+        gate_xs: Input<'_>,
         gradient: Address,
-        kept: Kept,
-    ) -> Result<Gradients<Buffer>> {
-        let Kept {
+    ) -> Result<Gradients> {
+        let kept = self
+            .kept
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let Some(Kept {
             mut gated,
             mut experts,
             mut logits,
-            weights,
-        } = kept;
-        let (of_experts, of_logits) = (experts.input()?, logits.input()?);
+        }) = kept
+        else {
+            candle_core::bail!("mixture: a backward pass needs a forward pass in training");
+        };
         let of_mix = self
             .mix
-            .backward(machine, of_experts, of_logits, gradient, weights)?;
+            .backward(machine, experts.input()?, logits.input()?, gradient)?;
         let [Some(mut of_experts), Some(mut of_logits)] = of_mix else {
             candle_core::bail!("mixture: a mix gives both gradients");
         };
@@ -137,24 +182,40 @@ impl Program for MixtureProgram {
             None => xs,
         };
         let (of_experts, of_logits) = (of_experts.address()?, of_logits.address()?);
-        // Taken, so that the experts' buffers go as soon as their pass is asked for.
-        let states = experts.take_kept()?;
         let [of_expert_xs, _] = self
             .experts
-            .backward(machine, expert_xs, expert_xs, of_experts, states)?;
-        let read = self.gates_read.choose(gate_xs, expert_xs);
-        let gates = self.feature_gates.as_ref();
-        self.gates_read.input_gradients(
-            of_expert_xs,
-            |of_gated| match (gates, &mut gated, of_gated) {
-                (Some(gates), Some(gated), Some(mut of_gated)) => {
-                    let (slopes, state) = (of_gated.address()?, gated.take_kept()?);
-                    let [of_xs, _] = gates.backward(machine, xs, xs, slopes, state)?;
-                    Ok(of_xs)
-                }
-                (_, _, of_xs) => Ok(of_xs),
-            },
-            |wanted| self.logits.run_backward(machine, read, of_logits, wanted),
-        )
+            .backward(machine, expert_xs, expert_xs, of_experts)?;
+        let read = self.gate_input(gate_xs, expert_xs);
+        let through_logits =
+            |wanted: Wanted| self.logits.run_backward(machine, read, of_logits, wanted);
+        let added_to = |others: Option<Buffer>| match others {
+            Some(others) => Wanted::AddedTo(others),
+            None => Wanted::Nothing,
+        };
+        let through_gates = |of_gated: Option<Buffer>| match (&self.feature_gates, of_gated) {
+            (Some(gates), Some(mut of_gated)) => {
+                let [of_xs, _] = gates.backward(machine, xs, xs, of_gated.address()?)?;
+                Result::<_>::Ok(of_xs)
+            }
+            (_, of_xs) => Ok(of_xs),
+        };
+        match self.gates_read {
+            GatesRead::Gated => {
+                let of_gated = through_logits(added_to(of_expert_xs))?;
+                Ok([through_gates(of_gated)?, None])
+            }
+            GatesRead::Inputs => {
+                let of_xs = through_gates(of_expert_xs)?;
+                Ok([through_logits(added_to(of_xs))?, None])
+            }
+            GatesRead::Given { needs_gradient } => {
+                let wanted = match needs_gradient {
+                    true => Wanted::Fresh,
+                    false => Wanted::Nothing,
+                };
+                let of_gates = through_logits(wanted)?;
+                Ok([through_gates(of_expert_xs)?, of_gates])
+            }
+        }
     }
 }

@@ -38,7 +38,7 @@ pub(crate) use gate_logits::forward as gate_logits;
 pub(crate) use loss::forward as binary_cross_entropy;
 pub(crate) use machine::{Machine, is_on_processor};
 pub(crate) use mix::forward as mix;
-pub(crate) use mixture::forward as mixture;
+pub(crate) use mixture::{MixtureParts, forward as mixture};
 pub(crate) use optimizer::{TensorAddresses, clip, set_norms, update};
 pub(crate) use sparse::{Grouped, Occurrence, TableAddresses, group, update_tables};
 pub(crate) use stacked_mlp::forward as stacked_mlp;

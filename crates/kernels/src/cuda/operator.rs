@@ -1,99 +1,91 @@
-//! Candle operators whose two passes are programs: as [`crate::operator`] for the processor.
+//! Candle operators whose two passes are programs.
 
 use super::buffer::{Address, Buffer};
 use super::machine::Machine;
-use crate::operator::{Forward, Gradients, Handover};
-use crate::rows::InputDims;
 use candle_core::{CpuStorage, CudaStorage, CustomOp3, Layout, Result, Shape, Tensor};
 
 /// An argument of a pass.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Input {
+pub(super) struct Input<'a> {
     pub(super) address: Address,
-    pub(super) dims: InputDims,
+    pub(super) dims: &'a [usize],
 }
 
-impl Input {
-    fn new(address: Address, dims: &[usize]) -> Result<Self> {
-        let dims = InputDims::of(dims)?;
-        Ok(Self { address, dims })
+impl<'a> Input<'a> {
+    fn of(tensor: &'a Tensor) -> Result<Self> {
+        Ok(Self {
+            address: Address::of(tensor)?,
+            dims: tensor.dims(),
+        })
     }
 
-    fn of(tensor: &Tensor) -> Result<Self> {
-        Self::new(Address::of(tensor)?, tensor.dims())
+    fn of_cpu(storage: &CpuStorage, layout: &'a Layout) -> Result<Self> {
+        Ok(Self {
+            address: Address::of_cpu(storage, layout)?,
+            dims: layout.dims(),
+        })
     }
 
-    fn of_cpu(storage: &CpuStorage, layout: &Layout) -> Result<Self> {
-        Self::new(Address::of_cpu(storage, layout)?, layout.dims())
+    fn of_cuda(storage: &CudaStorage, layout: &'a Layout) -> Result<Self> {
+        Ok(Self {
+            address: Address::of_cuda(storage, layout)?,
+            dims: layout.dims(),
+        })
     }
 
-    fn of_cuda(storage: &CudaStorage, layout: &Layout) -> Result<Self> {
-        Self::new(Address::of_cuda(storage, layout)?, layout.dims())
+    pub(super) fn num_elements(&self) -> usize {
+        self.dims.iter().product()
     }
 }
+
+/// The gradients of two arguments, where they have any.
+pub(super) type Gradients = [Option<Buffer>; 2];
 
 /// Two arguments in, one result out, and back.
-pub(super) trait Program: Send + Sync + 'static {
-    const NAME: &'static str;
-
-    /// What the forward pass keeps.
-    type Kept: Send;
+pub(super) trait Program: Send + Sync {
+    fn name(&self) -> &'static str;
 
     fn forward(
         &self,
         machine: &Machine,
-        first: Input,
-        second: Input,
-    ) -> Forward<Buffer, Self::Kept>;
+        first: Input<'_>,
+        second: Input<'_>,
+    ) -> Result<(Buffer, Shape)>;
 
     /// The gradients of both arguments from that of the result; adds those of parameters to their buffers.
     fn backward(
         &self,
         machine: &Machine,
-        first: Input,
-        second: Input,
+        first: Input<'_>,
+        second: Input<'_>,
         gradient: Address,
-        kept: Self::Kept,
-    ) -> Result<Gradients<Buffer>>;
+    ) -> Result<Gradients>;
 }
 
 /// A program on a machine.
-struct ProgramOperator<P: Program> {
+struct Operator<P> {
     machine: Machine,
     program: P,
-    kept: Handover<P::Kept>,
 }
 
-/// As [`crate::operator::apply`], for a program.
-pub(super) fn apply<P: Program>(
+/// Applies a program to two tensors, which may be one. A variable as `anchor` makes candle call the backward pass although
+/// neither may need a gradient.
+pub(super) fn apply<P: Program + 'static>(
     machine: Machine,
     program: P,
     first: &Tensor,
     second: &Tensor,
     anchor: &Tensor,
 ) -> Result<Tensor> {
-    let operator = ProgramOperator {
-        machine,
-        program,
-        kept: Handover::new(),
-    };
+    let operator = Operator { machine, program };
     first
         .contiguous()?
         .apply_op3(&second.contiguous()?, anchor, operator)
 }
 
-impl<P: Program> ProgramOperator<P> {
-    fn forward(&self, first: Input, second: Input) -> Result<(Buffer, Shape)> {
-        let (out, shape, kept) = self.program.forward(&self.machine, first, second)?;
-        // Dropped with the operator where no backward pass comes.
-        self.kept.put(kept);
-        Ok((out, shape))
-    }
-}
-
-impl<P: Program> CustomOp3 for ProgramOperator<P> {
+impl<P: Program> CustomOp3 for Operator<P> {
     fn name(&self) -> &'static str {
-        P::NAME
+        self.program.name()
     }
 
     fn cpu_fwd(
@@ -107,7 +99,7 @@ impl<P: Program> CustomOp3 for ProgramOperator<P> {
     ) -> Result<(CpuStorage, Shape)> {
         let first = Input::of_cpu(first, first_layout)?;
         let second = Input::of_cpu(second, second_layout)?;
-        let (out, shape) = self.forward(first, second)?;
+        let (out, shape) = self.program.forward(&self.machine, first, second)?;
         Ok((out.into_cpu()?, shape))
     }
 
@@ -122,7 +114,7 @@ impl<P: Program> CustomOp3 for ProgramOperator<P> {
     ) -> Result<(CudaStorage, Shape)> {
         let first = Input::of_cuda(first, first_layout)?;
         let second = Input::of_cuda(second, second_layout)?;
-        let (out, shape) = self.forward(first, second)?;
+        let (out, shape) = self.program.forward(&self.machine, first, second)?;
         Ok((out.into_cuda()?, shape))
     }
 
@@ -134,14 +126,12 @@ impl<P: Program> CustomOp3 for ProgramOperator<P> {
         _result: &Tensor,
         gradient: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let kept = self.kept.take(P::NAME)?;
         let gradient = gradient.contiguous()?;
         let [of_first, of_second] = self.program.backward(
             &self.machine,
             Input::of(first)?,
             Input::of(second)?,
             Address::of(&gradient)?,
-            kept,
         )?;
         Ok((
             of_first.map(|buffer| buffer.into_tensor(first.shape())),

@@ -5,7 +5,6 @@ use super::buffer::{Address, Buffer};
 use super::machine::{Grid, LIST_THREADS, Machine};
 use candle_core::Result;
 
-// Constants on every device: a block's elements are one part of the norm's sum, and so of its order.
 /// Tensors of one launch, and elements of one block; as in kernels/optimizer.cu.
 const TENSORS: usize = 32;
 const BLOCK_ELEMENTS: usize = 1024;
@@ -21,10 +20,9 @@ pub(crate) struct TensorAddresses {
 }
 
 /// The words of `Tensors`, and the number of its blocks.
-fn structure(tensors: &[TensorAddresses]) -> Result<(Vec<u64>, usize)> {
+fn structure(tensors: &[TensorAddresses]) -> (Vec<u64>, usize) {
     let field = |of: fn(&TensorAddresses) -> Address| tensors.iter().map(of).collect::<Vec<_>>();
     let sizes: Vec<usize> = tensors.iter().map(|tensor| tensor.num_elements).collect();
-    // Running sums: a block finds its tensor by the first block that is beyond its own.
     let mut first_block = vec![0];
     for size in &sizes {
         let last = first_block[first_block.len() - 1];
@@ -37,15 +35,10 @@ fn structure(tensors: &[TensorAddresses]) -> Result<(Vec<u64>, usize)> {
         .chain(addresses(&field(|t| t.gradient), TENSORS))
         .chain(addresses(&field(|t| t.first), TENSORS))
         .chain(addresses(&field(|t| t.second), TENSORS))
-        .chain(ints(&sizes, TENSORS)?)
-        .chain(ints(&first_block, TENSORS + 2)?)
+        .chain(ints(&sizes, TENSORS))
+        .chain(ints(&first_block, TENSORS + 2))
         .collect();
-    Ok((words, num_blocks))
-}
-
-/// The structures of as many launches as it takes.
-fn structures(tensors: &[TensorAddresses]) -> Result<Vec<(Vec<u64>, usize)>> {
-    tensors.chunks(TENSORS).map(structure).collect()
+    (words, num_blocks)
 }
 
 fn grid(num_blocks: usize) -> Grid {
@@ -62,7 +55,8 @@ pub(crate) fn update(
     factors: &[f32],
     tensors: &[TensorAddresses],
 ) -> Result<()> {
-    for (words, num_blocks) in structures(tensors)? {
+    for tensors in tensors.chunks(TENSORS) {
+        let (words, num_blocks) = structure(tensors);
         let arguments = Arguments::new().structure(&words);
         let arguments = match kernel {
             "adam_update" => arguments.floats(factors),
@@ -81,7 +75,7 @@ pub(crate) fn clip(
 ) -> Result<Buffer> {
     let mut norm_and_factor = machine.unspecified(2)?;
     let address = norm_and_factor.address()?;
-    let launches = structures(tensors)?;
+    let launches: Vec<(Vec<u64>, usize)> = tensors.chunks(TENSORS).map(structure).collect();
     norm(machine, &launches, max_norm, address)?;
     for (words, num_blocks) in &launches {
         let arguments = Arguments::new().structure(words).pointer(address);
@@ -94,7 +88,7 @@ pub(crate) fn clip(
 pub(crate) fn set_norms(machine: &Machine, sets: &[Vec<TensorAddresses>]) -> Result<Buffer> {
     let mut norms = machine.unspecified(2 * sets.len())?;
     for (index, tensors) in sets.iter().enumerate() {
-        let launches = structures(tensors)?;
+        let launches: Vec<(Vec<u64>, usize)> = tensors.chunks(TENSORS).map(structure).collect();
         let to = norms.address()?.offset(2 * index);
         norm(machine, &launches, f64::INFINITY, to)?;
     }

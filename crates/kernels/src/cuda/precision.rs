@@ -15,7 +15,6 @@ pub enum Precision {
     Bf16,
 }
 
-// One for the process, as candle's own switch for its products is.
 static PRECISION: AtomicU8 = AtomicU8::new(0);
 
 /// Sets the precision of every product of this process on CUDA devices; a processor multiplies in f32.
@@ -43,7 +42,6 @@ impl Precision {
             Self::Tf32 => 13,
             Self::Bf16 => 16,
         };
-        // The rounding below would carry a NaN's bits into its sign.
         if !value.is_finite() {
             return value;
         }

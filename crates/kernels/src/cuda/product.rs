@@ -47,7 +47,6 @@ pub(super) struct Product {
     pub(super) batch: usize,
     pub(super) left: Factor,
     pub(super) right: Factor,
-    // All results here are row-major.
     /// Never transposed.
     pub(super) out: Factor,
     pub(super) add: bool,

@@ -9,8 +9,6 @@ use super::machine::{Grid, Machine};
 use crate::optimizer::{Columns, RowFactors, UNTOUCHED};
 use candle_core::Result;
 
-// A row that half the batch has would keep one warp busy while all others are done. Constant, and segments are added in
-// order, so that a sum has one order.
 /// Most occurrences of a row that one warp sums.
 const SEGMENT: usize = 64;
 
@@ -75,7 +73,6 @@ pub(crate) fn group(
         shares[*place as usize] = share;
         *place += 1;
     }
-    // Only what was touched: a pass over the table would cost as much as the table is large.
     for id in &touched {
         slots[*id as usize] = UNTOUCHED;
     }
@@ -174,7 +171,7 @@ impl Step<'_> {
             &plan.touched_starts,
         ];
         let all: Vec<u32> = lists.into_iter().flatten().copied().collect();
-        let mut uploaded = Buffer::copied(self.machine.device(), &all)?;
+        let mut uploaded = Buffer::of_ints(self.machine.device(), &all)?;
         let mut at = uploaded.address()?;
         let [order, shares, starts, of_segments, ids, of_rows, row_starts] = lists.map(|list| {
             let start = at;
@@ -182,8 +179,6 @@ impl Step<'_> {
             start
         });
         let num_segments = plan.segment_tables.len();
-        // Sums of segments first and of rows inside the rule's own launch: a row of one segment, which most are, is
-        // added up once.
         let mut sums = self.machine.unspecified(num_segments * self.dim)?;
         let sums = sums.address()?;
         self.machine.launch(

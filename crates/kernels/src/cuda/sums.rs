@@ -5,7 +5,6 @@ use super::buffer::Address;
 use super::machine::{Grid, Machine};
 use candle_core::Result;
 
-// More than the processor has, to fill a device; constants, so that a sum has the same order on every device.
 /// Most parts of a sum over rows.
 const MAX_CHUNKS: usize = 32;
 /// Fewest rows of a part, but for the last.
@@ -48,7 +47,6 @@ pub(super) fn column_sums(
             .int(width)
             .int(chunks.rows),
     )?;
-    // One thread adds a column's parts up in order. Atomics would be one launch less and another order in every run.
     machine.launch(
         "column_sums",
         Grid::list(width),

@@ -56,8 +56,6 @@ impl Upload {
         {
             // Given back behind the wait for the last reader.
             self.room = None;
-            // An eighth more than is asked for: batches of lists differ a little in length, and new room waits for the
-            // device.
             self.room = Some(self.make_room(words.len() + words.len() / 8)?);
         }
         let Some(room) = &mut self.room else {

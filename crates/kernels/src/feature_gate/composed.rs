@@ -1,11 +1,15 @@
 //! Feature gates from candle's stock operators: the reference, and the path of devices without a kernel.
 
 use super::{FeatureGateMix, FeatureGates};
-use crate::composed::{sigmoid, softmax, stacked_inputs};
+use crate::composed::{sigmoid, softmax};
 use candle_core::{Result, Tensor};
 
 pub(super) fn forward(gates: &FeatureGates, xs: &Tensor) -> Result<Tensor> {
-    let xs = stacked_inputs(xs)?;
+    let xs = if xs.rank() == 2 {
+        xs.unsqueeze(0)?
+    } else {
+        xs.clone()
+    };
     let (weights, lora_a, lora_b) = (
         gates.weight.cat()?,
         gates.lora_a.cat()?,
@@ -30,7 +34,6 @@ pub(super) fn forward(gates: &FeatureGates, xs: &Tensor) -> Result<Tensor> {
         let Some(total) = total else {
             candle_core::bail!("a feature gate needs a LoRA");
         };
-        // The factor 2 lets a LoRA of zeros through unchanged.
         match gates.mix {
             FeatureGateMix::AfterSigmoid => xs * total,
             FeatureGateMix::BeforeSigmoid => xs * (sigmoid(&total)? * 2.0)?,

@@ -9,11 +9,12 @@ mod forward;
 mod packed;
 
 use super::FeatureGates;
-use crate::operator::{self, Argument, Fused, Gradients, apply};
-use crate::rows::chunks;
+use crate::parameter::{argument, values};
+use crate::rows::{chunks, unspecified};
 use backward::Backward;
-use candle_core::{Result, Tensor};
+use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
 use forward::Forward;
+use std::sync::{Mutex, PoisonError};
 
 /// What forward keeps.
 pub(crate) struct State {
@@ -23,71 +24,128 @@ pub(crate) struct State {
     sigmoids: Vec<f32>,
 }
 
-/// The forward pass: gated inputs [gates, rows, dim], and what the backward pass needs.
-pub(crate) fn run_forward(gates: &FeatureGates, xs: Argument<'_>) -> Result<(Vec<f32>, State)> {
+/// The forward pass on slices: from inputs [inputs, rows, dim] to gated inputs [gates, rows, dim], and what the backward pass
+/// needs.
+pub(crate) fn run_forward(
+    gates: &FeatureGates,
+    xs: &[f32],
+    num_rows: usize,
+) -> Result<(Vec<f32>, State)> {
+    let dim = gates.dim();
     let forward = Forward {
         gates,
-        xs: xs.values,
-        num_rows: xs.dims.rows,
-        packed: gates.pack(xs.dims.inputs)?,
+        xs,
+        num_rows,
+        packed: gates.pack(xs.len() / (num_rows * dim))?,
         lora_b: gates.lora_b.read()?,
     };
-    Ok(forward.run())
+    let mut out = unspecified(gates.sources.len() * num_rows * dim);
+    let state = forward.run(&mut out);
+    Ok((out, state))
 }
 
-/// The backward pass: adds to the parameters' gradients and gives the inputs'.
+/// The backward pass on slices: adds to the parameters' gradients and gives the inputs'.
 pub(crate) fn run_backward(
     gates: &FeatureGates,
-    xs: Argument<'_>,
+    xs: &[f32],
     state: &State,
     gradient: &[f32],
+    num_rows: usize,
 ) -> Result<Vec<f32>> {
     let backward = Backward {
         gates,
-        xs: xs.values,
+        xs,
         gradient,
-        num_rows: xs.dims.rows,
-        packed: gates.pack(xs.dims.inputs)?,
+        num_rows,
+        packed: gates.pack(xs.len() / (num_rows * gates.dim()))?,
         state,
-        chunks: chunks(xs.dims.rows),
+        chunks: chunks(num_rows),
     };
     backward.run()
 }
 
-struct FeatureGatesPasses {
+struct Operator {
     gates: FeatureGates,
     train: bool,
     needs_input_gradient: bool,
+    state: Mutex<Option<State>>,
 }
 
 pub(super) fn forward(gates: &FeatureGates, xs: &Tensor, train: bool) -> Result<Tensor> {
-    let passes = FeatureGatesPasses {
+    let operator = Operator {
         gates: gates.clone(),
         train,
         needs_input_gradient: xs.track_op(),
+        state: Mutex::default(),
     };
-    apply(passes, xs, xs, gates.weight.parameters()[0].tensor())
+    xs.contiguous()?
+        .apply_op2(gates.weight.parameters()[0].tensor(), operator)
 }
 
-impl Fused for FeatureGatesPasses {
-    const NAME: &'static str = "feature-gates";
+/// Rows of [inputs, rows, width] or [rows, width].
+fn num_rows(dims: &[usize]) -> usize {
+    dims[dims.len() - 2]
+}
 
-    type Kept = State;
-
-    fn forward(&self, xs: Argument<'_>, _same: Argument<'_>) -> operator::Forward<Vec<f32>, State> {
-        let (out, state) = run_forward(&self.gates, xs)?;
-        let shape = (self.gates.num_gates(), xs.dims.rows, self.gates.dim());
-        Ok((out, shape.into(), self.train.then_some(state)))
+impl CustomOp2 for Operator {
+    fn name(&self) -> &'static str {
+        "feature-gates"
     }
 
-    fn backward(
+    fn cpu_fwd(
         &self,
-        xs: Argument<'_>,
-        _same: Argument<'_>,
-        gradient: &[f32],
-        state: State,
-    ) -> Result<Gradients<Vec<f32>>> {
-        let of_xs = run_backward(&self.gates, xs, &state, gradient)?;
-        Ok([self.needs_input_gradient.then_some(of_xs), None])
+        storage: &CpuStorage,
+        layout: &Layout,
+        _anchor: &CpuStorage,
+        _anchor_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let xs = argument(storage, layout)?;
+        let num_rows = num_rows(layout.dims());
+        let (dim, num_gates) = (self.gates.dim(), self.gates.sources.len());
+        let (out, state) = run_forward(&self.gates, xs, num_rows)?;
+        if self.train {
+            *self.state.lock().unwrap_or_else(PoisonError::into_inner) = Some(state);
+        }
+        Ok((CpuStorage::F32(out), (num_gates, num_rows, dim).into()))
+    }
+
+    fn bwd(
+        &self,
+        xs: &Tensor,
+        _anchor: &Tensor,
+        _result: &Tensor,
+        gradient: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let state = self
+            .state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let Some(state) = state else {
+            candle_core::bail!("feature-gates: a backward pass needs a forward pass in training");
+        };
+        let gradient = gradient.contiguous()?;
+        let (num_rows, gradient) = (num_rows(xs.dims()), &values(&gradient)?);
+        let input_gradient = run_backward(&self.gates, &values(xs)?, &state, gradient, num_rows)?;
+        let input_gradient = self
+            .needs_input_gradient
+            .then(|| Tensor::from_vec(input_gradient, xs.shape(), xs.device()))
+            .transpose()?;
+        Ok((input_gradient, None))
+    }
+}
+
+/// Sizes that every gate of an operator has.
+struct FeatureGatesDims {
+    dim: usize,
+    rank: usize,
+    num_lora: usize,
+}
+
+fn dims(gates: &FeatureGates) -> FeatureGatesDims {
+    FeatureGatesDims {
+        dim: gates.dim(),
+        rank: gates.rank(),
+        num_lora: gates.num_lora(),
     }
 }

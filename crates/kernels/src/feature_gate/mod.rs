@@ -9,7 +9,6 @@ mod passes;
 pub(crate) use fused::{State, run_backward, run_forward};
 
 use crate::cuda::{self, Machine, is_on_processor};
-use crate::rows::InputDims;
 use crate::stack::Stack;
 use candle_core::{Result, Tensor};
 
@@ -23,28 +22,6 @@ pub enum FeatureGateMix {
 }
 
 /// Feature gates computed as one operator; gate s reads input `sources[s]`.
-///
-/// ```
-/// # use candle_core::{DType, Device, Result, Tensor, Var};
-/// # use homebench_kernels::feature_gate::{FeatureGateMix, FeatureGates};
-/// # use homebench_kernels::{Parameter, Role, Stack};
-/// # fn main() -> Result<()> {
-/// // One gate of 2 LoRAs of rank 1 over inputs of 4 units.
-/// let stack = |path: &str, shape: &[usize]| -> Result<Stack> {
-///     let var = Var::zeros(shape, DType::F32, &Device::Cpu)?;
-///     Stack::new(vec![Parameter::new(path, var, Role::Trained)], &shape[1..])
-/// };
-/// let (weight, a) = (stack("weight", &[1, 4, 2])?, stack("a", &[1, 2, 4, 1])?);
-/// let b = stack("b", &[1, 2, 1, 4])?;
-/// let gates = FeatureGates::new(vec![0], weight, a, b, FeatureGateMix::AfterSigmoid)?;
-///
-/// // LoRAs of zeros let every unit through: 2 sigmoid(0) = 1.
-/// let xs = Tensor::new(&[[1f32, 2.0, 3.0, 4.0]], &Device::Cpu)?;
-/// let gated = gates.forward_t(&xs, false)?;
-/// assert_eq!(gated.to_vec3::<f32>()?, [[[1.0, 2.0, 3.0, 4.0]]]);
-/// # Ok(())
-/// # }
-/// ```
 #[derive(Debug, Clone)]
 pub struct FeatureGates {
     pub(crate) sources: Vec<usize>,
@@ -58,7 +35,7 @@ impl FeatureGates {
     /// Stacks over gates: `weight` [dim, loras], `lora_a` [loras, dim, rank], `lora_b` [loras, rank, dim].
     ///
     /// # Errors
-    /// Stacks of different sizes, or no LoRA.
+    /// Stacks of different sizes.
     pub fn new(
         sources: Vec<usize>,
         weight: Stack,
@@ -75,9 +52,6 @@ impl FeatureGates {
                 "feature gates need stacks of [dim, loras], [loras, dim, rank] and [loras, rank, dim]"
             );
         };
-        if num_lora == 0 {
-            candle_core::bail!("a feature gate needs a LoRA");
-        }
         let counts = [&weight, &lora_a, &lora_b].map(Stack::num_experts);
         if (num_lora, dim) != (loras_a, dim_a)
             || (num_lora, rank, dim) != (loras_b, rank_b, dim_b)
@@ -144,15 +118,19 @@ impl FeatureGates {
     }
 
     pub(crate) fn check_input(&self, dims: &[usize]) -> Result<()> {
-        let xs = InputDims::of(dims)?;
-        if xs.width != self.dim() || self.sources.iter().any(|s| *s >= xs.inputs) {
+        let (num_inputs, num_rows, width) = match *dims {
+            [rows, width] => (1, rows, width),
+            [inputs, rows, width] => (inputs, rows, width),
+            _ => candle_core::bail!("expected [inputs, batch, width], found {dims:?}"),
+        };
+        if width != self.dim() || self.sources.iter().any(|s| *s >= num_inputs) {
             candle_core::bail!(
                 "feature gates of width {} over inputs {:?} can't read {dims:?}",
                 self.dim(),
                 self.sources
             );
         }
-        if xs.rows == 0 {
+        if num_rows == 0 {
             candle_core::bail!("feature gates need at least 1 row");
         }
         Ok(())
@@ -166,16 +144,10 @@ impl FeatureGates {
         self.weight.expert_shape()[1]
     }
 
-    /// Width of an input, rank and number of LoRAs of a gate.
-    fn sizes(&self) -> [usize; 3] {
-        [self.dim(), self.rank(), self.num_lora()]
-    }
-
     pub(crate) fn rank(&self) -> usize {
         self.lora_a.expert_shape()[2]
     }
 
-    // Both paths, of the processor and of devices, lay the packed matrix out by the two functions below.
     // Everything that reads one input is multiplied with it side by side: [A of each LoRA of each gate | W of each gate].
 
     /// Column of LoRA `lora` of the `position`-th gate of an input.

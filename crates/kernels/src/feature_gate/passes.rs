@@ -1,6 +1,5 @@
 //! Row passes of a feature gate over one block, between its products.
 
-use crate::fresh::{Memory, values_of, write_each};
 use crate::product::dot;
 use crate::simd::{multiversioned, sigmoid};
 use crate::softmax::{softmax, softmax_gradient};
@@ -24,8 +23,9 @@ multiversioned! {
 }
 
 multiversioned! {
-    fn gate_each_row(
-        out: &mut Memory,
+    /// `out = x * sum_l 2 w_l s_l`, with the weights in columns `first..` of [rows, stride].
+    pub(super) fn gate_rows(
+        out: &mut [f32],
         xs: &[f32],
         sigmoids: &[&[f32]],
         weights: &[f32],
@@ -35,16 +35,17 @@ multiversioned! {
     ) {
         let rows = out.chunks_exact_mut(dim).zip(xs.chunks_exact(dim)).zip(weights.chunks_exact(stride));
         for (row, ((out, xs), weights)) in rows.enumerate() {
-            let of_lora = |lora: usize| {
-                (&sigmoids[lora][row * dim..][..dim], 2.0 * weights[first + lora])
-            };
-            // The first LoRA begins the chain of a unit and the others follow in order.
-            let (values, weight) = of_lora(0);
-            let out = write_each(out, |unit| weight * values[unit]);
-            for lora in 1..sigmoids.len() {
-                let (values, weight) = of_lora(lora);
-                for unit in 0..dim {
-                    out[unit] = values[unit].mul_add(weight, out[unit]);
+            for (lora, sigmoids) in sigmoids.iter().enumerate() {
+                let values = &sigmoids[row * dim..(row + 1) * dim];
+                let weight = 2.0 * weights[first + lora];
+                if lora == 0 {
+                    for unit in 0..dim {
+                        out[unit] = weight * values[unit];
+                    }
+                } else {
+                    for unit in 0..dim {
+                        out[unit] = values[unit].mul_add(weight, out[unit]);
+                    }
                 }
             }
             for unit in 0..dim {
@@ -52,23 +53,6 @@ multiversioned! {
             }
         }
     }
-}
-
-/// `out = x * sum_l 2 w_l s_l`, with the weights in columns `first..` of [rows, stride].
-pub(super) fn gate_rows<'a>(
-    out: &'a mut Memory,
-    xs: &[f32],
-    sigmoids: &[&[f32]],
-    weights: &[f32],
-    stride: usize,
-    first: usize,
-    dim: usize,
-) -> &'a mut [f32] {
-    let num_rows = weights.len() / stride;
-    assert_eq!([out.len(), xs.len()], [num_rows * dim; 2]);
-    gate_each_row(out, xs, sigmoids, weights, stride, first, dim);
-    // SAFETY: every unit of every row was written.
-    unsafe { values_of(out) }
 }
 
 /// What [`gate_gradient_rows`] reads; all of one block.
@@ -99,7 +83,6 @@ multiversioned! {
         let dim = block.dim;
         let num_rows = block.gradient.len() / dim;
         let num_lora = block.sigmoids.len();
-        // Of the gradient with the input, which every LoRA of the gate needs again.
         let mut products = vec![0f32; dim];
         for row in 0..num_rows {
             let range = row * dim..(row + 1) * dim;
@@ -117,8 +100,6 @@ multiversioned! {
                 let weight = 2.0 * weights[lora];
                 let start = lora * num_rows * dim + row * dim;
                 let slopes = &mut loras[start..start + dim];
-                // The first LoRA of the first gate that reads the input begins its gradient; all others add to it, in
-                // order.
                 if lora == 0 && !add {
                     for unit in 0..dim {
                         out[unit] = gradient[unit] * values[unit] * weight;
@@ -130,7 +111,6 @@ multiversioned! {
                 }
                 for unit in 0..dim {
                     let value = values[unit];
-                    // The slope of the sigmoid from its value, which forward kept.
                     slopes[unit] = products[unit] * weight * (value - value * value);
                 }
                 logits[lora] = 2.0 * dot(products, values);

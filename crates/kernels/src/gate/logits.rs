@@ -1,13 +1,11 @@
 //! The logits of all gates of a layer: `x W + b`, gates that read the same input in one product.
 
-use crate::composed::stacked_inputs;
 use crate::cuda::{self, Machine, is_on_processor};
-use crate::operator::{Argument, Forward, Fused, Gradients, apply};
-use crate::parameter::Parameter;
+use crate::parameter::{Parameter, argument, values};
 use crate::product::{Matrix, add_or_copy, multiply};
-use crate::rows::{InputDims, blocks, by_chunk, chunks, reduce_parts, rows_of, split_mut};
+use crate::rows::{blocks, chunks, reduce_parts, rows_of, split_by_chunk, split_mut, unspecified};
 use crate::stacked_mlp::add_column_sums;
-use candle_core::{Result, Tensor};
+use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 use std::ops::Range;
 use std::sync::Arc;
@@ -27,25 +25,6 @@ pub struct LinearGate {
 }
 
 /// All gates of a layer. The logits of gate g follow those of gate g - 1.
-///
-/// ```
-/// # use candle_core::{Device, Result, Tensor, Var};
-/// # use homebench_kernels::gate::{GateLogits, LinearGate};
-/// # use homebench_kernels::{Parameter, Role};
-/// # fn main() -> Result<()> {
-/// let weight = Var::new(&[[1f32, 0.0, -1.0], [0.0, 2.0, 0.0]], &Device::Cpu)?;
-/// let gate = LinearGate {
-///     sources: vec![0],
-///     weight: Some(Parameter::new("gate.weight", weight, Role::Trained)),
-///     bias: None,
-///     num_logits: 3,
-/// };
-/// let logits = GateLogits::new(vec![gate])?;
-/// let xs = Tensor::new(&[[3f32, 4.0]], &Device::Cpu)?;
-/// assert_eq!(logits.forward(&xs)?.to_vec2::<f32>()?, [[3.0, 8.0, -3.0]]);
-/// # Ok(())
-/// # }
-/// ```
 #[derive(Debug, Clone)]
 pub struct GateLogits {
     gates: Arc<[LinearGate]>,
@@ -98,6 +77,10 @@ impl GateLogits {
         is_on_processor(xs)
     }
 
+    pub(crate) fn gates(&self) -> &[LinearGate] {
+        &self.gates
+    }
+
     /// Every gate's logits.
     ///
     /// # Shapes
@@ -117,20 +100,23 @@ impl GateLogits {
         }
         match anchor {
             Some(anchor) if self.is_fused(xs) => {
-                let passes = GateLogitsPasses {
+                let operator = Operator {
                     gates: self.clone(),
                     needs_input_gradient: xs.track_op(),
                 };
-                apply(passes, xs, xs, anchor.tensor())
+                xs.contiguous()?.apply_op2(anchor.tensor(), operator)
             }
             _ => self.forward_composed(xs),
         }
     }
 
     pub(crate) fn check_input(&self, dims: &[usize]) -> Result<()> {
-        let dims = InputDims::of(dims)?;
-        let (num_inputs, input_dim) = (dims.inputs, dims.width);
-        if dims.rows == 0 {
+        let (num_inputs, num_rows, input_dim) = match *dims {
+            [rows, width] => (1, rows, width),
+            [inputs, rows, width] => (inputs, rows, width),
+            _ => candle_core::bail!("expected [inputs, batch, width], found {dims:?}"),
+        };
+        if num_rows == 0 {
             candle_core::bail!("gates need at least 1 row");
         }
         for gate in self.gates.iter() {
@@ -154,7 +140,11 @@ impl GateLogits {
     /// As [`Self::forward`].
     pub fn forward_composed(&self, xs: &Tensor) -> Result<Tensor> {
         self.check_input(xs.dims())?;
-        let xs = stacked_inputs(xs)?;
+        let xs = if xs.rank() == 2 {
+            xs.unsqueeze(0)?
+        } else {
+            xs.clone()
+        };
         let num_rows = xs.dim(1)?;
         let of = |gate: &LinearGate| -> Result<Tensor> {
             let bias = gate.bias.as_ref().map(|bias| bias.tensor());
@@ -178,7 +168,7 @@ impl GateLogits {
     }
 
     /// Columns of each gate, in order.
-    pub(crate) fn columns(&self) -> impl Iterator<Item = (&LinearGate, Range<usize>)> {
+    fn columns(&self) -> impl Iterator<Item = (&LinearGate, Range<usize>)> {
         self.gates.iter().scan(0, |next, gate| {
             let start = *next;
             *next += gate.num_logits;
@@ -186,22 +176,16 @@ impl GateLogits {
         })
     }
 
-    /// The columns from the first to the last gate that reads an input.
-    pub(crate) fn readers(&self, input: usize) -> Range<usize> {
-        let readers = self.columns().filter(|(g, _)| g.sources.contains(&input));
-        let columns = readers.map(|(_, columns)| columns);
-        columns.reduce(|a, b| a.start..b.end).unwrap_or(0..0)
-    }
-
-    // Columns of zeros between the readers cost a few multiplications; one product for all readers saves reading the
-    // input again for each.
-    /// For each input: its readers' columns with the weights of those columns, [input_dim, columns], zero where a gate in
-    /// between reads other inputs.
-    fn pack(&self, dims: InputDims) -> Result<Vec<Packed>> {
-        let input_dim = dims.width;
-        let mut packed: Vec<Packed> = (0..dims.inputs)
+    /// For each input: the columns from the first to the last that reads it, with the weights of those columns,
+    /// [input_dim, columns], zero where a gate in between reads other inputs.
+    fn pack(&self, num_inputs: usize, input_dim: usize) -> Result<Vec<Packed>> {
+        let mut packed: Vec<Packed> = (0..num_inputs)
             .map(|input| {
-                let columns = self.readers(input);
+                let readers = self.columns().filter(|(g, _)| g.sources.contains(&input));
+                let columns = readers
+                    .map(|(_, columns)| columns)
+                    .reduce(|a, b| a.start..b.end);
+                let columns = columns.unwrap_or(0..0);
                 Packed {
                     weights: vec![0.0; input_dim * columns.len()],
                     columns,
@@ -218,7 +202,6 @@ impl GateLogits {
                 let rows = rows.chunks_exact(columns.len()).take(input_dim);
                 for (row, values) in rows.enumerate() {
                     let out = &mut home.weights[row * stride + at..];
-                    // Added, since a gate may read an input twice and then has two weights for it.
                     for (out, value) in out.iter_mut().zip(values) {
                         *out += value;
                     }
@@ -258,30 +241,31 @@ struct Packed {
 }
 
 /// What a backward pass does with the gradient of its inputs.
-pub(crate) enum InputGradient<B> {
+pub(crate) enum InputGradient {
     /// Leaves it out.
     Unneeded,
     /// Computes it.
     Fresh,
     /// Adds it to what another reader of the same inputs found.
-    AddTo(B),
-}
-
-impl<B> InputGradient<B> {
-    pub(crate) fn if_needed(needed: bool) -> Self {
-        match needed {
-            true => Self::Fresh,
-            false => Self::Unneeded,
-        }
-    }
+    AddTo(Vec<f32>),
 }
 
 impl GateLogits {
-    /// The forward pass: logits [rows, logits of all gates].
-    pub(crate) fn run_forward(&self, xs: Argument<'_>) -> Result<Vec<f32>> {
-        let (num_rows, input_dim) = (xs.dims.rows, xs.dims.width);
-        // Packed anew in every pass, as weights change in between; they are few beside the rows.
-        let packed = self.pack(xs.dims)?;
+    /// Number of inputs and their width, from all units of a row.
+    fn input_sizes(&self, row_units: usize) -> (usize, usize) {
+        let width_of = |gate: &LinearGate| {
+            let rows = gate.weight.as_ref()?.tensor().dims()[0];
+            Some(rows / gate.sources.len())
+        };
+        // Where no gate reads anything, how a row is divided is of no consequence.
+        let input_dim = self.gates.iter().find_map(width_of).unwrap_or(row_units);
+        (row_units / input_dim, input_dim)
+    }
+
+    /// The forward pass on slices: from inputs [inputs, rows, input_dim] to logits [rows, logits of all gates].
+    pub(crate) fn run_forward(&self, xs: &[f32], num_rows: usize) -> Result<Vec<f32>> {
+        let (num_inputs, input_dim) = self.input_sizes(xs.len() / num_rows);
+        let packed = self.pack(num_inputs, input_dim)?;
         let num_columns = self.num_columns;
         let mut bias = vec![0f32; num_columns];
         for (gate, columns) in self.columns() {
@@ -290,19 +274,18 @@ impl GateLogits {
             }
         }
         let parts: Vec<Range<usize>> = blocks(0..num_rows).collect();
-        let mut out = vec![0f32; num_rows * num_columns];
+        let mut out = unspecified(num_rows * num_columns);
         split_mut(&mut out, num_columns, &parts)
             .into_par_iter()
             .zip(&parts)
             .for_each(|(out, block)| {
-                // The bias begins every chain, then the inputs follow in order.
                 for row in out.chunks_exact_mut(num_columns) {
                     row.copy_from_slice(&bias);
                 }
                 for (input, packed) in packed.iter().enumerate() {
                     let width = packed.columns.len();
                     if width > 0 {
-                        let rows = rows_of(xs.values, input, num_rows, block, input_dim);
+                        let rows = rows_of(xs, input, num_rows, block, input_dim);
                         multiply(
                             &mut out[packed.columns.start..],
                             num_columns,
@@ -316,58 +299,85 @@ impl GateLogits {
         Ok(out)
     }
 
-    /// The backward pass: adds to the parameters' gradients, and gives the inputs' where it is wanted.
+    /// The backward pass on slices: adds to the parameters' gradients, and gives the inputs' where it is wanted.
     pub(crate) fn run_backward(
         &self,
-        xs: Argument<'_>,
+        xs: &[f32],
         gradient: &[f32],
-        wanted: InputGradient<Vec<f32>>,
+        num_rows: usize,
+        wanted: InputGradient,
     ) -> Result<Option<Vec<f32>>> {
-        let packed = self.pack(xs.dims)?;
+        let (num_inputs, input_dim) = self.input_sizes(xs.len() / num_rows);
+        let packed = self.pack(num_inputs, input_dim)?;
         let backward = Backward {
-            num_rows: xs.dims.rows,
-            input_dim: xs.dims.width,
+            num_rows,
+            input_dim,
             num_columns: self.num_columns,
-            xs: xs.values,
+            xs,
             gradient,
             packed: &packed,
-            chunks: chunks(xs.dims.rows),
+            chunks: chunks(num_rows),
         };
         let (weights, sums) = backward.weight_gradients();
-        self.accumulate(&weights, &packed, &sums, xs.dims.width);
-        let length = xs.values.len();
+        self.accumulate(&weights, &packed, &sums, input_dim);
         Ok(match wanted {
             InputGradient::Unneeded => None,
-            InputGradient::Fresh => Some(backward.input_gradient(vec![0.0; length], false)),
+            InputGradient::Fresh => Some(backward.input_gradient(unspecified(xs.len()), false)),
             InputGradient::AddTo(others) => Some(backward.input_gradient(others, true)),
         })
     }
 }
 
-struct GateLogitsPasses {
+struct Operator {
     gates: GateLogits,
     needs_input_gradient: bool,
 }
 
-impl Fused for GateLogitsPasses {
-    const NAME: &'static str = "gate-logits";
+/// Rows of [inputs, rows, width] or [rows, width].
+fn num_rows(dims: &[usize]) -> usize {
+    dims[dims.len() - 2]
+}
 
-    type Kept = ();
-
-    fn forward(&self, xs: Argument<'_>, _same: Argument<'_>) -> Forward<Vec<f32>, ()> {
-        let out = self.gates.run_forward(xs)?;
-        Ok((out, (xs.dims.rows, self.gates.num_columns).into(), Some(())))
+impl CustomOp2 for Operator {
+    fn name(&self) -> &'static str {
+        "gate-logits"
     }
 
-    fn backward(
+    fn cpu_fwd(
         &self,
-        xs: Argument<'_>,
-        _same: Argument<'_>,
-        gradient: &[f32],
-        (): (),
-    ) -> Result<Gradients<Vec<f32>>> {
-        let wanted = InputGradient::if_needed(self.needs_input_gradient);
-        Ok([self.gates.run_backward(xs, gradient, wanted)?, None])
+        storage: &CpuStorage,
+        layout: &Layout,
+        _anchor: &CpuStorage,
+        _anchor_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let xs = argument(storage, layout)?;
+        let num_rows = num_rows(layout.dims());
+        let out = self.gates.run_forward(xs, num_rows)?;
+        Ok((
+            CpuStorage::F32(out),
+            (num_rows, self.gates.num_columns).into(),
+        ))
+    }
+
+    fn bwd(
+        &self,
+        xs: &Tensor,
+        _anchor: &Tensor,
+        _result: &Tensor,
+        gradient: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let num_rows = num_rows(xs.dims());
+        let gradient = gradient.contiguous()?;
+        let wanted = match self.needs_input_gradient {
+            true => InputGradient::Fresh,
+            false => InputGradient::Unneeded,
+        };
+        let (input, gradient) = (&values(xs)?, &values(&gradient)?);
+        let input_gradient = (self.gates).run_backward(input, gradient, num_rows, wanted)?;
+        let input_gradient = input_gradient
+            .map(|values| Tensor::from_vec(values, xs.shape(), xs.device()))
+            .transpose()?;
+        Ok((input_gradient, None))
     }
 }
 
@@ -389,7 +399,7 @@ impl Backward<'_> {
         for (input, packed) in self.packed.iter().enumerate() {
             let width = packed.columns.len();
             let size = self.input_dim * width;
-            let mut parts = vec![0f32; size * num_chunks];
+            let mut parts = unspecified(size * num_chunks);
             if size > 0 {
                 parts
                     .par_chunks_exact_mut(size)
@@ -405,13 +415,12 @@ impl Backward<'_> {
                         );
                     });
             }
-            let mut total = vec![0f32; size];
+            let mut total = unspecified(size);
             if size > 0 {
                 reduce_parts(&mut total, &parts, false);
             }
             weights.push(total);
         }
-        // One chain over all rows, which has one order because it isn't split at all.
         let mut sums = vec![0f32; self.num_columns];
         add_column_sums(&mut sums, self.gradient);
         (weights, sums)
@@ -427,16 +436,19 @@ impl Backward<'_> {
         )
     }
 
-    /// Writes the inputs' gradient over zeros, or adds it to what is there.
+    /// Writes the inputs' gradient into `result`, or adds it to what is there.
     fn input_gradient(&self, mut result: Vec<f32>, add: bool) -> Vec<f32> {
         let parts: Vec<Range<usize>> = blocks(0..self.num_rows).collect();
-        by_chunk(split_mut(&mut result, self.input_dim, &parts), parts.len())
+        split_by_chunk(&mut result, self.input_dim, &parts)
             .into_par_iter()
             .zip(&parts)
             .for_each(|(inputs, block)| {
                 for (out, packed) in inputs.into_iter().zip(self.packed) {
                     let width = packed.columns.len();
                     if width == 0 {
+                        if !add {
+                            out.fill(0.0);
+                        }
                         continue;
                     }
                     multiply(

@@ -3,12 +3,10 @@
 use super::passes::MixLayout;
 use crate::composed;
 use crate::cuda::{self, Machine};
-use crate::operator::{Argument, Forward, Fused, Gradients, apply};
-use crate::parameter::values;
-use crate::rows::InputDims;
-use candle_core::{DType, Result, Tensor};
+use crate::parameter::{argument, values};
+use candle_core::{CpuStorage, CustomOp2, DType, Layout, Result, Shape, Tensor};
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// How logits become weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,26 +31,6 @@ pub struct MixGate {
 }
 
 /// All gates of a layer; their logits follow one another in the order of the gates.
-///
-/// ```
-/// # use candle_core::{DType, Device, Result, Tensor};
-/// # use homebench_kernels::gate::{GateActivation, Mix, MixGate};
-/// # fn main() -> Result<()> {
-/// let gate = MixGate {
-///     experts: vec![0, 1],
-///     activation: GateActivation::Softmax,
-///     output: 0,
-/// };
-/// let mix = Mix::new(vec![gate], 2, 1)?;
-///
-/// // Equal logits weigh both experts alike.
-/// let experts = Tensor::new(&[[[1f32, 2.0]], [[3.0, 6.0]]], &Device::Cpu)?;
-/// let logits = Tensor::zeros((1, 2), DType::F32, &Device::Cpu)?;
-/// let mixed = mix.forward(&experts, &logits)?;
-/// assert_eq!(mixed.to_vec3::<f32>()?, [[[2.0, 4.0]]]);
-/// # Ok(())
-/// # }
-/// ```
 #[derive(Debug, Clone)]
 pub struct Mix {
     layout: Arc<MixLayout>,
@@ -80,7 +58,6 @@ impl Mix {
                 if *expert >= num_experts {
                     candle_core::bail!("a gate sees expert {expert} of {num_experts}");
                 }
-                // In the order of the gates: it is the order in which an output adds its experts up.
                 layout.outputs[gate.output].push((start + offset, *expert));
                 layout.uses[*expert].push((start + offset, gate.output));
             }
@@ -106,16 +83,6 @@ impl Mix {
         gates.map(|(gate, columns)| (gate, columns))
     }
 
-    /// Per output: (column, expert) of every summand.
-    pub(crate) fn outputs(&self) -> &[Vec<(usize, usize)>] {
-        &self.layout.outputs
-    }
-
-    /// Per expert: (column, output) of every use.
-    pub(crate) fn uses(&self) -> &[Vec<(usize, usize)>] {
-        &self.layout.uses
-    }
-
     /// Number of experts that gates may see.
     pub(crate) fn num_experts(&self) -> usize {
         self.layout.num_experts
@@ -126,9 +93,28 @@ impl Mix {
         self.layout.outputs.len()
     }
 
-    /// The passes on slices.
-    pub(crate) fn layout(&self) -> &MixLayout {
-        &self.layout
+    /// Turns logits into weights, in place, and gives the outputs [outputs, rows, width].
+    pub(crate) fn sums(
+        &self,
+        experts: &[f32],
+        logits: &mut [f32],
+        num_rows: usize,
+        width: usize,
+    ) -> Vec<f32> {
+        self.layout.sums(experts, logits, num_rows, width)
+    }
+
+    /// The gradients of the experts and of the logits, from the weights that [`Self::sums`] left.
+    pub(crate) fn gradients(
+        &self,
+        experts: &[f32],
+        weights: &[f32],
+        gradient: &[f32],
+        num_rows: usize,
+        width: usize,
+    ) -> [Vec<f32>; 2] {
+        self.layout
+            .gradients(experts, weights, gradient, num_rows, width)
     }
 
     /// Sums experts with the gates' weights.
@@ -148,7 +134,13 @@ impl Mix {
         if !(experts.device().is_cpu() && experts.dtype() == DType::F32) {
             return self.forward_composed(experts, logits);
         }
-        apply(self.clone(), experts, logits, logits)
+        let operator = Operator {
+            layout: self.layout.clone(),
+            weights: Mutex::default(),
+        };
+        experts
+            .contiguous()?
+            .apply_op2(&logits.contiguous()?, operator)
     }
 
     /// The same from candle's stock operators: the reference.
@@ -198,7 +190,6 @@ impl Mix {
     /// # Errors
     /// Logits of another shape.
     pub fn weights(&self, logits: &Tensor) -> Result<Vec<Tensor>> {
-        // Detached: weights are looked at and not learned from.
         if !(logits.device().is_cpu() && logits.dtype() == DType::F32) {
             return self.weights_composed(&logits.detach());
         }
@@ -236,30 +227,61 @@ impl Mix {
     }
 }
 
-impl Fused for Mix {
-    const NAME: &'static str = "mix";
+struct Operator {
+    layout: Arc<MixLayout>,
+    weights: Mutex<Vec<f32>>,
+}
 
-    /// The gates' weights.
-    type Kept = Vec<f32>;
-
-    fn forward(&self, experts: Argument<'_>, logits: Argument<'_>) -> Forward<Vec<f32>, Vec<f32>> {
-        let InputDims { rows, width, .. } = experts.dims;
-        let mut weights = logits.values.to_vec();
-        let out = self.layout.sums(experts.values, &mut weights, rows, width);
-        Ok((out, (self.num_outputs(), rows, width).into(), Some(weights)))
+impl CustomOp2 for Operator {
+    fn name(&self) -> &'static str {
+        "mix"
     }
 
-    fn backward(
+    fn cpu_fwd(
         &self,
-        experts: Argument<'_>,
-        _logits: Argument<'_>,
-        gradient: &[f32],
-        weights: Vec<f32>,
-    ) -> Result<Gradients<Vec<f32>>> {
-        let InputDims { rows, width, .. } = experts.dims;
-        let layout = &self.layout;
-        let gradients = layout.gradients(experts.values, &weights, gradient, rows, width);
-        Ok(gradients.map(Some))
+        storage: &CpuStorage,
+        layout: &Layout,
+        logits: &CpuStorage,
+        logits_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let experts = argument(storage, layout)?;
+        let (_, num_rows, width) = layout.shape().dims3()?;
+        let mut weights = argument(logits, logits_layout)?.to_vec();
+        let out = self.layout.sums(experts, &mut weights, num_rows, width);
+        *self.weights.lock().unwrap_or_else(PoisonError::into_inner) = weights;
+        let shape = (self.layout.outputs.len(), num_rows, width);
+        Ok((CpuStorage::F32(out), shape.into()))
+    }
+
+    fn bwd(
+        &self,
+        experts: &Tensor,
+        logits: &Tensor,
+        _result: &Tensor,
+        gradient: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let (_, num_rows, width) = experts.dims3()?;
+        let weights = self.weights.lock().unwrap_or_else(PoisonError::into_inner);
+        let gradient = gradient.contiguous()?;
+        let [of_experts, of_logits] = self.layout.gradients(
+            &values(experts)?,
+            &weights,
+            &values(&gradient)?,
+            num_rows,
+            width,
+        );
+        Ok((
+            Some(Tensor::from_vec(
+                of_experts,
+                experts.shape(),
+                experts.device(),
+            )?),
+            Some(Tensor::from_vec(
+                of_logits,
+                logits.shape(),
+                logits.device(),
+            )?),
+        ))
     }
 }
 

@@ -1,18 +1,16 @@
 //! The passes of a mix on slices: weights from logits, weighted sums, and their gradients.
 
 use super::{GateActivation, MixGate};
-use crate::fresh::{FreshPart, FreshValues, Memory};
 use crate::product::dot;
-use crate::rows::{rows_of, split_mut, strips};
+use crate::rows::{rows_of, split_by_chunk, strips, unspecified};
 use crate::simd::{exp, multiversioned};
 use crate::softmax::{divide_by_sum, softmax_gradient, subtract_largest};
 use rayon::prelude::*;
-use std::mem::MaybeUninit;
 use std::ops::Range;
 
 /// Which expert each column of the weights belongs to, and which output it feeds.
 #[derive(Debug)]
-pub(crate) struct MixLayout {
+pub(super) struct MixLayout {
     pub(super) gates: Vec<(MixGate, Range<usize>)>,
     pub(super) num_columns: usize,
     pub(super) num_experts: usize,
@@ -23,16 +21,15 @@ pub(crate) struct MixLayout {
 }
 
 impl MixLayout {
-    /// Turns logits into weights, in place.
+    /// Turns logits into weights, in place, and gives the sums of experts.
     pub(super) fn weights(&self, logits: &mut [f32], num_rows: usize) {
         let strips = strips(num_rows);
-        split_mut(logits, self.num_columns, &strips)
+        split_by_chunk(logits, self.num_columns, &strips)
             .into_par_iter()
-            .for_each(|logits| activate(&self.gates, self.num_columns, logits));
+            .for_each(|mut logits| activate(&self.gates, self.num_columns, &mut *logits[0]));
     }
 
-    /// Turns logits into weights, in place, and gives the outputs [outputs, rows, width].
-    pub(crate) fn sums(
+    pub(super) fn sums(
         &self,
         experts: &[f32],
         logits: &mut [f32],
@@ -41,21 +38,30 @@ impl MixLayout {
     ) -> Vec<f32> {
         let num_columns = self.num_columns;
         let strips = strips(num_rows);
-        let mut out = FreshValues::new(self.outputs.len() * num_rows * width);
-        out.split_by_chunk(width, &strips)
+        let mut out = unspecified(self.outputs.len() * num_rows * width);
+        split_by_chunk(&mut out, width, &strips)
             .into_par_iter()
-            .zip(split_mut(logits, num_columns, &strips))
+            .zip(split_by_chunk(logits, num_columns, &strips))
             .zip(&strips)
-            .for_each(|((outputs, weights), strip)| {
+            .for_each(|((mut outputs, mut weights), strip)| {
+                let weights = &mut *weights[0];
                 activate(&self.gates, num_columns, weights);
                 let matrices = strip_of_each(experts, num_rows, strip, width);
-                sum_into(outputs, width, &matrices, &self.outputs, weights);
+                let summands = &self.outputs;
+                weighted_sums(
+                    &mut outputs,
+                    width,
+                    &matrices,
+                    summands,
+                    weights,
+                    num_columns,
+                );
             });
-        out.finish()
+        out
     }
 
-    /// The gradients of the experts and of the logits, from the weights that [`Self::sums`] left.
-    pub(crate) fn gradients(
+    /// The gradients of the experts and of the logits.
+    pub(super) fn gradients(
         &self,
         experts: &[f32],
         weights: &[f32],
@@ -65,23 +71,22 @@ impl MixLayout {
     ) -> [Vec<f32>; 2] {
         let num_columns = self.num_columns;
         let strips = strips(num_rows);
-        let mut expert_gradient = FreshValues::new(experts.len());
-        // A few columns a row: clearing them is no matter.
-        let mut logit_gradient = vec![0f32; num_rows * num_columns];
-        expert_gradient
-            .split_by_chunk(width, &strips)
+        let mut expert_gradient = unspecified(experts.len());
+        let mut logit_gradient = unspecified(num_rows * num_columns);
+        split_by_chunk(&mut expert_gradient, width, &strips)
             .into_par_iter()
-            .zip(split_mut(&mut logit_gradient, num_columns, &strips))
+            .zip(split_by_chunk(&mut logit_gradient, num_columns, &strips))
             .zip(&strips)
-            .for_each(|((of_experts, logits), strip)| {
+            .for_each(|((mut out, mut logits), strip)| {
                 let weights = rows_of(weights, 0, num_rows, strip, num_columns);
                 let outputs = strip_of_each(gradient, num_rows, strip, width);
                 let matrices = strip_of_each(experts, num_rows, strip, width);
-                sum_into(of_experts, width, &outputs, &self.uses, weights);
+                weighted_sums(&mut out, width, &outputs, &self.uses, weights, num_columns);
+                let logits = &mut *logits[0];
                 inner_products(logits, &self.outputs, &matrices, &outputs, width);
                 activation_gradients(&self.gates, num_columns, logits, weights);
             });
-        [expert_gradient.finish(), logit_gradient]
+        [expert_gradient, logit_gradient]
     }
 }
 
@@ -168,25 +173,6 @@ multiversioned! {
     }
 }
 
-/// Writes rows of every output of [`weighted_sums`].
-fn sum_into(
-    outs: Vec<FreshPart<'_>>,
-    width: usize,
-    matrices: &[&[f32]],
-    summands: &[Vec<(usize, usize)>],
-    weights: &[f32],
-) {
-    let num_columns = summands.iter().map(Vec::len).sum();
-    let num_rows = weights.len() / num_columns;
-    assert_eq!(outs.len(), summands.len());
-    assert!(outs.iter().all(|out| out.num_left() == num_rows * width));
-    // SAFETY: the sums of all units of all rows are written below.
-    let promise = |out| unsafe { FreshPart::promise(out) };
-    let mut outs: Vec<&mut Memory> = outs.into_iter().map(promise).collect();
-    weighted_sums(&mut outs, width, matrices, summands, weights, num_columns);
-}
-
-// Four registers of AVX-512. A unit's chain goes over its summands alone, so that this size is no part of the result.
 /// Units summed at a time, in registers.
 const STRIP: usize = 64;
 
@@ -195,7 +181,7 @@ multiversioned! {
     ///
     /// Row by row, so that a row of every matrix is read from memory once and by its other users from the first-level cache.
     fn weighted_sums(
-        outs: &mut [&mut Memory],
+        outs: &mut [&mut [f32]],
         width: usize,
         matrices: &[&[f32]],
         summands: &[Vec<(usize, usize)>],
@@ -218,19 +204,15 @@ multiversioned! {
                             sums[lane] = values[lane].mul_add(weight, sums[lane]);
                         }
                     }
-                    *strip = sums.map(MaybeUninit::new);
+                    *strip = sums;
                     from += STRIP;
                 }
-                // Fewer units than a strip, summed in the same order.
-                let mut sums = [0f32; STRIP];
+                rest.fill(0.0);
                 for (column, matrix) in summands {
                     let values = &matrices[*matrix][from..units.end];
-                    for (sum, value) in sums.iter_mut().zip(values) {
+                    for (sum, value) in rest.iter_mut().zip(values) {
                         *sum = value.mul_add(weights[*column], *sum);
                     }
-                }
-                for (out, sum) in rest.iter_mut().zip(sums) {
-                    out.write(sum);
                 }
             }
         }
@@ -252,7 +234,6 @@ multiversioned! {
             for (summands, gradient) in outputs.iter().zip(gradients) {
                 let gradient = &gradient[range.clone()];
                 for (column, expert) in summands {
-                    // The lanes of `dot` decide the order of this sum; see there.
                     out[*column] = dot(&experts[*expert][range.clone()], gradient);
                 }
             }

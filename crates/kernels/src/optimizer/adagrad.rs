@@ -57,7 +57,6 @@ multiversioned! {
             let slope = values[index].mul_add(decay, gradient[index]);
             let square = slope.mul_add(slope, squares[index]);
             squares[index] = square;
-            // Epsilon outside of the root, as in PyTorch; the paper has none.
             values[index] -= rate * slope / (square.sqrt() + epsilon);
         }
     }

@@ -65,8 +65,6 @@ impl StepFactors {
             beta2: config.beta2 as f32,
             complements: [1.0 - config.beta1, 1.0 - config.beta2].map(|value| value as f32),
             epsilon: config.epsilon as f32,
-            // In f64 and rounded once: 1 - beta2^step is 0.001 in the first step, and f32 would keep but four digits of
-            // it.
             rate: (learning_rate / (1.0 - config.beta1.powf(step))) as f32,
             inverse_root: (1.0 / (1.0 - config.beta2.powf(step)).sqrt()) as f32,
             keep: (1.0 - learning_rate * config.weight_decay) as f32,
@@ -88,8 +86,6 @@ multiversioned! {
         let StepFactors { beta1, beta2, complements, epsilon, rate, inverse_root, keep } = factors;
         for index in 0..length {
             let slope = gradient[index];
-            // The same fused multiply-adds in the same places as `adam_element` in kernels/optimizer.cu: sparse and
-            // dense Adam, here and on a device, are held against each other.
             let mean = first[index].mul_add(beta1, slope * complements[0]);
             let square = second[index].mul_add(beta2, slope * slope * complements[1]);
             first[index] = mean;

@@ -1,7 +1,7 @@
 //! The input of a batch where a model is on a device: gathered there, and its gradient taken from there.
 
-use super::embedding::{Columns, EmbeddingTables, PooledTables};
-use super::pooled::Lists;
+use super::embedding::{Columns, EmbeddingTables};
+use super::pooled::{Lists, PooledTables};
 use crate::cuda::{self, Address, BatchAddresses, CopiedBatch, Machine};
 use crate::dropout::Dropout;
 use candle_core::{Device, Result, Tensor, Var};
@@ -70,7 +70,6 @@ pub fn gather_on_device(
         }
         Ok(())
     })?;
-    // One mask over all copies' rows: copy after copy, each has units of its own dropped.
     let all = copies.len() * batch.num_rows;
     drop_out(&machine, dropout, values.address()?, all, batch)?;
     values.into_variable(shape)
@@ -86,11 +85,11 @@ fn gather_copy(
     out: Address,
 ) -> Result<()> {
     let num_rows = batch.num_rows;
-    let (ids, on_device) = (batch.ids.into(), [from.ids, Address::NULL]);
-    single.gather_on(machine, ids, on_device, num_rows, out, batch.columns())?;
-    let (ids, on_device) = (batch.lists.into(), [from.list_ids, from.list_ends]);
+    let ids = (batch.ids, from.ids);
+    single.gather_on(machine, ids, num_rows, out, batch.columns())?;
+    let of_lists = (batch.lists, from.list_ids, from.list_ends);
     let list_columns = batch.list_columns(single);
-    lists.gather_on(machine, ids, on_device, num_rows, out, list_columns)?;
+    lists.gather_on(machine, of_lists, num_rows, out, list_columns)?;
     cuda::copy_columns(
         machine,
         out.offset(batch.input_dim - batch.num_numeric),
@@ -140,9 +139,14 @@ pub fn update_on_device(
     for (index, (single, lists)) in copies.iter_mut().enumerate() {
         let gradient = start.offset(index * size);
         let list_columns = batch.list_columns(single);
-        let (ids, list_ids) = (batch.ids.into(), batch.lists.into());
-        single.update_on(&machine, ids, gradient, batch.columns(), learning_rate)?;
-        lists.update_on(&machine, list_ids, gradient, list_columns, learning_rate)?;
+        single.update_on(
+            &machine,
+            batch.ids,
+            gradient,
+            batch.columns(),
+            learning_rate,
+        )?;
+        lists.update_on(&machine, batch.lists, gradient, list_columns, learning_rate)?;
     }
     Ok(true)
 }

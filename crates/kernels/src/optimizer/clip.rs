@@ -36,24 +36,6 @@ impl GradientNorm {
 ///
 /// The sum of squares is in f64 over pieces of a fixed size, added in order: the same at any number of threads.
 ///
-/// ```
-/// # use candle_core::{Device, Result, Var};
-/// # use homebench_kernels::optimizer::clip_gradient_norm;
-/// # use homebench_kernels::{Parameter, Role};
-/// # fn main() -> Result<()> {
-/// let weight = Var::new(&[3f32, 4.0], &Device::Cpu)?;
-/// let weight = Parameter::new("weight", weight, Role::Trained);
-/// let loss = (weight.tensor().sqr()?.sum_all()? * 0.5)?;
-/// weight.collect(&loss.backward()?)?;
-///
-/// let norm = clip_gradient_norm(std::slice::from_ref(&weight), 1.0)?;
-/// assert_eq!(norm.value()?, 5.0);
-/// let clipped = weight.gradient().unwrap_or_default();
-/// assert!((clipped[0] - 0.6).abs() < 1e-6 && (clipped[1] - 0.8).abs() < 1e-6);
-/// # Ok(())
-/// # }
-/// ```
-///
 /// # Errors
 /// A device fails.
 pub fn clip_gradient_norm(parameters: &[Parameter], max_norm: f64) -> Result<GradientNorm> {
@@ -68,15 +50,12 @@ pub fn clip_gradient_norm(parameters: &[Parameter], max_norm: f64) -> Result<Gra
     let mut squares = 0f64;
     for parameter in trained() {
         parameter.with_gradient(|gradient| {
-            // Collected in order before they are added: the sum must not depend on which thread was done first.
             let pieces: Vec<f64> = gradient.par_chunks(PIECE).map(sum_of_squares).collect();
             squares += pieces.iter().sum::<f64>();
         });
     }
     let norm = squares.sqrt();
-    // PyTorch's constant; it keeps a norm of 0 from dividing.
     let factor = max_norm / (norm + 1e-6);
-    // False also for a norm that is no number: such gradients stay as they are and are seen for what they are.
     if factor < 1.0 {
         let factor = factor as f32;
         for parameter in trained() {
@@ -146,7 +125,6 @@ fn on_device(parameter: &Parameter) -> Result<Option<TensorAddresses>> {
 
 /// In eight sums side by side, so that it becomes vector code, added up in a fixed order.
 fn sum_of_squares(values: &[f32]) -> f64 {
-    // Eight f64 are one register of AVX-512; their number is part of the result.
     let mut sums = [0f64; 8];
     let (eights, rest) = values.as_chunks::<8>();
     for eight in eights {

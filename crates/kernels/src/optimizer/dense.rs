@@ -92,7 +92,7 @@ impl Factors {
 }
 
 #[derive(Debug)]
-struct ParameterState {
+struct State {
     parameter: Parameter,
     /// Adam's mean of gradients, Adagrad's sum of squares, momentum's velocity; empty where the rule keeps nothing.
     first: Kept,
@@ -100,7 +100,7 @@ struct ParameterState {
     second: Kept,
 }
 
-impl ParameterState {
+impl State {
     fn new(parameter: &Parameter, rule: &DenseRule) -> Self {
         let [first, second] = rule.keeps().map(|keeps| {
             let length = if keeps { parameter.num_elements() } else { 0 };
@@ -151,43 +151,24 @@ impl ParameterState {
 }
 
 /// An optimiser's state over a list of parameters. A parameter that got no gradient in a step stays as it is.
-///
-/// ```
-/// # use candle_core::{Device, Result, Var};
-/// # use homebench_kernels::optimizer::{Optimizer, SgdConfig};
-/// # use homebench_kernels::{Parameter, Role};
-/// # fn main() -> Result<()> {
-/// let weight = Var::new(&[1f32, 2.0], &Device::Cpu)?;
-/// let weight = Parameter::new("weight", weight, Role::Trained);
-/// let mut optimizer = Optimizer::new(std::slice::from_ref(&weight), SgdConfig::default());
-///
-/// let loss = weight.tensor().sum_all()?;
-/// weight.collect(&loss.backward()?)?;
-/// optimizer.step(0.5)?;
-/// assert_eq!(weight.tensor().to_vec1::<f32>()?, [0.5, 1.5]);
-/// # Ok(())
-/// # }
-/// ```
 #[derive(Debug)]
 pub struct Optimizer {
     rule: DenseRule,
     step: u64,
-    states: Vec<ParameterState>,
+    states: Vec<State>,
 }
 
-// 64 KiB each of values, gradient and both moments: a task's quarter of a MiB stays in the second-level cache. Clipping
-// adds its squares up in pieces of this size too, so that another size is another order of additions.
 /// Elements updated by one task.
 pub(super) const PIECE: usize = 1 << 14;
 
 impl Optimizer {
-    /// ParameterState for the trained ones of `parameters`.
+    /// State for the trained ones of `parameters`.
     pub fn new(parameters: &[Parameter], rule: impl Into<DenseRule>) -> Self {
         let rule = rule.into();
         let states = parameters
             .iter()
             .filter(|parameter| parameter.role() == Role::Trained)
-            .map(|parameter| ParameterState::new(parameter, &rule))
+            .map(|parameter| State::new(parameter, &rule))
             .collect();
         Self {
             rule,
@@ -210,7 +191,11 @@ impl Optimizer {
     /// restore.
     pub fn kept_mut(&mut self) -> impl Iterator<Item = (String, &mut Kept)> {
         self.states.iter_mut().flat_map(|state| {
-            Kept::named(state.parameter.path(), &mut state.first, &mut state.second)
+            let path = state.parameter.path();
+            [
+                (format!("{path}.first"), &mut state.first),
+                (format!("{path}.second"), &mut state.second),
+            ]
         })
     }
 
@@ -219,7 +204,6 @@ impl Optimizer {
     /// # Errors
     /// A parameter can't be written.
     pub fn step(&mut self, learning_rate: f64) -> Result<()> {
-        // One count for all: a parameter without a gradient stays, but its bias correction moves on with the others'.
         self.step += 1;
         let factors = self.rule.factors(learning_rate, self.step);
         let mut on_machine = None;

@@ -2,7 +2,6 @@
 //! grow with a table.
 
 use super::kept::Kept;
-use super::pooled::{BatchIds, Pooling, pool};
 use super::sparse::{AHEAD, SparseRule, Table};
 use crate::cuda::{Address, Buffer, Gather, Grouped, Machine, Occurrence, update_tables};
 use crate::parameter::Parameter;
@@ -13,29 +12,6 @@ use rayon::prelude::*;
 use std::ops::Range;
 
 /// Embedding tables of the same width, one per categorical feature.
-///
-/// ```
-/// # use candle_core::{Device, Result, Var};
-/// # use homebench_kernels::optimizer::{AdamConfig, Columns, EmbeddingTables, SparseRule};
-/// # use homebench_kernels::{Parameter, Role};
-/// # fn main() -> Result<()> {
-/// let table = Var::new(&[[0f32, 1.0], [2.0, 3.0], [4.0, 5.0]], &Device::Cpu)?;
-/// let table = Parameter::new("embedding", table, Role::Trained);
-/// let rule = SparseRule::Adam(AdamConfig::default());
-/// let mut tables = EmbeddingTables::new(vec![table.clone()], rule)?;
-///
-/// // A batch of two rows, whose input has the table's two units alone.
-/// let columns = Columns { stride: 2, offset: 0 };
-/// let mut batch = vec![0f32; 4];
-/// tables.gather(&[2, 0], &mut batch, columns)?;
-/// assert_eq!(batch, [4.0, 5.0, 0.0, 1.0]);
-///
-/// // Row 1 was not met and stays.
-/// tables.update(&[2, 0], &[1.0; 4], columns, 0.1)?;
-/// assert_eq!(table.tensor().get(1)?.to_vec1::<f32>()?, [2.0, 3.0]);
-/// # Ok(())
-/// # }
-/// ```
 #[derive(Debug)]
 pub struct EmbeddingTables {
     tables: Vec<Table>,
@@ -43,9 +19,6 @@ pub struct EmbeddingTables {
     rule: SparseRule,
     step: u64,
 }
-
-/// Embedding tables of multi-valued features.
-pub type PooledTables = EmbeddingTables;
 
 /// Where a table's columns lie in the batch's input: each row `stride` long, the first table's units at `offset`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,23 +29,16 @@ pub struct Columns {
     pub offset: usize,
 }
 
-/// The table of a single-valued feature: nothing is pooled.
-impl From<Parameter> for (Parameter, Pooling) {
-    fn from(parameter: Parameter) -> Self {
-        (parameter, Pooling::Sum)
-    }
-}
-
 impl EmbeddingTables {
-    /// Tables [vocabulary, dim] in the order of a row's ids, with their poolings where features are multi-valued.
+    /// Tables [vocabulary, dim] in the order of the ids' columns.
     ///
     /// # Errors
     /// Tables of different widths.
-    pub fn new(parameters: Vec<impl Into<(Parameter, Pooling)>>, rule: SparseRule) -> Result<Self> {
+    pub fn new(parameters: Vec<Parameter>, rule: SparseRule) -> Result<Self> {
         let mut tables = Vec::with_capacity(parameters.len());
         let mut dim = None;
-        for (parameter, pooling) in parameters.into_iter().map(Into::into) {
-            let (table, width) = Table::new(parameter, pooling, rule)?;
+        for parameter in parameters {
+            let (table, width) = Table::new(parameter, rule)?;
             if *dim.get_or_insert(width) != width {
                 let path = table.parameter.path();
                 candle_core::bail!("{path}: embedding tables differ in width");
@@ -108,88 +74,61 @@ impl EmbeddingTables {
         self.tables.len() * self.dim
     }
 
-    /// Writes the rows of `ids`, pooled where they are lists, into `out` ([batch, stride]).
+    /// Writes the rows of `ids` ([batch, tables]) into `out` ([batch, stride]).
     ///
     /// # Errors
     /// An id beyond its table, or buffers that don't fit.
-    pub fn gather<'a>(
-        &self,
-        ids: impl Into<BatchIds<'a>>,
-        out: &mut [f32],
-        columns: Columns,
-    ) -> Result<()> {
-        let ids = ids.into();
-        if self.tables.is_empty() {
+    pub fn gather(&self, ids: &[u32], out: &mut [f32], columns: Columns) -> Result<()> {
+        let num_tables = self.tables.len();
+        if num_tables == 0 {
             return Ok(());
         }
         self.check(ids, out.len(), columns)?;
-        // One loop for each kind of ids: a look at the kind for every id would take half as long as the copy of a short row.
-        match ids {
-            BatchIds::Single(ids) => self.gather_lists(|list| &ids[list..=list], out, columns),
-            BatchIds::Lists(lists) => self.gather_lists(|list| lists.list(list), out, columns),
-        }
-    }
-
-    fn gather_lists<'a>(
-        &self,
-        ids: impl Fn(usize) -> &'a [u32] + Sync,
-        out: &mut [f32],
-        columns: Columns,
-    ) -> Result<()> {
-        let (num_tables, dim) = (self.tables.len(), self.dim);
         let values = self
             .tables
             .iter()
             .map(|table| table.parameter.read())
             .collect::<Result<Vec<_>>>()?;
-        let parts: Vec<Range<usize>> = blocks(0..out.len() / columns.stride).collect();
+        let parts: Vec<Range<usize>> = blocks(0..ids.len() / num_tables).collect();
+        let dim = self.dim;
         let is_any_far = self.tables.iter().any(|table| table.is_far);
         split_mut(out, columns.stride, &parts)
             .into_par_iter()
             .zip(&parts)
             .for_each(|(out, part)| {
-                for (row, out) in part.clone().zip(out.chunks_exact_mut(columns.stride)) {
-                    if is_any_far && row + AHEAD < part.end {
-                        for (table, values) in values.iter().enumerate() {
-                            for id in ids((row + AHEAD) * num_tables + table) {
-                                prefetch(&values[*id as usize * dim..][..dim]);
-                            }
-                        }
+                let ids = &ids[part.start * num_tables..part.end * num_tables];
+                let rows = out.chunks_exact_mut(columns.stride);
+                let units = |id: u32| id as usize * dim..(id as usize + 1) * dim;
+                let mut ahead = is_any_far.then(|| ids.chunks_exact(num_tables).skip(AHEAD));
+                for (row, ids) in rows.zip(ids.chunks_exact(num_tables)) {
+                    let ahead = ahead.as_mut().and_then(Iterator::next).unwrap_or_default();
+                    for (id, values) in ahead.iter().zip(&values) {
+                        prefetch(&values[units(*id)]);
                     }
-                    let units = out[columns.offset..].chunks_exact_mut(dim);
-                    let tables = self.tables.iter().zip(&values);
-                    for (list, (to, (table, values))) in (row * num_tables..).zip(units.zip(tables))
-                    {
-                        pool(to, ids(list), values, table.pooling);
+                    let row = &mut row[columns.offset..];
+                    for ((to, id), values) in row.chunks_exact_mut(dim).zip(ids).zip(&values) {
+                        to.copy_from_slice(&values[units(*id)]);
                     }
                 }
             });
         Ok(())
     }
 
-    fn check(&self, ids: BatchIds<'_>, batch_len: usize, columns: Columns) -> Result<()> {
-        let (num_tables, num_lists) = (self.tables.len(), ids.num_lists());
-        if !ids.is_whole()
-            || !num_lists.is_multiple_of(num_tables)
-            || batch_len != num_lists / num_tables * columns.stride
+    fn check(&self, ids: &[u32], batch_len: usize, columns: Columns) -> Result<()> {
+        let num_rows = ids.len() / self.tables.len();
+        if !ids.len().is_multiple_of(self.tables.len())
+            || batch_len != num_rows * columns.stride
             || columns.offset + self.output_dim() > columns.stride
         {
             candle_core::bail!(
-                "{num_lists} lists of {} ids for {num_tables} tables of width {} don't fit {batch_len} values at {columns:?}",
-                ids.num_ids(),
+                "{} ids of {} tables of width {} don't fit {batch_len} values at {columns:?}",
+                ids.len(),
+                self.tables.len(),
                 self.dim
             );
         }
         for (column, table) in self.tables.iter().enumerate() {
-            let mut lists = (column..num_lists).step_by(num_tables);
-            match ids {
-                BatchIds::Single(ids) => {
-                    table.check(ids.iter().skip(column).step_by(num_tables).copied())?;
-                }
-                BatchIds::Lists(all) => {
-                    lists.try_for_each(|list| table.check(all.list(list).iter().copied()))?;
-                }
-            }
+            table.check(ids.iter().skip(column).step_by(self.tables.len()).copied())?;
         }
         Ok(())
     }
@@ -199,56 +138,35 @@ impl EmbeddingTables {
     ///
     /// # Errors
     /// An id beyond its table, buffers that don't fit, or a table that can't be written.
-    pub fn update<'a>(
+    pub fn update(
         &mut self,
-        ids: impl Into<BatchIds<'a>>,
+        ids: &[u32],
         gradient: &[f32],
         columns: Columns,
         learning_rate: f64,
     ) -> Result<()> {
-        let ids = ids.into();
-        if self.tables.is_empty() {
+        let num_tables = self.tables.len();
+        if num_tables == 0 {
             return Ok(());
         }
         self.check(ids, gradient.len(), columns)?;
         if let Some(machine) = self.machine() {
-            let mut on_device = Buffer::copied(machine.device(), gradient)?;
+            let mut on_device = Buffer::of_floats(machine.device(), gradient)?;
             let from = on_device.address()?;
             return self.update_on(&machine, ids, from, columns, learning_rate);
         }
-        match ids {
-            BatchIds::Single(ids) => {
-                let list = |list| &ids[list..=list];
-                self.update_lists(list, gradient, columns, learning_rate)
-            }
-            BatchIds::Lists(lists) => {
-                let list = |list| lists.list(list);
-                self.update_lists(list, gradient, columns, learning_rate)
-            }
-        }
-    }
-
-    fn update_lists<'a>(
-        &mut self,
-        ids: impl Fn(usize) -> &'a [u32] + Sync,
-        gradient: &[f32],
-        columns: Columns,
-        learning_rate: f64,
-    ) -> Result<()> {
         self.step += 1;
-        let num_tables = self.tables.len();
         let (factors, dim) = (self.rule.factors(learning_rate, self.step), self.dim);
         self.tables
             .par_iter_mut()
             .enumerate()
-            // A table is one task: the sums of its rows must have the order of the batch.
             .with_max_len(1)
             .try_for_each(|(column, table)| {
-                let lists = (column..).step_by(num_tables).map(&ids);
+                let ids = ids.iter().skip(column).step_by(num_tables);
                 let gradients = gradient
                     .chunks_exact(columns.stride)
                     .map(|row| &row[columns.offset + column * dim..][..dim]);
-                table.sum_gradients(gradients.zip(lists));
+                table.sum_gradients(ids.copied().zip(gradients));
                 table.apply(factors, dim)
             })
     }
@@ -261,12 +179,11 @@ impl EmbeddingTables {
         Machine::of(self.tables.first()?.parameter.tensor())
     }
 
-    /// As [`Self::gather`] of `num_rows` rows, from ids, and ends of lists, that are `on_device` as well.
+    /// As [`Self::gather`] of `num_rows` rows, from `ids` that are `on_device` as well.
     pub(super) fn gather_on(
         &self,
         machine: &Machine,
-        ids: BatchIds<'_>,
-        on_device: [Address; 2],
+        (ids, on_device): (&[u32], Address),
         num_rows: usize,
         out: Address,
         columns: Columns,
@@ -283,21 +200,14 @@ impl EmbeddingTables {
             out,
             columns,
         };
-        let [on_device, ends] = on_device;
-        let is_mean = |table: &Table| table.pooling == Pooling::Mean;
-        let means: Vec<bool> = self.tables.iter().map(is_mean).collect();
-        let lists = match ids {
-            BatchIds::Single(_) => None,
-            BatchIds::Lists(_) => Some((ends, &means[..])),
-        };
-        gather.launch(machine, on_device, lists)
+        gather.single(machine, on_device)
     }
 
     /// As [`Self::update`], from a gradient on the device.
     pub(super) fn update_on(
         &mut self,
         machine: &Machine,
-        ids: BatchIds<'_>,
+        ids: &[u32],
         gradient: Address,
         columns: Columns,
         learning_rate: f64,
@@ -306,25 +216,18 @@ impl EmbeddingTables {
         if num_tables == 0 {
             return Ok(());
         }
-        let num_rows = ids.num_lists() / num_tables;
-        self.check(ids, num_rows * columns.stride, columns)?;
+        self.check(ids, ids.len() / num_tables * columns.stride, columns)?;
         self.step += 1;
         let grouped: Vec<Grouped> = self
             .tables
             .par_iter_mut()
             .enumerate()
             .map(|(column, table)| {
-                let pooling = table.pooling;
-                // On the processor, while the device still works on the step: sums need the batch's order, and the ids
-                // are here.
-                table.group((0..num_rows).flat_map(move |row| {
-                    let ids = ids.list(row * num_tables + column);
-                    let share = pooling.share(ids.len());
-                    ids.iter().map(move |id| Occurrence {
-                        id: *id,
-                        row: row as u32,
-                        share,
-                    })
+                let ids = ids.iter().skip(column).step_by(num_tables);
+                table.group((0..).zip(ids).map(|(row, id)| Occurrence {
+                    id: *id,
+                    row,
+                    share: 1.0,
                 }))
             })
             .collect();

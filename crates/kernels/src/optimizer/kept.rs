@@ -22,18 +22,6 @@ impl Kept {
         }
     }
 
-    /// The two of a variable under stable names: `<variable path>.first` and `.second`.
-    pub(super) fn named<'a>(
-        path: &str,
-        first: &'a mut Self,
-        second: &'a mut Self,
-    ) -> [(String, &'a mut Self); 2] {
-        [
-            (format!("{path}.first"), first),
-            (format!("{path}.second"), second),
-        ]
-    }
-
     /// How many numbers.
     pub fn len(&self) -> usize {
         self.length
@@ -50,7 +38,6 @@ impl Kept {
     /// The device lost them.
     pub fn values(&self) -> Result<Cow<'_, [f32]>> {
         match &self.buffer {
-            // What has never been written is 0, and a checkpoint says so.
             None => Ok(vec![0.0; self.length].into()),
             Some(buffer) => match buffer.as_slice() {
                 Some(values) => Ok(values.into()),
@@ -67,7 +54,7 @@ impl Kept {
         if values.len() != self.length {
             candle_core::bail!("expected {} numbers, found {}", self.length, values.len());
         }
-        self.buffer = Some(Buffer::copied(&self.device, values)?);
+        self.buffer = Some(Buffer::of_floats(&self.device, values)?);
         Ok(())
     }
 

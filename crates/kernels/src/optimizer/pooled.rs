@@ -1,7 +1,17 @@
-//! Multi-valued features: a row's list of ids becomes the sum or the mean of their rows in the table.
+//! Embedding tables of multi-valued features: a row's list of ids becomes the sum or the mean of their rows in the table.
 //!
 //! As with single-valued features, a step's cost grows with the ids of its batch and not with a table. An id that a list
 //! holds twice counts twice; an empty list is a zero vector and gets no gradient.
+
+use super::embedding::Columns;
+use super::kept::Kept;
+use super::sparse::{SparseRule, Table};
+use crate::cuda::{Address, Buffer, Gather, Grouped, Machine, Occurrence, update_tables};
+use crate::parameter::Parameter;
+use crate::rows::{blocks, split_mut};
+use candle_core::Result;
+use rayon::prelude::*;
+use std::ops::Range;
 
 /// How the vectors of a list become one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -14,7 +24,7 @@ pub enum Pooling {
 
 impl Pooling {
     /// The share of each of `count` values.
-    pub(super) fn share(self, count: usize) -> f32 {
+    fn share(self, count: usize) -> f32 {
         match self {
             Self::Sum => 1.0,
             Self::Mean => 1.0 / count.max(1) as f32,
@@ -33,8 +43,7 @@ pub struct Lists<'a> {
 
 impl<'a> Lists<'a> {
     /// The ids of list `index`, counted over rows and tables.
-    #[inline]
-    pub(super) fn list(&self, index: usize) -> &'a [u32] {
+    fn list(&self, index: usize) -> &'a [u32] {
         let start = match index {
             0 => 0,
             index => self.ends[index - 1],
@@ -43,96 +52,250 @@ impl<'a> Lists<'a> {
     }
 }
 
-/// The ids of a batch.
-#[derive(Debug, Clone, Copy)]
-pub enum BatchIds<'a> {
-    /// Of single-valued features, [batch, tables], row-major: every list is of one.
-    Single(&'a [u32]),
-    /// Of multi-valued features.
-    Lists(Lists<'a>),
+/// Embedding tables of the same width, one per multi-valued feature.
+#[derive(Debug)]
+pub struct PooledTables {
+    tables: Vec<(Table, Pooling)>,
+    dim: usize,
+    rule: SparseRule,
+    step: u64,
 }
 
-impl<'a> From<&'a [u32]> for BatchIds<'a> {
-    fn from(ids: &'a [u32]) -> Self {
-        Self::Single(ids)
-    }
-}
-
-impl<'a> From<&'a Vec<u32>> for BatchIds<'a> {
-    fn from(ids: &'a Vec<u32>) -> Self {
-        Self::Single(ids)
-    }
-}
-
-impl<'a, const N: usize> From<&'a [u32; N]> for BatchIds<'a> {
-    fn from(ids: &'a [u32; N]) -> Self {
-        Self::Single(ids)
-    }
-}
-
-impl<'a> From<Lists<'a>> for BatchIds<'a> {
-    fn from(lists: Lists<'a>) -> Self {
-        Self::Lists(lists)
-    }
-}
-
-impl<'a> BatchIds<'a> {
-    /// Number of lists, over rows and tables.
-    pub(super) fn num_lists(self) -> usize {
-        match self {
-            Self::Single(ids) => ids.len(),
-            Self::Lists(lists) => lists.ends.len(),
-        }
-    }
-
-    /// Number of ids in all lists.
-    pub(super) fn num_ids(self) -> usize {
-        match self {
-            Self::Single(ids) => ids.len(),
-            Self::Lists(lists) => lists.ids.len(),
-        }
-    }
-
-    /// Whether the lists lie one after another and hold every id.
-    pub(super) fn is_whole(self) -> bool {
-        match self {
-            Self::Single(_) => true,
-            Self::Lists(Lists { ids, ends }) => {
-                ends.is_sorted() && ends.last().map_or(0, |end| *end as usize) == ids.len()
+impl PooledTables {
+    /// Tables [vocabulary, dim] with their poolings, in the order of the lists of a row.
+    ///
+    /// # Errors
+    /// Tables of different widths.
+    pub fn new(parameters: Vec<(Parameter, Pooling)>, rule: SparseRule) -> Result<Self> {
+        let mut tables = Vec::with_capacity(parameters.len());
+        let mut dim = None;
+        for (parameter, pooling) in parameters {
+            let (table, width) = Table::new(parameter, rule)?;
+            if *dim.get_or_insert(width) != width {
+                let path = table.parameter.path();
+                candle_core::bail!("{path}: embedding tables differ in width");
             }
+            tables.push((table, pooling));
         }
+        Ok(Self {
+            tables,
+            dim: dim.unwrap_or(0),
+            rule,
+            step: 0,
+        })
     }
 
-    /// The ids of list `index`, counted over rows and tables.
-    #[inline]
-    pub(super) fn list(self, index: usize) -> &'a [u32] {
-        match self {
-            Self::Single(ids) => &ids[index..=index],
-            Self::Lists(lists) => lists.list(index),
+    /// Updates done, which some rules count with.
+    pub fn steps_done(&self) -> u64 {
+        self.step
+    }
+
+    /// Goes on as after so many updates; what is kept between them is set by way of [`Self::kept_mut`].
+    pub fn set_steps_done(&mut self, steps: u64) {
+        self.step = steps;
+    }
+
+    /// The numbers kept from update to update, under stable names: `<variable path>.first` and `.second`. To save and to
+    /// restore.
+    pub fn kept_mut(&mut self) -> impl Iterator<Item = (String, &mut Kept)> {
+        self.tables
+            .iter_mut()
+            .flat_map(|(table, _)| table.kept_mut())
+    }
+
+    /// Units of all tables together.
+    pub fn output_dim(&self) -> usize {
+        self.tables.len() * self.dim
+    }
+
+    /// Writes the pooled rows of `lists` into `out` ([batch, stride]).
+    ///
+    /// # Errors
+    /// An id beyond its table, or buffers that don't fit.
+    pub fn gather(&self, lists: Lists<'_>, out: &mut [f32], columns: Columns) -> Result<()> {
+        let num_tables = self.tables.len();
+        if num_tables == 0 {
+            return Ok(());
         }
+        self.check(lists, out.len(), columns)?;
+        let values = self
+            .tables
+            .iter()
+            .map(|(table, _)| table.parameter.read())
+            .collect::<Result<Vec<_>>>()?;
+        let parts: Vec<Range<usize>> = blocks(0..lists.ends.len() / num_tables).collect();
+        let dim = self.dim;
+        split_mut(out, columns.stride, &parts)
+            .into_par_iter()
+            .zip(&parts)
+            .for_each(|(out, part)| {
+                for (row, out) in part.clone().zip(out.chunks_exact_mut(columns.stride)) {
+                    let units = out[columns.offset..].chunks_exact_mut(dim);
+                    for (table, to) in units.take(num_tables).enumerate() {
+                        let ids = lists.list(row * num_tables + table);
+                        pool(to, ids, &values[table], self.tables[table].1);
+                    }
+                }
+            });
+        Ok(())
+    }
+
+    fn check(&self, lists: Lists<'_>, batch_len: usize, columns: Columns) -> Result<()> {
+        let (num_tables, Lists { ids, ends }) = (self.tables.len(), lists);
+        let is_rising = ends.is_sorted() && ends.last().map_or(0, |end| *end as usize) == ids.len();
+        if !is_rising
+            || !ends.len().is_multiple_of(num_tables)
+            || batch_len != ends.len() / num_tables * columns.stride
+            || columns.offset + self.output_dim() > columns.stride
+        {
+            candle_core::bail!(
+                "{} lists of {} ids for {num_tables} tables of width {} don't fit {batch_len} values at {columns:?}",
+                ends.len(),
+                ids.len(),
+                self.dim
+            );
+        }
+        for (column, (table, _)) in self.tables.iter().enumerate() {
+            let of_table = (column..ends.len()).step_by(num_tables);
+            table.check(of_table.flat_map(|index| lists.list(index)).copied())?;
+        }
+        Ok(())
+    }
+
+    /// Updates the rows of the lists' ids from the gradient of the input that they were pooled into ([batch, stride]).
+    /// Gradients of an id that occurs several times add up, in the order of the batch.
+    ///
+    /// # Errors
+    /// An id beyond its table, buffers that don't fit, or a table that can't be written.
+    pub fn update(
+        &mut self,
+        lists: Lists<'_>,
+        gradient: &[f32],
+        columns: Columns,
+        learning_rate: f64,
+    ) -> Result<()> {
+        let num_tables = self.tables.len();
+        if num_tables == 0 {
+            return Ok(());
+        }
+        self.check(lists, gradient.len(), columns)?;
+        if let Some(machine) = self.machine() {
+            let mut on_device = Buffer::of_floats(machine.device(), gradient)?;
+            let from = on_device.address()?;
+            return self.update_on(&machine, lists, from, columns, learning_rate);
+        }
+        self.step += 1;
+        let (factors, dim) = (self.rule.factors(learning_rate, self.step), self.dim);
+        self.tables
+            .par_iter_mut()
+            .enumerate()
+            .with_max_len(1)
+            .try_for_each(|(column, (table, pooling))| {
+                table.clear_sums();
+                for (row, gradient) in gradient.chunks_exact(columns.stride).enumerate() {
+                    let ids = lists.list(row * num_tables + column);
+                    let gradient = &gradient[columns.offset + column * dim..][..dim];
+                    let share = pooling.share(ids.len());
+                    for id in ids {
+                        table.add_gradient(*id, gradient, share);
+                    }
+                }
+                table.apply(factors, dim)
+            })
     }
 }
 
-/// `to` = the pooled rows of `ids`, added up in their order. A list of one is a copy.
-#[inline]
-pub(super) fn pool(to: &mut [f32], ids: &[u32], values: &[f32], pooling: Pooling) {
-    let dim = to.len();
-    let row = |id: u32| &values[id as usize * dim..][..dim];
-    let Some((first, others)) = ids.split_first() else {
-        return to.fill(0.0);
-    };
-    // The first row begins the sum: of a list of one, every bit stays as it is in the table.
-    to.copy_from_slice(row(*first));
-    if others.is_empty() {
-        return;
+/// Tables on a device.
+impl PooledTables {
+    /// The machine that the tables are on, if it isn't the processor.
+    fn machine(&self) -> Option<Machine> {
+        Machine::of(self.tables.first()?.0.parameter.tensor())
     }
-    for id in others {
-        for (to, value) in to.iter_mut().zip(row(*id)) {
+
+    /// As [`Self::gather`] of `num_rows` rows, from lists whose ids and ends are on the device as well.
+    pub(super) fn gather_on(
+        &self,
+        machine: &Machine,
+        (lists, ids, ends): (Lists<'_>, Address, Address),
+        num_rows: usize,
+        out: Address,
+        columns: Columns,
+    ) -> Result<()> {
+        if self.tables.is_empty() {
+            return Ok(());
+        }
+        self.check(lists, num_rows * columns.stride, columns)?;
+        let poolings = self.tables.iter().map(|(_, pooling)| pooling);
+        let mean: Vec<bool> = poolings.map(|p| *p == Pooling::Mean).collect();
+        let tables = self.tables.iter().map(|(t, _)| t.parameter.address());
+        let gather = Gather {
+            tables: &tables.collect::<Result<Vec<Address>>>()?,
+            dim: self.dim,
+            num_rows,
+            out,
+            columns,
+        };
+        gather.pooled(machine, ids, ends, &mean)
+    }
+
+    /// As [`Self::update`], from a gradient on the device.
+    pub(super) fn update_on(
+        &mut self,
+        machine: &Machine,
+        lists: Lists<'_>,
+        gradient: Address,
+        columns: Columns,
+        learning_rate: f64,
+    ) -> Result<()> {
+        let num_tables = self.tables.len();
+        if num_tables == 0 {
+            return Ok(());
+        }
+        let num_rows = lists.ends.len() / num_tables;
+        self.check(lists, num_rows * columns.stride, columns)?;
+        self.step += 1;
+        let grouped: Vec<Grouped> = self
+            .tables
+            .par_iter_mut()
+            .enumerate()
+            .map(|(column, (table, pooling))| {
+                let pooling = *pooling;
+                table.group((0..num_rows).flat_map(move |row| {
+                    let ids = lists.list(row * num_tables + column);
+                    let share = pooling.share(ids.len());
+                    ids.iter().map(move |id| Occurrence {
+                        id: *id,
+                        row: row as u32,
+                        share,
+                    })
+                }))
+            })
+            .collect();
+        let tables = self.tables.iter_mut().map(|(t, _)| t.addresses(machine));
+        let factors = self.rule.factors(learning_rate, self.step);
+        update_tables(
+            machine,
+            &tables.collect::<Result<Vec<_>>>()?,
+            &grouped,
+            self.dim,
+            gradient,
+            columns,
+            factors,
+        )
+    }
+}
+
+/// `to` = the pooled rows of `ids`, added up in their order.
+fn pool(to: &mut [f32], ids: &[u32], values: &[f32], pooling: Pooling) {
+    to.fill(0.0);
+    for id in ids {
+        let start = *id as usize * to.len();
+        let row = &values[start..start + to.len()];
+        for (to, value) in to.iter_mut().zip(row) {
             *to += value;
         }
     }
-    if pooling == Pooling::Mean {
-        // One division for all units.
+    if pooling == Pooling::Mean && ids.len() > 1 {
         let share = pooling.share(ids.len());
         to.iter_mut().for_each(|value| *value *= share);
     }
@@ -141,8 +304,8 @@ pub(super) fn pool(to: &mut [f32], ids: &[u32], values: &[f32], pooling: Pooling
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::optimizer::{AdamConfig, Columns, PooledTables, SparseRule};
-    use crate::parameter::{Parameter, Role};
+    use crate::optimizer::AdamConfig;
+    use crate::parameter::Role;
     use candle_core::{Device, Var};
 
     const COLUMNS: Columns = Columns {

@@ -53,7 +53,6 @@ multiversioned! {
         let SgdFactors { rate, momentum, decay } = factors;
         for index in 0..length {
             let slope = values[index].mul_add(decay, gradient[index]);
-            // The velocity begins at 0, so the first one is the first gradient, as in PyTorch.
             let speed = velocity[index].mul_add(momentum, slope);
             velocity[index] = speed;
             values[index] = speed.mul_add(-rate, values[index]);

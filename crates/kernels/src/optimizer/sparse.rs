@@ -2,7 +2,6 @@
 
 use super::adam::{AdamConfig, StepFactors, adam_update};
 use super::kept::Kept;
-use super::pooled::Pooling;
 use crate::cuda::{Grouped, Machine, Occurrence, TableAddresses, group};
 use crate::parameter::Parameter;
 use crate::simd::prefetch;
@@ -54,8 +53,7 @@ pub(crate) enum RowFactors {
 #[derive(Debug)]
 pub(super) struct Table {
     pub(super) parameter: Parameter,
-    pub(super) pooling: Pooling,
-    num_rows: usize,
+    pub(super) num_rows: usize,
     first: Kept,
     second: Kept,
     /// Per row: where its gradient is summed in this step.
@@ -66,11 +64,9 @@ pub(super) struct Table {
     pub(super) is_far: bool,
 }
 
-// Rows in random order miss every cache, so several must be on their way at once; a hint, which changes no result.
 /// Rows between the one that is read or updated and the one that is asked for from memory.
 pub(super) const AHEAD: usize = 12;
 
-// 1 MiB: for smaller tables the hints are instructions without use.
 /// A table of so many bytes stays in the second-level cache of most cores.
 const NEAR_BYTES: usize = 1 << 20;
 
@@ -78,17 +74,17 @@ const NEAR_BYTES: usize = 1 << 20;
 pub(crate) const UNTOUCHED: u32 = u32::MAX;
 
 impl Table {
-    /// What is kept from update to update.
+    /// What is kept from update to update, under stable names: `<variable path>.first` and `.second`.
     pub(super) fn kept_mut(&mut self) -> [(String, &mut Kept); 2] {
-        Kept::named(self.parameter.path(), &mut self.first, &mut self.second)
+        let path = self.parameter.path();
+        [
+            (format!("{path}.first"), &mut self.first),
+            (format!("{path}.second"), &mut self.second),
+        ]
     }
 
     /// A table [vocabulary, dim] that no step has touched, and its width.
-    pub(super) fn new(
-        parameter: Parameter,
-        pooling: Pooling,
-        rule: SparseRule,
-    ) -> Result<(Self, usize)> {
+    pub(super) fn new(parameter: Parameter, rule: SparseRule) -> Result<(Self, usize)> {
         let (num_rows, width) = parameter.tensor().dims2()?;
         let moments = num_rows * width;
         let (first, second) = match rule {
@@ -99,9 +95,7 @@ impl Table {
             first: Kept::new(first, parameter.tensor()),
             second: Kept::new(second, parameter.tensor()),
             parameter,
-            pooling,
             num_rows,
-            // Four bytes a row: a map from rows to slots would be smaller, and slower for every id.
             slots: vec![UNTOUCHED; num_rows],
             touched: Vec::new(),
             sums: Vec::new(),
@@ -122,15 +116,20 @@ impl Table {
         }
     }
 
+    /// Starts a step's sums.
+    pub(super) fn clear_sums(&mut self) {
+        self.touched.clear();
+        self.sums.clear();
+    }
+
     /// Adds `gradient`, times `share`, to the sum of a row.
     #[inline]
-    fn add_gradient(&mut self, id: u32, gradient: &[f32], share: f32) {
+    pub(super) fn add_gradient(&mut self, id: u32, gradient: &[f32], share: f32) {
         let dim = gradient.len();
         let slot = &mut self.slots[id as usize];
         if *slot == UNTOUCHED {
             *slot = self.touched.len() as u32;
             self.touched.push(id);
-            // The first gradient of a row is its sum so far: 0 + x would turn -0 into 0, and cost a pass.
             self.sums.extend(gradient.iter().map(|value| value * share));
         } else {
             let start = *slot as usize * dim;
@@ -140,24 +139,18 @@ impl Table {
         }
     }
 
-    /// Sums the gradients of a step, in the order of `rows`, each the gradient of what a list of ids was pooled to.
-    pub(super) fn sum_gradients<'a, 'b>(
+    /// Sums the gradients of a step, in the order of `rows`.
+    pub(super) fn sum_gradients<'a>(
         &mut self,
-        rows: impl Iterator<Item = (&'a [f32], &'b [u32])> + Clone,
+        rows: impl Iterator<Item = (u32, &'a [f32])> + Clone,
     ) {
-        self.touched.clear();
-        self.sums.clear();
+        self.clear_sums();
         let mut ahead = self.is_far.then(|| rows.clone().skip(AHEAD));
-        for (gradient, ids) in rows {
-            if let Some((_, ids)) = ahead.as_mut().and_then(Iterator::next) {
-                for id in ids {
-                    prefetch(&self.slots[*id as usize..][..1]);
-                }
+        for (id, gradient) in rows {
+            if let Some((id, _)) = ahead.as_mut().and_then(Iterator::next) {
+                prefetch(&self.slots[id as usize..][..1]);
             }
-            let share = self.pooling.share(ids.len());
-            for id in ids {
-                self.add_gradient(*id, gradient, share);
-            }
+            self.add_gradient(id, gradient, 1.0);
         }
     }
 
@@ -191,7 +184,6 @@ impl Table {
                 }
                 let range = units(*id);
                 let id = *id as usize;
-                // Freed here and not by a pass over the table, which would make a step's cost grow with it.
                 slots[id] = UNTOUCHED;
                 let row = &mut values[range.clone()];
                 match factors {
@@ -204,9 +196,7 @@ impl Table {
                         epsilon,
                         keep,
                     } => {
-                        // One chain in the order of the units; a row is too short for more.
                         let squares: f32 = sums.iter().map(|g| g * g).sum();
-                        // The mean over a row's units, so that the step doesn't hang on the width of a table.
                         first[id] += squares / dim as f32;
                         let scale = (rate / (f64::from(first[id]).sqrt() + epsilon)) as f32;
                         for (value, slope) in row.iter_mut().zip(sums) {

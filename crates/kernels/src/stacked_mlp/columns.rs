@@ -1,7 +1,6 @@
 //! Passes over a block of rows whose columns have parameters of their own: bias or batch norm, activation, their
 //! gradients, and the column sums these need.
 
-use crate::fresh::{Memory, values_of};
 use crate::simd::{multiversioned, sigmoid};
 use crate::stacked_mlp::Activation;
 
@@ -18,7 +17,6 @@ multiversioned! {
     /// Adds each column's sum over the block's rows to `sums`.
     pub(crate) fn add_column_sums(sums: &mut [f32], block: &[f32]) {
         let width = sums.len();
-        // Columns side by side in a register, rows one after another: each column is one chain in the order of its rows.
         for row in block.chunks_exact(width) {
             for column in 0..width {
                 sums[column] += row[column];
@@ -44,13 +42,13 @@ multiversioned! {
 macro_rules! activation_passes {
     ($forward:ident, $backward:ident, |$y:ident| $value:expr, $derivative:expr) => {
         multiversioned! {
-            fn $forward(out: &mut Memory, block: &[f32], scale: &[f32], shift: &[f32]) {
+            fn $forward(out: &mut [f32], block: &[f32], scale: &[f32], shift: &[f32]) {
                 let width = scale.len();
                 let shift = &shift[..width];
                 for (out, row) in out.chunks_exact_mut(width).zip(block.chunks_exact(width)) {
                     for column in 0..width {
                         let $y = row[column].mul_add(scale[column], shift[column]);
-                        out[column].write($value);
+                        out[column] = $value;
                     }
                 }
             }
@@ -87,7 +85,6 @@ macro_rules! activation_passes {
     };
 }
 
-// y sigmoid(y) has the slope s + y s (1 - s) = s (y (1 - s) + 1).
 activation_passes!(silu, silu_gradient, |y| y * sigmoid(y), {
     let gate = sigmoid(y);
     gate * (y * (1.0 - gate) + 1.0)
@@ -102,21 +99,13 @@ activation_passes!(
 activation_passes!(identity, identity_gradient, |y| y, 1.0);
 
 /// `out = activation(scale * block + shift)`.
-pub(crate) fn activate<'a>(
-    activation: Activation,
-    out: &'a mut Memory,
-    block: &[f32],
-    affine: &Affine,
-) -> &'a mut [f32] {
+pub(crate) fn activate(activation: Activation, out: &mut [f32], block: &[f32], affine: &Affine) {
     let pass = match activation {
         Activation::Identity => identity,
         Activation::Relu => relu,
         Activation::Silu => silu,
     };
-    assert!(out.len() == block.len() && block.len().is_multiple_of(affine.scale.len()));
     pass(out, block, &affine.scale, &affine.shift);
-    // SAFETY: whole rows, and the pass wrote every column of each.
-    unsafe { values_of(out) }
 }
 
 /// Turns a gradient of the activation into one of `y`, in place, and adds its column sums, plain and weighted with the
@@ -146,7 +135,6 @@ multiversioned! {
         other: &[f32],
         constant: &[f32],
     ) {
-        // Cut to one length, so that the loop needs no bounds checks and becomes vector code.
         let width = own.len();
         let other = &other[..width];
         let constant = &constant[..width];
@@ -161,21 +149,14 @@ multiversioned! {
 }
 
 multiversioned! {
-    fn multiply_each(out: &mut Memory, values: &[f32], weights: &[f32]) {
+    /// Rows of `out` from one number each: `out[r] = values[r] * weights`.
+    pub(crate) fn outer(out: &mut [f32], values: &[f32], weights: &[f32]) {
         for (row, value) in out.chunks_exact_mut(weights.len()).zip(values) {
             for (out, weight) in row.iter_mut().zip(weights) {
-                out.write(value * weight);
+                *out = value * weight;
             }
         }
     }
-}
-
-/// Rows of `out` from one number each: `out[r] = values[r] * weights`.
-pub(crate) fn outer<'a>(out: &'a mut Memory, values: &[f32], weights: &[f32]) -> &'a mut [f32] {
-    assert_eq!(out.len(), values.len() * weights.len());
-    multiply_each(out, values, weights);
-    // SAFETY: there is a value for every row, and each element was written.
-    unsafe { values_of(out) }
 }
 
 multiversioned! {

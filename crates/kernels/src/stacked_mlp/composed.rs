@@ -1,11 +1,14 @@
 //! Stacked networks from candle's stock operators: the reference, and the path of devices without a kernel.
 
 use super::{Activation, BATCH_NORM_MOMENTUM, NORM_EPSILON, Norm, StackedLayer, StackedMlp};
-use crate::composed::stacked_inputs;
 use candle_core::{D, Result, Tensor};
 
 pub(super) fn forward(mlp: &StackedMlp, xs: &Tensor, train: bool) -> Result<Tensor> {
-    let xs = stacked_inputs(xs)?;
+    let xs = if xs.rank() == 2 {
+        xs.unsqueeze(0)?
+    } else {
+        xs.clone()
+    };
     let inputs = mlp
         .sources
         .iter()
@@ -49,7 +52,6 @@ fn normalise(norm: &Norm, ys: &Tensor, train: bool) -> Result<Tensor> {
                 let mean = ys.mean_keepdim(1)?;
                 let variance = ys.broadcast_sub(&mean)?.sqr()?.mean_keepdim(1)?;
                 let num_rows = ys.dim(1)? as f64;
-                // Two variances, as in PyTorch: biased for the batch, unbiased for the running one.
                 let unbiased = (variance.squeeze(1)? * (num_rows / (num_rows - 1.0)))?;
                 for (running, batch) in [
                     (running_mean, mean.squeeze(1)?),
@@ -61,7 +63,6 @@ fn normalise(norm: &Norm, ys: &Tensor, train: bool) -> Result<Tensor> {
                 (mean, variance)
             } else {
                 (
-                    // Statistics: no gradient goes into them.
                     running_mean.cat()?.unsqueeze(1)?.detach(),
                     running_variance.cat()?.unsqueeze(1)?.detach(),
                 )

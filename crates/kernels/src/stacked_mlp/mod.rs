@@ -10,12 +10,10 @@ mod fused;
 pub(crate) use fused::{LayerState, run_backward, run_forward};
 
 use crate::cuda::{self, Machine, is_on_processor};
-use crate::rows::InputDims;
 use crate::stack::Stack;
 use candle_core::{Result, Tensor};
 use std::sync::Arc;
 
-// As PyTorch has them.
 /// Momentum of batch norm's running statistics: the share of the new batch.
 pub const BATCH_NORM_MOMENTUM: f64 = 0.1;
 /// Added to variances before the square root, in every norm.
@@ -104,33 +102,6 @@ impl StackedLayer {
 }
 
 /// Stacked networks: which input each reads, and their layers.
-///
-/// ```
-/// # use candle_core::{DType, Device, Result, Tensor, Var};
-/// # use homebench_kernels::stacked_mlp::{Activation, Norm, StackedLayer, StackedMlp};
-/// # use homebench_kernels::{Parameter, Role, Stack};
-/// # fn main() -> Result<()> {
-/// // Three experts that read the same input, each of one layer from 4 units to 2.
-/// let weight = Var::rand(0f32, 1f32, (3, 4, 2), &Device::Cpu)?;
-/// let weight = Parameter::new("expert.weight", weight, Role::Trained);
-/// let layer = StackedLayer {
-///     weight: Stack::new(vec![weight.clone()], &[4, 2])?,
-///     bias: None,
-///     norm: Norm::None,
-///     activation: Activation::Relu,
-/// };
-/// let experts = StackedMlp::new(vec![0, 0, 0], vec![layer])?;
-///
-/// let xs = Tensor::ones((8, 4), DType::F32, &Device::Cpu)?;
-/// let ys = experts.forward_t(&xs, true)?;
-/// assert_eq!(ys.dims(), [3, 8, 2]);
-///
-/// // Weights have their gradient in a buffer of their own, not in candle's `GradStore`.
-/// ys.sum_all()?.backward()?;
-/// assert!(weight.gradient().is_some());
-/// # Ok(())
-/// # }
-/// ```
 #[derive(Debug, Clone)]
 pub struct StackedMlp {
     sources: Arc<[usize]>,
@@ -160,7 +131,6 @@ impl StackedMlp {
                     layer.weight.num_experts()
                 );
             }
-            // Its gradient would be 0 and weight decay its only teacher.
             if layer.bias.is_some() && matches!(layer.norm, Norm::Batch { .. }) {
                 candle_core::bail!("layer {index}: batch norm cancels a bias; leave it out");
             }
@@ -223,8 +193,11 @@ impl StackedMlp {
     }
 
     pub(crate) fn check_input(&self, dims: &[usize], train: bool) -> Result<()> {
-        let dims = InputDims::of(dims)?;
-        let (num_inputs, num_rows, width) = (dims.inputs, dims.rows, dims.width);
+        let (num_inputs, num_rows, width) = match *dims {
+            [rows, width] => (1, rows, width),
+            [inputs, rows, width] => (inputs, rows, width),
+            _ => candle_core::bail!("expected [inputs, batch, width], found {dims:?}"),
+        };
         let expected = self.layers[0].weight.expert_shape()[0];
         if width != expected {
             candle_core::bail!("expected inputs of width {expected}, found {width}");

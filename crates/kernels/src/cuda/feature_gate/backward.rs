@@ -121,7 +121,6 @@ impl Backward<'_> {
                 add,
             })?;
         }
-        // One product for every A and W of the input, as forward has it.
         let mut of_packed = machine.unspecified(dim * width)?;
         machine.multiply(&Product {
             rows: dim,

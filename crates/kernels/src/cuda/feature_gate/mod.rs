@@ -8,12 +8,12 @@ use super::arguments::Arguments;
 use super::buffer::{Address, Buffer};
 use super::copies::{Copies, Copy};
 use super::machine::{Grid, Machine};
-use super::operator::{Input, Program, apply};
+use super::operator::{Gradients, Input, Program, apply};
 use super::product::{Factor, Product};
 use crate::feature_gate::FeatureGates;
-use crate::operator::{Forward, Gradients};
-use candle_core::{Result, Tensor};
+use candle_core::{Result, Shape, Tensor};
 use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
 
 pub(crate) fn forward(
     machine: Machine,
@@ -30,10 +30,11 @@ pub(in crate::cuda) struct FeatureGatesProgram {
     gates: FeatureGates,
     train: bool,
     needs_input_gradient: bool,
+    state: Mutex<Option<State>>,
 }
 
 /// What forward keeps.
-pub(in crate::cuda) struct State {
+struct State {
     /// Per input: the packed product, [rows, width], with softmax weights in place of logits.
     hidden: Vec<Option<Buffer>>,
     /// [gates, loras, rows, dim].
@@ -56,6 +57,14 @@ impl Packed {
     }
 }
 
+fn num_inputs_and_rows(dims: &[usize]) -> (usize, usize) {
+    match *dims {
+        [inputs, rows, _] => (inputs, rows),
+        [rows, ..] => (1, rows),
+        [] => (0, 0),
+    }
+}
+
 impl FeatureGatesProgram {
     pub(in crate::cuda) fn new(
         gates: &FeatureGates,
@@ -66,6 +75,7 @@ impl FeatureGatesProgram {
             gates: gates.clone(),
             train,
             needs_input_gradient,
+            state: Mutex::default(),
         }
     }
 
@@ -170,13 +180,18 @@ struct Part {
 }
 
 impl Program for FeatureGatesProgram {
-    const NAME: &'static str = "feature-gates";
+    fn name(&self) -> &'static str {
+        "feature-gates"
+    }
 
-    type Kept = State;
-
-    fn forward(&self, machine: &Machine, xs: Input, _same: Input) -> Forward<Buffer, State> {
+    fn forward(
+        &self,
+        machine: &Machine,
+        xs: Input<'_>,
+        _same: Input<'_>,
+    ) -> Result<(Buffer, Shape)> {
         let gates = &self.gates;
-        let (num_inputs, num_rows) = (xs.dims.inputs, xs.dims.rows);
+        let (num_inputs, num_rows) = num_inputs_and_rows(xs.dims);
         let (dim, num_lora, rank) = (gates.dim(), gates.num_lora(), gates.rank());
         let num_gates = gates.sources.len();
         let mut packed = self.pack(machine, num_inputs)?;
@@ -219,7 +234,6 @@ impl Program for FeatureGatesProgram {
             )?;
             for (position, count) in self.runs(packed) {
                 let gate = packed.gates[position];
-                // All LoRAs of gates that lie side by side in one variable are one batch of products.
                 machine.multiply(&Product {
                     rows: num_rows,
                     columns: dim,
@@ -250,30 +264,38 @@ impl Program for FeatureGatesProgram {
             )?;
             kept.push(Some(hidden));
         }
-        let state = self.train.then_some(State {
-            hidden: kept,
-            sigmoids,
-        });
-        Ok((out, (num_gates, num_rows, dim).into(), state))
+        if self.train {
+            *self.state.lock().unwrap_or_else(PoisonError::into_inner) = Some(State {
+                hidden: kept,
+                sigmoids,
+            });
+        }
+        Ok((out, (num_gates, num_rows, dim).into()))
     }
 
     fn backward(
         &self,
         machine: &Machine,
-        xs: Input,
-        _same: Input,
+        xs: Input<'_>,
+        _same: Input<'_>,
         gradient: Address,
-        mut state: State,
-    ) -> Result<Gradients<Buffer>> {
+    ) -> Result<Gradients> {
+        let state = self
+            .state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let Some(mut state) = state else {
+            candle_core::bail!("feature-gates: a backward pass needs a forward pass in training");
+        };
         let gates = &self.gates;
-        let (num_inputs, num_rows) = (xs.dims.inputs, xs.dims.rows);
+        let (num_inputs, num_rows) = num_inputs_and_rows(xs.dims);
         let (dim, num_lora) = (gates.dim(), gates.num_lora());
         let mut packed = self.pack(machine, num_inputs)?;
         let mut slopes = machine.unspecified(state.sigmoids.len())?;
-        // What no gate reads is written by no product: its gradient is 0.
         let mut of_inputs = match packed.iter().all(|packed| packed.weights.is_some()) {
-            true => machine.unspecified(xs.dims.num_elements())?,
-            false => machine.zeros(xs.dims.num_elements())?,
+            true => machine.unspecified(xs.num_elements())?,
+            false => machine.zeros(xs.num_elements())?,
         };
         let backward = Backward {
             program: self,

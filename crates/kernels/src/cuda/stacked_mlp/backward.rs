@@ -167,11 +167,11 @@ impl Pass<'_> {
         &self,
         layer: &StackedLayer,
         slopes: Address,
-        num_inputs: usize,
+        length: usize,
     ) -> Result<Buffer> {
         let (depth, width) = dims(layer);
         let num_rows = self.num_rows;
-        let length = num_inputs * num_rows * depth;
+        let num_inputs = length / (num_rows * depth);
         let weights = layer.weight.addresses()?;
         let sources = self.mlp.sources();
         let is_read = |input: usize| sources.contains(&input);
@@ -182,7 +182,6 @@ impl Pass<'_> {
         let out = gradient.address()?;
         let mut written = vec![false; num_inputs];
         for (expert, source) in sources.iter().enumerate() {
-            // One product after another, as experts that read one input add to the same gradient, in order.
             self.machine.multiply(&Product {
                 rows: num_rows,
                 columns: depth,

@@ -99,7 +99,6 @@ impl Pass<'_> {
                 .pointers(&mean[group.clone()])
                 .pointers(&variance[group.clone()])
         };
-        // In evaluation the running statistics are the factors, and the batch is not summed.
         let mut parts = None;
         if train {
             parts = Some(self.moments(products, width)?);

@@ -7,13 +7,13 @@ mod forward;
 use super::arguments::POINTERS;
 use super::buffer::{Address, Buffer};
 use super::machine::Machine;
-use super::operator::{Input, Program, apply};
+use super::operator::{Gradients, Input, Program, apply};
 use super::sums::{Chunks, chunks};
-use crate::operator::{Forward, Gradients};
 use crate::stack::Stack;
 use crate::stacked_mlp::{Activation, StackedLayer, StackedMlp};
-use candle_core::{Result, Tensor};
+use candle_core::{Result, Shape, Tensor};
 use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
 
 pub(crate) fn forward(
     machine: Machine,
@@ -29,6 +29,7 @@ pub(in crate::cuda) struct StackedMlpProgram {
     mlp: StackedMlp,
     train: bool,
     needs_input_gradient: bool,
+    states: Mutex<Option<Vec<LayerState>>>,
 }
 
 impl StackedMlpProgram {
@@ -37,12 +38,13 @@ impl StackedMlpProgram {
             mlp: mlp.clone(),
             train,
             needs_input_gradient,
+            states: Mutex::default(),
         }
     }
 }
 
 /// What the forward pass keeps of a layer.
-pub(in crate::cuda) struct LayerState {
+struct LayerState {
     /// Before bias and norm, [experts, rows, out].
     products: Buffer,
     /// Of bias or norm, [experts, 4, out].
@@ -65,8 +67,6 @@ fn runs(stack: &Stack, sources: &[usize]) -> Vec<Run> {
     for experts in stack.expert_ranges() {
         let mut first = experts.start;
         while first < experts.end {
-            // The distance from the first to the second expert's input; a strided batch can repeat it, but not go
-            // backwards.
             let step = match sources.get(first + 1) {
                 Some(next) if first + 1 < experts.end => next.checked_sub(sources[first]),
                 _ => Some(0),
@@ -109,17 +109,17 @@ fn groups(num_experts: usize) -> impl Iterator<Item = Range<usize>> {
 }
 
 impl Program for StackedMlpProgram {
-    const NAME: &'static str = "stacked-mlp";
-
-    type Kept = Vec<LayerState>;
+    fn name(&self) -> &'static str {
+        "stacked-mlp"
+    }
 
     fn forward(
         &self,
         machine: &Machine,
-        xs: Input,
-        _same: Input,
-    ) -> Forward<Buffer, Vec<LayerState>> {
-        let num_rows = xs.dims.rows;
+        xs: Input<'_>,
+        _same: Input<'_>,
+    ) -> Result<(Buffer, Shape)> {
+        let num_rows = xs.dims[xs.dims.len() - 2];
         let pass = Pass::new(machine, &self.mlp, num_rows);
         let num_experts = self.mlp.num_experts();
         let mut states = Vec::new();
@@ -137,22 +137,32 @@ impl Program for StackedMlpProgram {
             }
             states.push(state);
         }
+        if self.train {
+            *self.states.lock().unwrap_or_else(PoisonError::into_inner) = Some(states);
+        }
         let Some(out) = out else {
             candle_core::bail!("stacked networks need a layer");
         };
-        let shape = (num_experts, num_rows, self.mlp.output_dim());
-        Ok((out, shape.into(), self.train.then_some(states)))
+        let width = out.len() / (num_experts * num_rows);
+        Ok((out, (num_experts, num_rows, width).into()))
     }
 
     fn backward(
         &self,
         machine: &Machine,
-        xs: Input,
-        _same: Input,
+        xs: Input<'_>,
+        _same: Input<'_>,
         gradient: Address,
-        mut states: Vec<LayerState>,
-    ) -> Result<Gradients<Buffer>> {
-        let pass = Pass::new(machine, &self.mlp, xs.dims.rows);
+    ) -> Result<Gradients> {
+        let states = self
+            .states
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let Some(mut states) = states else {
+            candle_core::bail!("stacked-mlp: a backward pass needs a forward pass in training");
+        };
+        let pass = Pass::new(machine, &self.mlp, xs.dims[xs.dims.len() - 2]);
         let own: Vec<usize> = (0..self.mlp.num_experts()).collect();
         let mut below: Option<Buffer> = None;
         for index in (0..states.len()).rev() {
@@ -167,14 +177,15 @@ impl Program for StackedMlpProgram {
                 pass.weight_gradient(layer, xs.address, self.mlp.sources(), slopes)?;
                 let input_gradient = self
                     .needs_input_gradient
-                    .then(|| pass.input_gradient(layer, slopes, xs.dims.inputs))
+                    .then(|| pass.input_gradient(layer, slopes, xs.num_elements()))
                     .transpose()?;
                 return Ok([input_gradient, None]);
             }
-            let Some(inputs) = &mut states[index - 1].activations else {
-                candle_core::bail!("stacked-mlp: forward kept no activations of a layer below");
-            };
-            pass.weight_gradient(layer, inputs.address()?, &own, slopes)?;
+            let inputs = states[index - 1].activations.as_mut();
+            let inputs = inputs
+                .expect("kept for every layer but the last")
+                .address()?;
+            pass.weight_gradient(layer, inputs, &own, slopes)?;
             below = Some(pass.below(layer, slopes)?);
         }
         candle_core::bail!("stacked networks need a layer")

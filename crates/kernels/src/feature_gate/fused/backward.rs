@@ -1,11 +1,10 @@
 //! The backward pass: one pass over the rows of an input, every gate that reads it in turn.
 
 use super::packed::Packed;
-use super::{FeatureGates, State};
+use super::{FeatureGates, FeatureGatesDims, State, dims};
 use crate::feature_gate::passes::{GateBlock, gate_gradient_rows};
-use crate::fresh::{FreshPart, FreshValues, zeros};
 use crate::product::{Matrix, multiply};
-use crate::rows::{blocks, reduce_parts, rows_of};
+use crate::rows::{BLOCK_ROWS, blocks, reduce_parts, rows_of, split_mut, unspecified};
 use crate::stack::StackValues;
 use candle_core::Result;
 use rayon::prelude::*;
@@ -29,58 +28,54 @@ struct Partial {
     lora_b: Vec<f32>,
 }
 
-/// A block's gradients of the packed product and of the LoRAs' outputs, used for one block after another.
-#[derive(Default)]
-struct Scratch {
-    hidden: Vec<f32>,
-    loras: Vec<f32>,
-}
-
 impl Backward<'_> {
     pub(super) fn run(&self) -> Result<Vec<f32>> {
         let dim = self.gates.dim();
         let num_chunks = self.chunks.len();
         let lora_b = self.gates.lora_b.read()?;
-        let mut input_gradient = FreshValues::new(self.xs.len());
-        let partials: Vec<Partial> = input_gradient
-            .split(dim, &self.chunks)
+        let mut input_gradient = unspecified(self.xs.len());
+        let partials: Vec<Partial> = split_mut(&mut input_gradient, dim, &self.chunks)
             .into_par_iter()
             .enumerate()
-            .map_init(Scratch::default, |scratch, (task, out)| {
+            .map(|(task, out)| {
                 let (input, chunk) = (task / num_chunks, &self.chunks[task % num_chunks]);
-                self.run_chunk(input, chunk, out, &lora_b, scratch)
+                self.run_chunk(input, chunk, out, &lora_b)
             })
             .collect();
         drop(lora_b);
         self.accumulate(&partials);
-        Ok(input_gradient.finish())
+        Ok(input_gradient)
     }
 
     fn run_chunk(
         &self,
         input: usize,
         chunk: &Range<usize>,
-        mut out: FreshPart<'_>,
+        out: &mut [f32],
         lora_b: &StackValues<'_>,
-        scratch: &mut Scratch,
     ) -> Partial {
-        let [dim, rank, num_lora] = self.gates.sizes();
+        let FeatureGatesDims {
+            dim,
+            rank,
+            num_lora,
+        } = dims(self.gates);
         let packed = &self.packed[input];
         let mut partial = Partial {
-            packed: vec![0.0; dim * packed.width],
-            lora_b: vec![0.0; packed.gates.len() * num_lora * rank * dim],
+            packed: unspecified(dim * packed.width),
+            lora_b: unspecified(packed.gates.len() * num_lora * rank * dim),
         };
+        let mut loras = unspecified(num_lora * BLOCK_ROWS.min(chunk.len()) * dim);
+        let mut hidden = unspecified(BLOCK_ROWS.min(chunk.len()) * packed.width);
         if packed.width == 0 {
-            out.write_rest(zeros);
+            out.fill(0.0);
             return partial;
         }
         for block in blocks(chunk.clone()) {
             let rows = block.len();
-            // Cleared for the sum over gates while the block is in cache; the first gate writes over it.
-            let out = out.write(rows * dim, zeros);
-            let Scratch { hidden, loras } = &mut *scratch;
-            hidden.resize(rows * packed.width, 0.0);
-            loras.resize(num_lora * rows * dim, 0.0);
+            let at = (block.start - chunk.start) * dim;
+            let out = &mut out[at..at + rows * dim];
+            let hidden = &mut hidden[..rows * packed.width];
+            let loras = &mut loras[..num_lora * rows * dim];
             for position in 0..packed.gates.len() {
                 let b = lora_b.expert(packed.gates[position]);
                 let of_b = &mut partial.lora_b[position * num_lora * rank * dim..];
@@ -98,7 +93,6 @@ impl Backward<'_> {
                 of_hidden,
                 block.start > chunk.start,
             );
-            // Last, on top of what the gates wrote: one product for all LoRAs and softmaxes of the input.
             let weights = Matrix::new(&packed.weights, dim, packed.width);
             multiply(out, dim, of_hidden, weights.transposed(), true);
         }
@@ -107,10 +101,6 @@ impl Backward<'_> {
 
     /// One gate on one block: adds to the input's gradient, which an input's first gate begins, and to that of its B, which a
     /// chunk's first block begins; fills the gate's columns of `hidden`.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "what a gate reads and writes of a block"
-    )]
     fn run_gate(
         &self,
         input: usize,
@@ -123,7 +113,11 @@ impl Backward<'_> {
         of_b: &mut [f32],
         is_first_block: bool,
     ) {
-        let [dim, rank, num_lora] = self.gates.sizes();
+        let FeatureGatesDims {
+            dim,
+            rank,
+            num_lora,
+        } = dims(self.gates);
         let packed = &self.packed[input];
         let gate = packed.gates[position];
         let rows = block.len();
@@ -177,7 +171,6 @@ impl Backward<'_> {
     fn accumulate(&self, partials: &[Partial]) {
         let num_chunks = self.chunks.len();
         let size_b: usize = self.gates.lora_b.expert_shape().iter().product();
-        // Chunk after chunk, in order: which thread had which is of no consequence.
         let mut of_b = vec![0f32; self.gates.sources.len() * size_b];
         let mut of_packed = Vec::with_capacity(self.packed.len());
         for (packed, parts) in self.packed.iter().zip(partials.chunks(num_chunks)) {

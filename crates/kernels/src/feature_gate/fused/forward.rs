@@ -1,11 +1,10 @@
 //! The forward pass: one block of rows at a time, its products and row passes while they are in cache.
 
 use super::packed::Packed;
-use super::{FeatureGates, State};
+use super::{FeatureGates, FeatureGatesDims, State, dims};
 use crate::feature_gate::passes::{gate_rows, sigmoids, softmax_columns};
-use crate::fresh::{FreshPart, FreshValues};
-use crate::product::{Matrix, multiply_into};
-use crate::rows::{blocks, rows_of};
+use crate::product::{Matrix, multiply};
+use crate::rows::{blocks, rows_of, split_by_chunk, split_mut, unspecified};
 use crate::stack::StackValues;
 use rayon::prelude::*;
 use std::ops::Range;
@@ -19,39 +18,48 @@ pub(super) struct Forward<'a> {
 }
 
 impl Forward<'_> {
-    pub(super) fn run(&self) -> (Vec<f32>, State) {
+    pub(super) fn run(&self, out: &mut [f32]) -> State {
         let (dim, num_rows) = (self.gates.dim(), self.num_rows);
         let num_lora = self.gates.num_lora();
         let parts: Vec<Range<usize>> = blocks(0..num_rows).collect();
-        let size = self.gates.num_gates() * num_rows * dim;
-        let (mut out, mut kept) = (FreshValues::new(size), FreshValues::new(size * num_lora));
-        let mut hidden: Vec<FreshValues> = (self.packed.iter())
-            .map(|packed| FreshValues::new(packed.width * num_rows))
+        let mut kept = unspecified(out.len() * num_lora);
+        let mut hidden: Vec<Vec<f32>> = self
+            .packed
+            .iter()
+            .map(|packed| unspecified(packed.width * num_rows))
             .collect();
-        // An input that no gate reads has no values and no part.
-        let mut hidden_parts: Vec<Vec<FreshPart<'_>>> = parts.iter().map(|_| Vec::new()).collect();
+        let mut hidden_parts: Vec<Vec<&mut [f32]>> = parts.iter().map(|_| Vec::new()).collect();
         for (hidden, packed) in hidden.iter_mut().zip(&self.packed) {
-            let of_input = hidden.split(packed.width, &parts);
-            for (home, part) in hidden_parts.iter_mut().zip(of_input) {
-                home.push(part);
+            if packed.width > 0 {
+                let slices = split_mut(hidden, packed.width, &parts);
+                for (home, part) in hidden_parts.iter_mut().zip(slices) {
+                    home.push(part);
+                }
+            } else {
+                hidden_parts.iter_mut().for_each(|home| home.push(&mut []));
             }
         }
-        out.split_by_chunk(dim, &parts)
+        split_by_chunk(out, dim, &parts)
             .into_par_iter()
-            .zip(kept.split_by_chunk(dim, &parts))
+            .zip(split_by_chunk(&mut kept, dim, &parts))
             .zip(hidden_parts)
             .zip(&parts)
-            .for_each(|(((mut out, mut kept), hidden), block)| {
-                let read = self.packed.iter().enumerate().filter(|(_, p)| p.width > 0);
-                for ((input, packed), hidden) in read.zip(hidden) {
-                    self.run_input(input, packed, block, &mut out, &mut kept, hidden);
+            .for_each(|(((mut out, mut kept), mut hidden), block)| {
+                for (input, packed) in self.packed.iter().enumerate() {
+                    self.run_input(
+                        input,
+                        packed,
+                        block,
+                        &mut out,
+                        &mut kept,
+                        &mut *hidden[input],
+                    );
                 }
             });
-        let state = State {
-            hidden: hidden.into_iter().map(FreshValues::finish).collect(),
-            sigmoids: kept.finish(),
-        };
-        (out.finish(), state)
+        State {
+            hidden,
+            sigmoids: kept,
+        }
     }
 
     /// One input's gates on one block of rows; `out` and `kept` hold the block's rows of every gate and LoRA.
@@ -60,32 +68,48 @@ impl Forward<'_> {
         input: usize,
         packed: &Packed,
         block: &Range<usize>,
-        out: &mut [FreshPart<'_>],
-        kept: &mut [FreshPart<'_>],
-        mut hidden: FreshPart<'_>,
+        out: &mut [&mut [f32]],
+        kept: &mut [&mut [f32]],
+        hidden: &mut [f32],
     ) {
-        let [dim, rank, num_lora] = self.gates.sizes();
+        let FeatureGatesDims {
+            dim,
+            rank,
+            num_lora,
+        } = dims(self.gates);
+        if packed.width == 0 {
+            return;
+        }
         let xs = rows_of(self.xs, input, self.num_rows, block, dim);
         let rows = block.len();
-        let weights = Matrix::new(&packed.weights, dim, packed.width);
-        let hidden =
-            hidden.write_rest(|out| multiply_into(out, Matrix::new(xs, rows, dim), weights));
+        multiply(
+            hidden,
+            packed.width,
+            Matrix::new(xs, rows, dim),
+            Matrix::new(&packed.weights, dim, packed.width),
+            false,
+        );
         for (position, gate) in packed.gates.iter().enumerate() {
             let first = self.gates.weight_column(position, packed.gates.len());
             softmax_columns(hidden, packed.width, first, num_lora);
-            let of_lora = |lora: usize| -> &[f32] {
+            for lora in 0..num_lora {
                 let column = self.gates.lora_column(position, lora);
                 let lora_b = &self.lora_b.expert(*gate)[lora * rank * dim..][..rank * dim];
-                let lora_b = Matrix::new(lora_b, rank, dim);
-                let hidden = Matrix::strided(&hidden[column..], rows, rank, packed.width);
-                let values = kept[gate * num_lora + lora]
-                    .write_rest(|out| multiply_into(out, hidden, lora_b));
-                sigmoids(values);
-                values
-            };
-            let values: Vec<&[f32]> = (0..num_lora).map(of_lora).collect();
-            out[*gate]
-                .write_rest(|out| gate_rows(out, xs, &values, hidden, packed.width, first, dim));
+                let out = &mut *kept[gate * num_lora + lora];
+                multiply(
+                    out,
+                    dim,
+                    Matrix::strided(&hidden[column..], rows, rank, packed.width),
+                    Matrix::new(lora_b, rank, dim),
+                    false,
+                );
+                sigmoids(out);
+            }
+            let values: Vec<&[f32]> = kept[gate * num_lora..(gate + 1) * num_lora]
+                .iter()
+                .map(|values| &**values)
+                .collect();
+            gate_rows(out[*gate], xs, &values, hidden, packed.width, first, dim);
         }
     }
 }

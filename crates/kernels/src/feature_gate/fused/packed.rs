@@ -21,7 +21,6 @@ impl FeatureGates {
             let gates: Vec<usize> = (0..self.sources.len())
                 .filter(|gate| self.sources[*gate] == input)
                 .collect();
-            // Every LoRA has `rank` columns of A, and one column of W for its weight.
             let width = gates.len() * self.num_lora() * (self.rank() + 1);
             let mut packed = Packed {
                 weights: vec![0.0; self.dim() * width],
@@ -35,7 +34,7 @@ impl FeatureGates {
     }
 
     fn fill(&self, packed: &mut Packed, lora_a: &StackValues<'_>, weight: &StackValues<'_>) {
-        let [dim, rank, num_lora] = self.sizes();
+        let (dim, rank, num_lora) = (self.dim(), self.rank(), self.num_lora());
         for (position, gate) in packed.gates.iter().enumerate() {
             let weight_column = self.weight_column(position, packed.gates.len());
             for unit in 0..dim {
@@ -53,7 +52,7 @@ impl FeatureGates {
 
     /// Hands the packed gradients, [dim, width] per input, to the parameters.
     pub(super) fn accumulate(&self, packed: &[Packed], gradients: &[Vec<f32>]) {
-        let [dim, rank, num_lora] = self.sizes();
+        let (dim, rank, num_lora) = (self.dim(), self.rank(), self.num_lora());
         let num_gates = self.sources.len();
         let mut of_a = vec![0f32; num_gates * num_lora * dim * rank];
         let mut of_weight = vec![0f32; num_gates * dim * num_lora];

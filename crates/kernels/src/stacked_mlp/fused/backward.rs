@@ -2,15 +2,13 @@
 
 use super::forward::activation_block;
 use super::{LayerState, Plan, is_batch_norm};
-use crate::fresh::{FreshPart, FreshValues, Memory, zeros};
-use crate::product::{Matrix, multiply, multiply_into};
-use crate::rows::{blocks, reduce_parts, rows_of, split_mut};
+use crate::product::{Matrix, multiply};
+use crate::rows::{blocks, reduce_parts, rows_of, split_mut, unspecified};
 use crate::stacked_mlp::columns::{Affine, activation_gradient, add_weighted_rows, combine, outer};
 use crate::stacked_mlp::{Activation, Norm, StackedLayer, StackedMlp};
 use candle_core::Result;
 use rayon::prelude::*;
 use std::borrow::Cow;
-use std::mem::MaybeUninit;
 use std::ops::Range;
 
 /// Column sums of a gradient over some rows: plain, and weighted with the normalised values.
@@ -40,10 +38,10 @@ struct Factors {
 struct Task<'a> {
     /// Gradient of the norm's output, turned into that of the products.
     gradient: &'a mut [f32],
-    /// Gradient for the layer below; nothing for the first layer.
-    below: Option<FreshPart<'a>>,
+    /// Gradient for the layer below; empty for the first layer.
+    below: &'a mut [f32],
     /// Weight gradient of these rows.
-    weight: FreshPart<'a>,
+    weight: &'a mut [f32],
 }
 
 pub(super) fn run(
@@ -94,13 +92,18 @@ fn enter(
 ) -> (Vec<f32>, Vec<Sums>) {
     let width = state.affines[0].scale.len();
     let num_chunks = plan.chunks.len();
-    // Inside a mixture the gradient is owned and nothing is copied.
-    let mut result = gradient.into_owned();
+    let (mut result, from) = match gradient {
+        Cow::Owned(gradient) => (gradient, None),
+        Cow::Borrowed(gradient) => (unspecified(gradient.len()), Some(gradient)),
+    };
     let sums = split_mut(&mut result, width, &plan.chunks)
         .into_par_iter()
         .enumerate()
         .map(|(task, out)| {
             let (expert, chunk) = (task / num_chunks, &plan.chunks[task % num_chunks]);
+            if let Some(from) = from {
+                out.copy_from_slice(rows_of(from, expert, plan.num_rows, chunk, width));
+            }
             let block = rows_of(&state.products, expert, plan.num_rows, chunk, width);
             let mut sums = Sums::zeros(width);
             through_activation(activation, out, block, &state.affines[expert], &mut sums);
@@ -124,7 +127,6 @@ fn through_activation(
 /// Each expert's sums over all chunks, chunks in order.
 fn combine_chunks(sums: &[Sums], num_chunks: usize) -> Vec<[Vec<f64>; 2]> {
     let add = |pick: fn(&Sums) -> &Vec<f32>, parts: &[Sums]| {
-        // f32 within a chunk, f64 across chunks: as forward has it.
         let mut total = vec![0f64; pick(&parts[0]).len()];
         for part in parts {
             for (sum, value) in total.iter_mut().zip(pick(part)) {
@@ -191,23 +193,12 @@ impl LayerPass<'_> {
         let (depth, width) = self.dims();
         let (num_chunks, num_experts) = (self.plan.chunks.len(), self.sources.len());
         let weights = self.layer.weight.read()?;
-        let mut below = FreshValues::new(match self.below {
+        let mut below = unspecified(match self.below {
             Some(_) => num_experts * self.plan.num_rows * depth,
             None => 0,
         });
-        let num_tasks = num_experts * num_chunks;
-        let mut partial = FreshValues::new(num_tasks * depth * width);
-        let mut belows = below.split(depth, &self.plan.chunks).into_iter();
-        let one_each = std::slice::from_ref(&(0..1));
-        let tasks: Vec<Task<'_>> = split_mut(gradient, width, &self.plan.chunks)
-            .into_iter()
-            .zip(partial.split(depth * width, one_each))
-            .map(|(gradient, weight)| Task {
-                gradient,
-                below: belows.next(),
-                weight,
-            })
-            .collect();
+        let mut partial = unspecified(num_experts * num_chunks * depth * width);
+        let tasks = self.tasks(gradient, &mut below, &mut partial);
         let sums = tasks
             .into_par_iter()
             .enumerate()
@@ -218,8 +209,8 @@ impl LayerPass<'_> {
             })
             .collect();
         drop(weights);
-        self.reduce_weight_gradient(&partial.finish());
-        Ok((below.finish(), sums))
+        self.reduce_weight_gradient(&partial);
+        Ok((below, sums))
     }
 
     fn dims(&self) -> (usize, usize) {
@@ -227,23 +218,42 @@ impl LayerPass<'_> {
         (shape[0], shape[1])
     }
 
+    fn tasks<'t>(
+        &self,
+        gradient: &'t mut [f32],
+        below: &'t mut [f32],
+        partial: &'t mut [f32],
+    ) -> Vec<Task<'t>> {
+        let (depth, width) = self.dims();
+        let gradients = split_mut(gradient, width, &self.plan.chunks);
+        let mut belows: Vec<&mut [f32]> = split_mut(below, depth, &self.plan.chunks);
+        belows.resize_with(gradients.len(), Default::default);
+        gradients
+            .into_iter()
+            .zip(belows)
+            .zip(partial.chunks_exact_mut(depth * width))
+            .map(|((gradient, below), weight)| Task {
+                gradient,
+                below,
+                weight,
+            })
+            .collect()
+    }
+
     fn run_chunk(
         &self,
         expert: usize,
         chunk: &Range<usize>,
-        mut task: Task<'_>,
+        task: Task<'_>,
         weights: &[f32],
-        scratch: &mut Vec<MaybeUninit<f32>>,
+        scratch: &mut Vec<f32>,
     ) -> Sums {
         let (depth, width) = self.dims();
         let num_rows = self.plan.num_rows;
         let mut sums = Sums::zeros(if self.below.is_some() { depth } else { 0 });
-        let mut of_weights: Option<&mut [f32]> = None;
         for block in blocks(chunk.clone()) {
             let at = block.start - chunk.start;
             let gradient = &mut task.gradient[at * width..(at + block.len()) * width];
-            // Batch norm's own gradient needs sums over the whole batch; those came out of the layer above's pass, so
-            // that rows are read once.
             if let Some(factors) = self.factors.map(|factors| &factors[expert]) {
                 let products = rows_of(&self.state.products, expert, num_rows, &block, width);
                 let Factors {
@@ -259,20 +269,10 @@ impl LayerPass<'_> {
                 }
                 None => rows_of(self.xs, self.sources[expert], num_rows, &block, depth),
             };
-            // The chunk's first block writes and the others add, in order.
-            match &mut of_weights {
-                Some(of_weights) => add_weight_gradient(of_weights, inputs, gradient, width),
-                None => {
-                    of_weights = Some(
-                        (task.weight)
-                            .write_rest(|out| weight_gradient(out, inputs, gradient, width)),
-                    );
-                }
-            }
-            if let (Some((state, activation)), Some(below)) = (self.below, &mut task.below) {
-                let below = below.write(block.len() * depth, |out| {
-                    input_block_gradient(out, gradient, weights, width)
-                });
+            weight_gradient(task.weight, inputs, gradient, width, at > 0);
+            if let Some((state, activation)) = self.below {
+                let below = &mut task.below[at * depth..(at + block.len()) * depth];
+                input_block_gradient(below, gradient, weights, width, false);
                 let products = rows_of(&state.products, expert, num_rows, &block, depth);
                 through_activation(
                     activation,
@@ -302,55 +302,45 @@ impl LayerPass<'_> {
     }
 }
 
-/// `inputs^T` and `gradient`, whose product is the weights' gradient, [in, out].
-fn weight_factors<'a>(inputs: &'a [f32], gradient: &'a [f32], width: usize) -> [Matrix<'a>; 2] {
+/// `out (+)= inputs^T gradient`, [in, out].
+fn weight_gradient(out: &mut [f32], inputs: &[f32], gradient: &[f32], width: usize, add: bool) {
     let rows = gradient.len() / width;
-    let inputs = Matrix::new(inputs, rows, inputs.len() / rows);
-    [inputs.transposed(), Matrix::new(gradient, rows, width)]
-}
-
-fn weight_gradient<'a>(
-    out: &'a mut Memory,
-    inputs: &[f32],
-    gradient: &[f32],
-    width: usize,
-) -> &'a mut [f32] {
+    let depth = inputs.len() / rows;
     if width == 1 {
-        let out = zeros(out);
-        add_weighted_rows(out, inputs, gradient);
-        return out;
-    }
-    let [inputs, gradient] = weight_factors(inputs, gradient, width);
-    multiply_into(out, inputs, gradient)
-}
-
-fn add_weight_gradient(out: &mut [f32], inputs: &[f32], gradient: &[f32], width: usize) {
-    if width == 1 {
+        if !add {
+            out.fill(0.0);
+        }
         return add_weighted_rows(out, inputs, gradient);
     }
-    let [inputs, gradient] = weight_factors(inputs, gradient, width);
-    multiply(out, width, inputs, gradient, true);
+    multiply(
+        out,
+        width,
+        Matrix::new(inputs, rows, depth).transposed(),
+        Matrix::new(gradient, rows, width),
+        add,
+    );
 }
 
-/// `gradient` and `weights^T`, whose product is the inputs' gradient, [rows, in].
-fn input_factors<'a>(gradient: &'a [f32], weights: &'a [f32], width: usize) -> [Matrix<'a>; 2] {
-    let weights = Matrix::new(weights, weights.len() / width, width);
-    let gradient = Matrix::new(gradient, gradient.len() / width, width);
-    [gradient, weights.transposed()]
-}
-
-fn input_block_gradient<'a>(
-    out: &'a mut Memory,
+/// `out (+)= gradient weights^T`, [rows, in].
+fn input_block_gradient(
+    out: &mut [f32],
     gradient: &[f32],
     weights: &[f32],
     width: usize,
-) -> &'a mut [f32] {
-    // A layer of one unit is no product worth packing: rows are multiples of the weights.
-    if width == 1 {
+    add: bool,
+) {
+    let rows = gradient.len() / width;
+    let depth = weights.len() / width;
+    if width == 1 && !add {
         return outer(out, gradient, weights);
     }
-    let [gradient, weights] = input_factors(gradient, weights, width);
-    multiply_into(out, gradient, weights)
+    multiply(
+        out,
+        depth,
+        Matrix::new(gradient, rows, width),
+        Matrix::new(weights, depth, width).transposed(),
+        add,
+    );
 }
 
 /// The gradient of the operator's inputs: for each, the sum over the experts that read it, in order.
@@ -363,28 +353,25 @@ fn input_gradient(
     let shape = mlp.layers[0].weight.expert_shape();
     let (depth, width) = (shape[0], shape[1]);
     let weights = mlp.layers[0].weight.read()?;
+    let num_inputs = length / (plan.num_rows * depth);
     let all: Vec<Range<usize>> = blocks(0..plan.num_rows).collect();
-    let mut result = FreshValues::new(length);
-    result
-        .split(depth, &all)
+    let mut result = unspecified(length);
+    split_mut(&mut result, depth, &all)
         .into_par_iter()
         .enumerate()
-        .for_each(|(task, mut out)| {
+        .for_each(|(task, out)| {
             let (input, block) = (task / all.len(), &all[task % all.len()]);
-            let mut readers = (0..mlp.sources.len()).filter(|e| mlp.sources[*e] == input);
-            let gradient_of = |expert| rows_of(gradient, expert, plan.num_rows, block, width);
-            // Experts in order, the first of them writing: another order would be another sum.
-            let Some(first) = readers.next() else {
-                out.write_rest(zeros);
-                return;
-            };
-            let (gradient, of_first) = (gradient_of(first), weights.expert(first));
-            let out = out.write_rest(|out| input_block_gradient(out, gradient, of_first, width));
+            debug_assert!(input < num_inputs);
+            let readers = (0..mlp.sources.len()).filter(|e| mlp.sources[*e] == input);
+            let mut add = false;
             for expert in readers {
-                let gradient = gradient_of(expert);
-                let [gradient, weights] = input_factors(gradient, weights.expert(expert), width);
-                multiply(out, depth, gradient, weights, true);
+                let gradient = rows_of(gradient, expert, plan.num_rows, block, width);
+                input_block_gradient(out, gradient, weights.expert(expert), width, add);
+                add = true;
+            }
+            if !add {
+                out.fill(0.0);
             }
         });
-    Ok(result.finish())
+    Ok(result)
 }

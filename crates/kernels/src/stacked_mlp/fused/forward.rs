@@ -1,9 +1,8 @@
 //! The forward pass: products block by block, batch statistics beside them, activations on the way into the next layer.
 
 use super::{LayerState, Plan};
-use crate::fresh::{FreshValues, Memory};
-use crate::product::{Matrix, dot_rows, multiply_into};
-use crate::rows::{blocks, rows_of};
+use crate::product::{Matrix, dot_rows, multiply};
+use crate::rows::{blocks, rows_of, split_mut, unspecified};
 use crate::stack::StackValues;
 use crate::stacked_mlp::columns::{Affine, activate, add_column_squares, add_column_sums};
 use crate::stacked_mlp::{
@@ -11,7 +10,6 @@ use crate::stacked_mlp::{
 };
 use candle_core::Result;
 use rayon::prelude::*;
-use std::mem::MaybeUninit;
 use std::ops::Range;
 
 /// Count, mean and summed squared distance of one column over some rows.
@@ -72,17 +70,17 @@ pub(super) fn run(
 /// The last layer's activations.
 fn output(layer: &StackedLayer, state: &LayerState, plan: &Plan) -> Vec<f32> {
     let width = layer.output_dim();
-    let mut out = FreshValues::new(state.products.len());
+    let mut out = unspecified(state.products.len());
     let num_chunks = plan.chunks.len();
-    out.split(width, &plan.chunks)
+    split_mut(&mut out, width, &plan.chunks)
         .into_par_iter()
         .enumerate()
-        .for_each(|(task, mut out)| {
+        .for_each(|(task, out)| {
             let (expert, chunk) = (task / num_chunks, &plan.chunks[task % num_chunks]);
             let block = rows_of(&state.products, expert, plan.num_rows, chunk, width);
-            out.write_rest(|out| activate(layer.activation, out, block, &state.affines[expert]));
+            activate(layer.activation, out, block, &state.affines[expert]);
         });
-    out.finish()
+    out
 }
 
 fn forward_layer(
@@ -95,21 +93,18 @@ fn forward_layer(
     let width = layer.output_dim();
     let (num_chunks, num_experts) = (plan.chunks.len(), layer.weight.num_experts());
     let with_statistics = train && super::is_batch_norm(&layer.norm);
-    let mut products = FreshValues::new(num_experts * plan.num_rows * width);
-    let moments: Vec<Vec<Moments>> = products
-        .split(width, &plan.chunks)
+    let mut products = unspecified(num_experts * plan.num_rows * width);
+    let moments: Vec<Vec<Moments>> = split_mut(&mut products, width, &plan.chunks)
         .into_par_iter()
         .enumerate()
-        // One expert's chunk a task. The scratch stays with a thread from task to task.
-        .map_init(Vec::new, |scratch, (task, mut out)| {
+        .map_init(Vec::new, |scratch, (task, out)| {
             let (expert, chunk) = (task / num_chunks, plan.chunks[task % num_chunks].clone());
             let mut moments = vec![Moments::default(); if with_statistics { width } else { 0 }];
-            for block in blocks(chunk) {
+            for block in blocks(chunk.clone()) {
+                let at = block.start - chunk.start;
+                let out = &mut out[at * width..(at + block.len()) * width];
                 let inputs = input_block(input, expert, &block, plan, scratch);
-                let weights = weights.expert(expert);
-                let out = out.write(block.len() * width, |out| {
-                    product(out, inputs, weights, width)
-                });
+                product(out, inputs, weights.expert(expert), width);
                 if with_statistics {
                     add_moments(&mut moments, out, width);
                 }
@@ -118,25 +113,22 @@ fn forward_layer(
         })
         .collect();
     let affines = affines(layer, &moments, plan, train)?;
-    Ok(LayerState {
-        products: products.finish(),
-        affines,
-    })
+    Ok(LayerState { products, affines })
 }
 
-fn product<'a>(
-    out: &'a mut Memory,
-    inputs: &[f32],
-    weights: &[f32],
-    width: usize,
-) -> &'a mut [f32] {
+fn product(out: &mut [f32], inputs: &[f32], weights: &[f32], width: usize) {
     let depth = weights.len() / width;
-    // Towers end in one unit.
     if width == 1 {
         return dot_rows(out, inputs, weights);
     }
-    let inputs = Matrix::new(inputs, inputs.len() / depth, depth);
-    multiply_into(out, inputs, Matrix::new(weights, depth, width))
+    let rows = inputs.len() / depth;
+    multiply(
+        out,
+        width,
+        Matrix::new(inputs, rows, depth),
+        Matrix::new(weights, depth, width),
+        false,
+    );
 }
 
 /// A block of the layer's inputs: as given, or the activations of the layer below made again in `scratch`.
@@ -145,7 +137,7 @@ fn input_block<'a>(
     expert: usize,
     block: &Range<usize>,
     plan: &Plan,
-    scratch: &'a mut Vec<MaybeUninit<f32>>,
+    scratch: &'a mut Vec<f32>,
 ) -> &'a [f32] {
     match input {
         Input::Given(xs, sources) => given_block(xs, sources, expert, block, plan),
@@ -172,25 +164,23 @@ pub(super) fn activation_block<'a>(
     expert: usize,
     block: &Range<usize>,
     plan: &Plan,
-    scratch: &'a mut Vec<MaybeUninit<f32>>,
+    scratch: &'a mut Vec<f32>,
 ) -> &'a [f32] {
     let affine = &state.affines[expert];
     let width = affine.scale.len();
-    scratch.resize(block.len() * width, MaybeUninit::uninit());
+    scratch.resize(block.len() * width, 0.0);
     let products = rows_of(&state.products, expert, plan.num_rows, block, width);
-    activate(activation, scratch, products, affine)
+    activate(activation, scratch, products, affine);
+    scratch
 }
 
 fn add_moments(moments: &mut [Moments], block: &[f32], width: usize) {
-    // Two passes over a block that is in cache. Sums of squares without the mean would lose all digits where a column is
-    // far from 0.
     let rows = (block.len() / width) as f64;
     let mut sums = vec![0f32; width];
     add_column_sums(&mut sums, block);
     let means: Vec<f32> = sums.iter().map(|s| (f64::from(*s) / rows) as f32).collect();
     let mut squares = vec![0f32; width];
     add_column_squares(&mut squares, block, &means);
-    // f32 within a block, which has few rows; f64 from block to block and, later, from chunk to chunk, always in order.
     for (column, moments) in moments.iter_mut().enumerate() {
         *moments = moments.merge(Moments {
             count: rows,
@@ -224,7 +214,6 @@ fn affines(
         let plain = |expert| Affine {
             scale: vec![1.0; width],
             shift: shift(expert),
-            // Without a norm nothing is normalised: the sums weighted with it come out as 0 and go nowhere.
             inverse: vec![0.0; width],
             offset: vec![0.0; width],
         };
@@ -270,7 +259,6 @@ fn update_running(
     statistics: &[(Vec<f64>, Vec<f64>)],
     num_rows: usize,
 ) -> Result<()> {
-    // The running variance is the unbiased one while the batch is normalised by the biased one, as in PyTorch.
     let unbiased = num_rows as f64 / (num_rows as f64 - 1.0);
     let blend = |old: &mut f32, new: f64| {
         let kept = f64::from(*old) * (1.0 - BATCH_NORM_MOMENTUM);
@@ -287,7 +275,6 @@ fn update_running(
 fn batch_norm_affine(mean: &[f64], variance: &[f64], scale: &[f32], shift: &[f32]) -> Affine {
     let mut affine = Affine::default();
     for column in 0..mean.len() {
-        // In f64 and rounded once at the end: every row is multiplied with the same factors.
         let inverse = 1.0 / (variance[column] + NORM_EPSILON).sqrt();
         let factor = f64::from(scale[column]) * inverse;
         affine.scale.push(factor as f32);
