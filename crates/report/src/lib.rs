@@ -26,7 +26,6 @@ pub use folder::Folder;
 mod tests {
     use super::*;
     use homebench_results::sample::Sample;
-    use homebench_results::{Facts, ModelFact, ResultsFolder};
     use std::path::{Path, PathBuf};
 
     fn write(folder: &Path) -> Vec<PathBuf> {
@@ -35,16 +34,6 @@ mod tests {
 
     fn written(sample: &Sample) -> (String, String) {
         let folder = sample.write();
-        let mmoe = ModelFact {
-            name: "mmoe".to_owned(),
-            equation: "y_t = Tower_t(Sum(g_t(v), {E_n(v)}))".to_owned(),
-            paper: "doi 10.1145/3219819.3220007".to_owned(),
-        };
-        let facts = Facts {
-            models: vec![mmoe],
-            ..Facts::default()
-        };
-        facts.write(&ResultsFolder::new(folder.path())).unwrap();
         let paths = write(folder.path());
         let read = |path: &PathBuf| std::fs::read_to_string(path).unwrap();
         (read(&paths[0]), read(&paths[1]))

@@ -51,15 +51,63 @@ impl Facts {
         read_toml(&ResultsFolder::new(folder).facts())
     }
 
-    /// Writes the file, unless it says the same already.
+    /// Writes the file. What it says of a model or a source already stays: cells were trained by the program that wrote it, and a
+    /// later one may say otherwise.
     ///
     /// # Errors
-    /// The file can't be written.
-    pub fn write(&self, results: &ResultsFolder) -> Result<()> {
-        let (path, text) = (results.facts(), toml::to_string(self)?);
-        if std::fs::read_to_string(&path).is_ok_and(|there| there == text) {
+    /// The file can't be read or written.
+    pub fn write(mut self, results: &ResultsFolder) -> Result<()> {
+        let there = Self::read(results.path())?;
+        for model in &mut self.models {
+            if let Some(kept) = there.models.iter().find(|kept| kept.name == model.name) {
+                model.clone_from(kept);
+            }
+        }
+        for source in &mut self.sources {
+            if let Some(kept) = there.sources.iter().find(|kept| kept.name == source.name) {
+                source.clone_from(kept);
+            }
+        }
+        let path = results.facts();
+        if self == there && path.exists() {
             return Ok(());
         }
+        let text = toml::to_string(&self)?;
         atomic::write(&path, |out| Ok(out.write_all(text.as_bytes())?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn model(name: &str, equation: &str) -> ModelFact {
+        ModelFact {
+            name: name.to_owned(),
+            equation: equation.to_owned(),
+            paper: String::new(),
+        }
+    }
+
+    #[test]
+    fn what_was_said_when_cells_were_trained_stays_and_a_new_model_is_added() {
+        let folder = tempfile::tempdir().unwrap();
+        let results = ResultsFolder::new(folder.path());
+        let write = |models: Vec<ModelFact>| {
+            let facts = Facts {
+                models,
+                ..Facts::default()
+            };
+            facts.write(&results).unwrap();
+            Facts::read(folder.path()).unwrap().models
+        };
+        assert_eq!(write(vec![model("home", "old")]), [model("home", "old")]);
+        assert_eq!(
+            write(vec![model("mmoe", "new"), model("home", "new")]),
+            [model("mmoe", "new"), model("home", "old")]
+        );
+        // As an experiment begun anew removes it.
+        std::fs::remove_file(results.facts()).unwrap();
+        assert_eq!(write(vec![model("home", "new")]), [model("home", "new")]);
     }
 }

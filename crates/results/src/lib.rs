@@ -31,7 +31,7 @@ pub use facts::{Facts, ModelFact, SourceFact};
 pub use layout::{CellFolder, ResultsFolder};
 pub use merge::{MergedCell, TrialPlace, merge};
 pub use outcome::{Outcome, OutcomeResult, Status, file_digest};
-pub use pack::{Packed, pack, pack_into};
+pub use pack::{Packed, pack};
 pub use phase::Phase;
 pub use run_state::{CellState, RunState};
 pub use seal::{altered_tables, read_provenance, seal};

@@ -1,4 +1,4 @@
-//! Makes a finished folder small enough to keep: long tables are compressed, and of what experts and gates did only the epoch of
+//! Makes a copy of a finished folder that is small enough to commit: long tables are compressed, and of what experts and gates did only the epoch of
 //! the selected weights stays. Every command reads the folder as before.
 
 use crate::atomic;
@@ -8,8 +8,8 @@ use crate::seal::{altered_tables, is_sealed, names, seal};
 use crate::tables::{ExpertsRow, GatesRow, LONG, Table, TableReader, open_table, packed_path};
 use anyhow::{Context as _, Result};
 use homebench_diagnostic::Diagnostic;
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::io::{self, Read, Write};
+use std::path::Path;
 
 /// How hard zstd tries.
 // A table is packed once and kept. Levels above are zstd's "ultra" ones, which need more memory to read.
@@ -26,93 +26,86 @@ pub struct Packed {
     pub bytes_now: u64,
 }
 
-/// Turns `curves.csv`, `experts.csv`, `gates.csv` and `expert_histograms.csv` into `.csv.zst`, of experts and gates with the rows of
-/// the selected epoch alone, and seals the folder again where it was sealed. The same tables give the same bytes; a packed
-/// folder stays as it is.
+/// Copies what a reader needs to check an experiment into a new folder: tables, specs and provenance, winners and external scores.
+/// `curves.csv`, `experts.csv`, `gates.csv` and `expert_histograms.csv` become `.csv.zst`, of experts and gates with the rows of the
+/// selected epoch alone. The copy is sealed where the folder was. The same tables give the same bytes. Not copied: cells with their
+/// weights and logs, and what is drawn from the rest.
 ///
 /// # Errors
-/// A folder that was altered since it was sealed, or can't be read (with file, line and column); a table that can't be written.
-pub fn pack(results: &ResultsFolder) -> Result<Packed> {
+/// A folder that was altered since it was sealed, or can't be read (with file, line and column); something at `new` already, or a
+/// file that can't be written there.
+pub fn pack(results: &ResultsFolder, new: &ResultsFolder) -> Result<Packed> {
     if let Some(table) = altered_tables(results).first() {
         // A new seal would vouch for it.
-        let path = results.join(table);
-        let said = Diagnostic::new(
-            path.display().to_string(),
-            "gone or altered since it was written",
-        );
+        let path = results.join(table).display().to_string();
+        let said = Diagnostic::new(path, "gone or altered since it was written");
         return Err(said.hint("restore it, or run the experiment again").into());
     }
-    let read = Results::read(results.path())?;
-    let mut done = Packed::default();
-    let plain = LONG.map(|name| (name, results.join(name)));
-    let plain = plain.iter().filter(|(_, path)| path.exists());
-    for (name, path) in plain.clone() {
-        let packed = packed_path(path);
-        atomic::write(&packed, |out| {
-            let mut text = zstd::Encoder::new(out, LEVEL)?;
-            match *name {
-                ExpertsRow::FILE | GatesRow::FILE => selected_rows(&read, name, &mut text)?,
-                _ => {
-                    io::copy(&mut open_table(results.path(), name)?.1, &mut text)?;
-                }
-            }
-            text.finish()?;
-            Ok(())
-        })?;
-        done.num_tables += 1;
-        done.bytes_before += path.metadata()?.len();
-        done.bytes_now += packed.metadata()?.len();
-    }
-    // Only now, so that a kill while tables are compressed leaves the folder as it was: plain tables count.
-    let was_sealed = is_sealed(results);
-    for (_, path) in plain {
-        atomic::remove(path)?;
-    }
-    if was_sealed && done.num_tables > 0 {
-        seal(results)?;
-    }
-    Ok(done)
-}
-
-/// Copies what a reader needs to check an experiment into a new folder and packs it there: tables, specs and provenance, winners and
-/// external scores. Not copied: cells with their weights and logs, and what is drawn from the rest.
-///
-/// # Errors
-/// A folder that is there already; else as [`pack`].
-pub fn pack_into(results: &ResultsFolder, new: &ResultsFolder) -> Result<Packed> {
     let into = new.path();
     if into.exists() {
         let said = Diagnostic::new(into.display().to_string(), "there is something already");
         return Err(said.hint("remove it first, or name a new folder").into());
     }
+    let read = Results::read(results.path())?;
     atomic::create_dir(into)?;
-    let tables = names().flat_map(|name| [name.to_owned(), format!("{name}.zst")]);
-    let others = [
+    let mut done = Packed::default();
+    for name in names() {
+        match open_table(results.path(), name) {
+            Err(error) if error.is_absence() => {}
+            Err(error) => return Err(error.into()),
+            Ok((file, _)) if !LONG.contains(&name) => copy_into(&file, into)?,
+            Ok((file, text)) => {
+                let packed = packed_path(&new.join(name));
+                atomic::write(&packed, |out| compress(&read, name, text, out))?;
+                done.num_tables += 1;
+                done.bytes_before += file.metadata()?.len();
+                done.bytes_now += packed.metadata()?.len();
+            }
+        }
+    }
+    for file in [
         results.resolved_spec(),
         results.provenance(),
         results.facts(),
         results.winners(),
-    ];
-    let files = tables.map(|name| results.join(&name)).chain(others);
-    copy_files(files.filter(|file| file.is_file()), into)?;
-    let external = results.join("external");
-    if external.is_dir() {
-        let there = std::fs::read_dir(&external)?.collect::<io::Result<Vec<_>>>()?;
-        atomic::create_dir(&new.join("external"))?;
-        copy_files(
-            there.into_iter().map(|entry| entry.path()),
-            &new.join("external"),
-        )?;
+    ] {
+        if file.is_file() {
+            copy_into(&file, into)?;
+        }
     }
-    pack(new)
+    copy_external(results, new)?;
+    if is_sealed(results) {
+        seal(new)?;
+    }
+    Ok(done)
 }
 
-fn copy_files(files: impl Iterator<Item = PathBuf>, into: &Path) -> Result<()> {
-    for file in files {
-        let name = file.file_name().unwrap_or_default();
-        let copied = std::fs::copy(&file, into.join(name));
-        copied.with_context(|| format!("copying {}", file.display()))?;
+fn compress(read: &Results, name: &str, mut text: impl Read, out: &mut dyn Write) -> Result<()> {
+    let mut packed = zstd::Encoder::new(out, LEVEL)?;
+    match name {
+        ExpertsRow::FILE | GatesRow::FILE => selected_rows(read, name, &mut packed)?,
+        _ => drop(io::copy(&mut text, &mut packed)?),
     }
+    packed.finish()?;
+    Ok(())
+}
+
+fn copy_external(results: &ResultsFolder, new: &ResultsFolder) -> Result<()> {
+    let (from, into) = (results.join("external"), new.join("external"));
+    if !from.is_dir() {
+        return Ok(());
+    }
+    atomic::create_dir(&into)?;
+    for entry in std::fs::read_dir(&from)? {
+        copy_into(&entry?.path(), &into)?;
+    }
+    Ok(())
+}
+
+fn copy_into(file: &Path, folder: &Path) -> Result<()> {
+    let name = file.file_name().unwrap_or_default();
+    let copied = std::fs::copy(file, folder.join(name));
+    copied.with_context(|| format!("copying {}", file.display()))?;
     Ok(())
 }
 
@@ -192,81 +185,81 @@ mod tests {
         io::read_to_string(open_table(results.path(), name).unwrap().1).unwrap()
     }
 
-    #[test]
-    fn a_packed_copy_reads_the_same_and_the_folder_stays_as_it_was() {
-        let (_folder, results) = folder();
+    /// A packed copy of a folder.
+    fn packed(results: &ResultsFolder) -> (TempDir, ResultsFolder, Packed) {
         let parent = tempfile::tempdir().unwrap();
         let new = ResultsFolder::new(parent.path().join("small"));
-        pack_into(&results, &new).unwrap();
-        let scores = |folder: &ResultsFolder| Results::read(folder.path()).unwrap().scores;
-        assert_eq!(scores(&new), scores(&results));
-        assert!(results.join("gates.csv").exists() && altered_tables(&new).is_empty());
-        assert!(new.provenance().exists() && new.resolved_spec().exists());
-        let refused = pack_into(&results, &new).unwrap_err().to_string();
-        assert!(refused.contains("there is something already"), "{refused}");
+        let done = pack(results, &new).unwrap();
+        (parent, new, done)
     }
 
     #[test]
-    fn a_packed_folder_reads_the_same_and_only_the_selected_epoch_stays() {
+    fn a_copy_reads_the_same_and_only_the_selected_epoch_is_in_it() {
         let (_folder, results) = folder();
-        let read = || {
-            let read = Results::read(results.path()).unwrap();
+        let read = |folder: &ResultsFolder| {
+            let mut read = Results::read(folder.path()).unwrap();
             let inside = Inside::read(&read).unwrap();
+            read.folder = Default::default();
             (read, inside)
         };
-        let (before, curves) = (read(), csv(&results, "curves.csv"));
-        assert_eq!((before.1.experts.len(), before.1.gates.len()), (4, 4));
-        let done = pack(&results).unwrap();
+        let (_parent, new, done) = packed(&results);
         assert_eq!(done.num_tables, 4);
         assert!(done.bytes_now < done.bytes_before, "{done:?}");
         for name in LONG {
-            assert!(!results.join(name).exists() && packed_path(&results.join(name)).exists());
+            assert!(!new.join(name).exists() && packed_path(&new.join(name)).exists());
+            assert!(results.join(name).exists());
         }
-        assert_eq!(read(), before);
-        assert_eq!(csv(&results, "curves.csv"), curves);
+        let inside = read(&new).1;
+        assert_eq!((inside.experts.len(), inside.gates.len()), (4, 4));
+        assert_eq!(read(&new), read(&results));
+        assert_eq!(csv(&new, "curves.csv"), csv(&results, "curves.csv"));
         assert_eq!(
-            csv(&results, "experts.csv"),
+            csv(&new, "experts.csv"),
             "cell,variant,seed,epoch,step,layer,path,expert,task,metric,value\n\
              cell-0-0,\"a, b\",0,3,50,0,,,,zero_rate,0.00000005\n\
              cell-0-0,\"a, b\",0,3,60,0,,,,zero_rate,0.00000006\n\
              cell-1-0,\"a, b\",0,3,50,0,,,,zero_rate,0.00000005\n\
              cell-1-0,\"a, b\",0,3,60,0,,,,zero_rate,0.00000006\n"
         );
-        assert_eq!(csv(&results, "gates.csv").lines().count(), 1 + 4);
+        assert_eq!(csv(&new, "gates.csv").lines().count(), 1 + 4);
     }
 
     #[test]
-    fn packing_is_repeatable_and_the_seal_holds() {
-        let (_one, one) = folder();
-        let (_two, two) = folder();
-        pack(&one).unwrap();
-        pack(&two).unwrap();
-        let bytes =
-            |results: &ResultsFolder, name: &str| std::fs::read(results.join(name)).unwrap();
-        for name in LONG {
-            let name = format!("{name}.zst");
-            assert_eq!(bytes(&one, &name), bytes(&two, &name), "{name}");
+    fn packing_is_repeatable_also_of_a_copy_and_the_seal_holds() {
+        let (_one, results) = folder();
+        let (_parent, one, _) = packed(&results);
+        let (_parent, two, _) = packed(&one);
+        let bytes = |folder: &ResultsFolder, name: &str| std::fs::read(folder.join(name)).unwrap();
+        let packed = LONG.map(|name| format!("{name}.zst"));
+        let others = [
+            "metrics.csv",
+            "provenance.toml",
+            "spec.resolved.toml",
+            "facts.toml",
+        ];
+        for name in packed.iter().map(String::as_str).chain(others) {
+            assert_eq!(bytes(&one, name), bytes(&two, name), "{name}");
         }
         assert!(is_sealed(&one) && altered_tables(&one).is_empty());
-        let provenance = bytes(&one, "provenance.toml");
-        assert_eq!(pack(&one).unwrap(), Packed::default());
-        assert_eq!(bytes(&one, "provenance.toml"), provenance);
         // Unpacked by hand, a table is what was sealed.
         std::fs::write(one.join("curves.csv"), csv(&one, "curves.csv")).unwrap();
         assert!(altered_tables(&one).is_empty());
     }
 
     #[test]
-    fn an_altered_folder_is_left_as_it_is() {
+    fn an_altered_folder_and_a_place_that_is_taken_are_refused() {
         let (_folder, results) = folder();
+        let (_parent, new, _) = packed(&results);
+        let refused = pack(&results, &new).unwrap_err().to_string();
+        assert!(refused.contains("there is something already"), "{refused}");
         let altered = csv(&results, "metrics.csv").replacen("0.9", "0.8", 1);
         std::fs::write(results.join("metrics.csv"), altered).unwrap();
-        let refused = pack(&results).unwrap_err().to_string();
+        let other = ResultsFolder::new(new.join("other"));
+        let refused = pack(&results, &other).unwrap_err().to_string();
         assert!(
             refused.contains("metrics.csv: gone or altered"),
             "{refused}"
         );
-        assert!(results.join("experts.csv").exists());
-        assert!(!results.join("experts.csv.zst").exists());
+        assert!(!other.path().exists());
     }
 }

@@ -145,6 +145,7 @@ impl Results {
             .map(|(place, cell)| (cell.id.clone(), Some(place)));
         let of_trials = trials.iter().map(|cell| (cell.id.clone(), None));
         let places: Places = of_final.chain(of_trials).collect();
+        let relations = Relations::read(folder)?;
         let mut results = Self {
             scores: read_scores(folder, &places)?,
             curves: read_curves(folder, &places)?,
@@ -152,9 +153,9 @@ impl Results {
             settings: read_rows_if_any::<SettingsRow, _>(folder, |row, _| Ok(Some(row)))?,
             tuning: read_rows_if_any::<TuningRow, _>(folder, |row, _| Ok(Some(row)))?,
             externals: Vec::new(),
-            baseline: baseline(folder)?
+            baseline: (relations.baseline.clone())
                 .filter(|name| cells.iter().any(|cell| cell.variant == *name)),
-            relations: Relations::read(folder)?,
+            relations,
             folder: folder.to_owned(),
             cells,
             trials,
@@ -185,13 +186,6 @@ pub fn distinct<T: Clone + Eq + std::hash::Hash>(items: impl Iterator<Item = T>)
 
 /// Places of cells by id; a trial has none.
 type Places = HashMap<String, Option<usize>>;
-
-/// What `spec.resolved.toml` calls the baseline; nothing where there is no such file.
-fn baseline(folder: &Path) -> anyhow::Result<Option<String>> {
-    let spec: toml::Table = context::read_toml(&folder.join("spec.resolved.toml"))?;
-    let name = spec.get("baseline").and_then(toml::Value::as_str);
-    Ok(name.map(str::to_owned))
-}
 
 fn place<T: Table>(
     id: &str,

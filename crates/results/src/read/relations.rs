@@ -1,6 +1,8 @@
 //! How variants are related, as the folder's spec declares it.
 
-use anyhow::{Context as _, Result};
+use super::context::read_toml;
+use crate::layout::ResultsFolder;
+use anyhow::Result;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -16,26 +18,22 @@ pub struct Relation {
     pub plain_form: Option<String>,
 }
 
-/// Relations by variant; none of a folder that is older than they are, or without a spec.
+/// What `spec.resolved.toml` declares; nothing of a folder that is older than relations are, or without a spec.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 pub struct Relations {
+    /// The variant that differences are taken to.
+    pub(super) baseline: Option<String>,
     #[serde(default)]
     variants: BTreeMap<String, Relation>,
 }
 
 impl Relations {
-    /// Reads `spec.resolved.toml`, which may be absent.
+    /// Reads the spec, which may be absent.
     ///
     /// # Errors
     /// A file that is there but can't be read as TOML.
     pub(super) fn read(folder: &Path) -> Result<Self> {
-        let file = folder.join("spec.resolved.toml");
-        let what = || format!("reading {}", file.display());
-        match std::fs::read_to_string(&file) {
-            Ok(text) => toml::from_str(&text).with_context(what),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
-            Err(error) => Err(error).with_context(what),
-        }
+        read_toml(&ResultsFolder::new(folder).resolved_spec())
     }
 
     /// What a variant says; nothing where it says nothing.

@@ -4,7 +4,7 @@ use super::arguments::ResultsArgument;
 use bytesize::ByteSize;
 use clap::Args;
 use homebench_report::Folder;
-use homebench_results::{ResultsFolder, pack_into};
+use homebench_results::{ResultsFolder, pack};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -26,7 +26,7 @@ impl PackArguments {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let results = self.results.open()?;
         let new = ResultsFolder::new(self.into);
-        let packed = pack_into(&results, &new)?;
+        let packed = pack(&results, &new)?;
         Folder::read(new.path(), None)?.write_short()?;
         eprintln!(
             "packed into {}: {} long tables, {} instead of {}",

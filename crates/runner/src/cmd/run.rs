@@ -82,6 +82,10 @@ impl RunArguments {
         let _lock = FolderLock::take(results)?;
         let winners = frozen_winners(&plan, &selection, results, self.fresh)?;
         write_resolved(results, &resolved)?;
+        if self.fresh {
+            // Nothing that is in the folder will be of the program that wrote them.
+            record::remove(&results.facts())?;
+        }
         facts(&session).write(results)?;
         let mut executor = self.executor(&session)?;
         let threads = self.threads_of(&session);
