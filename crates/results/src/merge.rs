@@ -3,7 +3,9 @@
 use super::atomic;
 use super::layout::{CellFolder, ResultsFolder};
 use super::outcome::{Outcome, Status};
-use super::tables::{self, CellsRow, PARTS, Part, SettingsRow, Table, TuningRow, packed_path};
+use super::tables::{
+    self, CellsRow, ModelPartsRow, PARTS, Part, SettingsRow, Table, TuningRow, packed_path,
+};
 use crate::phase::Phase;
 use anyhow::Result;
 use homebench_diagnostic::Diagnostic;
@@ -41,11 +43,16 @@ pub struct TrialPlace {
 }
 
 /// Writes `metrics.csv`, `curves.csv`, `experts.csv`, `gates.csv`, `expert_histograms.csv`, `throughput.csv` and `cells.csv`
-/// from the cells' parts; `settings.csv` where anything was swept or tuned, and `tuning.csv` where there are trials.
+/// from the cells' parts; `settings.csv` where anything was swept or tuned, `tuning.csv` where there are trials, and `model_parts.csv` where
+/// models have parts.
 ///
 /// # Errors
 /// A part that can't be read or has other columns; a table that can't be written.
-pub fn merge(results: &ResultsFolder, cells: &[MergedCell]) -> Result<()> {
+pub fn merge(
+    results: &ResultsFolder,
+    cells: &[MergedCell],
+    model_parts: impl IntoIterator<Item = ModelPartsRow>,
+) -> Result<()> {
     for part in PARTS {
         let path = results.join(part.file);
         atomic::write(&path, |out| {
@@ -60,6 +67,7 @@ pub fn merge(results: &ResultsFolder, cells: &[MergedCell]) -> Result<()> {
     }
     write_or_remove(results, cells.iter().flat_map(MergedCell::settings_rows))?;
     write_or_remove(results, cells.iter().filter_map(MergedCell::tuning_row))?;
+    write_or_remove(results, model_parts.into_iter())?;
     let rows = cells.iter().map(MergedCell::cells_row);
     atomic::write(&results.cells_csv(), |out| tables::write(out, rows))
 }
@@ -223,7 +231,7 @@ mod tests {
             .iter()
             .for_each(|cell| write_parts(&results, &cell.outcome.id));
         std::fs::write(results.join("gates.csv.zst"), "of an earlier pack").unwrap();
-        merge(&results, &cells).unwrap();
+        merge(&results, &cells, []).unwrap();
         assert!(!results.join("gates.csv.zst").exists());
         let read = |name: &str| std::fs::read_to_string(results.join(name)).unwrap();
         for name in ["metrics.csv", "curves.csv", "experts.csv", "gates.csv"] {
@@ -242,7 +250,7 @@ mod tests {
         assert!(rows.lines().nth(1).unwrap().ends_with("10,20,tuning,2,7,,"));
         assert!(rows.lines().nth(2).unwrap().ends_with("10,20,final,,,,"));
         // An experiment without trials has no table of them, nor keeps that of another.
-        merge(&results, &cells[1..]).unwrap();
+        merge(&results, &cells[1..], []).unwrap();
         assert!(!results.join("tuning.csv").exists() && !results.join("settings.csv").exists());
     }
 }

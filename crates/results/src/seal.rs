@@ -4,7 +4,7 @@
 use super::atomic;
 use super::layout::ResultsFolder;
 use super::outcome::digest;
-use super::tables::{CellsRow, PARTS, SettingsRow, Table, TuningRow, open_table};
+use super::tables::{CellsRow, ModelPartsRow, PARTS, SettingsRow, Table, TuningRow, open_table};
 use anyhow::Result;
 
 /// Where `provenance.toml` has the digests.
@@ -57,7 +57,12 @@ pub fn altered_tables(results: &ResultsFolder) -> Vec<&'static str> {
 /// Every table of a folder.
 pub(crate) fn names() -> impl Iterator<Item = &'static str> {
     let parts = PARTS.iter().map(|part| part.file);
-    parts.chain([CellsRow::FILE, SettingsRow::FILE, TuningRow::FILE])
+    parts.chain([
+        CellsRow::FILE,
+        SettingsRow::FILE,
+        TuningRow::FILE,
+        ModelPartsRow::FILE,
+    ])
 }
 
 fn table_digest(results: &ResultsFolder, name: &str) -> Option<String> {

@@ -1,8 +1,12 @@
-//! How large a model is and what it costs, known before it is trained.
+//! What is known of a model before it is trained: how large it is, what it costs, and of which parts it is made.
 
-use crate::spec::Configured;
+use crate::spec::{CellContent, Configured};
 use homebench_data::Schema;
-use homebench_model::{BuildContext, ModelError, VarBuilder};
+use homebench_model::{
+    BuildContext, FeatureDims, ModelConfig, ModelError, Owner, Ranker, TaskLayout, VarBuilder,
+    Variables,
+};
+use homebench_results::tables::{ModelPartsRow, Scope};
 use homebench_train::{feature_dims, task_layout};
 
 /// The budget of a model on a dataset.
@@ -14,32 +18,84 @@ pub struct Budget {
     pub flops_per_row: usize,
 }
 
+/// A model that is built to be looked at.
+struct Built {
+    layout: TaskLayout,
+    features: FeatureDims,
+    variables: Variables,
+    ranker: Box<dyn Ranker>,
+}
+
+impl Built {
+    fn new(model: &ModelConfig, embedding_dim: usize, schema: &Schema) -> Result<Self, ModelError> {
+        let layout = task_layout(schema);
+        let tables = model.tables();
+        let features = feature_dims(schema, tables.width(embedding_dim));
+        let context = BuildContext {
+            layout: &layout,
+            input_dim: features.input_dim(),
+            num_embedded: features.num_embedded(),
+            input_per_task: tables.per_task(),
+        };
+        let variables = VarBuilder::for_counting();
+        let ranker = model.build(&context, &variables)?;
+        Ok(Self {
+            variables: variables.finish()?,
+            layout,
+            features,
+            ranker,
+        })
+    }
+}
+
 /// Builds the model without training it: what it would cost, or why it can't be built for these tasks and features.
 ///
 /// # Errors
 /// Tasks, groups and knobs that make no model together.
 pub fn budget(configured: &Configured, schema: &Schema) -> Result<Budget, ModelError> {
-    let layout = task_layout(schema);
-    let tables = configured.model.tables();
-    let features = feature_dims(schema, tables.width(configured.training.embedding_dim));
-    let context = BuildContext {
-        layout: &layout,
-        input_dim: features.input_dim(),
-        num_embedded: features.num_embedded(),
-        input_per_task: tables.per_task(),
+    let model = &configured.model;
+    let built = Built::new(model, configured.training.embedding_dim, schema)?;
+    let copies = match model.tables().per_task() {
+        true => built.layout.tasks.len(),
+        false => 1,
     };
-    let variables = VarBuilder::for_counting();
-    let ranker = configured.model.build(&context, &variables)?;
-    let rows = features.num_table_rows();
-    let copies = if tables.per_task() {
-        layout.tasks.len()
-    } else {
-        1
-    };
+    let features = &built.features;
+    let embedded = copies * features.num_table_rows() * features.embedding_dim;
     Ok(Budget {
-        parameters: variables.finish()?.num_trained() + copies * rows * features.embedding_dim,
-        flops_per_row: ranker.flops_per_row(),
+        parameters: built.variables.num_trained() + embedded,
+        flops_per_row: built.ranker.flops_per_row(),
     })
+}
+
+/// The parts of a cell's model, for whoever shows what experts and gates did: nobody reads it out of their paths.
+///
+/// # Errors
+/// As [`budget`].
+pub fn model_parts(
+    content: &CellContent,
+    schema: &Schema,
+) -> Result<Vec<ModelPartsRow>, ModelError> {
+    let model = content.model_config()?;
+    let built = Built::new(&model, content.training.embedding_dim, schema)?;
+    let (entry, layout) = (model.entry(), &built.layout);
+    let row = |part: &homebench_model::Part| {
+        let (scope, owner) = match part.owner {
+            Owner::All => (Scope::All, ""),
+            Owner::Group(group) => (Scope::Group, layout.groups[group].name.as_str()),
+            Owner::Task(task) => (Scope::Task, layout.tasks[task].as_str()),
+        };
+        ModelPartsRow {
+            variant: content.variant.clone(),
+            layer: part.layer as u64,
+            layer_title: entry.layer_title(part.layer),
+            path: part.path.clone(),
+            kind: part.kind.name().to_owned(),
+            scope,
+            owner: owner.to_owned(),
+            name: part.name.clone(),
+        }
+    };
+    Ok(built.variables.parts().map(row).collect())
 }
 
 #[cfg(test)]

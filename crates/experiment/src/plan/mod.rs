@@ -13,7 +13,7 @@ mod planned_cell;
 mod reuse;
 mod solve;
 
-pub use budget::{Budget, budget};
+pub use budget::{Budget, budget, model_parts};
 pub use cells::{Arm, Plan, Selection};
 pub use claim::claim;
 pub use estimate::{Estimator, STATED_FLOPS_PER_SECOND};

@@ -5,7 +5,7 @@ use super::canvas::{Anchor, Bounds, Canvas, Ink, inches, points};
 use super::font;
 use super::palette::{FAINT_TEXT, GRID, TEXT, look};
 use super::panel::{self, GAP, MARGIN, MEDIUM, SMALL, THIN};
-use super::parts::{Rate, layer_title, order, shown, title};
+use super::parts::{Parts, Rate, shown};
 use super::values::positive_rates;
 use crate::analysis::Summary;
 use homebench_results::read::{Inside, Relations, Results};
@@ -82,7 +82,9 @@ pub(super) fn draw(
                 let dataset = first.dataset.clone();
                 rates.get(&(dataset, task.to_owned())).copied()
             };
-            Some((name, figure(&columns, &rate)))
+            let variants: Vec<&str> = columns.iter().map(|column| &*column.name).collect();
+            let parts = Parts::new(results, &variants);
+            Some((name, figure(&columns, &parts, &rate)))
         })
         .collect()
 }
@@ -182,12 +184,12 @@ fn way(end: f64) -> f64 {
     way.copysign(end)
 }
 
-fn figure(columns: &[Column], rate: &Rate) -> Option<Canvas> {
-    let keys = keys(columns, rate);
+fn figure(columns: &[Column], parts: &Parts, rate: &Rate) -> Option<Canvas> {
+    let keys = keys(columns, parts, rate);
     if keys.is_empty() {
         return None;
     }
-    let plan = Plan::new(columns, &keys);
+    let plan = Plan::new(columns, &keys, parts);
     let names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
     let description = format!(
         "How the outputs of each expert of {} are distributed on the validation split, a row per expert.",
@@ -212,7 +214,7 @@ fn figure(columns: &[Column], rate: &Rate) -> Option<Canvas> {
         }
         plan.axis(&mut canvas, place);
     }
-    plan.rows(&mut canvas, columns, &keys);
+    plan.rows(&mut canvas, columns, &keys, parts);
     canvas.height = plan.lower + points(24.0);
     let middle = plan.frame(0).0 + (plan.width - plan.frame(0).0 - MARGIN) / 2.0;
     canvas.text(
@@ -236,7 +238,7 @@ fn figure(columns: &[Column], rate: &Rate) -> Option<Canvas> {
 }
 
 /// Every expert of any column: layers in order, then those of all tasks, of groups and of tasks, dense ones first.
-fn keys(columns: &[Column], rate: &Rate) -> Vec<Key> {
+fn keys(columns: &[Column], parts: &Parts, rate: &Rate) -> Vec<Key> {
     let mut keys: Vec<Key> = columns
         .iter()
         .flat_map(|column| column.experts.keys().cloned())
@@ -247,7 +249,8 @@ fn keys(columns: &[Column], rate: &Rate) -> Vec<Key> {
         found.next().map_or(0, |expert| expert.place)
     };
     keys.sort_by(|a, b| {
-        let orders = order(&a.1, rate).total_cmp(&order(&b.1, rate));
+        let order = |key: &Key| parts.order(&key.1, rate);
+        let orders = order(a).total_cmp(&order(b));
         let places = place(a).cmp(&place(b));
         a.0.cmp(&b.0).then(orders).then(places).then(a.cmp(b))
     });
@@ -269,7 +272,7 @@ struct Plan {
 }
 
 impl Plan {
-    fn new(columns: &[Column], keys: &[Key]) -> Self {
+    fn new(columns: &[Column], keys: &[Key], parts: &Parts) -> Self {
         let bins = || {
             let experts = columns.iter().flat_map(|column| column.experts.values());
             experts.flat_map(|expert| &expert.bins)
@@ -283,7 +286,9 @@ impl Plan {
             // Between a column and a page: in a column, three numbers and a name leave the distribution no room.
             inches(4.5)
         };
-        let widest = keys.iter().map(|key| font::width(&label(keys, key), SMALL));
+        let widest = keys
+            .iter()
+            .map(|key| font::width(&label(keys, key, parts), SMALL));
         let left = MARGIN + widest.fold(0.0, f64::max).min(NAMES) + 2.0 * GAP;
         let layers: std::collections::BTreeSet<u64> = keys.iter().map(|key| key.0).collect();
         let headings = if layers.len() > 1 { layers.len() } else { 0 };
@@ -336,20 +341,20 @@ impl Plan {
         }
     }
 
-    fn rows(&self, canvas: &mut Canvas, columns: &[Column], keys: &[Key]) {
+    fn rows(&self, canvas: &mut Canvas, columns: &[Column], keys: &[Key], parts: &Parts) {
         let mut y = MARGIN + 2.0 * HEADING;
         let mut layer = None;
         for key in keys {
             if layer != Some(key.0) {
                 layer = Some(key.0);
-                if let Some(title) = layer_title(key.0, self.num_layers, &key.1) {
+                if let Some(title) = parts.layer_title(key.0, self.num_layers, &key.1) {
                     let at = (MARGIN, y + HEADING / 2.0);
                     canvas.text(at, &title, SMALL, Anchor::Start, FAINT_TEXT);
                     y += HEADING;
                 }
             }
             let base = y + ROW - points(1.5);
-            let name = font::shorten(&label(keys, key), SMALL, NAMES);
+            let name = font::shorten(&label(keys, key, parts), SMALL, NAMES);
             let at = (self.left - GAP, base - points(3.0));
             canvas.text(at, &name, SMALL, Anchor::End, TEXT);
             for (place, column) in columns.iter().enumerate() {
@@ -415,11 +420,11 @@ fn short(value: f64) -> String {
 }
 
 /// What to call an expert: its set, and its number where the set has several.
-fn label(keys: &[Key], key: &Key) -> String {
+fn label(keys: &[Key], key: &Key, parts: &Parts) -> String {
     let of_set = |other: &&Key| other.0 == key.0 && other.1 == key.1;
     match keys.iter().filter(of_set).count() {
-        1 => title(&key.1),
-        _ => format!("{} {}", title(&key.1), key.2),
+        1 => parts.title(&key.1),
+        _ => format!("{} {}", parts.title(&key.1), key.2),
     }
 }
 

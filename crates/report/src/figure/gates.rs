@@ -5,10 +5,10 @@ use super::canvas::{Anchor, Bounds, Canvas, Ink, inches, points};
 use super::font;
 use super::palette::{FAINT_TEXT, FRAME, PAPER, TEXT};
 use super::panel::{self, GAP, MARGIN, MEDIUM, SMALL};
-use super::parts::{Rate, Scope, layer_title, order, owner, shown, title};
+use super::parts::{Parts, Rate, shown};
 use super::values::positive_rates;
 use crate::analysis::Summary;
-use homebench_results::read::{Inside, Results};
+use homebench_results::read::{Inside, Results, Scope};
 use std::collections::BTreeMap;
 
 const ROW: f64 = points(12.0);
@@ -59,14 +59,15 @@ pub(super) fn draw(
             let key = (of_cell.dataset.clone(), task.to_owned());
             rates.get(&key).copied()
         };
-        let layers = layers(inside, cell, step, &rate);
+        let parts = Parts::new(results, &[variant]);
+        let layers = layers(inside, (cell, step), &parts, &rate);
         let canvas = figure(&layers, variant, of_cell.seed);
         Some((format!("gates_{variant}"), canvas))
     });
     figures.collect()
 }
 
-fn layers(inside: &Inside, cell: usize, step: u64, rate: &Rate) -> Vec<Layer> {
+fn layers(inside: &Inside, (cell, step): (usize, u64), parts: &Parts, rate: &Rate) -> Vec<Layer> {
     // Sets in the order of the table, each with its number of experts.
     let mut sets: BTreeMap<u64, Vec<(String, usize)>> = BTreeMap::new();
     let experts = inside.experts.iter();
@@ -83,14 +84,15 @@ fn layers(inside: &Inside, cell: usize, step: u64, rate: &Rate) -> Vec<Layer> {
     }
     let num_layers = sets.len();
     let layers = sets.into_iter().filter_map(|(layer, mut sets)| {
-        sets.sort_by(|a, b| order(&a.0, rate).total_cmp(&order(&b.0, rate)));
-        let gates = gates(inside, (cell, step, layer), &sets, rate);
+        let order = |set: &(String, usize)| parts.order(&set.0, rate);
+        sets.sort_by(|a, b| order(a).total_cmp(&order(b)));
+        let gates = gates(inside, (cell, step, layer), &sets, parts, rate);
         let path = sets.first()?.0.clone();
         (!gates.is_empty()).then(|| Layer {
-            title: layer_title(layer, num_layers, &path),
+            title: parts.layer_title(layer, num_layers, &path),
             sets: sets
                 .into_iter()
-                .map(|(path, count)| (title(&path), count))
+                .map(|(path, count)| (parts.title(&path), count))
                 .collect(),
             gates,
         })
@@ -102,6 +104,7 @@ fn gates(
     inside: &Inside,
     (cell, step, layer): (usize, u64, u64),
     sets: &[(String, usize)],
+    parts: &Parts,
     rate: &Rate,
 ) -> Vec<Gate> {
     let mut starts = BTreeMap::new();
@@ -114,7 +117,7 @@ fn gates(
     // A self-gate adds a residual over its own set: its weights beside those of the gate, which sum to one, would be misread.
     let rows = inside.gates.iter().filter(|row| {
         let here = (row.at.cell, row.at.step, row.at.layer) == (cell, step, layer);
-        here && row.metric == "weight" && !row.at.path.ends_with(".self_gate")
+        here && row.metric == "weight" && !parts.is_self_gate(&row.at.path)
     });
     for row in rows {
         let place = starts.get(row.expert_path.as_str());
@@ -131,15 +134,15 @@ fn gates(
         }
     }
     // Tasks first, gates that are nobody's last.
-    let rank = |path: &str| match owner(path).0 {
+    let rank = |path: &str| match parts.scope(path) {
         Scope::All => 4.0,
-        _ => order(path, rate),
+        _ => parts.order(path, rate),
     };
     found.sort_by(|a, b| rank(&a.0).total_cmp(&rank(&b.0)));
     let named = found.into_iter().map(|(path, weights)| Gate {
-        name: match (owner(&path), rate(owner(&path).1)) {
-            ((Scope::Task, task), Some(rate)) => format!("{task}, {}", percent(rate)),
-            _ => title(&path),
+        name: match parts.task(&path).and_then(|task| Some((task, rate(task)?))) {
+            Some((task, rate)) => format!("{task}, {}", percent(rate)),
+            None => parts.title(&path),
         },
         weights,
     });

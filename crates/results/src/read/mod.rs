@@ -6,7 +6,7 @@ mod external;
 mod inside;
 mod relations;
 
-pub use crate::tables::{ReadError, SettingsRow, TuningRow};
+pub use crate::tables::{ModelPartsRow, ReadError, Scope, SettingsRow, TuningRow};
 pub use external::{External, ExternalWinner};
 pub use inside::{BinRow, ExpertRow, GateRow, Inside, Place, SweptSetting};
 pub use relations::{Relation, Relations};
@@ -37,6 +37,8 @@ pub struct Results {
     pub settings: Vec<SettingsRow>,
     /// Rows of `tuning.csv`; none where nothing was tuned.
     pub tuning: Vec<TuningRow>,
+    /// Rows of `model_parts.csv`; none of a folder that is older than the table.
+    pub model_parts: Vec<ModelPartsRow>,
     /// Where external cells come from.
     pub externals: Vec<External>,
     /// The baseline that the spec names, where a cell that is reported is of this variant.
@@ -152,6 +154,7 @@ impl Results {
             throughput: read_throughput(folder, &places)?,
             settings: read_rows_if_any::<SettingsRow, _>(folder, |row, _| Ok(Some(row)))?,
             tuning: read_rows_if_any::<TuningRow, _>(folder, |row, _| Ok(Some(row)))?,
+            model_parts: read_rows_if_any::<ModelPartsRow, _>(folder, |row, _| Ok(Some(row)))?,
             externals: Vec::new(),
             baseline: (relations.baseline.clone())
                 .filter(|name| cells.iter().any(|cell| cell.variant == *name)),

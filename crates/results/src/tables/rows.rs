@@ -262,6 +262,39 @@ pub struct ThroughputRow<'a> {
     pub tries: u64,
 }
 
+/// A set of experts or a gate of a variant's model: whom it serves and what to call it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ModelPartsRow {
+    /// Name of the variant.
+    pub variant: String,
+    /// Layer or level, from 0.
+    pub layer: u64,
+    /// What to call the layer.
+    pub layer_title: String,
+    /// What its variables' paths begin with, as `path` and `expert_path` of the other tables.
+    pub path: String,
+    /// `expert`, `feature_gate`, `gate`, `self_gate` or `residual`.
+    pub kind: String,
+    /// Whom it serves.
+    pub scope: Scope,
+    /// The task or the group; empty for all.
+    pub owner: String,
+    /// What to call it beside others of its kind.
+    pub name: String,
+}
+
+/// Whom a part of a model serves, in the order in which figures show them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Scope {
+    /// Every task.
+    All,
+    /// The tasks of a group.
+    Group,
+    /// One task.
+    Task,
+}
+
 /// A score of a program beside homebench: a row of `external/<name>.csv`, which people write.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub(crate) struct ExternalRow<'a> {
@@ -312,6 +345,15 @@ impl Row for SettingsRow {
 
 impl Table for SettingsRow {
     const FILE: &'static str = "settings.csv";
+}
+
+impl Row for ModelPartsRow {
+    const LATER: &'static [&'static str] = &[];
+    type Of<'a> = Self;
+}
+
+impl Table for ModelPartsRow {
+    const FILE: &'static str = "model_parts.csv";
 }
 
 impl Row for TuningRow {

@@ -6,7 +6,8 @@ use super::run_records::{facts, provenance, write_resolved};
 use super::session::{Session, SpecArguments};
 use crate::execute::{Executor, FolderLock, Local, LocalSettings, can_limit_memory};
 use crate::parent::{
-    CellRuns, Finished, Phases, ended_cells, frozen_winners, select_finals, select_trials,
+    CellRuns, Finished, Phases, ended_cells, frozen_winners, parts_of_finals, select_finals,
+    select_trials,
 };
 use anyhow::{Context, Result};
 use clap::Args;
@@ -213,7 +214,8 @@ fn finish(session: &Session, plan: &Plan) -> Result<ExitCode> {
     let results = &session.results;
     let (labels, cells): (Vec<String>, Vec<MergedCell>) =
         ended_cells(plan, results).into_iter().unzip();
-    record::merge(results, &cells)?;
+    let parts = parts_of_finals(plan, &session.dataset().schema)?;
+    record::merge(results, &cells, parts)?;
     record::seal(results)?;
     let failed: Vec<(&String, &MergedCell)> = labels
         .iter()

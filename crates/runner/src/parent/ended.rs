@@ -1,7 +1,11 @@
 //! What of a plan has ended, now or in an earlier run.
 
-use homebench_experiment::plan::{Plan, PlannedCell, Reuse, failure_of_all, reuse};
+use anyhow::Result;
+use homebench_data::Schema;
+use homebench_experiment::plan::{Plan, PlannedCell, Reuse, failure_of_all, model_parts, reuse};
+use homebench_results::tables::ModelPartsRow;
 use homebench_results::{MergedCell, Outcome, ResultsFolder};
+use std::collections::BTreeSet;
 
 /// Every cell that ended with its label, in the order of the plan. Where every trial of a variant failed, its final cells count as
 /// failed too.
@@ -29,4 +33,27 @@ pub fn ended_cells(plan: &Plan, results: &ResultsFolder) -> Vec<(String, MergedC
         all.extend(arm.finals.iter().filter_map(|cell| ended(cell, None)));
     }
     all
+}
+
+/// The parts of the models of every variant's final cells. Where splits have winners of their own, a variant has the parts of them all.
+///
+/// # Errors
+/// A model that can't be built any more.
+pub fn parts_of_finals(plan: &Plan, schema: &Schema) -> Result<Vec<ModelPartsRow>> {
+    // A variant's seeds have one model, which is built once.
+    let mut built = BTreeSet::new();
+    let mut known = BTreeSet::new();
+    let mut rows = Vec::new();
+    for cell in plan.arms.iter().flat_map(|arm| &arm.finals) {
+        let content = &cell.content;
+        if !built.insert((&content.variant, content.model.knobs.to_string())) {
+            continue;
+        }
+        for row in model_parts(content, schema)? {
+            if known.insert((row.variant.clone(), row.path.clone())) {
+                rows.push(row);
+            }
+        }
+    }
+    Ok(rows)
 }

@@ -9,5 +9,5 @@ mod phases;
 mod tests;
 
 pub use cell_runs::{CellRuns, Finished, Watcher};
-pub use ended::ended_cells;
+pub use ended::{ended_cells, parts_of_finals};
 pub use phases::{Phases, frozen_winners, select_finals, select_trials};

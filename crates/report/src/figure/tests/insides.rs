@@ -64,6 +64,7 @@ fn related(sample: &Sample) -> TempDir {
 /// The sample's folder with tables on experts and gates of every cell.
 fn folder(sample: &Sample, model: &Model) -> TempDir {
     let folder = related(sample);
+    let mut parts = String::from("variant,layer,layer_title,path,kind,scope,owner,name\n");
     let (mut experts, mut gates, mut bins) = (
         String::from("cell,variant,seed,epoch,step,layer,path,expert,task,metric,value\n"),
         String::from(
@@ -82,6 +83,13 @@ fn folder(sample: &Sample, model: &Model) -> TempDir {
                 std::iter::once(("shared".to_owned(), model.num_shared))
                     .chain(own)
                     .collect();
+            let at = format!("\"{name}\",{level},level {level},level.{level}");
+            writeln!(parts, "{at}.shared.expert,expert,all,,shared").unwrap();
+            for task in &sample.tasks {
+                for kind in ["expert", "gate"] {
+                    writeln!(parts, "{at}.task.{task}.{kind},{kind},task,{task},{task}").unwrap();
+                }
+            }
             for (set, count) in &sets {
                 for expert in 0..*count {
                     let at = format!("{head}.{set}.expert,{expert}");
@@ -127,6 +135,7 @@ fn folder(sample: &Sample, model: &Model) -> TempDir {
     for (name, text) in [
         ("experts.csv", experts),
         ("gates.csv", gates),
+        ("model_parts.csv", parts),
         ("expert_histograms.csv", bins),
     ] {
         std::fs::write(folder.path().join(name), text).unwrap();
@@ -208,6 +217,41 @@ fn a_plain_and_a_normalised_model_share_a_figure_and_every_gated_variant_has_its
     assert!(
         svg.contains("100 %"),
         "the dead expert's zero rate is printed"
+    );
+}
+
+#[test]
+fn parts_are_called_by_what_the_table_says_and_not_by_their_paths() {
+    let model = Model {
+        num_levels: 2,
+        num_shared: 2,
+        num_own: 1,
+    };
+    let folder = folder(&sample(1, 2, 3), &model);
+    let texts = |folder: &TempDir| {
+        let figures = figures(folder);
+        let inside = figures.iter().filter(|figure| {
+            figure.name.starts_with("gates_") || figure.name.starts_with("experts_")
+        });
+        inside.map(|figure| figure.svg.clone()).collect::<String>()
+    };
+    let table = folder.path().join("model_parts.csv");
+    let text = std::fs::read_to_string(&table).unwrap();
+    let renamed = text
+        .replace("all,,shared", "group,watch,watch")
+        .replace("level 1", "top");
+    std::fs::write(&table, renamed).unwrap();
+    let found = texts(&folder);
+    assert!(
+        found.contains("watch (group)") && found.contains(">\ntop\n"),
+        "{found}"
+    );
+    // A folder that is older than the table is shown by its paths.
+    std::fs::remove_file(&table).unwrap();
+    let found = texts(&folder);
+    assert!(
+        found.contains("level.1.shared") && found.contains("layer 1"),
+        "{found}"
     );
 }
 
