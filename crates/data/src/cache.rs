@@ -6,11 +6,10 @@
 //! wrong at its right size, which `verify` finds.
 
 use super::manifest::{MANIFEST, Manifest, PREPARATION_VERSION};
-use super::packed::{Widths, Written};
+use super::packed::Widths;
 use super::schema::{Description, Protocol, Source};
 use super::source_files::Located;
 use super::table::PreparedTable;
-use super::table::split_assignment::TEST;
 use super::{Observer, RowSubset, SPLITS, Schema, Split, cant_write};
 use homebench_diagnostic::Diagnostic;
 use std::fs::File;
@@ -221,6 +220,7 @@ fn build(
             }
             let table = super::table::prepare(
                 plan,
+                &protocol.tasks,
                 &description.files,
                 &files,
                 rows,
@@ -236,10 +236,15 @@ fn build(
             lists: Vec::new(),
             numeric: config.numeric(),
             written: super::generated::prepare(config, rows, building.path(), observer)?,
+            warnings: Vec::new(),
         },
     };
-    say_undefined(protocol, &table.written, observer);
-    let manifest = Manifest::new(hash, table);
+    let mut table = table;
+    let mut warnings = std::mem::take(&mut table.warnings);
+    if matches!(protocol.source, Source::Generated(_)) {
+        warnings = super::table::of_labels(&protocol.tasks, &table.written, &[]);
+    }
+    let manifest = Manifest::new(hash, table, warnings);
     // Last, so that a folder with a manifest has all of its files.
     let path = building.path().join(MANIFEST);
     let text = toml::to_string(&manifest).map_err(|error| cant_write(&path, &error))?;
@@ -248,30 +253,6 @@ fn build(
     // Its content has moved; there is nothing left to remove.
     let _ = building.keep();
     Ok(())
-}
-
-/// Says which tasks have no AUC or R² on a split that may be looked at, because its labels are of one class or all the same.
-fn say_undefined(protocol: &Protocol, written: &[Written; 3], observer: &mut dyn Observer) {
-    // Not of the test split: nothing is told of its labels before selection is frozen.
-    for (name, written) in SPLITS.iter().zip(written).take(TEST) {
-        let counts = written.positives.iter().zip(&written.observed);
-        for (task, (positives, observed)) in protocol.tasks.iter().zip(counts) {
-            if !task.is_regression() && (*positives == 0 || positives == observed) {
-                let which = if *positives == 0 { "no" } else { "every" };
-                observer.notice(&format!(
-                    "{which} label of the task `{}` is positive in the {name} split ({observed} rows): it has no AUC there",
-                    task.name
-                ));
-            }
-        }
-        let constant = written.numbers.iter();
-        for (task, numbers) in constant.filter(|(_, numbers)| numbers.least == numbers.most) {
-            observer.notice(&format!(
-                "every label of the task `{}` is {} in the {name} split ({} rows): it has no R² there",
-                protocol.tasks[*task].name, numbers.least, written.observed[*task]
-            ));
-        }
-    }
 }
 
 /// Removes what killed preparations of the same dataset left; the lock says that none is at work.

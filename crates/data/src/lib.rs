@@ -35,6 +35,7 @@ mod summary;
 mod table;
 #[cfg(test)]
 mod tests;
+mod timeline;
 mod two_task;
 
 pub use about_embedded::about_embedded;
@@ -44,7 +45,8 @@ pub use open::{Verified, check, known, open, prepare, split_seed, verify};
 pub use reference::{DatasetRef, Places, RowSubset};
 pub use schema::spec_knobs::blamed as blamed_knob;
 pub use split::{SealedSplit, Split};
-pub use summary::{Numbers, Observer, Origin, Quiet, SplitSummary, Summary};
+pub use summary::{DataWarning, Numbers, Observer, Origin, Quiet, SplitSummary, Summary};
+pub use table::NOBODY;
 
 use crate::schema::Pooling;
 use homebench_diagnostic::Diagnostic;
@@ -137,7 +139,7 @@ pub struct Batch {
     pub numeric: Vec<f32>,
     /// Labels, 0 or 1 or those of a regression, NaN where a task is not observed, row-major [B, tasks].
     pub labels: Vec<f32>,
-    /// Dense ids of the users, `[B]`; empty where rows have none.
+    /// Dense ids of the users, `[B]`, [`NOBODY`] where a row has none; empty where the dataset has no users.
     pub users: Vec<u32>,
     /// Weights in training, `[B]`; empty where rows have none.
     pub weights: Vec<f32>,

@@ -64,6 +64,10 @@ pub fn prepare(
     let found = Resolved::new(reference, places, Trust::Remembered, observer)?;
     let entry = found.obtain(None, observer)?;
     let schema = found.schema(&entry);
+    // Said by every run, whether it prepared the data or found them.
+    for warning in &entry.manifest.warnings {
+        observer.notice(&warning.message);
+    }
     // Files that can't be mapped would fail every cell; they are made again now.
     for split in [TRAIN, VALIDATION, TEST] {
         if let Err(why) = entry.map(split, &schema) {
@@ -320,6 +324,7 @@ impl Resolved {
                 (Some(_), false) => Origin::Fetched,
                 (None, false) => Origin::Placed,
             },
+            warnings: entry.manifest.warnings.clone(),
             split_digests: [TRAIN, VALIDATION, TEST]
                 .map(|split| entry.manifest.files[split].blake3.clone()),
         }

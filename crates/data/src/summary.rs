@@ -23,6 +23,8 @@ pub struct Summary {
     pub test_rows: usize,
     /// Where its source files come from.
     pub origin: Origin,
+    /// What preparation noticed, the loud first.
+    pub warnings: Vec<DataWarning>,
     /// Digests (blake3) of the prepared rows of train, validation and test.
     pub split_digests: [String; 3],
 }
@@ -81,6 +83,17 @@ impl SplitSummary {
         let observed = self.observed[task];
         (observed > 0).then(|| self.positives[task] as f64 / observed as f64)
     }
+}
+
+/// Something that preparation noticed and whoever reads results should know.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct DataWarning {
+    /// A short word for what it is, such as `unseen_values`.
+    pub kind: String,
+    /// Whether it is likely to make results mean something else than their reader thinks.
+    pub is_loud: bool,
+    /// A sentence.
+    pub message: String,
 }
 
 /// Hears what preparation does.

@@ -23,7 +23,7 @@ mod golden;
 pub use list::Metric;
 pub use probability::{calibration, expected_calibration_error, log_loss, normalised_entropy};
 pub use rank::spearman;
-pub use ranking::{GroupedAuc, auc, grouped_auc};
+pub use ranking::{GroupedAuc, NO_GROUP, auc, grouped_auc};
 pub use regression::{mean_squared_error, r_squared};
 pub use rows::Rows;
 

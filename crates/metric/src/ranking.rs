@@ -76,6 +76,9 @@ pub struct GroupedAuc {
     pub num_left_out: usize,
 }
 
+/// The group of a row that is in none.
+pub const NO_GROUP: u32 = u32::MAX;
+
 /// Mean of each group's own [`auc`]. Groups of one class have none: they are left out, and counted. A group without an observed
 /// row is no group.
 ///
@@ -83,13 +86,31 @@ pub struct GroupedAuc {
 /// score within each group: time grows with the rows, and memory is 8 bytes a row and 4 a group.
 ///
 /// # Shapes
-/// - scores, labels, groups: `[rows]`; labels are 0 or 1, NaN where the row doesn't count
+/// - scores, labels, groups: `[rows]`; labels are 0 or 1, NaN where the row doesn't count; groups are [`NO_GROUP`] where a row is
+///   in none
 ///
 /// # Panics
 /// If the lengths differ, or there are 2^32 rows or more.
 pub fn grouped_auc(scores: &[f32], labels: &[f32], groups: &[u32]) -> GroupedAuc {
     assert_eq!(scores.len(), groups.len(), "one group for every score");
     assert_same_length(scores, labels);
+    if groups.contains(&NO_GROUP) {
+        // Rows of nobody are no group of their own: they have nothing in common.
+        let is_of_somebody: Vec<bool> = groups.iter().map(|group| *group != NO_GROUP).collect();
+        let kept = |values: &[f32]| -> Vec<f32> {
+            let values = values.iter().zip(&is_of_somebody);
+            values
+                .filter(|(_, kept)| **kept)
+                .map(|(value, _)| *value)
+                .collect()
+        };
+        let groups: Vec<u32> = groups
+            .iter()
+            .copied()
+            .filter(|group| *group != NO_GROUP)
+            .collect();
+        return grouped_auc(&kept(scores), &kept(labels), &groups);
+    }
     assert!(groups.len() < 1 << 32, "rows are counted in 32 bits");
     let dense = dense(groups);
     let groups = dense.as_deref().unwrap_or(groups);
@@ -253,6 +274,22 @@ mod tests {
         assert_eq!(auc(&[1.0, 2.0, 3.0, 4.0], &labels), Some(1.0));
         assert_eq!(auc(&[4.0, 3.0, 2.0, 1.0], &labels), Some(0.0));
         assert_eq!(auc(&[7.0; 4], &labels), Some(0.5));
+    }
+
+    #[test]
+    fn rows_of_nobody_are_no_group() {
+        let (scores, labels) = (
+            [1.0, 2.0, 9.0, 8.0, 3.0, 1.0],
+            [0.0, 1.0, 0.0, 1.0, 0.0, 1.0],
+        );
+        let all = grouped_auc(&scores, &labels, &[4, 4, NO_GROUP, NO_GROUP, 7, 7]);
+        let known = grouped_auc(&[1.0, 2.0, 3.0, 1.0], &[0.0, 1.0, 0.0, 1.0], &[4, 4, 7, 7]);
+        assert_eq!(
+            (all.weighted, all.num_groups),
+            (known.weighted, known.num_groups)
+        );
+        assert_eq!(all.num_groups, 2);
+        assert_eq!(grouped_auc(&[1.0], &[1.0], &[NO_GROUP]).num_groups, 0);
     }
 
     #[test]

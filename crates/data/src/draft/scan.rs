@@ -54,6 +54,7 @@ pub(super) fn scan(path: &Path, name: String, most_rows: u64) -> Result<Scanned,
         text: !column.is_list,
         number: false,
         list: column.is_list,
+        ..Need::default()
     };
     let needs: Vec<Need> = columns.iter().map(need).collect();
     let file = TableFile::open(path, format, &names, &needs)?;

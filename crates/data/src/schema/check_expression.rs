@@ -1,7 +1,7 @@
 //! Validation of expressions, whose mistakes are told at their place inside the string.
 
 use super::one_of;
-use crate::expression::{Expression, Literal};
+use crate::expression::{Columns, Expression};
 use homebench_diagnostic::{Diagnostic, Document, KeyPath, Location};
 
 /// The expression at a key, or what is wrong with it and where inside the string.
@@ -9,7 +9,7 @@ pub(super) fn expression(
     document: &Document,
     at: &KeyPath,
     text: &str,
-    columns: &[String],
+    columns: Columns<'_>,
 ) -> Result<Expression, Diagnostic> {
     Expression::parse(text, columns).map_err(|error| {
         let said = document.at_value(at, error.message);
@@ -48,15 +48,12 @@ pub(super) fn check_literals(
     columns: &[String],
     allowed_values: &[(usize, Vec<String>)],
 ) -> Result<(), Diagnostic> {
-    for comparison in label.comparisons() {
-        let Literal::Text(text) = &comparison.literal else {
-            continue;
-        };
+    for (compared, text) in label.text_comparisons() {
         let allowed = allowed_values
             .iter()
-            .find(|(column, _)| *column == comparison.column);
+            .find(|(column, _)| *column == compared);
         if let Some((column, values)) = allowed
-            && !values.contains(text)
+            && !values.iter().any(|value| value == text)
         {
             let message = format!(
                 "`{}` never has the value \"{text}\"; {}",

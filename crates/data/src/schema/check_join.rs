@@ -3,6 +3,7 @@
 use super::check_table::{column_index, file_keys, format};
 use super::wire::WireJoin;
 use super::{Format, Join, SourceFile, path};
+use crate::expression::Expression;
 use homebench_diagnostic::{Diagnostic, Document};
 use std::collections::BTreeMap;
 
@@ -20,7 +21,8 @@ pub(super) fn joins(
         let at = path(&["joins", &name]);
         let join = &wire[&name];
         let table_files = file_keys(document, &at.join("file"), &join.file, files)?;
-        let on = column_index(document, own, &at.join("on"), &join.on)?;
+        // Found later, when the computed columns are known.
+        let on = usize::MAX;
         let key = match &join.key {
             Some(key) => column_index(document, &join.columns, &at.join("key"), key)?,
             // Refused at `on`, which is what the description says: there is no `key` to point at.
@@ -53,7 +55,39 @@ pub(super) fn joins(
             key,
             on,
             first,
+            missing: Vec::new(),
         });
     }
     Ok((joins, columns))
+}
+
+/// Finds the columns of the rows that are looked up: those of the files, or computed from them alone.
+pub(super) fn keys(
+    document: &Document,
+    wire: &BTreeMap<String, WireJoin>,
+    joins: &mut [Join],
+    columns: &[String],
+    derived: &[Expression],
+) -> Result<(), Diagnostic> {
+    let num_own = joins.first().map_or(columns.len(), |join| join.first);
+    let first_derived = columns.len() - derived.len();
+    // Computed from columns of joins, a key would have to be known before itself.
+    let mut is_key = vec![false; columns.len()];
+    is_key[..num_own].fill(true);
+    for (index, expression) in derived.iter().enumerate() {
+        is_key[first_derived + index] = expression.columns().iter().all(|column| is_key[*column]);
+    }
+    let names = document.keys_in_order(&path(&["joins"]));
+    for (name, join) in names.iter().zip(joins) {
+        let at = path(&["joins", name, "on"]);
+        let on = column_index(document, columns, &at, &wire[name].on)?;
+        if !is_key[on] {
+            let message = format!("the column `{}` comes from a joined table", columns[on]);
+            return Err(document.at_value(&at, message).hint(
+                "look up by a column of the files of rows, or one that is computed from them",
+            ));
+        }
+        join.on = on;
+    }
+    Ok(())
 }

@@ -4,10 +4,10 @@ use super::check_expression::{check_literals, expression};
 use super::check_table::{CheckedParts, column_index};
 use super::wire::{WireProtocol, WireTable};
 use super::{Feature, Label, LabelValue, Protocol, Source, TablePlan, path};
-use crate::expression::Expression;
+use crate::expression::{Columns, Expression};
 use crate::{Task, TaskKind};
 use homebench_diagnostic::{Diagnostic, Document, KeyPath};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) fn default(document: &Document, wire: &WireTable) -> Result<String, Diagnostic> {
     let name = &wire.default_protocol;
@@ -70,7 +70,11 @@ fn protocol(
         return Err(parts
             .document
             .at_key(&at, message)
-            .hint("shorten not_inputs"));
+            .hint(match (parts.features.is_empty(), wire.not_inputs.is_empty()) {
+                (true, _) => "describe an input below [features], such as user_id = { kind = \"categorical\" }",
+                (false, true) => "its features are listed for other protocols alone: add this one to the `protocols` of some",
+                (false, false) => "shorten not_inputs",
+            }));
     }
     let filter = filter(parts, &at, wire)?;
     let plan = plan(parts, filter, features, labels);
@@ -92,6 +96,9 @@ fn plan(
 ) -> TablePlan {
     let mut plan = TablePlan {
         columns: parts.columns.clone(),
+        types: parts.types.clone(),
+        missing: parts.missing.clone(),
+        derived: parts.derived.clone(),
         num_own_columns: parts.num_own_columns,
         optional: parts.optional.clone(),
         joins: parts.joins.clone(),
@@ -122,6 +129,32 @@ struct Inputs<'a> {
 }
 
 impl Inputs<'_> {
+    /// A column, and those that it is computed from.
+    fn sources(&self, column: usize) -> BTreeSet<usize> {
+        let first_derived = self.parts.columns.len() - self.parts.derived.len();
+        let mut sources = BTreeSet::from([column]);
+        if let Some(index) = column.checked_sub(first_derived) {
+            for source in self.parts.derived[index].columns() {
+                sources.extend(self.sources(source));
+            }
+        }
+        sources
+    }
+
+    /// The columns that a label is made from.
+    fn sources_of_label(&self, label: &Label) -> BTreeSet<usize> {
+        let of_condition = match &label.value {
+            LabelValue::Condition(condition) => condition.columns(),
+            LabelValue::Binary(column) | LabelValue::Number { column, .. } => {
+                BTreeSet::from([*column])
+            }
+        };
+        of_condition
+            .into_iter()
+            .flat_map(|column| self.sources(column))
+            .collect()
+    }
+
     /// Refuses an input that a label is made from and that is not among the `leaks` which the protocol allows.
     fn check_no_leak(
         &self,
@@ -132,8 +165,12 @@ impl Inputs<'_> {
         for (task, label) in tasks.iter().zip(labels) {
             // By column and not by name: a bucket or a hash of a label's column gives the label
             // away as the column itself does.
+            let sources = self.sources_of_label(label);
             let leaking = |feature: &&Feature| {
-                label.is_made_from(feature.column) && !leaks.contains(&feature.column)
+                let mut of_feature = self.sources(feature.column).into_iter();
+                !leaks.contains(&feature.column)
+                    && of_feature
+                        .any(|column| sources.contains(&column) && !leaks.contains(&column))
             };
             if let Some(feature) = self.features.iter().find(leaking) {
                 let (column, task) = (&self.parts.columns[feature.column], &task.name);
@@ -152,7 +189,9 @@ impl Inputs<'_> {
     /// Refuses an entry of `label_sources_as_inputs` that allows nothing.
     fn check_leaks_are_meant(&self, labels: &[Label], leaks: &[usize]) -> Result<(), Diagnostic> {
         for (index, column) in leaks.iter().enumerate() {
-            let is_source = labels.iter().any(|label| label.is_made_from(*column));
+            let is_source = labels
+                .iter()
+                .any(|label| self.sources_of_label(label).contains(column));
             let is_input = self
                 .features
                 .iter()
@@ -189,12 +228,16 @@ fn filter(
         return Ok(parts.filter.clone());
     };
     let (document, at) = (parts.document, at.join("filter"));
-    let own = expression(document, &at, text, &parts.columns)?;
+    let known = Columns {
+        names: &parts.columns,
+        types: &parts.types,
+    };
+    let own = expression(document, &at, text, known)?;
     check_literals(document, &at, &own, &parts.columns, &parts.allowed_values)?;
     Ok(Some(match parts.filter.clone() {
         None => own,
         // Both hold: a protocol narrows what the description keeps and can't widen it.
-        Some(shared) => Expression::And(Box::new(shared), Box::new(own)),
+        Some(shared) => shared.and(own),
     }))
 }
 

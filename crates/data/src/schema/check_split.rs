@@ -1,9 +1,11 @@
 //! Validation of splits.
 
+use super::SplitLimit;
 use super::check_table::{column_index, file_keys};
 use super::wire::{WireSplit, WireSplitKind};
 use super::{Join, SourceFile, SplitPlan, path};
-use crate::expression::Literal;
+use crate::expression::{ColumnType, Columns, Reading};
+use crate::timeline::{self, TimeRule};
 use homebench_diagnostic::{Diagnostic, Document};
 use toml::Value;
 
@@ -13,7 +15,7 @@ pub(super) fn split(
     wire: &WireSplit,
     files: &[SourceFile],
     joins: &[Join],
-    columns: &[String],
+    columns: Columns<'_>,
     user: Option<usize>,
 ) -> Result<SplitPlan, Diagnostic> {
     let parts = SplitCheck {
@@ -38,8 +40,8 @@ struct SplitCheck<'a> {
     wire: &'a WireSplit,
     files: &'a [SourceFile],
     joins: &'a [Join],
-    /// Of the files of rows.
-    columns: &'a [String],
+    /// Of all rows.
+    columns: Columns<'a>,
     user: Option<usize>,
 }
 
@@ -103,12 +105,20 @@ impl SplitCheck<'_> {
     fn by_time(&self) -> Result<SplitPlan, Diagnostic> {
         let column = self.wire.column.as_ref();
         let column = column.ok_or_else(|| self.missing("column", "the column with times"))?;
-        let validation_from = self.limit("validation_from", &self.wire.validation_from)?;
-        let test_from = self.limit("test_from", &self.wire.test_from)?;
+        let at = path(&["split", "column"]);
+        let column = column_index(self.document, self.columns.names, &at, column)?;
+        let limit = |key: &str, value: &Option<Value>| self.limit(key, value, column);
+        let validation_from = limit("validation_from", &self.wire.validation_from)?;
+        let test_from = limit("test_from", &self.wire.test_from)?;
+        let number = |limit: &SplitLimit| match limit {
+            SplitLimit::Integer(number) => *number as f64,
+            SplitLimit::Float(number) => *number,
+            SplitLimit::Time { .. } => f64::NAN,
+        };
         let is_in_order = match (&validation_from, &test_from) {
-            (Literal::Number(a), Literal::Number(b)) => a < b,
-            // Byte by byte, as rows are compared later: right for dates as ISO 8601 writes them.
-            (Literal::Text(a), Literal::Text(b)) => a < b,
+            (SplitLimit::Integer(a), SplitLimit::Integer(b)) => a < b,
+            (SplitLimit::Time { time: a, .. }, SplitLimit::Time { time: b, .. }) => a < b,
+            (a, b) if a.reading() == b.reading() => number(a) < number(b),
             _ => {
                 let message =
                     "expected `validation_from` and `test_from` to be two numbers or two texts";
@@ -125,12 +135,7 @@ impl SplitCheck<'_> {
         }
         Ok(SplitPlan::Time {
             files: self.row_files()?,
-            column: column_index(
-                self.document,
-                self.columns,
-                &path(&["split", "column"]),
-                column,
-            )?,
+            column,
             validation_from,
             test_from,
         })
@@ -140,7 +145,7 @@ impl SplitCheck<'_> {
         let column = self.wire.column.as_ref().map(|column| {
             column_index(
                 self.document,
-                self.columns,
+                self.columns.names,
                 &path(&["split", "column"]),
                 column,
             )
@@ -149,11 +154,8 @@ impl SplitCheck<'_> {
     }
 
     fn by_user(&self) -> Result<SplitPlan, Diagnostic> {
-        // Rows are divided before joined tables are looked up, so that their columns are not there
-        // yet.
-        let of_files = self.user.filter(|user| *user < self.columns.len());
-        let user = of_files.ok_or_else(|| {
-            let message = "a split by user needs the column of the users in the files of rows";
+        let user = self.user.ok_or_else(|| {
+            let message = "a split by user needs the column of the users";
             self.document
                 .at_value(&path(&["split", "kind"]), message)
                 .hint("name it at the top of the description: user = \"user_id\"")
@@ -198,16 +200,99 @@ impl SplitCheck<'_> {
         }
     }
 
-    fn limit(&self, key: &str, value: &Option<Value>) -> Result<Literal, Diagnostic> {
-        match value {
-            None => Err(self.missing(key, "the first value that belongs there")),
-            Some(Value::Integer(number)) => Ok(Literal::Number(*number as f64)),
-            Some(Value::Float(number)) if number.is_finite() => Ok(Literal::Number(*number)),
-            Some(Value::String(text)) => Ok(Literal::Text(text.clone())),
-            Some(_) => Err(self
+    fn limit(
+        &self,
+        key: &str,
+        value: &Option<Value>,
+        column: usize,
+    ) -> Result<SplitLimit, Diagnostic> {
+        let at = path(&["split", key]);
+        let name = &self.columns.names[column];
+        let declared = self.columns.types.get(column).and_then(Option::as_ref);
+        let rule = match declared {
+            Some(ColumnType::Time(rule)) => Some(rule),
+            _ => None,
+        };
+        let limit = match value {
+            None => return Err(self.missing(key, "the first value that belongs there")),
+            Some(Value::Integer(number)) => SplitLimit::Integer(i128::from(*number)),
+            Some(Value::Float(number)) if number.is_finite() => SplitLimit::Float(*number),
+            Some(Value::String(text)) => self.time_limit(&at, name, text, rule)?,
+            // A date without quotes is TOML's own.
+            Some(Value::Datetime(time)) => self.time_limit(&at, name, &time.to_string(), rule)?,
+            Some(_) => {
+                let said = self.document.at_value(&at, "expected a number or a time");
+                return Err(said.hint(
+                    "write 20220419 for a column of numbers, \"2022-04-19\" for one of times",
+                ));
+            }
+        };
+        match (declared.map(ColumnType::reading), limit.reading()) {
+            (Some(Reading::Time), Reading::Number) => {
+                match (rule.and_then(|rule| rule.unit), &limit) {
+                    // Counted as the column counts.
+                    (Some(unit), SplitLimit::Integer(number)) => Ok(SplitLimit::Time {
+                        time: number * timeline::nanoseconds_of(unit),
+                        written: number.to_string(),
+                    }),
+                    _ => Err(self
+                        .document
+                        .at_value(
+                            &at,
+                            format!("the column `{name}` holds times, and this is a number"),
+                        )
+                        .hint("write a time in quotes, such as \"2022-04-19\"")),
+                }
+            }
+            (Some(Reading::Number | Reading::Boolean), Reading::Time) => Err(self
                 .document
-                .at_value(&path(&["split", key]), "expected a number or a text")
-                .hint("write a date as the file has it: 20220419, or \"2022-04-19\"")),
+                .at_value(
+                    &at,
+                    format!("the column `{name}` holds numbers, and this is a time"),
+                )
+                .hint("write a number, or make the column's type \"timestamp\"")),
+            (Some(Reading::Text), _) => Err(self
+                .document
+                .at_value(
+                    &path(&["split", "column"]),
+                    format!("the column `{name}` holds texts, which have no order of time"),
+                )
+                .hint("give it type = \"timestamp\", or leave its type out")),
+            _ => Ok(limit),
+        }
+    }
+
+    /// A limit in quotes: written as the column's values are, or as ISO 8601 has it.
+    fn time_limit(
+        &self,
+        at: &homebench_diagnostic::KeyPath,
+        name: &str,
+        text: &str,
+        rule: Option<&TimeRule>,
+    ) -> Result<SplitLimit, Diagnostic> {
+        let as_values = rule
+            .filter(|rule| rule.unit.is_none())
+            .cloned()
+            .unwrap_or_default();
+        let iso = TimeRule {
+            format: None,
+            ..as_values.clone()
+        };
+        let parsed = as_values.parse(text).or_else(|_| iso.parse(text));
+        match parsed {
+            Ok((time, _)) => Ok(SplitLimit::Time {
+                time,
+                written: text.to_owned(),
+            }),
+            Err(expected) => {
+                let said = self
+                    .document
+                    .at_value(at, format!("expected {expected}, found `{text}`"));
+                Err(said.hint(format!(
+                    "for times in another form say how they are written, in `columns`: {{ name = \"{name}\", type = \
+                     \"timestamp\", format = \"%m/%d/%Y\" }} in place of \"{name}\"; a number is written without quotes"
+                )))
+            }
         }
     }
 

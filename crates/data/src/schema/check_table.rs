@@ -9,7 +9,7 @@ use super::{
     Description, Encoding, Feature, FetchRecipe, FileKind, Format, Join, Label, LabelValue,
     SourceFile, SplitPlan, check_group, check_name, check_protocol, path,
 };
-use crate::expression::Expression;
+use crate::expression::{ColumnType, Columns, Expression};
 use homebench_diagnostic::{Diagnostic, Document, KeyPath};
 use std::collections::BTreeMap;
 
@@ -17,6 +17,9 @@ use std::collections::BTreeMap;
 pub(super) struct CheckedParts<'a> {
     pub(super) document: &'a Document,
     pub(super) columns: Vec<String>,
+    pub(super) types: Vec<Option<ColumnType>>,
+    pub(super) missing: Vec<Vec<String>>,
+    pub(super) derived: Vec<Expression>,
     pub(super) num_own_columns: usize,
     pub(super) optional: Vec<usize>,
     pub(super) joins: Vec<Join>,
@@ -36,10 +39,26 @@ pub(super) fn validate(
     document: &Document,
     wire: WireTable,
 ) -> Result<Description, Diagnostic> {
-    let own = columns(document, &wire.columns)?;
+    let entries = super::check_columns::ColumnEntries::read(document, &wire.columns)?;
+    let own = entries.own_names();
+    let everywhere = match &wire.missing {
+        Some(marks) => super::check_columns::marks(document, &path(&["missing"]), marks)?,
+        None => Vec::new(),
+    };
     let files = files(document, &wire.files)?;
     let format = format(document, &path(&["format"]), &wire.format)?;
-    let (joins, columns) = super::check_join::joins(document, &wire.joins, &files, &own, format)?;
+    let (mut joins, mut columns) =
+        super::check_join::joins(document, &wire.joins, &files, &own, format)?;
+    let mut types: Vec<Option<ColumnType>> = entries
+        .own
+        .iter()
+        .map(|column| column.declared.clone())
+        .collect();
+    let derived = entries.derive(document, &mut columns, &mut types)?;
+    super::check_join::keys(document, &wire.joins, &mut joins, &columns, &derived)?;
+    for join in &mut joins {
+        join.missing.clone_from(&everywhere);
+    }
     let fetch = fetch(document, &wire, &files)?;
     let allowed_values = allowed_values(document, &wire, &own)?;
     let protocols = document.keys_in_order(&path(&["protocols"]));
@@ -55,25 +74,36 @@ pub(super) fn validate(
             feature(document, &columns, wire, name, &protocols)
         })
         .collect::<Result<Vec<_>, _>>()?;
-    let tasks = tasks(document, &wire, &columns, &allowed_values)?;
+    let known = Columns {
+        names: &columns,
+        types: &types,
+    };
+    let tasks = tasks(document, &wire, known, &allowed_values)?;
     let parts = CheckedParts {
         user,
         weight: match &wire.weight {
-            Some(name) => Some(column_index(document, &own, &path(&["weight"]), name)?),
+            Some(name) => Some(column_index(document, &columns, &path(&["weight"]), name)?),
             None => None,
         },
         num_own_columns: own.len(),
-        optional: optional(document, &wire.optional, &own)?,
+        optional: optional(document, &wire.optional, &entries, &own)?,
         filter: match &wire.filter {
             Some(text) => {
                 let at = path(&["filter"]);
-                let filter = expression(document, &at, text, &columns)?;
+                let filter = expression(document, &at, text, known)?;
                 check_literals(document, &at, &filter, &columns, &allowed_values)?;
                 Some(filter)
             }
             None => None,
         },
-        split: super::check_split::split(document, &wire.split, &files, &joins, &own, user)?,
+        split: super::check_split::split(document, &wire.split, &files, &joins, known, user)?,
+        missing: entries
+            .own
+            .iter()
+            .map(|column| [&everywhere[..], &column.missing].concat())
+            .collect(),
+        types,
+        derived,
         joins,
         format,
         document,
@@ -90,19 +120,6 @@ pub(super) fn validate(
         files,
         fetch,
     })
-}
-
-fn columns(document: &Document, columns: &[String]) -> Result<Vec<String>, Diagnostic> {
-    if columns.is_empty() {
-        return Err(document.at_value(&path(&["columns"]), "expected at least one column"));
-    }
-    for (index, name) in columns.iter().enumerate() {
-        if columns[..index].contains(name) {
-            let at = path(&["columns", &index.to_string()]);
-            return Err(document.at_value(&at, format!("the column `{name}` is listed twice")));
-        }
-    }
-    Ok(columns.to_vec())
 }
 
 /// The index of a column that a key of the description names.
@@ -124,6 +141,7 @@ pub(super) fn column_index(
 fn optional(
     document: &Document,
     names: &[String],
+    entries: &super::check_columns::ColumnEntries,
     columns: &[String],
 ) -> Result<Vec<usize>, Diagnostic> {
     let index = |(index, name): (usize, &String)| {
@@ -135,6 +153,13 @@ fn optional(
         .enumerate()
         .map(index)
         .collect::<Result<_, _>>()?;
+    // A column that has a mark for nothing may have nothing.
+    let marked = entries.own.iter().enumerate();
+    indices.extend(
+        marked
+            .filter(|(_, column)| !column.missing.is_empty())
+            .map(|(index, _)| index),
+    );
     indices.sort_unstable();
     indices.dedup();
     Ok(indices)
@@ -332,9 +357,10 @@ fn allowed_values(
 fn tasks(
     document: &Document,
     wire: &WireTable,
-    columns: &[String],
+    known: Columns<'_>,
     allowed_values: &[(usize, Vec<String>)],
 ) -> Result<Vec<(String, String, Label)>, Diagnostic> {
+    let columns = known.names;
     let mut tasks = Vec::new();
     for name in document.keys_in_order(&path(&["tasks"])) {
         let at = path(&["tasks", &name]);
@@ -343,7 +369,7 @@ fn tasks(
         check_group(document, &at.join("group"), &task.group)?;
         let condition = |key: &str, text: &str| {
             let at = at.join(key);
-            let expression = expression(document, &at, text, columns)?;
+            let expression = expression(document, &at, text, known)?;
             check_literals(document, &at, &expression, columns, allowed_values)?;
             Ok(expression)
         };

@@ -2,7 +2,7 @@
 
 use super::file_format::Format;
 use super::label::{Label, LabelValue};
-use crate::expression::{Expression, Literal};
+use crate::expression::{ColumnType, Expression, Reading};
 use crate::generated::Generated;
 use crate::schema::Pooling;
 use crate::{Task, TaskKind};
@@ -85,8 +85,14 @@ pub struct FetchRecipe {
 /// How rows are read from files.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TablePlan {
-    /// Columns of every file of rows, in order, then those that joins add.
+    /// Columns of every file of rows, in order, then those that joins add, then those that are computed.
     pub columns: Vec<String>,
+    /// Types that the description gives, by column.
+    pub types: Vec<Option<ColumnType>>,
+    /// Texts that stand for nothing, by column of the files of rows.
+    pub missing: Vec<Vec<String>>,
+    /// What the last columns are computed by.
+    pub derived: Vec<Expression>,
     /// How many of them the files of rows have.
     pub num_own_columns: usize,
     /// Columns that may be empty; those that joins add always may.
@@ -189,6 +195,8 @@ pub struct Join {
     pub key: usize,
     /// Index of the rows' column that is looked up, among the plan's columns.
     pub on: usize,
+    /// Texts that stand for nothing in the table.
+    pub missing: Vec<String>,
     /// Index of the first added column among the plan's columns; all of the table's are added but its key.
     pub first: usize,
 }
@@ -213,10 +221,10 @@ pub enum SplitPlan {
         files: Vec<usize>,
         /// The column with times, or anything else that has an order.
         column: usize,
-        /// First value of validation. Numbers are compared as numbers, texts byte by byte.
-        validation_from: Literal,
+        /// First value of validation.
+        validation_from: SplitLimit,
         /// First value of test.
-        test_from: Literal,
+        test_from: SplitLimit,
     },
     /// By a hash: rows with the same value of a column stay together.
     Hash {
@@ -231,6 +239,41 @@ pub enum SplitPlan {
         /// Seed of the hash.
         seed: u64,
     },
+}
+
+/// The first value of a split by time.
+#[derive(Debug, Clone, PartialEq)]
+pub enum SplitLimit {
+    /// Compared with numbers, exactly.
+    Integer(i128),
+    /// Compared with numbers.
+    Float(f64),
+    /// Compared with times.
+    Time {
+        /// Nanoseconds since 1970 in UTC.
+        time: i128,
+        /// As the description has it.
+        written: String,
+    },
+}
+
+impl SplitLimit {
+    /// What the column is read as.
+    pub fn reading(&self) -> Reading {
+        match self {
+            Self::Time { .. } => Reading::Time,
+            Self::Integer(_) | Self::Float(_) => Reading::Number,
+        }
+    }
+
+    /// The limit as the description has it.
+    pub fn shown(&self) -> String {
+        match self {
+            Self::Integer(number) => number.to_string(),
+            Self::Float(number) => number.to_string(),
+            Self::Time { written, .. } => format!("{written:?}"),
+        }
+    }
 }
 
 impl SplitPlan {
@@ -381,7 +424,9 @@ impl TablePlan {
     pub fn columns_in_use(&self) -> BTreeSet<usize> {
         let features = self.features.iter().map(|feature| feature.column);
         let labels = self.labels.iter().flat_map(Label::expressions);
-        let expressions = labels.chain(&self.filter).flat_map(Expression::columns);
+        let expressions = labels.chain(&self.filter).chain(&self.derived);
+        let expressions = expressions.flat_map(Expression::columns);
+        let keys = self.joins.iter().map(|join| join.on);
         let label_columns = self.labels.iter().filter_map(Label::column);
         let allowed = self.allowed_values.iter().map(|(column, _)| *column);
         let single = self
@@ -392,9 +437,52 @@ impl TablePlan {
         features
             .chain(expressions)
             .chain(label_columns)
+            .chain(keys)
             .chain(allowed)
             .chain(single)
             .collect()
+    }
+
+    /// Index of the first computed column.
+    pub fn first_derived(&self) -> usize {
+        self.columns.len() - self.derived.len()
+    }
+
+    /// Whether a column's numbers and times may be missing.
+    pub fn may_be_missing(&self, column: usize) -> bool {
+        let is_label = |label: &Label| label.column() == Some(column);
+        column >= self.num_own_columns
+            || self.optional.contains(&column)
+            || self.labels.iter().any(is_label)
+    }
+
+    /// Columns whose values are computed with, and what each is read as.
+    pub fn readings(&self) -> BTreeSet<(usize, Reading)> {
+        let labels = self.labels.iter().flat_map(Label::expressions);
+        let expressions = labels.chain(&self.filter).chain(&self.derived);
+        let mut readings: BTreeSet<_> = expressions.flat_map(Expression::readings).collect();
+        for feature in &self.features {
+            if let FeatureKind::Numeric { .. } | FeatureKind::Bucket { .. } = feature.kind {
+                readings.insert((feature.column, Reading::Number));
+            }
+        }
+        readings.extend(self.weight.map(|column| (column, Reading::Number)));
+        for label in &self.labels {
+            readings.extend(match label.value {
+                LabelValue::Condition(_) => None,
+                LabelValue::Binary(column) => Some((column, Reading::Boolean)),
+                LabelValue::Number { column, .. } => Some((column, Reading::Number)),
+            });
+        }
+        if let SplitPlan::Time {
+            column,
+            validation_from,
+            ..
+        } = &self.split
+        {
+            readings.insert((*column, validation_from.reading()));
+        }
+        readings
     }
 
     fn write_canonical(&self, text: &mut String) {
@@ -425,6 +513,30 @@ impl TablePlan {
         // keep their hashes, and the cells on them their ids.
         if !self.optional.is_empty() {
             let _ = writeln!(text, "optional {:?}", self.optional);
+        }
+        for (column, declared) in self.columns.iter().zip(&self.types) {
+            let _ = match declared {
+                None => Ok(()),
+                Some(ColumnType::Time(rule)) => {
+                    writeln!(text, "type {column:?} time {}", rule.canonical())
+                }
+                Some(other) => writeln!(text, "type {column:?} {other:?}"),
+            };
+        }
+        for (column, marks) in self.columns.iter().zip(&self.missing) {
+            if !marks.is_empty() {
+                let _ = writeln!(text, "missing {column:?} {marks:?}");
+            }
+        }
+        let derived = self.columns[self.first_derived()..]
+            .iter()
+            .zip(&self.derived);
+        for (column, expression) in derived {
+            let _ = writeln!(
+                text,
+                "derived {column:?} {}",
+                expression.canonical(&self.columns)
+            );
         }
         for join in &self.joins {
             let _ = writeln!(text, "{join:?}");

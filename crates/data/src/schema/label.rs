@@ -1,6 +1,6 @@
 //! What tasks learn from rows.
 
-use crate::expression::{Comparison, Expression, Literal, Operator};
+use crate::expression::Expression;
 use std::fmt::Write;
 
 /// What a task learns from a row.
@@ -48,30 +48,11 @@ impl Label {
         }
     }
 
-    /// Whether its value is the number in a column.
-    pub fn is_number_of(&self, wanted: usize) -> bool {
-        matches!(self.value, LabelValue::Number { column, .. } if column == wanted)
-    }
-
-    /// Whether its value is made from a column.
-    pub fn is_made_from(&self, column: usize) -> bool {
-        match &self.value {
-            LabelValue::Condition(condition) => condition.columns().contains(&column),
-            LabelValue::Binary(_) | LabelValue::Number { .. } => self.column() == Some(column),
-        }
-    }
-
     /// Appends what the label is, in one way of writing.
     pub(super) fn write_canonical(&self, columns: &[String], text: &mut String) {
         let value = match &self.value {
             LabelValue::Condition(condition) => condition.canonical(columns),
-            // As it was written when a label was always a condition.
-            LabelValue::Binary(column) => Expression::Compare(Comparison {
-                column: *column,
-                operator: Operator::Equal,
-                literal: Literal::Number(1.0),
-            })
-            .canonical(columns),
+            LabelValue::Binary(column) => format!("binary {:?}", columns[*column]),
             LabelValue::Number {
                 column,
                 log1p,
@@ -84,11 +65,6 @@ impl Label {
         let _ = writeln!(text, "label {value}");
         if let Some(observed) = &self.observed {
             let _ = writeln!(text, "observed {}", observed.canonical(columns));
-        }
-        // An empty field is not observed here and negative in `column == 1`, so the two must differ
-        // in their hashes.
-        if let LabelValue::Binary(column) = self.value {
-            let _ = writeln!(text, "binary {:?}", columns[column]);
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Dataset descriptions: TOML in, validated plans out.
 
+mod check_columns;
 mod check_expression;
 mod check_feature;
 mod check_feed;
@@ -16,8 +17,8 @@ pub(super) mod spec_knobs;
 mod wire;
 
 pub use description::{
-    Description, Feature, FeatureKind, FetchRecipe, Join, Protocol, Source, SourceFile, SplitPlan,
-    TablePlan, Vocabulary,
+    Description, Feature, FeatureKind, FetchRecipe, Join, Protocol, Source, SourceFile, SplitLimit,
+    SplitPlan, TablePlan, Vocabulary,
 };
 pub use file_format::{Encoding, FileKind, Format};
 pub use label::{Label, LabelValue};

@@ -27,7 +27,10 @@ pub(super) struct WireTable {
     #[allow(dead_code)] // Read by itself, to know which of the two kinds a description is.
     pub(super) source: WireSource,
     pub(super) default_protocol: String,
-    pub(super) columns: Vec<String>,
+    /// A list of names or tables, or a table of columns.
+    pub(super) columns: toml::Value,
+    /// Texts that stand for nothing, in every column.
+    pub(super) missing: Option<toml::Value>,
     #[serde(default)]
     pub(super) format: WireFormat,
     pub(super) files: BTreeMap<String, WireFile>,

@@ -1,7 +1,10 @@
 //! What is wrong with a row, in words, with its line, character and column.
 
+use super::file_pieces::Piece;
 use super::text_chunks::{Chunk, TextFile};
-use crate::schema::Format;
+use crate::expression::{Reading, RowFault};
+use crate::schema::{Format, SplitPlan, TablePlan};
+use crate::timeline;
 use homebench_diagnostic::{Diagnostic, Location};
 use std::path::Path;
 
@@ -11,11 +14,14 @@ pub(crate) enum Fault {
     /// Another number of fields than the file has columns.
     Fields { found: usize },
     /// A field that is not as it is read.
-    Number {
+    Field {
         column: usize,
-        expected: &'static str,
+        expected: String,
         found: String,
+        hint: String,
     },
+    /// An expression that can't be computed on a row.
+    Computed { expected: String, found: String },
     /// A value that the description doesn't allow.
     Value {
         column: usize,
@@ -93,8 +99,8 @@ impl Fault {
 
     fn column(&self) -> Option<usize> {
         match self {
-            Self::Fields { .. } | Self::Duplicate { .. } => None,
-            Self::Number { column, .. }
+            Self::Fields { .. } | Self::Duplicate { .. } | Self::Computed { .. } => None,
+            Self::Field { column, .. }
             | Self::Value { column, .. }
             | Self::TooMuchText { column } => Some(*column),
         }
@@ -106,34 +112,25 @@ impl Fault {
                 let message = format!("{place}expected {} columns, found {found}", names.len());
                 with(said, message)
             }
-            Self::Number {
+            Self::Field {
                 column,
                 expected,
                 found,
+                hint,
             } => {
-                let name = &names[column];
-                let hint = match (found.as_str(), expected) {
-                    (_, A_TIME) => {
-                        "mend the row; without it the row belongs to no split".to_owned()
-                    }
-                    ("" | "null", _) => {
-                        format!(
-                            "add \"{name}\" to `optional` in the description if it may be missing"
-                        )
-                    }
-                    (_, ZERO_OR_ONE) => format!(
-                        "compare in the label, such as label = \"{name} > 0\", or mend the row"
-                    ),
-                    (_, NUMBER_LABEL) => {
-                        "mend the row, or leave the field empty where the label isn't known"
-                            .to_owned()
-                    }
-                    _ => "mend the row, or make the feature categorical in the description"
-                        .to_owned(),
-                };
-                let message =
-                    format!("{place}column `{name}`: expected {expected}, found `{found}`");
+                let message = format!(
+                    "{place}column `{}`: expected {expected}, found `{found}`",
+                    names[column]
+                );
                 with(said, message).hint(hint)
+            }
+            Self::Computed { expected, found } => {
+                let message = format!(
+                    "{place}an expression of the description: expected {expected}, found `{found}`"
+                );
+                with(said, message).hint(
+                    "guard it with `case when ... then ... end`, or write `try_cast` for null where a value can't be cast",
+                )
             }
             Self::Value {
                 column,
@@ -147,8 +144,9 @@ impl Fault {
                     names[column],
                     allowed.join(", ")
                 );
-                with(said, message)
-                    .hint("mend the row, or add the value to [allowed_values] in the description")
+                with(said, message).hint(
+                    "correct the row, or add the value to [allowed_values] in the description",
+                )
             }
             Self::Duplicate { column, key, first } => {
                 let message = format!(
@@ -189,9 +187,186 @@ pub(crate) fn too_much_text(place: &str, column: &str) -> String {
 pub(crate) const ZERO_OR_ONE: &str = "0 or 1";
 /// What a column that splits by time has to have in every row.
 pub(crate) const A_TIME: &str = "a value to split by";
+/// What an input has to be once it is transformed.
+pub(super) const A_FLOAT: &str = "a number that 32 bits hold, below 3.4e38 in size";
+/// What a weight has to be.
+pub(super) const A_WEIGHT: &str = "a weight of 0, or between 1.5e-45 and 3.4e38";
+/// What a weight has to be that is none at all.
+pub(super) const NOT_NEGATIVE: &str = "a weight of 0 or more";
+/// What a label of a regression has to be.
+pub(super) const A_LABEL: &str = "a label below 1.8e19 in size, whose square 32 bits hold";
+/// What a label that is standardised has to be.
+pub(super) const A_SCALED_LABEL: &str = "a label below 1e150 in size";
 
-/// What a label of a regression has to be; they are kept in 32 bits.
-pub(crate) const NUMBER_LABEL: &str = "a label that is a finite number below 3.4e38";
+/// Texts that programs write for nothing.
+const MISSING_MARKS: [&str; 14] = [
+    "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "none", "\\N", "-", "?", ".",
+    "missing",
+];
+
+/// A value that can't be read, in words that fit what its column is for.
+pub(super) fn field_fault(plan: &TablePlan, reading: Reading, fault: RowFault) -> Fault {
+    let RowFault {
+        column,
+        expected,
+        found,
+        ..
+    } = fault;
+    match column {
+        None => Fault::Computed { expected, found },
+        // A computed or a joined column has no field in the file of the row.
+        Some(column) if column >= plan.num_own_columns => Fault::Computed {
+            expected: format!("{expected} in the column `{}`", plan.columns[column]),
+            found,
+        },
+        Some(column) => Fault::Field {
+            hint: hint(plan, column, reading, &expected, &found),
+            expected: match found.is_empty() && divides(plan, column) {
+                true => A_TIME.to_owned(),
+                false => expected,
+            },
+            column,
+            found,
+        },
+    }
+}
+
+/// Whether a column says when a row was.
+fn divides(plan: &TablePlan, column: usize) -> bool {
+    matches!(&plan.split, SplitPlan::Time { column: by, .. } if *by == column)
+}
+
+/// What to do about a value, by the column's use and by what was found.
+fn hint(plan: &TablePlan, column: usize, reading: Reading, expected: &str, found: &str) -> String {
+    let name = &plan.columns[column];
+    let divides = divides(plan, column);
+    if found.is_empty() && plan.weight == Some(column) {
+        return "a weight is needed on every row: fill it in, or write 0".to_owned();
+    }
+    if found.is_empty() && divides {
+        return "fill it in; without it the row belongs to no split".to_owned();
+    }
+    if found.is_empty() {
+        return format!("add \"{name}\" to `optional` in the description if it may be missing");
+    }
+    general_hint(name, expected, found, plan.optional.contains(&column)).unwrap_or_else(|| match expected {
+        ZERO_OR_ONE => label_hint(name, found),
+        A_FLOAT => format!(
+            "correct the row; if the value stands for nothing, write missing = [\"{found}\"] above the first table of the \
+             description and add \"{name}\" to `optional`"
+        ),
+        A_WEIGHT => "correct the row, or divide all weights by one number".to_owned(),
+        NOT_NEGATIVE => "correct the row, or leave it out with `filter`".to_owned(),
+        A_LABEL => {
+            "give the task transform = [\"standardise\"], or [\"log1p\", \"standardise\"]".to_owned()
+        }
+        A_SCALED_LABEL => "correct the row, or leave the field empty where the label isn't known".to_owned(),
+        _ if reading == Reading::Time || divides => time_hint(name, found),
+        _ if plan.features.iter().any(|feature| feature.column == column) => {
+            "correct the row, or make the feature categorical in the description".to_owned()
+        }
+        _ if plan.labels.iter().any(|label| label.column() == Some(column)) => {
+            "correct the row, or leave the field empty where the label isn't known".to_owned()
+        }
+        _ => format!("correct the row, or compare `{name}` with a text in quotes"),
+    })
+}
+
+/// What to do about a value that many files have in the place of another.
+pub(super) fn general_hint(
+    name: &str,
+    expected: &str,
+    found: &str,
+    is_optional: bool,
+) -> Option<String> {
+    let text = found.trim();
+    let optional = match is_optional {
+        true => String::new(),
+        false => format!(", and add \"{name}\" to `optional`"),
+    };
+    if text == name {
+        return Some(
+            "this is the header again: remove the line. Values are read before `filter` leaves rows out".to_owned(),
+        );
+    }
+    if MISSING_MARKS.contains(&text) {
+        return Some(format!(
+            "if it stands for a missing value, write missing = [\"{}\"] above the first table of the description{optional}; \
+             or leave the field empty",
+            text.replace('\\', "\\\\")
+        ));
+    }
+    if text.len() < found.len() && text.parse::<f64>().is_ok() {
+        return Some(
+            "add trim_spaces = true to [format]: spaces belong to the layout then".to_owned(),
+        );
+    }
+    if text.starts_with('"') {
+        return Some("add quotes = true to [format]: the fields are in quotes".to_owned());
+    }
+    if matches!(text.to_ascii_lowercase().as_str(), "true" | "false") && expected != ZERO_OR_ONE {
+        return Some(format!(
+            "give the column its type, in `columns`: {{ name = \"{name}\", type = \"boolean\" }} in place of \"{name}\"; a \
+             label may also be '{name} = \"{text}\"'"
+        ));
+    }
+    let digits: String = text.chars().filter(|letter| *letter != ',').collect();
+    if digits.len() < text.len() && digits.parse::<f64>().is_ok() {
+        return Some("write numbers with a point and without separators of thousands".to_owned());
+    }
+    None
+}
+
+/// What to do about a label that is no 0 or 1.
+fn label_hint(name: &str, found: &str) -> String {
+    match found.trim().parse::<f64>() {
+        Ok(number) if number < 0.0 => format!(
+            "if {found} means that the label is not known: label = \"{name} = 1\" and observed = \"{name} >= 0\"; or leave the \
+             field empty"
+        ),
+        Ok(_) => format!(
+            "say which values are positive, such as label = \"{name} = {found}\" or label = \"{name} >= {found}\""
+        ),
+        Err(_) => format!("say which value is positive: label = '{name} = \"{found}\"'"),
+    }
+}
+
+/// What to do about a text that is no time.
+fn time_hint(name: &str, found: &str) -> String {
+    let number = found.parse::<f64>().ok();
+    let written = |rule: &str| {
+        format!(
+            "say how its times are written, in `columns`: {{ name = \"{name}\", type = \"timestamp\", {rule} }} in place of \
+             \"{name}\""
+        )
+    };
+    match (number, number.and_then(timeline::likely_unit)) {
+        (_, Some(unit)) => {
+            let unit = match unit {
+                arrow::datatypes::TimeUnit::Second => "s",
+                arrow::datatypes::TimeUnit::Millisecond => "ms",
+                arrow::datatypes::TimeUnit::Microsecond => "us",
+                arrow::datatypes::TimeUnit::Nanosecond => "ns",
+            };
+            written(&format!("unit = \"{unit}\""))
+        }
+        (Some(_), None) if found.len() == 8 => written("format = \"%Y%m%d\""),
+        (Some(_), None) => "write the limits of [split] as numbers without quotes".to_owned(),
+        _ => written("format = \"%m/%d/%Y\""),
+    }
+}
+
+impl Fault {
+    /// The fault of the `index`-th row of a piece.
+    pub(super) fn at(self, piece: &Piece<'_>, index: u64, names: &[String]) -> Diagnostic {
+        match piece {
+            Piece::Text { file, chunk } => self.in_text(file, chunk, index, names),
+            Piece::Columnar {
+                file, first_row, ..
+            } => self.in_row(&file.path, first_row + index + 1, names),
+        }
+    }
+}
 
 fn with(said: Diagnostic, message: String) -> Diagnostic {
     Diagnostic { message, ..said }

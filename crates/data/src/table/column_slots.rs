@@ -1,7 +1,9 @@
 //! Which columns are read, and as what; a column may be read in several ways.
 
-use crate::expression::{Expression, Literal};
-use crate::schema::{FeatureKind, Label, LabelValue, TablePlan, Vocabulary};
+use super::raw_columns::Kept;
+use crate::expression::Reading;
+use crate::schema::{FeatureKind, TablePlan, Vocabulary};
+use std::collections::BTreeSet;
 
 /// A column whose fields hold several values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,21 +16,21 @@ pub(crate) struct ListColumn {
 }
 
 /// Places of the columns that are read; each list is in the order of the plan's columns, so that a file's own come
-/// first, then those of each join.
+/// first, then those of each join, then those that are computed.
 #[derive(Debug)]
 pub(crate) struct ColumnSlots {
     /// Read as texts, numbered by an interner.
     pub(crate) texts: Vec<usize>,
     /// Read as texts, numbered by a hash.
     pub(crate) hashes: Vec<usize>,
-    /// Read as numbers.
+    /// Coded as numbers: inputs and the weight.
     pub(crate) numbers: Vec<usize>,
     /// Read as several values.
     pub(crate) lists: Vec<ListColumn>,
-    /// Places in `numbers` of columns that hold 0, 1 or nothing.
-    pub(crate) binary: Vec<usize>,
-    /// Places in `numbers` of columns that hold the labels of a regression, or nothing.
-    pub(crate) number_labels: Vec<usize>,
+    /// Columns that are computed with, and what each is read as.
+    pub(crate) readings: BTreeSet<(usize, Reading)>,
+    /// Columns whose texts are looked up or divide rows.
+    pub(crate) keys: BTreeSet<usize>,
 }
 
 /// What is needed of a column of a file.
@@ -37,19 +39,22 @@ pub(crate) struct Need {
     pub(crate) text: bool,
     pub(crate) number: bool,
     pub(crate) list: bool,
+    /// As the file has it.
+    pub(crate) value: bool,
+    /// Whether the description gives the type, so that texts become what it says.
+    pub(crate) is_declared: bool,
 }
 
 impl Need {
     pub(crate) fn is_any(self) -> bool {
-        self.text || self.number || self.list
+        self.text || self.number || self.list || self.value
     }
 }
 
 impl ColumnSlots {
     pub(crate) fn of_plan(plan: &TablePlan) -> Self {
         let (mut texts, mut hashes, mut numbers) = (Vec::new(), Vec::new(), Vec::new());
-        let (mut lists, mut binary) = (Vec::new(), Vec::new());
-        let mut number_labels = Vec::new();
+        let mut lists = Vec::new();
         for feature in &plan.features {
             match feature.kind {
                 FeatureKind::Categorical { .. } => texts.push(feature.column),
@@ -68,32 +73,10 @@ impl ColumnSlots {
                 }),
             }
         }
-        let labels = plan.labels.iter().flat_map(Label::expressions);
-        for comparison in labels.chain(&plan.filter).flat_map(Expression::comparisons) {
-            match comparison.literal {
-                Literal::Text(_) => texts.push(comparison.column),
-                Literal::Number(_) => numbers.push(comparison.column),
-            }
-        }
-        for label in &plan.labels {
-            numbers.extend(label.column());
-            match label.value {
-                LabelValue::Condition(_) => {}
-                LabelValue::Binary(column) => binary.push(column),
-                LabelValue::Number { column, .. } => number_labels.push(column),
-            }
-        }
         texts.extend(plan.user);
         numbers.extend(plan.weight);
         texts.extend(plan.allowed_values.iter().map(|(column, _)| *column));
-        let mut all = [
-            &mut texts,
-            &mut hashes,
-            &mut numbers,
-            &mut binary,
-            &mut number_labels,
-        ];
-        for columns in &mut all {
+        for columns in [&mut texts, &mut hashes, &mut numbers] {
             // Sorted: slots are found by binary search, and a file's own columns stand before those
             // of joins, whose indices are larger.
             columns.sort_unstable();
@@ -101,16 +84,22 @@ impl ColumnSlots {
         }
         lists.sort_by_key(|list: &ListColumn| (list.column, list.separator, list.is_hashed));
         lists.dedup();
-        let place = |column: &usize| numbers.binary_search(column).expect("it was just added");
-        let binary = binary.iter().map(place).collect();
-        let number_labels = number_labels.iter().map(place).collect();
+        let divides = match plan.split {
+            crate::schema::SplitPlan::Hash { column, .. } => column,
+            _ => None,
+        };
         Self {
             texts,
             hashes,
             numbers,
             lists,
-            binary,
-            number_labels,
+            readings: plan.readings(),
+            keys: plan
+                .joins
+                .iter()
+                .map(|join| join.on)
+                .chain(divides)
+                .collect(),
         }
     }
 
@@ -149,12 +138,38 @@ impl ColumnSlots {
         for index in self.texts.iter().chain(&self.hashes).filter_map(of) {
             needs[index].text = true;
         }
-        for index in self.numbers.iter().filter_map(of) {
-            needs[index].number = true;
+        for index in self.keys.iter().filter_map(of) {
+            needs[index].text = true;
+        }
+        for (column, reading) in &self.readings {
+            if let Some(index) = of(column) {
+                match reading {
+                    Reading::Number => needs[index].number = true,
+                    _ => needs[index].value = true,
+                }
+            }
         }
         for index in self.lists.iter().filter_map(|list| of(&list.column)) {
             needs[index].list = true;
         }
         needs
+    }
+
+    /// What is kept of the fields of the columns `first..first + count` of the plan.
+    pub(crate) fn kept(&self, first: usize, count: usize) -> Vec<Kept> {
+        let mut kept = vec![Kept::default(); count];
+        let of = |column: &usize| column.checked_sub(first).filter(|index| *index < count);
+        for index in self.keys.iter().filter_map(of) {
+            kept[index].keys = true;
+        }
+        for (column, reading) in &self.readings {
+            if let Some(index) = of(column) {
+                match reading {
+                    Reading::Number => kept[index].numbers = true,
+                    _ => kept[index].texts = true,
+                }
+            }
+        }
+        kept
     }
 }

@@ -1,10 +1,10 @@
 //! Distinct texts of all files of rows, and the numbers of a piece's own among them.
 
+use super::audit::Audit;
 use super::bad_row;
 use super::column_slots::ColumnSlots;
 use super::interner::Interner;
 use super::parse_rows::Parsed;
-use crate::Observer;
 use crate::schema::TablePlan;
 use homebench_diagnostic::Diagnostic;
 use std::path::Path;
@@ -49,7 +49,7 @@ impl DistinctTexts {
         &self,
         plan: &TablePlan,
         columns: &ColumnSlots,
-        observer: &mut dyn Observer,
+        audit: &mut Audit<'_>,
     ) {
         let of_texts = columns.texts.iter().copied().zip(&self.texts);
         let of_lists = columns
@@ -62,7 +62,7 @@ impl DistinctTexts {
                 .map(|id| texts.text(id))
                 .filter(|text| std::str::from_utf8(text).is_err());
             if let Some(first) = undecoded.next() {
-                observer.notice(&format!(
+                audit.warn("undecoded_texts", false, format!(
                     "{} values of the column `{}` are no UTF-8, such as `{}`; they are used as they are (with \
                      encoding = \"latin-1\" in the description's format they are read as Latin-1)",
                     undecoded.count() + 1,

@@ -3,7 +3,6 @@
 use super::SPLITS;
 use super::row_spill::CodedRows;
 use super::split_assignment::{self, Side, TEST, TRAIN};
-use crate::expression::Literal;
 use crate::schema::{SplitPlan, TablePlan};
 use homebench_diagnostic::Diagnostic;
 use std::path::PathBuf;
@@ -63,7 +62,7 @@ fn mend(plan: &TablePlan, empty: usize) -> String {
             ..
         } => {
             let column = &plan.columns[*column];
-            let (validation, test) = (shown(validation_from), shown(test_from));
+            let (validation, test) = (validation_from.shown(), test_from.shown());
             match empty {
                 TRAIN => format!(
                     "every `{column}` is {validation} or more: set `validation_from` of [split] to a later value"
@@ -86,13 +85,6 @@ fn mend(plan: &TablePlan, empty: usize) -> String {
                 "there are too few {what} for the fractions of [split]: make them larger, or take another `seed`"
             )
         }
-    }
-}
-
-fn shown(limit: &Literal) -> String {
-    match limit {
-        Literal::Text(text) => format!("{text:?}"),
-        Literal::Number(number) => number.to_string(),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::column_slots::ColumnSlots;
 use super::fit::{Encoder, LabelScale, ListIds, Word, log1p_signed};
+use super::interner::Interner;
 use super::row::bucket;
 use super::row_lists::RowLists;
 use super::row_spill::CodedRows;
@@ -9,6 +10,9 @@ use crate::packed::Widths;
 use crate::schema::{Feature, LabelValue, TablePlan};
 use crate::{Batch, CategoricalFeature, ListFeature};
 use std::path::Path;
+
+/// The user of rows that have none; in no group of a grouped metric.
+pub const NOBODY: u32 = u32::MAX;
 
 /// Encoders in the order of the prepared columns.
 #[derive(Debug)]
@@ -18,6 +22,8 @@ pub(super) struct RowEncoder {
     numeric: Vec<Encoder>,
     /// Place of the user among a row's codes.
     user: Option<usize>,
+    /// The code of rows without a user.
+    nobody: Option<u32>,
     /// Place of the weight among a row's numbers.
     weight: Option<usize>,
     /// By task, where labels are standardised.
@@ -31,6 +37,7 @@ impl RowEncoder {
     pub(super) fn new(
         plan: &TablePlan,
         columns: &ColumnSlots,
+        texts: &[Interner],
         encoders: Vec<Encoder>,
         labels: Vec<Option<LabelScale>>,
     ) -> Self {
@@ -39,6 +46,9 @@ impl RowEncoder {
             lists: Vec::new(),
             numeric: Vec::new(),
             user: plan.user.map(|column| columns.text_slot(column)),
+            nobody: plan
+                .user
+                .and_then(|column| texts[columns.text_slot(column)].get(b"")),
             weight: plan.weight.map(|column| columns.number_slot(column)),
             labels,
             categorical_features: Vec::new(),
@@ -93,17 +103,6 @@ impl RowEncoder {
         }
     }
 
-    /// Standardised features that are the same on every training row.
-    pub(super) fn constants(&self) -> impl Iterator<Item = &str> {
-        let is_constant =
-            |encoder: &Encoder| matches!(encoder, Encoder::Numeric { scale, .. } if *scale == 0.0);
-        self.numeric_features
-            .iter()
-            .zip(&self.numeric)
-            .filter(move |(_, encoder)| is_constant(encoder))
-            .map(|(name, _)| name.as_str())
-    }
-
     /// Encodes some rows.
     pub(super) fn encode(&self, rows: &CodedRows, columns: &ColumnSlots) -> Batch {
         let (texts, numbers) = (columns.num_codes(), columns.numbers.len());
@@ -136,7 +135,10 @@ impl RowEncoder {
         };
         Batch {
             users: rows_of(self.user)
-                .map(|(row, slot)| rows.codes[row * texts + slot])
+                .map(|(row, slot)| match rows.codes[row * texts + slot] {
+                    code if Some(code) == self.nobody => NOBODY,
+                    code => code,
+                })
                 .collect(),
             weights: rows_of(self.weight)
                 .map(|(row, slot)| rows.numbers[row * numbers + slot] as f32)
@@ -150,20 +152,54 @@ impl RowEncoder {
         }
     }
 
-    fn encode_labels(&self, labels: &[f32]) -> Vec<f32> {
-        let mut labels = labels.to_vec();
-        for (task, scale) in self.labels.iter().enumerate() {
-            let Some(LabelScale { mean, scale }) = scale else {
-                continue;
-            };
-            let of_task = labels.iter_mut().skip(task).step_by(self.labels.len());
-            for label in of_task {
-                // In f64 and rounded once: with a mean far from 0, a difference in f32 would have
-                // few digits left.
-                *label = ((f64::from(*label) - mean) * scale) as f32;
-            }
-        }
-        labels
+    fn encode_labels(&self, labels: &[f64]) -> Vec<f32> {
+        let scales = self.labels.iter().cycle();
+        let encode = |(label, scale): (&f64, &Option<LabelScale>)| match scale {
+            // In f64 and rounded once: with a mean far from 0, a difference in f32 would have few
+            // digits left.
+            Some(LabelScale { mean, scale }) => ((label - mean) * scale) as f32,
+            // Minus nothing becomes 0.
+            None => *label as f32 + 0.0,
+        };
+        labels.iter().zip(scales).map(encode).collect()
+    }
+
+    /// The first input of a batch that 32 bits don't hold: its name, and its number before it was transformed.
+    pub(super) fn beyond(
+        &self,
+        batch: &Batch,
+        rows: &CodedRows,
+        columns: &ColumnSlots,
+    ) -> Option<(&str, f64)> {
+        let at = batch.numeric.iter().position(|value| !value.is_finite())?;
+        let (row, feature) = (at / self.numeric.len(), at % self.numeric.len());
+        let Encoder::Numeric { slot, .. } = &self.numeric[feature] else {
+            unreachable!("only numbers have this column")
+        };
+        let value = rows.numbers[row * columns.numbers.len() + slot];
+        Some((&self.numeric_features[feature], value))
+    }
+
+    /// The encoders of the columns of ids and of lists, for what is counted about them.
+    pub(super) fn of_ids(&self) -> impl Iterator<Item = (&str, &Encoder)> {
+        let categorical = self
+            .categorical_features
+            .iter()
+            .map(|feature| feature.name.as_str());
+        let lists = self
+            .list_features
+            .iter()
+            .map(|feature| feature.name.as_str());
+        let encoders = self.categorical.iter().chain(&self.lists);
+        categorical.chain(lists).zip(encoders)
+    }
+
+    /// The encoders of the columns of numbers.
+    pub(super) fn of_numbers(&self) -> impl Iterator<Item = (&str, &Encoder)> {
+        self.numeric_features
+            .iter()
+            .map(String::as_str)
+            .zip(&self.numeric)
     }
 
     /// The ids of the rows' lists, from `width` lists of codes a row.

@@ -51,6 +51,14 @@ impl TableFile {
         }
     }
 
+    /// The type of a column, where the file knows it.
+    pub(crate) fn data_type(&self, column: usize) -> Option<&arrow::datatypes::DataType> {
+        match self {
+            Self::Text(_) => None,
+            Self::Columnar(file) => file.data_type(column),
+        }
+    }
+
     /// The pieces of the file in order, some at a time; an error where it is broken further on.
     pub(crate) fn waves(&self) -> Waves<'_> {
         match self {
@@ -189,6 +197,32 @@ impl Piece<'_> {
                 Ok(())
             }
         }
+    }
+
+    /// The text of a field of the `wanted`-th row.
+    pub(crate) fn field(&self, wanted: u64, column: usize, names: &[String]) -> Option<String> {
+        struct Finder {
+            wanted: u64,
+            column: usize,
+            found: Option<String>,
+        }
+        impl Visit for Finder {
+            fn row<R: Row>(&mut self, index: u64, row: &R) -> Result<(), Fault> {
+                if index < self.wanted {
+                    return Ok(());
+                }
+                self.found = Some(String::from_utf8_lossy(row.text(self.column)).into_owned());
+                // No row after it is of interest.
+                Err(Fault::Fields { found: 0 })
+            }
+        }
+        let mut finder = Finder {
+            wanted,
+            column,
+            found: None,
+        };
+        let _ = self.visit(names, &mut finder);
+        finder.found
     }
 
     /// Lets the system take back the memory of the piece, which is read no more.

@@ -231,9 +231,7 @@ pub(super) fn label_scales(plan: &TablePlan, train: &[CodedRows]) -> Vec<Option<
         is_standardised.then(|| {
             let (mean, scale) = moments(train, |rows| {
                 let labels = rows.labels.iter().skip(task).step_by(width);
-                labels
-                    .map(|label| f64::from(*label))
-                    .filter(|label| !label.is_nan())
+                labels.copied().filter(|label| !label.is_nan())
             });
             // Labels that don't vary in training may do so elsewhere.
             let scale = if scale == 0.0 { 1.0 } else { scale };

@@ -1,20 +1,21 @@
 //! Tables that are joined to every row: read once, looked up by key.
 
-use super::bad_row::Fault;
+use super::bad_row::{self, Fault};
 use super::column_slots::{ColumnSlots, ListColumn};
-use super::file_pieces::TableFile;
+use super::file_pieces::{Piece, TableFile};
 use super::interner::Interner;
+use super::raw_columns::{ColumnRule, RawColumns};
 use super::row::{self, Row, Visit};
 use super::row_lists::RowLists;
+use crate::expression::{Reading, RowFault, Values};
 use crate::schema::Join;
 use homebench_diagnostic::Diagnostic;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// A joined table in memory: the columns in use alone, distinct texts once.
 #[derive(Debug)]
 pub(super) struct JoinTable {
-    /// Index of the rows' column that is looked up.
-    pub(super) on: usize,
     /// Keys; the number of a key is the table's row.
     // In memory whole, since rows look keys up in any order; docs/data.md says so to users.
     keys: Interner,
@@ -24,10 +25,15 @@ pub(super) struct JoinTable {
     num_hashes: usize,
     /// [rows, hashed columns].
     hashes: Vec<u32>,
-    num_numbers: usize,
-    /// [rows, number columns]; NaN where the field is empty.
-    numbers: Vec<f64>,
+    /// Columns that are computed with, by their index in the plan.
+    values: BTreeMap<(usize, Reading), Values>,
+    /// Columns in use, as indices into the plan's: texts, hashes.
+    columns: [Vec<usize>; 2],
+    /// Rows of the table without a key, which no row finds.
+    pub(super) without_key: u64,
     list_columns: Vec<ListColumn>,
+    /// The same by their columns of the plan.
+    list_places: Vec<ListColumn>,
     list_texts: Vec<Interner>,
     /// `list_columns` lists a row.
     lists: RowLists,
@@ -38,8 +44,11 @@ struct InUse {
     key: usize,
     texts: Vec<usize>,
     hashes: Vec<usize>,
-    numbers: Vec<usize>,
     lists: Vec<ListColumn>,
+    /// By column of the table.
+    kept: Vec<super::raw_columns::Kept>,
+    /// Column of the table, that of the plan, and what it is read as.
+    readings: Vec<(usize, usize, Reading)>,
 }
 
 impl InUse {
@@ -60,8 +69,20 @@ impl InUse {
             key: join.key,
             texts: places(&columns.texts),
             hashes: places(&columns.hashes),
-            numbers: places(&columns.numbers),
             lists: columns.lists.iter().filter_map(list).collect(),
+            kept: {
+                // The kept of the plan's columns, with room for the key among them.
+                let mut kept = columns.kept(join.first, join.columns.len() - 1);
+                kept.insert(join.key, super::raw_columns::Kept::default());
+                kept
+            },
+            readings: {
+                let readings = columns.readings.iter();
+                let of = |(column, reading): &(usize, Reading)| {
+                    Some((place(*column)?, *column, *reading))
+                };
+                readings.filter_map(of).collect()
+            },
         }
     }
 
@@ -70,8 +91,11 @@ impl InUse {
         for column in self.texts.iter().chain(&self.hashes).chain([&self.key]) {
             needs[*column].text = true;
         }
-        for column in &self.numbers {
-            needs[*column].number = true;
+        for (column, _, reading) in &self.readings {
+            match reading {
+                Reading::Number => needs[*column].number = true,
+                _ => needs[*column].value = true,
+            }
         }
         for list in &self.lists {
             needs[list.column].list = true;
@@ -91,39 +115,86 @@ impl JoinTable {
         files: &[PathBuf],
     ) -> Result<Self, Diagnostic> {
         let in_use = InUse::of_join(join, columns);
+        let of_plan = |of: &[usize]| -> Vec<usize> {
+            let range = join.first..join.first + join.columns.len() - 1;
+            of.iter()
+                .copied()
+                .filter(|column| range.contains(column))
+                .collect()
+        };
         let table = Self {
-            on: join.on,
             keys: Interner::default(),
             texts: vec![Interner::default(); in_use.texts.len()],
             codes: Vec::new(),
             num_hashes: in_use.hashes.len(),
             hashes: Vec::new(),
-            num_numbers: in_use.numbers.len(),
-            numbers: Vec::new(),
+            values: BTreeMap::new(),
+            columns: [of_plan(&columns.texts), of_plan(&columns.hashes)],
+            without_key: 0,
             list_columns: in_use.lists.clone(),
+            list_places: columns
+                .lists
+                .iter()
+                .filter(|list| {
+                    (join.first..join.first + join.columns.len() - 1).contains(&list.column)
+                })
+                .copied()
+                .collect(),
             list_texts: vec![Interner::default(); in_use.lists.len()],
             lists: RowLists::default(),
         };
+        let rule = ColumnRule {
+            missing: join.missing.clone(),
+            may_be_missing: true,
+            ..ColumnRule::default()
+        };
+        let rules = vec![rule; join.columns.len()];
         let needs = in_use.needs(join);
         let opened = join
             .files
             .iter()
             .map(|file| TableFile::open(&files[*file], join.format, &join.columns, &needs));
         let opened = opened.collect::<Result<Vec<_>, _>>()?;
-        let mut reading = JoinReading {
-            table,
-            in_use,
-            files: &opened,
-        };
+        let mut parts: BTreeMap<(usize, Reading), Vec<Values>> = BTreeMap::new();
+        let mut table = table;
+        let (mut seen, mut key_rows) = (0, Vec::new());
         for file in &opened {
             for wave in file.waves() {
                 for piece in wave? {
+                    let native = match &piece {
+                        Piece::Text { .. } => None,
+                        Piece::Columnar { columns, .. } => Some(&columns.arrays[..]),
+                    };
+                    let mut reading = JoinReading {
+                        table: &mut table,
+                        in_use: &in_use,
+                        files: &opened,
+                        rules: &rules,
+                        join,
+                        raw: RawColumns::new(&rules, &in_use.kept, native),
+                        seen: &mut seen,
+                        key_rows: &mut key_rows,
+                    };
                     piece.visit(&join.columns, &mut reading)?;
+                    let raw = reading.raw;
+                    for (place, column, kind) in &in_use.readings {
+                        let values = raw.values(*place, *kind).map_err(|fault| {
+                            let row = raw.place(fault.row);
+                            join_fault(join, fault).at(&piece, row, &join.columns)
+                        })?;
+                        parts.entry((*column, *kind)).or_default().push(values);
+                    }
                     piece.release();
                 }
             }
         }
-        Ok(reading.table)
+        for (_, column, kind) in &in_use.readings {
+            let parts = parts.remove(&(*column, *kind)).unwrap_or_default();
+            table
+                .values
+                .insert((*column, *kind), Values::concat(&parts));
+        }
+        Ok(table)
     }
 
     /// The row of a key.
@@ -131,60 +202,80 @@ impl JoinTable {
         self.keys.get(key).map(|row| row as usize)
     }
 
-    /// Texts of the columns in use, empty where there is no row.
-    pub(super) fn texts_of(&self, row: Option<usize>) -> impl Iterator<Item = &[u8]> {
-        let width = self.texts.len();
-        self.texts
-            .iter()
-            .enumerate()
-            .map(move |(slot, texts)| match row {
-                Some(row) => texts.text(self.codes[row * width + slot]),
-                None => &b""[..],
-            })
+    /// The place of a column of the plan among the texts in use.
+    pub(super) fn text_place(&self, column: usize) -> usize {
+        let place = self.columns[0].iter().position(|other| *other == column);
+        place.expect("the column is read as text")
     }
 
-    /// Hashes of the columns in use, 0 where there is nothing.
-    pub(super) fn hashes_of(&self, row: Option<usize>) -> impl Iterator<Item = u32> {
-        (0..self.num_hashes).map(move |slot| match row {
-            Some(row) => self.hashes[row * self.num_hashes + slot],
-            None => 0,
-        })
+    /// The place of a column of the plan among the hashes in use.
+    pub(super) fn hash_place(&self, column: usize) -> usize {
+        let place = self.columns[1].iter().position(|other| *other == column);
+        place.expect("the column is hashed")
     }
 
-    /// Numbers of the columns in use, NaN where there is none.
-    pub(super) fn numbers_of(&self, row: Option<usize>) -> impl Iterator<Item = f64> {
-        (0..self.num_numbers).map(move |slot| match row {
-            Some(row) => self.numbers[row * self.num_numbers + slot],
-            None => f64::NAN,
-        })
+    /// A text, empty where there is no row.
+    pub(super) fn text(&self, row: Option<usize>, place: usize) -> &[u8] {
+        match row {
+            Some(row) => self.texts[place].text(self.codes[row * self.texts.len() + place]),
+            None => b"",
+        }
     }
 
-    /// Lists of the columns in use, empty where there is no row: whether they are hashed, their codes, and the values that
-    /// the codes number where they aren't.
-    pub(super) fn lists_of(
-        &self,
-        row: Option<usize>,
-    ) -> impl Iterator<Item = (bool, &[u32], &Interner)> {
-        let width = self.list_columns.len();
-        let lists = self.list_columns.iter().zip(&self.list_texts).enumerate();
-        lists.map(move |(slot, (column, texts))| {
-            let codes = row.map_or(&[][..], |row| self.lists.list(row * width + slot));
-            (column.is_hashed, codes, texts)
-        })
+    /// A hash, 0 where there is nothing.
+    pub(super) fn hash(&self, row: Option<usize>, place: usize) -> u32 {
+        row.map_or(0, |row| self.hashes[row * self.num_hashes + place])
+    }
+
+    /// The values of a column of the plan on every row of the table.
+    pub(super) fn values(&self, column: usize, reading: Reading) -> &Values {
+        &self.values[&(column, reading)]
+    }
+
+    /// The codes of a list, empty where there is no row, and the values that they number where it isn't hashed.
+    pub(super) fn list(&self, row: Option<usize>, wanted: &ListColumn) -> (&[u32], &Interner) {
+        // `wanted` is a column of the plan and `list_columns` of the table; both are in one order.
+        let slot = self.list_places.iter().position(|list| list == wanted);
+        let slot = slot.expect("the column is read as a list");
+        let codes = row.map_or(&[][..], |row| {
+            self.lists.list(row * self.list_columns.len() + slot)
+        });
+        (codes, &self.list_texts[slot])
+    }
+}
+
+/// A value of a joined table that can't be read.
+fn join_fault(join: &Join, fault: RowFault) -> Fault {
+    let column = fault.column.unwrap_or_default();
+    let name = &join.columns[column];
+    Fault::Field {
+        column,
+        hint: bad_row::general_hint(name, &fault.expected, &fault.found, true).unwrap_or_else(
+            || "correct the row, or make the feature categorical in the description".to_owned(),
+        ),
+        expected: fault.expected,
+        found: fault.found,
     }
 }
 
 /// Takes the rows of a table one by one.
 struct JoinReading<'a> {
-    table: JoinTable,
-    in_use: InUse,
+    table: &'a mut JoinTable,
+    in_use: &'a InUse,
     files: &'a [TableFile],
+    rules: &'a [ColumnRule],
+    join: &'a Join,
+    raw: RawColumns<'a>,
+    /// Rows of the table so far, those without a key included.
+    seen: &'a mut u64,
+    /// The row of each key.
+    key_rows: &'a mut Vec<u64>,
 }
 
 impl JoinReading<'_> {
     /// Where a row of the table is, with the name of the file where there are several.
-    fn place(&self, row: usize) -> String {
-        let mut row = row as u64;
+    fn place(&self, key: usize) -> String {
+        let mut row = self.key_rows[key];
         for file in self.files {
             if row < file.num_rows() {
                 return match self.files {
@@ -199,23 +290,33 @@ impl JoinReading<'_> {
 }
 
 impl Visit for JoinReading<'_> {
-    fn row<R: Row>(&mut self, _index: u64, row: &R) -> Result<(), Fault> {
-        let (table, in_use) = (&mut self.table, &self.in_use);
+    fn row<R: Row>(&mut self, index: u64, row: &R) -> Result<(), Fault> {
+        let (table, in_use) = (&mut *self.table, self.in_use);
+        *self.seen += 1;
+        let rule = &self.rules[in_use.key];
+        let key = rule.text(row.text(in_use.key));
+        if key.is_empty() {
+            table.without_key += 1;
+            return Ok(());
+        }
         let known = table.keys.len();
         // The interner numbers keys as they come, so that a key's number is its row.
-        let number = table.keys.intern(row.text(in_use.key), 0) as usize;
+        let number = table.keys.intern(key, 0) as usize;
         if table.keys.is_full() {
             return Err(Fault::TooMuchText { column: in_use.key });
         }
         if number < known {
             return Err(Fault::Duplicate {
                 column: in_use.key,
-                key: String::from_utf8_lossy(row.text(in_use.key)).into_owned(),
+                key: String::from_utf8_lossy(key).into_owned(),
                 first: self.place(number),
             });
         }
+        self.key_rows.push(*self.seen - 1);
         for (column, texts) in in_use.texts.iter().zip(&mut table.texts) {
-            table.codes.push(texts.intern(row.text(*column), 0));
+            table
+                .codes
+                .push(texts.intern(rule.text(row.text(*column)), 0));
             if texts.is_full() {
                 return Err(Fault::TooMuchText { column: *column });
             }
@@ -223,16 +324,16 @@ impl Visit for JoinReading<'_> {
         let hashes = in_use.hashes.iter();
         table
             .hashes
-            .extend(hashes.map(|column| row::hash(row.text(*column))));
-        for column in &in_use.numbers {
-            // Always optional: a row without a match has no number either.
-            let value = row.number(*column, true);
-            table
-                .numbers
-                .push(value.map_err(|refused| refused.in_column(*column))?);
-        }
+            .extend(hashes.map(|column| row::hash(rule.text(row.text(*column)))));
+        // A column of numbers may always be empty: a row without a match has none either.
+        let pushed = self.raw.push(index, row);
+        pushed.map_err(|fault| join_fault(self.join, fault))?;
         for (list, texts) in in_use.lists.iter().zip(&mut table.list_texts) {
             row.values(list.column, list.separator, &mut |value| {
+                let value = rule.text(value);
+                if value.is_empty() {
+                    return;
+                }
                 table.lists.values.push(match list.is_hashed {
                     true => row::hash(value),
                     false => texts.intern(value, 0),

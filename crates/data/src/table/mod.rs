@@ -3,6 +3,7 @@
 //! Pieces of fixed size are parsed in parallel and joined in the order of the file, so that the result doesn't depend
 //! on the number of threads.
 
+mod audit;
 pub(super) mod bad_row;
 pub(super) mod column_slots;
 pub(super) mod columnar;
@@ -14,7 +15,10 @@ mod fit;
 pub(super) mod interner;
 mod join_table;
 mod map_source;
+mod number_column;
 mod parse_rows;
+mod piece_columns;
+mod raw_columns;
 pub(super) mod row;
 mod row_lists;
 mod row_spill;
@@ -27,14 +31,20 @@ pub(super) mod text_rows;
 use super::packed::{PackedWriter, Written};
 use super::pipeline::pipeline;
 use super::schema::{SourceFile, TablePlan};
-use super::{Batch, CategoricalFeature, ListFeature, Observer, RowSubset, SPLITS};
+use super::{
+    Batch, CategoricalFeature, DataWarning, ListFeature, Observer, RowSubset, SPLITS, Task,
+};
+use audit::Audit;
+pub(super) use audit::of_labels;
 use column_slots::ColumnSlots;
 use distinct_texts::{DistinctTexts, Renumbering};
+pub use encode::NOBODY;
 use encode::RowEncoder;
 use file_pieces::{Piece, TableFile};
 use homebench_diagnostic::Diagnostic;
 use join_table::JoinTable;
-use parse_rows::{Context, Parsed};
+use parse_rows::{Context, LEFT_OUT, Parsed, PieceCounts};
+use raw_columns::ColumnRule;
 use rayon::prelude::*;
 use row_lists::RowLists;
 use row_spill::{CodedRows, Spill};
@@ -51,6 +61,7 @@ pub(super) struct PreparedTable {
     pub(super) lists: Vec<ListFeature>,
     pub(super) numeric: Vec<String>,
     pub(super) written: [Written; 3],
+    pub(super) warnings: Vec<DataWarning>,
 }
 
 /// Prepares `files` (in the order of the description) into `folder`.
@@ -59,6 +70,7 @@ pub(super) struct PreparedTable {
 /// A row that isn't as described, an empty split, a folder that can't be written.
 pub(super) fn prepare(
     plan: &TablePlan,
+    tasks: &[Task],
     sources: &[SourceFile],
     files: &[PathBuf],
     subset: RowSubset,
@@ -67,10 +79,9 @@ pub(super) fn prepare(
 ) -> Result<PreparedTable, Diagnostic> {
     let columns = ColumnSlots::of_plan(plan);
     let mut texts = DistinctTexts::new(&columns);
-    let splits = read(
+    let (splits, read) = read(
         plan, &columns, sources, files, subset, folder, &mut texts, observer,
     )?;
-    texts.say_undecoded(plan, &columns, observer);
     empty_split::refuse(plan, files, &splits)?;
     // From training rows alone: statistics of the other splits would tell models about rows that
     // they are scored on.
@@ -82,12 +93,15 @@ pub(super) fn prepare(
         &splits[split_assignment::TRAIN],
     );
     let scales = fit::label_scales(plan, &splits[split_assignment::TRAIN]);
-    let encoding = RowEncoder::new(plan, &columns, encoders, scales);
-    for name in encoding.constants() {
-        observer.notice(&format!(
-            "the feature `{name}` is the same on every training row; it is 0 everywhere"
-        ));
-    }
+    let encoding = RowEncoder::new(plan, &columns, &texts.texts, encoders, scales);
+    let mut audit = Audit::new(plan, tasks, &encoding);
+    audit.reading(&read.counts, &read.tables);
+    texts.say_undecoded(plan, &columns, &mut audit);
+    audit.fitted(
+        &encoding,
+        &splits[split_assignment::TRAIN],
+        columns.numbers.len(),
+    );
     // This and the next file are for people; nothing here reads them back.
     let path = folder.join("vocabularies.csv");
     encode::write_vocabularies(&path, &plan.features, &words)
@@ -102,16 +116,18 @@ pub(super) fn prepare(
         .sum();
     let mut done = 0;
     let mut written = Vec::with_capacity(3);
-    for (name, rows) in SPLITS.iter().zip(&splits) {
+    let (num_codes, num_lists) = (columns.num_codes(), columns.lists.len());
+    for (split, (name, rows)) in SPLITS.iter().zip(&splits).enumerate() {
         let path = folder.join(format!("{name}.arrow"));
         let mut writer = PackedWriter::create(path, encoding.widths(plan.labels.len()))?
             .measuring(plan.regressions());
-        let encode = |wave: &[CodedRows]| -> Vec<Batch> {
-            let rows = wave.par_iter();
-            rows.map(|rows| encoding.encode(rows, &columns)).collect()
-        };
-        pipeline(rows.chunks(WAVE), encode, |batches: Vec<Batch>| {
-            for batch in &batches {
+        let encode = |wave| encode_wave(wave, &encoding, &columns);
+        pipeline(rows.chunks(WAVE), encode, |batches| {
+            for (batch, rows) in &batches {
+                if let Some((feature, number)) = encoding.beyond(batch, rows, &columns) {
+                    return Err(beyond(plan, files, name, feature, number));
+                }
+                audit.rows(split, batch, rows, &encoding, &texts, num_codes, num_lists);
                 writer.append(batch)?;
                 done += batch.num_rows as u64;
             }
@@ -135,12 +151,51 @@ pub(super) fn prepare(
             );
         }
     }
+    let written: [Written; 3] = written.try_into().expect("one for each split");
+    let constants = audit::constant_labels(plan, &splits[split_assignment::TRAIN]);
+    let mut warnings = audit.finish(&encoding);
+    warnings.extend(of_labels(tasks, &written, &constants));
     Ok(PreparedTable {
-        written: written.try_into().expect("one for each split"),
+        written,
+        warnings,
         categorical: encoding.categorical_features,
         lists: encoding.list_features,
         numeric: encoding.numeric_features,
     })
+}
+
+/// Encodes some blocks of rows, in parallel.
+fn encode_wave<'a>(
+    wave: &'a [CodedRows],
+    encoding: &RowEncoder,
+    columns: &ColumnSlots,
+) -> Vec<(Batch, &'a CodedRows)> {
+    let rows = wave.par_iter();
+    rows.map(|rows| (encoding.encode(rows, columns), rows))
+        .collect()
+}
+
+/// A number that 32 bits hold and its scaled form doesn't, told by its value: rows are known by their place in the split alone.
+fn beyond(
+    plan: &TablePlan,
+    files: &[PathBuf],
+    split: &str,
+    feature: &str,
+    number: f64,
+) -> Diagnostic {
+    let message = format!(
+        "the feature `{feature}` is {number} on a row of the {split} split, which is beyond 32 bits once it is standardised by the \
+         training rows"
+    );
+    Diagnostic::new(empty_split::path_of(plan, files, split), message)
+        .hint("correct the row, or give the feature transform = [\"log1p\", \"standardise\"]")
+}
+
+/// What was read beside the rows.
+struct ReadCounts {
+    counts: PieceCounts,
+    /// Name of each joined table, and its rows without a key.
+    tables: Vec<(String, u64)>,
 }
 
 /// Parses the files into the rows of each split, with codes in `texts`.
@@ -153,19 +208,12 @@ fn read(
     folder: &Path,
     texts: &mut DistinctTexts,
     observer: &mut dyn Observer,
-) -> Result<[Vec<CodedRows>; 3], Diagnostic> {
+) -> Result<([Vec<CodedRows>; 3], ReadCounts), Diagnostic> {
     let sides = split_assignment::sides(&plan.split);
     let own = &plan.columns[..plan.num_own_columns];
-    // Keys of joins and the column that divides are read as texts even where nothing else needs
-    // them so; `needs` knows only features and labels.
     let mut needs = columns.needs(0, own.len());
-    for column in plan
-        .joins
-        .iter()
-        .map(|join| join.on)
-        .chain(plan.split.column())
-    {
-        needs[column].text = true;
+    for (need, declared) in needs.iter_mut().zip(&plan.types) {
+        need.is_declared = declared.is_some();
     }
     let opened = sides
         .iter()
@@ -203,20 +251,49 @@ fn read(
             num_rows[0]
         ));
     }
-    let assignment = Assignment::new(&plan.split, num_rows, subset);
+    check_units(plan, columns, &opened)?;
+    let rules = rules(plan);
+    let mut assignment = Assignment::new(&plan.split, num_rows, subset);
     let joins = plan
         .joins
         .par_iter()
         .map(|join| JoinTable::read(join, columns, files))
         .collect::<Result<Vec<_>, _>>()?;
+    if let (true, RowSubset::TrainRows(wanted)) = (assignment.needs_splits(subset), subset) {
+        // How many training rows there are is known when all rows have been read once.
+        let context = Context {
+            plan,
+            columns,
+            rules: &rules,
+            joins: &joins,
+            assignment: &assignment,
+            only_splits: true,
+        };
+        let splits = row_splits(&context, &opened, &sides, &starts, num_rows[1], observer)?;
+        let num_train = splits
+            .iter()
+            .filter(|split| usize::from(**split) == split_assignment::TRAIN)
+            .count();
+        if wanted > num_train {
+            observer.notice(&format!(
+                "{wanted} training rows were asked for, there are {num_train}; all are used"
+            ));
+        }
+        let seed = match &plan.split {
+            super::schema::SplitPlan::Hash { seed, .. } => *seed,
+            _ => 0,
+        };
+        assignment = assignment.with_training_rows(wanted as u64, seed, splits);
+    }
     let context = Context {
         plan,
         columns,
+        rules: &rules,
         joins: &joins,
         assignment: &assignment,
+        only_splits: false,
     };
-    let mut num_dropped = 0;
-    let mut num_unmatched = vec![0; joins.len()];
+    let mut counts = PieceCounts::default();
     // Rows can't be encoded as they come: vocabularies, quantiles and scales are known after the
     // last training row.
     let mut spills = SPLITS.map(|name| Spill::new(folder.join(format!("{name}.spill"))));
@@ -240,11 +317,8 @@ fn read(
             // In order, so that the first fault of the file is the one that is told, and texts have the numbers of their order.
             for parsed in wave {
                 let parsed = parsed?;
-                num_dropped += parsed.num_dropped;
-                for (sum, more) in num_unmatched.iter_mut().zip(&parsed.num_unmatched) {
-                    *sum += more;
-                }
-                done += parsed.num_rows;
+                counts.add(&parsed.counts);
+                done += parsed.counts.rows;
                 let ids = texts.add(&parsed, columns);
                 let ids =
                     ids.map_err(|column| distinct_texts::too_much(plan, column, file.path()))?;
@@ -263,27 +337,100 @@ fn read(
             Ok(())
         })?;
     }
-    let in_use: u64 = num_rows.iter().sum();
-    if num_dropped > 0 {
-        observer.notice(&format!(
-            "the filter left out {num_dropped} of {in_use} rows"
-        ));
-    }
-    for (join, count) in plan.joins.iter().zip(num_unmatched) {
-        if count > 0 {
-            let names = join
-                .files
-                .iter()
-                .map(|file| files[*file].display().to_string());
-            let names: Vec<String> = names.collect();
-            observer.notice(&format!(
-                "{count} of {in_use} rows have no row in {}; its columns are empty there",
-                names.join(" or ")
-            ));
+    let tables = plan.joins.iter().zip(&joins).map(|(join, table)| {
+        let name = |file: &usize| sources[*file].name.clone();
+        let names: Vec<String> = join.files.iter().map(name).collect();
+        (names.join(" or "), table.without_key)
+    });
+    let read = ReadCounts {
+        counts,
+        tables: tables.collect(),
+    };
+    let [a, b, c] = spills.map(Spill::read);
+    Ok(([a?, b?, c?], read))
+}
+
+/// What is known of the columns of the files of rows.
+fn rules(plan: &TablePlan) -> Vec<ColumnRule> {
+    (0..plan.num_own_columns)
+        .map(|column| ColumnRule {
+            declared: plan.types.get(column).cloned().flatten(),
+            missing: plan.missing.get(column).cloned().unwrap_or_default(),
+            may_be_missing: plan.may_be_missing(column),
+        })
+        .collect()
+}
+
+/// Refuses files whose times are counted in different units where they are read as numbers.
+fn check_units(
+    plan: &TablePlan,
+    columns: &ColumnSlots,
+    opened: &[TableFile],
+) -> Result<(), Diagnostic> {
+    for (column, reading) in &columns.readings {
+        if *reading != crate::expression::Reading::Number
+            || *column >= plan.num_own_columns
+            || plan.types[*column].is_some()
+        {
+            continue;
+        }
+        let mut first: Option<(&TableFile, arrow::datatypes::DataType)> = None;
+        for file in opened {
+            let Some(found) = file.data_type(*column).filter(|found| found.is_temporal()) else {
+                continue;
+            };
+            match &first {
+                Some((other, before)) if before != found => {
+                    let name = &plan.columns[*column];
+                    let message = format!(
+                        "column `{name}`: its times are {found}, and those of {} are {before}; as numbers they would not count alike",
+                        other.path().display()
+                    );
+                    return Err(Diagnostic::new(file.path().display().to_string(), message).hint(format!(
+                        "say in which unit they count, in `columns`: {{ name = \"{name}\", type = \"timestamp\", unit = \"ms\" \
+                         }} in place of \"{name}\""
+                    )));
+                }
+                Some(_) => {}
+                None => first = Some((file, found.clone())),
+            }
         }
     }
-    let [a, b, c] = spills.map(Spill::read);
-    Ok([a?, b?, c?])
+    Ok(())
+}
+
+/// The split of every row of the files of rows that all splits share.
+fn row_splits(
+    context: &Context<'_>,
+    opened: &[TableFile],
+    sides: &[(Side, usize)],
+    starts: &[u64],
+    num_rows: u64,
+    observer: &mut dyn Observer,
+) -> Result<Vec<u8>, Diagnostic> {
+    let mut splits = vec![LEFT_OUT; num_rows as usize];
+    let mut done = 0;
+    for ((file, (side, _)), start) in opened.iter().zip(sides).zip(starts) {
+        for wave in file.waves() {
+            let wave = wave?;
+            let pieces = wave.par_iter();
+            let parsed: Vec<Result<Parsed, Diagnostic>> = pieces
+                .map(|piece| {
+                    let parsed = parse_rows::parse(context, *side, *start, piece);
+                    piece.release();
+                    parsed
+                })
+                .collect();
+            for parsed in parsed {
+                let parsed = parsed?;
+                done += parsed.counts.rows;
+                let (first, of_piece) = parsed.row_splits;
+                splits[first as usize..][..of_piece.len()].copy_from_slice(&of_piece);
+            }
+            observer.progress("dividing rows", done, num_rows);
+        }
+    }
+    Ok(splits)
 }
 
 /// A piece's rows by split, with the numbers that all pieces share.

@@ -1,17 +1,26 @@
 //! Rows of a piece into codes, numbers and labels.
 
-use super::bad_row::{A_TIME, Fault, NUMBER_LABEL, ZERO_OR_ONE};
+use super::bad_row::{self, Fault};
 use super::column_slots::ColumnSlots;
 use super::file_pieces::Piece;
 use super::fit::log1p_signed;
 use super::interner::Interner;
 use super::join_table::JoinTable;
+use super::piece_columns::{ChosenRows, PieceColumns};
+use super::raw_columns::{ColumnRule, RawColumns};
 use super::row::{self, Row, Visit};
 use super::row_lists::RowLists;
 use super::split_assignment::{Assignment, Side, TRAIN};
-use crate::expression::{Expression, Rows};
-use crate::schema::{Label, LabelValue, TablePlan};
+use super::text_rows;
+use crate::expression::values::decimals;
+use crate::expression::{Reading, RowFault, Rows, Values};
+use crate::schema::{FeatureKind, Label, LabelValue, TablePlan};
 use homebench_diagnostic::Diagnostic;
+
+/// Largest label of a regression that is learned as it is: beyond, its square has no number of 32 bits.
+const LARGEST_LABEL: f64 = 1.8e19;
+/// Largest label that is standardised: beyond, the sum of squares has no number of 64 bits.
+const LARGEST_SCALED_LABEL: f64 = 1e150;
 
 /// The rows in use of a piece.
 #[derive(Debug, Default)]
@@ -23,27 +32,85 @@ pub(super) struct Parsed {
     /// Row-major.
     pub(super) numbers: Vec<f64>,
     /// Row-major.
-    pub(super) labels: Vec<f32>,
+    pub(super) labels: Vec<f64>,
     /// Ids in `list_texts`, or hashes.
     pub(super) lists: RowLists,
     /// Distinct texts of each text column, with the number of training rows that have them.
     pub(super) texts: Vec<Interner>,
     /// Distinct values of each list column, with their number in training rows; empty for hashed ones.
     pub(super) list_texts: Vec<Interner>,
-    /// Rows read, those that are not in use included.
-    pub(super) num_rows: u64,
-    /// Rows that the filter left out.
-    pub(super) num_dropped: u64,
-    /// Rows without a match, by join.
-    pub(super) num_unmatched: Vec<u64>,
+    /// What was counted.
+    pub(super) counts: PieceCounts,
+    /// Index of the piece's first row among those of its side, and the split of each, where only splits are asked for.
+    pub(super) row_splits: (u64, Vec<u8>),
 }
+
+/// What preparation counts row by row.
+#[derive(Debug, Clone, Default)]
+pub(super) struct PieceCounts {
+    /// Rows read, those that are not in use included.
+    pub(super) rows: u64,
+    /// Rows in use before the filter.
+    pub(super) in_use: u64,
+    /// Rows for which the filter doesn't hold.
+    pub(super) filtered: u64,
+    /// Rows for which nobody knows whether the filter holds.
+    pub(super) filter_unknown: u64,
+    /// Rows without a match, by join.
+    pub(super) unmatched: Vec<u64>,
+    /// Rows without a key, by join; they are among the unmatched.
+    pub(super) without_key: Vec<u64>,
+    /// Rows without a user.
+    pub(super) nobody: u64,
+    /// NaN that were taken for nothing.
+    pub(super) nan: u64,
+    /// Rows whose `observed` is unknown, by task.
+    pub(super) observed_unknown: Vec<u64>,
+    /// Rows that a task observes and whose label is a comparison with a column that is -1.
+    pub(super) minus_one: Vec<u64>,
+    /// Whether the column of such a label has other values than -1, 0 and 1.
+    pub(super) is_not_marked: Vec<bool>,
+}
+
+impl PieceCounts {
+    /// Adds what was counted in another piece.
+    pub(super) fn add(&mut self, other: &Self) {
+        self.rows += other.rows;
+        self.in_use += other.in_use;
+        self.filtered += other.filtered;
+        self.filter_unknown += other.filter_unknown;
+        self.nobody += other.nobody;
+        self.nan += other.nan;
+        let add = |to: &mut Vec<u64>, from: &[u64]| {
+            to.resize(from.len().max(to.len()), 0);
+            to.iter_mut().zip(from).for_each(|(to, from)| *to += from);
+        };
+        add(&mut self.unmatched, &other.unmatched);
+        add(&mut self.without_key, &other.without_key);
+        add(&mut self.observed_unknown, &other.observed_unknown);
+        add(&mut self.minus_one, &other.minus_one);
+        self.is_not_marked.resize(
+            other.is_not_marked.len().max(self.is_not_marked.len()),
+            false,
+        );
+        let marks = self.is_not_marked.iter_mut().zip(&other.is_not_marked);
+        marks.for_each(|(to, from)| *to |= from);
+    }
+}
+
+/// A split that no row has: the row is left out.
+pub(super) const LEFT_OUT: u8 = 3;
 
 /// What every piece is read with.
 pub(super) struct Context<'a> {
     pub(super) plan: &'a TablePlan,
     pub(super) columns: &'a ColumnSlots,
+    /// By column of the files of rows.
+    pub(super) rules: &'a [ColumnRule],
     pub(super) joins: &'a [JoinTable],
     pub(super) assignment: &'a Assignment,
+    /// Whether only the splits of rows are asked for.
+    pub(super) only_splits: bool,
 }
 
 /// Reads a piece of a file whose first row is the `start`-th of its side.
@@ -58,17 +125,63 @@ pub(super) fn parse(
 ) -> Result<Parsed, Diagnostic> {
     let Context { plan, columns, .. } = *context;
     let start = start + piece.first_row();
-    let mut reading = PieceReading::new(context, side, start, piece.num_rows());
+    let mut reading = PieceReading::new(context, side, start, piece);
     piece.visit(&plan.columns, &mut reading)?;
-    let mut parsed = reading.parsed;
+    let PieceReading {
+        raw, mut parsed, ..
+    } = reading;
     // Once a distinct text, not once a row; and before the filter, which must not hide a value that
     // is not allowed.
     check_allowed(plan, columns, piece, &parsed)?;
-    if let Some(filter) = &plan.filter {
-        apply_filter(filter, columns, &mut parsed);
+    let values = PieceColumns::new(context, raw);
+    let place = |fault: RowFault| values.refuse(piece, fault);
+    let rows: Vec<u64> = (0..values.num_rows())
+        .map(|row| start + values.place(row))
+        .collect();
+    let mut splits = context
+        .assignment
+        .splits(side, &rows, &values)
+        .map_err(place)?;
+    parsed.counts.in_use = splits.len() as u64;
+    apply_filter(plan, &values, &mut splits, &mut parsed.counts).map_err(place)?;
+    if context.only_splits {
+        let mut all = vec![LEFT_OUT; piece.num_rows() as usize];
+        for (row, split) in splits.iter().enumerate() {
+            all[values.place(row) as usize] = *split;
+        }
+        parsed.row_splits = (start, all);
+        return Ok(parsed);
     }
-    // After the filter: rows that are left out need no label.
-    compute_labels(plan, columns, &mut parsed);
+    let kept: Vec<usize> = (0..splits.len())
+        .filter(|row| splits[*row] != LEFT_OUT)
+        .collect();
+    add_codes(context, &values, &mut parsed).map_err(place)?;
+    add_lists(context, &values, &mut parsed).map_err(place)?;
+    parsed.numbers = numbers(plan, columns, &values).map_err(place)?;
+    let observing = values.chosen(&kept);
+    parsed.labels = labels(plan, &observing, &mut parsed.counts).map_err(|fault| {
+        place(match fault.column {
+            // A column is read on all rows, and its faults are told by their rows among all.
+            Some(_) => fault,
+            None => RowFault {
+                row: kept.get(fault.row).copied().unwrap_or_default(),
+                ..fault
+            },
+        })
+    })?;
+    keep(&kept, splits.len(), columns, &mut parsed);
+    parsed.splits = kept.iter().map(|row| splits[*row]).collect();
+    count_training(columns, &mut parsed);
+    let joins = 0..plan.joins.len();
+    (parsed.counts.unmatched, parsed.counts.without_key) =
+        joins.map(|join| values.unmatched(join)).unzip();
+    parsed.counts.nan = values.num_nan();
+    if let Some(user) = plan.user {
+        let slot = columns.text_slot(user);
+        let users = parsed.codes.iter().skip(slot).step_by(columns.num_codes());
+        let texts = &parsed.texts[slot];
+        parsed.counts.nobody = users.filter(|code| texts.text(**code).is_empty()).count() as u64;
+    }
     Ok(parsed)
 }
 
@@ -80,207 +193,462 @@ struct PieceReading<'a> {
     start: u64,
     /// How many of each kind of column are the files' own.
     num_own: NumOwn,
-    may_be_missing: Vec<bool>,
-    /// The row of each joined table.
-    found: Vec<Option<usize>>,
+    raw: RawColumns<'a>,
     parsed: Parsed,
 }
 
 struct NumOwn {
     texts: usize,
     hashes: usize,
-    numbers: usize,
     lists: usize,
 }
 
-impl<'a> PieceReading<'a> {
-    fn new(context: &'a Context<'a>, side: Side, start: u64, num_rows: u64) -> Self {
-        let Context {
-            plan,
-            columns,
-            joins,
-            ..
-        } = context;
+impl NumOwn {
+    fn of_context(context: &Context<'_>) -> Self {
+        let Context { plan, columns, .. } = context;
         let own =
             |columns: &[usize]| columns.partition_point(|column| *column < plan.num_own_columns);
-        let mut may_be_missing = vec![false; plan.num_own_columns];
-        let empty_is_unobserved = plan.labels.iter().filter_map(Label::column);
-        for column in plan.optional.iter().copied().chain(empty_is_unobserved) {
-            if column < plan.num_own_columns {
-                may_be_missing[column] = true;
-            }
+        Self {
+            texts: own(&columns.texts),
+            hashes: own(&columns.hashes),
+            lists: columns
+                .lists
+                .partition_point(|list| list.column < plan.num_own_columns),
         }
+    }
+}
+
+impl<'a> PieceReading<'a> {
+    fn new(context: &'a Context<'a>, side: Side, start: u64, piece: &'a Piece<'a>) -> Self {
+        let Context { plan, columns, .. } = context;
+        let num_rows = piece.num_rows();
+        let native = match piece {
+            Piece::Text { .. } => None,
+            Piece::Columnar { columns, .. } => Some(&columns.arrays[..]),
+        };
+        let kept = columns.kept(0, plan.num_own_columns);
         Self {
             context,
             side,
             start,
-            num_own: NumOwn {
-                texts: own(&columns.texts),
-                hashes: own(&columns.hashes),
-                numbers: own(&columns.numbers),
-                lists: columns
-                    .lists
-                    .partition_point(|list| list.column < plan.num_own_columns),
-            },
-            may_be_missing,
-            found: vec![None; joins.len()],
+            num_own: NumOwn::of_context(context),
+            raw: RawColumns::new(context.rules, &kept, native),
             parsed: Parsed {
-                num_rows,
-                splits: Vec::with_capacity(num_rows as usize),
                 codes: Vec::with_capacity(num_rows as usize * columns.num_codes()),
-                numbers: Vec::with_capacity(num_rows as usize * columns.numbers.len()),
                 texts: vec![Interner::default(); columns.texts.len()],
                 list_texts: vec![Interner::default(); columns.lists.len()],
-                num_unmatched: vec![0; joins.len()],
+                counts: PieceCounts {
+                    rows: num_rows,
+                    ..PieceCounts::default()
+                },
                 ..Parsed::default()
             },
         }
     }
 
-    /// Codes of texts, then hashes.
-    fn codes<R: Row>(&mut self, row: &R, count: u64) {
-        let Context { columns, joins, .. } = self.context;
+    /// Codes of the files' own texts and hashes; those of joins and computed columns are left at 0.
+    fn codes<R: Row>(&mut self, row: &R) {
+        let Context { columns, rules, .. } = self.context;
         let Parsed { codes, texts, .. } = &mut self.parsed;
+        let start = codes.len();
         let own = &columns.texts[..self.num_own.texts];
         for (column, texts) in own.iter().zip(texts.iter_mut()) {
-            // Every row's text gets a number; the count, which vocabularies go by, grows with
-            // training rows alone.
-            codes.push(texts.intern(row.text(*column), count));
+            // Counts, which vocabularies go by, grow later, when it is known which rows are training.
+            codes.push(texts.intern(rules[*column].text(row.text(*column)), 0));
         }
-        let mut texts = texts[own.len()..].iter_mut();
-        for (join, found) in joins.iter().zip(&self.found) {
-            for (text, texts) in join.texts_of(*found).zip(&mut texts) {
-                codes.push(texts.intern(text, count));
-            }
-        }
+        codes.resize(start + columns.texts.len(), 0);
         let own = &columns.hashes[..self.num_own.hashes];
-        codes.extend(own.iter().map(|column| row::hash(row.text(*column))));
-        for (join, found) in joins.iter().zip(&self.found) {
-            codes.extend(join.hashes_of(*found));
-        }
+        codes.extend(
+            own.iter()
+                .map(|column| row::hash(rules[*column].text(row.text(*column)))),
+        );
+        codes.resize(start + columns.num_codes(), 0);
     }
 
-    fn numbers<R: Row>(&mut self, row: &R) -> Result<(), Fault> {
-        let Context {
-            plan,
-            columns,
-            joins,
-            ..
-        } = self.context;
-        let first = self.parsed.numbers.len();
-        for column in &columns.numbers[..self.num_own.numbers] {
-            let value = row.number(*column, self.may_be_missing[*column]);
-            let value = value.map_err(|mut refused| {
-                if plan.labels.iter().any(|label| label.is_number_of(*column)) {
-                    refused.expected = NUMBER_LABEL;
-                }
-                refused.in_column(*column)
-            })?;
-            if plan.weight == Some(*column) && (value.is_nan() || value < 0.0) {
-                return Err(refused(row, *column, "a weight of 0 or more"));
-            }
-            self.parsed.numbers.push(value);
-        }
-        for (join, found) in joins.iter().zip(&self.found) {
-            self.parsed.numbers.extend(join.numbers_of(*found));
-        }
-        for slot in &columns.binary {
-            let value = self.parsed.numbers[first + slot];
-            if !(value.is_nan() || value == 0.0 || value == 1.0) {
-                return Err(Fault::Number {
-                    column: columns.numbers[*slot],
-                    expected: ZERO_OR_ONE,
-                    found: value.to_string(),
-                });
-            }
-        }
-        for slot in &columns.number_labels {
-            let value = self.parsed.numbers[first + slot];
-            // Labels are kept as f32, in which a number beyond 3.4e38 is infinite.
-            if (value as f32).is_infinite() {
-                return Err(Fault::Number {
-                    column: columns.numbers[*slot],
-                    expected: NUMBER_LABEL,
-                    found: value.to_string(),
-                });
-            }
-        }
-        Ok(())
-    }
-
-    fn lists<R: Row>(&mut self, row: &R, count: u64) {
-        let Context { columns, joins, .. } = self.context;
+    fn lists<R: Row>(&mut self, row: &R) {
+        let Context { columns, rules, .. } = self.context;
         let Parsed {
             lists, list_texts, ..
         } = &mut self.parsed;
         let own = &columns.lists[..self.num_own.lists];
         for (list, texts) in own.iter().zip(list_texts.iter_mut()) {
+            let rule = &rules[list.column];
             row.values(list.column, list.separator, &mut |value| {
+                let value = rule.text(value);
+                if value.is_empty() {
+                    return;
+                }
                 lists.values.push(match list.is_hashed {
                     true => row::hash(value),
-                    false => texts.intern(value, count),
+                    false => texts.intern(value, 0),
                 });
             });
             lists.end_list();
-        }
-        let mut list_texts = list_texts[own.len()..].iter_mut();
-        for (join, found) in joins.iter().zip(&self.found) {
-            for ((is_hashed, codes, values), texts) in join.lists_of(*found).zip(&mut list_texts) {
-                match is_hashed {
-                    true => lists.values.extend_from_slice(codes),
-                    false => lists.values.extend(
-                        codes
-                            .iter()
-                            .map(|code| texts.intern(values.text(*code), count)),
-                    ),
-                }
-                lists.end_list();
-            }
         }
     }
 }
 
 impl Visit for PieceReading<'_> {
     fn row<R: Row>(&mut self, index: u64, row: &R) -> Result<(), Fault> {
-        let Context {
-            plan,
-            joins,
-            assignment,
-            ..
-        } = self.context;
-        let text = |column| row.text(column);
-        let split = assignment.split_of(self.side, self.start + index, text);
-        let split = split.map_err(|(column, found)| match found {
-            b"" => refused(row, column, A_TIME),
-            _ => refused(row, column, "a number"),
-        })?;
-        let Some(split) = split else {
-            return Ok(());
-        };
-        for ((join, found), unmatched) in joins
-            .iter()
-            .zip(&mut self.found)
-            .zip(&mut self.parsed.num_unmatched)
+        if !self
+            .context
+            .assignment
+            .is_in_use(self.side, self.start + index)
         {
-            *found = join.find(row.text(join.on));
-            *unmatched += u64::from(found.is_none());
+            return Ok(());
         }
-        // What a filter leaves out is not counted.
-        let count = u64::from(split == TRAIN && plan.filter.is_none());
-        self.codes(row, count);
-        self.numbers(row)?;
-        self.lists(row, count);
-        self.parsed.splits.push(split as u8);
-        Ok(())
+        if !self.context.only_splits {
+            self.codes(row);
+            self.lists(row);
+        }
+        let pushed = self.raw.push(index, row);
+        pushed.map_err(|fault| bad_row::field_fault(self.context.plan, Reading::Number, fault))
     }
 }
 
-/// A field that is not what it should be.
-fn refused<R: Row>(row: &R, column: usize, expected: &'static str) -> Fault {
-    Fault::Number {
-        column,
-        expected,
-        found: String::from_utf8_lossy(row.text(column)).into_owned(),
+/// Leaves out the rows for which the filter doesn't hold, or is unknown.
+fn apply_filter(
+    plan: &TablePlan,
+    values: &PieceColumns<'_>,
+    splits: &mut [u8],
+    counts: &mut PieceCounts,
+) -> Result<(), RowFault> {
+    let Some(filter) = &plan.filter else {
+        return Ok(());
+    };
+    let condition = filter.condition(values)?;
+    counts.filter_unknown = condition.num_unknown();
+    for (split, holds) in splits.iter_mut().zip(condition.holds()) {
+        if !holds {
+            *split = LEFT_OUT;
+            counts.filtered += 1;
+        }
+    }
+    counts.filtered -= counts.filter_unknown;
+    Ok(())
+}
+
+/// Codes of the columns that joins and expressions give.
+fn add_codes(
+    context: &Context<'_>,
+    values: &PieceColumns<'_>,
+    parsed: &mut Parsed,
+) -> Result<(), RowFault> {
+    let Context { plan, columns, .. } = *context;
+    let own = NumOwn::of_context(context);
+    let (width, num_rows) = (columns.num_codes(), values.num_rows());
+    for (slot, column) in columns.texts.iter().enumerate().skip(own.texts) {
+        let texts = &mut parsed.texts[slot];
+        let codes = parsed.codes.iter_mut().skip(slot).step_by(width);
+        match values.joined(*column) {
+            Some((join, _)) => {
+                let (found, place) = (values.found(join)?, context.joins[join].text_place(*column));
+                for (code, row) in codes.zip(found.iter()) {
+                    *code = texts.intern(context.joins[join].text(*row, place), 0);
+                }
+            }
+            None => {
+                let computed = values.texts(*column)?;
+                for (code, row) in codes.zip(0..num_rows) {
+                    *code = texts.intern(computed.get(row).as_bytes(), 0);
+                }
+            }
+        }
+    }
+    for (index, column) in columns.hashes.iter().enumerate().skip(own.hashes) {
+        let slot = columns.texts.len() + index;
+        let codes = parsed.codes.iter_mut().skip(slot).step_by(width);
+        match values.joined(*column) {
+            Some((join, _)) => {
+                let (found, place) = (values.found(join)?, context.joins[join].hash_place(*column));
+                for (code, row) in codes.zip(found.iter()) {
+                    *code = context.joins[join].hash(*row, place);
+                }
+            }
+            None => {
+                let computed = values.texts(*column)?;
+                for (code, row) in codes.zip(0..num_rows) {
+                    *code = row::hash(computed.get(row).as_bytes());
+                }
+            }
+        }
+    }
+    debug_assert!(plan.columns.len() >= plan.num_own_columns);
+    Ok(())
+}
+
+/// Lists of the columns that joins and expressions give, behind the files' own.
+fn add_lists(
+    context: &Context<'_>,
+    values: &PieceColumns<'_>,
+    parsed: &mut Parsed,
+) -> Result<(), RowFault> {
+    let columns = context.columns;
+    let own = NumOwn::of_context(context).lists;
+    if own == columns.lists.len() {
+        return Ok(());
+    }
+    let before = std::mem::take(&mut parsed.lists);
+    let lists = &mut parsed.lists;
+    let mut found = Vec::new();
+    let mut computed = Vec::new();
+    for list in &columns.lists[own..] {
+        match values.joined(list.column) {
+            Some((join, _)) => {
+                found.push(Some((join, values.found(join)?)));
+                computed.push(None);
+            }
+            None => {
+                found.push(None);
+                computed.push(Some(values.texts(list.column)?));
+            }
+        }
+    }
+    for row in 0..values.num_rows() {
+        for index in 0..own {
+            lists
+                .values
+                .extend_from_slice(before.list(row * own + index));
+            lists.end_list();
+        }
+        for (index, list) in columns.lists[own..].iter().enumerate() {
+            let texts = &mut parsed.list_texts[own + index];
+            let mut push = |value: &[u8]| {
+                lists.values.push(match list.is_hashed {
+                    true => row::hash(value),
+                    false => texts.intern(value, 0),
+                });
+            };
+            match (&found[index], &computed[index]) {
+                (Some((join, rows)), _) => {
+                    let (codes, known) = context.joins[*join].list(rows[row], list);
+                    match list.is_hashed {
+                        true => lists.values.extend_from_slice(codes),
+                        false => codes.iter().for_each(|code| push(known.text(*code))),
+                    }
+                }
+                (None, Some(computed)) => {
+                    text_rows::split(computed.get(row).as_bytes(), list.separator, &mut push);
+                }
+                (None, None) => {}
+            }
+            lists.end_list();
+        }
+    }
+    Ok(())
+}
+
+/// The numbers of inputs and weights, row-major.
+fn numbers(
+    plan: &TablePlan,
+    columns: &ColumnSlots,
+    values: &PieceColumns<'_>,
+) -> Result<Vec<f64>, RowFault> {
+    let width = columns.numbers.len();
+    let mut numbers = vec![0.0; values.num_rows() * width];
+    let mut first: Option<RowFault> = None;
+    for (slot, column) in columns.numbers.iter().enumerate() {
+        let found = match values.values(*column, Reading::Number) {
+            Ok(found) => found,
+            Err(fault) => {
+                first = earlier(first, fault);
+                continue;
+            }
+        };
+        let is_log = plan
+            .features
+            .iter()
+            .filter(|feature| feature.column == *column);
+        let kinds: Vec<FeatureKind> = is_log.map(|feature| feature.kind).collect();
+        for (row, value) in found.numbers().into_iter().enumerate() {
+            numbers[row * width + slot] = value;
+            let refuse = |expected: &str| RowFault {
+                row,
+                column: Some(*column),
+                expected: expected.to_owned(),
+                found: found.text(row),
+            };
+            if plan.weight == Some(*column) && !is_weight(value) {
+                let expected = if value < 0.0 {
+                    bad_row::NOT_NEGATIVE
+                } else {
+                    bad_row::A_WEIGHT
+                };
+                first = earlier(first, refuse(expected));
+                break;
+            }
+            let is_beyond = kinds.iter().any(|kind| match kind {
+                FeatureKind::Numeric { log1p, .. } => {
+                    let value = if *log1p { log1p_signed(value) } else { value };
+                    (value as f32).is_infinite()
+                }
+                _ => false,
+            });
+            if is_beyond {
+                first = earlier(first, refuse(bad_row::A_FLOAT));
+                break;
+            }
+        }
+    }
+    first.map_or(Ok(numbers), Err)
+}
+
+/// Whether a number weighs a row in 32 bits as it does here.
+fn is_weight(value: f64) -> bool {
+    let narrow = value as f32;
+    value >= 0.0 && narrow.is_finite() && (narrow > 0.0 || value == 0.0)
+}
+
+/// The one of two faults whose row comes first.
+fn earlier(before: Option<RowFault>, next: RowFault) -> Option<RowFault> {
+    Some(match before {
+        Some(before) if before.row <= next.row => before,
+        _ => next,
+    })
+}
+
+/// Labels of the rows that are kept, row-major; NaN where a task is not observed.
+fn labels(
+    plan: &TablePlan,
+    rows: &ChosenRows<'_>,
+    counts: &mut PieceCounts,
+) -> Result<Vec<f64>, RowFault> {
+    let width = plan.labels.len();
+    let mut labels = vec![f64::NAN; rows.num_rows() * width];
+    counts.observed_unknown = vec![0; width];
+    counts.minus_one = vec![0; width];
+    counts.is_not_marked = vec![false; width];
+    for (task, label) in plan.labels.iter().enumerate() {
+        let observed = match &label.observed {
+            None => None,
+            Some(observed) => {
+                let condition = observed.condition(rows)?;
+                counts.observed_unknown[task] = condition.num_unknown();
+                Some(condition.holds())
+            }
+        };
+        let is_observed = |row: usize| observed.as_ref().is_none_or(|observed| observed[row]);
+        let values = label_values(label, rows)?;
+        for (row, value) in values.into_iter().enumerate() {
+            if is_observed(row) {
+                labels[row * width + task] = value;
+            }
+        }
+        count_marks(label, rows, &is_observed, task, counts)?;
+    }
+    Ok(labels)
+}
+
+/// The labels of all rows; NaN where one is unknown or missing, which is a row that doesn't observe the task.
+fn label_values(label: &Label, rows: &ChosenRows<'_>) -> Result<Vec<f64>, RowFault> {
+    match &label.value {
+        LabelValue::Condition(condition) => Ok(condition.condition(rows)?.numbers()),
+        LabelValue::Binary(column) => Ok(rows.values(*column, Reading::Boolean)?.numbers()),
+        LabelValue::Number {
+            column,
+            log1p,
+            standardise,
+        } => {
+            let values = rows.values(*column, Reading::Number)?;
+            let mut labels = values.numbers();
+            for (row, label) in labels.iter_mut().enumerate() {
+                if *log1p {
+                    *label = log1p_signed(*label);
+                }
+                let most = if *standardise {
+                    LARGEST_SCALED_LABEL
+                } else {
+                    LARGEST_LABEL
+                };
+                if label.abs() > most {
+                    return Err(RowFault {
+                        row: rows.among_all(row),
+                        column: Some(*column),
+                        expected: match standardise {
+                            true => bad_row::A_SCALED_LABEL.to_owned(),
+                            false => bad_row::A_LABEL.to_owned(),
+                        },
+                        found: values.text(row),
+                    });
+                }
+            }
+            Ok(labels)
+        }
+    }
+}
+
+/// Counts rows whose label may be marked as unknown by -1 and is taken for a negative one.
+fn count_marks(
+    label: &Label,
+    rows: &dyn Rows,
+    is_observed: &dyn Fn(usize) -> bool,
+    task: usize,
+    counts: &mut PieceCounts,
+) -> Result<(), RowFault> {
+    let LabelValue::Condition(condition) = &label.value else {
+        return Ok(());
+    };
+    let Some(column) = condition.single_order() else {
+        return Ok(());
+    };
+    let numbers = rows.values(column, Reading::Number)?.numbers();
+    for (row, number) in numbers.into_iter().enumerate() {
+        if is_observed(row) && number == -1.0 {
+            counts.minus_one[task] += 1;
+        }
+        counts.is_not_marked[task] |= !number.is_nan() && ![-1.0, 0.0, 1.0].contains(&number);
+    }
+    Ok(())
+}
+
+/// Keeps the rows that are not left out.
+fn keep(kept: &[usize], num_rows: usize, columns: &ColumnSlots, parsed: &mut Parsed) {
+    if kept.len() == num_rows {
+        return;
+    }
+    fn pick<T: Copy>(values: &mut Vec<T>, width: usize, kept: &[usize]) {
+        let rows = kept.iter().flat_map(|row| row * width..(row + 1) * width);
+        *values = rows.map(|index| values[index]).collect();
+    }
+    pick(&mut parsed.codes, columns.num_codes(), kept);
+    pick(&mut parsed.numbers, columns.numbers.len(), kept);
+    let mut is_kept = vec![false; num_rows];
+    kept.iter().for_each(|row| is_kept[*row] = true);
+    parsed.lists = parsed.lists.rows(columns.lists.len(), |row| is_kept[row]);
+}
+
+/// Counts the texts of training rows, which vocabularies go by.
+fn count_training(columns: &ColumnSlots, parsed: &mut Parsed) {
+    for (row, split) in parsed.splits.iter().enumerate() {
+        if usize::from(*split) != TRAIN {
+            continue;
+        }
+        let codes = &parsed.codes[row * columns.num_codes()..];
+        for (texts, code) in parsed.texts.iter_mut().zip(codes) {
+            texts.count_again(*code);
+        }
+        for (slot, (list, texts)) in columns.lists.iter().zip(&mut parsed.list_texts).enumerate() {
+            if !list.is_hashed {
+                for code in parsed.lists.list(row * columns.lists.len() + slot) {
+                    texts.count_again(*code);
+                }
+            }
+        }
+    }
+}
+
+/// Integers of 64 bits where all are such.
+pub(super) fn integers(values: impl Iterator<Item = Option<i128>>) -> Values {
+    let values: Vec<Option<i128>> = values.collect();
+    let is_short = |value: &Option<i128>| value.is_none_or(|value| i64::try_from(value).is_ok());
+    match values.iter().all(is_short) {
+        true => Values::Integer(
+            values
+                .into_iter()
+                .map(|value| Some(value? as i64))
+                .collect(),
+        ),
+        false => Values::Decimal(decimals(values, 0)),
     }
 }
 
@@ -328,114 +696,4 @@ fn check_allowed(
     };
     // Rows that are not in use come before it, so that its index in the piece is `at` or more.
     Err(piece.locate(fault, at as u64, column, text, &plan.columns))
-}
-
-/// Leaves out the rows for which `filter` doesn't hold, and counts the texts of the others.
-fn apply_filter(filter: &Expression, columns: &ColumnSlots, parsed: &mut Parsed) {
-    let kept = filter.evaluate(&View { columns, parsed });
-    fn pick<T: Copy>(values: &mut Vec<T>, width: usize, kept: &[bool]) {
-        let mut index = 0;
-        values.retain(|_| {
-            index += 1;
-            kept[(index - 1) / width]
-        });
-    }
-    pick(&mut parsed.codes, columns.num_codes().max(1), &kept);
-    pick(&mut parsed.numbers, columns.numbers.len().max(1), &kept);
-    pick(&mut parsed.splits, 1, &kept);
-    parsed.lists = parsed.lists.rows(columns.lists.len(), |row| kept[row]);
-    parsed.num_dropped = kept.iter().filter(|kept| !**kept).count() as u64;
-    for (row, split) in parsed.splits.iter().enumerate() {
-        if usize::from(*split) != TRAIN {
-            continue;
-        }
-        let codes = &parsed.codes[row * columns.num_codes()..];
-        for (texts, code) in parsed.texts.iter_mut().zip(codes) {
-            texts.count_again(*code);
-        }
-        for (slot, (list, texts)) in columns.lists.iter().zip(&mut parsed.list_texts).enumerate() {
-            if !list.is_hashed {
-                for code in parsed.lists.list(row * columns.lists.len() + slot) {
-                    texts.count_again(*code);
-                }
-            }
-        }
-    }
-}
-
-fn compute_labels(plan: &TablePlan, columns: &ColumnSlots, parsed: &mut Parsed) {
-    let num_rows = parsed.splits.len();
-    let mut labels = vec![0.0; num_rows * plan.labels.len()];
-    let view = View { columns, parsed };
-    for (task, label) in plan.labels.iter().enumerate() {
-        let observed = match &label.observed {
-            None => vec![true; num_rows],
-            Some(observed) => observed.evaluate(&view),
-        };
-        let values = label_values(&label.value, &view);
-        let to = labels.iter_mut().skip(task).step_by(plan.labels.len());
-        for (to, (value, observed)) in to.zip(values.into_iter().zip(observed)) {
-            *to = if observed { value } else { f32::NAN };
-        }
-    }
-    parsed.labels = labels;
-}
-
-/// The labels of all rows; NaN where the column that is the label is empty, which is a row that doesn't observe the task.
-fn label_values(value: &LabelValue, view: &View<'_>) -> Vec<f32> {
-    match value {
-        LabelValue::Condition(condition) => condition
-            .evaluate(view)
-            .into_iter()
-            .map(f32::from)
-            .collect(),
-        // Nothing but 0 and 1 was let through; -0 becomes 0.
-        LabelValue::Binary(column) => {
-            let values = view.numbers(*column).into_iter();
-            values.map(|value| value as f32 + 0.0).collect()
-        }
-        LabelValue::Number { column, log1p, .. } => {
-            let transform = |value: f64| match log1p {
-                true => log1p_signed(value),
-                false => value,
-            };
-            let values = view.numbers(*column).into_iter();
-            values.map(|value| transform(value) as f32).collect()
-        }
-    }
-}
-
-struct View<'a> {
-    columns: &'a ColumnSlots,
-    parsed: &'a Parsed,
-}
-
-impl Rows for View<'_> {
-    fn num_rows(&self) -> usize {
-        self.parsed.splits.len()
-    }
-
-    fn text_equals(&self, column: usize, text: &str) -> Vec<bool> {
-        let slot = self.columns.text_slot(column);
-        // One look-up a piece; rows then compare numbers.
-        let id = self.parsed.texts[slot].get(text.as_bytes());
-        let codes = self
-            .parsed
-            .codes
-            .iter()
-            .skip(slot)
-            .step_by(self.columns.num_codes());
-        codes.map(|code| Some(*code) == id).collect()
-    }
-
-    fn numbers(&self, column: usize) -> Vec<f64> {
-        let slot = self.columns.number_slot(column);
-        self.parsed
-            .numbers
-            .iter()
-            .skip(slot)
-            .step_by(self.columns.numbers.len())
-            .copied()
-            .collect()
-    }
 }

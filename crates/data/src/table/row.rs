@@ -7,32 +7,8 @@ pub(crate) trait Row {
     /// The text of a column, empty where nothing is there.
     fn text(&self, column: usize) -> &[u8];
 
-    /// The number in a column; NaN where nothing is there and that is allowed.
-    ///
-    /// # Errors
-    /// Something else than a finite number.
-    fn number(&self, column: usize, may_be_missing: bool) -> Result<f64, Refused>;
-
     /// Gives every value of a column that holds several, without empty ones.
     fn values(&self, column: usize, separator: u8, visit: &mut dyn FnMut(&[u8]));
-}
-
-/// What was expected in a field, and what was found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Refused {
-    pub(crate) expected: &'static str,
-    pub(crate) found: String,
-}
-
-impl Refused {
-    /// The fault of this column.
-    pub(crate) fn in_column(self, column: usize) -> Fault {
-        Fault::Number {
-            column,
-            expected: self.expected,
-            found: self.found,
-        }
-    }
 }
 
 /// Is shown the rows of a piece, one by one.

@@ -20,7 +20,8 @@ pub(super) struct CodedRows {
     pub(super) num_rows: usize,
     pub(super) codes: ScalarBuffer<u32>,
     pub(super) numbers: ScalarBuffer<f64>,
-    pub(super) labels: ScalarBuffer<f32>,
+    /// NaN where a task is not observed; in 64 bits until they are centred.
+    pub(super) labels: ScalarBuffer<f64>,
     /// Codes of all lists, one list after another.
     pub(super) list_codes: ScalarBuffer<u32>,
     /// End of each list in `list_codes`.
@@ -35,7 +36,7 @@ impl CodedRows {
         num_rows: usize,
         codes: Vec<u32>,
         numbers: Vec<f64>,
-        labels: Vec<f32>,
+        labels: Vec<f64>,
         lists: RowLists,
     ) -> Self {
         Self {

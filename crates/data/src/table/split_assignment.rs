@@ -1,9 +1,14 @@
 //! Which row goes to which split: exact shares by a seeded hash of the row's index.
 
+use super::bad_row;
+use super::parse_rows::LEFT_OUT;
 use crate::RowSubset;
-use crate::expression::Literal;
-use crate::schema::SplitPlan;
+use crate::expression::values::compare_exactly;
+use crate::expression::{Reading, RowFault, Values};
+use crate::schema::{SplitLimit, SplitPlan};
+use crate::timeline;
 use homebench_random::Philox;
+use std::cmp::Ordering;
 
 /// Splits in the order of files and records.
 pub(crate) const TRAIN: usize = 0;
@@ -87,6 +92,20 @@ fn hash(stream: &Philox, row: u64) -> u64 {
     u64::from(high) << 32 | u64::from(low)
 }
 
+/// The columns that divide some rows.
+pub(crate) trait Dividing {
+    /// The values of a column.
+    ///
+    /// # Errors
+    /// The first that can't be read so.
+    fn dividing_values(&self, column: usize, reading: Reading) -> Result<Values, RowFault>;
+    /// The text of a column on every row, empty where there is none.
+    ///
+    /// # Errors
+    /// As of values.
+    fn dividing_texts(&self, column: usize) -> Result<Vec<Vec<u8>>, RowFault>;
+}
+
 /// The split of every row.
 #[derive(Debug, Clone)]
 pub(crate) struct Assignment {
@@ -102,8 +121,8 @@ enum Rule {
     },
     Time {
         column: usize,
-        validation_from: Literal,
-        test_from: Literal,
+        validation_from: SplitLimit,
+        test_from: SplitLimit,
     },
     Hash {
         stream: Philox,
@@ -118,6 +137,11 @@ enum Subset {
     All,
     /// Exactly so many of each split.
     Exact(Box<[HashShare; 3]>),
+    /// Exactly so many of each split, where the splits of all rows are known.
+    Known {
+        shares: Box<[HashShare; 3]>,
+        splits: Vec<u8>,
+    },
     /// About this share of each split, where its size is not known beforehand.
     Share(Philox, f64),
 }
@@ -143,7 +167,7 @@ impl Assignment {
                     validation_from: validation_from.clone(),
                     test_from: test_from.clone(),
                 };
-                return Self::of_mixed_rows(rule, 0, holdout, rows);
+                return Self::of_mixed_rows(rule, 0, rows);
             }
             SplitPlan::Hash {
                 column,
@@ -158,7 +182,7 @@ impl Assignment {
                     validation_fraction: *validation_fraction,
                     test_fraction: *test_fraction,
                 };
-                return Self::of_mixed_rows(rule, *seed, holdout, rows);
+                return Self::of_mixed_rows(rule, *seed, rows);
             }
         };
         let num_validation = (holdout as f64 * validation_fraction).round() as u64;
@@ -198,42 +222,88 @@ impl Assignment {
         }
     }
 
-    /// How many rows each split has is not known before they are read, so that a number of rows becomes a share of all.
-    fn of_mixed_rows(rule: Rule, seed: u64, num_rows: u64, rows: RowSubset) -> Self {
-        let fraction = share(rows, num_rows);
-        let subset = match fraction >= 1.0 {
-            true => Subset::All,
-            false => Subset::Share(Philox::new(seed, "subset", "share"), fraction),
+    /// How many rows each split has is not known before they are read: a number of training rows is cut later, see
+    /// [`Assignment::with_training_rows`].
+    fn of_mixed_rows(rule: Rule, seed: u64, rows: RowSubset) -> Self {
+        let subset = match rows {
+            RowSubset::Fraction(fraction) if fraction < 1.0 => {
+                Subset::Share(Philox::new(seed, "subset", "share"), fraction)
+            }
+            _ => Subset::All,
         };
         Self { rule, subset }
     }
 
-    /// The split of a row, absent where it isn't in use; `field` gives the text of a column.
+    /// Whether `rows` asks for a number of training rows that is known only when all rows have been read.
+    pub(crate) fn needs_splits(&self, rows: RowSubset) -> bool {
+        matches!(rows, RowSubset::TrainRows(_)) && !matches!(self.rule, Rule::Files { .. })
+    }
+
+    /// Uses this many of the training rows, and the same share of the other splits; `splits` are those of all rows.
+    pub(crate) fn with_training_rows(mut self, count: u64, seed: u64, splits: Vec<u8>) -> Self {
+        let mut whole = [0u64; 3];
+        for split in splits.iter().filter(|split| **split != LEFT_OUT) {
+            whole[usize::from(*split)] += 1;
+        }
+        if count >= whole[TRAIN] {
+            return self;
+        }
+        let fraction = count as f64 / whole[TRAIN] as f64;
+        let exact = |split: usize| {
+            let rows = whole[split];
+            // A split never becomes empty by being small.
+            let count = ((rows as f64 * fraction).round() as u64).clamp(1.min(rows), rows);
+            let stream = Philox::new(seed, "subset", crate::SPLITS[split]);
+            let is_of = |row: u64| usize::from(splits[row as usize]) == split;
+            HashShare::exact(stream, splits.len() as u64, is_of, count)
+        };
+        self.subset = Subset::Known {
+            shares: Box::new([TRAIN, VALIDATION, TEST].map(exact)),
+            splits,
+        };
+        self
+    }
+
+    /// Whether a row is used, which its number alone decides.
+    pub(crate) fn is_in_use(&self, side: Side, row: u64) -> bool {
+        match &self.subset {
+            Subset::All => true,
+            Subset::Share(stream, fraction) => {
+                (hash(stream, row) as f64) < fraction * 2f64.powi(64)
+            }
+            Subset::Exact(shares) => match &self.rule {
+                Rule::Files { validation } => shares[of_files(side, validation, row)].contains(row),
+                Rule::Time { .. } | Rule::Hash { .. } => true,
+            },
+            Subset::Known { shares, splits } => match splits[row as usize] {
+                LEFT_OUT => false,
+                split => shares[usize::from(split)].contains(row),
+            },
+        }
+    }
+
+    /// The splits of some rows, given by their numbers.
     ///
     /// # Errors
-    /// The column of the rule that is no number or not there, and what was found.
-    pub(crate) fn split_of<'a>(
+    /// The first value of the rule's column that is not there or has no place among the limits.
+    pub(crate) fn splits(
         &self,
         side: Side,
-        row: u64,
-        field: impl Fn(usize) -> &'a [u8],
-    ) -> Result<Option<usize>, (usize, &'a [u8])> {
-        let split = match &self.rule {
-            Rule::Files { .. } if side == Side::Train => TRAIN,
-            Rule::Files { validation } if validation.contains(row) => VALIDATION,
-            Rule::Files { .. } => TEST,
+        rows: &[u64],
+        columns: &dyn Dividing,
+    ) -> Result<Vec<u8>, RowFault> {
+        match &self.rule {
+            Rule::Files { validation } => {
+                let split = |row: &u64| of_files(side, validation, *row) as u8;
+                Ok(rows.iter().map(split).collect())
+            }
             Rule::Time {
                 column,
                 validation_from,
                 test_from,
             } => {
-                let value = field(*column);
-                let refuse = || (*column, value);
-                match () {
-                    () if is_from(value, test_from).ok_or_else(refuse)? => TEST,
-                    () if is_from(value, validation_from).ok_or_else(refuse)? => VALIDATION,
-                    () => TRAIN,
-                }
+                let values = columns.dividing_values(*column, validation_from.reading())?;
+                by_time(&values, *column, validation_from, test_from)
             }
             Rule::Hash {
                 stream,
@@ -241,28 +311,81 @@ impl Assignment {
                 validation_fraction,
                 test_fraction,
             } => {
-                let hash = match column {
-                    None => hash(stream, row),
-                    Some(column) => hash(stream, hash_of_text(field(*column))),
+                let keys = match column {
+                    None => None,
+                    Some(column) => Some(columns.dividing_texts(*column)?),
                 };
-                // Test has the lowest hashes and validation those above them: another share of
-                // validation leaves the rows of test as they are.
-                match hash as f64 / 2f64.powi(64) {
-                    place if place < *test_fraction => TEST,
-                    place if place < test_fraction + validation_fraction => VALIDATION,
-                    _ => TRAIN,
-                }
+                let split = |(index, row): (usize, &u64)| {
+                    let hash = match keys.as_ref().map(|keys| &keys[index][..]) {
+                        // Rows of nobody have nothing in common: each goes its own way.
+                        None | Some(b"") => hash(stream, *row),
+                        Some(key) => hash(stream, hash_of_text(key)),
+                    };
+                    // Test has the lowest hashes and validation those above them: another share of
+                    // validation leaves the rows of test as they are.
+                    let split = match hash as f64 / 2f64.powi(64) {
+                        place if place < *test_fraction => TEST,
+                        place if place < test_fraction + validation_fraction => VALIDATION,
+                        _ => TRAIN,
+                    };
+                    split as u8
+                };
+                Ok(rows.iter().enumerate().map(split).collect())
             }
-        };
-        let in_use = match &self.subset {
-            Subset::All => true,
-            Subset::Exact(shares) => shares[split].contains(row),
-            Subset::Share(stream, fraction) => {
-                (hash(stream, row) as f64) < fraction * 2f64.powi(64)
-            }
-        };
-        Ok(in_use.then_some(split))
+        }
     }
+}
+
+/// The split of a row where files decide.
+fn of_files(side: Side, validation: &HashShare, row: u64) -> usize {
+    match side {
+        Side::Train => TRAIN,
+        _ if validation.contains(row) => VALIDATION,
+        _ => TEST,
+    }
+}
+
+fn by_time(
+    values: &Values,
+    column: usize,
+    validation_from: &SplitLimit,
+    test_from: &SplitLimit,
+) -> Result<Vec<u8>, RowFault> {
+    let unit = |limit: &SplitLimit| match limit {
+        SplitLimit::Integer(number) => timeline::likely_unit(*number as f64),
+        SplitLimit::Float(number) => timeline::likely_unit(*number),
+        SplitLimit::Time { .. } => None,
+    };
+    let unit = unit(validation_from);
+    (0..values.len())
+        .map(|row| {
+            let refuse = |expected: String, found: String| RowFault {
+                row,
+                column: Some(column),
+                expected,
+                found,
+            };
+            if values.is_null(row) {
+                return Err(refuse(bad_row::A_TIME.to_owned(), String::new()));
+            }
+            // Milliseconds beside seconds have an order too, and it is the wrong one.
+            if let Some(expected) = unit
+                && let Some(found) = timeline::likely_unit(values.number(row))
+                && expected != found
+            {
+                let (expected, found) = (timeline::unit_name(expected), timeline::unit_name(found));
+                return Err(refuse(
+                    format!("{expected} since 1970, which the limits of [split] look like"),
+                    format!("{}, which looks like {found}", values.text(row)),
+                ));
+            }
+            Ok(match () {
+                () if is_from(values, row, test_from) => TEST,
+                () if is_from(values, row, validation_from) => VALIDATION,
+                () => TRAIN,
+            } as u8)
+        })
+        .collect()
 }
 
 fn share(rows: RowSubset, all: u64) -> f64 {
@@ -273,17 +396,21 @@ fn share(rows: RowSubset, all: u64) -> f64 {
     }
 }
 
-/// Whether a field is not before a limit; nothing where it should be a number and is none.
-fn is_from(field: &[u8], limit: &Literal) -> Option<bool> {
-    match limit {
-        // Nothing comes before every text, and would be training without anybody's knowing.
-        Literal::Text(_) if field.is_empty() => None,
-        Literal::Text(limit) => Some(field >= limit.as_bytes()),
-        Literal::Number(limit) => {
-            let value: f64 = std::str::from_utf8(field).ok()?.parse().ok()?;
-            value.is_finite().then_some(value >= *limit)
-        }
-    }
+/// Whether a value is not before a limit.
+fn is_from(values: &Values, row: usize, limit: &SplitLimit) -> bool {
+    let order = match (values, limit) {
+        (Values::Time(times), SplitLimit::Time { time, .. }) => Some(times.value(row).cmp(time)),
+        (_, SplitLimit::Integer(limit)) => match values.integer(row) {
+            Some(value) => Some(value.cmp(limit)),
+            None => compare_exactly(*limit, values.number(row)).map(Ordering::reverse),
+        },
+        (_, SplitLimit::Float(limit)) => match values.integer(row) {
+            Some(value) => compare_exactly(value, *limit),
+            None => values.number(row).partial_cmp(limit),
+        },
+        (_, SplitLimit::Time { .. }) => None,
+    };
+    order.is_some_and(Ordering::is_ge)
 }
 
 /// A number of a text that does not depend on the machine or the run.
@@ -306,8 +433,32 @@ mod tests {
         }
     }
 
+    /// One row whose columns have one value.
+    struct One(Values);
+
+    impl Dividing for One {
+        fn dividing_values(&self, _: usize, _: Reading) -> Result<Values, RowFault> {
+            Ok(self.0.clone())
+        }
+        fn dividing_texts(&self, _: usize) -> Result<Vec<Vec<u8>>, RowFault> {
+            Ok(vec![self.0.text(0).into_bytes()])
+        }
+    }
+
+    fn split_with(
+        assignment: &Assignment,
+        side: Side,
+        row: u64,
+        value: Values,
+    ) -> Result<Option<usize>, RowFault> {
+        let split = assignment.splits(side, &[row], &One(value))?[0];
+        Ok(assignment
+            .is_in_use(side, row)
+            .then_some(usize::from(split)))
+    }
+
     fn split(assignment: &Assignment, side: Side, row: u64) -> Option<usize> {
-        assignment.split_of(side, row, |_| b"").unwrap()
+        split_with(assignment, side, row, Values::Null(1)).unwrap()
     }
 
     fn counted(assignment: &Assignment, num_rows: [u64; 2]) -> [u64; 3] {
@@ -371,21 +522,66 @@ mod tests {
             validation_from,
             test_from,
         };
-        let plan = by(Literal::Number(20.0), Literal::Number(30.5));
+        let plan = by(SplitLimit::Integer(20), SplitLimit::Float(30.5));
         let assignment = Assignment::new(&plan, [0, 100], RowSubset::All);
-        let of = |text: &'static str| assignment.split_of(Side::Mixed, 7, |_| text.as_bytes());
-        assert_eq!(of("19"), Ok(Some(TRAIN)));
-        assert_eq!(of("20"), Ok(Some(VALIDATION)));
-        assert_eq!(of("3.05e1"), Ok(Some(TEST)));
-        assert_eq!(of("noon"), Err((3, &b"noon"[..])));
-        let text = |text: &str| Literal::Text(text.to_owned());
-        let plan = by(text("2022-04-18"), text("2022-04-19"));
+        let of = |value: f64| {
+            split_with(
+                &assignment,
+                Side::Mixed,
+                7,
+                Values::Float(vec![value].into()),
+            )
+            .unwrap()
+        };
+        assert_eq!(
+            [19.0, 20.0, 30.5].map(of),
+            [Some(TRAIN), Some(VALIDATION), Some(TEST)]
+        );
+        let day = |day: i128| 86_400_000_000_000 * day;
+        let limit = |at: i128| SplitLimit::Time {
+            time: day(at),
+            written: String::new(),
+        };
+        let plan = by(limit(10), limit(11));
         let assignment = Assignment::new(&plan, [0, 100], RowSubset::All);
-        let of = |text: &'static str| assignment.split_of(Side::Mixed, 7, |_| text.as_bytes());
-        assert_eq!(of("2022-04-17"), Ok(Some(TRAIN)));
-        assert_eq!(of("2022-04-18 23:59"), Ok(Some(VALIDATION)));
-        assert_eq!(of("2022-05-01"), Ok(Some(TEST)));
-        assert_eq!(of(""), Err((3, &b""[..])));
+        let of = |time: Option<i128>| {
+            split_with(&assignment, Side::Mixed, 7, Values::from_times([time]))
+        };
+        assert_eq!(of(Some(day(10) - 1)), Ok(Some(TRAIN)));
+        assert_eq!(of(Some(day(10))), Ok(Some(VALIDATION)));
+        assert_eq!(of(Some(day(3_000_000))), Ok(Some(TEST)));
+        assert_eq!(of(None).unwrap_err().expected, bad_row::A_TIME);
+    }
+
+    #[test]
+    fn integers_are_compared_exactly_and_units_are_not_mixed() {
+        let by = |validation_from, test_from| SplitPlan::Time {
+            files: vec![0],
+            column: 0,
+            validation_from: SplitLimit::Integer(validation_from),
+            test_from: SplitLimit::Integer(test_from),
+        };
+        let of = |plan: &SplitPlan, value: i64| {
+            let assignment = Assignment::new(plan, [0, 100], RowSubset::All);
+            split_with(
+                &assignment,
+                Side::Mixed,
+                7,
+                Values::Integer(vec![value].into()),
+            )
+        };
+        // All three are one number of 64 bits.
+        let snowflakes = by(1_511_111_111_111_111_380, 1_511_111_111_111_111_420);
+        assert_eq!(of(&snowflakes, 1_511_111_111_111_111_379), Ok(Some(TRAIN)));
+        assert_eq!(
+            of(&snowflakes, 1_511_111_111_111_111_419),
+            Ok(Some(VALIDATION))
+        );
+        assert_eq!(of(&snowflakes, 1_511_111_111_111_111_420), Ok(Some(TEST)));
+        let seconds = by(1_650_067_200, 1_650_153_600);
+        assert_eq!(of(&seconds, 1_650_000_000), Ok(Some(TRAIN)));
+        let found = of(&seconds, 1_649_462_400_000).unwrap_err().found;
+        assert_eq!(found, "1649462400000, which looks like milliseconds");
     }
 
     #[test]
@@ -401,15 +597,25 @@ mod tests {
             let assignment = Assignment::new(&by(column), [0, 10_000], RowSubset::All);
             let mut counts = [0; 3];
             for row in 0..10_000u64 {
-                let user = row.to_string();
-                let split = assignment.split_of(Side::Mixed, row, |_| user.as_bytes());
+                let user = Values::Text(vec![row.to_string()].into());
+                let split = split_with(&assignment, Side::Mixed, row, user);
                 counts[split.unwrap().unwrap()] += 1;
             }
             assert!((6_850..7_150).contains(&counts[TRAIN]), "{counts:?}");
             assert!((850..1_150).contains(&counts[TEST]), "{counts:?}");
         }
         let assignment = Assignment::new(&by(Some(0)), [0, 10], RowSubset::All);
-        let of = |row| assignment.split_of(Side::Mixed, row, |_| b"ann");
-        assert_eq!(of(1), of(9));
+        let of = |row, user: Option<&str>| {
+            split_with(
+                &assignment,
+                Side::Mixed,
+                row,
+                Values::Text(vec![user].into()),
+            )
+            .unwrap()
+        };
+        assert!((0..100).all(|row| of(row, Some("ann")) == of(0, Some("ann"))));
+        // Rows of nobody are no group.
+        assert!((0..100).any(|row| of(row, None) != of(0, None)));
     }
 }

@@ -1,7 +1,7 @@
 //! Rows of delimited text.
 
 use super::bad_row::Fault;
-use super::row::{Refused, Row, Visit};
+use super::row::{Row, Visit};
 use super::text_chunks::{Chunk, TextFile};
 use super::text_records::{Record, Records};
 use crate::schema::Format;
@@ -68,18 +68,6 @@ impl Row for TextRow<'_> {
         self.record.field(self.positions[column])
     }
 
-    #[inline]
-    fn number(&self, column: usize, may_be_missing: bool) -> Result<f64, Refused> {
-        let field = self.text(column);
-        if field.is_empty() && may_be_missing {
-            return Ok(f64::NAN);
-        }
-        number(field).map_err(|expected| Refused {
-            expected,
-            found: String::from_utf8_lossy(field).into_owned(),
-        })
-    }
-
     fn values(&self, column: usize, separator: u8, visit: &mut dyn FnMut(&[u8])) {
         split(self.text(column), separator, visit);
     }
@@ -91,27 +79,6 @@ pub(crate) fn split(text: &[u8], separator: u8, visit: &mut dyn FnMut(&[u8])) {
         if !value.is_empty() {
             visit(value);
         }
-    }
-}
-
-/// A finite number; otherwise what was expected.
-#[inline]
-pub(crate) fn number(field: &[u8]) -> Result<f64, &'static str> {
-    // Up to nine digits fit in a u32. Most numbers of logs are such, and adding up digits is a
-    // fraction of the general parser's work.
-    if field.len() <= 9 && !field.is_empty() && field.iter().all(u8::is_ascii_digit) {
-        let value = field
-            .iter()
-            .fold(0u32, |value, digit| value * 10 + u32::from(digit - b'0'));
-        return Ok(f64::from(value));
-    }
-    match std::str::from_utf8(field)
-        .ok()
-        .and_then(|text| text.parse::<f64>().ok())
-    {
-        Some(value) if value.is_finite() => Ok(value),
-        Some(_) => Err("a finite number"),
-        None => Err("a number"),
     }
 }
 

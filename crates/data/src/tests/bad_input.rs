@@ -93,37 +93,37 @@ fn a_label_that_is_neither_0_nor_1() {
     change(&dataset, "log.csv", "bob,2,10,,0", "bob,2,10,,2");
     insta::assert_snapshot!(dataset.refusal(), @r#"
     /data/shop/log.csv:3:11: column `click`: expected 0 or 1, found `2`
-    hint: compare in the label, such as label = "click > 0", or mend the row
+    hint: say which values are positive, such as label = "click = 2" or label = "click >= 2"
     "#);
     change(&dataset, "log.csv", "bob,2,10,,2", "bob,2,10,,yes");
-    insta::assert_snapshot!(dataset.refusal(), @r"
-    /data/shop/log.csv:3:11: column `click`: expected a number, found `yes`
-    hint: mend the row, or make the feature categorical in the description
-    ");
+    insta::assert_snapshot!(dataset.refusal(), @r#"
+    /data/shop/log.csv:3:11: column `click`: expected 0 or 1, found `yes`
+    hint: say which value is positive: label = 'click = "yes"'
+    "#);
 }
 
 #[test]
 fn no_number_and_no_finite_one() {
-    insta::assert_snapshot!(refusal_of_log("ann,3,11,7,0", "ann,3,11,NaN,0"), @r"
+    insta::assert_snapshot!(refusal_of_log("ann,3,11,7,0", "ann,3,11,NaN,0"), @r#"
     /data/shop/log.csv:4:10: column `seconds`: expected a finite number, found `NaN`
-    hint: mend the row, or make the feature categorical in the description
-    ");
-    insta::assert_snapshot!(refusal_of_log("ann,3,11,7,0", "ann,3,11,-inf,0"), @r"
+    hint: if it stands for a missing value, write missing = ["NaN"] above the first table of the description; or leave the field empty
+    "#);
+    insta::assert_snapshot!(refusal_of_log("ann,3,11,7,0", "ann,3,11,-inf,0"), @"
     /data/shop/log.csv:4:10: column `seconds`: expected a finite number, found `-inf`
-    hint: mend the row, or make the feature categorical in the description
+    hint: correct the row, or make the feature categorical in the description
     ");
-    insta::assert_snapshot!(refusal_of_log("ann,3,11,7,0", "ann,3,11,7s,0"), @r"
+    insta::assert_snapshot!(refusal_of_log("ann,3,11,7,0", "ann,3,11,7s,0"), @"
     /data/shop/log.csv:4:10: column `seconds`: expected a number, found `7s`
-    hint: mend the row, or make the feature categorical in the description
+    hint: correct the row, or make the feature categorical in the description
     ");
-    insta::assert_snapshot!(refusal_of_log("ann,3,11,7,0", "ann,3,,7,0"), @r"
+    insta::assert_snapshot!(refusal_of_log("ann,3,11,7,0", "ann,3,,7,0"), @"
     /data/shop/log.csv:4:7: column `day`: expected a value to split by, found ``
-    hint: mend the row; without it the row belongs to no split
+    hint: fill it in; without it the row belongs to no split
     ");
     let infinite = Float64Array::from(vec![5.0, 1.0, f64::INFINITY, 9.0, 1.0, 4.0]);
-    insta::assert_snapshot!(refusal_of_parquet("seconds", Arc::new(infinite)), @r"
+    insta::assert_snapshot!(refusal_of_parquet("seconds", Arc::new(infinite)), @"
     /data/shop/log.parquet: row 3, column `seconds`: expected a finite number, found `inf`
-    hint: mend the row, or make the feature categorical in the description
+    hint: correct the row, or make the feature categorical in the description
     ");
 }
 
@@ -172,9 +172,10 @@ fn an_empty_split() {
 
 #[test]
 fn a_split_of_one_class() {
-    insta::assert_snapshot!(notices(&dataset(DESCRIBED)), @r"
-    1 of 6 rows have no row in /data/shop/users.csv; its columns are empty there
-    1 of 6 rows have no row in /data/shop/videos.tsv; its columns are empty there
+    insta::assert_snapshot!(notices(&dataset(DESCRIBED)), @"
+    1 of 6 rows have no row in users.csv; its columns are empty there
+    1 of 6 rows have no row in videos.tsv; its columns are empty there
+    the feature `age` is the same (30) on every training row
     every label of the task `clicks` is positive in the validation split (2 rows): it has no AUC there
     ");
 }
@@ -186,10 +187,12 @@ fn rows_that_a_filter_or_a_join_loses_are_counted() {
         "filter = \"seconds > 1 or day > 10\"\n[format]",
         1,
     );
-    insta::assert_snapshot!(notices(&dataset(&described)), @r"
-    the filter left out 1 of 6 rows
-    1 of 6 rows have no row in /data/shop/users.csv; its columns are empty there
-    1 of 6 rows have no row in /data/shop/videos.tsv; its columns are empty there
+    insta::assert_snapshot!(notices(&dataset(&described)), @"
+    the filter left out 1 of 6 rows; on 1 of them a value that it needs is missing
+    1 of 6 rows have no row in users.csv; its columns are empty there
+    1 of 6 rows have no row in videos.tsv; its columns are empty there
+    the feature `age` is the same (30) on every training row
+    the one value of the feature `city` in the test split was not seen in training
     every label of the task `clicks` is positive in the validation split (2 rows): it has no AUC there
     ");
 }
@@ -229,14 +232,14 @@ fn broken_gzip() {
 #[test]
 fn a_parquet_file_with_another_type() {
     let texts = StringArray::from(vec!["5", "", "7", "9", "1", "4"]);
-    insta::assert_snapshot!(refusal_of_parquet("seconds", Arc::new(texts)), @r"
+    insta::assert_snapshot!(refusal_of_parquet("seconds", Arc::new(texts)), @r#"
     /data/shop/log.parquet: column `seconds`: expected numbers, found the type Utf8
-    hint: write the column as numbers, make the feature categorical, or compare with a text in quotes
-    ");
+    hint: write the column as numbers, give it type = "float" in `columns`, make the feature categorical, or compare with a text in quotes
+    "#);
     let seconds = Int64Array::from(vec![Some(1), None, Some(0), Some(1), Some(1), Some(0)]);
-    insta::assert_snapshot!(refusal_of_parquet("day", Arc::new(seconds)), @r"
+    insta::assert_snapshot!(refusal_of_parquet("day", Arc::new(seconds)), @"
     /data/shop/log.parquet: row 2, column `day`: expected a value to split by, found ``
-    hint: mend the row; without it the row belongs to no split
+    hint: fill it in; without it the row belongs to no split
     ");
 }
 
@@ -245,10 +248,11 @@ fn a_file_that_changed_since_it_was_prepared() {
     let dataset = dataset(DESCRIBED);
     notices(&dataset);
     change(&dataset, "log.csv", "ann,3,11,7,0", "ann,3,11,70,1");
-    insta::assert_snapshot!(notices(&dataset), @r"
+    insta::assert_snapshot!(notices(&dataset), @"
     /data/shop/log.csv: the file is another one than when it was last read; what is made from it is made anew
-    1 of 6 rows have no row in /data/shop/users.csv; its columns are empty there
-    1 of 6 rows have no row in /data/shop/videos.tsv; its columns are empty there
+    1 of 6 rows have no row in users.csv; its columns are empty there
+    1 of 6 rows have no row in videos.tsv; its columns are empty there
+    the feature `age` is the same (30) on every training row
     every label of the task `clicks` is positive in the validation split (2 rows): it has no AUC there
     ");
 }
@@ -319,10 +323,11 @@ fn a_cache_that_a_kill_cut_in_half() {
         (r"shop-[0-9a-f]{16}", "shop-[hash]"),
         (r"has \d+ bytes instead of \d+", "has [N] bytes instead of [2 N]"),
     ]}, {
-        insta::assert_snapshot!(notices(&dataset), @r"
+        insta::assert_snapshot!(notices(&dataset), @"
         /cache/shop-[hash] is not whole (/cache/shop-[hash]/train.arrow has [N] bytes instead of [2 N]); it is prepared again
-        1 of 6 rows have no row in /data/shop/users.csv; its columns are empty there
-        1 of 6 rows have no row in /data/shop/videos.tsv; its columns are empty there
+        1 of 6 rows have no row in users.csv; its columns are empty there
+        1 of 6 rows have no row in videos.tsv; its columns are empty there
+        the feature `age` is the same (30) on every training row
         every label of the task `clicks` is positive in the validation split (2 rows): it has no AUC there
         ");
     });

@@ -159,7 +159,7 @@ fn files_without_names_and_in_latin_1_become_a_description_that_loads_once_the_l
     let said = prepare(&DatasetRef::new("draft"), &places, &mut Notices::default()).unwrap_err();
     assert!(
         said.to_string()
-            .contains("expected a column, `not` or `(`, found the end"),
+            .contains("expected a column or a condition, found nothing"),
         "{said}"
     );
 }

@@ -23,7 +23,7 @@ fn a_bad_number_names_its_line_and_column() {
     assert_eq!(
         train_refusal("red, 1, yes\nblau\u{f6}, 2x, no\n"),
         "/data/shop/train.csv:2:8: column `size`: expected a number, found `2x`\n\
-         hint: mend the row, or make the feature categorical in the description"
+         hint: correct the row, or make the feature categorical in the description"
     );
     assert!(train_refusal("red, , yes\n").contains("column `size`: expected a number, found ``"));
 }
@@ -43,7 +43,7 @@ fn an_unknown_label_value_names_the_allowed_ones() {
     assert_eq!(
         train_refusal("red, 1, yes\nblue, 2, no\nred, 3, nope\n"),
         "/data/shop/train.csv:3:9: column `label`: unknown value `nope`; allowed are `no`, `yes`\n\
-         hint: mend the row, or add the value to [allowed_values] in the description"
+         hint: correct the row, or add the value to [allowed_values] in the description"
     );
 }
 

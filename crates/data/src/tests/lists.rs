@@ -211,7 +211,7 @@ fn a_label_that_is_a_column_is_0_or_1_and_not_observed_where_it_is_empty() {
     assert_eq!(
         shop(SHOP, &LOG.replace("cat,green,4,1", "cat,green,4,2")).refusal(),
         "/data/shop/log.csv:5:13: column `bought`: expected 0 or 1, found `2`\n\
-         hint: compare in the label, such as label = \"bought > 0\", or mend the row"
+         hint: say which values are positive, such as label = \"bought = 2\" or label = \"bought >= 2\""
     );
 }
 
@@ -237,7 +237,7 @@ fn a_split_by_user_keeps_users_together_and_needs_them() {
     let said = shop(&described.replace("user = \"user\"\n", ""), &log).refusal();
     assert!(
         said.ends_with(
-            "a split by user needs the column of the users in the files of rows\n\
+            "a split by user needs the column of the users\n\
              hint: name it at the top of the description: user = \"user_id\""
         ),
         "{said}"
@@ -340,7 +340,7 @@ fn latin_1_is_read_as_said_and_otherwise_kept_and_told() {
     let dataset = shop(&described, "");
     write(&dataset);
     let mut notices = Notices::default();
-    super::super::open(&DatasetRef::new("shop"), &dataset.places(), &mut notices).unwrap();
+    crate::prepare(&DatasetRef::new("shop"), &dataset.places(), &mut notices).unwrap();
     let said = notices.0.iter().find(|said| said.contains("UTF-8"));
     assert_eq!(
         said.unwrap(),

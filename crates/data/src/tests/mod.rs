@@ -12,6 +12,7 @@ mod lists;
 mod preparation;
 mod regression;
 mod tables;
+mod types;
 
 use super::{DatasetRef, Observer, Places, Prepared, Split};
 use std::path::PathBuf;

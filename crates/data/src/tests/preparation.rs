@@ -88,6 +88,7 @@ fn a_summary_tells_rows_and_rates_but_nothing_of_the_test_labels() {
     assert_eq!(
         notices,
         [
+            "the one value of the feature `color` in the test split was not seen in training",
             "no label of the task `buys` is positive in the validation split (1 rows): it has no AUC there"
         ]
     );
@@ -171,8 +172,8 @@ fn a_row_subset_is_another_dataset_of_exactly_that_many_rows() {
     assert_ne!(some.content_hash, whole.content_hash);
     let (_, notices) = summary(&dataset, RowSubset::TrainRows(200_000));
     assert_eq!(
-        notices,
-        ["200000 training rows were asked for, there are 150000; all are used"]
+        notices[0],
+        "200000 training rows were asked for, there are 150000; all are used"
     );
 }
 
@@ -211,7 +212,7 @@ fn a_cut_cache_file_is_noticed_and_made_again() {
     let bytes = std::fs::read(&file).unwrap();
     std::fs::write(&file, &bytes[..bytes.len() / 2]).unwrap();
     let (_, notices) = summary(&dataset, RowSubset::All);
-    assert_eq!(notices.len(), 2, "{notices:?}");
+    assert_eq!(notices.len(), 3, "{notices:?}");
     assert!(
         notices[0].contains("train.arrow has ") && notices[0].ends_with("it is prepared again"),
         "{notices:?}"
@@ -312,7 +313,9 @@ fn a_constant_number_is_said_and_is_zero() {
     assert_eq!(
         notices,
         [
-            "the feature `size` is the same on every training row; it is 0 everywhere",
+            "the feature `size` is the same (5) on every training row; it is 0 everywhere",
+            "the feature `size_bucket` is the same (5) on every training row",
+            "the one value of the feature `color` in the test split was not seen in training",
             "no label of the task `buys` is positive in the validation split (1 rows): it has no AUC there"
         ]
     );
@@ -353,7 +356,7 @@ fn a_task_that_no_row_observes_is_refused() {
     );
     assert_eq!(
         Dataset::described(&described, TRAIN, TEST).refusal(),
-        "/data/shop/train.csv: no row of the train split is observed for the task whose `observed` is `color` == \"mauve\"\n\
+        "/data/shop/train.csv: no row of the train split is observed for the task whose `observed` is (`color` = 'mauve')\n\
          hint: correct `observed` of the task, or leave the task out of the protocol"
     );
 }
@@ -364,7 +367,7 @@ fn a_broken_mask_is_refused_where_it_is_broken() {
         DESCRIPTION.replace("group = \"shop\"", "group = \"shop\"\nobserved = 'size ='");
     let said = Dataset::described(&described, TRAIN, TEST).refusal();
     assert!(
-        said.contains("shop.toml:21:18: `=` has no meaning here"),
+        said.contains("shop.toml:21:19: this is no SQL expression"),
         "{said}"
     );
 }
@@ -399,6 +402,6 @@ fn a_user_or_weight_that_is_no_column_and_a_negative_weight_are_refused() {
     let said = Dataset::described(&with("weight = \"size\""), "red, -1, yes\n", TEST).refusal();
     assert_eq!(
         said,
-        "/data/shop/train.csv:1:6: column `size`: expected a weight of 0 or more, found `-1`\nhint: mend the row, or make the feature categorical in the description"
+        "/data/shop/train.csv:1:6: column `size`: expected a weight of 0 or more, found `-1`\nhint: correct the row, or leave it out with `filter`"
     );
 }

@@ -106,6 +106,8 @@ fn labels_are_summed_up_and_those_that_do_not_vary_are_said() {
     assert_eq!(
         notices.0,
         [
+            "2 of 2 rows of the validation split have inputs that a training row has too; 2 of them have another label there",
+            "1 of 1 rows of the test split have inputs that a training row has too",
             "no label of the task `long` is positive in the validation split (2 rows): it has no AUC there",
             "every label of the task `price` is 1 in the validation split (1 rows): it has no R² there",
         ]
@@ -123,16 +125,16 @@ fn a_label_that_is_no_finite_number_is_refused_with_its_place() {
     };
     insta::assert_snapshot!(
         ["cheap", "inf", "nan", "1e39"].map(with).join("\n"),
-        @r"
-        /data/shop/train.csv:3:9: column `price`: expected a label that is a finite number below 3.4e38, found `cheap`
-        hint: mend the row, or leave the field empty where the label isn't known
-        /data/shop/train.csv:3:9: column `price`: expected a label that is a finite number below 3.4e38, found `inf`
-        hint: mend the row, or leave the field empty where the label isn't known
-        /data/shop/train.csv:3:9: column `price`: expected a label that is a finite number below 3.4e38, found `nan`
-        hint: mend the row, or leave the field empty where the label isn't known
-        /data/shop/train.csv:3:9: column `price`: expected a label that is a finite number below 3.4e38, found `1000000000000000000000000000000000000000`
-        hint: mend the row, or leave the field empty where the label isn't known
-        "
+        @r#"
+    /data/shop/train.csv:3:9: column `price`: expected a number, found `cheap`
+    hint: correct the row, or leave the field empty where the label isn't known
+    /data/shop/train.csv:3:9: column `price`: expected a finite number, found `inf`
+    hint: correct the row, or leave the field empty where the label isn't known
+    /data/shop/train.csv:3:9: column `price`: expected a finite number, found `nan`
+    hint: if it stands for a missing value, write missing = ["nan"] above the first table of the description, and add "price" to `optional`; or leave the field empty
+    /data/shop/train.csv:3:9: column `price`: expected a label below 1.8e19 in size, whose square 32 bits hold, found `1e39`
+    hint: give the task transform = ["standardise"], or ["log1p", "standardise"]
+    "#
     );
 }
 

@@ -92,8 +92,9 @@ fn rows_are_joined_by_key_and_what_is_missing_is_empty() {
     assert_eq!(
         said,
         [
-            "1 of 6 rows have no row in /data/shop/users.csv; its columns are empty there",
-            "1 of 6 rows have no row in /data/shop/videos.tsv; its columns are empty there",
+            "1 of 6 rows have no row in users.csv; its columns are empty there",
+            "1 of 6 rows have no row in videos.tsv; its columns are empty there",
+            "the feature `age` is the same (30) on every training row",
             "every label of the task `clicks` is positive in the validation split (2 rows): it has no AUC there",
         ]
     );
@@ -209,7 +210,7 @@ fn a_fault_in_a_joined_table_is_told_where_it_is() {
     assert_eq!(
         dataset.refusal(),
         "/data/shop/users.csv:2:1: column `age`: expected a number, found `old`\n\
-         hint: mend the row, or make the feature categorical in the description"
+         hint: correct the row, or make the feature categorical in the description"
     );
     dataset.write("data/shop/users.csv", "user,age,city\nann,30\n");
     assert_eq!(
@@ -268,7 +269,7 @@ fn joins_and_splits_are_checked_in_the_description() {
         (
             "test_from = 13",
             "test_from = \"13\"",
-            "expected `validation_from` and `test_from` to be two numbers or two texts",
+            "expected a time such as 2022-04-08 or 2022-04-08T12:00:00, found `13`",
         ),
         (
             "test_from = 13",
@@ -293,8 +294,8 @@ fn joins_and_splits_are_checked_in_the_description() {
         ),
         (
             "[format]",
-            "filter = \"day = 1\"\n[format]",
-            "`=` has no meaning here\nhint: write `==` to compare",
+            "filter = \"day => 1\"\n[format]",
+            "expected `and`, `or` or the end, found `=>`",
         ),
     ] {
         let said = refusal(from, to);

@@ -1,10 +1,10 @@
 //! Columns of any type as texts, numbers or lists of texts.
 
 use super::super::column_slots::Need;
-use super::super::row::{Refused, Row};
+use super::super::row::Row;
 use super::super::text_rows::split;
 use super::{Arrays, ColumnarFile};
-use arrow::array::{Array, ArrayRef, AsArray, Float64Array, ListArray, StringArray, StringBuilder};
+use arrow::array::{Array, ArrayRef, AsArray, ListArray, StringArray, StringBuilder};
 use arrow::compute::cast;
 use arrow::datatypes::{
     DataType, Field, Float32Type, Float64Type, TimeUnit, TimestampMicrosecondType,
@@ -26,11 +26,11 @@ pub(super) fn refusal(found: &DataType, need: Need) -> Option<(&'static str, &'s
             "one value a row",
             "read the column by a feature of kind = \"list\", or write one value a row",
         )),
-        () if need.number && !is_number(found) => Some((
+        () if need.number && !need.is_declared && !is_number(found) => Some((
             "numbers",
-            "write the column as numbers, make the feature categorical, or compare with a text in quotes",
+            "write the column as numbers, give it type = \"float\" in `columns`, make the feature categorical, or compare with a text in quotes",
         )),
-        () if (need.text || need.list) && !is_text(found) => Some((
+        () if (need.text || need.list || need.value) && !is_text(found) => Some((
             "texts, numbers or dates",
             "write the column as texts, or leave it out of the description",
         )),
@@ -86,7 +86,6 @@ pub(crate) struct Decoded {
 #[derive(Default)]
 struct DecodedColumn {
     texts: Option<StringArray>,
-    numbers: Option<Float64Array>,
     lists: Option<(ListArray, StringArray)>,
 }
 
@@ -138,9 +137,6 @@ impl DecodedColumn {
         if need.text || need.list {
             column.texts = Some(texts(array)?);
         }
-        if need.number {
-            column.numbers = Some(numbers(array)?);
-        }
         Ok(column)
     }
 }
@@ -159,7 +155,7 @@ fn lists(array: &ArrayRef) -> Result<ListArray, ArrowError> {
 
 /// A column as texts: whole numbers in digits, other numbers in their shortest form (`1.5`, and `1` for 1.0, as a file of
 /// whole numbers has it), booleans as `true` and `false`, dates and times as ISO 8601 has them (times in UTC).
-fn texts(array: &ArrayRef) -> Result<StringArray, ArrowError> {
+pub(crate) fn texts(array: &ArrayRef) -> Result<StringArray, ArrowError> {
     let text = |array: &ArrayRef| Ok(cast(array, &DataType::Utf8)?.as_string::<i32>().clone());
     match array.data_type() {
         DataType::Dictionary(_, values) => texts(&cast(array, values)?),
@@ -203,20 +199,6 @@ fn without_zone(array: &ArrayRef, unit: TimeUnit) -> ArrayRef {
     }
 }
 
-/// A column as numbers: booleans as 0 and 1, dates and times as the file counts them since 1970.
-fn numbers(array: &ArrayRef) -> Result<Float64Array, ArrowError> {
-    let number = |array: &ArrayRef| {
-        let cast = cast(array, &DataType::Float64)?;
-        Ok(cast.as_primitive::<Float64Type>().clone())
-    };
-    match array.data_type() {
-        DataType::Dictionary(_, values) => numbers(&cast(array, values)?),
-        DataType::Date32 => number(&cast(array, &DataType::Int32)?),
-        DataType::Date64 | DataType::Timestamp(..) => number(&cast(array, &DataType::Int64)?),
-        _ => number(array),
-    }
-}
-
 struct ColumnarRow<'a> {
     columns: &'a [DecodedColumn],
     index: usize,
@@ -228,22 +210,6 @@ impl Row for ColumnarRow<'_> {
         match &self.columns[column].texts {
             Some(texts) if texts.is_valid(self.index) => texts.value(self.index).as_bytes(),
             _ => b"",
-        }
-    }
-
-    #[inline]
-    fn number(&self, column: usize, may_be_missing: bool) -> Result<f64, Refused> {
-        let refused = |expected, found| Refused { expected, found };
-        match &self.columns[column].numbers {
-            Some(numbers) if numbers.is_valid(self.index) => {
-                let value = numbers.value(self.index);
-                match value.is_finite() {
-                    true => Ok(value),
-                    false => Err(refused("a finite number", value.to_string())),
-                }
-            }
-            _ if may_be_missing => Ok(f64::NAN),
-            _ => Err(refused("a number", "null".to_owned())),
         }
     }
 

@@ -6,12 +6,12 @@
 mod decode;
 
 pub(crate) use decode::Decoded;
-pub(crate) use decode::{is_list, is_readable};
+pub(crate) use decode::{is_list, is_readable, texts};
 
 use super::column_slots::Need;
 use crate::schema::FileKind;
 use arrow::array::{ArrayRef, RecordBatch};
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, SchemaRef};
 use arrow::error::ArrowError;
 use arrow::ipc::reader::{FileReader, StreamReader};
 use homebench_diagnostic::Diagnostic;
@@ -36,6 +36,7 @@ pub(crate) struct ColumnarFile {
     /// Per column of the description: its place in the file, where it is needed.
     places: Vec<Option<usize>>,
     needs: Vec<Need>,
+    schema: SchemaRef,
 }
 
 /// How the file is laid out.
@@ -51,7 +52,7 @@ enum ColumnarLayout {
 pub(crate) struct Arrays {
     pub(crate) num_rows: usize,
     /// By column of the description.
-    arrays: Vec<Option<ArrayRef>>,
+    pub(crate) arrays: Vec<Option<ArrayRef>>,
 }
 
 impl ColumnarFile {
@@ -69,6 +70,7 @@ impl ColumnarFile {
             layout,
             places,
             needs: needs.to_vec(),
+            schema,
         };
         file.num_rows = match &file.layout {
             ColumnarLayout::Parquet(metadata) => {
@@ -78,6 +80,11 @@ impl ColumnarFile {
             ColumnarLayout::ArrowFile | ColumnarLayout::ArrowStream => file.count_rows()?,
         };
         Ok(file)
+    }
+
+    /// The type of a column of the description, where it is needed.
+    pub(crate) fn data_type(&self, column: usize) -> Option<&DataType> {
+        Some(self.schema.field(self.places[column]?).data_type())
     }
 
     fn count_rows(&self) -> Result<u64, Diagnostic> {

@@ -1,0 +1,419 @@
+//! Expressions as a tree, and their one canonical spelling.
+
+use crate::timeline::{self, TimeRule};
+use std::collections::BTreeSet;
+use std::fmt::Write;
+
+/// What the values of a column are read as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Reading {
+    /// Numbers.
+    Number,
+    /// Texts; columns of a file that knows them as times or conditions stay what they are.
+    Text,
+    /// Times.
+    Time,
+    /// True or false.
+    Boolean,
+    /// As the file has them: texts, or what the file knows them as.
+    Raw,
+}
+
+/// What a column holds, where its description says so.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ColumnType {
+    /// Texts.
+    Text,
+    /// Integers.
+    Integer,
+    /// Numbers.
+    Float,
+    /// True or false.
+    Boolean,
+    /// Times.
+    Time(TimeRule),
+}
+
+impl ColumnType {
+    /// What a column of this type is read as.
+    pub(crate) fn reading(&self) -> Reading {
+        match self {
+            Self::Text => Reading::Text,
+            Self::Integer | Self::Float => Reading::Number,
+            Self::Boolean => Reading::Boolean,
+            Self::Time(_) => Reading::Time,
+        }
+    }
+}
+
+/// A number of an expression, exact where it is whole.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum NumberLiteral {
+    Integer(i128),
+    Float(f64),
+}
+
+/// A comparison.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Operator {
+    Equal,
+    NotEqual,
+    Less,
+    LessOrEqual,
+    Greater,
+    GreaterOrEqual,
+}
+
+impl Operator {
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Equal => "=",
+            Self::NotEqual => "<>",
+            Self::Less => "<",
+            Self::LessOrEqual => "<=",
+            Self::Greater => ">",
+            Self::GreaterOrEqual => ">=",
+        }
+    }
+
+    pub(crate) fn is_order(self) -> bool {
+        !matches!(self, Self::Equal | Self::NotEqual)
+    }
+
+    /// Whether two values that stand in this order fulfil it.
+    pub(crate) fn holds(self, order: std::cmp::Ordering) -> bool {
+        match self {
+            Self::Equal => order.is_eq(),
+            Self::NotEqual => order.is_ne(),
+            Self::Less => order.is_lt(),
+            Self::LessOrEqual => order.is_le(),
+            Self::Greater => order.is_gt(),
+            Self::GreaterOrEqual => order.is_ge(),
+        }
+    }
+}
+
+/// Arithmetic of two numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Arithmetic {
+    Plus,
+    Minus,
+    Times,
+    Divide,
+    Remainder,
+}
+
+impl Arithmetic {
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Plus => "+",
+            Self::Minus => "-",
+            Self::Times => "*",
+            Self::Divide => "/",
+            Self::Remainder => "%",
+        }
+    }
+}
+
+/// Functions that expressions may call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Function {
+    Lower,
+    Upper,
+    Trim,
+    Length,
+    Concat,
+    Substring,
+    Replace,
+    StartsWith,
+    Abs,
+    Round,
+    Floor,
+    Ceil,
+    Sqrt,
+    Coalesce,
+    NullIf,
+    Greatest,
+    Least,
+    DateTrunc,
+    Extract,
+}
+
+/// Name, function, least and most arguments.
+pub(crate) const FUNCTIONS: [(&str, Function, usize, usize); 20] = [
+    ("abs", Function::Abs, 1, 1),
+    ("ceil", Function::Ceil, 1, 1),
+    ("coalesce", Function::Coalesce, 1, usize::MAX),
+    ("concat", Function::Concat, 1, usize::MAX),
+    ("date_part", Function::Extract, 2, 2),
+    ("date_trunc", Function::DateTrunc, 2, 2),
+    ("extract", Function::Extract, 2, 2),
+    ("floor", Function::Floor, 1, 1),
+    ("greatest", Function::Greatest, 1, usize::MAX),
+    ("least", Function::Least, 1, usize::MAX),
+    ("length", Function::Length, 1, 1),
+    ("lower", Function::Lower, 1, 1),
+    ("nullif", Function::NullIf, 2, 2),
+    ("replace", Function::Replace, 3, 3),
+    ("round", Function::Round, 1, 2),
+    ("sqrt", Function::Sqrt, 1, 1),
+    ("starts_with", Function::StartsWith, 2, 2),
+    ("substring", Function::Substring, 2, 3),
+    ("trim", Function::Trim, 1, 1),
+    ("upper", Function::Upper, 1, 1),
+];
+
+impl Function {
+    pub(crate) fn name(self) -> &'static str {
+        let found = FUNCTIONS
+            .iter()
+            .rev()
+            .find(|(_, function, ..)| *function == self);
+        found.map_or("", |(name, ..)| *name)
+    }
+}
+
+/// What `cast` makes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CastType {
+    Text,
+    Integer,
+    Float,
+    Boolean,
+    Time,
+    Date,
+}
+
+impl CastType {
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Integer => "integer",
+            Self::Float => "float",
+            Self::Boolean => "boolean",
+            Self::Time => "timestamp",
+            Self::Date => "date",
+        }
+    }
+}
+
+/// A part of an expression. Chains of `and` and `or` are flat, so that evaluation doesn't recurse into them.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Node {
+    Column {
+        column: usize,
+        reading: Reading,
+    },
+    Number(NumberLiteral),
+    Text(String),
+    Time(i128),
+    Boolean(bool),
+    Null,
+    Compare {
+        operator: Operator,
+        left: Box<Self>,
+        right: Box<Self>,
+    },
+    All(Vec<Self>),
+    Any(Vec<Self>),
+    Not(Box<Self>),
+    IsNull(Box<Self>),
+    /// Whether a condition is true, or false, and not unknown.
+    IsTruth(Box<Self>, bool),
+    Like {
+        text: Box<Self>,
+        pattern: String,
+        is_case_sensitive: bool,
+    },
+    Arithmetic {
+        operator: Arithmetic,
+        left: Box<Self>,
+        right: Box<Self>,
+    },
+    Case {
+        branches: Vec<(Self, Self)>,
+        otherwise: Option<Box<Self>>,
+    },
+    Call {
+        function: Function,
+        arguments: Vec<Self>,
+    },
+    Cast {
+        inner: Box<Self>,
+        to: CastType,
+        /// Null where the value can't be cast, in place of a refusal.
+        is_try: bool,
+    },
+}
+
+impl Node {
+    /// Calls `visit` with this part and every part of it.
+    pub(crate) fn walk<'a>(&'a self, visit: &mut dyn FnMut(&'a Self)) {
+        visit(self);
+        match self {
+            Self::Column { .. }
+            | Self::Number(_)
+            | Self::Text(_)
+            | Self::Time(_)
+            | Self::Boolean(_)
+            | Self::Null => {}
+            Self::Compare { left, right, .. } | Self::Arithmetic { left, right, .. } => {
+                left.walk(visit);
+                right.walk(visit);
+            }
+            Self::All(parts) | Self::Any(parts) => parts.iter().for_each(|part| part.walk(visit)),
+            Self::Call { arguments, .. } => arguments.iter().for_each(|part| part.walk(visit)),
+            Self::Not(inner) | Self::IsNull(inner) | Self::IsTruth(inner, _) => inner.walk(visit),
+            Self::Like { text, .. } => text.walk(visit),
+            Self::Cast { inner, .. } => inner.walk(visit),
+            Self::Case {
+                branches,
+                otherwise,
+            } => {
+                for (condition, value) in branches {
+                    condition.walk(visit);
+                    value.walk(visit);
+                }
+                if let Some(value) = otherwise {
+                    value.walk(visit);
+                }
+            }
+        }
+    }
+
+    /// Columns, and what each is read as.
+    pub(crate) fn readings(&self) -> BTreeSet<(usize, Reading)> {
+        let mut readings = BTreeSet::new();
+        self.walk(&mut |node| {
+            if let Self::Column { column, reading } = node {
+                readings.insert((*column, *reading));
+            }
+        });
+        readings
+    }
+
+    /// Appends the canonical spelling.
+    pub(crate) fn write(&self, columns: &[String], text: &mut String) {
+        let list = |parts: &[Self], between: &str, text: &mut String| {
+            for (index, part) in parts.iter().enumerate() {
+                text.push_str(if index > 0 { between } else { "" });
+                part.write(columns, text);
+            }
+        };
+        match self {
+            Self::Column { column, .. } => {
+                let _ = write!(text, "`{}`", columns[*column].replace('`', "``"));
+            }
+            Self::Number(NumberLiteral::Integer(number)) => {
+                let _ = write!(text, "{number}");
+            }
+            Self::Number(NumberLiteral::Float(number)) => {
+                let _ = write!(text, "{number:?}");
+            }
+            Self::Text(value) => write_text(value, text),
+            Self::Time(time) => {
+                text.push_str("timestamp ");
+                write_text(&timeline::text(*time), text);
+            }
+            Self::Boolean(value) => {
+                let _ = write!(text, "{value}");
+            }
+            Self::Null => text.push_str("null"),
+            Self::Compare {
+                operator,
+                left,
+                right,
+            } => {
+                text.push('(');
+                left.write(columns, text);
+                let _ = write!(text, " {} ", operator.word());
+                right.write(columns, text);
+                text.push(')');
+            }
+            Self::Arithmetic {
+                operator,
+                left,
+                right,
+            } => {
+                text.push('(');
+                left.write(columns, text);
+                let _ = write!(text, " {} ", operator.word());
+                right.write(columns, text);
+                text.push(')');
+            }
+            Self::All(parts) => {
+                text.push('(');
+                list(parts, " and ", text);
+                text.push(')');
+            }
+            Self::Any(parts) => {
+                text.push('(');
+                list(parts, " or ", text);
+                text.push(')');
+            }
+            Self::Not(inner) => {
+                text.push_str("not ");
+                inner.write(columns, text);
+            }
+            Self::IsNull(inner) => {
+                text.push('(');
+                inner.write(columns, text);
+                text.push_str(" is null)");
+            }
+            Self::IsTruth(inner, truth) => {
+                text.push('(');
+                inner.write(columns, text);
+                let _ = write!(text, " is {truth})");
+            }
+            Self::Like {
+                text: inner,
+                pattern,
+                is_case_sensitive,
+            } => {
+                text.push('(');
+                inner.write(columns, text);
+                text.push_str(if *is_case_sensitive {
+                    " like "
+                } else {
+                    " ilike "
+                });
+                write_text(pattern, text);
+                text.push(')');
+            }
+            Self::Case {
+                branches,
+                otherwise,
+            } => {
+                text.push_str("case");
+                for (condition, value) in branches {
+                    text.push_str(" when ");
+                    condition.write(columns, text);
+                    text.push_str(" then ");
+                    value.write(columns, text);
+                }
+                if let Some(value) = otherwise {
+                    text.push_str(" else ");
+                    value.write(columns, text);
+                }
+                text.push_str(" end");
+            }
+            Self::Call {
+                function,
+                arguments,
+            } => {
+                let _ = write!(text, "{}(", function.name());
+                list(arguments, ", ", text);
+                text.push(')');
+            }
+            Self::Cast { inner, to, is_try } => {
+                text.push_str(if *is_try { "try_cast(" } else { "cast(" });
+                inner.write(columns, text);
+                let _ = write!(text, " as {})", to.word());
+            }
+        }
+    }
+}
+
+fn write_text(value: &str, text: &mut String) {
+    let _ = write!(text, "'{}'", value.replace('\'', "''"));
+}

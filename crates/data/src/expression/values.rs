@@ -1,0 +1,377 @@
+//! Values of an expression on some rows: Arrow arrays of the few kinds that expressions know.
+
+use crate::timeline;
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, Decimal128Array, Float32Array, Float64Array,
+    Int64Array, NullArray, StringArray,
+};
+use arrow::datatypes::{DataType, Decimal128Type, Float32Type, Float64Type, Int64Type};
+use std::cmp::Ordering;
+use std::sync::Arc;
+
+/// Most digits of a decimal of 128 bits.
+pub(crate) const DECIMAL_DIGITS: u8 = 38;
+
+/// Values of some rows, null where there is none.
+#[derive(Debug, Clone)]
+pub enum Values {
+    /// Nothing on every row.
+    Null(usize),
+    /// True or false.
+    Boolean(BooleanArray),
+    /// Integers of 64 bits with a sign.
+    Integer(Int64Array),
+    /// Integers beyond 64 bits and decimals, exact.
+    Decimal(Decimal128Array),
+    /// Numbers of 32 bits, which compare with literals as such.
+    Float32(Float32Array),
+    /// Numbers of 64 bits.
+    Float(Float64Array),
+    /// Texts.
+    Text(StringArray),
+    /// Nanoseconds since 1970 in UTC.
+    Time(Decimal128Array),
+}
+
+impl Values {
+    /// Number of rows.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Null(rows) => *rows,
+            _ => self.array().len(),
+        }
+    }
+
+    /// The values as an Arrow array.
+    pub fn array(&self) -> ArrayRef {
+        match self {
+            Self::Null(rows) => Arc::new(NullArray::new(*rows)),
+            Self::Boolean(array) => Arc::new(array.clone()),
+            Self::Integer(array) => Arc::new(array.clone()),
+            Self::Decimal(array) | Self::Time(array) => Arc::new(array.clone()),
+            Self::Float32(array) => Arc::new(array.clone()),
+            Self::Float(array) => Arc::new(array.clone()),
+            Self::Text(array) => Arc::new(array.clone()),
+        }
+    }
+
+    /// Values of this kind from an array that was made from some of the same kind.
+    pub(crate) fn with_array(&self, array: &ArrayRef) -> Self {
+        match self {
+            Self::Null(_) => Self::Null(array.len()),
+            Self::Boolean(_) => Self::Boolean(array.as_boolean().clone()),
+            Self::Integer(_) => Self::Integer(array.as_primitive::<Int64Type>().clone()),
+            Self::Decimal(_) => Self::Decimal(array.as_primitive::<Decimal128Type>().clone()),
+            Self::Time(_) => Self::Time(array.as_primitive::<Decimal128Type>().clone()),
+            Self::Float32(_) => Self::Float32(array.as_primitive::<Float32Type>().clone()),
+            Self::Float(_) => Self::Float(array.as_primitive::<Float64Type>().clone()),
+            Self::Text(_) => Self::Text(array.as_string::<i32>().clone()),
+        }
+    }
+
+    /// The word for the kind.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::Null(_) => "null",
+            Self::Boolean(_) => "a condition",
+            Self::Integer(_) => "an integer",
+            Self::Decimal(_) => "a decimal",
+            Self::Float32(_) | Self::Float(_) => "a number",
+            Self::Text(_) => "a text",
+            Self::Time(_) => "a time",
+        }
+    }
+
+    /// Whether a row has no value.
+    pub(crate) fn is_null(&self, row: usize) -> bool {
+        match self {
+            Self::Null(_) => true,
+            Self::Boolean(array) => array.is_null(row),
+            Self::Integer(array) => array.is_null(row),
+            Self::Decimal(array) | Self::Time(array) => array.is_null(row),
+            Self::Float32(array) => array.is_null(row),
+            Self::Float(array) => array.is_null(row),
+            Self::Text(array) => array.is_null(row),
+        }
+    }
+
+    /// The number of a row as the nearest of 64 bits, NaN where there is none or it is none.
+    pub(crate) fn number(&self, row: usize) -> f64 {
+        if self.is_null(row) {
+            return f64::NAN;
+        }
+        match self {
+            Self::Boolean(array) => f64::from(u8::from(array.value(row))),
+            Self::Integer(array) => array.value(row) as f64,
+            Self::Decimal(array) => decimal_number(array.value(row), scale_of(array)),
+            Self::Float32(array) => f64::from(array.value(row)),
+            Self::Float(array) => array.value(row),
+            Self::Null(_) | Self::Text(_) | Self::Time(_) => f64::NAN,
+        }
+    }
+
+    /// The numbers of all rows, see [`number`](Self::number).
+    pub(crate) fn numbers(&self) -> Vec<f64> {
+        match self {
+            Self::Float(array) if array.null_count() == 0 => array.values().to_vec(),
+            Self::Integer(array) if array.null_count() == 0 => {
+                array.values().iter().map(|value| *value as f64).collect()
+            }
+            _ => (0..self.len()).map(|row| self.number(row)).collect(),
+        }
+    }
+
+    /// The text of a row: what a file of texts would have there; empty where there is nothing.
+    pub(crate) fn text(&self, row: usize) -> String {
+        if self.is_null(row) {
+            return String::new();
+        }
+        match self {
+            Self::Null(_) => String::new(),
+            Self::Boolean(array) => array.value(row).to_string(),
+            Self::Integer(array) => array.value(row).to_string(),
+            Self::Decimal(array) => decimal_text(array.value(row), scale_of(array)),
+            Self::Float32(array) => array.value(row).to_string(),
+            Self::Float(array) => array.value(row).to_string(),
+            Self::Text(array) => array.value(row).to_owned(),
+            Self::Time(array) => timeline::text(array.value(row)),
+        }
+    }
+
+    /// The values as texts.
+    pub(crate) fn texts(&self) -> StringArray {
+        match self {
+            Self::Text(array) => array.clone(),
+            _ => (0..self.len())
+                .map(|row| (!self.is_null(row)).then(|| self.text(row)))
+                .collect(),
+        }
+    }
+
+    /// Whether it holds on each row: false where it is unknown.
+    pub(crate) fn holds(&self) -> Vec<bool> {
+        match self {
+            Self::Boolean(array) => array.iter().map(|value| value == Some(true)).collect(),
+            other => vec![false; other.len()],
+        }
+    }
+
+    /// Rows on which it is unknown.
+    pub(crate) fn num_unknown(&self) -> u64 {
+        match self {
+            Self::Null(rows) => *rows as u64,
+            other => other.array().null_count() as u64,
+        }
+    }
+
+    /// Times as an array of nanoseconds.
+    pub(crate) fn from_times(times: impl IntoIterator<Item = Option<i128>>) -> Self {
+        Self::Time(decimals(times, 0))
+    }
+
+    /// Joins the values of pieces; kinds that differ become one.
+    pub(crate) fn concat(parts: &[Self]) -> Self {
+        let rows = parts.iter().map(Self::len).sum();
+        let filled: Vec<&Self> = parts
+            .iter()
+            .filter(|part| !matches!(part, Self::Null(_)))
+            .collect();
+        let Some(first) = filled.first() else {
+            return Self::Null(rows);
+        };
+        let is_even = parts
+            .iter()
+            .all(|part| std::mem::discriminant(part) == std::mem::discriminant(*first))
+            && filled
+                .iter()
+                .all(|part| part.array().data_type() == first.array().data_type());
+        if is_even {
+            let arrays: Vec<ArrayRef> = parts.iter().map(Self::array).collect();
+            let arrays: Vec<&dyn Array> = arrays.iter().map(AsRef::as_ref).collect();
+            if let Ok(joined) = arrow::compute::concat(&arrays) {
+                return first.with_array(&joined);
+            }
+        }
+        match first {
+            Self::Integer(_) | Self::Decimal(_) | Self::Float32(_) | Self::Float(_) => {
+                let is_whole = |part: &&Self| matches!(part, Self::Integer(_) | Self::Null(_));
+                let all = parts
+                    .iter()
+                    .flat_map(|part| (0..part.len()).map(move |row| (part, row)));
+                if parts.iter().all(|part| is_whole(&part)) {
+                    return Self::Integer(
+                        all.map(|(part, row)| match part {
+                            Self::Integer(array) if array.is_valid(row) => Some(array.value(row)),
+                            _ => None,
+                        })
+                        .collect(),
+                    );
+                }
+                let is_exact = |part: &Self| match part {
+                    Self::Decimal(array) => scale_of(array) == 0,
+                    Self::Integer(_) | Self::Null(_) => true,
+                    _ => false,
+                };
+                if parts.iter().all(is_exact) {
+                    return Self::Decimal(decimals(all.map(|(part, row)| part.integer(row)), 0));
+                }
+                Self::Float(
+                    all.map(|(part, row)| (!part.is_null(row)).then(|| part.number(row)))
+                        .collect(),
+                )
+            }
+            Self::Time(_) => Self::from_times(parts.iter().flat_map(|part| {
+                (0..part.len()).map(move |row| match part {
+                    Self::Time(array) if array.is_valid(row) => Some(array.value(row)),
+                    _ => None,
+                })
+            })),
+            _ => Self::Text(
+                parts
+                    .iter()
+                    .flat_map(|part| {
+                        (0..part.len()).map(move |row| (!part.is_null(row)).then(|| part.text(row)))
+                    })
+                    .collect(),
+            ),
+        }
+    }
+
+    /// The values of these rows, null where there is no row.
+    pub(crate) fn take(&self, rows: &[Option<usize>]) -> Self {
+        if let Self::Null(_) = self {
+            return Self::Null(rows.len());
+        }
+        let rows: arrow::array::UInt64Array =
+            rows.iter().map(|row| row.map(|row| row as u64)).collect();
+        let taken = arrow::compute::take(&self.array(), &rows, None);
+        self.with_array(&taken.expect("rows are those of the table"))
+    }
+
+    /// The integer of a row.
+    pub(crate) fn integer(&self, row: usize) -> Option<i128> {
+        if self.is_null(row) {
+            return None;
+        }
+        match self {
+            Self::Integer(array) => Some(i128::from(array.value(row))),
+            Self::Decimal(array) if scale_of(array) == 0 => Some(array.value(row)),
+            _ => None,
+        }
+    }
+}
+
+/// Decimals with `scale` places.
+pub(crate) fn decimals(
+    values: impl IntoIterator<Item = Option<i128>>,
+    scale: i8,
+) -> Decimal128Array {
+    let array: Decimal128Array = values.into_iter().collect();
+    array
+        .with_precision_and_scale(DECIMAL_DIGITS, scale)
+        .expect("38 digits hold every scale in use")
+}
+
+/// Places behind the point.
+pub(crate) fn scale_of(array: &Decimal128Array) -> i8 {
+    match array.data_type() {
+        DataType::Decimal128(_, scale) => *scale,
+        _ => 0,
+    }
+}
+
+fn decimal_number(value: i128, scale: i8) -> f64 {
+    // Through digits: dividing by a power of ten would round twice.
+    decimal_text(value, scale).parse().unwrap_or(f64::NAN)
+}
+
+fn decimal_text(value: i128, scale: i8) -> String {
+    if scale <= 0 {
+        let zeros = "0".repeat(usize::from(scale.unsigned_abs()));
+        return if value == 0 {
+            "0".to_owned()
+        } else {
+            format!("{value}{zeros}")
+        };
+    }
+    let places = usize::from(scale.unsigned_abs());
+    let digits = format!("{:0width$}", value.unsigned_abs(), width = places + 1);
+    let (whole, fraction) = digits.split_at(digits.len() - places);
+    let sign = if value < 0 { "-" } else { "" };
+    // Without zeros at the end, as the texts of floats are.
+    match fraction.trim_end_matches('0') {
+        "" => format!("{sign}{whole}"),
+        fraction => format!("{sign}{whole}.{fraction}"),
+    }
+}
+
+/// The order of an integer and a number, exact where the integer has more digits than a number holds.
+pub(crate) fn compare_exactly(integer: i128, number: f64) -> Option<Ordering> {
+    if number.is_nan() {
+        return None;
+    }
+    // Beyond 2^127 in size, every integer is on one side.
+    if number >= 1.7e38 {
+        return Some(Ordering::Less);
+    }
+    if number <= -1.7e38 {
+        return Some(Ordering::Greater);
+    }
+    let whole = number.floor();
+    Some(integer.cmp(&(whole as i128)).then(if whole < number {
+        Ordering::Less
+    } else {
+        Ordering::Equal
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn integers_beyond_2_to_53_compare_exactly_with_numbers() {
+        let big = (1i128 << 53) + 1;
+        assert_eq!(
+            compare_exactly(big, 9_007_199_254_740_992.0),
+            Some(Ordering::Greater)
+        );
+        assert_eq!(compare_exactly(2, 2.5), Some(Ordering::Less));
+        assert_eq!(compare_exactly(3, 2.5), Some(Ordering::Greater));
+        assert_eq!(compare_exactly(-3, -2.5), Some(Ordering::Less));
+        assert_eq!(compare_exactly(7, f64::INFINITY), Some(Ordering::Less));
+        assert_eq!(compare_exactly(7, f64::NAN), None);
+    }
+
+    #[test]
+    fn decimals_have_the_texts_of_floats() {
+        for (value, scale, expected) in [
+            (12_300, 2, "123"),
+            (-5, 3, "-0.005"),
+            (1_250, 3, "1.25"),
+            (0, 2, "0"),
+            (7, 0, "7"),
+        ] {
+            assert_eq!(decimal_text(value, scale), expected);
+        }
+        let array = decimals([Some(41)], 1);
+        assert_eq!(Values::Decimal(array).number(0), 4.1);
+    }
+
+    #[test]
+    fn pieces_of_two_kinds_become_one() {
+        let parts = [
+            Values::Integer(vec![Some(1), None].into()),
+            Values::Null(1),
+            Values::Float(vec![2.5].into()),
+        ];
+        let joined = Values::concat(&parts);
+        assert_eq!(joined.len(), 4);
+        assert_eq!(joined.number(0), 1.0);
+        assert!(joined.is_null(1) && joined.is_null(2));
+        assert_eq!(joined.number(3), 2.5);
+        let taken = joined.take(&[Some(3), None]);
+        assert_eq!(taken.number(0), 2.5);
+        assert!(taken.is_null(1));
+    }
+}
