@@ -25,6 +25,8 @@ const FOLLOWED_VALUES: usize = 1 << 16;
 const TELLING_ROWS: u64 = 10;
 /// Values of a split below which nothing that is said of them is loud.
 const FEW_VALUES: u64 = 10;
+/// Rows on which pairs of tasks are compared before those that differ are left out.
+const PAIR_ROWS: usize = 16;
 /// Standard deviations beyond which a number is extreme.
 const EXTREME_DEVIATIONS: f32 = 1_000.0;
 /// Training rows of which the distinct numbers of a feature are counted in 64 and in 32 bits.
@@ -350,6 +352,7 @@ impl<'a> Audit<'a> {
     /// Follows features and labels of training rows.
     fn follow(&mut self, batch: &Batch) {
         let num_tasks = self.tasks.len();
+        self.follow_pairs(batch);
         for labels in batch.labels.chunks_exact(num_tasks) {
             for (task, label) in labels
                 .iter()
@@ -359,12 +362,6 @@ impl<'a> Audit<'a> {
                 if !label.is_nan() {
                     self.classes[task][usize::from(*label > 0.5)] += 1;
                 }
-            }
-            for ((a, b), (is_equal, rows)) in &mut self.pairs {
-                let (a, b) = (labels[*a], labels[*b]);
-                // A pair whose observed rows differ is no copy either.
-                *is_equal &= a == b || (a.is_nan() && b.is_nan());
-                *rows += u64::from(!a.is_nan());
             }
         }
         let num_ids = batch.categorical.len() / batch.num_rows.max(1);
@@ -390,6 +387,26 @@ impl<'a> Audit<'a> {
                         break;
                     }
                 }
+            }
+        }
+    }
+
+    /// Follows pairs of tasks whose labels have been the same so far.
+    fn follow_pairs(&mut self, batch: &Batch) {
+        let num_tasks = self.tasks.len();
+        // A few rows at a time: nearly all pairs are out after the first, and hundreds of tasks have many pairs.
+        for rows in batch.labels.chunks(num_tasks * PAIR_ROWS) {
+            for ((a, b), (is_equal, count)) in &mut self.pairs {
+                for labels in rows.chunks_exact(num_tasks) {
+                    let (a, b) = (labels[*a], labels[*b]);
+                    // A pair whose observed rows differ is no copy either.
+                    *is_equal &= a == b || (a.is_nan() && b.is_nan());
+                    *count += u64::from(!a.is_nan());
+                }
+            }
+            self.pairs.retain(|_, (is_equal, _)| *is_equal);
+            if self.pairs.is_empty() {
+                return;
             }
         }
     }

@@ -376,14 +376,16 @@ fn check_units(
         }
         let mut first: Option<(&TableFile, arrow::datatypes::DataType)> = None;
         for file in opened {
-            let Some(found) = file.data_type(*column).filter(|found| found.is_temporal()) else {
+            let Some(found) = file.data_type(*column) else {
                 continue;
             };
             match &first {
-                Some((other, before)) if before != found => {
+                Some((other, before))
+                    if before != found && (before.is_temporal() || found.is_temporal()) =>
+                {
                     let name = &plan.columns[*column];
                     let message = format!(
-                        "column `{name}`: its times are {found}, and those of {} are {before}; as numbers they would not count alike",
+                        "column `{name}`: its type is {found}, and {before} in {}; as numbers they would not count alike",
                         other.path().display()
                     );
                     return Err(Diagnostic::new(file.path().display().to_string(), message).hint(format!(
