@@ -19,7 +19,7 @@ pub use description::{
     Description, Feature, FeatureKind, FetchRecipe, Join, Protocol, Source, SourceFile, SplitPlan,
     TablePlan, Vocabulary,
 };
-pub use file_format::{Encoding, FileKind, Format};
+pub use file_format::{Encoding, FileKind, Format, Separator};
 pub use label::{Label, LabelValue};
 
 use homebench_diagnostic::{Diagnostic, Document, KeyPath};

@@ -21,8 +21,11 @@ mod row_spill;
 mod sniff;
 pub(super) mod split_assignment;
 pub(super) mod text_chunks;
-mod text_records;
+mod text_marks;
+pub(super) mod text_records;
 pub(super) mod text_rows;
+mod wrong_header;
+mod wrong_layout;
 
 use super::packed::{PackedWriter, Written};
 use super::pipeline::pipeline;

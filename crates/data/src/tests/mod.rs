@@ -8,8 +8,11 @@ mod documentation;
 mod faults;
 mod fetching;
 mod kuairand;
+mod layouts;
 mod lists;
+mod parts;
 mod preparation;
+mod rare_columns;
 mod regression;
 mod tables;
 
