@@ -39,7 +39,7 @@ pub fn fetch(name: &str, places: &Places, observer: &mut dyn Observer) -> Result
         let trust = Trust::Nothing;
         locate(&description, all, &folder, &memory, trust, observer).map(drop)
     };
-    let is_there = |name: &String| folder.join(name).is_file();
+    let is_there = |name: &String| super::part_files::is_there(&folder.join(name));
     let mut files = description.files.iter();
     if files.all(|file| is_there(&file.name) || file.other_names.iter().any(is_there)) {
         check_all(observer)?;

@@ -1,7 +1,7 @@
 //! Datasets: described in TOML, prepared once into a memory-mapped columnar cache, read as batches.
 //!
 //! - [`schema`] reads and checks descriptions, with [`expression`]s for labels and filters; `draft` writes one from files.
-//! - `source_files` finds files and knows their checksums, [`fetch`] gets them; `table` reads them (delimited text, Parquet,
+//! - `source_files` finds files and knows their checksums, `part_files` the files of a folder or a pattern, [`fetch`] gets them; `table` reads them (delimited text, Parquet,
 //!   Arrow), learns from training rows and encodes; [`generated`] makes the rows of embedded sources ([`feed`], `two_task`).
 //! - `packed` is the format of prepared splits, `cache` the folders that hold them, `open` the way from a reference to rows.
 //! - [`Split`] gives rows, [`SealedSplit`] gives none before [`seal`] has the proof that selection is over.
@@ -24,6 +24,7 @@ mod mapped_file_shrank;
 mod open;
 mod packed;
 mod page_advice;
+mod part_files;
 mod pipeline;
 mod prefetch;
 mod reference;

@@ -197,7 +197,7 @@ fn resolve(reference: &DatasetRef, places: &Places) -> Result<(Description, Prot
 /// Where a dataset's source files are: in a folder of its name, or right in the data folder where that has them.
 fn folder_of(description: &Description, data: &Path) -> PathBuf {
     let folder = data.join(&description.name);
-    let is_there = |file: &schema::SourceFile| data.join(&file.name).is_file();
+    let is_there = |file: &schema::SourceFile| super::part_files::is_there(&data.join(&file.name));
     // The folder of the dataset's name wins, so that files of two datasets with the same names
     // don't mix.
     match !folder.is_dir() && description.files.iter().any(is_there) {

@@ -1,6 +1,7 @@
 //! Source files: found, checked, and remembered once checked.
 
 use super::Observer;
+use super::part_files::{self, Parts};
 use super::schema::{Description, SourceFile};
 use homebench_diagnostic::Diagnostic;
 use serde::{Deserialize, Serialize};
@@ -8,27 +9,34 @@ use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::fs::{File, Metadata};
 use std::io::Read;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
-/// A source file on this machine.
+/// An entry of `[files]` on this machine.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Located {
     /// Its index in the description.
     pub(super) file: usize,
+    /// The file, or the folder or the pattern of several.
     pub(super) path: PathBuf,
+    /// Of the file; of several of the lines that `sha256sum` prints of them.
     pub(super) sha256: String,
-    /// What the file system said of it when its checksum was taken.
-    stamp: Stamp,
+    /// What the file system said of each file when its checksum was taken.
+    stamps: Vec<(PathBuf, Stamp)>,
 }
 
-/// What tells a file that was written again from the one before, without reading it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What tells a file that was written again from the one before, without reading all of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Stamp {
     bytes: u64,
+    // As digits, since the counts are of 128 bits and TOML has no such integer.
     modified_nanoseconds: String,
+    /// When content, name or rights were last changed. Unlike the time of modification no program can set it.
+    #[serde(default)]
+    changed_nanoseconds: String,
     /// Another one where the file was replaced.
+    #[serde(default)]
     inode: u64,
 }
 
@@ -38,10 +46,11 @@ impl Stamp {
             .modified()
             .ok()
             .and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+        let changed = i128::from(metadata.ctime()) * 1_000_000_000;
         Self {
             bytes: metadata.len(),
-            // As digits, since the count is a u128 and TOML has no such integer.
             modified_nanoseconds: since.map_or(0, |since| since.as_nanos()).to_string(),
+            changed_nanoseconds: (changed + i128::from(metadata.ctime_nsec())).to_string(),
             inode: metadata.ino(),
         }
     }
@@ -50,7 +59,7 @@ impl Stamp {
 /// Whether checks made before are believed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Trust {
-    /// A file of the same path, size and time of modification has the same content.
+    /// A file of the same path, size, times, inode and samples has the same content.
     Remembered,
     /// Every byte is read.
     Nothing,
@@ -65,8 +74,11 @@ struct Checksums {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Remembered {
-    bytes: u64,
-    modified_nanoseconds: String,
+    #[serde(flatten)]
+    stamp: Stamp,
+    /// BLAKE3 of some of its bytes.
+    #[serde(default)]
+    samples: String,
     sha256: String,
 }
 
@@ -82,60 +94,166 @@ pub(super) fn locate(
     trust: Trust,
     observer: &mut dyn Observer,
 ) -> Result<Vec<Located>, Diagnostic> {
-    let mut remembered = Checksums::read(memory);
-    let before = remembered.files.len();
-    let mut changed = false;
+    let mut known = Known {
+        checksums: Checksums::read(memory),
+        trust,
+        is_changed: false,
+    };
     let located = wanted
         .into_iter()
-        .map(|index| {
-            let file = &description.files[index];
-            let (path, is_hand_placed) = find(description, file, folder)?;
-            let metadata = std::fs::metadata(&path).map_err(|error| cant_read(&path, &error))?;
-            // A cut file is refused before it is read.
-            check_size(description, file, &path, &metadata, is_hand_placed)?;
-            // One file has one entry, by whatever path it is named.
-            let key = path
-                .canonicalize()
-                .unwrap_or_else(|_| path.clone())
-                .display()
-                .to_string();
-            let stamp = Stamp::of_metadata(&metadata);
-            let before = remembered.files.get(&key);
-            let known = before.filter(|known| trust == Trust::Remembered && known.is_of(&stamp));
-            let sha256 = match known.map(|known| known.sha256.clone()) {
-                Some(sha256) => sha256,
-                None => {
-                    let sha256 = sha256_of(&path)?;
-                    // A file that was written while it was read has the checksum of a content that
-                    // never was.
-                    check_unchanged_file(&path, &stamp)?;
-                    if before.is_some_and(|before| before.sha256 != sha256) {
-                        observer.notice(&format!(
-                            "{}: the file is another one than when it was last read; what is made from it is made anew",
-                            path.display()
-                        ));
-                    }
-                    remembered
-                        .files
-                        .insert(key, Remembered::new(&stamp, &sha256));
-                    changed = true;
-                    sha256
-                }
-            };
-            check_content(description, file, &path, &sha256, is_hand_placed, observer)?;
-            Ok(Located {
-                file: index,
-                path,
-                sha256,
-                stamp,
-            })
-        })
+        .map(|index| locate_entry(description, index, folder, &mut known, observer))
         .collect::<Result<Vec<_>, Diagnostic>>();
     // Also where a later file is refused: what was hashed need not be hashed again.
-    if changed || remembered.files.len() != before {
-        remembered.write(memory);
+    if known.is_changed {
+        known.checksums.write(memory);
     }
     located
+}
+
+fn locate_entry(
+    description: &Description,
+    index: usize,
+    folder: &Path,
+    known: &mut Known,
+    observer: &mut dyn Observer,
+) -> Result<Located, Diagnostic> {
+    let file = &description.files[index];
+    let (path, is_hand_placed) = find(description, file, folder)?;
+    let parts = part_files::parts(&path)?;
+    let mut stamps = Vec::with_capacity(parts.files.len());
+    for part in &parts.files {
+        let metadata =
+            std::fs::metadata(&part.path).map_err(|error| cant_read(&part.path, &error))?;
+        stamps.push((part.path.clone(), Stamp::of_metadata(&metadata)));
+    }
+    // A cut file is refused before it is read.
+    let bytes = stamps.iter().map(|(_, stamp)| stamp.bytes).sum();
+    check_size(description, file, &path, bytes, is_hand_placed)?;
+    let was_changed = std::mem::take(&mut known.is_changed);
+    let digests = stamps
+        .iter()
+        .map(|(path, stamp)| known.sha256(path, stamp, observer))
+        .collect::<Result<Vec<_>, _>>()?;
+    let is_file = path.is_file();
+    if known.is_changed && !is_file {
+        say_parts(&path, &parts, observer);
+    }
+    known.is_changed |= was_changed;
+    let sha256 = match &digests[..] {
+        [only] if is_file => only.clone(),
+        _ => {
+            let root = if path.is_dir() { &path } else { folder };
+            let mut hasher = Sha256::new();
+            for ((path, _), digest) in stamps.iter().zip(&digests) {
+                let name = path.strip_prefix(root).unwrap_or(path).display();
+                // The lines that `sha256sum` prints: anyone can compute the digest without this program.
+                hasher.update(format!("{digest}  {name}\n"));
+            }
+            digits(hasher)
+        }
+    };
+    check_content(description, file, &path, &sha256, is_hand_placed, observer)?;
+    Ok(Located {
+        file: index,
+        path,
+        sha256,
+        stamps,
+    })
+}
+
+/// Says which files an entry of several is, once, when they are new.
+fn say_parts(path: &Path, parts: &Parts, observer: &mut dyn Observer) {
+    let Parts {
+        files,
+        num_empty,
+        num_hidden,
+    } = parts;
+    let mut text = format!("{}: {} files are read", path.display(), files.len());
+    if num_empty + num_hidden > 0 {
+        text.push_str(&format!(
+            "; {num_empty} without a byte and {num_hidden} whose names begin with `_` or `.` are left out"
+        ));
+    }
+    observer.notice(&text);
+}
+
+/// What is known of files that were read before.
+struct Known {
+    checksums: Checksums,
+    trust: Trust,
+    /// Whether anything was learned.
+    is_changed: bool,
+}
+
+impl Known {
+    /// The checksum of a file, which is read where it isn't known.
+    fn sha256(
+        &mut self,
+        path: &Path,
+        stamp: &Stamp,
+        observer: &mut dyn Observer,
+    ) -> Result<String, Diagnostic> {
+        // One file has one entry, by whatever path it is named.
+        let key = path
+            .canonicalize()
+            .unwrap_or_else(|_| path.to_path_buf())
+            .display()
+            .to_string();
+        let samples = samples(path).map_err(|error| cant_read(path, &error))?;
+        let before = self.checksums.files.get(&key);
+        let is_known = |known: &&Remembered| {
+            self.trust == Trust::Remembered && known.stamp == *stamp && known.samples == samples
+        };
+        if let Some(known) = before.filter(is_known) {
+            return Ok(known.sha256.clone());
+        }
+        let sha256 = sha256_of(path)?;
+        // A file that was written while it was read has the checksum of a content that
+        // never was.
+        check_unchanged_file(path, stamp)?;
+        if before.is_some_and(|before| before.sha256 != sha256) {
+            observer.notice(&format!(
+                "{}: the file is another one than when it was last read; what is made from it is made anew",
+                path.display()
+            ));
+        }
+        let learned = Remembered {
+            stamp: stamp.clone(),
+            samples,
+            sha256: sha256.clone(),
+        };
+        self.checksums.files.insert(key, learned);
+        self.is_changed = true;
+        Ok(sha256)
+    }
+}
+
+/// The BLAKE3 hash of a file's first and last bytes and of some between, evenly spaced.
+// Times and inodes can be made to look as before (a restored backup, a copy inside a container), bytes can't; a few hundred
+// kilobytes are read in no time even where the file has gigabytes.
+fn samples(path: &Path) -> std::io::Result<String> {
+    const NUM_SAMPLES: u64 = 64;
+    const SAMPLE_BYTES: u64 = 8 << 10;
+    let file = File::open(path)?;
+    let len = file.metadata()?.len();
+    let mut hasher = blake3::Hasher::new();
+    if len <= NUM_SAMPLES * SAMPLE_BYTES {
+        hasher.update_reader(&file)?;
+    } else {
+        let mut buffer = vec![0; SAMPLE_BYTES as usize];
+        for index in 0..NUM_SAMPLES {
+            // The last one ends with the file.
+            let start = (len - SAMPLE_BYTES) / (NUM_SAMPLES - 1) * index;
+            let start = if index + 1 == NUM_SAMPLES {
+                len - SAMPLE_BYTES
+            } else {
+                start
+            };
+            file.read_exact_at(&mut buffer, start)?;
+            hasher.update(&buffer);
+        }
+    }
+    Ok(hasher.finalize().to_hex().to_string())
 }
 
 /// The path of a file, and whether it has a name for files put there by hand.
@@ -145,14 +263,18 @@ fn find(
     folder: &Path,
 ) -> Result<(PathBuf, bool), Diagnostic> {
     let path = folder.join(&file.name);
-    if path.is_file() {
+    if part_files::is_there(&path) {
         return Ok((path, false));
     }
     let others = file.other_names.iter().map(|name| folder.join(name));
-    if let Some(other) = others.into_iter().find(|path| path.is_file()) {
+    if let Some(other) = others.into_iter().find(|path| part_files::is_there(path)) {
         return Ok((other, true));
     }
-    let said = Diagnostic::new(path.display().to_string(), "the file is missing");
+    let what = match part_files::is_pattern(&file.name) {
+        true => "no file with data matches this pattern",
+        false => "the file is missing",
+    };
+    let said = Diagnostic::new(path.display().to_string(), what);
     Err(if description.fetch.is_some() {
         said.hint(format!("run `homebench data fetch {}`", description.name))
     } else {
@@ -176,16 +298,13 @@ fn check_size(
     description: &Description,
     file: &SourceFile,
     path: &Path,
-    metadata: &Metadata,
+    found: u64,
     is_hand_placed: bool,
 ) -> Result<(), Diagnostic> {
     match file.bytes {
-        Some(bytes) if bytes != metadata.len() && !is_hand_placed => Err(Diagnostic::new(
+        Some(bytes) if bytes != found && !is_hand_placed => Err(Diagnostic::new(
             path.display().to_string(),
-            format!(
-                "expected {bytes} bytes, found {}: the file is cut or another one",
-                metadata.len()
-            ),
+            format!("expected {bytes} bytes, found {found}: the file is cut or another one"),
         )
         .hint(mend(description, path))),
         _ => Ok(()),
@@ -238,11 +357,12 @@ pub(super) fn sha256_of(path: &Path) -> Result<String, Diagnostic> {
             read => hasher.update(&buffer[..read]),
         }
     }
-    Ok(hasher
-        .finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect())
+    Ok(digits(hasher))
+}
+
+fn digits(hasher: Sha256) -> String {
+    let digest = hasher.finalize();
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn cant_read(path: &Path, error: &std::io::Error) -> Diagnostic {
@@ -257,9 +377,19 @@ fn cant_read(path: &Path, error: &std::io::Error) -> Diagnostic {
 /// # Errors
 /// A file that was written, replaced or removed meanwhile.
 pub(super) fn check_unchanged(sources: &[Located]) -> Result<(), Diagnostic> {
-    sources
-        .iter()
-        .try_for_each(|source| check_unchanged_file(&source.path, &source.stamp))
+    for source in sources {
+        for (path, stamp) in &source.stamps {
+            check_unchanged_file(path, stamp)?;
+        }
+        let now = part_files::parts(&source.path)?.files;
+        let is_same = now.iter().map(|part| &part.path);
+        if !is_same.eq(source.stamps.iter().map(|(path, _)| path)) {
+            let message = "files were added or removed while they were read";
+            return Err(Diagnostic::new(source.path.display().to_string(), message)
+                .hint("wait until nothing writes there any more, then run this again; nothing was kept"));
+        }
+    }
+    Ok(())
 }
 
 fn check_unchanged_file(path: &Path, stamp: &Stamp) -> Result<(), Diagnostic> {
@@ -273,20 +403,6 @@ fn check_unchanged_file(path: &Path, stamp: &Stamp) -> Result<(), Diagnostic> {
     let message = format!("the file changed while it was read: {what}");
     Err(Diagnostic::new(path.display().to_string(), message)
         .hint("wait until nothing writes it any more, then run this again; nothing was kept"))
-}
-
-impl Remembered {
-    fn new(stamp: &Stamp, sha256: &str) -> Self {
-        Self {
-            bytes: stamp.bytes,
-            modified_nanoseconds: stamp.modified_nanoseconds.clone(),
-            sha256: sha256.to_owned(),
-        }
-    }
-
-    fn is_of(&self, stamp: &Stamp) -> bool {
-        self.bytes == stamp.bytes && self.modified_nanoseconds == stamp.modified_nanoseconds
-    }
 }
 
 impl Checksums {

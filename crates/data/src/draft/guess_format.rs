@@ -1,8 +1,8 @@
 //! How a text file is laid out, guessed from its first lines.
 
-use crate::schema::{Encoding, Format};
+use crate::schema::{Encoding, Format, Separator};
 use crate::table::text_chunks::TextFile;
-use crate::table::text_rows::{field, reader};
+use crate::table::text_records::Records;
 use homebench_diagnostic::{Diagnostic, Location};
 use std::path::Path;
 
@@ -16,21 +16,17 @@ const LINES_OF_SPACES: usize = 3;
 /// The layout of a text file, and the names of its columns where its first line has them.
 pub(super) fn layout(path: &Path) -> Result<(Format, Option<Vec<String>>), Diagnostic> {
     let mut format = Format {
-        kind: None,
-        separator: b',',
         has_header: false,
-        quotes: false,
-        trim_spaces: false,
-        encoding: Encoding::Utf8,
+        ..Format::default()
     };
     let bytes = TextFile::with_any_columns(path, format)?;
     if std::str::from_utf8(bytes.bytes()).is_err() {
         format.encoding = Encoding::Latin1;
     }
     check_no_json(path, bytes.bytes())?;
-    format.separator = separator(bytes.bytes(), format);
+    format.separator = Separator::of_byte(separator(bytes.bytes(), format));
     // A quote behind a separator or a line's end opens a field; one inside a word is a letter.
-    let marks = [&[format.separator, b'"'][..], b"\n\""];
+    let marks = [&[format.separator.first(), b'"'][..], b"\n\""];
     let start = bytes.bytes().first() == Some(&b'"');
     let head = &bytes.bytes()[..bytes.bytes().len().min(1 << 20)];
     format.quotes = start
@@ -66,7 +62,7 @@ pub(super) fn layout(path: &Path) -> Result<(Format, Option<Vec<String>>), Diagn
 /// The separator that divides lines best.
 fn separator(bytes: &[u8], format: Format) -> u8 {
     let with = |separator| Format {
-        separator,
+        separator: Separator::of_byte(separator),
         ..format
     };
     let evenness = SEPARATORS.map(|separator| (evenness(bytes, with(separator)), separator));
@@ -146,22 +142,20 @@ fn lines(bytes: &[u8], format: Format) -> Vec<Vec<String>> {
     } else {
         0
     };
-    let mut reader = reader(
+    let mut records = Records::new(
         &bytes[start..],
         Format {
             trim_spaces: false,
             ..format
         },
     );
-    let mut record = csv::ByteRecord::new();
     let mut lines = Vec::new();
-    while lines.len() < LINES && matches!(reader.read_byte_record(&mut record), Ok(true)) {
+    while lines.len() < LINES
+        && let Ok(Some(record)) = records.next()
+    {
         let fields = (0..record.len())
-            .map(|index| String::from_utf8_lossy(field(&record, index, format)).into_owned());
-        let fields: Vec<String> = fields.collect();
-        if fields != [""] {
-            lines.push(fields);
-        }
+            .map(|index| String::from_utf8_lossy(record.field(index)).into_owned());
+        lines.push(fields.collect());
     }
     lines
 }
@@ -242,7 +236,7 @@ mod tests {
     fn separators_quotes_headers_and_encodings_are_found() {
         let (format, names) = of("a.csv", b"id,name\n1,\"a;b\"\n2,\"c, d\"\n");
         assert_eq!(
-            (format.separator, format.quotes, format.has_header),
+            (format.separator.first(), format.quotes, format.has_header),
             (b',', true, true)
         );
         assert_eq!(names.unwrap(), ["id", "name"]);
@@ -251,12 +245,12 @@ mod tests {
             b"196\t242\t3\t881250949\n186\t302\t3\t891717742\n",
         );
         assert_eq!(
-            (format.separator, format.has_header, names),
+            (format.separator.first(), format.has_header, names),
             (b'\t', false, None)
         );
         let (format, _) = of("u.item", b"1|Caf\xe9 (1995)|1\n2|Other, The|0\n");
         assert_eq!(
-            (format.separator, format.encoding),
+            (format.separator.first(), format.encoding),
             (b'|', Encoding::Latin1)
         );
         let (format, _) = of("adult", b"39, State-gov, 7\n50, Private, 8\n");
@@ -266,8 +260,8 @@ mod tests {
         let (format, names) = of("frame.csv", b",a,b\n0,1,x\n1,3,y\n");
         assert_eq!((format.has_header, names.unwrap()[1].as_str()), (true, "a"));
         let (format, _) = of("iris.txt", b"5.1 3.5 red\n4.9 3.0 blue\n4.7 3.2 red\n");
-        assert_eq!((format.separator, format.has_header), (b' ', false));
+        assert_eq!((format.separator.first(), format.has_header), (b' ', false));
         let (format, _) = of("words.txt", b"good day\nbad night\nno rain\n");
-        assert_eq!(format.separator, b',');
+        assert_eq!(format.separator.first(), b',');
     }
 }

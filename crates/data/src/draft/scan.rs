@@ -2,7 +2,7 @@
 
 use super::column_statistics::ColumnStatistics;
 use super::guess_format;
-use crate::schema::{Encoding, FileKind, Format};
+use crate::schema::{FileKind, Format};
 use crate::table::bad_row::Fault;
 use crate::table::column_slots::Need;
 use crate::table::columnar::{self, is_list, is_readable};
@@ -25,22 +25,12 @@ pub(super) struct Scanned {
     pub(super) num_rows: u64,
 }
 
-/// The format of files that say themselves what they hold.
-const PLAIN: Format = Format {
-    kind: None,
-    separator: b',',
-    has_header: true,
-    quotes: false,
-    trim_spaces: false,
-    encoding: Encoding::Utf8,
-};
-
 /// Looks at a file.
 ///
 /// # Errors
 /// A file that can't be read or has no rows.
 pub(super) fn scan(path: &Path, name: String, most_rows: u64) -> Result<Scanned, Diagnostic> {
-    let kind = FileKind::of_file(path, PLAIN);
+    let kind = FileKind::of_file(path, Format::default());
     let Columns {
         format,
         mut columns,
@@ -126,7 +116,8 @@ impl Columns {
     }
 
     fn of_columnar(path: &Path, kind: FileKind) -> Result<Self, Diagnostic> {
-        let schema = columnar::open_schema(path, kind)?;
+        let opened = columnar::open(path, kind)?;
+        let schema = opened.schema;
         let num_columns = schema.fields().len();
         let (mut columns, mut left_out) = (Vec::new(), Vec::new());
         for field in schema.fields() {
@@ -137,7 +128,7 @@ impl Columns {
             }
         }
         Ok(Self {
-            format: PLAIN,
+            format: Format::default(),
             columns,
             left_out,
         })
@@ -147,7 +138,7 @@ impl Columns {
 /// Names of columns that have none: `column_1` and so on.
 fn numbered(path: &Path, format: Format) -> Result<Vec<String>, Diagnostic> {
     let file = TextFile::with_any_columns(path, format)?;
-    let count = file.first_line().map_or(0, |(fields, _)| fields.len());
+    let count = file.first_line()?.map_or(0, |(fields, _)| fields.len());
     Ok((1..=count).map(|index| format!("column_{index}")).collect())
 }
 

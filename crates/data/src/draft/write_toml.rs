@@ -77,9 +77,8 @@ fn write_format(text: &mut String, head: &str, file: &Scanned) {
 }
 
 fn format_lines(format: Format, between: &str) -> String {
-    let separator = char::from(format.separator).to_string();
     let mut keys = vec![
-        format!("separator = {}", quoted(&separator)),
+        format!("separator = {}", quoted(format.separator.text())),
         format!("has_header = {}", format.has_header),
     ];
     if format.quotes {

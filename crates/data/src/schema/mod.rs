@@ -20,7 +20,7 @@ pub use description::{
     Description, Feature, FeatureKind, FetchRecipe, Join, Protocol, Source, SourceFile, SplitLimit,
     SplitPlan, TablePlan, Vocabulary,
 };
-pub use file_format::{Encoding, FileKind, Format};
+pub use file_format::{Encoding, FileKind, Format, Separator};
 pub use label::{Label, LabelValue};
 
 use homebench_diagnostic::{Diagnostic, Document, KeyPath};

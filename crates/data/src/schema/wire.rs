@@ -54,11 +54,13 @@ pub(super) struct WireTable {
 #[serde(deny_unknown_fields)]
 pub(super) struct WireFormat {
     pub(super) kind: Option<WireFileKind>,
-    pub(super) separator: Option<char>,
+    pub(super) separator: Option<String>,
     pub(super) has_header: Option<bool>,
     pub(super) quotes: Option<bool>,
     pub(super) trim_spaces: Option<bool>,
     pub(super) encoding: Option<WireEncoding>,
+    pub(super) escape: Option<String>,
+    pub(super) comment: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]

@@ -1,9 +1,9 @@
 //! What is wrong with a row, in words, with its line, character and column.
 
-use super::file_pieces::Piece;
 use super::text_chunks::{Chunk, TextFile};
+use super::text_rows::record_place;
 use crate::expression::{Reading, RowFault};
-use crate::schema::{Format, SplitPlan, TablePlan};
+use crate::schema::{SplitPlan, TablePlan};
 use crate::timeline;
 use homebench_diagnostic::{Diagnostic, Location};
 use std::path::Path;
@@ -47,47 +47,21 @@ impl Fault {
         index: u64,
         names: &[String],
     ) -> Diagnostic {
-        let (line, start) = place(file, chunk, index);
-        let field = self
-            .column()
-            .map_or(0, |column| file.positions.get(column).copied().unwrap_or(0));
-        let column = character(&file.bytes()[start..], file.format, field);
+        let row = record_place(file, chunk, index);
+        let field = self.column().and_then(|column| file.positions.get(column));
+        let start = field.and_then(|field| row.field_starts.get(*field));
+        let Location { column, .. } = file.location(*start.unwrap_or(&row.start));
+        let line = row.line;
         let said = Diagnostic::new(file.path.display().to_string(), String::new())
             .at(Some(Location { line, column }));
-        match self {
-            Self::Fields { found } => {
-                let expected = match file.num_fields {
-                    1 => "1 field".to_owned(),
-                    more => format!("{more} fields"),
-                };
-                let message = format!("expected {expected}, found {found}");
-                let missing = file
-                    .positions
-                    .iter()
-                    .position(|position| *position == found);
-                let separator = match file.format.separator {
-                    b'\t' => "a tab".to_owned(),
-                    other => format!("`{}`", char::from(other)),
-                };
-                match missing.filter(|_| found < file.num_fields) {
-                    Some(missing) => with(
-                        said,
-                        format!("{message}; column `{}` is missing", names[missing]),
-                    )
-                    .hint("the row is cut; get the file again"),
-                    None if found < file.num_fields => {
-                        with(said, message).hint("the row is cut; get the file again")
-                    }
-                    None if file.num_fields == 1 => with(said, message).hint(format!(
-                        "is the line above it a title or a comment? Remove it. Is {separator} part of a value? Then the \
-                         file needs quotes"
-                    )),
-                    None => with(said, message).hint(format!(
-                        "is {separator} part of a value? Then the file needs quotes"
-                    )),
-                }
-            }
+        let mend = field.and_then(|field| super::wrong_layout::mend_of_field(file, &row, *field));
+        let said = match self {
+            Self::Fields { .. } => super::wrong_layout::describe(said, file, &row, names),
             other => other.describe(said, "", names),
+        };
+        match mend {
+            Some(mend) => said.hint(mend),
+            None => said,
         }
     }
 
@@ -164,16 +138,8 @@ impl Fault {
 
 /// The line of the `index`-th record of a piece, and where it starts.
 pub(crate) fn place(file: &TextFile, chunk: &Chunk, index: u64) -> (usize, usize) {
-    // The piece is read again to know the line: good rows then pay nothing for messages.
-    let record = super::text_rows::record_at(file, chunk, index);
-    let position = record.position();
-    let mut line = chunk.first_line + position.map_or(1, |at| at.line() as usize);
-    let mut start = chunk.bytes.start + position.map_or(0, |at| at.byte() as usize);
-    // A record's position is that of the empty lines before it.
-    while file.bytes().get(start) == Some(&b'\n') {
-        (line, start) = (line + 1, start + 1);
-    }
-    (line, start)
+    let row = record_place(file, chunk, index);
+    (row.line, row.start)
 }
 
 /// What is said of a column whose distinct texts are more than can be kept.
@@ -356,39 +322,6 @@ fn time_hint(name: &str, found: &str) -> String {
     }
 }
 
-impl Fault {
-    /// The fault of the `index`-th row of a piece.
-    pub(super) fn at(self, piece: &Piece<'_>, index: u64, names: &[String]) -> Diagnostic {
-        match piece {
-            Piece::Text { file, chunk } => self.in_text(file, chunk, index, names),
-            Piece::Columnar {
-                file, first_row, ..
-            } => self.in_row(&file.path, first_row + index + 1, names),
-        }
-    }
-}
-
 fn with(said: Diagnostic, message: String) -> Diagnostic {
     Diagnostic { message, ..said }
-}
-
-/// The character, from 1, at which a field of a row starts; 1 where fields may be quoted.
-fn character(row: &[u8], format: Format, field: usize) -> usize {
-    // A quoted field may hold separators, so that counting them finds no field.
-    if format.quotes || field == 0 {
-        return 1;
-    }
-    let separators = row
-        .iter()
-        .enumerate()
-        .filter(|(_, byte)| **byte == format.separator);
-    let Some(at) = separators.map(|(at, _)| at + 1).nth(field - 1) else {
-        return 1;
-    };
-    let spaces = if format.trim_spaces {
-        row[at..].iter().take_while(|byte| **byte == b' ').count()
-    } else {
-        0
-    };
-    String::from_utf8_lossy(&row[..at + spaces]).chars().count() + 1
 }

@@ -2,78 +2,84 @@
 
 use super::bad_row::Fault;
 use super::column_slots::Need;
-use super::columnar::{Arrays, Batches, ColumnarFile, Decoded};
+use super::columnar::{Arrays, Batches, ColumnarFile, Decoded, guarded};
 use super::row::{Row, Visit};
 use super::text_chunks::{Chunk, TextFile};
 use super::text_rows;
+use crate::part_files::PartFile;
 use crate::schema::{FileKind, Format};
+use arrow::array::ArrayRef;
+use arrow::datatypes::DataType;
 use homebench_diagnostic::Diagnostic;
-use std::path::Path;
+use rayon::prelude::*;
+use std::path::{Path, PathBuf};
 
 /// Pieces read before their rows are joined; a bound on memory.
 const WAVE: usize = 16;
 
-/// A source file of any kind.
+/// A file of rows: one file, or many that an entry of `[files]` stands for, one after another.
 #[derive(Debug)]
-pub(crate) enum TableFile {
+pub(crate) struct TableFile {
+    path: PathBuf,
+    parts: Vec<Part>,
+}
+
+/// A file of any kind.
+#[derive(Debug)]
+struct Part {
+    /// Index of its first row among those of all parts.
+    start: u64,
+    body: PartBody,
+}
+
+#[derive(Debug)]
+enum PartBody {
     Text(TextFile),
     Columnar(ColumnarFile),
 }
 
-impl TableFile {
-    /// Opens a file that has these columns, of which some are needed.
-    ///
-    /// # Errors
-    /// A file that can't be read, is broken, or lacks a column or has it in another type.
-    pub(crate) fn open(
-        path: &Path,
+impl Part {
+    fn open(
+        entry: &Path,
+        part: &PartFile,
         format: Format,
         columns: &[String],
         needs: &[Need],
     ) -> Result<Self, Diagnostic> {
-        Ok(match FileKind::of_file(path, format) {
-            FileKind::Text => Self::Text(TextFile::open(path, format, columns)?),
-            kind => Self::Columnar(ColumnarFile::open(path, kind, columns, needs)?),
-        })
+        let kind = FileKind::of_part(entry, &part.path, format);
+        let (path, constants) = (&part.path, &part.constants[..]);
+        let body = match kind {
+            FileKind::Text => PartBody::Text(TextFile::open(path, format, columns, constants)?),
+            kind => PartBody::Columnar(ColumnarFile::open(path, kind, columns, needs, constants)?),
+        };
+        Ok(Self { start: 0, body })
     }
 
-    pub(crate) fn path(&self) -> &Path {
-        match self {
-            Self::Text(file) => &file.path,
-            Self::Columnar(file) => &file.path,
+    fn path(&self) -> &Path {
+        match &self.body {
+            PartBody::Text(file) => &file.path,
+            PartBody::Columnar(file) => &file.path,
         }
     }
 
-    pub(crate) fn num_rows(&self) -> u64 {
-        match self {
-            Self::Text(file) => file.num_rows(),
-            Self::Columnar(file) => file.num_rows,
+    fn num_rows(&self) -> u64 {
+        match &self.body {
+            PartBody::Text(file) => file.num_rows(),
+            PartBody::Columnar(file) => file.num_rows,
         }
     }
 
     /// The type of a column, where the file knows it.
-    pub(crate) fn data_type(&self, column: usize) -> Option<&arrow::datatypes::DataType> {
-        match self {
-            Self::Text(_) => None,
-            Self::Columnar(file) => file.data_type(column),
+    fn data_type(&self, column: usize) -> Option<&DataType> {
+        match &self.body {
+            PartBody::Text(_) => None,
+            PartBody::Columnar(file) => file.data_type(column),
         }
     }
 
-    /// The pieces of the file in order, some at a time; an error where it is broken further on.
-    pub(crate) fn waves(&self) -> Waves<'_> {
-        match self {
-            Self::Text(file) => Waves::Text(file, file.chunks.chunks(WAVE)),
-            Self::Columnar(file) => Waves::Columnar {
-                file,
-                batches: None,
-                first_row: 0,
-            },
-        }
-    }
-
-    /// Where a row is, in the words of the kind of file.
-    pub(crate) fn place(&self, row: u64) -> String {
-        let Self::Text(file) = self else {
+    /// Where one of its rows is, in the words of the kind of file.
+    fn place(&self, row: u64) -> String {
+        let PartBody::Text(file) = &self.body else {
             return format!("row {}", row + 1);
         };
         // Chunks are in order of their first rows, so the row's is the last that doesn't begin
@@ -85,13 +91,83 @@ impl TableFile {
     }
 }
 
+impl TableFile {
+    /// Opens a file that has these columns, of which some are needed; `path` may be that of a folder or a pattern.
+    ///
+    /// # Errors
+    /// A file that can't be read, is broken, or lacks a column or has it in another type.
+    pub(crate) fn open(
+        path: &Path,
+        format: Format,
+        columns: &[String],
+        needs: &[Need],
+    ) -> Result<Self, Diagnostic> {
+        let files = crate::part_files::parts(path)?.files;
+        let opened: Vec<Result<Part, Diagnostic>> = files
+            .par_iter()
+            .map(|part| Part::open(path, part, format, columns, needs))
+            .collect();
+        // In order, so that the first fault is the one that is told.
+        let mut parts = opened.into_iter().collect::<Result<Vec<_>, _>>()?;
+        let mut start = 0;
+        for part in &mut parts {
+            part.start = start;
+            start += part.num_rows();
+        }
+        Ok(Self {
+            path: path.to_path_buf(),
+            parts,
+        })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn num_rows(&self) -> u64 {
+        self.parts.iter().map(Part::num_rows).sum()
+    }
+
+    /// The types of a column in the parts that know it, with their files.
+    pub(crate) fn data_types(&self, column: usize) -> impl Iterator<Item = (&Path, &DataType)> {
+        let parts = self.parts.iter();
+        parts.filter_map(move |part| Some((part.path(), part.data_type(column)?)))
+    }
+
+    /// The pieces of the file in order, some at a time; an error where it is broken further on.
+    pub(crate) fn waves(&self) -> Waves<'_> {
+        Waves {
+            parts: self.parts.iter(),
+            current: None,
+        }
+    }
+
+    /// Where a row is, in the words of the kind of file.
+    pub(crate) fn place(&self, row: u64) -> String {
+        let part = self.parts.partition_point(|part| part.start <= row);
+        let Some(part) = self.parts[..part].last() else {
+            return format!("row {}", row + 1);
+        };
+        let place = part.place(row - part.start);
+        match self.parts.len() {
+            1 => place,
+            _ => format!("{place} of {}", part.path().display()),
+        }
+    }
+}
+
 /// The pieces of a file, some at a time.
-pub(crate) enum Waves<'a> {
-    Text(&'a TextFile, std::slice::Chunks<'a, Chunk>),
+pub(crate) struct Waves<'a> {
+    parts: std::slice::Iter<'a, Part>,
+    current: Option<(&'a Part, Pieces<'a>)>,
+}
+
+/// What is left of a part.
+enum Pieces<'a> {
+    Text(&'a TextFile, std::slice::Iter<'a, Chunk>),
     Columnar {
         file: &'a ColumnarFile,
-        /// Opened when they are asked for.
-        batches: Option<Batches<'a>>,
+        batches: Batches<'a>,
         first_row: u64,
     },
 }
@@ -100,57 +176,93 @@ impl<'a> Iterator for Waves<'a> {
     type Item = Result<Vec<Piece<'a>>, Diagnostic>;
 
     fn next(&mut self) -> Option<Self::Item> {
+        // Across parts, so that many small ones keep all threads at work.
+        let mut pieces = Vec::with_capacity(WAVE);
+        while pieces.len() < WAVE {
+            match self.next_piece() {
+                Ok(Some(piece)) => pieces.push(piece),
+                Ok(None) => break,
+                Err(broken) => return Some(Err(broken)),
+            }
+        }
+        (!pieces.is_empty()).then_some(Ok(pieces))
+    }
+}
+
+impl<'a> Waves<'a> {
+    fn next_piece(&mut self) -> Result<Option<Piece<'a>>, Diagnostic> {
+        loop {
+            if let Some((part, pieces)) = &mut self.current
+                && let Some(body) = pieces.next()?
+            {
+                let start = part.start;
+                return Ok(Some(Piece { start, body }));
+            }
+            let Some(part) = self.parts.next() else {
+                return Ok(None);
+            };
+            // Opened when they are asked for.
+            let pieces = match &part.body {
+                PartBody::Text(file) => Pieces::Text(file, file.chunks.iter()),
+                PartBody::Columnar(file) => Pieces::Columnar {
+                    file,
+                    batches: file.batches()?,
+                    first_row: 0,
+                },
+            };
+            self.current = Some((part, pieces));
+        }
+    }
+}
+
+impl<'a> Pieces<'a> {
+    fn next(&mut self) -> Result<Option<PieceBody<'a>>, Diagnostic> {
         match self {
             Self::Text(file, chunks) => {
-                let pieces = chunks.next()?.iter();
-                Some(Ok(pieces
-                    .map(|chunk| Piece::Text { file, chunk })
-                    .collect()))
+                let chunk = chunks.next();
+                Ok(chunk.map(|chunk| PieceBody::Text { file, chunk }))
             }
             Self::Columnar {
                 file,
                 batches,
                 first_row,
-            } => columnar_wave(file, batches, first_row).transpose(),
+            } => {
+                let Some(columns) = batches.next()? else {
+                    return Ok(None);
+                };
+                let piece = PieceBody::Columnar {
+                    file,
+                    first_row: *first_row,
+                    columns,
+                };
+                // Columnar batches are counted as they come, since the file says only how many rows there
+                // are in all.
+                if let PieceBody::Columnar { columns, .. } = &piece {
+                    *first_row += columns.num_rows as u64;
+                }
+                Ok(Some(piece))
+            }
         }
     }
 }
 
-fn columnar_wave<'a>(
-    file: &'a ColumnarFile,
-    batches: &mut Option<Batches<'a>>,
-    first_row: &mut u64,
-) -> Result<Option<Vec<Piece<'a>>>, Diagnostic> {
-    let batches = match batches {
-        Some(batches) => batches,
-        none => none.insert(file.batches()?),
-    };
-    let mut pieces = Vec::with_capacity(WAVE);
-    while pieces.len() < WAVE
-        && let Some(columns) = batches.next()?
-    {
-        let num_rows = columns.num_rows as u64;
-        pieces.push(Piece::Columnar {
-            file,
-            first_row: *first_row,
-            columns,
-        });
-        // Columnar batches are counted as they come, since the file says only how many rows there
-        // are in all.
-        *first_row += num_rows;
-    }
-    Ok((!pieces.is_empty()).then_some(pieces))
-}
-
 /// A piece of a file.
 #[derive(Debug)]
-pub(crate) enum Piece<'a> {
+pub(crate) struct Piece<'a> {
+    /// Index of the part's first row among those of all parts.
+    start: u64,
+    body: PieceBody<'a>,
+}
+
+#[derive(Debug)]
+enum PieceBody<'a> {
     Text {
         file: &'a TextFile,
         chunk: &'a Chunk,
     },
     Columnar {
         file: &'a ColumnarFile,
+        /// Index of its first row in its part.
         first_row: u64,
         columns: Arrays,
     },
@@ -159,16 +271,17 @@ pub(crate) enum Piece<'a> {
 impl Piece<'_> {
     /// Index of its first row in the file.
     pub(crate) fn first_row(&self) -> u64 {
-        match self {
-            Self::Text { chunk, .. } => chunk.first_row,
-            Self::Columnar { first_row, .. } => *first_row,
-        }
+        self.start
+            + match &self.body {
+                PieceBody::Text { chunk, .. } => chunk.first_row,
+                PieceBody::Columnar { first_row, .. } => *first_row,
+            }
     }
 
     pub(crate) fn num_rows(&self) -> u64 {
-        match self {
-            Self::Text { chunk, .. } => chunk.num_rows,
-            Self::Columnar { columns, .. } => columns.num_rows as u64,
+        match &self.body {
+            PieceBody::Text { chunk, .. } => chunk.num_rows,
+            PieceBody::Columnar { columns, .. } => columns.num_rows as u64,
         }
     }
 
@@ -181,22 +294,58 @@ impl Piece<'_> {
         names: &[String],
         visitor: &mut V,
     ) -> Result<(), Diagnostic> {
-        match self {
-            Self::Text { file, chunk } => text_rows::visit(file, chunk, names, visitor),
-            Self::Columnar {
+        match &self.body {
+            PieceBody::Text { file, chunk } => text_rows::visit(file, chunk, names, visitor),
+            PieceBody::Columnar {
                 file,
                 first_row,
                 columns,
             } => {
-                let decoded = Decoded::new(file, columns, names)?;
-                for index in 0..columns.num_rows {
-                    let seen = visitor.row(index as u64, &decoded.row(index));
-                    let number = first_row + index as u64 + 1;
-                    seen.map_err(|fault| fault.in_row(&file.path, number, names))?;
-                }
-                Ok(())
+                let mut rows = ColumnarRows {
+                    file,
+                    names,
+                    batch_row: *first_row,
+                    visitor,
+                };
+                rows.visit(columns, 0)
             }
         }
+    }
+
+    /// The columns of a file that knows their types.
+    ///
+    /// # Errors
+    /// A value of a rare type that can't be read, with its row.
+    pub(crate) fn native(
+        &self,
+        names: &[String],
+    ) -> Result<Option<Vec<Option<ArrayRef>>>, Diagnostic> {
+        match &self.body {
+            PieceBody::Text { .. } => Ok(None),
+            PieceBody::Columnar {
+                file,
+                first_row,
+                columns,
+            } => {
+                let plain = guarded(&file.path, || file.plain(columns, *first_row, names))?;
+                Ok(Some(plain.arrays))
+            }
+        }
+    }
+
+    /// The fault of the `index`-th row, with its place.
+    pub(crate) fn refuse(&self, fault: Fault, index: u64, names: &[String]) -> Diagnostic {
+        match &self.body {
+            PieceBody::Text { file, chunk } => fault.in_text(file, chunk, index, names),
+            PieceBody::Columnar {
+                file, first_row, ..
+            } => fault.in_row(&file.path, first_row + index + 1, names),
+        }
+    }
+
+    /// Whether its fields are texts.
+    pub(crate) fn is_text(&self) -> bool {
+        matches!(self.body, PieceBody::Text { .. })
     }
 
     /// The text of a field of the `wanted`-th row.
@@ -227,7 +376,7 @@ impl Piece<'_> {
 
     /// Lets the system take back the memory of the piece, which is read no more.
     pub(crate) fn release(&self) {
-        if let Self::Text { file, chunk } = self {
+        if let PieceBody::Text { file, chunk } = &self.body {
             file.release(chunk);
         }
     }
@@ -270,5 +419,44 @@ impl Piece<'_> {
                 format!("column `{}`: a value that is not allowed", names[column]),
             ),
         }
+    }
+}
+
+/// Shows the rows of a batch.
+struct ColumnarRows<'a, V> {
+    file: &'a ColumnarFile,
+    names: &'a [String],
+    /// Index of the batch's first row in its file.
+    batch_row: u64,
+    visitor: &'a mut V,
+}
+
+impl<V: Visit> ColumnarRows<'_, V> {
+    /// Shows rows of the batch, the first of which is the `first`-th.
+    fn visit(&mut self, columns: &Arrays, first: usize) -> Result<(), Diagnostic> {
+        let row = self.batch_row + first as u64;
+        let decoded = guarded(&self.file.path, || {
+            let plain = self.file.plain(columns, row, self.names)?;
+            Decoded::new(self.file, &plain, self.names)
+        });
+        let decoded = match decoded {
+            Ok(decoded) => decoded,
+            // A batch of long values may be too much for one array, whose texts have together less than 2 GiB: halves may not
+            // be. What is broken is broken in one half too, and told from there.
+            Err(_) if columns.num_rows > 1 => {
+                let half = columns.num_rows / 2;
+                self.visit(&columns.slice(0, half), first)?;
+                return self.visit(&columns.slice(half, columns.num_rows - half), first + half);
+            }
+            Err(broken) => return Err(broken),
+        };
+        for index in 0..columns.num_rows {
+            let seen = self
+                .visitor
+                .row((first + index) as u64, &decoded.row(index));
+            let number = row + index as u64 + 1;
+            seen.map_err(|fault| fault.in_row(&self.file.path, number, self.names))?;
+        }
+        Ok(())
     }
 }

@@ -2,7 +2,7 @@
 
 use super::bad_row::{self, Fault};
 use super::column_slots::{ColumnSlots, ListColumn};
-use super::file_pieces::{Piece, TableFile};
+use super::file_pieces::TableFile;
 use super::interner::Interner;
 use super::raw_columns::{ColumnRule, RawColumns};
 use super::row::{self, Row, Visit};
@@ -161,10 +161,7 @@ impl JoinTable {
         for file in &opened {
             for wave in file.waves() {
                 for piece in wave? {
-                    let native = match &piece {
-                        Piece::Text { .. } => None,
-                        Piece::Columnar { columns, .. } => Some(&columns.arrays[..]),
-                    };
+                    let native = piece.native(&join.columns)?;
                     let mut reading = JoinReading {
                         table: &mut table,
                         in_use: &in_use,
@@ -180,7 +177,7 @@ impl JoinTable {
                     for (place, column, kind) in &in_use.readings {
                         let values = raw.values(*place, *kind).map_err(|fault| {
                             let row = raw.place(fault.row);
-                            join_fault(join, fault).at(&piece, row, &join.columns)
+                            piece.refuse(join_fault(join, fault), row, &join.columns)
                         })?;
                         parts.entry((*column, *kind)).or_default().push(values);
                     }

@@ -25,8 +25,11 @@ mod row_spill;
 mod sniff;
 pub(super) mod split_assignment;
 pub(super) mod text_chunks;
-mod text_records;
+mod text_marks;
+pub(super) mod text_records;
 pub(super) mod text_rows;
+mod wrong_header;
+mod wrong_layout;
 
 use super::packed::{PackedWriter, Written};
 use super::pipeline::pipeline;
@@ -374,28 +377,23 @@ fn check_units(
         {
             continue;
         }
-        let mut first: Option<(&TableFile, arrow::datatypes::DataType)> = None;
-        for file in opened {
-            let Some(found) = file.data_type(*column) else {
-                continue;
-            };
-            match &first {
-                Some((other, before))
-                    if before != found && (before.is_temporal() || found.is_temporal()) =>
-                {
-                    let name = &plan.columns[*column];
-                    let message = format!(
-                        "column `{name}`: its type is {found}, and {before} in {}; as numbers they would not count alike",
-                        other.path().display()
-                    );
-                    return Err(Diagnostic::new(file.path().display().to_string(), message).hint(format!(
-                        "say in which unit they count, in `columns`: {{ name = \"{name}\", type = \"timestamp\", unit = \"ms\" \
-                         }} in place of \"{name}\""
-                    )));
-                }
-                Some(_) => {}
-                None => first = Some((file, found.clone())),
-            }
+        let mut types = opened.iter().flat_map(|file| file.data_types(*column));
+        let Some((first, expected)) = types.next() else {
+            continue;
+        };
+        let other = types.find(|(_, found)| {
+            *found != expected && (found.is_temporal() || expected.is_temporal())
+        });
+        if let Some((path, found)) = other {
+            let name = &plan.columns[*column];
+            let message = format!(
+                "column `{name}`: its type is {found}, and {expected} in {}; as numbers they would not count alike",
+                first.display()
+            );
+            return Err(Diagnostic::new(path.display().to_string(), message).hint(format!(
+                "say in which unit they count, in `columns`: {{ name = \"{name}\", type = \"timestamp\", unit = \"ms\" }} in \
+                 place of \"{name}\""
+            )));
         }
     }
     Ok(())

@@ -125,7 +125,7 @@ pub(super) fn parse(
 ) -> Result<Parsed, Diagnostic> {
     let Context { plan, columns, .. } = *context;
     let start = start + piece.first_row();
-    let mut reading = PieceReading::new(context, side, start, piece);
+    let mut reading = PieceReading::new(context, side, start, piece)?;
     piece.visit(&plan.columns, &mut reading)?;
     let PieceReading {
         raw, mut parsed, ..
@@ -219,20 +219,21 @@ impl NumOwn {
 }
 
 impl<'a> PieceReading<'a> {
-    fn new(context: &'a Context<'a>, side: Side, start: u64, piece: &'a Piece<'a>) -> Self {
+    fn new(
+        context: &'a Context<'a>,
+        side: Side,
+        start: u64,
+        piece: &Piece<'_>,
+    ) -> Result<Self, Diagnostic> {
         let Context { plan, columns, .. } = context;
         let num_rows = piece.num_rows();
-        let native = match piece {
-            Piece::Text { .. } => None,
-            Piece::Columnar { columns, .. } => Some(&columns.arrays[..]),
-        };
         let kept = columns.kept(0, plan.num_own_columns);
-        Self {
+        Ok(Self {
             context,
             side,
             start,
             num_own: NumOwn::of_context(context),
-            raw: RawColumns::new(context.rules, &kept, native),
+            raw: RawColumns::new(context.rules, &kept, piece.native(&plan.columns)?),
             parsed: Parsed {
                 codes: Vec::with_capacity(num_rows as usize * columns.num_codes()),
                 texts: vec![Interner::default(); columns.texts.len()],
@@ -243,7 +244,7 @@ impl<'a> PieceReading<'a> {
                 },
                 ..Parsed::default()
             },
-        }
+        })
     }
 
     /// Codes of the files' own texts and hashes; those of joins and computed columns are left at 0.

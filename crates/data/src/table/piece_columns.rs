@@ -133,7 +133,7 @@ impl<'a> PieceColumns<'a> {
         let plan = self.context.plan;
         let place = self.raw.place(fault.row);
         // As the file has it: 1e39 is no row of zeros.
-        if let (Piece::Text { .. }, Some(column)) = (piece, fault.column)
+        if let (true, Some(column)) = (piece.is_text(), fault.column)
             && column < plan.num_own_columns
             && fault.found.parse::<f64>().is_ok()
             && let Some(text) = piece.field(place, column, &plan.columns)
@@ -146,7 +146,11 @@ impl<'a> PieceColumns<'a> {
             .map(|(_, reading)| *reading)
             .next()
             .unwrap_or(Reading::Number);
-        bad_row::field_fault(plan, reading, fault).at(piece, place, &plan.columns)
+        piece.refuse(
+            bad_row::field_fault(plan, reading, fault),
+            place,
+            &plan.columns,
+        )
     }
 }
 

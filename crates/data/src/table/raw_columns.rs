@@ -79,7 +79,7 @@ struct RawColumn {
 pub(super) struct RawColumns<'a> {
     rules: &'a [ColumnRule],
     /// Columns of a file that knows their types.
-    native: Option<&'a [Option<ArrayRef>]>,
+    native: Option<Vec<Option<ArrayRef>>>,
     columns: Vec<RawColumn>,
     /// Index in the piece of each row.
     rows: Vec<u32>,
@@ -101,7 +101,7 @@ impl<'a> RawColumns<'a> {
     pub(super) fn new(
         rules: &'a [ColumnRule],
         kept: &[Kept],
-        native: Option<&'a [Option<ArrayRef>]>,
+        native: Option<Vec<Option<ArrayRef>>>,
     ) -> Self {
         let columns = kept.iter().enumerate().map(|(column, kept)| RawColumn {
             column,
@@ -109,12 +109,13 @@ impl<'a> RawColumns<'a> {
             numbers: (kept.numbers && native.is_none()).then(NumberColumn::default),
             texts: (kept.keys || (kept.texts && native.is_none())).then(Texts::default),
         });
+        let columns = columns
+            .filter(|column| column.numbers.is_some() || column.texts.is_some())
+            .collect();
         Self {
             rules,
             native,
-            columns: columns
-                .filter(|column| column.numbers.is_some() || column.texts.is_some())
-                .collect(),
+            columns,
             rows: Vec::new(),
             num_nan: Cell::new(0),
         }
@@ -199,7 +200,7 @@ impl<'a> RawColumns<'a> {
             fault.column = Some(column);
             fault
         };
-        let values = match self.native {
+        let values = match &self.native {
             Some(arrays) => self.native_values(&arrays[column], column, reading)?,
             None => {
                 let kept = self.columns.iter().find(|kept| kept.column == column);

@@ -1,106 +1,172 @@
-//! The records of a piece of delimited text, one after another.
+//! The records of delimited text, one after another: the one place that knows where fields and rows end.
 //!
-//! Text without quotes (most of it) is cut where a mask of 64 bytes at a time shows separators and line ends; nothing is
-//! copied. The `csv` crate reads text with quotes.
+//! Cutting files into pieces, counting rows, reading fields and finding a row again all go through [`Records`], so that they
+//! can't disagree. Text without quotes (most of it) is cut where a mask of 64 bytes at a time shows separators and line ends;
+//! nothing is copied. Text with quotes goes through [`Tokenizer`], which follows the same masks with quotes in them.
 
-use super::text_rows::{reader, trim};
+use super::text_marks::Marks;
+use super::text_rows::trim;
 use crate::schema::Format;
 
+/// What is no delimited text; places are bytes from the start of what is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TextFault {
+    /// A quote that opens a field and is never closed.
+    NeverClosed { opened: usize },
+    /// Something between the quote that closes a field and the next separator.
+    AfterQuote { opened: usize, found: usize },
+    /// A backslash before a quote inside quotes, where the format doesn't say what that means.
+    Backslash { found: usize },
+}
+
+impl TextFault {
+    /// The same in what is read from `start` on.
+    pub(crate) fn behind(self, start: usize) -> Self {
+        match self {
+            Self::NeverClosed { opened } => Self::NeverClosed {
+                opened: opened + start,
+            },
+            Self::AfterQuote { opened, found } => Self::AfterQuote {
+                opened: opened + start,
+                found: found + start,
+            },
+            Self::Backslash { found } => Self::Backslash {
+                found: found + start,
+            },
+        }
+    }
+}
+
+/// Bit of a bound that lies in the copies, not in the text.
+const COPIED: usize = 1 << (usize::BITS - 1);
+
+/// Where the fields of a record are.
+#[derive(Debug, Default)]
+pub(crate) struct Fields {
+    /// Start and end of each.
+    // Kept from record to record, which saves an allocation a row.
+    bounds: Vec<(usize, usize)>,
+    /// Where each starts in the text, its quote included; of tokenized text alone.
+    sources: Vec<usize>,
+    /// Values of quoted fields that hold quotes.
+    copies: Vec<u8>,
+}
+
 /// Reads record after record.
-pub(super) struct Records<'a> {
+pub(crate) struct Records<'a> {
     bytes: &'a [u8],
     format: Format,
     way: Way<'a>,
-    /// Where each field of the record starts and ends.
-    // Kept from record to record, which saves an allocation a row.
-    bounds: Vec<(usize, usize)>,
+    fields: Fields,
+    /// Where the record that was read last starts.
+    record_start: usize,
 }
 
 enum Way<'a> {
-    Plain {
-        marks: Marks<'a>,
-        start: usize,
-    },
-    Quoted {
-        reader: csv::Reader<&'a [u8]>,
-        record: csv::ByteRecord,
-    },
+    Plain { marks: Marks<'a, 2>, start: usize },
+    Tokens(Box<Tokenizer<'a>>),
 }
 
 /// The fields of a record.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Record<'a> {
+pub(crate) struct Record<'a> {
     text: &'a [u8],
-    bounds: &'a [(usize, usize)],
+    fields: &'a Fields,
     trim_spaces: bool,
 }
 
 impl<'a> Records<'a> {
-    pub(super) fn new(bytes: &'a [u8], format: Format) -> Self {
+    pub(crate) fn new(bytes: &'a [u8], format: Format) -> Self {
         // A piece without a quote needs no state machine, whatever the format allows.
-        let way = match format.quotes && memchr::memchr(b'"', bytes).is_some() {
-            true => Way::Quoted {
-                reader: reader(bytes, format),
-                record: csv::ByteRecord::with_capacity(1024, 64),
-            },
-            false => Way::Plain {
-                marks: Marks::new(bytes, format.separator),
+        let has_quotes = format.quotes && memchr::memchr(b'"', bytes).is_some();
+        let way = match (format.separator.single(), format.comment) {
+            (Some(separator), None) if !has_quotes => Way::Plain {
+                marks: Marks::new(bytes, [separator, b'\n']),
                 start: 0,
             },
+            _ => Way::Tokens(Box::new(Tokenizer::new(bytes, format))),
         };
         Self {
             bytes,
             format,
             way,
-            bounds: Vec::new(),
+            fields: Fields::default(),
+            record_start: 0,
         }
     }
 
-    /// The next record; lines without a character are none.
+    /// The next record; lines without a character, and those that begin with the format's `comment`, are none.
     ///
     /// # Errors
-    /// What the `csv` crate can't read.
+    /// Quotes that don't close, or close inside a field.
     #[inline]
-    pub(super) fn next(&mut self) -> Result<Option<Record<'_>>, csv::Error> {
+    pub(crate) fn next(&mut self) -> Result<Option<Record<'_>>, TextFault> {
         let Self {
             bytes,
             format,
             way,
-            bounds,
+            fields,
+            record_start,
         } = self;
-        let text: &[u8] = match way {
-            Way::Plain { marks, start } => loop {
-                if !next_plain(bytes, marks, start, bounds) {
+        let trim_spaces = match way {
+            Way::Plain { marks, start } => {
+                loop {
+                    *record_start = *start;
+                    if !next_plain(bytes, marks, start, &mut fields.bounds) {
+                        return Ok(None);
+                    }
+                    if !is_blank(bytes, &fields.bounds) {
+                        break;
+                    }
+                }
+                // The carriage return of a line end is no part of the last field.
+                if let Some((start, end)) = fields.bounds.last_mut()
+                    && *end > *start
+                    && bytes[*end - 1] == b'\r'
+                {
+                    *end -= 1;
+                }
+                format.trim_spaces
+            }
+            Way::Tokens(tokens) => {
+                if !tokens.next_record(Some(fields))? {
                     return Ok(None);
                 }
-                if !is_blank(bytes, bounds) {
-                    break bytes;
-                }
-            },
-            Way::Quoted { reader, record } => loop {
-                if !reader.read_byte_record(record)? {
-                    return Ok(None);
-                }
-                bounds.clear();
-                let ranges = (0..record.len()).filter_map(|index| record.range(index));
-                bounds.extend(ranges.map(|range| (range.start, range.end)));
-                if bounds.len() != 1 || record.as_slice() != b"\r" {
-                    break record.as_slice();
-                }
-            },
+                *record_start = tokens.record_start;
+                // Spaces inside quotes are part of the value; the tokenizer took off the others.
+                false
+            }
         };
-        // The carriage return of a line end is no part of the last field.
-        if let Some((start, end)) = bounds.last_mut()
-            && *end > *start
-            && text[*end - 1] == b'\r'
-        {
-            *end -= 1;
-        }
         Ok(Some(Record {
-            text,
-            bounds,
-            trim_spaces: format.trim_spaces,
+            text: bytes,
+            fields,
+            trim_spaces,
         }))
+    }
+
+    /// Where the record that was read last starts.
+    pub(crate) fn record_start(&self) -> usize {
+        self.record_start
+    }
+
+    /// Where the text goes on behind the record that was read last.
+    pub(crate) fn next_start(&self) -> usize {
+        let next = match &self.way {
+            Way::Plain { start, .. } => *start,
+            Way::Tokens(tokens) => tokens.at,
+        };
+        next.min(self.bytes.len())
+    }
+
+    /// Where a field of the record that was read last starts in the text, without the spaces before it.
+    pub(crate) fn field_start(&self, field: usize) -> Option<usize> {
+        let Way::Plain { .. } = self.way else {
+            return self.fields.sources.get(field).copied();
+        };
+        let (start, end) = *self.fields.bounds.get(field)?;
+        let spaces = self.bytes[start..end].iter();
+        let spaces = spaces.take_while(|byte| self.format.trim_spaces && **byte == b' ');
+        Some(start + spaces.count())
     }
 }
 
@@ -108,7 +174,7 @@ impl<'a> Records<'a> {
 #[inline]
 fn next_plain(
     bytes: &[u8],
-    marks: &mut Marks<'_>,
+    marks: &mut Marks<'_, 2>,
     start: &mut usize,
     bounds: &mut Vec<(usize, usize)>,
 ) -> bool {
@@ -136,128 +202,275 @@ fn is_blank(text: &[u8], bounds: &[(usize, usize)]) -> bool {
 
 impl<'a> Record<'a> {
     /// Number of fields.
-    pub(super) fn len(&self) -> usize {
-        self.bounds.len()
+    pub(crate) fn len(&self) -> usize {
+        self.fields.bounds.len()
     }
 
-    /// A field without the spaces and line ends that belong to the layout.
+    /// A field without the spaces, quotes and line ends that belong to the layout; nothing where the record has none there.
     #[inline]
-    pub(super) fn field(&self, column: usize) -> &'a [u8] {
-        let (start, end) = self.bounds[column];
-        let field = &self.text[start..end];
-        match self.trim_spaces {
-            true => trim(field),
-            false => field,
-        }
+    pub(crate) fn get(&self, column: usize) -> Option<&'a [u8]> {
+        let (start, end) = *self.fields.bounds.get(column)?;
+        Some(match start & COPIED {
+            0 => {
+                let field = &self.text[start..end];
+                match self.trim_spaces {
+                    true => trim(field),
+                    false => field,
+                }
+            }
+            _ => &self.fields.copies[start & !COPIED..end & !COPIED],
+        })
+    }
+
+    /// As [`Self::get`], of a field that the record has.
+    #[inline]
+    pub(crate) fn field(&self, column: usize) -> &'a [u8] {
+        self.get(column).expect("the record has the field")
     }
 }
 
-/// Places of separators and line ends.
-struct Marks<'a> {
+/// Cuts text whose fields may be quoted, whose separator may have several bytes and whose lines may be comments.
+pub(crate) struct Tokenizer<'a> {
     bytes: &'a [u8],
-    separator: u8,
-    /// Where the 64 bytes of the mask start.
-    base: usize,
-    mask: u64,
+    format: Format,
+    marks: Marks<'a, 4>,
+    /// Where the next record starts.
+    pub(super) at: usize,
+    /// Where the last one starts, behind lines that are none.
+    pub(super) record_start: usize,
 }
 
-impl<'a> Marks<'a> {
-    fn new(bytes: &'a [u8], separator: u8) -> Self {
-        let mut marks = Self {
+impl<'a> Tokenizer<'a> {
+    pub(crate) fn new(bytes: &'a [u8], format: Format) -> Self {
+        let separator = format.separator.first();
+        let quote = if format.quotes { b'"' } else { separator };
+        let escape = format.escape.unwrap_or(separator);
+        Self {
             bytes,
-            separator,
-            base: 0,
-            mask: 0,
-        };
-        marks.mask = marks.mask_at(0);
-        marks
-    }
-
-    #[inline]
-    fn mask_at(&self, base: usize) -> u64 {
-        let rest = &self.bytes[base..];
-        match rest.first_chunk::<64>() {
-            Some(block) => mask(block, self.separator),
-            None => {
-                let mut block = [0; 64];
-                block[..rest.len()].copy_from_slice(rest);
-                mask(&block, self.separator) & ((1 << rest.len()) - 1)
-            }
+            format,
+            marks: Marks::new(bytes, [separator, b'\n', quote, escape]),
+            at: 0,
+            record_start: 0,
         }
     }
-}
 
-impl Iterator for Marks<'_> {
-    type Item = usize;
-
-    #[inline]
-    fn next(&mut self) -> Option<usize> {
-        while self.mask == 0 {
-            if self.base + 64 >= self.bytes.len() {
-                return None;
-            }
-            self.base += 64;
-            self.mask = self.mask_at(self.base);
+    /// Passes the next record, whose fields are kept where that is asked for; false where no text is left.
+    pub(crate) fn next_record(
+        &mut self,
+        mut fields: Option<&mut Fields>,
+    ) -> Result<bool, TextFault> {
+        self.skip_lines();
+        self.record_start = self.at;
+        if self.at >= self.bytes.len() {
+            return Ok(false);
         }
-        let bit = self.mask.trailing_zeros() as usize;
-        self.mask &= self.mask - 1;
-        Some(self.base + bit)
-    }
-}
-
-/// A bit for each byte that is the separator or a line end.
-#[inline]
-fn mask(block: &[u8; 64], separator: u8) -> u64 {
-    // SSE2 is part of every x86-64 processor, so that nothing has to be asked at run time.
-    #[cfg(target_arch = "x86_64")]
-    {
-        use std::arch::x86_64::{
-            __m128i, _mm_cmpeq_epi8, _mm_loadu_si128, _mm_movemask_epi8, _mm_or_si128,
-            _mm_set1_epi8,
-        };
-        let quarter = |index: usize| {
-            // SAFETY: every x86-64 processor has these instructions; the 16 bytes lie inside the block.
-            let found = unsafe {
-                let bytes = _mm_loadu_si128(block.as_ptr().add(16 * index).cast::<__m128i>());
-                let separators = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(separator as i8));
-                let line_ends = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(b'\n' as i8));
-                _mm_movemask_epi8(_mm_or_si128(separators, line_ends))
+        if let Some(fields) = &mut fields {
+            fields.bounds.clear();
+            fields.sources.clear();
+            fields.copies.clear();
+        }
+        loop {
+            let start = self.at;
+            let first = self.behind_spaces(start);
+            let is_quoted = self.format.quotes && self.bytes.get(first) == Some(&b'"');
+            let (bounds, has_more) = match is_quoted {
+                true => self.quoted(first, fields.as_deref_mut())?,
+                false => self.unquoted(start),
             };
-            u64::from(found as u32) << (16 * index)
-        };
-        quarter(0) | quarter(1) | quarter(2) | quarter(3)
+            if let Some(fields) = &mut fields {
+                fields.bounds.push(bounds);
+                fields.sources.push(first);
+            }
+            if !has_more {
+                return Ok(true);
+            }
+        }
     }
-    #[cfg(not(target_arch = "x86_64"))]
-    {
-        let bits = (0..64).map(|at| u64::from(block[at] == separator || block[at] == b'\n') << at);
-        bits.sum()
+
+    /// Goes past lines that are no records.
+    fn skip_lines(&mut self) {
+        loop {
+            let rest = &self.bytes[self.at.min(self.bytes.len())..];
+            let is_comment =
+                self.format.comment.is_some() && rest.first() == self.format.comment.as_ref();
+            let skipped = match rest {
+                [b'\n', ..] => 1,
+                [b'\r', b'\n', ..] => 2,
+                [b'\r'] => 1,
+                [_, ..] if is_comment => {
+                    memchr::memchr(b'\n', rest).map_or(rest.len(), |end| end + 1)
+                }
+                _ => return,
+            };
+            self.at += skipped;
+            self.marks.seek(self.at);
+        }
+    }
+
+    fn behind_spaces(&self, start: usize) -> usize {
+        if !self.format.trim_spaces {
+            return start;
+        }
+        let spaces = self.bytes[start..].iter();
+        start + spaces.take_while(|byte| **byte == b' ').count()
+    }
+
+    fn is_separator(&self, at: usize) -> bool {
+        match self.format.separator.single() {
+            Some(separator) => self.bytes.get(at) == Some(&separator),
+            None => self.bytes[at..].starts_with(self.format.separator.as_bytes()),
+        }
+    }
+
+    /// A field without quotes: where it is, and whether another follows.
+    fn unquoted(&mut self, start: usize) -> ((usize, usize), bool) {
+        let mut is_last = true;
+        let mut end = self.bytes.len();
+        self.at = end;
+        while let Some(at) = self.marks.next() {
+            let is_line_end = self.bytes[at] == b'\n';
+            if !is_line_end && !self.is_separator(at) {
+                continue;
+            }
+            is_last = is_line_end;
+            end = at;
+            self.at = at + 1;
+            if !is_line_end {
+                self.pass_separator(at);
+            }
+            break;
+        }
+        if is_last && end > start && self.bytes[end - 1] == b'\r' {
+            end -= 1;
+        }
+        let mut first = start;
+        if self.format.trim_spaces {
+            first = self.behind_spaces(start).min(end);
+            while end > first && self.bytes[end - 1] == b' ' {
+                end -= 1;
+            }
+        }
+        ((first, end), !is_last)
+    }
+
+    fn pass_separator(&mut self, at: usize) {
+        let separator = self.format.separator.as_bytes().len();
+        self.at = at + separator;
+        if separator > 1 {
+            self.marks.seek(self.at);
+        }
+    }
+
+    /// A field whose quote is at `opened`: where its value is, and whether another field follows.
+    fn quoted(
+        &mut self,
+        opened: usize,
+        mut fields: Option<&mut Fields>,
+    ) -> Result<((usize, usize), bool), TextFault> {
+        let bytes = self.bytes;
+        let first_copy = fields.as_ref().map_or(0, |fields| fields.copies.len());
+        let mut is_copied = false;
+        // What is not copied yet starts here.
+        let mut start = opened + 1;
+        self.marks.seek(start);
+        let closed = loop {
+            let Some(at) = self.marks.next() else {
+                return Err(TextFault::NeverClosed { opened });
+            };
+            let next = bytes.get(at + 1).copied();
+            // An escape stands for what follows it where that is a quote or an escape, and for itself elsewhere, as Spark
+            // writes and reads it.
+            let is_escape = self.format.escape == Some(bytes[at]) && bytes[at] != b'"';
+            let is_pair = match bytes[at] {
+                _ if is_escape => next == Some(b'"') || next == self.format.escape,
+                b'"' => next == Some(b'"'),
+                _ => continue,
+            };
+            if !is_escape {
+                self.check_backslash(opened, at)?;
+                if !is_pair {
+                    break at;
+                }
+            }
+            if !is_pair {
+                continue;
+            }
+            if let Some(fields) = &mut fields {
+                fields.copies.extend_from_slice(&bytes[start..at]);
+            }
+            is_copied = true;
+            start = at + 1;
+            self.marks.seek(at + 2);
+        };
+        let bounds = match fields {
+            Some(fields) if is_copied => {
+                fields.copies.extend_from_slice(&bytes[start..closed]);
+                (first_copy | COPIED, fields.copies.len() | COPIED)
+            }
+            _ => (start, closed),
+        };
+        Ok((bounds, self.close(opened, closed)?))
+    }
+
+    /// Goes behind a closed field; whether another follows.
+    fn close(&mut self, opened: usize, closed: usize) -> Result<bool, TextFault> {
+        let end = self.behind_spaces(closed + 1);
+        let (skipped, has_more) = match &self.bytes[end..] {
+            [] | [b'\r'] => (self.bytes.len() - end, false),
+            [b'\n', ..] => (1, false),
+            [b'\r', b'\n', ..] => (2, false),
+            _ if self.is_separator(end) => (self.format.separator.as_bytes().len(), true),
+            _ => return Err(TextFault::AfterQuote { opened, found: end }),
+        };
+        self.at = end + skipped;
+        self.marks.seek(self.at);
+        Ok(has_more)
+    }
+
+    /// Refuses a backslash before a quote that may be an escape, where the format doesn't say whether it is one.
+    fn check_backslash(&self, opened: usize, quote: usize) -> Result<(), TextFault> {
+        let is_said = self.format.escape.is_some();
+        if is_said || quote - opened < 2 || self.bytes[quote - 1] != b'\\' {
+            return Ok(());
+        }
+        // `\""` inside a value is a doubled quote: as an escaped one with a closing one behind it, a separator would follow.
+        let is_doubled = self.bytes.get(quote + 1) == Some(&b'"');
+        let behind = self.bytes.get(quote + 2..).unwrap_or_default();
+        let ends = matches!(behind, [] | [b'\r' | b'\n', ..])
+            || self.is_separator((quote + 2).min(self.bytes.len()));
+        match is_doubled && !ends {
+            true => Ok(()),
+            false => Err(TextFault::Backslash { found: quote - 1 }),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::schema::Encoding;
+    use crate::schema::Separator;
 
     fn format(quotes: bool) -> Format {
         Format {
-            kind: None,
-            separator: b',',
             has_header: false,
             quotes,
             trim_spaces: true,
-            encoding: Encoding::Utf8,
+            ..Format::default()
         }
     }
 
-    fn all(text: &[u8], format: Format) -> Vec<Vec<String>> {
+    fn read(text: &[u8], format: Format) -> Result<Vec<Vec<String>>, TextFault> {
         let mut records = Records::new(text, format);
         let mut found = Vec::new();
-        while let Some(record) = records.next().unwrap() {
+        while let Some(record) = records.next()? {
             let field = |column| String::from_utf8_lossy(record.field(column)).into_owned();
             found.push((0..record.len()).map(field).collect());
         }
-        found
+        Ok(found)
+    }
+
+    fn all(text: &[u8], format: Format) -> Vec<Vec<String>> {
+        read(text, format).unwrap()
     }
 
     #[test]
@@ -272,6 +485,7 @@ mod tests {
         assert_eq!(all(text, format(true)), expected);
         assert!(all(b"", format(false)).is_empty());
         assert_eq!(all(b"a,", format(false)), [["a", ""]]);
+        assert_eq!(all(b"\"a\",", format(true)), [["a", ""]]);
     }
 
     #[test]
@@ -280,7 +494,7 @@ mod tests {
             let filler = "x".repeat(length);
             let text = format!("{filler},1\n2,{filler}\r\n,{filler}\n{filler}\n");
             let plain = all(text.as_bytes(), format(false));
-            // One quoted field turns the whole piece over to the csv crate.
+            // One quoted field turns the whole piece over to the tokenizer.
             let quoted = all(format!("{text}\"q\"\n").as_bytes(), format(true));
             assert_eq!(plain[..], quoted[..quoted.len() - 1], "{length}");
         }
@@ -288,8 +502,154 @@ mod tests {
 
     #[test]
     fn quotes_hold_separators_and_line_ends() {
-        let text = b"\"a,b\",\"c\nd\"\r\n1,\"say \"\"hi\"\"\"\n";
-        let expected = [["a,b", "c\nd"], ["1", "say \"hi\""]];
+        let text = b"\"a,b\",\"c\nd\"\r\n1,\"say \"\"hi\"\"\"\n\"\"\n";
+        let expected = [vec!["a,b", "c\nd"], vec!["1", "say \"hi\""], vec![""]];
         assert_eq!(all(text, format(true)), expected);
+    }
+
+    /// A slow reader that looks at one byte after another, for rows that the `csv` crate reads too.
+    #[test]
+    fn rows_with_quotes_are_those_that_another_reader_finds() {
+        let stream = homebench_random::Philox::new(7, "quotes", "text");
+        let words = [
+            "a",
+            "",
+            "\"b,\"\"c\"",
+            "\"\"",
+            "\"d\ne\"",
+            "f g",
+            "\"h\r\ni\"",
+            "6\" x",
+        ];
+        let mut text = String::new();
+        for row in 0..4000 {
+            let [a, b, c, d] = stream
+                .u32x4(row)
+                .map(|word| words[word as usize % words.len()]);
+            text.push_str(&format!(
+                "{a},{b},{c},{d}{}",
+                ["\n", "\r\n"][row as usize % 2]
+            ));
+        }
+        let mut reader = csv::ReaderBuilder::new()
+            .has_headers(false)
+            .flexible(true)
+            .terminator(csv::Terminator::Any(b'\n'))
+            .from_reader(text.as_bytes());
+        let expected: Vec<Vec<String>> = reader
+            .records()
+            .map(|record| {
+                record
+                    .unwrap()
+                    .iter()
+                    .map(|field| field.trim_end_matches('\r').to_owned())
+                    .collect()
+            })
+            .collect();
+        assert_eq!(
+            all(
+                text.as_bytes(),
+                Format {
+                    trim_spaces: false,
+                    ..format(true)
+                }
+            ),
+            expected
+        );
+    }
+
+    #[test]
+    fn a_quote_opens_a_field_behind_spaces_and_is_a_letter_inside_one() {
+        let text = b"1, \"i3\" , TV 42\" LED ,\" a \"\r\n";
+        assert_eq!(all(text, format(true)), [["1", "i3", "TV 42\" LED", " a "]]);
+        let untrimmed = Format {
+            trim_spaces: false,
+            ..format(true)
+        };
+        assert_eq!(all(b"1, \"i3\"\n", untrimmed), [["1", " \"i3\""]]);
+    }
+
+    #[test]
+    fn separators_of_several_characters_divide_with_and_without_quotes() {
+        for separator in ["::", "||", ", ", "\t|\t"] {
+            let of = |quotes| Format {
+                separator: Separator::of_bytes(separator.as_bytes()).unwrap(),
+                trim_spaces: false,
+                ..format(quotes)
+            };
+            for length in 0..70 {
+                let filler = "x".repeat(length);
+                // One character of the separator alone divides nothing.
+                let part = &separator[..1];
+                let text =
+                    format!("{filler}{separator}1{part}2{separator}\r\n3{separator}{separator}4");
+                let middle = format!("1{part}2");
+                let expected = [[&filler[..], &middle, ""], ["3", "", "4"]];
+                assert_eq!(all(text.as_bytes(), of(false)), expected, "{separator}");
+                assert_eq!(all(text.as_bytes(), of(true)), expected, "{separator}");
+            }
+            let text = format!("\"a{separator}b\"{separator}c\n");
+            assert_eq!(
+                all(text.as_bytes(), of(true)),
+                [[&format!("a{separator}b")[..], "c"]]
+            );
+        }
+    }
+
+    #[test]
+    fn an_escape_stands_before_quotes_and_itself() {
+        let escaped = Format {
+            escape: Some(b'\\'),
+            ..format(true)
+        };
+        let text = br#"1,"say \"hi\"","a \", b","c\\","d\n"
+"#;
+        let expected = [["1", "say \"hi\"", "a \", b", "c\\", "d\\n"]];
+        assert_eq!(all(text, escaped), expected);
+        let doubled = Format {
+            escape: Some(b'"'),
+            ..format(true)
+        };
+        assert_eq!(all(b"\"C:\\\",\"a\\\"\"\"\n", doubled), [["C:\\", "a\\\""]]);
+        // Doubled in the middle of a value: no escape could be meant.
+        assert_eq!(
+            all(b"\"{\"\"a\"\": \"\"x\\\"\"y\"\"}\"\n", format(true)),
+            [["{\"a\": \"x\\\"y\"}"]]
+        );
+        for text in [
+            &b"1,\"say \\\"hi\\\"\"\n"[..],
+            b"1,\"6\\\"\"\n",
+            b"1,\"C:\\\",2\n",
+        ] {
+            let said = read(text, format(true)).unwrap_err();
+            assert!(matches!(said, TextFault::Backslash { .. }), "{said:?}");
+        }
+    }
+
+    #[test]
+    fn quotes_that_never_close_and_text_behind_them_are_faults_with_their_place() {
+        let said = |text: &[u8]| read(text, format(true)).unwrap_err();
+        assert_eq!(
+            said(b"a,b\n1,\"x\n2,y\n"),
+            TextFault::NeverClosed { opened: 6 }
+        );
+        assert_eq!(
+            said(b"a,\"b\" c\n"),
+            TextFault::AfterQuote {
+                opened: 2,
+                found: 6
+            }
+        );
+    }
+
+    #[test]
+    fn lines_that_begin_with_the_comment_are_no_records() {
+        let commented = |quotes| Format {
+            comment: Some(b'#'),
+            ..format(quotes)
+        };
+        let text = b"# he said \"no\n1,#2\n#\n\n\"3\",\"\n# 4\"\n#end";
+        assert_eq!(all(text, commented(true)), [["1", "#2"], ["3", "\n# 4"]]);
+        assert_eq!(all(b"#a\n1,2\n#b", commented(false)), [["1", "2"]]);
     }
 }

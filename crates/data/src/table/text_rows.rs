@@ -4,35 +4,7 @@ use super::bad_row::Fault;
 use super::row::{Row, Visit};
 use super::text_chunks::{Chunk, TextFile};
 use super::text_records::{Record, Records};
-use crate::schema::Format;
 use homebench_diagnostic::Diagnostic;
-
-pub(crate) fn reader(bytes: &[u8], format: Format) -> csv::Reader<&[u8]> {
-    csv::ReaderBuilder::new()
-        .has_headers(false)
-        .flexible(true)
-        .delimiter(format.separator)
-        .quoting(format.quotes)
-        // Not the crate's default, which ends a row at a lone carriage return too: pieces are cut
-        // and lines counted by line feeds.
-        .terminator(csv::Terminator::Any(b'\n'))
-        .buffer_capacity(1 << 16)
-        .from_reader(bytes)
-}
-
-/// A field without the spaces and line ends that belong to the layout.
-#[inline]
-pub(crate) fn field(record: &csv::ByteRecord, index: usize, format: Format) -> &[u8] {
-    let mut field = record.get(index).unwrap_or_default();
-    if index + 1 == record.len() {
-        field = field.strip_suffix(b"\r").unwrap_or(field);
-    }
-    if format.trim_spaces {
-        trim(field)
-    } else {
-        field
-    }
-}
 
 #[inline]
 pub(crate) fn trim(mut field: &[u8]) -> &[u8] {
@@ -45,27 +17,57 @@ pub(crate) fn trim(mut field: &[u8]) -> &[u8] {
     field
 }
 
-/// The `index`-th record of a piece, read again to know its place.
-pub(crate) fn record_at(file: &TextFile, chunk: &Chunk, index: u64) -> csv::ByteRecord {
-    let mut reader = reader(&file.bytes()[chunk.bytes.clone()], file.format);
-    let mut record = csv::ByteRecord::new();
-    let mut left = index + 1;
-    while left > 0 && matches!(reader.read_byte_record(&mut record), Ok(true)) {
-        let is_blank = record.len() == 1 && record.as_slice() == b"\r";
-        left -= u64::from(!is_blank);
+/// Where the `index`-th record of a piece is, found again.
+pub(crate) struct RecordPlace {
+    /// Its line, from 1.
+    pub(crate) line: usize,
+    /// Where it starts.
+    pub(crate) start: usize,
+    /// Its fields.
+    pub(crate) fields: Vec<Vec<u8>>,
+    /// Where each of them starts.
+    pub(crate) field_starts: Vec<usize>,
+}
+
+/// Reads a piece again to know where a record is: good rows then pay nothing for messages.
+pub(crate) fn record_place(file: &TextFile, chunk: &Chunk, index: u64) -> RecordPlace {
+    let bytes = &file.bytes()[chunk.bytes.clone()];
+    let mut records = Records::new(bytes, file.format);
+    for _ in 0..index {
+        let _ = records.next();
     }
-    record
+    let fields: Vec<Vec<u8>> = match records.next() {
+        Ok(Some(record)) => (0..record.len())
+            .map(|field| record.field(field).to_vec())
+            .collect(),
+        _ => Vec::new(),
+    };
+    let start = records.record_start();
+    let lines = memchr::memchr_iter(b'\n', &bytes[..start.min(bytes.len())]).count();
+    let starts = (0..fields.len()).map(|field| records.field_start(field).unwrap_or(start));
+    RecordPlace {
+        line: chunk.first_line + lines + 1,
+        start: chunk.bytes.start + start,
+        field_starts: starts.map(|at| chunk.bytes.start + at).collect(),
+        fields,
+    }
 }
 
 struct TextRow<'a> {
     record: Record<'a>,
     positions: &'a [usize],
+    /// Values of the columns whose places are behind the record's fields.
+    constants: &'a [Vec<u8>],
 }
 
 impl Row for TextRow<'_> {
     #[inline]
     fn text(&self, column: usize) -> &[u8] {
-        self.record.field(self.positions[column])
+        let place = self.positions[column];
+        match self.record.get(place) {
+            Some(field) => field,
+            None => &self.constants[place - self.record.len()],
+        }
     }
 
     fn values(&self, column: usize, separator: u8, visit: &mut dyn FnMut(&[u8])) {
@@ -96,12 +98,16 @@ pub(crate) fn visit<V: Visit>(
     let mut index = 0;
     while let Some(record) = records
         .next()
-        .map_err(|error| Diagnostic::new(file.path.display().to_string(), error.to_string()))?
+        .map_err(|fault| file.broken(fault.behind(chunk.bytes.start)))?
     {
         let seen = match record.len() == file.num_fields {
             true => {
-                let positions = &file.positions;
-                visitor.row(index, &TextRow { record, positions })
+                let row = TextRow {
+                    record,
+                    positions: &file.positions,
+                    constants: &file.constants,
+                };
+                visitor.row(index, &row)
             }
             false => Err(Fault::Fields {
                 found: record.len(),
@@ -110,12 +116,11 @@ pub(crate) fn visit<V: Visit>(
         seen.map_err(|fault| fault.in_text(file, chunk, index, names))?;
         index += 1;
     }
-    // Rows were counted by line ends and quotes before; a parser that finds others doesn't agree on
-    // where rows end.
+    // Rows were counted before by the same tokenizer: the text is not what it was then.
     if index != chunk.num_rows {
-        let message = format!("expected {} rows in a piece, found {index}", chunk.num_rows);
+        let message = "the file changed while it was read: it has other rows than before";
         return Err(Diagnostic::new(file.path.display().to_string(), message)
-            .hint("the file has quotes that never close, or the description's `quotes` is wrong"));
+            .hint("wait until nothing writes it any more, then run this again"));
     }
     Ok(())
 }

@@ -145,7 +145,8 @@ fn references_inside_a_description_are_checked() {
         (
             "name = \"test.csv\"",
             "name = \"../test.csv\"",
-            "shop.toml:11:8: expected the name of a file without folders, found `../test.csv`",
+            "shop.toml:11:8: expected a name inside the data folder, found `../test.csv`\n\
+             hint: write the name of a file or a folder, or a pattern such as \"log/*.parquet\"; --data-dir says where the folder is",
         ),
     ] {
         assert_eq!(refusal(from, to), expected, "{to}");

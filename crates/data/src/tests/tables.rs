@@ -209,7 +209,7 @@ fn a_fault_in_a_joined_table_is_told_where_it_is() {
     dataset.write("data/shop/users.csv", "user,age,city\nann,old,Oslo\n");
     assert_eq!(
         dataset.refusal(),
-        "/data/shop/users.csv:2:1: column `age`: expected a number, found `old`\n\
+        "/data/shop/users.csv:2:5: column `age`: expected a number, found `old`\n\
          hint: correct the row, or make the feature categorical in the description"
     );
     dataset.write("data/shop/users.csv", "user,age,city\nann,30\n");

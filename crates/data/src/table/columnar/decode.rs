@@ -144,13 +144,15 @@ impl DecodedColumn {
 /// Lists of any width of offsets as those of 32 bits.
 fn lists(array: &ArrayRef) -> Result<ListArray, ArrowError> {
     if let Some(lists) = array.as_list_opt::<i32>() {
-        return Ok(lists.clone());
+        return Ok(super::plain_arrays::trimmed(lists));
     }
     let item = item_of(array.data_type())
         .cloned()
         .unwrap_or(DataType::Null);
     let list = DataType::List(Arc::new(Field::new("item", item, true)));
-    Ok(cast(array, &list)?.as_list::<i32>().clone())
+    Ok(super::plain_arrays::trimmed(
+        cast(array, &list)?.as_list::<i32>(),
+    ))
 }
 
 /// A column as texts: whole numbers in digits, other numbers in their shortest form (`1.5`, and `1` for 1.0, as a file of

@@ -1,28 +1,37 @@
 //! Parquet and Arrow files: the columns that are needed, batch by batch.
 //!
 //! A batch has at most [`BATCH_ROWS`] rows, so that memory doesn't grow with row groups. The columns of a Parquet file are
-//! decoded in parallel, each by a reader of its own; batches are then converted in parallel, as pieces of text are.
+//! decoded in parallel, each by a reader of its own; batches are then converted in parallel, as pieces of text are. What a
+//! damaged file makes a decoder do is caught in [`guarded`].
 
 mod decode;
+mod guard;
+mod ipc_layout;
+mod open_file;
+mod plain_arrays;
 
 pub(crate) use decode::Decoded;
 pub(crate) use decode::{is_list, is_readable, texts};
+pub(crate) use guard::guarded;
+pub(crate) use open_file::open;
 
 use super::column_slots::Need;
 use crate::schema::FileKind;
-use arrow::array::{ArrayRef, RecordBatch};
+use arrow::array::{Array, ArrayRef, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, SchemaRef};
 use arrow::error::ArrowError;
 use arrow::ipc::reader::{FileReader, StreamReader};
 use homebench_diagnostic::Diagnostic;
+use open_file::ColumnarLayout;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
 };
+use plain_arrays::Meaning;
 use rayon::prelude::*;
 use std::fs::File;
-use std::io::{BufReader, Read, Seek};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Most rows of a batch.
 const BATCH_ROWS: usize = 1 << 16;
@@ -35,16 +44,19 @@ pub(crate) struct ColumnarFile {
     layout: ColumnarLayout,
     /// Per column of the description: its place in the file, where it is needed.
     places: Vec<Option<usize>>,
+    /// Per column of the description: what its bytes are.
+    meanings: Vec<Meaning>,
+    /// Per column of the description: its value in every row, where the name of a folder gives it.
+    constants: Vec<Option<Constant>>,
     needs: Vec<Need>,
     schema: SchemaRef,
 }
 
-/// How the file is laid out.
-#[derive(Debug)]
-enum ColumnarLayout {
-    Parquet(ArrowReaderMetadata),
-    ArrowFile,
-    ArrowStream,
+/// A value that every row has.
+#[derive(Debug, Clone, PartialEq)]
+enum Constant {
+    Missing,
+    Text(String),
 }
 
 /// Some rows of the columns that are needed.
@@ -55,30 +67,50 @@ pub(crate) struct Arrays {
     pub(crate) arrays: Vec<Option<ArrayRef>>,
 }
 
+impl Arrays {
+    /// Some of the rows.
+    pub(crate) fn slice(&self, start: usize, num_rows: usize) -> Self {
+        let slice = |array: &Option<ArrayRef>| Some(array.as_ref()?.slice(start, num_rows));
+        Self {
+            num_rows,
+            arrays: self.arrays.iter().map(slice).collect(),
+        }
+    }
+}
+
 impl ColumnarFile {
+    /// Opens a file that has these columns; those of `constants` are the same in every row and not in the file.
     pub(crate) fn open(
         path: &Path,
         kind: FileKind,
         columns: &[String],
         needs: &[Need],
+        constants: &[(String, Option<String>)],
     ) -> Result<Self, Diagnostic> {
-        let (layout, schema) = open(path, kind)?;
-        let places = places(path, &schema, columns, needs)?;
+        let opened = open(path, kind)?;
+        let constants = columns
+            .iter()
+            .zip(needs)
+            .map(|(column, need)| constant(path, &opened.schema, column, *need, constants))
+            .collect::<Result<Vec<_>, _>>()?;
+        let places = places(path, &opened.schema, columns, needs, &constants)?;
+        let meanings = places
+            .iter()
+            .map(|place| place.map_or(Meaning::OfType, |place| opened.meanings[place]));
         let mut file = Self {
             path: path.to_path_buf(),
-            num_rows: 0,
-            layout,
+            num_rows: opened.num_rows.unwrap_or(0),
+            layout: opened.layout,
+            meanings: meanings.collect(),
             places,
+            constants,
             needs: needs.to_vec(),
-            schema,
+            schema: opened.schema,
         };
-        file.num_rows = match &file.layout {
-            ColumnarLayout::Parquet(metadata) => {
-                metadata.metadata().file_metadata().num_rows() as u64
-            }
-            // Nothing else in the file says it.
-            ColumnarLayout::ArrowFile | ColumnarLayout::ArrowStream => file.count_rows()?,
-        };
+        if opened.num_rows.is_none() {
+            // Nothing else in an Arrow file says it.
+            file.num_rows = guarded(path, || file.count_rows())?;
+        }
         Ok(file)
     }
 
@@ -88,11 +120,8 @@ impl ColumnarFile {
     }
 
     fn count_rows(&self) -> Result<u64, Diagnostic> {
-        // One column is enough to count rows by.
-        let place = self.places.iter().flatten().next().copied();
-        let batches = self.arrow(place.into_iter().collect())?;
         let mut rows = 0;
-        for batch in batches {
+        for batch in self.arrow(self.wanted_to_count())? {
             rows += batch
                 .map_err(|error| broken(&self.path, "Arrow", &error))?
                 .num_rows() as u64;
@@ -100,22 +129,40 @@ impl ColumnarFile {
         Ok(rows)
     }
 
+    /// One column is enough to count rows by.
+    fn wanted_to_count(&self) -> Vec<usize> {
+        let place = self.places.iter().flatten().next().copied();
+        place
+            .or((!self.schema.fields().is_empty()).then_some(0))
+            .into_iter()
+            .collect()
+    }
+
     /// The batches, in order.
     pub(crate) fn batches(&self) -> Result<Batches<'_>, Diagnostic> {
-        let source = match &self.layout {
-            ColumnarLayout::Parquet(metadata) => BatchSource::Parquet(self.parquet(metadata)?),
-            ColumnarLayout::ArrowFile | ColumnarLayout::ArrowStream => {
-                // A projection keeps the order of the file.
-                let mut wanted: Vec<usize> = self.places.iter().flatten().copied().collect();
-                wanted.sort_unstable();
-                BatchSource::Arrow {
-                    batches: self.arrow(wanted.clone())?,
-                    wanted,
-                    left: None,
+        // A projection keeps the order of the file.
+        let mut wanted: Vec<usize> = self.places.iter().flatten().copied().collect();
+        wanted.sort_unstable();
+        let source = guarded(&self.path, || {
+            Ok(match &self.layout {
+                ColumnarLayout::Parquet(metadata) => BatchSource::Parquet(self.parquet(metadata)?),
+                ColumnarLayout::ArrowFile(_) | ColumnarLayout::ArrowStream(_) => {
+                    if wanted.is_empty() {
+                        wanted = self.wanted_to_count();
+                    }
+                    BatchSource::Arrow {
+                        batches: self.arrow(wanted.clone())?,
+                        wanted,
+                        left: None,
+                    }
                 }
-            }
-        };
-        Ok(Batches { file: self, source })
+            })
+        })?;
+        Ok(Batches {
+            file: self,
+            source,
+            num_rows: 0,
+        })
     }
 
     fn parquet(
@@ -140,14 +187,83 @@ impl ColumnarFile {
 
     fn arrow(&self, wanted: Vec<usize>) -> Result<ArrowBatches, Diagnostic> {
         let file = File::open(&self.path).map_err(|error| cant_read(&self.path, &error))?;
-        let file = BufReader::with_capacity(1 << 20, file);
-        let batches: Result<ArrowBatches, ArrowError> = match self.layout {
-            ColumnarLayout::ArrowStream => {
-                StreamReader::try_new(file, Some(wanted)).map(|it| Box::new(it) as _)
+        let batches: Result<ArrowBatches, ArrowError> = match &self.layout {
+            ColumnarLayout::ArrowStream(layout) => {
+                StreamReader::try_new(layout.open(file), Some(wanted)).map(|it| Box::new(it) as _)
             }
-            _ => FileReader::try_new(file, Some(wanted)).map(|it| Box::new(it) as _),
+            ColumnarLayout::ArrowFile(layout) => {
+                FileReader::try_new(layout.open(file), Some(wanted)).map(|it| Box::new(it) as _)
+            }
+            ColumnarLayout::Parquet(_) => unreachable!("Parquet has readers of its own"),
         };
         batches.map_err(|error| broken(&self.path, "Arrow", &error))
+    }
+
+    /// Columns of rare types as those that conversion knows; `first_row` is that of the batch in the file.
+    ///
+    /// # Errors
+    /// A value that has no such form, with its row.
+    pub(crate) fn plain(
+        &self,
+        batch: &Arrays,
+        first_row: u64,
+        names: &[String],
+    ) -> Result<Arrays, Diagnostic> {
+        let columns = batch.arrays.iter().zip(&self.meanings).zip(names);
+        let arrays = columns.map(|((array, meaning), name)| {
+            let Some(array) = array else { return Ok(None) };
+            let plain = plain_arrays::plain(array, *meaning);
+            plain.map(Some).map_err(|unreadable| {
+                let row = unreadable.row.map_or(String::new(), |row| {
+                    format!("row {}, ", first_row + row as u64 + 1)
+                });
+                let message = format!("{row}column `{name}`: {}", unreadable.why);
+                Diagnostic::new(self.path.display().to_string(), message)
+                    .hint("write the column as texts, or leave it out of the description")
+            })
+        });
+        Ok(Arrays {
+            num_rows: batch.num_rows,
+            arrays: arrays.collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+/// The value of a column that the name of a folder gives.
+fn constant(
+    path: &Path,
+    schema: &SchemaRef,
+    column: &str,
+    need: Need,
+    constants: &[(String, Option<String>)],
+) -> Result<Option<Constant>, Diagnostic> {
+    let Some((_, value)) = constants.iter().find(|(name, _)| name == column) else {
+        return Ok(None);
+    };
+    if schema.fields().iter().any(|field| field.name() == column) {
+        return Err(super::text_chunks::in_folder_and_file(path, column));
+    }
+    let Some(value) = value else {
+        return Ok(Some(Constant::Missing));
+    };
+    let is_number = value.parse::<f64>().is_ok_and(f64::is_finite);
+    if need.number && !need.is_declared && !is_number {
+        let message = format!(
+            "column `{column}`: expected a number, found `{value}` in the name of its folder"
+        );
+        return Err(Diagnostic::new(path.display().to_string(), message).hint(
+            "rename the folder, make the feature categorical, or compare with a text in quotes",
+        ));
+    }
+    Ok(Some(Constant::Text(value.clone())))
+}
+
+impl Constant {
+    fn array(&self, num_rows: usize) -> ArrayRef {
+        match self {
+            Self::Missing => Arc::new(StringArray::new_null(num_rows)),
+            Self::Text(text) => Arc::new(StringArray::new_repeated(text, num_rows)),
+        }
     }
 }
 
@@ -157,6 +273,8 @@ type ArrowBatches = Box<dyn Iterator<Item = Result<RecordBatch, ArrowError>> + S
 pub(crate) struct Batches<'a> {
     file: &'a ColumnarFile,
     source: BatchSource,
+    /// Rows of the batches that were read.
+    num_rows: u64,
 }
 
 enum BatchSource {
@@ -180,11 +298,18 @@ impl Batches<'_> {
         let file = self.file;
         let mut arrays = vec![None; file.places.len()];
         let num_rows = match &mut self.source {
+            // Every column that is needed is in the folders' names.
+            BatchSource::Parquet(readers) if readers.is_empty() => {
+                let left = file.num_rows - self.num_rows;
+                Some(left.min(BATCH_ROWS as u64) as usize).filter(|rows| *rows > 0)
+            }
             BatchSource::Parquet(readers) => {
                 let read = readers.par_iter_mut().map(|(column, reader)| {
-                    let batch = reader.next().transpose();
-                    let batch = batch.map_err(|error| broken(&file.path, "Parquet", &error))?;
-                    Ok(batch.map(|batch| (*column, batch.column(0).clone())))
+                    guarded(&file.path, || {
+                        let batch = reader.next().transpose();
+                        let batch = batch.map_err(|error| broken(&file.path, "Parquet", &error))?;
+                        Ok(batch.map(|batch| (*column, batch.column(0).clone())))
+                    })
                 });
                 let read = read.collect::<Result<Vec<_>, Diagnostic>>()?;
                 // One reader a column runs through the same row groups; a column that ends early is
@@ -201,8 +326,8 @@ impl Batches<'_> {
                 left,
             } => {
                 while left.is_none() {
-                    match batches.next() {
-                        None => return Ok(None),
+                    match guarded(&file.path, || Ok(batches.next()))? {
+                        None => break,
                         Some(Err(error)) => return Err(broken(&file.path, "Arrow", &error)),
                         Some(Ok(batch)) if batch.num_rows() == 0 => {}
                         Some(Ok(batch)) => *left = Some((batch, 0)),
@@ -223,7 +348,18 @@ impl Batches<'_> {
             }
         };
         let Some(num_rows) = num_rows else {
-            return Ok(None);
+            // Which split a row belongs to was decided by the number of rows that the file says it has.
+            return match self.num_rows == file.num_rows {
+                true => Ok(None),
+                false => Err(broken(
+                    &file.path,
+                    "a table",
+                    &format!(
+                        "it says that it has {} rows and has {}",
+                        file.num_rows, self.num_rows
+                    ),
+                )),
+            };
         };
         let is_even = |(array, place): (&Option<ArrayRef>, &Option<usize>)| {
             place.is_none() || array.as_ref().is_some_and(|array| array.len() == num_rows)
@@ -235,42 +371,14 @@ impl Batches<'_> {
                 &"its columns differ in length",
             ));
         }
+        for (array, constant) in arrays.iter_mut().zip(&file.constants) {
+            if let Some(constant) = constant {
+                *array = Some(constant.array(num_rows));
+            }
+        }
+        self.num_rows += num_rows as u64;
         Ok(Some(Arrays { num_rows, arrays }))
     }
-}
-
-/// The layout and the columns of a file.
-pub(crate) fn open_schema(path: &Path, kind: FileKind) -> Result<SchemaRef, Diagnostic> {
-    open(path, kind).map(|(_, schema)| schema)
-}
-
-fn open(path: &Path, kind: FileKind) -> Result<(ColumnarLayout, SchemaRef), Diagnostic> {
-    let mut file = File::open(path).map_err(|error| cant_read(path, &error))?;
-    if kind == FileKind::Parquet {
-        let metadata = ArrowReaderMetadata::load(&file, Default::default());
-        let metadata = metadata.map_err(|error| broken(path, "Parquet", &error))?;
-        let schema = metadata.schema().clone();
-        return Ok((ColumnarLayout::Parquet(metadata), schema));
-    }
-    let mut magic = Vec::new();
-    let read = file.by_ref().take(6).read_to_end(&mut magic);
-    read.and_then(|_| file.rewind())
-        .map_err(|error| cant_read(path, &error))?;
-    if magic.starts_with(b"FEA1") {
-        let said = Diagnostic::new(
-            path.display().to_string(),
-            "the file is in Feather's first version, which nothing writes any more",
-        );
-        return Err(said.hint("write it again as Arrow, Feather version 2 or Parquet"));
-    }
-    let file = BufReader::new(file);
-    let opened = match &magic[..] {
-        b"ARROW1" => {
-            FileReader::try_new(file, None).map(|it| (ColumnarLayout::ArrowFile, it.schema()))
-        }
-        _ => StreamReader::try_new(file, None).map(|it| (ColumnarLayout::ArrowStream, it.schema())),
-    };
-    opened.map_err(|error| broken(path, "Arrow", &error))
 }
 
 /// Where the needed columns are in the file.
@@ -279,14 +387,23 @@ fn places(
     schema: &SchemaRef,
     columns: &[String],
     needs: &[Need],
+    constants: &[Option<Constant>],
 ) -> Result<Vec<Option<usize>>, Diagnostic> {
     let name = || path.display().to_string();
-    let place = |(column, need): (&String, &Need)| {
-        if !need.is_any() {
+    let place = |((column, need), constant): ((&String, &Need), &Option<Constant>)| {
+        let fields = schema.fields();
+        let mut found = (0..fields.len()).filter(|place| fields[*place].name() == column);
+        let place = found.next();
+        // Also of a column that nothing is made from: as in text, a name says one column.
+        if found.next().is_some() {
+            let message = format!("the column `{column}` is there twice");
+            return Err(
+                Diagnostic::new(name(), message).hint("give the columns names of their own")
+            );
+        }
+        if !need.is_any() || constant.is_some() {
             return Ok(None);
         }
-        let fields = schema.fields();
-        let place = fields.iter().position(|field| field.name() == column);
         let place = place.ok_or_else(|| {
             missing_column(
                 path,
@@ -304,7 +421,12 @@ fn places(
             .hint(hint)),
         }
     };
-    columns.iter().zip(needs).map(place).collect()
+    columns
+        .iter()
+        .zip(needs)
+        .zip(constants)
+        .map(place)
+        .collect()
 }
 
 /// A file without a column of the description.
