@@ -299,7 +299,9 @@ fn label_hint(name: &str, found: &str) -> String {
 
 /// What to do about a text that is no time.
 fn time_hint(name: &str, found: &str) -> String {
-    let number = found.parse::<f64>().ok();
+    // Where units are mixed, words follow the number.
+    let digits = found.split(',').next().unwrap_or_default();
+    let number = digits.parse::<f64>().ok();
     let written = |rule: &str| {
         format!(
             "say how its times are written, in `columns`: {{ name = \"{name}\", type = \"timestamp\", {rule} }} in place of \
@@ -314,7 +316,10 @@ fn time_hint(name: &str, found: &str) -> String {
                 arrow::datatypes::TimeUnit::Microsecond => "us",
                 arrow::datatypes::TimeUnit::Nanosecond => "ns",
             };
-            written(&format!("unit = \"{unit}\""))
+            format!(
+                "{}, and the limits of [split] as times in quotes; or count both in one unit",
+                written(&format!("unit = \"{unit}\""))
+            )
         }
         (Some(_), None) if found.len() == 8 => written("format = \"%Y%m%d\""),
         (Some(_), None) => "write the limits of [split] as numbers without quotes".to_owned(),
