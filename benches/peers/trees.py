@@ -5,7 +5,11 @@
 Reads the rows that the experiment's cells read: `homebench data export` writes the prepared splits with the spec's dataset,
 protocol and rows, and the content hash is compared with the one in provenance.toml, so features, vocabularies and splits are
 the same to the byte. Categorical features go in as such, numeric ones as prepared, row weights weigh rows in training, and rows
-on which a task is not observed are none of its rows.
+on which a task is not observed are none of its rows. A multi-valued feature becomes one column for each of its ids, the number of
+times that a row's list has it: for a feature of many ids, the MOST_LIST_IDS that the training rows have most often.
+
+A task with labels of one kind alone in the training or the validation split is left out, said, and recorded as undefined; metrics that
+one kind of label leaves undefined on a split are written without a value. Scores are written after each task, so that an end in the middle loses none.
 
 Each task is tuned alone: N trials of random search (the first is the library's defaults) with the experiment's first seed, each with
 early stopping on validation; N is that of the experiment's own tuning, else 20. The winner is trained with every seed of the
@@ -15,8 +19,10 @@ RESULTS_DIR/external/trees.csv and trees.toml, which `homebench report RESULTS_D
 
 import argparse
 import csv
+import io
 import math
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -29,6 +35,8 @@ import pyarrow.ipc
 from sklearn.metrics import log_loss, roc_auc_score
 
 MOST_ROUNDS = 2000
+# Columns that a multi-valued feature becomes at most: trees look at each column at each split.
+MOST_LIST_IDS = 256
 PATIENCE = 50
 # Settings, their ranges, and the library's default, which is the first trial.
 SPACE = {
@@ -49,7 +57,9 @@ class Split:
     def __init__(self, path):
         with pyarrow.memory_map(str(path)) as source:
             table = pyarrow.ipc.open_file(source).read_all()
-        self.columns = {name: self.array(table[name]) for name in table.column_names}
+        names = table.column_names
+        self.columns = {name: self.array(table[name]) for name in names if name != "lists"}
+        self.lists = self.read_lists(table["lists"]) if "lists" in names else []
         self.rows = table.num_rows
 
     @staticmethod
@@ -58,10 +68,46 @@ class Split:
         pieces = [piece.flatten().to_numpy().reshape(len(piece), -1) for piece in column.chunks]
         return numpy.concatenate(pieces)
 
-    def features(self):
-        """Categorical ids, exact in a float, beside the numeric features."""
+    @staticmethod
+    def read_lists(column):
+        """Of each multi-valued feature its ids, row after row, and each row's number of them."""
+        width = column.type.list_size
+        rows = [piece.flatten() for piece in column.chunks]
+        # Lists of a row stand side by side, those of one feature `width` apart.
+        lengths = numpy.concatenate([piece.value_lengths().to_numpy() for piece in rows]).reshape(-1, width)
+        ids = numpy.concatenate([piece.flatten().to_numpy() for piece in rows])
+        owners = numpy.repeat(numpy.arange(lengths.size) % width, lengths.ravel())
+        return [(ids[owners == place], lengths[:, place]) for place in range(width)]
+
+    def features(self, list_ids):
+        """Categorical ids, exact in a float, beside the numeric features, and how often each row has each of `list_ids`."""
         parts = [self.columns[name].astype(numpy.float32) for name in ("categorical", "numeric") if name in self.columns]
+        parts += [self.counts(place, ids) for place, ids in enumerate(list_ids)]
         return numpy.concatenate(parts, axis=1)
+
+    def counts(self, place, wanted):
+        """[rows, ids wanted]"""
+        ids, lengths = self.lists[place]
+        rows = numpy.repeat(numpy.arange(self.rows), lengths)
+        order = numpy.argsort(wanted)
+        found = numpy.searchsorted(wanted, ids, sorter=order).clip(max=len(wanted) - 1)
+        columns = order[found]
+        is_wanted = wanted[columns] == ids
+        counts = numpy.zeros((self.rows, len(wanted)), numpy.float32)
+        numpy.add.at(counts, (rows[is_wanted], columns[is_wanted]), 1)
+        return counts
+
+    def common_ids(self):
+        """Of each multi-valued feature the ids that most rows have, the most common first."""
+        return [self.most_common(ids) for ids, _ in self.lists]
+
+    @staticmethod
+    def most_common(ids):
+        if not len(ids):
+            return numpy.zeros(1, numpy.uint32)
+        known, counts = numpy.unique(ids, return_counts=True)
+        # Of equally common ones the smaller, so that the same rows give the same columns.
+        return known[numpy.argsort(-counts, kind="stable")[:MOST_LIST_IDS]]
 
     def task(self, place):
         """Which rows observe a task, their labels, weights and users."""
@@ -104,7 +150,11 @@ class Task:
     def __init__(self, name, is_regression, place, splits, schema, threads):
         self.name, self.is_regression, self.threads = name, is_regression, threads
         self.place, self.splits = place, splits
+        self.list_ids = splits["train"].common_ids()
         names = [feature["name"] for feature in schema["categorical"]] + schema["numeric"]
+        names += [f"list_{place}_id_{id}" for place, ids in enumerate(self.list_ids) for id in ids]
+        # LightGBM takes no punctuation in names, and no name twice.
+        names = [f"{place}_{re.sub(r'[^A-Za-z0-9_]', '_', name)}" for place, name in enumerate(names)]
         categorical = list(range(len(schema["categorical"])))
         self.train = self.dataset("train", feature_name=names, categorical_feature=categorical)
         self.validation = self.dataset("validation", reference=self.train)
@@ -113,7 +163,7 @@ class Task:
         observed, labels, weights, _ = self.splits[split].task(self.place)
         # Row weights are for learning; scores count every row once.
         weights = weights if split == "train" else None
-        features = self.splits[split].features()[observed]
+        features = self.splits[split].features(self.list_ids)[observed]
         return lightgbm.Dataset(features, labels, weight=weights, free_raw_data=False, params=self.fixed(0), **more)
 
     def fixed(self, seed):
@@ -145,30 +195,34 @@ class Task:
     def scores(self, model, split, best):
         """Metric, value, rows and positives, by the definitions in METHODOLOGY.md. `best` has the best possible scores."""
         observed, labels, _, users = self.splits[split].task(self.place)
-        predicted = model.predict(self.splits[split].features()[observed])
+        if not len(labels):
+            return []
+        predicted = model.predict(self.splits[split].features(self.list_ids)[observed])
         if self.is_regression:
-            error = float(((predicted - labels) ** 2).mean())
-            values = {"mse": error, "r_squared": 1 - error / float(labels.var())}
+            error, variance = float(((predicted - labels) ** 2).mean()), float(labels.var())
+            values = {"mse": error, "r_squared": 1 - error / variance if variance > 0 else None}
             positives = ""
         else:
             values = binary_metrics(predicted, labels, users)
             positives = int(labels.sum())
         for metric, sign in (("auc", -1), ("mse", 1)):
             if (limit := best.get((split, self.name, f"best_{metric}"))) is not None:
-                values[f"{metric}_regret"] = sign * (values[metric] - limit)
+                value = values[metric]
+                values[f"{metric}_regret"] = None if value is None else sign * (value - limit)
         return [(metric, value, len(labels), positives) for metric, value in values.items()]
 
 
 def binary_metrics(predicted, labels, users):
     rate = labels.mean()
     loss = float(log_loss(labels, predicted, labels=[0, 1]))
-    entropy = -(rate * math.log(rate) + (1 - rate) * math.log(1 - rate))
-    values = {
-        "auc": float(roc_auc_score(labels, predicted)),
-        "log_loss": loss,
-        "normalised_entropy": loss / entropy,
-        "calibration": float(predicted.sum() / labels.sum()),
-    }
+    values = {"auc": None, "log_loss": loss, "normalised_entropy": None, "calibration": None}
+    # Of one kind of label alone there is nothing to rank, and no entropy to compare with.
+    if 0 < rate < 1:
+        entropy = -(rate * math.log(rate) + (1 - rate) * math.log(1 - rate))
+        values["auc"] = float(roc_auc_score(labels, predicted))
+        values["normalised_entropy"] = loss / entropy
+    if rate > 0:
+        values["calibration"] = float(predicted.sum() / labels.sum())
     values["expected_calibration_error"] = calibration_error(predicted, labels)
     if users is not None:
         aucs, rows = user_aucs(predicted, labels, users)
@@ -289,6 +343,27 @@ def run_task(task, seeds, trials, best_possible):
     return best, rows
 
 
+def why_untrained(task, place, splits):
+    """Why trees can't be grown and chosen for a task; nothing where they can."""
+    for split in ("train", "validation"):
+        labels = splits[split].task(place)[1]
+        if not len(labels):
+            return f"{task}: left out, no row of the {split} split observes it"
+        if (labels == labels[0]).all():
+            return f"{task}: left out, every label of the {split} split is {labels[0]:g}"
+    return None
+
+
+def undefined_rows(name, is_regression, place, splits, seeds):
+    """Rows of the table for a task that is left out: its main metric without a value."""
+    rows = []
+    for split in ("validation", "test"):
+        labels = splits[split].task(place)[1]
+        metric, positives = ("r_squared", "") if is_regression else ("auc", int(labels.sum()))
+        rows += [("trees", seed, split, name, metric, "", len(labels), positives) for seed in seeds]
+    return rows
+
+
 def toml_text(value):
     """A string as TOML."""
     return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
@@ -297,10 +372,10 @@ def toml_text(value):
 def write(results, schema, trials, winners, rows):
     folder = results / "external"
     folder.mkdir(exist_ok=True)
-    with (folder / "trees.csv").open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        writer.writerows(rows)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    writer.writerows(rows)
     program = f"LightGBM {metadata.version('lightgbm')}"
     lines = [
         f"about = {toml_text('Gradient-boosted trees, one model a task, early stopping on validation:')}",
@@ -316,7 +391,16 @@ def write(results, schema, trials, winners, rows):
         words = ", ".join(f"{name} = {value}" for name, value in settings.items())
         lines += ["", "[[winners]]", f"task = {toml_text(task)}", f"settings = {toml_text(words)}"]
         lines += [f"validation_score = {float(score)!r}"]
-    (folder / "trees.toml").write_text("\n".join(lines) + "\n")
+    # The table last: without its .toml, a report refuses it.
+    replace(folder / "trees.toml", "\n".join(lines) + "\n")
+    replace(folder / "trees.csv", text.getvalue())
+
+
+def replace(path, text):
+    """Writes a file whole or not at all."""
+    part = path.with_name(f".{path.name}.part")
+    part.write_text(text, newline="")
+    part.replace(path)
 
 
 def main():
@@ -338,9 +422,17 @@ def main():
         best_possible = best_scores(args.results)
         winners, rows = {}, []
         for place, entry in enumerate(schema["tasks"]):
-            task = Task(entry["name"], entry["name"] in regressions, place, Splits(folder), schema, args.threads)
+            splits = Splits(folder)
+            if why := why_untrained(entry["name"], place, splits):
+                print(why, file=sys.stderr)
+                rows += undefined_rows(entry["name"], entry["name"] in regressions, place, splits, seeds)
+                continue
+            task = Task(entry["name"], entry["name"] in regressions, place, splits, schema, args.threads)
             winners[task.name], task_rows = run_task(task, seeds, trials, best_possible)
             rows += task_rows
+            # Hours of the tasks before are not lost with the next one.
+            write(args.results, schema, trials, winners, rows)
+    # Once more, for tasks that were left out after the last one with a score.
     write(args.results, schema, trials, winners, rows)
     print(f"{args.results / 'external'}: {len(rows)} scores of {len(winners)} tasks and {len(seeds)} seeds")
 

@@ -187,6 +187,86 @@ fn a_weight_of_a_task_that_is_not_there() {
 }
 
 #[test]
+fn a_weight_that_32_bits_do_not_hold() {
+    assert_refused!(refusal_of_training("task_weights = { like = 1e39 }"), @r"
+    error: spec.toml:9:25: `training.task_weights.like`: expected a number up to 3.4028235e38, found 1e39
+    hint: training computes with numbers of 32 bits, in which this one is infinite: make it smaller
+    ");
+    assert_refused!(refusal_of_training("task_weights = { like = 1e-50 }"), @r"
+    error: spec.toml:9:25: `training.task_weights.like`: expected 0 or a number from 1e-45 on, found 1e-50
+    hint: training computes with numbers of 32 bits, in which this one is 0: write 0.0, or make it larger
+    ");
+    assert_refused!(refusal_of_training("positive_weights = { like = 1e-50 }"), @r"
+    error: spec.toml:9:29: `training.positive_weights.like`: expected a number from 1e-45 on, found 1e-50
+    hint: training computes with numbers of 32 bits, in which this one is 0: make it larger
+    ");
+    assert_refused!(refusal_of_training("task_weights = { like = inf }"), @"error: spec.toml:9:25: `training.task_weights.like`: expected a finite number, 0 or more, found inf");
+    assert_refused!(refusal_of_training("task_weights = { like = nan }"), @"error: spec.toml:9:25: `training.task_weights.like`: expected a finite number, 0 or more, found NaN");
+    assert_refused!(refusal("1e-3", "1e-60"), @r"
+    error: spec.toml:7:17: `training.learning_rate`: expected a number from 1e-45 on, found 1e-60
+    hint: training computes with numbers of 32 bits, in which this one is 0: make it larger
+    ");
+}
+
+#[test]
+fn a_model_that_no_memory_holds() {
+    for (line, place) in [
+        ("expert_dims = [1600000000000]", "spec.toml:12:15: `variants.mmoe.expert_dims`"),
+        ("tower_dims = [4611686018427387904]", "spec.toml:12:14: `variants.mmoe.tower_dims`"),
+        ("training.embedding_dim = 2305843009213693952", "spec.toml:12:26: `variants.mmoe.training.embedding_dim`"),
+    ] {
+        let said = refusal_of(&format!("{SPEC}{line}\n"), &[]);
+        assert!(said.starts_with(&format!("error: {place}: this would have at least ")), "{said}");
+        assert!(said.contains(" GiB of 32-bit numbers; expected at most 34359738368"), "{said}");
+    }
+    let said = refusal("max_epochs = 1", "max_epochs = 1\nembedding_dim = 9223372036854775807");
+    assert!(said.starts_with("error: spec.toml:9:17: `training.embedding_dim`: this would have"), "{said}");
+    assert_refused!(refusal("num_experts = 2", "num_experts = 9223372036854775807"), @"error: spec.toml:11:15: `variants.mmoe.num_experts`: expected a whole number of at most 1048576, found 9223372036854775807");
+    assert_refused!(refusal("num_experts = 2", "expert_dims = [0]"), @"error: spec.toml:11:15: `variants.mmoe.expert_dims`: expected a list of layer widths of at least 1, at least one, such as [64, 32], found [0]");
+}
+
+#[test]
+fn numbers_that_64_bits_do_not_hold() {
+    assert_refused!(refusal("[1, 2]", "[1, 18446744073709551615]"), @"error: spec.toml:2:13: `seeds.1`: expected a whole number up to 9223372036854775807 (2^63 - 1), found 18446744073709551615");
+    let said = refusal_of(SPEC, &["--set", "seeds=[18446744073709551615]"]);
+    assert!(said.contains("`seeds.0`: expected a whole number up to 9223372036854775807 (2^63 - 1), found 18446744073709551615"), "{said}");
+    let said = refusal_of(SPEC, &["--set", "training.learning_rate=1e400"]);
+    assert!(said.contains("expected a number up to 1.7976931348623157e308, found 1e400"), "{said}");
+    assert_refused!(refusal_of_training("schedule = \"cosine\"\nschedule.kind = \"cosine\""), @r"
+    error: spec.toml:10:1: `training.schedule` is given at line 9 and extended at line 10
+    hint: keep one of the two
+    ");
+}
+
+#[test]
+fn more_draws_than_anybody_trains() {
+    let sweep = "random = { n = 4611686018427387904, num_experts = { range = [1, 4] } }\n";
+    assert_refused!(refusal_of(&(SPEC.to_owned() + sweep), &[]), @r"
+    error: spec.toml:12:16: `variants.mmoe.random.n`: expected fewer than 100000 draws, found 4611686018427387904
+    hint: every draw is trained, and a random search of some hundreds finds what there is
+    ");
+}
+
+#[test]
+fn weights_that_leave_no_task_to_train() {
+    let zero = "task_weights = { click = 0.0, long_view = 0, like = -0.0, follow = 0.0 }";
+    assert_refused!(refusal_of_training(zero), @r"
+    error: spec.toml:9:1: `training.task_weights`: every task has the weight 0, so that nothing would be trained
+    hint: give a weight above 0 to one of click, long_view, like, follow, or leave it out for a weight of 1
+    ");
+    assert_refused!(refusal_of(&(SPEC.to_owned() + "training." + zero), &[]), @r"
+    error: spec.toml:12:10: `variants.mmoe.training.task_weights`: every task has the weight 0, so that nothing would be trained
+    hint: give a weight above 0 to one of click, long_view, like, follow, or leave it out for a weight of 1
+    ");
+    // What `[training]` says and every variant replaces is never used.
+    let replaced = SPEC.replace("max_epochs = 1\n", &format!("max_epochs = 1\n{zero}\n"))
+        + "training.task_weights = { like = 1.0 }\n";
+    let replaced = replaced.replacen("seeds", "split_seeds = [3]\nseeds", 1);
+    let said = refusal_of(&replaced, &[]);
+    assert!(said.contains("`split_seeds`: the split of `synthetic` is fixed"), "{said}");
+}
+
+#[test]
 fn an_optimizer_that_is_not_there_or_has_no_use_for_a_setting() {
     assert_refused!(refusal_of_training("optimizer = \"adamm\""), @r"
     error: spec.toml:9:13: unknown value `adamm` for `training.optimizer`; expected one of `adam`, `adamw`, `adagrad`, `sgd`

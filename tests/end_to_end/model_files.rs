@@ -37,6 +37,33 @@ fn assert_close(found: &Tensor, expected: &Tensor) {
 }
 
 #[test]
+fn inputs_of_another_width_or_without_rows_are_refused_by_their_file() {
+    let bench = Bench::new();
+    bench.write("model.toml", MODEL);
+    let init = ["init", "--model", "model.toml", "--input-dim", "4", "--weights", "w.safetensors"];
+    bench.run(&init).expect(0);
+    let refused = |rows: usize, width: usize| {
+        let x = Tensor::zeros((rows, width), candle_core::DType::F32, &Device::Cpu).unwrap();
+        let x = HashMap::from([("x".to_owned(), x)]);
+        safetensors::save(&x, bench.path("x.safetensors")).unwrap();
+        let mut forward = vec!["forward", "--model", "model.toml", "--weights", "w.safetensors"];
+        forward.extend(["--inputs", "x.safetensors", "--outputs", "y.safetensors"]);
+        bench.run(&forward).expect(2).stderr
+    };
+    assert_eq!(
+        refused(2, 5),
+        "error: x.safetensors: x has width 5, the weights are for 4\n\
+         hint: give inputs of width 4, or weights of `homebench init --input-dim 5`\n"
+    );
+    assert_eq!(
+        refused(0, 4),
+        "error: x.safetensors: x has no rows\nhint: give one row or more: [batch, width]\n"
+    );
+    let said = refused(2, 0);
+    assert!(said.starts_with("error: x.safetensors: x has "), "{said}");
+}
+
+#[test]
 fn forward_agrees_with_another_implementation_in_both_modes() {
     let bench = Bench::new();
     let golden = golden();

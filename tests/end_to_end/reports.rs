@@ -96,9 +96,12 @@ fn exported_rows_are_those_of_the_cells_and_external_scores_of_others_are_refuse
             "about = \"Trees.\"\nprogram = \"p 1\"\ncommand = \"c\"\ndataset_content = \"{content}\"\ntrials = 3\n"
         )
     };
+    let scores = bench.rows("out/metrics.csv");
+    let own = scores.iter().find(|row| &row[3] == "test" && &row[4] == "click");
+    let counts = own.map(|row| format!("{},{}", &row[7], &row[8])).expect("a score");
     bench.write(
         "out/external/trees.csv",
-        "variant,seed,split,task,metric,value,rows,positives\ntrees,1,test,click,auc,0.99,1000,300\n",
+        &format!("variant,seed,split,task,metric,value,rows,positives\ntrees,1,test,click,auc,0.99,{counts}\n"),
     );
     bench.write("out/external/trees.toml", &origin(content));
     bench.run(&["report", "out"]).expect(0);

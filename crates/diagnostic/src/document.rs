@@ -1,6 +1,8 @@
 //! A TOML document that remembers its text, so that everything said about a value can name its line.
 
 use super::extended::extended;
+use super::given_twice::given_twice;
+use super::number_limits::too_large;
 use super::spans::Spans;
 use super::{Diagnostic, KeyPath, Location, Refusal, read};
 use serde::Deserialize;
@@ -30,17 +32,25 @@ struct Content {
 
 impl Content {
     fn of_text(text: &str) -> Result<Self, Diagnostic> {
-        let refuse = |error: &toml::de::Error, message: String| {
-            let offset = error.span().map_or(0, |span| span.start);
+        let refuse = |offset: usize, message: String| {
             Diagnostic::new("", message).at(Some(Location::of_offset(text, offset)))
         };
+        let start_of = |error: &toml::de::Error| error.span().map_or(0, |span| span.start);
         // Once: whatever asks for a place or for the order of keys later is answered from the spans.
-        let root = DeTable::parse(text)
-            .map_err(|error| refuse(&error, error.message().trim().replace('\n', ", ")))?;
-        let spans = Spans::of_document(root.get_ref());
+        let root = DeTable::parse(text).map_err(|error| {
+            let offset = start_of(&error);
+            match given_twice(text, offset) {
+                Some(message) => refuse(offset, message).hint("keep one of the two"),
+                None => refuse(offset, error.message().trim().replace('\n', ", ")),
+            }
+        })?;
         // A table takes any value, but no number that 64 bits don't hold.
+        if let Some(found) = too_large(root.get_ref()) {
+            return Err(refuse(found.start, found.message));
+        }
+        let spans = Spans::of_document(root.get_ref());
         let table = Table::deserialize(Deserializer::from(root))
-            .map_err(|error| refuse(&error, "expected a number of 64 bits".to_owned()))?;
+            .map_err(|error| refuse(start_of(&error), error.message().trim().replace('\n', ", ")))?;
         Ok(Self { table, spans })
     }
 }
@@ -300,12 +310,20 @@ mod tests {
 
     #[test]
     fn a_number_that_is_too_large_is_refused_at_its_place() {
-        for number in ["18446744073709551615", "1e999"] {
+        for (number, limit) in [
+            (
+                "18446744073709551615",
+                "a whole number up to 9223372036854775807 (2^63 - 1)",
+            ),
+            ("1e999", "a number up to 1.7976931348623157e308"),
+        ] {
             assert_eq!(
                 refusal(&format!(
                     "name = \"x\"\n[training]\nbatch_size = {number}\n"
                 )),
-                "a.toml:3:14: expected a number of 64 bits"
+                format!(
+                    "a.toml:3:14: `training.batch_size`: expected {limit}, found {number}"
+                )
             );
         }
     }

@@ -8,8 +8,10 @@
 
 mod document;
 mod extended;
+mod given_twice;
 mod key_path;
 mod names;
+mod number_limits;
 mod reader;
 mod refusal;
 mod spans;
@@ -17,6 +19,7 @@ mod spans;
 pub use document::Document;
 pub use key_path::KeyPath;
 pub use names::nearest;
+pub use number_limits::number_too_large;
 pub use reader::{keys_of, read};
 pub use refusal::Refusal;
 

@@ -34,37 +34,37 @@ macro_rules! metrics {
 // A new metric is a file with its computation and an entry here. The order is that of `metrics.csv` and, through it, of every
 // table and figure; the first metric of a task that judges is its main one.
 metrics! {
-    Auc = "auc": classes("AUC", Rows::auc).higher().in_curves().meaning(
+    Auc = "auc": classes("AUC", Rows::auc).higher().within(0.0, 1.0).in_curves().meaning(
         "The probability that a row with a positive label is ranked above one with a negative label: 1 is best, .5 is chance.",
     );
     LogLoss = "log_loss": classes("log-loss", |rows| log_loss(rows.predictions(), rows.labels()))
-        .lower().unit("nats").in_curves();
+        .lower().within(0.0, f64::MAX).unit("nats").in_curves();
     NormalisedEntropy = "normalised_entropy":
         classes("normalised entropy", |rows| normalised_entropy(rows.predictions(), rows.labels()))
-        .lower().restates(Metric::LogLoss);
+        .lower().within(0.0, f64::MAX).restates(Metric::LogLoss);
     // Best at 1, so neither way is better.
     Calibration = "calibration": classes("calibration", |rows| calibration(rows.predictions(), rows.labels()))
-        .unit("predicted / observed");
+        .within(0.0, f64::MAX).unit("predicted / observed");
     ExpectedCalibrationError = "expected_calibration_error": classes("expected calibration error", |rows| {
         expected_calibration_error(rows.predictions(), rows.labels(), CALIBRATION_BINS)
-    }).lower();
-    Gauc = "gauc": classes("GAUC", |rows| rows.within_users().weighted).of_users().higher();
+    }).lower().within(0.0, 1.0);
+    Gauc = "gauc": classes("GAUC", |rows| rows.within_users().weighted).of_users().higher().within(0.0, 1.0);
     GaucUnweighted = "gauc_unweighted": classes("GAUC, unweighted", |rows| rows.within_users().unweighted)
-        .of_users().higher();
+        .of_users().higher().within(0.0, 1.0);
     GaucUsers = "gauc_users": classes("users in GAUC", |rows| Some(rows.within_users().num_groups as f64))
-        .of_users().unit(USERS).describes_rows();
+        .of_users().unit(USERS).within(0.0, f64::MAX).describes_rows();
     GaucUsersLeftOut = "gauc_users_left_out":
         classes("users of one class, left out of GAUC", |rows| Some(rows.within_users().num_left_out as f64))
-        .of_users().unit(USERS).describes_rows();
-    BestAuc = "best_auc": classes("AUC of the truth", Rows::best_auc).of_truth().describes_rows();
+        .of_users().unit(USERS).within(0.0, f64::MAX).describes_rows();
+    BestAuc = "best_auc": classes("AUC of the truth", Rows::best_auc).of_truth().within(0.0, 1.0).describes_rows();
     AucRegret = "auc_regret": classes("regret to the truth's AUC", |rows| Some(rows.best_auc()? - rows.auc()?))
-        .of_truth().lower().restates(Metric::Auc);
+        .of_truth().within(-1.0, 1.0).lower().restates(Metric::Auc);
     // A relative change of R², which may be near 0 or below it, says nothing: gains are of the squared error.
     RSquared = "r_squared": numbers("R²", |rows| r_squared(rows.predictions(), rows.labels()))
-        .higher().in_curves().gains_of(Metric::MeanSquaredError);
+        .higher().within(f64::MIN, 1.0).in_curves().gains_of(Metric::MeanSquaredError);
     MeanSquaredError = "mse": numbers("mean squared error", Rows::squared_error)
-        .lower().in_curves().restates(Metric::RSquared);
-    BestMeanSquaredError = "best_mse": numbers("mean squared error of the truth", Rows::best_squared_error).of_truth();
+        .lower().within(0.0, f64::MAX).in_curves().restates(Metric::RSquared);
+    BestMeanSquaredError = "best_mse": numbers("mean squared error of the truth", Rows::best_squared_error).of_truth().within(0.0, f64::MAX);
     MeanSquaredErrorRegret = "mse_regret": numbers("regret to the truth's mean squared error", |rows| {
         Some(rows.squared_error()? - rows.best_squared_error()?)
     }).of_truth().lower().restates(Metric::RSquared);
@@ -82,6 +82,8 @@ struct About {
     restates: Option<Metric>,
     gains_of: Option<Metric>,
     describes_rows: bool,
+    /// The least and the largest value there can be.
+    range: (f64, f64),
     meaning: Option<&'static str>,
     /// Absent where training makes it and not the scoring of a split.
     computed: Option<Computed>,
@@ -120,6 +122,7 @@ impl About {
             restates: None,
             gains_of: None,
             describes_rows: false,
+            range: (f64::MIN, f64::MAX),
             meaning: None,
             computed: None,
         }
@@ -165,6 +168,13 @@ impl About {
     fn lower(self) -> Self {
         Self {
             higher_is_better: Some(false),
+            ..self
+        }
+    }
+
+    fn within(self, least: f64, most: f64) -> Self {
+        Self {
+            range: (least, most),
             ..self
         }
     }
@@ -274,6 +284,22 @@ impl Metric {
         self.about().describes_rows
     }
 
+    /// Why no rows can have this value, if none can: what values there are.
+    pub fn impossible(self, value: f64) -> Option<String> {
+        let (least, most) = self.about().range;
+        let is_whole = !self.is_count() || value.fract() == 0.0;
+        if (least..=most).contains(&value) && is_whole {
+            return None;
+        }
+        let kind = if self.is_count() { "a whole number" } else { "a number" };
+        Some(match (least == f64::MIN, most == f64::MAX) {
+            (false, false) => format!("{kind} from {least} to {most}"),
+            (false, true) => format!("{kind}, {least} or more"),
+            (true, false) => format!("{kind} up to {most}"),
+            (true, true) => format!("a finite {}", kind.trim_start_matches("a ")),
+        })
+    }
+
     /// Whether it counts something.
     pub fn is_count(self) -> bool {
         self.about().unit == USERS
@@ -321,6 +347,27 @@ mod tests {
         assert!(Metric::LogLoss.advantage(0.9, 0.8).unwrap() < 0.0);
         assert_eq!(Metric::Calibration.advantage(0.9, 0.8), None);
         assert_eq!(Metric::LogLoss.label(), "log-loss (nats)");
+    }
+
+    #[test]
+    fn values_that_no_rows_can_have_are_told_with_those_that_there_are() {
+        for (metric, value, expected) in [
+            (Metric::Auc, 0.0, None),
+            (Metric::Auc, 1.0, None),
+            (Metric::Auc, 1.7, Some("a number from 0 to 1")),
+            (Metric::Gauc, -0.1, Some("a number from 0 to 1")),
+            (Metric::LogLoss, 9.5, None),
+            (Metric::LogLoss, -1e-9, Some("a number, 0 or more")),
+            (Metric::RSquared, -7.0, None),
+            (Metric::RSquared, 1.1, Some("a number up to 1")),
+            (Metric::AucRegret, -0.01, None),
+            (Metric::GaucUsers, 3.0, None),
+            (Metric::GaucUsers, 3.5, Some("a whole number, 0 or more")),
+            (Metric::MeanSquaredErrorRegret, -2.0, None),
+            (Metric::Auc, f64::NAN, Some("a number from 0 to 1")),
+        ] {
+            assert_eq!(metric.impossible(value).as_deref(), expected, "{metric:?} {value}");
+        }
     }
 
     #[test]

@@ -29,6 +29,19 @@ pub enum ModelError {
         /// What was expected and what was found.
         message: String,
     },
+    /// The model would be larger than any that can be trained.
+    #[error(
+        "this would have at least {parameters} parameters, {:.1} GiB of 32-bit numbers; expected at most {most}",
+        *parameters as f64 * 4.0 / f64::from(1 << 30)
+    )]
+    TooLarge {
+        /// Numbers of the variables that were asked for before the limit was passed.
+        parameters: u128,
+        /// The limit.
+        most: u128,
+        /// The largest knob, which is to blame.
+        knob: Option<String>,
+    },
     /// The tasks and groups make no model.
     #[error("{message}")]
     InvalidLayout {

@@ -3,6 +3,10 @@
 use crate::ModelError;
 use toml::Value;
 
+/// No count is larger: of experts, levels or ranks so many are a slip of the pen, and lists of them would fill memory before a
+/// variable is made.
+const MOST: i64 = 1 << 20;
+
 /// What a knob takes, with its default.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KnobKind {
@@ -117,6 +121,9 @@ impl Knob {
             ))
         };
         match (self.kind, value) {
+            (KnobKind::Count { .. }, Value::Integer(count)) if *count > MOST => {
+                refuse(format!("a whole number of at most {MOST}"))
+            }
             (KnobKind::Count { min, .. }, Value::Integer(count)) if *count >= min as i64 => Ok(()),
             (KnobKind::Count { min, .. }, _) => refuse(format!("a whole number of at least {min}")),
             (KnobKind::Choice { options, .. }, Value::String(word))
@@ -202,6 +209,18 @@ impl Knobs {
     /// Every knob with its value, in the order of names.
     pub fn values(&self) -> &toml::Table {
         &self.values
+    }
+
+    /// The name of the knob with the largest number.
+    pub(crate) fn largest(&self) -> Option<String> {
+        let number = |value: &Value| match value {
+            Value::Integer(number) => Some(*number),
+            Value::Array(widths) => widths.iter().filter_map(Value::as_integer).max(),
+            _ => None,
+        };
+        let numbers = self.values.iter();
+        let numbers = numbers.filter_map(|(name, value)| Some((number(value)?, name)));
+        numbers.max().map(|(_, name)| name.clone())
     }
 
     pub(crate) fn count(&self, name: &str) -> usize {

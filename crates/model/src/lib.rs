@@ -48,5 +48,5 @@ pub use layout::{Owner, TaskGroup, TaskLayout};
 pub use part::{Part, PartKind};
 pub use ranker::{BuildContext, ExpertTrace, GateKind, GateTrace, Ranker, Trace};
 pub use registry::{ModelConfig, ModelEntry, registry};
-pub use var_builder::{Init, VarBuilder};
+pub use var_builder::{Init, MOST_PARAMETERS, VarBuilder};
 pub use variables::Variables;

@@ -167,7 +167,17 @@ impl ModelConfig {
                 message: "a model needs an input feature; found none".to_string(),
             });
         }
-        (self.architecture.build)(&self.knobs, context, vb)
+        let built = (self.architecture.build)(&self.knobs, context, vb);
+        built.map_err(|error| match error {
+            ModelError::TooLarge {
+                parameters, most, ..
+            } => ModelError::TooLarge {
+                parameters,
+                most,
+                knob: self.knobs.largest(),
+            },
+            other => other,
+        })
     }
 }
 

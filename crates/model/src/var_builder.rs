@@ -3,7 +3,8 @@
 use crate::ModelError;
 use crate::part::Part;
 use crate::variables::{Variables, loaded};
-use candle_core::{DType, Device, Shape, Tensor, Var};
+use candle_core::op::BackpropOp;
+use candle_core::{CpuStorage, DType, Device, Shape, Storage, Tensor, Var};
 use homebench_kernels::{Parameter, Role};
 use homebench_random::Philox;
 use std::collections::BTreeMap;
@@ -57,11 +58,23 @@ struct Shared {
     made: Mutex<Made>,
 }
 
+/// No model has more numbers: 128 GiB of weights, and with gradients and an optimiser's state four times as much. What is larger is a
+/// slip of the pen, and has to be refused before memory for it is asked for, which would abort the process.
+pub const MOST_PARAMETERS: u128 = 1 << 35;
+
+/// Bytes that are asked for while a number of a variable is made: its value, and the copy that the variable keeps.
+const VALUE_BYTES: u128 = 8;
+
+/// No model has more variables. Each costs some hundreds of bytes whatever its size, so that many levels of few units are a slip too.
+const MOST_VARIABLES: usize = 1 << 18;
+
 /// What was made so far, in the order of paths: the same whatever the order in which a model asks for it.
 #[derive(Default)]
 struct Made {
     parameters: BTreeMap<String, (Parameter, Option<Arc<Part>>)>,
     parts: BTreeMap<String, Arc<Part>>,
+    /// Numbers of all variables that were asked for.
+    num_numbers: u128,
 }
 
 /// Makes variables.
@@ -105,8 +118,7 @@ impl VarBuilder {
         Self::new(Origin::Weights(weights), dtype, device)
     }
 
-    /// Variables without values, for a model that is only counted: they have their shapes, and a byte for each number, which
-    /// nothing may compute with.
+    /// Variables without values, for a model that is only counted: they have their shapes, and nothing may compute with them.
     pub fn for_counting() -> Self {
         Self::new(Origin::Nothing, DType::U8, &Device::Cpu)
     }
@@ -216,9 +228,14 @@ impl VarBuilder {
         role: Role,
     ) -> Result<Parameter, ModelError> {
         let path = self.join(name);
+        self.make_room(&shape)?;
         let var = match &self.shared.origin {
-            // Budgets count models many times over: no random number is drawn, and a byte stands for each float.
-            Origin::Nothing => Var::zeros(shape, self.shared.dtype, &self.shared.device)?,
+            // Budgets count models many times over: no random number is drawn, and no memory is asked for.
+            Origin::Nothing => {
+                let storage = Storage::Cpu(CpuStorage::U8(Vec::new()));
+                let tensor = Tensor::from_storage(storage, shape, BackpropOp::none(), true);
+                Var::from_tensor(&tensor)?
+            }
             Origin::Seed(_) | Origin::Weights(_) => {
                 // A copy: the variable must not share storage with what it was loaded from.
                 let tensor = self.initial(shape, &path, init)?;
@@ -237,6 +254,36 @@ impl VarBuilder {
         Ok(parameter)
     }
 
+    /// Refuses a variable that makes the model too large.
+    fn make_room(&self, shape: &Shape) -> Result<(), ModelError> {
+        // The product of a shape's widths may be more than 64 bits hold, and candle's own would wrap around.
+        let widths = shape.dims().iter();
+        let numbers = widths
+            .map(|width| *width as u128)
+            .try_fold(1, u128::checked_mul)
+            .unwrap_or(u128::MAX);
+        let mut made = self.made();
+        made.num_numbers = made.num_numbers.saturating_add(numbers);
+        if made.num_numbers > MOST_PARAMETERS || made.parameters.len() >= MOST_VARIABLES {
+            return Err(ModelError::TooLarge {
+                parameters: made.num_numbers,
+                most: MOST_PARAMETERS,
+                knob: None,
+            });
+        }
+        let needs_memory = !matches!(self.shared.origin, Origin::Nothing);
+        let bytes = usize::try_from(numbers.saturating_mul(VALUE_BYTES)).unwrap_or(usize::MAX);
+        // Where the system says beforehand that it has no such memory, this is an error and no abort.
+        if needs_memory && Vec::<u8>::new().try_reserve_exact(bytes).is_err() {
+            return Err(ModelError::TooLarge {
+                parameters: made.num_numbers,
+                most: MOST_PARAMETERS,
+                knob: None,
+            });
+        }
+        Ok(())
+    }
+
     fn initial(&self, shape: Shape, path: &str, init: Init) -> Result<Tensor, ModelError> {
         Ok(match &self.shared.origin {
             Origin::Seed(seed) => {
@@ -246,7 +293,7 @@ impl VarBuilder {
             Origin::Weights(weights) => {
                 loaded(weights, path, &shape)?.to_device(&self.shared.device)?
             }
-            Origin::Nothing => Tensor::zeros(shape, self.shared.dtype, &self.shared.device)?,
+            Origin::Nothing => unreachable!("a variable that is counted has no value"),
         })
     }
 
@@ -294,6 +341,27 @@ mod tests {
         assert_eq!(values(&a), values(&again));
         assert!(values(&a).iter().all(|v| v.abs() <= 0.5));
         assert!(values(&a).windows(2).any(|w| w[0] != w[1]));
+    }
+
+    #[test]
+    fn a_variable_that_no_memory_holds_is_refused_with_its_size_before_memory_is_asked_for() {
+        for vb in [builder(), VarBuilder::for_counting()] {
+            for shape in [(1 << 20, 1 << 20), (1 << 40, 1 << 40), (usize::MAX, usize::MAX)] {
+                let refused = vb.get(shape, "a", Init::fan_in(1)).unwrap_err();
+                assert!(matches!(refused, ModelError::TooLarge { .. }), "{refused}");
+            }
+        }
+        // Together they are too many: each is a quarter of the limit.
+        let vb = VarBuilder::for_counting();
+        for name in ["a", "b", "c", "d"] {
+            vb.get((1 << 20, 1 << 13), name, Init::fan_in(1)).unwrap();
+        }
+        assert_eq!(vb.finish().unwrap().num_trained(), 1 << 35);
+        let refused = vb.get(1, "e", Init::fan_in(1)).unwrap_err();
+        assert_eq!(
+            refused.to_string(),
+            "this would have at least 34359738369 parameters, 128.0 GiB of 32-bit numbers; expected at most 34359738368"
+        );
     }
 
     #[test]

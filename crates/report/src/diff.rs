@@ -1,6 +1,6 @@
 //! Two results folders against each other: the same variants before and after a change, paired by seed.
 
-use super::analysis::{Run, Sample, Split, Summary, pairs_of};
+use super::analysis::{Run, Sample, Split, Summary, check_external, pairs_of};
 use super::statistics::{LEVEL, PairedDifference, holm, mean, paired_difference};
 use anyhow::Result;
 use homebench_diagnostic::Diagnostic;
@@ -90,6 +90,7 @@ struct Side {
 impl Side {
     fn read(folder: &Path) -> Result<Self> {
         let results = Results::read(folder)?;
+        check_external(&results)?;
         Ok(Self {
             name: folder.display().to_string(),
             summary: Summary::new(&results)?,

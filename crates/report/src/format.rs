@@ -21,17 +21,27 @@ pub(crate) fn grouped(value: f64) -> String {
     text
 }
 
-/// A score with four decimals.
+/// A number with so many decimals; one that these would make 0, and one too long to be read, as a power of ten. A reader who sees zeros
+/// may take them for a constant.
+pub(super) fn decimals(value: f64, count: usize) -> String {
+    const TOO_LONG: f64 = 1e7;
+    let fixed = without_negative_zero(format!("{value:.count$}"));
+    let is_lost = value != 0.0 && fixed.trim_matches(['-', '0', '.']).is_empty();
+    match is_lost || value.abs() >= TOO_LONG {
+        true => format!("{value:.3e}"),
+        false => fixed,
+    }
+}
+
+/// A score with four decimals; far from 1 as a power of ten with as many digits.
 pub(super) fn score(value: Option<f64>) -> String {
-    value.map_or(ABSENT.to_owned(), |value| {
-        without_negative_zero(format!("{value:.4}"))
-    })
+    value.map_or(ABSENT.to_owned(), |value| decimals(value, 4))
 }
 
 /// A mean with the standard deviation, where there is one.
 pub(super) fn mean_and_deviation(mean: Option<f64>, deviation: Option<f64>) -> String {
     match deviation {
-        Some(deviation) => format!("{} ± {deviation:.4}", score(mean)),
+        Some(deviation) => format!("{} ± {}", score(mean), score(Some(deviation))),
         None => score(mean),
     }
 }
@@ -39,19 +49,15 @@ pub(super) fn mean_and_deviation(mean: Option<f64>, deviation: Option<f64>) -> S
 /// An interval, with as many decimals as a difference.
 pub(super) fn interval(interval: Option<Interval>) -> String {
     interval.map_or(ABSENT.to_owned(), |Interval { low, high }| {
-        let end = |value: f64| without_negative_zero(format!("{value:.5}"));
+        let end = |value: f64| decimals(value, 5);
         format!("[{}, {}]", end(low), end(high))
     })
 }
 
 /// A difference with its sign and five decimals.
 pub(super) fn difference(value: f64) -> String {
-    let text = format!("{value:+.5}");
-    if text == "-0.00000" {
-        "+0.00000".to_owned()
-    } else {
-        text
-    }
+    let sign = if value < 0.0 { "" } else { "+" };
+    format!("{sign}{}", decimals(value, 5))
 }
 
 /// A share with its sign, in percent.
@@ -155,13 +161,36 @@ mod tests {
     }
 
     #[test]
+    fn tiny_and_huge_numbers_keep_their_digits() {
+        assert_eq!(score(Some(2e-7)), "2.000e-7");
+        assert_eq!(score(Some(-0.00001)), "-1.000e-5");
+        assert_eq!(score(Some(0.00006)), "0.0001");
+        assert_eq!(score(Some(-15_659_458_308.9687)), "-1.566e10");
+        assert_eq!(score(Some(1_234_567.0)), "1234567.0000");
+        assert_eq!(
+            mean_and_deviation(Some(2e-7), Some(1.2346e-8)),
+            "2.000e-7 ± 1.235e-8"
+        );
+        assert_eq!(mean_and_deviation(Some(2e-7), Some(0.0)), "2.000e-7 ± 0.0000");
+        assert_eq!(difference(-0.000001), "-1.000e-6");
+        assert_eq!(difference(0.000001), "+1.000e-6");
+        let ends = Interval {
+            low: -1e-9,
+            high: 2e-9,
+        };
+        assert_eq!(interval(Some(ends)), "[-1.000e-9, 2.000e-9]");
+    }
+
+    #[test]
     fn numbers_read_as_in_prose() {
         assert_eq!(grouped(1_234_567.4), "1,234,567");
         assert_eq!(grouped(999.6), "1,000");
         assert_eq!(grouped(-1_000.0), "-1,000");
         assert_eq!(grouped(12.0), "12");
-        assert_eq!(score(Some(-0.00001)), "0.0000");
-        assert_eq!(difference(-0.000001), "+0.00000");
+        assert_eq!(score(Some(-0.0)), "0.0000");
+        assert_eq!(difference(-0.0), "+0.00000");
+        assert_eq!(difference(0.25), "+0.25000");
+        assert_eq!(difference(-0.25), "-0.25000");
         assert_eq!(p_value(Some(0.00049)), "< 0.001");
         assert_eq!(p_value(Some(0.0005)), "0.001");
         assert_eq!(p_value(None), ABSENT);

@@ -22,6 +22,21 @@ pub mod text_table;
 
 pub use folder::Folder;
 
+/// A score or a label as every table shows it: four decimals, or as many digits and a power of ten far from 1.
+pub fn number(value: f64) -> String {
+    format::score(Some(value))
+}
+
+/// As [`number`], with five decimals.
+pub fn precise_number(value: f64) -> String {
+    format::decimals(value, 5)
+}
+
+/// As [`precise_number`], with its sign.
+pub fn difference(value: f64) -> String {
+    format::difference(value)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -46,6 +61,46 @@ mod tests {
             ..Sample::default()
         };
         insta::assert_snapshot!(written(&sample).0);
+    }
+
+    #[test]
+    fn warnings_of_the_data_stand_before_what_was_found_in_markdown_and_html() {
+        let folder = Sample::default().write();
+        let rows = "dataset,protocol,split_seed,kind,is_loud,message\n\
+                    census,all,,constant,false,age is constant\n\
+                    census,all,,unseen_values,true,item: all <40> are unseen\n";
+        std::fs::write(folder.path().join("data_warnings.csv"), rows).unwrap();
+        let paths = write(folder.path());
+        let read = |path: &PathBuf| std::fs::read_to_string(path).unwrap();
+        let (markdown, html) = (read(&paths[0]), read(&paths[1]));
+        let section = markdown.split("## ").find(|part| part.starts_with("Data warnings"));
+        insta::assert_snapshot!(section.unwrap().trim_end(), @r"
+        Data warnings
+
+        2 data warnings, 1 of them loud, of the preparation of the data. With a loud one, scores may mean something else than they seem to.
+
+        - **Loud:** item: all \<40\> are unseen
+        - age is constant
+        ");
+        for text in [&markdown, &html] {
+            assert!(text.find("Data warnings") < text.find("Found"), "{text}");
+        }
+        assert!(html.contains("item: all &lt;40&gt; are unseen"), "{html}");
+        let (markdown, html) = written(&Sample::default());
+        assert!(!markdown.contains("Data warnings") && !html.contains("Data warnings"));
+    }
+
+    #[test]
+    fn tasks_of_weight_zero_are_said_to_have_no_part_in_selection() {
+        let folder = Sample::default().write();
+        let spec = folder.path().join("spec.resolved.toml");
+        let text = std::fs::read_to_string(&spec).unwrap();
+        let more = "[training.task_weights]\nincome = 0.0\n";
+        std::fs::write(&spec, text + more).unwrap();
+        let markdown = std::fs::read_to_string(&write(folder.path())[0]).unwrap();
+        let said = "Of weight 0, so scored but neither trained nor part of the choice of epochs and trials: income.";
+        assert!(markdown.contains(said), "{markdown}");
+        assert!(!written(&Sample::default()).0.contains("Of weight 0"));
     }
 
     #[test]

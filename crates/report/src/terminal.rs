@@ -1,10 +1,11 @@
 //! The table that a run ends with.
 
 use super::analysis::{Analysis, Comparison, Row, Summary};
+use super::content::data_warnings::{how_many, warnings};
 use super::format::{self, ABSENT, counted, grouped};
 use super::statistics::mean;
 use super::text_table::{Column, align};
-use homebench_results::read::{Cell, Results};
+use homebench_results::read::{Cell, DataWarningsRow, Results};
 use std::fmt::Write as _;
 
 /// Columns of tasks side by side; more go into a table below.
@@ -50,7 +51,21 @@ pub(super) fn table(analysis: &Analysis) -> String {
         }
         text += &leaders(summary, comparison);
     }
-    text + &failures(&results.cells)
+    text + &failures(&results.cells) + &about_data(&results.data_warnings)
+}
+
+/// What preparation found in the data. Last, where it is seen without scrolling.
+fn about_data(rows: &[DataWarningsRow]) -> String {
+    let warnings = warnings(rows);
+    if warnings.is_empty() {
+        return String::new();
+    }
+    let mut text = format!("{}:\n", how_many(&warnings));
+    for warning in &warnings {
+        let mark = if warning.is_loud { "LOUD: " } else { "" };
+        let _ = writeln!(text, "  {mark}{}", warning.message);
+    }
+    text
 }
 
 fn variants(summary: &Summary) -> Column {
@@ -169,6 +184,25 @@ mod tests {
             failed: vec![(1, 2)],
             ..Sample::default()
         }));
+    }
+
+    #[test]
+    fn warnings_of_the_data_stand_at_the_end_loud_ones_first() {
+        let folder = Sample::default().write();
+        let table = folder.path().join("data_warnings.csv");
+        let rows = "dataset,protocol,split_seed,kind,is_loud,message\n\
+                    census,all,,constant,false,x is constant\n\
+                    census,all,,unseen_values,true,\"item: all 40 are unseen\"\n";
+        std::fs::write(table, rows).unwrap();
+        let results = Results::read(folder.path()).unwrap();
+        let text = super::table(&Analysis::new(results, None).unwrap());
+        assert!(
+            text.ends_with(
+                "2 data warnings, 1 of them loud:\n  LOUD: item: all 40 are unseen\n  x is constant\n"
+            ),
+            "{text}"
+        );
+        assert!(!drawn(&Sample::default()).contains("data warning"));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::atomic;
 use super::layout::{CellFolder, ResultsFolder};
 use super::outcome::{Outcome, Status};
 use super::tables::{
-    self, CellsRow, ModelPartsRow, PARTS, Part, SettingsRow, Table, TuningRow, packed_path,
+    self, CellsRow, DataWarningsRow, ModelPartsRow, PARTS, Part, SettingsRow, Table, TuningRow, packed_path,
 };
 use crate::phase::Phase;
 use anyhow::Result;
@@ -43,8 +43,8 @@ pub struct TrialPlace {
 }
 
 /// Writes `metrics.csv`, `curves.csv`, `experts.csv`, `gates.csv`, `expert_histograms.csv`, `throughput.csv` and `cells.csv`
-/// from the cells' parts; `settings.csv` where anything was swept or tuned, `tuning.csv` where there are trials, and `model_parts.csv` where
-/// models have parts.
+/// from the cells' parts; `settings.csv` where anything was swept or tuned, `tuning.csv` where there are trials, `model_parts.csv` where
+/// models have parts, and `data_warnings.csv` where preparation found anything in the data that a reader has to know.
 ///
 /// # Errors
 /// A part that can't be read or has other columns; a table that can't be written.
@@ -52,6 +52,7 @@ pub fn merge(
     results: &ResultsFolder,
     cells: &[MergedCell],
     model_parts: impl IntoIterator<Item = ModelPartsRow>,
+    data_warnings: impl IntoIterator<Item = DataWarningsRow>,
 ) -> Result<()> {
     for part in PARTS {
         let path = results.join(part.file);
@@ -68,6 +69,7 @@ pub fn merge(
     write_or_remove(results, cells.iter().flat_map(MergedCell::settings_rows))?;
     write_or_remove(results, cells.iter().filter_map(MergedCell::tuning_row))?;
     write_or_remove(results, model_parts.into_iter())?;
+    write_or_remove(results, data_warnings.into_iter())?;
     let rows = cells.iter().map(MergedCell::cells_row);
     atomic::write(&results.cells_csv(), |out| tables::write(out, rows))
 }
@@ -231,7 +233,15 @@ mod tests {
             .iter()
             .for_each(|cell| write_parts(&results, &cell.outcome.id));
         std::fs::write(results.join("gates.csv.zst"), "of an earlier pack").unwrap();
-        merge(&results, &cells, []).unwrap();
+        let warning = DataWarningsRow {
+            dataset: "synthetic".into(),
+            protocol: "all".into(),
+            split_seed: None,
+            kind: "unseen_values".into(),
+            is_loud: true,
+            message: "40 of 40 values, all of them".into(),
+        };
+        merge(&results, &cells, [], [warning]).unwrap();
         assert!(!results.join("gates.csv.zst").exists());
         let read = |name: &str| std::fs::read_to_string(results.join(name)).unwrap();
         for name in ["metrics.csv", "curves.csv", "experts.csv", "gates.csv"] {
@@ -246,11 +256,18 @@ mod tests {
             read("settings.csv"),
             "cell,variant,setting,value\naa,home,training.learning_rate,0.01\n"
         );
+        assert_eq!(
+            read("data_warnings.csv"),
+            "dataset,protocol,split_seed,kind,is_loud,message\n\
+             synthetic,all,,unseen_values,true,\"40 of 40 values, all of them\"\n"
+        );
         let rows = read("cells.csv");
         assert!(rows.lines().nth(1).unwrap().ends_with("10,20,tuning,2,7,,"));
         assert!(rows.lines().nth(2).unwrap().ends_with("10,20,final,,,,"));
         // An experiment without trials has no table of them, nor keeps that of another.
-        merge(&results, &cells[1..], []).unwrap();
-        assert!(!results.join("tuning.csv").exists() && !results.join("settings.csv").exists());
+        merge(&results, &cells[1..], [], []).unwrap();
+        for name in ["tuning.csv", "settings.csv", "data_warnings.csv"] {
+            assert!(!results.join(name).exists(), "{name}");
+        }
     }
 }

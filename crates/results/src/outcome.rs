@@ -82,10 +82,13 @@ impl Outcome {
         atomic::write_unsynced(&folder.outcome(), |out| Ok(out.write_all(text.as_bytes())?))
     }
 
-    /// The outcome of a cell, if there is one that can be read.
+    /// The outcome of a cell, if there is one that can be read. A score that is not finite is none: no table could hold it, so the cell has
+    /// to run again.
     pub fn read(folder: &CellFolder) -> Option<Self> {
         let text = std::fs::read_to_string(folder.outcome()).ok()?;
-        toml::from_str(&text).ok()
+        let read: Self = toml::from_str(&text).ok()?;
+        let score = read.result.as_ref().map(|result| result.validation_score);
+        score.is_none_or(f64::is_finite).then_some(read)
     }
 
     /// Why a finished cell can't be used as it is: the name of a file that is gone or was altered.
@@ -125,6 +128,30 @@ pub(crate) fn digest(content: impl Read) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_outcome_whose_score_is_not_finite_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = CellFolder::new(folder.path());
+        let mut outcome = Outcome::failed("aa", String::new(), 0);
+        for (score, is_read) in [
+            (0.75, true),
+            (f64::NEG_INFINITY, false),
+            (f64::INFINITY, false),
+            (f64::NAN, false),
+        ] {
+            outcome.status = Status::Done;
+            outcome.result = Some(OutcomeResult {
+                selected_epoch: 1,
+                epochs_run: 1,
+                validation_score: score,
+                parameters: 1,
+                flops_per_row: 1,
+            });
+            outcome.write(&folder).unwrap();
+            assert_eq!(Outcome::read(&folder).is_some(), is_read, "{score}");
+        }
+    }
 
     #[test]
     fn a_file_that_a_power_cut_took_is_named_whether_or_not_it_has_a_digest() {

@@ -4,7 +4,7 @@
 use super::atomic;
 use super::layout::ResultsFolder;
 use super::outcome::digest;
-use super::tables::{CellsRow, ModelPartsRow, PARTS, SettingsRow, Table, TuningRow, open_table};
+use super::tables::{CellsRow, DataWarningsRow, ModelPartsRow, PARTS, SettingsRow, Table, TuningRow, open_table};
 use anyhow::Result;
 
 /// Where `provenance.toml` has the digests.
@@ -62,6 +62,7 @@ pub(crate) fn names() -> impl Iterator<Item = &'static str> {
         SettingsRow::FILE,
         TuningRow::FILE,
         ModelPartsRow::FILE,
+        DataWarningsRow::FILE,
     ])
 }
 
@@ -94,10 +95,16 @@ mod tests {
         assert!(altered_tables(&results).is_empty());
         write("metrics.csv", "a\n9\n");
         write("settings.csv", "c\n");
+        write("data_warnings.csv", "d\n");
         std::fs::remove_file(results.join("cells.csv")).unwrap();
         assert_eq!(
             altered_tables(&results),
-            ["metrics.csv", "cells.csv", "settings.csv"]
+            [
+                "metrics.csv",
+                "cells.csv",
+                "settings.csv",
+                "data_warnings.csv"
+            ]
         );
     }
 }

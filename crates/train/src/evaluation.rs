@@ -1,6 +1,6 @@
 //! Scoring of a split with the weights as they are.
 
-use super::inspect::Collector;
+use super::inspect::{Collector, Moment};
 use super::logit_spill::LogitSpill;
 use super::network::Network;
 use super::{Score, SplitName, TrainError};
@@ -23,13 +23,15 @@ pub(super) struct Evaluation {
 }
 
 impl Evaluation {
-    /// The mean of AUC over tasks, of R² where tasks predict numbers; larger is better.
+    /// The mean of AUC over tasks, of R² where tasks predict numbers; larger is better. Tasks that `is_trained` denies, those
+    /// whose weight in the loss is 0, have no say.
     ///
     /// Where tasks of both kinds have a value, 2 AUC - 1 stands for AUC: like R², it is 0 for a constant prediction and 1 for a
-    /// perfect one. Where no task has a value, it is minus the mean loss.
-    pub(super) fn selection_score(&self) -> f64 {
+    /// perfect one. Where no task has a value, it is minus the mean loss; where no task has a loss either, there is none.
+    pub(super) fn selection_score(&self, is_trained: impl Fn(&str) -> bool) -> Option<f64> {
         let values = |metric: Metric| -> Vec<f64> {
-            let scores = self.scores.iter().filter(|score| score.metric == metric);
+            let scores = self.scores.iter();
+            let scores = scores.filter(|score| score.metric == metric && is_trained(&score.task));
             scores.filter_map(|score| score.value).collect()
         };
         let mean = |values: &[f64]| {
@@ -41,9 +43,24 @@ impl Evaluation {
             ranked = ranked.into_iter().filter_map(skill).collect();
         }
         let losses = || [values(Metric::LogLoss), values(Metric::MeanSquaredError)].concat();
-        mean(&[ranked, fitted].concat())
-            .or_else(|| mean(&losses()).map(|loss| -loss))
-            .unwrap_or(f64::NEG_INFINITY)
+        mean(&[ranked, fitted].concat()).or_else(|| mean(&losses()).map(|loss| -loss))
+    }
+
+    /// Refuses a score that is neither absent nor finite.
+    fn check(&self, moment: Moment) -> Result<(), TrainError> {
+        for score in &self.scores {
+            if let Some(value) = score.value.filter(|value| !value.is_finite()) {
+                return Err(TrainError::ScoreNotFinite {
+                    task: score.task.clone(),
+                    metric: score.metric.name(),
+                    split: score.split.name(),
+                    value,
+                    step: moment.step,
+                    epoch: moment.epoch,
+                });
+            }
+        }
+        Ok(())
     }
 }
 
@@ -60,14 +77,18 @@ pub(super) enum Detail {
 /// [`BLOCKS_LOOKED_INTO`] blocks of rows.
 ///
 /// Labels, users and truth of one task are in memory at a time; logits of many rows wait for their turn in files.
+///
+/// # Errors
+/// A prediction or a score that is not finite, with task, split and row; data or temporary files that can't be read.
 pub(super) fn evaluate(
     network: &Network,
     split: &Split,
     name: SplitName,
     detail: Detail,
+    moment: Moment,
     collector: Option<&mut Collector>,
 ) -> Result<Evaluation, TrainError> {
-    let mut logits = score(network, split, collector)?;
+    let mut logits = score(network, split, name, moment, collector)?;
     let mut scores = Vec::with_capacity(2 * network.layout().tasks.len());
     for (task, task_name) in network.layout().tasks.iter().enumerate() {
         let is_regression = network.is_regression(task);
@@ -95,12 +116,16 @@ pub(super) fn evaluate(
             positives: rows.positives(),
         }));
     }
-    Ok(Evaluation { scores })
+    let evaluation = Evaluation { scores };
+    evaluation.check(moment)?;
+    Ok(evaluation)
 }
 
 fn score(
     network: &Network,
     split: &Split,
+    name: SplitName,
+    moment: Moment,
     mut collector: Option<&mut Collector>,
 ) -> Result<LogitSpill, TrainError> {
     let num_rows = split.num_rows();
@@ -114,6 +139,8 @@ fn score(
         let is_seen = collector.is_some() && block < BLOCKS_LOOKED_INTO;
         let mut trace = is_seen.then(Trace::default);
         let scores = network.scores(&batch, trace.as_mut())?;
+        // Before the collector, whose numbers would only say what follows from this.
+        check_predictions(network, &scores, &batch, start, name, moment)?;
         if let (Some(collector), Some(trace)) = (&mut collector, &trace) {
             collector.add(trace)?;
         }
@@ -124,37 +151,101 @@ fn score(
     Ok(logits)
 }
 
+/// Refuses a prediction that is not finite: of a task that is not observed on the row as well, since the weights that give it are broken.
+fn check_predictions(
+    network: &Network,
+    scores: &[f32],
+    batch: &Batch,
+    first_row: usize,
+    split: SplitName,
+    moment: Moment,
+) -> Result<(), TrainError> {
+    let Some(place) = scores.iter().position(|score| !score.is_finite()) else {
+        return Ok(());
+    };
+    let tasks = &network.layout().tasks;
+    let (row, task) = (place / tasks.len(), place % tasks.len());
+    let num_numeric = batch.numeric.len() / batch.num_rows;
+    let mut inputs = batch.numeric.iter().skip(row * num_numeric);
+    let not_finite = (inputs.by_ref().take(num_numeric)).find(|input| !input.is_finite());
+    Err(TrainError::PredictionNotFinite {
+        task: tasks[task].clone(),
+        split: split.name(),
+        row: first_row + row,
+        value: scores[place],
+        input: not_finite.copied(),
+        step: moment.step,
+        epoch: moment.epoch,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn selection_puts_auc_on_the_scale_of_r_squared_where_there_are_both_and_is_by_losses_where_neither_is()
-     {
-        let score = |(metric, value)| Score {
+    fn score(task: &str, metric: Metric, value: Option<f64>) -> Score {
+        Score {
             split: SplitName::Validation,
-            task: "any".to_owned(),
+            task: task.to_owned(),
             metric,
             value,
             rows: 1,
             positives: None,
-        };
+        }
+    }
+
+    #[test]
+    fn selection_puts_auc_on_the_scale_of_r_squared_where_there_are_both_and_is_by_losses_where_neither_is()
+     {
         let of = |scores: &[(Metric, Option<f64>)]| {
-            let scores = scores.iter().copied().map(score).collect();
-            Evaluation { scores }.selection_score()
+            let scores = scores.iter().copied();
+            let scores = scores.map(|(metric, value)| score("any", metric, value));
+            let scores = scores.collect();
+            Evaluation { scores }.selection_score(|_| true)
         };
         let (auc, loss) = ((Metric::Auc, Some(0.75)), (Metric::LogLoss, Some(9.0)));
         let (r_squared, mse) = (
             (Metric::RSquared, Some(0.25)),
             (Metric::MeanSquaredError, Some(3.0)),
         );
-        assert_eq!(of(&[auc, loss, (Metric::Auc, None)]), 0.75);
-        assert_eq!(of(&[r_squared, mse]), 0.25);
-        assert_eq!(of(&[auc, loss, r_squared, mse]), (0.5 + 0.25) / 2.0);
+        assert_eq!(of(&[auc, loss, (Metric::Auc, None)]), Some(0.75));
+        assert_eq!(of(&[r_squared, mse]), Some(0.25));
+        assert_eq!(of(&[auc, loss, r_squared, mse]), Some((0.5 + 0.25) / 2.0));
         assert_eq!(
             of(&[(Metric::Auc, None), loss, (Metric::RSquared, None), mse]),
-            -6.0
+            Some(-6.0)
         );
-        assert_eq!(of(&[]), f64::NEG_INFINITY);
+        assert_eq!(of(&[(Metric::Auc, None), (Metric::LogLoss, None)]), None);
+    }
+
+    #[test]
+    fn a_task_that_is_not_trained_has_no_say_in_selection() {
+        let scores = vec![
+            score("click", Metric::Auc, Some(0.75)),
+            score("like", Metric::Auc, Some(0.25)),
+            // Where it would be the only one of numbers, it puts no scale on the others either.
+            score("watch", Metric::RSquared, Some(0.5)),
+        ];
+        let evaluation = Evaluation { scores };
+        assert_eq!(evaluation.selection_score(|task| task == "click"), Some(0.75));
+        assert_eq!(evaluation.selection_score(|task| task == "like"), Some(0.25));
+        assert_eq!(evaluation.selection_score(|task| task != "watch"), Some(0.5));
+        assert_eq!(evaluation.selection_score(|_| false), None);
+    }
+
+    #[test]
+    fn an_infinite_score_is_refused_and_an_absent_one_is_not() {
+        let moment = Moment { epoch: 2, step: 9 };
+        let of = |value| {
+            let scores = vec![score("watch", Metric::MeanSquaredError, value)];
+            Evaluation { scores }.check(moment)
+        };
+        assert!(of(None).is_ok() && of(Some(0.5)).is_ok());
+        let said = of(Some(f64::INFINITY)).unwrap_err().to_string();
+        assert_eq!(
+            said,
+            "the mse of the task `watch` became inf on the validation split (after step 9, epoch 2) while every prediction \
+             is finite: a label of the split is not, or is too large"
+        );
     }
 }

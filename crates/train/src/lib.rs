@@ -83,7 +83,7 @@ pub struct CellResult {
     pub selected_epoch: usize,
     /// Epochs begun.
     pub epochs_run: usize,
-    /// Mean validation AUC (R² of a regression) over tasks of the selected weights.
+    /// Mean validation AUC (R² of a regression) of the selected weights over tasks whose weight in the loss is not 0.
     pub validation_score: f64,
     /// Trainable numbers, embeddings included.
     pub parameters: usize,
@@ -156,6 +156,68 @@ pub enum TrainError {
         /// The last finite loss, if any.
         last_finite_loss: Option<f64>,
     },
+    /// A model gave a row a score that is no number that ranks or measures.
+    // Not an absent score: a metric of such logits would be absent or infinite, and selection would go by the other tasks.
+    #[error(
+        "the prediction of the task `{task}` became {value} at row {row} of the {split} split, rows counted from 0 \
+         (after step {step}, epoch {epoch}): {}", cause(*input)
+    )]
+    PredictionNotFinite {
+        /// The task.
+        task: String,
+        /// The split, `validation` or `test`.
+        split: &'static str,
+        /// Row of the prepared split, from 0.
+        row: usize,
+        /// The prediction.
+        value: f32,
+        /// A numeric input of the row that is not finite, if there is one.
+        input: Option<f32>,
+        /// Steps done.
+        step: usize,
+        /// Epoch, from 1.
+        epoch: usize,
+    },
+    /// A score is infinite although the predictions are not: the labels are to blame.
+    #[error(
+        "the {metric} of the task `{task}` became {value} on the {split} split (after step {step}, epoch {epoch}) \
+         while every prediction is finite: a label of the split is not, or is too large"
+    )]
+    ScoreNotFinite {
+        /// The task.
+        task: String,
+        /// Name of the metric.
+        metric: &'static str,
+        /// The split, `validation` or `test`.
+        split: &'static str,
+        /// The score.
+        value: f64,
+        /// Steps done.
+        step: usize,
+        /// Epoch, from 1.
+        epoch: usize,
+    },
+    /// Outputs of an expert, weights of a gate or gradients stopped being numbers.
+    #[error(
+        "{what} of `{path}` became {value} on the validation split (after step {step}, epoch {epoch}): {}", cause(None)
+    )]
+    InsideNotFinite {
+        /// What was measured, as `experts.csv` and `gates.csv` name it.
+        what: &'static str,
+        /// Path of the set of experts or of the gate.
+        path: String,
+        /// The value.
+        value: f64,
+        /// Steps done.
+        step: usize,
+        /// Epoch, from 1.
+        epoch: usize,
+    },
+    /// No trained task has a label in the validation split, so nothing says which weights are best.
+    #[error(
+        "the validation split has no label of any task that is trained, so no epoch can be selected: give it rows that observe one"
+    )]
+    NothingToSelectBy,
     /// The model refused its configuration.
     #[error(transparent)]
     Model(#[from] homebench_model::ModelError),
@@ -174,6 +236,15 @@ pub enum TrainError {
     /// Data could not be read.
     #[error("reading the prepared data")]
     Data(#[source] anyhow::Error),
+}
+
+/// Why predictions stopped being numbers, as far as the row tells.
+fn cause(input: Option<f32>) -> String {
+    match input {
+        Some(input) => format!("a numeric input of this row is {input}; mend the row in the data"),
+        None => "the weights grew too large; lower `learning_rate`, or set `gradient_clip_norm`"
+            .to_owned(),
+    }
 }
 
 fn shown(loss: Option<f64>) -> String {

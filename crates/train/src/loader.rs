@@ -49,7 +49,7 @@ impl Loaded {
 pub(super) fn batches(num_rows: usize, batch_size: usize) -> Vec<Range<usize>> {
     let mut ranges: Vec<Range<usize>> = (0..num_rows)
         .step_by(batch_size)
-        .map(|start| start..num_rows.min(start + batch_size))
+        .map(|start| start..num_rows.min(start.saturating_add(batch_size)))
         .collect();
     if ranges.len() > 1 && ranges.last().is_some_and(|last| last.len() == 1) {
         ranges.pop();

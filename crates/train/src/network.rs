@@ -133,6 +133,13 @@ impl Network {
         self.regression.as_ref().is_some_and(|tasks| tasks[task])
     }
 
+    /// Whether a task's loss counts: its weight is not 0.
+    pub(super) fn is_trained(&self, task: &str) -> bool {
+        let place = self.layout.tasks.iter().position(|name| name == task);
+        let weight = |weights: &Vec<f32>| place.map(|place| weights[place]);
+        self.task_weights.as_ref().and_then(weight) != Some(0.0)
+    }
+
     /// For the gradients of this network's sets of experts.
     pub(super) fn gradient_norms(&self) -> GradientNorms {
         let place = |variable: &Parameter| {

@@ -111,7 +111,8 @@ pub(super) fn run(
         training,
         observer,
         keeper,
-        total_steps: steps_per_epoch * training.max_epochs,
+        // Early stopping ends a training long before so many steps; a total that wraps around would end a cosine at once.
+        total_steps: steps_per_epoch.saturating_mul(training.max_epochs),
         seed,
         start,
         unread: Vec::new(),
@@ -300,24 +301,26 @@ impl Session<'_> {
         let norms = norms.transpose()?;
         let layout = self.network.layout();
         let mut collector = norms.is_some().then(|| Collector::new(layout));
+        let moment = Moment {
+            epoch: self.position.epoch,
+            step: self.position.step,
+        };
         let evaluation = evaluate(
             &self.network,
             &dataset.validation,
             SplitName::Validation,
             Detail::Selection,
+            moment,
             collector.as_mut(),
         )?;
         if let (Some(collector), Some(norms)) = (collector, norms) {
-            let moment = Moment {
-                epoch: self.position.epoch,
-                step: self.position.step,
-            };
-            collector.finish(moment, &evaluation.scores, &norms, &mut self.diagnostics);
+            collector.finish(moment, &evaluation.scores, &norms, &mut self.diagnostics)?;
         }
         self.position.evaluation_seconds += start.elapsed().as_secs_f64();
         self.position.evaluation_rows += dataset.validation.num_rows();
         self.record(&evaluation);
-        let score = evaluation.selection_score();
+        let score = evaluation.selection_score(|task| self.network.is_trained(task));
+        let score = score.ok_or(TrainError::NothingToSelectBy)?;
         // Strictly: of equal scores the earlier epoch stays.
         if self.selected.as_ref().is_none_or(|best| score > best.score) {
             self.position.evaluations_without_gain = 0;
@@ -372,22 +375,23 @@ impl Session<'_> {
         let layout = self.network.layout().clone();
         let mut histograms =
             (self.gradient_norms.is_some()).then(|| Collector::with_histograms(&layout));
+        let moment = Moment {
+            epoch: selected.epoch,
+            step: selected.step,
+        };
         let mut scores = self.score(
             SplitName::Validation,
             &dataset.validation,
+            moment,
             histograms.as_mut(),
         )?;
         if let Some(histograms) = histograms {
-            let moment = Moment {
-                epoch: selected.epoch,
-                step: selected.step,
-            };
             histograms.finish_histograms(moment, &mut self.diagnostics);
         }
         if let Some(phase) = phase {
             let selection = FrozenSelection::freeze(selected.epoch, phase);
             let test = dataset.test.open(&selection).map_err(TrainError::Data)?;
-            scores.extend(self.score(SplitName::Test, &test, None)?);
+            scores.extend(self.score(SplitName::Test, &test, moment, None)?);
         }
         Ok(CellResult {
             selected_epoch: selected.epoch,
@@ -412,10 +416,11 @@ impl Session<'_> {
         &mut self,
         name: SplitName,
         split: &Split,
+        moment: Moment,
         collector: Option<&mut Collector>,
     ) -> Result<Vec<Score>, TrainError> {
         let start = Instant::now();
-        let evaluation = evaluate(&self.network, split, name, Detail::All, collector)?;
+        let evaluation = evaluate(&self.network, split, name, Detail::All, moment, collector)?;
         self.position.evaluation_seconds += start.elapsed().as_secs_f64();
         self.position.evaluation_rows += split.num_rows();
         Ok(evaluation.scores)

@@ -3,6 +3,7 @@
 use crate::spec::{CellContent, Configured};
 use homebench_data::Schema;
 use homebench_model::{
+    MOST_PARAMETERS,
     BuildContext, FeatureDims, ModelConfig, ModelError, Owner, Ranker, TaskLayout, VarBuilder,
     Variables,
 };
@@ -31,6 +32,19 @@ impl Built {
         let layout = task_layout(schema);
         let tables = model.tables();
         let features = feature_dims(schema, tables.width(embedding_dim));
+        // Before anything is multiplied in 64 bits.
+        let copies = if tables.per_task() { layout.tasks.len() } else { 1 };
+        let numbers = [copies, features.num_table_rows(), features.embedding_dim];
+        let embedded = (numbers.iter().map(|number| *number as u128))
+            .try_fold(1, u128::checked_mul)
+            .unwrap_or(u128::MAX);
+        if embedded > MOST_PARAMETERS {
+            return Err(ModelError::TooLarge {
+                parameters: embedded,
+                most: MOST_PARAMETERS,
+                knob: None,
+            });
+        }
         let context = BuildContext {
             layout: &layout,
             input_dim: features.input_dim(),
@@ -104,6 +118,56 @@ mod tests {
     use homebench_data::{CategoricalFeature, Task, TaskKind};
     use homebench_model::ModelConfig;
     use homebench_train::TrainingConfig;
+
+    #[test]
+    fn tables_and_layers_that_no_memory_holds_are_refused_with_their_size() {
+        let schema = Schema {
+            categorical: vec![CategoricalFeature {
+                name: "author".into(),
+                vocabulary_size: 10,
+            }],
+            lists: Vec::new(),
+            numeric: vec!["age".into()],
+            tasks: vec![Task {
+                name: "click".into(),
+                group: 0,
+                kind: TaskKind::default(),
+            }],
+            groups: vec!["watch".into()],
+            user: None,
+            weight: None,
+        };
+        let refused = |knobs: &str, embedding_dim: usize| {
+            let configured = Configured {
+                model: ModelConfig::from_table("mmoe", &knobs.parse().unwrap()).unwrap(),
+                training: TrainingConfig {
+                    embedding_dim,
+                    ..TrainingConfig::default()
+                },
+                settings: Vec::new(),
+            };
+            match budget(&configured, &schema).unwrap_err() {
+                ModelError::TooLarge {
+                    parameters, knob, ..
+                } => (parameters, knob),
+                other => panic!("{other}"),
+            }
+        };
+        // 10 rows of the table.
+        assert_eq!(refused("", 1 << 61), (10 << 61, None));
+        // At least what one layer with so many units has: the first that is too large ends the counting.
+        let widths = 1_600_000_000_000;
+        let (parameters, knob) = refused(
+            &format!("num_experts = 2\nexpert_dims = [{widths}]"),
+            2,
+        );
+        assert_eq!(knob.as_deref(), Some("expert_dims"));
+        assert!(parameters >= 3 * widths, "{parameters}");
+        let (_, knob) = refused(&format!("expert_dims = [4, {}]", i64::MAX), 2);
+        assert_eq!(knob.as_deref(), Some("expert_dims"));
+        let (_, knob) = refused(&format!("tower_dims = [{}]", 1_i64 << 62), 2);
+        assert_eq!(knob.as_deref(), Some("tower_dims"));
+    }
 
     #[test]
     fn parameters_and_operations_are_those_counted_by_hand() {

@@ -194,6 +194,20 @@ pub fn model_diagnostic<'a>(
             let message = format!("`{path}`: {message}");
             source.at_value(&path, message)
         }
+        ModelError::TooLarge { knob, .. } => {
+            let path = match knob {
+                Some(knob) => variant.join(knob),
+                None => variant.join("training").join("embedding_dim"),
+            };
+            // What is at its default in the variant is told at the variant, or where `[training]` has it.
+            let shared = KeyPath::new(["training", "embedding_dim"]);
+            let place = match knob.is_none() && !source.has(&path) {
+                true => shared,
+                false => path.clone(),
+            };
+            let said = source.at_value(&place, format!("`{place}`: {error}"));
+            said.hint("make it smaller")
+        }
         ModelError::InvalidLayout { .. }
         | ModelError::InvalidWeights { .. }
         | ModelError::Tensor { .. } => source.at_key(variant, error.to_string()),
@@ -283,14 +297,20 @@ fn check_weights(
 ) -> Result<(), Diagnostic> {
     let table = KeyPath::new(["training"]);
     training::check_tasks(&experiment.training, tasks, &table, source.into())?;
+    let shared = table.join("task_weights");
     for variant in &experiment.variants {
         // What a variant has from `[training]` is right by now.
         let table = KeyPath::new(["variants", &variant.name, "training"]);
         let locator = variant.locator(source);
         training::check_tasks(&variant.configured.training, tasks, &table, locator)?;
+        // Of variants alone: what `[training]` says may be replaced in every one of them.
+        let weights = [table.join("task_weights"), shared.clone()];
+        let configured = &variant.configured.training;
+        training::check_weighted(configured, tasks, &weights, locator)?;
         for (index, trial) in variant.trials.iter().enumerate() {
             let locator = variant.trial_locator(index, source);
             training::check_tasks(&trial.training, tasks, &table, locator)?;
+            training::check_weighted(&trial.training, tasks, &weights, locator)?;
         }
     }
     Ok(())

@@ -173,6 +173,17 @@ pub(super) fn draws(
     at: &KeyPath,
     source: &Source,
 ) -> Result<Vec<Vec<Chosen>>, Diagnostic> {
+    if n >= MOST_CONFIGURATIONS {
+        let place = match at.last() {
+            Some("tuning") => at.join("trials"),
+            _ => at.join("random").join("n"),
+        };
+        let message =
+            format!("`{place}`: expected fewer than {MOST_CONFIGURATIONS} draws, found {n}");
+        return Err(source
+            .at_value(&place, message)
+            .hint("every draw is trained, and a random search of some hundreds finds what there is"));
+    }
     let seed = random.seed.unwrap_or(0);
     // Few values are soon all drawn; without a bound, asking for more settings than there are would never end.
     let enough = 100 * n as u64 + 1000;

@@ -2,7 +2,7 @@
 
 use super::setting::{DATASET, TRAINING};
 use super::space::{self, DOMAINS};
-use homebench_diagnostic::{Diagnostic, KeyPath};
+use homebench_diagnostic::{Diagnostic, KeyPath, number_too_large};
 use std::str::FromStr;
 
 /// A value to put at a path of the spec, before it is read.
@@ -140,6 +140,9 @@ impl FromStr for Override {
             .ok_or_else(|| format!("expected `path=value`, found `{text}`"))?;
         let path = KeyPath::parse(path.trim())
             .map_err(|reason| format!("`{}` is no dotted path: {reason}", path.trim()))?;
+        if let Some(why) = number_too_large(value.trim(), &path) {
+            return Err(format!("{why}; write it in quotes if it is a text"));
+        }
         Ok(Self {
             text: text.to_owned(),
             path: canonical(&path),
@@ -193,6 +196,26 @@ mod tests {
                 .unwrap()
                 .is_nan()
         );
+    }
+
+    #[test]
+    fn a_number_that_is_too_large_is_no_text() {
+        let refused = |text: &str| text.parse::<Override>().unwrap_err();
+        assert_eq!(
+            refused("seeds=[18446744073709551615]"),
+            "`seeds.0`: expected a whole number up to 9223372036854775807 (2^63 - 1), found 18446744073709551615; \
+             write it in quotes if it is a text"
+        );
+        assert_eq!(
+            refused("training.learning_rate=1e400"),
+            "`training.learning_rate`: expected a number up to 1.7976931348623157e308, found 1e400; write it in quotes if it is a text"
+        );
+        let root = applied(&[
+            "question=\"18446744073709551615\"",
+            "training.batch_size=9223372036854775807",
+        ]);
+        assert_eq!(root["question"].as_str(), Some("18446744073709551615"));
+        assert_eq!(root["training"]["batch_size"].as_integer(), Some(i64::MAX));
     }
 
     #[test]

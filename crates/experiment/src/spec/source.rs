@@ -153,6 +153,14 @@ impl Source {
         Found::In(document, written)
     }
 
+    /// Whether a file or an override has a value there.
+    fn has(&self, path: &KeyPath) -> bool {
+        match self.find(path) {
+            Found::Override(_) => true,
+            Found::In(document, path) => document.key_location(&path).is_some(),
+        }
+    }
+
     fn document_of(&self, path: &KeyPath) -> &Document {
         let included = match path.keys() {
             [first, name, ..] if first == VARIANTS => {
@@ -273,6 +281,12 @@ impl<'a> Locator<'a> {
             (place, true) => self.source.at_value(&place, message),
             (place, false) => self.source.at_key(&place, message),
         }
+    }
+
+    /// Whether the spec has a value there: in a file, by an override or in a sweep.
+    pub(super) fn has(&self, path: &KeyPath) -> bool {
+        let (place, is_chosen) = self.place(path);
+        is_chosen || self.source.has(&place)
     }
 
     /// What is wrong with a value that was read, at its place.

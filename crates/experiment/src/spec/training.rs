@@ -56,6 +56,27 @@ pub(super) fn resolve(
     Ok(config)
 }
 
+/// Refuses weights of 0 for every task of the dataset: the loss would be 0 whatever the model did. `places` are where the weights may come
+/// from, the nearest first.
+pub(super) fn check_weighted(
+    training: &TrainingConfig,
+    tasks: &[&str],
+    places: &[KeyPath],
+    source: Locator<'_>,
+) -> Result<(), Diagnostic> {
+    let is_trained = |task: &&str| training.task_weights.get(*task) != Some(&0.0);
+    if tasks.is_empty() || tasks.iter().any(is_trained) {
+        return Ok(());
+    }
+    let place = places.iter().find(|place| source.has(place));
+    let place = place.or(places.first()).cloned().unwrap_or_default();
+    let message = format!("`{place}`: every task has the weight 0, so that nothing would be trained");
+    Err(source.at_key(&place, message).hint(format!(
+        "give a weight above 0 to one of {}, or leave it out for a weight of 1",
+        tasks.join(", ")
+    )))
+}
+
 /// Refuses weights of tasks that the dataset doesn't have.
 pub(super) fn check_tasks(
     training: &TrainingConfig,
@@ -123,9 +144,32 @@ impl TrainingTable<'_> {
 
     fn rate(&self, key: &str, value: &mut f64) -> Result<(), Diagnostic> {
         match value.is_finite() && *value > 0.0 {
-            true => Ok(()),
+            true => self.fits_32_bits(key, *value, false),
             false => Err(self.refuse(key, "a finite number above 0", value)),
         }
+    }
+
+    /// Refuses a number that training, which computes in 32 bits, would take for infinity or for 0.
+    fn fits_32_bits(&self, key: &str, value: f64, may_be_zero: bool) -> Result<(), Diagnostic> {
+        let narrowed = value as f32;
+        let is_lost = narrowed == 0.0 && value != 0.0;
+        let least = format_args!("a number from {:e} on", f32::from_bits(1)).to_string();
+        let (expected, hint) = match (narrowed.is_infinite(), is_lost, may_be_zero) {
+            (true, _, _) => (
+                format!("a number up to {:e}", f32::MAX),
+                "infinite: make it smaller",
+            ),
+            (_, true, true) => (
+                format!("0 or {least}"),
+                "0: write 0.0, or make it larger",
+            ),
+            (_, true, false) => (least, "0: make it larger"),
+            _ => return Ok(()),
+        };
+        let said = self.refuse(key, &expected, format_args!("{value:e}"));
+        Err(said.hint(format!(
+            "training computes with numbers of 32 bits, in which this one is {hint}"
+        )))
     }
 
     fn decay(&self, key: &str, value: &mut f64) -> Result<(), Diagnostic> {
@@ -134,7 +178,7 @@ impl TrainingTable<'_> {
         }
         // -0.0 is a way to write 0, and must give the same text.
         *value += 0.0;
-        Ok(())
+        self.fits_32_bits(key, *value, true)
     }
 
     fn share(&self, key: &str, value: &mut f64) -> Result<(), Diagnostic> {

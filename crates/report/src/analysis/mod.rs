@@ -5,6 +5,7 @@
 
 mod baseline;
 mod comparison;
+mod external_range;
 mod gains;
 mod summary;
 mod task_means;
@@ -12,6 +13,7 @@ mod unvaried;
 
 pub(crate) use baseline::{SINGLE_TASK, origin};
 pub(crate) use comparison::{Comparison, FEWEST_SEEDS_TO_LEAD, Row, Spread, Standing, pairs_of};
+pub(crate) use external_range::check as check_external;
 pub(crate) use gains::{Gain, Gains};
 pub(crate) use summary::{Panel, Run, Sample, Split, Summary};
 pub(crate) use task_means::{Scale, TaskMeans};
@@ -53,6 +55,7 @@ impl Analysis {
     /// # Errors
     /// No such variant, or a metric that is not in the list.
     pub(crate) fn new(results: Results, baseline: Option<&str>) -> Result<Self, Diagnostic> {
+        external_range::check(&results)?;
         let summary = Summary::new(&results)?;
         let baseline = baseline::choose(&results, &summary, baseline)?;
         // Metrics one after another: each comparison shares its variants among the threads by itself.

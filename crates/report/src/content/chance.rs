@@ -2,7 +2,7 @@
 
 use crate::analysis::Analysis;
 use crate::document::{Block, strong, text};
-use crate::format::{counted, named};
+use crate::format::{self, counted, named};
 use crate::statistics::{auc_margin, mean};
 use homebench_metric::Metric;
 use homebench_results::read::Score;
@@ -32,7 +32,7 @@ pub(super) fn block(analysis: &Analysis) -> Option<Block> {
             let task = &summary.panels[place % summary.panels.len()].title;
             let runs = counted(by_chance + others.len(), "run");
             let others = match mean(others) {
-                Some(mean) => format!(", the others' mean is {mean:.4}"),
+                Some(mean) => format!(", the others' mean is {}", format::score(Some(mean))),
                 None => String::new(),
             };
             format!("{variant} on {task} ({by_chance} of {runs}{others})")

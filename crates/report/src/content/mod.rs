@@ -1,9 +1,10 @@
-//! What a report says, in order: what was asked, how its author answers, what was found and how sure it is, the scores, how variants were tuned,
+//! What a report says, in order: what was asked, how its author answers, what preparation found in the data, what was found and how sure it is, the scores, how variants were tuned,
 //! the figures, what ran at which cost, what failed, what others published, what the words mean, and how to get it all again.
 
 mod anomalies;
 mod anomaly_runs;
 mod chance;
+pub(super) mod data_warnings;
 mod findings;
 mod indices;
 mod ran;
@@ -31,6 +32,7 @@ pub(super) fn document(
 ) -> Document {
     let mut blocks = Vec::new();
     question(&mut blocks, context);
+    data_warnings::push(&mut blocks, &analysis.results.data_warnings);
     blocks.push(Block::Heading("Found".to_owned()));
     let indices = indices::indices(&analysis.results, inside);
     let inside = anomalies::by_variant(analysis, &indices);
@@ -245,6 +247,7 @@ fn files(results: &Results) -> Vec<Span> {
         (!results.curves.is_empty(), "curves.csv"),
         (!results.settings.is_empty(), "settings.csv"),
         (!results.tuning.is_empty(), "tuning.csv"),
+        (!results.data_warnings.is_empty(), "data_warnings.csv"),
     ];
     names.extend(
         optional

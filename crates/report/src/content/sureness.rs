@@ -127,7 +127,7 @@ fn rows(analysis: &Analysis) -> Option<String> {
             })?;
             let positives = score.positives?;
             let margin = auc_margin(auc, positives, score.rows - positives)?;
-            Some(format!("{} ± {margin:.4}", panel.title))
+            Some(format!("{} ± {}", panel.title, format::score(Some(margin))))
         })
         .collect();
     if errors.is_empty() {

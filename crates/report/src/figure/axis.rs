@@ -17,7 +17,8 @@ impl Axis {
     pub(super) fn around(values: impl Iterator<Item = f64>, start: f64, end: f64) -> Self {
         let (low, high) = range(values);
         // One value alone, or equal ones, spread over nothing, and no axis could be divided by that.
-        let spread = (high - low).max(1e-3 * low.abs()).max(1e-6);
+        let spread = (high - low).max(1e-3 * low.abs());
+        let spread = if spread > 0.0 { spread } else { 1e-6 };
         let middle = (low + high) / 2.0;
         // Eight per cent of the spread stay free at each end, so that no marker lies on the frame.
         let half = spread * 0.58;
@@ -141,7 +142,11 @@ impl Axis {
         if self.is_logarithmic {
             return counted(value);
         }
-        if self.high.abs().max(self.low.abs()) >= 10_000.0 {
+        let largest = self.high.abs().max(self.low.abs());
+        if self.step >= 5e11 || largest < 1e-3 {
+            return by_power(value, self.step, largest.log10().floor() as i32);
+        }
+        if largest >= 10_000.0 {
             return thousands(value, self.step);
         }
         let digits = decimals(self.step);
@@ -157,6 +162,14 @@ impl Axis {
 
 /// A number above zero as it is said: 1.5 M, 20 k, 7.
 fn counted(value: f64) -> String {
+    if !(1e-4..1e12).contains(&value) {
+        let power = value.log10().floor() as i32;
+        let factor = value / 10f64.powi(power);
+        // Of one digit or two, as the ticks of a logarithmic axis are.
+        let is_whole = (factor - factor.round()).abs() < 1e-6;
+        let last = if is_whole { power } else { power - 1 };
+        return by_power(value, 10f64.powi(last), power);
+    }
     let (factor, letter) = match value {
         value if value >= 1e9 => (1e9, " G"),
         value if value >= 1e6 => (1e6, " M"),
@@ -198,12 +211,41 @@ fn decimals(step: f64) -> usize {
         .unwrap_or(12)
 }
 
+/// A number as a product with a power of ten, `3×10¹⁷`, with the digits that the step needs.
+fn by_power(value: f64, step: f64, power: i32) -> String {
+    // Divided by a power of half the exponent twice: ten to the 308th is more than there is for the smallest numbers.
+    let scaled = |number: f64| {
+        let half = power / 2;
+        number / 10f64.powi(half) / 10f64.powi(power - half)
+    };
+    let digits = decimals(scaled(step)).min(6);
+    let text = format!("{:.digits$}", scaled(value));
+    if text.trim_matches(['-', '0', '.']).is_empty() {
+        return "0".to_owned();
+    }
+    let raised = power.to_string();
+    let raised = raised.chars().map(|letter| match letter {
+        '-' => '⁻',
+        '1' => '¹',
+        '2' => '²',
+        '3' => '³',
+        '4' => '⁴',
+        '5' => '⁵',
+        '6' => '⁶',
+        '7' => '⁷',
+        '8' => '⁸',
+        '9' => '⁹',
+        _ => '⁰',
+    });
+    format!("{text}×10{}", raised.collect::<String>())
+}
+
 fn thousands(value: f64, step: f64) -> String {
     // By the step and not the value, so that every label of an axis has the same unit.
-    let (factor, letter) = if step >= 500_000.0 {
-        (1e6, " M")
-    } else {
-        (1e3, " k")
+    let (factor, letter) = match step {
+        step if step >= 5e8 => (1e9, " G"),
+        step if step >= 500_000.0 => (1e6, " M"),
+        _ => (1e3, " k"),
     };
     let digits = decimals(step / factor);
     match value {
@@ -257,6 +299,26 @@ mod tests {
                 axis.ticks().len(),
                 "labels differ: {labels:?}"
             );
+        }
+    }
+
+    #[test]
+    fn very_large_and_very_small_numbers_are_powers_of_ten_of_one_power() {
+        let axis = Axis::around([0.7, 3e17].into_iter(), 0.0, 100.0);
+        assert_eq!(labels(&axis), ["0", "1×10¹⁷", "2×10¹⁷", "3×10¹⁷"]);
+        let axis = Axis::around([1e-7, 3e-7].into_iter(), 0.0, 100.0);
+        assert_eq!(labels(&axis), ["1.0×10⁻⁷", "1.5×10⁻⁷", "2.0×10⁻⁷", "2.5×10⁻⁷", "3.0×10⁻⁷"]);
+        let axis = Axis::around([-1.6e10, 0.0].into_iter(), 0.0, 100.0);
+        assert_eq!(labels(&axis), ["-15 G", "-10 G", "-5 G", "0"]);
+        let axis = Axis::logarithmic([1e15, 1e20].into_iter(), 0.0, 100.0);
+        assert!(labels(&axis).contains(&"1×10¹⁷".to_owned()), "{:?}", labels(&axis));
+        for values in [[1e300, 3e300], [1e-300, 3e-300], [5e11, 5.001e11], [0.0, 1e-12]] {
+            let axis = Axis::around(values.into_iter(), 0.0, 100.0);
+            let mut labels = labels(&axis);
+            assert!((2..8).contains(&labels.len()), "{values:?} {labels:?}");
+            let count = labels.len();
+            labels.dedup();
+            assert_eq!(labels.len(), count, "{values:?} {labels:?}");
         }
     }
 

@@ -2,7 +2,7 @@
 //! a model beside its normalised one.
 
 use super::canvas::{Anchor, Bounds, Canvas, Ink, inches, points};
-use super::font;
+use super::{font, labels};
 use super::palette::{FAINT_TEXT, GRID, TEXT, look};
 use super::panel::{self, GAP, MARGIN, MEDIUM, SMALL, THIN};
 use super::parts::{Parts, Rate, shown};
@@ -344,7 +344,9 @@ impl Plan {
     fn rows(&self, canvas: &mut Canvas, columns: &[Column], keys: &[Key], parts: &Parts) {
         let mut y = MARGIN + 2.0 * HEADING;
         let mut layer = None;
-        for key in keys {
+        let names: Vec<String> = keys.iter().map(|key| label(keys, key, parts)).collect();
+        let names = labels::distinct_lines(&names, SMALL, NAMES);
+        for (key, name) in keys.iter().zip(&names) {
             if layer != Some(key.0) {
                 layer = Some(key.0);
                 if let Some(title) = parts.layer_title(key.0, self.num_layers, &key.1) {
@@ -354,9 +356,8 @@ impl Plan {
                 }
             }
             let base = y + ROW - points(1.5);
-            let name = font::shorten(&label(keys, key, parts), SMALL, NAMES);
             let at = (self.left - GAP, base - points(3.0));
-            canvas.text(at, &name, SMALL, Anchor::End, TEXT);
+            canvas.text(at, name, SMALL, Anchor::End, TEXT);
             for (place, column) in columns.iter().enumerate() {
                 let frame = self.frame(place);
                 canvas.line(vec![(frame.0, base), (frame.2, base)], THIN, GRID);

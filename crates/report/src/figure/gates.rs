@@ -2,7 +2,7 @@
 //! An expert that a gate doesn't see is hatched: that is not a weight of zero.
 
 use super::canvas::{Anchor, Bounds, Canvas, Ink, inches, points};
-use super::font;
+use super::{font, labels};
 use super::palette::{FAINT_TEXT, FRAME, PAPER, TEXT};
 use super::panel::{self, GAP, MARGIN, MEDIUM, SMALL};
 use super::parts::{Parts, Rate, shown};
@@ -222,10 +222,11 @@ impl Layer {
             y += HEADING;
         }
         let upper = y;
-        for gate in &self.gates {
-            let name = font::shorten(&gate.name, SMALL, NAMES);
+        let names: Vec<String> = self.gates.iter().map(|gate| gate.name.clone()).collect();
+        let names = labels::distinct_lines(&names, SMALL, NAMES);
+        for (gate, name) in self.gates.iter().zip(&names) {
             let at = (left - GAP, y + ROW / 2.0);
-            canvas.text(at, &name, SMALL, Anchor::End, TEXT);
+            canvas.text(at, name, SMALL, Anchor::End, TEXT);
             for (expert, weight) in gate.weights.iter().enumerate() {
                 let x = left + expert as f64 * cell;
                 draw_cell(canvas, (x, y, x + cell, y + ROW), *weight);
@@ -257,9 +258,8 @@ impl Layer {
         let flat = self.is_flat(cell);
         let limit = if flat { f64::INFINITY } else { inches(1.0) };
         let texts = self.sets.iter();
-        let texts: Vec<String> = texts
-            .map(|(name, _)| font::shorten(name, SMALL, limit))
-            .collect();
+        let texts: Vec<String> = texts.map(|(name, _)| name.clone()).collect();
+        let texts = labels::distinct_lines(&texts, SMALL, limit);
         let longest = texts.iter().map(|text| font::width(text, SMALL));
         let height = if flat {
             points(9.0)

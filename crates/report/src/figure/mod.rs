@@ -11,6 +11,7 @@ mod curves;
 mod experts;
 mod font;
 mod gates;
+mod labels;
 mod ladder;
 mod outliers;
 mod palette;

@@ -2,7 +2,7 @@
 
 use super::axis::Axis;
 use super::canvas::{Anchor, Bounds, Canvas, Point, inches, points};
-use super::font;
+use super::{font, labels};
 use super::palette::{FAINT_TEXT, FRAME, GRID, TEXT, look, marker};
 use crate::analysis::Summary;
 
@@ -180,13 +180,19 @@ pub(super) fn fit_ticks(axis: Axis, length: f64) -> Axis {
 /// Draws the grid lines and labels of the axis along the lower edge, and its name where there is one.
 pub(super) fn horizontal_axis(canvas: &mut Canvas, frame: Bounds, axis: &Axis, name: Option<&str>) {
     let (left, upper, right, lower) = frame;
+    let mut labelled = f64::NEG_INFINITY;
     for tick in axis.ticks() {
         let x = axis.place(tick);
         canvas.line(vec![(x, upper), (x, lower)], THIN, GRID);
         let label = axis.label(tick);
         let half = font::width(&label, SMALL) / 2.0;
         // A label at the very end moves inwards rather than into its neighbour.
-        let x = x.clamp(left - GAP + half, right + GAP - half);
+        let x = x.clamp(left - GAP + half, (right + GAP - half).max(left - GAP + half));
+        // Where even the fewest ticks have labels too wide to stand side by side, a line without one is better than two on each other.
+        if x - half < labelled {
+            continue;
+        }
+        labelled = x + half + GAP / 2.0;
         canvas.text(
             (x, lower + TICK_LABELS * 0.55),
             &label,
@@ -239,10 +245,7 @@ pub(super) struct Names {
 impl Names {
     /// Breaks and shortens the names to fit into `limit`.
     pub(super) fn new(names: &[String], limit: f64) -> Self {
-        let lines: Vec<Vec<String>> = names
-            .iter()
-            .map(|name| font::wrap(name, SMALL, limit))
-            .collect();
+        let lines = labels::distinct(names, |name| font::wrap(name, SMALL, limit));
         let widths = lines.iter().flatten().map(|line| font::width(line, SMALL));
         let most = lines.iter().map(Vec::len).max().unwrap_or(1);
         Self {
@@ -297,10 +300,10 @@ pub(super) fn variant_entries<'a>(summary: &'a Summary, variants: &[usize]) -> V
 /// Draws a legend from `upper` on, in as many lines as it needs, and ends the canvas below it.
 pub(super) fn legend(canvas: &mut Canvas, upper: f64, entries: &[Entry]) {
     let room = canvas.width - 2.0 * MARGIN;
-    let texts: Vec<String> = entries
-        .iter()
-        .map(|entry| font::shorten(&entry.text, SMALL, room - entry.width - GAP))
-        .collect();
+    let texts: Vec<String> = entries.iter().map(|entry| entry.text.clone()).collect();
+    let signs = entries.iter().map(|entry| entry.width);
+    let widest = signs.fold(0.0, f64::max);
+    let texts = labels::distinct_lines(&texts, SMALL, room - widest - GAP);
     let lengths = entries.iter().zip(&texts);
     let lengths: Vec<f64> = lengths
         .map(|(entry, text)| entry.width + GAP + font::width(text, SMALL) + 3.0 * GAP)

@@ -3,7 +3,7 @@
 
 use super::axis::Axis;
 use super::canvas::{Anchor, Bounds, Canvas, Point, inches, points};
-use super::font;
+use super::{font, labels};
 use super::palette::{FRAME, GRID, TEXT, look, marker};
 use super::panel::{self, Entry, GAP, Grid, MEDIUM, SMALL, THIN};
 use super::values::{Estimate, gains};
@@ -217,11 +217,11 @@ fn value_axis(canvas: &mut Canvas, frame: Bounds, sweep: &Sweep) -> Vec<f64> {
     let xs: Vec<f64> = (0..sweep.values.len())
         .map(|place| left + (place as f64 + 0.5) * pitch)
         .collect();
-    for (x, value) in xs.iter().zip(&sweep.values) {
+    let texts = labels::distinct_lines(&sweep.values, SMALL, pitch - GAP / 2.0);
+    for (x, text) in xs.iter().zip(&texts) {
         canvas.line(vec![(*x, upper), (*x, lower)], THIN, GRID);
-        let text = font::shorten(value, SMALL, pitch - GAP / 2.0);
         let at = (*x, lower + points(5.8));
-        canvas.text(at, &text, SMALL, Anchor::Middle, TEXT);
+        canvas.text(at, text, SMALL, Anchor::Middle, TEXT);
     }
     let middle = ((left + right) / 2.0, lower + points(15.0));
     let name = font::shorten(&sweep.setting, MEDIUM, right - left);

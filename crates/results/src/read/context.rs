@@ -17,6 +17,8 @@ pub struct Context {
     pub outcome: Vec<String>,
     /// Protocol of the dataset.
     pub protocol: Option<String>,
+    /// Tasks that are scored and not trained, since their weight is 0: the task, and the variant where it is of one alone.
+    pub untrained_tasks: Vec<(String, Option<String>)>,
     /// Training rows.
     pub train_rows: Option<u64>,
     /// The parts of the spec that say what is searched, as TOML.
@@ -45,6 +47,7 @@ impl Context {
             question: prose("question"),
             outcome: prose("outcome"),
             protocol: text(&spec, &["dataset", "protocol"]),
+            untrained_tasks: untrained_tasks(&spec),
             search_space: search_space(&spec),
             train_rows: runs
                 .iter()
@@ -102,6 +105,24 @@ fn search_space(spec: &Table) -> Option<String> {
     }
     let text = toml::to_string(&found).ok()?;
     (!found.is_empty()).then(|| text.trim_end().to_owned())
+}
+
+fn untrained_tasks(spec: &Table) -> Vec<(String, Option<String>)> {
+    let of_zero = |holder: &Table| -> Vec<String> {
+        let weights = at(holder, &["training", "task_weights"]).and_then(Value::as_table);
+        let zeros = weights.into_iter().flatten();
+        let zeros = zeros.filter(|(_, weight)| weight.as_float() == Some(0.0));
+        zeros.map(|(task, _)| task.clone()).collect()
+    };
+    let variants = spec.get("variants").and_then(Value::as_table);
+    let variants = variants.into_iter().flatten();
+    let shared = of_zero(spec).into_iter().map(|task| (task, None));
+    let own = variants.filter_map(|(name, variant)| Some((name, of_zero(variant.as_table()?))));
+    let own = own.flat_map(|(name, tasks)| {
+        let of_variant = move |task| (task, Some(name.clone()));
+        tasks.into_iter().map(of_variant)
+    });
+    shared.chain(own).collect()
 }
 
 fn runs(provenance: &Table) -> Vec<&Table> {
@@ -185,6 +206,18 @@ mod tests {
             .replace("cores = 2", "cores = 64");
         std::fs::write(&file, format!("{once}\n{later}")).unwrap();
         assert_eq!(Context::read(folder.path()).unwrap(), context);
+    }
+
+    #[test]
+    fn tasks_of_weight_zero_are_known_with_the_variant_whose_they_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let spec = "[training.task_weights]\nlike = 0.0\nshare = 0.5\n[variants.mmoe.training.task_weights]\nclick = 0.0\n\
+                    [variants.home]\nmodel = \"home\"\n";
+        std::fs::write(folder.path().join("spec.resolved.toml"), spec).unwrap();
+        let context = Context::read(folder.path()).unwrap();
+        let expected = [("like", None), ("click", Some("mmoe"))];
+        let expected = expected.map(|(task, variant)| (task.to_owned(), variant.map(str::to_owned)));
+        assert_eq!(context.untrained_tasks, expected);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::tables::{ExternalRow, TableReader};
 use anyhow::Result;
 use homebench_diagnostic::{Diagnostic, Location};
 use serde::Deserialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// What the names of external variants end with.
@@ -35,6 +35,12 @@ pub struct External {
     /// What was selected, where anything was tuned.
     #[serde(default)]
     pub winners: Vec<ExternalWinner>,
+    /// The table with the scores.
+    #[serde(skip)]
+    pub table: PathBuf,
+    /// The table's line of each of its scores, an index into [`Results::scores`].
+    #[serde(skip)]
+    pub lines: BTreeMap<usize, u64>,
 }
 
 /// The settings that won a task's tuning.
@@ -62,14 +68,20 @@ pub(super) fn add(results: &mut Results) -> Result<()> {
     if results.scores.is_empty() {
         return Ok(());
     }
+    let own = Own::of(results);
     let contents = match tables.is_empty() {
         true => Vec::new(),
         false => Context::read(&results.folder)?.dataset_contents,
     };
     for table in tables {
-        let origin = read_origin(&table.with_extension("toml"), &contents)?;
+        let mut origin = read_origin(&table.with_extension("toml"), &contents)?;
         let name = table.file_name().unwrap_or_default().to_string_lossy();
-        add_table(results, TableReader::open(&folder, &name)?)?;
+        let opened = TableReader::open(&folder, &name).map_err(refused)?;
+        origin.lines = add_table(results, &own, opened)?;
+        origin.table = table;
+        for winner in &origin.winners {
+            own.check_winner(winner, &origin.table.with_extension("toml"))?;
+        }
         results.externals.push(origin);
     }
     Ok(())
@@ -100,11 +112,197 @@ fn read_origin(file: &Path, contents: &[String]) -> Result<External> {
     Ok(origin)
 }
 
-fn add_table(results: &mut Results, mut table: TableReader<ExternalRow>) -> Result<(), ReadError> {
+/// Dataset, seed of the split, split and task.
+type Key = (String, Option<u64>, String, String);
+
+/// What the cells of this folder scored, against which the rows of other programs are held.
+struct Own {
+    scored: BTreeMap<Key, Scored>,
+}
+
+/// Rows, positives, and the metrics there are.
+#[derive(Default)]
+struct Scored {
+    rows: u64,
+    positives: Option<u64>,
+    metrics: BTreeSet<String>,
+}
+
+impl Own {
+    fn of(results: &Results) -> Self {
+        let mut scored: BTreeMap<_, Scored> = BTreeMap::new();
+        for score in &results.scores {
+            let cell = &results.cells[score.cell];
+            let key = (
+                cell.dataset.clone(),
+                cell.split_seed,
+                score.split.clone(),
+                score.task.clone(),
+            );
+            let found = scored.entry(key).or_default();
+            (found.rows, found.positives) = (score.rows, score.positives);
+            found.metrics.insert(score.metric.clone());
+        }
+        Self { scored }
+    }
+
+    /// Everything that a column may hold, in order.
+    fn all<'a, T: Ord>(&'a self, of: impl Fn(&'a Key) -> Option<T>) -> Vec<T> {
+        let found: BTreeSet<T> = self.scored.keys().filter_map(of).collect();
+        found.into_iter().collect()
+    }
+
+    /// Refuses settings that won a task that this folder doesn't have.
+    fn check_winner(&self, winner: &ExternalWinner, file: &Path) -> Result<(), Diagnostic> {
+        let tasks = self.all(|key| Some(key.3.as_str()));
+        if tasks.contains(&winner.task.as_str()) {
+            return Ok(());
+        }
+        let message = format!("[[winners]]: expected a task of metrics.csv, found `{}`", winner.task);
+        Err(Diagnostic::new(file.display().to_string(), message)
+            .hint(format!("there are: {}", tasks.join(", ")))
+            .did_you_mean(&winner.task, tasks))
+    }
+
+    /// Refuses a row of what this folder doesn't have, or of other rows than its own cells scored.
+    fn check(
+        &self,
+        row: &ExternalRow,
+        dataset: &str,
+        table: &TableReader<ExternalRow>,
+    ) -> Result<(), Diagnostic> {
+        let datasets = self.all(|key| Some(key.0.as_str()));
+        if !datasets.contains(&dataset) {
+            let said = table.bad("dataset", "a dataset of cells.csv");
+            return Err(named(said, dataset, &datasets));
+        }
+        if row.variant.trim().is_empty() {
+            return Err(refused(table.bad("variant", "the name of a variant")));
+        }
+        let tasks = self.all(|key| Some(key.3.as_str()).filter(|_| key.0 == dataset));
+        if !tasks.contains(&row.task) {
+            return Err(named(
+                table.bad("task", "a task of metrics.csv"),
+                row.task,
+                &tasks,
+            ));
+        }
+        let is_of_row = |key: &&Key| {
+            key.0 == dataset && key.2 == row.split && key.3 == row.task
+        };
+        let seeds: Vec<Option<u64>> = self.scored.keys().filter(is_of_row).map(|key| key.1).collect();
+        // Of a folder with one split its seed need not be said.
+        let seed = match (row.split_seed, seeds.as_slice()) {
+            (None, [only]) => *only,
+            (given, _) => given,
+        };
+        if !seeds.contains(&seed) {
+            let seeds: Vec<String> = seeds.iter().flatten().map(u64::to_string).collect();
+            let expected = match seeds.is_empty() {
+                true => format!("a task with scores on the {} split", row.split),
+                false => format!("a seed of a split of cells.csv ({})", seeds.join(", ")),
+            };
+            let column = if seeds.is_empty() { "split" } else { "split_seed" };
+            return Err(refused(table.bad(column, &expected)));
+        }
+        let key = (
+            dataset.to_owned(),
+            seed,
+            row.split.to_owned(),
+            row.task.to_owned(),
+        );
+        let Some(own) = self.scored.get(&key) else {
+            return Ok(());
+        };
+        if !own.metrics.contains(row.metric) {
+            let metrics: Vec<&str> = own.metrics.iter().map(String::as_str).collect();
+            let expected = format!("a metric that metrics.csv has of `{}`", row.task);
+            return Err(named(table.bad("metric", &expected), row.metric, &metrics));
+        }
+        if row.rows != own.rows {
+            let expected = format!(
+                "{}, the rows of `{}` in the {} split",
+                own.rows, row.task, row.split
+            );
+            return Err(refused(table.bad("rows", &expected)));
+        }
+        match (row.positives, own.positives) {
+            (Some(found), Some(own)) if found != own => {
+                let expected = format!(
+                    "{own}, the positive labels of `{}` in the {} split",
+                    row.task, row.split
+                );
+                Err(refused(table.bad("positives", &expected)))
+            }
+            (Some(_), None) => {
+                let expected = format!("nothing, since `{}` predicts a number", row.task);
+                Err(refused(table.bad("positives", &expected)))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A table's error with a mend: no run of homebench writes these files.
+fn refused(error: ReadError) -> Diagnostic {
+    placed(&error).hint(
+        "people write external/, not homebench: mend the file, make it again with the program that wrote it, or take it and its .toml \
+         out of the folder",
+    )
+}
+
+/// As [`refused`], with the nearest of the known names, or all of them.
+fn named(error: ReadError, name: &str, known: &[&str]) -> Diagnostic {
+    let said = placed(&error).hint(format!("there are: {}", known.join(", ")));
+    said.did_you_mean(name, known.iter().copied())
+}
+
+/// The same words, as what a user can mend.
+fn placed(error: &ReadError) -> Diagnostic {
+    match error {
+        ReadError::BadValue {
+            file,
+            line,
+            column,
+            expected,
+            found,
+        } => Diagnostic::new(
+            format!("{}, line {line}, column `{column}`", file.display()),
+            format!("expected {expected}, found `{found}`"),
+        ),
+        ReadError::MissingColumn {
+            file,
+            column,
+            found,
+        } => Diagnostic::new(
+            format!("{}, line 1", file.display()),
+            format!("expected a column `{column}`, found {found}"),
+        ),
+        ReadError::Malformed { file, source } => Diagnostic::new(
+            file.display().to_string(),
+            format!("not a table: {source}"),
+        ),
+        ReadError::Unreadable { file, source } => {
+            Diagnostic::new(file.display().to_string(), source.to_string())
+        }
+    }
+}
+
+/// Where a score of a table stands in it.
+type Lines = BTreeMap<usize, u64>;
+
+fn add_table(
+    results: &mut Results,
+    own: &Own,
+    mut table: TableReader<ExternalRow>,
+) -> Result<Lines, Diagnostic> {
     let origin = results.externals.len();
-    while table.advance()? {
-        let row = table.row()?;
+    let mut lines = Lines::new();
+    let mut seen = BTreeMap::new();
+    while table.advance().map_err(refused)? {
+        let row = table.row().map_err(refused)?;
         let dataset = row.dataset.unwrap_or(&results.cells[0].dataset).to_owned();
+        own.check(&row, &dataset, &table)?;
         let variant = format!("{}{MARK}", row.variant);
         let is_same = |cell: &Cell| {
             (&cell.variant, &cell.dataset, cell.seed, cell.split_seed)
@@ -112,10 +310,8 @@ fn add_table(results: &mut Results, mut table: TableReader<ExternalRow>) -> Resu
         };
         let found = results.cells.iter().rposition(is_same);
         if found.is_some_and(|place| results.cells[place].external != Some(origin)) {
-            return Err(table.bad("variant", "a variant and seed that no other table has"));
-        }
-        if !results.scores.iter().any(|score| score.task == row.task) {
-            return Err(table.bad("task", "a task of metrics.csv"));
+            let expected = "a variant and seed that no other table has";
+            return Err(refused(table.bad("variant", expected)));
         }
         let cell = found.unwrap_or_else(|| {
             results.cells.push(Cell {
@@ -130,6 +326,12 @@ fn add_table(results: &mut Results, mut table: TableReader<ExternalRow>) -> Resu
             });
             results.cells.len() - 1
         });
+        let key = [row.split, row.task, row.metric].map(str::to_owned);
+        if let Some(first) = seen.insert((cell, key), table.line()) {
+            let expected = format!("a score that is not in line {first} already");
+            return Err(refused(table.bad("metric", &expected)));
+        }
+        lines.insert(results.scores.len(), table.line());
         results.scores.push(Score {
             cell,
             split: row.split.to_owned(),
@@ -139,6 +341,41 @@ fn add_table(results: &mut Results, mut table: TableReader<ExternalRow>) -> Resu
             rows: row.rows,
             positives: row.positives,
         });
+    }
+    check_seeds(results, &lines, table.file())?;
+    Ok(lines)
+}
+
+/// Refuses a score that a variant has for some of its seeds and not for the others: means would be of other runs than they seem to.
+fn check_seeds(results: &Results, lines: &Lines, file: &Path) -> Result<(), Diagnostic> {
+    // Of each variant, dataset, split and its seed: the seeds of each task and metric, with its first line.
+    let mut groups: BTreeMap<_, BTreeMap<_, (u64, BTreeSet<u64>)>> = BTreeMap::new();
+    for (place, line) in lines {
+        let score = &results.scores[*place];
+        let cell = &results.cells[score.cell];
+        let group = (&cell.variant, &cell.dataset, cell.split_seed, &score.split);
+        let scores = groups.entry(group).or_default();
+        let found = scores.entry((&score.task, &score.metric));
+        let (_, seeds) = found.or_insert_with(|| (*line, BTreeSet::new()));
+        seeds.insert(cell.seed);
+    }
+    for ((variant, _, _, split), scores) in groups {
+        let all: BTreeSet<u64> = scores.values().flat_map(|(_, seeds)| seeds.clone()).collect();
+        for ((task, metric), (line, seeds)) in scores {
+            let missing: Vec<String> = all.difference(&seeds).map(u64::to_string).collect();
+            if !missing.is_empty() {
+                let variant = variant.trim_end_matches(MARK);
+                let message = format!(
+                    "`{variant}` has no {metric} of `{task}` on the {split} split for the seed {}, which other scores of it have",
+                    missing.join(", ")
+                );
+                let place = format!("{}, line {line}", file.display());
+                return Err(Diagnostic::new(place, message).hint(format!(
+                    "add the rows that are missing, with an empty value where the score is undefined, or leave out every row of the seed {}",
+                    missing.join(", ")
+                )));
+            }
+        }
     }
     Ok(())
 }
@@ -192,6 +429,7 @@ mod tests {
             refused(TABLE, Some(&ORIGIN.replace("feedbeef", "0123"))),
             refused(&TABLE.replacen("income", "imcome", 1), Some(ORIGIN)),
             refused(&TABLE.replacen(",value,", ",score,", 1), Some(ORIGIN)),
+            refused(TABLE, Some(&ORIGIN.replace("\"income\"", "\"incom\""))),
         ];
         insta::assert_snapshot!(said.join("\n"), @r#"
             external/trees.toml: can't be read: No such file or directory (os error 2)
@@ -201,7 +439,69 @@ mod tests {
             external/trees.toml: made from a dataset with content 0123, the cells of this folder from feedbeef
             hint: make the external scores again from the data of this experiment, or remove them
             external/trees.csv, line 2, column `task`: expected a task of metrics.csv, found `imcome`
+            hint: did you mean `income`?
             external/trees.csv, line 1: expected a column `value`, found variant,seed,split,task,metric,score,rows,positives
+            hint: people write external/, not homebench: mend the file, make it again with the program that wrote it, or take it and its .toml out of the folder
+            external/trees.toml: [[winners]]: expected a task of metrics.csv, found `incom`
+            hint: did you mean `income`?
             "#);
+    }
+
+    #[test]
+    fn scores_that_can_not_be_of_this_folder_are_refused_with_their_line() {
+        const HINT: &str = "\nhint: people write external/, not homebench";
+        let refused = |from: &str, to: &str| {
+            assert!(TABLE.contains(from), "{from}");
+            let said = read(&TABLE.replacen(from, to, 1), Some(ORIGIN)).unwrap_err();
+            let said = said.to_string();
+            said.split(HINT).next().unwrap_or_default().to_owned()
+        };
+        let said = [
+            refused("trees,1,test,income,auc,0.94,49881", "trees,1,test,income,auc,0.94,49880"),
+            refused("49881,3000", "49881,3001"),
+            refused("income,auc", "income,AUC"),
+            refused("income,auc", "income,my_metric"),
+            refused("trees,0,test", "trees,0,tset"),
+            refused("trees,0,test", ",0,test"),
+            refused("trees,0,test", "trees,,test"),
+            refused("0.95", "NaN"),
+            refused("trees,1,test", "trees,0,test"),
+        ];
+        insta::assert_snapshot!(said.join("\n"), @r"
+        external/trees.csv, line 3, column `rows`: expected 49881, the rows of `income` in the test split, found `49880`
+        external/trees.csv, line 2, column `positives`: expected 3000, the positive labels of `income` in the test split, found `3001`
+        external/trees.csv, line 2, column `metric`: expected a metric that metrics.csv has of `income`, found `AUC`
+        hint: did you mean `auc`?
+        external/trees.csv, line 2, column `metric`: expected a metric that metrics.csv has of `income`, found `my_metric`
+        hint: there are: auc, log_loss
+        external/trees.csv, line 2, column `split`: expected `validation` or `test`, found `tset`
+        external/trees.csv, line 2, column `variant`: expected the name of a variant, found ``
+        external/trees.csv, line 2, column `seed`: expected a whole number, found ``
+        external/trees.csv, line 2, column `value`: expected a finite number or nothing, found `NaN`
+        external/trees.csv, line 3, column `metric`: expected a score that is not in line 2 already, found `auc`
+        ");
+    }
+
+    #[test]
+    fn a_seed_that_some_scores_of_a_variant_lack_and_a_dataset_that_is_not_there_are_refused() {
+        let more = "trees,0,test,income,log_loss,0.2,49881,3000\n";
+        let said = read(&format!("{TABLE}{more}"), Some(ORIGIN)).unwrap_err();
+        assert_eq!(
+            said.to_string(),
+            "external/trees.csv, line 5: `trees` has no log_loss of `income` on the test split for the seed 1, which other scores of it have\n\
+             hint: add the rows that are missing, with an empty value where the score is undefined, or leave out every row of the seed 1"
+        );
+        let whole = more.replace("trees,0", "trees,1").replace(",0.2,", ",,");
+        assert!(read(&format!("{TABLE}{more}{whole}"), Some(ORIGIN)).is_ok());
+        let of = |dataset: &str| {
+            let rows = TABLE.lines().map(|line| format!("{line},{dataset}\n"));
+            let text: String = rows.collect();
+            read(&text.replacen(&format!(",{dataset}\n"), ",dataset\n", 1), Some(ORIGIN))
+        };
+        assert!(of("census").is_ok());
+        assert_eq!(
+            of("sensus").unwrap_err().to_string(),
+            "external/trees.csv, line 2, column `dataset`: expected a dataset of cells.csv, found `sensus`\nhint: did you mean `census`?"
+        );
     }
 }

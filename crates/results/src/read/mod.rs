@@ -6,7 +6,7 @@ mod external;
 mod inside;
 mod relations;
 
-pub use crate::tables::{ModelPartsRow, ReadError, Scope, SettingsRow, TuningRow};
+pub use crate::tables::{DataWarningsRow, ModelPartsRow, ReadError, Scope, SettingsRow, TuningRow};
 pub use external::{External, ExternalWinner};
 pub use inside::{BinRow, ExpertRow, GateRow, Inside, Place, SweptSetting};
 pub use relations::{Relation, Relations};
@@ -39,6 +39,8 @@ pub struct Results {
     pub tuning: Vec<TuningRow>,
     /// Rows of `model_parts.csv`; none of a folder that is older than the table.
     pub model_parts: Vec<ModelPartsRow>,
+    /// Rows of `data_warnings.csv`; none where preparation had nothing to say, or of a folder that is older than the table.
+    pub data_warnings: Vec<DataWarningsRow>,
     /// Where external cells come from.
     pub externals: Vec<External>,
     /// The baseline that the spec names, where a cell that is reported is of this variant.
@@ -155,6 +157,7 @@ impl Results {
             settings: read_rows_if_any::<SettingsRow, _>(folder, |row, _| Ok(Some(row)))?,
             tuning: read_rows_if_any::<TuningRow, _>(folder, |row, _| Ok(Some(row)))?,
             model_parts: read_rows_if_any::<ModelPartsRow, _>(folder, |row, _| Ok(Some(row)))?,
+            data_warnings: read_rows_if_any::<DataWarningsRow, _>(folder, |row, _| Ok(Some(row)))?,
             externals: Vec::new(),
             baseline: (relations.baseline.clone())
                 .filter(|name| cells.iter().any(|cell| cell.variant == *name)),
@@ -304,6 +307,36 @@ mod tests {
             @"throughput.csv, line 1: expected a column `threads`, found cell,variant,seed,device,thread,train_rows,train_seconds,train_rows_per_second,evaluation_rows,evaluation_seconds,total_seconds,peak_memory_bytes,tries");
         insta::assert_snapshot!(error_after("cells.csv", ",done", ""),
             @"cells.csv: not a table: CSV error: record 1 (line: 2, byte: 113): found record with 11 fields, but the previous record has 12 fields");
+    }
+
+    #[test]
+    fn warnings_of_the_data_are_read_and_a_folder_without_has_none() {
+        let folder = sample::Sample::default().write();
+        assert!(Results::read(folder.path()).unwrap().data_warnings.is_empty());
+        let text = "dataset,protocol,split_seed,kind,is_loud,message\n\
+                    census,torch-rechub,,unseen_values,true,\"item: 40 of 40 values, all unseen\"\n\
+                    census,torch-rechub,7,constant_feature,false,x is the same on every row\n";
+        let file = folder.path().join("data_warnings.csv");
+        std::fs::write(&file, text).unwrap();
+        let found = Results::read(folder.path()).unwrap().data_warnings;
+        let seen: Vec<_> = found
+            .iter()
+            .map(|row| (row.kind.as_str(), row.split_seed, row.is_loud))
+            .collect();
+        assert_eq!(
+            seen,
+            [
+                ("unseen_values", None, true),
+                ("constant_feature", Some(7), false)
+            ]
+        );
+        assert_eq!(found[0].message, "item: 40 of 40 values, all unseen");
+        std::fs::write(&file, text.replacen("true", "yes", 1)).unwrap();
+        let error = Results::read(folder.path()).unwrap_err().to_string();
+        assert!(
+            error.ends_with("data_warnings.csv, line 2, column `is_loud`: expected `true` or `false`, found `yes`"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -11,7 +11,7 @@ mod tests;
 pub use open::{ReadError, open_table};
 pub use reader::{TableReader, read_rows, read_rows_if_any};
 pub use rows::{
-    CellsRow, CurvesRow, ExpertsRow, GatesRow, HistogramsRow, MetricsRow, ModelPartsRow, Scope,
+    CellsRow, CurvesRow, DataWarning, DataWarningsRow, ExpertsRow, GatesRow, HistogramsRow, MetricsRow, ModelPartsRow, Scope,
     SettingsRow, ThroughputRow, TuningRow,
 };
 
@@ -39,7 +39,7 @@ pub trait Table: Row + Serialize {
 /// Writes header and rows.
 ///
 /// # Errors
-/// What `out` says.
+/// What `out` says, or a number that is not finite, with the table's name: nobody could read it again.
 pub fn write<T: Table>(
     out: &mut dyn Write,
     rows: impl IntoIterator<Item = T>,
@@ -50,19 +50,20 @@ pub fn write<T: Table>(
         .from_writer(out);
     writer
         .write_record(column::names::<T>())
-        .map_err(unwrap_io)?;
+        .map_err(unwrap_io::<T>)?;
     for row in rows {
-        writer.serialize(row).map_err(unwrap_io)?;
+        writer.serialize(row).map_err(unwrap_io::<T>)?;
     }
     writer.flush()?;
     Ok(())
 }
 
 /// The system's error inside a csv error, which decides what a user is told.
-fn unwrap_io(error: csv::Error) -> anyhow::Error {
+fn unwrap_io<T: Table>(error: csv::Error) -> anyhow::Error {
     match error.into_kind() {
         csv::ErrorKind::Io(error) => error.into(),
-        kind => anyhow::anyhow!("writing a table: {kind:?}"),
+        csv::ErrorKind::Serialize(why) => anyhow::anyhow!("writing {}: {why}", T::FILE),
+        kind => anyhow::anyhow!("writing {}: {kind:?}", T::FILE),
     }
 }
 

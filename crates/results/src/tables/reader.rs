@@ -91,11 +91,21 @@ impl<R: Row> TableReader<R> {
         let found = place.and_then(|place| self.record.get(place));
         ReadError::BadValue {
             file: self.file.clone(),
-            line: self.record.position().map_or(0, csv::Position::line),
+            line: self.line(),
             column,
             expected: expected.to_owned(),
             found: found.unwrap_or_default().to_owned(),
         }
+    }
+
+    /// Line of the row, counted from 1, the header included.
+    pub(crate) fn line(&self) -> u64 {
+        self.record.position().map_or(0, csv::Position::line)
+    }
+
+    /// The file.
+    pub(crate) fn file(&self) -> &Path {
+        &self.file
     }
 
     /// The header as it is in the file.

@@ -4,6 +4,7 @@ use super::column::one_of;
 use super::{Row, Table};
 use crate::outcome::Status;
 use crate::phase::Phase;
+use serde::ser::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// What became of a cell.
@@ -283,6 +284,34 @@ pub struct ModelPartsRow {
     pub name: String,
 }
 
+/// Something that the preparation of a dataset found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DataWarning {
+    /// What kind of thing it is: a word such as `unmatched_rows`.
+    pub kind: String,
+    /// Whether scores may mean something else than they seem to.
+    pub is_loud: bool,
+    /// What was found, in a sentence.
+    pub message: String,
+}
+
+/// A [`DataWarning`] with the data that it is of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DataWarningsRow {
+    /// Name of the dataset, as `cells.csv` has it.
+    pub dataset: String,
+    /// The protocol.
+    pub protocol: String,
+    /// Seed of the split, where the experiment has several splits.
+    pub split_seed: Option<u64>,
+    /// See [`DataWarning`], as of what follows.
+    pub kind: String,
+    /// Whether scores may mean something else than they seem to.
+    pub is_loud: bool,
+    /// What was found.
+    pub message: String,
+}
+
 /// Whom a part of a model serves, in the order in which figures show them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -356,6 +385,15 @@ impl Table for ModelPartsRow {
     const FILE: &'static str = "model_parts.csv";
 }
 
+impl Row for DataWarningsRow {
+    const LATER: &'static [&'static str] = &[];
+    type Of<'a> = Self;
+}
+
+impl Table for DataWarningsRow {
+    const FILE: &'static str = "data_warnings.csv";
+}
+
 impl Row for TuningRow {
     const LATER: &'static [&'static str] = &["split_seed"];
     type Of<'a> = Self;
@@ -372,8 +410,14 @@ impl Row for ExternalRow<'_> {
 
 /// The csv crate would write some floats otherwise than as text (`1.0` for 1, `1e-7` for 0.0000001). Tables have had this form from the
 /// start, and the same numbers must stay the same bytes.
+///
+/// What is not finite is refused, as the reader refuses it: one such number would make the whole folder unreadable, long after the cell
+/// that wrote it was called done.
 fn shortest<S: Serializer>(value: &Option<f64>, serializer: S) -> Result<S::Ok, S::Error> {
     match value {
+        Some(value) if !value.is_finite() => Err(S::Error::custom(format_args!(
+            "expected a finite number or nothing, found {value}"
+        ))),
         Some(value) => serializer.collect_str(value),
         None => serializer.serialize_none(),
     }

@@ -1,5 +1,6 @@
 //! A run as lines for a terminal: one for the experiment, one for each cell that runs, none wider than the terminal.
 
+use homebench_report::number;
 use homebench_results::{CellState, RunState};
 
 /// Columns after a cell's name and bar: header and width.
@@ -102,8 +103,8 @@ impl Layout {
         let texts = [
             format!("{}/{}", cell.epoch, cell.max_epochs),
             format!("{:.0}", cell.rows_per_second),
-            format!("{:.4}", cell.loss),
-            or_dash(cell.best_validation_score.map(|s| format!("{s:.4}"))),
+            number(cell.loss),
+            or_dash(cell.best_validation_score.map(number)),
             or_dash(cell.left_seconds.map(short_time)),
         ];
         let columns = texts.iter().zip(COLUMNS).take(self.columns);

@@ -4,6 +4,7 @@ use anyhow::Result;
 use clap::{Args, Subcommand};
 use homebench_data::fetch::{Fetched, fetch};
 use homebench_data::{self as data, DatasetRef, Observer, Places, RowSubset, Summary};
+use homebench_report::number;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::Write;
 use std::path::PathBuf;
@@ -190,13 +191,13 @@ fn write_summary(out: &mut dyn Write, summary: &Summary) -> std::io::Result<()> 
         if let (Some(train), Some(validation)) = (train.numbers[index], validation.numbers[index]) {
             writeln!(
                 out,
-                "task {} ({}): regression, labels {:.4} ± {:.4} train, {:.4} ± {:.4} validation (mean ± standard deviation)",
+                "task {} ({}): regression, labels {} ± {} train, {} ± {} validation (mean ± standard deviation)",
                 task.name,
                 schema.groups[task.group],
-                train.mean,
-                train.deviation,
-                validation.mean,
-                validation.deviation
+                number(train.mean),
+                number(train.deviation),
+                number(validation.mean),
+                number(validation.deviation)
             )?;
             continue;
         }

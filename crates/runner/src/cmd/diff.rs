@@ -6,6 +6,7 @@ use clap::Args;
 use homebench_report::diff::{Diff, DiffRow, Verdict, diff};
 use homebench_report::statistics::Interval;
 use homebench_report::text_table::align_rows;
+use homebench_report::{difference, precise_number};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -94,7 +95,6 @@ fn text(found: &Diff) -> String {
 }
 
 fn fields(row: &DiffRow) -> Vec<String> {
-    let number = |value: f64| format!("{value:.5}");
     let or_dash = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
     let is_identical = row.verdict == Verdict::Identical;
     let interval = row.difference.interval.filter(|_| !is_identical);
@@ -103,18 +103,18 @@ fn fields(row: &DiffRow) -> Vec<String> {
         row.task.clone(),
         row.metric.name().to_owned(),
         row.difference.num_pairs.to_string(),
-        number(row.mean_a),
-        number(row.mean_b),
+        precise_number(row.mean_a),
+        precise_number(row.mean_b),
         // An interval of nothing around +0.00000 would look measured.
         if is_identical {
             "0".to_owned()
         } else {
-            format!("{:+.5}", row.difference.mean)
+            difference(row.difference.mean)
         },
-        or_dash(interval.map(|Interval { low, high }| format!("[{low:+.5}, {high:+.5}]"))),
+        or_dash(interval.map(|Interval { low, high }| format!("[{}, {}]", difference(low), difference(high)))),
         or_dash(row.corrected_p_value.map(|p_value| format!("{p_value:.4}"))),
         row.verdict.words().to_owned(),
-        or_dash(row.smallest_detectable.map(number)),
+        or_dash(row.smallest_detectable.map(precise_number)),
     ]
 }
 

@@ -9,7 +9,7 @@ use clap::Args;
 use homebench_diagnostic::Diagnostic;
 use homebench_kernels::{Parameter, Role};
 use homebench_model::{BuildContext, Trace, VarBuilder};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -48,19 +48,28 @@ impl ForwardArguments {
             return Err(Diagnostic::new(self.inputs.display().to_string(), message).into());
         };
         let xs = xs.to_dtype(DType::F32)?;
-        let vb = VarBuilder::from_weights(load(&self.weights)?, DType::F32, &Device::Cpu);
+        let (num_rows, width) = xs.dims2()?;
+        if num_rows == 0 || width == 0 {
+            let what = if num_rows == 0 { "no rows" } else { "rows of width 0" };
+            return Err(self.refuse_inputs(format!("x has {what}")).hint("give one row or more: [batch, width]").into());
+        }
+        let weights = load(&self.weights)?;
+        let vb = VarBuilder::from_weights(weights.clone(), DType::F32, &Device::Cpu);
         let context = BuildContext {
             layout: &file.layout,
-            input_dim: xs.dim(1)?,
+            input_dim: width,
             // The input is given as it would come out of the tables, so there are none here.
             num_embedded: 0,
             input_per_task: false,
         };
-        let model = file
-            .config
-            .build(&context, &vb)
-            .map_err(|error| file.refuse(&error))?;
-        let variables = vb.finish().map_err(|error| file.refuse(&error))?;
+        let built = (file.config.build(&context, &vb))
+            .and_then(|model| Ok((model, vb.finish()?)));
+        let (model, variables) = built.map_err(|error| match width_of(&weights, &file) {
+            Some(other) if other != width => self
+                .refuse_inputs(format!("x has width {width}, the weights are for {other}"))
+                .hint(format!("give inputs of width {other}, or weights of `homebench init --input-dim {width}`")),
+            _ => file.refuse(&error),
+        })?;
         // A variance of one row is 0, and batch norm would divide by its epsilon alone.
         let is_statistic = |parameter: &Parameter| parameter.role() == Role::Statistic;
         if self.train && xs.dim(0)? == 1 && variables.parameters().iter().any(is_statistic) {
@@ -84,6 +93,27 @@ impl ForwardArguments {
         write_tensors(&self.outputs, &outputs)?;
         Ok(ExitCode::SUCCESS)
     }
+
+    fn refuse_inputs(&self, message: String) -> Diagnostic {
+        Diagnostic::new(self.inputs.display().to_string(), message)
+    }
+}
+
+/// The width of the inputs that a model's weights are for; none where they are not this model's whatever the width.
+fn width_of(weights: &BTreeMap<String, Tensor>, file: &ModelFile) -> Option<usize> {
+    let widths = weights.values().flat_map(|tensor| tensor.dims().to_vec());
+    // Each width that any weight has: which of them is the input's depends on the architecture.
+    let widths: BTreeSet<usize> = widths.filter(|width| *width > 0).collect();
+    widths.into_iter().find(|width| {
+        let vb = VarBuilder::from_weights(weights.clone(), DType::F32, &Device::Cpu);
+        let context = BuildContext {
+            layout: &file.layout,
+            input_dim: *width,
+            num_embedded: 0,
+            input_per_task: false,
+        };
+        file.config.build(&context, &vb).is_ok() && vb.finish().is_ok()
+    })
 }
 
 fn load(path: &Path) -> Result<BTreeMap<String, Tensor>, Diagnostic> {

@@ -66,7 +66,11 @@ fn refusal(document: &Document, error: &ModelError) -> Diagnostic {
             said.did_you_mean(knob, known.iter().map(String::as_str))
         }
         ModelError::InvalidKnob { knob, .. } => at(knob),
+        ModelError::TooLarge {
+            knob: Some(knob), ..
+        } => at(knob),
         ModelError::InvalidLayout { .. } => at("groups"),
+        ModelError::TooLarge { knob: None, .. } => Diagnostic::new(document.name(), error.to_string()),
         ModelError::InvalidWeights { .. } | ModelError::Tensor { .. } => {
             Diagnostic::new(document.name(), error.to_string())
         }

@@ -6,6 +6,7 @@ use crate::execute::Message;
 use crate::parent::Watcher;
 use homebench_data as data;
 use homebench_experiment::plan::PlannedCell;
+use homebench_report::number;
 use homebench_results::{CellState, Outcome, ResultsFolder, RunState, Status};
 use homebench_train::Progress;
 use std::collections::BTreeMap;
@@ -192,8 +193,9 @@ impl Watcher for RunView {
         let seconds = running.map_or(0.0, |running| running.start.elapsed().as_secs_f64());
         let what = match (outcome.status, &outcome.result) {
             (Status::Done, Some(result)) => format!(
-                "done in {seconds:.1} s, validation score {:.4} at epoch {}",
-                result.validation_score, result.selected_epoch
+                "done in {seconds:.1} s, validation score {} at epoch {}",
+                number(result.validation_score),
+                result.selected_epoch
             ),
             _ => format!(
                 "failed after {seconds:.1} s: {} (cells/{}/log.txt)",
@@ -275,21 +277,25 @@ fn take_in(cell: &mut CellState, running: &mut RunningCell, progress: &Progress)
 
 /// Rows done by rows there can be.
 fn share_done(progress: &Progress) -> f64 {
-    let before = progress.epoch.saturating_sub(1) * progress.rows_total;
-    let total = progress.max_epochs * progress.rows_total;
-    (before + progress.rows_done) as f64 / total.max(1) as f64
+    // As floats: a spec may ask for more rows in all than a whole number holds.
+    let rows = |epochs: usize| epochs as f64 * progress.rows_total as f64;
+    let done = rows(progress.epoch.saturating_sub(1)) + progress.rows_done as f64;
+    done / rows(progress.max_epochs).max(1.0)
 }
 
 fn describe(cell: &CellState) -> String {
     let best = cell
         .best_validation_score
-        .map_or_else(|| "-".to_owned(), |score| format!("{score:.4}"));
+        .map_or_else(|| "-".to_owned(), |score| number(score));
     let left = cell
         .left_seconds
         .map_or_else(String::new, |s| format!(", at most {} left", short_time(s)));
     format!(
-        "epoch {}/{}, {:.0} rows/s, loss {:.4}, best validation {best}{left}",
-        cell.epoch, cell.max_epochs, cell.rows_per_second, cell.loss
+        "epoch {}/{}, {:.0} rows/s, loss {}, best validation {best}{left}",
+        cell.epoch,
+        cell.max_epochs,
+        cell.rows_per_second,
+        number(cell.loss)
     )
 }
 

@@ -2,7 +2,7 @@
 
 use super::interruption::{INTERRUPTED, listen_for_interruption, say_interrupted, with_cells};
 use super::progress::RunView;
-use super::run_records::{facts, provenance, write_resolved};
+use super::run_records::{data_warnings, facts, provenance, write_resolved};
 use super::session::{Session, SpecArguments};
 use crate::execute::{Executor, FolderLock, Local, LocalSettings, can_limit_memory};
 use crate::parent::{
@@ -66,6 +66,7 @@ impl RunArguments {
         preparing.finish();
         let (session, mut plan) = opened?;
         session.say_solutions();
+        session.say_untrained();
         if let Some(notice) = train::shuffle_notice(session.dataset().train.rows) {
             eprintln!("{notice}");
         }
@@ -215,7 +216,7 @@ fn finish(session: &Session, plan: &Plan) -> Result<ExitCode> {
     let (labels, cells): (Vec<String>, Vec<MergedCell>) =
         ended_cells(plan, results).into_iter().unzip();
     let parts = parts_of_finals(plan, &session.dataset().schema)?;
-    record::merge(results, &cells, parts)?;
+    record::merge(results, &cells, parts, data_warnings(session))?;
     record::seal(results)?;
     let failed: Vec<(&String, &MergedCell)> = labels
         .iter()

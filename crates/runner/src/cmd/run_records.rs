@@ -5,6 +5,8 @@ use super::session::Session;
 use crate::provenance::{DatasetProvenance, Provenance, SplitProvenance};
 use anyhow::Result;
 use homebench_data::{DatasetRef, Origin, Summary, about_embedded};
+use homebench_experiment::spec::CellDataset;
+use homebench_results::tables::{DataWarning, DataWarningsRow};
 use homebench_results::{self as record, Facts, ModelFact, ResultsFolder, SourceFact};
 use homebench_train as train;
 
@@ -84,5 +86,63 @@ fn split_provenance((_, data): &(DatasetRef, Summary)) -> SplitProvenance {
         train_blake3: train,
         validation_blake3: validation,
         test_blake3: test,
+    }
+}
+
+/// What preparation found in a dataset, which it keeps.
+fn warnings_of(_data: &Summary) -> Vec<DataWarning> {
+    Vec::new()
+}
+
+/// What preparation found in every dataset of the experiment: also where it was prepared long before this run.
+pub(super) fn data_warnings(session: &Session) -> Vec<DataWarningsRow> {
+    let has_splits = !session.experiment.split_seeds.is_empty();
+    let rows = session.datasets.iter().flat_map(|(reference, data)| {
+        let title = CellDataset::new(reference, &data.protocol, &data.content_hash).title();
+        let split_seed = data.split_seed.filter(|_| has_splits);
+        warning_rows(&title, &data.protocol, split_seed, &warnings_of(data))
+    });
+    rows.collect()
+}
+
+fn warning_rows(
+    dataset: &str,
+    protocol: &str,
+    split_seed: Option<u64>,
+    warnings: &[DataWarning],
+) -> Vec<DataWarningsRow> {
+    let row = |warning: &DataWarning| DataWarningsRow {
+        dataset: dataset.to_owned(),
+        protocol: protocol.to_owned(),
+        split_seed,
+        kind: warning.kind.clone(),
+        is_loud: warning.is_loud,
+        message: warning.message.clone(),
+    };
+    warnings.iter().map(row).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_warning_is_a_row_with_the_data_that_it_is_of() {
+        let warning = |kind: &str, is_loud| DataWarning {
+            kind: kind.to_owned(),
+            is_loud,
+            message: format!("about {kind}"),
+        };
+        let warnings = [warning("unseen_values", true), warning("constant", false)];
+        let rows = warning_rows("made[rows=3]", "all", Some(7), &warnings);
+        assert_eq!(rows.len(), 2);
+        let first = &rows[0];
+        assert_eq!(
+            (first.dataset.as_str(), first.protocol.as_str()),
+            ("made[rows=3]", "all")
+        );
+        assert_eq!((first.split_seed, first.is_loud), (Some(7), true));
+        assert_eq!(rows[1].message, "about constant");
+        assert!(warning_rows("made", "all", None, &[]).is_empty());
     }
 }

@@ -86,12 +86,42 @@ impl Session {
         estimator.seconds(&content.variant, training, flops_per_row, data, is_trial)
     }
 
+    /// Says on stderr which tasks a variant is told not to learn.
+    pub(super) fn say_untrained(&self) {
+        for (tasks, variants) in untrained(&self.experiment, self.dataset()) {
+            eprintln!(
+                "{}: weight 0 for {}: scored, but neither trained nor part of the choice of epochs and trials",
+                variants.join(", "),
+                tasks.join(", ")
+            );
+        }
+    }
+
     /// Says on stderr what budgets led to.
     pub(super) fn say_solutions(&self) {
         for solution in &self.solutions {
             eprintln!("{}: {solution}", solution.variant);
         }
     }
+}
+
+/// Tasks whose weight is 0, with the variants that have these, in the order of the spec.
+fn untrained(experiment: &Experiment, data: &Summary) -> Vec<(Vec<String>, Vec<String>)> {
+    let mut found: Vec<(Vec<String>, Vec<String>)> = Vec::new();
+    for variant in &experiment.variants {
+        let weights = &variant.configured.training.task_weights;
+        let names = data.schema.tasks.iter().map(|task| &task.name);
+        let of_zero = names.filter(|name| weights.get(*name) == Some(&0.0));
+        let tasks: Vec<String> = of_zero.cloned().collect();
+        if tasks.is_empty() {
+            continue;
+        }
+        match found.iter_mut().find(|(others, _)| *others == tasks) {
+            Some((_, variants)) => variants.push(variant.name.clone()),
+            None => found.push((tasks, vec![variant.name.clone()])),
+        }
+    }
+    found
 }
 
 impl SpecArguments {

@@ -11,7 +11,7 @@ mod sums;
 
 pub(super) use gradients::{GradientNorms, NormsSoFar};
 
-use super::{InsideName, Score};
+use super::{InsideName, Score, TrainError};
 use candle_core::{CpuStorage, DType, Storage, Tensor};
 use histogram::Histogram;
 use homebench_model::{GateKind, Owner, TaskLayout, Trace};
@@ -221,19 +221,40 @@ impl<'a> Collector<'a> {
     }
 
     /// Adds every index to `found`; `scores` are those of the same rows, `gradient_norms` by path of a set.
+    ///
+    /// # Errors
+    /// An index that is not finite. Predictions may still be finite then, behind a ReLU for example, but the weights are broken.
     pub(super) fn finish(
         self,
         moment: Moment,
         scores: &[Score],
         gradient_norms: &BTreeMap<String, f64>,
         found: &mut Diagnostics,
-    ) {
+    ) -> Result<(), TrainError> {
         let num_layers = self.num_layers();
+        let (first_expert, first_gate) = (found.experts.len(), found.gates.len());
         for layer in 0..num_layers {
             let layer = indices::Layer::new(&self, layer, moment);
             layer.of_experts(gradient_norms, &mut found.experts);
             layer.of_gates(scores, &mut found.gates);
         }
+        let experts = found.experts[first_expert..].iter();
+        let experts = experts.map(|point| (point.metric, &point.path, point.value));
+        let gates = found.gates[first_gate..].iter();
+        let gates = gates.map(|point| (point.metric, &point.path, point.value));
+        // Gates first: who occupies an expert follows from their weights, and would be blamed in their place.
+        for (metric, path, value) in gates.chain(experts) {
+            if let Some(value) = value.filter(|value| !value.is_finite()) {
+                return Err(TrainError::InsideNotFinite {
+                    what: metric.name(),
+                    path: path.clone(),
+                    value,
+                    step: moment.step,
+                    epoch: moment.epoch,
+                });
+            }
+        }
+        Ok(())
     }
 
     /// Adds every histogram to `found`.

@@ -44,7 +44,9 @@ fn found(layout: &TaskLayout, traces: &[Trace]) -> Diagnostics {
         .iter()
         .for_each(|trace| collector.add(trace).unwrap());
     let norms = [("task.dense.expert".to_owned(), 1.5)].into();
-    collector.finish(MOMENT, &scores(layout), &norms, &mut found);
+    collector
+        .finish(MOMENT, &scores(layout), &norms, &mut found)
+        .unwrap();
     let mut collector = Collector::with_histograms(layout);
     traces
         .iter()
@@ -169,6 +171,39 @@ fn a_trace_made_by_hand_has_the_indices_made_by_hand() {
         .filter(|bin| (bin.path.as_str(), bin.expert) == ("shared.expert", 1))
         .collect();
     assert_eq!((dead.len(), dead[0].count), (1, 8), "all of it is zero");
+}
+
+#[test]
+fn an_expert_or_a_gate_or_a_gradient_that_is_not_finite_is_refused_by_its_path() {
+    let layout = layout();
+    let refused = |trace: &Trace, norm: f64| {
+        let mut collector = Collector::new(&layout);
+        collector.add(trace).unwrap();
+        let norms = [("task.dense.expert".to_owned(), norm)].into();
+        let mut found = Diagnostics::default();
+        let finished = collector.finish(MOMENT, &scores(&layout), &norms, &mut found);
+        finished.map_err(|error| error.to_string())
+    };
+    assert_eq!(refused(&by_hand(), 1.0), Ok(()));
+    let mut expert = by_hand();
+    expert.experts[0].outputs = tensor(
+        &[f32::INFINITY, 0.0, 0.0, 2.0, 0.0, 0.0, 0.0, 0.0],
+        &[2, 2, 2],
+    );
+    let mut gate = by_hand();
+    gate.gates[1].weights = tensor(&[f32::NAN, 0.0, 0.5, 0.5], &[2, 2]);
+    for (said, begins) in [
+        (refused(&expert, 1.0), "mean of `shared.expert` became inf"),
+        (refused(&gate, 1.0), "weight of `task.rare.gate` became NaN"),
+        (
+            refused(&by_hand(), f64::INFINITY),
+            "gradient_norm of `task.dense.expert` became inf",
+        ),
+    ] {
+        let said = said.unwrap_err();
+        assert!(said.starts_with(begins), "{said}");
+        assert!(said.contains("(after step 7, epoch 2)"), "{said}");
+    }
 }
 
 /// A model with its variables, on inputs that vary.
