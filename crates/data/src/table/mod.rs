@@ -13,6 +13,7 @@ pub(super) mod file_pieces;
 mod fit;
 pub(super) mod interner;
 mod join_table;
+pub(super) mod list_text;
 mod map_source;
 mod parse_rows;
 pub(super) mod row;

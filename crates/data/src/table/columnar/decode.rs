@@ -1,8 +1,9 @@
 //! Columns of any type as texts, numbers or lists of texts.
 
 use super::super::column_slots::Need;
+use super::super::list_text::ListForms;
 use super::super::row::{Refused, Row};
-use super::super::text_rows::split;
+
 use super::{Arrays, ColumnarFile};
 use arrow::array::{Array, ArrayRef, AsArray, Float64Array, ListArray, StringArray, StringBuilder};
 use arrow::compute::cast;
@@ -81,6 +82,7 @@ fn is_text(found: &DataType) -> bool {
 /// The columns of a batch, converted to what is needed of them.
 pub(crate) struct Decoded {
     columns: Vec<DecodedColumn>,
+    forms: Arc<ListForms>,
 }
 
 #[derive(Default)]
@@ -115,12 +117,14 @@ impl Decoded {
         };
         Ok(Self {
             columns: columns.map(column).collect::<Result<_, _>>()?,
+            forms: file.forms.clone(),
         })
     }
 
     pub(crate) fn row(&self, index: usize) -> impl Row {
         ColumnarRow {
             columns: &self.columns,
+            forms: &self.forms,
             index,
         }
     }
@@ -221,6 +225,7 @@ fn numbers(array: &ArrayRef) -> Result<Float64Array, ArrowError> {
 
 struct ColumnarRow<'a> {
     columns: &'a [DecodedColumn],
+    forms: &'a ListForms,
     index: usize,
 }
 
@@ -251,7 +256,9 @@ impl Row for ColumnarRow<'_> {
 
     fn values(&self, column: usize, separator: u8, visit: &mut dyn FnMut(&[u8])) {
         let Some((lists, values)) = &self.columns[column].lists else {
-            return split(self.text(column), separator, visit);
+            return self
+                .forms
+                .values(column, self.text(column), separator, visit);
         };
         if lists.is_null(self.index) {
             return;

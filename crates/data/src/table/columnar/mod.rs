@@ -16,6 +16,7 @@ pub(crate) use guard::guarded;
 pub(crate) use open_file::open;
 
 use super::column_slots::Need;
+use super::list_text::ListForms;
 use crate::schema::FileKind;
 use arrow::array::{Array, ArrayRef, Float64Array, RecordBatch, StringArray};
 use arrow::datatypes::SchemaRef;
@@ -49,6 +50,10 @@ pub(crate) struct ColumnarFile {
     /// Per column of the description: its value in every row, where the name of a folder gives it.
     constants: Vec<Option<Constant>>,
     needs: Vec<Need>,
+    /// How its texts hold several values.
+    pub(crate) forms: Arc<ListForms>,
+    /// Columns of the file that hold lists.
+    list_places: Vec<usize>,
     /// Columns of the file.
     num_columns: usize,
 }
@@ -107,6 +112,10 @@ impl ColumnarFile {
             places,
             constants,
             needs: needs.to_vec(),
+            forms: Arc::default(),
+            list_places: (0..opened.schema.fields().len())
+                .filter(|place| is_list(opened.schema.field(*place).data_type()))
+                .collect(),
             num_columns: opened.schema.fields().len(),
         };
         if opened.num_rows.is_none() {
@@ -114,6 +123,15 @@ impl ColumnarFile {
             file.num_rows = guarded(path, || file.count_rows())?;
         }
         Ok(file)
+    }
+
+    /// Columns of the description that are read as lists and are texts in the file.
+    pub(crate) fn text_lists(&self) -> Vec<usize> {
+        let is_text = |column: &usize| {
+            self.needs[*column].list
+                && self.places[*column].is_none_or(|place| !self.list_places.contains(&place))
+        };
+        (0..self.needs.len()).filter(is_text).collect()
     }
 
     fn count_rows(&self) -> Result<u64, Diagnostic> {
