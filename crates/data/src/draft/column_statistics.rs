@@ -1,6 +1,14 @@
 //! What a column holds.
 
 use crate::table::interner::Interner;
+use crate::table::list_text;
+use std::collections::BTreeMap;
+
+/// What stands for a missing number in many files.
+const MARKS: [&str; 20] = [
+    "NA", "N/A", "n/a", "na", "#N/A", "NaN", "nan", "NULL", "Null", "null", "None", "none", "NIL",
+    "nil", "\\N", "-", "--", "?", ".", "missing",
+];
 
 /// Distinct values of a column that are counted; one with more is said to have more.
 const MOST_DISTINCT: usize = 1 << 20;
@@ -30,10 +38,17 @@ pub(super) struct ColumnStatistics {
     pub(super) positive: u64,
     pub(super) smallest: f64,
     pub(super) largest: f64,
-    /// Values that hold a `|`.
+    /// Values that hold a `|`, and those that are lists in brackets.
     pub(super) piped: u64,
+    bracketed: u64,
+    /// Values that are no numbers and stand for a missing one in many files, such as `NA`.
+    marks: BTreeMap<&'static str, u64>,
+    /// Whole numbers written as `1e+05`.
+    pub(super) scientific: u64,
     /// Whether the file has lists there.
     pub(super) is_list: bool,
+    /// Whether the file says that its values are names, whatever they look like.
+    pub(super) is_token: bool,
     sample: Vec<f64>,
     /// Every so many numbers is in the sample.
     stride: u64,
@@ -57,7 +72,11 @@ impl ColumnStatistics {
             smallest: f64::INFINITY,
             largest: f64::NEG_INFINITY,
             piped: 0,
+            bracketed: 0,
+            marks: BTreeMap::new(),
+            scientific: 0,
             is_list,
+            is_token: false,
             sample: Vec::new(),
             stride: 1,
         }
@@ -85,12 +104,18 @@ impl ColumnStatistics {
             self.is_cut = true;
         }
         self.piped += u64::from(text.contains(&b'|'));
+        self.bracketed += u64::from(list_text::is_bracketed(text));
+        if let Some(mark) = MARKS.iter().find(|mark| mark.as_bytes() == text) {
+            *self.marks.entry(mark).or_default() += 1;
+        }
         let number = std::str::from_utf8(text)
             .ok()
             .and_then(|text| text.parse::<f64>().ok());
         let Some(number) = number.filter(|number| number.is_finite()) else {
             return;
         };
+        let is_scientific = text.iter().any(|byte| matches!(byte, b'e' | b'E'));
+        self.scientific += u64::from(is_scientific && number.fract() == 0.0);
         self.whole += u64::from(number.fract() == 0.0);
         self.positive += u64::from(number > 0.0);
         self.smallest = self.smallest.min(number);
@@ -115,8 +140,79 @@ impl ColumnStatistics {
         self.rows - self.missing
     }
 
+    /// Adds what was seen of the same column of another part.
+    pub(super) fn merge(&mut self, other: &Self) {
+        self.rows += other.rows;
+        self.missing += other.missing;
+        self.is_cut |= other.is_cut;
+        for id in 0..other.distinct.len() as u32 {
+            let (text, count) = (other.distinct.text(id), other.distinct.count(id));
+            let has_room = self.distinct.len() < self.most_distinct
+                && self.distinct.num_bytes() + text.len() <= MOST_BYTES;
+            match has_room || self.distinct.get(text).is_some() {
+                true => drop(self.distinct.intern(text, count)),
+                false => self.is_cut = true,
+            }
+        }
+        self.numbers += other.numbers;
+        self.whole += other.whole;
+        self.positive += other.positive;
+        self.smallest = self.smallest.min(other.smallest);
+        self.largest = self.largest.max(other.largest);
+        self.piped += other.piped;
+        self.bracketed += other.bracketed;
+        for (mark, count) in &other.marks {
+            *self.marks.entry(mark).or_default() += count;
+        }
+        self.scientific += other.scientific;
+        // Both samples are thinned to the same stride, so that every row counts alike.
+        let stride = self.stride.max(other.stride);
+        let thinned = |sample: &[f64], own: u64| -> Vec<f64> {
+            sample
+                .iter()
+                .copied()
+                .step_by((stride / own) as usize)
+                .collect()
+        };
+        let mut sample = thinned(&self.sample, self.stride);
+        sample.extend(thinned(&other.sample, other.stride));
+        (self.sample, self.stride) = (sample, stride);
+        while self.sample.len() > SAMPLE {
+            self.sample = self.sample.iter().copied().step_by(2).collect();
+            self.stride *= 2;
+        }
+    }
+
+    /// Whether its values are numbers, apart from a few marks for missing ones.
     pub(super) fn is_numeric(&self) -> bool {
-        !self.is_list && self.numbers == self.present() && self.numbers > 0
+        let marks = self.num_marks();
+        !self.is_list && self.numbers > marks && self.numbers + marks == self.present()
+    }
+
+    fn num_marks(&self) -> u64 {
+        self.marks.values().sum()
+    }
+
+    /// What stands for missing numbers.
+    pub(super) fn missing_marks(&self) -> Vec<&'static str> {
+        match self.is_numeric() {
+            true => self.marks.keys().copied().collect(),
+            false => Vec::new(),
+        }
+    }
+
+    /// Rows without a value.
+    pub(super) fn absent(&self) -> u64 {
+        match self.is_numeric() {
+            true => self.missing + self.num_marks(),
+            false => self.missing,
+        }
+    }
+
+    /// Whether its texts hold several values: divided by `|`, or in brackets.
+    pub(super) fn holds_lists(&self) -> bool {
+        let present = self.present();
+        self.is_list || self.piped * 5 > present || (present > 0 && self.bracketed == present)
     }
 
     pub(super) fn is_whole(&self) -> bool {
@@ -196,6 +292,13 @@ impl ColumnStatistics {
         }
         if self.is_numeric() {
             text.push_str(&format!(", {} to {}", self.smallest, self.largest));
+            if let Some((mark, _)) = self.marks.iter().max_by_key(|(_, count)| **count) {
+                let count = self.num_marks();
+                let values = if count == 1 { "value" } else { "values" };
+                text.push_str(&format!(
+                    "; numbers but for {count} {values} such as `{mark}`"
+                ));
+            }
         } else if let Some((most, _)) = self.by_count().first() {
             let most: String = most.chars().take(30).filter(|c| !c.is_control()).collect();
             text.push_str(&format!(", most often {most:?}"));

@@ -87,6 +87,14 @@ pub(super) fn roles(scanned: Vec<Scanned>) -> Roles {
     }
     // First, since the draft lists the columns of the first file of rows.
     roles.rows.insert(0, first);
+    // Ranges, shares and the limits of times are of all rows, whichever part they are in.
+    if let Some((first, others)) = roles.rows.split_first_mut() {
+        for other in others {
+            for (column, more) in first.file.columns.iter_mut().zip(&other.file.columns) {
+                column.merge(more);
+            }
+        }
+    }
     roles
 }
 
@@ -97,7 +105,9 @@ fn is_part(a: &Scanned, b: &Scanned) -> bool {
         && a.columns.iter().zip(&b.columns).all(|(a, b)| a.name == b.name && a.is_list == b.is_list)
         && (is_columnar(a) || is_columnar(b) || a.format == b.format)
         // Columns without names say nothing: those must hold the same kind of values.
-        && a.columns.iter().zip(&b.columns).all(|(a, b)| a.is_numeric() == b.is_numeric())
+        && a.columns.iter().zip(&b.columns).all(|(a, b)| {
+            a.is_numeric() == b.is_numeric() || !a.name.starts_with("column_")
+        })
 }
 
 /// How a table is joined to rows: the rows' column, the table's key, and the share of values that are found.
@@ -141,9 +151,9 @@ fn overlap(column: &ColumnStatistics, key: &ColumnStatistics) -> (f64, f64) {
 
 /// A key for a file: its name without endings, in letters and digits.
 fn key_of(name: &str, others: &[Keyed]) -> String {
-    const ENDINGS: [&str; 13] = [
+    const ENDINGS: [&str; 17] = [
         ".gz", ".zst", ".csv", ".tsv", ".txt", ".data", ".parquet", ".pq", ".arrow", ".feather",
-        ".ipc", ".dat", ".tab",
+        ".ipc", ".dat", ".tab", ".arrows", ".inter", ".user", ".item",
     ];
     let mut stem = name;
     while let Some(shorter) = ENDINGS.iter().find_map(|ending| stem.strip_suffix(ending)) {

@@ -1,78 +1,171 @@
 //! How a text file is laid out, guessed from its first lines.
 
+use crate::part_files::PartFile;
 use crate::schema::{Encoding, Format, Separator};
 use crate::table::text_chunks::TextFile;
-use crate::table::text_records::Records;
+use crate::table::text_records::{Records, TextFault, Tokenizer};
 use homebench_diagnostic::{Diagnostic, Location};
 use std::path::Path;
 
 /// Lines that are looked at.
 const LINES: usize = 200;
+/// Separators of several characters; single ones may be part of them.
+const SEPARATORS_OF_SEVERAL: [&str; 5] = ["\t|\t", "|||", "||", ":::", "::"];
 /// Separators, the likelier first.
 const SEPARATORS: [u8; 4] = [b',', b'\t', b'|', b';'];
 /// Lines that spaces have to divide alike, with a column of numbers, to be a separator: they are part of most texts.
 const LINES_OF_SPACES: usize = 3;
 
-/// The layout of a text file, and the names of its columns where its first line has them.
-pub(super) fn layout(path: &Path) -> Result<(Format, Option<Vec<String>>), Diagnostic> {
+/// The layout of text files.
+pub(super) struct Layout {
+    pub(super) format: Format,
+    /// The names of their columns, where the first line has them.
+    pub(super) names: Option<Vec<String>>,
+}
+
+/// The layout of a text file, or of several that are parts of one table: by the first, but that quotes and letters beyond UTF-8
+/// may be in any.
+pub(super) fn layout(parts: &[PartFile]) -> Result<Layout, Diagnostic> {
+    let path = &parts[0].path;
     let mut format = Format {
         has_header: false,
         ..Format::default()
     };
-    let bytes = TextFile::with_any_columns(path, format)?;
-    if std::str::from_utf8(bytes.bytes()).is_err() {
-        format.encoding = Encoding::Latin1;
+    let first = TextFile::with_any_columns(path, format)?;
+    let bytes = &first.bytes()[first.start()..];
+    check_no_json(path, bytes)?;
+    format.comment = comment(bytes, format);
+    format.separator = separator(bytes, format);
+    for part in parts {
+        let file = TextFile::with_any_columns(&part.path, format)?;
+        let bytes = &file.bytes()[file.start()..];
+        if std::str::from_utf8(bytes).is_err() {
+            format.encoding = Encoding::Latin1;
+        }
+        format.quotes = format.quotes || has_quotes(bytes, format);
+        if format.quotes && format.escape.is_none() {
+            format.escape = escape(bytes, format);
+        }
     }
-    check_no_json(path, bytes.bytes())?;
-    format.separator = Separator::of_byte(separator(bytes.bytes(), format));
-    // A quote behind a separator or a line's end opens a field; one inside a word is a letter.
-    let marks = [&[format.separator.first(), b'"'][..], b"\n\""];
-    let start = bytes.bytes().first() == Some(&b'"');
-    let head = &bytes.bytes()[..bytes.bytes().len().min(1 << 20)];
-    format.quotes = start
-        || marks
-            .iter()
-            .any(|mark| head.windows(2).any(|pair| pair == *mark));
-    let lines = lines(bytes.bytes(), format);
+    let lines = lines(bytes, format);
+    let mut names = None;
     if let Some(first) = lines.first() {
         let padded = |line: &Vec<String>| {
             line.iter()
                 .skip(1)
                 .all(|field| field.is_empty() || field.starts_with(' '))
         };
-        format.trim_spaces = first.len() > 1 && lines.len() > 1 && lines[1..].iter().all(padded);
+        // A separator that ends with a space has it already.
+        format.trim_spaces = format.separator.single().is_some_and(|byte| byte != b' ')
+            && first.len() > 1
+            && lines.len() > 1
+            && lines[1..].iter().all(padded);
         format.has_header = is_header(first, &lines[1..]);
         check_names(path, first, &lines[1..])?;
+        let name = |name: &String| match format.trim_spaces {
+            true => name.trim().to_owned(),
+            false => name.clone(),
+        };
+        names = format.has_header.then(|| first.iter().map(name).collect());
     }
-    let names = format.has_header.then(|| {
-        let first = lines[0].iter();
-        first
-            .map(|name| {
-                if format.trim_spaces {
-                    name.trim().to_owned()
-                } else {
-                    name.clone()
-                }
-            })
-            .collect()
-    });
-    Ok((format, names))
+    Ok(Layout { format, names })
+}
+
+/// Whether a quote opens a field anywhere: behind a separator, a line's end or the spaces that follow them. One inside a word is a
+/// letter.
+// All of the text: quotes are needed by the first value that holds a separator, and that may come late.
+fn has_quotes(bytes: &[u8], format: Format) -> bool {
+    memchr::memchr_iter(b'"', bytes).any(|at| {
+        let mut before = &bytes[..at];
+        while let [rest @ .., b' '] = before {
+            before = rest;
+        }
+        before.is_empty()
+            || before.ends_with(b"\n")
+            || before.ends_with(format.separator.as_bytes())
+            || bytes[..at].ends_with(format.separator.as_bytes())
+    })
+}
+
+/// What stands before quotes inside quotes, where that has to be said: what leaves no quote open and no text behind one.
+fn escape(bytes: &[u8], format: Format) -> Option<u8> {
+    let fault = |escape: Option<u8>| {
+        // Spaces are not looked at yet; with them taken off, quotes behind them are quotes.
+        let format = Format {
+            escape,
+            trim_spaces: format.separator.as_bytes() != b" ",
+            ..format
+        };
+        let mut tokens = Tokenizer::new(bytes, format);
+        loop {
+            match tokens.next_record(None) {
+                Ok(true) => {}
+                Ok(false) => return None,
+                Err(fault) => return Some(fault),
+            }
+        }
+    };
+    let is_unclear = matches!(fault(None), Some(TextFault::Backslash { .. }));
+    let candidates = [b'\\', b'"'].into_iter();
+    let mut candidates = candidates.filter(|_| is_unclear);
+    candidates.find(|escape| fault(Some(*escape)).is_none())
+}
+
+/// What comments begin with: `#`, where lines with it are first and are divided otherwise than the rest.
+fn comment(bytes: &[u8], format: Format) -> Option<u8> {
+    if !bytes.starts_with(b"#") {
+        return None;
+    }
+    let with = Format {
+        comment: Some(b'#'),
+        ..format
+    };
+    let separator = separator(bytes, with);
+    let num_fields = |format: Format| {
+        let format = Format {
+            separator,
+            ..format
+        };
+        lines(bytes, format).first().map(Vec::len)
+    };
+    // `#id,name` names columns.
+    (num_fields(format) != num_fields(with)).then_some(b'#')
 }
 
 /// The separator that divides lines best.
-fn separator(bytes: &[u8], format: Format) -> u8 {
-    let with = |separator| Format {
-        separator: Separator::of_byte(separator),
+fn separator(bytes: &[u8], format: Format) -> Separator {
+    let with = |separator: Separator| Format {
+        separator,
         ..format
     };
-    let evenness = SEPARATORS.map(|separator| (evenness(bytes, with(separator)), separator));
-    let best = evenness.into_iter().fold(
-        (0.0, b','),
+    let single = SEPARATORS.map(Separator::of_byte);
+    let scored = single.map(|separator| (evenness(bytes, with(separator)), separator));
+    let best = scored.into_iter().fold(
+        (0.0, single[0]),
         // Of equals the earlier stays, which is the likelier.
         |best, next| if next.0 > best.0 { next } else { best },
     );
-    match best.0 == 0.0 && is_divided_by_spaces(&lines(bytes, with(b' '))) {
-        true => b' ',
+    let several = SEPARATORS_OF_SEVERAL.iter();
+    let mut several = several.filter_map(|text| Separator::of_bytes(text.as_bytes()));
+    if let Some(several) = several.find(|several| {
+        let fields = lines(bytes, with(*several));
+        let is_even = |line: &Vec<String>| line.len() == fields[0].len() && line.len() > 1;
+        let divides = fields.len() > 1 && fields.iter().all(is_even);
+        // Two `|` side by side are mostly an empty field between single ones: only where none stands alone are they one separator.
+        // A colon alone divides nothing, so that one may stand in a title.
+        let has_alone = |line: &Vec<String>| {
+            let byte = several.as_bytes()[several.as_bytes().len() / 2];
+            byte != b':' && line.iter().any(|field| field.as_bytes().contains(&byte))
+        };
+        divides
+            && !fields.iter().any(has_alone)
+            && evenness(bytes, with(*several)) > if several.first() == b':' { best.0 } else { 0.0 }
+    }) {
+        return several;
+    }
+    let space = Separator::of_byte(b' ');
+    match best.0 == 0.0 && is_divided_by_spaces(&lines(bytes, with(space))) {
+        true => space,
         false => best.1,
     }
 }
@@ -136,14 +229,8 @@ fn check_names(path: &Path, first: &[String], rows: &[Vec<String>]) -> Result<()
 
 /// The first lines' fields.
 fn lines(bytes: &[u8], format: Format) -> Vec<Vec<String>> {
-    // A mark of the encoding is no part of the first name.
-    let start = if bytes.starts_with(b"\xef\xbb\xbf") {
-        3
-    } else {
-        0
-    };
     let mut records = Records::new(
-        &bytes[start..],
+        bytes,
         Format {
             trim_spaces: false,
             ..format
@@ -229,7 +316,38 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(name);
         std::fs::write(&path, bytes).unwrap();
-        layout(&path).unwrap()
+        let part = PartFile {
+            path,
+            constants: Vec::new(),
+        };
+        let found = layout(&[part]).unwrap();
+        (found.format, found.names)
+    }
+
+    #[test]
+    fn late_quotes_escapes_comments_and_long_separators_are_found() {
+        let late = format!("id,name\n{}9,\"a,b\"\n", "1,a\n".repeat(400_000));
+        assert!(of("late.csv", late.as_bytes()).0.quotes);
+        let (format, _) = of("spark.csv", b"id,name\n1,\"say \\\"hi\\\"\"\n2,\"x,y\"\n");
+        assert_eq!((format.quotes, format.escape), (true, Some(b'\\')));
+        let (format, _) = of(
+            "paths.csv",
+            b"id,name\n1,\"C:\\\"\n2,\"x,y\"\n3,\"6\"\" pipe\"\n",
+        );
+        assert_eq!((format.quotes, format.escape), (true, Some(b'"')));
+        let (format, names) = of("ratings.dat", b"1::a b::5\n2::c::3\n");
+        assert_eq!((format.separator.text(), names), ("::", None));
+        let (format, _) = of("u.item", b"1|Toy||x\n2|Heat||y\n");
+        assert_eq!(format.separator.text(), "|");
+        let (format, _) = of("pipes.txt", b"1||Toy||x\n2||||y\n");
+        assert_eq!(format.separator.text(), "||");
+        let (format, names) = of("notes.csv", b"# made today\nid,size\n1,2\n2,4\n");
+        assert_eq!(
+            (format.comment, names.unwrap()[0].as_str()),
+            (Some(b'#'), "id")
+        );
+        let (format, _) = of("tv.csv", b"id,name\n1,TV 42\" LED\n2,x\n");
+        assert!(!format.quotes);
     }
 
     #[test]

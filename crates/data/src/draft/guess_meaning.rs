@@ -40,7 +40,7 @@ pub(super) fn candidates(columns: &[ColumnStatistics]) -> Vec<Candidate> {
             .unwrap_or(name);
         // A comparison with a number that is not there doesn't hold, which is no negative label.
         let is_compared = column.is_numeric() && label != column.name;
-        let observed = is_compared && column.missing > 0;
+        let observed = is_compared && column.absent() > 0;
         found.push(Candidate {
             task,
             label,
@@ -59,7 +59,7 @@ fn candidate(column: &ColumnStatistics) -> Option<(String, f64, bool)> {
     const RATINGS: [&str; 5] = ["rating", "ratings", "score", "stars", "grade"];
     let values = column.by_count();
     let name = mention(&column.name);
-    if column.is_list || column.is_cut || column.is_constant() {
+    if column.holds_lists() || column.is_cut || column.is_constant() {
         return None;
     }
     let is_binary = column.is_whole() && column.smallest == 0.0 && column.largest == 1.0;
@@ -171,22 +171,24 @@ const TIME_WORDS: [&str; 8] = [
 ];
 
 fn is_time(column: &ColumnStatistics) -> bool {
-    if column.missing > 0 || column.is_list || column.distinct.len() < 3 {
+    if column.absent() > 0 || column.is_list || column.distinct.len() < 3 {
         return false;
     }
     if column.is_whole() {
         let inside = |from: f64, to: f64| column.smallest >= from && column.largest < to;
-        // yyyymmdd from 1900 to 2100; seconds from 1985 to 2096, and from 1995 to 2033 where no
+        // Microseconds and nanoseconds in the same years, where a name says so. yyyymmdd from 1900 to 2100; seconds from 1985 to 2096, and from 1995 to 2033 where no
         // name says that it is a time; milliseconds from 1995 to 2096. Narrow ranges, since large
         // numbers are mostly ids.
         let is_date = inside(19_000_101.0, 21_001_231.0);
         let is_seconds = inside(5e8, 4e9) && column.is_named(&TIME_WORDS);
         let is_unnamed_seconds = inside(8e8, 2e9) && column.name.starts_with("column_");
         let is_milliseconds = inside(8e11, 4e12);
+        let is_finer = inside(8e14, 4e15) || inside(8e17, 4e18);
         return is_date && column.is_named(&TIME_WORDS)
             || is_seconds
             || is_unnamed_seconds
-            || is_milliseconds;
+            || is_milliseconds
+            || is_finer && column.is_named(&TIME_WORDS);
     }
     let looks = |id: u32| {
         let text = column.distinct.text(id);

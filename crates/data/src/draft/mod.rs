@@ -1,6 +1,6 @@
 //! `homebench data describe`: drafts a description from files, for a person to edit.
 //!
-//! Files are read once, or their first rows where they are long. What a column is, is guessed from its values and its name;
+//! Files are read once, or pieces spread over them where they are long; folders and patterns are tables in parts. What a column is, is guessed from its values and its name;
 //! every guess is a line of the draft with what it was made from beside it.
 
 mod check_argument;
@@ -15,7 +15,7 @@ use super::Observer;
 use homebench_diagnostic::Diagnostic;
 use std::path::PathBuf;
 
-/// Drafts a description of these files; of each, `most_rows` rows are looked at.
+/// Drafts a description of these files; of each, about `most_rows` rows are looked at, spread over all of it.
 ///
 /// # Errors
 /// A file that can't be read, has no rows, or shares its name with another.
@@ -31,15 +31,8 @@ pub fn describe(
             .unwrap_or_default()
             .to_string_lossy()
             .into_owned();
-        let same = files[..index]
-            .iter()
-            .find(|other| other.file_name() == path.file_name());
-        if let Some(same) = same {
-            let message = format!("{} has the same name", same.display());
-            return Err(Diagnostic::new(path.display().to_string(), message)
-                .hint("all files of a dataset lie in one folder; rename one of them"));
-        }
-        check_argument::check_is_file(path)?;
+        check_argument::check_name(path, &files[..index])?;
+        check_argument::check_is_table(path)?;
         observer.notice(&format!("reading {name}"));
         scanned.push(scan::scan(path, name, most_rows)?);
     }

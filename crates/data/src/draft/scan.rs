@@ -2,13 +2,14 @@
 
 use super::column_statistics::ColumnStatistics;
 use super::guess_format;
+use crate::part_files::{self, PartFile};
 use crate::schema::{FileKind, Format};
 use crate::table::bad_row::Fault;
 use crate::table::column_slots::Need;
 use crate::table::columnar::{self, is_list, is_readable};
 use crate::table::file_pieces::TableFile;
 use crate::table::row::{Row, Visit};
-use crate::table::text_chunks::TextFile;
+use crate::table::text_chunks::{TextFile, is_recbole};
 use homebench_diagnostic::Diagnostic;
 use std::path::Path;
 
@@ -23,6 +24,8 @@ pub(super) struct Scanned {
     /// Columns that can't be read, with the reason.
     pub(super) left_out: Vec<(String, String)>,
     pub(super) num_rows: u64,
+    /// Rows that were looked at.
+    pub(super) num_seen: u64,
 }
 
 /// Looks at a file.
@@ -30,15 +33,27 @@ pub(super) struct Scanned {
 /// # Errors
 /// A file that can't be read or has no rows.
 pub(super) fn scan(path: &Path, name: String, most_rows: u64) -> Result<Scanned, Diagnostic> {
-    let kind = FileKind::of_file(path, Format::default());
+    let parts = part_files::parts(path)?.files;
+    let first = &parts[0];
+    let kind = match FileKind::of_part(path, &first.path, Format::default()) {
+        FileKind::Text if is_recbole(&first.path) => FileKind::RecBole,
+        kind => kind,
+    };
     let Columns {
         format,
         mut columns,
         left_out,
     } = match kind {
-        FileKind::Text => Columns::of_text(path)?,
-        FileKind::Parquet | FileKind::Arrow => Columns::of_columnar(path, kind)?,
+        FileKind::Text => Columns::of_text(&parts)?,
+        FileKind::RecBole => Columns::of_recbole(&first.path)?,
+        FileKind::Parquet | FileKind::Arrow => Columns::of_columnar(&first.path, kind)?,
     };
+    // Columns that names of folders give stand behind those of the files.
+    for (name, _) in &first.constants {
+        if columns.iter().all(|column| column.name != *name) {
+            columns.push(ColumnStatistics::new(name.clone(), false, 1));
+        }
+    }
     let names: Vec<String> = columns.iter().map(|column| column.name.clone()).collect();
     let need = |column: &ColumnStatistics| Need {
         text: !column.is_list,
@@ -61,22 +76,30 @@ pub(super) fn scan(path: &Path, name: String, most_rows: u64) -> Result<Scanned,
             Diagnostic::new(path.display().to_string(), what).hint("name files that have rows")
         );
     }
+    // Of a long file rows all over it: the first rows of a log are its first days, and say nothing of the last.
+    let stride = num_rows.div_ceil(most_rows.max(1)).max(1);
+    // Of a very long one whole pieces are passed over too, which costs nothing.
+    let piece_stride = (stride / 16).max(1);
     let mut seeing = Seeing {
         columns: &mut columns,
-        left: most_rows,
+        num_seen: 0,
+        separator: b' ',
+        first_row: 0,
+        stride: stride.div_ceil(piece_stride),
     };
+    let mut index = 0;
     for wave in file.waves() {
         for piece in wave? {
-            // In order, though pieces could be read in parallel: the rows looked at are the first
-            // of the file.
-            if seeing.left > 0 {
+            // In order, though pieces could be read in parallel: numbers of texts are in the order of the file.
+            if index % piece_stride == 0 {
+                seeing.first_row = piece.first_row();
                 piece.visit(&names, &mut seeing)?;
             }
-        }
-        if seeing.left == 0 {
-            break;
+            piece.release();
+            index += 1;
         }
     }
+    let num_seen = seeing.num_seen;
     Ok(Scanned {
         name,
         format,
@@ -84,7 +107,34 @@ pub(super) fn scan(path: &Path, name: String, most_rows: u64) -> Result<Scanned,
         columns,
         left_out,
         num_rows,
+        num_seen,
     })
+}
+
+/// Whether files have the same columns.
+pub(super) fn are_parts(parts: &[PartFile]) -> bool {
+    let names = |part: &PartFile| -> Option<(FileKind, Vec<String>)> {
+        let kind = FileKind::of_file(&part.path, Format::default());
+        Some(match kind {
+            FileKind::Parquet | FileKind::Arrow => {
+                let schema = columnar::open(&part.path, kind).ok()?.schema;
+                let fields = schema.fields().iter();
+                (kind, fields.map(|field| field.name().clone()).collect())
+            }
+            FileKind::Text | FileKind::RecBole => {
+                // Without a line of names nothing says that two files are of one table.
+                let layout = guess_format::layout(std::slice::from_ref(part)).ok()?;
+                (kind, layout.names?)
+            }
+        })
+    };
+    let Some(first) = parts.first().and_then(names) else {
+        return false;
+    };
+    parts.len() == 1
+        || parts[1..]
+            .iter()
+            .all(|part| names(part).as_ref() == Some(&first))
 }
 
 /// The columns of a file that can be read, with nothing seen of them yet.
@@ -96,11 +146,12 @@ struct Columns {
 }
 
 impl Columns {
-    fn of_text(path: &Path) -> Result<Self, Diagnostic> {
-        let (format, names) = guess_format::layout(path)?;
-        let names = match names {
+    fn of_text(parts: &[PartFile]) -> Result<Self, Diagnostic> {
+        let layout = guess_format::layout(parts)?;
+        let format = layout.format;
+        let names = match layout.names {
             Some(names) => names,
-            None => numbered(path, format)?,
+            None => numbered(&parts[0].path, format)?,
         };
         // Indices of data frames have a column and no name.
         let nameless = names.iter().filter(|name| name.trim().is_empty()).count();
@@ -115,16 +166,51 @@ impl Columns {
         })
     }
 
+    /// RecBole's names say what a column holds.
+    fn of_recbole(path: &Path) -> Result<Self, Diagnostic> {
+        let format = Format::recbole();
+        let file = TextFile::with_any_columns(path, format)?;
+        let names = file.first_line()?.map_or(Vec::new(), |(fields, _)| fields);
+        let num_columns = names.len();
+        let columns = names.iter().map(|field| {
+            let (name, kind) = field.rsplit_once(':').unwrap_or((field, ""));
+            let mut column =
+                ColumnStatistics::new(name.to_owned(), kind.ends_with("_seq"), num_columns);
+            column.is_token = kind == "token";
+            column
+        });
+        Ok(Self {
+            format,
+            columns: columns.collect(),
+            left_out: Vec::new(),
+        })
+    }
+
     fn of_columnar(path: &Path, kind: FileKind) -> Result<Self, Diagnostic> {
         let opened = columnar::open(path, kind)?;
         let schema = opened.schema;
         let num_columns = schema.fields().len();
-        let (mut columns, mut left_out) = (Vec::new(), Vec::new());
+        let mut columns: Vec<ColumnStatistics> = Vec::new();
+        let mut left_out: Vec<(String, String)> = Vec::new();
         for field in schema.fields() {
             let (name, found) = (field.name().clone(), field.data_type());
-            match is_readable(found) {
-                true => columns.push(ColumnStatistics::new(name, is_list(found), num_columns)),
-                false => left_out.push((name, format!("its type is {found}"))),
+            let count = schema.fields().iter().filter(|other| *other.name() == name);
+            let is_known = left_out.iter().any(|(other, _)| *other == name);
+            let why = match () {
+                () if count.count() > 1 => Some(
+                    "there are several of that name; give them names of their own to read one"
+                        .to_owned(),
+                ),
+                () if opened.index_columns.contains(&name) => Some(
+                    "it is the index of a pandas data frame, mostly the row's number".to_owned(),
+                ),
+                () if !is_readable(found) => Some(format!("its type is {found}")),
+                () => None,
+            };
+            match why {
+                None => columns.push(ColumnStatistics::new(name, is_list(found), num_columns)),
+                Some(why) if !is_known => left_out.push((name, why)),
+                Some(_) => {}
             }
         }
         Ok(Self {
@@ -144,22 +230,31 @@ fn numbered(path: &Path, format: Format) -> Result<Vec<String>, Diagnostic> {
 
 struct Seeing<'a> {
     columns: &'a mut [ColumnStatistics],
-    left: u64,
+    num_seen: u64,
+    /// Between the values of texts that the file calls lists.
+    separator: u8,
+    /// Index of the piece's first row in the file.
+    first_row: u64,
+    /// Of so many blocks of rows one is looked at.
+    stride: u64,
 }
 
+/// Rows of a block; neighbours tell more of a log than single rows far apart, such as whether users repeat.
+const BLOCK_ROWS: u64 = 64;
+
 impl Visit for Seeing<'_> {
-    fn row<R: Row>(&mut self, _index: u64, row: &R) -> Result<(), Fault> {
-        if self.left == 0 {
+    fn row<R: Row>(&mut self, index: u64, row: &R) -> Result<(), Fault> {
+        if !((self.first_row + index) / BLOCK_ROWS).is_multiple_of(self.stride) {
             return Ok(());
         }
-        self.left -= 1;
+        self.num_seen += 1;
         for (index, column) in self.columns.iter_mut().enumerate() {
             if !column.is_list {
                 column.add_field(row.text(index));
                 continue;
             }
             let mut is_empty = true;
-            row.values(index, b'|', &mut |value| {
+            row.values(index, self.separator, &mut |value| {
                 is_empty = false;
                 column.add_value(value);
             });

@@ -23,7 +23,7 @@ pub(super) fn draft(roles: &Roles) -> String {
     write_columns(&mut text, columns);
     let optional: Vec<&str> = columns
         .iter()
-        .filter(|column| column.is_numeric() && column.missing > 0)
+        .filter(|column| column.is_numeric() && column.absent() > 0)
         .map(|column| column.name.as_str())
         .collect();
     if !optional.is_empty() {
@@ -31,6 +31,18 @@ pub(super) fn draft(roles: &Roles) -> String {
             text,
             "# Numbers that are missing in some rows.\noptional = {}",
             list(&optional)
+        );
+    }
+    let joined = roles.joins.iter().map(|join| &join.table.file.columns);
+    let all = std::iter::once(columns).chain(joined).flatten();
+    let mut marks: Vec<&str> = all.flat_map(ColumnStatistics::missing_marks).collect();
+    marks.sort_unstable();
+    marks.dedup();
+    if !marks.is_empty() {
+        let _ = writeln!(
+            text,
+            "# What stands for a missing value.\nmissing = {}",
+            list(&marks)
         );
     }
     match user {
@@ -71,6 +83,7 @@ fn write_columns(text: &mut String, columns: &[ColumnStatistics]) {
 
 /// The format of a text file; other files need none.
 fn write_format(text: &mut String, head: &str, file: &Scanned) {
+    // The ending of RecBole's files says it all.
     if file.kind == FileKind::Text {
         let _ = writeln!(text, "{head}{}\n", format_lines(file.format, "\n"));
     }
@@ -84,6 +97,18 @@ fn format_lines(format: Format, between: &str) -> String {
     if format.quotes {
         keys.push("quotes = true".to_owned());
     }
+    if let Some(escape) = format.escape {
+        keys.push(format!(
+            "escape = {}",
+            quoted(&char::from(escape).to_string())
+        ));
+    }
+    if let Some(comment) = format.comment {
+        keys.push(format!(
+            "comment = {}",
+            quoted(&char::from(comment).to_string())
+        ));
+    }
     if format.trim_spaces {
         keys.push("trim_spaces = true".to_owned());
     }
@@ -96,7 +121,14 @@ fn format_lines(format: Format, between: &str) -> String {
 fn write_files(text: &mut String, roles: &Roles) {
     let joined = roles.joins.iter().map(|join| &join.table);
     for Keyed { key, file } in roles.rows.iter().chain(joined) {
-        let _ = writeln!(text, "# {} rows", file.num_rows);
+        let _ = match file.num_seen < file.num_rows {
+            true => writeln!(
+                text,
+                "# {} rows, of which {} all over the file were looked at (--rows)",
+                file.num_rows, file.num_seen
+            ),
+            false => writeln!(text, "# {} rows", file.num_rows),
+        };
         for (column, why) in &file.left_out {
             let what = match column.is_empty() {
                 true => "a column".to_owned(),
@@ -274,7 +306,8 @@ fn write_features(
             None if column.is_unique() && Some(index) != user => Some("another value in every row"),
             None => None,
         };
-        written += write_feature(text, column, &column.name, why);
+        let separator = list_separator(&roles.rows[0].file);
+        written += write_feature(text, column, &column.name, why, separator);
     }
     for join in &roles.joins {
         let prefix = prefix(join, columns);
@@ -284,12 +317,21 @@ fn write_features(
             }
             let why = (column.is_unique() && !column.is_numeric())
                 .then_some("another value in every row");
-            written += write_feature(text, column, &format!("{prefix}{}", column.name), why);
+            let (name, separator) = (
+                format!("{prefix}{}", column.name),
+                list_separator(&join.table.file),
+            );
+            written += write_feature(text, column, &name, why, separator);
         }
     }
     if written == 0 {
         text.push_str("# Nothing here looks like an input: write one, such as\n# name = { kind = \"categorical\" }\n");
     }
+}
+
+/// What divides the values of columns that a file itself calls lists.
+fn list_separator(file: &Scanned) -> Option<u8> {
+    (file.kind == FileKind::RecBole).then_some(b' ')
 }
 
 /// Writes a feature, or why there is none; gives how many were written.
@@ -298,6 +340,7 @@ fn write_feature(
     column: &ColumnStatistics,
     name: &str,
     why_not: Option<&str>,
+    separator: Option<u8>,
 ) -> usize {
     let why_not = match column.is_constant() {
         true => Some("the same in every row"),
@@ -307,21 +350,39 @@ fn write_feature(
         let _ = writeln!(text, "# {name}: {why}");
         return 0;
     }
-    let _ = writeln!(text, "{} = {{ {} }}", bare(name), kind(column));
+    if column.scientific > 0 && column.is_whole() {
+        let _ = writeln!(
+            text,
+            "# {} values of {name} are written like 1e+05, as R writes 100000: as ids these are two. Write them with\n\
+             # options(scipen = 999), or read the column as numbers.",
+            column.scientific
+        );
+    }
+    let _ = writeln!(text, "{} = {{ {} }}", bare(name), kind(column, separator));
     1
 }
 
-fn kind(column: &ColumnStatistics) -> String {
+fn kind(column: &ColumnStatistics, separator: Option<u8>) -> String {
     const HASHED_FROM: usize = 1_000_000;
     const RARE_FROM: usize = 1_000;
     const FEW_NUMBERS: usize = 50;
     let distinct = column.distinct.len();
     let is_id = column.is_named(&["id", "code", "uid"]);
     match () {
-        () if column.is_list || column.piped * 5 > column.present() => "kind = \"list\"".to_owned(),
+        () if column.holds_lists() => match separator.filter(|_| column.is_list) {
+            Some(separator) => format!(
+                "kind = \"list\", separator = {}",
+                quoted(&char::from(separator).to_string())
+            ),
+            None => "kind = \"list\"".to_owned(),
+        },
         // The order of ids means nothing, and a few whole numbers are mostly codes: neither is an
         // amount.
-        () if column.is_numeric() && !is_id && !(column.is_whole() && distinct <= FEW_NUMBERS) => {
+        () if column.is_numeric()
+            && !is_id
+            && !column.is_token
+            && !(column.is_whole() && distinct <= FEW_NUMBERS) =>
+        {
             let (median, largest) = (column.quantile(0.5).unwrap_or(0.0), column.largest);
             // A long tail: without a logarithm, a few large values would set the scale of all.
             match column.smallest >= 0.0 && largest > 20.0 * median.max(1.0) {

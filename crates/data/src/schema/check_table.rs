@@ -179,6 +179,7 @@ pub(super) fn format(
 ) -> Result<Format, Diagnostic> {
     let kind = wire.kind.map(|kind| match kind {
         WireFileKind::Csv => FileKind::Text,
+        WireFileKind::RecBole => FileKind::RecBole,
         WireFileKind::Parquet => FileKind::Parquet,
         WireFileKind::Arrow => FileKind::Arrow,
     });
@@ -192,11 +193,18 @@ pub(super) fn format(
         ("comment", wire.comment.is_some()),
     ];
     let idle = of_text.into_iter().find(|(_, is_given)| *is_given);
-    if let (Some(FileKind::Parquet | FileKind::Arrow), Some((key, _))) = (kind, idle) {
+    let says_itself = matches!(
+        kind,
+        Some(FileKind::Parquet | FileKind::Arrow | FileKind::RecBole)
+    );
+    if let (true, Some((key, _))) = (says_itself, idle) {
         let message = format!("`{key}` has no meaning for a file that names its columns and types");
         return Err(document
             .at_key(&at.join(key), message)
             .hint("it belongs to kind = \"csv\""));
+    }
+    if kind == Some(FileKind::RecBole) {
+        return Ok(Format::recbole());
     }
     let format = Format {
         kind,

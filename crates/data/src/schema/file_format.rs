@@ -126,6 +126,8 @@ impl std::fmt::Debug for Format {
 pub enum FileKind {
     /// Delimited text.
     Text,
+    /// RecBole's atomic files: text with tabs, and names of columns with their types behind a colon.
+    RecBole,
     /// Apache Parquet.
     Parquet,
     /// Arrow IPC, as a file (Feather) or as a stream.
@@ -178,6 +180,15 @@ impl FileKind {
 }
 
 impl Format {
+    /// The layout of RecBole's atomic files.
+    pub fn recbole() -> Self {
+        Self {
+            kind: Some(FileKind::RecBole),
+            separator: Separator::of_byte(b'\t'),
+            ..Self::default()
+        }
+    }
+
     /// What the layout is, in one way of writing.
     pub(super) fn canonical(&self) -> String {
         // Field by field: one that comes later can't be forgotten here, where it would leave hashes

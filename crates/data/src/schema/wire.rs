@@ -68,6 +68,9 @@ pub(super) struct WireFormat {
 pub(super) enum WireFileKind {
     /// Delimited text.
     Csv,
+    /// RecBole's atomic files.
+    #[serde(rename = "recbole")]
+    RecBole,
     Parquet,
     /// Arrow's own format, as a file (Feather) or as a stream.
     Arrow,

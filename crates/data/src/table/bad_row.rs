@@ -170,6 +170,11 @@ const MISSING_MARKS: [&str; 14] = [
     "missing",
 ];
 
+/// Whether a text is what many programs write for nothing.
+pub(super) fn is_missing_mark(text: &[u8]) -> bool {
+    MISSING_MARKS.iter().any(|mark| mark.as_bytes() == text)
+}
+
 /// A value that can't be read, in words that fit what its column is for.
 pub(super) fn field_fault(plan: &TablePlan, reading: Reading, fault: RowFault) -> Fault {
     let RowFault {

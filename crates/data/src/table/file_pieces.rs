@@ -3,8 +3,9 @@
 use super::bad_row::Fault;
 use super::column_slots::Need;
 use super::columnar::{Arrays, Batches, ColumnarFile, Decoded, guarded};
+use super::list_text::{ListForms, NoteForms};
 use super::row::{Row, Visit};
-use super::text_chunks::{Chunk, TextFile};
+use super::text_chunks::{Chunk, TextFile, is_recbole};
 use super::text_rows;
 use crate::part_files::PartFile;
 use crate::schema::{FileKind, Format};
@@ -13,6 +14,7 @@ use arrow::datatypes::DataType;
 use homebench_diagnostic::Diagnostic;
 use rayon::prelude::*;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Pieces read before their rows are joined; a bound on memory.
 const WAVE: usize = 16;
@@ -22,6 +24,9 @@ const WAVE: usize = 16;
 pub(crate) struct TableFile {
     path: PathBuf,
     parts: Vec<Part>,
+    /// How texts of all parts hold several values.
+    forms: Arc<ListForms>,
+    num_columns: usize,
 }
 
 /// A file of any kind.
@@ -45,12 +50,29 @@ impl Part {
         format: Format,
         columns: &[String],
         needs: &[Need],
+        forms: &Arc<ListForms>,
     ) -> Result<Self, Diagnostic> {
-        let kind = FileKind::of_part(entry, &part.path, format);
+        let kind = match FileKind::of_part(entry, &part.path, format) {
+            FileKind::Text if format.kind.is_none() && is_recbole(&part.path) => FileKind::RecBole,
+            kind => kind,
+        };
         let (path, constants) = (&part.path, &part.constants[..]);
+        let forms = forms.clone();
         let body = match kind {
-            FileKind::Text => PartBody::Text(TextFile::open(path, format, columns, constants)?),
-            kind => PartBody::Columnar(ColumnarFile::open(path, kind, columns, needs, constants)?),
+            FileKind::Text | FileKind::RecBole => {
+                let format = match kind {
+                    FileKind::RecBole => Format::recbole(),
+                    _ => format,
+                };
+                let mut file = TextFile::open(path, format, columns, constants)?;
+                file.forms = forms;
+                PartBody::Text(file)
+            }
+            kind => {
+                let mut file = ColumnarFile::open(path, kind, columns, needs, constants)?;
+                file.forms = forms;
+                PartBody::Columnar(file)
+            }
         };
         Ok(Self { start: 0, body })
     }
@@ -103,9 +125,10 @@ impl TableFile {
         needs: &[Need],
     ) -> Result<Self, Diagnostic> {
         let files = crate::part_files::parts(path)?.files;
+        let forms = Arc::new(ListForms::new(needs));
         let opened: Vec<Result<Part, Diagnostic>> = files
             .par_iter()
-            .map(|part| Part::open(path, part, format, columns, needs))
+            .map(|part| Part::open(path, part, format, columns, needs, &forms))
             .collect();
         // In order, so that the first fault is the one that is told.
         let mut parts = opened.into_iter().collect::<Result<Vec<_>, _>>()?;
@@ -117,6 +140,8 @@ impl TableFile {
         Ok(Self {
             path: path.to_path_buf(),
             parts,
+            forms,
+            num_columns: columns.len(),
         })
     }
 
@@ -137,8 +162,24 @@ impl TableFile {
     /// The pieces of the file in order, some at a time; an error where it is broken further on.
     pub(crate) fn waves(&self) -> Waves<'_> {
         Waves {
+            file: self,
             parts: self.parts.iter(),
             current: None,
+        }
+    }
+
+    /// Learns from a piece how its texts hold several values, where that is not known.
+    fn note_forms(&self, piece: &Piece<'_>) {
+        let columns = match &piece.body {
+            PieceBody::Text { .. } => None,
+            PieceBody::Columnar { file, .. } => Some(file.text_lists()),
+        };
+        let columns = columns.as_deref();
+        if !self.forms.are_known(columns) {
+            let forms = &self.forms;
+            let names = vec![String::new(); self.num_columns];
+            // What is wrong with its rows is told when they are read.
+            let _ = piece.visit(&names, &mut NoteForms { forms, columns });
         }
     }
 
@@ -158,6 +199,7 @@ impl TableFile {
 
 /// The pieces of a file, some at a time.
 pub(crate) struct Waves<'a> {
+    file: &'a TableFile,
     parts: std::slice::Iter<'a, Part>,
     current: Option<(&'a Part, Pieces<'a>)>,
 }
@@ -180,7 +222,11 @@ impl<'a> Iterator for Waves<'a> {
         let mut pieces = Vec::with_capacity(WAVE);
         while pieces.len() < WAVE {
             match self.next_piece() {
-                Ok(Some(piece)) => pieces.push(piece),
+                Ok(Some(piece)) => {
+                    // Pieces come here in order, whatever reads them: the first text decides, on any number of threads.
+                    self.file.note_forms(&piece);
+                    pieces.push(piece);
+                }
                 Ok(None) => break,
                 Err(broken) => return Some(Err(broken)),
             }

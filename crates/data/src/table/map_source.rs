@@ -4,7 +4,7 @@ use crate::mapped_file_shrank::SourceMap;
 use crate::schema::Encoding;
 use homebench_diagnostic::Diagnostic;
 use std::fs::File;
-use std::io::{BufReader, BufWriter, Read, Write};
+use std::io::{BufRead, BufReader, BufWriter, Read, Write};
 use std::path::Path;
 
 /// Maps a file, unpacked where its name ends in `.gz` or `.zst`; nothing where it is empty.
@@ -16,17 +16,24 @@ pub(super) fn map(path: &Path, encoding: Encoding) -> Result<Option<SourceMap>, 
     let failed = |error| Diagnostic::new(&name, format!("can't read the file: {error}"));
     let file = File::open(path).map_err(failed)?;
     let extension = path.extension().unwrap_or_default().to_ascii_lowercase();
+    if extension == "br" {
+        // Brotli has no mark by which it could be told.
+        return Err(
+            Diagnostic::new(&name, "text packed with Brotli can't be read")
+                .hint("unpack it with brotli -d, or take `.br` off its name if it is not packed"),
+        );
+    }
     if let Some(kind @ ("gz" | "zst")) = extension.to_str() {
         check_packed(path, kind)?;
     }
     let file = match (extension.to_str(), encoding) {
-        (Some("gz"), _) => {
-            // Several streams one behind another are one file, as `cat` and parallel packers make
-            // them.
-            let packed = flate2::bufread::MultiGzDecoder::new(BufReader::new(file));
-            unpack(&name, "gzip", packed, encoding)?
-        }
-        (Some("zst"), _) => match zstd::stream::read::Decoder::new(file) {
+        (Some("gz"), _) => unpack(
+            &name,
+            "gzip",
+            GzipMembers::new(BufReader::new(file)),
+            encoding,
+        )?,
+        (Some("zst"), _) => match with_any_window(file) {
             Ok(packed) => unpack(&name, "Zstandard", packed, encoding)?,
             Err(error) => return Err(broken(&name, "Zstandard", 0, &error)),
         },
@@ -43,6 +50,77 @@ pub(super) fn map(path: &Path, encoding: Encoding) -> Result<Option<SourceMap>, 
     // After unpacking, since the first bytes of a packed file are the packer's.
     super::sniff::check_is_text(&name, &mapped)?;
     Ok(Some(SourceMap::new(mapped, path)))
+}
+
+/// Unpacks Zstandard with windows of up to 2 GiB, as `zstd --long=31` makes them.
+// Without this the library refuses windows above 128 MiB, and whole files look damaged.
+fn with_any_window(
+    file: File,
+) -> std::io::Result<zstd::stream::read::Decoder<'static, BufReader<File>>> {
+    let mut packed = zstd::stream::read::Decoder::new(file)?;
+    packed.window_log_max(31)?;
+    Ok(packed)
+}
+
+/// The members of a gzip file one behind another, as `cat` and parallel packers make them. Zeros behind the last one, with which
+/// tapes and some archives fill blocks up, are no part of it.
+struct GzipMembers<R> {
+    /// Absent while a member is exchanged for the next.
+    member: Option<flate2::bufread::GzDecoder<R>>,
+    is_done: bool,
+}
+
+impl<R: BufRead> GzipMembers<R> {
+    fn new(packed: R) -> Self {
+        Self {
+            member: Some(flate2::bufread::GzDecoder::new(packed)),
+            is_done: false,
+        }
+    }
+
+    /// Goes to the next member; false where there is none.
+    fn next_member(&mut self) -> std::io::Result<bool> {
+        let Some(member) = self.member.take() else {
+            return Ok(false);
+        };
+        let mut packed = member.into_inner();
+        let mut has_zeros = false;
+        loop {
+            let bytes = packed.fill_buf()?;
+            match bytes.iter().position(|byte| *byte != 0) {
+                _ if bytes.is_empty() => return Ok(false),
+                None => {
+                    has_zeros = true;
+                    let len = bytes.len();
+                    packed.consume(len);
+                }
+                Some(0) if !has_zeros && bytes[0] == 0x1f => break,
+                Some(_) => {
+                    return Err(std::io::Error::other(
+                        "something that is no gzip data follows it",
+                    ));
+                }
+            }
+        }
+        self.member = Some(flate2::bufread::GzDecoder::new(packed));
+        Ok(true)
+    }
+}
+
+impl<R: BufRead> Read for GzipMembers<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        while !self.is_done {
+            let count = match &mut self.member {
+                Some(member) => member.read(buffer)?,
+                None => 0,
+            };
+            if count > 0 {
+                return Ok(count);
+            }
+            self.is_done = !self.next_member()?;
+        }
+        Ok(0)
+    }
 }
 
 /// Refuses a file whose name says that it is packed and whose first bytes don't.
@@ -130,6 +208,50 @@ fn broken(name: &str, kind: &str, bytes: usize, error: &dyn std::fmt::Display) -
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn gzip(text: &str) -> Vec<u8> {
+        let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        packed.write_all(text.as_bytes()).unwrap();
+        packed.finish().unwrap()
+    }
+
+    #[test]
+    fn zeros_behind_gzip_members_are_ignored_and_anything_else_is_refused() {
+        let unpacked = |bytes: &[u8]| {
+            let mut text = String::new();
+            // Small reads, so that members end anywhere in them.
+            let members = GzipMembers::new(BufReader::with_capacity(7, bytes));
+            BufReader::with_capacity(3, members)
+                .read_to_string(&mut text)
+                .map(|_| text)
+        };
+        let two = [gzip("one,"), gzip(""), gzip("two")].concat();
+        assert_eq!(unpacked(&two).unwrap(), "one,two");
+        assert_eq!(
+            unpacked(&[&two[..], &[0; 512]].concat()).unwrap(),
+            "one,two"
+        );
+        for behind in [&b"garbage"[..], b"\0\0garbage", &gzip("x")[..10]] {
+            assert!(
+                unpacked(&[&two[..], behind].concat()).is_err(),
+                "{behind:?}"
+            );
+        }
+        assert!(unpacked(&two[..two.len() - 3]).is_err());
+    }
+
+    #[test]
+    fn a_long_window_of_zstandard_is_unpacked() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log.csv.zst");
+        let mut packed =
+            zstd::stream::write::Encoder::new(File::create(&path).unwrap(), 1).unwrap();
+        packed.window_log(28).unwrap();
+        packed.write_all(b"a,b\n1,2\n").unwrap();
+        packed.finish().unwrap();
+        let mapped = map(&path, Encoding::Utf8).unwrap().unwrap();
+        assert_eq!(&mapped[..], b"a,b\n1,2\n");
+    }
 
     #[test]
     fn every_latin_1_byte_is_the_character_of_its_number() {

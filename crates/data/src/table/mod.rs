@@ -14,6 +14,7 @@ pub(super) mod file_pieces;
 mod fit;
 pub(super) mod interner;
 mod join_table;
+pub(super) mod list_text;
 mod map_source;
 mod number_column;
 mod parse_rows;

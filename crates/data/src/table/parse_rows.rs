@@ -11,7 +11,7 @@ use super::raw_columns::{ColumnRule, RawColumns};
 use super::row::{self, Row, Visit};
 use super::row_lists::RowLists;
 use super::split_assignment::{Assignment, Side, TRAIN};
-use super::text_rows;
+use super::{list_text, text_rows};
 use crate::expression::values::decimals;
 use crate::expression::{Reading, RowFault, Rows, Values};
 use crate::schema::{FeatureKind, Label, LabelValue, TablePlan};
@@ -429,7 +429,13 @@ fn add_lists(
                     }
                 }
                 (None, Some(computed)) => {
-                    text_rows::split(computed.get(row).as_bytes(), list.separator, &mut push);
+                    let text = computed.get(row).as_bytes();
+                    let is_list = list_text::is_bracketed(text)
+                        && list_text::parse(text, &mut |_| {}).is_some();
+                    match is_list {
+                        true => drop(list_text::parse(text, &mut push)),
+                        false => text_rows::split(text, list.separator, &mut push),
+                    }
                 }
                 (None, None) => {}
             }

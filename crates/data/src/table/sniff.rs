@@ -14,7 +14,7 @@ struct Content {
 }
 
 /// First bytes that no text has.
-const MARKS: [(&[u8], Content); 11] = [
+const MARKS: [(&[u8], Content); 13] = [
     (
         b"PK\x03\x04",
         Content {
@@ -63,6 +63,20 @@ const MARKS: [(&[u8], Content); 11] = [
         Content {
             what: "Arrow",
             mend: "give it a name that ends in .arrow (unpacked), or say format = { kind = \"arrow\" }",
+        },
+    ),
+    (
+        b"\xff\xff\xff\xff",
+        Content {
+            what: "an Arrow stream",
+            mend: "give it a name that ends in .arrows (unpacked), or say format = { kind = \"arrow\" }",
+        },
+    ),
+    (
+        b"\x04\x22\x4d\x18",
+        Content {
+            what: "packed with LZ4",
+            mend: "unpack it with lz4 -d",
         },
     ),
     (

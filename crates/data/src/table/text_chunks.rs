@@ -1,12 +1,15 @@
 //! Source files in pieces that end at a row's end, each knowing its first row and line.
 
+use super::list_text::ListForms;
 use super::text_records::{Records, TextFault, Tokenizer};
 use crate::mapped_file_shrank::SourceMap;
-use crate::schema::Format;
+use crate::schema::{FileKind, Format};
 use homebench_diagnostic::{Diagnostic, Location};
 use rayon::prelude::*;
+use std::io::Read;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Bytes of a piece; fixed, so that pieces don't depend on the number of threads.
 // A row longer than that makes a longer piece: pieces end where rows do.
@@ -25,6 +28,8 @@ pub(crate) struct TextFile {
     pub(crate) num_fields: usize,
     /// Values of columns that every row has and the file doesn't: those of its folders' names.
     pub(crate) constants: Vec<Vec<u8>>,
+    /// How its texts hold several values.
+    pub(crate) forms: Arc<ListForms>,
     /// The names in the first line, where it has them.
     pub(crate) header: Vec<String>,
 }
@@ -85,6 +90,7 @@ impl TextFile {
             positions: Vec::new(),
             num_fields: 0,
             constants: Vec::new(),
+            forms: Arc::default(),
             header: Vec::new(),
         })
     }
@@ -204,6 +210,11 @@ impl TextFile {
             let said = Diagnostic::new(self.path.display().to_string(), message);
             return Err(said.at(Some(Location { line: 1, column: 1 })));
         };
+        // The type behind RecBole's names is no part of them.
+        let found: Vec<String> = match self.format.kind {
+            Some(FileKind::RecBole) => found.iter().map(|name| untyped(name).to_owned()).collect(),
+            _ => found,
+        };
         let place = |column: &&String| {
             let mut places = (0..found.len()).filter(|place| found[*place] == **column);
             match (places.next(), places.next()) {
@@ -223,6 +234,31 @@ impl TextFile {
         self.header = found;
         Ok((places, end))
     }
+}
+
+/// A name of RecBole's without its type.
+fn untyped(name: &str) -> &str {
+    match name.rsplit_once(':') {
+        Some((bare, "token" | "token_seq" | "float" | "float_seq")) => bare,
+        _ => name,
+    }
+}
+
+/// Whether a file is one of RecBole's: by its ending, which other files have too (MovieLens has `u.user`), and by the types in its
+/// first line.
+pub(crate) fn is_recbole(path: &Path) -> bool {
+    let ending = path.extension().unwrap_or_default();
+    if !["inter", "user", "item", "link", "kg", "net"]
+        .iter()
+        .any(|known| ending == *known)
+    {
+        return false;
+    }
+    let mut head = Vec::new();
+    let read = std::fs::File::open(path).and_then(|file| file.take(1 << 16).read_to_end(&mut head));
+    let line = head.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let line = String::from_utf8_lossy(line.trim_ascii_end());
+    read.is_ok() && !line.is_empty() && line.split('\t').all(|name| untyped(name) != name)
 }
 
 /// A column that both a folder's name and the file give.

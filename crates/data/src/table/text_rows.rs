@@ -1,6 +1,7 @@
 //! Rows of delimited text.
 
 use super::bad_row::Fault;
+use super::list_text::ListForms;
 use super::row::{Row, Visit};
 use super::text_chunks::{Chunk, TextFile};
 use super::text_records::{Record, Records};
@@ -58,6 +59,7 @@ struct TextRow<'a> {
     positions: &'a [usize],
     /// Values of the columns whose places are behind the record's fields.
     constants: &'a [Vec<u8>],
+    forms: &'a ListForms,
 }
 
 impl Row for TextRow<'_> {
@@ -71,7 +73,8 @@ impl Row for TextRow<'_> {
     }
 
     fn values(&self, column: usize, separator: u8, visit: &mut dyn FnMut(&[u8])) {
-        split(self.text(column), separator, visit);
+        self.forms
+            .values(column, self.text(column), separator, visit);
     }
 }
 
@@ -106,8 +109,11 @@ pub(crate) fn visit<V: Visit>(
                     record,
                     positions: &file.positions,
                     constants: &file.constants,
+                    forms: &file.forms,
                 };
-                visitor.row(index, &row)
+                file.forms
+                    .check(&row)
+                    .and_then(|()| visitor.row(index, &row))
             }
             false => Err(Fault::Fields {
                 found: record.len(),

@@ -363,3 +363,76 @@ fn latin_1_is_read_as_said_and_otherwise_kept_and_told() {
     );
     assert!(String::from_utf8(words(&dataset)).unwrap().contains("Zoë"));
 }
+
+#[test]
+fn lists_in_brackets_are_parsed_and_a_mixture_is_refused_with_its_row() {
+    let description = r#"source = "table"
+default_protocol = "all"
+columns = ["day", "tags", "bought"]
+[format]
+quotes = true
+[files.log]
+name = "log.csv"
+[features]
+tags = { kind = "list", separator = "," }
+[tasks.buys]
+label = "bought"
+group = "shop"
+[split]
+kind = "time"
+column = "day"
+validation_from = 4
+test_from = 5
+[protocols.all]
+tasks = ["buys"]
+"#;
+    let of = |lists: [&str; 5]| {
+        let rows = lists.iter().zip(1..);
+        let rows = rows
+            .map(|(list, day)| format!("{day},\"{}\",{}\n", list.replace('"', "\"\""), day % 2));
+        let dataset = Dataset::described(description, "", "");
+        dataset.write(
+            "data/shop/log.csv",
+            &format!("day,tags,bought\n{}", rows.collect::<String>()),
+        );
+        dataset
+    };
+    let ids = |dataset: &Dataset| {
+        let train = dataset
+            .open()
+            .unwrap_or_else(|error| panic!("{error}"))
+            .train;
+        let train = all(&train);
+        (train.list_ids, train.list_ends)
+    };
+    let expected = (vec![1, 2, 2, 1, 1], vec![2, 3, 5]);
+    assert_eq!(ids(&of(["a,b", "b", "a,a", "a", "a"])), expected);
+    assert_eq!(
+        ids(&of(["['a', 'b']", "['b']", "['a','a']", "[]", ""])),
+        expected
+    );
+    assert_eq!(
+        ids(&of([r#"["a", "b"]"#, r#"["b"]"#, r#"["a", "a"]"#, "", ""])),
+        expected
+    );
+    let said = of(["", "['a']", "b", "a", "a"]).refusal();
+    assert!(
+        said.starts_with("/data/shop/log.csv:4:3: column `tags`: expected a list in brackets, as in the rows before, found `b`"),
+        "{said}"
+    );
+    let said = of(["a", "['b']", "b", "a", "a"]).refusal();
+    assert!(
+        said.contains(":3:3: column `tags`: expected values without brackets"),
+        "{said}"
+    );
+    let said = of(["['a']", "['b", "['b]", "a", "a"]).refusal();
+    assert!(
+        said.contains(":3:3: column `tags`: expected a list in brackets"),
+        "{said}"
+    );
+    let said = of(["['a']", "['b]", "a", "a", "a"]).refusal();
+    assert!(
+        said.contains(":3:3: column `tags`: expected a list such as"),
+        "{said}"
+    );
+}

@@ -284,18 +284,7 @@ pub struct ModelPartsRow {
     pub name: String,
 }
 
-/// Something that the preparation of a dataset found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DataWarning {
-    /// What kind of thing it is: a word such as `unmatched_rows`.
-    pub kind: String,
-    /// Whether scores may mean something else than they seem to.
-    pub is_loud: bool,
-    /// What was found, in a sentence.
-    pub message: String,
-}
-
-/// A [`DataWarning`] with the data that it is of.
+/// Something that the preparation of a dataset noticed, with the data that it is of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DataWarningsRow {
     /// Name of the dataset, as `cells.csv` has it.
@@ -304,7 +293,7 @@ pub struct DataWarningsRow {
     pub protocol: String,
     /// Seed of the split, where the experiment has several splits.
     pub split_seed: Option<u64>,
-    /// See [`DataWarning`], as of what follows.
+    /// What kind of thing it is: a word such as `unmatched_rows`.
     pub kind: String,
     /// Whether scores may mean something else than they seem to.
     pub is_loud: bool,

@@ -4,9 +4,10 @@
 use super::session::Session;
 use crate::provenance::{DatasetProvenance, Provenance, SplitProvenance};
 use anyhow::Result;
+use homebench_data::DataWarning;
 use homebench_data::{DatasetRef, Origin, Summary, about_embedded};
 use homebench_experiment::spec::CellDataset;
-use homebench_results::tables::{DataWarning, DataWarningsRow};
+use homebench_results::tables::DataWarningsRow;
 use homebench_results::{self as record, Facts, ModelFact, ResultsFolder, SourceFact};
 use homebench_train as train;
 
@@ -89,18 +90,13 @@ fn split_provenance((_, data): &(DatasetRef, Summary)) -> SplitProvenance {
     }
 }
 
-/// What preparation found in a dataset, which it keeps.
-fn warnings_of(_data: &Summary) -> Vec<DataWarning> {
-    Vec::new()
-}
-
 /// What preparation found in every dataset of the experiment: also where it was prepared long before this run.
 pub(super) fn data_warnings(session: &Session) -> Vec<DataWarningsRow> {
     let has_splits = !session.experiment.split_seeds.is_empty();
     let rows = session.datasets.iter().flat_map(|(reference, data)| {
         let title = CellDataset::new(reference, &data.protocol, &data.content_hash).title();
         let split_seed = data.split_seed.filter(|_| has_splits);
-        warning_rows(&title, &data.protocol, split_seed, &warnings_of(data))
+        warning_rows(&title, &data.protocol, split_seed, &data.warnings)
     });
     rows.collect()
 }

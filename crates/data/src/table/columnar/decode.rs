@@ -1,8 +1,8 @@
 //! Columns of any type as texts, numbers or lists of texts.
 
 use super::super::column_slots::Need;
+use super::super::list_text::ListForms;
 use super::super::row::Row;
-use super::super::text_rows::split;
 use super::{Arrays, ColumnarFile};
 use arrow::array::{Array, ArrayRef, AsArray, ListArray, StringArray, StringBuilder};
 use arrow::compute::cast;
@@ -81,6 +81,7 @@ fn is_text(found: &DataType) -> bool {
 /// The columns of a batch, converted to what is needed of them.
 pub(crate) struct Decoded {
     columns: Vec<DecodedColumn>,
+    forms: Arc<ListForms>,
 }
 
 #[derive(Default)]
@@ -114,12 +115,14 @@ impl Decoded {
         };
         Ok(Self {
             columns: columns.map(column).collect::<Result<_, _>>()?,
+            forms: file.forms.clone(),
         })
     }
 
     pub(crate) fn row(&self, index: usize) -> impl Row {
         ColumnarRow {
             columns: &self.columns,
+            forms: &self.forms,
             index,
         }
     }
@@ -203,6 +206,7 @@ fn without_zone(array: &ArrayRef, unit: TimeUnit) -> ArrayRef {
 
 struct ColumnarRow<'a> {
     columns: &'a [DecodedColumn],
+    forms: &'a ListForms,
     index: usize,
 }
 
@@ -217,7 +221,9 @@ impl Row for ColumnarRow<'_> {
 
     fn values(&self, column: usize, separator: u8, visit: &mut dyn FnMut(&[u8])) {
         let Some((lists, values)) = &self.columns[column].lists else {
-            return split(self.text(column), separator, visit);
+            return self
+                .forms
+                .values(column, self.text(column), separator, visit);
         };
         if lists.is_null(self.index) {
             return;

@@ -16,6 +16,7 @@ pub(crate) use guard::guarded;
 pub(crate) use open_file::open;
 
 use super::column_slots::Need;
+use super::list_text::ListForms;
 use crate::schema::FileKind;
 use arrow::array::{Array, ArrayRef, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, SchemaRef};
@@ -50,6 +51,10 @@ pub(crate) struct ColumnarFile {
     constants: Vec<Option<Constant>>,
     needs: Vec<Need>,
     schema: SchemaRef,
+    /// How its texts hold several values.
+    pub(crate) forms: Arc<ListForms>,
+    /// Columns of the file that hold lists.
+    list_places: Vec<usize>,
 }
 
 /// A value that every row has.
@@ -105,6 +110,10 @@ impl ColumnarFile {
             places,
             constants,
             needs: needs.to_vec(),
+            forms: Arc::default(),
+            list_places: (0..opened.schema.fields().len())
+                .filter(|place| is_list(opened.schema.field(*place).data_type()))
+                .collect(),
             schema: opened.schema,
         };
         if opened.num_rows.is_none() {
@@ -117,6 +126,15 @@ impl ColumnarFile {
     /// The type of a column of the description, where it is needed.
     pub(crate) fn data_type(&self, column: usize) -> Option<&DataType> {
         Some(self.schema.field(self.places[column]?).data_type())
+    }
+
+    /// Columns of the description that are read as lists and are texts in the file.
+    pub(crate) fn text_lists(&self) -> Vec<usize> {
+        let is_text = |column: &usize| {
+            self.needs[*column].list
+                && self.places[*column].is_none_or(|place| !self.list_places.contains(&place))
+        };
+        (0..self.needs.len()).filter(is_text).collect()
     }
 
     fn count_rows(&self) -> Result<u64, Diagnostic> {

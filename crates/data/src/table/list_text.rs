@@ -1,0 +1,279 @@
+//! Several values in one text: between separators, or as JSON, Python and NumPy write lists.
+
+use super::bad_row::{Fault, is_missing_mark};
+use super::column_slots::Need;
+use super::row::{Row, Visit};
+use super::text_rows::split;
+use std::sync::OnceLock;
+
+/// How the texts of a file's list columns hold several values; the first text of a column that is not empty decides.
+#[derive(Debug, Default)]
+pub(crate) struct ListForms {
+    /// Columns that are read as lists.
+    columns: Vec<usize>,
+    /// Per column: whether values stand in brackets, once that is known.
+    is_bracketed: Vec<OnceLock<bool>>,
+}
+
+impl ListForms {
+    pub(crate) fn new(needs: &[Need]) -> Self {
+        let lists = (0..needs.len()).filter(|column| needs[*column].list);
+        Self {
+            columns: lists.collect(),
+            is_bracketed: needs.iter().map(|_| OnceLock::new()).collect(),
+        }
+    }
+
+    /// Whether the forms of these columns are known; of all where they are not given.
+    pub(crate) fn are_known(&self, of: Option<&[usize]>) -> bool {
+        let columns = of.unwrap_or(&self.columns).iter();
+        columns
+            .into_iter()
+            .all(|column| self.is_bracketed[*column].get().is_some())
+    }
+
+    /// Learns from a row.
+    fn note<R: Row>(&self, row: &R) {
+        for column in &self.columns {
+            let text = row.text(*column);
+            if !text.is_empty() && !is_missing_mark(text) {
+                let _ = self.is_bracketed[*column].set(is_bracketed(text));
+            }
+        }
+    }
+
+    /// Refuses a row that has a list in another form than the rows before.
+    #[inline]
+    pub(crate) fn check<R: Row>(&self, row: &R) -> Result<(), Fault> {
+        for column in &self.columns {
+            self.check_text(*column, row.text(*column))?;
+        }
+        Ok(())
+    }
+
+    fn check_text(&self, column: usize, text: &[u8]) -> Result<(), Fault> {
+        let has_form = !text.is_empty() && !is_missing_mark(text);
+        let Some(expected) = self.is_bracketed[column].get().filter(|_| has_form) else {
+            return Ok(());
+        };
+        let expected = match (expected, is_bracketed(text)) {
+            (true, true) if parse(text, &mut |_| {}).is_some() => return Ok(()),
+            (false, false) => return Ok(()),
+            (true, true) => "a list such as ['a', 'b'] or [1, 2]",
+            (true, false) => "a list in brackets, as in the rows before",
+            (false, true) => "values without brackets, as in the rows before",
+        };
+        Err(Fault::Field {
+            column,
+            expected: expected.to_owned(),
+            found: String::from_utf8_lossy(text).into_owned(),
+            hint: "correct the row, or write every list of the column in one form".to_owned(),
+        })
+    }
+
+    /// Gives the values of a text, without empty ones.
+    #[inline]
+    pub(crate) fn values(
+        &self,
+        column: usize,
+        text: &[u8],
+        separator: u8,
+        visit: &mut dyn FnMut(&[u8]),
+    ) {
+        match self.is_bracketed.get(column).and_then(OnceLock::get) {
+            // What is no list was refused before.
+            Some(true) => drop(parse(text, visit)),
+            _ => split(text, separator, visit),
+        }
+    }
+}
+
+/// Learns the forms from the rows that it is shown, and stops when it knows all.
+pub(crate) struct NoteForms<'a> {
+    pub(crate) forms: &'a ListForms,
+    pub(crate) columns: Option<&'a [usize]>,
+}
+
+impl Visit for NoteForms<'_> {
+    fn row<R: Row>(&mut self, _index: u64, row: &R) -> Result<(), Fault> {
+        self.forms.note(row);
+        match self.forms.are_known(self.columns) {
+            // Any fault ends the reading.
+            true => Err(Fault::Fields { found: 0 }),
+            false => Ok(()),
+        }
+    }
+}
+
+/// Whether a text begins and ends as a list in brackets.
+pub(crate) fn is_bracketed(text: &[u8]) -> bool {
+    let text = text.trim_ascii();
+    text.len() > 1 && text.starts_with(b"[") && text.ends_with(b"]")
+}
+
+/// Gives the values of a list in brackets, without empty ones and those that say that nothing is there; nothing where the text
+/// is no flat list.
+pub(crate) fn parse(text: &[u8], visit: &mut dyn FnMut(&[u8])) -> Option<()> {
+    let text = text.trim_ascii();
+    let mut rest = text.strip_prefix(b"[")?.strip_suffix(b"]")?.trim_ascii();
+    // NumPy prints arrays of numbers and texts with spaces alone.
+    let mut value = Vec::new();
+    while let Some(first) = rest.first().copied() {
+        value.clear();
+        let is_quoted = matches!(first, b'"' | b'\'');
+        rest = match is_quoted {
+            true => quoted(rest, first, &mut value)?,
+            false => bare(rest, &mut value)?,
+        };
+        let is_nothing = !is_quoted && matches!(&value[..], b"null" | b"None" | b"nan" | b"NaN");
+        if !value.is_empty() && !is_nothing {
+            visit(&value);
+        }
+        rest = rest.trim_ascii_start();
+        match rest.split_first() {
+            Some((b',', behind)) => rest = behind.trim_ascii_start(),
+            Some(_) if !is_quoted && !is_number(&value) => return None,
+            _ => {}
+        }
+    }
+    Some(())
+}
+
+fn is_number(value: &[u8]) -> bool {
+    std::str::from_utf8(value).is_ok_and(|text| text.parse::<f64>().is_ok())
+}
+
+/// A value without quotes: up to a comma, or up to a space where it is a number.
+fn bare<'a>(text: &'a [u8], value: &mut Vec<u8>) -> Option<&'a [u8]> {
+    let end = text
+        .iter()
+        .position(|byte| *byte == b',')
+        .unwrap_or(text.len());
+    let mut found = text[..end].trim_ascii();
+    if found
+        .iter()
+        .any(|byte| matches!(byte, b'[' | b']' | b'{' | b'}' | b'"' | b'\''))
+        || found
+            .split(u8::is_ascii_whitespace)
+            .any(|word| word == b"...")
+    {
+        return None;
+    }
+    let word_end = found.iter().position(u8::is_ascii_whitespace);
+    let word_end = word_end.filter(|end| is_number(&found[..*end]));
+    if let Some(end) = word_end {
+        found = &found[..end];
+        value.extend_from_slice(found);
+        return Some(&text[end..]);
+    }
+    value.extend_from_slice(found);
+    Some(&text[end..])
+}
+
+/// A value in quotes, with the escapes of JSON and Python; what follows it.
+fn quoted<'a>(text: &'a [u8], quote: u8, value: &mut Vec<u8>) -> Option<&'a [u8]> {
+    let mut rest = &text[1..];
+    loop {
+        let (first, behind) = rest.split_first()?;
+        rest = behind;
+        if *first == quote {
+            return Some(rest);
+        }
+        if *first != b'\\' {
+            value.push(*first);
+            continue;
+        }
+        let (escaped, behind) = rest.split_first()?;
+        rest = behind;
+        match escaped {
+            b'n' => value.push(b'\n'),
+            b't' => value.push(b'\t'),
+            b'r' => value.push(b'\r'),
+            b'b' => value.push(8),
+            b'f' => value.push(12),
+            b'x' | b'u' | b'U' => {
+                let digits = match escaped {
+                    b'x' => 2,
+                    b'u' => 4,
+                    _ => 8,
+                };
+                let mut code = hexadecimal(rest, digits)?;
+                rest = &rest[digits..];
+                // JSON writes characters beyond 16 bits in two halves.
+                if (0xd800..0xdc00).contains(&code) {
+                    let low = hexadecimal(rest.strip_prefix(b"\\u")?, 4)?;
+                    code = 0x10000 + ((code - 0xd800) << 10) + low.checked_sub(0xdc00)?;
+                    rest = &rest[6..];
+                }
+                let mut buffer = [0; 4];
+                let character = char::from_u32(code)?.encode_utf8(&mut buffer);
+                value.extend_from_slice(character.as_bytes());
+            }
+            other => value.push(*other),
+        }
+    }
+}
+
+fn hexadecimal(text: &[u8], digits: usize) -> Option<u32> {
+    let digits = std::str::from_utf8(text.get(..digits)?).ok()?;
+    u32::from_str_radix(digits, 16).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn values(text: &str) -> Option<Vec<String>> {
+        let mut found = Vec::new();
+        parse(text.as_bytes(), &mut |value| {
+            found.push(String::from_utf8(value.to_vec()).unwrap());
+        })?;
+        Some(found)
+    }
+
+    #[test]
+    fn lists_are_those_that_json_python_and_numpy_wrote() {
+        for (text, expected) in [
+            ("['i3', 'i9']", &["i3", "i9"][..]),
+            (r#"["a","b, c"]"#, &["a", "b, c"]),
+            ("[1, 2]", &["1", "2"]),
+            ("[]", &[]),
+            (" [ ] ", &[]),
+            (
+                r#"["it's", 'say "hi"', 'it\'s']"#,
+                &["it's", "say \"hi\"", "it's"],
+            ),
+            (
+                r#"["a]", "[b", "caf\u00e9", "\ud83d\ude00"]"#,
+                &["a]", "[b", "café", "😀"],
+            ),
+            ("[New York, Rome]", &["New York", "Rome"]),
+            ("[1 2\n 3.5]", &["1", "2", "3.5"]),
+            ("['a' 'b']", &["a", "b"]),
+            (r#"[null, None, "null", '']"#, &["null"]),
+            (r"['C:\\x']", &["C:\\x"]),
+        ] {
+            assert_eq!(
+                values(text).as_deref(),
+                Some(
+                    &expected
+                        .iter()
+                        .map(|text| (*text).to_owned())
+                        .collect::<Vec<_>>()[..]
+                ),
+                "{text}"
+            );
+        }
+        for text in [
+            "['a]",
+            "[[1], [2]]",
+            "['a', 'b",
+            "[a]|[b]",
+            "[1 2 ... 9]",
+            "[{\"a\": 1}]",
+            r#"["\ud83d"]"#,
+        ] {
+            assert_eq!(values(text), None, "{text}");
+        }
+    }
+}
