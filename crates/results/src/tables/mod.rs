@@ -11,7 +11,7 @@ mod tests;
 pub use open::{ReadError, open_table};
 pub use reader::{TableReader, read_rows, read_rows_if_any};
 pub use rows::{
-    CellsRow, CurvesRow, DataWarning, DataWarningsRow, ExpertsRow, GatesRow, HistogramsRow,
+    CellsRow, CurvesRow, DataWarningsRow, ExpertsRow, GatesRow, HistogramsRow,
     MetricsRow, ModelPartsRow, Scope, SettingsRow, ThroughputRow, TuningRow,
 };
 
