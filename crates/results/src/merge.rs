@@ -4,7 +4,8 @@ use super::atomic;
 use super::layout::{CellFolder, ResultsFolder};
 use super::outcome::{Outcome, Status};
 use super::tables::{
-    self, CellsRow, DataWarningsRow, ModelPartsRow, PARTS, Part, SettingsRow, Table, TuningRow, packed_path,
+    self, CellsRow, DataWarningsRow, ModelPartsRow, PARTS, Part, SettingsRow, Table, TuningRow,
+    packed_path,
 };
 use crate::phase::Phase;
 use anyhow::Result;

@@ -4,7 +4,9 @@
 use super::atomic;
 use super::layout::ResultsFolder;
 use super::outcome::digest;
-use super::tables::{CellsRow, DataWarningsRow, ModelPartsRow, PARTS, SettingsRow, Table, TuningRow, open_table};
+use super::tables::{
+    CellsRow, DataWarningsRow, ModelPartsRow, PARTS, SettingsRow, Table, TuningRow, open_table,
+};
 use anyhow::Result;
 
 /// Where `provenance.toml` has the digests.

@@ -143,10 +143,21 @@ fn an_input_that_is_not_finite_in_validation_or_test_alone_fails_the_cell_with_s
             assert_eq!((task.as_str(), *found, *row), ("click", split, 3));
             assert_eq!(input.map(f32::to_bits), Some(value.to_bits()));
             let said = error.to_string();
-            assert!(said.contains(&format!("at row 3 of the {split} split")), "{said}");
-            assert!(said.ends_with(&format!("a numeric input of this row is {value}; mend the row in the data")), "{said}");
+            assert!(
+                said.contains(&format!("at row 3 of the {split} split")),
+                "{said}"
+            );
+            assert!(
+                said.ends_with(&format!(
+                    "a numeric input of this row is {value}; mend the row in the data"
+                )),
+                "{said}"
+            );
             if split == "validation" {
-                assert!(said.contains(&format!("after step {step}, epoch {epoch}")), "{said}");
+                assert!(
+                    said.contains(&format!("after step {step}, epoch {epoch}")),
+                    "{said}"
+                );
             }
         }
     }
@@ -202,7 +213,9 @@ fn a_task_of_weight_zero_has_no_part_in_early_stopping_or_in_the_choice_of_weigh
                 && point.task == task
                 && point.metric.name() == "auc"
         });
-        points.map(|point| point.value.expect("two classes")).collect()
+        points
+            .map(|point| point.value.expect("two classes"))
+            .collect()
     };
     let alone = trained(0.0);
     let scores = aucs(&alone, "click");

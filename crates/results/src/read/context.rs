@@ -216,7 +216,8 @@ mod tests {
         std::fs::write(folder.path().join("spec.resolved.toml"), spec).unwrap();
         let context = Context::read(folder.path()).unwrap();
         let expected = [("like", None), ("click", Some("mmoe"))];
-        let expected = expected.map(|(task, variant)| (task.to_owned(), variant.map(str::to_owned)));
+        let expected =
+            expected.map(|(task, variant)| (task.to_owned(), variant.map(str::to_owned)));
         assert_eq!(context.untrained_tasks, expected);
     }
 

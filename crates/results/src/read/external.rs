@@ -158,7 +158,10 @@ impl Own {
         if tasks.contains(&winner.task.as_str()) {
             return Ok(());
         }
-        let message = format!("[[winners]]: expected a task of metrics.csv, found `{}`", winner.task);
+        let message = format!(
+            "[[winners]]: expected a task of metrics.csv, found `{}`",
+            winner.task
+        );
         Err(Diagnostic::new(file.display().to_string(), message)
             .hint(format!("there are: {}", tasks.join(", ")))
             .did_you_mean(&winner.task, tasks))
@@ -187,10 +190,13 @@ impl Own {
                 &tasks,
             ));
         }
-        let is_of_row = |key: &&Key| {
-            key.0 == dataset && key.2 == row.split && key.3 == row.task
-        };
-        let seeds: Vec<Option<u64>> = self.scored.keys().filter(is_of_row).map(|key| key.1).collect();
+        let is_of_row = |key: &&Key| key.0 == dataset && key.2 == row.split && key.3 == row.task;
+        let seeds: Vec<Option<u64>> = self
+            .scored
+            .keys()
+            .filter(is_of_row)
+            .map(|key| key.1)
+            .collect();
         // Of a folder with one split its seed need not be said.
         let seed = match (row.split_seed, seeds.as_slice()) {
             (None, [only]) => *only,
@@ -202,7 +208,11 @@ impl Own {
                 true => format!("a task with scores on the {} split", row.split),
                 false => format!("a seed of a split of cells.csv ({})", seeds.join(", ")),
             };
-            let column = if seeds.is_empty() { "split" } else { "split_seed" };
+            let column = if seeds.is_empty() {
+                "split"
+            } else {
+                "split_seed"
+            };
             return Err(refused(table.bad(column, &expected)));
         }
         let key = (
@@ -278,10 +288,9 @@ fn placed(error: &ReadError) -> Diagnostic {
             format!("{}, line 1", file.display()),
             format!("expected a column `{column}`, found {found}"),
         ),
-        ReadError::Malformed { file, source } => Diagnostic::new(
-            file.display().to_string(),
-            format!("not a table: {source}"),
-        ),
+        ReadError::Malformed { file, source } => {
+            Diagnostic::new(file.display().to_string(), format!("not a table: {source}"))
+        }
         ReadError::Unreadable { file, source } => {
             Diagnostic::new(file.display().to_string(), source.to_string())
         }
@@ -360,7 +369,10 @@ fn check_seeds(results: &Results, lines: &Lines, file: &Path) -> Result<(), Diag
         seeds.insert(cell.seed);
     }
     for ((variant, _, _, split), scores) in groups {
-        let all: BTreeSet<u64> = scores.values().flat_map(|(_, seeds)| seeds.clone()).collect();
+        let all: BTreeSet<u64> = scores
+            .values()
+            .flat_map(|(_, seeds)| seeds.clone())
+            .collect();
         for ((task, metric), (line, seeds)) in scores {
             let missing: Vec<String> = all.difference(&seeds).map(u64::to_string).collect();
             if !missing.is_empty() {
@@ -457,7 +469,10 @@ mod tests {
             said.split(HINT).next().unwrap_or_default().to_owned()
         };
         let said = [
-            refused("trees,1,test,income,auc,0.94,49881", "trees,1,test,income,auc,0.94,49880"),
+            refused(
+                "trees,1,test,income,auc,0.94,49881",
+                "trees,1,test,income,auc,0.94,49880",
+            ),
             refused("49881,3000", "49881,3001"),
             refused("income,auc", "income,AUC"),
             refused("income,auc", "income,my_metric"),
@@ -496,7 +511,10 @@ mod tests {
         let of = |dataset: &str| {
             let rows = TABLE.lines().map(|line| format!("{line},{dataset}\n"));
             let text: String = rows.collect();
-            read(&text.replacen(&format!(",{dataset}\n"), ",dataset\n", 1), Some(ORIGIN))
+            read(
+                &text.replacen(&format!(",{dataset}\n"), ",dataset\n", 1),
+                Some(ORIGIN),
+            )
         };
         assert!(of("census").is_ok());
         assert_eq!(

@@ -312,7 +312,12 @@ mod tests {
     #[test]
     fn warnings_of_the_data_are_read_and_a_folder_without_has_none() {
         let folder = sample::Sample::default().write();
-        assert!(Results::read(folder.path()).unwrap().data_warnings.is_empty());
+        assert!(
+            Results::read(folder.path())
+                .unwrap()
+                .data_warnings
+                .is_empty()
+        );
         let text = "dataset,protocol,split_seed,kind,is_loud,message\n\
                     census,torch-rechub,,unseen_values,true,\"item: 40 of 40 values, all unseen\"\n\
                     census,torch-rechub,7,constant_feature,false,x is the same on every row\n";

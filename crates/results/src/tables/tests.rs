@@ -6,13 +6,7 @@ use crate::phase::Phase;
 use std::path::Path;
 
 /// Numbers that the csv crate would write otherwise: small, whole, large.
-const NUMBERS: [Option<f64>; 5] = [
-    Some(1e-7),
-    Some(1.0),
-    Some(1e21),
-    Some(-0.0),
-    None,
-];
+const NUMBERS: [Option<f64>; 5] = [Some(1e-7), Some(1.0), Some(1e21), Some(-0.0), None];
 
 fn text<T: Table>(rows: impl IntoIterator<Item = T>) -> String {
     let mut bytes = Vec::new();
@@ -145,7 +139,10 @@ fn every_finite_number_is_read_back_as_it_was_to_the_last_bit() {
     std::fs::write(folder.path().join(MetricsRow::FILE), text(rows)).unwrap();
     let read = read_rows::<MetricsRow, _>(folder.path(), |row, _| Ok(row.value)).unwrap();
     let bits = |number: f64| number.to_bits();
-    assert_eq!(read.into_iter().map(bits).collect::<Vec<_>>(), numbers.map(bits));
+    assert_eq!(
+        read.into_iter().map(bits).collect::<Vec<_>>(),
+        numbers.map(bits)
+    );
 }
 
 #[test]

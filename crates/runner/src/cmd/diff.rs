@@ -111,7 +111,11 @@ fn fields(row: &DiffRow) -> Vec<String> {
         } else {
             difference(row.difference.mean)
         },
-        or_dash(interval.map(|Interval { low, high }| format!("[{}, {}]", difference(low), difference(high)))),
+        or_dash(
+            interval.map(|Interval { low, high }| {
+                format!("[{}, {}]", difference(low), difference(high))
+            }),
+        ),
         or_dash(row.corrected_p_value.map(|p_value| format!("{p_value:.4}"))),
         row.verdict.words().to_owned(),
         or_dash(row.smallest_detectable.map(precise_number)),

@@ -50,8 +50,15 @@ impl ForwardArguments {
         let xs = xs.to_dtype(DType::F32)?;
         let (num_rows, width) = xs.dims2()?;
         if num_rows == 0 || width == 0 {
-            let what = if num_rows == 0 { "no rows" } else { "rows of width 0" };
-            return Err(self.refuse_inputs(format!("x has {what}")).hint("give one row or more: [batch, width]").into());
+            let what = if num_rows == 0 {
+                "no rows"
+            } else {
+                "rows of width 0"
+            };
+            return Err(self
+                .refuse_inputs(format!("x has {what}"))
+                .hint("give one row or more: [batch, width]")
+                .into());
         }
         let weights = load(&self.weights)?;
         let vb = VarBuilder::from_weights(weights.clone(), DType::F32, &Device::Cpu);
@@ -62,8 +69,7 @@ impl ForwardArguments {
             num_embedded: 0,
             input_per_task: false,
         };
-        let built = (file.config.build(&context, &vb))
-            .and_then(|model| Ok((model, vb.finish()?)));
+        let built = (file.config.build(&context, &vb)).and_then(|model| Ok((model, vb.finish()?)));
         let (model, variables) = built.map_err(|error| match width_of(&weights, &file) {
             Some(other) if other != width => self
                 .refuse_inputs(format!("x has width {width}, the weights are for {other}"))

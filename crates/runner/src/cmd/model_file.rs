@@ -70,7 +70,9 @@ fn refusal(document: &Document, error: &ModelError) -> Diagnostic {
             knob: Some(knob), ..
         } => at(knob),
         ModelError::InvalidLayout { .. } => at("groups"),
-        ModelError::TooLarge { knob: None, .. } => Diagnostic::new(document.name(), error.to_string()),
+        ModelError::TooLarge { knob: None, .. } => {
+            Diagnostic::new(document.name(), error.to_string())
+        }
         ModelError::InvalidWeights { .. } | ModelError::Tensor { .. } => {
             Diagnostic::new(document.name(), error.to_string())
         }
