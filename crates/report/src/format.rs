@@ -46,6 +46,11 @@ pub(super) fn mean_and_deviation(mean: Option<f64>, deviation: Option<f64>) -> S
     let Some(deviation) = deviation else {
         return score(mean);
     };
+    // Values that are equal but for their last bits have a deviation of rounding alone.
+    let deviation = match mean {
+        Some(mean) if deviation <= 1e-12 * mean.abs() => 0.0,
+        _ => deviation,
+    };
     // A mean of nearly nothing beside a deviation that is something is rounding: of standardised labels, say.
     let is_rounding = |mean: f64| mean.abs() < LEAST_SHOWN && deviation >= LEAST_SHOWN;
     let mean = mean.map(|mean| if is_rounding(mean) { 0.0 } else { mean });
@@ -171,7 +176,7 @@ mod tests {
         assert_eq!(score(Some(2e-7)), "2.000e-7");
         assert_eq!(score(Some(-0.00001)), "-1.000e-5");
         assert_eq!(score(Some(0.00006)), "0.0001");
-        assert_eq!(score(Some(-15_659_458_308.9687)), "-1.566e10");
+        assert_eq!(score(Some(-15_659_458_308.968_7)), "-1.566e10");
         assert_eq!(score(Some(1_234_567.0)), "1234567.0000");
         assert_eq!(
             mean_and_deviation(Some(2e-7), Some(1.2346e-8)),
@@ -180,6 +185,10 @@ mod tests {
         assert_eq!(
             mean_and_deviation(Some(2e-7), Some(0.0)),
             "2.000e-7 ± 0.0000"
+        );
+        assert_eq!(
+            mean_and_deviation(Some(0.7068), Some(1.36e-16)),
+            "0.7068 ± 0.0000"
         );
         assert_eq!(
             mean_and_deviation(Some(5.9e-10), Some(1.0)),
