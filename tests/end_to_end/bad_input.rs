@@ -211,16 +211,37 @@ fn a_weight_that_32_bits_do_not_hold() {
 #[test]
 fn a_model_that_no_memory_holds() {
     for (line, place) in [
-        ("expert_dims = [1600000000000]", "spec.toml:12:15: `variants.mmoe.expert_dims`"),
-        ("tower_dims = [4611686018427387904]", "spec.toml:12:14: `variants.mmoe.tower_dims`"),
-        ("training.embedding_dim = 2305843009213693952", "spec.toml:12:26: `variants.mmoe.training.embedding_dim`"),
+        (
+            "expert_dims = [1600000000000]",
+            "spec.toml:12:15: `variants.mmoe.expert_dims`",
+        ),
+        (
+            "tower_dims = [4611686018427387904]",
+            "spec.toml:12:14: `variants.mmoe.tower_dims`",
+        ),
+        (
+            "training.embedding_dim = 2305843009213693952",
+            "spec.toml:12:26: `variants.mmoe.training.embedding_dim`",
+        ),
     ] {
         let said = refusal_of(&format!("{SPEC}{line}\n"), &[]);
-        assert!(said.starts_with(&format!("error: {place}: this would have at least ")), "{said}");
-        assert!(said.contains(" GiB of 32-bit numbers; expected at most 34359738368"), "{said}");
+        assert!(
+            said.starts_with(&format!("error: {place}: this would have at least ")),
+            "{said}"
+        );
+        assert!(
+            said.contains(" GiB of 32-bit numbers; expected at most 34359738368"),
+            "{said}"
+        );
     }
-    let said = refusal("max_epochs = 1", "max_epochs = 1\nembedding_dim = 9223372036854775807");
-    assert!(said.starts_with("error: spec.toml:9:17: `training.embedding_dim`: this would have"), "{said}");
+    let said = refusal(
+        "max_epochs = 1",
+        "max_epochs = 1\nembedding_dim = 9223372036854775807",
+    );
+    assert!(
+        said.starts_with("error: spec.toml:9:17: `training.embedding_dim`: this would have"),
+        "{said}"
+    );
     assert_refused!(refusal("num_experts = 2", "num_experts = 9223372036854775807"), @"error: spec.toml:11:15: `variants.mmoe.num_experts`: expected a whole number of at most 1048576, found 9223372036854775807");
     assert_refused!(refusal("num_experts = 2", "expert_dims = [0]"), @"error: spec.toml:11:15: `variants.mmoe.expert_dims`: expected a list of layer widths of at least 1, at least one, such as [64, 32], found [0]");
 }
@@ -231,7 +252,10 @@ fn numbers_that_64_bits_do_not_hold() {
     let said = refusal_of(SPEC, &["--set", "seeds=[18446744073709551615]"]);
     assert!(said.contains("`seeds.0`: expected a whole number up to 9223372036854775807 (2^63 - 1), found 18446744073709551615"), "{said}");
     let said = refusal_of(SPEC, &["--set", "training.learning_rate=1e400"]);
-    assert!(said.contains("expected a number up to 1.7976931348623157e308, found 1e400"), "{said}");
+    assert!(
+        said.contains("expected a number up to 1.7976931348623157e308, found 1e400"),
+        "{said}"
+    );
     assert_refused!(refusal_of_training("schedule = \"cosine\"\nschedule.kind = \"cosine\""), @r"
     error: spec.toml:10:1: `training.schedule` is given at line 9 and extended at line 10
     hint: keep one of the two
@@ -263,7 +287,10 @@ fn weights_that_leave_no_task_to_train() {
         + "training.task_weights = { like = 1.0 }\n";
     let replaced = replaced.replacen("seeds", "split_seeds = [3]\nseeds", 1);
     let said = refusal_of(&replaced, &[]);
-    assert!(said.contains("`split_seeds`: the split of `synthetic` is fixed"), "{said}");
+    assert!(
+        said.contains("`split_seeds`: the split of `synthetic` is fixed"),
+        "{said}"
+    );
 }
 
 #[test]

@@ -63,12 +63,25 @@ fn weights_that_diverge_in_the_last_step_fail_their_cell_and_the_folder_can_be_r
     let state: Vec<&str> = cells.iter().map(|row| &row[5]).collect();
     assert_eq!(state, ["done", "failed", "done"]);
     let error = &cells[1][6];
-    for part in ["the prediction of the task `", " of the validation split", "after step 1, epoch 1"] {
+    for part in [
+        "the prediction of the task `",
+        " of the validation split",
+        "after step 1, epoch 1",
+    ] {
         assert!(error.contains(part), "{error}");
     }
-    for table in ["cells.csv", "metrics.csv", "curves.csv", "experts.csv", "gates.csv"] {
+    for table in [
+        "cells.csv",
+        "metrics.csv",
+        "curves.csv",
+        "experts.csv",
+        "gates.csv",
+    ] {
         let text = bench.read(&format!("out/{table}"));
-        assert!(!text.contains(",inf") && !text.contains(",-inf") && !text.contains(",NaN"), "{table}");
+        assert!(
+            !text.contains(",inf") && !text.contains(",-inf") && !text.contains(",NaN"),
+            "{table}"
+        );
     }
     bench.run(&["report", "out"]).expect(0);
     bench.run(&["status", "out"]).expect(1);
@@ -89,14 +102,19 @@ fn a_task_of_weight_zero_is_said_to_have_no_part_in_selection() {
     let said = "weight 0 for like: scored, but neither trained nor part of the choice of epochs and trials";
     assert!(ran.stderr.contains(said), "{}", ran.stderr);
     let report = bench.read("out/report.md");
-    assert!(report.contains("neither trained nor part of the choice of epochs and trials: like."), "{report}");
+    assert!(
+        report.contains("neither trained nor part of the choice of epochs and trials: like."),
+        "{report}"
+    );
     // The score that is selected by is the mean over the other tasks.
     let cells = bench.rows("out/cells.csv");
     let (epoch, score): (&str, f64) = (&cells[0][7], cells[0][9].parse().unwrap());
     let aucs: Vec<f64> = bench
         .rows("out/curves.csv")
         .iter()
-        .filter(|row| &row[3] == epoch && &row[5] == "validation" && &row[7] == "auc" && &row[6] != "like")
+        .filter(|row| {
+            &row[3] == epoch && &row[5] == "validation" && &row[7] == "auc" && &row[6] != "like"
+        })
         .map(|row| row[8].parse().unwrap())
         .collect();
     let mean = aucs.iter().sum::<f64>() / aucs.len() as f64;

@@ -40,13 +40,27 @@ fn assert_close(found: &Tensor, expected: &Tensor) {
 fn inputs_of_another_width_or_without_rows_are_refused_by_their_file() {
     let bench = Bench::new();
     bench.write("model.toml", MODEL);
-    let init = ["init", "--model", "model.toml", "--input-dim", "4", "--weights", "w.safetensors"];
+    let init = [
+        "init",
+        "--model",
+        "model.toml",
+        "--input-dim",
+        "4",
+        "--weights",
+        "w.safetensors",
+    ];
     bench.run(&init).expect(0);
     let refused = |rows: usize, width: usize| {
         let x = Tensor::zeros((rows, width), candle_core::DType::F32, &Device::Cpu).unwrap();
         let x = HashMap::from([("x".to_owned(), x)]);
         safetensors::save(&x, bench.path("x.safetensors")).unwrap();
-        let mut forward = vec!["forward", "--model", "model.toml", "--weights", "w.safetensors"];
+        let mut forward = vec![
+            "forward",
+            "--model",
+            "model.toml",
+            "--weights",
+            "w.safetensors",
+        ];
         forward.extend(["--inputs", "x.safetensors", "--outputs", "y.safetensors"]);
         bench.run(&forward).expect(2).stderr
     };

@@ -97,8 +97,12 @@ fn exported_rows_are_those_of_the_cells_and_external_scores_of_others_are_refuse
         )
     };
     let scores = bench.rows("out/metrics.csv");
-    let own = scores.iter().find(|row| &row[3] == "test" && &row[4] == "click");
-    let counts = own.map(|row| format!("{},{}", &row[7], &row[8])).expect("a score");
+    let own = scores
+        .iter()
+        .find(|row| &row[3] == "test" && &row[4] == "click");
+    let counts = own
+        .map(|row| format!("{},{}", &row[7], &row[8]))
+        .expect("a score");
     bench.write(
         "out/external/trees.csv",
         &format!("variant,seed,split,task,metric,value,rows,positives\ntrees,1,test,click,auc,0.99,{counts}\n"),

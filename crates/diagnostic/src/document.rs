@@ -49,8 +49,9 @@ impl Content {
             return Err(refuse(found.start, found.message));
         }
         let spans = Spans::of_document(root.get_ref());
-        let table = Table::deserialize(Deserializer::from(root))
-            .map_err(|error| refuse(start_of(&error), error.message().trim().replace('\n', ", ")))?;
+        let table = Table::deserialize(Deserializer::from(root)).map_err(|error| {
+            refuse(start_of(&error), error.message().trim().replace('\n', ", "))
+        })?;
         Ok(Self { table, spans })
     }
 }
@@ -321,9 +322,7 @@ mod tests {
                 refusal(&format!(
                     "name = \"x\"\n[training]\nbatch_size = {number}\n"
                 )),
-                format!(
-                    "a.toml:3:14: `training.batch_size`: expected {limit}, found {number}"
-                )
+                format!("a.toml:3:14: `training.batch_size`: expected {limit}, found {number}")
             );
         }
     }

@@ -14,7 +14,10 @@ pub(super) fn given_twice(text: &str, offset: usize) -> Option<String> {
     let path = match header(first_line(rest)) {
         Some(path) => {
             // The parser keeps the last of two tables, so the text has to tell of the first.
-            if let Some(first) = above.lines().position(|line| header(line).as_ref() == Some(&path)) {
+            if let Some(first) = above
+                .lines()
+                .position(|line| header(line).as_ref() == Some(&path))
+            {
                 let (first, second) = (first + 1, line_of(start));
                 return Some(format!(
                     "`{path}` is given at line {first} and again at line {second}"

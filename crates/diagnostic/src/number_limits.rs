@@ -58,7 +58,8 @@ fn in_value(value: &toml::Spanned<DeValue<'_>>, path: &KeyPath) -> Option<TooLar
         }
         DeValue::Array(values) => {
             let mut values = values.iter().enumerate();
-            return values.find_map(|(index, value)| in_value(value, &path.join(index.to_string())));
+            return values
+                .find_map(|(index, value)| in_value(value, &path.join(index.to_string())));
         }
         DeValue::Table(table) => return in_table(table, path),
         _ => return None,
@@ -91,19 +92,27 @@ mod tests {
             ("\"18446744073709551615\"", None),
             (
                 "9223372036854775808",
-                Some("`a`: expected a whole number up to 9223372036854775807 (2^63 - 1), found 9223372036854775808"),
+                Some(
+                    "`a`: expected a whole number up to 9223372036854775807 (2^63 - 1), found 9223372036854775808",
+                ),
             ),
             (
                 "0xFFFFFFFFFFFFFFFF",
-                Some("`a`: expected a whole number up to 9223372036854775807 (2^63 - 1), found 0xFFFFFFFFFFFFFFFF"),
+                Some(
+                    "`a`: expected a whole number up to 9223372036854775807 (2^63 - 1), found 0xFFFFFFFFFFFFFFFF",
+                ),
             ),
             (
                 "-9223372036854775809",
-                Some("`a`: expected a whole number from -9223372036854775808 (-2^63) on, found -9223372036854775809"),
+                Some(
+                    "`a`: expected a whole number from -9223372036854775808 (-2^63) on, found -9223372036854775809",
+                ),
             ),
             (
                 "[1, 18446744073709551615]",
-                Some("`a.1`: expected a whole number up to 9223372036854775807 (2^63 - 1), found 18446744073709551615"),
+                Some(
+                    "`a.1`: expected a whole number up to 9223372036854775807 (2^63 - 1), found 18446744073709551615",
+                ),
             ),
             (
                 "{ range = [1.0, 1e400] }",

@@ -291,7 +291,11 @@ impl Metric {
         if (least..=most).contains(&value) && is_whole {
             return None;
         }
-        let kind = if self.is_count() { "a whole number" } else { "a number" };
+        let kind = if self.is_count() {
+            "a whole number"
+        } else {
+            "a number"
+        };
         Some(match (least == f64::MIN, most == f64::MAX) {
             (false, false) => format!("{kind} from {least} to {most}"),
             (false, true) => format!("{kind}, {least} or more"),
@@ -366,7 +370,11 @@ mod tests {
             (Metric::MeanSquaredErrorRegret, -2.0, None),
             (Metric::Auc, f64::NAN, Some("a number from 0 to 1")),
         ] {
-            assert_eq!(metric.impossible(value).as_deref(), expected, "{metric:?} {value}");
+            assert_eq!(
+                metric.impossible(value).as_deref(),
+                expected,
+                "{metric:?} {value}"
+            );
         }
     }
 

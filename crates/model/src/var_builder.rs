@@ -346,7 +346,11 @@ mod tests {
     #[test]
     fn a_variable_that_no_memory_holds_is_refused_with_its_size_before_memory_is_asked_for() {
         for vb in [builder(), VarBuilder::for_counting()] {
-            for shape in [(1 << 20, 1 << 20), (1 << 40, 1 << 40), (usize::MAX, usize::MAX)] {
+            for shape in [
+                (1 << 20, 1 << 20),
+                (1 << 40, 1 << 40),
+                (usize::MAX, usize::MAX),
+            ] {
                 let refused = vb.get(shape, "a", Init::fan_in(1)).unwrap_err();
                 assert!(matches!(refused, ModelError::TooLarge { .. }), "{refused}");
             }

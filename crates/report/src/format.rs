@@ -33,6 +33,9 @@ pub(super) fn decimals(value: f64, count: usize) -> String {
     }
 }
 
+/// What four decimals show as more than 0.
+const LEAST_SHOWN: f64 = 0.00005;
+
 /// A score with four decimals; far from 1 as a power of ten with as many digits.
 pub(super) fn score(value: Option<f64>) -> String {
     value.map_or(ABSENT.to_owned(), |value| decimals(value, 4))
@@ -40,10 +43,18 @@ pub(super) fn score(value: Option<f64>) -> String {
 
 /// A mean with the standard deviation, where there is one.
 pub(super) fn mean_and_deviation(mean: Option<f64>, deviation: Option<f64>) -> String {
-    match deviation {
-        Some(deviation) => format!("{} ± {}", score(mean), score(Some(deviation))),
-        None => score(mean),
-    }
+    let Some(deviation) = deviation else {
+        return score(mean);
+    };
+    // Values that are equal but for their last bits have a deviation of rounding alone.
+    let deviation = match mean {
+        Some(mean) if deviation <= 1e-12 * mean.abs() => 0.0,
+        _ => deviation,
+    };
+    // A mean of nearly nothing beside a deviation that is something is rounding: of standardised labels, say.
+    let is_rounding = |mean: f64| mean.abs() < LEAST_SHOWN && deviation >= LEAST_SHOWN;
+    let mean = mean.map(|mean| if is_rounding(mean) { 0.0 } else { mean });
+    format!("{} ± {}", score(mean), score(Some(deviation)))
 }
 
 /// An interval, with as many decimals as a difference.
@@ -165,13 +176,28 @@ mod tests {
         assert_eq!(score(Some(2e-7)), "2.000e-7");
         assert_eq!(score(Some(-0.00001)), "-1.000e-5");
         assert_eq!(score(Some(0.00006)), "0.0001");
-        assert_eq!(score(Some(-15_659_458_308.9687)), "-1.566e10");
+        assert_eq!(score(Some(-15_659_458_308.968_7)), "-1.566e10");
         assert_eq!(score(Some(1_234_567.0)), "1234567.0000");
         assert_eq!(
             mean_and_deviation(Some(2e-7), Some(1.2346e-8)),
             "2.000e-7 ± 1.235e-8"
         );
-        assert_eq!(mean_and_deviation(Some(2e-7), Some(0.0)), "2.000e-7 ± 0.0000");
+        assert_eq!(
+            mean_and_deviation(Some(2e-7), Some(0.0)),
+            "2.000e-7 ± 0.0000"
+        );
+        assert_eq!(
+            mean_and_deviation(Some(0.7068), Some(1.36e-16)),
+            "0.7068 ± 0.0000"
+        );
+        assert_eq!(
+            mean_and_deviation(Some(5.9e-10), Some(1.0)),
+            "0.0000 ± 1.0000"
+        );
+        assert_eq!(
+            mean_and_deviation(Some(0.95), Some(1e-6)),
+            "0.9500 ± 1.000e-6"
+        );
         assert_eq!(difference(-0.000001), "-1.000e-6");
         assert_eq!(difference(0.000001), "+1.000e-6");
         let ends = Interval {

@@ -27,6 +27,11 @@ pub fn number(value: f64) -> String {
     format::score(Some(value))
 }
 
+/// A mean and its standard deviation, as every table shows them.
+pub fn mean_and_deviation(mean: f64, deviation: f64) -> String {
+    format::mean_and_deviation(Some(mean), Some(deviation))
+}
+
 /// As [`number`], with five decimals.
 pub fn precise_number(value: f64) -> String {
     format::decimals(value, 5)
@@ -73,7 +78,9 @@ mod tests {
         let paths = write(folder.path());
         let read = |path: &PathBuf| std::fs::read_to_string(path).unwrap();
         let (markdown, html) = (read(&paths[0]), read(&paths[1]));
-        let section = markdown.split("## ").find(|part| part.starts_with("Data warnings"));
+        let section = markdown
+            .split("## ")
+            .find(|part| part.starts_with("Data warnings"));
         insta::assert_snapshot!(section.unwrap().trim_end(), @r"
         Data warnings
 

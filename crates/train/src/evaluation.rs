@@ -227,9 +227,18 @@ mod tests {
             score("watch", Metric::RSquared, Some(0.5)),
         ];
         let evaluation = Evaluation { scores };
-        assert_eq!(evaluation.selection_score(|task| task == "click"), Some(0.75));
-        assert_eq!(evaluation.selection_score(|task| task == "like"), Some(0.25));
-        assert_eq!(evaluation.selection_score(|task| task != "watch"), Some(0.5));
+        assert_eq!(
+            evaluation.selection_score(|task| task == "click"),
+            Some(0.75)
+        );
+        assert_eq!(
+            evaluation.selection_score(|task| task == "like"),
+            Some(0.25)
+        );
+        assert_eq!(
+            evaluation.selection_score(|task| task != "watch"),
+            Some(0.5)
+        );
         assert_eq!(evaluation.selection_score(|_| false), None);
     }
 

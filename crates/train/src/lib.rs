@@ -199,7 +199,8 @@ pub enum TrainError {
     },
     /// Outputs of an expert, weights of a gate or gradients stopped being numbers.
     #[error(
-        "{what} of `{path}` became {value} on the validation split (after step {step}, epoch {epoch}): {}", cause(None)
+        "{what} of `{path}` became {value} on the validation split (after step {step}, epoch {epoch}): {}",
+        cause(None)
     )]
     InsideNotFinite {
         /// What was measured, as `experts.csv` and `gates.csv` name it.

@@ -3,9 +3,8 @@
 use crate::spec::{CellContent, Configured};
 use homebench_data::Schema;
 use homebench_model::{
-    MOST_PARAMETERS,
-    BuildContext, FeatureDims, ModelConfig, ModelError, Owner, Ranker, TaskLayout, VarBuilder,
-    Variables,
+    BuildContext, FeatureDims, MOST_PARAMETERS, ModelConfig, ModelError, Owner, Ranker, TaskLayout,
+    VarBuilder, Variables,
 };
 use homebench_results::tables::{ModelPartsRow, Scope};
 use homebench_train::{feature_dims, task_layout};
@@ -33,7 +32,11 @@ impl Built {
         let tables = model.tables();
         let features = feature_dims(schema, tables.width(embedding_dim));
         // Before anything is multiplied in 64 bits.
-        let copies = if tables.per_task() { layout.tasks.len() } else { 1 };
+        let copies = if tables.per_task() {
+            layout.tasks.len()
+        } else {
+            1
+        };
         let numbers = [copies, features.num_table_rows(), features.embedding_dim];
         let embedded = (numbers.iter().map(|number| *number as u128))
             .try_fold(1, u128::checked_mul)
@@ -157,10 +160,7 @@ mod tests {
         assert_eq!(refused("", 1 << 61), (10 << 61, None));
         // At least what one layer with so many units has: the first that is too large ends the counting.
         let widths = 1_600_000_000_000;
-        let (parameters, knob) = refused(
-            &format!("num_experts = 2\nexpert_dims = [{widths}]"),
-            2,
-        );
+        let (parameters, knob) = refused(&format!("num_experts = 2\nexpert_dims = [{widths}]"), 2);
         assert_eq!(knob.as_deref(), Some("expert_dims"));
         assert!(parameters >= 3 * widths, "{parameters}");
         let (_, knob) = refused(&format!("expert_dims = [4, {}]", i64::MAX), 2);

@@ -180,9 +180,9 @@ pub(super) fn draws(
         };
         let message =
             format!("`{place}`: expected fewer than {MOST_CONFIGURATIONS} draws, found {n}");
-        return Err(source
-            .at_value(&place, message)
-            .hint("every draw is trained, and a random search of some hundreds finds what there is"));
+        return Err(source.at_value(&place, message).hint(
+            "every draw is trained, and a random search of some hundreds finds what there is",
+        ));
     }
     let seed = random.seed.unwrap_or(0);
     // Few values are soon all drawn; without a bound, asking for more settings than there are would never end.

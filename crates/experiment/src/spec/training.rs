@@ -70,7 +70,8 @@ pub(super) fn check_weighted(
     }
     let place = places.iter().find(|place| source.has(place));
     let place = place.or(places.first()).cloned().unwrap_or_default();
-    let message = format!("`{place}`: every task has the weight 0, so that nothing would be trained");
+    let message =
+        format!("`{place}`: every task has the weight 0, so that nothing would be trained");
     Err(source.at_key(&place, message).hint(format!(
         "give a weight above 0 to one of {}, or leave it out for a weight of 1",
         tasks.join(", ")
@@ -159,10 +160,7 @@ impl TrainingTable<'_> {
                 format!("a number up to {:e}", f32::MAX),
                 "infinite: make it smaller",
             ),
-            (_, true, true) => (
-                format!("0 or {least}"),
-                "0: write 0.0, or make it larger",
-            ),
+            (_, true, true) => (format!("0 or {least}"), "0: write 0.0, or make it larger"),
             (_, true, false) => (least, "0: make it larger"),
             _ => return Ok(()),
         };

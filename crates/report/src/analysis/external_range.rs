@@ -19,7 +19,10 @@ pub(crate) fn check(results: &Results) -> Result<(), Diagnostic> {
                 continue;
             };
             let place = format!("{}, line {line}, column `value`", origin.table.display());
-            let message = format!("expected {expected} for {}, found `{value}`", metric.title());
+            let message = format!(
+                "expected {expected} for {}, found `{value}`",
+                metric.title()
+            );
             return Err(Diagnostic::new(place, message).hint(format!(
                 "METHODOLOGY says how {} is computed; make the external scores again by that definition",
                 metric.name()
@@ -59,6 +62,11 @@ mod tests {
         hint: METHODOLOGY says how auc is computed; make the external scores again by that definition
         ");
         let loss = said("log_loss", "-0.5").unwrap_err();
-        assert!(loss.contains("line 3, column `value`: expected a number, 0 or more for log-loss, found `-0.5`"), "{loss}");
+        assert!(
+            loss.contains(
+                "line 3, column `value`: expected a number, 0 or more for log-loss, found `-0.5`"
+            ),
+            "{loss}"
+        );
     }
 }

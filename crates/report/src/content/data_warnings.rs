@@ -22,7 +22,13 @@ pub(crate) fn warnings(rows: &[DataWarningsRow]) -> Vec<Warning> {
     };
     let said = |row: &DataWarningsRow| {
         let key = (&row.dataset, &row.protocol, &row.kind, &row.message);
-        (key.0.clone(), key.1.clone(), key.2.clone(), key.3.clone(), row.is_loud)
+        (
+            key.0.clone(),
+            key.1.clone(),
+            key.2.clone(),
+            key.3.clone(),
+            row.is_loud,
+        )
     };
     let mut found = Vec::new();
     for key in distinct(rows.iter().map(said)) {
@@ -84,7 +90,12 @@ pub(super) fn push(blocks: &mut Vec<Block>, rows: &[DataWarningsRow]) {
 mod tests {
     use super::*;
 
-    fn row(dataset: &str, split_seed: Option<u64>, is_loud: bool, message: &str) -> DataWarningsRow {
+    fn row(
+        dataset: &str,
+        split_seed: Option<u64>,
+        is_loud: bool,
+        message: &str,
+    ) -> DataWarningsRow {
         DataWarningsRow {
             dataset: dataset.to_owned(),
             protocol: "all".to_owned(),
@@ -96,7 +107,10 @@ mod tests {
     }
 
     fn messages(rows: &[DataWarningsRow]) -> Vec<String> {
-        warnings(rows).into_iter().map(|warning| warning.message).collect()
+        warnings(rows)
+            .into_iter()
+            .map(|warning| warning.message)
+            .collect()
     }
 
     #[test]
@@ -106,8 +120,14 @@ mod tests {
             row("a", None, true, "item is unseen"),
             row("a", None, false, "y is constant"),
         ];
-        assert_eq!(messages(&rows), ["item is unseen", "x is constant", "y is constant"]);
-        assert_eq!(how_many(&warnings(&rows)), "3 data warnings, 1 of them loud");
+        assert_eq!(
+            messages(&rows),
+            ["item is unseen", "x is constant", "y is constant"]
+        );
+        assert_eq!(
+            how_many(&warnings(&rows)),
+            "3 data warnings, 1 of them loud"
+        );
         assert_eq!(how_many(&warnings(&rows[..1])), "1 data warning");
     }
 
@@ -118,7 +138,10 @@ mod tests {
             row("a", Some(1), false, "1 row is twice"),
             row("a", Some(2), false, "x is constant"),
         ];
-        assert_eq!(messages(&rows), ["x is constant", "1 row is twice (split seed 1)"]);
+        assert_eq!(
+            messages(&rows),
+            ["x is constant", "1 row is twice (split seed 1)"]
+        );
     }
 
     #[test]
@@ -127,6 +150,9 @@ mod tests {
             row("a[n=1]", None, true, "x is constant"),
             row("a[n=2]", None, true, "x is constant"),
         ];
-        assert_eq!(messages(&rows), ["a[n=1]: x is constant", "a[n=2]: x is constant"]);
+        assert_eq!(
+            messages(&rows),
+            ["a[n=1]: x is constant", "a[n=2]: x is constant"]
+        );
     }
 }

@@ -36,10 +36,13 @@ pub(super) fn push(blocks: &mut Vec<Block>, analysis: &Analysis, context: &Conte
     sentence += " Weights are those of the best epoch on validation; the test split was scored once, after that choice. A run's \
                  training is counted as three forward passes over every row of every epoch that it ran.";
     if !context.untrained_tasks.is_empty() {
-        let said = context.untrained_tasks.iter().map(|(task, variant)| match variant {
-            Some(variant) => format!("{task} (of {variant})"),
-            None => task.clone(),
-        });
+        let said = context
+            .untrained_tasks
+            .iter()
+            .map(|(task, variant)| match variant {
+                Some(variant) => format!("{task} (of {variant})"),
+                None => task.clone(),
+            });
         sentence += &format!(
             " Of weight 0, so scored but neither trained nor part of the choice of epochs and trials: {}.",
             format::listed(said)

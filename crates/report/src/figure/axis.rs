@@ -307,12 +307,24 @@ mod tests {
         let axis = Axis::around([0.7, 3e17].into_iter(), 0.0, 100.0);
         assert_eq!(labels(&axis), ["0", "1×10¹⁷", "2×10¹⁷", "3×10¹⁷"]);
         let axis = Axis::around([1e-7, 3e-7].into_iter(), 0.0, 100.0);
-        assert_eq!(labels(&axis), ["1.0×10⁻⁷", "1.5×10⁻⁷", "2.0×10⁻⁷", "2.5×10⁻⁷", "3.0×10⁻⁷"]);
+        assert_eq!(
+            labels(&axis),
+            ["1.0×10⁻⁷", "1.5×10⁻⁷", "2.0×10⁻⁷", "2.5×10⁻⁷", "3.0×10⁻⁷"]
+        );
         let axis = Axis::around([-1.6e10, 0.0].into_iter(), 0.0, 100.0);
         assert_eq!(labels(&axis), ["-15 G", "-10 G", "-5 G", "0"]);
         let axis = Axis::logarithmic([1e15, 1e20].into_iter(), 0.0, 100.0);
-        assert!(labels(&axis).contains(&"1×10¹⁷".to_owned()), "{:?}", labels(&axis));
-        for values in [[1e300, 3e300], [1e-300, 3e-300], [5e11, 5.001e11], [0.0, 1e-12]] {
+        assert!(
+            labels(&axis).contains(&"1×10¹⁷".to_owned()),
+            "{:?}",
+            labels(&axis)
+        );
+        for values in [
+            [1e300, 3e300],
+            [1e-300, 3e-300],
+            [5e11, 5.001e11],
+            [0.0, 1e-12],
+        ] {
             let axis = Axis::around(values.into_iter(), 0.0, 100.0);
             let mut labels = labels(&axis);
             assert!((2..8).contains(&labels.len()), "{values:?} {labels:?}");

@@ -2,11 +2,11 @@
 //! a model beside its normalised one.
 
 use super::canvas::{Anchor, Bounds, Canvas, Ink, inches, points};
-use super::{font, labels};
 use super::palette::{FAINT_TEXT, GRID, TEXT, look};
 use super::panel::{self, GAP, MARGIN, MEDIUM, SMALL, THIN};
 use super::parts::{Parts, Rate, shown};
 use super::values::positive_rates;
+use super::{font, labels};
 use crate::analysis::Summary;
 use homebench_results::read::{Inside, Relations, Results};
 use std::collections::BTreeMap;

@@ -2,11 +2,11 @@
 //! An expert that a gate doesn't see is hatched: that is not a weight of zero.
 
 use super::canvas::{Anchor, Bounds, Canvas, Ink, inches, points};
-use super::{font, labels};
 use super::palette::{FAINT_TEXT, FRAME, PAPER, TEXT};
 use super::panel::{self, GAP, MARGIN, MEDIUM, SMALL};
 use super::parts::{Parts, Rate, shown};
 use super::values::positive_rates;
+use super::{font, labels};
 use crate::analysis::Summary;
 use homebench_results::read::{Inside, Results, Scope};
 use std::collections::BTreeMap;

@@ -2,28 +2,33 @@
 //! the same.
 
 use super::font;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// Every text fitted by itself where that leaves them apart; else without what those that would look the same have in common.
-pub(super) fn distinct(
-    texts: &[String],
-    fit: impl Fn(&str) -> Vec<String>,
-) -> Vec<Vec<String>> {
-    // From what loses least to what always tells them apart.
-    let ways: [fn(&[&str]) -> Option<Vec<String>>; 4] =
-        [unchanged, without_common_parts, values_alone, numbered];
-    let mut fitted = BTreeMap::new();
-    for way in ways {
-        let group = look_alike(texts, &fitted);
-        if !fitted.is_empty() && group.is_empty() {
-            break;
-        }
+pub(super) fn distinct(texts: &[String], fit: impl Fn(&str) -> Vec<String>) -> Vec<Vec<String>> {
+    let whole: BTreeMap<String, Vec<String>> =
+        texts.iter().map(|text| (text.clone(), fit(text))).collect();
+    let group = look_alike(texts, &whole);
+    let mut fitted = whole.clone();
+    // From what says most to what is shortest. One that still loses something has lost what tells them apart.
+    for way in [without_common_parts, with_short_keys, values_alone] {
         let Some(said) = way(&group) else {
             continue;
         };
-        for (text, said) in group.iter().zip(said) {
-            fitted.insert((*text).to_owned(), fit(&said));
+        fitted.clone_from(&whole);
+        let lines = said.iter().map(|said| fit(said));
+        let lines: Vec<Vec<String>> = lines.collect();
+        let is_whole = said.iter().zip(&lines).all(|(said, lines)| {
+            let letters = |text: &str| text.replace(' ', "");
+            letters(said) == letters(&lines.concat())
+        });
+        fitted.extend(group.iter().map(|name| (*name).to_owned()).zip(lines));
+        if is_whole && look_alike(texts, &fitted).is_empty() {
+            break;
         }
+    }
+    for (place, name) in look_alike(texts, &fitted).into_iter().enumerate() {
+        fitted.insert(name.to_owned(), fit(&format!("{}: {name}", place + 1)));
     }
     texts.iter().map(|text| fitted[text].clone()).collect()
 }
@@ -34,29 +39,19 @@ pub(super) fn distinct_lines(texts: &[String], size: f64, limit: f64) -> Vec<Str
     fitted.into_iter().map(|lines| lines.concat()).collect()
 }
 
-/// The texts that look like another one; before anything is fitted, all of them.
-fn look_alike<'a>(
-    texts: &'a [String],
-    fitted: &BTreeMap<String, Vec<String>>,
-) -> Vec<&'a str> {
-    let names: BTreeSet<&str> = texts.iter().map(String::as_str).collect();
-    let mut seen: BTreeMap<Option<&Vec<String>>, usize> = BTreeMap::new();
-    for name in &names {
-        *seen.entry(fitted.get(*name)).or_default() += 1;
+/// The texts that look like another one, each once, in their order.
+fn look_alike<'a>(texts: &'a [String], fitted: &BTreeMap<String, Vec<String>>) -> Vec<&'a str> {
+    let mut seen: BTreeMap<&Vec<String>, usize> = BTreeMap::new();
+    for lines in fitted.values() {
+        *seen.entry(lines).or_default() += 1;
     }
-    // In the order of the texts, so that numbers rise.
     let mut found = Vec::new();
     for text in texts {
-        let is_new = !found.contains(&text.as_str());
-        if is_new && (fitted.is_empty() || seen[&fitted.get(text)] > 1) {
+        if seen[&fitted[text]] > 1 && !found.contains(&text.as_str()) {
             found.push(text.as_str());
         }
     }
     found
-}
-
-fn unchanged(names: &[&str]) -> Option<Vec<String>> {
-    Some(names.iter().map(|name| (*name).to_owned()).collect())
 }
 
 /// Parts of a name: those of `home[rank=8,norm=none]` are `home`, `rank=8` and `norm=none`.
@@ -80,28 +75,43 @@ fn own_parts<'a>(names: &[&'a str]) -> Option<Vec<Vec<&'a str>>> {
 
 fn without_common_parts(names: &[&str]) -> Option<Vec<String>> {
     let own = own_parts(names)?;
-    Some(own.iter().map(|parts| format!("…{}", parts.join(", "))).collect())
+    Some(
+        own.iter()
+            .map(|parts| format!("…{}", parts.join(", ")))
+            .collect(),
+    )
+}
+
+/// As before, with the last word of each setting's name.
+fn with_short_keys(names: &[&str]) -> Option<Vec<String>> {
+    let short = |part: &&str| match part.split_once('=') {
+        Some((key, value)) => {
+            let word = key.rsplit(['_', '.', '-']).next().unwrap_or(key);
+            format!("{word}={value}")
+        }
+        None => (*part).to_owned(),
+    };
+    Some(joined(&own_parts(names)?, short))
 }
 
 /// As before, of each setting its value alone.
 fn values_alone(names: &[&str]) -> Option<Vec<String>> {
     let value = |part: &&str| part.rsplit('=').next().unwrap_or(part).to_owned();
-    let own = own_parts(names)?;
-    let values = own.iter().map(|parts| {
-        let values: Vec<String> = parts.iter().map(value).collect();
-        format!("…{}", values.join(", "))
-    });
-    Some(values.collect())
+    Some(joined(&own_parts(names)?, value))
 }
 
-fn numbered(names: &[&str]) -> Option<Vec<String>> {
-    let numbers = names.iter().enumerate();
-    Some(numbers.map(|(place, name)| format!("{}: {name}", place + 1)).collect())
+fn joined(own: &[Vec<&str>], word: impl Fn(&&str) -> String) -> Vec<String> {
+    let of_name = |parts: &Vec<&str>| {
+        let words: Vec<String> = parts.iter().map(&word).collect();
+        format!("…{}", words.join(", "))
+    };
+    own.iter().map(of_name).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
 
     const SIZE: f64 = 10.0;
 
@@ -133,11 +143,20 @@ mod tests {
             let different: BTreeSet<_> = found.iter().collect();
             assert_eq!(different.len(), names.len(), "{limit}: {found:?}");
             let lines = found.iter().flatten();
-            assert!(lines.into_iter().all(|line| font::width(line, SIZE) <= limit), "{found:?}");
+            assert!(
+                lines
+                    .into_iter()
+                    .all(|line| font::width(line, SIZE) <= limit),
+                "{found:?}"
+            );
             assert_eq!(found[0], ["logistic"]);
         }
-        let found = distinct_lines(&names, SIZE, font::width("…16x8, 2, 0.1 ", SIZE));
-        assert_eq!(found[1], "…16x8, 2, 0.1");
+        let shortest = |text: &str| distinct_lines(&names, SIZE, font::width(text, SIZE));
+        assert_eq!(shortest("…32x16, 4, 0.2")[1], "…16x8, 2, 0.1");
+        assert_eq!(
+            shortest("…dims=32x16, experts=4, dropout=0.2")[8],
+            "…dims=32x16, experts=4, dropout=0.2"
+        );
     }
 
     #[test]
@@ -145,7 +164,10 @@ mod tests {
         let long = |middle: &str| format!("{}{middle}{}", "a".repeat(40), "b".repeat(40));
         let names = [long("x"), long("y"), long("x")];
         let found = distinct_lines(&names, SIZE, 80.0);
-        assert!(found[0].starts_with("1: ") && found[1].starts_with("2: "), "{found:?}");
+        assert!(
+            found[0].starts_with("1: ") && found[1].starts_with("2: "),
+            "{found:?}"
+        );
         assert_eq!(found[0], found[2]);
     }
 }

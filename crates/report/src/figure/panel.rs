@@ -2,8 +2,8 @@
 
 use super::axis::Axis;
 use super::canvas::{Anchor, Bounds, Canvas, Point, inches, points};
-use super::{font, labels};
 use super::palette::{FAINT_TEXT, FRAME, GRID, TEXT, look, marker};
+use super::{font, labels};
 use crate::analysis::Summary;
 
 /// Width of a page's column.
@@ -187,7 +187,10 @@ pub(super) fn horizontal_axis(canvas: &mut Canvas, frame: Bounds, axis: &Axis, n
         let label = axis.label(tick);
         let half = font::width(&label, SMALL) / 2.0;
         // A label at the very end moves inwards rather than into its neighbour.
-        let x = x.clamp(left - GAP + half, (right + GAP - half).max(left - GAP + half));
+        let x = x.clamp(
+            left - GAP + half,
+            (right + GAP - half).max(left - GAP + half),
+        );
         // Where even the fewest ticks have labels too wide to stand side by side, a line without one is better than two on each other.
         if x - half < labelled {
             continue;

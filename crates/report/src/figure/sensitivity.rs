@@ -3,10 +3,10 @@
 
 use super::axis::Axis;
 use super::canvas::{Anchor, Bounds, Canvas, Point, inches, points};
-use super::{font, labels};
 use super::palette::{FRAME, GRID, TEXT, look, marker};
 use super::panel::{self, Entry, GAP, Grid, MEDIUM, SMALL, THIN};
 use super::values::{Estimate, gains};
+use super::{font, labels};
 use crate::analysis::{Analysis, Panel, Run, SINGLE_TASK, Scale};
 use homebench_results::read::{Cell, Inside, distinct};
 use std::collections::BTreeMap;

@@ -4,7 +4,7 @@ use anyhow::Result;
 use clap::{Args, Subcommand};
 use homebench_data::fetch::{Fetched, fetch};
 use homebench_data::{self as data, DatasetRef, Observer, Places, RowSubset, Summary};
-use homebench_report::number;
+use homebench_report::mean_and_deviation;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::Write;
 use std::path::PathBuf;
@@ -191,13 +191,11 @@ fn write_summary(out: &mut dyn Write, summary: &Summary) -> std::io::Result<()> 
         if let (Some(train), Some(validation)) = (train.numbers[index], validation.numbers[index]) {
             writeln!(
                 out,
-                "task {} ({}): regression, labels {} ± {} train, {} ± {} validation (mean ± standard deviation)",
+                "task {} ({}): regression, labels {} train, {} validation (mean ± standard deviation)",
                 task.name,
                 schema.groups[task.group],
-                number(train.mean),
-                number(train.deviation),
-                number(validation.mean),
-                number(validation.deviation)
+                mean_and_deviation(train.mean, train.deviation),
+                mean_and_deviation(validation.mean, validation.deviation)
             )?;
             continue;
         }

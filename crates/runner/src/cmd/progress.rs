@@ -286,7 +286,7 @@ fn share_done(progress: &Progress) -> f64 {
 fn describe(cell: &CellState) -> String {
     let best = cell
         .best_validation_score
-        .map_or_else(|| "-".to_owned(), |score| number(score));
+        .map_or_else(|| "-".to_owned(), number);
     let left = cell
         .left_seconds
         .map_or_else(String::new, |s| format!(", at most {} left", short_time(s)));
