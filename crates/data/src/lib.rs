@@ -19,6 +19,7 @@ pub mod expression;
 pub mod feed;
 pub mod fetch;
 pub mod generated;
+mod known_files;
 mod manifest;
 mod mapped_file_shrank;
 mod open;

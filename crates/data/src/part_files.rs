@@ -61,7 +61,7 @@ pub(crate) fn parts(path: &Path) -> Result<Parts, Diagnostic> {
     };
     let mut found = Parts::default();
     if base.is_dir() {
-        let mut walk = Walk {
+        let mut walk = FolderWalk {
             root: base
                 .canonicalize()
                 .map_err(|error| cant_read(&base, &error))?,
@@ -165,7 +165,7 @@ fn percent_decoded(text: &str) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
-struct Walk<'a> {
+struct FolderWalk<'a> {
     /// Nothing outside of it is read.
     root: PathBuf,
     /// Whether the pattern goes into folders of any depth itself.
@@ -173,7 +173,7 @@ struct Walk<'a> {
     found: &'a mut Parts,
 }
 
-impl Walk<'_> {
+impl FolderWalk<'_> {
     fn folder(
         &mut self,
         folder: &Path,

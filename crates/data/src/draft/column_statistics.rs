@@ -5,9 +5,10 @@ use crate::table::list_text;
 use std::collections::BTreeMap;
 
 /// What stands for a missing number in many files.
-const MARKS: [&str; 20] = [
-    "NA", "N/A", "n/a", "na", "#N/A", "NaN", "nan", "NULL", "Null", "null", "None", "none", "NIL",
-    "nil", "\\N", "-", "--", "?", ".", "missing",
+const MARKS: [&str; 33] = [
+    "NA", "N/A", "n/a", "na", "#N/A", "<NA>", "N.A.", "n.a.", "NaN", "nan", "NAN", "NaT", "NULL",
+    "Null", "null", "None", "none", "NIL", "nil", "\\N", "-", "--", "---", "–", "—", "?", ".",
+    "missing", "Missing", "unknown", "Unknown", "#VALUE!", "#DIV/0!",
 ];
 
 /// Distinct values of a column that are counted; one with more is said to have more.

@@ -303,7 +303,13 @@ fn write_features(
         let why = match label {
             Some(_) => Some("a label"),
             None if Some(index) == time => Some("the time"),
-            None if column.is_unique() && Some(index) != user => Some("another value in every row"),
+            // Measured numbers mostly differ, and say something all the same; ids and counters that differ don't.
+            None if column.is_unique()
+                && Some(index) != user
+                && (!column.is_numeric() || column.is_whole()) =>
+            {
+                Some("another value in every row")
+            }
             None => None,
         };
         let separator = list_separator(&roles.rows[0].file);
@@ -367,7 +373,7 @@ fn kind(column: &ColumnStatistics, separator: Option<u8>) -> String {
     const RARE_FROM: usize = 1_000;
     const FEW_NUMBERS: usize = 50;
     let distinct = column.distinct.len();
-    let is_id = column.is_named(&["id", "code", "uid"]);
+    let is_name = column.is_named(&["id", "code", "uid"]) || column.is_token;
     match () {
         () if column.holds_lists() => match separator.filter(|_| column.is_list) {
             Some(separator) => format!(
@@ -379,8 +385,7 @@ fn kind(column: &ColumnStatistics, separator: Option<u8>) -> String {
         // The order of ids means nothing, and a few whole numbers are mostly codes: neither is an
         // amount.
         () if column.is_numeric()
-            && !is_id
-            && !column.is_token
+            && !is_name
             && !(column.is_whole() && distinct <= FEW_NUMBERS) =>
         {
             let (median, largest) = (column.quantile(0.5).unwrap_or(0.0), column.largest);

@@ -1,6 +1,7 @@
 //! Validation of features.
 
-use super::check_table::{ascii, column_index};
+use super::check_format::ascii;
+use super::check_table::column_index;
 use super::wire::{WireFeature, WireFeatureKind, WireTransform};
 use super::{Feature, FeatureKind, Vocabulary, path};
 use homebench_diagnostic::{Diagnostic, Document, KeyPath};

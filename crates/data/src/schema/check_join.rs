@@ -1,6 +1,7 @@
 //! Validation of joins: tables whose columns are added to every row.
 
-use super::check_table::{column_index, file_keys, format};
+use super::check_format::format;
+use super::check_table::{column_index, file_keys};
 use super::wire::WireJoin;
 use super::{Format, Join, SourceFile, path};
 use crate::expression::Expression;

@@ -4,6 +4,7 @@ mod check_columns;
 mod check_expression;
 mod check_feature;
 mod check_feed;
+mod check_format;
 mod check_generated;
 mod check_join;
 mod check_protocol;

@@ -29,6 +29,7 @@ pub(super) mod text_chunks;
 mod text_marks;
 pub(super) mod text_records;
 pub(super) mod text_rows;
+mod text_tokens;
 mod wrong_header;
 mod wrong_layout;
 

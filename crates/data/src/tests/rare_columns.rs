@@ -400,3 +400,52 @@ fn a_damaged_file_is_refused_and_ends_no_program() {
         }
     }
 }
+
+#[test]
+fn bytes_of_which_the_writers_schema_cannot_be_read_are_refused_where_they_are_needed() {
+    let write = |dataset: &Dataset, names: [&str; 2]| {
+        let schema = format!(
+            "message log {{ required int32 day; required fixed_len_byte_array(16) {}; required int32 {}; required int32 click; }}",
+            names[0], names[1]
+        );
+        let file = File::create(dataset.path("data/shop/log.parquet")).unwrap();
+        let schema = Arc::new(parse_message_type(&schema).unwrap());
+        let hint =
+            parquet::file::metadata::KeyValue::new("ARROW:schema".to_owned(), "AAAA".to_owned());
+        let properties = WriterProperties::builder()
+            .set_key_value_metadata(Some(vec![hint]))
+            .build();
+        let mut writer = SerializedFileWriter::new(file, schema, Arc::new(properties)).unwrap();
+        let mut group = writer.next_row_group().unwrap();
+        let numbers: Vec<i32> = (0..8).collect();
+        let bytes = vec![parquet::data_type::FixedLenByteArray::from(vec![b'a'; 16]); 8];
+        let clicks: Vec<i32> = numbers.iter().map(|day| day % 2).collect();
+        for place in 0..4 {
+            let mut column = group.next_column().unwrap().unwrap();
+            match place {
+                1 => column
+                    .typed::<parquet::data_type::FixedLenByteArrayType>()
+                    .write_batch(&bytes, None, None),
+                3 => column
+                    .typed::<ParquetInt32>()
+                    .write_batch(&clicks, None, None),
+                _ => column
+                    .typed::<ParquetInt32>()
+                    .write_batch(&numbers, None, None),
+            }
+            .unwrap();
+            column.close().unwrap();
+        }
+        group.close().unwrap();
+        writer.close().unwrap();
+    };
+    let dataset = described("log.parquet");
+    write(&dataset, ["unused", "item"]);
+    assert_eq!(items(&dataset).len(), 6);
+    write(&dataset, ["item", "unused"]);
+    let said = dataset.refusal();
+    assert!(
+        said.starts_with("/data/shop/log.parquet: column `item`: expected texts, numbers or dates, found the type FixedSizeBinary"),
+        "{said}"
+    );
+}

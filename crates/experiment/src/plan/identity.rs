@@ -469,6 +469,7 @@ fn ids(written: &Written) -> BTreeMap<String, String> {
         validation: split,
         test_rows: 100,
         origin: Origin::Made,
+        warnings: Vec::new(),
         split_digests: Default::default(),
     };
     let data = [(

@@ -11,8 +11,8 @@ mod tests;
 pub use open::{ReadError, open_table};
 pub use reader::{TableReader, read_rows, read_rows_if_any};
 pub use rows::{
-    CellsRow, CurvesRow, DataWarningsRow, ExpertsRow, GatesRow, HistogramsRow,
-    MetricsRow, ModelPartsRow, Scope, SettingsRow, ThroughputRow, TuningRow,
+    CellsRow, CurvesRow, DataWarningsRow, ExpertsRow, GatesRow, HistogramsRow, MetricsRow,
+    ModelPartsRow, Scope, SettingsRow, ThroughputRow, TuningRow,
 };
 
 pub(crate) use open::packed_path;

@@ -29,7 +29,7 @@ impl IpcLayout {
     /// A part that is longer than the file, or nothing that is a message.
     pub(super) fn of_file(path: &Path, is_stream: bool) -> Result<Self, Diagnostic> {
         let file = File::open(path).map_err(|error| super::cant_read(path, &error))?;
-        let mut walk = Walk {
+        let mut walk = IpcWalk {
             len: file.metadata().map_or(0, |metadata| metadata.len()),
             file: BufReader::new(file),
             layout: Self::default(),
@@ -52,13 +52,13 @@ impl IpcLayout {
     }
 }
 
-struct Walk {
+struct IpcWalk {
     file: BufReader<File>,
     len: u64,
     layout: IpcLayout,
 }
 
-impl Walk {
+impl IpcWalk {
     /// The bytes of a part, whose length the file says.
     fn bytes(&mut self, start: u64, len: u64) -> Result<Vec<u8>, String> {
         if start.checked_add(len).is_none_or(|end| end > self.len) {

@@ -113,7 +113,10 @@ fn open_parquet(path: &Path, file: &File) -> Result<Opened, Diagnostic> {
     };
     // An Arrow schema may be inside, which says more of some columns, and may name types that nothing here knows; what is in
     // the file can be read without it.
-    let metadata = load(false).or_else(|_| load(true))?;
+    let (metadata, is_blind) = match load(false) {
+        Ok(metadata) => (metadata, false),
+        Err(_) => (load(true)?, true),
+    };
     let metadata = mended(path, metadata);
     let len = file.metadata().map_or(0, |metadata| metadata.len());
     check_counts(path, metadata.metadata(), len)?;
@@ -127,6 +130,8 @@ fn open_parquet(path: &Path, file: &File) -> Result<Opened, Diagnostic> {
             });
             match is_known || is_uuid(metadata.schema().field(place)) {
                 true => Meaning::Uuid,
+                // Without the writer's schema bytes may be texts, or polars' whole numbers of 128 bits.
+                false if is_blind => Meaning::Unknown,
                 false => Meaning::OfType,
             }
         })

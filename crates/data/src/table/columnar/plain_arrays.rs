@@ -18,6 +18,8 @@ pub(super) enum Meaning {
     OfType,
     Uuid,
     Int128,
+    /// Nobody knows: the writer's word on it can't be read.
+    Unknown,
 }
 
 /// What can't be converted: the row of the array where it is one, and why.
@@ -46,6 +48,7 @@ pub(super) fn plain_type(found: &DataType, meaning: Meaning) -> DataType {
         ))
     };
     match found {
+        DataType::FixedSizeBinary(_) if meaning == Meaning::Unknown => found.clone(),
         DataType::FixedSizeBinary(16) if meaning == Meaning::Int128 => DataType::Decimal128(38, 0),
         DataType::Binary
         | DataType::LargeBinary
