@@ -67,6 +67,7 @@ fn plan(text: &str) -> Plan {
         validation: split,
         test_rows: 100,
         origin: Origin::Made,
+        warnings: Vec::new(),
         split_digests: Default::default(),
     };
     let data = [(experiment.dataset.clone(), summary)];
