@@ -46,6 +46,12 @@ pub(super) fn scan(path: &Path, name: String, most_rows: u64) -> Result<Scanned,
     } = match kind {
         FileKind::Text => Columns::of_text(&parts)?,
         FileKind::RecBole => Columns::of_recbole(&first.path)?,
+        FileKind::LibSvm | FileKind::LibFfm => {
+            let message = "a file of libsvm or libffm names no columns that could be drafted";
+            return Err(Diagnostic::new(path.display().to_string(), message).hint(
+                "list `label` and the features' indices (libsvm) or fields (libffm) as `columns`, see docs/data.md",
+            ));
+        }
         FileKind::Parquet | FileKind::Arrow => Columns::of_columnar(&first.path, kind)?,
     };
     // Columns that names of folders give stand behind those of the files.
@@ -121,6 +127,7 @@ pub(super) fn are_parts(parts: &[PartFile]) -> bool {
                 let fields = schema.fields().iter();
                 (kind, fields.map(|field| field.name().clone()).collect())
             }
+            FileKind::LibSvm | FileKind::LibFfm => return None,
             FileKind::Text | FileKind::RecBole => {
                 // Without a line of names nothing says that two files are of one table.
                 let layout = guess_format::layout(std::slice::from_ref(part)).ok()?;

@@ -19,6 +19,8 @@ pub(super) fn format(
     let kind = wire.kind.map(|kind| match kind {
         WireFileKind::Csv => FileKind::Text,
         WireFileKind::RecBole => FileKind::RecBole,
+        WireFileKind::LibSvm => FileKind::LibSvm,
+        WireFileKind::LibFfm => FileKind::LibFfm,
         WireFileKind::Parquet => FileKind::Parquet,
         WireFileKind::Arrow => FileKind::Arrow,
     });
@@ -34,7 +36,13 @@ pub(super) fn format(
     let idle = of_text.into_iter().find(|(_, is_given)| *is_given);
     let says_itself = matches!(
         kind,
-        Some(FileKind::Parquet | FileKind::Arrow | FileKind::RecBole)
+        Some(
+            FileKind::Parquet
+                | FileKind::Arrow
+                | FileKind::RecBole
+                | FileKind::LibSvm
+                | FileKind::LibFfm
+        )
     );
     if let (true, Some((key, _))) = (says_itself, idle) {
         let message = format!("`{key}` has no meaning for a file that names its columns and types");
@@ -44,6 +52,9 @@ pub(super) fn format(
     }
     if kind == Some(FileKind::RecBole) {
         return Ok(Format::recbole());
+    }
+    if let Some(kind @ (FileKind::LibSvm | FileKind::LibFfm)) = kind {
+        return Ok(Format::sparse(kind));
     }
     let format = Format {
         kind,

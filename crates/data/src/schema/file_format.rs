@@ -128,6 +128,10 @@ pub enum FileKind {
     Text,
     /// RecBole's atomic files: text with tabs, and names of columns with their types behind a colon.
     RecBole,
+    /// libsvm's text: a label, then `index:value` for what isn't 0.
+    LibSvm,
+    /// libffm's text: a label, then `field:feature:value`.
+    LibFfm,
     /// Apache Parquet.
     Parquet,
     /// Arrow IPC, as a file (Feather) or as a stream.
@@ -173,6 +177,8 @@ impl FileKind {
         let ending = |name: &str| match name.rsplit_once('.')?.1 {
             "parquet" | "pq" => Some(Self::Parquet),
             "arrow" | "arrows" | "feather" | "ipc" => Some(Self::Arrow),
+            "libsvm" | "svm" => Some(Self::LibSvm),
+            "libffm" | "ffm" => Some(Self::LibFfm),
             _ => None,
         };
         ending(bare.unwrap_or(&name))
@@ -185,6 +191,16 @@ impl Format {
         Self {
             kind: Some(FileKind::RecBole),
             separator: Separator::of_byte(b'\t'),
+            ..Self::default()
+        }
+    }
+
+    /// The layout of files of libsvm or libffm once they are text with tabs.
+    pub fn sparse(kind: FileKind) -> Self {
+        Self {
+            kind: Some(kind),
+            separator: Separator::of_byte(b'\t'),
+            has_header: false,
             ..Self::default()
         }
     }

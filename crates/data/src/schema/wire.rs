@@ -71,6 +71,10 @@ pub(super) enum WireFileKind {
     /// RecBole's atomic files.
     #[serde(rename = "recbole")]
     RecBole,
+    #[serde(rename = "libsvm")]
+    LibSvm,
+    #[serde(rename = "libffm")]
+    LibFfm,
     Parquet,
     /// Arrow's own format, as a file (Feather) or as a stream.
     Arrow,

@@ -59,9 +59,10 @@ impl Part {
         let (path, constants) = (&part.path, &part.constants[..]);
         let forms = forms.clone();
         let body = match kind {
-            FileKind::Text | FileKind::RecBole => {
+            FileKind::Text | FileKind::RecBole | FileKind::LibSvm | FileKind::LibFfm => {
                 let format = match kind {
                     FileKind::RecBole => Format::recbole(),
+                    kind @ (FileKind::LibSvm | FileKind::LibFfm) => Format::sparse(kind),
                     _ => format,
                 };
                 let mut file = TextFile::open(path, format, columns, constants)?;

@@ -24,6 +24,7 @@ pub(super) mod row;
 mod row_lists;
 mod row_spill;
 mod sniff;
+mod sparse_text;
 pub(super) mod split_assignment;
 pub(super) mod text_chunks;
 mod text_marks;

@@ -54,13 +54,19 @@ impl TextFile {
         columns: &[String],
         constants: &[(String, Option<String>)],
     ) -> Result<Self, Diagnostic> {
-        let mut text = Self::with_any_columns(path, format)?;
+        let is_own = |column: &&String| constants.iter().all(|(name, _)| name != *column);
+        let own: Vec<&String> = columns.iter().filter(is_own).collect();
+        let mut text = match format.kind {
+            Some(kind @ (FileKind::LibSvm | FileKind::LibFfm)) => Self {
+                mapped: super::sparse_text::map(path, kind, &own)?,
+                ..Self::empty(path, format)
+            },
+            _ => Self::with_any_columns(path, format)?,
+        };
         let values = constants.iter().map(|(_, value)| value.clone());
         text.constants = values
             .map(|value| value.unwrap_or_default().into_bytes())
             .collect();
-        let is_own = |column: &&String| constants.iter().all(|(name, _)| name != *column);
-        let own: Vec<&String> = columns.iter().filter(is_own).collect();
         let mut start = text.start();
         text.num_fields = own.len();
         let mut places = (0..own.len()).collect();
@@ -83,16 +89,23 @@ impl TextFile {
     /// Opens a file whose columns are not known; it has no pieces.
     pub(crate) fn with_any_columns(path: &Path, format: Format) -> Result<Self, Diagnostic> {
         Ok(Self {
+            mapped: super::map_source::map(path, format.encoding)?,
+            ..Self::empty(path, format)
+        })
+    }
+
+    fn empty(path: &Path, format: Format) -> Self {
+        Self {
             path: path.to_path_buf(),
             format,
-            mapped: super::map_source::map(path, format.encoding)?,
+            mapped: None,
             chunks: Vec::new(),
             positions: Vec::new(),
             num_fields: 0,
             constants: Vec::new(),
             forms: Arc::default(),
             header: Vec::new(),
-        })
+        }
     }
 
     /// Where the text starts: after a mark of its encoding.

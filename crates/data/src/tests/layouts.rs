@@ -219,3 +219,50 @@ fn keys_of_a_format_that_say_two_things_are_refused() {
         assert!(said.contains(expected) && said.contains("hint: "), "{said}");
     }
 }
+
+#[test]
+fn files_of_libsvm_and_libffm_are_read_by_their_columns() {
+    let described = log("kind = \"libsvm\"", "");
+    let path = described.path("descriptions/shop.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let text = text
+        .replace(
+            "[\"day\", \"item\", \"click\"]",
+            "[\"label\", \"1\", \"2\"]",
+        )
+        .replace("column = \"day\"", "column = \"1\"")
+        .replace(
+            "item = { kind = \"categorical\" }",
+            "item = { kind = \"categorical\", column = \"2\" }",
+        )
+        .replace("label = \"click\"", "label = \"label\"");
+    std::fs::write(&path, &text).unwrap();
+    let rows = "1 1:1 2:7\n0 1:2\n1 1:3 2:7 # a comment\n\n0 1:4 2:7\n1 1:5 2:0\n";
+    described.write("data/shop/log.csv", rows);
+    assert_eq!(items(&described), ["0", "7"]);
+    let prepared = described.open().unwrap();
+    assert_eq!(all(&prepared.train).labels, [1.0, 0.0, 1.0]);
+    described.write("data/shop/log.csv", &rows.replace("1:4 2:7", "1:4 2=7"));
+    let refused = described.refusal();
+    assert!(
+        refused.contains("/log.csv:5:7: expected index:value, each index once, found `2=7`"),
+        "{refused}"
+    );
+    // libffm: fields and their features.
+    std::fs::write(
+        &path,
+        text.replace("\"libsvm\"", "\"libffm\"")
+            .replace("\"1\"", "\"1:value\""),
+    )
+    .unwrap();
+    described.write(
+        "data/shop/log.csv",
+        "1 1:0:1 2:8:1\n0 1:0:2 2:9:1\n1 1:0:3\n0 1:0:4 2:8:1\n1 1:0:5 2:8:1\n",
+    );
+    let prepared = described.open().unwrap();
+    let train = all(&prepared.train);
+    assert_eq!(
+        (train.labels, prepared.schema.categorical[0].vocabulary_size),
+        (vec![1.0, 0.0, 1.0], 4)
+    );
+}
