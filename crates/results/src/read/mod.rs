@@ -3,6 +3,7 @@
 
 pub mod context;
 mod external;
+mod external_check;
 mod inside;
 mod relations;
 

@@ -2,17 +2,19 @@
 //! it. One value per row, floats in their shortest round-trip form; an absent value is an empty cell.
 
 mod column;
+mod data_warnings;
 mod open;
 mod reader;
 mod rows;
 #[cfg(test)]
 mod tests;
 
+pub use data_warnings::DataWarningsRow;
 pub use open::{ReadError, open_table};
 pub use reader::{TableReader, read_rows, read_rows_if_any};
 pub use rows::{
-    CellsRow, CurvesRow, DataWarningsRow, ExpertsRow, GatesRow, HistogramsRow, MetricsRow,
-    ModelPartsRow, Scope, SettingsRow, ThroughputRow, TuningRow,
+    CellsRow, CurvesRow, ExpertsRow, GatesRow, HistogramsRow, MetricsRow, ModelPartsRow, Scope,
+    SettingsRow, ThroughputRow, TuningRow,
 };
 
 pub(crate) use open::packed_path;

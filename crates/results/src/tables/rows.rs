@@ -284,23 +284,6 @@ pub struct ModelPartsRow {
     pub name: String,
 }
 
-/// Something that the preparation of a dataset noticed, with the data that it is of.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DataWarningsRow {
-    /// Name of the dataset, as `cells.csv` has it.
-    pub dataset: String,
-    /// The protocol.
-    pub protocol: String,
-    /// Seed of the split, where the experiment has several splits.
-    pub split_seed: Option<u64>,
-    /// What kind of thing it is: a word such as `unmatched_rows`.
-    pub kind: String,
-    /// Whether scores may mean something else than they seem to.
-    pub is_loud: bool,
-    /// What was found.
-    pub message: String,
-}
-
 /// Whom a part of a model serves, in the order in which figures show them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -372,15 +355,6 @@ impl Row for ModelPartsRow {
 
 impl Table for ModelPartsRow {
     const FILE: &'static str = "model_parts.csv";
-}
-
-impl Row for DataWarningsRow {
-    const LATER: &'static [&'static str] = &[];
-    type Of<'a> = Self;
-}
-
-impl Table for DataWarningsRow {
-    const FILE: &'static str = "data_warnings.csv";
 }
 
 impl Row for TuningRow {

@@ -33,6 +33,7 @@ impl PlanArguments {
     pub(super) fn run(self) -> Result<ExitCode> {
         let (session, mut plan) = self.spec.open(&mut Quiet)?;
         session.say_solutions();
+        session.say_untrained();
         let selection = plan.select(self.spec.only.as_deref())?;
         let winners = Winners::read(&session.results)?;
         take_winners(&mut plan, &winners, &session.results)?;
