@@ -2,6 +2,7 @@
 //! of today is rounded away.
 
 use arrow::datatypes::TimeUnit;
+use chrono::format::{Parsed, StrftimeItems};
 use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, NaiveTime, TimeZone, Timelike};
 use chrono_tz::Tz;
 
@@ -44,14 +45,27 @@ impl TimeRule {
     }
 
     fn parse_as(&self, text: &str, format: &str) -> Result<(i128, bool), String> {
-        if let Ok(time) = DateTime::parse_from_str(text, format) {
-            return Ok((nanoseconds(time.naive_utc()), true));
+        let wrong = || format!("a time written as {format}");
+        let mut parsed = Parsed::new();
+        chrono::format::parse(&mut parsed, text, StrftimeItems::new(format)).map_err(|_| wrong())?;
+        if let Some(seconds) = parsed.timestamp() {
+            let rest = i128::from(parsed.nanosecond().unwrap_or(0));
+            return Ok((i128::from(seconds) * SECOND + rest, true));
         }
-        let midnight = |date: NaiveDate| date.and_time(NaiveTime::MIN);
-        let local = NaiveDateTime::parse_from_str(text, format)
-            .or_else(|_| NaiveDate::parse_from_str(text, format).map(midnight))
-            .map_err(|_| format!("a time written as {format}"))?;
-        Ok((self.in_zone(local)?, false))
+        // An hour alone is the full hour, a date alone its midnight.
+        if parsed.hour_div_12().is_some() && parsed.minute().is_none() {
+            parsed.set_minute(0).map_err(|_| wrong())?;
+        }
+        let date = parsed.to_naive_date().map_err(|_| wrong())?;
+        let time = match parsed.hour_div_12() {
+            Some(_) => parsed.to_naive_time().map_err(|_| wrong())?,
+            None => NaiveTime::MIN,
+        };
+        let local = date.and_time(time);
+        match parsed.offset() {
+            Some(offset) => Ok((nanoseconds(local) - i128::from(offset) * SECOND, true)),
+            None => Ok((self.in_zone(local)?, false)),
+        }
     }
 
     /// The time that clocks of the column's zone show as `local`.
@@ -271,6 +285,49 @@ fn offset(zone: &str) -> Option<i32> {
 fn number(digits: &str) -> Option<u32> {
     let is_short = (1..=9).contains(&digits.len());
     (is_short && digits.bytes().all(|byte| byte.is_ascii_digit())).then(|| digits.parse().ok())?
+}
+
+/// Formats of times that are no ISO 8601, the month before the day where both are possible.
+const OTHER_FORMATS: [&str; 18] = [
+    "%m/%d/%Y",
+    "%m/%d/%Y %H:%M",
+    "%m/%d/%Y %H:%M:%S",
+    "%m/%d/%Y %I:%M:%S %p",
+    "%d/%m/%Y",
+    "%d/%m/%Y %H:%M",
+    "%d/%m/%Y %H:%M:%S",
+    "%d.%m.%Y",
+    "%d.%m.%Y %H:%M",
+    "%d.%m.%Y %H:%M:%S",
+    "%d-%m-%Y",
+    "%Y%m%d",
+    "%Y%m%dT%H%M%SZ",
+    "%Y%m%d%H%M%S",
+    "%Y-%m-%d %H",
+    "%d-%b-%Y",
+    "%b %d, %Y",
+    "%d/%b/%Y:%H:%M:%S %z",
+];
+
+/// The format that a text is written in, where it is one of the usual ones.
+pub(crate) fn likely_format(text: &str) -> Option<&'static str> {
+    OTHER_FORMATS.into_iter().find(|format| {
+        let rule = TimeRule {
+            format: Some((*format).to_owned()),
+            ..TimeRule::default()
+        };
+        rule.parse(text).is_ok()
+    })
+}
+
+/// Whether a text has the form of a time in ISO 8601, be it one or not.
+pub(crate) fn looks_iso(text: &str) -> bool {
+    let shape: String = text
+        .chars()
+        .take(10)
+        .map(|letter| if letter.is_ascii_digit() { '9' } else { letter })
+        .collect();
+    shape == "9999-99-99"
 }
 
 /// What a number is likely to count since 1970, by its size; nothing for small ones, such as the numbers of days.

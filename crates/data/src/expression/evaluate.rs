@@ -2,7 +2,7 @@
 
 use super::functions;
 use super::node::{Arithmetic, CastType, Function, Node, NumberLiteral, Operator};
-use super::values::{Values, compare_exactly, decimals, scale_of};
+use super::values::{Values, compare_decimals, compare_exactly, decimals, scale_of};
 use super::{Reading, RowFault, Rows, boolean};
 use crate::timeline::{self, TimeRule};
 use arrow::array::{Array, BooleanArray, Float32Array, Float64Array, Int64Array, StringArray};
@@ -70,6 +70,9 @@ pub(super) fn side(node: &Node, rows: &dyn Rows) -> Result<Side, RowFault> {
                 Err(_) => Values::Decimal(decimals([Some(*number)], 0)),
             })
         }
+        Node::Number(NumberLiteral::Decimal(digits, scale)) => {
+            Side::literal(Values::Decimal(decimals([Some(*digits)], *scale)))
+        }
         Node::Number(NumberLiteral::Float(number)) => {
             Side::literal(Values::Float(vec![*number].into()))
         }
@@ -82,10 +85,12 @@ pub(super) fn side(node: &Node, rows: &dyn Rows) -> Result<Side, RowFault> {
             left,
             right,
         } => {
+            let are_raw = [left, right].iter().all(|part| matches!(&***part, Node::Column { reading: Reading::Raw, .. }));
             let (left, right) = (side(left, rows)?, side(right, rows)?);
-            whole(Values::Boolean(compare(
-                *operator, &left, &right, num_rows,
-            )?))
+            whole(Values::Boolean(match are_raw {
+                true => compare_any(*operator, &left.values, &right.values),
+                false => compare(*operator, &left, &right, num_rows)?,
+            }))
         }
         Node::All(parts) => whole(chain(parts, rows, and_kleene)?),
         Node::Any(parts) => whole(chain(parts, rows, or_kleene)?),
@@ -140,7 +145,7 @@ pub(super) fn side(node: &Node, rows: &dyn Rows) -> Result<Side, RowFault> {
             arguments,
         } => {
             let arguments = arguments.iter().map(|part| side(part, rows));
-            let arguments = arguments.collect::<Result<Vec<_>, _>>()?;
+            let arguments = alike(arguments.collect::<Result<Vec<_>, _>>()?);
             whole(match function {
                 Function::Coalesce => coalesce(arguments, num_rows),
                 Function::NullIf => {
@@ -213,7 +218,7 @@ fn order(
     right_row: usize,
     is_single: bool,
 ) -> Option<Ordering> {
-    use Values::{Boolean, Decimal, Float, Float32, Integer, Text, Time};
+    use Values::{Boolean, Float, Float32, Integer, Text, Time};
     if left.is_null(left_row) || right.is_null(right_row) {
         return None;
     }
@@ -227,10 +232,9 @@ fn order(
             let narrow = |values: &Values, row| values.number(row) as f32;
             narrow(left, left_row).partial_cmp(&narrow(right, right_row))
         }
-        (Decimal(a), Decimal(b)) if scale_of(a) != scale_of(b) => {
-            left.number(left_row).partial_cmp(&right.number(right_row))
+        _ if let (Some(a), Some(b)) = (left.exact(left_row), right.exact(right_row)) => {
+            compare_decimals(a, b).or_else(|| left.number(left_row).partial_cmp(&right.number(right_row)))
         }
-        (Decimal(a), Decimal(b)) => Some(a.value(left_row).cmp(&b.value(right_row))),
         _ => match (left.integer(left_row), right.integer(right_row)) {
             (Some(a), Some(b)) => Some(a.cmp(&b)),
             (Some(a), None) => compare_exactly(a, right.number(right_row)),
@@ -288,6 +292,33 @@ fn compare(
         .collect())
 }
 
+/// Whether values of two columns of any kinds are equal: as numbers where both are such, else as texts.
+fn compare_any(operator: Operator, left: &Values, right: &Values) -> BooleanArray {
+    let number = |values: &Values, row: usize| match values {
+        Values::Text(texts) => texts.value(row).trim().parse().ok(),
+        Values::Boolean(_) | Values::Time(_) | Values::Null(_) => None,
+        other => Some(other.number(row)),
+    };
+    let is_text = |values: &Values| matches!(values, Values::Text(_));
+    (0..left.len())
+        .map(|row| {
+            if left.is_null(row) || right.is_null(row) {
+                return None;
+            }
+            let same_kind = std::mem::discriminant(left) == std::mem::discriminant(right);
+            let order = match (same_kind && !is_text(left), number(left, row), number(right, row)) {
+                (true, ..) => order(left, row, right, row, false)?,
+                (false, Some(a), Some(b)) => match (left.integer(row), right.integer(row)) {
+                    (Some(a), Some(b)) => a.cmp(&b),
+                    _ => f64::partial_cmp(&a, &b)?,
+                },
+                _ => left.text(row).cmp(&right.text(row)),
+            };
+            Some(operator.holds(order))
+        })
+        .collect()
+}
+
 fn arithmetic(
     operator: Arithmetic,
     left: &Side,
@@ -318,7 +349,11 @@ fn arithmetic(
         if left.values.is_null(a) || right.values.is_null(b) {
             return Ok(None);
         }
-        let (a, b) = (left.values.number(a), right.values.number(b));
+        let (mut a, mut b) = (left.values.number(a), right.values.number(b));
+        if is_single {
+            // Numbers of 32 bits: one rounding of their result is what 32 bits compute.
+            (a, b) = (f64::from(a as f32), f64::from(b as f32));
+        }
         let value = match operator {
             Arithmetic::Plus => a + b,
             Arithmetic::Minus => a - b,
@@ -420,7 +455,7 @@ fn case(
 ) -> Result<Values, RowFault> {
     let num_rows = rows.num_rows();
     let mut left: Vec<usize> = (0..num_rows).collect();
-    let mut parts = Vec::new();
+    let (mut parts, mut lengths) = (Vec::new(), Vec::new());
     // Where each row's value is among those of all branches.
     let mut places = vec![None; num_rows];
     let mut start = 0;
@@ -441,14 +476,16 @@ fn case(
         let holds: Vec<bool> = holds.iter().map(|holds| holds == Some(true)).collect();
         let taken: Vec<usize> = pick(&left, &holds, true);
         left = pick(&left, &holds, false);
-        let values =
-            evaluate(value, &choose(rows, &taken)).map_err(|fault| moved(fault, &taken))?;
+        let values = side(value, &choose(rows, &taken)).map_err(|fault| moved(fault, &taken))?;
         for (index, row) in taken.iter().enumerate() {
             places[*row] = Some(start + index);
         }
         start += taken.len();
+        lengths.push(taken.len());
         parts.push(values);
     }
+    let parts = alike(parts).into_iter().zip(lengths);
+    let parts: Vec<Values> = parts.map(|(part, rows)| part.spread(rows)).collect();
     Ok(Values::concat(&parts).take(&places))
 }
 
@@ -476,6 +513,22 @@ fn pick(rows: &[usize], holds: &[bool], wanted: bool) -> Vec<usize> {
         .filter(|(_, holds)| **holds == wanted)
         .map(|(row, _)| *row)
         .collect()
+}
+
+/// Literals beside columns of 32 bits as such, which is how they compare.
+fn alike(mut sides: Vec<Side>) -> Vec<Side> {
+    let mut columns = sides.iter().filter(|side| !side.is_literal).peekable();
+    let are_single = columns.peek().is_some()
+        && columns.all(|side| matches!(side.values, Values::Float32(_) | Values::Null(_)));
+    if are_single {
+        for side in sides.iter_mut().filter(|side| side.is_literal) {
+            if let Values::Integer(_) | Values::Decimal(_) | Values::Float(_) = side.values {
+                let number = side.values.number(0) as f32;
+                side.values = Values::Float32(vec![number].into());
+            }
+        }
+    }
+    sides
 }
 
 fn coalesce(arguments: Vec<Side>, num_rows: usize) -> Values {

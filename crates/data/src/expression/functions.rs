@@ -67,6 +67,7 @@ pub(super) fn call(
             });
             return Ok(integers(whole.collect()));
         }
+        let is_single = matches!(arguments[0].values, Values::Float32(_));
         let numbers = (0..num_rows).map(|row| {
             if is_null(row) {
                 return Ok(None);
@@ -77,7 +78,13 @@ pub(super) fn call(
                 false => Err(fault(row, "a result that is a finite number", text(0, row))),
             }
         });
-        Ok(Values::Float(numbers.collect::<Result<Float64Array, _>>()?))
+        let numbers = numbers.collect::<Result<Float64Array, _>>()?;
+        Ok(match is_single {
+            true => Values::Float32(
+                numbers.iter().map(|number| Some(number? as f32)).collect(),
+            ),
+            false => Values::Float(numbers),
+        })
     };
     match function {
         Function::Lower => texts(&|row| text(0, row).to_lowercase()),

@@ -13,7 +13,7 @@ pub use node::{ColumnType, Reading};
 pub use translate::Columns;
 pub use values::Values;
 
-use node::{Node, Operator};
+use node::Node;
 use std::collections::BTreeSet;
 use std::fmt;
 
@@ -91,34 +91,6 @@ impl Expression {
             }
         });
         found
-    }
-
-    /// The column that it compares with a number and with nothing else, where it is such a comparison.
-    pub(crate) fn single_order(&self) -> Option<usize> {
-        match &self.node {
-            Node::Compare {
-                operator,
-                left,
-                right,
-            } if *operator != Operator::NotEqual => match (&**left, &**right) {
-                (
-                    Node::Column {
-                        column,
-                        reading: Reading::Number,
-                    },
-                    Node::Number(_),
-                )
-                | (
-                    Node::Number(_),
-                    Node::Column {
-                        column,
-                        reading: Reading::Number,
-                    },
-                ) => Some(*column),
-                _ => None,
-            },
-            _ => None,
-        }
     }
 
     /// Its values on some rows.

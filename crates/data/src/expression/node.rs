@@ -50,6 +50,8 @@ impl ColumnType {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum NumberLiteral {
     Integer(i128),
+    /// Digits, and how many of them stand behind the point.
+    Decimal(i128, i8),
     Float(f64),
 }
 
@@ -306,6 +308,9 @@ impl Node {
             }
             Self::Number(NumberLiteral::Integer(number)) => {
                 let _ = write!(text, "{number}");
+            }
+            Self::Number(NumberLiteral::Decimal(digits, scale)) => {
+                text.push_str(&super::values::decimal_text(*digits, *scale));
             }
             Self::Number(NumberLiteral::Float(number)) => {
                 let _ = write!(text, "{number:?}");

@@ -466,6 +466,9 @@ impl Translator<'_> {
                 Node::Number(NumberLiteral::Integer(number)) => {
                     Node::Number(NumberLiteral::Integer(-number))
                 }
+                Node::Number(NumberLiteral::Decimal(digits, scale)) => {
+                    Node::Number(NumberLiteral::Decimal(-digits, scale))
+                }
                 Node::Number(NumberLiteral::Float(number)) => {
                     Node::Number(NumberLiteral::Float(-number))
                 }
@@ -564,8 +567,12 @@ impl Translator<'_> {
         }
         let (of_left, of_right) = (self.kind(left), self.kind(right));
         if of_left.is_none() && of_right.is_none() {
-            // Two columns whose types nobody gave: `play_time_ms >= duration_ms`.
-            let number = Some(Reading::Number);
+            // Two columns whose types nobody gave. An order is one of numbers: `play_time_ms >= duration_ms`; equal are
+            // values of any kind.
+            let number = match operator.is_order() {
+                true => Some(Reading::Number),
+                false => Some(Reading::Raw),
+            };
             return Ok(Node::Compare {
                 operator,
                 left: self.boxed(left, number)?,
@@ -595,7 +602,9 @@ impl Translator<'_> {
         let rule = self.time_rule(other);
         match (kind, of_other, text_of(side)) {
             (Some(Text), Some(Time), Some(text)) => {
-                return match rule.parse(text) {
+                // As the column's values are written, or as ISO 8601 has it.
+                let iso = TimeRule { format: None, ..rule.clone() };
+                return match rule.parse(text).or_else(|_| iso.parse(text)) {
                     Ok((time, _)) => Ok(Node::Time(time)),
                     Err(expected) => {
                         Err(self.refuse(side, format!("expected {expected}, found `{text}`")))
@@ -628,7 +637,10 @@ impl Translator<'_> {
                 Err(_) => Err(self.no_order(other)),
             };
         }
+        // A text beside a time or a condition is read as one, see above.
+        let is_read_alike = matches!(kind, Some(Time | Boolean)) && text_of(other).is_some();
         let is_mixed = match (kind, of_other) {
+            _ if is_read_alike => false,
             (Some(a), Some(b)) => {
                 a != b && !matches!((a, b), (Number, Boolean) | (Boolean, Number))
             }
@@ -877,6 +889,15 @@ fn number(digits: &str) -> Option<NumberLiteral> {
     if let Ok(integer) = whole.parse::<i128>() {
         return (integer.unsigned_abs() < 10u128.pow(38))
             .then_some(NumberLiteral::Integer(integer));
+    }
+    // A decimal keeps its digits: 4.1 has no number of 64 bits.
+    if let Some((whole, fraction)) = digits.split_once('.')
+        && fraction.len() <= 18
+        && fraction.bytes().all(|digit| digit.is_ascii_digit())
+        && let Ok(all) = format!("{whole}{fraction}").parse::<i128>()
+        && all.unsigned_abs() < 10u128.pow(38)
+    {
+        return Some(NumberLiteral::Decimal(all, fraction.len() as i8));
     }
     let number: f64 = digits.parse().ok()?;
     // `1e3` is the integer that it stands for.

@@ -248,6 +248,18 @@ impl Values {
         self.with_array(&taken.expect("rows are those of the table"))
     }
 
+    /// The digits of a row's integer or decimal, and its places behind the point.
+    pub(crate) fn exact(&self, row: usize) -> Option<(i128, i8)> {
+        if self.is_null(row) {
+            return None;
+        }
+        match self {
+            Self::Integer(array) => Some((i128::from(array.value(row)), 0)),
+            Self::Decimal(array) => Some((array.value(row), scale_of(array))),
+            _ => None,
+        }
+    }
+
     /// The integer of a row.
     pub(crate) fn integer(&self, row: usize) -> Option<i128> {
         if self.is_null(row) {
@@ -285,7 +297,7 @@ fn decimal_number(value: i128, scale: i8) -> f64 {
     decimal_text(value, scale).parse().unwrap_or(f64::NAN)
 }
 
-fn decimal_text(value: i128, scale: i8) -> String {
+pub(crate) fn decimal_text(value: i128, scale: i8) -> String {
     if scale <= 0 {
         let zeros = "0".repeat(usize::from(scale.unsigned_abs()));
         return if value == 0 {
@@ -303,6 +315,16 @@ fn decimal_text(value: i128, scale: i8) -> String {
         "" => format!("{sign}{whole}"),
         fraction => format!("{sign}{whole}.{fraction}"),
     }
+}
+
+/// The order of two decimals; nothing where one has too many digits to write both with the same places.
+pub(crate) fn compare_decimals(a: (i128, i8), b: (i128, i8)) -> Option<Ordering> {
+    let scale = a.1.max(b.1);
+    let digits = |(digits, own): (i128, i8)| {
+        let places = u32::try_from(i32::from(scale) - i32::from(own)).ok()?;
+        digits.checked_mul(10i128.checked_pow(places)?)
+    };
+    Some(digits(a)?.cmp(&digits(b)?))
 }
 
 /// The order of an integer and a number, exact where the integer has more digits than a number holds.
@@ -341,6 +363,15 @@ mod tests {
         assert_eq!(compare_exactly(-3, -2.5), Some(Ordering::Less));
         assert_eq!(compare_exactly(7, f64::INFINITY), Some(Ordering::Less));
         assert_eq!(compare_exactly(7, f64::NAN), None);
+    }
+
+    #[test]
+    fn decimals_of_other_places_compare_exactly() {
+        let order = |a, b| compare_decimals(a, b);
+        assert_eq!(order((1_234_567_890_123_456_789_012, 2), (1_234_567_890_123_456_789_013, 2)), Some(Ordering::Less));
+        assert_eq!(order((41, 1), (4_100, 3)), Some(Ordering::Equal));
+        assert_eq!(order((5, 0), (49, 1)), Some(Ordering::Greater));
+        assert_eq!(order((1, 0), (1, 60)), None);
     }
 
     #[test]

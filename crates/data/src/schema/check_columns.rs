@@ -1,6 +1,5 @@
 //! Validation of `columns`: names, types, marks of missing values, and columns that are computed.
 
-use super::path;
 use crate::expression::{ColumnType, Columns, Expression};
 use crate::timeline::TimeRule;
 use arrow::datatypes::TimeUnit;
@@ -39,8 +38,11 @@ pub(super) struct ColumnEntries {
 
 impl ColumnEntries {
     /// Reads `columns`: a list of names or tables, or a table of columns.
-    pub(super) fn read(document: &Document, columns: &Value) -> Result<Self, Diagnostic> {
-        let at = path(&["columns"]);
+    pub(super) fn read(
+        document: &Document,
+        at: &KeyPath,
+        columns: &Value,
+    ) -> Result<Self, Diagnostic> {
         let entries = match columns {
             Value::Array(items) => items
                 .iter()
@@ -58,7 +60,7 @@ impl ColumnEntries {
                 })
                 .collect::<Result<Vec<_>, _>>()?,
             Value::Table(table) => {
-                let names = document.keys_in_order(&at);
+                let names = document.keys_in_order(at);
                 let column = |name: String| {
                     let at = at.join(&name);
                     match &table[&name] {
@@ -76,7 +78,7 @@ impl ColumnEntries {
             }
             _ => {
                 let message = "expected a list of columns, or a table of them";
-                return Err(document.at_value(&at, message));
+                return Err(document.at_value(at, message));
             }
         };
         for (index, column) in entries.iter().enumerate() {
@@ -93,7 +95,7 @@ impl ColumnEntries {
             .into_iter()
             .partition(|column| column.expression.is_some());
         if own.is_empty() {
-            return Err(document.at_value(&at, "expected at least one column of the files"));
+            return Err(document.at_value(at, "expected at least one column of the files"));
         }
         Ok(Self { own, derived })
     }
@@ -101,6 +103,16 @@ impl ColumnEntries {
     /// Names of the columns of the files.
     pub(super) fn own_names(&self) -> Vec<String> {
         self.own.iter().map(|column| column.name.clone()).collect()
+    }
+
+    /// Refuses computed columns where there can be none.
+    pub(super) fn refuse_derived(&self, document: &Document) -> Result<(), Diagnostic> {
+        match self.derived.iter().find_map(|column| column.expression.as_ref()) {
+            None => Ok(()),
+            Some((at, _)) => Err(document
+                .at_key(at, "a column of a joined table is not computed")
+                .hint("compute it among the `columns` of the rows, which may use those of joined tables")),
+        }
     }
 
     /// Adds the computed columns behind the others; each may use those before it.

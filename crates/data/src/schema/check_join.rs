@@ -1,10 +1,11 @@
 //! Validation of joins: tables whose columns are added to every row.
 
+use super::check_columns::ColumnEntries;
 use super::check_format::format;
 use super::check_table::{column_index, file_keys};
 use super::wire::WireJoin;
 use super::{Format, Join, SourceFile, path};
-use crate::expression::Expression;
+use crate::expression::{ColumnType, Expression};
 use homebench_diagnostic::{Diagnostic, Document};
 use std::collections::BTreeMap;
 
@@ -15,22 +16,26 @@ pub(super) fn joins(
     files: &[SourceFile],
     own: &[String],
     default_format: Format,
-) -> Result<(Vec<Join>, Vec<String>), Diagnostic> {
+) -> Result<(Vec<Join>, Vec<String>, Vec<Option<ColumnType>>), Diagnostic> {
     let mut columns = own.to_vec();
+    let mut types = Vec::new();
     let mut joins = Vec::new();
     for name in document.keys_in_order(&path(&["joins"])) {
         let at = path(&["joins", &name]);
         let join = &wire[&name];
         let table_files = file_keys(document, &at.join("file"), &join.file, files)?;
+        let entries = ColumnEntries::read(document, &at.join("columns"), &join.columns)?;
+        entries.refuse_derived(document)?;
+        let names = entries.own_names();
         // Found later, when the computed columns are known.
         let on = usize::MAX;
         let key = match &join.key {
-            Some(key) => column_index(document, &join.columns, &at.join("key"), key)?,
+            Some(key) => column_index(document, &names, &at.join("key"), key)?,
             // Refused at `on`, which is what the description says: there is no `key` to point at.
-            None => column_index(document, &join.columns, &at.join("on"), &join.on)?,
+            None => column_index(document, &names, &at.join("on"), &join.on)?,
         };
         let first = columns.len();
-        for (index, column) in join.columns.iter().enumerate() {
+        for (index, column) in names.iter().enumerate() {
             // Its values are in the rows' own column already.
             if index == key {
                 continue;
@@ -45,21 +50,23 @@ pub(super) fn joins(
                     )));
             }
             columns.push(column);
+            types.push(entries.own[index].declared.clone());
         }
         joins.push(Join {
             format: match &join.format {
                 Some(wire) => format(document, &at.join("format"), wire)?,
                 None => default_format,
             },
-            columns: join.columns.clone(),
+            types: entries.own.iter().map(|column| column.declared.clone()).collect(),
+            missing: entries.own.iter().map(|column| column.missing.clone()).collect(),
+            columns: names,
             files: table_files,
             key,
             on,
             first,
-            missing: Vec::new(),
         });
     }
-    Ok((joins, columns))
+    Ok((joins, columns, types))
 }
 
 /// Finds the columns of the rows that are looked up: those of the files, or computed from them alone.

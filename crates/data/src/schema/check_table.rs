@@ -38,7 +38,7 @@ pub(super) fn validate(
     document: &Document,
     wire: WireTable,
 ) -> Result<Description, Diagnostic> {
-    let entries = super::check_columns::ColumnEntries::read(document, &wire.columns)?;
+    let entries = super::check_columns::ColumnEntries::read(document, &path(&["columns"]), &wire.columns)?;
     let own = entries.own_names();
     let everywhere = match &wire.missing {
         Some(marks) => super::check_columns::marks(document, &path(&["missing"]), marks)?,
@@ -46,17 +46,20 @@ pub(super) fn validate(
     };
     let files = files(document, &wire.files)?;
     let format = format(document, &path(&["format"]), &wire.format)?;
-    let (mut joins, mut columns) =
+    let (mut joins, mut columns, of_joins) =
         super::check_join::joins(document, &wire.joins, &files, &own, format)?;
     let mut types: Vec<Option<ColumnType>> = entries
         .own
         .iter()
         .map(|column| column.declared.clone())
         .collect();
+    types.extend(of_joins);
     let derived = entries.derive(document, &mut columns, &mut types)?;
     super::check_join::keys(document, &wire.joins, &mut joins, &columns, &derived)?;
     for join in &mut joins {
-        join.missing.clone_from(&everywhere);
+        for marks in &mut join.missing {
+            marks.extend_from_slice(&everywhere);
+        }
     }
     let fetch = fetch(document, &wire, &files)?;
     let allowed_values = allowed_values(document, &wire, &own)?;

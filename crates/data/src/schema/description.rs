@@ -195,8 +195,10 @@ pub struct Join {
     pub key: usize,
     /// Index of the rows' column that is looked up, among the plan's columns.
     pub on: usize,
-    /// Texts that stand for nothing in the table.
-    pub missing: Vec<String>,
+    /// Types that the description gives, by column of the table.
+    pub types: Vec<Option<ColumnType>>,
+    /// Texts that stand for nothing, by column of the table.
+    pub missing: Vec<Vec<String>>,
     /// Index of the first added column among the plan's columns; all of the table's are added but its key.
     pub first: usize,
 }

@@ -201,7 +201,8 @@ pub(super) struct WireJoin {
     pub(super) on: String,
     /// The column of the table that it is looked up in; `on` where absent.
     pub(super) key: Option<String>,
-    pub(super) columns: Vec<String>,
+    /// As those of the rows.
+    pub(super) columns: toml::Value,
     #[serde(default)]
     pub(super) prefix: String,
     pub(super) format: Option<WireFormat>,

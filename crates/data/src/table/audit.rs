@@ -10,7 +10,7 @@ use super::row_spill::CodedRows;
 use super::split_assignment::{TEST, TRAIN};
 use crate::schema::{LabelValue, TablePlan};
 use crate::{Batch, DataWarning, SPLITS, Task};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Share of values or rows from which a warning is loud.
 const LOUD_SHARE: f64 = 0.5;
@@ -73,6 +73,8 @@ pub(super) struct Audit<'a> {
     pairs: BTreeMap<(usize, usize), (bool, u64)>,
     /// Labels by content of the training rows.
     contents: HashMap<u64, u64>,
+    /// Hashes of training rows, by hashed feature; absent where there are too many to keep.
+    hashes: HashMap<usize, Option<HashSet<u32>>>,
     /// Content is remembered where it has this many zeros at its end.
     zeros: u32,
     /// Rows of validation and test that stand in training too, and those of validation that have other labels there.
@@ -100,6 +102,7 @@ impl<'a> Audit<'a> {
                 .flat_map(|a| (a + 1..tasks.len()).map(move |b| ((a, b), (true, 0))))
                 .collect(),
             contents: HashMap::new(),
+            hashes: HashMap::new(),
             zeros: 0,
             copies: [0; 3],
             contradictions: 0,
@@ -187,16 +190,17 @@ impl<'a> Audit<'a> {
                 ),
             );
         }
-        for task in 0..self.tasks.len() {
-            let marked = counts.minus_one.get(task).copied().unwrap_or(0);
-            if marked > 0 && !counts.is_not_marked[task] {
-                let name = &self.tasks[task].name;
+        let marked = super::parse_rows::marked_columns(self.plan);
+        for (index, (task, column, _)) in marked.into_iter().enumerate() {
+            let rows = counts.minus_one.get(index).copied().unwrap_or(0);
+            if rows > 0 && counts.has_zero[index] && !counts.is_not_marked[index] {
+                let (name, column) = (&self.tasks[task].name, &self.plan.columns[column]);
                 self.warn(
                     "label_minus_one",
                     true,
                     format!(
-                        "the label of the task `{name}` is made from a column that holds -1, 0 and 1, and {marked} rows with -1 \
-                         are taken for known labels: if -1 means unknown, add `observed` to the task"
+                        "the label of the task `{name}` is made from the column `{column}`, which holds -1, 0 and 1, and {rows} rows \
+                         with -1 are taken for known labels: if -1 means unknown, add observed = \"{column} >= 0\" to the task"
                     ),
                 );
             }
@@ -280,7 +284,9 @@ impl<'a> Audit<'a> {
         num_lists: usize,
     ) {
         self.rows[split] += batch.num_rows as u64;
-        if split != TRAIN {
+        if split == TRAIN {
+            self.keep_hashes(rows, encoding, num_codes, num_lists);
+        } else {
             self.count_unseen(split, rows, encoding, texts, num_codes, num_lists);
         }
         self.count_extreme(split, batch, encoding);
@@ -288,6 +294,22 @@ impl<'a> Audit<'a> {
             self.follow(batch);
         }
         self.compare_contents(split, batch);
+    }
+
+    /// Remembers the hashes of training rows.
+    fn keep_hashes(&mut self, rows: &CodedRows, encoding: &RowEncoder, num_codes: usize, num_lists: usize) {
+        for (feature, (_, encoder)) in encoding.of_ids().enumerate() {
+            let Some(found) = hashes_of(encoder, rows, num_codes, num_lists) else {
+                continue;
+            };
+            let kept = self.hashes.entry(feature).or_insert_with(|| Some(HashSet::new()));
+            if let Some(seen) = kept {
+                seen.extend(found);
+                if seen.len() > REMEMBERED_ROWS {
+                    *kept = None;
+                }
+            }
+        }
     }
 
     fn count_unseen(
@@ -299,8 +321,18 @@ impl<'a> Audit<'a> {
         num_codes: usize,
         num_lists: usize,
     ) {
-        for (unseen, (_, encoder)) in self.unseen.iter_mut().zip(encoding.of_ids()) {
+        let features = self.unseen.iter_mut().zip(encoding.of_ids()).enumerate();
+        for (feature, (unseen, (_, encoder))) in features {
             let unseen = &mut unseen[split];
+            if let Some(Some(seen)) = self.hashes.get(&feature)
+                && let Some(found) = hashes_of(encoder, rows, num_codes, num_lists)
+            {
+                for hash in found {
+                    unseen.values += 1;
+                    unseen.unseen += u64::from(!seen.contains(&hash));
+                }
+                continue;
+            }
             let mut count = |texts: &super::interner::Interner, code: u32| {
                 if !texts.text(code).is_empty() {
                     unseen.values += 1;
@@ -582,6 +614,23 @@ impl<'a> Audit<'a> {
     }
 }
 
+/// The hashes of a hashed feature or list that are those of values.
+fn hashes_of(encoder: &Encoder, rows: &CodedRows, num_codes: usize, num_lists: usize) -> Option<Vec<u32>> {
+    let found: Vec<u32> = match encoder {
+        Encoder::Hash { slot, .. } => {
+            rows.codes.iter().skip(*slot).step_by(num_codes).copied().collect()
+        }
+        Encoder::List { slot, ids: ListIds::Hashed(_), .. } => {
+            let range = |row| super::row_lists::RowLists::range(&rows.list_ends, row * num_lists + slot);
+            let lists = (0..rows.num_rows).flat_map(|row| &rows.list_codes[range(row)]);
+            lists.copied().collect()
+        }
+        _ => return None,
+    };
+    // 0 is nothing there.
+    Some(found.into_iter().filter(|hash| *hash != 0).collect())
+}
+
 impl Telling {
     fn see(&mut self, value: f32, is_positive: bool, is_number: bool) {
         if is_number {
@@ -631,7 +680,7 @@ impl Telling {
 pub(crate) fn of_labels(
     tasks: &[Task],
     written: &[crate::packed::Written; 3],
-    constants: &[Option<f64>],
+    constants: &[Vec<Option<f64>>],
 ) -> Vec<DataWarning> {
     let mut warnings = Vec::new();
     let mut warn = |kind: &str, message: String| {
@@ -641,7 +690,7 @@ pub(crate) fn of_labels(
             message,
         });
     };
-    for (name, written) in SPLITS.iter().zip(written).take(TEST) {
+    for (split, (name, written)) in SPLITS.iter().zip(written).enumerate().take(TEST) {
         let counts = written.positives.iter().zip(&written.observed);
         for (task, (positives, observed)) in tasks.iter().zip(counts) {
             if !task.is_regression() && (*positives == 0 || positives == observed) {
@@ -657,19 +706,25 @@ pub(crate) fn of_labels(
         }
         let constant = written.numbers.iter();
         for (task, numbers) in constant.filter(|(_, numbers)| numbers.least == numbers.most) {
+            let name_of_task = &tasks[*task].name;
             // As the file has it, not as it was scaled.
-            let label = constants
-                .get(*task)
-                .copied()
-                .flatten()
-                .unwrap_or(f64::from(numbers.least));
-            warn(
-                "constant_label",
-                format!(
-                    "every label of the task `{}` is {label} in the {name} split ({} rows): it has no R² there",
-                    tasks[*task].name, written.observed[*task]
+            match constants.get(split).map(|constants| constants[*task]) {
+                Some(None) => warn(
+                    "rounded_labels",
+                    format!(
+                        "the labels of the task `{name_of_task}` differ in the {name} split, and 32 bits round them to one number: give \
+                         the task transform = [\"standardise\"]"
+                    ),
                 ),
-            );
+                found => warn(
+                    "constant_label",
+                    format!(
+                        "every label of the task `{name_of_task}` is {} in the {name} split ({} rows): it has no R² there",
+                        found.flatten().unwrap_or(f64::from(numbers.least)),
+                        written.observed[*task]
+                    ),
+                ),
+            }
         }
     }
     say_scales(tasks, &written[TRAIN], &mut warn);
@@ -711,14 +766,14 @@ fn say_scales(tasks: &[Task], train: &crate::packed::Written, warn: &mut dyn FnM
     }
 }
 
-/// The label that all training rows of a task of regression have, before it is scaled.
-pub(super) fn constant_labels(plan: &TablePlan, train: &[CodedRows]) -> Vec<Option<f64>> {
+/// The label that all rows of a split have of a task of regression, before it is scaled.
+pub(super) fn constant_labels(plan: &TablePlan, rows: &[CodedRows]) -> Vec<Option<f64>> {
     let width = plan.labels.len();
     let label = |(task, label): (usize, &crate::schema::Label)| {
         if !matches!(label.value, LabelValue::Number { .. }) {
             return None;
         }
-        let mut labels = train
+        let mut labels = rows
             .iter()
             .flat_map(|rows| rows.labels.iter().skip(task).step_by(width))
             .filter(|label| !label.is_nan());

@@ -21,7 +21,11 @@ pub(crate) enum Fault {
         hint: String,
     },
     /// An expression that can't be computed on a row.
-    Computed { expected: String, found: String },
+    Computed {
+        expected: String,
+        found: String,
+        hint: &'static str,
+    },
     /// A value that the description doesn't allow.
     Value {
         column: usize,
@@ -98,13 +102,15 @@ impl Fault {
                 );
                 with(said, message).hint(hint)
             }
-            Self::Computed { expected, found } => {
+            Self::Computed {
+                expected,
+                found,
+                hint,
+            } => {
                 let message = format!(
                     "{place}an expression of the description: expected {expected}, found `{found}`"
                 );
-                with(said, message).hint(
-                    "guard it with `case when ... then ... end`, or write `try_cast` for null where a value can't be cast",
-                )
+                with(said, message).hint(hint)
             }
             Self::Value {
                 column,
@@ -165,7 +171,8 @@ pub(super) const A_LABEL: &str = "a label below 1.8e19 in size, whose square 32 
 pub(super) const A_SCALED_LABEL: &str = "a label below 1e150 in size";
 
 /// Texts that programs write for nothing.
-const MISSING_MARKS: [&str; 14] = [
+const MISSING_MARKS: [&str; 21] = [
+    "NaT", "<NA>", "0000-00-00", "0000-00-00 00:00:00", "infinity", "-infinity", "inf",
     "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "none", "\\N", "-", "?", ".",
     "missing",
 ];
@@ -184,9 +191,17 @@ pub(super) fn field_fault(plan: &TablePlan, reading: Reading, fault: RowFault) -
         ..
     } = fault;
     match column {
-        None => Fault::Computed { expected, found },
+        None => Fault::Computed {
+            expected,
+            found,
+            hint: GUARD,
+        },
         // A computed or a joined column has no field in the file of the row.
         Some(column) if column >= plan.num_own_columns => Fault::Computed {
+            hint: match divides(plan, column) {
+                true => "every row needs a value to split by: give rows without one another, such as coalesce(..., 0)",
+                false => GUARD,
+            },
             expected: format!("{expected} in the column `{}`", plan.columns[column]),
             found,
         },
@@ -201,6 +216,10 @@ pub(super) fn field_fault(plan: &TablePlan, reading: Reading, fault: RowFault) -
         },
     }
 }
+
+/// What to do about an expression that can't be computed on every row.
+const GUARD: &str =
+    "guard it with `case when ... then ... end`, or write `try_cast` for null where a value can't be cast";
 
 /// Whether a column says when a row was.
 fn divides(plan: &TablePlan, column: usize) -> bool {
@@ -233,6 +252,10 @@ fn hint(plan: &TablePlan, column: usize, reading: Reading, expected: &str, found
         }
         A_SCALED_LABEL => "correct the row, or leave the field empty where the label isn't known".to_owned(),
         _ if reading == Reading::Time || divides => time_hint(name, found),
+            _ if timeline::TimeRule::default().parse(found).is_ok() => format!(
+                "give the column its type, and its numbers are seconds since 1970: {{ name = \"{name}\", type = \"timestamp\" }} in \
+                 place of \"{name}\" in `columns`; or make the feature categorical"
+            ),
         _ if plan.features.iter().any(|feature| feature.column == column) => {
             "correct the row, or make the feature categorical in the description".to_owned()
         }
@@ -292,8 +315,8 @@ pub(super) fn general_hint(
 fn label_hint(name: &str, found: &str) -> String {
     match found.trim().parse::<f64>() {
         Ok(number) if number < 0.0 => format!(
-            "if {found} means that the label is not known: label = \"{name} = 1\" and observed = \"{name} >= 0\"; or leave the \
-             field empty"
+            "if {found} means that the label is not known: label = \"{name} = 1\" and observed = \"{name} >= 0\"; if it is the \
+             negative class: label = \"{name} > {found}\""
         ),
         Ok(_) => format!(
             "say which values are positive, such as label = \"{name} = {found}\" or label = \"{name} >= {found}\""
@@ -314,6 +337,10 @@ fn time_hint(name: &str, found: &str) -> String {
         )
     };
     match (number, number.and_then(timeline::likely_unit)) {
+        // Fourteen digits are a date and a time of day, and thirteen are milliseconds.
+        (Some(_), _) if found.len() == 14 && timeline::likely_format(found).is_some() => {
+            written("format = \"%Y%m%d%H%M%S\"")
+        }
         (_, Some(unit)) => {
             let unit = match unit {
                 arrow::datatypes::TimeUnit::Second => "s",
@@ -326,9 +353,19 @@ fn time_hint(name: &str, found: &str) -> String {
                 written(&format!("unit = \"{unit}\""))
             )
         }
-        (Some(_), None) if found.len() == 8 => written("format = \"%Y%m%d\""),
+        _ if let Some(format) = timeline::likely_format(found) => {
+            let other = match format.strip_prefix("%m/%d") {
+                Some(rest) => format!(" (%d/%m{rest} where the day comes first)"),
+                None => String::new(),
+            };
+            format!("{}{other}", written(&format!("format = \"{format}\"")))
+        }
         (Some(_), None) => "write the limits of [split] as numbers without quotes".to_owned(),
-        _ => written("format = \"%m/%d/%Y\""),
+        // The form is right, and there is no such time: the 30th of February, or an hour that clocks skip.
+        _ if timeline::looks_iso(found) => {
+            "correct the row: the calendar, or the clocks of the column's `zone`, have no such time".to_owned()
+        }
+        _ => format!("{}; format is in strftime's letters", written("format = \"...\"")),
     }
 }
 

@@ -154,6 +154,15 @@ impl TableFile {
         self.parts.iter().map(Part::num_rows).sum()
     }
 
+    /// The first part that has a column of this name, where parts name their columns.
+    pub(crate) fn with_column(&self, name: &str) -> Option<&Path> {
+        let has = |part: &&Part| match &part.body {
+            PartBody::Text(file) => file.header.iter().any(|column| column == name),
+            PartBody::Columnar(file) => file.has_column(name),
+        };
+        self.parts.iter().find(has).map(Part::path)
+    }
+
     /// The types of a column in the parts that know it, with their files.
     pub(crate) fn data_types(&self, column: usize) -> impl Iterator<Item = (&Path, &DataType)> {
         let parts = self.parts.iter();

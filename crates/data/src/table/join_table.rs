@@ -143,13 +143,17 @@ impl JoinTable {
             list_texts: vec![Interner::default(); in_use.lists.len()],
             lists: RowLists::default(),
         };
-        let rule = ColumnRule {
-            missing: join.missing.clone(),
-            may_be_missing: true,
-            ..ColumnRule::default()
-        };
-        let rules = vec![rule; join.columns.len()];
-        let needs = in_use.needs(join);
+        let rules: Vec<ColumnRule> = (0..join.columns.len())
+            .map(|column| ColumnRule {
+                declared: join.types[column].clone(),
+                missing: join.missing[column].clone(),
+                may_be_missing: true,
+            })
+            .collect();
+        let mut needs = in_use.needs(join);
+        for (need, declared) in needs.iter_mut().zip(&join.types) {
+            need.is_declared = declared.is_some();
+        }
         let opened = join
             .files
             .iter()
@@ -313,7 +317,7 @@ impl Visit for JoinReading<'_> {
         for (column, texts) in in_use.texts.iter().zip(&mut table.texts) {
             table
                 .codes
-                .push(texts.intern(rule.text(row.text(*column)), 0));
+                .push(texts.intern(self.rules[*column].text(row.text(*column)), 0));
             if texts.is_full() {
                 return Err(Fault::TooMuchText { column: *column });
             }
@@ -321,13 +325,13 @@ impl Visit for JoinReading<'_> {
         let hashes = in_use.hashes.iter();
         table
             .hashes
-            .extend(hashes.map(|column| row::hash(rule.text(row.text(*column)))));
+            .extend(hashes.map(|column| row::hash(self.rules[*column].text(row.text(*column)))));
         // A column of numbers may always be empty: a row without a match has none either.
         let pushed = self.raw.push(index, row);
         pushed.map_err(|fault| join_fault(self.join, fault))?;
         for (list, texts) in in_use.lists.iter().zip(&mut table.list_texts) {
             row.values(list.column, list.separator, &mut |value| {
-                let value = rule.text(value);
+                let value = self.rules[list.column].text(value);
                 if value.is_empty() {
                     return;
                 }

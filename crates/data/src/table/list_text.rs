@@ -58,6 +58,7 @@ impl ListForms {
         };
         let expected = match (expected, is_bracketed(text)) {
             (true, true) if parse(text, &mut |_| {}).is_some() => return Ok(()),
+            (_, false) if is_cut(text) => "a list whose brackets close",
             (false, false) => return Ok(()),
             (true, true) => "a list such as ['a', 'b'] or [1, 2]",
             (true, false) => "a list in brackets, as in the rows before",
@@ -105,17 +106,37 @@ impl Visit for NoteForms<'_> {
     }
 }
 
+/// Brackets that lists stand in: JSON's and Python's, sets' and PostgreSQL's, tuples'.
+const BRACKETS: [(u8, u8); 3] = [(b'[', b']'), (b'{', b'}'), (b'(', b')')];
+
+/// What stands between the brackets of a list, without the `array(...)` of NumPy.
+fn between_brackets(text: &[u8]) -> Option<&[u8]> {
+    let text = text.trim_ascii();
+    let text = match text.strip_prefix(b"array(") {
+        Some(rest) => rest.strip_suffix(b")")?.trim_ascii(),
+        None => text,
+    };
+    let (open, close) = BRACKETS.into_iter().find(|(open, _)| text.first() == Some(open))?;
+    text.strip_prefix(&[open])?.strip_suffix(&[close])
+}
+
 /// Whether a text begins and ends as a list in brackets.
 pub(crate) fn is_bracketed(text: &[u8]) -> bool {
+    between_brackets(text).is_some()
+}
+
+/// Whether a text begins as a list of texts in square brackets, whose end is not there.
+fn is_cut(text: &[u8]) -> bool {
     let text = text.trim_ascii();
-    text.len() > 1 && text.starts_with(b"[") && text.ends_with(b"]")
+    (text.starts_with(b"['") || text.starts_with(b"[\"")) && !is_bracketed(text)
 }
 
 /// Gives the values of a list in brackets, without empty ones and those that say that nothing is there; nothing where the text
 /// is no flat list.
 pub(crate) fn parse(text: &[u8], visit: &mut dyn FnMut(&[u8])) -> Option<()> {
-    let text = text.trim_ascii();
-    let mut rest = text.strip_prefix(b"[")?.strip_suffix(b"]")?.trim_ascii();
+    let mut rest = between_brackets(text)?.trim_ascii();
+    // A dictionary is no list.
+    let is_set = text.trim_ascii().starts_with(b"{");
     // NumPy prints arrays of numbers and texts with spaces alone.
     let mut value = Vec::new();
     while let Some(first) = rest.first().copied() {
@@ -132,6 +153,7 @@ pub(crate) fn parse(text: &[u8], visit: &mut dyn FnMut(&[u8])) -> Option<()> {
         rest = rest.trim_ascii_start();
         match rest.split_first() {
             Some((b',', behind)) => rest = behind.trim_ascii_start(),
+            Some((b':', _)) if is_set => return None,
             Some(_) if !is_quoted && !is_number(&value) => return None,
             _ => {}
         }
@@ -250,6 +272,11 @@ mod tests {
             ("[New York, Rome]", &["New York", "Rome"]),
             ("[1 2\n 3.5]", &["1", "2", "3.5"]),
             ("['a' 'b']", &["a", "b"]),
+            ("{'a','b8'}", &["a", "b8"]),
+            ("('a', 'b8')", &["a", "b8"]),
+            ("('a',)", &["a"]),
+            ("{a,b8}", &["a", "b8"]),
+            ("array([1, 8])", &["1", "8"]),
             (r#"[null, None, "null", '']"#, &["null"]),
             (r"['C:\\x']", &["C:\\x"]),
         ] {
@@ -271,6 +298,7 @@ mod tests {
             "[a]|[b]",
             "[1 2 ... 9]",
             "[{\"a\": 1}]",
+            "{'a': 1}",
             r#"["\ud83d"]"#,
         ] {
             assert_eq!(values(text), None, "{text}");

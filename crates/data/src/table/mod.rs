@@ -145,20 +145,28 @@ pub(super) fn prepare(
             .last()
             .and_then(|split: &Written| split.observed.iter().position(|rows| *rows == 0))
         {
-            let label = plan.labels[task].observed.as_ref();
-            let condition = label.map(|observed| observed.canonical(&plan.columns));
-            let message = format!(
-                "no row of the {name} split is observed for the task whose `observed` is {}",
-                condition.unwrap_or_default()
-            );
+            let task_name = &tasks[task].name;
+            let (why, mend) = match &plan.labels[task].observed {
+                Some(observed) => (
+                    format!("its `observed` is {}", observed.canonical(&plan.columns)),
+                    "correct `observed` of the task, or leave the task out of the protocol",
+                ),
+                None => (
+                    "its label is missing or unknown on every one".to_owned(),
+                    "correct `label` of the task, or leave the task out of the protocol",
+                ),
+            };
+            let message =
+                format!("no row of the {name} split is observed by the task `{task_name}`: {why}");
             return Err(
-                Diagnostic::new(empty_split::path_of(plan, files, name), message)
-                    .hint("correct `observed` of the task, or leave the task out of the protocol"),
+                Diagnostic::new(empty_split::path_of(plan, files, name), message).hint(mend),
             );
         }
     }
     let written: [Written; 3] = written.try_into().expect("one for each split");
-    let constants = audit::constant_labels(plan, &splits[split_assignment::TRAIN]);
+    // Of training and validation: nothing is said of the labels of the test split.
+    let constants = [split_assignment::TRAIN, split_assignment::VALIDATION]
+        .map(|split| audit::constant_labels(plan, &splits[split]));
     let mut warnings = audit.finish(&encoding);
     warnings.extend(of_labels(tasks, &written, &constants));
     Ok(PreparedTable {
@@ -258,6 +266,7 @@ fn read(
         ));
     }
     check_units(plan, columns, &opened)?;
+    check_computed(plan, &opened)?;
     let rules = rules(plan);
     let mut assignment = Assignment::new(&plan.split, num_rows, subset);
     let joins = plan
@@ -365,6 +374,18 @@ fn rules(plan: &TablePlan) -> Vec<ColumnRule> {
             may_be_missing: plan.may_be_missing(column),
         })
         .collect()
+}
+
+/// Refuses a computed column whose name a file has too: which of the two is meant nobody can say.
+fn check_computed(plan: &TablePlan, opened: &[TableFile]) -> Result<(), Diagnostic> {
+    for name in &plan.columns[plan.first_derived()..] {
+        if let Some(path) = opened.iter().find_map(|file| file.with_column(name)) {
+            let message = format!("the file has a column `{name}`, which the description computes");
+            return Err(Diagnostic::new(path.display().to_string(), message)
+                .hint("give the computed column another name"));
+        }
+    }
+    Ok(())
 }
 
 /// Refuses files whose times are counted in different units where they are read as numbers.

@@ -62,13 +62,26 @@ impl NumberColumn {
             }
             _ => {}
         }
-        if let Ok(integer) = text.parse::<i128>()
+        // `9007199254740993.0` is the integer that it is.
+        let whole = match text.split_once('.') {
+            Some((whole, zeros)) if !zeros.is_empty() && zeros.bytes().all(|digit| digit == b'0') => whole,
+            _ => text,
+        };
+        if let Ok(integer) = whole.parse::<i128>()
             && integer != 0
             && integer.unsigned_abs() < 10u128.pow(38)
         {
-            self.bits.push(self.long.len() as i64);
-            self.tags.push(Tag::Long);
-            self.long.push(integer);
+            match i64::try_from(integer) {
+                Ok(integer) => {
+                    self.bits.push(integer);
+                    self.tags.push(Tag::Integer);
+                }
+                Err(_) => {
+                    self.bits.push(self.long.len() as i64);
+                    self.tags.push(Tag::Long);
+                    self.long.push(integer);
+                }
+            }
             return Ok(());
         }
         if declared == Some(&ColumnType::Integer) {

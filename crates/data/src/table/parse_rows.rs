@@ -13,7 +13,7 @@ use super::row_lists::RowLists;
 use super::split_assignment::{Assignment, Side, TRAIN};
 use super::{list_text, text_rows};
 use crate::expression::values::decimals;
-use crate::expression::{Reading, RowFault, Rows, Values};
+use crate::expression::{Expression, Reading, RowFault, Rows, Values};
 use crate::schema::{FeatureKind, Label, LabelValue, TablePlan};
 use homebench_diagnostic::Diagnostic;
 
@@ -66,10 +66,12 @@ pub(super) struct PieceCounts {
     pub(super) nan: u64,
     /// Rows whose `observed` is unknown, by task.
     pub(super) observed_unknown: Vec<u64>,
-    /// Rows that a task observes and whose label is a comparison with a column that is -1.
+    /// Rows with a known label and -1 in a column that it is made from, by [`marked_columns`].
     pub(super) minus_one: Vec<u64>,
-    /// Whether the column of such a label has other values than -1, 0 and 1.
+    /// Whether such a column has other values than -1, 0 and 1.
     pub(super) is_not_marked: Vec<bool>,
+    /// Whether such a column has a 0: without one, -1 is the negative class.
+    pub(super) has_zero: Vec<bool>,
 }
 
 impl PieceCounts {
@@ -89,12 +91,12 @@ impl PieceCounts {
         add(&mut self.without_key, &other.without_key);
         add(&mut self.observed_unknown, &other.observed_unknown);
         add(&mut self.minus_one, &other.minus_one);
-        self.is_not_marked.resize(
-            other.is_not_marked.len().max(self.is_not_marked.len()),
-            false,
-        );
-        let marks = self.is_not_marked.iter_mut().zip(&other.is_not_marked);
-        marks.for_each(|(to, from)| *to |= from);
+        let any = |to: &mut Vec<bool>, from: &[bool]| {
+            to.resize(from.len().max(to.len()), false);
+            to.iter_mut().zip(from).for_each(|(to, from)| *to |= from);
+        };
+        any(&mut self.is_not_marked, &other.is_not_marked);
+        any(&mut self.has_zero, &other.has_zero);
     }
 }
 
@@ -523,8 +525,6 @@ fn labels(
     let width = plan.labels.len();
     let mut labels = vec![f64::NAN; rows.num_rows() * width];
     counts.observed_unknown = vec![0; width];
-    counts.minus_one = vec![0; width];
-    counts.is_not_marked = vec![false; width];
     for (task, label) in plan.labels.iter().enumerate() {
         let observed = match &label.observed {
             None => None,
@@ -541,8 +541,8 @@ fn labels(
                 labels[row * width + task] = value;
             }
         }
-        count_marks(label, rows, &is_observed, task, counts)?;
     }
+    count_marks(plan, rows, &labels, counts)?;
     Ok(labels)
 }
 
@@ -584,26 +584,59 @@ fn label_values(label: &Label, rows: &ChosenRows<'_>) -> Result<Vec<f64>, RowFau
     }
 }
 
-/// Counts rows whose label may be marked as unknown by -1 and is taken for a negative one.
+/// Columns that a label is made from, as numbers or texts: one of them may mark unknown labels by -1.
+pub(super) fn marked_columns(plan: &TablePlan) -> Vec<(usize, usize, Reading)> {
+    fn add(plan: &TablePlan, task: usize, expression: &Expression, found: &mut Vec<(usize, usize, Reading)>) {
+        for (column, reading) in expression.readings() {
+            if let Some(index) = column.checked_sub(plan.first_derived()) {
+                add(plan, task, &plan.derived[index], found);
+            } else if matches!(reading, Reading::Number | Reading::Text) {
+                found.push((task, column, reading));
+            }
+        }
+    }
+    let mut found = Vec::new();
+    for (task, label) in plan.labels.iter().enumerate() {
+        match &label.value {
+            LabelValue::Condition(condition) => add(plan, task, condition, &mut found),
+            LabelValue::Binary(column) => {
+                if let Some(index) = column.checked_sub(plan.first_derived()) {
+                    add(plan, task, &plan.derived[index], &mut found);
+                }
+            }
+            LabelValue::Number { .. } => {}
+        }
+    }
+    found.sort_unstable();
+    found.dedup();
+    found
+}
+
+/// Counts rows whose label may be marked as unknown by -1 and is taken for a known one.
 fn count_marks(
-    label: &Label,
-    rows: &dyn Rows,
-    is_observed: &dyn Fn(usize) -> bool,
-    task: usize,
+    plan: &TablePlan,
+    rows: &ChosenRows<'_>,
+    labels: &[f64],
     counts: &mut PieceCounts,
 ) -> Result<(), RowFault> {
-    let LabelValue::Condition(condition) = &label.value else {
-        return Ok(());
-    };
-    let Some(column) = condition.single_order() else {
-        return Ok(());
-    };
-    let numbers = rows.values(column, Reading::Number)?.numbers();
-    for (row, number) in numbers.into_iter().enumerate() {
-        if is_observed(row) && number == -1.0 {
-            counts.minus_one[task] += 1;
+    let marked = marked_columns(plan);
+    counts.minus_one = vec![0; marked.len()];
+    counts.is_not_marked = vec![false; marked.len()];
+    counts.has_zero = vec![false; marked.len()];
+    for (index, (task, column, reading)) in marked.into_iter().enumerate() {
+        let values = rows.values(column, reading)?;
+        for row in 0..values.len() {
+            if labels[row * plan.labels.len() + task].is_nan() || values.is_null(row) {
+                continue;
+            }
+            let number = match &values {
+                Values::Text(texts) => texts.value(row).trim().parse().unwrap_or(f64::INFINITY),
+                other => other.number(row),
+            };
+            counts.minus_one[index] += u64::from(number == -1.0);
+            counts.has_zero[index] |= number == 0.0;
+            counts.is_not_marked[index] |= ![-1.0, 0.0, 1.0].contains(&number);
         }
-        counts.is_not_marked[task] |= !number.is_nan() && ![-1.0, 0.0, 1.0].contains(&number);
     }
     Ok(())
 }
@@ -636,8 +669,12 @@ fn count_training(columns: &ColumnSlots, parsed: &mut Parsed) {
         }
         for (slot, (list, texts)) in columns.lists.iter().zip(&mut parsed.list_texts).enumerate() {
             if !list.is_hashed {
-                for code in parsed.lists.list(row * columns.lists.len() + slot) {
-                    texts.count_again(*code);
+                let codes = parsed.lists.list(row * columns.lists.len() + slot);
+                for (place, code) in codes.iter().enumerate() {
+                    // Rows are counted: a value that is there twice is one row's.
+                    if !codes[..place].contains(code) {
+                        texts.count_again(*code);
+                    }
                 }
             }
         }

@@ -276,8 +276,11 @@ impl<'a> RawColumns<'a> {
             expected: expected.to_owned(),
             found,
         };
-        let values = native(&array, reading, rule)
-            .map_err(|error| fault(0, "values that can be read", error.to_string()))?;
+        let unreadable = |error: arrow::error::ArrowError| {
+            fault(0, "values that can be read", error.to_string())
+        };
+        let array = without_marks(&array, rule).map_err(unreadable)?;
+        let values = native(&array, reading, rule).map_err(unreadable)?;
         self.without_nan(values, rule)
             .map_err(|(row, found)| fault(row, "a finite number", found))
     }
@@ -318,6 +321,44 @@ impl<'a> RawColumns<'a> {
             other => other,
         })
     }
+}
+
+/// An array without the numbers, times and conditions that the column's marks stand for; texts are compared with marks as texts.
+fn without_marks(
+    array: &ArrayRef,
+    rule: &ColumnRule,
+) -> Result<ArrayRef, arrow::error::ArrowError> {
+    if rule.missing.is_empty() {
+        return Ok(array.clone());
+    }
+    let values = native(array, Reading::Time, rule)?;
+    let marks = rule.missing.iter();
+    let is_mark: Box<dyn Fn(usize) -> bool> = match &values {
+        Values::Null(_) | Values::Text(_) => return Ok(array.clone()),
+        Values::Time(times) => {
+            let written = TimeRule {
+                unit: None,
+                ..rule.time_rule()
+            };
+            let marks: Vec<i128> = marks
+                .filter_map(|mark| written.parse(mark).ok().map(|(time, _)| time))
+                .collect();
+            Box::new(move |row| marks.contains(&times.value(row)))
+        }
+        Values::Boolean(_) => {
+            let values = &values;
+            Box::new(move |row| rule.missing.contains(&values.text(row)))
+        }
+        _ => {
+            let marks: Vec<f64> = marks.filter_map(|mark| mark.parse().ok()).collect();
+            let values = &values;
+            Box::new(move |row| marks.contains(&values.number(row)))
+        }
+    };
+    let kept: UInt32Array = (0..array.len())
+        .map(|row| (!values.is_null(row) && !is_mark(row)).then_some(row as u32))
+        .collect();
+    take(array, &kept, None)
 }
 
 /// A time as a count of a unit since 1970.

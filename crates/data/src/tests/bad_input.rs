@@ -121,10 +121,10 @@ fn no_number_and_no_finite_one() {
     hint: fill it in; without it the row belongs to no split
     ");
     let infinite = Float64Array::from(vec![5.0, 1.0, f64::INFINITY, 9.0, 1.0, 4.0]);
-    insta::assert_snapshot!(refusal_of_parquet("seconds", Arc::new(infinite)), @"
+    insta::assert_snapshot!(refusal_of_parquet("seconds", Arc::new(infinite)), @r#"
     /data/shop/log.parquet: row 3, column `seconds`: expected a finite number, found `inf`
-    hint: correct the row, or make the feature categorical in the description
-    ");
+    hint: if it stands for a missing value, write missing = ["inf"] above the first table of the description; or leave the field empty
+    "#);
 }
 
 #[test]

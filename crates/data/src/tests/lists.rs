@@ -427,7 +427,7 @@ tasks = ["buys"]
     );
     let said = of(["['a']", "['b", "['b]", "a", "a"]).refusal();
     assert!(
-        said.contains(":3:3: column `tags`: expected a list in brackets"),
+        said.contains(":3:3: column `tags`: expected a list whose brackets close"),
         "{said}"
     );
     let said = of(["['a']", "['b]", "a", "a", "a"]).refusal();

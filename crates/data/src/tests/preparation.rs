@@ -356,7 +356,7 @@ fn a_task_that_no_row_observes_is_refused() {
     );
     assert_eq!(
         Dataset::described(&described, TRAIN, TEST).refusal(),
-        "/data/shop/train.csv: no row of the train split is observed for the task whose `observed` is (`color` = 'mauve')\n\
+        "/data/shop/train.csv: no row of the train split is observed by the task `buys`: its `observed` is (`color` = 'mauve')\n\
          hint: correct `observed` of the task, or leave the task out of the protocol"
     );
 }

@@ -129,7 +129,7 @@ fn a_label_that_is_no_finite_number_is_refused_with_its_place() {
     /data/shop/train.csv:3:9: column `price`: expected a number, found `cheap`
     hint: correct the row, or leave the field empty where the label isn't known
     /data/shop/train.csv:3:9: column `price`: expected a finite number, found `inf`
-    hint: correct the row, or leave the field empty where the label isn't known
+    hint: if it stands for a missing value, write missing = ["inf"] above the first table of the description, and add "price" to `optional`; or leave the field empty
     /data/shop/train.csv:3:9: column `price`: expected a finite number, found `nan`
     hint: if it stands for a missing value, write missing = ["nan"] above the first table of the description, and add "price" to `optional`; or leave the field empty
     /data/shop/train.csv:3:9: column `price`: expected a label below 1.8e19 in size, whose square 32 bits hold, found `1e39`

@@ -380,12 +380,30 @@ fn labels_that_are_no_0_or_1_are_refused_with_what_to_write() {
     assert_eq!(train(&summary), [(186, positives)]);
     assert_eq!(said(&summary, "label_minus_one"), [] as [&str; 0]);
     // Without `observed`, -1 is a negative label, and that is said.
-    let marked = with_tasks(&[("likes", "label = \"like > 0\"")]);
-    let summary = self::summary(&marked, &log_of("-1"));
-    assert!(
-        said(&summary, "label_minus_one")[0]
-            .contains("120 rows with -1 are taken for known labels")
-    );
+    let marked = |label: &str| {
+        let described = with_tasks(&[("likes", &format!("label = \"{label}\""))]);
+        self::summary(&described, &log_of("-1"))
+    };
+    for label in [
+        "like > 0",
+        "not (like = 0)",
+        "like in (1)",
+        "like = '1'",
+        "case when like = 1 then true else false end",
+        "abs(like) = 1",
+    ] {
+        let summary = marked(label);
+        let said = said(&summary, "label_minus_one");
+        assert!(said[0].contains("120 rows with -1 are taken for known labels"), "{label}: {said:?}");
+        assert!(said[0].ends_with("add observed = \"like >= 0\" to the task"), "{label}: {said:?}");
+    }
+    // Two classes, one of them -1.
+    let two = log(|row, fields| fields[5] = ["-1", "1"][row % 2].to_owned());
+    let refused = shop(&described, &two).refusal();
+    assert!(refused.contains("if it is the negative class: label = \"like > -1\""), "{refused}");
+    let followed = with_tasks(&[("likes", "label = \"like > -1\"")]);
+    let of_two = self::summary(&followed, &two);
+    assert_eq!((train(&of_two), said(&of_two, "label_minus_one").len()), (vec![(280, 140)], 0));
     let refused = shop(&described, &log_of("2")).refusal();
     assert!(
         refused.contains("say which values are positive, such as label = \"like = 2\""),
@@ -710,4 +728,73 @@ group = "a"
             .refusal()
             .contains("the label of task `liked` is made from the column `x`")
     );
+}
+
+#[test]
+fn times_in_usual_forms_are_read_with_the_format_of_the_hint() {
+    let limits = HEAD.replace("= 8", "= \"2022-04-08\"").replace("= 9", "= \"2022-04-09\"");
+    for (written, format) in [
+        ("0{d}.04.2022 00:00", "%d.%m.%Y %H:%M"),
+        ("04/0{d}/2022", "%m/%d/%Y"),
+        ("2022040{d}T000000Z", "%Y%m%dT%H%M%SZ"),
+        ("2022040{d}", "%Y%m%d"),
+        ("2022040{d}120000", "%Y%m%d%H%M%S"),
+        ("2022-04-0{d} 00", "%Y-%m-%d %H"),
+        ("0{d}-Apr-2022", "%d-%b-%Y"),
+        ("0{d}/Apr/2022:13:00:00 +0200", "%d/%b/%Y:%H:%M:%S %z"),
+    ] {
+        let log = log(|row, fields| fields[0] = written.replace("{d}", &(row / 40 + 1).to_string()));
+        let refused = shop(&limits, &log).refusal();
+        let typed = format!("{{ name = \"day\", type = \"timestamp\", format = \"{format}\" }}");
+        assert!(refused.contains(&format!("{typed} in place of \"day\"")), "{written}: {refused}");
+        let fixed = limits.replace("columns = [\"day\"", &format!("columns = [{typed}"));
+        assert_eq!(sizes(&summary(&fixed, &log)), [280, 40, 40], "{written}");
+    }
+}
+
+#[test]
+fn values_of_any_kind_are_equal_as_numbers_or_as_texts() {
+    let log = log(|row, fields| {
+        fields[1] = ["a", "7", "07.0", "b"][row % 4].to_owned();
+        fields[2] = ["a", "7.0", "7", "c"][row % 4].to_owned();
+    });
+    let described = with_tasks(&[("same", "label = \"user = item\"")])
+        .replace("not_inputs = [\"x\"]", "not_inputs = [\"item\"]");
+    assert_eq!(train(&summary(&described, &log)), [(280, 210)]);
+}
+
+#[test]
+fn hashed_values_that_training_lacks_are_counted() {
+    let log = log(|row, fields| {
+        if row >= 280 {
+            fields[2] = format!("{}.0", fields[2]);
+        }
+    });
+    let described = HEAD.replace("kind = \"categorical\"", "kind = \"hash\", buckets = 1000");
+    let found = summary(&described, &log);
+    assert_eq!(said(&found, "unseen_values").len(), 2);
+    assert!(said(&found, "unseen_values")[0].starts_with("all 40 values of the feature `item`"));
+}
+
+#[test]
+fn columns_of_joined_tables_have_types_and_marks_too() {
+    let described = HEAD
+        .replace("[split]", "[files.users]\nname = \"users.csv\"\n[joins.user]\nfile = \"users\"\non = \"user\"\ncolumns = [\"user\", { name = \"age\", missing = [\"99\"] }, { name = \"born\", type = \"timestamp\", format = \"%d.%m.%Y\" }]\n[split]")
+        .replace("[features]", "[features]\nage = { kind = \"numeric\" }")
+        .replace("label = \"click\"", "label = \"born >= '2000-06-01'\"");
+    let dataset = shop(&described, &log(|_, _| {}));
+    let users: String = (0..7).map(|user| format!("u{user},{},0{}.06.2000\n", [99, 20][user % 2], user % 3)).collect();
+    dataset.write("data/shop/users.csv", &format!("user,age,born\n{}", users.replace(",00.06.2000", ",31.05.2000")));
+    let summary = summary_of(&dataset, RowSubset::All);
+    let positives = (0..280).filter(|row| row % 7 % 3 > 0).count();
+    assert_eq!(train(&summary), [(280, positives)]);
+    let batch = all(&dataset.open().unwrap().train);
+    assert_eq!(batch.numeric[..8].iter().filter(|age| **age == 99.0).count(), 0);
+}
+
+#[test]
+fn a_computed_column_does_not_hide_one_of_the_file() {
+    let described = HEAD.replace("\"x\", \"click\"", "\"x\", { name = \"like\", expression = \"x * 2\" }, \"click\"").replace(", \"like\"]", "]");
+    let refused = shop(&described, &log(|_, _| {})).refusal();
+    assert!(refused.contains("/log.csv: the file has a column `like`, which the description computes"), "{refused}");
 }

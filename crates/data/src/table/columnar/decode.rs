@@ -174,10 +174,13 @@ pub(crate) fn texts(array: &ArrayRef) -> Result<StringArray, ArrowError> {
     }
 }
 
-fn shortest<T: std::fmt::Display>(values: impl Iterator<Item = Option<T>>) -> StringArray {
+fn shortest<T: std::fmt::Display + PartialOrd>(
+    values: impl Iterator<Item = Option<T>>,
+) -> StringArray {
     let mut builder = StringBuilder::new();
     for value in values {
-        match value {
+        // NaN is no text by which anything is found: it is nothing, as it is among numbers.
+        match value.filter(|value| value.partial_cmp(value).is_some()) {
             None => builder.append_null(),
             Some(value) => builder.append_value(value.to_string()),
         }

@@ -125,6 +125,11 @@ impl ColumnarFile {
         Ok(file)
     }
 
+    /// Whether the file has a column of this name.
+    pub(crate) fn has_column(&self, name: &str) -> bool {
+        self.schema.fields().iter().any(|field| field.name() == name)
+    }
+
     /// The type of a column of the description, where it is needed.
     pub(crate) fn data_type(&self, column: usize) -> Option<&DataType> {
         Some(self.schema.field(self.places[column]?).data_type())
