@@ -47,7 +47,8 @@ impl TimeRule {
     fn parse_as(&self, text: &str, format: &str) -> Result<(i128, bool), String> {
         let wrong = || format!("a time written as {format}");
         let mut parsed = Parsed::new();
-        chrono::format::parse(&mut parsed, text, StrftimeItems::new(format)).map_err(|_| wrong())?;
+        chrono::format::parse(&mut parsed, text, StrftimeItems::new(format))
+            .map_err(|_| wrong())?;
         if let Some(seconds) = parsed.timestamp() {
             let rest = i128::from(parsed.nanosecond().unwrap_or(0));
             return Ok((i128::from(seconds) * SECOND + rest, true));

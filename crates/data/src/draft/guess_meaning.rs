@@ -170,8 +170,17 @@ const TIME_WORDS: [&str; 8] = [
     "at",
 ];
 
+/// Whether a column is a time on the rows that have one, and some rows have none: they would belong to no split.
+pub(super) fn is_time_with_gaps(column: &ColumnStatistics) -> bool {
+    column.absent() > 0 && looks_like_time(column)
+}
+
 fn is_time(column: &ColumnStatistics) -> bool {
-    if column.absent() > 0 || column.is_list || column.distinct.len() < 3 {
+    column.absent() == 0 && looks_like_time(column)
+}
+
+fn looks_like_time(column: &ColumnStatistics) -> bool {
+    if column.is_list || column.distinct.len() < 3 {
         return false;
     }
     if column.is_whole() {
@@ -192,10 +201,11 @@ fn is_time(column: &ColumnStatistics) -> bool {
     }
     let looks = |id: u32| {
         let text = column.distinct.text(id);
-        text.len() >= 10
-            && text[4] == b'-'
-            && text[7] == b'-'
-            && text[..4].iter().all(u8::is_ascii_digit)
+        text.is_empty()
+            || text.len() >= 10
+                && text[4] == b'-'
+                && text[7] == b'-'
+                && text[..4].iter().all(u8::is_ascii_digit)
     };
     !column.is_cut && (0..column.distinct.len().min(100) as u32).all(looks)
 }

@@ -2,7 +2,7 @@
 
 use super::column_statistics::ColumnStatistics;
 use super::file_roles::{JoinDraft, Keyed, Roles};
-use super::guess_meaning::{Candidate, best_time, candidates, is_user};
+use super::guess_meaning::{Candidate, best_time, candidates, is_time_with_gaps, is_user};
 use super::scan::Scanned;
 use crate::schema::{Encoding, FileKind, Format};
 use std::fmt::Write;
@@ -303,6 +303,9 @@ fn write_features(
         let why = match label {
             Some(_) => Some("a label"),
             None if Some(index) == time => Some("the time"),
+            None if is_time_with_gaps(column) => {
+                Some("a time that some rows lack; a split by time needs one on every row")
+            }
             // Measured numbers mostly differ, and say something all the same; ids and counters that differ don't.
             None if column.is_unique()
                 && Some(index) != user

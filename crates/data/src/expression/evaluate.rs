@@ -85,7 +85,15 @@ pub(super) fn side(node: &Node, rows: &dyn Rows) -> Result<Side, RowFault> {
             left,
             right,
         } => {
-            let are_raw = [left, right].iter().all(|part| matches!(&***part, Node::Column { reading: Reading::Raw, .. }));
+            let are_raw = [left, right].iter().all(|part| {
+                matches!(
+                    &***part,
+                    Node::Column {
+                        reading: Reading::Raw,
+                        ..
+                    }
+                )
+            });
             let (left, right) = (side(left, rows)?, side(right, rows)?);
             whole(Values::Boolean(match are_raw {
                 true => compare_any(*operator, &left.values, &right.values),
@@ -233,7 +241,8 @@ fn order(
             narrow(left, left_row).partial_cmp(&narrow(right, right_row))
         }
         _ if let (Some(a), Some(b)) = (left.exact(left_row), right.exact(right_row)) => {
-            compare_decimals(a, b).or_else(|| left.number(left_row).partial_cmp(&right.number(right_row)))
+            compare_decimals(a, b)
+                .or_else(|| left.number(left_row).partial_cmp(&right.number(right_row)))
         }
         _ => match (left.integer(left_row), right.integer(right_row)) {
             (Some(a), Some(b)) => Some(a.cmp(&b)),
@@ -306,7 +315,11 @@ fn compare_any(operator: Operator, left: &Values, right: &Values) -> BooleanArra
                 return None;
             }
             let same_kind = std::mem::discriminant(left) == std::mem::discriminant(right);
-            let order = match (same_kind && !is_text(left), number(left, row), number(right, row)) {
+            let order = match (
+                same_kind && !is_text(left),
+                number(left, row),
+                number(right, row),
+            ) {
                 (true, ..) => order(left, row, right, row, false)?,
                 (false, Some(a), Some(b)) => match (left.integer(row), right.integer(row)) {
                     (Some(a), Some(b)) => a.cmp(&b),

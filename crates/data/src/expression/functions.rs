@@ -80,9 +80,7 @@ pub(super) fn call(
         });
         let numbers = numbers.collect::<Result<Float64Array, _>>()?;
         Ok(match is_single {
-            true => Values::Float32(
-                numbers.iter().map(|number| Some(number? as f32)).collect(),
-            ),
+            true => Values::Float32(numbers.iter().map(|number| Some(number? as f32)).collect()),
             false => Values::Float(numbers),
         })
     };

@@ -603,7 +603,10 @@ impl Translator<'_> {
         match (kind, of_other, text_of(side)) {
             (Some(Text), Some(Time), Some(text)) => {
                 // As the column's values are written, or as ISO 8601 has it.
-                let iso = TimeRule { format: None, ..rule.clone() };
+                let iso = TimeRule {
+                    format: None,
+                    ..rule.clone()
+                };
                 return match rule.parse(text).or_else(|_| iso.parse(text)) {
                     Ok((time, _)) => Ok(Node::Time(time)),
                     Err(expected) => {

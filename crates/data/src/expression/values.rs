@@ -368,7 +368,13 @@ mod tests {
     #[test]
     fn decimals_of_other_places_compare_exactly() {
         let order = |a, b| compare_decimals(a, b);
-        assert_eq!(order((1_234_567_890_123_456_789_012, 2), (1_234_567_890_123_456_789_013, 2)), Some(Ordering::Less));
+        assert_eq!(
+            order(
+                (1_234_567_890_123_456_789_012, 2),
+                (1_234_567_890_123_456_789_013, 2)
+            ),
+            Some(Ordering::Less)
+        );
         assert_eq!(order((41, 1), (4_100, 3)), Some(Ordering::Equal));
         assert_eq!(order((5, 0), (49, 1)), Some(Ordering::Greater));
         assert_eq!(order((1, 0), (1, 60)), None);

@@ -57,8 +57,16 @@ pub(super) fn joins(
                 Some(wire) => format(document, &at.join("format"), wire)?,
                 None => default_format,
             },
-            types: entries.own.iter().map(|column| column.declared.clone()).collect(),
-            missing: entries.own.iter().map(|column| column.missing.clone()).collect(),
+            types: entries
+                .own
+                .iter()
+                .map(|column| column.declared.clone())
+                .collect(),
+            missing: entries
+                .own
+                .iter()
+                .map(|column| column.missing.clone())
+                .collect(),
             columns: names,
             files: table_files,
             key,

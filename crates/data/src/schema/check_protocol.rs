@@ -189,9 +189,10 @@ impl Inputs<'_> {
     /// Refuses an entry of `label_sources_as_inputs` that allows nothing.
     fn check_leaks_are_meant(&self, labels: &[Label], leaks: &[usize]) -> Result<(), Diagnostic> {
         for (index, column) in leaks.iter().enumerate() {
+            let of_column = self.sources(*column);
             let is_source = labels
                 .iter()
-                .any(|label| self.sources_of_label(label).contains(column));
+                .any(|label| !self.sources_of_label(label).is_disjoint(&of_column));
             let is_input = self
                 .features
                 .iter()

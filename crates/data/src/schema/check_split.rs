@@ -234,6 +234,7 @@ impl SplitCheck<'_> {
                     (Some(unit), SplitLimit::Integer(number)) => Ok(SplitLimit::Time {
                         time: number * timeline::nanoseconds_of(unit),
                         written: number.to_string(),
+                        unit: Some(unit),
                     }),
                     _ => Err(self
                         .document
@@ -283,6 +284,7 @@ impl SplitCheck<'_> {
             Ok((time, _)) => Ok(SplitLimit::Time {
                 time,
                 written: text.to_owned(),
+                unit: rule.and_then(|rule| rule.unit),
             }),
             Err(expected) => {
                 let said = self

@@ -38,7 +38,8 @@ pub(super) fn validate(
     document: &Document,
     wire: WireTable,
 ) -> Result<Description, Diagnostic> {
-    let entries = super::check_columns::ColumnEntries::read(document, &path(&["columns"]), &wire.columns)?;
+    let entries =
+        super::check_columns::ColumnEntries::read(document, &path(&["columns"]), &wire.columns)?;
     let own = entries.own_names();
     let everywhere = match &wire.missing {
         Some(marks) => super::check_columns::marks(document, &path(&["missing"]), marks)?,

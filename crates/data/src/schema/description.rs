@@ -6,6 +6,7 @@ use crate::expression::{ColumnType, Expression, Reading};
 use crate::generated::Generated;
 use crate::schema::Pooling;
 use crate::{Task, TaskKind};
+use arrow::datatypes::TimeUnit;
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
@@ -256,6 +257,8 @@ pub enum SplitLimit {
         time: i128,
         /// As the description has it.
         written: String,
+        /// What the column's numbers count, where the description says so.
+        unit: Option<TimeUnit>,
     },
 }
 

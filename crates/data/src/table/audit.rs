@@ -2,13 +2,14 @@
 //!
 //! Of the labels of the test split nothing is said: whoever reads this has not chosen a model yet.
 
+use super::column_slots::{ColumnSlots, ListColumn};
 use super::distinct_texts::DistinctTexts;
 use super::encode::RowEncoder;
-use super::fit::{Encoder, ListIds};
+use super::fit::{Encoder, ListIds, Word, log1p_signed};
 use super::parse_rows::PieceCounts;
 use super::row_spill::CodedRows;
 use super::split_assignment::{TEST, TRAIN};
-use crate::schema::{LabelValue, TablePlan};
+use crate::schema::{FeatureKind, LabelValue, TablePlan, Vocabulary};
 use crate::{Batch, DataWarning, SPLITS, Task};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -27,6 +28,8 @@ const TELLING_ROWS: u64 = 10;
 const FEW_VALUES: u64 = 10;
 /// Rows on which pairs of tasks are compared before those that differ are left out.
 const PAIR_ROWS: usize = 16;
+/// Spreads of nine tenths of the training numbers beyond which one of them is far.
+const FAR: f64 = 10_000.0;
 /// Standard deviations beyond which a number is extreme.
 const EXTREME_DEVIATIONS: f32 = 1_000.0;
 /// Training rows of which the distinct numbers of a feature are counted in 64 and in 32 bits.
@@ -232,6 +235,12 @@ impl<'a> Audit<'a> {
                 continue;
             };
             if values().all(|value| value == first) {
+                let missing =
+                    train.iter().map(|rows| rows.num_rows).sum::<usize>() - values().count();
+                let some = match missing {
+                    0 => String::new(),
+                    rows => format!(" that has it, and missing on {rows}"),
+                };
                 let becomes = if scale == Some(0.0) {
                     "; it is 0 everywhere"
                 } else {
@@ -241,33 +250,120 @@ impl<'a> Audit<'a> {
                     "constant_feature",
                     false,
                     format!(
-                        "the feature `{name}` is the same ({first}) on every training row{becomes}"
+                        "the feature `{name}` is the same ({first}) on every training row{some}{becomes}"
                     ),
                 );
                 continue;
             }
-            if !is_plain {
+            let Encoder::Numeric {
+                mean, scale, log1p, ..
+            } = encoder
+            else {
                 continue;
-            }
+            };
+            let transform = |value: f64| if *log1p { log1p_signed(value) } else { value };
             let mut wide: Vec<u64> = values().take(COUNTED_NUMBERS).map(f64::to_bits).collect();
             let mut narrow: Vec<u32> = values()
                 .take(COUNTED_NUMBERS)
-                .map(|value| (value as f32).to_bits())
+                .map(|value| (((transform(value) - mean) * scale) as f32 + 0.0).to_bits())
                 .collect();
             wide.sort_unstable();
             wide.dedup();
             narrow.sort_unstable();
             narrow.dedup();
+            self.say_far(name, values().take(COUNTED_NUMBERS).collect());
+            let mend = match is_plain {
+                true => "give it transform = [\"standardise\"]",
+                false => {
+                    "a few numbers far from all others may rule its scale: correct them, or give it \"log1p\" too"
+                }
+            };
             if narrow.len() < wide.len() {
                 self.warn(
                     "rounded_feature",
                     narrow.len() * 2 < wide.len(),
                     format!(
-                        "the feature `{name}` keeps {} of {} distinct numbers in 32 bits: give it transform = [\"standardise\"]",
+                        "the feature `{name}` keeps {} of {} distinct numbers in 32 bits: {mend}",
                         narrow.len(),
                         wide.len()
                     ),
                 );
+            }
+        }
+    }
+
+    /// Says that some training numbers lie far from nine tenths of all: they rule the mean and the scale.
+    fn say_far(&mut self, name: &str, mut values: Vec<f64>) {
+        values.sort_unstable_by(f64::total_cmp);
+        let at = |share: f64| values[((values.len() - 1) as f64 * share).round() as usize];
+        let (low, middle, high) = (at(0.05), at(0.5), at(0.95));
+        let spread = high - low;
+        let far = values
+            .iter()
+            .filter(|value| (*value - middle).abs() > FAR * spread)
+            .count();
+        // A number that is nearly always the same has no spread to be far from.
+        if far > 0 && spread > 0.0 {
+            let most = values
+                .iter()
+                .copied()
+                .max_by(|a, b| (a - middle).abs().total_cmp(&(b - middle).abs()));
+            self.warn(
+                "far_numbers",
+                true,
+                format!(
+                    "{far} training numbers of the feature `{name}`, such as {}, lie more than {FAR} times as far from the median as \
+                     nine tenths of them spread",
+                    most.unwrap_or(middle)
+                ),
+            );
+        }
+    }
+
+    /// What was learned of texts: features that are one value, or none, on every training row.
+    pub(super) fn fitted_texts(
+        &mut self,
+        columns: &ColumnSlots,
+        texts: &DistinctTexts,
+        words: &[Vec<Word>],
+    ) {
+        for (feature, words) in self.plan.features.iter().zip(words) {
+            let interner = match feature.kind {
+                FeatureKind::Categorical { .. } => &texts.texts[columns.text_slot(feature.column)],
+                FeatureKind::List {
+                    separator,
+                    vocabulary: vocabulary @ Vocabulary::Learned { .. },
+                    ..
+                } => {
+                    let slot = columns.list_slot(ListColumn {
+                        column: feature.column,
+                        separator,
+                        is_hashed: matches!(vocabulary, Vocabulary::Hashed { .. }),
+                    });
+                    &texts.lists[slot]
+                }
+                _ => continue,
+            };
+            let is_list = matches!(feature.kind, FeatureKind::List { .. });
+            let seen: Vec<u32> = (0..interner.len() as u32)
+                .filter(|id| interner.count(*id) > 0)
+                .collect();
+            let name = &feature.name;
+            match &seen[..] {
+                [] => self.warn("missing_feature", true, format!("the feature `{name}` is missing on every training row")),
+                [only] if interner.text(*only).is_empty() => {
+                    self.warn("missing_feature", true, format!("the feature `{name}` is missing on every training row"));
+                }
+                [only] if !is_list => {
+                    let text = String::from_utf8_lossy(interner.text(*only)).into_owned();
+                    self.warn("constant_feature", false, format!("the feature `{name}` is the same ({text}) on every training row"));
+                }
+                _ if words.is_empty() => self.warn(
+                    "rare_values",
+                    true,
+                    format!("no value of the feature `{name}` has min_count training rows: it is id 0 everywhere"),
+                ),
+                _ => {}
             }
         }
     }
@@ -297,12 +393,21 @@ impl<'a> Audit<'a> {
     }
 
     /// Remembers the hashes of training rows.
-    fn keep_hashes(&mut self, rows: &CodedRows, encoding: &RowEncoder, num_codes: usize, num_lists: usize) {
+    fn keep_hashes(
+        &mut self,
+        rows: &CodedRows,
+        encoding: &RowEncoder,
+        num_codes: usize,
+        num_lists: usize,
+    ) {
         for (feature, (_, encoder)) in encoding.of_ids().enumerate() {
             let Some(found) = hashes_of(encoder, rows, num_codes, num_lists) else {
                 continue;
             };
-            let kept = self.hashes.entry(feature).or_insert_with(|| Some(HashSet::new()));
+            let kept = self
+                .hashes
+                .entry(feature)
+                .or_insert_with(|| Some(HashSet::new()));
             if let Some(seen) = kept {
                 seen.extend(found);
                 if seen.len() > REMEMBERED_ROWS {
@@ -615,13 +720,27 @@ impl<'a> Audit<'a> {
 }
 
 /// The hashes of a hashed feature or list that are those of values.
-fn hashes_of(encoder: &Encoder, rows: &CodedRows, num_codes: usize, num_lists: usize) -> Option<Vec<u32>> {
+fn hashes_of(
+    encoder: &Encoder,
+    rows: &CodedRows,
+    num_codes: usize,
+    num_lists: usize,
+) -> Option<Vec<u32>> {
     let found: Vec<u32> = match encoder {
-        Encoder::Hash { slot, .. } => {
-            rows.codes.iter().skip(*slot).step_by(num_codes).copied().collect()
-        }
-        Encoder::List { slot, ids: ListIds::Hashed(_), .. } => {
-            let range = |row| super::row_lists::RowLists::range(&rows.list_ends, row * num_lists + slot);
+        Encoder::Hash { slot, .. } => rows
+            .codes
+            .iter()
+            .skip(*slot)
+            .step_by(num_codes)
+            .copied()
+            .collect(),
+        Encoder::List {
+            slot,
+            ids: ListIds::Hashed(_),
+            ..
+        } => {
+            let range =
+                |row| super::row_lists::RowLists::range(&rows.list_ends, row * num_lists + slot);
             let lists = (0..rows.num_rows).flat_map(|row| &rows.list_codes[range(row)]);
             lists.copied().collect()
         }

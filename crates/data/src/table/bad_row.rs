@@ -162,7 +162,7 @@ pub(crate) const A_TIME: &str = "a value to split by";
 /// What an input has to be once it is transformed.
 pub(super) const A_FLOAT: &str = "a number that 32 bits hold, below 3.4e38 in size";
 /// What a weight has to be.
-pub(super) const A_WEIGHT: &str = "a weight of 0, or between 1.5e-45 and 3.4e38";
+pub(super) const A_WEIGHT: &str = "a weight of 0, or between 1.2e-38 and 3.4e38";
 /// What a weight has to be that is none at all.
 pub(super) const NOT_NEGATIVE: &str = "a weight of 0 or more";
 /// What a label of a regression has to be.
@@ -171,9 +171,28 @@ pub(super) const A_LABEL: &str = "a label below 1.8e19 in size, whose square 32 
 pub(super) const A_SCALED_LABEL: &str = "a label below 1e150 in size";
 
 /// Texts that programs write for nothing.
-const MISSING_MARKS: [&str; 21] = [
-    "NaT", "<NA>", "0000-00-00", "0000-00-00 00:00:00", "infinity", "-infinity", "inf",
-    "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "none", "\\N", "-", "?", ".",
+const MISSING_MARKS: [&str; 22] = [
+    "#N/A",
+    "NaT",
+    "<NA>",
+    "0000-00-00",
+    "0000-00-00 00:00:00",
+    "infinity",
+    "-infinity",
+    "inf",
+    "NA",
+    "N/A",
+    "n/a",
+    "NaN",
+    "nan",
+    "NULL",
+    "null",
+    "None",
+    "none",
+    "\\N",
+    "-",
+    "?",
+    ".",
     "missing",
 ];
 
@@ -199,7 +218,9 @@ pub(super) fn field_fault(plan: &TablePlan, reading: Reading, fault: RowFault) -
         // A computed or a joined column has no field in the file of the row.
         Some(column) if column >= plan.num_own_columns => Fault::Computed {
             hint: match divides(plan, column) {
-                true => "every row needs a value to split by: give rows without one another, such as coalesce(..., 0)",
+                true => {
+                    "every row needs a value to split by: give rows without one another, such as coalesce(..., 0)"
+                }
                 false => GUARD,
             },
             expected: format!("{expected} in the column `{}`", plan.columns[column]),
@@ -218,8 +239,7 @@ pub(super) fn field_fault(plan: &TablePlan, reading: Reading, fault: RowFault) -
 }
 
 /// What to do about an expression that can't be computed on every row.
-const GUARD: &str =
-    "guard it with `case when ... then ... end`, or write `try_cast` for null where a value can't be cast";
+const GUARD: &str = "guard it with `case when ... then ... end`, or write `try_cast` for null where a value can't be cast";
 
 /// Whether a column says when a row was.
 fn divides(plan: &TablePlan, column: usize) -> bool {
@@ -230,10 +250,11 @@ fn divides(plan: &TablePlan, column: usize) -> bool {
 fn hint(plan: &TablePlan, column: usize, reading: Reading, expected: &str, found: &str) -> String {
     let name = &plan.columns[column];
     let divides = divides(plan, column);
-    if found.is_empty() && plan.weight == Some(column) {
+    let is_nothing = found.is_empty() || MISSING_MARKS.contains(&found.trim());
+    if is_nothing && plan.weight == Some(column) {
         return "a weight is needed on every row: fill it in, or write 0".to_owned();
     }
-    if found.is_empty() && divides {
+    if is_nothing && divides {
         return "fill it in; without it the row belongs to no split".to_owned();
     }
     if found.is_empty() {
@@ -326,7 +347,7 @@ fn label_hint(name: &str, found: &str) -> String {
 }
 
 /// What to do about a text that is no time.
-fn time_hint(name: &str, found: &str) -> String {
+pub(super) fn time_hint(name: &str, found: &str) -> String {
     // Where units are mixed, words follow the number.
     let digits = found.split(',').next().unwrap_or_default();
     let number = digits.parse::<f64>().ok();
@@ -363,9 +384,13 @@ fn time_hint(name: &str, found: &str) -> String {
         (Some(_), None) => "write the limits of [split] as numbers without quotes".to_owned(),
         // The form is right, and there is no such time: the 30th of February, or an hour that clocks skip.
         _ if timeline::looks_iso(found) => {
-            "correct the row: the calendar, or the clocks of the column's `zone`, have no such time".to_owned()
+            "correct the row: the calendar, or the clocks of the column's `zone`, have no such time"
+                .to_owned()
         }
-        _ => format!("{}; format is in strftime's letters", written("format = \"...\"")),
+        _ => format!(
+            "{}; format is in strftime's letters",
+            written("format = \"...\"")
+        ),
     }
 }
 

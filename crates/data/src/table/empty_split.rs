@@ -3,6 +3,7 @@
 use super::SPLITS;
 use super::row_spill::CodedRows;
 use super::split_assignment::{self, Side, TEST, TRAIN};
+use crate::RowSubset;
 use crate::schema::{SplitPlan, TablePlan};
 use homebench_diagnostic::Diagnostic;
 use std::path::PathBuf;
@@ -10,6 +11,7 @@ use std::path::PathBuf;
 /// Refuses a split that has no row.
 pub(super) fn refuse(
     plan: &TablePlan,
+    subset: RowSubset,
     files: &[PathBuf],
     splits: &[Vec<CodedRows>; 3],
 ) -> Result<(), Diagnostic> {
@@ -29,6 +31,10 @@ pub(super) fn refuse(
         false => format!("the {name} split has no row; {}", others.join(", ")),
     };
     let mend = match (&plan.filter, counts.iter().sum::<usize>()) {
+        _ if subset != RowSubset::All => {
+            "so few rows were asked for that a split has none: ask for more of them, or for all"
+                .to_owned()
+        }
         (Some(_), 0) => "`filter` leaves out every row; correct it".to_owned(),
         (None, 0) => "the files have no rows; get them again".to_owned(),
         (filter, _) => {

@@ -181,7 +181,7 @@ impl JoinTable {
                     for (place, column, kind) in &in_use.readings {
                         let values = raw.values(*place, *kind).map_err(|fault| {
                             let row = raw.place(fault.row);
-                            piece.refuse(join_fault(join, fault), row, &join.columns)
+                            piece.refuse(join_fault(join, *kind, fault), row, &join.columns)
                         })?;
                         parts.entry((*column, *kind)).or_default().push(values);
                     }
@@ -246,13 +246,18 @@ impl JoinTable {
 }
 
 /// A value of a joined table that can't be read.
-fn join_fault(join: &Join, fault: RowFault) -> Fault {
+fn join_fault(join: &Join, reading: Reading, fault: RowFault) -> Fault {
     let column = fault.column.unwrap_or_default();
     let name = &join.columns[column];
     Fault::Field {
         column,
         hint: bad_row::general_hint(name, &fault.expected, &fault.found, true).unwrap_or_else(
-            || "correct the row, or make the feature categorical in the description".to_owned(),
+            || match reading {
+                Reading::Time => bad_row::time_hint(name, &fault.found),
+                _ => {
+                    "correct the row, or make the feature categorical in the description".to_owned()
+                }
+            },
         ),
         expected: fault.expected,
         found: fault.found,
@@ -328,7 +333,7 @@ impl Visit for JoinReading<'_> {
             .extend(hashes.map(|column| row::hash(self.rules[*column].text(row.text(*column)))));
         // A column of numbers may always be empty: a row without a match has none either.
         let pushed = self.raw.push(index, row);
-        pushed.map_err(|fault| join_fault(self.join, fault))?;
+        pushed.map_err(|fault| join_fault(self.join, Reading::Number, fault))?;
         for (list, texts) in in_use.lists.iter().zip(&mut table.list_texts) {
             row.values(list.column, list.separator, &mut |value| {
                 let value = self.rules[list.column].text(value);

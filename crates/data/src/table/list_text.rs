@@ -116,7 +116,9 @@ fn between_brackets(text: &[u8]) -> Option<&[u8]> {
         Some(rest) => rest.strip_suffix(b")")?.trim_ascii(),
         None => text,
     };
-    let (open, close) = BRACKETS.into_iter().find(|(open, _)| text.first() == Some(open))?;
+    let (open, close) = BRACKETS
+        .into_iter()
+        .find(|(open, _)| text.first() == Some(open))?;
     text.strip_prefix(&[open])?.strip_suffix(&[close])
 }
 

@@ -88,7 +88,8 @@ pub(super) fn prepare(
     let (splits, read) = read(
         plan, &columns, sources, files, subset, folder, &mut texts, observer,
     )?;
-    empty_split::refuse(plan, files, &splits)?;
+    empty_split::refuse(plan, subset, files, &splits)?;
+    refuse_no_weight(plan, &columns, files, &splits[split_assignment::TRAIN])?;
     // From training rows alone: statistics of the other splits would tell models about rows that
     // they are scored on.
     let (encoders, words) = fit::fit(
@@ -108,6 +109,7 @@ pub(super) fn prepare(
         &splits[split_assignment::TRAIN],
         columns.numbers.len(),
     );
+    audit.fitted_texts(&columns, &texts, &words);
     // This and the next file are for people; nothing here reads them back.
     let path = folder.join("vocabularies.csv");
     encode::write_vocabularies(&path, &plan.features, &words)
@@ -176,6 +178,33 @@ pub(super) fn prepare(
         lists: encoding.list_features,
         numeric: encoding.numeric_features,
     })
+}
+
+/// Refuses training rows of which none weighs anything: nothing would be learned.
+fn refuse_no_weight(
+    plan: &TablePlan,
+    columns: &ColumnSlots,
+    files: &[PathBuf],
+    train: &[CodedRows],
+) -> Result<(), Diagnostic> {
+    let Some(column) = plan.weight else {
+        return Ok(());
+    };
+    let (slot, width) = (columns.number_slot(column), columns.numbers.len());
+    let mut weights = train
+        .iter()
+        .flat_map(|rows| rows.numbers.iter().skip(slot).step_by(width));
+    if weights.any(|weight| *weight > 0.0) {
+        return Ok(());
+    }
+    let message = format!(
+        "the weight `{}` is 0 on every training row, so that nothing would be learned",
+        plan.columns[column]
+    );
+    Err(
+        Diagnostic::new(empty_split::path_of(plan, files, SPLITS[0]), message)
+            .hint("give some rows a weight above 0, or take `weight` out of the description"),
+    )
 }
 
 /// Encodes some blocks of rows, in parallel.

@@ -64,7 +64,11 @@ impl NumberColumn {
         }
         // `9007199254740993.0` is the integer that it is.
         let whole = match text.split_once('.') {
-            Some((whole, zeros)) if !zeros.is_empty() && zeros.bytes().all(|digit| digit == b'0') => whole,
+            Some((whole, zeros))
+                if !zeros.is_empty() && zeros.bytes().all(|digit| digit == b'0') =>
+            {
+                whole
+            }
             _ => text,
         };
         if let Ok(integer) = whole.parse::<i128>()

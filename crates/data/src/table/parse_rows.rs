@@ -502,10 +502,10 @@ fn numbers(
     first.map_or(Ok(numbers), Err)
 }
 
-/// Whether a number weighs a row in 32 bits as it does here.
+/// Whether a number weighs a row in 32 bits as it does here: those below the least normal number have few digits left.
 fn is_weight(value: f64) -> bool {
     let narrow = value as f32;
-    value >= 0.0 && narrow.is_finite() && (narrow > 0.0 || value == 0.0)
+    value == 0.0 || (narrow.is_finite() && narrow >= f32::MIN_POSITIVE)
 }
 
 /// The one of two faults whose row comes first.
@@ -586,7 +586,12 @@ fn label_values(label: &Label, rows: &ChosenRows<'_>) -> Result<Vec<f64>, RowFau
 
 /// Columns that a label is made from, as numbers or texts: one of them may mark unknown labels by -1.
 pub(super) fn marked_columns(plan: &TablePlan) -> Vec<(usize, usize, Reading)> {
-    fn add(plan: &TablePlan, task: usize, expression: &Expression, found: &mut Vec<(usize, usize, Reading)>) {
+    fn add(
+        plan: &TablePlan,
+        task: usize,
+        expression: &Expression,
+        found: &mut Vec<(usize, usize, Reading)>,
+    ) {
         for (column, reading) in expression.readings() {
             if let Some(index) = column.checked_sub(plan.first_derived()) {
                 add(plan, task, &plan.derived[index], found);

@@ -146,7 +146,8 @@ fn content(bytes: &[u8]) -> Option<Content> {
         });
     }
     // Tab, line feed, form feed and carriage return (9 to 13) are of texts.
-    let is_control = |byte: &&u8| **byte < 9 || (14..32).contains(*byte);
+    // And 1 to 3 stand between the fields of Hive's texts.
+    let is_control = |byte: &&u8| matches!(**byte, 0 | 4..9 | 14..32);
     if head.iter().filter(is_control).count() * CONTROL_SHARE > head.len() {
         return Some(Content {
             what: "binary data",

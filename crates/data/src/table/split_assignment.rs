@@ -354,9 +354,16 @@ fn by_time(
     let unit = |limit: &SplitLimit| match limit {
         SplitLimit::Integer(number) => timeline::likely_unit(*number as f64),
         SplitLimit::Float(number) => timeline::likely_unit(*number),
-        SplitLimit::Time { .. } => None,
+        SplitLimit::Time { unit, .. } => *unit,
     };
     let unit = unit(validation_from);
+    // A time that was counted, as it was counted.
+    let count = |row: usize| match (values, unit) {
+        (Values::Time(times), Some(unit)) => {
+            times.value(row) as f64 / timeline::nanoseconds_of(unit) as f64
+        }
+        _ => values.number(row),
+    };
     (0..values.len())
         .map(|row| {
             let refuse = |expected: String, found: String| RowFault {
@@ -370,13 +377,13 @@ fn by_time(
             }
             // Milliseconds beside seconds have an order too, and it is the wrong one.
             if let Some(expected) = unit
-                && let Some(found) = timeline::likely_unit(values.number(row))
+                && let Some(found) = timeline::likely_unit(count(row))
                 && expected != found
             {
                 let (expected, found) = (timeline::unit_name(expected), timeline::unit_name(found));
                 return Err(refuse(
-                    format!("{expected} since 1970, which the limits of [split] look like"),
-                    format!("{}, which looks like {found}", values.text(row)),
+                    format!("{expected} since 1970, as [split] or the column's type has them"),
+                    format!("{}, which looks like {found}", count(row)),
                 ));
             }
             Ok(match () {
@@ -541,6 +548,7 @@ mod tests {
         let limit = |at: i128| SplitLimit::Time {
             time: day(at),
             written: String::new(),
+            unit: None,
         };
         let plan = by(limit(10), limit(11));
         let assignment = Assignment::new(&plan, [0, 100], RowSubset::All);

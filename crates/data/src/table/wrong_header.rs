@@ -6,7 +6,7 @@ use crate::schema::{Format, Separator};
 use homebench_diagnostic::{Diagnostic, Location};
 
 /// Separators that a file may have instead of the one that its format says, the likelier first.
-const SEPARATORS: [&str; 7] = [",", "\t", ";", "|", "::", "||", " "];
+const SEPARATORS: [&str; 8] = [",", "\t", ";", "|", "::", "||", "\u{1}", " "];
 
 /// A column that the first line names twice.
 pub(super) fn twice(file: &TextFile, column: &str) -> Diagnostic {
@@ -21,7 +21,7 @@ pub(super) fn missing(file: &TextFile, column: &str, found: &[String]) -> Diagno
     let names = found.iter().map(String::as_str);
     let said =
         super::columnar::missing_column(&file.path, column, names).at(Some(place_of_header(file)));
-    match mend(file, column) {
+    match mend(file, column).or_else(|| other_first_line(file, found)) {
         Some(mend) => Diagnostic {
             hint: Some(mend),
             ..said
@@ -87,6 +87,27 @@ fn mend(file: &TextFile, column: &str) -> Option<String> {
     Some(format!(
         "set {keys} in the format: so the first line has {count} names"
     ))
+}
+
+/// What to do about a first line that is none of names.
+fn other_first_line(file: &TextFile, found: &[String]) -> Option<String> {
+    let first = found.first()?.trim();
+    if let Some(separator) = first.strip_prefix("sep=") {
+        return Some(format!(
+            "remove the first line, which tells Excel the separator, and set separator = {:?} in the format",
+            if separator.is_empty() { "," } else { separator }
+        ));
+    }
+    if first.starts_with('#') && file.format.comment.is_none() {
+        return Some(
+            "set comment = \"#\" in the format if lines that begin with # are no rows".to_owned(),
+        );
+    }
+    let is_number = |field: &String| field.trim().parse::<f64>().is_ok();
+    found.iter().any(is_number).then(|| {
+        "does the file have no line of names? Set has_header = false in the format, and list all of its columns in order"
+            .to_owned()
+    })
 }
 
 /// The fields of the first line with another format.

@@ -60,6 +60,16 @@ fn mend(file: &TextFile, row: &RecordPlace) -> (&'static str, String) {
                 ),
             )
         }
+        () if found < expected
+            && !format.quotes
+            && line.iter().filter(|byte| **byte == b'"').count() % 2 == 1 =>
+        {
+            (
+                "; a quote opens in the line and doesn't close",
+                "set quotes = true in the format if a value between quotes may have several lines"
+                    .to_owned(),
+            )
+        }
         () if found < expected && !(format.quotes && has_quotes) => {
             ("", "the row is cut; get the file again".to_owned())
         }

@@ -175,7 +175,7 @@ fn a_split_of_one_class() {
     insta::assert_snapshot!(notices(&dataset(DESCRIBED)), @"
     1 of 6 rows have no row in users.csv; its columns are empty there
     1 of 6 rows have no row in videos.tsv; its columns are empty there
-    the feature `age` is the same (30) on every training row
+    the feature `age` is the same (30) on every training row that has it, and missing on 1
     every label of the task `clicks` is positive in the validation split (2 rows): it has no AUC there
     ");
 }
@@ -192,6 +192,7 @@ fn rows_that_a_filter_or_a_join_loses_are_counted() {
     1 of 6 rows have no row in users.csv; its columns are empty there
     1 of 6 rows have no row in videos.tsv; its columns are empty there
     the feature `age` is the same (30) on every training row
+    the feature `city` is the same (Oslo) on every training row
     the one value of the feature `city` in the test split was not seen in training
     every label of the task `clicks` is positive in the validation split (2 rows): it has no AUC there
     ");
@@ -252,7 +253,7 @@ fn a_file_that_changed_since_it_was_prepared() {
     /data/shop/log.csv: the file is another one than when it was last read; what is made from it is made anew
     1 of 6 rows have no row in users.csv; its columns are empty there
     1 of 6 rows have no row in videos.tsv; its columns are empty there
-    the feature `age` is the same (30) on every training row
+    the feature `age` is the same (30) on every training row that has it, and missing on 1
     every label of the task `clicks` is positive in the validation split (2 rows): it has no AUC there
     ");
 }
@@ -327,7 +328,7 @@ fn a_cache_that_a_kill_cut_in_half() {
         /cache/shop-[hash] is not whole (/cache/shop-[hash]/train.arrow has [N] bytes instead of [2 N]); it is prepared again
         1 of 6 rows have no row in users.csv; its columns are empty there
         1 of 6 rows have no row in videos.tsv; its columns are empty there
-        the feature `age` is the same (30) on every training row
+        the feature `age` is the same (30) on every training row that has it, and missing on 1
         every label of the task `clicks` is positive in the validation split (2 rows): it has no AUC there
         ");
     });

@@ -94,7 +94,7 @@ fn rows_are_joined_by_key_and_what_is_missing_is_empty() {
         [
             "1 of 6 rows have no row in users.csv; its columns are empty there",
             "1 of 6 rows have no row in videos.tsv; its columns are empty there",
-            "the feature `age` is the same (30) on every training row",
+            "the feature `age` is the same (30) on every training row that has it, and missing on 1",
             "every label of the task `clicks` is positive in the validation split (2 rows): it has no AUC there",
         ]
     );

@@ -127,7 +127,10 @@ impl ColumnarFile {
 
     /// Whether the file has a column of this name.
     pub(crate) fn has_column(&self, name: &str) -> bool {
-        self.schema.fields().iter().any(|field| field.name() == name)
+        self.schema
+            .fields()
+            .iter()
+            .any(|field| field.name() == name)
     }
 
     /// The type of a column of the description, where it is needed.
