@@ -1,12 +1,12 @@
 //! Datasets: described in TOML, prepared once into a memory-mapped columnar cache, read as batches.
 //!
-//! - [`schema`] reads and checks descriptions, with [`expression`]s for labels and filters; `draft` writes one from files.
+//! - [`schema`] reads and checks descriptions, with [`expression`]s (a crate of their own) for labels, filters and computed columns; `draft` writes one from files.
 //! - `source_files` finds files and knows their checksums, `part_files` the files of a folder or a pattern, [`fetch`] gets them; `table` reads them (delimited text, Parquet,
 //!   Arrow), learns from training rows and encodes; [`generated`] makes the rows of embedded sources ([`feed`], `two_task`).
 //! - `packed` is the format of prepared splits, `cache` the folders that hold them, `open` the way from a reference to rows.
 //! - [`Split`] gives rows, [`SealedSplit`] gives none before [`seal`] has the proof that selection is over.
 //!
-//! May import: `diagnostic` and `random`, and Arrow and Parquet to read and write files. Must not hold: candle, or anything else
+//! May import: `diagnostic`, `expression` and `random`, and Arrow and Parquet to read and write files. Must not hold: candle, or anything else
 //! that knows tensors, models or devices, since `experiment` checks descriptions without them; metrics; the results folder.
 //! Prepared bytes depend on description, files and [`RowSubset`] alone, never on threads.
 //! Unix is assumed: inodes, advice on mapped pages, and a handler of `SIGBUS`.
@@ -15,7 +15,6 @@ mod about_embedded;
 mod cache;
 mod draft;
 mod export;
-pub mod expression;
 pub mod feed;
 pub mod fetch;
 pub mod generated;
@@ -37,12 +36,12 @@ mod summary;
 mod table;
 #[cfg(test)]
 mod tests;
-mod timeline;
 mod two_task;
 
 pub use about_embedded::about_embedded;
 pub use draft::describe;
 pub use export::export;
+pub use homebench_expression as expression;
 pub use open::{Verified, check, known, open, prepare, split_seed, verify};
 pub use reference::{DatasetRef, Places, RowSubset};
 pub use schema::spec_knobs::blamed as blamed_knob;
@@ -52,6 +51,7 @@ pub use table::NOBODY;
 
 use crate::schema::Pooling;
 use homebench_diagnostic::Diagnostic;
+use homebench_expression::timeline;
 use std::path::Path;
 
 /// Names of the splits, in the order of files and records.

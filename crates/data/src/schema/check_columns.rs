@@ -136,7 +136,7 @@ impl ColumnEntries {
                 names: columns,
                 types,
             };
-            expressions.push(super::check_expression::expression(
+            expressions.push(super::check_expression::computed(
                 document, at, text, known,
             )?);
             columns.push(column.name.clone());
@@ -266,15 +266,21 @@ fn declared(
                 return Err(document.at_value(at, message).hint("keep one of them"));
             }
             if let Some(format) = &format {
-                use chrono::format::{Item, StrftimeItems};
-                if StrftimeItems::new(format).any(|item| item == Item::Error) {
+                if !crate::timeline::is_format(format) {
                     let message = format!("`{format}` is no format of a time");
                     return Err(document
                         .at_value(at, message)
-                        .hint("write it in strftime's letters, such as \"%m/%d/%Y\""));
+                        .hint(
+                            "write it in strftime's letters, such as \"%m/%d/%Y %H:%M:%S%.f\"; a zone is %z, or `zone` of the column",
+                        ));
                 }
             }
-            ColumnType::Time(TimeRule { unit, zone, format })
+            ColumnType::Time(TimeRule {
+                unit,
+                zone,
+                format,
+                is_date: word == "date",
+            })
         }
         other => {
             return Err(document

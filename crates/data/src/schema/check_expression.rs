@@ -1,17 +1,38 @@
 //! Validation of expressions, whose mistakes are told at their place inside the string.
 
 use super::one_of;
-use crate::expression::{Columns, Expression};
+use crate::expression::{Columns, Expression, ExpressionError};
 use homebench_diagnostic::{Diagnostic, Document, KeyPath, Location};
 
-/// The expression at a key, or what is wrong with it and where inside the string.
+/// The condition at a key, or what is wrong with it and where inside the string.
 pub(super) fn expression(
     document: &Document,
     at: &KeyPath,
     text: &str,
     columns: Columns<'_>,
 ) -> Result<Expression, Diagnostic> {
-    Expression::parse(text, columns).map_err(|error| {
+    let parsed = Expression::parse_condition(text, columns);
+    placed(document, at, text, parsed)
+}
+
+/// What computes a column.
+pub(super) fn computed(
+    document: &Document,
+    at: &KeyPath,
+    text: &str,
+    columns: Columns<'_>,
+) -> Result<Expression, Diagnostic> {
+    placed(document, at, text, Expression::parse(text, columns))
+}
+
+/// A fault of an expression at its place inside the string.
+fn placed(
+    document: &Document,
+    at: &KeyPath,
+    text: &str,
+    parsed: Result<Expression, ExpressionError>,
+) -> Result<Expression, Diagnostic> {
+    parsed.map_err(|error| {
         let said = document.at_value(at, error.message);
         let written = document.text_of(&said.source);
         let location = said

@@ -161,15 +161,16 @@ impl<'a> Audit<'a> {
                 );
             }
         }
+        let kept = in_use - counts.filtered - counts.filter_unknown;
         if counts.nobody > 0
             && let Some(user) = self.plan.user
         {
             let name = &self.plan.columns[user];
             self.warn(
                 "rows_without_user",
-                counts.nobody as f64 > LOUD_SHARE * in_use as f64,
+                counts.nobody as f64 > LOUD_SHARE * kept as f64,
                 format!(
-                    "{} of {in_use} rows have no `{name}`; they are in no group of GAUC",
+                    "{} of {kept} rows have no `{name}`; they are in no group of GAUC",
                     counts.nobody
                 ),
             );
@@ -191,6 +192,19 @@ impl<'a> Audit<'a> {
                 format!(
                     "whether the task `{name}` is observed is unknown on {unknown} rows, since a value is missing there: it is not"
                 ),
+            );
+        }
+        for (task, unknown) in counts
+            .label_unknown
+            .iter()
+            .enumerate()
+            .filter(|(_, rows)| **rows > 0)
+        {
+            let name = &self.tasks[task].name;
+            self.warn(
+                "label_unknown",
+                false,
+                format!("the label of the task `{name}` is unknown on {unknown} rows, since a value is missing there: they are not observed"),
             );
         }
         let marked = super::parse_rows::marked_columns(self.plan);

@@ -1,7 +1,7 @@
 //! Which columns are read, and as what; a column may be read in several ways.
 
 use super::raw_columns::Kept;
-use crate::expression::Reading;
+use crate::expression::{ColumnType, Reading};
 use crate::schema::{FeatureKind, TablePlan, Vocabulary};
 use std::collections::BTreeSet;
 
@@ -51,6 +51,20 @@ impl Need {
     }
 }
 
+/// Columns that are computed with; and those whose texts are made from what their type says, wherever they are used.
+fn readings_with_types(plan: &TablePlan) -> BTreeSet<(usize, Reading)> {
+    let mut readings = plan.readings();
+    let typed = (0..plan.num_own_columns).filter(|column| is_retyped(plan, *column));
+    readings.extend(typed.map(|column| (column, Reading::Raw)));
+    readings
+}
+
+/// Whether a column of the files has a type, whose values have one text however the file spells them.
+pub(crate) fn is_retyped(plan: &TablePlan, column: usize) -> bool {
+    let declared = plan.types.get(column).and_then(Option::as_ref);
+    column < plan.num_own_columns && declared.is_some_and(|declared| *declared != ColumnType::Text)
+}
+
 impl ColumnSlots {
     pub(crate) fn of_plan(plan: &TablePlan) -> Self {
         let (mut texts, mut hashes, mut numbers) = (Vec::new(), Vec::new(), Vec::new());
@@ -93,7 +107,7 @@ impl ColumnSlots {
             hashes,
             numbers,
             lists,
-            readings: plan.readings(),
+            readings: readings_with_types(plan),
             keys: plan
                 .joins
                 .iter()

@@ -1,7 +1,7 @@
 //! Rows of a piece into codes, numbers and labels.
 
 use super::bad_row::{self, Fault};
-use super::column_slots::ColumnSlots;
+use super::column_slots::{ColumnSlots, is_retyped};
 use super::file_pieces::Piece;
 use super::fit::log1p_signed;
 use super::interner::Interner;
@@ -60,10 +60,12 @@ pub(super) struct PieceCounts {
     pub(super) unmatched: Vec<u64>,
     /// Rows without a key, by join; they are among the unmatched.
     pub(super) without_key: Vec<u64>,
-    /// Rows without a user.
+    /// Rows without a user, of those that the filter keeps.
     pub(super) nobody: u64,
     /// NaN that were taken for nothing.
     pub(super) nan: u64,
+    /// Rows whose label is unknown though it is observed, by task.
+    pub(super) label_unknown: Vec<u64>,
     /// Rows whose `observed` is unknown, by task.
     pub(super) observed_unknown: Vec<u64>,
     /// Rows with a known label and -1 in a column that it is made from, by [`marked_columns`].
@@ -90,6 +92,7 @@ impl PieceCounts {
         add(&mut self.unmatched, &other.unmatched);
         add(&mut self.without_key, &other.without_key);
         add(&mut self.observed_unknown, &other.observed_unknown);
+        add(&mut self.label_unknown, &other.label_unknown);
         add(&mut self.minus_one, &other.minus_one);
         let any = |to: &mut Vec<bool>, from: &[bool]| {
             to.resize(from.len().max(to.len()), false);
@@ -132,9 +135,6 @@ pub(super) fn parse(
     let PieceReading {
         raw, mut parsed, ..
     } = reading;
-    // Once a distinct text, not once a row; and before the filter, which must not hide a value that
-    // is not allowed.
-    check_allowed(plan, columns, piece, &parsed)?;
     let values = PieceColumns::new(context, raw);
     let place = |fault: RowFault| values.refuse(piece, fault);
     let rows: Vec<u64> = (0..values.num_rows())
@@ -158,6 +158,9 @@ pub(super) fn parse(
         .filter(|row| splits[*row] != LEFT_OUT)
         .collect();
     add_codes(context, &values, &mut parsed).map_err(place)?;
+    // Once a distinct text, not once a row; and before the filter, which must not hide a value that
+    // is not allowed.
+    check_allowed(plan, columns, piece, &parsed)?;
     add_lists(context, &values, &mut parsed).map_err(place)?;
     parsed.numbers = numbers(plan, columns, &values).map_err(place)?;
     let observing = values.chosen(&kept);
@@ -257,7 +260,11 @@ impl<'a> PieceReading<'a> {
         let own = &columns.texts[..self.num_own.texts];
         for (column, texts) in own.iter().zip(texts.iter_mut()) {
             // Counts, which vocabularies go by, grow later, when it is known which rows are training.
-            codes.push(texts.intern(rules[*column].text(row.text(*column)), 0));
+            // And those of columns with a type are made when their values are known.
+            codes.push(match rules[*column].is_retyped() {
+                true => 0,
+                false => texts.intern(rules[*column].text(row.text(*column)), 0),
+            });
         }
         codes.resize(start + columns.texts.len(), 0);
         let own = &columns.hashes[..self.num_own.hashes];
@@ -338,9 +345,14 @@ fn add_codes(
     parsed: &mut Parsed,
 ) -> Result<(), RowFault> {
     let Context { plan, columns, .. } = *context;
-    let own = NumOwn::of_context(context);
     let (width, num_rows) = (columns.num_codes(), values.num_rows());
-    for (slot, column) in columns.texts.iter().enumerate().skip(own.texts) {
+    let is_computed = |column: &usize| *column >= plan.num_own_columns || is_retyped(plan, *column);
+    for (slot, column) in columns
+        .texts
+        .iter()
+        .enumerate()
+        .filter(|(_, column)| is_computed(column))
+    {
         let texts = &mut parsed.texts[slot];
         let codes = parsed.codes.iter_mut().skip(slot).step_by(width);
         match values.joined(*column) {
@@ -358,7 +370,12 @@ fn add_codes(
             }
         }
     }
-    for (index, column) in columns.hashes.iter().enumerate().skip(own.hashes) {
+    for (index, column) in columns
+        .hashes
+        .iter()
+        .enumerate()
+        .filter(|(_, column)| is_computed(column))
+    {
         let slot = columns.texts.len() + index;
         let codes = parsed.codes.iter_mut().skip(slot).step_by(width);
         match values.joined(*column) {
@@ -376,7 +393,6 @@ fn add_codes(
             }
         }
     }
-    debug_assert!(plan.columns.len() >= plan.num_own_columns);
     Ok(())
 }
 
@@ -525,6 +541,7 @@ fn labels(
     let width = plan.labels.len();
     let mut labels = vec![f64::NAN; rows.num_rows() * width];
     counts.observed_unknown = vec![0; width];
+    counts.label_unknown = vec![0; width];
     for (task, label) in plan.labels.iter().enumerate() {
         let observed = match &label.observed {
             None => None,
@@ -539,6 +556,8 @@ fn labels(
         for (row, value) in values.into_iter().enumerate() {
             if is_observed(row) {
                 labels[row * width + task] = value;
+                let is_condition = matches!(label.value, LabelValue::Condition(_));
+                counts.label_unknown[task] += u64::from(is_condition && value.is_nan());
             }
         }
     }
@@ -630,7 +649,7 @@ fn count_marks(
     counts.has_zero = vec![false; marked.len()];
     for (index, (task, column, reading)) in marked.into_iter().enumerate() {
         let values = rows.values(column, reading)?;
-        for row in 0..values.len() {
+        for row in 0..values.num_rows() {
             if labels[row * plan.labels.len() + task].is_nan() || values.is_null(row) {
                 continue;
             }
@@ -712,10 +731,12 @@ fn check_allowed(
         let slot = columns.text_slot(*column);
         let texts = &parsed.texts[slot];
         for id in 0..texts.len() as u32 {
-            if allowed
+            let is_allowed = allowed
                 .iter()
-                .any(|value| value.as_bytes() == texts.text(id))
-            {
+                .any(|value| value.as_bytes() == texts.text(id));
+            // What may be missing is allowed to be.
+            let is_missing = texts.text(id).is_empty() && plan.optional.contains(column);
+            if is_allowed || is_missing {
                 continue;
             }
             let codes = parsed.codes.iter().skip(slot).step_by(columns.num_codes());

@@ -1,6 +1,7 @@
 //! Every column of a piece's rows: those of the file, those of the tables that are joined, and those that are computed.
 
 use super::bad_row;
+use super::column_slots::is_retyped;
 use super::file_pieces::Piece;
 use super::parse_rows::Context;
 use super::raw_columns::{ColumnRule, RawColumns, convert};
@@ -76,7 +77,10 @@ impl<'a> PieceColumns<'a> {
             return Ok(matches.rows.clone());
         }
         let (table, on) = (&self.context.joins[join], self.context.plan.joins[join].on);
-        let computed = match on < self.context.plan.num_own_columns {
+        let is_plain = |column: usize| {
+            column < self.context.plan.num_own_columns && !is_retyped(self.context.plan, column)
+        };
+        let computed = match is_plain(on) {
             true => None,
             false => Some(self.texts(on)?),
         };
@@ -161,7 +165,7 @@ impl Dividing for PieceColumns<'_> {
 
     fn dividing_texts(&self, column: usize) -> Result<Vec<Vec<u8>>, RowFault> {
         let rows = 0..self.num_rows();
-        if column < self.context.plan.num_own_columns {
+        if column < self.context.plan.num_own_columns && !is_retyped(self.context.plan, column) {
             return Ok(rows
                 .map(|row| self.raw.text(column, row).to_vec())
                 .collect());

@@ -33,6 +33,13 @@ impl ColumnRule {
         }
     }
 
+    /// Whether the column has a type whose values have one text however the file spells them.
+    pub(super) fn is_retyped(&self) -> bool {
+        self.declared
+            .as_ref()
+            .is_some_and(|declared| *declared != ColumnType::Text)
+    }
+
     fn has_mark(&self, wanted: &str) -> bool {
         self.missing
             .iter()
@@ -196,6 +203,12 @@ impl<'a> RawColumns<'a> {
     /// The first that can't be read so.
     pub(super) fn values(&self, column: usize, reading: Reading) -> Result<Values, RowFault> {
         let rule = &self.rules[column];
+        // As the description has it, where it says so.
+        let asked = reading;
+        let reading = match (reading, &rule.declared) {
+            (Reading::Raw, Some(declared)) => declared.reading(),
+            (reading, _) => reading,
+        };
         let found = |mut fault: RowFault| {
             fault.column = Some(column);
             fault
@@ -232,9 +245,9 @@ impl<'a> RawColumns<'a> {
             }
         };
         let values = convert(values, reading, rule, true).map_err(found)?;
-        if matches!(reading, Reading::Number | Reading::Time)
+        if matches!(asked, Reading::Number | Reading::Time)
             && !rule.may_be_missing
-            && let Some(row) = (0..values.len()).find(|row| values.is_null(*row))
+            && let Some(row) = (0..values.num_rows()).find(|row| values.is_null(*row))
         {
             let expected = if reading == Reading::Number {
                 "a number"
@@ -280,6 +293,9 @@ impl<'a> RawColumns<'a> {
             fault(0, "values that can be read", error.to_string())
         };
         let array = without_marks(&array, rule).map_err(unreadable)?;
+        if let Some(row) = infinite_time(&array) {
+            return Err(fault(row, "a time", "infinity".to_owned()));
+        }
         let values = native(&array, reading, rule).map_err(unreadable)?;
         self.without_nan(values, rule)
             .map_err(|(row, found)| fault(row, "a finite number", found))
@@ -292,7 +308,7 @@ impl<'a> RawColumns<'a> {
             return Ok(values);
         }
         let mut num_nan = 0;
-        for row in 0..values.len() {
+        for row in 0..values.num_rows() {
             match number(row) {
                 Some(value) if value.is_nan() && (rule.may_be_missing || rule.has_mark("nan")) => {
                     num_nan += 1;
@@ -321,6 +337,22 @@ impl<'a> RawColumns<'a> {
             other => other,
         })
     }
+}
+
+/// The first row of an array of times that is no time but the end of all, as DuckDB writes it.
+fn infinite_time(array: &ArrayRef) -> Option<usize> {
+    let most = match array.data_type() {
+        DataType::Date32 => i64::from(i32::MAX),
+        DataType::Timestamp(..) => i64::MAX,
+        _ => return None,
+    };
+    let counts = match array.data_type() {
+        DataType::Date32 => cast(&cast(array, &DataType::Int32).ok()?, &DataType::Int64),
+        _ => cast(array, &DataType::Int64),
+    };
+    let counts = counts.ok()?;
+    let mut counts = counts.as_primitive::<Int64Type>().iter();
+    counts.position(|count| count.is_some_and(|count| count == most || count == -most))
 }
 
 /// An array without the numbers, times and conditions that the column's marks stand for; texts are compared with marks as texts.
@@ -541,11 +573,23 @@ pub(super) fn convert(
                 ),
             }
         }
+        (Reading::Number, Values::Float(_) | Values::Float32(_))
+            if rule.declared == Some(ColumnType::Integer) =>
+        {
+            let is_whole = |row: &usize| values.is_null(*row) || values.number(*row).fract() == 0.0;
+            match (0..values.num_rows()).find(|row| !is_whole(row)) {
+                Some(row) => return Err(fault(row, "an integer")),
+                None => super::parse_rows::integers(
+                    (0..values.num_rows())
+                        .map(|row| (!values.is_null(row)).then(|| values.number(row) as i128)),
+                ),
+            }
+        }
         (Reading::Number, _) => values,
         (Reading::Boolean, Values::Boolean(_)) => values,
         (Reading::Boolean, _) => {
-            let mut conditions = Vec::with_capacity(values.len());
-            for row in 0..values.len() {
+            let mut conditions = Vec::with_capacity(values.num_rows());
+            for row in 0..values.num_rows() {
                 let value = match values.is_null(row) {
                     true => None,
                     false => Some(
@@ -557,7 +601,14 @@ pub(super) fn convert(
             }
             Values::Boolean(BooleanArray::from(conditions))
         }
-        (Reading::Time, Values::Time(_)) => values,
+        (Reading::Time, Values::Time(times)) => match rule.time_rule().is_date {
+            true => Values::from_times(
+                times
+                    .iter()
+                    .map(|time| Some(rule.time_rule().day_of(time?))),
+            ),
+            false => values,
+        },
         (Reading::Time, Values::Text(array)) => {
             let time_rule = rule.time_rule();
             let mut times = Vec::with_capacity(array.len());
@@ -574,25 +625,23 @@ pub(super) fn convert(
             Values::from_times(times)
         }
         (Reading::Time, _) => {
-            let Some(unit) = rule.time_rule().unit else {
-                let row = (0..values.len()).find(|row| !values.is_null(*row));
+            let written = rule.time_rule();
+            let has_rule = written.unit.is_some() || written.format.is_some();
+            if !has_rule {
+                let row = (0..values.num_rows()).find(|row| !values.is_null(*row));
                 return match row {
                     Some(row) => Err(fault(
                         row,
                         "a time such as 2022-04-08 or 2022-04-08T12:00:00",
                     )),
-                    None => Ok(Values::Null(values.len())),
+                    None => Ok(Values::Null(values.num_rows())),
                 };
-            };
-            let counted = TimeRule {
-                unit: Some(unit),
-                ..TimeRule::default()
-            };
-            let mut times = Vec::with_capacity(values.len());
-            for row in 0..values.len() {
+            }
+            let mut times = Vec::with_capacity(values.num_rows());
+            for row in 0..values.num_rows() {
                 times.push(match values.is_null(row) {
                     true => None,
-                    false => match counted.parse(&values.text(row)) {
+                    false => match written.parse(&values.text(row)) {
                         Ok((time, _)) => Some(time),
                         Err(expected) => return Err(fault(row, &expected)),
                     },

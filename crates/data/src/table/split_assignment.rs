@@ -364,7 +364,7 @@ fn by_time(
         }
         _ => values.number(row),
     };
-    (0..values.len())
+    (0..values.num_rows())
         .map(|row| {
             let refuse = |expected: String, found: String| RowFault {
                 row,

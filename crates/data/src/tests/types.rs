@@ -935,3 +935,94 @@ fn training_numbers_far_from_all_others_and_features_of_one_value_are_told() {
     );
     assert_eq!(train(&summary(&allowed, &log(|_, _| {})))[0].0, 280);
 }
+
+#[test]
+fn a_type_gives_a_value_one_text_however_the_file_spells_it() {
+    let log = log(|row, fields| {
+        fields[1] = ["1", "01", "+1", "1.0"][row % 4].to_owned();
+        fields[2] = [
+            "2022-04-01",
+            "2022-04-01T00:00:00",
+            "2022-04-01 02:00:00+02:00",
+            "2022-04-01 13:00",
+        ][row % 4]
+            .to_owned();
+    });
+    let words = |described: &str| {
+        let dataset = shop(described, &log);
+        let summary = summary_of(&dataset, RowSubset::All);
+        let vocabulary =
+            std::fs::read_to_string(dataset.prepared_folder().join("vocabularies.csv")).unwrap();
+        let words: Vec<String> = vocabulary
+            .lines()
+            .skip(1)
+            .map(|line| line.split(',').nth(2).unwrap().to_owned())
+            .collect();
+        (words, summary)
+    };
+    let typed = |user: &str, item: &str| {
+        HEAD.replace(
+            "\"user\", \"item\"",
+            &format!(
+                "{{ name = \"user\", type = \"{user}\" }}, {{ name = \"item\", type = \"{item}\" }}"
+            ),
+        )
+        .replace("item = {", "user = { kind = \"categorical\" }\nitem = {")
+    };
+    assert_eq!(words(&typed("text", "text")).0.len(), 8);
+    assert_eq!(
+        words(&typed("integer", "date")).0,
+        ["1", "2022-04-01T00:00:00"]
+    );
+    assert_eq!(
+        words(&typed("float", "timestamp")).0,
+        ["1", "2022-04-01T00:00:00", "2022-04-01T13:00:00"]
+    );
+    let refused = shop(
+        &typed("boolean", "date"),
+        &log.replace("u0", "u0").replacen(",01,", ",2,", 1),
+    )
+    .refusal();
+    assert!(
+        refused.contains("/log.csv:3:3: column `user`: expected 0 or 1, found `2`"),
+        "{refused}"
+    );
+    let refused = shop(&typed("integer", "date"), &log.replacen(",+1,", ",1.5,", 1)).refusal();
+    assert!(
+        refused.contains("/log.csv:4:3: column `user`: expected an integer, found `1.5`"),
+        "{refused}"
+    );
+}
+
+#[test]
+fn labels_that_are_unknown_are_counted_and_cases_are_labels() {
+    let log = log(|row, fields| {
+        if row % 2 == 1 {
+            fields[3].clear();
+        }
+    });
+    let described = with_tasks(&[("low", "label = \"case when x < 0 then click end\"")]);
+    let found = summary(&described, &log);
+    let rows: Vec<usize> = (0..280).step_by(2).filter(|row| row % 11 < 5).collect();
+    let positives = rows.iter().filter(|row| *row * 7 % 10 < 3).count();
+    assert_eq!(train(&found), [(rows.len(), positives)]);
+    let unknown = 360 - (0..360).step_by(2).filter(|row| row % 11 < 5).count();
+    assert_eq!(
+        said(&found, "label_unknown"),
+        [format!(
+            "the label of the task `low` is unknown on {unknown} rows, since a value is missing there: they are not observed"
+        )]
+    );
+    for (format, expected) in [
+        ("%Y-%m-%d %H:%M:%S.%f", "%S%.f"),
+        ("%Y-%m-%d %Z", "a zone is %z"),
+    ] {
+        let typed = format!("{{ name = \"day\", type = \"timestamp\", format = \"{format}\" }}");
+        let refused = shop(
+            &HEAD.replace("columns = [\"day\"", &format!("columns = [{typed}")),
+            "",
+        )
+        .refusal();
+        assert!(refused.contains(expected), "{refused}");
+    }
+}

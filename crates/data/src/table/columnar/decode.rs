@@ -26,7 +26,8 @@ pub(super) fn refusal(found: &DataType, need: Need) -> Option<(&'static str, &'s
             "one value a row",
             "read the column by a feature of kind = \"list\", or write one value a row",
         )),
-        () if need.number && !need.is_declared && !is_number(found) => Some((
+        // Texts of numbers are read as such, and told by their row where one is none.
+        () if need.number && !need.is_declared && !is_text(found) => Some((
             "numbers",
             "write the column as numbers, give it type = \"float\" in `columns`, make the feature categorical, or compare with a text in quotes",
         )),
@@ -182,7 +183,11 @@ fn shortest<T: std::fmt::Display + PartialOrd>(
         // NaN is no text by which anything is found: it is nothing, as it is among numbers.
         match value.filter(|value| value.partial_cmp(value).is_some()) {
             None => builder.append_null(),
-            Some(value) => builder.append_value(value.to_string()),
+            // Minus nothing is nothing, and no other value.
+            Some(value) => match value.to_string().as_str() {
+                "-0" => builder.append_value("0"),
+                text => builder.append_value(text),
+            },
         }
     }
     builder.finish()

@@ -61,15 +61,18 @@ impl Columns<'_> {
 
 type Refused = ExpressionError;
 
+/// Most parts within each other, as a long sum has them: evaluation recurses into them.
+const MAX_PARTS: usize = 200;
+
 /// Stack of the thread that parses.
 // The parser leans a chain of `or` to the left, and walks and drops it as deep as it is long: a thousand levels are a few
 // megabytes, which a thread of rayon doesn't have.
 const PARSER_STACK: usize = 64 << 20;
 
-pub(super) fn parse(text: &str, columns: Columns<'_>) -> Result<Node, Refused> {
+pub(super) fn parse(text: &str, columns: Columns<'_>, is_condition: bool) -> Result<Node, Refused> {
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().stack_size(PARSER_STACK);
-        match thread.spawn_scoped(scope, || parse_here(text, columns)) {
+        match thread.spawn_scoped(scope, || parse_here(text, columns, is_condition)) {
             Ok(parsing) => parsing.join().unwrap_or_else(|_| {
                 Err(Refused::new(0, "the SQL parser can't read this expression"))
             }),
@@ -78,7 +81,7 @@ pub(super) fn parse(text: &str, columns: Columns<'_>) -> Result<Node, Refused> {
     })
 }
 
-fn parse_here(text: &str, columns: Columns<'_>) -> Result<Node, Refused> {
+fn parse_here(text: &str, columns: Columns<'_>, is_condition: bool) -> Result<Node, Refused> {
     if text.trim().is_empty() {
         return Err(Refused::new(
             0,
@@ -121,7 +124,10 @@ fn parse_here(text: &str, columns: Columns<'_>) -> Result<Node, Refused> {
         columns,
         depth: 0,
     };
-    translator.any(&parsed, None)
+    match is_condition {
+        true => translator.condition(&parsed),
+        false => translator.any(&parsed, None),
+    }
 }
 
 /// Refuses `not`s and parentheses within each other that are too many.
@@ -271,8 +277,8 @@ impl Translator<'_> {
     /// A part that is wanted as `wanted` where it doesn't say itself what it is.
     fn any(&mut self, expression: &Expr, wanted: Kind) -> Result<Node, Refused> {
         self.depth += 1;
-        if self.depth > MAX_DEPTH {
-            let message = format!("more than {MAX_DEPTH} levels of `not` and parentheses");
+        if self.depth > MAX_PARTS {
+            let message = format!("more than {MAX_PARTS} parts within each other");
             return Err(self.refuse(expression, message));
         }
         let node = self.part(expression, wanted)?;
@@ -308,7 +314,7 @@ impl Translator<'_> {
                     (Some(Reading::Boolean), Some(Reading::Number)) => Reading::Boolean,
                     (_, Some(declared)) => declared,
                     (Some(wanted), None) => wanted,
-                    (None, None) => Reading::Text,
+                    (None, None) => Reading::Raw,
                 };
                 Ok(Node::Column { column, reading })
             }
@@ -531,6 +537,15 @@ impl Translator<'_> {
                     Node::Any(parts)
                 })
             }
+            BinaryOperator::StringConcat
+                if [left, right]
+                    .iter()
+                    .any(|side| self.kind(side) == Some(Reading::Boolean)) =>
+            {
+                Err(self
+                    .refuse(at, "`||` joins texts")
+                    .hint("write `or` between conditions"))
+            }
             BinaryOperator::StringConcat => Ok(Node::Call {
                 function: Function::Concat,
                 arguments: vec![
@@ -551,6 +566,14 @@ impl Translator<'_> {
         right: &Expr,
     ) -> Result<Node, Refused> {
         for side in [left, right] {
+            if matches!(side, Expr::BinaryOp { op, .. } if comparison(op).is_some()) {
+                return Err(self
+                    .refuse(
+                        side,
+                        "comparisons can't be chained: the first is true or false, and no number",
+                    )
+                    .hint("write `1 < x and x < 2`, or `x between 1 and 2`"));
+            }
             if matches!(side, Expr::Value(value) if value.value == Value::Null) {
                 return Err(self
                     .refuse(side, "a comparison with null is never true")

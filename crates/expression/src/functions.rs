@@ -94,7 +94,12 @@ pub(super) fn call(
         Function::Replace => texts(&|row| text(0, row).replace(&text(1, row), &text(2, row))),
         Function::Substring => texts(&|row| {
             // Places count from 1; what lies before the text counts against the length.
-            let from = number(1, row) - 1.0;
+            let given = number(1, row);
+            // Below 0 they count from the end, as in MySQL, DuckDB and Spark.
+            let from = match given < 0.0 {
+                true => text(0, row).chars().count() as f64 + given,
+                false => given - 1.0,
+            };
             let end = match arguments.len() {
                 3 => from + number(2, row),
                 _ => f64::INFINITY,

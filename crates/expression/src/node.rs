@@ -36,7 +36,7 @@ pub enum ColumnType {
 
 impl ColumnType {
     /// What a column of this type is read as.
-    pub(crate) fn reading(&self) -> Reading {
+    pub fn reading(&self) -> Reading {
         match self {
             Self::Text => Reading::Text,
             Self::Integer | Self::Float => Reading::Number,

@@ -1,13 +1,17 @@
 //! Conditions and derived columns: SQL expressions over a row's columns, with SQL's rules for what is missing.
 //!
 //! `translate` reads them (the `sqlparser` crate parses), `evaluate` computes them on some rows as Arrow arrays. A comparison
-//! with null is unknown, and `and`, `or` and `not` have three values.
+//! with null is unknown, and `and`, `or` and `not` have three values. [`timeline`] makes points on one line of times in any form.
+//!
+//! May import: `diagnostic`, for the nearest name, and Arrow. Must not hold: files, descriptions or anything else that says where
+//! rows come from.
 
 mod evaluate;
 mod functions;
 mod node;
+pub mod timeline;
 mod translate;
-pub(crate) mod values;
+pub mod values;
 
 pub use node::{ColumnType, Reading};
 pub use translate::Columns;
@@ -53,11 +57,19 @@ impl Expression {
     /// # Errors
     /// What is wrong and at which byte of `text`.
     pub fn parse(text: &str, columns: Columns<'_>) -> Result<Self, ExpressionError> {
-        translate::parse(text, columns).map(|node| Self { node })
+        translate::parse(text, columns, false).map(|node| Self { node })
+    }
+
+    /// Reads an expression that holds or doesn't.
+    ///
+    /// # Errors
+    /// As [`parse`](Self::parse), and an expression that is no condition.
+    pub fn parse_condition(text: &str, columns: Columns<'_>) -> Result<Self, ExpressionError> {
+        translate::parse(text, columns, true).map(|node| Self { node })
     }
 
     /// Where both hold.
-    pub(crate) fn and(self, other: Self) -> Self {
+    pub fn and(self, other: Self) -> Self {
         Self {
             node: Node::All(vec![self.node, other.node]),
         }
@@ -118,7 +130,7 @@ impl Expression {
 }
 
 /// True or false as texts have it.
-pub(crate) fn boolean(text: &str) -> Option<bool> {
+pub fn boolean(text: &str) -> Option<bool> {
     match text.trim().to_ascii_lowercase().as_str() {
         "true" | "t" | "yes" | "y" | "1" => Some(true),
         "false" | "f" | "no" | "n" | "0" => Some(false),

@@ -126,6 +126,13 @@ fn numbers_are_exact() {
     );
     assert_eq!(computed("size / 2"), ["0.5", "1", "1.5", ""]);
     assert_eq!(computed("1 / (size - 1)"), ["", "1", "0.5", ""]);
+    // Decimals keep their digits, as in DuckDB.
+    assert_eq!(value("0.1 + 0.2 = 0.3 and size > 0"), "111?");
+    assert_eq!(computed("0.1 * size")[2], "0.3");
+    assert_eq!(
+        computed(&format!("size{}", " + size".repeat(150)))[1],
+        "302"
+    );
     assert_eq!(computed("user % 10"), ["2", "3", "-1", "0"]);
 }
 
@@ -171,6 +178,7 @@ fn texts_cases_and_casts_are_those_of_sql() {
         ["ab", "bc", "cd", ""]
     );
     assert_eq!(computed("trim('  x ')")[0], "x");
+    assert_eq!(computed("substring('abc', -2)")[0], "bc");
     assert_eq!(value("word like 'a%'"), "101?");
     assert_eq!(value("word ilike 'B'"), "010?");
     assert_eq!(
@@ -241,6 +249,8 @@ fn refusals_say_where_and_what() {
             0,
             "there is no function `lowr`; there are abs, ceil",
         ),
+        ("1 < size < 3", 0, "comparisons can't be chained"),
+        ("size > 0 || size < 1", 0, "`||` joins texts"),
         ("word and size", 0, ""),
         (
             "seen = date '4/8/2022'",

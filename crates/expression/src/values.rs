@@ -10,7 +10,7 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 
 /// Most digits of a decimal of 128 bits.
-pub(crate) const DECIMAL_DIGITS: u8 = 38;
+pub const DECIMAL_DIGITS: u8 = 38;
 
 /// Values of some rows, null where there is none.
 #[derive(Debug, Clone)]
@@ -35,7 +35,7 @@ pub enum Values {
 
 impl Values {
     /// Number of rows.
-    pub fn len(&self) -> usize {
+    pub fn num_rows(&self) -> usize {
         match self {
             Self::Null(rows) => *rows,
             _ => self.array().len(),
@@ -56,7 +56,7 @@ impl Values {
     }
 
     /// Values of this kind from an array that was made from some of the same kind.
-    pub(crate) fn with_array(&self, array: &ArrayRef) -> Self {
+    pub fn with_array(&self, array: &ArrayRef) -> Self {
         match self {
             Self::Null(_) => Self::Null(array.len()),
             Self::Boolean(_) => Self::Boolean(array.as_boolean().clone()),
@@ -70,7 +70,7 @@ impl Values {
     }
 
     /// The word for the kind.
-    pub(crate) fn kind(&self) -> &'static str {
+    pub fn kind(&self) -> &'static str {
         match self {
             Self::Null(_) => "null",
             Self::Boolean(_) => "a condition",
@@ -83,7 +83,7 @@ impl Values {
     }
 
     /// Whether a row has no value.
-    pub(crate) fn is_null(&self, row: usize) -> bool {
+    pub fn is_null(&self, row: usize) -> bool {
         match self {
             Self::Null(_) => true,
             Self::Boolean(array) => array.is_null(row),
@@ -96,7 +96,7 @@ impl Values {
     }
 
     /// The number of a row as the nearest of 64 bits, NaN where there is none or it is none.
-    pub(crate) fn number(&self, row: usize) -> f64 {
+    pub fn number(&self, row: usize) -> f64 {
         if self.is_null(row) {
             return f64::NAN;
         }
@@ -111,18 +111,18 @@ impl Values {
     }
 
     /// The numbers of all rows, see [`number`](Self::number).
-    pub(crate) fn numbers(&self) -> Vec<f64> {
+    pub fn numbers(&self) -> Vec<f64> {
         match self {
             Self::Float(array) if array.null_count() == 0 => array.values().to_vec(),
             Self::Integer(array) if array.null_count() == 0 => {
                 array.values().iter().map(|value| *value as f64).collect()
             }
-            _ => (0..self.len()).map(|row| self.number(row)).collect(),
+            _ => (0..self.num_rows()).map(|row| self.number(row)).collect(),
         }
     }
 
     /// The text of a row: what a file of texts would have there; empty where there is nothing.
-    pub(crate) fn text(&self, row: usize) -> String {
+    pub fn text(&self, row: usize) -> String {
         if self.is_null(row) {
             return String::new();
         }
@@ -131,33 +131,34 @@ impl Values {
             Self::Boolean(array) => array.value(row).to_string(),
             Self::Integer(array) => array.value(row).to_string(),
             Self::Decimal(array) => decimal_text(array.value(row), scale_of(array)),
-            Self::Float32(array) => array.value(row).to_string(),
-            Self::Float(array) => array.value(row).to_string(),
+            // Minus nothing is nothing, and no other value.
+            Self::Float32(array) => (array.value(row) + 0.0).to_string(),
+            Self::Float(array) => (array.value(row) + 0.0).to_string(),
             Self::Text(array) => array.value(row).to_owned(),
             Self::Time(array) => timeline::text(array.value(row)),
         }
     }
 
     /// The values as texts.
-    pub(crate) fn texts(&self) -> StringArray {
+    pub fn texts(&self) -> StringArray {
         match self {
             Self::Text(array) => array.clone(),
-            _ => (0..self.len())
+            _ => (0..self.num_rows())
                 .map(|row| (!self.is_null(row)).then(|| self.text(row)))
                 .collect(),
         }
     }
 
     /// Whether it holds on each row: false where it is unknown.
-    pub(crate) fn holds(&self) -> Vec<bool> {
+    pub fn holds(&self) -> Vec<bool> {
         match self {
             Self::Boolean(array) => array.iter().map(|value| value == Some(true)).collect(),
-            other => vec![false; other.len()],
+            other => vec![false; other.num_rows()],
         }
     }
 
     /// Rows on which it is unknown.
-    pub(crate) fn num_unknown(&self) -> u64 {
+    pub fn num_unknown(&self) -> u64 {
         match self {
             Self::Null(rows) => *rows as u64,
             other => other.array().null_count() as u64,
@@ -165,13 +166,13 @@ impl Values {
     }
 
     /// Times as an array of nanoseconds.
-    pub(crate) fn from_times(times: impl IntoIterator<Item = Option<i128>>) -> Self {
+    pub fn from_times(times: impl IntoIterator<Item = Option<i128>>) -> Self {
         Self::Time(decimals(times, 0))
     }
 
     /// Joins the values of pieces; kinds that differ become one.
-    pub(crate) fn concat(parts: &[Self]) -> Self {
-        let rows = parts.iter().map(Self::len).sum();
+    pub fn concat(parts: &[Self]) -> Self {
+        let rows = parts.iter().map(Self::num_rows).sum();
         let filled: Vec<&Self> = parts
             .iter()
             .filter(|part| !matches!(part, Self::Null(_)))
@@ -197,7 +198,7 @@ impl Values {
                 let is_whole = |part: &&Self| matches!(part, Self::Integer(_) | Self::Null(_));
                 let all = parts
                     .iter()
-                    .flat_map(|part| (0..part.len()).map(move |row| (part, row)));
+                    .flat_map(|part| (0..part.num_rows()).map(move |row| (part, row)));
                 if parts.iter().all(|part| is_whole(&part)) {
                     return Self::Integer(
                         all.map(|(part, row)| match part {
@@ -221,7 +222,7 @@ impl Values {
                 )
             }
             Self::Time(_) => Self::from_times(parts.iter().flat_map(|part| {
-                (0..part.len()).map(move |row| match part {
+                (0..part.num_rows()).map(move |row| match part {
                     Self::Time(array) if array.is_valid(row) => Some(array.value(row)),
                     _ => None,
                 })
@@ -230,7 +231,8 @@ impl Values {
                 parts
                     .iter()
                     .flat_map(|part| {
-                        (0..part.len()).map(move |row| (!part.is_null(row)).then(|| part.text(row)))
+                        (0..part.num_rows())
+                            .map(move |row| (!part.is_null(row)).then(|| part.text(row)))
                     })
                     .collect(),
             ),
@@ -238,7 +240,7 @@ impl Values {
     }
 
     /// The values of these rows, null where there is no row.
-    pub(crate) fn take(&self, rows: &[Option<usize>]) -> Self {
+    pub fn take(&self, rows: &[Option<usize>]) -> Self {
         if let Self::Null(_) = self {
             return Self::Null(rows.len());
         }
@@ -249,7 +251,7 @@ impl Values {
     }
 
     /// The digits of a row's integer or decimal, and its places behind the point.
-    pub(crate) fn exact(&self, row: usize) -> Option<(i128, i8)> {
+    pub fn exact(&self, row: usize) -> Option<(i128, i8)> {
         if self.is_null(row) {
             return None;
         }
@@ -261,7 +263,7 @@ impl Values {
     }
 
     /// The integer of a row.
-    pub(crate) fn integer(&self, row: usize) -> Option<i128> {
+    pub fn integer(&self, row: usize) -> Option<i128> {
         if self.is_null(row) {
             return None;
         }
@@ -274,10 +276,7 @@ impl Values {
 }
 
 /// Decimals with `scale` places.
-pub(crate) fn decimals(
-    values: impl IntoIterator<Item = Option<i128>>,
-    scale: i8,
-) -> Decimal128Array {
+pub fn decimals(values: impl IntoIterator<Item = Option<i128>>, scale: i8) -> Decimal128Array {
     let array: Decimal128Array = values.into_iter().collect();
     array
         .with_precision_and_scale(DECIMAL_DIGITS, scale)
@@ -285,7 +284,7 @@ pub(crate) fn decimals(
 }
 
 /// Places behind the point.
-pub(crate) fn scale_of(array: &Decimal128Array) -> i8 {
+pub fn scale_of(array: &Decimal128Array) -> i8 {
     match array.data_type() {
         DataType::Decimal128(_, scale) => *scale,
         _ => 0,
@@ -297,7 +296,8 @@ fn decimal_number(value: i128, scale: i8) -> f64 {
     decimal_text(value, scale).parse().unwrap_or(f64::NAN)
 }
 
-pub(crate) fn decimal_text(value: i128, scale: i8) -> String {
+/// A decimal in digits, without zeros at the end.
+pub fn decimal_text(value: i128, scale: i8) -> String {
     if scale <= 0 {
         let zeros = "0".repeat(usize::from(scale.unsigned_abs()));
         return if value == 0 {
@@ -318,7 +318,7 @@ pub(crate) fn decimal_text(value: i128, scale: i8) -> String {
 }
 
 /// The order of two decimals; nothing where one has too many digits to write both with the same places.
-pub(crate) fn compare_decimals(a: (i128, i8), b: (i128, i8)) -> Option<Ordering> {
+pub fn compare_decimals(a: (i128, i8), b: (i128, i8)) -> Option<Ordering> {
     let scale = a.1.max(b.1);
     let digits = |(digits, own): (i128, i8)| {
         let places = u32::try_from(i32::from(scale) - i32::from(own)).ok()?;
@@ -328,7 +328,7 @@ pub(crate) fn compare_decimals(a: (i128, i8), b: (i128, i8)) -> Option<Ordering>
 }
 
 /// The order of an integer and a number, exact where the integer has more digits than a number holds.
-pub(crate) fn compare_exactly(integer: i128, number: f64) -> Option<Ordering> {
+pub fn compare_exactly(integer: i128, number: f64) -> Option<Ordering> {
     if number.is_nan() {
         return None;
     }
@@ -403,7 +403,7 @@ mod tests {
             Values::Float(vec![2.5].into()),
         ];
         let joined = Values::concat(&parts);
-        assert_eq!(joined.len(), 4);
+        assert_eq!(joined.num_rows(), 4);
         assert_eq!(joined.number(0), 1.0);
         assert!(joined.is_null(1) && joined.is_null(2));
         assert_eq!(joined.number(3), 2.5);

@@ -207,9 +207,14 @@ fn truth(side: Side, num_rows: usize) -> Result<BooleanArray, RowFault> {
     match side.spread(num_rows) {
         Values::Boolean(array) => Ok(array),
         Values::Null(rows) => Ok(BooleanArray::new_null(rows)),
-        other => (0..other.len())
+        other => (0..other.num_rows())
             .map(|row| match other.number(row) {
                 _ if other.is_null(row) => Ok(None),
+                _ if let Values::Text(texts) = &other
+                    && let Some(value) = boolean(texts.value(row)) =>
+                {
+                    Ok(Some(value))
+                }
                 0.0 => Ok(Some(false)),
                 1.0 => Ok(Some(true)),
                 _ => Err(computed(row, "a condition, or 0 or 1", other.text(row))),
@@ -309,7 +314,7 @@ fn compare_any(operator: Operator, left: &Values, right: &Values) -> BooleanArra
         other => Some(other.number(row)),
     };
     let is_text = |values: &Values| matches!(values, Values::Text(_));
-    (0..left.len())
+    (0..left.num_rows())
         .map(|row| {
             if left.is_null(row) || right.is_null(row) {
                 return None;
@@ -354,6 +359,16 @@ fn arithmetic(
     if operator != Arithmetic::Divide && is_whole(left) && is_whole(right) {
         return whole_arithmetic(operator, left, right, num_rows);
     }
+    let is_exact = |side: &Side| matches!(side.values, Values::Integer(_) | Values::Decimal(_));
+    if matches!(
+        operator,
+        Arithmetic::Plus | Arithmetic::Minus | Arithmetic::Times
+    ) && is_exact(left)
+        && is_exact(right)
+        && let Some(values) = decimal_arithmetic(operator, left, right, num_rows)
+    {
+        return Ok(values);
+    }
     let is_float32 = |side: &Side| matches!(side.values, Values::Float32(_));
     let is_single = (is_float32(left) && (right.is_literal || is_float32(right)))
         || (is_float32(right) && left.is_literal);
@@ -394,6 +409,50 @@ fn arithmetic(
         )),
         false => Ok(Values::Float(values.collect::<Result<Float64Array, _>>()?)),
     }
+}
+
+/// Sums and products of decimals, exact; nothing where one has too many digits.
+fn decimal_arithmetic(
+    operator: Arithmetic,
+    left: &Side,
+    right: &Side,
+    num_rows: usize,
+) -> Option<Values> {
+    let places = |side: &Side| match &side.values {
+        Values::Decimal(array) => scale_of(array),
+        _ => 0,
+    };
+    let (of_left, of_right) = (places(left), places(right));
+    let scale = match operator {
+        Arithmetic::Times => of_left.checked_add(of_right)?,
+        _ => of_left.max(of_right),
+    };
+    let mut values = Vec::with_capacity(num_rows);
+    for row in 0..num_rows {
+        let (a, b) = (
+            left.values.exact(left.at(row)),
+            right.values.exact(right.at(row)),
+        );
+        let (Some((a, _)), Some((b, _))) = (a, b) else {
+            values.push(None);
+            continue;
+        };
+        let scaled = |digits: i128, own: i8| {
+            digits.checked_mul(10i128.checked_pow(u32::try_from(scale - own).ok()?)?)
+        };
+        let value = match operator {
+            Arithmetic::Times => a.checked_mul(b)?,
+            Arithmetic::Plus => scaled(a, of_left)?.checked_add(scaled(b, of_right)?)?,
+            _ => scaled(a, of_left)?.checked_sub(scaled(b, of_right)?)?,
+        };
+        if value.unsigned_abs() >= 10u128.pow(38) {
+            return None;
+        }
+        values.push(Some(value));
+    }
+    (0..=37)
+        .contains(&scale)
+        .then(|| Values::Decimal(decimals(values, scale)))
 }
 
 fn whole_arithmetic(
@@ -553,7 +612,7 @@ fn coalesce(arguments: Vec<Side>, num_rows: usize) -> Values {
                 if !argument.values.is_null(at) {
                     return Some(start + at);
                 }
-                start += argument.values.len();
+                start += argument.values.num_rows();
             }
             None
         })
@@ -573,7 +632,7 @@ fn extreme(arguments: Vec<Side>, num_rows: usize, operator: Operator) -> Result<
             None => next,
             Some(before) => {
                 let is_better = compare(operator, &next, &before, num_rows)?;
-                let length = before.values.len();
+                let length = before.values.num_rows();
                 let places: Vec<Option<usize>> = (0..num_rows)
                     .map(|row| {
                         let (old, new) = (before.at(row), next.at(row));
@@ -608,7 +667,7 @@ fn cast(values: &Values, to: CastType, is_try: bool) -> Result<Values, RowFault>
         (None, true) => Ok(None),
         (None, false) => Err(computed(row, expected, values.text(row))),
     };
-    let rows = (0..values.len()).map(|row| (row, values.is_null(row)));
+    let rows = (0..values.num_rows()).map(|row| (row, values.is_null(row)));
     match to {
         CastType::Text => Ok(Values::Text(values.texts())),
         CastType::Integer => {
@@ -621,7 +680,7 @@ fn cast(values: &Values, to: CastType, is_try: bool) -> Result<Values, RowFault>
                     (number.fract() == 0.0 && number.abs() < 1e38).then_some(number as i128)
                 }),
             };
-            let mut cast = Vec::with_capacity(values.len());
+            let mut cast = Vec::with_capacity(values.num_rows());
             for (row, is_null) in rows {
                 let value = if is_null { None } else { whole(row) };
                 let value = value.filter(|value| value.unsigned_abs() < 10u128.pow(38));
@@ -656,7 +715,7 @@ fn cast(values: &Values, to: CastType, is_try: bool) -> Result<Values, RowFault>
             .collect::<Result<BooleanArray, _>>()
             .map(Values::Boolean),
         CastType::Time | CastType::Date => {
-            let mut times = Vec::with_capacity(values.len());
+            let mut times = Vec::with_capacity(values.num_rows());
             for (row, is_null) in rows {
                 let time = match values {
                     _ if is_null => None,

@@ -18,6 +18,8 @@ pub struct TimeRule {
     pub zone: Option<Tz>,
     /// How texts are written, in chrono's `strftime` letters; ISO 8601 where absent.
     pub format: Option<String>,
+    /// Whether only the day counts.
+    pub is_date: bool,
 }
 
 impl TimeRule {
@@ -26,6 +28,19 @@ impl TimeRule {
     /// # Errors
     /// What was expected.
     pub fn parse(&self, text: &str) -> Result<(i128, bool), String> {
+        let (time, has_zone) = self.parse_time(text)?;
+        Ok((self.day_of(time), has_zone))
+    }
+
+    /// The time itself, or the start of its day in UTC where only the day counts.
+    pub fn day_of(&self, time: i128) -> i128 {
+        match self.is_date {
+            true => time - time.rem_euclid(86_400 * SECOND),
+            false => time,
+        }
+    }
+
+    fn parse_time(&self, text: &str) -> Result<(i128, bool), String> {
         if let Some(format) = &self.format {
             return self.parse_as(text, format);
         }
@@ -82,18 +97,28 @@ impl TimeRule {
     }
 
     /// The rule in one way of writing.
-    pub(crate) fn canonical(&self) -> String {
+    pub fn canonical(&self) -> String {
         format!(
-            "unit {:?} zone {:?} format {:?}",
+            "unit {:?} zone {:?} format {:?} date {}",
             self.unit.map(unit_name),
             self.zone.map(|zone| zone.name()),
-            self.format
+            self.format,
+            self.is_date
         )
     }
 }
 
+/// Whether a text is a format of times in chrono's `strftime` letters.
+pub fn is_format(format: &str) -> bool {
+    use chrono::format::Item;
+    // `%f` counts nanoseconds here and is a fraction in Python, which `%.f` is here; names of zones would be read and not
+    // understood.
+    let is_known = !format.contains(".%f") && !format.contains("%Z");
+    is_known && StrftimeItems::new(format).all(|item| item != Item::Error)
+}
+
 /// Nanoseconds of one of a unit.
-pub(crate) fn nanoseconds_of(unit: TimeUnit) -> i128 {
+pub fn nanoseconds_of(unit: TimeUnit) -> i128 {
     match unit {
         TimeUnit::Second => SECOND,
         TimeUnit::Millisecond => 1_000_000,
@@ -103,7 +128,7 @@ pub(crate) fn nanoseconds_of(unit: TimeUnit) -> i128 {
 }
 
 /// The word for a unit.
-pub(crate) fn unit_name(unit: TimeUnit) -> &'static str {
+pub fn unit_name(unit: TimeUnit) -> &'static str {
     match unit {
         TimeUnit::Second => "seconds",
         TimeUnit::Millisecond => "milliseconds",
@@ -137,26 +162,26 @@ fn counted(text: &str, unit: TimeUnit) -> Option<i128> {
 }
 
 /// Whether a counted time lies in the years 1 to 9999: beyond, its unit is another one.
-pub(crate) fn is_plausible(time: i128) -> bool {
+pub fn is_plausible(time: i128) -> bool {
     let year = date_time(time).map_or(0, |time| time.year());
     (1..=9999).contains(&year)
 }
 
 /// The date and the time of day in UTC, where the calendar has it.
-pub(crate) fn date_time(time: i128) -> Option<NaiveDateTime> {
+pub fn date_time(time: i128) -> Option<NaiveDateTime> {
     let seconds = i64::try_from(time.div_euclid(SECOND)).ok()?;
     let rest = time.rem_euclid(SECOND) as u32;
     DateTime::from_timestamp(seconds, rest).map(|time| time.naive_utc())
 }
 
 /// The place on the line of a date and a time of day in UTC.
-pub(crate) fn nanoseconds(time: NaiveDateTime) -> i128 {
+pub fn nanoseconds(time: NaiveDateTime) -> i128 {
     let time = time.and_utc();
     i128::from(time.timestamp()) * SECOND + i128::from(time.timestamp_subsec_nanos())
 }
 
 /// The start of the year, the month and so on that a time lies in; nothing for what no time can be cut to.
-pub(crate) fn truncate(time: i128, part: &str) -> Option<i128> {
+pub fn truncate(time: i128, part: &str) -> Option<i128> {
     let here = date_time(time)?;
     let date = here.date();
     let start = |date: Option<NaiveDate>| Some(nanoseconds(date?.and_time(NaiveTime::MIN)));
@@ -177,7 +202,7 @@ pub(crate) fn truncate(time: i128, part: &str) -> Option<i128> {
 }
 
 /// A part of a time in UTC as a number, and the nanoseconds behind its point.
-pub(crate) fn part(time: i128, part: &str) -> Option<(i128, i128)> {
+pub fn part(time: i128, part: &str) -> Option<(i128, i128)> {
     let here = date_time(time)?;
     let date = here.date();
     let fraction = time.rem_euclid(SECOND);
@@ -199,7 +224,7 @@ pub(crate) fn part(time: i128, part: &str) -> Option<(i128, i128)> {
 }
 
 /// A time as ISO 8601 writes it, with as many places as it needs.
-pub(crate) fn text(time: i128) -> String {
+pub fn text(time: i128) -> String {
     let Some(time) = date_time(time) else {
         return format!("{time} nanoseconds since 1970");
     };
@@ -311,7 +336,7 @@ const OTHER_FORMATS: [&str; 18] = [
 ];
 
 /// The format that a text is written in, where it is one of the usual ones.
-pub(crate) fn likely_format(text: &str) -> Option<&'static str> {
+pub fn likely_format(text: &str) -> Option<&'static str> {
     OTHER_FORMATS.into_iter().find(|format| {
         let rule = TimeRule {
             format: Some((*format).to_owned()),
@@ -322,7 +347,7 @@ pub(crate) fn likely_format(text: &str) -> Option<&'static str> {
 }
 
 /// Whether a text has the form of a time in ISO 8601, be it one or not.
-pub(crate) fn looks_iso(text: &str) -> bool {
+pub fn looks_iso(text: &str) -> bool {
     let shape: String = text
         .chars()
         .take(10)
@@ -334,7 +359,7 @@ pub(crate) fn looks_iso(text: &str) -> bool {
 /// What a number is likely to count since 1970, by its size; nothing for small ones, such as the numbers of days.
 ///
 /// The limits are those of the years 1973 to 5138 in each unit, so that no number belongs to two.
-pub(crate) fn likely_unit(number: f64) -> Option<TimeUnit> {
+pub fn likely_unit(number: f64) -> Option<TimeUnit> {
     match number.abs() {
         number if (1e8..1e11).contains(&number) => Some(TimeUnit::Second),
         number if (1e11..1e14).contains(&number) => Some(TimeUnit::Millisecond),
