@@ -15,6 +15,8 @@ pub enum Reading {
     Time,
     /// True or false.
     Boolean,
+    /// What has an order: numbers, or times of a file that knows them; texts that are either.
+    Ordered,
     /// As the file has them: texts, or what the file knows them as.
     Raw,
 }

@@ -62,7 +62,7 @@ impl Columns<'_> {
 type Refused = ExpressionError;
 
 /// Most parts within each other, as a long sum has them: evaluation recurses into them.
-const MAX_PARTS: usize = 200;
+const MAX_PARTS: usize = 100;
 
 /// Stack of the thread that parses.
 // The parser leans a chain of `or` to the left, and walks and drops it as deep as it is long: a thousand levels are a few
@@ -499,7 +499,8 @@ impl Translator<'_> {
             return self.compare(at, left, operator, right);
         }
         if let Some(operator) = arithmetic(operator) {
-            let number = Some(Reading::Number);
+            // Times of a file that knows them are none, and are refused where they are computed with.
+            let number = Some(Reading::Ordered);
             for side in [left, right] {
                 if matches!(
                     self.kind(side),
@@ -590,10 +591,10 @@ impl Translator<'_> {
         }
         let (of_left, of_right) = (self.kind(left), self.kind(right));
         if of_left.is_none() && of_right.is_none() {
-            // Two columns whose types nobody gave. An order is one of numbers: `play_time_ms >= duration_ms`; equal are
-            // values of any kind.
+            // Two columns whose types nobody gave. An order is one of numbers, or of times: `play_time_ms >=
+            // duration_ms`; equal are values of any kind.
             let number = match operator.is_order() {
-                true => Some(Reading::Number),
+                true => Some(Reading::Ordered),
                 false => Some(Reading::Raw),
             };
             return Ok(Node::Compare {
@@ -768,7 +769,7 @@ impl Translator<'_> {
         for (index, part) in given.iter().enumerate() {
             let of_part = match function {
                 Function::Coalesce | Function::NullIf | Function::Greatest | Function::Least => {
-                    common.or(Some(Reading::Number))
+                    common.or(Some(Reading::Ordered))
                 }
                 Function::Abs
                 | Function::Floor
@@ -822,7 +823,7 @@ fn negate(node: Node, negated: bool) -> Node {
 
 fn word(reading: Reading) -> &'static str {
     match reading {
-        Reading::Number => "a number",
+        Reading::Number | Reading::Ordered => "a number",
         Reading::Text | Reading::Raw => "a text",
         Reading::Time => "a time",
         Reading::Boolean => "a condition",

@@ -614,7 +614,7 @@ pub(super) fn marked_columns(plan: &TablePlan) -> Vec<(usize, usize, Reading)> {
         for (column, reading) in expression.readings() {
             if let Some(index) = column.checked_sub(plan.first_derived()) {
                 add(plan, task, &plan.derived[index], found);
-            } else if matches!(reading, Reading::Number | Reading::Text) {
+            } else if matches!(reading, Reading::Number | Reading::Text | Reading::Ordered) {
                 found.push((task, column, reading));
             }
         }

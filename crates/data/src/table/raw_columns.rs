@@ -245,11 +245,11 @@ impl<'a> RawColumns<'a> {
             }
         };
         let values = convert(values, reading, rule, true).map_err(found)?;
-        if matches!(asked, Reading::Number | Reading::Time)
+        if matches!(asked, Reading::Number | Reading::Time | Reading::Ordered)
             && !rule.may_be_missing
             && let Some(row) = (0..values.num_rows()).find(|row| values.is_null(*row))
         {
-            let expected = if reading == Reading::Number {
+            let expected = if reading != Reading::Time {
                 "a number"
             } else {
                 "a time"
@@ -544,6 +544,22 @@ pub(super) fn convert(
             values
         }
         (Reading::Text, _) => Values::Text(values.texts()),
+        (Reading::Ordered, Values::Text(_)) => {
+            // Numbers where all are; else times, of which the first that is none is told.
+            match convert(values.clone(), Reading::Number, rule, is_file) {
+                Ok(numbers) => numbers,
+                Err(number) => {
+                    convert(values.clone(), Reading::Time, rule, is_file).map_err(|time| {
+                        let is_time = time.row > number.row;
+                        if is_time { time } else { number }
+                    })?
+                }
+            }
+        }
+        (Reading::Ordered, Values::Time(_)) => {
+            convert(values.clone(), Reading::Time, rule, is_file)?
+        }
+        (Reading::Ordered, _) => convert(values.clone(), Reading::Number, rule, is_file)?,
         (Reading::Number, Values::Boolean(array)) => {
             let numbers = array.iter().map(|value| Some(i64::from(value?)));
             Values::Integer(numbers.collect::<Int64Array>())

@@ -1026,3 +1026,93 @@ fn labels_that_are_unknown_are_counted_and_cases_are_labels() {
         assert!(refused.contains(expected), "{refused}");
     }
 }
+
+#[test]
+fn times_of_any_unit_compare_as_times() {
+    use arrow::array::{
+        ArrayRef, Date32Array, RecordBatch, TimestampMicrosecondArray, TimestampSecondArray,
+    };
+    use std::sync::Arc;
+    let second = |row: i64| 1_649_376_000 + row * 3_600;
+    let rows = 0..360i64;
+    let columns: Vec<(&str, ArrayRef)> = vec![
+        (
+            "day",
+            Arc::new(
+                rows.clone()
+                    .map(|row| Some(row / 40 + 1))
+                    .collect::<arrow::array::Int64Array>(),
+            ),
+        ),
+        (
+            "item",
+            Arc::new(
+                rows.clone()
+                    .map(|row| Some(format!("i{}", row % 5)))
+                    .collect::<arrow::array::StringArray>(),
+            ),
+        ),
+        (
+            "a",
+            Arc::new(
+                rows.clone()
+                    .map(|row| Some(second(row)))
+                    .collect::<TimestampSecondArray>(),
+            ),
+        ),
+        (
+            "b",
+            Arc::new(
+                rows.clone()
+                    .map(|row| Some(second(row + row % 3 - 1) * 1_000_000))
+                    .collect::<TimestampMicrosecondArray>(),
+            ),
+        ),
+        (
+            "c",
+            Arc::new(
+                rows.map(|row| Some((second(row) / 86_400) as i32))
+                    .collect::<Date32Array>(),
+            ),
+        ),
+    ];
+    let batch = RecordBatch::try_from_iter(columns).unwrap();
+    let described = with_tasks(&[
+        ("later", "label = \"a < b\""),
+        ("same", "label = \"a = b\""),
+        ("date", "label = \"c <= b\""),
+    ])
+    .replace(
+        "[\"day\", \"user\", \"item\", \"x\", \"click\", \"like\"]",
+        "[\"day\", \"item\", \"a\", \"b\", \"c\"]",
+    )
+    .replace("user = \"user\"\noptional = [\"x\"]\n", "")
+    .replace(
+        "x = { kind = \"numeric\", transform = [\"standardise\"] }\n",
+        "",
+    )
+    .replace("not_inputs = [\"x\"]", "")
+    .replace("log.csv", "log.parquet");
+    let dataset = shop(&described, "");
+    let file = std::fs::File::create(dataset.path("data/shop/log.parquet")).unwrap();
+    let mut writer = parquet::arrow::ArrowWriter::try_new(file, batch.schema(), None).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+    let later = (0..280).filter(|row| row % 3 == 2).count();
+    let same = (0..280).filter(|row| row % 3 == 1).count();
+    // The date begins before b but where b is an hour before a at midnight.
+    let date = (0..280i64)
+        .filter(|row| second(*row) / 86_400 * 86_400 <= second(row + row % 3 - 1))
+        .count();
+    let found = train(&summary_of(&dataset, RowSubset::All));
+    assert_eq!(found, [(280, later), (280, same), (280, date)]);
+    // Times in a text file likewise, and a time beside a number is refused.
+    let log = log(|row, fields| {
+        fields[1] = format!("2022-04-01 {:02}:00", row % 24);
+        fields[2] = format!("2022-04-01T{:02}:00:00", (row + 1) % 24);
+    });
+    let described = with_tasks(&[("later", "label = \"user < item\"")])
+        .replace("not_inputs = [\"x\"]", "not_inputs = [\"item\"]");
+    let later = (0..280).filter(|row| row % 24 < 23).count();
+    assert_eq!(train(&summary(&described, &log)), [(280, later)]);
+}
