@@ -42,6 +42,7 @@ fn parse(text: &str) -> Result<Expression, ExpressionError> {
         Columns {
             names: &names,
             types: &[],
+            later: &[],
         },
     )
 }

@@ -51,6 +51,8 @@ pub struct Columns<'a> {
     pub names: &'a [String],
     /// Types that the description gives, by column; columns beyond have none.
     pub types: &'a [Option<ColumnType>],
+    /// Names of columns that are not known yet.
+    pub later: &'a [String],
 }
 
 impl Columns<'_> {
@@ -183,6 +185,11 @@ impl Translator<'_> {
         let names = self.columns.names;
         if let Some(column) = names.iter().position(|column| column == name) {
             return Ok(column);
+        }
+        if self.columns.later.iter().any(|later| later == name) {
+            return Err(self
+                .refuse(at, format!("`{name}` is computed here or further down"))
+                .hint("a column uses those above it: put it below"));
         }
         let refused = self.refuse(at, format!("there is no column `{name}`"));
         Err(match nearest(name, names.iter().map(String::as_str)) {

@@ -1,7 +1,7 @@
 //! Validation of `columns`: names, types, marks of missing values, and columns that are computed.
 
 use crate::expression::{ColumnType, Columns, Expression};
-use crate::timeline::TimeRule;
+use crate::timeline::{TimeRule, is_format};
 use arrow::datatypes::TimeUnit;
 use homebench_diagnostic::{Diagnostic, Document, KeyPath};
 use toml::Value;
@@ -123,7 +123,12 @@ impl ColumnEntries {
         types: &mut Vec<Option<ColumnType>>,
     ) -> Result<Vec<Expression>, Diagnostic> {
         let mut expressions = Vec::with_capacity(self.derived.len());
-        for column in &self.derived {
+        let names: Vec<String> = self
+            .derived
+            .iter()
+            .map(|column| column.name.clone())
+            .collect();
+        for (index, column) in self.derived.iter().enumerate() {
             let Some((at, text)) = &column.expression else {
                 continue;
             };
@@ -135,10 +140,10 @@ impl ColumnEntries {
             let known = Columns {
                 names: columns,
                 types,
+                later: &names[index..],
             };
-            expressions.push(super::check_expression::computed(
-                document, at, text, known,
-            )?);
+            let parsed = super::check_expression::computed(document, at, text, known);
+            expressions.push(parsed?);
             columns.push(column.name.clone());
             types.push(column.declared.clone());
         }
@@ -265,15 +270,10 @@ fn declared(
                 let message = "`unit` is for numbers and `format` for texts";
                 return Err(document.at_value(at, message).hint("keep one of them"));
             }
-            if let Some(format) = &format {
-                if !crate::timeline::is_format(format) {
-                    let message = format!("`{format}` is no format of a time");
-                    return Err(document
-                        .at_value(at, message)
-                        .hint(
-                            "write it in strftime's letters, such as \"%m/%d/%Y %H:%M:%S%.f\"; a zone is %z, or `zone` of the column",
-                        ));
-                }
+            if let Some(format) = format.as_ref().filter(|format| !is_format(format)) {
+                let message = format!("`{format}` is no format of a time");
+                let hint = "write it in strftime's letters, such as \"%m/%d/%Y %H:%M:%S%.f\"; a zone is %z, or `zone` of the column";
+                return Err(document.at_value(at, message).hint(hint));
             }
             ColumnType::Time(TimeRule {
                 unit,

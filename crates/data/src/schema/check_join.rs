@@ -9,6 +9,9 @@ use crate::expression::{ColumnType, Expression};
 use homebench_diagnostic::{Diagnostic, Document};
 use std::collections::BTreeMap;
 
+/// The joins, the names of all columns, and the types of those that the joins add.
+type JoinedColumns = (Vec<Join>, Vec<String>, Vec<Option<ColumnType>>);
+
 /// The joins in the order of the description, and all columns: `own`, then those that each join adds.
 pub(super) fn joins(
     document: &Document,
@@ -16,7 +19,7 @@ pub(super) fn joins(
     files: &[SourceFile],
     own: &[String],
     default_format: Format,
-) -> Result<(Vec<Join>, Vec<String>, Vec<Option<ColumnType>>), Diagnostic> {
+) -> Result<JoinedColumns, Diagnostic> {
     let mut columns = own.to_vec();
     let mut types = Vec::new();
     let mut joins = Vec::new();

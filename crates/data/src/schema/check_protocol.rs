@@ -82,7 +82,7 @@ fn protocol(
         about: wire.about.clone().unwrap_or_default(),
         tasks,
         groups,
-        source: Source::Table(plan),
+        source: Source::Table(Box::new(plan)),
         name,
     })
 }
@@ -232,6 +232,7 @@ fn filter(
     let known = Columns {
         names: &parts.columns,
         types: &parts.types,
+        later: &[],
     };
     let own = expression(document, &at, text, known)?;
     check_literals(document, &at, &own, &parts.columns, &parts.allowed_values)?;

@@ -80,6 +80,7 @@ pub(super) fn validate(
     let known = Columns {
         names: &columns,
         types: &types,
+        later: &[],
     };
     let tasks = tasks(document, &wire, known, &allowed_values)?;
     let parts = CheckedParts {

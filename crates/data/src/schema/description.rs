@@ -46,7 +46,7 @@ pub struct Protocol {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Source {
     /// From files.
-    Table(TablePlan),
+    Table(Box<TablePlan>),
     /// By an embedded generator.
     Generated(Generated),
 }
@@ -356,10 +356,8 @@ impl Protocol {
     /// See [`Protocol::split_seed`].
     pub fn with_split_seed(mut self, new: u64) -> Result<Self, &'static str> {
         self.split_seed()?;
-        if let Source::Table(TablePlan {
-            split: SplitPlan::Hash { seed, .. },
-            ..
-        }) = &mut self.source
+        if let Source::Table(plan) = &mut self.source
+            && let SplitPlan::Hash { seed, .. } = &mut plan.split
         {
             *seed = new;
         }

@@ -168,7 +168,7 @@ fn inputs(description: &Description, protocol: &str) -> (TablePlan, Vec<String>)
         .iter()
         .map(|feature| plan.columns[feature.column].clone())
         .collect();
-    (plan, columns)
+    (*plan, columns)
 }
 
 #[test]
