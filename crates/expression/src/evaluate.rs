@@ -208,16 +208,18 @@ fn truth(side: Side, num_rows: usize) -> Result<BooleanArray, RowFault> {
         Values::Boolean(array) => Ok(array),
         Values::Null(rows) => Ok(BooleanArray::new_null(rows)),
         other => (0..other.num_rows())
-            .map(|row| match other.number(row) {
-                _ if other.is_null(row) => Ok(None),
-                _ if let Values::Text(texts) = &other
-                    && let Some(value) = boolean(texts.value(row)) =>
-                {
-                    Ok(Some(value))
+            .map(|row| {
+                let word = match &other {
+                    Values::Text(texts) if !other.is_null(row) => boolean(texts.value(row)),
+                    _ => None,
+                };
+                match (word, other.number(row)) {
+                    _ if other.is_null(row) => Ok(None),
+                    (Some(word), _) => Ok(Some(word)),
+                    (None, 0.0) => Ok(Some(false)),
+                    (None, 1.0) => Ok(Some(true)),
+                    _ => Err(computed(row, "a condition, or 0 or 1", other.text(row))),
                 }
-                0.0 => Ok(Some(false)),
-                1.0 => Ok(Some(true)),
-                _ => Err(computed(row, "a condition, or 0 or 1", other.text(row))),
             })
             .collect(),
     }
@@ -245,16 +247,19 @@ fn order(
             let narrow = |values: &Values, row| values.number(row) as f32;
             narrow(left, left_row).partial_cmp(&narrow(right, right_row))
         }
-        _ if let (Some(a), Some(b)) = (left.exact(left_row), right.exact(right_row)) => {
-            compare_decimals(a, b)
-                .or_else(|| left.number(left_row).partial_cmp(&right.number(right_row)))
+        _ => {
+            if let (Some(a), Some(b)) = (left.exact(left_row), right.exact(right_row))
+                && let Some(order) = compare_decimals(a, b)
+            {
+                return Some(order);
+            }
+            let (a, b) = (left.number(left_row), right.number(right_row));
+            match (left.integer(left_row), right.integer(right_row)) {
+                (Some(integer), None) => compare_exactly(integer, b),
+                (None, Some(integer)) => compare_exactly(integer, a).map(Ordering::reverse),
+                _ => a.partial_cmp(&b),
+            }
         }
-        _ => match (left.integer(left_row), right.integer(right_row)) {
-            (Some(a), Some(b)) => Some(a.cmp(&b)),
-            (Some(a), None) => compare_exactly(a, right.number(right_row)),
-            (None, Some(b)) => compare_exactly(b, left.number(left_row)).map(Ordering::reverse),
-            (None, None) => left.number(left_row).partial_cmp(&right.number(right_row)),
-        },
     }
 }
 

@@ -357,9 +357,10 @@ pub(super) fn time_hint(name: &str, found: &str) -> String {
              \"{name}\""
         )
     };
+    let format = timeline::likely_format(found);
     match (number, number.and_then(timeline::likely_unit)) {
         // Fourteen digits are a date and a time of day, and thirteen are milliseconds.
-        (Some(_), _) if found.len() == 14 && timeline::likely_format(found).is_some() => {
+        (Some(_), _) if found.len() == 14 && format.is_some() => {
             written("format = \"%Y%m%d%H%M%S\"")
         }
         (_, Some(unit)) => {
@@ -374,7 +375,8 @@ pub(super) fn time_hint(name: &str, found: &str) -> String {
                 written(&format!("unit = \"{unit}\""))
             )
         }
-        _ if let Some(format) = timeline::likely_format(found) => {
+        _ if format.is_some() => {
+            let format = format.unwrap_or_default();
             let other = match format.strip_prefix("%m/%d") {
                 Some(rest) => format!(" (%d/%m{rest} where the day comes first)"),
                 None => String::new(),

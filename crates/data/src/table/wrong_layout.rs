@@ -40,6 +40,8 @@ fn mend(file: &TextFile, row: &RecordPlace) -> (&'static str, String) {
     };
     let header_ends = file.header.last().is_some_and(String::is_empty);
     let has_quotes = line.contains(&b'"');
+    let other_separator =
+        super::wrong_header::separator_for(line, format, expected).filter(|_| found == 1);
     match () {
         () if header_ends && found + 1 == expected => (
             "; the first line ends with a separator, which makes a column without a name",
@@ -49,17 +51,13 @@ fn mend(file: &TextFile, row: &RecordPlace) -> (&'static str, String) {
             "; the line looks like a comment",
             "set comment = \"#\" in the format if lines that begin with # are no rows".to_owned(),
         ),
-        () if let Some(other) =
-            super::wrong_header::separator_for(line, format, expected).filter(|_| found == 1) =>
-        {
-            (
-                "",
-                format!(
-                    "set separator = {:?} in the format: so the row has {expected} fields",
-                    other.text()
-                ),
-            )
-        }
+        () if other_separator.is_some() => (
+            "",
+            format!(
+                "set separator = {:?} in the format: so the row has {expected} fields",
+                other_separator.map_or(String::new(), |other| other.text().to_owned())
+            ),
+        ),
         () if found < expected
             && !format.quotes
             && line.iter().filter(|byte| **byte == b'"').count() % 2 == 1 =>
