@@ -54,13 +54,23 @@ pub(super) fn mean_and_deviation(mean: Option<f64>, deviation: Option<f64>) -> S
     // A mean of nearly nothing beside a deviation that is something is rounding: of standardised labels, say.
     let is_rounding = |mean: f64| mean.abs() < LEAST_SHOWN && deviation >= LEAST_SHOWN;
     let mean = mean.map(|mean| if is_rounding(mean) { 0.0 } else { mean });
-    format!("{} ± {}", score(mean), score(Some(deviation)))
+    // With the decimals of its mean, beside which a smaller deviation is nothing.
+    let deviation = match mean {
+        Some(mean) if mean.abs() >= LEAST_SHOWN => without_negative_zero(format!("{deviation:.4}")),
+        _ => score(Some(deviation)),
+    };
+    format!("{} ± {deviation}", score(mean))
 }
 
 /// An interval, with as many decimals as a difference.
 pub(super) fn interval(interval: Option<Interval>) -> String {
     interval.map_or(ABSENT.to_owned(), |Interval { low, high }| {
-        let end = |value: f64| decimals(value, 5);
+        // An end that is nothing beside the other is 0.
+        let are_shown = low.abs().max(high.abs()) >= 0.000005;
+        let end = |value: f64| match are_shown && value.abs() < 0.000005 {
+            true => decimals(0.0, 5),
+            false => decimals(value, 5),
+        };
         format!("[{}, {}]", end(low), end(high))
     })
 }
@@ -196,7 +206,7 @@ mod tests {
         );
         assert_eq!(
             mean_and_deviation(Some(0.95), Some(1e-6)),
-            "0.9500 ± 1.000e-6"
+            "0.9500 ± 0.0000"
         );
         assert_eq!(difference(-0.000001), "-1.000e-6");
         assert_eq!(difference(0.000001), "+1.000e-6");

@@ -143,7 +143,7 @@ impl Axis {
             return counted(value);
         }
         let largest = self.high.abs().max(self.low.abs());
-        if self.step >= 5e11 || largest < 1e-3 {
+        if self.step >= 5e11 || largest < 1e-4 {
             return by_power(value, self.step, largest.log10().floor() as i32);
         }
         if largest >= 10_000.0 {
