@@ -184,6 +184,22 @@ impl ColumnStatistics {
         }
     }
 
+    /// Whether the values are numbers that have a comma in the place of the point.
+    fn has_decimal_commas(&self) -> bool {
+        let is_such = |text: &[u8]| {
+            let text = String::from_utf8_lossy(text);
+            text.matches(',').count() == 1
+                && !text.contains('.')
+                && text.replace(',', ".").parse::<f64>().is_ok()
+        };
+        let ids = 0..self.distinct.len().min(100) as u32;
+        let mut texts = ids
+            .map(|id| self.distinct.text(id))
+            .filter(|text| !text.is_empty())
+            .peekable();
+        texts.peek().is_some() && texts.all(is_such)
+    }
+
     /// Whether its values are numbers, apart from a few marks for missing ones.
     pub(super) fn is_numeric(&self) -> bool {
         let marks = self.num_marks();
@@ -300,6 +316,11 @@ impl ColumnStatistics {
                     "; numbers but for {count} {values} such as `{mark}`"
                 ));
             }
+        } else if self.has_decimal_commas() {
+            text.push_str(&format!(
+                "; numbers with decimal commas: compute cast(replace({}, ',', '.') as float)",
+                self.name
+            ));
         } else if let Some((most, _)) = self.by_count().first() {
             let most: String = most.chars().take(30).filter(|c| !c.is_control()).collect();
             text.push_str(&format!(", most often {most:?}"));

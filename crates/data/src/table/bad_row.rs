@@ -255,7 +255,10 @@ fn hint(plan: &TablePlan, column: usize, reading: Reading, expected: &str, found
         return "a weight is needed on every row: fill it in, or write 0".to_owned();
     }
     if is_nothing && divides {
-        return "fill it in; without it the row belongs to no split".to_owned();
+        return format!(
+            "fill it in; without it the row belongs to no split. To leave such rows out: add \"{name}\" to `optional`, and \
+             filter = \"{name} is not null\""
+        );
     }
     if found.is_empty() {
         return format!("add \"{name}\" to `optional` in the description if it may be missing");
@@ -323,6 +326,15 @@ pub(super) fn general_hint(
         return Some(format!(
             "give the column its type, in `columns`: {{ name = \"{name}\", type = \"boolean\" }} in place of \"{name}\"; a \
              label may also be '{name} = \"{text}\"'"
+        ));
+    }
+    let is_decimal_comma = text.matches(',').count() == 1
+        && !text.contains('.')
+        && text.replace(',', ".").parse::<f64>().is_ok();
+    if is_decimal_comma {
+        return Some(format!(
+            "if the comma is a decimal point, compute the number in `columns`: {{ name = \"{name}_number\", expression = \
+             \"cast(replace({name}, ',', '.') as float)\" }}, and use `{name}_number`"
         ));
     }
     let digits: String = text.chars().filter(|letter| *letter != ',').collect();

@@ -140,12 +140,12 @@ pub(super) fn parse(
     let rows: Vec<u64> = (0..values.num_rows())
         .map(|row| start + values.place(row))
         .collect();
-    let mut splits = context
+    let kept_by_filter = filter(plan, &values, &mut parsed.counts).map_err(place)?;
+    let splits = context
         .assignment
-        .splits(side, &rows, &values)
+        .splits(side, &rows, &values, kept_by_filter.as_deref())
         .map_err(place)?;
     parsed.counts.in_use = splits.len() as u64;
-    apply_filter(plan, &values, &mut splits, &mut parsed.counts).map_err(place)?;
     if context.only_splits {
         let mut all = vec![LEFT_OUT; piece.num_rows() as usize];
         for (row, split) in splits.iter().enumerate() {
@@ -316,26 +316,21 @@ impl Visit for PieceReading<'_> {
     }
 }
 
-/// Leaves out the rows for which the filter doesn't hold, or is unknown.
-fn apply_filter(
+/// By row, whether the filter keeps it: one for which it is unknown is left out too. `None` without a filter.
+fn filter(
     plan: &TablePlan,
     values: &PieceColumns<'_>,
-    splits: &mut [u8],
     counts: &mut PieceCounts,
-) -> Result<(), RowFault> {
+) -> Result<Option<Vec<bool>>, RowFault> {
     let Some(filter) = &plan.filter else {
-        return Ok(());
+        return Ok(None);
     };
     let condition = filter.condition(values)?;
+    let kept = condition.holds();
     counts.filter_unknown = condition.num_unknown();
-    for (split, holds) in splits.iter_mut().zip(condition.holds()) {
-        if !holds {
-            *split = LEFT_OUT;
-            counts.filtered += 1;
-        }
-    }
-    counts.filtered -= counts.filter_unknown;
-    Ok(())
+    let num_kept = kept.iter().filter(|kept| **kept).count();
+    counts.filtered = (kept.len() - num_kept) as u64 - counts.filter_unknown;
+    Ok(Some(kept))
 }
 
 /// Codes of the columns that joins and expressions give.

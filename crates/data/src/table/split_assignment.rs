@@ -282,7 +282,8 @@ impl Assignment {
         }
     }
 
-    /// The splits of some rows, given by their numbers.
+    /// The splits of some rows, given by their numbers. A row that the filter doesn't keep is in none, and what stands
+    /// in the rule's column there is not looked at.
     ///
     /// # Errors
     /// The first value of the rule's column that is not there or has no place among the limits.
@@ -291,11 +292,12 @@ impl Assignment {
         side: Side,
         rows: &[u64],
         columns: &dyn Dividing,
+        kept: Option<&[bool]>,
     ) -> Result<Vec<u8>, RowFault> {
-        match &self.rule {
+        let mut splits: Vec<u8> = match &self.rule {
             Rule::Files { validation } => {
                 let split = |row: &u64| of_files(side, validation, *row) as u8;
-                Ok(rows.iter().map(split).collect())
+                rows.iter().map(split).collect()
             }
             Rule::Time {
                 column,
@@ -303,7 +305,7 @@ impl Assignment {
                 test_from,
             } => {
                 let values = columns.dividing_values(*column, validation_from.reading())?;
-                by_time(&values, *column, validation_from, test_from)
+                by_time(&values, *column, validation_from, test_from, kept)?
             }
             Rule::Hash {
                 stream,
@@ -330,9 +332,15 @@ impl Assignment {
                     };
                     split as u8
                 };
-                Ok(rows.iter().enumerate().map(split).collect())
+                rows.iter().enumerate().map(split).collect()
+            }
+        };
+        if let Some(kept) = kept {
+            for (split, _) in splits.iter_mut().zip(kept).filter(|(_, kept)| !**kept) {
+                *split = LEFT_OUT;
             }
         }
+        Ok(splits)
     }
 }
 
@@ -350,6 +358,7 @@ fn by_time(
     column: usize,
     validation_from: &SplitLimit,
     test_from: &SplitLimit,
+    kept: Option<&[bool]>,
 ) -> Result<Vec<u8>, RowFault> {
     let unit = |limit: &SplitLimit| match limit {
         SplitLimit::Integer(number) => timeline::likely_unit(*number as f64),
@@ -366,6 +375,9 @@ fn by_time(
     };
     (0..values.num_rows())
         .map(|row| {
+            if kept.is_some_and(|kept| !kept[row]) {
+                return Ok(LEFT_OUT);
+            }
             let refuse = |expected: String, found: String| RowFault {
                 row,
                 column: Some(column),
@@ -458,7 +470,7 @@ mod tests {
         row: u64,
         value: Values,
     ) -> Result<Option<usize>, RowFault> {
-        let split = assignment.splits(side, &[row], &One(value))?[0];
+        let split = assignment.splits(side, &[row], &One(value), None)?[0];
         Ok(assignment
             .is_in_use(side, row)
             .then_some(usize::from(split)))

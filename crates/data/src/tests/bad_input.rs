@@ -116,10 +116,10 @@ fn no_number_and_no_finite_one() {
     /data/shop/log.csv:4:10: column `seconds`: expected a number, found `7s`
     hint: correct the row, or make the feature categorical in the description
     ");
-    insta::assert_snapshot!(refusal_of_log("ann,3,11,7,0", "ann,3,,7,0"), @"
+    insta::assert_snapshot!(refusal_of_log("ann,3,11,7,0", "ann,3,,7,0"), @r#"
     /data/shop/log.csv:4:7: column `day`: expected a value to split by, found ``
-    hint: fill it in; without it the row belongs to no split
-    ");
+    hint: fill it in; without it the row belongs to no split. To leave such rows out: add "day" to `optional`, and filter = "day is not null"
+    "#);
     let infinite = Float64Array::from(vec![5.0, 1.0, f64::INFINITY, 9.0, 1.0, 4.0]);
     insta::assert_snapshot!(refusal_of_parquet("seconds", Arc::new(infinite)), @r#"
     /data/shop/log.parquet: row 3, column `seconds`: expected a finite number, found `inf`
@@ -239,10 +239,10 @@ fn a_parquet_file_with_another_type() {
     hint: correct the row, or make the feature categorical in the description
     ");
     let seconds = Int64Array::from(vec![Some(1), None, Some(0), Some(1), Some(1), Some(0)]);
-    insta::assert_snapshot!(refusal_of_parquet("day", Arc::new(seconds)), @"
+    insta::assert_snapshot!(refusal_of_parquet("day", Arc::new(seconds)), @r#"
     /data/shop/log.parquet: row 2, column `day`: expected a value to split by, found ``
-    hint: fill it in; without it the row belongs to no split
-    ");
+    hint: fill it in; without it the row belongs to no split. To leave such rows out: add "day" to `optional`, and filter = "day is not null"
+    "#);
 }
 
 #[test]

@@ -271,7 +271,7 @@ fn a_value_that_is_no_finite_number_is_refused_with_its_row() {
     assert_eq!(
         refusal("day", Arc::new(days)),
         "/data/shop/log.parquet: row 3, column `day`: expected a value to split by, found ``\n\
-         hint: fill it in; without it the row belongs to no split"
+         hint: fill it in; without it the row belongs to no split. To leave such rows out: add \"day\" to `optional`, and filter = \"day is not null\""
     );
     let seconds = Float64Array::from(vec![1., 2., 3., 4., f64::INFINITY, 6.]);
     let said = refusal("seconds", Arc::new(seconds));

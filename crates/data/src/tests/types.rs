@@ -92,8 +92,6 @@ fn with_tasks(tasks: &[(&str, &str)]) -> String {
 }
 
 fn kinds(summary: &Summary) -> Vec<(&str, bool)> {
-    let of = |warning: &DataWarning| (warning.kind.clone(), warning.is_loud);
-    let _ = of;
     summary
         .warnings
         .iter()
@@ -149,6 +147,53 @@ fn a_filter_that_is_unknown_leaves_the_row_out_and_counts_it() {
     assert_eq!(
         said(&summary, "filtered_rows"),
         ["the filter left out 90 of 360 rows; on 90 of them a value that it needs is missing"]
+    );
+}
+
+#[test]
+fn rows_that_the_filter_leaves_out_need_no_place_in_time() {
+    let log = log(|row, fields| {
+        if row % 9 == 4 {
+            fields[0].clear();
+        }
+    });
+    let refused = shop(HEAD, &log).refusal();
+    assert!(
+        refused.contains("filter = \"day is not null\""),
+        "{refused}"
+    );
+    // What the hint says, done.
+    let described = HEAD.replace(
+        "optional = [\"x\"]",
+        "optional = [\"x\", \"day\"]\nfilter = \"day is not null\"",
+    );
+    let summary = summary(&described, &log);
+    let with_a_day = |days: std::ops::RangeInclusive<usize>| {
+        let rows = (0..360).filter(|row| row % 9 != 4 && days.contains(&(row / 40 + 1)));
+        rows.count()
+    };
+    assert_eq!(
+        sizes(&summary),
+        [with_a_day(1..=7), with_a_day(8..=8), with_a_day(9..=9)]
+    );
+}
+
+#[test]
+fn decimal_commas_are_read_as_the_hint_says() {
+    let with_points = log(|row, fields| fields[3] = format!("{}.25", row % 13));
+    let with_commas = log(|row, fields| fields[3] = format!("\"{},25\"", row % 13));
+    let quoted = HEAD.replace("[files.log]", "[format]\nquotes = true\n[files.log]");
+    let refused = shop(&quoted, &with_commas).refusal();
+    let column = "{ name = \"x_number\", expression = \"cast(replace(x, ',', '.') as float)\" }";
+    assert!(refused.contains(column), "{refused}");
+    let computed = quoted
+        .replace("\"like\"]", &format!("\"like\", {column}]"))
+        .replace("x = { kind", "x_number = { kind");
+    let numbers =
+        |described: &str, log: &str| all(&shop(described, log).open().unwrap().train).numeric;
+    assert_eq!(
+        numbers(&computed, &with_commas),
+        numbers(HEAD, &with_points)
     );
 }
 
