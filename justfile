@@ -60,6 +60,13 @@ _trees-environment:
     test -x .venv-trees/bin/python || python3 -m venv .venv-trees
     .venv-trees/bin/pip install --quiet --requirement benches/peers/requirements-trees.txt
 
+# Take files written by DuckDB, polars, pandas and RecBole from `data describe` to a report, and count their rows elsewhere
+check-writers *args:
+    cargo build --release --bin homebench
+    test -x .venv-writers/bin/python || python3 -m venv .venv-writers
+    .venv-writers/bin/pip install --quiet --requirement tests/writers/requirements.txt
+    .venv-writers/bin/python tests/writers/describe_to_report.py target/release/homebench "$@"
+
 # Time a report over 10,000 cells
 report-speed *args:
     cargo build --release --bin homebench
