@@ -197,12 +197,15 @@ fn resolve(reference: &DatasetRef, places: &Places) -> Result<(Description, Prot
 /// Where a dataset's source files are: in a folder of its name, or right in the data folder where that has them.
 fn folder_of(description: &Description, data: &Path) -> PathBuf {
     let folder = data.join(&description.name);
-    let is_there = |file: &schema::SourceFile| super::part_files::is_there(&data.join(&file.name));
+    let has_one = |folder: &Path| {
+        let mut files = description.files.iter();
+        files.any(|file| super::part_files::is_there(&folder.join(&file.name)))
+    };
     // The folder of the dataset's name wins, so that files of two datasets with the same names
-    // don't mix.
-    match !folder.is_dir() && description.files.iter().any(is_there) {
-        true => data.to_path_buf(),
-        false => folder,
+    // don't mix. It may also be a table in parts that the dataset is named after.
+    match (folder.is_dir() && has_one(&folder)) || !has_one(data) {
+        true => folder,
+        false => data.to_path_buf(),
     }
 }
 

@@ -39,6 +39,8 @@ pub(super) struct ColumnStatistics {
     pub(super) positive: u64,
     pub(super) smallest: f64,
     pub(super) largest: f64,
+    /// The same of those written as integers, with all their digits.
+    integers: Option<(i128, i128)>,
     /// Values that hold a `|`, and those that are lists in brackets.
     pub(super) piped: u64,
     bracketed: u64,
@@ -72,6 +74,7 @@ impl ColumnStatistics {
             positive: 0,
             smallest: f64::INFINITY,
             largest: f64::NEG_INFINITY,
+            integers: None,
             piped: 0,
             bracketed: 0,
             marks: BTreeMap::new(),
@@ -121,6 +124,10 @@ impl ColumnStatistics {
         self.positive += u64::from(number > 0.0);
         self.smallest = self.smallest.min(number);
         self.largest = self.largest.max(number);
+        let integer = std::str::from_utf8(text)
+            .ok()
+            .and_then(|text| text.parse().ok());
+        self.integers = wider(self.integers, integer.map(|integer| (integer, integer)));
         if self.numbers.is_multiple_of(self.stride) {
             self.sample.push(number);
             // Every other one goes and the stride doubles, so that the sample is spread evenly over
@@ -160,6 +167,7 @@ impl ColumnStatistics {
         self.positive += other.positive;
         self.smallest = self.smallest.min(other.smallest);
         self.largest = self.largest.max(other.largest);
+        self.integers = wider(self.integers, other.integers);
         self.piped += other.piped;
         self.bracketed += other.bracketed;
         for (mark, count) in &other.marks {
@@ -253,6 +261,18 @@ impl ColumnStatistics {
         self.positive as f64 / self.numbers.max(1) as f64
     }
 
+    /// The smallest and the largest number, with all digits where both are written as integers.
+    pub(super) fn extremes(&self) -> (String, String) {
+        match self.integers {
+            Some((smallest, largest))
+                if smallest as f64 == self.smallest && largest as f64 == self.largest =>
+            {
+                (smallest.to_string(), largest.to_string())
+            }
+            _ => (self.smallest.to_string(), self.largest.to_string()),
+        }
+    }
+
     /// The number that this share of the sampled ones lies below.
     pub(super) fn quantile(&self, share: f64) -> Option<f64> {
         let mut sorted = self.sample.clone();
@@ -308,7 +328,8 @@ impl ColumnStatistics {
             text.push_str(&format!(", {share:.1} % missing"));
         }
         if self.is_numeric() {
-            text.push_str(&format!(", {} to {}", self.smallest, self.largest));
+            let (smallest, largest) = self.extremes();
+            text.push_str(&format!(", {smallest} to {largest}"));
             if let Some((mark, _)) = self.marks.iter().max_by_key(|(_, count)| **count) {
                 let count = self.num_marks();
                 let values = if count == 1 { "value" } else { "values" };
@@ -326,5 +347,13 @@ impl ColumnStatistics {
             text.push_str(&format!(", most often {most:?}"));
         }
         text
+    }
+}
+
+/// The range that holds both.
+fn wider(a: Option<(i128, i128)>, b: Option<(i128, i128)>) -> Option<(i128, i128)> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some((a.0.min(b.0), a.1.max(b.1))),
+        (one, None) | (None, one) => one,
     }
 }

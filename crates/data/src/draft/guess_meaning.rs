@@ -44,7 +44,8 @@ pub(super) fn candidates(columns: &[ColumnStatistics]) -> Vec<Candidate> {
         found.push(Candidate {
             task,
             label,
-            observed: observed.then(|| format!("{} >= {}", mention(&column.name), column.smallest)),
+            observed: observed
+                .then(|| format!("{} >= {}", mention(&column.name), column.extremes().0)),
             column: index,
             rate,
             is_strong,
@@ -179,7 +180,8 @@ fn is_time(column: &ColumnStatistics) -> bool {
     column.absent() == 0 && looks_like_time(column)
 }
 
-fn looks_like_time(column: &ColumnStatistics) -> bool {
+/// Whether a column looks like times, wherever they stand.
+pub(super) fn looks_like_time(column: &ColumnStatistics) -> bool {
     if column.is_list || column.distinct.len() < 3 {
         return false;
     }

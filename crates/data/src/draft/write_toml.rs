@@ -2,7 +2,9 @@
 
 use super::column_statistics::ColumnStatistics;
 use super::file_roles::{JoinDraft, Keyed, Roles};
-use super::guess_meaning::{Candidate, best_time, candidates, is_time_with_gaps, is_user};
+use super::guess_meaning::{
+    Candidate, best_time, candidates, is_time_with_gaps, is_user, looks_like_time,
+};
 use super::scan::Scanned;
 use crate::schema::{Encoding, FileKind, Format};
 use std::fmt::Write;
@@ -306,6 +308,9 @@ fn write_features(
             None if is_time_with_gaps(column) => {
                 Some("a time that some rows lack; a split by time needs one on every row")
             }
+            None if looks_like_time(column) => Some(
+                "a time too; its parts may be inputs, such as extract(hour from it) in `columns`",
+            ),
             // Measured numbers mostly differ, and say something all the same; ids and counters that differ don't.
             None if column.is_unique()
                 && Some(index) != user
@@ -316,7 +321,14 @@ fn write_features(
             None => None,
         };
         let separator = list_separator(&roles.rows[0].file);
-        written += write_feature(text, column, &column.name, why, separator);
+        written += write_feature(
+            text,
+            column,
+            &column.name,
+            why,
+            separator,
+            Some(index) == user,
+        );
     }
     for join in &roles.joins {
         let prefix = prefix(join, columns);
@@ -330,7 +342,7 @@ fn write_features(
                 format!("{prefix}{}", column.name),
                 list_separator(&join.table.file),
             );
-            written += write_feature(text, column, &name, why, separator);
+            written += write_feature(text, column, &name, why, separator, false);
         }
     }
     if written == 0 {
@@ -350,6 +362,7 @@ fn write_feature(
     name: &str,
     why_not: Option<&str>,
     separator: Option<u8>,
+    is_user: bool,
 ) -> usize {
     let why_not = match column.is_constant() {
         true => Some("the same in every row"),
@@ -367,16 +380,21 @@ fn write_feature(
             column.scientific
         );
     }
-    let _ = writeln!(text, "{} = {{ {} }}", bare(name), kind(column, separator));
+    let _ = writeln!(
+        text,
+        "{} = {{ {} }}",
+        bare(name),
+        kind(column, separator, is_user)
+    );
     1
 }
 
-fn kind(column: &ColumnStatistics, separator: Option<u8>) -> String {
+fn kind(column: &ColumnStatistics, separator: Option<u8>, is_user: bool) -> String {
     const HASHED_FROM: usize = 1_000_000;
     const RARE_FROM: usize = 1_000;
     const FEW_NUMBERS: usize = 50;
     let distinct = column.distinct.len();
-    let is_name = column.is_named(&["id", "code", "uid"]) || column.is_token;
+    let is_name = is_user || column.is_named(&["id", "code", "uid"]) || column.is_token;
     match () {
         () if column.holds_lists() => match separator.filter(|_| column.is_list) {
             Some(separator) => format!(

@@ -17,6 +17,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 const LOUD_SHARE: f64 = 0.5;
 /// Share of values of a split that are unseen in training, from which it is said.
 const UNSEEN_SHARE: f64 = 0.01;
+/// Share of distinct numbers that 32 bits must keep; a few meet by chance, whatever the scale.
+const KEPT_SHARE: f64 = 0.99;
 /// Most rows whose content is remembered to find copies; beyond, a sample by content stands for all.
 // 16 bytes a row: 64 MiB.
 const REMEMBERED_ROWS: usize = 1 << 22;
@@ -292,7 +294,7 @@ impl<'a> Audit<'a> {
                     "a few numbers far from all others may rule its scale: correct them, or give it \"log1p\" too"
                 }
             };
-            if narrow.len() < wide.len() {
+            if (narrow.len() as f64) < KEPT_SHARE * wide.len() as f64 {
                 self.warn(
                     "rounded_feature",
                     narrow.len() * 2 < wide.len(),

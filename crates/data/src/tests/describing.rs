@@ -609,3 +609,29 @@ fn a_name_twice_and_an_index_of_pandas_are_left_out_with_the_reason() {
     assert!(!draft.contains("__index_level_0__\""), "{draft}");
     assert!(prepared(&dataset, &draft).train.rows > 200);
 }
+
+#[test]
+fn users_are_categories_other_times_no_inputs_and_integers_have_all_digits() {
+    let mut log = "user,seen,day,price,click\n".to_owned();
+    for row in 0..200u64 {
+        let (user, day) = ((1 << 60) + row % 7, 1 + row / 20);
+        writeln!(
+            log,
+            "{user},2022-04-{day:02} 10:{:02}:00,2022-04-{day:02},{}.5,{}",
+            row % 60,
+            row % 13,
+            row % 2
+        )
+        .unwrap();
+    }
+    let dataset = Dataset::described(DESCRIPTION, "", "");
+    dataset.write("data/shop/log.csv", &log);
+    let draft = described(&dataset, &["log.csv"]);
+    assert_has(
+        &draft,
+        "\"user\", # 7 distinct, 1152921504606846976 to 1152921504606846982",
+    );
+    assert_has(&draft, "\nuser = { kind = \"categorical\" }");
+    assert_has(&draft, "\n# seen: a time too;");
+    prepared(&dataset, &draft);
+}

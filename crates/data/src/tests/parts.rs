@@ -217,3 +217,16 @@ fn a_file_replaced_by_another_of_the_same_size_and_time_is_noticed() {
         assert_eq!(all(&again.train).labels, expected);
     }
 }
+
+#[test]
+fn a_dataset_may_have_the_name_of_its_folder_of_rows() {
+    let named = DESCRIBED.replace("name = \"log\"", "name = \"shop\"");
+    let dataset = dataset(&named);
+    std::fs::rename(dataset.path("data/shop"), dataset.path("mine")).unwrap();
+    std::fs::rename(dataset.path("mine/log"), dataset.path("mine/shop")).unwrap();
+    let places = Places {
+        data: dataset.path("mine"),
+        ..dataset.places()
+    };
+    crate::open(&DatasetRef::new("shop"), &places, &mut Notices::default()).unwrap();
+}

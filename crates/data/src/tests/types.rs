@@ -1,7 +1,7 @@
 //! Types, missing values, times and exact numbers: each value beside what numpy, datetime or counting by hand gives.
 
 use super::*;
-use crate::{DataWarning, RowSubset, Summary, prepare};
+use crate::{RowSubset, Summary, prepare};
 use std::fmt::Write;
 
 const HEAD: &str = r#"source = "table"
