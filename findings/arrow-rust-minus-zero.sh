@@ -19,7 +19,7 @@ arrow-array = "=60.1.0"
 arrow-ord = "=60.1.0"
 TOML
 cat > "$work/kernel/src/main.rs" <<'RUST'
-use arrow_array::{Array, Float64Array};
+use arrow_array::{Array as _, Float64Array};
 fn main() {
     let values = Float64Array::from(vec![-0.0, 0.0, f64::NAN]);
     let zero = Float64Array::new_scalar(0.0);
