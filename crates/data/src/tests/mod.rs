@@ -2,20 +2,26 @@
 
 mod bad_input;
 mod columnar;
+mod computed_columns;
 mod describing;
 mod description;
 mod documentation;
 mod faults;
 mod fetching;
+mod hints;
 mod kuairand;
 mod layouts;
 mod lists;
+mod missing;
+mod nine_days;
 mod parts;
 mod preparation;
 mod rare_columns;
 mod regression;
 mod tables;
+mod times;
 mod types;
+mod warnings;
 
 use super::{DatasetRef, Observer, Places, Prepared, Split};
 use std::path::PathBuf;

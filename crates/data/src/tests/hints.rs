@@ -1,0 +1,149 @@
+//! Hints that fit what was found, and are right when followed.
+
+use super::nine_days::*;
+use super::*;
+
+#[test]
+fn decimal_commas_are_read_as_the_hint_says() {
+    let with_points = log(|row, fields| fields[3] = format!("{}.25", row % 13));
+    let with_commas = log(|row, fields| fields[3] = format!("\"{},25\"", row % 13));
+    let quoted = HEAD.replace("[files.log]", "[format]\nquotes = true\n[files.log]");
+    let refused = shop(&quoted, &with_commas).refusal();
+    let column = "{ name = \"x_number\", expression = \"cast(replace(x, ',', '.') as float)\" }";
+    assert!(refused.contains(column), "{refused}");
+    let computed = quoted
+        .replace("\"like\"]", &format!("\"like\", {column}]"))
+        .replace("x = { kind", "x_number = { kind");
+    let numbers =
+        |described: &str, log: &str| all(&shop(described, log).open().unwrap().train).numeric;
+    assert_eq!(
+        numbers(&computed, &with_commas),
+        numbers(HEAD, &with_points)
+    );
+}
+
+#[test]
+fn labels_that_are_no_0_or_1_are_refused_with_what_to_write() {
+    let log_of = |unknown: &'static str| {
+        log(move |row, fields| {
+            if row % 3 == 0 {
+                fields[5] = unknown.to_owned();
+            }
+        })
+    };
+    let described = with_tasks(&[("likes", "label = \"like\"")]);
+    let refused = shop(&described, &log_of("-1")).refusal();
+    assert!(refused.contains("expected 0 or 1, found `-1`"), "{refused}");
+    // What the hint says, followed.
+    assert!(
+        refused.contains("label = \"like = 1\" and observed = \"like >= 0\""),
+        "{refused}"
+    );
+    let followed = with_tasks(&[("likes", "label = \"like = 1\"\nobserved = \"like >= 0\"")]);
+    let summary = summary(&followed, &log_of("-1"));
+    let positives = (0..280)
+        .filter(|row| row % 3 != 0 && row * 3 % 10 < 5)
+        .count();
+    assert_eq!(train(&summary), [(186, positives)]);
+    assert_eq!(said(&summary, "label_minus_one"), [] as [&str; 0]);
+    // Without `observed`, -1 is a negative label, and that is said.
+    let marked = |label: &str| {
+        let described = with_tasks(&[("likes", &format!("label = \"{label}\""))]);
+        self::summary(&described, &log_of("-1"))
+    };
+    for label in [
+        "like > 0",
+        "not (like = 0)",
+        "like in (1)",
+        "like = '1'",
+        "case when like = 1 then true else false end",
+        "abs(like) = 1",
+    ] {
+        let summary = marked(label);
+        let said = said(&summary, "label_minus_one");
+        assert!(
+            said[0].contains("120 rows with -1 are taken for known labels"),
+            "{label}: {said:?}"
+        );
+        assert!(
+            said[0].ends_with("add observed = \"like >= 0\" to the task"),
+            "{label}: {said:?}"
+        );
+    }
+    // Two classes, one of them -1.
+    let two = log(|row, fields| fields[5] = ["-1", "1"][row % 2].to_owned());
+    let refused = shop(&described, &two).refusal();
+    assert!(
+        refused.contains("if it is the negative class: label = \"like > -1\""),
+        "{refused}"
+    );
+    let followed = with_tasks(&[("likes", "label = \"like > -1\"")]);
+    let of_two = self::summary(&followed, &two);
+    assert_eq!(
+        (train(&of_two), said(&of_two, "label_minus_one").len()),
+        (vec![(280, 140)], 0)
+    );
+    let refused = shop(&described, &log_of("2")).refusal();
+    assert!(
+        refused.contains("say which values are positive, such as label = \"like = 2\""),
+        "{refused}"
+    );
+    // True and false are a label as they are.
+    let words = log(|row, fields| fields[5] = ["True", "False"][row % 2].to_owned());
+    assert_eq!(train(&self::summary(&described, &words)), [(280, 140)]);
+}
+
+#[test]
+fn hints_fit_what_was_found() {
+    let one = |value: &'static str| {
+        let value = value.to_owned();
+        log(move |row, fields| {
+            if row == 100 {
+                fields[3] = value.clone();
+            }
+        })
+    };
+    for (value, expected) in [
+        ("x", "this is the header again"),
+        (" 1.5", "trim_spaces = true"),
+        ("\"1.5\"", "quotes = true"),
+        ("True", "type = \"boolean\""),
+        ("null", "missing = [\"null\"]"),
+        ("1e39", "missing = [\"1e39\"]"),
+        ("1e200", "below 3.4e38"),
+        ("abc", "make the feature categorical"),
+    ] {
+        let refused = shop(HEAD, &one(value)).refusal();
+        assert!(refused.contains("/log.csv:102:"), "{refused}");
+        assert!(refused.contains(expected), "{value}: {refused}");
+    }
+    let weighted = HEAD
+        .replace("\"like\"]", "\"weight\"]\nweight = \"weight\"")
+        .replace("optional = [\"x\"]", "optional = [\"x\", \"weight\"]");
+    let weights = |value: &str| {
+        log(|row, fields| {
+            if row == 100 {
+                fields[5] = value.to_owned();
+            }
+        })
+        .replace("like", "weight")
+    };
+    for (value, expected) in [
+        (
+            "",
+            "a weight is needed on every row: fill it in, or write 0",
+        ),
+        (
+            "1e39",
+            "expected a weight of 0, or between 1.2e-38 and 3.4e38, found `1",
+        ),
+        ("1e-60", "expected a weight of 0"),
+        ("-1", "expected a weight of 0"),
+    ] {
+        let refused = shop(&weighted, &weights(value)).refusal();
+        assert!(
+            refused.contains("/log.csv:102:") && refused.contains(expected),
+            "{value}: {refused}"
+        );
+    }
+}
