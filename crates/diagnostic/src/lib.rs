@@ -3,7 +3,7 @@
 //! [`Document`] reads a file as a type and says of every value where it stands; [`read`] does the same of a value alone;
 //! [`nearest`] is the project's one "did you mean".
 //!
-//! May import: `serde`, `toml`, `strsim`, and nothing of the workspace. Must not hold: what a key means or which values it may have
+//! May import: `serde`, `toml`, `strsim`, `libc`, and nothing of the workspace. Must not hold: what a key means or which values it may have
 //! (the crate that owns the key does), exit codes and colours (the binary), or a search for words in another crate's errors.
 
 mod document;
@@ -14,6 +14,7 @@ mod names;
 mod number_limits;
 mod reader;
 mod refusal;
+pub mod regular_file;
 mod spans;
 
 pub use document::Document;

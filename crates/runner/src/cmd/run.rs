@@ -143,6 +143,7 @@ impl RunArguments {
             threads: self.threads_of(session),
             device: session.device,
             places: session.places.clone(),
+            checked_data: session.checked_data(),
             limits: run.limits,
             checkpoint_every: run.checkpoint_every,
         }))

@@ -12,6 +12,7 @@ use homebench_experiment::spec::{self, Experiment, Override};
 use homebench_results::ResultsFolder;
 use homebench_train::Device;
 use homebench_train::device::Cuda;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// An experiment and changes to it.
@@ -55,6 +56,17 @@ impl Session {
     /// The data of the first split.
     pub(super) fn dataset(&self) -> &Summary {
         &self.datasets[0].1
+    }
+
+    /// The prepared files that were read, by content hash.
+    pub(super) fn checked_data(&self) -> BTreeMap<String, String> {
+        let identity = |(_, summary): &(DatasetRef, Summary)| {
+            (
+                summary.content_hash.clone(),
+                summary.hold.identity().to_owned(),
+            )
+        };
+        self.datasets.iter().map(identity).collect()
     }
 
     /// What a cell costs: a trial what it sets, a final cell what won where something has.
