@@ -300,3 +300,100 @@ fn refusal(kind: tar::EntryType, size: u64, file: &SourceFile, is_found: bool) -
         "has {size} bytes, and the description says {bytes}"
     ))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use flate2::{Compression, write::GzEncoder};
+    use tar::{Builder, EntryType, Header};
+
+    const DESCRIPTION: &str = r#"source = "csv"
+default_protocol = "all"
+columns = ["size", "label"]
+[files.train]
+name = "train.csv"
+bytes = 4
+[fetch]
+package = "shop"
+version = "1"
+archive = "shop-1.tar.gz"
+sha256 = "0000000000000000000000000000000000000000000000000000000000000000"
+[fetch.members]
+train = "shop-1/train.csv"
+[features]
+size = { kind = "numeric" }
+[tasks.buys]
+label = "label"
+group = "shop"
+[split]
+kind = "hash"
+validation_fraction = 0.1
+test_fraction = 0.1
+seed = 1
+[protocols.all]
+tasks = ["buys"]
+"#;
+
+    /// What comes of an archive of these members, each with its type and text.
+    fn unpacked(members: &[(EntryType, &str)]) -> Result<(), String> {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("shop.toml"), DESCRIPTION).unwrap();
+        let description = Description::load(folder.path(), "shop").unwrap();
+        let archive = folder.path().join("shop-1.tar.gz");
+        let packed = GzEncoder::new(File::create(&archive).unwrap(), Compression::fast());
+        let mut builder = Builder::new(packed);
+        for (kind, text) in members {
+            let mut header = Header::new_gnu();
+            header.set_entry_type(*kind);
+            let name = "shop-1/train.csv";
+            if kind.is_symlink() || kind.is_hard_link() {
+                header.set_size(0);
+                builder
+                    .append_link(&mut header, name, "/elsewhere")
+                    .unwrap();
+            } else {
+                header.set_size(text.len() as u64);
+                builder
+                    .append_data(&mut header, name, text.as_bytes())
+                    .unwrap();
+            }
+        }
+        builder.into_inner().unwrap().finish().unwrap();
+        let recipe = description.fetch.as_ref().unwrap();
+        let members = unpack(&description, recipe, &archive, folder.path());
+        let members = members.map_err(|said| said.message)?;
+        assert_eq!(std::fs::read_to_string(&members[0]).unwrap(), "1,0\n");
+        Ok(())
+    }
+
+    #[test]
+    fn only_a_regular_member_of_the_stated_size_that_is_there_once_is_unpacked() {
+        let file = (EntryType::Regular, "1,0\n");
+        assert_eq!(unpacked(&[file]), Ok(()));
+        for (members, why) in [
+            (vec![], "there is no `shop-1/train.csv` in it"),
+            (
+                vec![file, file],
+                "its member `shop-1/train.csv` is there twice",
+            ),
+            (
+                vec![(EntryType::Regular, "1,0\n2,1\n")],
+                "its member `shop-1/train.csv` has 8 bytes, and the description says 4",
+            ),
+            (
+                vec![(EntryType::Symlink, "")],
+                "its member `shop-1/train.csv` is a link, a folder or a device and not a file",
+            ),
+            (
+                vec![(EntryType::Link, "")],
+                "its member `shop-1/train.csv` is a link, a folder or a device and not a file",
+            ),
+            (
+                vec![(EntryType::Fifo, "")],
+                "its member `shop-1/train.csv` is a link, a folder or a device and not a file",
+            ),
+        ] {
+            assert_eq!(unpacked(&members).unwrap_err(), why);
+        }
+    }
+}

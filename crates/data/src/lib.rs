@@ -13,6 +13,7 @@
 
 mod about_embedded;
 mod cache;
+mod disk_space;
 mod draft;
 mod export;
 pub mod feed;

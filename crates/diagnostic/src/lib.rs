@@ -15,6 +15,8 @@ mod number_limits;
 mod reader;
 mod refusal;
 pub mod regular_file;
+mod shortened;
+mod size_limits;
 mod spans;
 
 pub use document::Document;
@@ -24,6 +26,7 @@ pub use number_limits::number_too_large;
 pub use reader::{keys_of, read};
 pub use refusal::Refusal;
 
+use shortened::shortened;
 use std::fmt;
 
 /// A place in a text file, both counted from 1; the column counts characters.
@@ -55,7 +58,7 @@ impl Location {
 
 /// A refused input: its source, its place, what is wrong with it, and how to mend it.
 ///
-/// `Display` gives everything but the `error: ` in front; see [`Diagnostic::render`].
+/// `Display` gives everything but the `error: ` in front, shortened where it is long; see [`Diagnostic::render`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostic {
     /// The file as the user named it, or the argument.
@@ -119,13 +122,13 @@ impl Diagnostic {
 
 impl fmt::Display for Diagnostic {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}", self.source)?;
+        write!(formatter, "{}", shortened(&self.source))?;
         if let Some(Location { line, column }) = self.location {
             write!(formatter, ":{line}:{column}")?;
         }
-        write!(formatter, ": {}", self.message)?;
+        write!(formatter, ": {}", shortened(&self.message))?;
         match &self.hint {
-            Some(hint) => write!(formatter, "\nhint: {hint}"),
+            Some(hint) => write!(formatter, "\nhint: {}", shortened(hint)),
             None => Ok(()),
         }
     }

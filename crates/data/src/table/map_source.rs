@@ -2,7 +2,7 @@
 
 use crate::mapped_file_shrank::{MappedKind, SourceMap};
 use crate::schema::Encoding;
-use homebench_diagnostic::Diagnostic;
+use homebench_diagnostic::{Diagnostic, regular_file};
 use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Read, Write};
 use std::path::Path;
@@ -14,7 +14,7 @@ use std::path::Path;
 pub(super) fn map(path: &Path, encoding: Encoding) -> Result<Option<SourceMap>, Diagnostic> {
     let name = path.display().to_string();
     let failed = |error| Diagnostic::new(&name, format!("can't read the file: {error}"));
-    let file = File::open(path).map_err(failed)?;
+    let file = regular_file::open(path).map_err(failed)?;
     let extension = path.extension().unwrap_or_default().to_ascii_lowercase();
     if extension == "br" {
         // Brotli has no mark by which it could be told.
@@ -130,7 +130,7 @@ fn check_packed(path: &Path, kind: &str) -> Result<(), Diagnostic> {
         _ => (&b"\x28\xb5\x2f\xfd"[..], "Zstandard"),
     };
     let mut head = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(4).read_to_end(&mut head));
+    let read = regular_file::open(path).and_then(|file| file.take(4).read_to_end(&mut head));
     read.map_err(|error| {
         Diagnostic::new(
             path.display().to_string(),

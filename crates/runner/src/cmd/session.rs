@@ -139,7 +139,7 @@ fn untrained(experiment: &Experiment, data: &Summary) -> Vec<(Vec<String>, Vec<S
 impl SpecArguments {
     /// Checks everything that can be checked without reading data, then prepares the data and plans.
     pub(super) fn open(&self, observer: &mut dyn data::Observer) -> Result<(Session, Plan)> {
-        if !self.spec.is_file() {
+        if !self.spec.exists() {
             return Err(self.no_such_spec().into());
         }
         let (set, root) = self.divided_set()?;
