@@ -67,7 +67,11 @@ impl MemoryNeed {
         };
         let message = format!(
             "{what} need at least {} of memory, and this machine has {}",
-            gigabytes(needed),
+            gigabytes(if self.bytes() > memory_bytes {
+                self.bytes()
+            } else {
+                needed
+            }),
             gigabytes(memory_bytes)
         );
         Err(Diagnostic::new(format!("variants.{}", self.variant), message).hint(mend))
@@ -93,9 +97,36 @@ mod tests {
                 .map_err(|said| said.to_string())
         };
         assert_eq!(check(2_000_000_000, 2_000_000_000, 2), Ok(()));
-        insta::assert_snapshot!(check(2_000_000_000, 2_000_000_000, 3).unwrap_err(), @"");
-        insta::assert_snapshot!(check(2_000_000_000, 7_000_000_000, 3).unwrap_err(), @"");
-        insta::assert_snapshot!(check(9_000_000_000, u64::MAX, 1).unwrap_err(), @"");
-        insta::assert_snapshot!(check(9_000_000_000, 1, 1).unwrap_err(), @"");
+        let said = |what: &str, mend: &str| {
+            Err(format!(
+                "variants.home: {what} of memory, and this machine has 8.0 GB\nhint: {mend}"
+            ))
+        };
+        assert_eq!(
+            check(2_000_000_000, 2_000_000_000, 3),
+            said(
+                "3 cells at once need at least 12.0 GB",
+                "run fewer at once with `--jobs`"
+            )
+        );
+        let smaller_batch = "make `training.batch_size` smaller";
+        assert_eq!(
+            check(2_000_000_000, 7_000_000_000, 3),
+            said("batches of 4096 rows need at least 9.0 GB", smaller_batch)
+        );
+        assert_eq!(
+            check(9_000_000_000, u64::MAX, 1),
+            said(
+                "batches of 4096 rows need at least 18446744073.7 GB",
+                smaller_batch
+            )
+        );
+        assert_eq!(
+            check(9_000_000_000, 1, 1),
+            said(
+                "7 parameters need at least 9.0 GB",
+                "make `training.embedding_dim` or the widths of the variant smaller"
+            )
+        );
     }
 }

@@ -190,9 +190,8 @@ pub(super) fn draws(
     });
     if n as u64 > distinct {
         let at = at.join("random");
-        let message = format!(
-            "`{at}`: {n} different settings are asked for, and at most {distinct} exist"
-        );
+        let message =
+            format!("`{at}`: {n} different settings are asked for, and at most {distinct} exist");
         return Err(source
             .at_key(&at, message)
             .hint("ask for fewer, or draw from more values"));
