@@ -104,7 +104,7 @@ mod tests {
         assert!(check([1, 1, 1]).is_ok());
         let said = check([1 << 31, 1, 1]).unwrap_err().message;
         assert!(
-            said.starts_with("2147483650 rows take 171798692.9 GB on disk, and "),
+            said.starts_with("2147483650 rows take 171798717.8 GB on disk, and "),
             "{said}"
         );
         let said = check([1, i64::MAX as u64, 1]).unwrap_err().message;

@@ -3,7 +3,7 @@
 use super::data::PlaceArgs;
 use anyhow::Result;
 use bytesize::ByteSize;
-use clap::{Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand};
 use homebench_data::{CachedDataset, Cleared, Clearing, cached_datasets, clear_cache};
 use homebench_diagnostic::Diagnostic;
 use homebench_results::timestamp;
@@ -45,7 +45,7 @@ Datasets in use stay, and so does everything that homebench did not make.")]
 }
 
 #[derive(Debug, Args)]
-#[group(id = "which", required = true, multiple = false, args = ["name", "unused_for", "all"])]
+#[command(group(ArgGroup::new("which").required(true).args(["name", "unused_for", "all"])))]
 struct Cleaning {
     /// All of a dataset, or one folder of `homebench cache list`
     #[arg(value_name = "NAME")]
