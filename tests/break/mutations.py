@@ -552,7 +552,10 @@ def main():
     words = [word for word in arguments.kinds.split(",") if word]
     if arguments.keep:
         arguments.keep.mkdir(parents=True, exist_ok=True)
-    table, longest, faults = [], {}, []
+    faults = []
+    header = ["file", "inputs", *COLUMNS, "words over 2 KB"]
+    print("| " + " | ".join(header) + " |")
+    print("| --- |" + " ---: |" * (len(header) - 1), flush=True)
     with tempfile.TemporaryDirectory(prefix="homebench-break-") as root:
         breaker = Breaker(arguments.binary, root)
         breaker.set_up()
@@ -577,14 +580,10 @@ def main():
                     counts["long"] += length > LONG_MESSAGE
                     if verdict in FAULTS:
                         faults.append(f"{verdict}: {kind.name}: {path} ({what}), {seed!r}")
-            table.append((kind.name, counts))
+            cells = [str(counts[column]) for column in COLUMNS]
+            # As they come: who waits for the last has the first already.
+            print(f"| {kind.name} | {arguments.count} | " + " | ".join(cells) + f" | {counts['long']} |", flush=True)
             print(f"{kind.name}: {time.monotonic() - start:.0f} s", file=sys.stderr)
-    header = ["file", "inputs", *COLUMNS, "words over 2 KB"]
-    print("| " + " | ".join(header) + " |")
-    print("| --- |" + " ---: |" * (len(header) - 1))
-    for name, counts in table:
-        cells = [str(counts[column]) for column in COLUMNS]
-        print(f"| {name} | {arguments.count} | " + " | ".join(cells) + f" | {counts['long']} |")
     for fault in faults:
         print(fault, file=sys.stderr)
     return 1 if faults else 0
