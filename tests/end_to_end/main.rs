@@ -3,6 +3,7 @@
 #[macro_use]
 mod bad_input;
 mod budgets;
+mod cache;
 mod data;
 mod diff;
 mod failures;

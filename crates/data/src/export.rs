@@ -1,9 +1,10 @@
 //! Prepared splits for other programs: the files that cells map, and a description of their columns.
 
 use super::open::files;
-use super::{DatasetRef, Observer, Places, Summary, cant_write};
+use super::{DatasetRef, Observer, Places, SPLITS, Summary, cant_write};
 use anyhow::Result;
 use serde::Serialize;
+use std::fs::File;
 use std::path::Path;
 
 /// `schema.toml`, beside the files.
@@ -57,13 +58,16 @@ pub fn export(
     folder: &Path,
     observer: &mut dyn Observer,
 ) -> Result<Summary> {
-    let (paths, summary) = files(reference, places, observer)?;
+    let (entry, summary) = files(reference, places, observer)?;
     std::fs::create_dir_all(folder).map_err(|error| cant_write(folder, &error))?;
-    for path in paths {
+    for split in 0..SPLITS.len() {
+        let (mut file, path) = entry.file(split);
         let to = folder.join(path.file_name().unwrap_or_default());
         // The cache's own files, bytes and all: their digests are those that provenance names.
-        std::fs::copy(&path, &to).map_err(|error| cant_write(&to, &error))?;
+        let copied = File::create(&to).and_then(|mut copy| std::io::copy(&mut file, &mut copy));
+        copied.map_err(|error| cant_write(&to, &error))?;
     }
+    entry.watch().check()?;
     let file = folder.join("schema.toml");
     let text = toml::to_string(&schema(&summary)).map_err(|error| cant_write(&file, &error))?;
     std::fs::write(&file, text).map_err(|error| cant_write(&file, &error))?;

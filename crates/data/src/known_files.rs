@@ -2,10 +2,10 @@
 
 use super::Observer;
 use super::source_files::{Trust, cant_read, check_unchanged_file, sha256_of};
-use homebench_diagnostic::Diagnostic;
+use homebench_diagnostic::{Diagnostic, regular_file};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::fs::{File, Metadata};
+use std::fs::Metadata;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 use std::time::UNIX_EPOCH;
@@ -130,7 +130,7 @@ impl KnownFiles {
 fn samples(path: &Path) -> std::io::Result<String> {
     const NUM_SAMPLES: u64 = 64;
     const SAMPLE_BYTES: u64 = 8 << 10;
-    let file = File::open(path)?;
+    let file = regular_file::open(path)?;
     let len = file.metadata()?.len();
     let mut hasher = blake3::Hasher::new();
     if len <= NUM_SAMPLES * SAMPLE_BYTES {

@@ -1,6 +1,6 @@
 //! What may be known of a dataset without reading a row of it.
 
-use super::Schema;
+use super::{CacheHold, Schema};
 
 /// A prepared dataset in numbers.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,6 +27,8 @@ pub struct Summary {
     pub warnings: Vec<DataWarning>,
     /// Digests (blake3) of the prepared rows of train, validation and test.
     pub split_digests: [String; 3],
+    /// Which files it was found in; they stay in the cache as long as this lives.
+    pub hold: CacheHold,
 }
 
 /// Where a dataset's source files come from.

@@ -8,7 +8,7 @@ use super::external_check::{Lines, Own, check_seeds, refused};
 use super::{Cell, Results, Score};
 use crate::tables::{ExternalRow, TableReader};
 use anyhow::Result;
-use homebench_diagnostic::{Diagnostic, Location};
+use homebench_diagnostic::{Diagnostic, Location, regular_file};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -90,7 +90,7 @@ pub(super) fn add(results: &mut Results) -> Result<()> {
 
 fn read_origin(file: &Path, contents: &[String]) -> Result<External> {
     let name = file.display().to_string();
-    let text = std::fs::read_to_string(file).map_err(|error| {
+    let text = regular_file::read_text(file).map_err(|error| {
         Diagnostic::new(&name, format!("can't be read: {error}"))
             .hint("an external table needs a file of the same name that says what made it: about, program, command, dataset_content, trials")
     })?;

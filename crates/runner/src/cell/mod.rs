@@ -11,7 +11,7 @@ use crate::execute::protocol::{EXIT_ENVIRONMENT, EXIT_FAILED, EXIT_STOPPED, Mess
 use crate::provenance::Usage;
 use anyhow::{Context, Result};
 use crash_at::CrashAt;
-use homebench_data::{self as data, Places};
+use homebench_data::{self as data, CacheWatch, Places};
 use homebench_diagnostic::Diagnostic;
 use homebench_experiment::spec::CellContent;
 use homebench_results::CellFolder;
@@ -20,12 +20,17 @@ use homebench_train::device;
 use homebench_train::{self as train, TrainError};
 use keeper::CellKeeper;
 use std::io::{BufRead, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::process::ExitCode;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// Whether somebody asked for an end. Training looks at it after every step.
 static STOPPING: AtomicBool = AtomicBool::new(false);
+
+/// The prepared dataset that is trained on.
+static WATCHED: OnceLock<CacheWatch> = OnceLock::new();
 
 /// What a parent tells its child.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,6 +45,8 @@ pub struct ChildSettings {
     pub checkpoint_every: Duration,
     /// Where tensors are.
     pub device: Device,
+    /// The prepared files that somebody has read; others are read before they are used.
+    pub checked_data: Option<String>,
     /// Where data is.
     pub places: Places,
 }
@@ -48,6 +55,7 @@ pub struct ChildSettings {
 pub fn run_cell(settings: &ChildSettings) -> ExitCode {
     hear_the_parent();
     say_panics();
+    data::tell_of_cut_files(|words| Message::Failed(words.to_owned()).to_line());
     match hear_signals().and_then(|()| try_cell(settings)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -69,7 +77,12 @@ fn try_cell(settings: &ChildSettings) -> Result<()> {
     let content = CellContent::read(&settings.folder.content())?;
     let mut keeper = keeper(settings, &content);
     let model = content.model_config()?;
-    let dataset = data::open(&content.dataset_ref(), &settings.places, &mut Teller)?;
+    let dataset = data::open_checked(
+        &content.dataset_ref(),
+        &settings.places,
+        settings.checked_data.as_deref(),
+        &mut Teller,
+    )?;
     // The id names the data by its hash, and a result under a wrong one would be reused for ever.
     if dataset.content_hash != content.dataset.content_hash {
         return Err(Diagnostic::new(
@@ -93,18 +106,22 @@ fn try_cell(settings: &ChildSettings) -> Result<()> {
         .num_threads(settings.threads)
         .build()
         .context("starting the threads")?;
-    let result = pool.install(|| {
-        train::train(
-            dataset,
-            &model,
-            &training,
-            seed,
-            phase,
-            &device,
-            &mut Teller,
-            &mut keeper,
-        )
-    })?;
+    let watch = dataset.watch.clone();
+    let trained = blaming_data(&watch, || {
+        pool.install(|| {
+            train::train(
+                dataset,
+                &model,
+                &training,
+                seed,
+                phase,
+                &device,
+                &mut Teller,
+                &mut keeper,
+            )
+        })
+    });
+    let result = trained?;
     let times = CellTimes {
         device: settings.device.to_string(),
         threads: settings.threads,
@@ -113,6 +130,28 @@ fn try_cell(settings: &ChildSettings) -> Result<()> {
         tries: settings.tries,
     };
     record::write_parts(&settings.folder, &content, &result, &times)
+}
+
+/// Does what reads the prepared dataset. Whatever comes of it, a panic included, means nothing where the dataset was changed
+/// meanwhile: then that is the error.
+fn blaming_data<T>(watch: &CacheWatch, work: impl FnOnce() -> Result<T, TrainError>) -> Result<T> {
+    let _ = WATCHED.set(watch.clone());
+    // Nothing that the work has changed is looked at after a panic: the process ends.
+    match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(done) => {
+            watch.check()?;
+            Ok(done?)
+        }
+        Err(panic) => {
+            watch.check()?;
+            resume_unwind(panic)
+        }
+    }
+}
+
+/// Whether another program changed the prepared dataset that this process trains on.
+pub(super) fn is_data_changed() -> bool {
+    WATCHED.get().is_some_and(|watch| watch.check().is_err())
 }
 
 fn keeper(settings: &ChildSettings, content: &CellContent) -> CellKeeper {
@@ -180,6 +219,10 @@ fn say_panics() {
     // The usual hook stays: the log gets the whole of it, the parent one line.
     let print = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
+        // Numbers that were changed under the program lead anywhere; `blaming_data` tells of them.
+        if is_data_changed() {
+            return;
+        }
         print(panic);
         let payload = panic.payload();
         let text = payload

@@ -6,10 +6,11 @@ use crate::cell::write_tensors;
 use anyhow::Result;
 use candle_core::{DType, Device, Tensor};
 use clap::Args;
-use homebench_diagnostic::Diagnostic;
+use homebench_diagnostic::{Diagnostic, regular_file};
 use homebench_kernels::{Parameter, Role};
 use homebench_model::{BuildContext, Trace, VarBuilder};
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -130,7 +131,9 @@ fn load(path: &Path) -> Result<BTreeMap<String, Tensor>, Diagnostic> {
         )
         .hint("expected a file as `homebench init` or the safetensors packages write it")
     };
-    let bytes = std::fs::read(path).map_err(|error| refuse(&error))?;
+    let mut bytes = Vec::new();
+    let read = regular_file::open(path).and_then(|mut file| file.read_to_end(&mut bytes));
+    read.map_err(|error| refuse(&error))?;
     let tensors = candle_core::safetensors::load_buffer(&bytes, &Device::Cpu);
     Ok(tensors
         .map_err(|error| refuse(&error))?

@@ -2,6 +2,7 @@
 
 mod arguments;
 mod board;
+mod cache;
 mod cell;
 pub mod data;
 mod devices;
@@ -57,6 +58,7 @@ enum Command {
     Pack(pack::PackArguments),
     /// Get, describe, prepare and check datasets
     Data(data::DataArgs),
+    Cache(cache::CacheArguments),
     Models(models::ModelsArguments),
     Devices(devices::DevicesArguments),
     Init(init::InitArguments),
@@ -77,6 +79,7 @@ pub fn main() -> ExitCode {
         Command::Diff(arguments) => arguments.run(),
         Command::Pack(arguments) => arguments.run(),
         Command::Data(arguments) => data::run(&arguments).map(|()| ExitCode::SUCCESS),
+        Command::Cache(arguments) => arguments.run(),
         Command::Models(arguments) => arguments.run(),
         Command::Devices(arguments) => arguments.run(),
         Command::Init(arguments) => arguments.run(),

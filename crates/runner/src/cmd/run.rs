@@ -9,14 +9,17 @@ use crate::parent::{
     CellRuns, Finished, Phases, ended_cells, frozen_winners, parts_of_finals, select_finals,
     select_trials,
 };
+use crate::provenance::memory_bytes;
 use anyhow::{Context, Result};
 use clap::Args;
 use homebench_diagnostic::Diagnostic;
-use homebench_experiment::plan::{Estimator, Plan, PlannedCell, Selection, claim, take_winners};
-use homebench_experiment::spec::{RunConfig, resolved_toml};
+use homebench_experiment::plan::{
+    Estimator, MemoryNeed, Plan, PlannedCell, Selection, claim, take_winners,
+};
+use homebench_experiment::spec::{MOST_AT_ONCE, RunConfig, resolved_toml};
 use homebench_report::Folder;
 use homebench_results::{self as record, MergedCell, Status, Winners};
-use homebench_train as train;
+use homebench_train::{self as train, Device};
 use std::process::ExitCode;
 
 // Not that of a bad spec: what the others found is whole, and a script may go on with it.
@@ -48,11 +51,11 @@ pub(super) struct RunArguments {
     require_clean: bool,
 }
 
-fn parse_count(text: &str) -> Result<usize, String> {
+pub(super) fn parse_count(text: &str) -> Result<usize, String> {
     match text.parse() {
-        Ok(count) if count > 0 => Ok(count),
+        Ok(count) if (1..=MOST_AT_ONCE).contains(&count) => Ok(count),
         _ => Err(format!(
-            "expected a whole number, 1 or more, found `{text}`"
+            "expected a whole number from 1 to {MOST_AT_ONCE}, found `{text}`"
         )),
     }
 }
@@ -143,6 +146,7 @@ impl RunArguments {
             threads: self.threads_of(session),
             device: session.device,
             places: session.places.clone(),
+            checked_data: session.checked_data(),
             limits: run.limits,
             checkpoint_every: run.checkpoint_every,
         }))
@@ -186,7 +190,8 @@ pub(super) fn threads_of(run: &RunConfig, jobs: Option<usize>, threads: Option<u
     threads.or(run.threads).unwrap_or(shared)
 }
 
-/// Whether the cells that are asked for have room on the device, as far as that can be told before they run.
+/// Whether the cells that are asked for have room on the device or in this machine's memory, as far as that can be told before
+/// they run.
 fn check_memory(
     session: &Session,
     plan: &Plan,
@@ -198,16 +203,23 @@ fn check_memory(
         select_finals(plan, selection),
     ];
     // The largest model that may run at the same time as others like it, since which run together is not known.
-    let parameters = selected.iter().flatten().filter_map(|cell| {
+    let needs = selected.iter().flatten().filter_map(|cell| {
         let cost = session.costs.of(&cell.content.variant, cell.trial)?;
-        Some(cost.parameters)
+        Some(MemoryNeed::new(&cell.content, cost, session.dataset()))
     });
     let num_cells = selected.iter().map(Vec::len).max().unwrap_or(0);
-    session.cuda.check_memory(
-        session.device,
-        parameters.max().unwrap_or(0),
-        jobs.min(num_cells),
-    )
+    let jobs = jobs.min(num_cells);
+    let Some(largest) = needs.max_by_key(MemoryNeed::bytes) else {
+        return Ok(());
+    };
+    if session.device == Device::Cpu
+        && let Some(memory) = memory_bytes()
+    {
+        largest.check(memory, jobs)?;
+    }
+    session
+        .cuda
+        .check_memory(session.device, largest.parameters, jobs)
 }
 
 /// Merged tables, charts, the report and the table on stdout.

@@ -12,6 +12,7 @@ use homebench_experiment::spec::{self, Experiment, Override};
 use homebench_results::ResultsFolder;
 use homebench_train::Device;
 use homebench_train::device::Cuda;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// An experiment and changes to it.
@@ -55,6 +56,17 @@ impl Session {
     /// The data of the first split.
     pub(super) fn dataset(&self) -> &Summary {
         &self.datasets[0].1
+    }
+
+    /// The prepared files that were read, by content hash.
+    pub(super) fn checked_data(&self) -> BTreeMap<String, String> {
+        let identity = |(_, summary): &(DatasetRef, Summary)| {
+            (
+                summary.content_hash.clone(),
+                summary.hold.identity().to_owned(),
+            )
+        };
+        self.datasets.iter().map(identity).collect()
     }
 
     /// What a cell costs: a trial what it sets, a final cell what won where something has.
@@ -127,7 +139,7 @@ fn untrained(experiment: &Experiment, data: &Summary) -> Vec<(Vec<String>, Vec<S
 impl SpecArguments {
     /// Checks everything that can be checked without reading data, then prepares the data and plans.
     pub(super) fn open(&self, observer: &mut dyn data::Observer) -> Result<(Session, Plan)> {
-        if !self.spec.is_file() {
+        if !self.spec.exists() {
             return Err(self.no_such_spec().into());
         }
         let (set, root) = self.divided_set()?;

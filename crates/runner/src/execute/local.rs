@@ -42,6 +42,8 @@ pub struct LocalSettings {
     pub device: Device,
     /// Where data is.
     pub places: Places,
+    /// By content hash: the prepared files that were read already, so that no cell reads them for that again.
+    pub checked_data: BTreeMap<String, String>,
     /// What a cell may use.
     pub limits: Limits,
     /// Least time between two checkpoints of a cell.
@@ -92,7 +94,7 @@ impl Local {
     }
 
     /// The command that runs the cell of a folder, and how often it will then have been started.
-    fn command(&self, folder: &CellFolder) -> Result<(Command, usize)> {
+    fn command(&self, folder: &CellFolder, cell: &PlannedCell) -> Result<(Command, usize)> {
         let starts = starts(folder) + 1;
         let log = self
             .open_log(folder, starts)
@@ -100,6 +102,9 @@ impl Local {
         let settings = &self.settings;
         let threads = settings.threads.to_string();
         let checkpoint_every = settings.checkpoint_every.as_secs_f64().to_string();
+        let checked_data = settings
+            .checked_data
+            .get(&cell.content.dataset.content_hash);
         let mut command = Command::new(&settings.program);
         command
             .arg("cell")
@@ -113,6 +118,11 @@ impl Local {
             .arg(&settings.places.data)
             .arg("--cache-dir")
             .arg(&settings.places.cache)
+            .args(
+                checked_data
+                    .into_iter()
+                    .flat_map(|identity| ["--checked-data", identity]),
+            )
             // candle has a pool of its own beside rayon's.
             .env("RAYON_NUM_THREADS", &threads)
             .env("CANDLE_NUM_THREADS", &threads)
@@ -148,7 +158,7 @@ impl Executor for Local {
     }
 
     fn submit(&mut self, folder: &CellFolder, cell: &PlannedCell) -> Result<()> {
-        let (mut command, starts) = self.command(folder)?;
+        let (mut command, starts) = self.command(folder, cell)?;
         let (process, stdout) = Process::start(&mut command)?;
         let process = Arc::new(process);
         self.running.insert(cell.id.clone(), Arc::clone(&process));

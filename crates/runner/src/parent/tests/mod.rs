@@ -69,6 +69,7 @@ fn plan(text: &str) -> Plan {
         origin: Origin::Made,
         warnings: Vec::new(),
         split_digests: Default::default(),
+        hold: Default::default(),
     };
     let data = [(experiment.dataset.clone(), summary)];
     Plan::new(&experiment, &data, Device::Cpu).unwrap()
