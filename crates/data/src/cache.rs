@@ -5,6 +5,7 @@
 //! opened, every byte by `homebench data verify`. Files are not forced to disk: after a loss of power a file may be
 //! wrong at its right size, which `verify` finds.
 
+use super::file_lock::wait_for_lock;
 use super::manifest::{MANIFEST, Manifest, PREPARATION_VERSION};
 use super::packed::Widths;
 use super::schema::{Description, Protocol, Source};
@@ -162,8 +163,13 @@ pub(super) fn obtain(
     // Beside the folder, which appears by a rename. The system frees the lock of a process that
     // dies, so a kill leaves nothing to clean up.
     let lock_path = folder.with_extension("lock");
-    let lock = File::create(&lock_path).and_then(|file| file.lock().map(|()| file));
-    let _lock = lock.map_err(|error| cant_write(&lock_path, &error))?;
+    let lock = wait_for_lock(&lock_path).map_err(|error| cant_write(&lock_path, &error))?;
+    if lock.is_none() {
+        observer.notice(&format!(
+            "{}: the file system has no locks; let one process prepare a dataset at a time",
+            cache.display()
+        ));
+    }
     // Another process may have made it while this one waited.
     let why = match (CacheEntry::find(&folder, &hash), distrust) {
         (Ok(Some(entry)), None) => return Ok(entry),
@@ -186,6 +192,7 @@ pub(super) fn obtain(
         cache,
         &folder,
         &hash,
+        lock.is_some(),
         observer,
     )?;
     match CacheEntry::find(&folder, &hash) {
@@ -195,7 +202,7 @@ pub(super) fn obtain(
     }
 }
 
-/// Prepares in a folder of another name and renames it. The lock is held.
+/// Prepares in a folder of another name and renames it. Without the lock somebody else may do the same.
 fn build(
     description: &Description,
     protocol: &Protocol,
@@ -204,10 +211,13 @@ fn build(
     cache: &Path,
     folder: &Path,
     hash: &str,
+    has_lock: bool,
     observer: &mut dyn Observer,
 ) -> Result<(), Diagnostic> {
     let prefix = format!(".building-{}-", &hash[..16]);
-    remove_leftovers(cache, &prefix);
+    if has_lock {
+        remove_leftovers(cache, &prefix);
+    }
     // In the cache itself, since a rename can't leave its file system.
     let building = tempfile::Builder::new().prefix(&prefix).tempdir_in(cache);
     let building = building.map_err(|error| cant_write(cache, &error))?;
@@ -249,7 +259,13 @@ fn build(
     let path = building.path().join(MANIFEST);
     let text = toml::to_string(&manifest).map_err(|error| cant_write(&path, &error))?;
     std::fs::write(&path, text).map_err(|error| cant_write(&path, &error))?;
-    std::fs::rename(building.path(), folder).map_err(|error| cant_write(folder, &error))?;
+    if let Err(error) = std::fs::rename(building.path(), folder) {
+        // The same dataset, from whoever was faster.
+        if !has_lock && matches!(CacheEntry::find(folder, hash), Ok(Some(_))) {
+            return Ok(());
+        }
+        return Err(cant_write(folder, &error));
+    }
     // Its content has moved; there is nothing left to remove.
     let _ = building.keep();
     Ok(())

@@ -11,10 +11,10 @@ pub use holder::LeftBehind;
 
 use anyhow::anyhow;
 use holder::{Holder, Standing, Work, is_alive, left_behind};
+use homebench_data::is_without_locks;
 use homebench_diagnostic::Diagnostic;
 use homebench_results::{ResultsFolder, unwritable};
 use lease::{BEAT, Found, Lease, is_in_place};
-use rustix::io::Errno;
 use std::fmt;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
@@ -232,18 +232,6 @@ fn open(path: &Path) -> io::Result<File> {
     let options = options.create(true).truncate(false).read(true).write(true);
     // Nothing else may be written through its name.
     options.custom_flags(libc::O_NOFOLLOW).open(path)
-}
-
-/// Whether a file system has no locks, as network file systems and some of containers have none.
-fn is_without_locks(error: &io::Error) -> bool {
-    let known = [
-        Errno::NOSYS,
-        Errno::NOLCK,
-        Errno::OPNOTSUPP,
-        Errno::NOTSUP,
-        Errno::INVAL,
-    ];
-    Errno::from_io_error(error).is_some_and(|error| known.contains(&error))
 }
 
 /// Waits a moment for whoever has the lock.
