@@ -116,6 +116,6 @@ lint:
 ci:
     .ci/run
 
-# Kill an experiment and its cells 200 times at random moments, and compare what it ends with byte for byte
-torture kills="200":
-    HOMEBENCH_TORTURE_KILLS={{ kills }} cargo test --release --workspace --test end_to_end -- --nocapture torture
+# Kill or interrupt experiments and their cells 200 times each at random moments, and compare what they end with byte for byte
+torture kills="200" seed="2408":
+    HOMEBENCH_TORTURE_KILLS={{ kills }} HOMEBENCH_TORTURE_SEED={{ seed }} cargo test --release --workspace --test end_to_end -- --nocapture torture

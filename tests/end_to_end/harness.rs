@@ -115,6 +115,12 @@ impl Bench {
     /// Fails, naming the first file, unless two results folders are the same but for times, logs and the lock.
     #[track_caller]
     pub(crate) fn assert_same_results(&self, found: &str, expected: &str) {
+        let difference = self.difference(found, expected);
+        assert_eq!(difference, None);
+    }
+
+    /// What differs first between two results folders, times, logs and the lock aside.
+    pub(crate) fn difference(&self, found: &str, expected: &str) -> Option<String> {
         let has_times = |path: &Path| {
             let name = path.file_name().unwrap_or_default();
             name.to_string_lossy().starts_with(WITH_TIMES)
@@ -127,10 +133,16 @@ impl Bench {
         let names = |files: &[(PathBuf, Vec<u8>)]| -> Vec<PathBuf> {
             files.iter().map(|(path, _)| path.clone()).collect()
         };
-        assert_eq!(names(&found), names(&expected));
-        for ((path, found), (_, expected)) in found.iter().zip(&expected) {
-            assert!(found == expected, "{} differs", path.display());
+        if names(&found) != names(&expected) {
+            return Some(format!(
+                "files: {:?} instead of {:?}",
+                names(&found),
+                names(&expected)
+            ));
         }
+        let mut pairs = found.iter().zip(&expected);
+        let (other, _) = pairs.find(|((_, found), (_, expected))| found != expected)?;
+        Some(format!("{} differs", other.0.display()))
     }
 
     /// Every file under a folder with its bytes, but for those whose name is in `without`.

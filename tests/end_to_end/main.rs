@@ -13,6 +13,7 @@ mod help;
 mod identity;
 mod interruption;
 mod model_files;
+mod output;
 mod overhead;
 mod process;
 mod quickstart;

@@ -18,6 +18,7 @@ mod draft;
 mod export;
 pub mod feed;
 pub mod fetch;
+mod file_lock;
 pub mod generated;
 mod known_files;
 mod manifest;
@@ -47,6 +48,7 @@ pub use cache::{
 };
 pub use draft::describe;
 pub use export::export;
+pub use file_lock::is_without_locks;
 pub use homebench_expression as expression;
 pub use mapped_file_shrank::tell_of_cut_files;
 pub use open::{Verified, check, known, open, open_checked, prepare, split_seed, verify};

@@ -70,6 +70,11 @@ impl ResultsFolder {
     pub fn lock(&self) -> PathBuf {
         self.join(".lock")
     }
+
+    /// Who that is, and that it is still there.
+    pub fn lease(&self) -> PathBuf {
+        self.join(".lease")
+    }
 }
 
 impl CellFolder {

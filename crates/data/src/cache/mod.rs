@@ -16,6 +16,7 @@ pub use upkeep::{
     CachedDataset, Cleared, Clearing, DescriptionState, cached_datasets, clear_cache,
 };
 
+use super::file_lock::wait_for_lock;
 use super::manifest::{MANIFEST, Manifest, OtherFile, PREPARATION_VERSION, Reference};
 use super::schema::{Description, Protocol, Source};
 use super::sealed_text::sealed;
@@ -23,7 +24,6 @@ use super::source_files::Located;
 use super::table::PreparedTable;
 use super::{DatasetRef, Observer, RowSubset, cant_write};
 use homebench_diagnostic::Diagnostic;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 /// Hash of everything that decides a prepared dataset's bytes.
@@ -92,8 +92,13 @@ impl Wanted<'_> {
         // Beside the folder, which appears by a rename. The system frees the lock of a process that
         // dies, so a kill leaves nothing to clean up.
         let lock_path = folder.with_extension("lock");
-        let lock = File::create(&lock_path).and_then(|file| file.lock().map(|()| file));
-        let _lock = lock.map_err(|error| cant_write(&lock_path, &error))?;
+        let lock = wait_for_lock(&lock_path).map_err(|error| cant_write(&lock_path, &error))?;
+        if lock.is_none() {
+            observer.notice(&format!(
+                "{}: the file system has no locks; let one process prepare a dataset at a time",
+                cache.display()
+            ));
+        }
         // Another process may have made it while this one waited.
         let why = match (CacheEntry::find(&folder, &hash, None), distrust) {
             (Ok(Some(entry)), None) => return Ok(entry),
@@ -108,7 +113,7 @@ impl Wanted<'_> {
             // A folder can't be renamed over one that has files.
             upkeep::remove_dataset(&folder)?;
         }
-        self.build(&folder, &hash, observer)?;
+        self.build(&folder, &hash, lock.is_some(), observer)?;
         match CacheEntry::find(&folder, &hash, None) {
             Ok(Some(entry)) => Ok(entry),
             Ok(None) => Err(cant_write(&folder, &"the folder vanished")),
@@ -116,11 +121,12 @@ impl Wanted<'_> {
         }
     }
 
-    /// Prepares in a folder of another name and renames it. The lock is held.
+    /// Prepares in a folder of another name and renames it. Without the lock somebody else may do the same.
     fn build(
         &self,
         folder: &Path,
         hash: &str,
+        has_lock: bool,
         observer: &mut dyn Observer,
     ) -> Result<(), Diagnostic> {
         let building = upkeep::begin_building(self.cache, hash)?;
@@ -136,7 +142,12 @@ impl Wanted<'_> {
         let path = building.path().join(MANIFEST);
         let text = toml::to_string(&manifest).map_err(|error| cant_write(&path, &error))?;
         std::fs::write(&path, sealed(&text)).map_err(|error| cant_write(&path, &error))?;
-        building.rename(folder)
+        let renamed = building.rename(folder);
+        // The same dataset, from whoever was faster.
+        if !has_lock && matches!(CacheEntry::find(folder, hash, None), Ok(Some(_))) {
+            return Ok(());
+        }
+        renamed
     }
 
     /// Writes the splits into a folder.

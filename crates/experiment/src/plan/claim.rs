@@ -76,6 +76,7 @@ fn is_empty(results: &ResultsFolder) -> bool {
     let spec = results.resolved_spec();
     let is_of_a_start = |path: &Path| {
         path == results.lock()
+            || path == results.lease()
             || record::partial_of(path).is_some_and(|name| spec == results.join(name))
     };
     std::fs::read_dir(results.path()).is_ok_and(|mut entries| {

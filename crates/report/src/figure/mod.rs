@@ -6,6 +6,7 @@
 
 mod axis;
 mod canvas;
+mod chosen;
 mod cost;
 mod curves;
 mod experts;
@@ -94,7 +95,7 @@ fn canvases(analysis: &Analysis, inside: &Inside) -> Vec<(String, Canvas)> {
             .map(|metric| {
                 (
                     format!("test_{}", metric.name()),
-                    scores::draw(summary, metric),
+                    scores::draw(analysis, metric),
                 )
             })
             .collect(),
@@ -108,8 +109,8 @@ fn canvases(analysis: &Analysis, inside: &Inside) -> Vec<(String, Canvas)> {
         one("cost", cost::draw(analysis)),
         ladder::draw(analysis),
         sensitivity::draw(analysis, inside),
-        experts::draw(results, summary, inside),
-        gates::draw(results, summary, inside),
+        experts::draw(analysis, inside),
+        gates::draw(analysis, inside),
         one("throughput", throughput::draw(results)),
         one("throughput_quality", cost::draw_speed(analysis)),
     ];
@@ -169,9 +170,9 @@ fn created(results_dir: &Path) -> Result<PathBuf> {
 /// A figure that can't be written.
 pub(crate) fn write_all(results_dir: &Path, figures: &[Figure]) -> Result<Vec<PathBuf>> {
     let folder = created(results_dir)?;
-    let files: Vec<[PathBuf; 2]> = figures
-        .par_iter()
-        .map(|figure| {
+    let mut files: Vec<[PathBuf; 2]> = Vec::new();
+    for figures in batches(figures) {
+        let written = figures.par_iter().map(|figure| {
             let write = |ending: &str, bytes: &[u8]| {
                 let path = folder.join(format!("{}.{ending}", figure.name));
                 write_whole(&path, bytes).map(|()| path)
@@ -180,9 +181,28 @@ pub(crate) fn write_all(results_dir: &Path, figures: &[Figure]) -> Result<Vec<Pa
                 write("svg", figure.svg.as_bytes())?,
                 write("png", &figure.png()?)?,
             ])
-        })
-        .collect::<Result<_>>()?;
+        });
+        files.extend(written.collect::<Result<Vec<_>>>()?);
+    }
     Ok(files.concat())
+}
+
+/// Figures that are drawn as bitmaps at the same time, in their order: as many as have so many pixels together, however many threads
+/// there are, or a single larger one. A pixel takes four bytes, and about as many again until it is written.
+fn batches(figures: &[Figure]) -> Vec<&[Figure]> {
+    const MOST_PIXELS: f64 = 24e6;
+    let mut batches = Vec::new();
+    let (mut start, mut pixels) = (0, 0.0);
+    for (place, figure) in figures.iter().enumerate() {
+        let more = figure.canvas.width * figure.canvas.height;
+        if place > start && pixels + more > MOST_PIXELS {
+            batches.push(&figures[start..place]);
+            (start, pixels) = (place, 0.0);
+        }
+        pixels += more;
+    }
+    batches.push(&figures[start..]);
+    batches
 }
 
 #[cfg(test)]
@@ -241,6 +261,36 @@ mod tests {
                     );
                     canvas::tests::assert_legible(&figure.canvas, &what);
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn of_very_many_tasks_those_are_drawn_on_which_variants_differ_most_and_the_rest_is_owned_to() {
+        let sample = Sample::sized(3, 60, 2);
+        let folder = sample.write();
+        // On the last task, and on no other, the variants are far apart.
+        let path = folder.path().join("metrics.csv");
+        let last = format!(",validation,{},auc,", sample.tasks[59]);
+        let mut spread = [0.55, 0.7, 0.9].into_iter().cycle();
+        let lines = std::fs::read_to_string(&path).unwrap();
+        let lines = lines.lines().map(|line| match line.split_once(&last) {
+            Some((head, tail)) => {
+                let (_, rest) = tail.split_once(',').unwrap();
+                format!("{head}{last}{},{rest}\n", spread.next().unwrap())
+            }
+            None => format!("{line}\n"),
+        });
+        let text: String = lines.collect();
+        std::fs::write(&path, text).unwrap();
+        for figure in drawn(folder.path()) {
+            canvas::tests::assert_legible(&figure.canvas, &figure.name);
+            let area = figure.canvas.width * figure.canvas.height;
+            assert!(area < 30e6, "{}: {area} dots", figure.name);
+            if figure.name.starts_with("test_") || figure.name.starts_with("validation_") {
+                let said = "the 24 of 60 tasks on which variants differ most on validation";
+                assert!(figure.description.contains(said), "{}", figure.description);
+                assert!(figure.svg.contains(&sample.tasks[59]), "{}", figure.name);
             }
         }
     }

@@ -156,9 +156,9 @@ fn add_table(
         lines.insert(results.scores.len(), table.line());
         results.scores.push(Score {
             cell,
-            split: row.split.to_owned(),
-            task: row.task.to_owned(),
-            metric: row.metric.to_owned(),
+            split: row.split.into(),
+            task: row.task.into(),
+            metric: row.metric.into(),
             value: row.value,
             rows: row.rows,
             positives: row.positives,

@@ -8,7 +8,9 @@ mod record;
 pub use record::{CellTimes, write_failed, write_parts, write_tensors};
 
 use crate::execute::protocol::{EXIT_ENVIRONMENT, EXIT_FAILED, EXIT_STOPPED, Message, STOP};
+use crate::output::note;
 use crate::provenance::Usage;
+use crate::signals;
 use anyhow::{Context, Result};
 use crash_at::CrashAt;
 use homebench_data::{self as data, CacheWatch, Places};
@@ -24,10 +26,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::process::ExitCode;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 /// Whether somebody asked for an end. Training looks at it after every step.
-static STOPPING: AtomicBool = AtomicBool::new(false);
+static STOPPING: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
 
 /// The prepared dataset that is trained on.
 static WATCHED: OnceLock<CacheWatch> = OnceLock::new();
@@ -53,13 +56,14 @@ pub struct ChildSettings {
 
 /// Runs a cell and tells the parent how it goes.
 pub fn run_cell(settings: &ChildSettings) -> ExitCode {
+    die_with_the_parent();
     hear_the_parent();
     say_panics();
     data::tell_of_cut_files(|words| Message::Failed(words.to_owned()).to_line());
     match hear_signals().and_then(|()| try_cell(settings)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{error:?}");
+            note!("{error:?}");
             if matches!(error.downcast_ref(), Some(TrainError::Stopped)) {
                 return ExitCode::from(EXIT_STOPPED);
             }
@@ -93,7 +97,7 @@ fn try_cell(settings: &ChildSettings) -> Result<()> {
         .into());
     }
     if let Some(notice) = train::shuffle_notice(dataset.train.num_rows()) {
-        eprintln!("{notice}");
+        note!("{notice}");
     }
     let training = content.training.clone();
     let phase = content.final_phase();
@@ -180,6 +184,16 @@ pub(super) fn tell_parent(message: &Message) {
     let _ = stdout.flush();
 }
 
+/// A process that was stopped sees no closed stdin; the system ends it all the same, where it knows how to.
+fn die_with_the_parent() {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::process::{Signal, set_parent_process_death_signal};
+        // Without it the stdin is left, which is enough for every process that runs.
+        let _ = set_parent_process_death_signal(Some(Signal::KILL));
+    }
+}
+
 /// The parent holds the other end of stdin and writes to it only to ask for an end. The system closes it when the parent is
 /// gone, however it went: a killed one could say nothing, and a cell without one would train for nobody.
 fn hear_the_parent() {
@@ -191,7 +205,7 @@ fn hear_the_parent() {
                 Err(_) => break,
             }
         }
-        eprintln!("the parent is gone; ending");
+        note!("the parent is gone; ending");
         end_at_once();
     });
 }
@@ -199,7 +213,7 @@ fn hear_the_parent() {
 /// A service manager, a cluster or a user ends a process by SIGTERM; it means what the parent's word means. Without this it
 /// would cost the work since the last checkpoint.
 fn hear_signals() -> Result<()> {
-    ctrlc::set_handler(|| STOPPING.store(true, Ordering::SeqCst)).context("listening for SIGTERM")
+    signals::set_at_end(&STOPPING)
 }
 
 /// Whether somebody asked for an end.

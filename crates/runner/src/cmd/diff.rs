@@ -1,6 +1,7 @@
 //! `homebench diff`: a verdict per variant, task and metric of two results folders, from their CSV files alone.
 
 use super::arguments::open_results;
+use crate::output::write_answer;
 use anyhow::Result;
 use clap::Args;
 use homebench_report::diff::{Diff, DiffRow, Verdict, diff};
@@ -42,7 +43,11 @@ impl DiffArguments {
     pub(super) fn run(self) -> Result<ExitCode> {
         let (a, b) = (open_results(&self.a)?, open_results(&self.b)?);
         let found = diff(a.path(), b.path(), &self.metrics)?;
-        print!("{}", if self.csv { csv(&found)? } else { text(&found) });
+        let answer = match self.csv {
+            true => csv(&found)?,
+            false => text(&found),
+        };
+        write_answer(&answer)?;
         Ok(match found.count(Verdict::Worse) {
             0 => ExitCode::SUCCESS,
             _ => ExitCode::from(EXIT_REGRESSION),

@@ -2,6 +2,7 @@
 
 mod arguments;
 mod board;
+mod broken;
 mod cache;
 mod cell;
 pub mod data;
@@ -24,7 +25,9 @@ mod status;
 mod style;
 mod watch;
 
+use crate::output;
 use clap::{Parser, Subcommand};
+use std::io::ErrorKind;
 use std::process::ExitCode;
 
 /// Exit code of a bad spec, dataset or argument, and of output that can't be written.
@@ -69,8 +72,24 @@ enum Command {
 
 /// Reads the command line, does what it asks for, and gives the exit code.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
-    let result = match cli.command {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(said) => return say_of_command_line(&said),
+    };
+    // Its errors and panics go to its parent and not to a person.
+    if let Command::Cell(arguments) = cli.command {
+        return arguments.run();
+    }
+    let code = broken::without_panics(|| run(cli.command)).unwrap_or_else(|error| {
+        style::say_error(&error);
+        ExitCode::from(EXIT_REFUSED)
+    });
+    output::wait_for_notes();
+    code
+}
+
+fn run(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
         Command::Run(arguments) => arguments.run(),
         Command::Plan(arguments) => arguments.run(),
         Command::Status(arguments) => arguments.run(),
@@ -84,13 +103,20 @@ pub fn main() -> ExitCode {
         Command::Devices(arguments) => arguments.run(),
         Command::Init(arguments) => arguments.run(),
         Command::Forward(arguments) => arguments.run(),
-        // Its errors go to its parent and not to a person.
-        Command::Cell(arguments) => return arguments.run(),
-    };
-    result.unwrap_or_else(|error| {
-        style::say_error(&error);
-        ExitCode::from(EXIT_REFUSED)
-    })
+        Command::Cell(arguments) => Ok(arguments.run()),
+    }
+}
+
+/// Help and versions, which were asked for, and what is wrong with a command line.
+fn say_of_command_line(said: &clap::Error) -> ExitCode {
+    match said.print() {
+        Err(error) if !said.use_stderr() && error.kind() != ErrorKind::BrokenPipe => {
+            style::say_error(&output::unwritable_answer(&error).into());
+            ExitCode::from(EXIT_REFUSED)
+        }
+        // clap's codes are those of this program: 0 for an answer, 2 for a command line that it can't read.
+        _ => ExitCode::from(said.exit_code() as u8),
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! `homebench pack`: a results folder that is small enough to commit.
 
 use super::arguments::ResultsArgument;
+use crate::output::note;
 use bytesize::ByteSize;
 use clap::Args;
 use homebench_report::Folder;
@@ -28,7 +29,7 @@ impl PackArguments {
         let new = ResultsFolder::new(self.into);
         let packed = pack(&results, &new)?;
         Folder::read(new.path(), None)?.write_short()?;
-        eprintln!(
+        note!(
             "packed into {}: {} long tables, {} instead of {}",
             new.path().display(),
             packed.num_tables,

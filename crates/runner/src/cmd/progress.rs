@@ -3,6 +3,7 @@
 use super::board::{self, short_time};
 use super::screen::Screen;
 use crate::execute::Message;
+use crate::output::note;
 use crate::parent::Watcher;
 use homebench_data as data;
 use homebench_experiment::plan::PlannedCell;
@@ -92,7 +93,7 @@ impl RunView {
     pub(super) fn line(&mut self, text: &str) {
         match &self.screen {
             Some(screen) => screen.line(text),
-            None => eprintln!("{text}"),
+            None => note!("{text}"),
         }
         self.state.num_said += 1;
         self.state.said.push(text.to_owned());

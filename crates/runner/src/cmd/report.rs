@@ -1,6 +1,8 @@
 //! `homebench report` and `homebench figures`: both read the CSV files of a results folder and nothing else.
 
 use super::arguments::ResultsArgument;
+use crate::execute::FolderLock;
+use crate::output::write_answer;
 use clap::Args;
 use homebench_report::Folder;
 use std::process::ExitCode;
@@ -29,9 +31,10 @@ pub(super) struct FiguresArguments {
 impl ReportArguments {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let results = self.results.open()?;
+        let _lock = FolderLock::take_to_draw(&results)?;
         let mut folder = Folder::read(results.path(), self.baseline.as_deref())?;
         folder.write_report()?;
-        print!("{}", folder.terminal_table());
+        write_answer(&folder.terminal_table())?;
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -39,9 +42,10 @@ impl ReportArguments {
 impl FiguresArguments {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let results = self.results.open()?;
-        for path in Folder::read(results.path(), None)?.write_figures()? {
-            println!("{}", path.display());
-        }
+        let _lock = FolderLock::take_to_draw(&results)?;
+        let paths = Folder::read(results.path(), None)?.write_figures()?;
+        let lines = paths.iter().map(|path| format!("{}\n", path.display()));
+        write_answer(&lines.collect::<String>())?;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -4,7 +4,8 @@ use super::interruption::{INTERRUPTED, listen_for_interruption, say_interrupted,
 use super::progress::RunView;
 use super::run_records::{data_warnings, facts, provenance, write_resolved};
 use super::session::{Session, SpecArguments};
-use crate::execute::{Executor, FolderLock, Local, LocalSettings, can_limit_memory};
+use crate::execute::{Executor, FolderLock, Local, LocalSettings, LockWatch, can_limit_memory};
+use crate::output::{Reader, note, write_answer};
 use crate::parent::{
     CellRuns, Finished, Phases, ended_cells, frozen_winners, parts_of_finals, select_finals,
     select_trials,
@@ -71,7 +72,7 @@ impl RunArguments {
         session.say_solutions();
         session.say_untrained();
         if let Some(notice) = train::shuffle_notice(session.dataset().train.rows) {
-            eprintln!("{notice}");
+            note!("{notice}");
         }
         let results = &session.results;
         let resolved = resolved_toml(&session.experiment, &session.dataset().protocol);
@@ -84,7 +85,10 @@ impl RunArguments {
         claim(results, &plan, &resolved, self.fresh)?;
         record::create_dir(results.path())?;
         // Held to the end: tables and charts too are written by one process at a time.
-        let _lock = FolderLock::take(results)?;
+        let lock = FolderLock::take(results)?;
+        if let Some(notice) = lock.notice() {
+            note!("{notice}");
+        }
         let winners = frozen_winners(&plan, &selection, results, self.fresh)?;
         write_resolved(results, &resolved)?;
         if self.fresh {
@@ -105,6 +109,7 @@ impl RunArguments {
             threads,
             device: session.device,
             interrupted: &INTERRUPTED,
+            lock: lock.watch().clone(),
         };
         let mut phases = Phases {
             plan: &mut plan,
@@ -117,7 +122,7 @@ impl RunArguments {
             run_cells(&session, plan, &runs, &mut executor, cells)
         });
         match finished? {
-            Finished::All => finish(&session, &plan),
+            Finished::All => finish(&session, &plan, lock.watch()),
             Finished::Interrupted { ended, total } => Ok(say_interrupted(ended, total)),
         }
     }
@@ -223,7 +228,8 @@ fn check_memory(
 }
 
 /// Merged tables, charts, the report and the table on stdout.
-fn finish(session: &Session, plan: &Plan) -> Result<ExitCode> {
+fn finish(session: &Session, plan: &Plan, lock: &LockWatch) -> Result<ExitCode> {
+    lock.check()?;
     let results = &session.results;
     let (labels, cells): (Vec<String>, Vec<MergedCell>) =
         ended_cells(plan, results).into_iter().unzip();
@@ -236,14 +242,17 @@ fn finish(session: &Session, plan: &Plan) -> Result<ExitCode> {
         .filter(|(_, cell)| cell.outcome.status == Status::Failed)
         .collect();
     // Trials alone have nothing to report yet.
+    let mut answered = Ok(Reader::Listens);
     let is_score = |cell: &MergedCell| cell.trial.is_none() && cell.outcome.status == Status::Done;
     if cells.iter().any(is_score) {
+        lock.check()?;
         let mut folder = Folder::read(results.path(), None)?;
         folder.write_figures().context("drawing the charts")?;
+        lock.check()?;
         folder.write_report().context("writing the report")?;
-        print!("{}", folder.terminal_table());
+        answered = write_answer(&folder.terminal_table());
     }
-    eprintln!("results are in {}", results.path().display());
+    note!("results are in {}", results.path().display());
     for (label, cell) in &failed {
         let id = &cell.outcome.id;
         let reason = cell.outcome.error.as_deref().unwrap_or("no reason");
@@ -251,8 +260,10 @@ fn finish(session: &Session, plan: &Plan) -> Result<ExitCode> {
             true => format!(" (log: cells/{id}/log.txt)"),
             false => String::new(),
         };
-        eprintln!("failed: {label}: {reason}{log}");
+        note!("failed: {label}: {reason}{log}");
     }
+    // After all else was said: the results are written, whoever reads of them.
+    answered?;
     Ok(if failed.is_empty() {
         ExitCode::SUCCESS
     } else {

@@ -1,6 +1,7 @@
 //! What `run` and `plan` do alike: read a spec, check it, prepare its data, plan its cells.
 
 use super::data::PlaceArgs;
+use crate::output::note;
 use anyhow::Result;
 use clap::Args;
 use homebench_data::{self as data, DatasetRef, Places, Summary};
@@ -101,7 +102,7 @@ impl Session {
     /// Says on stderr which tasks a variant is told not to learn.
     pub(super) fn say_untrained(&self) {
         for (tasks, variants) in untrained(&self.experiment, self.dataset()) {
-            eprintln!(
+            note!(
                 "{}: weight 0 for {}: scored, but neither trained nor part of the choice of epochs and trials",
                 variants.join(", "),
                 tasks.join(", ")
@@ -112,7 +113,7 @@ impl Session {
     /// Says on stderr what budgets led to.
     pub(super) fn say_solutions(&self) {
         for solution in &self.solutions {
-            eprintln!("{}: {solution}", solution.variant);
+            note!("{}: {solution}", solution.variant);
         }
     }
 }

@@ -2,7 +2,8 @@
 
 use super::arguments::ResultsArgument;
 use super::watch::watch;
-use crate::execute::at_work;
+use crate::execute::{AtWork, at_work};
+use crate::output::write_answer;
 use anyhow::Result;
 use clap::Args;
 use homebench_experiment::plan::{Arm, Plan, PlannedCell, Reuse, reuse};
@@ -35,23 +36,34 @@ impl StatusArguments {
     pub(super) fn run(self) -> Result<ExitCode> {
         let results = self.results.open()?;
         if self.watch {
-            watch(&results);
+            watch(&results)?;
         }
         let (experiment, _) = spec::load(&results.resolved_spec(), &[])?;
-        let mut rows = rows(&results, &experiment)?;
+        let work = at_work(&results);
+        let mut rows = rows(&results, &experiment, work.as_ref())?;
         let altered = record::altered_tables(&results);
         let is_whole = altered.is_empty() && rows.iter().all(CellRow::is_done);
-        println!("{}", counts(&rows));
+        let mut answer = counts(&rows) + "\n";
         // Whoever watched has seen what went well.
         if self.watch {
             rows.retain(|row| !row.is_done());
         }
         if !rows.is_empty() {
-            print!("{}", aligned(&rows, !experiment.split_seeds.is_empty()));
+            answer += &aligned(&rows, !experiment.split_seeds.is_empty());
         }
         for name in &altered {
-            println!("{name}: gone or altered; running the experiment again writes it anew");
+            answer +=
+                &format!("{name}: gone or altered; running the experiment again writes it anew\n");
         }
+        if let Some(work) = &work
+            && let Some(advice) = work.advice()
+        {
+            answer += &format!(
+                "process {} is gone, but not its cells: {advice}\n",
+                work.holder
+            );
+        }
+        write_answer(&answer)?;
         Ok(match is_whole {
             true => ExitCode::SUCCESS,
             false => ExitCode::from(EXIT_INCOMPLETE),
@@ -79,11 +91,17 @@ impl CellRow {
 }
 
 /// Every cell that is asked for, and every other one that is there.
-fn rows(results: &ResultsFolder, experiment: &Experiment) -> Result<Vec<CellRow>> {
+fn rows(
+    results: &ResultsFolder,
+    experiment: &Experiment,
+    work: Option<&AtWork>,
+) -> Result<Vec<CellRow>> {
     // Without data: a folder is looked at where its data may not be, and preparing it could take minutes.
     let plan = Plan::without_data(experiment, &Winners::read(results)?);
     // A run that was killed leaves its state behind, so the lock says whether anything runs.
-    let running = at_work(results).and_then(|_| RunState::read(results));
+    let running = work
+        .filter(|work| !work.is_gone())
+        .and_then(|_| RunState::read(results));
     let running = running.unwrap_or_default().cells;
     let mut there = cells_there(results);
     let mut row = |cell: &PlannedCell| {

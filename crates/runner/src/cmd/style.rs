@@ -1,5 +1,6 @@
 //! What is said on stderr: errors in colour where colour is wanted.
 
+use crate::output::note;
 use homebench_diagnostic::Diagnostic;
 use homebench_results::read::ReadError;
 use std::io::IsTerminal;
@@ -44,12 +45,12 @@ pub(super) fn say_error(error: &anyhow::Error) {
             None => cause.to_string(),
         };
         if depth == 0 {
-            eprintln!("{red}{bold}error:{end} {text}");
+            note!("{red}{bold}error:{end} {text}");
         } else {
-            eprintln!("  because: {text}");
+            note!("  because: {text}");
         }
     }
     if let Some(hint) = hint {
-        eprintln!("{cyan}hint:{end} {hint}");
+        note!("{cyan}hint:{end} {hint}");
     }
 }

@@ -3,7 +3,7 @@
 use super::judge::judge;
 use super::process::{Process, listen};
 use super::{Ended, Event, EventKind, Executor};
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use homebench_data::Places;
 use homebench_diagnostic::Diagnostic;
 use homebench_experiment::plan::PlannedCell;
@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::os::unix::process::CommandExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -26,6 +27,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// A cell looks after every step whether it is to end, and writes a checkpoint first: this is room for both, and bearable for
 /// whoever pressed Ctrl-C. One that is killed after it loses the work since its last checkpoint and nothing else.
 const GRACE: Duration = Duration::from_secs(10);
+/// A process that was killed is gone at once, unless its disk doesn't answer.
+const LONGEST_KILL: Duration = Duration::from_secs(5);
 /// What a cell's log has in front of each start.
 const START_OF_TRY: &str = "--- try ";
 
@@ -171,15 +174,20 @@ impl Executor for Local {
                 let _ = sender.send(kind.map(|kind| Event { cell, kind }));
             };
             tell(Ok(EventKind::Started));
-            let reason = listen(stdout, |message| tell(Ok(EventKind::Said(message))));
-            tell(process.wait().map(|exit| {
-                EventKind::Ended(Ended {
-                    seconds: exit.seconds,
-                    usage: exit.usage,
-                    starts,
-                    verdict: judge(&folder, &id, &exit, reason),
+            let follow = || {
+                let reason = listen(stdout, |message| tell(Ok(EventKind::Said(message))));
+                process.wait().map(|exit| {
+                    EventKind::Ended(Ended {
+                        seconds: exit.seconds,
+                        usage: exit.usage,
+                        starts,
+                        verdict: judge(&folder, &id, &exit, reason),
+                    })
                 })
-            }));
+            };
+            // The parent would wait for ever for the end of a cell that nobody follows any more.
+            let followed = catch_unwind(AssertUnwindSafe(follow));
+            tell(followed.unwrap_or_else(|_| Err(anyhow!("following cell {id} broke off"))));
         });
         Ok(())
     }
@@ -211,6 +219,18 @@ impl Executor for Local {
 
     fn kill(&mut self) {
         self.running.values().for_each(|process| process.kill());
+    }
+}
+
+/// However the parent's work ends, by an error or a panic too: no cell outlives it, and none writes beside whoever comes next.
+impl Drop for Local {
+    fn drop(&mut self) {
+        self.kill();
+        let start = Instant::now();
+        let goes_on = |process: &Arc<Process>| !process.has_ended();
+        while self.running.values().any(goes_on) && start.elapsed() < LONGEST_KILL {
+            std::thread::sleep(LOOK_EVERY);
+        }
     }
 }
 

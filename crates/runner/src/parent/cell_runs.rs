@@ -1,7 +1,7 @@
 //! Runs cells through an executor: some at once, again where one broke, none after somebody asked to stop.
 
 use crate::cell::{CellTimes, write_failed};
-use crate::execute::{Ended, Event, EventKind, Executor, Message, Verdict};
+use crate::execute::{Ended, Event, EventKind, Executor, LockWatch, Message, Verdict};
 use anyhow::{Result, anyhow};
 use homebench_experiment::plan::PlannedCell;
 use homebench_results::{
@@ -31,6 +31,8 @@ pub struct CellRuns<'a> {
     pub device: Device,
     /// Set when somebody asks to stop.
     pub interrupted: &'a AtomicBool,
+    /// Tells when the folder is no longer this parent's.
+    pub lock: LockWatch,
 }
 
 /// Hears how cells go.
@@ -129,6 +131,13 @@ impl CellRuns<'_> {
         executor: &mut dyn Executor,
         watcher: &mut dyn Watcher,
     ) {
+        if let Err(error) = self.lock.check()
+            && going.broken.is_none()
+        {
+            going.broken = Some(error);
+            // At once: whatever they keep, they would keep in another's folder.
+            executor.kill();
+        }
         let is_interrupted = self.interrupted.load(Ordering::SeqCst);
         match going.stopping_since {
             None if is_interrupted || going.broken.is_some() => {

@@ -1,6 +1,8 @@
 //! The phases of an experiment: every trial on validation, the winners for good, then fresh seeds and test once.
 
 use super::cell_runs::Finished;
+use crate::execute::LostFolder;
+use crate::output::note;
 use crate::provenance::Provenance;
 use anyhow::Result;
 use homebench_experiment::plan::{Arm, Plan, PlannedCell, Reuse, Selection, freeze, reuse};
@@ -46,7 +48,10 @@ impl Phases<'_> {
             }
             let finished = run_cells(self.plan, &missing);
             if !matches!(finished, Ok(Finished::All)) {
-                provenance.complete(self.results)?;
+                let is_lost = |error: &anyhow::Error| error.downcast_ref::<LostFolder>().is_some();
+                if !finished.as_ref().is_err_and(is_lost) {
+                    provenance.complete(self.results)?;
+                }
                 return finished;
             }
             // Frozen before a final cell is trained: nothing that is seen of the test split can choose a trial.
@@ -72,8 +77,8 @@ impl Phases<'_> {
                 Reuse::Missing => {}
                 // It counted as worst, and the winner stays what it is.
                 Reuse::Failed(_) if is_frozen(cell) => return false,
-                Reuse::Failed(_) => eprintln!("{}: failed before, trying again", cell.label()),
-                Reuse::Refused(why) => eprintln!("{}: not reused, {why}", cell.label()),
+                Reuse::Failed(_) => note!("{}: failed before, trying again", cell.label()),
+                Reuse::Refused(why) => note!("{}: not reused, {why}", cell.label()),
             }
             true
         };
@@ -84,7 +89,7 @@ impl Phases<'_> {
                 Some(_) => "trials",
                 None => "cells",
             };
-            eprintln!("{reused} of {} {what} are done already", selected.len());
+            note!("{reused} of {} {what} are done already", selected.len());
         }
         missing
     }

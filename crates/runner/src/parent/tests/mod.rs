@@ -3,7 +3,7 @@
 mod mock;
 
 use super::{CellRuns, Finished, Phases, Watcher, ended_cells, frozen_winners};
-use crate::execute::{Message, Verdict};
+use crate::execute::{LockWatch, Message, Verdict};
 use crate::provenance::{DatasetProvenance, Provenance};
 use anyhow::Result;
 use homebench_data::{Origin, Schema, SplitSummary, Summary};
@@ -146,6 +146,7 @@ impl Place {
             threads: 1,
             device: Device::Cpu,
             interrupted: &self.interrupted,
+            lock: LockWatch::default(),
         }
     }
 

@@ -1,0 +1,415 @@
+//! One parent at a time in a results folder.
+//!
+//! The system's lock of `.lock` keeps others out, of this machine at least, and ends with the last process that has it. `.lease` says
+//! who has the folder; where a file system has no locks, or says yes to everybody, it is what keeps others out. A holder looks every
+//! second whether both are still in place.
+
+mod holder;
+mod lease;
+
+pub use holder::LeftBehind;
+
+use anyhow::anyhow;
+use holder::{Holder, Standing, Work, is_alive, left_behind};
+use homebench_data::is_without_locks;
+use homebench_diagnostic::Diagnostic;
+use homebench_results::{ResultsFolder, unwritable};
+use lease::{BEAT, Found, Lease, is_in_place};
+use std::fmt;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, OnceLock};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// How long cells of a killed parent may take to end. They do as soon as they notice, so this is far more than they need, and
+/// a successor that still waits is told that somebody is at work.
+const LAST_CELLS: Duration = Duration::from_secs(15);
+/// How long another's drawing is waited for: far longer than the largest takes.
+const LAST_FIGURE: Duration = Duration::from_secs(600);
+/// A person who starts the next run doesn't feel it.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// Without the system's locks, two that take over a lease at the same moment see after so long who of them has it.
+const SETTLE: Duration = Duration::from_millis(300);
+
+/// Held while a process works in a results folder; the system lets go of it when the process ends, however it ends.
+///
+/// Cells inherit the file, so that a parent that was killed has a successor only after its last cell is gone: two processes
+/// never write in one cell's folder.
+#[derive(Debug)]
+pub struct FolderLock {
+    /// Held to the end.
+    _file: Arc<File>,
+    lease: Arc<Lease>,
+    watch: LockWatch,
+    /// Dropped to end the beat.
+    beat: Option<(Sender<()>, JoinHandle<()>)>,
+    notice: Option<String>,
+}
+
+/// Whether a folder is still its holder's, for whoever works in it.
+#[derive(Debug, Clone, Default)]
+pub struct LockWatch(Arc<OnceLock<Diagnostic>>);
+
+/// The folder of a run is no longer its own; nothing more may be written into it.
+#[derive(Debug)]
+pub struct LostFolder;
+
+impl fmt::Display for LostFolder {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            formatter,
+            "the run was stopped, and its cells with it: its folder may be another's by now"
+        )
+    }
+}
+
+impl LockWatch {
+    /// Looks whether the folder is still its holder's.
+    ///
+    /// # Errors
+    /// [`LostFolder`], because of what happened to it.
+    pub fn check(&self) -> anyhow::Result<()> {
+        match self.0.get() {
+            Some(why) => Err(anyhow!(why.clone()).context(LostFolder)),
+            None => Ok(()),
+        }
+    }
+}
+
+impl FolderLock {
+    /// Takes a results folder that exists, to run cells in it; waits where only cells of a parent that is gone have it, and for
+    /// somebody who draws.
+    ///
+    /// # Errors
+    /// Another process has it, or the folder can't be written.
+    pub fn take(results: &ResultsFolder) -> Result<Self, Diagnostic> {
+        Self::take_for(results, Work::Run)
+    }
+
+    /// The same, to draw figures or write a report.
+    ///
+    /// # Errors
+    /// As of [`Self::take`].
+    pub fn take_to_draw(results: &ResultsFolder) -> Result<Self, Diagnostic> {
+        Self::take_for(results, Work::Draw)
+    }
+
+    fn take_for(results: &ResultsFolder, work: Work) -> Result<Self, Diagnostic> {
+        let path = results.lock();
+        let failed = |error: io::Error| unwritable(&path, &error);
+        let (mut file, absence) = lock_file(results)?;
+        let lease = loop {
+            give_way(results, absence.is_none())?;
+            let Some(lease) = Lease::make(results, &Holder::this(work))? else {
+                continue;
+            };
+            if absence.is_some() {
+                std::thread::sleep(SETTLE);
+                if !lease.is_in_place() {
+                    continue;
+                }
+            }
+            break lease;
+        };
+        // Nobody else writes here now, so whatever is half a file is a killed writer's. Those of a cell go when it starts.
+        homebench_results::remove_partials(results.path(), Some(&results.join("cells")))?;
+        // The standard library closes files in children; this one is to outlive the parent in them.
+        inherited_by_children(&file).map_err(failed)?;
+        file.set_len(0).map_err(failed)?;
+        file.rewind().map_err(failed)?;
+        write!(file, "{}", Holder::this(work)).map_err(failed)?;
+        let notice = absence.map(|why| {
+            format!(
+                "{}: the file system has no locks ({why}); the file .lease in the folder keeps other runs out instead",
+                results.path().display()
+            )
+        });
+        let (file, lease) = (Arc::new(file), Arc::new(lease));
+        let watch = LockWatch::default();
+        let beat = keep_up(results, (Arc::clone(&file), Arc::clone(&lease)), &watch);
+        Ok(Self {
+            _file: file,
+            lease,
+            watch,
+            beat,
+            notice,
+        })
+    }
+
+    /// What a user should know of how the folder is kept, if anything.
+    pub fn notice(&self) -> Option<&str> {
+        self.notice.as_deref()
+    }
+
+    /// Tells whether the folder is still this lock's.
+    pub fn watch(&self) -> &LockWatch {
+        &self.watch
+    }
+}
+
+impl Drop for FolderLock {
+    fn drop(&mut self) {
+        if let Some((stop, beat)) = self.beat.take() {
+            drop(stop);
+            let _ = beat.join();
+        }
+        self.lease.remove();
+    }
+}
+
+/// Keeps a lease young, and looks whether the folder is still its holder's, on a thread of its own: drawing takes long too.
+fn keep_up(
+    results: &ResultsFolder,
+    (file, lease): (Arc<File>, Arc<Lease>),
+    watch: &LockWatch,
+) -> Option<(Sender<()>, JoinHandle<()>)> {
+    let (sender, receiver) = channel();
+    let (results, watch) = (results.clone(), watch.clone());
+    let looks = move || {
+        while receiver.recv_timeout(BEAT) == Err(RecvTimeoutError::Timeout) {
+            lease.beat();
+            let lost = [
+                (results.lock(), is_in_place(&file, &results.lock())),
+                (results.lease(), lease.is_in_place()),
+            ];
+            if let Some((path, _)) = lost.into_iter().find(|(_, is_there)| !is_there) {
+                let _ = watch.0.set(lost_folder(&results, &path));
+                return;
+            }
+        }
+    };
+    let named = std::thread::Builder::new().name("lease".to_owned());
+    Some((sender, named.spawn(looks).ok()?))
+}
+
+fn lost_folder(results: &ResultsFolder, path: &Path) -> Diagnostic {
+    let message = match results.path().exists() {
+        true => "was removed or replaced while the run was at work",
+        false => "is gone: its folder was moved or removed while the run was at work",
+    };
+    Diagnostic::new(path.display().to_string(), message)
+        .hint("leave a folder as it is until its run has ended; the same command goes on with the cells that are there")
+}
+
+/// The system's lock of a folder; why there is none where the file system has none.
+fn lock_file(results: &ResultsFolder) -> Result<(File, Option<String>), Diagnostic> {
+    let path = results.lock();
+    let failed = |error: io::Error| unwritable(&path, &error);
+    let start = Instant::now();
+    // By looking again and again: a lock that blocks could not tell a living holder, who is to be named at once, from cells that
+    // are about to end.
+    loop {
+        let file = open(&path).map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) => {
+                // Somebody may have removed the file that was opened, and another may have made the next.
+                if !is_in_place(&file, &path) {
+                    std::thread::sleep(LOOK_EVERY);
+                    continue;
+                }
+                let is_kept = matches!(
+                    open(&path).map_err(failed)?.try_lock(),
+                    Err(TryLockError::WouldBlock)
+                );
+                let lie = || "it gives a lock to everybody".to_owned();
+                return Ok((file, (!is_kept).then(lie)));
+            }
+            Err(TryLockError::WouldBlock) => wait_for(results, &file, start)?,
+            Err(TryLockError::Error(error)) if is_without_locks(&error) => {
+                return Ok((file, Some(error.to_string())));
+            }
+            Err(TryLockError::Error(error)) => return Err(failed(error)),
+        }
+    }
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    let options = options.create(true).truncate(false).read(true).write(true);
+    // Nothing else may be written through its name.
+    options.custom_flags(libc::O_NOFOLLOW).open(path)
+}
+
+/// Waits a moment for whoever has the lock.
+///
+/// # Errors
+/// It has to be waited for too long.
+fn wait_for(results: &ResultsFolder, file: &File, start: Instant) -> Result<(), Diagnostic> {
+    let holder = written_holder(results);
+    let found = Found::read(results).and_then(|found| found.holder);
+    let draws = found.is_some_and(|found| found.work == Work::Draw);
+    if is_gone(&holder) {
+        let left = left_behind(file);
+        // One that was stopped doesn't end, however long it is waited for.
+        let is_stuck = !left.is_empty() && left.iter().all(|left| left.is_stopped);
+        let patience = if is_stuck {
+            LAST_CELLS / 10
+        } else {
+            LAST_CELLS
+        };
+        if start.elapsed() > patience {
+            return Err(refusal_of_cells(results, &holder, &left));
+        }
+    } else if !draws || start.elapsed() > LAST_FIGURE {
+        return Err(refusal(results, &holder));
+    }
+    std::thread::sleep(LOOK_EVERY);
+    Ok(())
+}
+
+/// Returns once no lease is in the way. With the system's lock in hand, one of a process of this machine that is gone counts for
+/// nothing; without it, it has to stand still for a while too.
+///
+/// # Errors
+/// Somebody has the folder.
+fn give_way(results: &ResultsFolder, has_lock: bool) -> Result<(), Diagnostic> {
+    let start = Instant::now();
+    let mut first: Option<(Found, Instant)> = None;
+    loop {
+        let Some(found) = Found::read(results) else {
+            return Ok(());
+        };
+        let name = || match &found.holder {
+            Some(holder) => holder.to_string(),
+            None => "unknown".to_owned(),
+        };
+        let is_alive = found.standing() == Standing::Alive;
+        let (first_look, since) = first.get_or_insert_with(|| (found.clone(), Instant::now()));
+        if is_alive || !first_look.stands_still(&found) {
+            let draws = found
+                .holder
+                .as_ref()
+                .is_some_and(|holder| holder.work == Work::Draw);
+            if !draws || start.elapsed() > LAST_FIGURE {
+                return Err(refusal(results, &name()));
+            }
+            first = None;
+        } else if (has_lock && found.standing() == Standing::Gone)
+            || since.elapsed() > found.patience()
+        {
+            found.remove(results);
+            return Ok(());
+        }
+        std::thread::sleep(LOOK_EVERY);
+    }
+}
+
+/// Who is at work in a results folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AtWork {
+    /// The number and the machine of its process.
+    pub holder: String,
+    /// Where that process is gone: those of its cells that are still there.
+    pub left_behind: Vec<LeftBehind>,
+}
+
+impl AtWork {
+    /// Whether the process itself is gone, so that what is left is about to end, or was stopped.
+    pub fn is_gone(&self) -> bool {
+        is_gone(&self.holder)
+    }
+
+    /// What to do about cells that were left behind by a parent that is gone.
+    pub fn advice(&self) -> Option<String> {
+        advice(&self.left_behind)
+    }
+}
+
+/// Who is at work in a results folder; absent where nobody is. Cells of a parent that was killed count until they have ended.
+pub fn at_work(results: &ResultsFolder) -> Option<AtWork> {
+    let locked = || -> Option<AtWork> {
+        let file = File::open(results.lock()).ok()?;
+        if !matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)) {
+            // A parent that starts at this moment waits for whoever only looks.
+            return None;
+        }
+        let holder = written_holder(results);
+        let left_behind = match is_gone(&holder) {
+            true => left_behind(&file),
+            false => Vec::new(),
+        };
+        Some(AtWork {
+            holder,
+            left_behind,
+        })
+    };
+    let leased = || {
+        let found = Found::read(results).filter(Found::is_young)?;
+        Some(AtWork {
+            holder: found.holder?.to_string(),
+            left_behind: Vec::new(),
+        })
+    };
+    locked().or_else(leased)
+}
+
+/// A holder, as it wrote itself into the file that it locked.
+fn written_holder(results: &ResultsFolder) -> String {
+    let mut text = String::new();
+    let read =
+        File::open(results.lock()).and_then(|file| file.take(4096).read_to_string(&mut text));
+    // Bytes that are no text were not written by a holder.
+    read.map_or_else(|_| String::new(), |_| text)
+}
+
+fn refusal(results: &ResultsFolder, holder: &str) -> Diagnostic {
+    Diagnostic::new(
+        results.path().display().to_string(),
+        format!("another homebench (process {holder}) is at work in this folder"),
+    )
+    .hint("wait until it ends, or give another folder with `--out DIR`")
+}
+
+/// The same where only cells are left.
+fn refusal_of_cells(results: &ResultsFolder, holder: &str, left: &[LeftBehind]) -> Diagnostic {
+    let Some(advice) = advice(left) else {
+        return refusal(results, holder);
+    };
+    Diagnostic::new(
+        results.path().display().to_string(),
+        format!(
+            "another homebench (process {holder}) is at work in this folder: it is gone itself, but not its cells: {}",
+            list(left)
+        ),
+    )
+    .hint(format!("{advice}, then give the same command again"))
+}
+
+fn list(left: &[LeftBehind]) -> String {
+    let texts: Vec<String> = left.iter().map(ToString::to_string).collect();
+    texts.join(", ")
+}
+
+fn advice(left: &[LeftBehind]) -> Option<String> {
+    let numbers: Vec<String> = left.iter().map(|left| left.process.to_string()).collect();
+    (!numbers.is_empty()).then(|| {
+        format!(
+            "end what is left of it with `kill -KILL {}`",
+            numbers.join(" ")
+        )
+    })
+}
+
+/// Whether a holder, as it wrote itself, was a process of this machine that is no more; or nobody yet: whoever only looks, or
+/// is about to write itself.
+fn is_gone(holder: &str) -> bool {
+    if holder.is_empty() {
+        return true;
+    }
+    let Some((process, name)) = holder.split_once(" on ") else {
+        return false;
+    };
+    name == holder::host() && process.parse().is_ok_and(|process: u32| !is_alive(process))
+}
+
+fn inherited_by_children(file: &File) -> io::Result<()> {
+    Ok(rustix::io::fcntl_setfd(file, rustix::io::FdFlags::empty())?)
+}
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;
