@@ -15,6 +15,7 @@ mod number_limits;
 mod reader;
 mod refusal;
 mod spans;
+mod visible;
 
 pub use document::Document;
 pub use key_path::KeyPath;
@@ -22,6 +23,7 @@ pub use names::nearest;
 pub use number_limits::number_too_large;
 pub use reader::{keys_of, read};
 pub use refusal::Refusal;
+pub use visible::{visible, visible_lines};
 
 use std::fmt;
 

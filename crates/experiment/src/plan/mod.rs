@@ -20,5 +20,5 @@ pub use estimate::{Estimator, STATED_FLOPS_PER_SECOND};
 pub use freeze::{failure_of_all, freeze, take_winners};
 pub use glob::matches_glob;
 pub use planned_cell::PlannedCell;
-pub use reuse::{Reuse, reuse};
+pub use reuse::{Reuse, reuse, unknown_cells};
 pub use solve::{Costs, Solution, solve};

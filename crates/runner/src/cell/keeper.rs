@@ -71,7 +71,7 @@ impl Keeper for CellKeeper {
     }
 
     fn kept(&mut self) -> Option<File> {
-        match File::open(self.folder.checkpoint()) {
+        match record::open_regular(&self.folder.checkpoint()) {
             Ok(file) => Some(file),
             Err(error) if error.kind() == ErrorKind::NotFound => None,
             Err(error) => {

@@ -1,8 +1,11 @@
 //! `homebench pack`: a results folder that is small enough to commit.
 
 use super::arguments::ResultsArgument;
+use super::integrity::{exit_code, look, say};
+use crate::execute::at_work;
 use bytesize::ByteSize;
 use clap::Args;
+use homebench_diagnostic::Diagnostic;
 use homebench_report::Folder;
 use homebench_results::{ResultsFolder, pack};
 use std::path::PathBuf;
@@ -25,6 +28,20 @@ pub(super) struct PackArguments {
 impl PackArguments {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let results = self.results.open()?;
+        if let Some(holder) = at_work(&results) {
+            let name = results.path().display().to_string();
+            let message = format!("another homebench (process {holder}) is at work in this folder");
+            return Err(Diagnostic::new(name, message)
+                .hint("wait until it ends")
+                .into());
+        }
+        let found = look(&results)?;
+        if !found.is_empty() {
+            // The copy would vouch for what nobody does.
+            say(&results, &found);
+            eprintln!("nothing was packed");
+            return Ok(exit_code(&found, ExitCode::SUCCESS));
+        }
         let new = ResultsFolder::new(self.into);
         let packed = pack(&results, &new)?;
         Folder::read(new.path(), None)?.write_short()?;

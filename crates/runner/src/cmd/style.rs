@@ -1,6 +1,6 @@
 //! What is said on stderr: errors in colour where colour is wanted.
 
-use homebench_diagnostic::Diagnostic;
+use homebench_diagnostic::{Diagnostic, visible_lines};
 use homebench_results::read::ReadError;
 use std::io::IsTerminal;
 
@@ -43,6 +43,8 @@ pub(super) fn say_error(error: &anyhow::Error) {
             Some(diagnostic) => diagnostic.without_hint().to_string(),
             None => cause.to_string(),
         };
+        // It may quote a file, which may hold anything.
+        let text = visible_lines(&text);
         if depth == 0 {
             eprintln!("{red}{bold}error:{end} {text}");
         } else {
@@ -50,6 +52,6 @@ pub(super) fn say_error(error: &anyhow::Error) {
         }
     }
     if let Some(hint) = hint {
-        eprintln!("{cyan}hint:{end} {hint}");
+        eprintln!("{cyan}hint:{end} {}", visible_lines(&hint));
     }
 }

@@ -11,8 +11,8 @@ use homebench_experiment::spec::Limits;
 use homebench_results::{self as record, CellFolder};
 use homebench_train::Device;
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
-use std::io::Write;
+use std::fs::File;
+use std::io::{ErrorKind, Read, Write};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -93,10 +93,9 @@ impl Local {
 
     /// The command that runs the cell of a folder, and how often it will then have been started.
     fn command(&self, folder: &CellFolder) -> Result<(Command, usize)> {
-        let starts = starts(folder) + 1;
-        let log = self
-            .open_log(folder, starts)
-            .map_err(|error| record::unwritable(&folder.log(), &error))?;
+        let unwritable = |error| record::unwritable(&folder.log(), &error);
+        let starts = starts(folder).map_err(unwritable)? + 1;
+        let log = self.open_log(folder, starts).map_err(unwritable)?;
         let settings = &self.settings;
         let threads = settings.threads.to_string();
         let checkpoint_every = settings.checkpoint_every.as_secs_f64().to_string();
@@ -116,6 +115,9 @@ impl Local {
             // candle has a pool of its own beside rayon's.
             .env("RAYON_NUM_THREADS", &threads)
             .env("CANDLE_NUM_THREADS", &threads)
+            // An error would carry its backtrace, with this machine's paths, into tables that are the same everywhere. Panics still show
+            // theirs in the log where RUST_BACKTRACE asks for it.
+            .env("RUST_LIB_BACKTRACE", "0")
             // The system closes this pipe when the parent is gone, however it went, and then the child ends too. A signal or
             // a word of the parent would not come from one that was killed.
             .stdin(Stdio::piped())
@@ -128,10 +130,11 @@ impl Local {
 
     fn open_log(&self, folder: &CellFolder, tries: usize) -> std::io::Result<File> {
         // Appended to: the log of a try that broke is what a user wants to read after the next one.
-        let mut log = OpenOptions::new()
+        let log = record::unlinked()
             .create(true)
             .append(true)
             .open(folder.log())?;
+        let mut log = record::regular(log)?;
         let now = record::timestamp(SystemTime::now());
         let (threads, device) = (self.settings.threads, self.settings.device);
         writeln!(
@@ -205,10 +208,14 @@ impl Executor for Local {
 }
 
 /// How often a cell was started, by its log: nothing that the next run compares may count interruptions.
-fn starts(folder: &CellFolder) -> usize {
-    let log = std::fs::read(folder.log()).unwrap_or_default();
+fn starts(folder: &CellFolder) -> std::io::Result<usize> {
+    let mut log = Vec::new();
+    match record::open_regular(&folder.log()) {
+        Ok(mut file) => drop(file.read_to_end(&mut log)?),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(0),
+        Err(error) => return Err(error),
+    }
     let lines = log.split(|byte| *byte == b'\n');
-    lines
-        .filter(|line| line.starts_with(START_OF_TRY.as_bytes()))
-        .count()
+    let starts = lines.filter(|line| line.starts_with(START_OF_TRY.as_bytes()));
+    Ok(starts.count())
 }

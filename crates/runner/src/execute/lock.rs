@@ -2,13 +2,18 @@
 
 use homebench_diagnostic::Diagnostic;
 use homebench_results::ResultsFolder;
-use std::fs::{File, OpenOptions, TryLockError};
-use std::io::Write;
+use homebench_results::{open_regular, regular, unlinked};
+use std::fs::{File, TryLockError};
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::time::{Duration, Instant};
 
 /// How long cells of a killed parent may take to end. They do as soon as they notice, so this is far more than they need, and
 /// a successor that still waits is told that somebody is at work.
 const LAST_CELLS: Duration = Duration::from_secs(15);
+/// How long to wait for somebody who only draws, which takes seconds.
+const DRAWING: Duration = Duration::from_secs(120);
+/// What such a holder adds to its name.
+const DRAWS: &str = ", drawing";
 /// A person who starts the next run doesn't feel it.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
@@ -27,14 +32,28 @@ impl FolderLock {
     /// # Errors
     /// Another process has it, or the folder can't be written.
     pub fn take(results: &ResultsFolder) -> Result<Self, Diagnostic> {
+        Self::take_as(results, "")
+    }
+
+    /// As [`Self::take`], for who writes reports and figures alone: others wait for it, as it waits for others like it.
+    ///
+    /// # Errors
+    /// As of [`Self::take`].
+    pub fn take_to_draw(results: &ResultsFolder) -> Result<Self, Diagnostic> {
+        Self::take_as(results, DRAWS)
+    }
+
+    fn take_as(results: &ResultsFolder, role: &str) -> Result<Self, Diagnostic> {
         let path = results.lock();
         let unwritable = |error| homebench_results::unwritable(&path, &error);
-        let mut file = OpenOptions::new()
+        // What stands in its place, a link or a pipe, is not written through.
+        let mut file = unlinked()
             .create(true)
             .truncate(false)
             .read(true)
             .write(true)
             .open(&path)
+            .and_then(regular)
             .map_err(unwritable)?;
         let start = Instant::now();
         // By looking again and again: a lock that blocks could not tell a living holder, who is to be named at once, from cells that
@@ -43,8 +62,13 @@ impl FolderLock {
             match file.try_lock() {
                 Ok(()) => break,
                 Err(TryLockError::WouldBlock) => {
-                    let holder = std::fs::read_to_string(&path).unwrap_or_default();
-                    if !is_gone(&holder) || start.elapsed() > LAST_CELLS {
+                    let holder = holder(&file).map_err(unwritable)?;
+                    let patience = match holder.strip_suffix(DRAWS) {
+                        Some(_) => DRAWING,
+                        None if is_gone(&holder) => LAST_CELLS,
+                        None => Duration::ZERO,
+                    };
+                    if start.elapsed() >= patience {
                         return Err(refusal(results, &holder));
                     }
                     std::thread::sleep(LOOK_EVERY);
@@ -57,7 +81,8 @@ impl FolderLock {
         // The standard library closes files in children; this one is to outlive the parent in them.
         inherited_by_children(&file).map_err(unwritable)?;
         file.set_len(0).map_err(unwritable)?;
-        write!(file, "{} on {}", std::process::id(), host()).map_err(unwritable)?;
+        file.rewind().map_err(unwritable)?;
+        write!(file, "{} on {}{role}", std::process::id(), host()).map_err(unwritable)?;
         Ok(Self { _file: file })
     }
 }
@@ -65,12 +90,23 @@ impl FolderLock {
 /// Who is at work in a results folder: the number and the machine of its process; absent where nobody is. Cells of a parent
 /// that was killed count until they have ended.
 pub fn at_work(results: &ResultsFolder) -> Option<String> {
-    let file = File::open(results.lock()).ok()?;
+    // Without a file that can be a lock, nobody holds it.
+    let file = open_regular(&results.lock()).ok()?;
     match file.try_lock_shared() {
-        Err(TryLockError::WouldBlock) => std::fs::read_to_string(results.lock()).ok(),
+        Err(TryLockError::WouldBlock) => {
+            Some(holder(&file).unwrap_or_else(|_| "unknown".to_owned()))
+        }
         // A parent that starts at this moment waits for whoever only looks.
         Ok(()) | Err(TryLockError::Error(_)) => None,
     }
+}
+
+/// Who holds a lock, as it wrote itself.
+fn holder(mut file: &File) -> std::io::Result<String> {
+    let mut bytes = Vec::new();
+    file.seek(SeekFrom::Start(0))?;
+    file.read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 fn refusal(results: &ResultsFolder, holder: &str) -> Diagnostic {
