@@ -358,7 +358,21 @@ mod tests {
             ..Sample::default()
         };
         one.write_into(folder.path());
-        insta::assert_snapshot!(report(), @r"");
+        insta::assert_snapshot!(report(), @"
+        FOLDER/tables/auc.md is not as homebench wrote it: kept as FOLDER/tables/auc.md.kept
+        removed FOLDER/tables/auc_differences.csv: it is no longer made
+        removed FOLDER/tables/auc_differences.md: it is no longer made
+        removed FOLDER/tables/auc_differences.tex: it is no longer made
+        removed FOLDER/tables/gain.csv: it is no longer made
+        removed FOLDER/tables/gain.md: it is no longer made
+        FOLDER/tables/gain.tex is no longer made, and was changed since homebench wrote it: kept
+        removed FOLDER/tables/log_loss_differences.csv: it is no longer made
+        removed FOLDER/tables/log_loss_differences.md: it is no longer made
+        removed FOLDER/tables/log_loss_differences.tex: it is no longer made
+        removed FOLDER/tables/task_means.csv: it is no longer made
+        removed FOLDER/tables/task_means.md: it is no longer made
+        removed FOLDER/tables/task_means.tex: it is no longer made
+        ");
         let read = |name: &str| std::fs::read_to_string(tables.join(name)).unwrap();
         for name in ["mine/auc.md", "notes.md", "gain.tex", "auc.md.kept"] {
             assert_eq!(read(name), "mine");
