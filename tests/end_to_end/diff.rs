@@ -37,6 +37,7 @@ fn copy(bench: &Bench, from: &str, to: &str) {
             &bench.read(&format!("{from}/{name}")),
         );
     }
+    bench.unseal(to);
 }
 
 #[test]

@@ -105,6 +105,14 @@ impl Bench {
         self.run(&arguments)
     }
 
+    /// Takes the digests from a results folder, so that what a test changes by hand is read as if it were written so.
+    pub(crate) fn unseal(&self, out: &str) {
+        let name = format!("{out}/provenance.toml");
+        let provenance: toml::Table = toml::from_str(&self.read(&name)).expect("TOML");
+        let runs = toml::Table::from_iter([("runs".to_owned(), provenance["runs"].clone())]);
+        self.write(&name, &toml::to_string(&runs).expect("TOML"));
+    }
+
     /// Rows of a CSV file of the folder, without the header.
     pub(crate) fn rows(&self, name: &str) -> Vec<csv::StringRecord> {
         let text = self.read(name);

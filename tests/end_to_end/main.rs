@@ -11,6 +11,7 @@ mod faults;
 mod harness;
 mod help;
 mod identity;
+mod integrity;
 mod interruption;
 mod model_files;
 mod output;

@@ -18,6 +18,7 @@ pub mod regular_file;
 mod shortened;
 mod size_limits;
 mod spans;
+mod visible;
 
 pub use document::Document;
 pub use key_path::KeyPath;
@@ -25,6 +26,7 @@ pub use names::nearest;
 pub use number_limits::number_too_large;
 pub use reader::{keys_of, read};
 pub use refusal::Refusal;
+pub use visible::{visible, visible_lines};
 
 use shortened::shortened;
 use std::fmt;

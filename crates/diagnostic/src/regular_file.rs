@@ -21,6 +21,21 @@ pub fn open(path: &Path) -> Result<File> {
         .open(path)
         .map_err(|error| of_special_file(path).unwrap_or(error))?;
     // Of what is open: between a look at the path and the opening of it another may have come there.
+    regular(file)
+}
+
+/// The options for a file that is written in place, such as a log: a link is not followed, and a pipe doesn't block.
+pub fn unlinked() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
+    options
+}
+
+/// The file, if it is a regular one.
+///
+/// # Errors
+/// What it is instead.
+pub fn regular(file: File) -> Result<File> {
     match what_else(&file.metadata()?) {
         Some(what) => Err(not_regular(what)),
         None => Ok(file),

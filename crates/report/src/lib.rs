@@ -10,6 +10,7 @@ mod analysis;
 mod content;
 pub mod diff;
 mod document;
+mod drawn;
 mod export;
 mod figure;
 mod files;

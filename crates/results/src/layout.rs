@@ -1,5 +1,7 @@
 //! Names of the files and folders of an experiment's results.
 
+use homebench_diagnostic::Diagnostic;
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// `results/<experiment>/`.
@@ -34,6 +36,36 @@ impl ResultsFolder {
     /// The folder of a cell.
     pub fn cell(&self, id: &str) -> CellFolder {
         CellFolder(self.0.join("cells").join(id))
+    }
+
+    /// Ids of the cells that were started, in their order.
+    ///
+    /// # Errors
+    /// A folder of cells that can't be read.
+    pub fn cell_ids(&self) -> Result<Vec<String>, Diagnostic> {
+        let folder = self.join("cells");
+        let refuse = |error: io::Error| {
+            let said = format!("can't be read: {error}");
+            Diagnostic::new(folder.display().to_string(), said)
+        };
+        let entries = match std::fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(refuse(error)),
+        };
+        let mut ids = Vec::new();
+        for entry in entries {
+            let entry = entry.map_err(refuse)?;
+            // What is no folder, or has a name that no id has, is not homebench's.
+            if let Ok(name) = entry.file_name().into_string()
+                && entry.path().is_dir()
+            {
+                ids.push(name);
+            }
+        }
+        // The order of a directory is the file system's.
+        ids.sort();
+        Ok(ids)
     }
 
     /// One row per cell: what became of it.

@@ -22,5 +22,5 @@ pub use freeze::{failure_of_all, freeze, take_winners};
 pub use glob::matches_glob;
 pub use memory_need::MemoryNeed;
 pub use planned_cell::PlannedCell;
-pub use reuse::{Reuse, reuse};
+pub use reuse::{Reuse, reuse, unknown_cells};
 pub use solve::{Costs, Solution, solve};

@@ -26,12 +26,11 @@ mod throughput;
 mod values;
 
 use crate::analysis::{Analysis, MOST_DRAWN};
-use crate::files::write_whole;
-use anyhow::{Context, Result};
+use crate::drawn::NewFile;
+use anyhow::Result;
 use canvas::Canvas;
 use homebench_results::read::Inside;
 use rayon::prelude::*;
-use std::path::{Path, PathBuf};
 
 /// A figure of a results folder.
 #[derive(Debug, Clone)]
@@ -51,6 +50,14 @@ impl Figure {
     /// Width on paper.
     pub(crate) fn width_inches(&self) -> f64 {
         self.canvas.width / canvas::inches(1.0)
+    }
+
+    fn file(&self, ending: &str, bytes: Vec<u8>) -> NewFile {
+        NewFile {
+            name: format!("figures/{}.{ending}", self.name),
+            bytes,
+            has_times: self.has_times,
+        }
     }
 
     /// The figure as a PNG file of 300 dots to the inch.
@@ -146,45 +153,34 @@ fn file_name(name: &str) -> String {
     name.chars().map(fit).collect()
 }
 
-/// Writes the SVGs of [`lead`] into `<results_dir>/figures`.
-///
-/// # Errors
-/// A figure that can't be written.
-pub(crate) fn write_lead(results_dir: &Path, figures: &[Figure]) -> Result<()> {
-    let folder = created(results_dir)?;
-    lead(figures).into_iter().try_for_each(|figure| {
-        let path = folder.join(format!("{}.svg", figure.name));
-        write_whole(&path, figure.svg.as_bytes())
-    })
+/// The SVGs of [`lead`] as files.
+pub(crate) fn lead_files(figures: &[Figure]) -> Vec<NewFile> {
+    let svg = |figure: &Figure| figure.file("svg", figure.svg.clone().into_bytes());
+    lead(figures).into_iter().map(svg).collect()
 }
 
-fn created(results_dir: &Path) -> Result<PathBuf> {
-    let folder = results_dir.join("figures");
-    std::fs::create_dir_all(&folder).with_context(|| format!("creating {}", folder.display()))?;
-    Ok(folder)
-}
-
-/// Writes figures into `<results_dir>/figures` and returns the files' paths.
+/// Every figure as SVG and PNG.
 ///
 /// # Errors
-/// A figure that can't be written.
-pub(crate) fn write_all(results_dir: &Path, figures: &[Figure]) -> Result<Vec<PathBuf>> {
-    let folder = created(results_dir)?;
-    let mut files: Vec<[PathBuf; 2]> = Vec::new();
+/// A picture too large for the format.
+pub(crate) fn all_files(figures: &[Figure]) -> Result<Vec<NewFile>> {
+    let both = |figure: &Figure| -> Result<[NewFile; 2]> {
+        Ok([
+            figure.file("svg", figure.svg.clone().into_bytes()),
+            figure.file("png", figure.png()?),
+        ])
+    };
+    let mut files = Vec::new();
     for figures in batches(figures) {
-        let written = figures.par_iter().map(|figure| {
-            let write = |ending: &str, bytes: &[u8]| {
-                let path = folder.join(format!("{}.{ending}", figure.name));
-                write_whole(&path, bytes).map(|()| path)
-            };
-            Ok([
-                write("svg", figure.svg.as_bytes())?,
-                write("png", &figure.png()?)?,
-            ])
-        });
-        files.extend(written.collect::<Result<Vec<_>>>()?);
+        let drawn: Vec<[NewFile; 2]> = figures.par_iter().map(both).collect::<Result<_>>()?;
+        files.extend(drawn.into_iter().flatten());
     }
-    Ok(files.concat())
+    Ok(files)
+}
+
+/// Whether a path in a results folder may be that of a figure.
+pub(crate) fn is_figure(name: &str) -> bool {
+    name.starts_with("figures/")
 }
 
 /// Figures that are drawn as bitmaps at the same time, in their order: as many as have so many pixels together, however many threads
@@ -218,6 +214,7 @@ mod tests {
     use super::*;
     use homebench_results::read::Results;
     use homebench_results::sample::Sample;
+    use std::path::{Path, PathBuf};
 
     fn drawn(folder: &Path) -> Vec<Figure> {
         let results = Results::read(folder).unwrap();
@@ -390,7 +387,8 @@ mod tests {
     #[test]
     fn writing_twice_gives_the_same_bytes_and_leaves_no_other_file() {
         let folder = Sample::default().write();
-        let write = || write_all(folder.path(), &drawn(folder.path())).unwrap();
+        let read = || crate::Folder::read(folder.path(), None).unwrap();
+        let write = || read().write_figures().unwrap();
         let paths = write();
         let name = |path: &PathBuf| path.file_name().unwrap().to_str().unwrap().to_owned();
         let both = |name| [format!("{name}.svg"), format!("{name}.png")];

@@ -3,6 +3,7 @@
 use super::crash_at::CrashAt;
 use super::{is_asked_to_stop, is_data_changed, tell_parent};
 use crate::execute::protocol::Message;
+use homebench_diagnostic::regular_file;
 use homebench_results::{self as record, CellFolder};
 use homebench_train::Keeper;
 use std::fs::File;
@@ -79,7 +80,7 @@ impl Keeper for CellKeeper {
     }
 
     fn kept(&mut self) -> Option<File> {
-        match File::open(self.folder.checkpoint()) {
+        match regular_file::open(&self.folder.checkpoint()) {
             Ok(file) => Some(file),
             Err(error) if error.kind() == ErrorKind::NotFound => None,
             Err(error) => {

@@ -10,6 +10,7 @@ mod devices;
 mod diff;
 mod forward;
 mod init;
+mod integrity;
 mod interruption;
 mod model_file;
 mod models;

@@ -1,5 +1,6 @@
 //! `homebench plan`: every cell, and what is known of it; runs nothing.
 
+use super::integrity::look;
 use super::run::threads_of;
 use super::session::{Session, SpecArguments};
 use crate::output::{NoticesAlone, note, write_answer};
@@ -35,6 +36,7 @@ impl PlanArguments {
         session.say_solutions();
         session.say_untrained();
         let selection = plan.select(self.spec.only.as_deref())?;
+        look(&session.results)?;
         let winners = Winners::read(&session.results)?;
         take_winners(&mut plan, &winners, &session.results)?;
         let table = PlanTable::new(&session, &plan);

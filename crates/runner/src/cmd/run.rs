@@ -1,7 +1,9 @@
 //! `homebench run`: every cell of an experiment, its tables, its charts.
 
+use super::integrity::{exit_code, look, mend_before_run, say};
 use super::interruption::{INTERRUPTED, listen_for_interruption, say_interrupted, with_cells};
 use super::progress::RunView;
+use super::report::say_notes;
 use super::run_records::{data_warnings, facts, provenance, write_resolved};
 use super::session::{Session, SpecArguments};
 use crate::execute::{Executor, FolderLock, Local, LocalSettings, LockWatch, can_limit_memory};
@@ -13,7 +15,7 @@ use crate::parent::{
 use crate::provenance::memory_bytes;
 use anyhow::{Context, Result};
 use clap::Args;
-use homebench_diagnostic::Diagnostic;
+use homebench_diagnostic::{Diagnostic, visible_lines};
 use homebench_experiment::plan::{
     Estimator, MemoryNeed, Plan, PlannedCell, Selection, claim, take_winners,
 };
@@ -76,8 +78,11 @@ impl RunArguments {
         }
         let results = &session.results;
         let resolved = resolved_toml(&session.experiment, &session.dataset().protocol);
+        let resolved = record::with_digest(resolved);
         let selection = plan.select(self.spec.only.as_deref())?;
         check_memory(&session, &plan, &selection, self.jobs_of(&session))?;
+        // A folder of a newer homebench is left as it is, whatever else is asked for.
+        look(results)?;
         // Before the folder is claimed: the final cells that it may hold are known by their winners alone.
         if !self.fresh {
             take_winners(&mut plan, &Winners::read(results)?, results)?;
@@ -89,6 +94,7 @@ impl RunArguments {
         if let Some(notice) = lock.notice() {
             note!("{notice}");
         }
+        mend_before_run(results, self.fresh)?;
         let winners = frozen_winners(&plan, &selection, results, self.fresh)?;
         write_resolved(results, &resolved)?;
         if self.fresh {
@@ -235,7 +241,10 @@ fn finish(session: &Session, plan: &Plan, lock: &LockWatch) -> Result<ExitCode> 
         ended_cells(plan, results).into_iter().unzip();
     let parts = parts_of_finals(plan, &session.dataset().schema)?;
     record::merge(results, &cells, parts, data_warnings(session))?;
-    record::seal(results)?;
+    record::seal(results, cells.iter().map(|cell| cell.outcome.id.as_str()))?;
+    // What the run can't mend, such as external scores that were changed.
+    let found = look(results)?;
+    say(results, &found);
     let failed: Vec<(&String, &MergedCell)> = labels
         .iter()
         .zip(&cells)
@@ -246,10 +255,11 @@ fn finish(session: &Session, plan: &Plan, lock: &LockWatch) -> Result<ExitCode> 
     let is_score = |cell: &MergedCell| cell.trial.is_none() && cell.outcome.status == Status::Done;
     if cells.iter().any(is_score) {
         lock.check()?;
-        let mut folder = Folder::read(results.path(), None)?;
+        let mut folder = Folder::read(results.path(), None)?.with_findings(found.clone());
         folder.write_figures().context("drawing the charts")?;
         lock.check()?;
         folder.write_report().context("writing the report")?;
+        say_notes(&folder);
         answered = write_answer(&folder.terminal_table());
     }
     note!("results are in {}", results.path().display());
@@ -260,13 +270,16 @@ fn finish(session: &Session, plan: &Plan, lock: &LockWatch) -> Result<ExitCode> 
             true => format!(" (log: cells/{id}/log.txt)"),
             false => String::new(),
         };
-        note!("failed: {label}: {reason}{log}");
+        note!(
+            "failed: {}",
+            visible_lines(&format!("{label}: {reason}{log}"))
+        );
     }
     // After all else was said: the results are written, whoever reads of them.
     answered?;
-    Ok(if failed.is_empty() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::from(EXIT_CELL_FAILED)
-    })
+    let code = match failed.is_empty() {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::from(EXIT_CELL_FAILED),
+    };
+    Ok(exit_code(&found, code))
 }

@@ -1,16 +1,18 @@
 //! `homebench status`: what of an experiment is done, missing, failed, altered by hand, or of another spec.
 
 use super::arguments::ResultsArgument;
+use super::integrity::look;
 use super::watch::watch;
 use crate::execute::{AtWork, at_work};
 use crate::output::write_answer;
 use anyhow::Result;
 use clap::Args;
+use homebench_diagnostic::visible;
 use homebench_experiment::plan::{Arm, Plan, PlannedCell, Reuse, reuse};
 use homebench_experiment::spec::{self, CellContent, Experiment};
 use homebench_report::text_table::align_rows;
-use homebench_results::{self as record, CellFolder, ResultsFolder, RunState, Winners};
-use std::path::PathBuf;
+use homebench_results::tables::{CellsRow, Table, read_rows_if_any};
+use homebench_results::{Finding, Problem, ResultsFolder, RunState, Winners};
 use std::process::ExitCode;
 
 /// What a script reads as "not all of it can be used as it is".
@@ -39,10 +41,11 @@ impl StatusArguments {
             watch(&results)?;
         }
         let (experiment, _) = spec::load(&results.resolved_spec(), &[])?;
+        let found = look(&results)?;
         let work = at_work(&results);
         let mut rows = rows(&results, &experiment, work.as_ref())?;
-        let altered = record::altered_tables(&results);
-        let is_whole = altered.is_empty() && rows.iter().all(CellRow::is_done);
+        let found = of_rows(&results, found, &rows, work.is_some());
+        let is_whole = found.is_empty() && rows.iter().all(CellRow::is_done);
         let mut answer = counts(&rows) + "\n";
         // Whoever watched has seen what went well.
         if self.watch {
@@ -51,9 +54,8 @@ impl StatusArguments {
         if !rows.is_empty() {
             answer += &aligned(&rows, !experiment.split_seeds.is_empty());
         }
-        for name in &altered {
-            answer +=
-                &format!("{name}: gone or altered; running the experiment again writes it anew\n");
+        for finding in &found {
+            answer += &format!("{}; {}\n", visible(&finding.to_string()), finding.mend());
         }
         if let Some(work) = &work
             && let Some(advice) = work.advice()
@@ -90,6 +92,35 @@ impl CellRow {
     }
 }
 
+/// What is to be said beside the cells. While a run is at work, tables are on their way.
+fn of_rows(
+    results: &ResultsFolder,
+    mut found: Vec<Finding>,
+    rows: &[CellRow],
+    is_at_work: bool,
+) -> Vec<Finding> {
+    let is_whole = rows.iter().all(CellRow::is_done);
+    found.retain(|finding| {
+        let is_of_merge = finding.is_of_table() || finding.problem == Problem::NotMerged;
+        // Of a run that was interrupted, the cells say it.
+        let is_expected = finding.problem == Problem::NotMerged && !is_whole;
+        !(is_expected || is_of_merge && is_at_work)
+    });
+    let merged =
+        read_rows_if_any::<CellsRow, _>(results.path(), |row, _| Ok(Some(row.cell.to_owned())));
+    // A table that can't be read has no cell.
+    let merged: Vec<String> = merged.unwrap_or_else(|_| Vec::new());
+    let is_left = |row: &CellRow| row.is_done() && !merged.contains(&row.id);
+    if is_whole && found.is_empty() && !is_at_work && rows.iter().any(is_left) {
+        found.push(Finding {
+            file: CellsRow::FILE.to_owned(),
+            problem: Problem::NotMerged,
+            detail: None,
+        });
+    }
+    found
+}
+
 /// Every cell that is asked for, and every other one that is there.
 fn rows(
     results: &ResultsFolder,
@@ -102,8 +133,8 @@ fn rows(
     let running = work
         .filter(|work| !work.is_gone())
         .and_then(|_| RunState::read(results));
-    let running = running.unwrap_or_default().cells;
-    let mut there = cells_there(results);
+    let running = running.map(|state| state.cells).unwrap_or_default();
+    let mut there = cells_there(results)?;
     let mut row = |cell: &PlannedCell| {
         let place = there.iter().position(|there| cell.is_elsewhere(there));
         // Taken out, so that what is left in the end is what nobody asked for.
@@ -188,21 +219,13 @@ fn aligned(rows: &[CellRow], with_splits: bool) -> String {
     align_rows(&header, &rows.iter().map(texts).collect::<Vec<_>>())
 }
 
-/// Cells that were started, by their own word, in the order of their ids.
-fn cells_there(results: &ResultsFolder) -> Vec<PlannedCell> {
-    let mut folders: Vec<PathBuf> = std::fs::read_dir(results.join("cells"))
-        .into_iter()
-        .flatten()
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .collect();
-    // The order of a directory is the file system's.
-    folders.sort();
-    let content = |folder: PathBuf| CellContent::read(&CellFolder::new(folder).content()).ok();
-    folders
-        .into_iter()
-        .filter_map(content)
-        .map(PlannedCell::new)
-        .collect()
+/// Cells that were started, by their own word, in the order of their ids. Those of which it can't be told what they are were looked at
+/// before.
+fn cells_there(results: &ResultsFolder) -> Result<Vec<PlannedCell>> {
+    let content = |id: &String| CellContent::read_if_any(&results.cell(id).content());
+    let ids = results.cell_ids()?;
+    let contents = ids.iter().filter_map(|id| content(id).unwrap_or(None));
+    Ok(contents.map(PlannedCell::new).collect())
 }
 
 /// The state of a cell that was started, and what is to be known of it.

@@ -1,7 +1,7 @@
 //! What is said on stderr: errors in colour where colour is wanted.
 
 use crate::output::note;
-use homebench_diagnostic::Diagnostic;
+use homebench_diagnostic::{Diagnostic, visible_lines};
 use homebench_results::read::ReadError;
 use std::io::IsTerminal;
 
@@ -44,6 +44,8 @@ pub(super) fn say_error(error: &anyhow::Error) {
             Some(diagnostic) => diagnostic.without_hint().to_string(),
             None => cause.to_string(),
         };
+        // It may quote a file, which may hold anything.
+        let text = visible_lines(&text);
         if depth == 0 {
             note!("{red}{bold}error:{end} {text}");
         } else {
@@ -51,6 +53,6 @@ pub(super) fn say_error(error: &anyhow::Error) {
         }
     }
     if let Some(hint) = hint {
-        note!("{cyan}hint:{end} {hint}");
+        note!("{cyan}hint:{end} {}", visible_lines(&hint));
     }
 }

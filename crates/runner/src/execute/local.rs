@@ -5,14 +5,14 @@ use super::process::{Process, listen};
 use super::{Ended, Event, EventKind, Executor};
 use anyhow::{Result, anyhow};
 use homebench_data::Places;
-use homebench_diagnostic::Diagnostic;
+use homebench_diagnostic::{Diagnostic, regular_file};
 use homebench_experiment::plan::PlannedCell;
 use homebench_experiment::spec::Limits;
 use homebench_results::{self as record, CellFolder};
 use homebench_train::Device;
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
-use std::io::Write;
+use std::fs::File;
+use std::io::{ErrorKind, Read, Write};
 use std::os::unix::process::CommandExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
@@ -98,10 +98,9 @@ impl Local {
 
     /// The command that runs the cell of a folder, and how often it will then have been started.
     fn command(&self, folder: &CellFolder, cell: &PlannedCell) -> Result<(Command, usize)> {
-        let starts = starts(folder) + 1;
-        let log = self
-            .open_log(folder, starts)
-            .map_err(|error| record::unwritable(&folder.log(), &error))?;
+        let unwritable = |error| record::unwritable(&folder.log(), &error);
+        let starts = starts(folder).map_err(unwritable)? + 1;
+        let log = self.open_log(folder, starts).map_err(unwritable)?;
         let settings = &self.settings;
         let threads = settings.threads.to_string();
         let checkpoint_every = settings.checkpoint_every.as_secs_f64().to_string();
@@ -129,6 +128,9 @@ impl Local {
             // candle has a pool of its own beside rayon's.
             .env("RAYON_NUM_THREADS", &threads)
             .env("CANDLE_NUM_THREADS", &threads)
+            // An error would carry its backtrace, with this machine's paths, into tables that are the same everywhere. Panics still show
+            // theirs in the log where RUST_BACKTRACE asks for it.
+            .env("RUST_LIB_BACKTRACE", "0")
             // The system closes this pipe when the parent is gone, however it went, and then the child ends too. A signal or
             // a word of the parent would not come from one that was killed.
             .stdin(Stdio::piped())
@@ -141,10 +143,11 @@ impl Local {
 
     fn open_log(&self, folder: &CellFolder, tries: usize) -> std::io::Result<File> {
         // Appended to: the log of a try that broke is what a user wants to read after the next one.
-        let mut log = OpenOptions::new()
+        let log = regular_file::unlinked()
             .create(true)
             .append(true)
             .open(folder.log())?;
+        let mut log = regular_file::regular(log)?;
         let now = record::timestamp(SystemTime::now());
         let (threads, device) = (self.settings.threads, self.settings.device);
         writeln!(
@@ -235,10 +238,14 @@ impl Drop for Local {
 }
 
 /// How often a cell was started, by its log: nothing that the next run compares may count interruptions.
-fn starts(folder: &CellFolder) -> usize {
-    let log = std::fs::read(folder.log()).unwrap_or_default();
+fn starts(folder: &CellFolder) -> std::io::Result<usize> {
+    let mut log = Vec::new();
+    match regular_file::open(&folder.log()) {
+        Ok(mut file) => drop(file.read_to_end(&mut log)?),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(0),
+        Err(error) => return Err(error),
+    }
     let lines = log.split(|byte| *byte == b'\n');
-    lines
-        .filter(|line| line.starts_with(START_OF_TRY.as_bytes()))
-        .count()
+    let starts = lines.filter(|line| line.starts_with(START_OF_TRY.as_bytes()));
+    Ok(starts.count())
 }

@@ -5,10 +5,11 @@ use crate::execute::{Ended, Event, EventKind, Executor, LockWatch, Message, Verd
 use anyhow::{Result, anyhow};
 use homebench_experiment::plan::PlannedCell;
 use homebench_results::{
-    Outcome, ResultsFolder, create_dir, remove, remove_partials, write_unsynced,
+    Outcome, ResultsFolder, create_dir_inside, remove, remove_partials, write_unsynced,
 };
 use homebench_train::Device;
 use std::collections::{BTreeMap, VecDeque};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -169,7 +170,8 @@ impl CellRuns<'_> {
     /// Lays out the cell's folder and hands it over.
     fn start(&self, (cell, number): Try<'_>, executor: &mut dyn Executor) -> Result<()> {
         let folder = self.results.cell(&cell.id);
-        create_dir(folder.path())?;
+        let inside = Path::new("cells").join(&cell.id);
+        create_dir_inside(self.results.path(), &inside)?;
         // Nobody else writes here: this process holds the lock of the results, and the cell's last one has ended.
         remove_partials(folder.path(), None)?;
         // Before the content: a cell that has an outcome has the content that it is of.

@@ -6,7 +6,7 @@ use crate::output::note;
 use crate::provenance::Provenance;
 use anyhow::Result;
 use homebench_experiment::plan::{Arm, Plan, PlannedCell, Reuse, Selection, freeze, reuse};
-use homebench_results::{ResultsFolder, Winners};
+use homebench_results::{ResultsFolder, Winners, set_aside};
 
 /// An experiment that may write into its folder.
 pub struct Phases<'a> {
@@ -120,8 +120,15 @@ pub fn frozen_winners(
     if !fresh {
         return Ok(Winners::read(results)?);
     }
-    // What can't be read is replaced.
-    let mut winners = Winners::read(results).unwrap_or_default();
+    let mut winners = match Winners::read(results) {
+        Ok(winners) => winners,
+        Err(said) => {
+            let aside = set_aside(&results.winners(), "damaged")?;
+            let said = said.without_hint();
+            note!("{said}; kept as {}, tuned anew", aside.display());
+            Winners::default()
+        }
+    };
     winners.winners.retain(|winner| {
         let is_its = |arm: &&Arm| arm.belongs_to(&winner.variant, winner.split_seed);
         let arm = plan.arms.iter().find(is_its);

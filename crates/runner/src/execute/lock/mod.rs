@@ -12,13 +12,12 @@ pub use holder::LeftBehind;
 use anyhow::anyhow;
 use holder::{Holder, Standing, Work, is_alive, left_behind};
 use homebench_data::is_without_locks;
-use homebench_diagnostic::Diagnostic;
+use homebench_diagnostic::{Diagnostic, regular_file};
 use homebench_results::{ResultsFolder, unwritable};
 use lease::{BEAT, Found, Lease, is_in_place};
 use std::fmt;
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io::{self, Read, Seek, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, OnceLock};
@@ -228,10 +227,10 @@ fn lock_file(results: &ResultsFolder) -> Result<(File, Option<String>), Diagnost
 }
 
 fn open(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    let options = options.create(true).truncate(false).read(true).write(true);
     // Nothing else may be written through its name.
-    options.custom_flags(libc::O_NOFOLLOW).open(path)
+    let mut options = regular_file::unlinked();
+    let options = options.create(true).truncate(false).read(true).write(true);
+    options.open(path).and_then(regular_file::regular)
 }
 
 /// Waits a moment for whoever has the lock.
@@ -322,7 +321,8 @@ impl AtWork {
 /// Who is at work in a results folder; absent where nobody is. Cells of a parent that was killed count until they have ended.
 pub fn at_work(results: &ResultsFolder) -> Option<AtWork> {
     let locked = || -> Option<AtWork> {
-        let file = File::open(results.lock()).ok()?;
+        // Without a file that can be a lock, nobody holds it.
+        let file = regular_file::open(&results.lock()).ok()?;
         if !matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)) {
             // A parent that starts at this moment waits for whoever only looks.
             return None;
@@ -350,8 +350,8 @@ pub fn at_work(results: &ResultsFolder) -> Option<AtWork> {
 /// A holder, as it wrote itself into the file that it locked.
 fn written_holder(results: &ResultsFolder) -> String {
     let mut text = String::new();
-    let read =
-        File::open(results.lock()).and_then(|file| file.take(4096).read_to_string(&mut text));
+    let read = regular_file::open(&results.lock())
+        .and_then(|file| file.take(4096).read_to_string(&mut text));
     // Bytes that are no text were not written by a holder.
     read.map_or_else(|_| String::new(), |_| text)
 }

@@ -162,7 +162,7 @@ impl Place {
     fn outcome(&self, seed: u64) -> Option<Outcome> {
         let plan = plan(UNTUNED);
         let cell = plan.cells().find(|cell| cell.content.seed == seed).unwrap();
-        Outcome::read(&self.results.cell(&cell.id))
+        Outcome::read(&self.results.cell(&cell.id)).unwrap()
     }
 
     /// Runs the tuned spec as a command would; gives its end, and the labels of what was submitted.
