@@ -99,7 +99,8 @@ fn whatever_is_changed_is_named_by_every_command() {
     copy(&folder, &whole);
     let last = cells(&bench).pop().expect("a cell");
     let outcome = format!("cells/{last}/outcome.toml");
-    let changes: [(&str, &dyn Fn(&str)); 9] = [
+    type Change<'a> = &'a dyn Fn(&str);
+    let changes: [(&str, Change<'_>); 9] = [
         ("metrics.csv", &|name| edit(&bench, name, ",0.", ",0.9")),
         ("curves.csv", &|name| {
             std::fs::remove_file(bench.path(name)).unwrap()

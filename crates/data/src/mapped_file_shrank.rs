@@ -97,10 +97,12 @@ mod signal {
     }
 
     impl Words {
-        const NONE: Self = Self {
-            start: AtomicPtr::new(std::ptr::null_mut()),
-            bytes: AtomicUsize::new(0),
-        };
+        const fn none() -> Self {
+            Self {
+                start: AtomicPtr::new(std::ptr::null_mut()),
+                bytes: AtomicUsize::new(0),
+            }
+        }
 
         fn set(&self, text: String) {
             // Never a long text at a short one's place.
@@ -126,8 +128,8 @@ mod signal {
         Slot {
             start: AtomicUsize::new(0),
             end: AtomicUsize::new(0),
-            said: Words::NONE,
-            told: Words::NONE,
+            said: Words::none(),
+            told: Words::none(),
         }
     }; SLOTS];
 

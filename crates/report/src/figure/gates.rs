@@ -48,6 +48,15 @@ struct Gate {
     weights: Vec<Option<f64>>,
 }
 
+/// What is known of parts by their paths.
+#[derive(Clone, Copy)]
+struct Known<'a> {
+    parts: &'a Parts<'a>,
+    rate: &'a Rate<'a>,
+    /// Whether a part is shown.
+    keeps: &'a dyn Fn(&str) -> bool,
+}
+
 /// Names and canvases of the figures: one for each variant whose gates were looked into.
 pub(super) fn draw(analysis: &Analysis, inside: &Inside) -> Vec<(String, Option<Canvas>)> {
     let (results, summary) = (&analysis.results, &analysis.summary);
@@ -64,7 +73,12 @@ pub(super) fn draw(analysis: &Analysis, inside: &Inside) -> Vec<(String, Option<
         };
         let parts = Parts::new(results, &[variant]);
         let keeps = |path: &str| chosen.keeps(analysis, parts.task(path));
-        let layers = layers(inside, (cell, step), &parts, &rate, &keeps);
+        let known = Known {
+            parts: &parts,
+            rate: &rate,
+            keeps: &keeps,
+        };
+        let layers = layers(inside, (cell, step), known);
         let canvas = figure(layers, variant, of_cell.seed, &chosen);
         Some((format!("gates_{variant}"), canvas))
     });
@@ -72,13 +86,8 @@ pub(super) fn draw(analysis: &Analysis, inside: &Inside) -> Vec<(String, Option<
 }
 
 /// The layers of a cell, with the sets and gates that are to be kept.
-fn layers(
-    inside: &Inside,
-    (cell, step): (usize, u64),
-    parts: &Parts,
-    rate: &Rate,
-    keeps: &dyn Fn(&str) -> bool,
-) -> Vec<Layer> {
+fn layers(inside: &Inside, (cell, step): (usize, u64), known: Known<'_>) -> Vec<Layer> {
+    let Known { parts, rate, keeps } = known;
     // Sets in the order of the table, each with its number of experts.
     let mut sets: BTreeMap<u64, Vec<(String, usize)>> = BTreeMap::new();
     let experts = inside.experts.iter();
@@ -104,7 +113,7 @@ fn layers(
             room -= *count;
             *count > 0
         });
-        let gates = gates(inside, (cell, step, layer), &sets, (parts, rate, keeps));
+        let gates = gates(inside, (cell, step, layer), &sets, known);
         let path = sets.first()?.0.clone();
         (!gates.is_empty()).then(|| Layer {
             title: parts.layer_title(layer, num_layers, &path),
@@ -123,7 +132,7 @@ fn gates(
     inside: &Inside,
     (cell, step, layer): (usize, u64, u64),
     sets: &[(String, usize)],
-    (parts, rate, keeps): (&Parts, &Rate, &dyn Fn(&str) -> bool),
+    Known { parts, rate, keeps }: Known<'_>,
 ) -> Vec<Gate> {
     let mut starts = BTreeMap::new();
     let mut num_experts = 0;
