@@ -27,6 +27,7 @@ import re
 import resource
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
@@ -68,6 +69,19 @@ trials = 2
 seeds = [7]
 [tuning.random]
 "training.learning_rate" = { log_range = [1e-4, 1e-1] }
+"""
+
+MODEL = """model = "home"
+tasks = ["click", "like", "long_view"]
+expert_dims = [4, 3]
+tower_dims = [3]
+rank = 2
+[[groups]]
+name = "watch"
+tasks = ["click", "long_view"]
+[[groups]]
+name = "interaction"
+tasks = ["like"]
 """
 
 TABLE = """source = "table"
@@ -410,18 +424,64 @@ class Resolved(Results):
     name, pattern = "spec.resolved.toml", "spec.resolved.toml"
 
 
+class Facts(Results):
+    name, pattern = "facts.toml", "facts.toml"
+
+
 class External(Results):
     name, pattern = "external scores", "external/*"
-    # Other numbers are other scores of another program.
-    has_checksum = False
 
 
 class Tables(Results):
     name, pattern = "tables", "*.csv"
 
 
-KINDS = [Spec, Descriptions, Csv, CsvGzip, CsvZstandard, Parquet, Arrow, Cache, Sources, Checkpoint, Outcome, WinnersFile,
-         Provenance, Resolved, External, Tables]
+class Continued(Results):
+    """Any file of a results folder, and the experiment run again in it: with the results as they were, or with words about the file."""
+
+    name = "any of them (run)"
+
+    def originals(self):
+        root = self.breaker.base
+        folders = [root / "done", root / "done/external", *(root / "done/cells").iterdir()]
+        files = [path for folder in folders for path in sorted(folder.iterdir()) if path.is_file()]
+        return [str(path.relative_to(root)) for path in files]
+
+    def place(self, work):
+        super().place(work)
+        shutil.copytree(self.breaker.base / "cache", work / "cache")
+        (work / "t.toml").write_text(TUNED)
+
+    def read(self, work, path):
+        run = self.breaker.run(work, "run", "t.toml", "--out", "done", "--threads", "1")
+        files = ("metrics.csv", "curves.csv", "settings.csv", "winners.toml", "report.md")
+        return [run], [digest(work / "done" / name) for name in files]
+
+
+class Forward(Kind):
+    """A model, its weights and its inputs, which come from anywhere: other bytes are other numbers."""
+
+    name, has_checksum = "model, weights, inputs (forward)", False
+
+    def originals(self):
+        return ["model.toml", "weights.safetensors", "inputs.safetensors"]
+
+    def place(self, work):
+        (work / "model.toml").write_text(MODEL)
+        header = b'{"x":{"dtype":"F32","shape":[3,4],"data_offsets":[0,48]}}'
+        numbers = struct.pack("<12f", *range(12))
+        (work / "inputs.safetensors").write_bytes(struct.pack("<Q", len(header)) + header + numbers)
+        self.breaker.run_plain(work, "init", "--model", "model.toml", "--input-dim", "4", "--seed", "1", "--weights",
+                               "weights.safetensors")
+
+    def read(self, work, path):
+        run = self.breaker.run_plain(work, "forward", "--model", "model.toml", "--weights", "weights.safetensors", "--inputs",
+                                     "inputs.safetensors", "--outputs", "outputs.safetensors")
+        return [run], digest(work / "outputs.safetensors")
+
+
+KINDS = [Spec, Descriptions, Csv, CsvGzip, CsvZstandard, Parquet, Arrow, Cache, Sources, Checkpoint, Forward, Outcome,
+         WinnersFile, Provenance, Resolved, Facts, External, Tables, Continued]
 SLOWNESS = 1
 
 
@@ -479,6 +539,8 @@ class Breaker:
         content = re.search(r'content_hash = "(\w+)"', (cell / "cell.toml").read_text())[1]
         (folder / "trees.toml").write_text(
             f'about = "Trees"\nprogram = "trees 1"\ncommand = "trees"\ndataset_content = "{content}"\ntrials = 0\n')
+        # What is seen for the first time is sealed.
+        subprocess.run([self.binary, "report", "done"], cwd=self.base, env=self.environment, check=True, capture_output=True)
 
 
 def judge(kind, runs, results, reference):

@@ -16,7 +16,7 @@ pub(crate) const SMALL: &[&str] = &[
 ];
 
 /// Files of a results folder that tell how a run went and not what it found.
-const MAY_DIFFER: [&str; 3] = ["provenance.toml", "log.txt", ".lock"];
+const MAY_DIFFER: [&str; 4] = ["provenance.toml", "log.txt", ".lock", ".drawn.toml"];
 /// The table of times, and the charts drawn from it.
 const WITH_TIMES: &str = "throughput";
 

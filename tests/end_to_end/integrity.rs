@@ -1,6 +1,7 @@
 //! Results folders that were changed, cut, or put together by hand: what homebench did not write it neither removes nor believes.
 
 use crate::harness::{Bench, Ran, experiment};
+use crate::process::{send, wait_for_cell, wait_until_gone};
 use std::path::{Path, PathBuf};
 
 /// Two cells that take a second each.
@@ -415,7 +416,7 @@ fn special_files_and_names_that_steer_a_terminal_do_no_harm() {
         "[files]\n\"/dev/zero\" = \"aa\"\n",
     );
     let said = bench.run(&["status", "done"]).expect(1).stdout;
-    assert!(said.contains("found `/dev/zero`"), "{said}");
+    assert!(said.contains("outcome.toml: altered"), "{said}");
     run(&bench, &[]).expect(0);
     edit(
         &bench,
@@ -462,4 +463,189 @@ fn provenance_and_tables_do_not_depend_on_the_environment() {
         "{text}"
     );
     assert!(text.contains("source_blake3 = "), "{text}");
+}
+
+/// The command that an interrupted run prints goes on with what is there, also where a finished experiment had been extended.
+#[test]
+fn an_extended_experiment_that_was_interrupted_goes_on() {
+    let bench = done(&format!("{SPEC}{TUNED}"));
+    let descriptions = experiment("datasets");
+    let extended = SPEC.replace("seeds = [1, 2]", "seeds = [1, 2, 3]");
+    bench.write("s.toml", &format!("{extended}{TUNED}"));
+    let words = [
+        "run",
+        "s.toml",
+        "--out",
+        "done",
+        "--descriptions",
+        &descriptions,
+    ];
+    let mut parent = bench
+        .command(&words)
+        .env("HOMEBENCH_FAULTS", "mmoe/3=hang")
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .expect("the binary starts");
+    let cell = wait_for_cell(parent.id());
+    for _ in 0..2 {
+        assert!(send("TERM", parent.id()));
+        std::thread::sleep(std::time::Duration::from_millis(200));
+    }
+    assert_eq!(parent.wait().expect("its end").code(), Some(130));
+    wait_until_gone(cell);
+    run(&bench, &[]).expect(0);
+    bench.run(&["status", "done"]).expect(0);
+    let left = bench.files("done", &[]);
+    let is_aside = |(path, _): &(PathBuf, Vec<u8>)| path.to_string_lossy().contains(".damaged");
+    assert!(!left.iter().any(is_aside));
+}
+
+/// Seals hold files of the folder alone, whatever a provenance from elsewhere says.
+#[test]
+fn a_seal_of_a_file_outside_the_folder_is_no_seal() {
+    let bench = done(SPEC);
+    let whole = bench.read("done/provenance.toml");
+    bench.write("precious", "mine");
+    let precious = bench.path("precious").display().to_string();
+    let id = cells(&bench).pop().expect("a cell");
+    for name in [
+        precious.as_str(),
+        "cells/../../precious",
+        "../precious",
+        "cells.csv",
+    ] {
+        // With the digest that it should have, and as of the first format, which had none.
+        let with_key = whole.replace(
+            "[files_blake3]\n",
+            &format!("[files_blake3]\n\"{name}\" = \"00\"\n"),
+        );
+        let (above, _) = with_key.split_once("# blake3 of").expect("a digest");
+        let digest = blake3::hash(above.as_bytes()).to_hex();
+        for text in [
+            format!("{above}# blake3 of the lines above: {digest}\n"),
+            above.replace("format = 2\n", ""),
+        ] {
+            bench.write("done/provenance.toml", &text);
+            let said = bench.run(&["status", "done"]).expect(1).stdout;
+            assert!(said.contains("is no file that is sealed"), "{name}: {said}");
+            run(&bench, &[]).expect(2);
+            assert_eq!(bench.read("precious"), "mine");
+        }
+    }
+    bench.write("done/provenance.toml", &whole);
+    // A cell's own tables are looked at by whoever reads those of the folder.
+    let part = format!("done/cells/{id}/metrics.csv");
+    edit(&bench, &part, ",0.", ",0.9");
+    for command in ["status", "report", "figures"] {
+        let ran = bench.run(&[command, "done"]).expect(1);
+        let said = format!("{}{}", ran.stdout, ran.stderr);
+        assert!(
+            said.contains(&format!("cells/{id}/metrics.csv: altered")),
+            "{said}"
+        );
+    }
+    run(&bench, &[]).expect(0);
+    bench.run(&["status", "done"]).expect(0);
+}
+
+#[test]
+fn status_names_a_spec_or_winners_that_were_altered() {
+    let bench = done(&format!("{SPEC}{TUNED}"));
+    for name in ["done/winners.toml", "done/spec.resolved.toml"] {
+        let whole = bench.read(name);
+        for text in [format!("{whole}x\n"), String::new(), "[".to_owned()] {
+            bench.write(name, &text);
+            let status = bench.run(&["status", "done"]).expect(1).stdout;
+            assert!(status.contains(&name["done/".len()..]), "{status}");
+        }
+        bench.write(name, &whole);
+    }
+    bench.run(&["status", "done"]).expect(0);
+}
+
+/// A spec is copied by people; what stands beside it is theirs.
+#[test]
+fn a_folder_with_nothing_of_homebench_but_a_spec_is_somebody_elses() {
+    let bench = done(SPEC);
+    std::fs::create_dir(bench.path("notes")).expect("a folder");
+    std::fs::copy(
+        bench.path("done/spec.resolved.toml"),
+        bench.path("notes/spec.resolved.toml"),
+    )
+    .expect("a copy");
+    bench.write("notes/report.md", "mine");
+    let descriptions = experiment("datasets");
+    let words = [
+        "run",
+        "s.toml",
+        "--out",
+        "notes",
+        "--descriptions",
+        &descriptions,
+    ];
+    for fresh in [&[][..], &["--fresh"]] {
+        let said = bench.run(&[&words[..], fresh].concat()).expect(2).stderr;
+        assert!(said.contains("holds no results of homebench"), "{said}");
+    }
+    assert_eq!(bench.read("notes/report.md"), "mine");
+}
+
+/// Without a list of what was drawn, nobody knows whose a report is; and a folder in a table's place is moved, not written over.
+#[test]
+fn what_stands_in_the_place_of_a_report_or_a_table_is_kept() {
+    let bench = done(SPEC);
+    std::fs::remove_file(bench.path("done/.drawn.toml")).expect("a list");
+    bench.write("done/report.md", "mine");
+    bench.write("done/figures/throughput.svg", "mine");
+    bench.run(&["report", "done"]).expect(0);
+    bench.run(&["figures", "done"]).expect(0);
+    bench.write("done/figures/throughput.png", "mine");
+    bench.run(&["figures", "done"]).expect(0);
+    for name in [
+        "report.md",
+        "figures/throughput.svg",
+        "figures/throughput.png",
+    ] {
+        assert_eq!(bench.read(&format!("done/{name}.kept")), "mine");
+    }
+    std::fs::remove_file(bench.path("done/metrics.csv")).expect("a table");
+    std::fs::create_dir(bench.path("done/metrics.csv")).expect("a folder");
+    bench.write("done/metrics.csv/notes", "mine");
+    let said = bench.run(&["status", "done"]).expect(1).stdout;
+    assert!(
+        said.contains("metrics.csv: damaged, it is a folder and not a file"),
+        "{said}"
+    );
+    run(&bench, &[]).expect(0);
+    assert_eq!(bench.read("done/metrics.csv.damaged/notes"), "mine");
+    bench.run(&["status", "done"]).expect(0);
+}
+
+/// What other programs read is written whole, into places where nothing is.
+#[test]
+fn an_export_replaces_nothing() {
+    let bench = done(SPEC);
+    let descriptions = experiment("datasets");
+    let words = [
+        "data",
+        "export",
+        "synthetic",
+        "--rows",
+        "400",
+        "--out",
+        "rows",
+        "--descriptions",
+        &descriptions,
+    ];
+    std::fs::create_dir(bench.path("rows")).expect("a folder");
+    bench.write("rows/train.arrow", "mine");
+    let said = bench.run(&words).expect(2).stderr;
+    assert!(
+        said.contains("rows/train.arrow: there is something already"),
+        "{said}"
+    );
+    assert_eq!(bench.read("rows/train.arrow"), "mine");
+    std::fs::remove_file(bench.path("rows/train.arrow")).expect("a file");
+    bench.run(&words).expect(0);
 }

@@ -2,7 +2,7 @@
 #![cfg(target_os = "linux")]
 
 use crate::harness::{Bench, SMALL, experiment};
-use crate::process::{LONG_ENOUGH, cells_of, send, wait_until_gone};
+use crate::process::{send, wait_for_cell, wait_until_gone};
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
@@ -140,17 +140,6 @@ fn start_unread(bench: &Bench) -> Child {
     BufReader::new(reader).read_line(&mut first).unwrap();
     assert!(!first.is_empty());
     child
-}
-
-fn wait_for_cell(parent: u32) -> u32 {
-    let start = Instant::now();
-    loop {
-        if let Some(cell) = cells_of(parent).first() {
-            return *cell;
-        }
-        assert!(start.elapsed() < LONG_ENOUGH, "no cell started");
-        std::thread::sleep(Duration::from_millis(10));
-    }
 }
 
 #[test]

@@ -3,7 +3,6 @@
 use super::packed::Widths;
 use super::{Observer, SPLITS};
 use homebench_diagnostic::Diagnostic;
-use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 /// From so many bytes on a user wants to know before.
@@ -74,14 +73,8 @@ fn gigabytes(bytes: u128) -> String {
 
 /// Bytes of a folder's disk that this user may fill.
 fn free_bytes(folder: &Path) -> Option<u64> {
-    let path = std::ffi::CString::new(folder.as_os_str().as_bytes()).ok()?;
-    // SAFETY: a plain structure of numbers, filled by the call below or not looked at; the path ends with a zero.
-    let (result, found) = unsafe {
-        let mut found: libc::statvfs = std::mem::zeroed();
-        (libc::statvfs(path.as_ptr(), &raw mut found), found)
-    };
-    #[allow(clippy::unnecessary_cast, reason = "the widths differ between systems")]
-    (result == 0).then(|| (found.f_bavail as u64).saturating_mul(found.f_frsize as u64))
+    let found = rustix::fs::statvfs(folder).ok()?;
+    Some(found.f_bavail.saturating_mul(found.f_frsize))
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 use super::schema::{Description, FetchRecipe, SourceFile};
 use super::source_files::{Trust, locate, sha256_of};
 use super::{Observer, Places, cant_write};
+use crate::file_lock::wait_for_lock;
 use anyhow::Result;
 use flate2::read::GzDecoder;
 use homebench_diagnostic::Diagnostic;
@@ -79,26 +80,21 @@ fn get(
     std::fs::create_dir_all(folder).map_err(|error| cant_write(folder, &error))?;
     // Who has it may take what is there for what a killed one left.
     let lock = folder.join(".fetching.lock");
-    let locked = File::create(&lock).and_then(|file| file.lock().map(|()| file));
-    if locked.is_ok() {
+    let lock = wait_for_lock(&lock).map_err(|error| cant_write(&lock, &error))?;
+    if lock.is_some() {
         remove_leftovers(recipe, folder);
     }
     // Removed on every way out; what a kill leaves is under no file's name.
     let temporary = tempfile::Builder::new().prefix(FETCHING).tempdir_in(folder);
-    let got = temporary
-        .map_err(|error| cant_write(folder, &error))
-        .and_then(|temporary| {
-            observer.notice(&format!(
-                "downloading {} {} from the package index",
-                recipe.package, recipe.version
-            ));
-            let archive = download(recipe, temporary.path(), places)?;
-            check_sha256(&archive, &recipe.archive, &recipe.sha256)?;
-            let members = unpack(description, recipe, &archive, temporary.path())?;
-            put_in_place(description, &members, folder)
-        });
-    let _ = std::fs::remove_file(&lock);
-    got
+    let temporary = temporary.map_err(|error| cant_write(folder, &error))?;
+    observer.notice(&format!(
+        "downloading {} {} from the package index",
+        recipe.package, recipe.version
+    ));
+    let archive = download(recipe, temporary.path(), places)?;
+    check_sha256(&archive, &recipe.archive, &recipe.sha256)?;
+    let members = unpack(description, recipe, &archive, temporary.path())?;
+    put_in_place(description, &members, folder)
 }
 
 /// Removes what killed downloads left. The lock is held.

@@ -1,6 +1,7 @@
 //! Checksums of source files that were read before, and what tells that a file is still the one that was read.
 
 use super::Observer;
+use super::sealed_text::{sealed, unsealed};
 use super::source_files::{Trust, cant_read, check_unchanged_file, sha256_of};
 use homebench_diagnostic::{Diagnostic, regular_file};
 use serde::{Deserialize, Serialize};
@@ -153,10 +154,12 @@ fn samples(path: &Path) -> std::io::Result<String> {
 }
 
 impl Checksums {
-    /// What is remembered; nothing if the file is absent or unreadable, since everything in it can be computed.
+    /// What is remembered; nothing if the file is absent, unreadable or not as it was written, since everything in it can be computed.
     fn read(path: &Path) -> Self {
-        let text = std::fs::read_to_string(path).unwrap_or_default();
-        toml::from_str(&text).unwrap_or_default()
+        let text = regular_file::read_text(path).unwrap_or_default();
+        let whole = unsealed(&text).ok();
+        let read = whole.and_then(|text| toml::from_str(text).ok());
+        read.unwrap_or_default()
     }
 
     /// Best effort: a checksum that isn't remembered is computed again.
@@ -169,7 +172,7 @@ impl Checksums {
             // Renamed into place: of two processes that write at once one wins, and no reader sees
             // a half of either.
             let mut file = tempfile::NamedTempFile::new_in(folder)?;
-            std::io::Write::write_all(&mut file, text.as_bytes())?;
+            std::io::Write::write_all(&mut file, sealed(&text).as_bytes())?;
             Ok(file.persist(path).map(|_| ())?)
         });
         drop(written);

@@ -71,13 +71,19 @@ fn what_else(metadata: &Metadata) -> Option<&'static str> {
 /// # Errors
 /// See [`open`]; a larger file; text that is no UTF-8, with the line.
 pub fn read_text(path: &Path) -> Result<String> {
+    read_text_up_to(path, MOST_TEXT_BYTES)
+}
+
+/// As [`read_text`], of a file of at most so many bytes.
+///
+/// # Errors
+/// See [`read_text`].
+pub fn read_text_up_to(path: &Path, most_bytes: u64) -> Result<String> {
     let mut bytes = Vec::new();
-    open(path)?
-        .take(MOST_TEXT_BYTES + 1)
-        .read_to_end(&mut bytes)?;
+    open(path)?.take(most_bytes + 1).read_to_end(&mut bytes)?;
     let refuse = |message: String| Error::new(ErrorKind::InvalidData, message);
-    if bytes.len() as u64 > MOST_TEXT_BYTES {
-        let megabytes = MOST_TEXT_BYTES >> 20;
+    if bytes.len() as u64 > most_bytes {
+        let megabytes = most_bytes >> 20;
         return Err(refuse(format!(
             "it has more than {megabytes} MiB, the most that is read of such a file"
         )));

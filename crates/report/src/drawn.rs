@@ -3,6 +3,7 @@
 
 use super::files::write_whole;
 use anyhow::Result;
+use homebench_diagnostic::Diagnostic;
 use homebench_results::{
     self as record, Flaw, bytes_digest, create_dir_inside, file_digest, read_kept, refuse_link,
     set_aside, write_kept,
@@ -19,18 +20,27 @@ pub(crate) struct NewFile {
     /// Its path in the results folder.
     pub(crate) name: String,
     pub(crate) bytes: Vec<u8>,
-    /// Whether it has times, so that a repeat writes others. It is not in the list, which is the same on a repeat.
-    pub(crate) has_times: bool,
 }
 
 /// What earlier calls wrote into a results folder.
 pub(crate) struct Drawn {
     root: PathBuf,
-    /// Digests by path: several of a file whose writing was ended. Nothing where there is no list, as of a folder of an older homebench or
+    /// Digests by path: several of a file whose writing was ended. Nothing where there is no list, as in a folder of an older homebench or
     /// out of a repository.
-    known: Option<BTreeMap<String, Vec<String>>>,
+    known: BTreeMap<String, Vec<String>>,
     /// What has to be said.
     notes: Vec<String>,
+}
+
+/// Whether a path is one that reports and figures have.
+fn is_drawn(name: &str) -> bool {
+    let is_plain = |name: &str| !name.is_empty() && !name.contains('/') && !name.starts_with('.');
+    let (folder, file) = name.split_once('/').unwrap_or(("", name));
+    match folder {
+        "" => ["report.md", "report.html"].contains(&file),
+        "tables" | "figures" => is_plain(file),
+        _ => false,
+    }
 }
 
 #[derive(Default, Serialize, Deserialize)]
@@ -39,12 +49,28 @@ struct List {
     files: BTreeMap<String, Vec<String>>,
 }
 
+/// Checks that the list of what was drawn in a folder is none of a newer homebench, before hours are spent on what would be drawn.
+///
+/// # Errors
+/// It is.
+pub fn check_drawn(results: &Path) -> std::result::Result<(), Diagnostic> {
+    match read_kept::<List>(&results.join(LIST)) {
+        Err(unusable) if unusable.flaw == Flaw::Newer => Err(unusable.said),
+        _ => Ok(()),
+    }
+}
+
 impl Drawn {
     pub(crate) fn open(root: &Path) -> Result<Self> {
         let path = root.join(LIST);
         let mut notes = Vec::new();
         let known = match read_kept::<List>(&path) {
-            Ok(kept) => kept.map(|kept| kept.content.files),
+            Ok(kept) => {
+                let mut files = kept.map(|kept| kept.content.files).unwrap_or_default();
+                // What else a list names was not drawn by homebench.
+                files.retain(|name, _| is_drawn(name));
+                files
+            }
             Err(unusable) if unusable.flaw == Flaw::Newer => return Err(unusable.said.into()),
             Err(unusable) => {
                 let aside = set_aside(&path, "damaged")?;
@@ -53,7 +79,7 @@ impl Drawn {
                     unusable.said,
                     aside.display()
                 ));
-                None
+                BTreeMap::new()
             }
         };
         Ok(Self {
@@ -69,15 +95,10 @@ impl Drawn {
         files: &[NewFile],
         is_of: impl Fn(&str) -> bool,
     ) -> Result<(Vec<PathBuf>, Vec<String>)> {
-        // Without an entry of these, as in a folder of an older homebench or out of a repository, it can't be told whose they are.
-        let has_entries = self
-            .known
-            .as_ref()
-            .is_some_and(|known| known.keys().any(|name| is_of(name)));
         for file in files {
-            self.make_room(file, has_entries)?;
+            self.make_room(file)?;
         }
-        let mut list = self.known.take().unwrap_or_default();
+        let mut list = std::mem::take(&mut self.known);
         let is_made = |name: &String| files.iter().any(|file| file.name == *name);
         let (old, kept): (BTreeMap<_, _>, BTreeMap<_, _>) = list
             .into_iter()
@@ -85,7 +106,7 @@ impl Drawn {
         list = kept;
         // Before they are written: a file is in the list whenever this is killed.
         let mut digests = BTreeMap::new();
-        for file in files.iter().filter(|file| !file.has_times) {
+        for file in files {
             let digest = bytes_digest(&file.bytes);
             let known = list.entry(file.name.clone()).or_default();
             if !known.contains(&digest) {
@@ -106,19 +127,12 @@ impl Drawn {
         Ok((paths, self.notes))
     }
 
-    /// Sees to the file's folder, and puts a file that is not homebench's out of its way.
-    fn make_room(&mut self, file: &NewFile, has_entries: bool) -> Result<()> {
+    /// Sees to the file's folder, and puts a file that is not known to be homebench's out of its way.
+    fn make_room(&mut self, file: &NewFile) -> Result<()> {
         if let Some(folder) = Path::new(&file.name).parent() {
             create_dir_inside(&self.root, folder)?;
         }
         let path = self.root.join(&file.name);
-        let Some(known) = self
-            .known
-            .as_ref()
-            .filter(|_| has_entries && !file.has_times)
-        else {
-            return Ok(());
-        };
         if std::fs::symlink_metadata(&path).is_err() {
             return Ok(());
         }
@@ -126,14 +140,15 @@ impl Drawn {
         let is_own = now.is_some_and(|now| {
             let is_new = now == bytes_digest(&file.bytes);
             is_new
-                || known
+                || self
+                    .known
                     .get(&file.name)
                     .is_some_and(|known| known.contains(&now))
         });
         if !is_own {
             let aside = set_aside(&path, "kept")?;
             self.notes.push(format!(
-                "{} is not as homebench wrote it: kept as {}",
+                "{} is not known to be as homebench wrote it: kept as {}",
                 path.display(),
                 aside.display()
             ));
@@ -154,10 +169,7 @@ impl Drawn {
 
     fn remove(&mut self, name: &str, digests: &[String]) -> Result<()> {
         let path = self.root.join(name);
-        let is_plain = Path::new(name)
-            .components()
-            .all(|part| matches!(part, std::path::Component::Normal(_)));
-        if !is_plain || std::fs::symlink_metadata(&path).is_err() {
+        if std::fs::symlink_metadata(&path).is_err() {
             return Ok(());
         }
         if let Some(folder) = path.parent()

@@ -22,7 +22,6 @@ pub(super) fn new_files(analysis: &Analysis) -> Result<Vec<NewFile>> {
     let new = |(name, text): (String, String)| NewFile {
         name: format!("tables/{name}"),
         bytes: text.into_bytes(),
-        has_times: false,
     };
     Ok(files(analysis)?.into_iter().map(new).collect())
 }

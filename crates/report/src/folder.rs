@@ -135,7 +135,6 @@ fn new_file(name: &str, text: String) -> NewFile {
     NewFile {
         name: name.to_owned(),
         bytes: text.into_bytes(),
-        has_times: false,
     }
 }
 

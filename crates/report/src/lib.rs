@@ -21,6 +21,7 @@ pub mod statistics;
 mod terminal;
 pub mod text_table;
 
+pub use drawn::check_drawn;
 pub use folder::Folder;
 
 /// A score or a label as every table shows it: four decimals, or as many digits and a power of ten far from 1.

@@ -11,6 +11,8 @@ use tempfile::NamedTempFile;
 const PARTIAL: &str = ".part";
 /// Its beginning. Without the name of the file that it becomes, which may be as long as names can be.
 const PREFIX: &str = ".homebench-";
+/// What the system says of a link where none is followed.
+const LINK_IN_PLACE: i32 = libc::ELOOP;
 /// Letters and digits between the two.
 const NUM_RANDOM: usize = 12;
 
@@ -42,6 +44,7 @@ fn write_with(
     fill: impl FnOnce(&mut dyn Write) -> anyhow::Result<()>,
     is_synced: bool,
 ) -> anyhow::Result<()> {
+    refuse_special(path)?;
     // Whatever is left of one that failed goes when it is dropped: its room may be needed.
     let partial = create_partial(path).map_err(|error| unwritable(path, &error))?;
     let result = write_partial(partial.as_file(), fill, is_synced).and_then(|()| {
@@ -55,6 +58,22 @@ fn write_with(
         Ok(error) => unwritable(path, &error).into(),
         Err(other) => other,
     })
+}
+
+/// Refuses what is neither a file nor a link in a file's place: a folder that somebody filled, or a device that others need.
+fn refuse_special(path: &Path) -> Result<(), Diagnostic> {
+    match fs::symlink_metadata(path) {
+        Ok(there) if !there.is_file() && !there.is_symlink() => {
+            let what = match there.is_dir() {
+                true => "a folder",
+                false => "a device, pipe or socket",
+            };
+            let message = format!("can't be written: {what} is in its place");
+            Err(Diagnostic::new(path.display().to_string(), message)
+                .hint("move it away, then run this again"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Removes a file, which need not be there.
@@ -165,7 +184,13 @@ pub fn unwritable(path: &Path, error: &io::Error) -> Diagnostic {
     match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => said
             .hint("free some disk space, then run the same command again: finished cells are kept"),
-        _ => said.hint("give a folder that can be written with `--out DIR`"),
+        // The name of this kind of error is not stable yet.
+        _ if error.raw_os_error() == Some(LINK_IN_PLACE) => {
+            said.hint("a link is in its place: move it away, then run this again")
+        }
+        _ => said.hint(
+            "permit writing there, or use another folder; `homebench run` takes one with `--out DIR`",
+        ),
     }
 }
 

@@ -1,16 +1,17 @@
 //! What of a results folder is not as homebench wrote it.
 
 use super::kept::{FORMAT, Flaw, Unusable, is_whole};
-use super::layout::{CellFolder, ResultsFolder};
+use super::layout::{CellFolder, ResultsFolder, cell_of};
 use super::ledger::{Ledger, MEND};
 use super::outcome::{Outcome, Status, file_digest};
 use super::regular::read_text;
-use super::seal::{OWN_FILES, names, table_digest};
+use super::seal::{OWN_FILES, is_external, names, table_digest};
 use super::tables::{CellsRow, Table};
 use super::winners::Winners;
 use crate::facts::Facts;
 use homebench_diagnostic::Diagnostic;
 use std::fmt;
+use std::path::Path;
 
 /// A file of a results folder that is not as homebench wrote it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,8 +66,7 @@ impl Finding {
 
     /// The cell whose file it is.
     pub fn cell(&self) -> Option<&str> {
-        let (id, _) = self.file.strip_prefix("cells/")?.split_once('/')?;
-        Some(id)
+        cell_of(&self.file)
     }
 
     /// Whether it is a merged table, which the same command writes anew from its cells.
@@ -74,22 +74,27 @@ impl Finding {
         names().any(|name| name == self.file)
     }
 
-    /// How to mend it.
-    pub fn mend(&self) -> &'static str {
-        match self.problem {
+    /// How to mend it in its folder.
+    pub fn mend(&self, results: &ResultsFolder) -> String {
+        let text = match self.problem {
             Problem::NotMerged => {
                 "run the experiment again: finished cells are kept, and tables are written from them"
             }
             _ if self.file == "provenance.toml" => MEND,
             _ if self.file == "winners.toml" => "restore it, or tune again with `--fresh`",
-            _ if self.file.starts_with("external/") => {
-                "restore it; if the change is meant, say so with `homebench report DIR --accept-external`"
+            _ if is_external(&self.file) => {
+                let folder = results.path().to_string_lossy();
+                let folder = shlex::try_quote(&folder).unwrap_or_else(|_| folder.clone());
+                return format!(
+                    "restore it; if the change is meant, say so with `homebench report {folder} --accept-external`"
+                );
             }
             _ if self.cell().is_some() => {
                 "restore it, or run the experiment again, which trains this cell anew"
             }
             _ => "restore it, or run the experiment again, which writes it anew",
-        }
+        };
+        text.to_owned()
     }
 }
 
@@ -124,6 +129,8 @@ pub fn findings(results: &ResultsFolder) -> Result<Vec<Finding>, Diagnostic> {
         Ok(kept) => kept,
         Err(unusable) => {
             take(&mut found, "provenance.toml", unusable)?;
+            // What it sealed is not known; each of these has a digest of its own.
+            own_files(results, &Ledger::default(), true, &mut found)?;
             return Ok(found);
         }
     };
@@ -132,13 +139,21 @@ pub fn findings(results: &ResultsFolder) -> Result<Vec<Finding>, Diagnostic> {
         if outcomes.num > 0 || is_merged {
             found.insert(0, Finding::new("provenance.toml", Problem::Gone));
         }
+        own_files(results, &Ledger::default(), true, &mut found)?;
         return Ok(found);
     };
     let (ledger, is_first_format) = (kept.content, kept.format < FORMAT);
     match &ledger.tables {
         Some(tables) => {
             let now = |name| table_digest(results, name);
-            let of_table = |name: &'static str| compare(name, tables.get(name), now(name).as_ref());
+            let of_table = |name: &'static str| {
+                compare(
+                    name,
+                    tables.get(name),
+                    now(name).as_ref(),
+                    &results.join(name),
+                )
+            };
             found.extend(names().filter_map(of_table));
         }
         // Folders of the first format may have no seal at all.
@@ -171,6 +186,18 @@ fn outcomes(results: &ResultsFolder, found: &mut Vec<Finding>) -> Result<Outcome
             Ok(None) => continue,
             Ok(Some(outcome)) if outcome.id == id => {
                 outcomes.has_done |= outcome.status == Status::Done;
+                let cell = CellFolder::new(results.join("cells").join(&id));
+                // Tables of the folder rest on these. Weights are looked at by whoever uses the cell again.
+                let parts = outcome
+                    .files
+                    .iter()
+                    .filter(|(name, _)| name.ends_with(".csv"));
+                for (name, digest) in parts {
+                    let path = cell.path().join(name);
+                    let now = file_digest(&path);
+                    let file = format!("cells/{id}/{name}");
+                    found.extend(compare(&file, Some(digest), now.as_ref(), &path));
+                }
             }
             Ok(Some(outcome)) => found.push(Finding {
                 detail: Some(format!("it is of the cell {}", outcome.id)),
@@ -195,22 +222,20 @@ fn files(results: &ResultsFolder, ledger: &Ledger, found: &mut Vec<Finding>) {
         if found.iter().any(|other| other.file == *name) {
             continue;
         }
-        let now = file_digest(&results.join(name));
-        found.extend(compare(name, Some(digest), now.as_ref()));
+        let path = results.join(name);
+        let now = file_digest(&path);
+        found.extend(compare(name, Some(digest), now.as_ref(), &path));
     }
 }
 
-/// Files of the folder itself that are not sealed, as while a run is under way: each has a digest of its own.
+/// Files of the folder itself. Those that are not sealed, as while a run is under way, have a digest of their own each.
 fn own_files(
     results: &ResultsFolder,
     ledger: &Ledger,
     is_first_format: bool,
     found: &mut Vec<Finding>,
 ) -> Result<(), Diagnostic> {
-    for name in OWN_FILES
-        .iter()
-        .filter(|name| !ledger.files.contains_key(**name))
-    {
+    for name in &OWN_FILES {
         let path = results.join(name);
         if !path.exists() {
             continue;
@@ -224,7 +249,11 @@ fn own_files(
                 Ok(_) => Err(super::kept::altered(name)),
             },
         };
+        let is_sealed = ledger.files.contains_key(*name);
         match read {
+            Err(unusable) if unusable.flaw == Flaw::Newer => return Err(unusable.said),
+            // Told by its seal.
+            _ if is_sealed => {}
             Err(unusable) => take(found, name, unusable)?,
             Ok(()) if ledger.tables.is_some() && !is_first_format => {
                 found.push(Finding::new(*name, Problem::Unknown))
@@ -243,9 +272,21 @@ fn take(found: &mut Vec<Finding>, file: &str, unusable: Unusable) -> Result<(), 
     Ok(())
 }
 
-fn compare(name: &str, kept: Option<&String>, now: Option<&String>) -> Option<Finding> {
+fn compare(
+    name: &str,
+    kept: Option<&String>,
+    now: Option<&String>,
+    path: &Path,
+) -> Option<Finding> {
     let problem = match (kept, now) {
         (kept, now) if kept == now => return None,
+        (Some(_), None) if std::fs::symlink_metadata(path).is_ok() => {
+            let why = homebench_diagnostic::regular_file::open(path).err();
+            return Some(Finding {
+                detail: why.map(|why| why.to_string()),
+                ..Finding::new(name, Problem::Damaged)
+            });
+        }
         (Some(_), None) => Problem::Gone,
         (None, _) => Problem::Unknown,
         (Some(_), Some(_)) => Problem::Altered,

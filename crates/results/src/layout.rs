@@ -50,7 +50,8 @@ impl ResultsFolder {
         };
         let entries = match std::fs::read_dir(&folder) {
             Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            // Also where the results folder itself is none, which whoever writes there is told.
+            Err(_) if std::fs::symlink_metadata(&folder).is_err() => return Ok(Vec::new()),
             Err(error) => return Err(refuse(error)),
         };
         let mut ids = Vec::new();
@@ -107,6 +108,17 @@ impl ResultsFolder {
     pub fn lease(&self) -> PathBuf {
         self.join(".lease")
     }
+}
+
+/// The cell that a path in a results folder is of.
+pub fn cell_of(name: &str) -> Option<&str> {
+    let (id, _) = name.strip_prefix("cells/")?.split_once('/')?;
+    Some(id)
+}
+
+/// Whether a name is that of a file, and of no path that leads elsewhere.
+pub(crate) fn is_plain(name: &str) -> bool {
+    !name.is_empty() && !name.contains('/') && name != "." && name != ".."
 }
 
 impl CellFolder {

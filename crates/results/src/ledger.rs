@@ -1,7 +1,8 @@
 //! `provenance.toml`: the runs that trained cells, and digests of every file that results rest on.
 
-use super::kept::{Flaw, Kept, Unusable, read_kept, write_kept};
-use super::layout::ResultsFolder;
+use super::kept::{FORMAT, Flaw, Kept, Unusable, read_kept, write_kept};
+use super::layout::{ResultsFolder, cell_of, is_plain};
+use super::seal::{CELL_FILES, OWN_FILES};
 use anyhow::Result;
 use homebench_diagnostic::Diagnostic;
 use serde::{Deserialize, Serialize};
@@ -42,12 +43,42 @@ impl Ledger {
     pub(crate) fn read_with_format(
         results: &ResultsFolder,
     ) -> Result<Option<Kept<Self>>, Unusable> {
-        read_kept(&results.provenance()).map_err(|mut unusable| {
+        let read = read_kept(&results.provenance()).and_then(|kept: Option<Kept<Self>>| match kept
+            .as_ref()
+            .and_then(Self::odd_name)
+        {
+            None => Ok(kept),
+            Some(name) => {
+                let place = results.provenance().display().to_string();
+                let message = format!("`files_blake3`: `{name}` is no file that is sealed");
+                Err(Unusable::damaged(Diagnostic::new(place, message)))
+            }
+        });
+        read.map_err(|mut unusable| {
             if unusable.flaw != Flaw::Newer {
                 unusable.said = unusable.said.hint(MEND);
             }
             unusable
         })
+    }
+
+    /// A name among those of sealed files that no seal has, such as one that leads out of the folder. The first format had no such names.
+    fn odd_name(kept: &Kept<Self>) -> Option<&String> {
+        let is_of_cell = |name: &str| {
+            cell_of(name).is_some_and(|id| {
+                is_plain(id)
+                    && CELL_FILES
+                        .iter()
+                        .any(|file| name == format!("cells/{id}/{file}"))
+            })
+        };
+        let is_sealed = |name: &str| {
+            OWN_FILES.contains(&name)
+                || is_of_cell(name)
+                || name.strip_prefix("external/").is_some_and(is_plain)
+        };
+        let mut names = kept.content.files.keys();
+        names.find(|name| kept.format < FORMAT || !is_sealed(name))
     }
 
     /// Writes the file.

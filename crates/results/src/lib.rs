@@ -34,8 +34,10 @@ pub use atomic::{
 };
 pub use facts::{Facts, ModelFact, SourceFact};
 pub use findings::{Finding, Problem, findings};
-pub use kept::{FORMAT, Flaw, Kept, Unusable, read_kept, with_digest, without_digest, write_kept};
-pub use layout::{CellFolder, ResultsFolder};
+pub use kept::{
+    FORMAT, Flaw, Kept, Unusable, is_whole, read_kept, with_digest, without_digest, write_kept,
+};
+pub use layout::{CellFolder, ResultsFolder, cell_of};
 pub use ledger::{Ledger, change_ledger};
 pub use merge::{MergedCell, TrialPlace, merge};
 pub use outcome::{Outcome, OutcomeResult, Status, bytes_digest, file_digest};

@@ -2,7 +2,7 @@
 
 use super::atomic;
 use super::kept::{Unusable, read_kept, text_of};
-use super::layout::CellFolder;
+use super::layout::{CellFolder, is_plain};
 use super::tables::{TIMES, repeatable_parts};
 use homebench_diagnostic::{Diagnostic, regular_file};
 use serde::{Deserialize, Serialize};
@@ -110,16 +110,12 @@ impl Outcome {
                 "its status and what it holds of a result contradict each other".to_owned(),
             );
         }
-        let score = self.result.as_ref()?.validation_score;
-        if !score.is_finite() {
-            return Some(format!("its score is {score}"));
-        }
         // A name with a folder in it leads out of the cell's own.
-        let is_plain = |name: &&String| {
-            !name.is_empty() && !name.contains('/') && *name != "." && *name != ".."
-        };
-        let odd = self.files.keys().find(|name| !is_plain(name))?;
-        Some(format!("expected plain names of files, found `{odd}`"))
+        if let Some(odd) = self.files.keys().find(|name| !is_plain(name)) {
+            return Some(format!("expected plain names of files, found `{odd}`"));
+        }
+        let score = self.result.as_ref()?.validation_score;
+        (!score.is_finite()).then(|| format!("its score is {score}"))
     }
 
     /// Why a finished cell can't be used as it is: the name of a file that is gone or was altered.

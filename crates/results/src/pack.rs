@@ -30,7 +30,7 @@ pub struct Packed {
 
 /// Copies what a reader needs to check an experiment into a new folder: tables, specs and provenance, winners and external scores.
 /// `curves.csv`, `experts.csv`, `gates.csv` and `expert_histograms.csv` become `.csv.zst`, of experts and gates with the rows of the
-/// selected epoch alone. The copy is sealed where the folder was. The same tables give the same bytes. Not copied: cells with their
+/// selected epoch alone. The copy is sealed. The same tables give the same bytes. Not copied: cells with their
 /// weights and logs, and what is drawn from the rest.
 ///
 /// # Errors
@@ -41,7 +41,7 @@ pub fn pack(results: &ResultsFolder, new: &ResultsFolder) -> Result<Packed> {
         // A new seal would vouch for it.
         let name = results.path().display().to_string();
         return Err(Diagnostic::new(name, found.to_string())
-            .hint(found.mend())
+            .hint(found.mend(results))
             .into());
     }
     let into = new.path();
@@ -75,16 +75,13 @@ pub fn pack(results: &ResultsFolder, new: &ResultsFolder) -> Result<Packed> {
     copy_external(results, new)?;
     if let Some(ledger) = Ledger::read(results).map_err(Diagnostic::from)? {
         let runs = ledger.runs;
-        let was_sealed = ledger.tables.is_some();
         Ledger {
             runs,
             ..Ledger::default()
         }
         .write(new)?;
         // Anew, since it has fewer rows, and none of the cells.
-        if was_sealed {
-            seal(new, [])?;
-        }
+        seal(new, [])?;
     }
     Ok(done)
 }

@@ -4,12 +4,15 @@ use homebench_diagnostic::{Diagnostic, regular_file};
 use std::io;
 use std::path::Path;
 
+/// The most bytes of a file that homebench writes: a `provenance.toml` has some hundred for each cell.
+const MOST_BYTES: u64 = 1 << 30;
+
 /// The text of a file; nothing where there is no such file. Absent and unreadable are two things.
 ///
 /// # Errors
 /// A file that is there and can't be read, is no regular one or no text.
 pub fn read_text(path: &Path) -> Result<Option<String>, Diagnostic> {
-    match regular_file::read_text(path) {
+    match regular_file::read_text_up_to(path, MOST_BYTES) {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(Diagnostic::new(

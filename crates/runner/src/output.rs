@@ -4,11 +4,10 @@
 //! written is an error. Notes go to stderr, where nobody may be listening: they are lost without a word and change nothing.
 
 use homebench_data as data;
-use homebench_diagnostic::Diagnostic;
+use homebench_diagnostic::{Diagnostic, visible_lines};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use std::collections::VecDeque;
-use std::fmt;
 use std::os::fd::AsFd;
 use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -22,12 +21,13 @@ pub enum Reader {
     HasLeft,
 }
 
-/// Writes to stdout what was asked for. A pipe that its reader has closed is no error: `head` has seen enough.
+/// Writes to stdout what was asked for, with letters that would steer a terminal shown as their codes. A pipe that its reader has closed is no
+/// error: `head` has seen enough.
 ///
 /// # Errors
 /// Stdout can't be written, such as on a full disk.
 pub fn write_answer(text: &str) -> Result<Reader, Diagnostic> {
-    match write_all(&std::io::stdout(), text.as_bytes()) {
+    match write_all(&std::io::stdout(), visible_lines(text).as_bytes()) {
         Ok(()) => Ok(Reader::Listens),
         Err(Errno::PIPE) => Ok(Reader::HasLeft),
         Err(error) => Err(unwritable_answer(&std::io::Error::from(error))),
@@ -62,10 +62,11 @@ fn write_all(out: &impl AsFd, mut bytes: &[u8]) -> Result<(), Errno> {
     Ok(())
 }
 
-/// Says a line on stderr, as `eprintln!` would.
+/// Says a line on stderr, as `eprintln!` would, with letters that would steer a terminal shown as their codes: names of files and of what
+/// is in them may hold any.
 macro_rules! note {
     ($($words:tt)*) => {
-        $crate::output::write_note(format_args!($($words)*))
+        $crate::output::write_note(&homebench_diagnostic::visible_lines(&format!($($words)*)))
     };
 }
 pub(crate) use note;
@@ -95,10 +96,9 @@ fn notes() -> MutexGuard<'static, Notes> {
     NOTES.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Says a line on stderr, and waits a moment for it to be there. A stderr that is closed, full or not read stops nobody.
-pub fn write_note(words: fmt::Arguments<'_>) {
-    let mut line = words.to_string();
-    line.push('\n');
+/// Says a line on stderr as it is, and waits a moment for it to be there. A stderr that is closed, full or not read stops nobody.
+pub fn write_note(words: &str) {
+    let line = format!("{words}\n");
     if !has_writer() {
         // Without a thread it is said here, at the price of waiting for its reader.
         let _ = write_all(&std::io::stderr(), line.as_bytes());

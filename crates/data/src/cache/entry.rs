@@ -1,6 +1,7 @@
 //! A prepared dataset on disk: its files, opened once, checked, mapped and watched.
 
 use super::in_use::{self, CacheHold};
+use super::upkeep::OTHER_FILES;
 use crate::known_files::Stamp;
 use crate::manifest::{MANIFEST, Manifest, PREPARATION_VERSION};
 use crate::packed::Widths;
@@ -10,7 +11,7 @@ use homebench_diagnostic::{Diagnostic, regular_file};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Bytes that are read at once; enough to keep every thread's hash busy.
 const READ_BYTES: usize = 8 << 20;
@@ -30,8 +31,8 @@ pub(crate) struct CacheEntry {
 struct CacheFile {
     path: PathBuf,
     file: File,
-    /// When its bytes were checked.
-    stamp: Stamp,
+    /// Of when its bytes were last found to be those that were written.
+    stamp: Mutex<Stamp>,
     bytes: u64,
     blake3: String,
 }
@@ -87,7 +88,11 @@ impl CacheEntry {
         // The folder's name has the first 16 digits of the hash; the manifest has all of it.
         let is_right = manifest.content_hash == content_hash
             && manifest.preparation_version == PREPARATION_VERSION
-            && manifest.files.len() == SPLITS.len();
+            && manifest.files.len() == SPLITS.len()
+            && manifest
+                .others
+                .iter()
+                .all(|other| OTHER_FILES.contains(&other.name.as_str()));
         if !is_right {
             return Err(format!("its {MANIFEST} describes another dataset"));
         }
@@ -102,8 +107,8 @@ impl CacheEntry {
         let others = manifest.others.iter();
         let others = others.map(|entry| (entry.name.clone(), entry.bytes, &entry.blake3));
         for (name, bytes, blake3) in splits.chain(others) {
-            let file = open_file(folder.join(&name), bytes, blake3)?;
-            identity.update(format!("{name} {:?}\n", file.stamp).as_bytes());
+            let (file, stamp) = open_file(folder.join(&name), bytes, blake3)?;
+            identity.update(format!("{name} {stamp:?}\n").as_bytes());
             files.push(file);
         }
         let identity = identity.finalize().to_hex().to_string();
@@ -169,7 +174,7 @@ pub(super) fn read_manifest(text: &str) -> Result<Manifest, String> {
     toml::from_str(text).map_err(|error| format!("its {MANIFEST} is damaged: {}", error.message()))
 }
 
-fn open_file(path: PathBuf, bytes: u64, blake3: &str) -> Result<CacheFile, String> {
+fn open_file(path: PathBuf, bytes: u64, blake3: &str) -> Result<(CacheFile, Stamp), String> {
     let failed = |error: std::io::Error| format!("{}: {error}", path.display());
     let file = regular_file::open(&path).map_err(failed)?;
     let stamp = Stamp::of_metadata(&file.metadata().map_err(failed)?);
@@ -180,13 +185,14 @@ fn open_file(path: PathBuf, bytes: u64, blake3: &str) -> Result<CacheFile, Strin
             stamp.bytes
         ));
     }
-    Ok(CacheFile {
+    let file = CacheFile {
         path,
         file,
-        stamp,
+        stamp: Mutex::new(stamp.clone()),
         bytes,
         blake3: blake3.to_owned(),
-    })
+    };
+    Ok((file, stamp))
 }
 
 /// The files of a prepared dataset, as they were when they were opened. As long as it lives, the cache isn't cleared of them.
@@ -203,14 +209,21 @@ impl CacheWatch {
     /// A file that another program changed.
     pub fn check(&self) -> Result<(), Diagnostic> {
         for file in self.files.iter() {
-            let is_same = file.stamp().is_ok_and(|stamp| stamp == file.stamp);
+            let mut known = file.stamp.lock().unwrap_or_else(PoisonError::into_inner);
+            let now = file.stamp();
+            if now.as_ref().is_ok_and(|now| *now == *known) {
+                continue;
+            }
             // One that was touched, or removed while it is open, may have the bytes that it had.
-            if !is_same && let Err(why) = file.check_bytes() {
+            if let Err(why) = file.check_bytes() {
                 let message = format!(
                     "the prepared dataset was changed while it was read ({why}), so that nothing learned from it is kept"
                 );
                 return Err(Diagnostic::new(file.path.display().to_string(), message)
                     .hint("run this again: the dataset is prepared again"));
+            }
+            if let Ok(now) = now {
+                *known = now;
             }
         }
         Ok(())

@@ -1,6 +1,8 @@
 //! Who works with a folder of the cache: a lock in each, shared by those who read, held alone by who prepares or removes it.
 
-use std::fs::{File, TryLockError};
+use homebench_diagnostic::regular_file;
+use std::fs::{File, Metadata, TryLockError};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -41,12 +43,26 @@ impl PartialEq for CacheHold {
 // A file system without locks, or one that can't be written, has no such word; then nothing is cleared either.
 pub(super) fn hold(folder: &Path) -> Option<File> {
     let path = folder.join(IN_USE);
-    let for_writing = File::options().append(true).open(&path);
-    let file = for_writing.or_else(|_| File::open(&path)).ok()?;
-    file.try_lock_shared().ok()?;
-    // Of a cache that another user owns the time stays as it was.
-    let _ = file.set_modified(SystemTime::now());
-    Some(file)
+    // A folder that is removed and prepared again while this waits has another file.
+    for _ in 0..3 {
+        let for_writing = regular_file::unlinked().append(true).open(&path);
+        let file = for_writing.and_then(regular_file::regular);
+        let file = file.or_else(|_| regular_file::open(&path)).ok()?;
+        // Whoever has it alone looks for a moment, or is about to remove the folder.
+        file.lock_shared().ok()?;
+        if is_at(&file, &path) {
+            // Of a cache that another user owns the time stays as it was.
+            let _ = file.set_modified(SystemTime::now());
+            return Some(file);
+        }
+    }
+    None
+}
+
+fn is_at(file: &File, path: &Path) -> bool {
+    let key = |metadata: Metadata| (metadata.dev(), metadata.ino());
+    let (file, there) = (file.metadata().map(key), std::fs::metadata(path).map(key));
+    file.is_ok_and(|file| there.is_ok_and(|there| there == file))
 }
 
 /// What the lock of a folder says.
@@ -64,7 +80,8 @@ pub(super) enum LockState {
 
 /// Takes the lock of a folder for removing it.
 pub(super) fn take(path: &Path) -> LockState {
-    let file = match File::options().append(true).open(path) {
+    let opened = regular_file::unlinked().append(true).open(path);
+    let file = match opened.and_then(regular_file::regular) {
         Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return LockState::Absent,
         Err(_) => return LockState::Unknown,

@@ -2,6 +2,7 @@
 
 use super::entry::read_manifest;
 use super::in_use::{IN_USE, LockState, take};
+use crate::file_lock::wait_for_lock;
 use crate::manifest::{MANIFEST, Manifest, Reference};
 use crate::{Places, SPLITS, cant_write};
 use homebench_diagnostic::{Diagnostic, regular_file};
@@ -39,9 +40,8 @@ pub(super) struct Building {
 /// A cache that can't be written.
 pub(super) fn begin_building(cache: &Path, hash: &str) -> Result<Building, Diagnostic> {
     // A folder is there a moment before its lock is. Nobody looks for leftovers in that moment.
-    let upkeep = cache.join(UPKEEP_LOCK);
-    let upkeep = File::create(upkeep).and_then(|file| file.lock().map(|()| file));
-    if upkeep.is_ok() {
+    let upkeep = wait_for_lock(&cache.join(UPKEEP_LOCK));
+    if matches!(upkeep, Ok(Some(_))) {
         remove_leftovers(cache);
     }
     let prefix = format!("{BUILDING}{}-", &hash[..NAME_DIGITS]);
@@ -104,20 +104,28 @@ fn is_locked_by_older(cache: &Path, rest: &str) -> bool {
     locks.any(|lock| !matches!(take(&lock.path()), LockState::Free(_)))
 }
 
-/// Removes a folder and the files in it that a preparation makes, and nothing else.
+/// Removes a folder and the files in it that a preparation makes, and nothing else. Another process may be faster.
 ///
 /// # Errors
 /// Something else in it, which stays.
 fn remove_known(folder: &Path) -> std::io::Result<()> {
     for entry in std::fs::read_dir(folder)?.flatten() {
-        let is_file = entry.file_type()?.is_file();
+        let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
         let name = entry.file_name();
         let name = name.to_string_lossy();
         if is_file && is_known(&name) {
-            std::fs::remove_file(entry.path())?;
+            gone(std::fs::remove_file(entry.path()))?;
         }
     }
-    std::fs::remove_dir(folder)
+    gone(std::fs::remove_dir(folder))
+}
+
+/// That something was removed, or was not there any more.
+fn gone(removed: std::io::Result<()>) -> std::io::Result<()> {
+    match removed {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// Whether a file in a dataset's folder is one that preparation makes.
@@ -162,8 +170,9 @@ pub(super) fn remove_dataset(folder: &Path) -> Result<(), Diagnostic> {
         .map_err(failed)?;
     // Onto an empty folder, which the system replaces.
     std::fs::rename(folder, aside.path()).map_err(failed)?;
-    let aside = aside.keep();
-    remove_known(&aside).map_err(|error| cant_write(&aside, &error))
+    // It has gone from its place. What can't be removed takes space until the next look at leftovers.
+    let _ = remove_known(&aside.keep());
+    Ok(())
 }
 
 fn foreign(path: &Path) -> Diagnostic {
@@ -351,9 +360,8 @@ pub fn clear_cache(
             .did_you_mean(name, names.iter().map(String::as_str)));
     }
     if !is_trial {
-        let upkeep = File::create(places.cache.join(UPKEEP_LOCK))
-            .and_then(|file| file.lock().map(|()| file));
-        if upkeep.is_ok() {
+        let upkeep = wait_for_lock(&places.cache.join(UPKEEP_LOCK));
+        if matches!(upkeep, Ok(Some(_))) {
             remove_leftovers(&places.cache);
         }
     }

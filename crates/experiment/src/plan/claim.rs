@@ -25,6 +25,10 @@ pub fn claim(results: &ResultsFolder, plan: &Plan, resolved: &str, fresh: bool) 
     let there = match record::read_text(&spec) {
         Err(_) if fresh => return Ok(()),
         Err(said) => return Err(said.hint(LOST).into()),
+        // What stands beside it may be anybody's: a spec is copied and edited by people.
+        Ok(Some(_)) if !is_of_homebench(results) && !is_of_a_start(results) => {
+            return Err(strange(&name));
+        }
         Ok(Some(there)) => there,
         Ok(None) if is_of_homebench(results) => {
             if fresh {
@@ -33,12 +37,7 @@ pub fn claim(results: &ResultsFolder, plan: &Plan, resolved: &str, fresh: bool) 
             let said = Diagnostic::new(spec.display().to_string(), "gone");
             return Err(said.hint(LOST).into());
         }
-        Ok(None) => {
-            let said = "the folder is not empty and holds no results of homebench";
-            return Err(Diagnostic::new(name, said)
-                .hint("give a new folder with `--out DIR`")
-                .into());
-        }
+        Ok(None) => return Err(strange(&name)),
     };
     if fresh || record::without_digest(&there) == record::without_digest(resolved) {
         return Ok(());
@@ -65,6 +64,12 @@ pub fn claim(results: &ResultsFolder, plan: &Plan, resolved: &str, fresh: bool) 
     )
     .hint("keep them and give another folder with `--out DIR`, or replace them with `--fresh`")
     .into())
+}
+
+fn strange(folder: &str) -> anyhow::Error {
+    let said = "the folder is not empty and holds no results of homebench";
+    let said = Diagnostic::new(folder, said).hint("give a new folder with `--out DIR`");
+    said.into()
 }
 
 /// The mend of a folder whose spec can't be known.
@@ -119,11 +124,34 @@ fn why(results: &ResultsFolder, plan: &Plan, id: &str) -> String {
     }
 }
 
-/// Nothing but what a refused, interrupted or killed start leaves.
+/// Nothing but what a start leaves that was refused, interrupted or killed before it wrote anything.
 fn is_empty(results: &ResultsFolder) -> bool {
-    let is_of_a_start =
-        |path: &Path| path == results.lock() || path == results.lease() || record::is_partial(path);
+    has_only(results, |path| {
+        path == results.lock() || path == results.lease() || record::is_partial(path)
+    })
+}
+
+/// Nothing but that and what a start writes before its provenance: a spec with its digest, facts and winners.
+fn is_of_a_start(results: &ResultsFolder) -> bool {
+    let spec = record::read_text(&results.resolved_spec());
+    let is_own_spec =
+        spec.is_ok_and(|text| text.is_some_and(|text| record::is_whole(&text) == Some(true)));
+    is_own_spec
+        && has_only(results, |path| {
+            let own = [
+                results.lock(),
+                results.lease(),
+                results.resolved_spec(),
+                results.facts(),
+                results.winners(),
+                results.join("cells"),
+            ];
+            own.iter().any(|own| own == path) || record::is_partial(path)
+        })
+}
+
+fn has_only(results: &ResultsFolder, is_own: impl Fn(&Path) -> bool) -> bool {
     std::fs::read_dir(results.path()).is_ok_and(|mut entries| {
-        entries.all(|entry| entry.is_ok_and(|entry| is_of_a_start(&entry.path())))
+        entries.all(|entry| entry.is_ok_and(|entry| is_own(&entry.path())))
     })
 }

@@ -56,7 +56,6 @@ impl Figure {
         NewFile {
             name: format!("figures/{}.{ending}", self.name),
             bytes,
-            has_times: self.has_times,
         }
     }
 

@@ -2,6 +2,7 @@
 //! the same experiment, so that a report does not either.
 
 use crate::facts::Facts;
+use crate::kept::Flaw;
 use crate::layout::ResultsFolder;
 use crate::ledger::Ledger;
 use crate::regular::read_text;
@@ -84,9 +85,16 @@ impl Context {
     }
 }
 
-/// Hashes of the contents of a folder's datasets.
-pub(super) fn dataset_contents(folder: &Path) -> Result<Vec<String>> {
-    Ok(contents(&runs(folder)?))
+/// Hashes of the contents of a folder's datasets; none where its provenance can't be used, which whoever asks for findings is told.
+///
+/// # Errors
+/// A provenance of a newer homebench.
+pub fn dataset_contents(folder: &Path) -> Result<Vec<String>> {
+    match Ledger::read(&ResultsFolder::new(folder)) {
+        Ok(ledger) => Ok(contents(&ledger.unwrap_or_default().runs)),
+        Err(unusable) if unusable.flaw == Flaw::Newer => Err(unusable.said.into()),
+        Err(_) => Ok(Vec::new()),
+    }
 }
 
 fn contents(runs: &[Table]) -> Vec<String> {

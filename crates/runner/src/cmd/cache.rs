@@ -1,13 +1,14 @@
 //! `homebench cache`: what prepared datasets there are, and removing those that nobody needs.
 
 use super::data::PlaceArgs;
+use crate::output::write_answer;
 use anyhow::Result;
 use bytesize::ByteSize;
 use clap::{ArgGroup, Args, Subcommand};
 use homebench_data::{CachedDataset, Cleared, Clearing, cached_datasets, clear_cache};
-use homebench_diagnostic::Diagnostic;
+use homebench_diagnostic::{Diagnostic, visible};
+use homebench_report::text_table::align_rows;
 use homebench_results::timestamp;
-use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
@@ -99,94 +100,75 @@ impl Cleaning {
 }
 
 fn list(datasets: &[CachedDataset], cache: &Path) -> Result<ExitCode> {
-    let mut rows = vec![
-        [
-            "dataset",
-            "rows",
-            "size",
-            "made",
-            "last used",
-            "description",
-        ]
-        .map(str::to_owned),
+    let header = [
+        "dataset",
+        "size",
+        "rows",
+        "made",
+        "last used",
+        "description",
     ];
-    for dataset in datasets {
-        let last_used = match dataset.is_in_use {
-            true => "now".to_owned(),
-            false => timestamp(dataset.last_used),
-        };
-        rows.push([
-            file_name(&dataset.folder),
-            dataset
-                .rows
-                .map_or("unknown".to_owned(), |rows| rows.to_string()),
-            ByteSize(dataset.bytes).to_string(),
-            timestamp(dataset.made),
-            last_used,
-            dataset.description.name().to_owned(),
-        ]);
-    }
-    let mut out = std::io::stdout().lock();
-    if datasets.is_empty() {
-        writeln!(out, "no prepared dataset is in {}", cache.display())?;
-        return Ok(ExitCode::SUCCESS);
-    }
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
-    let widths: Vec<usize> = (0..6).map(|column| width(column).unwrap_or(0)).collect();
-    for row in &rows {
-        let cells = row
-            .iter()
-            .zip(&widths)
-            .enumerate()
-            .map(|(column, (cell, width))| {
-                // Numbers end below each other.
-                match column {
-                    1 | 2 => format!("{cell:>width$}"),
-                    _ => format!("{cell:<width$}"),
-                }
-            });
-        let line: Vec<String> = cells.collect();
-        writeln!(out, "{}", line.join("  ").trim_end())?;
-    }
+    let rows: Vec<Vec<String>> = datasets
+        .iter()
+        .map(|dataset| {
+            let last_used = match dataset.is_in_use {
+                true => "now".to_owned(),
+                false => timestamp(dataset.last_used),
+            };
+            let rows = dataset.rows.map(|rows| rows.to_string());
+            vec![
+                file_name(&dataset.folder),
+                ByteSize(dataset.bytes).to_string(),
+                rows.unwrap_or_else(|| "unknown".to_owned()),
+                timestamp(dataset.made),
+                last_used,
+                dataset.description.name().to_owned(),
+            ]
+        })
+        .collect();
     let bytes = datasets.iter().map(|dataset| dataset.bytes).sum();
-    writeln!(out, "{} in {}", ByteSize(bytes), cache.display())?;
+    let cache = cache.to_string_lossy();
+    let cache = visible(&cache);
+    write_answer(&match rows.is_empty() {
+        true => format!("no prepared dataset is in {cache}\n"),
+        false => format!(
+            "{}{} in {cache}\n",
+            align_rows(&header, &rows),
+            ByteSize(bytes)
+        ),
+    })?;
     Ok(ExitCode::SUCCESS)
 }
 
 fn file_name(path: &Path) -> String {
-    path.file_name()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned()
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    visible(&name).into_owned()
 }
 
 fn say_cleared(cleared: &[Cleared], is_trial: bool) -> Result<ExitCode> {
-    let mut out = std::io::stdout().lock();
     let done = if is_trial {
         "would be removed"
     } else {
         "removed"
     };
-    let mut bytes = 0;
+    let mut answer = String::new();
+    let (mut bytes, mut removed) = (0, 0);
     for Cleared { dataset, kept } in cleared {
         let name = file_name(&dataset.folder);
-        match kept {
+        answer += &match kept {
             None => {
                 bytes += dataset.bytes;
-                writeln!(out, "{name}: {done}, {}", ByteSize(dataset.bytes))?;
+                removed += 1;
+                format!("{name}: {done}, {}\n", ByteSize(dataset.bytes))
             }
-            Some(why) => writeln!(out, "{name}: kept, {why}")?,
-        }
+            Some(why) => format!("{name}: kept, {}\n", visible(why)),
+        };
     }
-    let removed = cleared
-        .iter()
-        .filter(|cleared| cleared.kept.is_none())
-        .count();
-    writeln!(
-        out,
-        "{removed} of {}: {} {done}",
+    answer += &format!(
+        "{removed} of {}: {} {done}\n",
         cleared.len(),
         ByteSize(bytes)
-    )?;
+    );
+    write_answer(&answer)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -2,6 +2,7 @@
 //! this implementation against another.
 
 use super::model_file::ModelFile;
+use super::output_path::output_path;
 use crate::cell::write_tensors;
 use anyhow::Result;
 use candle_core::{DType, Device, Tensor};
@@ -43,6 +44,7 @@ pub(super) struct ForwardArguments {
 impl ForwardArguments {
     pub(super) fn run(self) -> Result<ExitCode> {
         let file = ModelFile::read(&self.model)?;
+        let written = output_path(&self.outputs, &[&self.model, &self.weights, &self.inputs])?;
         let mut inputs = load(&self.inputs)?;
         let Some(xs) = inputs.remove("x").filter(|xs| xs.rank() == 2) else {
             let message = "expected a tensor `x` of two dimensions, [batch, width]";
@@ -97,7 +99,7 @@ impl ForwardArguments {
             .into_iter()
             .map(|set| (format!("expert/{}", set.path), set.outputs));
         outputs.extend(gates.chain(experts));
-        write_tensors(&self.outputs, &outputs)?;
+        write_tensors(&written, &outputs)?;
         Ok(ExitCode::SUCCESS)
     }
 

@@ -4,8 +4,9 @@ use crate::output::note;
 use anyhow::Result;
 use homebench_diagnostic::{Diagnostic, visible};
 use homebench_experiment::plan::unknown_cells;
+use homebench_report::check_drawn;
 use homebench_results::{
-    self as record, Finding, Problem, ResultsFolder, change_ledger, findings, set_aside,
+    self as record, Finding, Problem, ResultsFolder, cell_of, change_ledger, findings, set_aside,
 };
 use std::collections::BTreeSet;
 use std::process::ExitCode;
@@ -18,6 +19,7 @@ const EXIT_ALTERED: u8 = 1;
 /// # Errors
 /// A file of a newer homebench.
 pub(super) fn look(results: &ResultsFolder) -> Result<Vec<Finding>, Diagnostic> {
+    check_drawn(results.path())?;
     let mut found = findings(results)?;
     for cell in unknown_cells(results)? {
         if !found.iter().any(|other| other.file == cell.file) {
@@ -32,7 +34,7 @@ pub(super) fn say(results: &ResultsFolder, found: &[Finding]) {
     for finding in found {
         note!("warning: {}", place(results, finding));
     }
-    let mends: BTreeSet<String> = found.iter().map(|finding| mend(results, finding)).collect();
+    let mends: BTreeSet<String> = found.iter().map(|finding| finding.mend(results)).collect();
     for mend in mends {
         note!("hint: {mend}");
     }
@@ -42,11 +44,6 @@ pub(super) fn say(results: &ResultsFolder, found: &[Finding]) {
 pub(super) fn place(results: &ResultsFolder, finding: &Finding) -> String {
     let text = results.join(&finding.to_string()).display().to_string();
     visible(&text).into_owned()
-}
-
-fn mend(results: &ResultsFolder, finding: &Finding) -> String {
-    let folder = results.path().display().to_string();
-    finding.mend().replace("DIR", &folder)
 }
 
 /// The exit code of a command that did what it was asked for.
@@ -71,7 +68,7 @@ pub(super) fn mend_before_run(results: &ResultsFolder, fresh: bool) -> Result<()
         let text = lost.to_string();
         let message = text.split_once(": ").map_or("", |(_, message)| message);
         return Err(Diagnostic::new(path, message)
-            .hint(mend(results, lost))
+            .hint(lost.mend(results))
             .into());
     }
     let mut cells = BTreeSet::new();
@@ -90,21 +87,24 @@ pub(super) fn mend_before_run(results: &ResultsFolder, fresh: bool) -> Result<()
             }
             // It stays as it is, and is said at the end.
             None if finding.file.starts_with("external/") => {}
-            None if finding.is_of_table() => note!("{}; written anew", place(results, finding)),
+            None if finding.is_of_table() => {
+                // Nothing is written over a folder, or whatever else stands in a file's place.
+                match path.symlink_metadata().is_ok_and(|found| !found.is_file()) {
+                    true => keep_aside(results, finding, "written anew")?,
+                    false => note!("{}; written anew", place(results, finding)),
+                }
+            }
             None => keep_aside(results, finding, "written anew")?,
         }
     }
     // All of them may be written anew, and a run that is killed in between has altered nothing.
     change_ledger(results, |ledger| {
-        ledger.withdraw(|name| {
-            let id = name
-                .strip_prefix("cells/")
-                .and_then(|name| name.split_once('/'));
-            match id {
-                Some((id, _)) => cells.contains(id),
-                None => !name.starts_with("external/"),
-            }
+        ledger.withdraw(|name| match cell_of(name) {
+            Some(id) => cells.contains(id),
+            None => !name.starts_with("external/"),
         });
+        // They rest on those, and are written from the cells in the end.
+        ledger.withdraw_tables();
     })
 }
 

@@ -14,6 +14,7 @@ mod integrity;
 mod interruption;
 mod model_file;
 mod models;
+mod output_path;
 mod pack;
 mod plan;
 mod progress;

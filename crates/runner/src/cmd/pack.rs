@@ -31,11 +31,7 @@ impl PackArguments {
         let results = self.results.open()?;
         if let Some(work) = at_work(&results) {
             let name = results.path().display().to_string();
-            let message = format!(
-                "another homebench (process {}) is at work in this folder",
-                work.holder
-            );
-            return Err(Diagnostic::new(name, message)
+            return Err(Diagnostic::new(name, work.sentence())
                 .hint("wait until it ends")
                 .into());
         }

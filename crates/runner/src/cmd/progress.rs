@@ -102,12 +102,14 @@ impl RunView {
         }
     }
 
-    /// Takes the bars away.
-    pub(super) fn finish(&self) {
+    /// Takes the bars away, and the file of them where the folder is still the run's.
+    pub(super) fn finish(&self, is_own_folder: bool) {
         if let Some(screen) = &self.screen {
             screen.clear();
         }
-        if let Some(results) = &self.results {
+        if let Some(results) = &self.results
+            && is_own_folder
+        {
             RunState::remove(results);
         }
     }

@@ -69,7 +69,7 @@ impl RunArguments {
         listen_for_interruption()?;
         let mut preparing = RunView::preparing();
         let opened = self.spec.open(&mut preparing);
-        preparing.finish();
+        preparing.finish(true);
         let (session, mut plan) = opened?;
         session.say_solutions();
         session.say_untrained();
@@ -88,12 +88,21 @@ impl RunArguments {
             take_winners(&mut plan, &Winners::read(results)?, results)?;
         }
         claim(results, &plan, &resolved, self.fresh)?;
+        // All that may be refused comes before anything is changed.
+        let mut executor = self.executor(&session)?;
+        let threads = self.threads_of(&session);
+        let mut provenance = provenance(&session, executor.jobs(), threads);
+        if self.require_clean {
+            provenance.require_clean()?;
+        }
         record::create_dir(results.path())?;
         // Held to the end: tables and charts too are written by one process at a time.
         let lock = FolderLock::take(results)?;
         if let Some(notice) = lock.notice() {
             note!("{notice}");
         }
+        // Another run may have begun and ended since the folder was looked at.
+        claim(results, &plan, &resolved, self.fresh)?;
         mend_before_run(results, self.fresh)?;
         let winners = frozen_winners(&plan, &selection, results, self.fresh)?;
         write_resolved(results, &resolved)?;
@@ -102,12 +111,6 @@ impl RunArguments {
             record::remove(&results.facts())?;
         }
         facts(&session).write(results)?;
-        let mut executor = self.executor(&session)?;
-        let threads = self.threads_of(&session);
-        let mut provenance = provenance(&session, executor.jobs(), threads);
-        if self.require_clean {
-            provenance.require_clean()?;
-        }
         let runs = CellRuns {
             results,
             retries: session.experiment.run.retries,
@@ -127,7 +130,7 @@ impl RunArguments {
         let finished = phases.run(&mut provenance, &mut |plan, cells| {
             run_cells(&session, plan, &runs, &mut executor, cells)
         });
-        match finished? {
+        match finished.map_err(|error| lock.explain(error))? {
             Finished::All => finish(&session, &plan, lock.watch()),
             Finished::Interrupted { ended, total } => Ok(say_interrupted(ended, total)),
         }
@@ -188,7 +191,8 @@ fn run_cells(
     });
     let mut view = RunView::new(phase, expected, Some(runs.results.clone()));
     let finished = with_cells(|| runs.run(cells, executor, &mut view));
-    view.finish();
+    // In a folder that is another's by now nothing is removed either.
+    view.finish(runs.lock.check().is_ok());
     finished
 }
 

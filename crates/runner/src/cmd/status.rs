@@ -3,7 +3,7 @@
 use super::arguments::ResultsArgument;
 use super::integrity::look;
 use super::watch::watch;
-use crate::execute::{AtWork, at_work};
+use crate::execute::at_work;
 use crate::output::write_answer;
 use anyhow::Result;
 use clap::Args;
@@ -40,22 +40,37 @@ impl StatusArguments {
         if self.watch {
             watch(&results)?;
         }
-        let (experiment, _) = spec::load(&results.resolved_spec(), &[])?;
         let found = look(&results)?;
         let work = at_work(&results);
-        let mut rows = rows(&results, &experiment, work.as_ref())?;
-        let found = of_rows(&results, found, &rows, work.is_some());
+        let running = work.as_ref().filter(|work| work.is_run && !work.is_gone);
+        let list = || -> Result<_> {
+            let (experiment, _) = spec::load(&results.resolved_spec(), &[])?;
+            let rows = rows(&results, &experiment, running.is_some())?;
+            Ok((rows, !experiment.split_seeds.is_empty()))
+        };
+        let (mut answer, mut rows, has_splits) = match list() {
+            Ok((rows, has_splits)) => (counts(&rows) + "\n", rows, has_splits),
+            // Of a spec or winners that are not as they were; what was found says which.
+            Err(_) if !found.is_empty() => {
+                ("the cells can't be listed\n".to_owned(), Vec::new(), false)
+            }
+            Err(error) => return Err(error),
+        };
+        let found = of_rows(&results, found, &rows, running.is_some());
         let is_whole = found.is_empty() && rows.iter().all(CellRow::is_done);
-        let mut answer = counts(&rows) + "\n";
         // Whoever watched has seen what went well.
         if self.watch {
             rows.retain(|row| !row.is_done());
         }
         if !rows.is_empty() {
-            answer += &aligned(&rows, !experiment.split_seeds.is_empty());
+            answer += &aligned(&rows, has_splits);
         }
         for finding in &found {
-            answer += &format!("{}; {}\n", visible(&finding.to_string()), finding.mend());
+            answer += &format!(
+                "{}; {}\n",
+                visible(&finding.to_string()),
+                finding.mend(&results)
+            );
         }
         if let Some(work) = &work
             && let Some(advice) = work.advice()
@@ -125,14 +140,12 @@ fn of_rows(
 fn rows(
     results: &ResultsFolder,
     experiment: &Experiment,
-    work: Option<&AtWork>,
+    is_at_work: bool,
 ) -> Result<Vec<CellRow>> {
     // Without data: a folder is looked at where its data may not be, and preparing it could take minutes.
     let plan = Plan::without_data(experiment, &Winners::read(results)?);
     // A run that was killed leaves its state behind, so the lock says whether anything runs.
-    let running = work
-        .filter(|work| !work.is_gone())
-        .and_then(|_| RunState::read(results));
+    let running = is_at_work.then(|| RunState::read(results)).flatten();
     let running = running.map(|state| state.cells).unwrap_or_default();
     let mut there = cells_there(results)?;
     let mut row = |cell: &PlannedCell| {

@@ -51,9 +51,9 @@ pub(super) fn watch(results: &ResultsFolder) -> Result<(), Diagnostic> {
     Ok(())
 }
 
-/// Who is at work; cells that a killed parent left are nobody's work.
+/// Whose run is at work; cells that a killed parent left are nobody's run, and neither is a report.
 fn at_work_itself(results: &ResultsFolder) -> Option<String> {
-    let found = at_work(results).filter(|found| !found.is_gone())?;
+    let found = at_work(results).filter(|found| found.is_run && !found.is_gone)?;
     Some(found.holder)
 }
 

@@ -5,7 +5,7 @@ mod usage;
 
 use anyhow::Result;
 use homebench_diagnostic::Diagnostic;
-use homebench_results::{Ledger, ResultsFolder, timestamp};
+use homebench_results::{Ledger, ResultsFolder, cell_of, timestamp};
 pub(crate) use host::{cores, cpu_model, memory_bytes};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -175,12 +175,8 @@ impl Provenance {
             .map_err(Diagnostic::from)?
             .unwrap_or_default();
         // Until they have ended, and are sealed again.
-        let is_set_out_on = |name: &str| {
-            let id = name
-                .strip_prefix("cells/")
-                .and_then(|name| name.split_once('/'));
-            id.is_some_and(|(id, _)| self.cells.iter().any(|cell| cell == id))
-        };
+        let is_set_out_on =
+            |name: &str| cell_of(name).is_some_and(|id| self.cells.iter().any(|cell| cell == id));
         ledger.withdraw(is_set_out_on);
         let run = toml::Table::try_from(&*self)?;
         match self.place.and_then(|place| ledger.runs.get_mut(place)) {

@@ -81,9 +81,21 @@ impl fmt::Display for LeftBehind {
     }
 }
 
-/// Processes other than this one that have a file open, as far as this user may know.
+/// Whether a process is one of a run's cells. A homebench that waits for the folder is none.
 #[cfg(target_os = "linux")]
-pub(super) fn left_behind(file: &File) -> Vec<LeftBehind> {
+pub(super) fn is_cell(process: u32) -> bool {
+    let words = std::fs::read(format!("/proc/{process}/cmdline")).unwrap_or_default();
+    words.split(|byte| *byte == 0).nth(1) == Some(b"cell")
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(super) fn is_cell(_process: u32) -> bool {
+    true
+}
+
+/// Processes of a kind that have a file open, as far as this user may know.
+#[cfg(target_os = "linux")]
+pub(super) fn left_behind(file: &File, is_of_kind: impl Fn(u32) -> bool) -> Vec<LeftBehind> {
     use std::os::unix::fs::MetadataExt;
     let Ok(wanted) = file.metadata() else {
         return Vec::new();
@@ -99,7 +111,9 @@ pub(super) fn left_behind(file: &File) -> Vec<LeftBehind> {
     let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     let mut found: Vec<LeftBehind> = processes
         .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-        .filter(|process| *process != std::process::id() && has_it(*process))
+        .filter(|process| {
+            *process != std::process::id() && is_of_kind(*process) && has_it(*process)
+        })
         .map(|process| LeftBehind {
             process,
             is_stopped: matches!(state(process), Some('T' | 't')),
@@ -110,7 +124,7 @@ pub(super) fn left_behind(file: &File) -> Vec<LeftBehind> {
 }
 
 #[cfg(not(target_os = "linux"))]
-pub(super) fn left_behind(_file: &File) -> Vec<LeftBehind> {
+pub(super) fn left_behind(_file: &File, _is_of_kind: impl Fn(u32) -> bool) -> Vec<LeftBehind> {
     Vec::new()
 }
 
@@ -168,6 +182,7 @@ mod tests {
     #[test]
     fn a_process_is_known_by_its_number_its_birth_and_its_machine() {
         let this = Holder::this(Work::Run);
+        assert!(!is_cell(std::process::id()) || !cfg!(target_os = "linux"));
         assert_eq!(this.standing(), Standing::Alive);
         let elsewhere = Holder {
             host: "another".to_owned(),
@@ -202,7 +217,7 @@ mod tests {
             std::thread::sleep(std::time::Duration::from_millis(10));
             state(holder.id()) == Some('T')
         });
-        let found = left_behind(file.as_file());
+        let found = left_behind(file.as_file(), |_| true);
         holder.kill().unwrap();
         holder.wait().unwrap();
         assert!(has_stopped);

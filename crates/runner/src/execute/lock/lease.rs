@@ -2,12 +2,12 @@
 //! of several machines too, and where the system has no locks it is the lock.
 
 use super::holder::{Holder, Standing};
-use homebench_diagnostic::Diagnostic;
+use homebench_diagnostic::{Diagnostic, regular_file};
 use homebench_results::{ResultsFolder, unwritable};
 use rustix::fs::{Timespec, Timestamps, UTIME_NOW, futimens};
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -100,19 +100,29 @@ pub(super) fn is_in_place(file: &File, path: &Path) -> bool {
 
 impl Found {
     /// The lease of a folder, if there is one.
-    pub(super) fn read(results: &ResultsFolder) -> Option<Self> {
-        // Opened anew for each look: a network file system asks its server then. Without waiting for whoever writes into a pipe.
-        let mut options = OpenOptions::new();
-        let options = options
-            .read(true)
-            .custom_flags(libc::O_NONBLOCK | libc::O_NOFOLLOW);
-        let file = options.open(results.lease()).ok()?;
-        let metadata = file.metadata().ok()?;
+    ///
+    /// # Errors
+    /// Something else in its place, or a file that can't be read, such as another user's.
+    pub(super) fn read(results: &ResultsFolder) -> Result<Option<Self>, Diagnostic> {
+        let path = results.lease();
+        let failed = |error: std::io::Error| {
+            let message =
+                format!("can't be read, so that it can't be told who has the folder: {error}");
+            Diagnostic::new(path.display().to_string(), message)
+                .hint("if no homebench is at work there, remove it")
+        };
+        // Opened anew for each look: a network file system asks its server then.
+        let opened = regular_file::unlinked().read(true).open(&path);
+        let file = match opened.and_then(regular_file::regular) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            opened => opened.map_err(failed)?,
+        };
+        let metadata = file.metadata().map_err(failed)?;
         let mut text = String::new();
         // One that was altered may be of any length.
         let read = file.take(4096).read_to_string(&mut text);
         let holder = read.ok().and_then(|_| toml::from_str(&text).ok());
-        Some(Self { holder, metadata })
+        Ok(Some(Self { holder, metadata }))
     }
 
     pub(super) fn standing(&self) -> Standing {
@@ -184,12 +194,13 @@ mod tests {
         let holder = Holder::this(Work::Run);
         let lease = Lease::make(&results, &holder).unwrap().unwrap();
         assert!(Lease::make(&results, &holder).unwrap().is_none());
-        let first = Found::read(&results).unwrap();
+        let look = || Found::read(&results).unwrap();
+        let first = look().unwrap();
         assert_eq!(first.holder.as_ref(), Some(&holder));
-        assert!(first.is_young() && first.stands_still(&Found::read(&results).unwrap()));
+        assert!(first.is_young() && first.stands_still(&look().unwrap()));
         std::thread::sleep(Duration::from_millis(30));
         lease.beat();
-        assert!(!first.stands_still(&Found::read(&results).unwrap()));
+        assert!(!first.stands_still(&look().unwrap()));
         assert!(lease.is_in_place());
         std::fs::remove_file(results.lease()).unwrap();
         assert!(!lease.is_in_place());
@@ -197,9 +208,16 @@ mod tests {
         // Neither the first holder nor whoever judged the first lease takes the second away.
         lease.remove();
         first.remove(&results);
-        assert!(Found::read(&results).is_some() && other.is_in_place());
+        assert!(look().is_some() && other.is_in_place());
         other.remove();
-        assert!(Found::read(&results).is_none());
+        assert!(look().is_none());
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+        // What can't be read as a lease is told, and not taken for none.
+        std::os::unix::fs::symlink("nowhere", results.lease()).unwrap();
+        let said = Found::read(&results).unwrap_err().to_string();
+        assert!(
+            said.contains("it can't be told who has the folder"),
+            "{said}"
+        );
     }
 }

@@ -10,14 +10,14 @@ mod lease;
 pub use holder::LeftBehind;
 
 use anyhow::anyhow;
-use holder::{Holder, Standing, Work, is_alive, left_behind};
+use holder::{Holder, Standing, Work, is_cell, left_behind};
 use homebench_data::is_without_locks;
 use homebench_diagnostic::{Diagnostic, regular_file};
 use homebench_results::{ResultsFolder, unwritable};
 use lease::{BEAT, Found, Lease, is_in_place};
 use std::fmt;
 use std::fs::{File, TryLockError};
-use std::io::{self, Read, Seek, Write};
+use std::io;
 use std::path::Path;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, OnceLock};
@@ -27,6 +27,8 @@ use std::time::{Duration, Instant};
 /// How long cells of a killed parent may take to end. They do as soon as they notice, so this is far more than they need, and
 /// a successor that still waits is told that somebody is at work.
 const LAST_CELLS: Duration = Duration::from_secs(15);
+/// How long a lock without a name is waited for: a holder writes itself at once, and whoever only looks takes no time.
+const NAMELESS: Duration = Duration::from_secs(3);
 /// How long another's drawing is waited for: far longer than the largest takes.
 const LAST_FIGURE: Duration = Duration::from_secs(600);
 /// A person who starts the next run doesn't feel it.
@@ -100,7 +102,7 @@ impl FolderLock {
     fn take_for(results: &ResultsFolder, work: Work) -> Result<Self, Diagnostic> {
         let path = results.lock();
         let failed = |error: io::Error| unwritable(&path, &error);
-        let (mut file, absence) = lock_file(results)?;
+        let (file, absence) = lock_file(results)?;
         let lease = loop {
             give_way(results, absence.is_none())?;
             let Some(lease) = Lease::make(results, &Holder::this(work))? else {
@@ -118,9 +120,6 @@ impl FolderLock {
         homebench_results::remove_partials(results.path(), Some(&results.join("cells")))?;
         // The standard library closes files in children; this one is to outlive the parent in them.
         inherited_by_children(&file).map_err(failed)?;
-        file.set_len(0).map_err(failed)?;
-        file.rewind().map_err(failed)?;
-        write!(file, "{}", Holder::this(work)).map_err(failed)?;
         let notice = absence.map(|why| {
             format!(
                 "{}: the file system has no locks ({why}); the file .lease in the folder keeps other runs out instead",
@@ -142,6 +141,15 @@ impl FolderLock {
     /// What a user should know of how the folder is kept, if anything.
     pub fn notice(&self) -> Option<&str> {
         self.notice.as_deref()
+    }
+
+    /// What ended a run, or that its folder is no longer its own, which is why it could not be written.
+    pub fn explain(&self, error: anyhow::Error) -> anyhow::Error {
+        if !self.lease.is_in_place() {
+            // The look that sees it may be a beat away.
+            std::thread::sleep(BEAT + LOOK_EVERY);
+        }
+        self.watch.check().err().unwrap_or(error)
     }
 
     /// Tells whether the folder is still this lock's.
@@ -238,23 +246,34 @@ fn open(path: &Path) -> io::Result<File> {
 /// # Errors
 /// It has to be waited for too long.
 fn wait_for(results: &ResultsFolder, file: &File, start: Instant) -> Result<(), Diagnostic> {
-    let holder = written_holder(results);
-    let found = Found::read(results).and_then(|found| found.holder);
-    let draws = found.is_some_and(|found| found.work == Work::Draw);
-    if is_gone(&holder) {
-        let left = left_behind(file);
-        // One that was stopped doesn't end, however long it is waited for.
-        let is_stuck = !left.is_empty() && left.iter().all(|left| left.is_stopped);
-        let patience = if is_stuck {
-            LAST_CELLS / 10
-        } else {
-            LAST_CELLS
-        };
-        if start.elapsed() > patience {
-            return Err(refusal_of_cells(results, &holder, &left));
+    let holder = Found::read(results)?.and_then(|found| found.holder);
+    let waited = start.elapsed();
+    match holder {
+        // About to write itself, about to end, or somebody who only looks.
+        None if waited <= NAMELESS => {}
+        None => return Err(refusal(results, None)),
+        Some(holder) if holder.standing() == Standing::Gone => {
+            let left = left_behind(file, is_cell);
+            // One that was stopped doesn't end, however long it is waited for.
+            let is_stuck = !left.is_empty() && left.iter().all(|left| left.is_stopped);
+            let patience = if is_stuck {
+                LAST_CELLS / 10
+            } else {
+                LAST_CELLS
+            };
+            if waited > patience {
+                return Err(refusal_of_cells(results, &holder, &left));
+            }
         }
-    } else if !draws || start.elapsed() > LAST_FIGURE {
-        return Err(refusal(results, &holder));
+        Some(holder) if holder.work == Work::Draw && waited <= LAST_FIGURE => {}
+        Some(holder) => {
+            // Whoever has just ended took its name away before its lock.
+            std::thread::sleep(LOOK_EVERY);
+            let is_still = Found::read(results)?.and_then(|found| found.holder);
+            if is_still.as_ref() == Some(&holder) {
+                return Err(refusal(results, Some(&holder)));
+            }
+        }
     }
     std::thread::sleep(LOOK_EVERY);
     Ok(())
@@ -269,12 +288,8 @@ fn give_way(results: &ResultsFolder, has_lock: bool) -> Result<(), Diagnostic> {
     let start = Instant::now();
     let mut first: Option<(Found, Instant)> = None;
     loop {
-        let Some(found) = Found::read(results) else {
+        let Some(found) = Found::read(results)? else {
             return Ok(());
-        };
-        let name = || match &found.holder {
-            Some(holder) => holder.to_string(),
-            None => "unknown".to_owned(),
         };
         let is_alive = found.standing() == Standing::Alive;
         let (first_look, since) = first.get_or_insert_with(|| (found.clone(), Instant::now()));
@@ -284,7 +299,7 @@ fn give_way(results: &ResultsFolder, has_lock: bool) -> Result<(), Diagnostic> {
                 .as_ref()
                 .is_some_and(|holder| holder.work == Work::Draw);
             if !draws || start.elapsed() > LAST_FIGURE {
-                return Err(refusal(results, &name()));
+                return Err(refusal(results, found.holder.as_ref()));
             }
             first = None;
         } else if (has_lock && found.standing() == Standing::Gone)
@@ -300,26 +315,40 @@ fn give_way(results: &ResultsFolder, has_lock: bool) -> Result<(), Diagnostic> {
 /// Who is at work in a results folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AtWork {
-    /// The number and the machine of its process.
+    /// The number and the machine of its process; empty where it hasn't said so.
     pub holder: String,
+    /// Whether the process itself is gone, so that what is left is about to end, or was stopped.
+    pub is_gone: bool,
+    /// Whether it runs cells, and doesn't only draw.
+    pub is_run: bool,
     /// Where that process is gone: those of its cells that are still there.
     pub left_behind: Vec<LeftBehind>,
 }
 
 impl AtWork {
-    /// Whether the process itself is gone, so that what is left is about to end, or was stopped.
-    pub fn is_gone(&self) -> bool {
-        is_gone(&self.holder)
+    fn new(holder: Option<&Holder>, left_behind: Vec<LeftBehind>) -> Self {
+        Self {
+            holder: holder.map(Holder::to_string).unwrap_or_default(),
+            is_gone: holder.is_some_and(|holder| holder.standing() == Standing::Gone),
+            is_run: holder.is_none_or(|holder| holder.work == Work::Run),
+            left_behind,
+        }
     }
 
     /// What to do about cells that were left behind by a parent that is gone.
     pub fn advice(&self) -> Option<String> {
         advice(&self.left_behind)
     }
+
+    /// That somebody is at work, in words.
+    pub fn sentence(&self) -> String {
+        sentence(&self.holder)
+    }
 }
 
 /// Who is at work in a results folder; absent where nobody is. Cells of a parent that was killed count until they have ended.
 pub fn at_work(results: &ResultsFolder) -> Option<AtWork> {
+    let found = Found::read(results).ok().flatten();
     let locked = || -> Option<AtWork> {
         // Without a file that can be a lock, nobody holds it.
         let file = regular_file::open(&results.lock()).ok()?;
@@ -327,52 +356,45 @@ pub fn at_work(results: &ResultsFolder) -> Option<AtWork> {
             // A parent that starts at this moment waits for whoever only looks.
             return None;
         }
-        let holder = written_holder(results);
-        let left_behind = match is_gone(&holder) {
-            true => left_behind(&file),
+        let holder = found.as_ref().and_then(|found| found.holder.as_ref());
+        let is_gone = holder.is_some_and(|holder| holder.standing() == Standing::Gone);
+        let left_behind = match is_gone {
+            true => left_behind(&file, is_cell),
             false => Vec::new(),
         };
-        Some(AtWork {
-            holder,
-            left_behind,
-        })
+        Some(AtWork::new(holder, left_behind))
     };
     let leased = || {
-        let found = Found::read(results).filter(Found::is_young)?;
-        Some(AtWork {
-            holder: found.holder?.to_string(),
-            left_behind: Vec::new(),
-        })
+        let found = found.as_ref().filter(|found| found.is_young())?;
+        Some(AtWork::new(Some(found.holder.as_ref()?), Vec::new()))
     };
     locked().or_else(leased)
 }
 
-/// A holder, as it wrote itself into the file that it locked.
-fn written_holder(results: &ResultsFolder) -> String {
-    let mut text = String::new();
-    let read = regular_file::open(&results.lock())
-        .and_then(|file| file.take(4096).read_to_string(&mut text));
-    // Bytes that are no text were not written by a holder.
-    read.map_or_else(|_| String::new(), |_| text)
+fn sentence(holder: &str) -> String {
+    let process = match holder {
+        "" => String::new(),
+        holder => format!(" (process {holder})"),
+    };
+    format!("another homebench{process} is at work in this folder")
 }
 
-fn refusal(results: &ResultsFolder, holder: &str) -> Diagnostic {
-    Diagnostic::new(
-        results.path().display().to_string(),
-        format!("another homebench (process {holder}) is at work in this folder"),
-    )
-    .hint("wait until it ends, or give another folder with `--out DIR`")
+fn refusal(results: &ResultsFolder, holder: Option<&Holder>) -> Diagnostic {
+    let holder = holder.map(Holder::to_string).unwrap_or_default();
+    Diagnostic::new(results.path().display().to_string(), sentence(&holder))
+        .hint("wait until it ends, or give another folder with `--out DIR`")
 }
 
 /// The same where only cells are left.
-fn refusal_of_cells(results: &ResultsFolder, holder: &str, left: &[LeftBehind]) -> Diagnostic {
+fn refusal_of_cells(results: &ResultsFolder, holder: &Holder, left: &[LeftBehind]) -> Diagnostic {
     let Some(advice) = advice(left) else {
-        return refusal(results, holder);
+        return refusal(results, Some(holder));
     };
     Diagnostic::new(
         results.path().display().to_string(),
         format!(
-            "another homebench (process {holder}) is at work in this folder: it is gone itself, but not its cells: {}",
+            "{}: it is gone itself, but not its cells: {}",
+            sentence(&holder.to_string()),
             list(left)
         ),
     )
@@ -392,18 +414,6 @@ fn advice(left: &[LeftBehind]) -> Option<String> {
             numbers.join(" ")
         )
     })
-}
-
-/// Whether a holder, as it wrote itself, was a process of this machine that is no more; or nobody yet: whoever only looks, or
-/// is about to write itself.
-fn is_gone(holder: &str) -> bool {
-    if holder.is_empty() {
-        return true;
-    }
-    let Some((process, name)) = holder.split_once(" on ") else {
-        return false;
-    };
-    name == holder::host() && process.parse().is_ok_and(|process: u32| !is_alive(process))
 }
 
 fn inherited_by_children(file: &File) -> io::Result<()> {

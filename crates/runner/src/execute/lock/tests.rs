@@ -14,7 +14,7 @@ fn a_second_parent_is_refused_by_name_until_the_first_ends() {
     assert!(refusal.contains(&holder), "{refusal}");
     let found = at_work(&results).unwrap();
     assert!(holder.contains(&found.holder), "{found:?}");
-    assert!(!found.is_gone() && found.left_behind.is_empty());
+    assert!(found.is_run && !found.is_gone && found.left_behind.is_empty());
     drop(first);
     // A process that another test started in between may have it for a moment.
     let again = (0..500).any(|_| {
