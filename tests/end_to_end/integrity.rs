@@ -247,11 +247,17 @@ fn a_provenance_that_is_lost_is_never_replaced_unasked() {
     }
     bench.write("done/provenance.toml", &newer);
     let said = run(&bench, &["--fresh"]).expect(2).stderr;
-    insta::assert_snapshot!(said, @r"");
+    insta::assert_snapshot!(said, @"
+    error: done/provenance.toml: written by a newer homebench, format 3; this one reads up to 2
+    hint: use the homebench that wrote it, or a newer one; to start anew beside it, give another folder with `--out DIR`
+    ");
     assert_eq!(bench.read("done/provenance.toml"), newer);
     std::fs::remove_file(bench.path("done/provenance.toml")).expect("a file");
     let said = run(&bench, &[]).expect(2).stderr;
-    insta::assert_snapshot!(said, @r"");
+    insta::assert_snapshot!(said, @"
+    error: done/provenance.toml: gone
+    hint: restore it, or run the experiment again with `--fresh`
+    ");
     bench.write("done/provenance.toml", &damaged);
     run(&bench, &["--fresh"]).expect(0);
     assert_eq!(bench.read("done/provenance.toml.damaged"), damaged);

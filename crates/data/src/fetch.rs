@@ -79,7 +79,11 @@ fn get(
 ) -> Result<(), Diagnostic> {
     std::fs::create_dir_all(folder).map_err(|error| cant_write(folder, &error))?;
     // Who has it may take what is there for what a killed one left.
-    let lock = folder.join(".fetching.lock");
+    // In the cache, where locks may stay: whoever waits for one that is removed would have another than the next.
+    let cache = &places.cache;
+    std::fs::create_dir_all(cache).map_err(|error| cant_write(cache, &error))?;
+    let name = Path::new(&description.name).file_name().unwrap_or_default();
+    let lock = cache.join(format!("{}.fetching.lock", name.to_string_lossy()));
     let lock = wait_for_lock(&lock).map_err(|error| cant_write(&lock, &error))?;
     if lock.is_some() {
         remove_leftovers(recipe, folder);

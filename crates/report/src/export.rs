@@ -358,7 +358,7 @@ mod tests {
         };
         one.write_into(folder.path());
         insta::assert_snapshot!(report(), @"
-        FOLDER/tables/auc.md is not as homebench wrote it: kept as FOLDER/tables/auc.md.kept
+        FOLDER/tables/auc.md is not known to be as homebench wrote it: kept as FOLDER/tables/auc.md.kept
         removed FOLDER/tables/auc_differences.csv: it is no longer made
         removed FOLDER/tables/auc_differences.md: it is no longer made
         removed FOLDER/tables/auc_differences.tex: it is no longer made

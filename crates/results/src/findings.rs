@@ -80,6 +80,9 @@ impl Finding {
             Problem::NotMerged => {
                 "run the experiment again: finished cells are kept, and tables are written from them"
             }
+            Problem::Gone if self.file == "provenance.toml" => {
+                "restore it, or run the experiment again with `--fresh`"
+            }
             _ if self.file == "provenance.toml" => MEND,
             _ if self.file == "winners.toml" => "restore it, or tune again with `--fresh`",
             _ if is_external(&self.file) => {

@@ -14,7 +14,12 @@ const MOST_BYTES: u64 = 1 << 30;
 pub fn read_text(path: &Path) -> Result<Option<String>, Diagnostic> {
     match regular_file::read_text_up_to(path, MOST_BYTES) {
         Ok(text) => Ok(Some(text)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        // The second where a file stands in the place of its folder.
+        Err(error)
+            if [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory].contains(&error.kind()) =>
+        {
+            Ok(None)
+        }
         Err(error) => Err(Diagnostic::new(
             path.display().to_string(),
             format!("can't be read: {error}"),
