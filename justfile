@@ -116,6 +116,13 @@ lint:
 ci:
     .ci/run
 
-# Kill an experiment and its cells 200 times at random moments, and compare what it ends with byte for byte
-torture kills="200":
-    HOMEBENCH_TORTURE_KILLS={{ kills }} cargo test --release --workspace --test end_to_end -- --nocapture torture
+# Kill or interrupt experiments and their cells 200 times each at random moments, and compare what they end with byte for byte
+torture kills="200" seed="2408":
+    HOMEBENCH_TORTURE_KILLS={{ kills }} HOMEBENCH_TORTURE_SEED={{ seed }} cargo test --release --workspace --test end_to_end -- --nocapture torture
+
+# Try to break it: tests of faults, random changes of every file that it reads, and random signals; prints the tables of docs/reliability.md
+break changes="500" kills="300" seed="0":
+    cargo build --release --bin homebench
+    cargo test --release --workspace --test end_to_end -- cache:: failures:: faults:: integrity:: interruption:: output::
+    python3 tests/break/mutations.py target/release/homebench --count {{ changes }} --seed {{ seed }} --keep target/break
+    just torture {{ kills }}

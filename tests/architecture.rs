@@ -216,3 +216,43 @@ fn every_file_that_the_pages_for_contributors_name_is_there() {
         assert!(count > 0, "{page} names no file");
     }
 }
+
+#[test]
+fn only_one_place_writes_to_stdout_and_stderr() {
+    // The macros panic where the other end of a pipe is closed or a disk is full, and would take a run's supervision with them.
+    let macros = ["print!(", "println!(", "eprint!(", "eprintln!(", "dbg!("];
+    let mut folders = vec![root().join("crates")];
+    let mut found = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            let is_linked = !["tests", "examples", "benches", "on_host"].contains(&&*name);
+            if path.is_dir() && is_linked {
+                folders.push(path);
+            } else if name.ends_with(".rs") && name != "build.rs" && name != "tests.rs" {
+                let text = std::fs::read_to_string(&path).unwrap();
+                let lines = text.lines().map(str::trim_start);
+                let mut code = lines.filter(|line| !line.starts_with("//"));
+                let prints = |line: &str| {
+                    macros.iter().any(|name| {
+                        let at = line.find(name);
+                        // A longer name, such as `eprintln!` of `println!`, is found by itself.
+                        at.is_some_and(|at| {
+                            !line[..at]
+                                .ends_with(|letter: char| letter == '_' || letter.is_alphanumeric())
+                        })
+                    })
+                };
+                if code.any(prints) {
+                    found.push(path);
+                }
+            }
+        }
+    }
+    assert_eq!(
+        found,
+        Vec::<PathBuf>::new(),
+        "use `note!` and `write_answer` of crates/runner/src/output.rs"
+    );
+}

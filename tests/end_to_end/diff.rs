@@ -37,6 +37,7 @@ fn copy(bench: &Bench, from: &str, to: &str) {
             &bench.read(&format!("{from}/{name}")),
         );
     }
+    bench.unseal(to);
 }
 
 #[test]
@@ -95,7 +96,7 @@ fn folders_that_cannot_be_compared_are_refused() {
     }
     bench.write("a/metrics.csv", "cell,variant\n");
     said += &bench.run(&["diff", "b", "a"]).expect(2).stderr;
-    insta::assert_snapshot!(said, @r"
+    insta::assert_snapshot!(said, @"
     error: nowhere: expected a folder of results, found no spec.resolved.toml in it
     hint: `homebench run <spec.toml>` makes one, by default as runs/<name of the spec>
     error: a and b: no variant, task and seed with a test score is in both
@@ -104,6 +105,8 @@ fn folders_that_cannot_be_compared_are_refused() {
     hint: did you mean `auc`?
     error: calibration: of this metric neither way is better, so it has no verdict
     hint: leave `--metric` away to compare every metric that has one
+    warning: a/metrics.csv: altered since homebench wrote it
+    hint: restore it, or run the experiment again, which writes it anew
     error: a/metrics.csv, line 1: expected a column `split`, found cell,variant
     hint: the file was altered or cut: `homebench run` with the folder's spec.resolved.toml writes it again
     ");

@@ -6,8 +6,8 @@ use crate::harness::Bench;
 fn help_names_every_command() {
     let help = Bench::new().run(&["--help"]).expect(0).stdout;
     for command in [
-        "run", "plan", "status", "report", "figures", "diff", "pack", "data", "models", "devices",
-        "init", "forward",
+        "run", "plan", "status", "report", "figures", "diff", "pack", "data", "cache", "models",
+        "devices", "init", "forward",
     ] {
         assert!(
             help.contains(&format!("\n  {command} ")),
@@ -21,8 +21,8 @@ fn help_names_every_command() {
 #[test]
 fn every_command_shows_an_example() {
     for command in [
-        "run", "plan", "status", "report", "figures", "diff", "pack", "data", "models", "devices",
-        "init", "forward",
+        "run", "plan", "status", "report", "figures", "diff", "pack", "data", "cache", "models",
+        "devices", "init", "forward",
     ] {
         let help = Bench::new().run(&[command, "--help"]).expect(0).stdout;
         assert!(help.contains("Example"), "{command}:\n{help}");

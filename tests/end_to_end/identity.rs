@@ -9,6 +9,7 @@ const WITH_TIMES: &[&str] = &[
     "log.txt",
     "outcome.toml",
     ".lock",
+    ".drawn.toml",
     "report.md",
 ];
 

@@ -3,6 +3,7 @@
 #[macro_use]
 mod bad_input;
 mod budgets;
+mod cache;
 mod data;
 mod diff;
 mod failures;
@@ -10,8 +11,10 @@ mod faults;
 mod harness;
 mod help;
 mod identity;
+mod integrity;
 mod interruption;
 mod model_files;
+mod output;
 mod overhead;
 mod process;
 mod quickstart;

@@ -58,3 +58,15 @@ pub(crate) fn wait_until_gone(process: u32) {
         std::thread::sleep(Duration::from_millis(10));
     }
 }
+
+/// The first cell of a parent, as soon as there is one.
+pub(crate) fn wait_for_cell(parent: u32) -> u32 {
+    let start = Instant::now();
+    loop {
+        if let Some(cell) = cells_of(parent).first() {
+            return *cell;
+        }
+        assert!(start.elapsed() < LONG_ENOUGH, "no cell started");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}

@@ -208,8 +208,8 @@ fn something_to_draw_from_that_is_none() {
     hint: leave `n` out
     ");
     insta::assert_snapshot!(of_search("seed = -1\n\"training.learning_rate\" = { choices = [1.0] }"), @r"error: spec.toml:13:8: `tuning.random.seed`: expected a whole number, 0 or more, found -1");
-    insta::assert_snapshot!(of_search("\"training.learning_rate\" = { choices = [1e-3] }"), @r"
-    error: spec.toml:12:9: `tuning.random`: 2 different settings are asked for, and 1200 draws gave 1
+    insta::assert_snapshot!(of_search("\"training.learning_rate\" = { choices = [1e-3] }"), @"
+    error: spec.toml:12:9: `tuning.random`: 2 different settings are asked for, and at most 1 exist
     hint: ask for fewer, or draw from more values
     ");
     let random = |lines: &str| refusal("[grid]\nrank = [4, 8]", &format!("[random]\n{lines}"));
@@ -218,8 +218,8 @@ fn something_to_draw_from_that_is_none() {
     hint: add `n = ...`, how many settings are drawn
     ");
     insta::assert_snapshot!(random("n = 0\nrank = { range = [1, 8] }"), @r"error: spec.toml:8:5: `random.n`: expected a whole number, 1 or more, found 0");
-    insta::assert_snapshot!(random("n = 9\nrank = { range = [1, 8] }"), @r"
-    error: spec.toml:7:2: `random`: 9 different settings are asked for, and 1900 draws gave 8
+    insta::assert_snapshot!(random("n = 9\nrank = { range = [1, 8] }"), @"
+    error: spec.toml:7:2: `random`: 9 different settings are asked for, and at most 8 exist
     hint: ask for fewer, or draw from more values
     ");
     let both = "[grid]\nrank = [4, 8]\n[random]\nn = 2\nrank = { range = [1, 8] }";

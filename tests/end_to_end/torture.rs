@@ -1,10 +1,11 @@
-//! Kills at random moments: an experiment of 24 cells whose parent and cells are killed again and again ends with the bytes of
-//! one that nobody disturbed.
+//! Signals at random moments: an experiment of 24 cells whose parent and cells are killed or asked to end again and again ends with the
+//! bytes of one that nobody disturbed.
 //!
-//! The same with one that is tuned: killed in its trials, between phases and in its final cells.
+//! The same with one that is tuned: disturbed in its trials, between phases and in its final cells. Rounds have one job and two in
+//! turn, and before every third the prepared data is removed.
 //!
-//! Ten kills of either by default; `just torture` asks for 200 with `HOMEBENCH_TORTURE_KILLS`. Which process is killed when comes from
-//! a seed, though what it was doing then depends on the machine.
+//! Ten signals to either by default; `just torture` asks for 200 with `HOMEBENCH_TORTURE_KILLS`, and prints a table. Which process gets
+//! which signal when comes from a seed, `HOMEBENCH_TORTURE_SEED`, though what it was doing then depends on the machine.
 #![cfg(target_os = "linux")]
 
 use crate::harness::{Bench, SMALL, experiment};
@@ -16,11 +17,14 @@ use std::time::{Duration, Instant};
 
 /// Kills of one experiment before it is left to end.
 const KILLS_OF_A_ROUND: usize = 10;
+/// Prepared data.
+const CACHE: &str = "cache";
 /// A parent is disturbed after at most this long.
 const LONGEST_PEACE: Duration = Duration::from_millis(600);
 
-/// Starts an experiment in a folder.
-type Start = fn(&Bench, &str) -> Child;
+/// Starts an experiment in a folder,
+/// with so many jobs.
+type Start = fn(&Bench, &str, usize) -> Child;
 
 #[test]
 fn killed_at_any_moment_an_experiment_ends_with_the_same_bytes() {
@@ -36,7 +40,7 @@ fn killed_at_any_moment_a_tuned_experiment_ends_with_the_same_bytes() {
 fn killed_in_each_phase_and_between_them_a_tuned_experiment_ends_with_the_same_bytes() {
     let bench = Bench::new();
     assert!(
-        start_tuned(&bench, "undisturbed")
+        start_tuned(&bench, "undisturbed", 2)
             .wait()
             .expect("it ends")
             .success()
@@ -62,7 +66,7 @@ fn killed_in_each_phase_and_between_them_a_tuned_experiment_ends_with_the_same_b
         ("in phase 3", &|| ended() > trials + 1),
     ];
     for (when, has_come) in moments {
-        let mut parent = start_tuned(&bench, "out");
+        let mut parent = start_tuned(&bench, "out", 2);
         let start = Instant::now();
         while !has_come() {
             let status = parent.try_wait().expect("a child of this process");
@@ -79,7 +83,7 @@ fn killed_in_each_phase_and_between_them_a_tuned_experiment_ends_with_the_same_b
         cells.into_iter().for_each(wait_until_gone);
     }
     assert!(
-        start_tuned(&bench, "out")
+        start_tuned(&bench, "out", 2)
             .wait()
             .expect("it ends")
             .success()
@@ -87,59 +91,105 @@ fn killed_in_each_phase_and_between_them_a_tuned_experiment_ends_with_the_same_b
     bench.assert_same_results("out", "undisturbed");
 }
 
-/// Kills an experiment again and again, until there were as many kills as are asked for.
+/// What a process is sent, by name, and whether that is the parent.
+const SIGNALS: [(&str, bool); 6] = [
+    ("KILL", true),
+    ("TERM", true),
+    ("INT", true),
+    ("HUP", true),
+    ("KILL", false),
+    ("TERM", false),
+];
+
+/// A number from the environment.
+fn setting<T: std::str::FromStr>(name: &str, usual: T) -> T {
+    let text = std::env::var(name).ok();
+    text.map_or(usual, |text| {
+        let number = text.parse().ok();
+        number.unwrap_or_else(|| panic!("{name}: expected a number, found {text}"))
+    })
+}
+
+/// Disturbs an experiment again and again, until there were as many signals as are asked for.
 fn torture(start: Start, purpose: &str) {
-    let kills = std::env::var("HOMEBENCH_TORTURE_KILLS").map_or(KILLS_OF_A_ROUND, |text| {
-        text.parse().expect("a number of kills")
-    });
+    let kills = setting("HOMEBENCH_TORTURE_KILLS", KILLS_OF_A_ROUND);
     let bench = Bench::new();
-    let mut undisturbed = start(&bench, "undisturbed");
+    let mut undisturbed = start(&bench, "undisturbed", 2);
     assert!(undisturbed.wait().expect("it ends").success());
+    let seed = setting("HOMEBENCH_TORTURE_SEED", 2408);
     let mut torturer = Torturer {
         start,
-        draws: Philox::new(2408, "torture", purpose),
+        draws: Philox::new(seed, "torture", purpose),
         drawn: 0,
-        killed: [0, 0],
+        jobs: 1,
+        sent: [0; SIGNALS.len()],
     };
+    let mut table = format!("\n{purpose}, seed {seed}:\n\n| round | jobs | data removed |");
+    for (signal, is_parent) in SIGNALS {
+        table += &format!(" {signal} {} |", if is_parent { "parent" } else { "cell" });
+    }
+    table += &format!(
+        " identical |\n| ---: | ---: | --- |{} --- |\n",
+        " ---: |".repeat(SIGNALS.len())
+    );
+    let mut differences = Vec::new();
     for round in 0..kills.div_ceil(KILLS_OF_A_ROUND) {
         let out = format!("round{round}");
         let wanted = (kills - round * KILLS_OF_A_ROUND).min(KILLS_OF_A_ROUND);
+        torturer.jobs = 1 + (round + 1) % 2;
+        torturer.sent = [0; SIGNALS.len()];
+        let is_removed = round % 3 == 2;
+        if is_removed {
+            std::fs::remove_dir_all(bench.path(CACHE)).expect("prepared data");
+        }
         torturer.disturb(&bench, &out, wanted);
-        let status = start(&bench, &out).wait().expect("it ends");
+        let status = start(&bench, &out, torturer.jobs).wait().expect("it ends");
         let said =
             || std::fs::read_to_string(bench.path(&format!("{out}.said"))).unwrap_or_default();
-        assert!(status.success(), "round {round}: {status}\n{}", said());
-        bench.assert_same_results(&out, "undisturbed");
-        std::fs::remove_dir_all(bench.path(&out)).expect("a folder of this test");
-        println!("round {round}: byte-identical after {wanted} kills");
+        let difference = match status.success() {
+            true => bench.difference(&out, "undisturbed"),
+            false => Some(format!("{status}\n{}", said())),
+        };
+        let yes = |is: bool| if is { "yes" } else { "no" };
+        table += &format!("| {round} | {} | {} |", torturer.jobs, yes(is_removed));
+        for count in torturer.sent {
+            table += &format!(" {count} |");
+        }
+        table += &format!(" {} |\n", yes(difference.is_none()));
+        match difference {
+            Some(difference) => differences.push(format!("round {round}: {difference}")),
+            None => std::fs::remove_dir_all(bench.path(&out)).expect("a folder of this test"),
+        }
     }
-    let [parents, cells] = torturer.killed;
-    println!("{kills} of {kills} kills survived: {parents} of parents, {cells} of cells");
+    println!("{table}");
+    assert!(differences.is_empty(), "{}", differences.join("\n"));
 }
 
 /// Starts one of three variants with eight seeds.
-fn start(bench: &Bench, out: &str) -> Child {
+fn start(bench: &Bench, out: &str, jobs: usize) -> Child {
     let more = [SMALL, &["--set", "seeds=[1,2,3,4,5,6,7,8]"]].concat();
-    spawn(bench, &experiment("quickstart.toml"), out, &more)
+    spawn(bench, &experiment("quickstart.toml"), out, jobs, &more)
 }
 
 /// Starts one of twelve trials and four final cells.
-fn start_tuned(bench: &Bench, out: &str) -> Child {
+fn start_tuned(bench: &Bench, out: &str, jobs: usize) -> Child {
     bench.write("tuned.toml", tuning::SPEC);
-    spawn(bench, "tuned.toml", out, &[])
+    spawn(bench, "tuned.toml", out, jobs, &[])
 }
 
-/// Starts an experiment on two cores, with a checkpoint after every step.
-fn spawn(bench: &Bench, spec: &str, out: &str, more: &[&str]) -> Child {
+/// Starts an experiment with a checkpoint after every step, and with prepared data of its own, since that is removed.
+fn spawn(bench: &Bench, spec: &str, out: &str, jobs: usize, more: &[&str]) -> Child {
     let descriptions = experiment("datasets");
     let mut arguments = vec!["run", spec, "--out", out, "--descriptions", &descriptions];
     arguments.extend(more);
     for setting in ["run.checkpoint_every_seconds=0", "run.retries=1000"] {
         arguments.extend(["--set", setting]);
     }
-    arguments.extend(["--jobs", "2", "--threads", "1"]);
+    let jobs = jobs.to_string();
+    arguments.extend(["--jobs", &jobs, "--threads", "1"]);
     let said = std::fs::File::create(bench.path(&format!("{out}.said"))).expect("a file");
     let mut command = bench.command(&arguments);
+    command.env("HOMEBENCH_CACHE", bench.path(CACHE));
     let command = command.stdout(Stdio::null()).stderr(said);
     command.spawn().expect("it starts")
 }
@@ -148,8 +198,9 @@ struct Torturer {
     start: Start,
     draws: Philox,
     drawn: u64,
-    /// Of parents, of cells.
-    killed: [usize; 2],
+    jobs: usize,
+    /// Of each of [`SIGNALS`].
+    sent: [usize; SIGNALS.len()],
 }
 
 impl Torturer {
@@ -158,37 +209,41 @@ impl Torturer {
         self.draws.below(self.drawn, below)
     }
 
-    /// Kills the parent or one of its cells until there were `wanted` kills, or the experiment has ended in peace.
+    /// Disturbs the parent or one of its cells until there were `wanted` signals, or the experiment has ended in peace.
     fn disturb(&mut self, bench: &Bench, out: &str, wanted: usize) {
         let mut done = 0;
         while done < wanted {
-            let mut parent = (self.start)(bench, out);
+            let mut parent = (self.start)(bench, out, self.jobs);
             let status = loop {
                 if let Some(status) = self.wait_a_moment(&mut parent) {
-                    break Some(status);
+                    break status;
                 }
                 let cells = cells_of(parent.id());
-                let victim = self.draw(3) as usize;
-                let Some(cell) = cells.get(victim) else {
-                    // Not yet waited for, so it is there, if only as a dead one.
-                    assert!(send("KILL", parent.id()));
-                    parent.wait().expect("it ends");
-                    cells.into_iter().for_each(wait_until_gone);
-                    self.killed[0] += 1;
-                    done += 1;
-                    break None;
+                let place = self.draw(SIGNALS.len() as u32) as usize;
+                let (signal, is_parent) = SIGNALS[place];
+                let victim = match is_parent {
+                    true => Some(parent.id()),
+                    false => cells
+                        .get(self.draw(2) as usize % cells.len().max(1))
+                        .copied(),
                 };
-                if !send("KILL", *cell) {
+                // A parent is not yet waited for, so it is there, if only as a dead one.
+                if !victim.is_some_and(|victim| send(signal, victim)) {
                     continue;
                 }
-                self.killed[1] += 1;
+                self.sent[place] += 1;
                 done += 1;
+                if is_parent {
+                    let status = parent.wait().expect("it ends");
+                    cells.into_iter().for_each(wait_until_gone);
+                    break status;
+                }
                 if done == wanted {
-                    break Some(parent.wait().expect("it ends"));
+                    break parent.wait().expect("it ends");
                 }
             };
             // An experiment that ended in spite of all can't be disturbed any more: another one is.
-            if done < wanted && status.is_some_and(|status| status.success()) {
+            if done < wanted && status.success() {
                 std::fs::remove_dir_all(bench.path(out)).expect("a folder of this test");
             }
         }

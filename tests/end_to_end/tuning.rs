@@ -32,6 +32,7 @@ const WITH_TIMES: &[&str] = &[
     "provenance.toml",
     "log.txt",
     ".lock",
+    ".drawn.toml",
     "tries",
 ];
 
@@ -310,7 +311,20 @@ fn a_frozen_winner_stays_unless_everything_is_fresh() {
         true => ("trial = 1", "trial = 2"),
         false => ("trial = 2", "trial = 1"),
     };
-    bench.write("out/winners.toml", &text.replace(trial, wrong));
+    let altered = text.replace(trial, wrong);
+    bench.write("out/winners.toml", &altered);
+    let said = run(&bench, "out", &other).expect(2).stderr;
+    assert!(said.contains("altered since homebench wrote it"), "{said}");
+    // Not even where its digests say that it was written so.
+    let (above, _) = altered
+        .split_once("# blake3 of the lines above: ")
+        .expect("a digest");
+    let digest = blake3::hash(above.as_bytes()).to_hex();
+    bench.write(
+        "out/winners.toml",
+        &format!("{above}# blake3 of the lines above: {digest}\n"),
+    );
+    bench.unseal("out");
     let said = run(&bench, "out", &other).expect(2).stderr;
     assert!(
         said.contains("is not the first with the best score"),

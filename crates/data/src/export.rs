@@ -1,9 +1,13 @@
 //! Prepared splits for other programs: the files that cells map, and a description of their columns.
 
 use super::open::files;
-use super::{DatasetRef, Observer, Places, Summary, cant_write};
+use super::{DatasetRef, Observer, Places, SPLITS, Summary, cant_write};
 use anyhow::Result;
+use homebench_diagnostic::Diagnostic;
 use serde::Serialize;
+use std::fs::Permissions;
+use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 /// `schema.toml`, beside the files.
@@ -50,24 +54,55 @@ struct ExportedTask<'a> {
 /// What reads the test split before it has chosen anything is on its own: the seal of this program can't hold it.
 ///
 /// # Errors
-/// See [`prepare`](super::prepare); a folder that can't be written.
+/// See [`prepare`](super::prepare); a folder that can't be written, or that has one of these files already.
 pub fn export(
     reference: &DatasetRef,
     places: &Places,
     folder: &Path,
     observer: &mut dyn Observer,
 ) -> Result<Summary> {
-    let (paths, summary) = files(reference, places, observer)?;
-    std::fs::create_dir_all(folder).map_err(|error| cant_write(folder, &error))?;
-    for path in paths {
-        let to = folder.join(path.file_name().unwrap_or_default());
-        // The cache's own files, bytes and all: their digests are those that provenance names.
-        std::fs::copy(&path, &to).map_err(|error| cant_write(&to, &error))?;
+    for name in SPLITS.map(file_of).into_iter().chain([SCHEMA.to_owned()]) {
+        let path = folder.join(name);
+        if std::fs::symlink_metadata(&path).is_ok() {
+            let said = Diagnostic::new(path.display().to_string(), "there is something already");
+            return Err(said
+                .hint("remove it first, or name another folder with --out")
+                .into());
+        }
     }
-    let file = folder.join("schema.toml");
+    let (entry, summary) = files(reference, places, observer)?;
+    std::fs::create_dir_all(folder).map_err(|error| cant_write(folder, &error))?;
+    for (split, name) in SPLITS.into_iter().enumerate() {
+        let (mut file, _) = entry.file(split);
+        // The cache's own files, bytes and all: their digests are those that provenance names.
+        write_new(&folder.join(file_of(name)), &mut file)?;
+    }
+    entry.watch().check()?;
+    let file = folder.join(SCHEMA);
     let text = toml::to_string(&schema(&summary)).map_err(|error| cant_write(&file, &error))?;
-    std::fs::write(&file, text).map_err(|error| cant_write(&file, &error))?;
+    write_new(&file, &mut text.as_bytes())?;
     Ok(summary)
+}
+
+const SCHEMA: &str = "schema.toml";
+
+fn file_of(split: &str) -> String {
+    format!("{split}.arrow")
+}
+
+/// Writes a file that is whole or not there, and writes over none.
+fn write_new(path: &Path, content: &mut impl Read) -> Result<(), Diagnostic> {
+    let failed = |error: std::io::Error| cant_write(path, &error);
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let mut file = tempfile::Builder::new()
+        // As for any file that a program makes: the umask takes from it what the user wants taken.
+        .permissions(Permissions::from_mode(0o666))
+        .tempfile_in(folder)
+        .map_err(failed)?;
+    std::io::copy(content, &mut file).map_err(failed)?;
+    file.persist_noclobber(path)
+        .map_err(|error| failed(error.error))?;
+    Ok(())
 }
 
 fn schema(summary: &Summary) -> ExportedSchema<'_> {

@@ -151,7 +151,6 @@ pub(super) fn prepare(
     folder: &Path,
     observer: &mut dyn Observer,
 ) -> Result<[Written; 3], Diagnostic> {
-    let generator = config.generator();
     let widths = Widths {
         categorical: config.categorical().len(),
         lists: 0,
@@ -161,6 +160,8 @@ pub(super) fn prepare(
         weight: 0,
     };
     let counts = subset_of(config.rows(), subset);
+    super::disk_space::check_room(counts, widths, folder, observer)?;
+    let generator = config.generator();
     let total = counts.iter().sum();
     let mut done = 0;
     let mut written = Vec::with_capacity(3);

@@ -1,11 +1,12 @@
 //! Checksums of source files that were read before, and what tells that a file is still the one that was read.
 
 use super::Observer;
+use super::sealed_text::{sealed, unsealed};
 use super::source_files::{Trust, cant_read, check_unchanged_file, sha256_of};
-use homebench_diagnostic::Diagnostic;
+use homebench_diagnostic::{Diagnostic, regular_file};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::fs::{File, Metadata};
+use std::fs::Metadata;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 use std::time::UNIX_EPOCH;
@@ -130,7 +131,7 @@ impl KnownFiles {
 fn samples(path: &Path) -> std::io::Result<String> {
     const NUM_SAMPLES: u64 = 64;
     const SAMPLE_BYTES: u64 = 8 << 10;
-    let file = File::open(path)?;
+    let file = regular_file::open(path)?;
     let len = file.metadata()?.len();
     let mut hasher = blake3::Hasher::new();
     if len <= NUM_SAMPLES * SAMPLE_BYTES {
@@ -153,10 +154,12 @@ fn samples(path: &Path) -> std::io::Result<String> {
 }
 
 impl Checksums {
-    /// What is remembered; nothing if the file is absent or unreadable, since everything in it can be computed.
+    /// What is remembered; nothing if the file is absent, unreadable or not as it was written, since everything in it can be computed.
     fn read(path: &Path) -> Self {
-        let text = std::fs::read_to_string(path).unwrap_or_default();
-        toml::from_str(&text).unwrap_or_default()
+        let text = regular_file::read_text(path).unwrap_or_default();
+        let whole = unsealed(&text).ok();
+        let read = whole.and_then(|text| toml::from_str(text).ok());
+        read.unwrap_or_default()
     }
 
     /// Best effort: a checksum that isn't remembered is computed again.
@@ -169,7 +172,7 @@ impl Checksums {
             // Renamed into place: of two processes that write at once one wins, and no reader sees
             // a half of either.
             let mut file = tempfile::NamedTempFile::new_in(folder)?;
-            std::io::Write::write_all(&mut file, text.as_bytes())?;
+            std::io::Write::write_all(&mut file, sealed(&text).as_bytes())?;
             Ok(file.persist(path).map(|_| ())?)
         });
         drop(written);

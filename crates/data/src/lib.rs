@@ -13,10 +13,12 @@
 
 mod about_embedded;
 mod cache;
+mod disk_space;
 mod draft;
 mod export;
 pub mod feed;
 pub mod fetch;
+mod file_lock;
 pub mod generated;
 mod known_files;
 mod manifest;
@@ -30,6 +32,7 @@ mod prefetch;
 mod reference;
 pub mod schema;
 pub mod seal;
+mod sealed_text;
 mod source_files;
 mod split;
 mod summary;
@@ -39,10 +42,16 @@ mod tests;
 mod two_task;
 
 pub use about_embedded::about_embedded;
+pub use cache::{
+    CacheHold, CacheWatch, CachedDataset, Cleared, Clearing, DescriptionState, cached_datasets,
+    clear_cache,
+};
 pub use draft::describe;
 pub use export::export;
+pub use file_lock::is_without_locks;
 pub use homebench_expression as expression;
-pub use open::{Verified, check, known, open, prepare, split_seed, verify};
+pub use mapped_file_shrank::tell_of_cut_files;
+pub use open::{Verified, check, known, open, open_checked, prepare, split_seed, verify};
 pub use reference::{DatasetRef, Places, RowSubset};
 pub use schema::spec_knobs::blamed as blamed_knob;
 pub use split::{SealedSplit, Split};
@@ -154,6 +163,8 @@ pub struct Prepared {
     pub schema: Schema,
     /// Hash of the description and of every source file's content.
     pub content_hash: String,
+    /// What tells, once rows were read, that they were those that had been prepared.
+    pub watch: CacheWatch,
     /// Rows to learn from.
     pub train: Split,
     /// Rows to select on.
@@ -165,5 +176,5 @@ pub struct Prepared {
 /// A file or folder that can't be written, and the mend.
 fn cant_write(path: &Path, error: &dyn std::fmt::Display) -> Diagnostic {
     Diagnostic::new(path.display().to_string(), format!("can't write: {error}"))
-        .hint("free some space or permit writing there, or choose another folder with --data-dir and --cache-dir")
+        .hint("free some space, permit writing there or move away what is in its place; or choose another folder with --data-dir and --cache-dir")
 }

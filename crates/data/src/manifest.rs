@@ -1,9 +1,10 @@
 //! What a prepared dataset says of itself.
 
 use super::packed::Written;
+use super::schema::Protocol;
 use super::table::PreparedTable;
 use super::table::split_assignment::TEST;
-use super::{DataWarning, Numbers, SPLITS};
+use super::{DataWarning, DatasetRef, Numbers, RowSubset, SPLITS};
 use crate::schema::Pooling;
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +31,65 @@ pub(super) struct Manifest {
     pub(super) lists: Vec<ListEntry>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) warnings: Vec<DataWarning>,
+    /// Files beside the splits.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) others: Vec<OtherFile>,
+    /// What it was made from; for lists of the cache.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) reference: Option<Reference>,
+}
+
+/// A file beside the splits.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct OtherFile {
+    pub(super) name: String,
+    pub(super) bytes: u64,
+    pub(super) blake3: String,
+}
+
+/// What a spec or a command asked for when the dataset was made.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Reference {
+    dataset: String,
+    protocol: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    split_seed: Option<u64>,
+    /// BLAKE3 of what the description said.
+    description_blake3: String,
+    #[serde(default, skip_serializing_if = "toml::Table::is_empty")]
+    knobs: toml::Table,
+}
+
+impl Reference {
+    pub(super) fn new(reference: &DatasetRef, protocol: &Protocol) -> Self {
+        Self {
+            dataset: reference.name.clone(),
+            protocol: protocol.name.clone(),
+            split_seed: reference.split_seed,
+            description_blake3: digest(&protocol.canonical()),
+            knobs: reference.knobs.clone(),
+        }
+    }
+
+    /// The same request, as far as a description decides what comes of it.
+    pub(super) fn dataset_ref(&self) -> DatasetRef {
+        DatasetRef {
+            name: self.dataset.clone(),
+            protocol: Some(self.protocol.clone()),
+            rows: RowSubset::All,
+            split_seed: self.split_seed,
+            knobs: self.knobs.clone(),
+        }
+    }
+
+    /// Whether it was made by a description that says this.
+    pub(super) fn is_of(&self, canonical: &str) -> bool {
+        self.description_blake3 == digest(canonical)
+    }
+}
+
+fn digest(text: &str) -> String {
+    blake3::hash(text.as_bytes()).to_hex().to_string()
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -76,14 +136,18 @@ impl Manifest {
     /// The manifest of what was prepared.
     pub(super) fn new(
         content_hash: &str,
+        reference: Reference,
         table: PreparedTable,
         warnings: Vec<DataWarning>,
+        others: Vec<OtherFile>,
     ) -> Self {
         let files = SPLITS.iter().zip(table.written);
         Self {
             preparation_version: PREPARATION_VERSION,
             content_hash: content_hash.to_owned(),
             warnings,
+            others,
+            reference: Some(reference),
             numeric: table.numeric,
             files: files
                 .map(|(split, written)| FileEntry::new(split, written))

@@ -52,7 +52,7 @@ fn fixed_split(name: &str, why: &str) -> Diagnostic {
     .hint("leave `split_seeds` out, or use a dataset whose description has `kind = \"hash\"` in [split]")
 }
 
-/// Prepares the dataset if its cache isn't there, and describes it without opening a split.
+/// Prepares the dataset if its cache isn't there, reads every byte of it, and describes it without opening a split.
 ///
 /// # Errors
 /// See [`check`]; source files that are missing or not as described; a cache folder that can't be written.
@@ -62,18 +62,10 @@ pub fn prepare(
     observer: &mut dyn Observer,
 ) -> Result<Summary> {
     let found = Resolved::new(reference, places, Trust::Remembered, observer)?;
-    let entry = found.obtain(None, observer)?;
-    let schema = found.schema(&entry);
+    let entry = found.obtain_mapped(observer)?;
     // Said by every run, whether it prepared the data or found them.
     for warning in &entry.manifest.warnings {
         observer.notice(&warning.message);
-    }
-    // Files that can't be mapped would fail every cell; they are made again now.
-    for split in [TRAIN, VALIDATION, TEST] {
-        if let Err(why) = entry.map(split, &schema) {
-            let entry = found.obtain(Some(why), observer)?;
-            return Ok(found.summary(&entry));
-        }
     }
     Ok(found.summary(&entry))
 }
@@ -87,14 +79,29 @@ pub fn open(
     places: &Places,
     observer: &mut dyn Observer,
 ) -> Result<Prepared> {
+    open_checked(reference, places, None, observer)
+}
+
+/// As [`open`]; `checked` is the [`CacheHold::identity`](super::CacheHold::identity) of files whose bytes another process has
+/// read, which are not read again.
+///
+/// # Errors
+/// See [`prepare`].
+pub fn open_checked(
+    reference: &DatasetRef,
+    places: &Places,
+    checked: Option<&str>,
+    observer: &mut dyn Observer,
+) -> Result<Prepared> {
     let found = Resolved::new(reference, places, Trust::Remembered, observer)?;
-    let entry = found.obtain(None, observer)?;
+    let entry = found.wanted().obtain(checked, None, observer)?;
     match found.open(&entry) {
         Ok(prepared) => Ok(prepared),
         Err(why) => {
-            let entry = found.obtain(Some(why), observer)?;
-            // A file of the right size that can't be mapped is damaged. It is made again once; what
-            // fails then is told.
+            drop(entry);
+            let entry = found.wanted().obtain(None, Some(why), observer)?;
+            // A file with the right bytes that can't be mapped was changed a moment ago, or another version wrote it. It is
+            // made again once; what fails then is told.
             let again = found.open(&entry);
             Ok(again.map_err(|why| Diagnostic::new(entry.folder.display().to_string(), why))?)
         }
@@ -106,11 +113,16 @@ pub(super) fn files(
     reference: &DatasetRef,
     places: &Places,
     observer: &mut dyn Observer,
-) -> Result<(Vec<PathBuf>, Summary)> {
+) -> Result<(CacheEntry, Summary)> {
     let found = Resolved::new(reference, places, Trust::Remembered, observer)?;
-    let entry = found.obtain(None, observer)?;
-    let paths = [TRAIN, VALIDATION, TEST].map(|split| entry.path(split));
-    Ok((paths.to_vec(), found.summary(&entry)))
+    let entry = found.obtain_mapped(observer)?;
+    let summary = found.summary(&entry);
+    Ok((entry, summary))
+}
+
+/// What a description says of a dataset, without what its files hold.
+pub(super) fn canonical(reference: &DatasetRef, places: &Places) -> Result<String> {
+    Ok(resolve(reference, places)?.1.canonical())
 }
 
 /// What [`verify`] found.
@@ -133,7 +145,7 @@ pub fn verify(
 ) -> Result<Verified> {
     let found = Resolved::new(reference, places, Trust::Nothing, observer)?;
     let mut prepared = None;
-    let hash = cache::content_hash(&found.protocol, found.rows, &found.sources);
+    let hash = cache::content_hash(&found.protocol, reference.rows, &found.sources);
     let folder = cache::folder(&found.cache, &found.description.name, &hash);
     let refuse = |why: String| {
         Diagnostic::new(
@@ -142,8 +154,10 @@ pub fn verify(
         )
         .hint("remove the folder; it is made again when it is needed")
     };
-    if let Some(entry) = CacheEntry::find(&folder, &hash).map_err(refuse)? {
-        entry.verify().map_err(refuse)?;
+    if CacheEntry::find(&folder, &hash, None)
+        .map_err(refuse)?
+        .is_some()
+    {
         prepared = Some(folder.clone());
     }
     Ok(Verified {
@@ -213,7 +227,7 @@ fn folder_of(description: &Description, data: &Path) -> PathBuf {
 struct Resolved {
     description: Description,
     protocol: Protocol,
-    rows: RowSubset,
+    reference: DatasetRef,
     sources: Vec<Located>,
     cache: PathBuf,
 }
@@ -239,32 +253,33 @@ impl Resolved {
             )?,
             description,
             protocol,
-            rows: reference.rows,
+            reference: reference.clone(),
             cache: places.cache.clone(),
         })
     }
 
-    fn obtain(
-        &self,
-        distrust: Option<String>,
-        observer: &mut dyn Observer,
-    ) -> Result<CacheEntry, Diagnostic> {
-        let Self {
-            description,
-            protocol,
-            rows,
-            sources,
-            cache,
-        } = self;
-        cache::obtain(
-            description,
-            protocol,
-            *rows,
-            sources,
-            cache,
-            distrust,
-            observer,
-        )
+    fn wanted(&self) -> cache::Wanted<'_> {
+        cache::Wanted {
+            reference: &self.reference,
+            description: &self.description,
+            protocol: &self.protocol,
+            sources: &self.sources,
+            cache: &self.cache,
+        }
+    }
+
+    /// The prepared dataset, whose every split can be mapped: what can't would fail every cell.
+    fn obtain_mapped(&self, observer: &mut dyn Observer) -> Result<CacheEntry, Diagnostic> {
+        let entry = self.wanted().obtain(None, None, observer)?;
+        let schema = self.schema(&entry);
+        let mut splits = [TRAIN, VALIDATION, TEST].into_iter();
+        match splits.find_map(|split| entry.map(split, &schema).err()) {
+            None => Ok(entry),
+            Some(why) => {
+                drop(entry);
+                self.wanted().obtain(None, Some(why), observer)
+            }
+        }
     }
 
     fn schema(&self, entry: &CacheEntry) -> Schema {
@@ -330,6 +345,7 @@ impl Resolved {
             warnings: entry.manifest.warnings.clone(),
             split_digests: [TRAIN, VALIDATION, TEST]
                 .map(|split| entry.manifest.files[split].blake3.clone()),
+            hold: entry.hold(),
         }
     }
 
@@ -352,6 +368,7 @@ impl Resolved {
             validation: scored(VALIDATION)?,
             test: SealedSplit::seal(scored(TEST)?),
             content_hash: entry.manifest.content_hash.clone(),
+            watch: entry.watch(),
             schema,
         })
     }

@@ -3,7 +3,7 @@
 //! Everything that reads an entry goes through [`parts`]: the digest, preparation and `data describe` see the same files in the
 //! same order.
 
-use homebench_diagnostic::Diagnostic;
+use homebench_diagnostic::{Diagnostic, regular_file};
 use std::path::{Component, Path, PathBuf};
 
 /// What folders of a missing value are called.
@@ -54,6 +54,9 @@ pub(crate) fn parts(path: &Path) -> Result<Parts, Diagnostic> {
             files: vec![whole(path)],
             ..Parts::default()
         });
+    }
+    if !path.is_dir() && path.exists() {
+        check_is_file(path)?;
     }
     let (base, pattern) = match path.is_dir() {
         true => (path.to_path_buf(), vec!["**".to_owned(), "*".to_owned()]),
@@ -233,6 +236,7 @@ impl FolderWalk<'_> {
         constants: &[(String, Option<String>)],
     ) -> Result<(), Diagnostic> {
         self.check_inside(&path)?;
+        check_is_file(&path)?;
         let metadata = std::fs::metadata(&path).map_err(|error| cant_read(&path, &error))?;
         match metadata.len() {
             0 => self.found.num_empty += 1,
@@ -259,6 +263,16 @@ impl FolderWalk<'_> {
         Err(Diagnostic::new(path.display().to_string(), message)
             .hint("put the file itself there, or name the folder that has it with --data-dir"))
     }
+}
+
+/// Refuses a pipe or a device, which has no end, at the place of a file.
+fn check_is_file(path: &Path) -> Result<(), Diagnostic> {
+    let opened = regular_file::open(path);
+    opened.map(drop).map_err(|error| {
+        let message = format!("can't read the file: {error}");
+        Diagnostic::new(path.display().to_string(), message)
+            .hint("put a regular file there: what comes through a pipe has to be saved first")
+    })
 }
 
 fn cant_read(path: &Path, error: &std::io::Error) -> Diagnostic {

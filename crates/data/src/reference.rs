@@ -71,7 +71,11 @@ impl Places {
         let pick = |argument: Option<&Path>, variable: Option<&str>, default: &str| {
             argument
                 .map(Path::to_path_buf)
-                .or_else(|| variable.and_then(std::env::var_os).map(PathBuf::from))
+                .or_else(|| {
+                    // One that is empty says nothing, as in shells.
+                    let value = variable.and_then(std::env::var_os);
+                    value.filter(|value| !value.is_empty()).map(PathBuf::from)
+                })
                 .unwrap_or_else(|| home.join(default))
         };
         Self {

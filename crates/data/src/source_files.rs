@@ -4,9 +4,8 @@ use super::Observer;
 use super::known_files::{KnownFiles, Stamp};
 use super::part_files::{self, Parts};
 use super::schema::{Description, SourceFile};
-use homebench_diagnostic::Diagnostic;
+use homebench_diagnostic::{Diagnostic, regular_file};
 use sha2::{Digest, Sha256};
-use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -210,7 +209,7 @@ fn check_content(
 
 /// The SHA-256 of a file in hexadecimal digits.
 pub(super) fn sha256_of(path: &Path) -> Result<String, Diagnostic> {
-    let mut file = File::open(path).map_err(|error| cant_read(path, &error))?;
+    let mut file = regular_file::open(path).map_err(|error| cant_read(path, &error))?;
     let mut hasher = Sha256::new();
     let mut buffer = vec![0; 1 << 20];
     loop {

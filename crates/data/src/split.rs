@@ -6,6 +6,7 @@ use super::packed::{BLOCK_ROWS, BLOCK_SHIFT, Block, Mapped, Widths, map};
 use super::prefetch::prefetch;
 use anyhow::{Result, ensure};
 use rayon::prelude::*;
+use std::fs::File;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
@@ -28,8 +29,8 @@ pub(super) struct SplitTruth {
 }
 
 impl Split {
-    pub(super) fn map(path: &Path, widths: Widths) -> Result<Self, arrow::error::ArrowError> {
-        let mapped = map(path, widths)?;
+    pub(super) fn map(file: &File, path: &Path, widths: Widths) -> Result<Self, String> {
+        let mapped = map(file, path, widths)?;
         Ok(Self {
             num_rows: mapped.blocks.iter().map(|block| block.num_rows).sum(),
             widths,

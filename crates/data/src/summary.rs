@@ -1,6 +1,6 @@
 //! What may be known of a dataset without reading a row of it.
 
-use super::Schema;
+use super::{CacheHold, Schema};
 
 /// A prepared dataset in numbers.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,6 +27,8 @@ pub struct Summary {
     pub warnings: Vec<DataWarning>,
     /// Digests (blake3) of the prepared rows of train, validation and test.
     pub split_digests: [String; 3],
+    /// Which files it was found in; they stay in the cache as long as this lives.
+    pub hold: CacheHold,
 }
 
 /// Where a dataset's source files come from.
@@ -104,13 +106,11 @@ pub trait Observer {
     fn progress(&mut self, stage: &str, done: u64, total: u64);
 }
 
-/// Notices to stderr, no progress.
+/// Hears nothing: for tests and measurements.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Quiet;
 
 impl Observer for Quiet {
-    fn notice(&mut self, message: &str) {
-        eprintln!("{message}");
-    }
+    fn notice(&mut self, _message: &str) {}
     fn progress(&mut self, _stage: &str, _done: u64, _total: u64) {}
 }

@@ -3,8 +3,9 @@
 use super::extended::extended;
 use super::given_twice::given_twice;
 use super::number_limits::too_large;
+use super::size_limits::beyond_limit;
 use super::spans::Spans;
-use super::{Diagnostic, KeyPath, Location, Refusal, read};
+use super::{Diagnostic, KeyPath, Location, Refusal, read, regular_file};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::ops::Range;
@@ -35,6 +36,9 @@ impl Content {
         let refuse = |offset: usize, message: String| {
             Diagnostic::new("", message).at(Some(Location::of_offset(text, offset)))
         };
+        if let Some(found) = beyond_limit(text) {
+            return Err(refuse(found.offset, found.message).hint(found.hint));
+        }
         let start_of = |error: &toml::de::Error| error.span().map_or(0, |span| span.start);
         // Once: whatever asks for a place or for the order of keys later is answered from the spans.
         let root = DeTable::parse(text).map_err(|error| {
@@ -71,10 +75,10 @@ impl Document {
     /// Reads a file.
     ///
     /// # Errors
-    /// A file that is not there, can't be read or is no UTF-8.
+    /// A file that is not there, can't be read, is no UTF-8, is larger than [`regular_file::MOST_TEXT_BYTES`], or no regular file.
     pub fn read(path: &Path) -> Result<Self, Diagnostic> {
         let name = path.display().to_string();
-        let text = std::fs::read_to_string(path).map_err(|error| {
+        let text = regular_file::read_text(path).map_err(|error| {
             let said = Diagnostic::new(&name, format!("can't read the file: {error}"));
             match error.kind() {
                 // The other kinds are told by the system in full.

@@ -25,7 +25,7 @@ impl Document {
             }
         };
         let base = path.parent().unwrap_or(Path::new("")).join(name);
-        if !base.is_file() {
+        if !base.exists() {
             let message = format!("there is no file {}", base.display());
             let said = document.at_value(&at, message);
             return Err(said.hint("paths are relative to the folder of this file"));

@@ -3,7 +3,7 @@
 //! [`Document`] reads a file as a type and says of every value where it stands; [`read`] does the same of a value alone;
 //! [`nearest`] is the project's one "did you mean".
 //!
-//! May import: `serde`, `toml`, `strsim`, and nothing of the workspace. Must not hold: what a key means or which values it may have
+//! May import: `serde`, `toml`, `strsim`, `libc`, and nothing of the workspace. Must not hold: what a key means or which values it may have
 //! (the crate that owns the key does), exit codes and colours (the binary), or a search for words in another crate's errors.
 
 mod document;
@@ -14,7 +14,11 @@ mod names;
 mod number_limits;
 mod reader;
 mod refusal;
+pub mod regular_file;
+mod shortened;
+mod size_limits;
 mod spans;
+mod visible;
 
 pub use document::Document;
 pub use key_path::KeyPath;
@@ -22,7 +26,9 @@ pub use names::nearest;
 pub use number_limits::number_too_large;
 pub use reader::{keys_of, read};
 pub use refusal::Refusal;
+pub use visible::{visible, visible_lines};
 
+use shortened::shortened;
 use std::fmt;
 
 /// A place in a text file, both counted from 1; the column counts characters.
@@ -54,7 +60,7 @@ impl Location {
 
 /// A refused input: its source, its place, what is wrong with it, and how to mend it.
 ///
-/// `Display` gives everything but the `error: ` in front; see [`Diagnostic::render`].
+/// `Display` gives everything but the `error: ` in front, shortened where it is long; see [`Diagnostic::render`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostic {
     /// The file as the user named it, or the argument.
@@ -118,13 +124,13 @@ impl Diagnostic {
 
 impl fmt::Display for Diagnostic {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}", self.source)?;
+        write!(formatter, "{}", shortened(&self.source))?;
         if let Some(Location { line, column }) = self.location {
             write!(formatter, ":{line}:{column}")?;
         }
-        write!(formatter, ": {}", self.message)?;
+        write!(formatter, ": {}", shortened(&self.message))?;
         match &self.hint {
-            Some(hint) => write!(formatter, "\nhint: {hint}"),
+            Some(hint) => write!(formatter, "\nhint: {}", shortened(hint)),
             None => Ok(()),
         }
     }

@@ -1,10 +1,18 @@
 //! The valid name that a misspelt one was meant to be.
 
+/// The most bytes of a name that is compared.
+const MOST_LETTERS: usize = 256;
+
 /// The nearest of `known` to `name`, if any is near enough to be meant: a third of its letters wrong, or a long
 /// common beginning.
 pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    // Edits are counted letter by letter of both, and nobody means such a name.
+    if name.len() > MOST_LETTERS {
+        return None;
+    }
     known
         .into_iter()
+        .filter(|candidate| candidate.len() <= MOST_LETTERS)
         .filter(|candidate| is_near(name, candidate))
         // The first of equals, so that the order of `known` decides and nothing else.
         .min_by_key(|candidate| strsim::damerau_levenshtein(name, candidate))
@@ -30,5 +38,7 @@ mod tests {
         assert_eq!(nearest("HoME", known), Some("home"));
         assert_eq!(nearest("colour", known), None);
         assert_eq!(nearest("x", []), None);
+        let long = "home".repeat(500_000);
+        assert_eq!(nearest(&long, [long.as_str(), "home"]), None);
     }
 }

@@ -5,7 +5,7 @@ use super::statistics::{LEVEL, PairedDifference, holm, mean, paired_difference};
 use anyhow::Result;
 use homebench_diagnostic::Diagnostic;
 use homebench_metric::Metric;
-use homebench_results::read::context::Context;
+use homebench_results::read::context::dataset_contents;
 use homebench_results::read::{Cell, Results, distinct};
 use std::path::Path;
 
@@ -95,7 +95,7 @@ impl Side {
             name: folder.display().to_string(),
             summary: Summary::new(&results)?,
             results,
-            contents: Context::read(folder)?.dataset_contents,
+            contents: dataset_contents(folder)?,
         })
     }
 }

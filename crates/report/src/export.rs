@@ -4,47 +4,26 @@
 use super::analysis::{Analysis, Comparison, TaskMeans};
 use super::content::tables;
 use super::document::{Table, table_to_latex, table_to_markdown};
-use super::files::write_whole;
+use super::drawn::NewFile;
 use super::published::{PublishedTable, published};
 use super::statistics::Interval;
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use homebench_results::read::distinct;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 
 /// Files by name.
 type Files = BTreeMap<String, String>;
 
-/// Writes the files and removes those of earlier reports that are no longer made.
+/// The tables as files.
 ///
 /// # Errors
-/// A file that can't be written or removed.
-pub(super) fn write(results_dir: &Path, analysis: &Analysis) -> Result<Vec<PathBuf>> {
-    let folder = results_dir.join("tables");
-    std::fs::create_dir_all(&folder).with_context(|| format!("creating {}", folder.display()))?;
-    let files = files(analysis)?;
-    for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
-        let path = entry.path();
-        let is_ours = path
-            .extension()
-            .is_some_and(|ending| ending == "md" || ending == "tex" || ending == "csv");
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if is_ours && !files.contains_key(&name) {
-            std::fs::remove_file(&path).with_context(|| format!("removing {}", path.display()))?;
-        }
-    }
-    let mut paths = Vec::new();
-    for (name, text) in files {
-        let path = folder.join(name);
-        // What is there already need not be written again.
-        if std::fs::read_to_string(&path).is_ok_and(|there| there == text) {
-            paths.push(path);
-            continue;
-        }
-        write_whole(&path, text.as_bytes())?;
-        paths.push(path);
-    }
-    Ok(paths)
+/// None that writing into memory is known to cause.
+pub(super) fn new_files(analysis: &Analysis) -> Result<Vec<NewFile>> {
+    let new = |(name, text): (String, String)| NewFile {
+        name: format!("tables/{name}"),
+        bytes: text.into_bytes(),
+    };
+    Ok(files(analysis)?.into_iter().map(new).collect())
 }
 
 fn files(analysis: &Analysis) -> Result<Files> {
@@ -354,12 +333,66 @@ mod tests {
     use homebench_results::sample::Sample;
 
     #[test]
-    fn the_same_numbers_are_in_all_three_forms_and_leftovers_are_removed() {
+    fn what_others_put_among_the_tables_stays_and_what_is_no_longer_made_goes() {
         let folder = Sample::default().write();
         let tables = folder.path().join("tables");
-        std::fs::create_dir(&tables).unwrap();
-        std::fs::write(tables.join("gone.csv"), "").unwrap();
-        std::fs::write(tables.join("notes.txt"), "").unwrap();
+        std::fs::create_dir_all(tables.join("mine")).unwrap();
+        std::fs::write(tables.join("mine/auc.md"), "mine").unwrap();
+        std::fs::write(tables.join("notes.md"), "mine").unwrap();
+        let report = || {
+            let mut report = crate::Folder::read(folder.path(), None).unwrap();
+            report.write_report().unwrap();
+            report
+                .notes()
+                .join("\n")
+                .replace(&folder.path().display().to_string(), "FOLDER")
+        };
+        assert_eq!(report(), "");
+        assert_eq!(report(), "");
+        // Two variants and no more: no differences to correct, and one of them changed by hand.
+        std::fs::write(tables.join("gain.tex"), "mine").unwrap();
+        std::fs::write(tables.join("auc.md"), "mine").unwrap();
+        let one = Sample {
+            variants: vec!["HoME".to_owned()],
+            ..Sample::default()
+        };
+        one.write_into(folder.path());
+        insta::assert_snapshot!(report(), @"
+        FOLDER/tables/auc.md is not known to be as homebench wrote it: kept as FOLDER/tables/auc.md.kept
+        removed FOLDER/tables/auc_differences.csv: it is no longer made
+        removed FOLDER/tables/auc_differences.md: it is no longer made
+        removed FOLDER/tables/auc_differences.tex: it is no longer made
+        removed FOLDER/tables/gain.csv: it is no longer made
+        removed FOLDER/tables/gain.md: it is no longer made
+        FOLDER/tables/gain.tex is no longer made, and was changed since homebench wrote it: kept
+        removed FOLDER/tables/log_loss_differences.csv: it is no longer made
+        removed FOLDER/tables/log_loss_differences.md: it is no longer made
+        removed FOLDER/tables/log_loss_differences.tex: it is no longer made
+        removed FOLDER/tables/task_means.csv: it is no longer made
+        removed FOLDER/tables/task_means.md: it is no longer made
+        removed FOLDER/tables/task_means.tex: it is no longer made
+        ");
+        let read = |name: &str| std::fs::read_to_string(tables.join(name)).unwrap();
+        for name in ["mine/auc.md", "notes.md", "gain.tex", "auc.md.kept"] {
+            assert_eq!(read(name), "mine");
+        }
+        assert!(read("auc.md").contains("HoME"));
+        // Nothing is written or removed through a link.
+        let elsewhere = folder.path().join("elsewhere");
+        std::fs::rename(&tables, &elsewhere).unwrap();
+        std::os::unix::fs::symlink(&elsewhere, &tables).unwrap();
+        let refused = crate::Folder::read(folder.path(), None)
+            .unwrap()
+            .write_report()
+            .unwrap_err()
+            .to_string();
+        assert!(refused.contains("tables: it is a link"), "{refused}");
+    }
+
+    #[test]
+    fn the_same_numbers_are_in_all_three_forms() {
+        let folder = Sample::default().write();
+        let tables = folder.path().join("tables");
         crate::Folder::read(folder.path(), None)
             .unwrap()
             .write_report()
@@ -369,7 +402,7 @@ mod tests {
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
             .collect();
         names.sort();
-        insta::assert_snapshot!(names.join(" "), @r#"auc.csv auc.md auc.tex auc_differences.csv auc_differences.md auc_differences.tex gain.csv gain.md gain.tex log_loss.csv log_loss.md log_loss.tex log_loss_differences.csv log_loss_differences.md log_loss_differences.tex notes.txt task_means.csv task_means.md task_means.tex"#);
+        insta::assert_snapshot!(names.join(" "), @r#"auc.csv auc.md auc.tex auc_differences.csv auc_differences.md auc_differences.tex gain.csv gain.md gain.tex log_loss.csv log_loss.md log_loss.tex log_loss_differences.csv log_loss_differences.md log_loss_differences.tex task_means.csv task_means.md task_means.tex"#);
         let read = |name: &str| std::fs::read_to_string(tables.join(name)).unwrap();
         insta::assert_snapshot!([read("auc.md"), read("auc.tex"), read("auc.csv")].join("\n"));
         insta::assert_snapshot!(

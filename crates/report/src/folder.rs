@@ -2,10 +2,12 @@
 
 use crate::analysis::Analysis;
 use crate::document::Document;
+use crate::drawn::{Drawn, NewFile};
 use crate::figure::{self, Figure};
-use crate::{content, document, export, files, terminal};
+use crate::{content, document, export, terminal};
 use anyhow::Result;
-use homebench_diagnostic::Diagnostic;
+use homebench_diagnostic::{Diagnostic, visible_lines};
+use homebench_results::Finding;
 use homebench_results::read::context::Context;
 use homebench_results::read::{Inside, Results};
 use std::path::{Path, PathBuf};
@@ -16,6 +18,9 @@ pub struct Folder {
     inside: Inside,
     /// Once they are drawn: a report holds the same ones that `figures/` does.
     figures: Option<Vec<Figure>>,
+    /// Files that are not as homebench wrote them, which a report begins with.
+    findings: Vec<Finding>,
+    notes: Vec<String>,
 }
 
 impl Folder {
@@ -31,7 +36,21 @@ impl Folder {
             analysis: Analysis::new(results, baseline)?,
             inside,
             figures: None,
+            findings: Vec::new(),
+            notes: Vec::new(),
         })
+    }
+
+    /// The same, of a folder in which these files are not as homebench wrote them.
+    #[must_use]
+    pub fn with_findings(mut self, findings: Vec<Finding>) -> Self {
+        self.findings = findings;
+        self
+    }
+
+    /// What writing has found among the files that were there, and what it removed.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
     }
 
     /// Draws every figure into `figures/` and returns the files' paths.
@@ -40,7 +59,8 @@ impl Folder {
     /// A figure that can't be drawn or written.
     pub fn write_figures(&mut self) -> Result<Vec<PathBuf>> {
         let figures = drawn(&mut self.figures, &self.analysis, &self.inside)?;
-        figure::write_all(&self.analysis.results.folder, figures)
+        let files = figure::all_files(figures)?;
+        self.replace(&files, figure::is_figure)
     }
 
     /// Writes what a small copy of the folder keeps of them: `report.md` and the SVGs that it shows.
@@ -48,11 +68,19 @@ impl Folder {
     /// # Errors
     /// As [`Self::write_report`].
     pub fn write_short(&mut self) -> Result<()> {
-        let folder = self.analysis.results.folder.clone();
         let text = document::to_markdown(&self.document()?);
-        files::write_whole(&folder.join("report.md"), text.as_bytes())?;
         let figures = drawn(&mut self.figures, &self.analysis, &self.inside)?;
-        figure::write_lead(&folder, figures)
+        let mut files = figure::lead_files(figures);
+        files.push(new_file("report.md", text));
+        self.replace(&files, |_| false)?;
+        Ok(())
+    }
+
+    fn replace(&mut self, files: &[NewFile], is_of: impl Fn(&str) -> bool) -> Result<Vec<PathBuf>> {
+        let drawn = Drawn::open(&self.analysis.results.folder)?;
+        let (paths, notes) = drawn.replace(files, is_of)?;
+        self.notes.extend(notes);
+        Ok(paths)
     }
 
     /// Writes `report.md`, `report.html` and `tables/` and returns their paths: the question, what was found and how sure it is,
@@ -65,20 +93,13 @@ impl Folder {
     /// # Errors
     /// A folder of trials alone; a file that can't be read (with line and column) or written.
     pub fn write_report(&mut self) -> Result<Vec<PathBuf>> {
-        let folder = self.analysis.results.folder.clone();
         let document = self.document()?;
-        let files = [
-            ("report.md", document::to_markdown(&document)),
-            ("report.html", document::to_html(&document)),
+        let mut files = vec![
+            new_file("report.md", document::to_markdown(&document)),
+            new_file("report.html", document::to_html(&document)),
         ];
-        let mut paths = Vec::new();
-        for (name, text) in files {
-            let path = folder.join(name);
-            files::write_whole(&path, text.as_bytes())?;
-            paths.push(path);
-        }
-        paths.extend(export::write(&folder, &self.analysis)?);
-        Ok(paths)
+        files.extend(export::new_files(&self.analysis)?);
+        self.replace(&files, |name| !figure::is_figure(name))
     }
 
     fn document(&mut self) -> Result<Document> {
@@ -91,20 +112,29 @@ impl Folder {
             .hint("run the experiment to its end: the same command goes on where it was")
             .into());
         }
-        let context = Context::read(&folder)?;
+        let found = self.findings.iter().map(|finding| finding.file.as_str());
+        let context = Context::read_without(&folder, &found.collect::<Vec<_>>())?;
         let figures = drawn(&mut self.figures, &self.analysis, &self.inside)?;
         Ok(content::document(
             &self.analysis,
             &self.inside,
             figures,
             &context,
+            &self.findings,
         ))
     }
 
     /// Variants by tasks as plain text: mean ± standard deviation of each task's main metric on test, seeds, parameters and
     /// training rows per second; then who is ahead, if anyone, and what failed.
     pub fn terminal_table(&self) -> String {
-        terminal::table(&self.analysis)
+        visible_lines(&terminal::table(&self.analysis)).into_owned()
+    }
+}
+
+fn new_file(name: &str, text: String) -> NewFile {
+    NewFile {
+        name: name.to_owned(),
+        bytes: text.into_bytes(),
     }
 }
 

@@ -10,6 +10,7 @@ mod analysis;
 mod content;
 pub mod diff;
 mod document;
+mod drawn;
 mod export;
 mod figure;
 mod files;
@@ -20,6 +21,7 @@ pub mod statistics;
 mod terminal;
 pub mod text_table;
 
+pub use drawn::check_drawn;
 pub use folder::Folder;
 
 /// A score or a label as every table shows it: four decimals, or as many digits and a power of ten far from 1.

@@ -1,5 +1,7 @@
 //! Plain tables for the terminal.
 
+use homebench_diagnostic::visible;
+
 /// A column of a plain table.
 pub(crate) struct Column {
     /// What stands above it.
@@ -15,7 +17,9 @@ impl Column {
     fn of_rows(header: &[&str], rows: &[Vec<String>]) -> Vec<Self> {
         let numeric = |cell: &String| cell.is_empty() || cell == "-" || cell.parse::<f64>().is_ok();
         let column = |(place, name): (usize, &&str)| {
-            let cells: Vec<String> = rows.iter().map(|row| row[place].clone()).collect();
+            // A name or a reason out of a file may hold anything.
+            let cells = rows.iter().map(|row| visible(&row[place]).into_owned());
+            let cells: Vec<String> = cells.collect();
             Self {
                 header: (*name).to_owned(),
                 right: !cells.is_empty() && cells.iter().all(numeric),

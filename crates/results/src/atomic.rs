@@ -1,13 +1,20 @@
 //! Files that are whole or not there: written beside their place, synced, then renamed.
 
 use homebench_diagnostic::Diagnostic;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use tempfile::NamedTempFile;
 
 /// The end of a partial file's name. `.gitignore` has it.
 const PARTIAL: &str = ".part";
+/// Its beginning. Without the name of the file that it becomes, which may be as long as names can be.
+const PREFIX: &str = ".homebench-";
+/// What the system says of a link where none is followed.
+const LINK_IN_PLACE: i32 = libc::ELOOP;
+/// Letters and digits between the two.
+const NUM_RANDOM: usize = 12;
 
 /// Writes a file through `fill`; on any failure the old file, or none, stays.
 ///
@@ -37,22 +44,36 @@ fn write_with(
     fill: impl FnOnce(&mut dyn Write) -> anyhow::Result<()>,
     is_synced: bool,
 ) -> anyhow::Result<()> {
-    let (file, partial) = create_partial(path).map_err(|error| unwritable(path, &error))?;
-    let result = write_partial(file, fill, is_synced).and_then(|()| {
-        fs::rename(&partial, path)?;
+    refuse_special(path)?;
+    // Whatever is left of one that failed goes when it is dropped: its room may be needed.
+    let partial = create_partial(path).map_err(|error| unwritable(path, &error))?;
+    let result = write_partial(partial.as_file(), fill, is_synced).and_then(|()| {
+        partial.persist(path).map_err(|error| error.error)?;
         if is_synced {
             sync_folder(path)?;
         }
         Ok(())
     });
-    result.map_err(|error| {
-        // Whatever is left of it is not read by anything; its room may be needed.
-        let _ = fs::remove_file(&partial);
-        match error.downcast::<io::Error>() {
-            Ok(error) => unwritable(path, &error).into(),
-            Err(other) => other,
-        }
+    result.map_err(|error| match error.downcast::<io::Error>() {
+        Ok(error) => unwritable(path, &error).into(),
+        Err(other) => other,
     })
+}
+
+/// Refuses what is neither a file nor a link in a file's place: a folder that somebody filled, or a device that others need.
+fn refuse_special(path: &Path) -> Result<(), Diagnostic> {
+    match fs::symlink_metadata(path) {
+        Ok(there) if !there.is_file() && !there.is_symlink() => {
+            let what = match there.is_dir() {
+                true => "a folder",
+                false => "a device, pipe or socket",
+            };
+            let message = format!("can't be written: {what} is in its place");
+            Err(Diagnostic::new(path.display().to_string(), message)
+                .hint("move it away, then run this again"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Removes a file, which need not be there.
@@ -80,7 +101,7 @@ pub fn remove_partials(folder: &Path, except: Option<&Path>) -> Result<(), Diagn
             if except != Some(path.as_path()) {
                 remove_partials(&path, except)?;
             }
-        } else if partial_of(&path).is_some() {
+        } else if is_partial(&path) {
             remove(&path)?;
         }
     }
@@ -95,6 +116,65 @@ pub fn create_dir(path: &Path) -> Result<(), Diagnostic> {
     fs::create_dir_all(path).map_err(|error| unwritable(path, &error))
 }
 
+/// Makes a folder in `root`, which is there. A link in the place of one of its parts is not followed: what it leads to is not the
+/// results folder's.
+///
+/// # Errors
+/// A link, or what the system said.
+pub fn create_dir_inside(root: &Path, inside: &Path) -> Result<(), Diagnostic> {
+    let mut path = root.to_owned();
+    for part in inside.components() {
+        path.push(part);
+        refuse_link(&path)?;
+        match fs::create_dir(&path) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                return Err(unwritable(&path, &error));
+            }
+            _ => {}
+        }
+        if !path.is_dir() {
+            let error = io::Error::from(io::ErrorKind::NotADirectory);
+            return Err(unwritable(&path, &error));
+        }
+    }
+    Ok(())
+}
+
+/// Refuses a link where a folder of its own is to be written in.
+///
+/// # Errors
+/// That it is a link.
+pub fn refuse_link(folder: &Path) -> Result<(), Diagnostic> {
+    match fs::symlink_metadata(folder) {
+        Ok(there) if there.is_symlink() => Err(Diagnostic::new(
+            folder.display().to_string(),
+            "it is a link, and nothing is written or removed through links",
+        )
+        .hint("put the folder itself in its place; the results folder as a whole may be linked")),
+        _ => Ok(()),
+    }
+}
+
+/// Puts a file out of the way of one that is to be written, under its name with `ending`, and gives the new path. What stands there
+/// already stays, so a number is added where it has to be.
+///
+/// # Errors
+/// What the system said, with the file's name and the mend.
+pub fn set_aside(path: &Path, ending: &str) -> Result<PathBuf, Diagnostic> {
+    let name = |number: usize| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(match number {
+            1 => format!(".{ending}"),
+            _ => format!(".{ending}-{number}"),
+        });
+        PathBuf::from(name)
+    };
+    let is_free = |path: &PathBuf| fs::symlink_metadata(path).is_err();
+    let aside = (1..).map(name).find(is_free).expect("names don't end");
+    fs::rename(path, &aside).map_err(|error| unwritable(path, &error))?;
+    Ok(aside)
+}
+
 /// What a user reads when `path` can't be written.
 pub fn unwritable(path: &Path, error: &io::Error) -> Diagnostic {
     let said = Diagnostic::new(
@@ -104,12 +184,18 @@ pub fn unwritable(path: &Path, error: &io::Error) -> Diagnostic {
     match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => said
             .hint("free some disk space, then run the same command again: finished cells are kept"),
-        _ => said.hint("give a folder that can be written with `--out DIR`"),
+        // The name of this kind of error is not stable yet.
+        _ if error.raw_os_error() == Some(LINK_IN_PLACE) => {
+            said.hint("a link is in its place: move it away, then run this again")
+        }
+        _ => said.hint(
+            "permit writing there, or use another folder; `homebench run` takes one with `--out DIR`",
+        ),
     }
 }
 
 fn write_partial(
-    partial: File,
+    partial: &File,
     fill: impl FnOnce(&mut dyn Write) -> anyhow::Result<()>,
     is_synced: bool,
 ) -> anyhow::Result<()> {
@@ -124,45 +210,47 @@ fn write_partial(
     Ok(())
 }
 
-/// Makes a hidden file beside `path` that no other writer has: `.<name>.<process>-<count>.part`.
-fn create_partial(path: &Path) -> io::Result<(File, PathBuf)> {
-    static COUNT: AtomicUsize = AtomicUsize::new(0);
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    loop {
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let process = std::process::id();
-        let partial = path.with_file_name(format!(".{name}.{process}-{count}{PARTIAL}"));
-        // Exclusive: a process of the same number, on another machine or long gone, may have left this name, and a link in
-        // its place would be written through.
-        match OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .open(&partial)
-        {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            opened => return Ok((opened?, partial)),
-        }
-    }
+/// Makes a hidden file beside `path` that no other writer has, under a name that nobody can know before. It is made exclusively, so a
+/// link in its place is not followed.
+fn create_partial(path: &Path) -> io::Result<NamedTempFile> {
+    tempfile::Builder::new()
+        .prefix(PREFIX)
+        .suffix(PARTIAL)
+        .rand_bytes(NUM_RANDOM)
+        // As for any file that a program makes: the umask takes from it what the user wants taken.
+        .permissions(fs::Permissions::from_mode(0o666))
+        .tempfile_in(folder_of(path))
 }
 
-/// The name of the file that a partial one was to become; absent where the path is none of those that [`write()`] makes.
-pub fn partial_of(path: &Path) -> Option<&str> {
-    let name = path.file_name()?.to_str()?;
-    let (name, writer) = name
-        .strip_prefix('.')?
-        .strip_suffix(PARTIAL)?
-        .rsplit_once('.')?;
-    let (process, count) = writer.split_once('-')?;
+/// Whether a path is one of those that [`write()`] makes on the way, or that an older homebench made: `.<name>.<process>-<count>.part`.
+pub fn is_partial(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str());
+    let Some(name) = name.and_then(|name| name.strip_suffix(PARTIAL)) else {
+        return false;
+    };
+    if let Some(random) = name.strip_prefix(PREFIX) {
+        return random.len() == NUM_RANDOM
+            && random.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    }
     let is_number = |text: &str| text.parse::<usize>().is_ok();
-    (is_number(process) && is_number(count)).then_some(name)
+    let writer = name
+        .strip_prefix('.')
+        .and_then(|name| name.rsplit_once('.'));
+    writer
+        .and_then(|(_, writer)| writer.split_once('-'))
+        .is_some_and(|(process, count)| is_number(process) && is_number(count))
+}
+
+fn folder_of(path: &Path) -> &Path {
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    folder.unwrap_or(Path::new("."))
 }
 
 /// A rename is safe from a power cut once its folder is synced.
 fn sync_folder(path: &Path) -> io::Result<()> {
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty());
-    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+    File::open(folder_of(path))?.sync_all()
 }
 
 #[cfg(test)]
@@ -186,25 +274,42 @@ mod tests {
     }
 
     #[test]
-    fn two_writers_of_a_file_share_no_partial_one_and_follow_no_link() {
+    fn two_writers_of_a_file_share_no_partial_one_and_links_are_not_followed() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.csv");
-        let (_first, taken) = create_partial(&path).unwrap();
-        assert_eq!(partial_of(&taken), Some("a.csv"));
-        // A link in the place of every name to come: what it points to is not touched.
+        let (one, other) = (
+            create_partial(&path).unwrap(),
+            create_partial(&path).unwrap(),
+        );
+        assert_ne!(one.path(), other.path());
+        assert!(is_partial(one.path()) && is_partial(other.path()));
         let target = folder.path().join("precious");
         fs::write(&target, "kept").unwrap();
-        let text = taken.to_str().unwrap().strip_suffix(PARTIAL).unwrap();
-        let (start, count) = text.rsplit_once('-').unwrap();
-        let count: usize = count.parse().unwrap();
-        for next in count + 1..count + 50 {
-            let link = format!("{start}-{next}{PARTIAL}");
-            std::os::unix::fs::symlink(&target, link).unwrap();
-        }
+        std::os::unix::fs::symlink(&target, &path).unwrap();
         write(&path, |out| Ok(out.write_all(b"new")?)).unwrap();
         assert_eq!(fs::read_to_string(&target).unwrap(), "kept");
         assert_eq!(fs::read_to_string(&path).unwrap(), "new");
         assert!(!fs::symlink_metadata(&path).unwrap().is_symlink());
+        // As readable as the umask lets it be, like a file that is made in the usual way.
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode();
+        assert_eq!(mode(&path), mode(&target));
+        let elsewhere = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink(elsewhere.path(), folder.path().join("tables")).unwrap();
+        let said = create_dir_inside(folder.path(), Path::new("tables/new")).unwrap_err();
+        assert!(said.to_string().contains("tables: it is a link"), "{said}");
+        assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn what_is_set_aside_takes_no_name_that_is_taken() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.toml");
+        for expected in ["a.toml.damaged", "a.toml.damaged-2", "a.toml.damaged-3"] {
+            fs::write(&path, expected).unwrap();
+            let aside = set_aside(&path, "damaged").unwrap();
+            assert_eq!(aside, folder.path().join(expected));
+            assert_eq!(fs::read_to_string(aside).unwrap(), expected);
+        }
     }
 
     #[test]
@@ -214,11 +319,11 @@ mod tests {
         fs::create_dir_all(file("figures")).unwrap();
         fs::create_dir_all(file("cells")).unwrap();
         let all = [
-            ".a.csv.12-3.part",
+            ".homebench-0aZ4567890bc.part",
             "figures/..b.svg.1-0.part",
             "cells/.c.1-0.part",
             "a.csv",
-            ".part",
+            ".homebench-notes.part",
             ".d.part",
             "e.1-2.part",
             ".f.1-x.part",

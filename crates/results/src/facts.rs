@@ -1,15 +1,16 @@
 //! `facts.toml`: what a report says of the code and the data beside the numbers. It is written when the experiment runs, since the
 //! program that draws the report later may know other models, other data and another order of rows.
 
-use crate::atomic;
+use crate::kept::{Unusable, read_kept, write_kept};
 use crate::layout::ResultsFolder;
-use crate::read::context::read_toml;
 use anyhow::Result;
+use homebench_diagnostic::Diagnostic;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
 /// What stood in the code that ran the experiment.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Facts {
     /// Whether training rows are too many to be shuffled as a whole, so that an epoch's order is a shuffle by blocks.
     #[serde(default)]
@@ -24,6 +25,7 @@ pub struct Facts {
 
 /// A model of the registry.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ModelFact {
     /// Its name there.
     pub name: String,
@@ -35,6 +37,7 @@ pub struct ModelFact {
 
 /// A dataset that is built in.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct SourceFact {
     /// Name of the dataset.
     pub name: String,
@@ -46,9 +49,10 @@ impl Facts {
     /// Those of a folder; none where a homebench ran it that kept none.
     ///
     /// # Errors
-    /// A file that is there but can't be read.
-    pub fn read(folder: &Path) -> Result<Self> {
-        read_toml(&ResultsFolder::new(folder).facts())
+    /// A file that is there but can't be used.
+    pub fn read(folder: &Path) -> Result<Self, Unusable> {
+        let kept = read_kept(&ResultsFolder::new(folder).facts())?;
+        Ok(kept.map(|kept| kept.content).unwrap_or_default())
     }
 
     /// Writes the file. What it says of a model or a source already stays: cells were trained by the program that wrote it, and a
@@ -57,7 +61,7 @@ impl Facts {
     /// # Errors
     /// The file can't be read or written.
     pub fn write(mut self, results: &ResultsFolder) -> Result<()> {
-        let there = Self::read(results.path())?;
+        let there = Self::read(results.path()).map_err(Diagnostic::from)?;
         for model in &mut self.models {
             if let Some(kept) = there.models.iter().find(|kept| kept.name == model.name) {
                 model.clone_from(kept);
@@ -68,12 +72,7 @@ impl Facts {
                 source.clone_from(kept);
             }
         }
-        let path = results.facts();
-        if self == there && path.exists() {
-            return Ok(());
-        }
-        let text = toml::to_string(&self)?;
-        atomic::write(&path, |out| Ok(out.write_all(text.as_bytes())?))
+        write_kept(&results.facts(), "", &self)
     }
 }
 

@@ -1,5 +1,7 @@
 //! Names of the files and folders of an experiment's results.
 
+use homebench_diagnostic::Diagnostic;
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// `results/<experiment>/`.
@@ -36,6 +38,37 @@ impl ResultsFolder {
         CellFolder(self.0.join("cells").join(id))
     }
 
+    /// Ids of the cells that were started, in their order.
+    ///
+    /// # Errors
+    /// A folder of cells that can't be read.
+    pub fn cell_ids(&self) -> Result<Vec<String>, Diagnostic> {
+        let folder = self.join("cells");
+        let refuse = |error: io::Error| {
+            let said = format!("can't be read: {error}");
+            Diagnostic::new(folder.display().to_string(), said)
+        };
+        let entries = match std::fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            // Also where the results folder itself is none, which whoever writes there is told.
+            Err(_) if std::fs::symlink_metadata(&folder).is_err() => return Ok(Vec::new()),
+            Err(error) => return Err(refuse(error)),
+        };
+        let mut ids = Vec::new();
+        for entry in entries {
+            let entry = entry.map_err(refuse)?;
+            // What is no folder, or has a name that no id has, is not homebench's.
+            if let Ok(name) = entry.file_name().into_string()
+                && entry.path().is_dir()
+            {
+                ids.push(name);
+            }
+        }
+        // The order of a directory is the file system's.
+        ids.sort();
+        Ok(ids)
+    }
+
     /// One row per cell: what became of it.
     pub fn cells_csv(&self) -> PathBuf {
         self.join("cells.csv")
@@ -70,6 +103,22 @@ impl ResultsFolder {
     pub fn lock(&self) -> PathBuf {
         self.join(".lock")
     }
+
+    /// Who that is, and that it is still there.
+    pub fn lease(&self) -> PathBuf {
+        self.join(".lease")
+    }
+}
+
+/// The cell that a path in a results folder is of.
+pub fn cell_of(name: &str) -> Option<&str> {
+    let (id, _) = name.strip_prefix("cells/")?.split_once('/')?;
+    Some(id)
+}
+
+/// Whether a name is that of a file, and of no path that leads elsewhere.
+pub(crate) fn is_plain(name: &str) -> bool {
+    !name.is_empty() && !name.contains('/') && name != "." && name != ".."
 }
 
 impl CellFolder {

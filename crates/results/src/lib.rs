@@ -10,12 +10,16 @@
 
 mod atomic;
 mod facts;
+mod findings;
+mod kept;
 mod layout;
+mod ledger;
 mod merge;
 mod outcome;
 mod pack;
 mod phase;
 pub mod read;
+mod regular;
 mod run_state;
 #[cfg(any(test, feature = "sample"))]
 pub mod sample;
@@ -25,15 +29,22 @@ mod time;
 mod winners;
 
 pub use atomic::{
-    create_dir, partial_of, remove, remove_partials, unwritable, write, write_unsynced,
+    create_dir, create_dir_inside, is_partial, refuse_link, remove, remove_partials, set_aside,
+    unwritable, write, write_unsynced,
 };
 pub use facts::{Facts, ModelFact, SourceFact};
-pub use layout::{CellFolder, ResultsFolder};
+pub use findings::{Finding, Problem, findings};
+pub use kept::{
+    FORMAT, Flaw, Kept, Unusable, is_whole, read_kept, with_digest, without_digest, write_kept,
+};
+pub use layout::{CellFolder, ResultsFolder, cell_of};
+pub use ledger::{Ledger, change_ledger};
 pub use merge::{MergedCell, TrialPlace, merge};
-pub use outcome::{Outcome, OutcomeResult, Status, file_digest};
+pub use outcome::{Outcome, OutcomeResult, Status, bytes_digest, file_digest};
 pub use pack::{Packed, pack};
 pub use phase::Phase;
+pub use regular::read_text;
 pub use run_state::{CellState, RunState};
-pub use seal::{altered_tables, read_provenance, seal};
+pub use seal::{seal, seal_external};
 pub use time::timestamp;
 pub use winners::{TriedSettings, Winner, Winners};

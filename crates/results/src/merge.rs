@@ -2,6 +2,7 @@
 
 use super::atomic;
 use super::layout::{CellFolder, ResultsFolder};
+use super::ledger::{Ledger, change_ledger};
 use super::outcome::{Outcome, Status};
 use super::tables::{
     self, CellsRow, DataWarningsRow, ModelPartsRow, PARTS, Part, SettingsRow, Table, TuningRow,
@@ -9,8 +10,7 @@ use super::tables::{
 };
 use crate::phase::Phase;
 use anyhow::Result;
-use homebench_diagnostic::Diagnostic;
-use std::fs::File;
+use homebench_diagnostic::{Diagnostic, regular_file};
 use std::io::{self, BufRead, BufReader, Write};
 
 /// A cell that ended, as the merged tables show it.
@@ -45,7 +45,8 @@ pub struct TrialPlace {
 
 /// Writes `metrics.csv`, `curves.csv`, `experts.csv`, `gates.csv`, `expert_histograms.csv`, `throughput.csv` and `cells.csv`
 /// from the cells' parts; `settings.csv` where anything was swept or tuned, `tuning.csv` where there are trials, `model_parts.csv` where
-/// models have parts, and `data_warnings.csv` where preparation found anything in the data that a reader has to know.
+/// models have parts, and `data_warnings.csv` where preparation found anything in the data that a reader has to know. Nothing vouches for
+/// them until they are sealed.
 ///
 /// # Errors
 /// A part that can't be read or has other columns; a table that can't be written.
@@ -55,6 +56,8 @@ pub fn merge(
     model_parts: impl IntoIterator<Item = ModelPartsRow>,
     data_warnings: impl IntoIterator<Item = DataWarningsRow>,
 ) -> Result<()> {
+    // Before the first of them is another: whoever is killed in between has altered nothing.
+    change_ledger(results, Ledger::withdraw_tables)?;
     for part in PARTS {
         let path = results.join(part.file);
         atomic::write(&path, |out| {
@@ -165,7 +168,7 @@ fn append(part: Part, folder: &CellFolder, out: &mut dyn Write) -> Result<()> {
         )
         .hint("the file was altered: run the experiment again with `--fresh`")
     };
-    let file = File::open(&path).map_err(|error| refuse(error.to_string()))?;
+    let file = regular_file::open(&path).map_err(|error| refuse(error.to_string()))?;
     let mut reader = BufReader::new(file);
     let mut header = String::new();
     reader

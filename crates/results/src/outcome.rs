@@ -1,8 +1,10 @@
 //! `outcome.toml`: what became of a cell. Written last, so a cell without one never ended.
 
 use super::atomic;
-use super::layout::CellFolder;
+use super::kept::{Unusable, read_kept, text_of};
+use super::layout::{CellFolder, is_plain};
 use super::tables::{TIMES, repeatable_parts};
+use homebench_diagnostic::{Diagnostic, regular_file};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -78,17 +80,42 @@ impl Outcome {
     /// # Errors
     /// The file can't be written.
     pub fn write(&self, folder: &CellFolder) -> anyhow::Result<()> {
-        let text = toml::to_string(self)?;
+        let text = text_of("", self)?;
         atomic::write_unsynced(&folder.outcome(), |out| Ok(out.write_all(text.as_bytes())?))
     }
 
-    /// The outcome of a cell, if there is one that can be read. A score that is not finite is none: no table could hold it, so the cell has
-    /// to run again.
-    pub fn read(folder: &CellFolder) -> Option<Self> {
-        let text = std::fs::read_to_string(folder.outcome()).ok()?;
-        let read: Self = toml::from_str(&text).ok()?;
-        let score = read.result.as_ref().map(|result| result.validation_score);
-        score.is_none_or(f64::is_finite).then_some(read)
+    /// The outcome of a cell; nothing where it has none. A score that is not finite is none: no table could hold it.
+    ///
+    /// # Errors
+    /// A file that can't be used: of a newer homebench, damaged, or altered.
+    pub fn read(folder: &CellFolder) -> Result<Option<Self>, Unusable> {
+        let path = folder.outcome();
+        let Some(read) = read_kept::<Self>(&path)?.map(|kept| kept.content) else {
+            return Ok(None);
+        };
+        match read.contradiction() {
+            None => Ok(Some(read)),
+            Some(why) => Err(Unusable::damaged(Diagnostic::new(
+                path.display().to_string(),
+                why,
+            ))),
+        }
+    }
+
+    /// What no cell's end can be.
+    fn contradiction(&self) -> Option<String> {
+        let is_done = self.status == Status::Done;
+        if is_done != self.result.is_some() || is_done == self.error.is_some() {
+            return Some(
+                "its status and what it holds of a result contradict each other".to_owned(),
+            );
+        }
+        // A name with a folder in it leads out of the cell's own.
+        if let Some(odd) = self.files.keys().find(|name| !is_plain(name)) {
+            return Some(format!("expected plain names of files, found `{odd}`"));
+        }
+        let score = self.result.as_ref()?.validation_score;
+        (!score.is_finite()).then(|| format!("its score is {score}"))
     }
 
     /// Why a finished cell can't be used as it is: the name of a file that is gone or was altered.
@@ -113,9 +140,14 @@ impl Outcome {
     }
 }
 
-/// blake3 of a file, absent where it can't be read.
+/// blake3 of a regular file, absent where it can't be read: a file that can't be compared is not as it was.
 pub fn file_digest(path: &Path) -> Option<String> {
-    digest(std::fs::File::open(path).ok()?)
+    digest(regular_file::open(path).ok()?)
+}
+
+/// blake3 of bytes.
+pub fn bytes_digest(bytes: &[u8]) -> String {
+    blake3::hash(bytes).to_hex().to_string()
 }
 
 /// blake3 of what a reader gives, absent where it fails.
@@ -141,6 +173,7 @@ mod tests {
             (f64::NAN, false),
         ] {
             outcome.status = Status::Done;
+            outcome.error = None;
             outcome.result = Some(OutcomeResult {
                 selected_epoch: 1,
                 epochs_run: 1,
@@ -149,8 +182,35 @@ mod tests {
                 flops_per_row: 1,
             });
             outcome.write(&folder).unwrap();
-            assert_eq!(Outcome::read(&folder).is_some(), is_read, "{score}");
+            assert_eq!(Outcome::read(&folder).is_ok(), is_read, "{score}");
         }
+    }
+
+    #[test]
+    fn names_of_files_that_lead_out_of_the_cell_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = CellFolder::new(folder.path());
+        for name in ["/dev/zero", "../x", "", "..", "a/b"] {
+            let outcome = Outcome {
+                status: Status::Done,
+                error: None,
+                result: Some(OutcomeResult {
+                    selected_epoch: 1,
+                    epochs_run: 1,
+                    validation_score: 0.5,
+                    parameters: 1,
+                    flops_per_row: 1,
+                }),
+                files: BTreeMap::from([(name.to_owned(), "aa".to_owned())]),
+                ..Outcome::failed("aa", String::new(), 0)
+            };
+            outcome.write(&folder).unwrap();
+            let said = Outcome::read(&folder).unwrap_err().said.to_string();
+            assert!(said.contains("expected plain names of files"), "{said}");
+        }
+        // What it names is read only where it is a regular file.
+        std::os::unix::fs::symlink("/dev/zero", folder.part("metrics.csv")).unwrap();
+        assert_eq!(file_digest(&folder.part("metrics.csv")), None);
     }
 
     #[test]

@@ -2,12 +2,14 @@
 //! the selected weights stays. Every command reads the folder as before.
 
 use crate::atomic;
+use crate::findings::findings;
 use crate::layout::ResultsFolder;
+use crate::ledger::Ledger;
 use crate::read::Results;
-use crate::seal::{altered_tables, is_sealed, names, seal};
+use crate::seal::{names, seal};
 use crate::tables::{ExpertsRow, GatesRow, LONG, Table, TableReader, open_table, packed_path};
 use anyhow::{Context as _, Result};
-use homebench_diagnostic::Diagnostic;
+use homebench_diagnostic::{Diagnostic, regular_file};
 use std::io::{self, Read, Write};
 use std::path::Path;
 
@@ -28,21 +30,23 @@ pub struct Packed {
 
 /// Copies what a reader needs to check an experiment into a new folder: tables, specs and provenance, winners and external scores.
 /// `curves.csv`, `experts.csv`, `gates.csv` and `expert_histograms.csv` become `.csv.zst`, of experts and gates with the rows of the
-/// selected epoch alone. The copy is sealed where the folder was. The same tables give the same bytes. Not copied: cells with their
+/// selected epoch alone. The copy is sealed. The same tables give the same bytes. Not copied: cells with their
 /// weights and logs, and what is drawn from the rest.
 ///
 /// # Errors
 /// A folder that was altered since it was sealed, or can't be read (with file, line and column); something at `new` already, or a
 /// file that can't be written there.
 pub fn pack(results: &ResultsFolder, new: &ResultsFolder) -> Result<Packed> {
-    if let Some(table) = altered_tables(results).first() {
+    if let Some(found) = findings(results)?.first() {
         // A new seal would vouch for it.
-        let path = results.join(table).display().to_string();
-        let said = Diagnostic::new(path, "gone or altered since it was written");
-        return Err(said.hint("restore it, or run the experiment again").into());
+        let name = results.path().display().to_string();
+        return Err(Diagnostic::new(name, found.to_string())
+            .hint(found.mend(results))
+            .into());
     }
     let into = new.path();
-    if into.exists() {
+    // Also a link that leads nowhere yet.
+    if std::fs::symlink_metadata(into).is_ok() {
         let said = Diagnostic::new(into.display().to_string(), "there is something already");
         return Err(said.hint("remove it first, or name a new folder").into());
     }
@@ -63,19 +67,21 @@ pub fn pack(results: &ResultsFolder, new: &ResultsFolder) -> Result<Packed> {
             }
         }
     }
-    for file in [
-        results.resolved_spec(),
-        results.provenance(),
-        results.facts(),
-        results.winners(),
-    ] {
-        if file.is_file() {
+    for file in [results.resolved_spec(), results.facts(), results.winners()] {
+        if file.exists() {
             copy_into(&file, into)?;
         }
     }
     copy_external(results, new)?;
-    if is_sealed(results) {
-        seal(new)?;
+    if let Some(ledger) = Ledger::read(results).map_err(Diagnostic::from)? {
+        let runs = ledger.runs;
+        Ledger {
+            runs,
+            ..Ledger::default()
+        }
+        .write(new)?;
+        // Anew, since it has fewer rows, and none of the cells.
+        seal(new, [])?;
     }
     Ok(done)
 }
@@ -97,16 +103,23 @@ fn copy_external(results: &ResultsFolder, new: &ResultsFolder) -> Result<()> {
     }
     atomic::create_dir(&into)?;
     for entry in std::fs::read_dir(&from)? {
-        copy_into(&entry?.path(), &into)?;
+        let entry = entry?;
+        // Folders beside the tables are notes of whoever put them there.
+        if !entry.path().is_dir() {
+            copy_into(&entry.path(), &into)?;
+        }
     }
     Ok(())
 }
 
 fn copy_into(file: &Path, folder: &Path) -> Result<()> {
     let name = file.file_name().unwrap_or_default();
-    let copied = std::fs::copy(file, folder.join(name));
-    copied.with_context(|| format!("copying {}", file.display()))?;
-    Ok(())
+    let mut from =
+        regular_file::open(file).with_context(|| format!("copying {}", file.display()))?;
+    atomic::write(&folder.join(name), |out| {
+        io::copy(&mut from, out)?;
+        Ok(())
+    })
 }
 
 /// Copies header and rows that may be of the selected weights: every evaluation of the selected epoch, since reports take the last of
@@ -173,7 +186,7 @@ mod tests {
         put(&results, experts);
         put(&results, gates);
         put(&results, bins);
-        seal(&results).unwrap();
+        seal(&results, []).unwrap();
         (folder, results)
     }
 
@@ -240,10 +253,11 @@ mod tests {
         for name in packed.iter().map(String::as_str).chain(others) {
             assert_eq!(bytes(&one, name), bytes(&two, name), "{name}");
         }
-        assert!(is_sealed(&one) && altered_tables(&one).is_empty());
+        let is_sealed = Ledger::read(&one).unwrap().unwrap().tables.is_some();
+        assert!(is_sealed && findings(&one).unwrap().is_empty());
         // Unpacked by hand, a table is what was sealed.
         std::fs::write(one.join("curves.csv"), csv(&one, "curves.csv")).unwrap();
-        assert!(altered_tables(&one).is_empty());
+        assert!(findings(&one).unwrap().is_empty());
     }
 
     #[test]
@@ -256,10 +270,7 @@ mod tests {
         std::fs::write(results.join("metrics.csv"), altered).unwrap();
         let other = ResultsFolder::new(new.join("other"));
         let refused = pack(&results, &other).unwrap_err().to_string();
-        assert!(
-            refused.contains("metrics.csv: gone or altered"),
-            "{refused}"
-        );
+        assert!(refused.contains("metrics.csv: altered since"), "{refused}");
         assert!(!other.path().exists());
     }
 }

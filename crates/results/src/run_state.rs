@@ -2,6 +2,7 @@
 
 use super::atomic;
 use super::layout::ResultsFolder;
+use super::regular::read_text;
 use serde::{Deserialize, Serialize};
 
 /// How a run goes at a moment.
@@ -69,9 +70,10 @@ impl RunState {
         });
     }
 
-    /// The state of the run that is under way, if one has left any.
+    /// The state of the run that is under way; nothing where none has left any, or where another version of homebench runs, which
+    /// may say other things of it. Nothing rests on it.
     pub fn read(results: &ResultsFolder) -> Option<Self> {
-        let text = std::fs::read_to_string(results.progress()).ok()?;
+        let text = read_text(&results.progress()).ok()??;
         toml::from_str(&text).ok()
     }
 

@@ -70,12 +70,16 @@ impl Sample {
             "share",
             "hate",
         ];
+        let tasks = (0..num_tasks).map(|task| match TASKS.get(task) {
+            Some(name) => name.to_string(),
+            None => format!("task_{task}"),
+        });
         Self {
             variants: MODELS[12 - num_variants..]
                 .iter()
                 .map(|s| s.to_string())
                 .collect(),
-            tasks: TASKS[..num_tasks].iter().map(|s| s.to_string()).collect(),
+            tasks: tasks.collect(),
             num_seeds,
             ..Self::default()
         }

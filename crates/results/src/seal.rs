@@ -1,59 +1,100 @@
-//! Digests of the merged tables, kept in `provenance.toml`, so that a change by hand is seen. They are of the CSV text, so that they
-//! hold whether or not a table is packed.
+//! Digests of everything that results rest on, kept in `provenance.toml`, so that a change by hand is seen. Those of tables are of
+//! the CSV text, so that they hold whether or not a table is packed.
 
-use super::atomic;
+use super::kept::FORMAT;
 use super::layout::ResultsFolder;
-use super::outcome::digest;
+use super::ledger::Ledger;
+use super::outcome::{digest, file_digest};
 use super::tables::{
-    CellsRow, DataWarningsRow, ModelPartsRow, PARTS, SettingsRow, Table, TuningRow, open_table,
+    CellsRow, DataWarningsRow, ModelPartsRow, PARTS, SettingsRow, TIMES, Table, TuningRow,
+    open_table,
 };
 use anyhow::Result;
+use homebench_diagnostic::Diagnostic;
+use std::collections::BTreeMap;
+use std::path::Path;
 
-/// Where `provenance.toml` has the digests.
-pub(crate) const TABLES: &str = "tables_blake3";
+/// What is sealed beside tables and external scores: files of the folder itself.
+pub(crate) const OWN_FILES: [&str; 3] = ["spec.resolved.toml", "facts.toml", "winners.toml"];
+/// Files of a cell that are sealed; its outcome has digests of the others.
+pub(crate) const CELL_FILES: [&str; 3] = ["cell.toml", "outcome.toml", TIMES.file];
 
-/// Keeps the digests of the merged tables as they are now.
+/// Keeps the digests of the merged tables as they are now, of the files that they rest on, and of the cells whose ids are given. External
+/// scores that are sealed already keep their digests: whoever changed them is to say so.
 ///
 /// # Errors
-/// `provenance.toml` can't be written.
-pub fn seal(results: &ResultsFolder) -> Result<()> {
-    let mut digests = toml::Table::new();
-    for name in names() {
-        if let Some(digest) = table_digest(results, name) {
-            digests.insert(name.to_owned(), toml::Value::String(digest));
+/// A `provenance.toml` that can't be used or written.
+pub fn seal<'a>(results: &ResultsFolder, cells: impl IntoIterator<Item = &'a str>) -> Result<()> {
+    let mut ledger = Ledger::read(results)
+        .map_err(Diagnostic::from)?
+        .unwrap_or_default();
+    ledger.tables = Some(table_digests(results));
+    let mut files: BTreeMap<String, String> = BTreeMap::new();
+    let of_cells = cells
+        .into_iter()
+        .flat_map(|id| CELL_FILES.map(|file| format!("cells/{id}/{file}")));
+    for name in OWN_FILES.map(str::to_owned).into_iter().chain(of_cells) {
+        if let Some(digest) = file_digest(&results.join(&name)) {
+            files.insert(name, digest);
         }
     }
-    let mut provenance = read_provenance(results);
-    let digests = toml::Value::Table(digests);
-    // A second run of the same experiment touches nothing.
-    if provenance.get(TABLES) == Some(&digests) {
+    files.extend(external_digests(results));
+    let external = ledger.files.iter().filter(|(name, _)| is_external(name));
+    files.extend(external.map(|(name, digest)| (name.clone(), digest.clone())));
+    ledger.files = files;
+    ledger.write(results)
+}
+
+/// Seals external scores that are new; with `accepted` also those that were changed, and forgets those that are gone. Nothing is written
+/// in a folder of the first format, which has no such digests.
+///
+/// # Errors
+/// A `provenance.toml` that can't be used or written.
+pub fn seal_external(results: &ResultsFolder, accepted: bool) -> Result<()> {
+    let Some(kept) = Ledger::read_with_format(results).map_err(Diagnostic::from)? else {
+        return Ok(());
+    };
+    if kept.format < FORMAT {
         return Ok(());
     }
-    provenance.insert(TABLES.to_owned(), digests);
-    let text = toml::to_string(&provenance)?;
-    atomic::write(&results.provenance(), |out| {
-        Ok(out.write_all(text.as_bytes())?)
-    })
+    let mut ledger = kept.content;
+    let now = external_digests(results);
+    if accepted {
+        ledger.withdraw(is_external);
+    }
+    for (name, digest) in now {
+        ledger.files.entry(name).or_insert(digest);
+    }
+    ledger.write(results)
 }
 
-/// Whether digests were kept: not before an experiment has ended.
-pub(crate) fn is_sealed(results: &ResultsFolder) -> bool {
-    read_provenance(results).contains_key(TABLES)
+pub(crate) fn is_external(name: &str) -> bool {
+    name.starts_with("external/")
 }
 
-/// Merged tables that are not as they were written: altered, gone, or put there by hand. None where no digests were kept,
-/// as before an experiment has ended.
-pub fn altered_tables(results: &ResultsFolder) -> Vec<&'static str> {
-    let provenance = read_provenance(results);
-    let Some(digests) = provenance.get(TABLES) else {
-        return Vec::new();
-    };
-    names()
-        .filter(|name| {
-            let kept = digests.get(name).and_then(toml::Value::as_str);
-            table_digest(results, name).as_deref() != kept
-        })
+fn external_digests(results: &ResultsFolder) -> BTreeMap<String, String> {
+    external_names(results)
+        .into_iter()
+        .filter_map(|name| Some((name.clone(), file_digest(&results.join(&name))?)))
         .collect()
+}
+
+/// Tables of external scores and what they say of themselves, as paths in the folder.
+pub(crate) fn external_names(results: &ResultsFolder) -> Vec<String> {
+    let entries = std::fs::read_dir(results.join("external"));
+    let is_its = |name: &String| {
+        let ending = Path::new(name).extension();
+        ending.is_some_and(|ending| ending == "csv" || ending == "toml")
+    };
+    let mut names: Vec<String> = entries
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .filter(is_its)
+        .map(|name| format!("external/{name}"))
+        .collect();
+    names.sort();
+    names
 }
 
 /// Every table of a folder.
@@ -68,45 +109,14 @@ pub(crate) fn names() -> impl Iterator<Item = &'static str> {
     ])
 }
 
-fn table_digest(results: &ResultsFolder, name: &str) -> Option<String> {
+fn table_digests(results: &ResultsFolder) -> BTreeMap<String, String> {
+    names()
+        .filter_map(|name| Some((name.to_owned(), table_digest(results, name)?)))
+        .collect()
+}
+
+/// Absent where there is no such table, or none that can be read: it is not as it was either way.
+pub(crate) fn table_digest(results: &ResultsFolder, name: &str) -> Option<String> {
     let (_, text) = open_table(results.path(), name).ok()?;
     digest(text)
-}
-
-/// What is in `provenance.toml`; nothing where it can't be read.
-pub fn read_provenance(results: &ResultsFolder) -> toml::Table {
-    std::fs::read_to_string(results.provenance())
-        .ok()
-        .and_then(|text| toml::from_str(&text).ok())
-        .unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_table_changed_removed_or_added_by_hand_is_named() {
-        let folder = tempfile::tempdir().unwrap();
-        let results = ResultsFolder::new(folder.path());
-        let write = |name: &str, text: &str| std::fs::write(results.join(name), text).unwrap();
-        write("metrics.csv", "a\n1\n");
-        write("cells.csv", "b\n2\n");
-        assert!(altered_tables(&results).is_empty());
-        seal(&results).unwrap();
-        assert!(altered_tables(&results).is_empty());
-        write("metrics.csv", "a\n9\n");
-        write("settings.csv", "c\n");
-        write("data_warnings.csv", "d\n");
-        std::fs::remove_file(results.join("cells.csv")).unwrap();
-        assert_eq!(
-            altered_tables(&results),
-            [
-                "metrics.csv",
-                "cells.csv",
-                "settings.csv",
-                "data_warnings.csv"
-            ]
-        );
-    }
 }

@@ -1,9 +1,10 @@
 //! `winners.toml`: which trial of each variant won on validation, written before any final cell is trained.
 
 use super::atomic;
+use super::kept::{Flaw, Unusable, read_kept, write_kept};
 use super::layout::ResultsFolder;
 use anyhow::Result;
-use homebench_diagnostic::{Diagnostic, Document};
+use homebench_diagnostic::Diagnostic;
 use serde::{Deserialize, Serialize};
 
 const HEADER: &str = "\
@@ -54,21 +55,27 @@ impl Winners {
     /// # Errors
     /// A file that is not what [`Winners::write`] writes.
     pub fn read(results: &ResultsFolder) -> Result<Self, Diagnostic> {
+        Ok(Self::read_or_why(results)?)
+    }
+
+    /// As [`Self::read`], with why it can't be used.
+    pub(crate) fn read_or_why(results: &ResultsFolder) -> Result<Self, Unusable> {
         let path = results.winners();
-        if !path.exists() {
-            return Ok(Self::default());
-        }
-        let read: Result<Self, Diagnostic> = Document::read(&path).and_then(|file| file.parse());
-        let winners = read.map_err(altered)?;
+        let kept = read_kept::<Self>(&path).map_err(|unusable| match unusable.flaw {
+            Flaw::Newer => unusable,
+            Flaw::Damaged | Flaw::Altered => altered(unusable.flaw, unusable.said),
+        })?;
+        let winners = kept.map(|kept| kept.content).unwrap_or_default();
         match winners.winners.iter().find(|winner| !winner.is_best()) {
             None => Ok(winners),
-            Some(winner) => Err(altered(Diagnostic::new(
-                path.display().to_string(),
-                format!(
+            Some(winner) => {
+                let message = format!(
                     "trial {} of `{}` is not the first with the best score in the file",
                     winner.trial, winner.variant
-                ),
-            ))),
+                );
+                let said = Diagnostic::new(path.display().to_string(), message);
+                Err(altered(Flaw::Altered, said))
+            }
         }
     }
 
@@ -87,8 +94,7 @@ impl Winners {
         if self.winners.is_empty() {
             return Ok(atomic::remove(&path)?);
         }
-        let text = format!("{HEADER}{}", toml::to_string(self)?);
-        atomic::write(&path, |out| Ok(out.write_all(text.as_bytes())?))
+        write_kept(&path, HEADER, self)
     }
 }
 
@@ -113,8 +119,9 @@ impl Winner {
     }
 }
 
-fn altered(said: Diagnostic) -> Diagnostic {
-    said.hint("the file was altered: restore it, or tune again with `--fresh`")
+fn altered(flaw: Flaw, said: Diagnostic) -> Unusable {
+    let said = said.hint("the file was altered: restore it, or tune again with `--fresh`");
+    Unusable { flaw, said }
 }
 
 #[cfg(test)]
@@ -162,14 +169,21 @@ mod tests {
         assert!(read.of("home", Some(3)).is_some() && read.of("home", None).is_none());
         let path = results.winners();
         let text = std::fs::read_to_string(&path).unwrap();
-        std::fs::write(&path, text.replace("trial = 2", "trial = 3")).unwrap();
+        // Of the first format, which has no digest.
+        let first = text.replace("format = 2\n", "");
+        let first = first.split("# blake3").next().unwrap();
+        std::fs::write(&path, first.replace("trial = 2", "trial = 3")).unwrap();
         let said = Winners::read(&results).unwrap_err().to_string();
         assert!(
             said.contains("trial 3 of `home` is not the first with the best"),
             "{said}"
         );
-        std::fs::write(&path, "winner = 1").unwrap();
-        let said = Winners::read(&results).unwrap_err().to_string();
-        assert!(said.contains("tune again with `--fresh`"), "{said}");
+        // A winner less, as of a file that was cut.
+        let start = text.find("[[winners]]").unwrap();
+        for damaged in ["winners = 1", &text[..start], ""] {
+            std::fs::write(&path, damaged).unwrap();
+            let said = Winners::read(&results).unwrap_err().to_string();
+            assert!(said.contains("tune again with `--fresh`"), "{said}");
+        }
     }
 }

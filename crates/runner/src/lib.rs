@@ -6,7 +6,7 @@
 //!
 //! May import: every crate but `metric` and `random`, which those below have wrapped. Within it, arrows run from `cmd` to
 //! `parent` and `cell`, `parent` to `execute` and `cell`, and what a cell and its parent say to each other is
-//! `execute::protocol`, which both import. Must not hold: a computation of a result's number (`train`'s), how a
+//! `execute::protocol`, which both import; all of them say things through [`output`]. Must not hold: a computation of a result's number (`train`'s), how a
 //! table is written (`results`) or a report worded (`report`).
 
 #[cfg(not(unix))]
@@ -18,5 +18,7 @@ pub mod cell;
 pub mod cmd;
 pub mod execute;
 pub mod memory;
+pub mod output;
 pub mod parent;
 pub mod provenance;
+mod signals;

@@ -69,12 +69,25 @@ fn put(cache: &Path, split: &str, value: f32) {
                 continue;
             };
             assert!(name.starts_with(split), "the marked input is in {name}");
+            let before = blake3::hash(&bytes).to_hex();
             bytes[place..place + 4].copy_from_slice(&value.to_le_bytes());
-            std::fs::write(&path, bytes).expect("a file");
+            std::fs::write(&path, &bytes).expect("a file");
+            let after = blake3::hash(&bytes).to_hex();
+            seal(&path.with_file_name("manifest.toml"), &before, &after);
             return;
         }
     }
     panic!("no prepared file has the marked input");
+}
+
+/// Makes a manifest vouch for other bytes of a file, as if they had been prepared so.
+fn seal(manifest: &Path, before: &str, after: &str) {
+    let text = std::fs::read_to_string(manifest).expect("a manifest");
+    let (_, text) = text.split_once('\n').expect("a digest in the first line");
+    assert!(text.contains(before));
+    let text = text.replace(before, after);
+    let digest = blake3::hash(text.as_bytes()).to_hex();
+    std::fs::write(manifest, format!("blake3 = \"{digest}\"\n{text}")).expect("a file");
 }
 
 fn train(places: &Places, training: TrainingConfig) -> Result<CellResult, TrainError> {

@@ -3,9 +3,10 @@
 use super::inspect::{Collector, Moment};
 use super::logit_spill::LogitSpill;
 use super::network::Network;
+use super::selection::{TaskValue, selection_score};
 use super::{Score, SplitName, TrainError};
 use homebench_data::{Batch, Split};
-use homebench_metric::{Metric, Rows};
+use homebench_metric::Rows;
 use homebench_model::Trace;
 
 /// Rows scored at a time.
@@ -23,27 +24,13 @@ pub(super) struct Evaluation {
 }
 
 impl Evaluation {
-    /// The mean of AUC over tasks, of R² where tasks predict numbers; larger is better. Tasks that `is_trained` denies, those
-    /// whose weight in the loss is 0, have no say.
-    ///
-    /// Where tasks of both kinds have a value, 2 AUC - 1 stands for AUC: like R², it is 0 for a constant prediction and 1 for a
-    /// perfect one. Where no task has a value, it is minus the mean loss; where no task has a loss either, there is none.
+    /// What selection goes by.
     pub(super) fn selection_score(&self, is_trained: impl Fn(&str) -> bool) -> Option<f64> {
-        let values = |metric: Metric| -> Vec<f64> {
-            let scores = self.scores.iter();
-            let scores = scores.filter(|score| score.metric == metric && is_trained(&score.task));
-            scores.filter_map(|score| score.value).collect()
-        };
-        let mean = |values: &[f64]| {
-            (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
-        };
-        let (mut ranked, fitted) = (values(Metric::Auc), values(Metric::RSquared));
-        if !ranked.is_empty() && !fitted.is_empty() {
-            let skill = |auc| Metric::Auc.skill(auc);
-            ranked = ranked.into_iter().filter_map(skill).collect();
-        }
-        let losses = || [values(Metric::LogLoss), values(Metric::MeanSquaredError)].concat();
-        mean(&[ranked, fitted].concat()).or_else(|| mean(&losses()).map(|loss| -loss))
+        let scores = self.scores.iter();
+        let scores: Vec<TaskValue<'_>> = scores
+            .map(|score| (score.task.as_str(), score.metric, score.value))
+            .collect();
+        selection_score(&scores, is_trained)
     }
 
     /// Refuses a score that is neither absent nor finite.
@@ -182,6 +169,7 @@ fn check_predictions(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use homebench_metric::Metric;
 
     fn score(task: &str, metric: Metric, value: Option<f64>) -> Score {
         Score {

@@ -21,6 +21,7 @@ mod names;
 mod network;
 mod order;
 mod schedule;
+mod selection;
 mod session;
 mod upcoming_rows;
 mod written_schedule;
@@ -33,6 +34,7 @@ pub use names::{InsideName, SplitName};
 pub use network::{feature_dims, task_layout};
 pub use order::{WHOLE_SHUFFLE_ROWS, shuffle_notice};
 pub use schedule::Schedule;
+pub use selection::selected_by;
 pub use written_schedule::{ScheduleKind, WrittenSchedule};
 
 use homebench_data::Prepared;

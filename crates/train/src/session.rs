@@ -6,6 +6,7 @@ use super::inspect::{Collector, Diagnostics, GradientNorms, Moment};
 use super::loader::{Loaded, batches, for_each_batch};
 use super::network::{Network, Step, StepLoss};
 use super::order::Order;
+use super::selection::is_better;
 use super::{
     CellResult, CurvePoint, Keeper, Observer, Progress, Score, SplitName, TrainError,
     TrainingConfig,
@@ -321,8 +322,7 @@ impl Session<'_> {
         self.record(&evaluation);
         let score = evaluation.selection_score(|task| self.network.is_trained(task));
         let score = score.ok_or(TrainError::NothingToSelectBy)?;
-        // Strictly: of equal scores the earlier epoch stays.
-        if self.selected.as_ref().is_none_or(|best| score > best.score) {
+        if is_better(score, self.selected.as_ref().map(|best| best.score)) {
             self.position.evaluations_without_gain = 0;
             self.selected = Some(Selected {
                 epoch: self.position.epoch,

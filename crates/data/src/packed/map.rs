@@ -1,13 +1,14 @@
 //! Reading a split's file in place, and giving its pages back.
 
 use super::{BLOCK_ROWS, Widths};
+use crate::mapped_file_shrank::{MappedKind, SourceMap};
 use crate::page_advice;
+use crate::table::guarded;
 use arrow::array::{
     Array, ArrowPrimitiveType, FixedSizeListArray, ListArray, PrimitiveArray, RecordBatch,
 };
 use arrow::buffer::{Buffer, ScalarBuffer};
 use arrow::datatypes::{Float32Type, UInt32Type};
-use arrow::error::ArrowError;
 use arrow::ipc::convert::try_fb_to_schema;
 use arrow::ipc::reader::{FileDecoder, read_footer_length};
 use std::fs::File;
@@ -34,11 +35,34 @@ pub(crate) struct Block {
     pub(crate) weights: ScalarBuffer<f32>,
 }
 
+impl Block {
+    /// Whether every column has the numbers of every row: rows are found by their index alone.
+    fn is_whole(&self, widths: Widths) -> bool {
+        let has = |length: usize, width: usize| width.checked_mul(self.num_rows) == Some(length);
+        let lists = match widths.lists {
+            0 => self.list_offsets.is_empty(),
+            width => {
+                let ends = self.list_offsets.last().copied();
+                has(self.list_offsets.len().wrapping_sub(1), width)
+                    && self.list_offsets.is_sorted()
+                    && self.list_offsets[0] >= 0
+                    && ends.is_some_and(|end| end as usize <= self.list_ids.len())
+            }
+        };
+        lists
+            && has(self.categorical.len(), widths.categorical)
+            && has(self.numeric.len(), widths.numeric)
+            && has(self.labels.len(), widths.labels)
+            && has(self.users.len(), widths.user)
+            && has(self.weights.len(), widths.weight)
+    }
+}
+
 /// A split's file in memory.
 #[derive(Debug)]
 pub(crate) struct Mapped {
     pub(crate) blocks: Vec<Block>,
-    file: Arc<memmap2::Mmap>,
+    file: Arc<SourceMap>,
     /// Whether pages stay in memory once they are read.
     is_kept: bool,
 }
@@ -82,77 +106,94 @@ impl Mapped {
 ///
 /// # Errors
 /// A file that is cut, or that another program wrote.
-pub(crate) fn map(path: &Path, widths: Widths) -> Result<Mapped, ArrowError> {
-    map_keeping(path, widths, KEPT_BYTES)
+pub(crate) fn map(file: &File, path: &Path, widths: Widths) -> Result<Mapped, String> {
+    map_keeping(file, path, widths, KEPT_BYTES)
 }
 
 /// As [`map`]; files of more than `kept_bytes` give their pages back.
-fn map_keeping(path: &Path, widths: Widths, kept_bytes: u64) -> Result<Mapped, ArrowError> {
-    let file = File::open(path)?;
-    let bytes = file.metadata()?.len();
+fn map_keeping(
+    file: &File,
+    path: &Path,
+    widths: Widths,
+    kept_bytes: u64,
+) -> Result<Mapped, String> {
+    let failed = |error: std::io::Error| format!("{}: {error}", path.display());
+    let bytes = file.metadata().map_err(failed)?.len();
     let mut options = memmap2::MmapOptions::new();
     if bytes <= kept_bytes {
         options.populate();
     }
-    // SAFETY: files of the cache are written under another name, renamed when whole and never changed after.
-    let mapped = Arc::new(unsafe { options.map(&file)? });
-    let refused = |what: &str| ArrowError::IpcError(what.to_owned());
+    // SAFETY: files of the cache are written under another name, renamed when whole and never changed after. One that another
+    // program changes is found out before what was learned from it is kept; one that is cut ends the process with a word.
+    let mapped = unsafe { options.map(file) }.map_err(failed)?;
+    let mapped = Arc::new(SourceMap::new(mapped, path, MappedKind::Prepared));
+    // The decoder believes lengths, and panics on some that can't be.
+    let blocks = guarded(path, || Ok(blocks(&mapped, widths)))
+        .map_err(|said| format!("{}: {}", path.display(), said.message))?;
+    Ok(Mapped {
+        blocks: blocks.map_err(|why| format!("{}: {why}", path.display()))?,
+        file: mapped,
+        is_kept: bytes <= kept_bytes,
+    })
+}
+
+/// The record batches of a file, in place.
+fn blocks(mapped: &Arc<SourceMap>, widths: Widths) -> Result<Vec<Block>, String> {
     let (start, length) = (NonNull::from(&mapped[..]).cast::<u8>(), mapped.len());
     // SAFETY: the map stays at its place for as long as the buffer holds it.
     let buffer = unsafe { Buffer::from_custom_allocation(start, length, mapped.clone()) };
     // An Arrow file ends with the length of its footer, 4 bytes, and the mark `ARROW1`.
-    let trailer = length
-        .checked_sub(10)
-        .ok_or_else(|| refused("the file is too short"))?;
-    let tail: [u8; 10] = buffer[trailer..]
+    let tail = length.checked_sub(10).ok_or("the file is too short")?;
+    let trailer: [u8; 10] = buffer[tail..]
         .try_into()
-        .map_err(|_| refused("the file is too short"))?;
-    let footer_start = trailer
-        .checked_sub(read_footer_length(tail)?)
-        .ok_or_else(|| refused("the footer is longer than the file"))?;
-    let footer = arrow::ipc::root_as_footer(&buffer[footer_start..trailer])
-        .map_err(|error| ArrowError::IpcError(error.to_string()))?;
-    let schema = try_fb_to_schema(footer.schema().ok_or_else(|| refused("no schema"))?)?;
+        .map_err(|_| "the file is too short")?;
+    let footer_length = read_footer_length(trailer).map_err(|error| error.to_string())?;
+    let footer_start = tail
+        .checked_sub(footer_length)
+        .ok_or("the footer is longer than the file")?;
+    let footer = arrow::ipc::root_as_footer(&buffer[footer_start..tail])
+        .map_err(|_| "its footer is damaged")?;
+    let schema = footer.schema().ok_or("it has no columns")?;
+    let schema = try_fb_to_schema(schema).map_err(|_| "its columns are damaged")?;
     if schema != widths.schema() {
-        return Err(refused("the file has other columns"));
+        return Err("the file has other columns".to_owned());
     }
     // Numbers are used in place: bytes that are not aligned must be an error, not a copy that
     // nobody sees.
     let decoder = FileDecoder::new(Arc::new(schema), footer.version()).with_require_alignment(true);
-    let mut blocks = Vec::new();
+    let mut blocks: Vec<Block> = Vec::new();
     for block in footer.recordBatches().into_iter().flatten() {
-        let (offset, metadata, body) = (
-            block.offset() as usize,
-            block.metaDataLength() as usize,
-            block.bodyLength() as usize,
-        );
-        // Offsets come from the file; a damaged one must be an error and no slice beyond the map.
-        if offset + metadata + body > footer_start {
-            return Err(refused("a record batch ends behind the file"));
-        }
-        let data = buffer.slice_with_length(offset, metadata + body);
+        let (start, length) =
+            place_of(block, footer_start).ok_or("a record batch ends behind the file")?;
+        let data = buffer.slice_with_length(start, length);
         let batch = decoder
-            .read_record_batch(block, &data)?
-            .ok_or_else(|| refused("an empty record batch"))?;
-        blocks.push(unpack(&batch).ok_or_else(|| refused("a column has another type"))?);
-    }
-    match blocks
-        .iter()
-        .rev()
-        .skip(1)
+            .read_record_batch(block, &data)
+            .map_err(|error| format!("a record batch is damaged: {error}"))?
+            .ok_or("an empty record batch")?;
         // The last may be short; a short one before it would shift every row behind it.
-        .all(|block| block.num_rows == BLOCK_ROWS)
-    {
-        true => Ok(Mapped {
-            blocks,
-            file: mapped,
-            is_kept: bytes <= kept_bytes,
-        }),
-        false => Err(refused("record batches of another size")),
+        if blocks
+            .last()
+            .is_some_and(|last| last.num_rows != BLOCK_ROWS)
+        {
+            return Err("record batches of another size".to_owned());
+        }
+        blocks.push(unpack(&batch, widths).ok_or("a column has another type or length")?);
     }
+    Ok(blocks)
 }
 
-fn unpack(batch: &RecordBatch) -> Option<Block> {
+/// Where a record batch starts and how long it is, if it lies before the footer. Its place and lengths are those that the file
+/// says: a damaged one must be an error and no slice beyond the map.
+fn place_of(block: &arrow::ipc::Block, footer_start: usize) -> Option<(usize, usize)> {
+    let offset = usize::try_from(block.offset()).ok()?;
+    let metadata = usize::try_from(block.metaDataLength()).ok()?;
+    let body = usize::try_from(block.bodyLength()).ok()?;
+    let length = metadata.checked_add(body)?;
+    let end = offset.checked_add(length)?;
+    (end <= footer_start).then_some((offset, length))
+}
+
+fn unpack(batch: &RecordBatch, widths: Widths) -> Option<Block> {
     fn values<T: ArrowPrimitiveType>(
         batch: &RecordBatch,
         name: &str,
@@ -176,7 +217,7 @@ fn unpack(batch: &RecordBatch) -> Option<Block> {
             (lists.offsets().inner().clone(), ids.values().clone())
         }
     };
-    Some(Block {
+    let block = Block {
         num_rows: batch.num_rows(),
         list_offsets,
         list_ids,
@@ -185,7 +226,8 @@ fn unpack(batch: &RecordBatch) -> Option<Block> {
         labels: values::<Float32Type>(batch, "labels")?,
         users: values::<UInt32Type>(batch, "user")?,
         weights: values::<Float32Type>(batch, "weight")?,
-    })
+    };
+    block.is_whole(widths).then_some(block)
 }
 
 #[cfg(test)]
@@ -224,7 +266,7 @@ mod tests {
         let mut writer = PackedWriter::create(path.clone(), widths).unwrap();
         writer.append(&rows).unwrap();
         writer.finish().unwrap();
-        let mapped = map_keeping(&path, widths, 0).unwrap();
+        let mapped = map_keeping(&File::open(&path).unwrap(), &path, widths, 0).unwrap();
         for (start, count) in [
             (0, 1),
             (7, 40_000),

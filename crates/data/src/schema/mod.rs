@@ -54,7 +54,7 @@ impl Description {
     /// See [`Description::load`]; knobs that the source doesn't have.
     pub fn load_with(folder: &Path, name: &str, knobs: &toml::Table) -> Result<Self, Diagnostic> {
         let path = folder.join(format!("{name}.toml"));
-        if !path.is_file() {
+        if !path.exists() {
             let known = known(folder)?;
             let said = Diagnostic::new(
                 folder.display().to_string(),

@@ -1,8 +1,8 @@
 //! Source files in memory: mapped as they are, or unpacked and brought to UTF-8 in a temporary file that is mapped.
 
-use crate::mapped_file_shrank::SourceMap;
+use crate::mapped_file_shrank::{MappedKind, SourceMap};
 use crate::schema::Encoding;
-use homebench_diagnostic::Diagnostic;
+use homebench_diagnostic::{Diagnostic, regular_file};
 use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Read, Write};
 use std::path::Path;
@@ -14,7 +14,7 @@ use std::path::Path;
 pub(super) fn map(path: &Path, encoding: Encoding) -> Result<Option<SourceMap>, Diagnostic> {
     let name = path.display().to_string();
     let failed = |error| Diagnostic::new(&name, format!("can't read the file: {error}"));
-    let file = File::open(path).map_err(failed)?;
+    let file = regular_file::open(path).map_err(failed)?;
     let extension = path.extension().unwrap_or_default().to_ascii_lowercase();
     if extension == "br" {
         // Brotli has no mark by which it could be told.
@@ -49,7 +49,7 @@ pub(super) fn map(path: &Path, encoding: Encoding) -> Result<Option<SourceMap>, 
     let mapped = mapped.map_err(failed)?;
     // After unpacking, since the first bytes of a packed file are the packer's.
     super::sniff::check_is_text(&name, &mapped)?;
-    Ok(Some(SourceMap::new(mapped, path)))
+    Ok(Some(SourceMap::new(mapped, path, MappedKind::Source)))
 }
 
 /// Unpacks Zstandard with windows of up to 2 GiB, as `zstd --long=31` makes them.
@@ -130,7 +130,7 @@ fn check_packed(path: &Path, kind: &str) -> Result<(), Diagnostic> {
         _ => (&b"\x28\xb5\x2f\xfd"[..], "Zstandard"),
     };
     let mut head = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(4).read_to_end(&mut head));
+    let read = regular_file::open(path).and_then(|file| file.take(4).read_to_end(&mut head));
     read.map_err(|error| {
         Diagnostic::new(
             path.display().to_string(),

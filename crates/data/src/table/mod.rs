@@ -43,6 +43,7 @@ use super::{
 use audit::Audit;
 pub(super) use audit::of_labels;
 use column_slots::ColumnSlots;
+pub(super) use columnar::guarded;
 use distinct_texts::{DistinctTexts, Renumbering};
 pub use encode::NOBODY;
 use encode::RowEncoder;

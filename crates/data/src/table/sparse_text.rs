@@ -2,7 +2,7 @@
 //!
 //! Their rows are written as text with tabs, one column of the description after another, and read as such.
 
-use crate::mapped_file_shrank::SourceMap;
+use crate::mapped_file_shrank::{MappedKind, SourceMap};
 use crate::schema::{Encoding, FileKind};
 use homebench_diagnostic::{Diagnostic, Location};
 use std::collections::HashMap;
@@ -54,7 +54,7 @@ pub(super) fn map(
         .map_err(|error| cant_write(error.into_error()))?;
     // SAFETY: nobody else has the temporary file.
     let mapped = unsafe { memmap2::Mmap::map(&file) }.map_err(cant_write)?;
-    Ok(Some(SourceMap::new(mapped, path)))
+    Ok(Some(SourceMap::new(mapped, path, MappedKind::Source)))
 }
 
 /// The columns of one row.

@@ -4,7 +4,7 @@ use super::list_text::ListForms;
 use super::text_records::{Records, TextFault, Tokenizer};
 use crate::mapped_file_shrank::SourceMap;
 use crate::schema::{FileKind, Format};
-use homebench_diagnostic::{Diagnostic, Location};
+use homebench_diagnostic::{Diagnostic, Location, regular_file};
 use rayon::prelude::*;
 use std::io::Read;
 use std::ops::Range;
@@ -268,7 +268,7 @@ pub(crate) fn is_recbole(path: &Path) -> bool {
         return false;
     }
     let mut head = Vec::new();
-    let read = std::fs::File::open(path).and_then(|file| file.take(1 << 16).read_to_end(&mut head));
+    let read = regular_file::open(path).and_then(|file| file.take(1 << 16).read_to_end(&mut head));
     let line = head.split(|byte| *byte == b'\n').next().unwrap_or_default();
     let line = String::from_utf8_lossy(line.trim_ascii_end());
     read.is_ok() && !line.is_empty() && line.split('\t').all(|name| untyped(name) != name)

@@ -128,7 +128,7 @@ fn a_cache_that_cant_be_written_is_said() {
     let said = dataset.refusal();
     assert!(said.starts_with("/cache: can't write: "), "{said}");
     assert!(
-        said.contains("\nhint: free some space or permit writing there, or choose another folder"),
+        said.contains("\nhint: free some space, permit writing there or move away what is in its place; or choose another folder"),
         "{said}"
     );
 }

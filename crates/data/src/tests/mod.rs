@@ -1,6 +1,7 @@
 //! Tests of the whole path from a description and files to rows.
 
 mod bad_input;
+mod caching;
 mod columnar;
 mod computed_columns;
 mod describing;

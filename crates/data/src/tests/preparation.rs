@@ -62,7 +62,8 @@ fn vocabularies_and_statistics_come_from_train_alone() {
         user: 0,
         weight: 0,
     };
-    let test = map(&dataset.prepared_folder().join("test.arrow"), widths).unwrap();
+    let path = dataset.prepared_folder().join("test.arrow");
+    let test = map(&std::fs::File::open(&path).unwrap(), &path, widths).unwrap();
     let mut held_out = [
         all(&prepared.validation).categorical,
         test.blocks[0].categorical.to_vec(),

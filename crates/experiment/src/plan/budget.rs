@@ -14,6 +14,8 @@ use homebench_train::{feature_dims, task_layout};
 pub struct Budget {
     /// Trainable numbers, embeddings included.
     pub parameters: usize,
+    /// Numbers that a pass computes of each row, at least: the inputs, and one of each unit with a bias.
+    pub activations_per_row: usize,
     /// Floating-point operations of the products of a forward pass, per row.
     pub flops_per_row: usize,
 }
@@ -78,8 +80,12 @@ pub fn budget(configured: &Configured, schema: &Schema) -> Result<Budget, ModelE
     };
     let features = &built.features;
     let embedded = copies * features.num_table_rows() * features.embedding_dim;
+    let biases = built.variables.parameters().iter();
+    let biases = biases.filter(|parameter| parameter.path().ends_with("bias"));
+    let units: usize = biases.map(|parameter| parameter.num_elements()).sum();
     Ok(Budget {
         parameters: built.variables.num_trained() + embedded,
+        activations_per_row: features.input_dim() + units,
         flops_per_row: built.ranker.flops_per_row(),
     })
 }
@@ -200,5 +206,7 @@ mod tests {
         // Embeddings 10 x 2; 3 inputs to 5 units and their biases; 5 units to a logit and its bias.
         assert_eq!(budget.parameters, 20 + (15 + 5) + (5 + 1));
         assert_eq!(budget.flops_per_row, 2 * (15 + 5));
+        // 3 inputs, 5 units, a logit.
+        assert_eq!(budget.activations_per_row, 3 + 5 + 1);
     }
 }

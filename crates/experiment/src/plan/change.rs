@@ -38,7 +38,7 @@ fn tell(key: &str, there: Option<&String>, planned: Option<&String>) -> String {
 /// Every value of a cell by its path.
 fn values(content: &CellContent) -> BTreeMap<String, String> {
     let mut all = BTreeMap::new();
-    let table = toml::Table::try_from(content).unwrap_or_default();
+    let table = toml::Table::try_from(content).expect("a cell's content is plain TOML");
     collect("", &toml::Value::Table(table), &mut all);
     all
 }

@@ -471,6 +471,7 @@ fn ids(written: &Written) -> BTreeMap<String, String> {
         origin: Origin::Made,
         warnings: Vec::new(),
         split_digests: Default::default(),
+        hold: Default::default(),
     };
     let data = [(
         DatasetRef {

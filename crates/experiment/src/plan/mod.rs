@@ -9,6 +9,7 @@ mod freeze;
 mod glob;
 #[cfg(test)]
 mod identity;
+mod memory_need;
 mod planned_cell;
 mod reuse;
 mod solve;
@@ -19,6 +20,7 @@ pub use claim::claim;
 pub use estimate::{Estimator, STATED_FLOPS_PER_SECOND};
 pub use freeze::{failure_of_all, freeze, take_winners};
 pub use glob::matches_glob;
+pub use memory_need::MemoryNeed;
 pub use planned_cell::PlannedCell;
-pub use reuse::{Reuse, reuse};
+pub use reuse::{Reuse, reuse, unknown_cells};
 pub use solve::{Costs, Solution, solve};

@@ -4,9 +4,9 @@ use super::setting::in_name;
 use super::{Configured, training};
 use homebench_data::seal::FinalPhase;
 use homebench_data::{DatasetRef, RowSubset};
-use homebench_diagnostic::{Diagnostic, Document};
+use homebench_diagnostic::Diagnostic;
 use homebench_model::ModelConfig;
-use homebench_results::Phase;
+use homebench_results::{Phase, Unusable, read_kept};
 use homebench_train::{Device, TrainingConfig};
 use serde::{Deserialize, Serialize, Serializer};
 use std::path::Path;
@@ -179,7 +179,16 @@ impl CellContent {
     /// # Errors
     /// No such file, or not what [`CellContent::to_toml`] writes.
     pub fn read(path: &Path) -> Result<Self, Diagnostic> {
-        Document::read(path)?.parse()
+        let absent = || Diagnostic::new(path.display().to_string(), "no such file");
+        Self::read_if_any(path)?.ok_or_else(absent)
+    }
+
+    /// Reads a `cell.toml`, which may be absent.
+    ///
+    /// # Errors
+    /// Not what [`CellContent::to_toml`] writes, or of a newer homebench.
+    pub fn read_if_any(path: &Path) -> Result<Option<Self>, Unusable> {
+        Ok(read_kept(path)?.map(|kept| kept.content))
     }
 
     /// Which data, as the data layer asks for it.

@@ -134,6 +134,13 @@ fn dataset(wire: WireDataset, source: &Source) -> Result<DatasetRef, Diagnostic>
     };
     let rows = match &wire.rows {
         None => RowSubset::All,
+        // An epoch's order holds row numbers as u32.
+        Some(toml::Value::Integer(rows)) if *rows > i64::from(u32::MAX) => {
+            let message = format!("`{path}`: expected at most {} rows, found {rows}", u32::MAX);
+            return Err(source
+                .at_value(&path, message)
+                .hint("leave the key out to use every row"));
+        }
         Some(toml::Value::Integer(rows)) if *rows >= 1 => {
             RowSubset::TrainRows(usize::try_from(*rows).map_err(|_| refuse(rows.to_string()))?)
         }

@@ -38,6 +38,28 @@ pub(super) fn draw(domain: &Domain, seed: u64, name: &str, index: u64) -> Value 
     }
 }
 
+/// How many different values can be drawn, at most.
+pub(super) fn num_distinct(domain: &Domain) -> u64 {
+    match domain {
+        Domain::Choices(values) => values.len() as u64,
+        Domain::Integers { low, high, .. } => high.abs_diff(*low).saturating_add(1),
+        Domain::Reals { low, high, .. } if *low > 0.0 => between(*low, *high),
+        Domain::Reals { low, high, .. } if *high < 0.0 => between(-high, -low),
+        // Towards 0 there are ever smaller ones.
+        Domain::Reals { .. } => u64::MAX,
+    }
+}
+
+/// Numbers of three digits from `low` to `high`, both above 0, and the ends, to which draws are clamped.
+fn between(low: f64, high: f64) -> u64 {
+    let below = |number: f64| {
+        let decade = number.log10().floor();
+        // 900 numbers of three digits in every decade.
+        900.0 * decade + (number / 10f64.powf(decade) * 100.0).floor()
+    };
+    (below(high) - below(low)) as u64 + 3
+}
+
 /// Uniform in [0, 1) with 53 bits.
 fn unit(stream: &Philox, index: u64) -> f64 {
     let [high, low, ..] = stream.u32x4(index);
@@ -98,6 +120,46 @@ mod tests {
         assert_eq!(drawn(1, "a"), drawn(1, "a"));
         assert_ne!(drawn(1, "a"), drawn(2, "a"));
         assert_ne!(drawn(1, "a"), drawn(1, "b"));
+    }
+
+    #[test]
+    fn no_more_values_are_drawn_than_are_counted() {
+        let integers = Domain::Integers {
+            low: -3,
+            high: 12,
+            log: false,
+        };
+        assert_eq!(num_distinct(&integers), 16);
+        let all = Domain::Integers {
+            low: i64::MIN,
+            high: i64::MAX,
+            log: false,
+        };
+        assert_eq!(num_distinct(&all), u64::MAX);
+        assert_eq!(
+            num_distinct(&Domain::Choices(vec![Value::Integer(1); 3])),
+            3
+        );
+        for (low, high, log) in [
+            (1e-4, 1e-1, true),
+            (0.999, 1.012, false),
+            (1.0, 1.001, false),
+            (-2.5, -2.37, false),
+            (99.95, 1013.4, true),
+        ] {
+            let domain = Domain::Reals { low, high, log };
+            let mut drawn: Vec<String> = (0..200_000)
+                .map(|index| draw(&domain, 0, "a", index).to_string())
+                .collect();
+            drawn.sort();
+            drawn.dedup();
+            let counted = num_distinct(&domain);
+            let drawn = drawn.len() as u64;
+            assert!(
+                drawn <= counted && counted <= drawn + 4,
+                "{low} {high}: {drawn} {counted}"
+            );
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Sweeps: from the variants of a spec to every configuration that `[grid]` and `[random]` make of them.
 
-use super::draw::draw;
+use super::draw::{draw, num_distinct};
 use super::setting::{Chosen, Setting, in_name};
 use super::source::Source;
 use super::space::{Axis, Domain, RandomSpace, Space};
@@ -183,6 +183,18 @@ pub(super) fn draws(
         return Err(source.at_value(&place, message).hint(
             "every draw is trained, and a random search of some hundreds finds what there is",
         ));
+    }
+    let distinct = random.axes.iter();
+    let distinct = distinct.fold(1u64, |product, axis| {
+        product.saturating_mul(num_distinct(&axis.domain))
+    });
+    if n as u64 > distinct {
+        let at = at.join("random");
+        let message =
+            format!("`{at}`: {n} different settings are asked for, and at most {distinct} exist");
+        return Err(source
+            .at_key(&at, message)
+            .hint("ask for fewer, or draw from more values"));
     }
     let seed = random.seed.unwrap_or(0);
     // Few values are soon all drawn; without a bound, asking for more settings than there are would never end.

@@ -2,7 +2,7 @@
 
 use super::source::Source;
 use super::wire::WireIncluded;
-use homebench_diagnostic::{Diagnostic, Document, KeyPath};
+use homebench_diagnostic::{Diagnostic, Document, KeyPath, regular_file};
 use std::path::{Path, PathBuf};
 use toml::Value;
 
@@ -81,7 +81,7 @@ impl Reader {
     ) -> Result<(), Diagnostic> {
         let shown = path.display().to_string();
         // Not `Document::read`, which would tell of this file; it is the `include` that is wrong.
-        let document = match std::fs::read_to_string(path) {
+        let document = match regular_file::read_text(path) {
             Ok(text) => Document::new(&shown, text),
             Err(error) => return Err(unreadable(path, &error, refuse)),
         };

@@ -31,7 +31,7 @@ pub use overrides::Override;
 pub use precision::check_precision;
 pub use relations::Relations;
 pub use resolved::resolved_toml;
-pub use run::{Limits, RunConfig};
+pub use run::{Limits, MOST_AT_ONCE, RunConfig};
 pub(crate) use setting::plain;
 pub use setting::{Chosen, Setting};
 pub use source::{Locator, Source};

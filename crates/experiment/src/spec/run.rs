@@ -49,6 +49,9 @@ impl Default for RunConfig {
     }
 }
 
+/// The most cells at once, and the most threads of one: more than any machine has cores.
+pub const MOST_AT_ONCE: usize = 4096;
+
 pub(super) fn resolve(wire: &WireRun, source: &Source) -> Result<RunConfig, Diagnostic> {
     let at = RunTable(source);
     let device = match &wire.device {
@@ -90,6 +93,10 @@ impl RunTable<'_> {
     fn count(&self, key: &str, value: Option<usize>) -> Result<Option<usize>, Diagnostic> {
         match value {
             Some(0) => Err(self.refuse(key, "expected a whole number, 1 or more, found 0")),
+            Some(count) if count > MOST_AT_ONCE => {
+                let message = format!("expected at most {MOST_AT_ONCE}, found {count}");
+                Err(self.refuse(key, message))
+            }
             other => Ok(other),
         }
     }

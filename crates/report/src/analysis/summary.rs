@@ -65,7 +65,7 @@ impl Summary {
             let cell = &results.cells[score.cell];
             let place = summary.place(&cell.variant, &cell.dataset, &score.task);
             let (variant, panel) = place.expect("every score's variant and task were collected");
-            let split = match score.split.as_str() {
+            let split = match &*score.split {
                 "test" => Split::Test,
                 _ => Split::Validation,
             };
@@ -135,11 +135,11 @@ fn panels(results: &Results) -> Vec<Panel> {
         .map(|score| (&results.cells[score.cell].dataset, &score.task));
     let panels = distinct(places).into_iter().map(|(dataset, task)| Panel {
         title: match datasets.len() {
-            1 => task.clone(),
+            1 => task.to_string(),
             _ => format!("{dataset}: {task}"),
         },
         dataset: dataset.clone(),
-        task: task.clone(),
+        task: task.to_string(),
     });
     panels.collect()
 }

@@ -16,10 +16,11 @@ mod tuning;
 mod tuning_tables;
 
 use super::analysis::{Analysis, MOST_DRAWN};
-use super::document::{Block, Document, Span, code, link, text};
+use super::document::{Block, Document, Span, code, link, strong, text};
 use super::format::{counted, listed};
 use super::published::published;
 use crate::figure::{Figure, lead};
+use homebench_results::Finding;
 use homebench_results::read::context::Context;
 use homebench_results::read::{Inside, Results, distinct};
 
@@ -29,8 +30,10 @@ pub(super) fn document(
     inside: &Inside,
     all_figures: &[Figure],
     context: &Context,
+    findings: &[Finding],
 ) -> Document {
     let mut blocks = Vec::new();
+    altered(&mut blocks, findings);
     question(&mut blocks, context);
     data_warnings::push(&mut blocks, &analysis.results.data_warnings);
     blocks.push(Block::Heading("Found".to_owned()));
@@ -85,6 +88,18 @@ fn title(results: &Results, context: &Context) -> String {
         Some(protocol) => format!("homebench: {datasets}, protocol {protocol}"),
         None => format!("homebench: {datasets}"),
     }
+}
+
+/// First of all: whoever reads on has to know.
+fn altered(blocks: &mut Vec<Block>, findings: &[Finding]) {
+    if findings.is_empty() {
+        return;
+    }
+    blocks.push(Block::Paragraph(vec![strong(
+        "This folder is not as homebench wrote it, so the numbers below may not be those of the run:",
+    )]));
+    let item = |finding: &Finding| vec![text(finding.to_string())];
+    blocks.push(Block::List(findings.iter().map(item).collect()));
 }
 
 fn question(blocks: &mut Vec<Block>, context: &Context) {

@@ -1,6 +1,7 @@
 //! A document as one HTML file that needs no other: style, script and figures are inside.
 
 use super::{Block, Cell, Document, Span, Table};
+use homebench_diagnostic::visible_lines;
 use std::fmt::Write as _;
 
 // Inside the page and not beside it: a report is sent and archived as one file, and opened without a network.
@@ -182,6 +183,8 @@ fn span(span: &Span) -> String {
 
 /// The text with what HTML and SVG would read as markup escaped.
 pub(crate) fn escape_markup(text: &str) -> String {
+    // XML, and so SVG, can't hold most of them in any form.
+    let text = visible_lines(text);
     let text = text.replace('&', "&amp;").replace('<', "&lt;");
     text.replace('>', "&gt;").replace('"', "&quot;")
 }

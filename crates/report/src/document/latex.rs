@@ -1,6 +1,7 @@
 //! A table as LaTeX, for a paper: `\input` it into a document that uses the package booktabs.
 
 use super::{Cell, Table};
+use homebench_diagnostic::visible_lines;
 use std::fmt::Write as _;
 
 /// Writes a `tabular` environment, numbers to the right.
@@ -46,7 +47,7 @@ fn number(text: &str) -> String {
 
 fn escape(text: &str) -> String {
     let mut escaped = String::new();
-    for letter in text.chars() {
+    for letter in visible_lines(text).chars() {
         match letter {
             '&' | '%' | '$' | '#' | '_' | '{' | '}' => {
                 escaped.push('\\');

@@ -1,6 +1,7 @@
 //! A document as Markdown (GitHub's, for its tables).
 
 use super::{Block, Cell, Document, Span, Table};
+use homebench_diagnostic::visible;
 use std::fmt::Write as _;
 
 /// Writes the document.
@@ -91,7 +92,7 @@ fn span(span: &Span) -> String {
     match span {
         Span::Text(text) => escape(text),
         // Nothing is escaped within backticks, not even a backtick.
-        Span::Code(text) => format!("`{}`", text.replace('`', "'")),
+        Span::Code(text) => format!("`{}`", visible(&text.replace('`', "'"))),
         Span::Strong(text) => format!("**{}**", escape(text)),
         Span::Link { text, target } => format!("[{}]({target})", escape(text)),
     }
@@ -101,12 +102,8 @@ fn span(span: &Span) -> String {
 fn escape(text: &str) -> String {
     let mut escaped = String::new();
     // A line's end would end a row of a table.
-    for letter in text
-        .split_whitespace()
-        .collect::<Vec<_>>()
-        .join(" ")
-        .chars()
-    {
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    for letter in visible(&line).chars() {
         if "\\`*_|<>#".contains(letter) {
             escaped.push('\\');
         }
@@ -135,6 +132,7 @@ mod tests {
     #[test]
     fn what_markdown_would_read_is_escaped() {
         assert_eq!(escape("a|b *c* <d>\ne_f"), "a\\|b \\*c\\* \\<d\\> e\\_f");
+        assert_eq!(escape("a\x1b[2Jb"), "a\\\\u{1b}[2Jb");
         let spans = [
             text("see "),
             code("a`b"),

@@ -2,11 +2,13 @@
 
 use super::axis::Axis;
 use super::canvas::{Canvas, Point, inches, points};
+use super::chosen::Chosen;
 use super::outliers;
 use super::palette::{Look, TEXT, look, marker};
 use super::panel::{self, Entry, GAP, Grid, MEDIUM, THIN};
 use crate::analysis::{Analysis, Run, Summary};
 use homebench_metric::Metric;
+use homebench_results::read::{Cell, Curves};
 use std::collections::BTreeMap;
 
 const PANEL_HEIGHT: f64 = inches(1.25);
@@ -25,7 +27,9 @@ type Seeds = BTreeMap<Run, BTreeMap<u64, f64>>;
 /// Draws the figure of a metric; nothing if there is no value.
 pub(super) fn draw(analysis: &Analysis, metric: Metric) -> Option<Canvas> {
     let summary = &analysis.summary;
-    let curves = collect(analysis, metric);
+    let height = PANEL_HEIGHT * (summary.variants.len() as f64 / FEW_VARIANTS).clamp(1.0, 2.0);
+    let chosen = Chosen::new(analysis, height, 0);
+    let curves = collect(analysis, &chosen.panels, metric);
     if curves.iter().flatten().all(BTreeMap::is_empty) {
         return None;
     }
@@ -36,7 +40,6 @@ pub(super) fn draw(analysis: &Analysis, metric: Metric) -> Option<Canvas> {
         .flat_map(BTreeMap::values)
         .flat_map(BTreeMap::keys);
     let last_step = last_step.copied().max().unwrap_or(1) as f64;
-    let height = PANEL_HEIGHT * (summary.variants.len() as f64 / FEW_VARIANTS).clamp(1.0, 2.0);
     let axis = |place: usize, start: f64, end: f64| {
         Axis::around(shown[place].values.iter().copied(), start, end).with_ticks(4)
     };
@@ -47,11 +50,16 @@ pub(super) fn draw(analysis: &Analysis, metric: Metric) -> Option<Canvas> {
     let grid = Grid::new(curves.len(), room + name_room, room + points(8.0), height);
     let label = metric.label();
     let description =
-        format!("Validation {label} of each variant over training steps, a panel per task.");
+        format!("Validation {label} of each variant over training steps, a panel per task.")
+            + &chosen.remark();
     let mut canvas = Canvas::new(grid.width, 0.0, &description);
     for (place, variants) in curves.iter().enumerate() {
         let frame = grid.frame(place);
-        panel::title(&mut canvas, frame, &summary.panels[place].title);
+        panel::title(
+            &mut canvas,
+            frame,
+            &summary.panels[chosen.panels[place]].title,
+        );
         let vertical = axis(place, frame.3, frame.1);
         let horizontal = Axis::from_zero(std::iter::once(last_step), frame.0, frame.2);
         let horizontal = panel::fit_ticks(horizontal, frame.2 - frame.0);
@@ -79,6 +87,7 @@ pub(super) fn draw(analysis: &Analysis, metric: Metric) -> Option<Canvas> {
     if shown.iter().any(|shown| !shown.is_all) {
         panel::remark(&mut canvas, outliers::REMARK);
     }
+    chosen.say(&mut canvas);
     Some(canvas)
 }
 
@@ -111,19 +120,29 @@ impl Shown {
     }
 }
 
-/// Curves by panel and variant.
-fn collect(analysis: &Analysis, metric: Metric) -> Vec<Vec<Seeds>> {
+/// Curves of some panels, by these and by variant.
+fn collect(analysis: &Analysis, panels: &[usize], metric: Metric) -> Vec<Vec<Seeds>> {
     let (results, summary) = (&analysis.results, &analysis.summary);
-    let mut curves = vec![vec![Seeds::new(); summary.variants.len()]; summary.panels.len()];
-    for point in &results.curves {
-        let cell = &results.cells[point.cell];
-        let wanted = point.split == "validation" && point.metric == metric.name();
-        let place = summary.place(&cell.variant, &cell.dataset, &point.task);
-        if let (true, Some((variant, panel)), Some(value)) = (wanted, place, point.value) {
-            let seed = curves[panel][variant]
-                .entry((cell.seed, cell.split_seed))
-                .or_default();
-            seed.insert(point.step, value);
+    let mut curves = vec![vec![Seeds::new(); summary.variants.len()]; panels.len()];
+    let mut places = vec![None; summary.panels.len()];
+    for (place, panel) in panels.iter().enumerate() {
+        places[*panel] = Some(place);
+    }
+    let wanted = |one: &&Curves| one.split == "validation" && one.metric == metric.name();
+    for of_task in results.curves.iter().filter(wanted) {
+        // Once for each cell, which has many points.
+        let place = |cell: &Cell| {
+            let (variant, panel) = summary.place(&cell.variant, &cell.dataset, &of_task.task)?;
+            Some((variant, places[panel]?))
+        };
+        let of_cells: Vec<Option<(usize, usize)>> = results.cells.iter().map(place).collect();
+        for point in &of_task.points {
+            let cell = point.cell as usize;
+            if let Some((variant, place)) = of_cells[cell] {
+                let run = (results.cells[cell].seed, results.cells[cell].split_seed);
+                let seed = curves[place][variant].entry(run).or_default();
+                seed.insert(point.step, point.value);
+            }
         }
     }
     curves

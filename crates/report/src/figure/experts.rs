@@ -2,13 +2,14 @@
 //! a model beside its normalised one.
 
 use super::canvas::{Anchor, Bounds, Canvas, Ink, inches, points};
+use super::chosen::{Chosen, MOST_ROWS, first_of};
 use super::palette::{FAINT_TEXT, GRID, TEXT, look};
 use super::panel::{self, GAP, MARGIN, MEDIUM, SMALL, THIN};
 use super::parts::{Parts, Rate, shown};
 use super::values::positive_rates;
 use super::{font, labels};
-use crate::analysis::Summary;
-use homebench_results::read::{Inside, Relations, Results};
+use crate::analysis::Analysis;
+use homebench_results::read::{Inside, Relations};
 use std::collections::BTreeMap;
 
 const ROW: f64 = points(13.5);
@@ -52,16 +53,16 @@ impl Bin {
 type Key = (u64, String, u64);
 
 /// Names and canvases of the figures: one for each variant, or pair of variants, whose experts were looked into.
-pub(super) fn draw(
-    results: &Results,
-    summary: &Summary,
-    inside: &Inside,
-) -> Vec<(String, Option<Canvas>)> {
+pub(super) fn draw(analysis: &Analysis, inside: &Inside) -> Vec<(String, Option<Canvas>)> {
+    let (results, summary) = (&analysis.results, &analysis.summary);
+    let chosen = Chosen::of_parts(analysis);
     let shown = shown(results, inside);
     let rates = positive_rates(results);
     let figures = pairs(&results.relations, &summary.variants).into_iter();
     figures
         .filter_map(|pair| {
+            let names: Vec<&str> = pair.iter().map(|v| &*summary.variants[*v]).collect();
+            let parts = Parts::new(results, &names);
             let columns: Vec<Column> = pair
                 .iter()
                 .filter_map(|variant| {
@@ -72,7 +73,9 @@ pub(super) fn draw(
                         name: name.clone(),
                         seed: results.cells[cell].seed,
                         dataset: results.cells[cell].dataset.clone(),
-                        experts: experts(inside, cell, step),
+                        experts: experts(inside, cell, step, &|path| {
+                            chosen.keeps(analysis, parts.task(path))
+                        }),
                     })
                 })
                 .collect();
@@ -82,9 +85,7 @@ pub(super) fn draw(
                 let dataset = first.dataset.clone();
                 rates.get(&(dataset, task.to_owned())).copied()
             };
-            let variants: Vec<&str> = columns.iter().map(|column| &*column.name).collect();
-            let parts = Parts::new(results, &variants);
-            Some((name, figure(&columns, &parts, &rate)))
+            Some((name, figure(&columns, &parts, &rate, &chosen)))
         })
         .collect()
 }
@@ -130,10 +131,17 @@ fn pairs(relations: &Relations, variants: &[String]) -> Vec<Vec<usize>> {
     found
 }
 
-fn experts(inside: &Inside, cell: usize, step: u64) -> BTreeMap<Key, Expert> {
+/// The experts of a cell that are in sets to be kept.
+fn experts(
+    inside: &Inside,
+    cell: usize,
+    step: u64,
+    keeps: &dyn Fn(&str) -> bool,
+) -> BTreeMap<Key, Expert> {
     let mut experts: BTreeMap<Key, Expert> = BTreeMap::new();
     let mut totals: BTreeMap<Key, f64> = BTreeMap::new();
-    let bins = inside.bins.iter().filter(|bin| bin.at.cell == cell);
+    let bins = inside.bins.iter();
+    let bins = bins.filter(|bin| bin.at.cell == cell && keeps(&bin.at.path));
     for (place, bin) in bins.enumerate() {
         let key = (bin.at.layer, bin.at.path.clone(), bin.expert);
         *totals.entry(key.clone()).or_default() += bin.count as f64;
@@ -184,16 +192,19 @@ fn way(end: f64) -> f64 {
     way.copysign(end)
 }
 
-fn figure(columns: &[Column], parts: &Parts, rate: &Rate) -> Option<Canvas> {
-    let keys = keys(columns, parts, rate);
+fn figure(columns: &[Column], parts: &Parts, rate: &Rate, chosen: &Chosen) -> Option<Canvas> {
+    let mut keys = keys(columns, parts, rate);
+    let num_experts = keys.len();
+    keys.truncate(MOST_ROWS);
     if keys.is_empty() {
         return None;
     }
     let plan = Plan::new(columns, &keys, parts);
     let names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
     let description = format!(
-        "How the outputs of each expert of {} are distributed on the validation split, a row per expert.",
-        names.join(" and ")
+        "How the outputs of each expert of {} are distributed on the validation split, a row per expert.{}",
+        names.join(" and "),
+        chosen.remark()
     );
     let mut canvas = Canvas::new(plan.width, 0.0, &description);
     for (place, column) in columns.iter().enumerate() {
@@ -234,6 +245,10 @@ fn figure(columns: &[Column], parts: &Parts, rate: &Rate) -> Option<Canvas> {
             seeds.join(" and ")
         ),
     );
+    chosen.say(&mut canvas);
+    if let Some(remark) = first_of(keys.len(), num_experts, "experts") {
+        panel::remark(&mut canvas, &remark);
+    }
     Some(canvas)
 }
 

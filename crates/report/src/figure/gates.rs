@@ -2,13 +2,14 @@
 //! An expert that a gate doesn't see is hatched: that is not a weight of zero.
 
 use super::canvas::{Anchor, Bounds, Canvas, Ink, inches, points};
+use super::chosen::{Chosen, MOST_ROWS, first_of};
 use super::palette::{FAINT_TEXT, FRAME, PAPER, TEXT};
 use super::panel::{self, GAP, MARGIN, MEDIUM, SMALL};
 use super::parts::{Parts, Rate, shown};
 use super::values::positive_rates;
 use super::{font, labels};
-use crate::analysis::Summary;
-use homebench_results::read::{Inside, Results, Scope};
+use crate::analysis::Analysis;
+use homebench_results::read::{Inside, Scope};
 use std::collections::BTreeMap;
 
 const ROW: f64 = points(12.0);
@@ -22,6 +23,8 @@ const WIDEST_FLAT_CELL: f64 = points(40.0);
 const LEAST_WITH_NUMBER: f64 = points(12.5);
 /// Names of sets narrower than this have no room.
 const LEAST_WITH_NAME: f64 = points(7.0);
+/// More experts of a layer have no column: each would be narrower than a line.
+const MOST_EXPERTS: usize = 256;
 /// Room for names.
 const NAMES: f64 = inches(1.15);
 const NUMBER_SIZE: f64 = points(5.2);
@@ -34,6 +37,8 @@ struct Layer {
     title: Option<String>,
     /// Name and number of experts of each set.
     sets: Vec<(String, usize)>,
+    /// Experts of the model's layer, those without a column included.
+    num_all: usize,
     gates: Vec<Gate>,
 }
 
@@ -43,12 +48,19 @@ struct Gate {
     weights: Vec<Option<f64>>,
 }
 
+/// What is known of parts by their paths.
+#[derive(Clone, Copy)]
+struct Known<'a> {
+    parts: &'a Parts<'a>,
+    rate: &'a Rate<'a>,
+    /// Whether a part is shown.
+    keeps: &'a dyn Fn(&str) -> bool,
+}
+
 /// Names and canvases of the figures: one for each variant whose gates were looked into.
-pub(super) fn draw(
-    results: &Results,
-    summary: &Summary,
-    inside: &Inside,
-) -> Vec<(String, Option<Canvas>)> {
+pub(super) fn draw(analysis: &Analysis, inside: &Inside) -> Vec<(String, Option<Canvas>)> {
+    let (results, summary) = (&analysis.results, &analysis.summary);
+    let chosen = Chosen::of_parts(analysis);
     let shown = shown(results, inside);
     let rates = positive_rates(results);
     let variants = summary.variants.iter();
@@ -60,20 +72,28 @@ pub(super) fn draw(
             rates.get(&key).copied()
         };
         let parts = Parts::new(results, &[variant]);
-        let layers = layers(inside, (cell, step), &parts, &rate);
-        let canvas = figure(&layers, variant, of_cell.seed);
+        let keeps = |path: &str| chosen.keeps(analysis, parts.task(path));
+        let known = Known {
+            parts: &parts,
+            rate: &rate,
+            keeps: &keeps,
+        };
+        let layers = layers(inside, (cell, step), known);
+        let canvas = figure(layers, variant, of_cell.seed, &chosen);
         Some((format!("gates_{variant}"), canvas))
     });
     figures.collect()
 }
 
-fn layers(inside: &Inside, (cell, step): (usize, u64), parts: &Parts, rate: &Rate) -> Vec<Layer> {
+/// The layers of a cell, with the sets and gates that are to be kept.
+fn layers(inside: &Inside, (cell, step): (usize, u64), known: Known<'_>) -> Vec<Layer> {
+    let Known { parts, rate, keeps } = known;
     // Sets in the order of the table, each with its number of experts.
     let mut sets: BTreeMap<u64, Vec<(String, usize)>> = BTreeMap::new();
     let experts = inside.experts.iter();
     for row in experts.filter(|row| (row.at.cell, row.at.step) == (cell, step)) {
         // Each expert has one row of this metric, so these rows count experts.
-        if row.metric != "zero_rate" {
+        if row.metric != "zero_rate" || !keeps(&row.at.path) {
             continue;
         }
         let of_layer = sets.entry(row.at.layer).or_default();
@@ -86,7 +106,14 @@ fn layers(inside: &Inside, (cell, step): (usize, u64), parts: &Parts, rate: &Rat
     let layers = sets.into_iter().filter_map(|(layer, mut sets)| {
         let order = |set: &(String, usize)| parts.order(&set.0, rate);
         sets.sort_by(|a, b| order(a).total_cmp(&order(b)));
-        let gates = gates(inside, (cell, step, layer), &sets, parts, rate);
+        let num_all = sets.iter().map(|(_, count)| count).sum();
+        let mut room = MOST_EXPERTS;
+        sets.retain_mut(|(_, count)| {
+            *count = room.min(*count);
+            room -= *count;
+            *count > 0
+        });
+        let gates = gates(inside, (cell, step, layer), &sets, known);
         let path = sets.first()?.0.clone();
         (!gates.is_empty()).then(|| Layer {
             title: parts.layer_title(layer, num_layers, &path),
@@ -94,6 +121,7 @@ fn layers(inside: &Inside, (cell, step): (usize, u64), parts: &Parts, rate: &Rat
                 .into_iter()
                 .map(|(path, count)| (parts.title(&path), count))
                 .collect(),
+            num_all,
             gates,
         })
     });
@@ -104,26 +132,28 @@ fn gates(
     inside: &Inside,
     (cell, step, layer): (usize, u64, u64),
     sets: &[(String, usize)],
-    parts: &Parts,
-    rate: &Rate,
+    Known { parts, rate, keeps }: Known<'_>,
 ) -> Vec<Gate> {
     let mut starts = BTreeMap::new();
     let mut num_experts = 0;
     for (path, count) in sets {
-        starts.insert(path.as_str(), num_experts);
+        starts.insert(path.as_str(), (num_experts, *count));
         num_experts += count;
     }
     let mut found: Vec<(String, Vec<Option<f64>>)> = Vec::new();
     // A self-gate adds a residual over its own set: its weights beside those of the gate, which sum to one, would be misread.
     let rows = inside.gates.iter().filter(|row| {
         let here = (row.at.cell, row.at.step, row.at.layer) == (cell, step, layer);
-        here && row.metric == "weight" && !parts.is_self_gate(&row.at.path)
+        here && row.metric == "weight" && !parts.is_self_gate(&row.at.path) && keeps(&row.at.path)
     });
     for row in rows {
         let place = starts.get(row.expert_path.as_str());
-        let (Some(start), Some(expert)) = (place, row.expert) else {
+        let (Some((start, count)), Some(expert)) = (place, row.expert) else {
             continue;
         };
+        if expert >= *count as u64 {
+            continue;
+        }
         let known = found.iter().position(|(path, _)| *path == row.at.path);
         let place = known.unwrap_or_else(|| {
             found.push((row.at.path.clone(), vec![None; num_experts]));
@@ -158,7 +188,14 @@ fn percent(rate: f64) -> String {
     }
 }
 
-fn figure(layers: &[Layer], variant: &str, seed: u64) -> Option<Canvas> {
+fn figure(mut layers: Vec<Layer>, variant: &str, seed: u64, chosen: &Chosen) -> Option<Canvas> {
+    let num_gates = layers.iter().map(|layer| layer.gates.len()).sum();
+    let mut room = MOST_ROWS;
+    for layer in &mut layers {
+        layer.gates.truncate(room);
+        room -= layer.gates.len();
+    }
+    layers.retain(|layer| !layer.gates.is_empty());
     if layers.is_empty() {
         return None;
     }
@@ -179,13 +216,14 @@ fn figure(layers: &[Layer], variant: &str, seed: u64) -> Option<Canvas> {
     } else {
         (wide, room(wide).min(WIDEST_FLAT_CELL))
     };
-    let description = format!("Mean weights that the gates of {variant} give to experts.");
+    let description =
+        format!("Mean weights that the gates of {variant} give to experts.") + &chosen.remark();
     let mut canvas = Canvas::new(width, 0.0, &description);
     let title = font::shorten(variant, MEDIUM, width - 2.0 * MARGIN);
     let at = (width / 2.0, MARGIN + HEADING / 2.0);
     canvas.text(at, &title, MEDIUM, Anchor::Middle, TEXT);
     let mut y = MARGIN + HEADING;
-    for layer in layers {
+    for layer in &layers {
         y = layer.draw(&mut canvas, (left, y), cell) + points(4.0);
     }
     let gates = layers.iter().flat_map(|layer| &layer.gates);
@@ -198,6 +236,17 @@ fn figure(layers: &[Layer], variant: &str, seed: u64) -> Option<Canvas> {
             "First 4,096 validation rows, selected weights, seed {seed}. Tasks from dense to sparse, with their positive rates."
         ),
     );
+    chosen.say(&mut canvas);
+    let num_shown = layers.iter().map(|layer| layer.gates.len()).sum();
+    let most_experts = layers.iter().max_by_key(|layer| layer.num_all);
+    let most_experts = most_experts.map_or((0, 0), |layer| (layer.num_experts(), layer.num_all));
+    let left_out = [
+        first_of(num_shown, num_gates, "gates"),
+        first_of(most_experts.0, most_experts.1, "experts of a layer"),
+    ];
+    for remark in left_out.iter().flatten() {
+        panel::remark(&mut canvas, remark);
+    }
     Some(canvas)
 }
 

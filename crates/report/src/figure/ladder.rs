@@ -3,6 +3,7 @@
 
 use super::axis::Axis;
 use super::canvas::{Bounds, Canvas, inches, points};
+use super::chosen::Chosen;
 use super::palette::{FRAME, GRID, TEXT, look, marker};
 use super::panel::{self, Grid, Names, THIN};
 use super::values::{Estimate, gains, labels, of_task, own_metric};
@@ -55,6 +56,11 @@ fn ladders(relations: &Relations, variants: &[String]) -> Vec<Ladder> {
 fn figure(analysis: &Analysis, ladder: &Ladder) -> Option<Canvas> {
     let summary = &analysis.summary;
     let num_tasks = summary.panels.len();
+    let names = ladder.rungs.iter().map(|(_, label)| label.clone());
+    let names = Names::new(&names.collect::<Vec<_>>(), inches(1.25));
+    let height = names.row_height * ladder.rungs.len() as f64;
+    let has_mean = analysis.scale.is_some() && num_tasks > 1;
+    let chosen = Chosen::new(analysis, height, usize::from(has_mean));
     let mut panels: Vec<(String, Vec<Option<Estimate>>)> = Vec::new();
     if let Some(scale) = analysis.scale.filter(|_| num_tasks > 1) {
         let base = analysis.over_tasks(ladder.base);
@@ -68,7 +74,7 @@ fn figure(analysis: &Analysis, ladder: &Ladder) -> Option<Canvas> {
         };
         panels.push((title, changes.collect()));
     }
-    for panel in 0..num_tasks {
+    for &panel in &chosen.panels {
         let higher = analysis
             .main_metric(panel)
             .and_then(Metric::higher_is_better);
@@ -86,12 +92,12 @@ fn figure(analysis: &Analysis, ladder: &Ladder) -> Option<Canvas> {
         return None;
     }
     let base = &summary.variants[ladder.base];
-    let names = ladder.rungs.iter().map(|(_, label)| label.clone());
-    let names = Names::new(&names.collect::<Vec<_>>(), inches(1.25));
-    let height = names.row_height * ladder.rungs.len() as f64;
     let grid = Grid::new(panels.len(), names.room, points(9.0), height);
     let label = labels(analysis, 0..num_tasks);
-    let description = format!("What each part that is left out of {base} changes in test {label}.");
+    let description = format!(
+        "What each part that is left out of {base} changes in test {label}.{}",
+        chosen.remark()
+    );
     let mut canvas = Canvas::new(grid.width, 0.0, &description);
     for (place, (title, changes)) in panels.iter().enumerate() {
         let frame = grid.frame(place);
@@ -121,6 +127,7 @@ fn figure(analysis: &Analysis, ladder: &Ladder) -> Option<Canvas> {
             "Against {base} at the same seed, turned so that less is worse; bars: 95 % intervals, each by itself."
         ),
     );
+    chosen.say(&mut canvas);
     Some(canvas)
 }
 

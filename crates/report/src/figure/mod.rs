@@ -6,6 +6,7 @@
 
 mod axis;
 mod canvas;
+mod chosen;
 mod cost;
 mod curves;
 mod experts;
@@ -25,12 +26,11 @@ mod throughput;
 mod values;
 
 use crate::analysis::{Analysis, MOST_DRAWN};
-use crate::files::write_whole;
-use anyhow::{Context, Result};
+use crate::drawn::NewFile;
+use anyhow::Result;
 use canvas::Canvas;
 use homebench_results::read::Inside;
 use rayon::prelude::*;
-use std::path::{Path, PathBuf};
 
 /// A figure of a results folder.
 #[derive(Debug, Clone)]
@@ -50,6 +50,13 @@ impl Figure {
     /// Width on paper.
     pub(crate) fn width_inches(&self) -> f64 {
         self.canvas.width / canvas::inches(1.0)
+    }
+
+    fn file(&self, ending: &str, bytes: Vec<u8>) -> NewFile {
+        NewFile {
+            name: format!("figures/{}.{ending}", self.name),
+            bytes,
+        }
     }
 
     /// The figure as a PNG file of 300 dots to the inch.
@@ -94,7 +101,7 @@ fn canvases(analysis: &Analysis, inside: &Inside) -> Vec<(String, Canvas)> {
             .map(|metric| {
                 (
                     format!("test_{}", metric.name()),
-                    scores::draw(summary, metric),
+                    scores::draw(analysis, metric),
                 )
             })
             .collect(),
@@ -108,8 +115,8 @@ fn canvases(analysis: &Analysis, inside: &Inside) -> Vec<(String, Canvas)> {
         one("cost", cost::draw(analysis)),
         ladder::draw(analysis),
         sensitivity::draw(analysis, inside),
-        experts::draw(results, summary, inside),
-        gates::draw(results, summary, inside),
+        experts::draw(analysis, inside),
+        gates::draw(analysis, inside),
         one("throughput", throughput::draw(results)),
         one("throughput_quality", cost::draw_speed(analysis)),
     ];
@@ -145,44 +152,52 @@ fn file_name(name: &str) -> String {
     name.chars().map(fit).collect()
 }
 
-/// Writes the SVGs of [`lead`] into `<results_dir>/figures`.
-///
-/// # Errors
-/// A figure that can't be written.
-pub(crate) fn write_lead(results_dir: &Path, figures: &[Figure]) -> Result<()> {
-    let folder = created(results_dir)?;
-    lead(figures).into_iter().try_for_each(|figure| {
-        let path = folder.join(format!("{}.svg", figure.name));
-        write_whole(&path, figure.svg.as_bytes())
-    })
+/// The SVGs of [`lead`] as files.
+pub(crate) fn lead_files(figures: &[Figure]) -> Vec<NewFile> {
+    let svg = |figure: &Figure| figure.file("svg", figure.svg.clone().into_bytes());
+    lead(figures).into_iter().map(svg).collect()
 }
 
-fn created(results_dir: &Path) -> Result<PathBuf> {
-    let folder = results_dir.join("figures");
-    std::fs::create_dir_all(&folder).with_context(|| format!("creating {}", folder.display()))?;
-    Ok(folder)
-}
-
-/// Writes figures into `<results_dir>/figures` and returns the files' paths.
+/// Every figure as SVG and PNG.
 ///
 /// # Errors
-/// A figure that can't be written.
-pub(crate) fn write_all(results_dir: &Path, figures: &[Figure]) -> Result<Vec<PathBuf>> {
-    let folder = created(results_dir)?;
-    let files: Vec<[PathBuf; 2]> = figures
-        .par_iter()
-        .map(|figure| {
-            let write = |ending: &str, bytes: &[u8]| {
-                let path = folder.join(format!("{}.{ending}", figure.name));
-                write_whole(&path, bytes).map(|()| path)
-            };
-            Ok([
-                write("svg", figure.svg.as_bytes())?,
-                write("png", &figure.png()?)?,
-            ])
-        })
-        .collect::<Result<_>>()?;
-    Ok(files.concat())
+/// A picture too large for the format.
+pub(crate) fn all_files(figures: &[Figure]) -> Result<Vec<NewFile>> {
+    let both = |figure: &Figure| -> Result<[NewFile; 2]> {
+        Ok([
+            figure.file("svg", figure.svg.clone().into_bytes()),
+            figure.file("png", figure.png()?),
+        ])
+    };
+    let mut files = Vec::new();
+    for figures in batches(figures) {
+        let drawn: Vec<[NewFile; 2]> = figures.par_iter().map(both).collect::<Result<_>>()?;
+        files.extend(drawn.into_iter().flatten());
+    }
+    Ok(files)
+}
+
+/// Whether a path in a results folder may be that of a figure.
+pub(crate) fn is_figure(name: &str) -> bool {
+    name.starts_with("figures/")
+}
+
+/// Figures that are drawn as bitmaps at the same time, in their order: as many as have so many pixels together, however many threads
+/// there are, or a single larger one. A pixel takes four bytes, and about as many again until it is written.
+fn batches(figures: &[Figure]) -> Vec<&[Figure]> {
+    const MOST_PIXELS: f64 = 24e6;
+    let mut batches = Vec::new();
+    let (mut start, mut pixels) = (0, 0.0);
+    for (place, figure) in figures.iter().enumerate() {
+        let more = figure.canvas.width * figure.canvas.height;
+        if place > start && pixels + more > MOST_PIXELS {
+            batches.push(&figures[start..place]);
+            (start, pixels) = (place, 0.0);
+        }
+        pixels += more;
+    }
+    batches.push(&figures[start..]);
+    batches
 }
 
 #[cfg(test)]
@@ -198,6 +213,7 @@ mod tests {
     use super::*;
     use homebench_results::read::Results;
     use homebench_results::sample::Sample;
+    use std::path::{Path, PathBuf};
 
     fn drawn(folder: &Path) -> Vec<Figure> {
         let results = Results::read(folder).unwrap();
@@ -241,6 +257,36 @@ mod tests {
                     );
                     canvas::tests::assert_legible(&figure.canvas, &what);
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn of_very_many_tasks_those_are_drawn_on_which_variants_differ_most_and_the_rest_is_owned_to() {
+        let sample = Sample::sized(3, 60, 2);
+        let folder = sample.write();
+        // On the last task, and on no other, the variants are far apart.
+        let path = folder.path().join("metrics.csv");
+        let last = format!(",validation,{},auc,", sample.tasks[59]);
+        let mut spread = [0.55, 0.7, 0.9].into_iter().cycle();
+        let lines = std::fs::read_to_string(&path).unwrap();
+        let lines = lines.lines().map(|line| match line.split_once(&last) {
+            Some((head, tail)) => {
+                let (_, rest) = tail.split_once(',').unwrap();
+                format!("{head}{last}{},{rest}\n", spread.next().unwrap())
+            }
+            None => format!("{line}\n"),
+        });
+        let text: String = lines.collect();
+        std::fs::write(&path, text).unwrap();
+        for figure in drawn(folder.path()) {
+            canvas::tests::assert_legible(&figure.canvas, &figure.name);
+            let area = figure.canvas.width * figure.canvas.height;
+            assert!(area < 30e6, "{}: {area} dots", figure.name);
+            if figure.name.starts_with("test_") || figure.name.starts_with("validation_") {
+                let said = "the 24 of 60 tasks on which variants differ most on validation";
+                assert!(figure.description.contains(said), "{}", figure.description);
+                assert!(figure.svg.contains(&sample.tasks[59]), "{}", figure.name);
             }
         }
     }
@@ -340,7 +386,8 @@ mod tests {
     #[test]
     fn writing_twice_gives_the_same_bytes_and_leaves_no_other_file() {
         let folder = Sample::default().write();
-        let write = || write_all(folder.path(), &drawn(folder.path())).unwrap();
+        let read = || crate::Folder::read(folder.path(), None).unwrap();
+        let write = || read().write_figures().unwrap();
         let paths = write();
         let name = |path: &PathBuf| path.file_name().unwrap().to_str().unwrap().to_owned();
         let both = |name| [format!("{name}.svg"), format!("{name}.png")];

@@ -2,13 +2,14 @@
 
 use super::axis::Axis;
 use super::canvas::{Bounds, Canvas, inches, points};
+use super::chosen::Chosen;
 use super::font;
 use super::outliers;
 use super::palette::Shape;
 use super::palette::{FAINT_TEXT, FRAME, GRID, hollow_marker, look, marker};
 use super::panel::{self, Entry, Grid, MEDIUM, Names, THIN};
 use super::values::Estimate;
-use crate::analysis::{Split, Summary};
+use crate::analysis::{Analysis, Split, Summary};
 use homebench_metric::Metric;
 
 /// Radius of a seed's point and of the mean.
@@ -26,8 +27,12 @@ const FEWEST_FOR_INTERVAL: usize = 3;
 const MOST_POINTS: usize = 30;
 
 /// Draws the figure of a metric; nothing if no variant has a value.
-pub(super) fn draw(summary: &Summary, metric: Metric) -> Option<Canvas> {
-    let panels: Vec<usize> = (0..summary.panels.len()).collect();
+pub(super) fn draw(analysis: &Analysis, metric: Metric) -> Option<Canvas> {
+    let summary = &analysis.summary;
+    let names = Names::new(&summary.variants, inches(1.25));
+    let height = names.row_height * summary.variants.len() as f64;
+    let chosen = Chosen::new(analysis, height, 0);
+    let panels = &chosen.panels;
     let values = |panel: usize| -> Vec<Vec<f64>> {
         let variants = 0..summary.variants.len();
         let values = variants.map(|variant| summary.values(Split::Test, variant, panel, metric));
@@ -39,8 +44,6 @@ pub(super) fn draw(summary: &Summary, metric: Metric) -> Option<Canvas> {
     {
         return None;
     }
-    let names = Names::new(&summary.variants, inches(1.25));
-    let height = names.row_height * summary.variants.len() as f64;
     let grid = Grid::new(panels.len(), names.room, points(9.0), height);
     let label = metric.label();
     let direction = metric.direction();
@@ -55,14 +58,15 @@ pub(super) fn draw(summary: &Summary, metric: Metric) -> Option<Canvas> {
         false => font::shorten(&format!("test {label}"), MEDIUM, grid.panel_width()),
     };
     let description = format!(
-        "Test {label} of each variant, a panel per task: every seed, their mean and its 95 % interval."
+        "Test {label} of each variant, a panel per task: every seed, their mean and its 95 % interval.{}",
+        chosen.remark()
     );
     let mut canvas = Canvas::new(grid.width, 0.0, &description);
     let mut is_cut = false;
-    for &place in &panels {
+    for (place, &panel) in panels.iter().enumerate() {
         let frame = grid.frame(place);
-        panel::title(&mut canvas, frame, &summary.panels[place].title);
-        let values = values(place);
+        panel::title(&mut canvas, frame, &summary.panels[panel].title);
+        let values = values(panel);
         let shown = outliers::shown_range(&values);
         let all = values.iter().flat_map(|runs| reach(runs));
         is_cut |= all.clone().any(|value| !shown.contains(&value));
@@ -90,6 +94,7 @@ pub(super) fn draw(summary: &Summary, metric: Metric) -> Option<Canvas> {
     if is_cut {
         panel::remark(&mut canvas, outliers::REMARK);
     }
+    chosen.say(&mut canvas);
     Some(canvas)
 }
 

@@ -84,7 +84,9 @@ pub(super) fn positive_rates(results: &Results) -> BTreeMap<(String, String), f6
         let rate = positives as f64 / score.rows as f64;
         let dataset = results.cells[score.cell].dataset.clone();
         if rate > 0.0 && rate.is_finite() {
-            rates.entry((dataset, score.task.clone())).or_insert(rate);
+            rates
+                .entry((dataset, score.task.to_string()))
+                .or_insert(rate);
         }
     }
     rates

@@ -2,7 +2,12 @@
 //! the same experiment, so that a report does not either.
 
 use crate::facts::Facts;
+use crate::kept::Flaw;
+use crate::layout::ResultsFolder;
+use crate::ledger::Ledger;
+use crate::regular::read_text;
 use anyhow::{Context as _, Result};
+use homebench_diagnostic::Diagnostic;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -39,9 +44,23 @@ impl Context {
     /// # Errors
     /// A file that is there but can't be read as TOML.
     pub fn read(folder: &Path) -> Result<Self> {
+        Self::read_without(folder, &[])
+    }
+
+    /// As [`Self::read`], without what `provenance.toml` and `facts.toml` say where they are named: who can't rely on them says so.
+    ///
+    /// # Errors
+    /// As of [`Self::read`].
+    pub fn read_without(folder: &Path, left_out: &[&str]) -> Result<Self> {
         let spec = read_toml(&folder.join("spec.resolved.toml"))?;
-        let provenance = read_toml(&folder.join("provenance.toml"))?;
-        let runs = runs(&provenance);
+        let runs = match left_out.contains(&"provenance.toml") {
+            true => Vec::new(),
+            false => runs(folder)?,
+        };
+        let recorded = match left_out.contains(&"facts.toml") {
+            true => Facts::default(),
+            false => Facts::read(folder).map_err(Diagnostic::from)?,
+        };
         let prose = |key: &str| paragraphs(&text(&spec, &[key]).unwrap_or_default());
         Ok(Self {
             question: prose("question"),
@@ -59,24 +78,44 @@ impl Context {
                     Some((name, text(run, &["dataset", "origin"])?))
                 })
                 .collect(),
-            dataset_contents: super::distinct(
-                runs.iter()
-                    .filter_map(|run| text(run, &["dataset", "content_hash"])),
-            ),
-            recorded: Facts::read(folder)?,
+            dataset_contents: contents(&runs),
+            recorded,
             facts: facts(&runs),
         })
     }
 }
 
+/// Hashes of the contents of a folder's datasets; none where its provenance can't be used, which whoever asks for findings is told.
+///
+/// # Errors
+/// A provenance of a newer homebench.
+pub fn dataset_contents(folder: &Path) -> Result<Vec<String>> {
+    match Ledger::read(&ResultsFolder::new(folder)) {
+        Ok(ledger) => Ok(contents(&ledger.unwrap_or_default().runs)),
+        Err(unusable) if unusable.flaw == Flaw::Newer => Err(unusable.said.into()),
+        Err(_) => Ok(Vec::new()),
+    }
+}
+
+fn contents(runs: &[Table]) -> Vec<String> {
+    let contents = runs.iter();
+    super::distinct(contents.filter_map(|run| text(run, &["dataset", "content_hash"])))
+}
+
+fn runs(folder: &Path) -> Result<Vec<Table>> {
+    let ledger = Ledger::read(&ResultsFolder::new(folder)).map_err(Diagnostic::from)?;
+    Ok(ledger.unwrap_or_default().runs)
+}
+
 /// A TOML file of the folder; nothing where there is no such file.
 pub(crate) fn read_toml<T: Default + DeserializeOwned>(file: &Path) -> Result<T> {
-    let read = match std::fs::read_to_string(file) {
-        Ok(text) => toml::from_str(&text).map_err(anyhow::Error::from),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(T::default()),
-        Err(error) => Err(error.into()),
-    };
-    read.with_context(|| format!("reading {}", file.display()))
+    match read_text(file)? {
+        None => Ok(T::default()),
+        Some(text) => {
+            let read = toml::from_str(&text);
+            read.with_context(|| format!("reading {}", file.display()))
+        }
+    }
 }
 
 /// Keys of the spec, and of its variants, under which something is searched or swept.
@@ -125,23 +164,16 @@ fn untrained_tasks(spec: &Table) -> Vec<(String, Option<String>)> {
     shared.chain(own).collect()
 }
 
-fn runs(provenance: &Table) -> Vec<&Table> {
-    let runs = provenance.get("runs").and_then(Value::as_array);
-    runs.into_iter()
-        .flatten()
-        .filter_map(Value::as_table)
-        .collect()
-}
-
 /// Facts that depend on the code and the data alone; several values where runs differ.
-fn facts(runs: &[&Table]) -> Vec<(&'static str, String)> {
-    let named: [(&'static str, &[&str]); 6] = [
+fn facts(runs: &[Table]) -> Vec<(&'static str, String)> {
+    let named: [(&'static str, &[&str]); 7] = [
         ("homebench", &["homebench_version"]),
         ("git commit", &["source", "git_commit"]),
         (
             "changes after the commit (blake3)",
             &["source", "git_diff_blake3"],
         ),
+        ("sources (blake3)", &["source", "source_blake3"]),
         ("Cargo.lock (blake3)", &["source", "cargo_lock_blake3"]),
         ("compiler", &["build", "rustc"]),
         ("dataset content", &["dataset", "content_hash"]),

@@ -3,9 +3,10 @@
 //! A table has the columns `variant,seed,split,task,metric,value,rows,positives` of `metrics.csv` (and `dataset`, where a
 //! folder has several); its variants are marked as external wherever they are shown.
 
-use super::context::Context;
+use super::context::dataset_contents;
 use super::external_check::{Lines, Own, check_seeds, refused};
 use super::{Cell, Results, Score};
+use crate::regular::read_text;
 use crate::tables::{ExternalRow, TableReader};
 use anyhow::Result;
 use homebench_diagnostic::{Diagnostic, Location};
@@ -72,7 +73,7 @@ pub(super) fn add(results: &mut Results) -> Result<()> {
     let own = Own::of(results);
     let contents = match tables.is_empty() {
         true => Vec::new(),
-        false => Context::read(&results.folder)?.dataset_contents,
+        false => dataset_contents(&results.folder)?,
     };
     for table in tables {
         let mut origin = read_origin(&table.with_extension("toml"), &contents)?;
@@ -90,8 +91,8 @@ pub(super) fn add(results: &mut Results) -> Result<()> {
 
 fn read_origin(file: &Path, contents: &[String]) -> Result<External> {
     let name = file.display().to_string();
-    let text = std::fs::read_to_string(file).map_err(|error| {
-        Diagnostic::new(&name, format!("can't be read: {error}"))
+    let text = read_text(file)?.ok_or_else(|| {
+        Diagnostic::new(&name, "no such file")
             .hint("an external table needs a file of the same name that says what made it: about, program, command, dataset_content, trials")
     })?;
     let origin: External = toml::from_str(&text).map_err(|error| {
@@ -156,9 +157,9 @@ fn add_table(
         lines.insert(results.scores.len(), table.line());
         results.scores.push(Score {
             cell,
-            split: row.split.to_owned(),
-            task: row.task.to_owned(),
-            metric: row.metric.to_owned(),
+            split: row.split.into(),
+            task: row.task.into(),
+            metric: row.metric.into(),
             value: row.value,
             rows: row.rows,
             positives: row.positives,
@@ -220,7 +221,7 @@ mod tests {
             refused(TABLE, Some(&ORIGIN.replace("\"income\"", "\"incom\""))),
         ];
         insta::assert_snapshot!(said.join("\n"), @r#"
-            external/trees.toml: can't be read: No such file or directory (os error 2)
+            external/trees.toml: no such file
             hint: an external table needs a file of the same name that says what made it: about, program, command, dataset_content, trials
             external/trees.toml:1:9: invalid type: integer `3`, expected a string
             hint: its keys are about, program, command, dataset_content, trials, search_space and winners

@@ -34,12 +34,12 @@ impl Own {
             let key = (
                 cell.dataset.clone(),
                 cell.split_seed,
-                score.split.clone(),
-                score.task.clone(),
+                score.split.to_string(),
+                score.task.to_string(),
             );
             let found = scored.entry(key).or_default();
             (found.rows, found.positives) = (score.rows, score.positives);
-            found.metrics.insert(score.metric.clone());
+            found.metrics.insert(score.metric.to_string());
         }
         Self { scored }
     }

@@ -5,17 +5,20 @@ pub mod context;
 mod external;
 mod external_check;
 mod inside;
+mod name;
 mod relations;
 
 pub use crate::tables::{DataWarningsRow, ModelPartsRow, ReadError, Scope, SettingsRow, TuningRow};
 pub use external::{External, ExternalWinner};
 pub use inside::{BinRow, ExpertRow, GateRow, Inside, Place, SweptSetting};
+pub use name::Name;
 pub use relations::{Relation, Relations};
 
 use crate::outcome::Status;
 use crate::tables::{
     CellsRow, CurvesRow, MetricsRow, Table, TableReader, ThroughputRow, read_rows, read_rows_if_any,
 };
+use name::Names;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
@@ -30,8 +33,8 @@ pub struct Results {
     pub trials: Vec<Cell>,
     /// Rows of `metrics.csv`, then those of `external/`.
     pub scores: Vec<Score>,
-    /// Rows of `curves.csv`; none where there is no such file.
-    pub curves: Vec<CurvePoint>,
+    /// Rows of `curves.csv` by split, task and metric, in the order in which these come first; none where there is no such file.
+    pub curves: Vec<Curves>,
     /// Rows of `throughput.csv`; none where there is no such file.
     pub throughput: Vec<Throughput>,
     /// Rows of `settings.csv`; none where there is no such file.
@@ -89,11 +92,11 @@ pub struct Score {
     /// Index into [`Results::cells`].
     pub cell: usize,
     /// `validation` or `test`.
-    pub split: String,
+    pub split: Name,
     /// Task name.
-    pub task: String,
+    pub task: Name,
     /// Metric name.
-    pub metric: String,
+    pub metric: Name,
     /// The value; absent where it is undefined.
     pub value: Option<f64>,
     /// Rows scored.
@@ -102,23 +105,29 @@ pub struct Score {
     pub positives: Option<u64>,
 }
 
-/// A point of a cell's learning curve.
+/// The learning curves of all cells by a metric of a task.
 #[derive(Debug, Clone, PartialEq)]
+pub struct Curves {
+    /// `train` or `validation`.
+    pub split: Name,
+    /// Task name, or `all`.
+    pub task: Name,
+    /// Metric name.
+    pub metric: Name,
+    /// The points with a value, in the order of the file.
+    pub points: Vec<CurvePoint>,
+}
+
+/// A point of a cell's learning curve.
+// Small, because a folder of many cells has millions.
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct CurvePoint {
     /// Index into [`Results::cells`].
-    pub cell: usize,
-    /// Epoch, from 1.
-    pub epoch: u64,
+    pub cell: u32,
     /// Steps done.
     pub step: u64,
-    /// `train` or `validation`.
-    pub split: String,
-    /// Task name, or `all`.
-    pub task: String,
-    /// Metric name.
-    pub metric: String,
-    /// The value; absent where it is undefined.
-    pub value: Option<f64>,
+    /// The value.
+    pub value: f64,
 }
 
 /// How fast a cell went.
@@ -230,12 +239,13 @@ impl Cell {
 }
 
 fn read_scores(folder: &Path, places: &Places) -> Result<Vec<Score>, ReadError> {
+    let mut names = Names::default();
     read_rows::<MetricsRow, _>(folder, |row, table| {
         let score = |cell| Score {
             cell,
-            split: row.split.to_owned(),
-            task: row.task.to_owned(),
-            metric: row.metric.to_owned(),
+            split: names.shared(row.split),
+            task: names.shared(row.task),
+            metric: names.shared(row.metric),
             value: row.value,
             rows: row.rows,
             positives: row.positives,
@@ -244,19 +254,39 @@ fn read_scores(folder: &Path, places: &Places) -> Result<Vec<Score>, ReadError> 
     })
 }
 
-fn read_curves(folder: &Path, places: &Places) -> Result<Vec<CurvePoint>, ReadError> {
-    read_rows_if_any::<CurvesRow, _>(folder, |row, table| {
-        let point = |cell| CurvePoint {
-            cell,
-            epoch: row.epoch,
-            step: row.step,
-            split: row.split.to_owned(),
-            task: row.task.to_owned(),
-            metric: row.metric.to_owned(),
-            value: row.value,
+fn read_curves(folder: &Path, places: &Places) -> Result<Vec<Curves>, ReadError> {
+    let mut found: Vec<Curves> = Vec::new();
+    let mut last = 0;
+    read_rows_if_any::<CurvesRow, ()>(folder, |row, table| {
+        let Some(cell) = place(row.cell, places, table)? else {
+            return Ok(None);
         };
-        Ok(place(row.cell, places, table)?.map(point))
-    })
+        let is_its = |one: &Curves| {
+            one.split == row.split && one.task == row.task && one.metric == row.metric
+        };
+        // The rows of an epoch come in the same order each time, so the next is nearly always the one after the last.
+        let next = (last + 1) % found.len().max(1);
+        let known = match found.get(next) {
+            Some(one) if is_its(one) => Some(next),
+            _ => found.iter().position(is_its),
+        };
+        last = known.unwrap_or_else(|| {
+            found.push(Curves {
+                split: Name::from(row.split),
+                task: Name::from(row.task),
+                metric: Name::from(row.metric),
+                points: Vec::new(),
+            });
+            found.len() - 1
+        });
+        if let Some(value) = row.value {
+            let cell = u32::try_from(cell).expect("a table has fewer rows than that");
+            let step = row.step;
+            found[last].points.push(CurvePoint { cell, step, value });
+        }
+        Ok(None)
+    })?;
+    Ok(found)
 }
 
 fn read_throughput(folder: &Path, places: &Places) -> Result<Vec<Throughput>, ReadError> {

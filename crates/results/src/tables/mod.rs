@@ -20,6 +20,7 @@ pub use rows::{
 pub(crate) use open::packed_path;
 pub(crate) use rows::ExternalRow;
 
+use crate::regular::read_text;
 use serde::{Deserialize, Serialize};
 use std::io::Write;
 use std::path::Path;
@@ -123,9 +124,10 @@ impl Part {
 
     /// Whether a file begins with the header and has at least one row, the last of them whole.
     pub fn is_whole(self, path: &Path) -> bool {
-        std::fs::read_to_string(path).is_ok_and(|text| {
+        let whole = |text: &str| {
             let rows = text.strip_prefix(&(self.header() + "\n"));
             rows.is_some_and(|rows| rows.ends_with('\n'))
-        })
+        };
+        matches!(read_text(path), Ok(Some(text)) if whole(&text))
     }
 }

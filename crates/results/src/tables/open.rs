@@ -1,7 +1,7 @@
 //! Tables as files: `NAME.csv`, or `NAME.csv.zst` of a folder that was packed.
 
+use homebench_diagnostic::regular_file;
 use std::ffi::OsString;
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
@@ -76,7 +76,7 @@ pub fn open_table(folder: &Path, name: &str) -> Result<(PathBuf, Box<dyn Read>),
     let is_packed = !plain.exists() && packed.exists();
     let file = if is_packed { packed } else { plain };
     let open = || -> io::Result<Box<dyn Read>> {
-        let opened = File::open(&file)?;
+        let opened = regular_file::open(&file)?;
         Ok(match is_packed {
             true => Box::new(zstd::Decoder::new(opened)?),
             false => Box::new(opened),

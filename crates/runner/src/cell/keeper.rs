@@ -1,8 +1,9 @@
 //! When and where the process of a cell keeps its training.
 
 use super::crash_at::CrashAt;
-use super::{is_asked_to_stop, tell_parent};
+use super::{is_asked_to_stop, is_data_changed, tell_parent};
 use crate::execute::protocol::Message;
+use homebench_diagnostic::regular_file;
 use homebench_results::{self as record, CellFolder};
 use homebench_train::Keeper;
 use std::fs::File;
@@ -21,6 +22,8 @@ pub(super) struct CellKeeper {
     /// How long the last one took to write.
     cost: Duration,
     crash: Option<CrashAt>,
+    /// Whether what was learned is of no worth.
+    is_lost: bool,
 }
 
 impl CellKeeper {
@@ -37,6 +40,7 @@ impl CellKeeper {
             last: Instant::now(),
             cost: Duration::ZERO,
             crash,
+            is_lost: false,
         }
     }
 }
@@ -60,6 +64,11 @@ impl Keeper for CellKeeper {
 
     fn keep(&mut self, fill: &mut dyn FnMut(&mut dyn Write) -> anyhow::Result<()>) {
         let start = Instant::now();
+        // What was learned from changed data would outlive the data, which is prepared again.
+        self.is_lost = is_data_changed();
+        if self.is_lost {
+            return;
+        }
         // A training that can't be kept can still be finished.
         if let Err(error) = record::write(&self.folder.checkpoint(), |out| fill(out)) {
             tell_parent(&Message::Notice(format!(
@@ -71,7 +80,7 @@ impl Keeper for CellKeeper {
     }
 
     fn kept(&mut self) -> Option<File> {
-        match File::open(self.folder.checkpoint()) {
+        match regular_file::open(&self.folder.checkpoint()) {
             Ok(file) => Some(file),
             Err(error) if error.kind() == ErrorKind::NotFound => None,
             Err(error) => {
@@ -88,6 +97,6 @@ impl Keeper for CellKeeper {
     }
 
     fn is_stopping(&self) -> bool {
-        is_asked_to_stop()
+        is_asked_to_stop() || self.is_lost
     }
 }

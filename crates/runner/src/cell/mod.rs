@@ -8,10 +8,12 @@ mod record;
 pub use record::{CellTimes, write_failed, write_parts, write_tensors};
 
 use crate::execute::protocol::{EXIT_ENVIRONMENT, EXIT_FAILED, EXIT_STOPPED, Message, STOP};
+use crate::output::note;
 use crate::provenance::Usage;
+use crate::signals;
 use anyhow::{Context, Result};
 use crash_at::CrashAt;
-use homebench_data::{self as data, Places};
+use homebench_data::{self as data, CacheWatch, Places};
 use homebench_diagnostic::Diagnostic;
 use homebench_experiment::spec::CellContent;
 use homebench_results::CellFolder;
@@ -20,12 +22,18 @@ use homebench_train::device;
 use homebench_train::{self as train, TrainError};
 use keeper::CellKeeper;
 use std::io::{BufRead, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::process::ExitCode;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 /// Whether somebody asked for an end. Training looks at it after every step.
-static STOPPING: AtomicBool = AtomicBool::new(false);
+static STOPPING: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
+
+/// The prepared dataset that is trained on.
+static WATCHED: OnceLock<CacheWatch> = OnceLock::new();
 
 /// What a parent tells its child.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,18 +48,22 @@ pub struct ChildSettings {
     pub checkpoint_every: Duration,
     /// Where tensors are.
     pub device: Device,
+    /// The prepared files that somebody has read; others are read before they are used.
+    pub checked_data: Option<String>,
     /// Where data is.
     pub places: Places,
 }
 
 /// Runs a cell and tells the parent how it goes.
 pub fn run_cell(settings: &ChildSettings) -> ExitCode {
+    die_with_the_parent();
     hear_the_parent();
     say_panics();
+    data::tell_of_cut_files(|words| Message::Failed(words.to_owned()).to_line());
     match hear_signals().and_then(|()| try_cell(settings)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{error:?}");
+            note!("{error:?}");
             if matches!(error.downcast_ref(), Some(TrainError::Stopped)) {
                 return ExitCode::from(EXIT_STOPPED);
             }
@@ -69,7 +81,12 @@ fn try_cell(settings: &ChildSettings) -> Result<()> {
     let content = CellContent::read(&settings.folder.content())?;
     let mut keeper = keeper(settings, &content);
     let model = content.model_config()?;
-    let dataset = data::open(&content.dataset_ref(), &settings.places, &mut Teller)?;
+    let dataset = data::open_checked(
+        &content.dataset_ref(),
+        &settings.places,
+        settings.checked_data.as_deref(),
+        &mut Teller,
+    )?;
     // The id names the data by its hash, and a result under a wrong one would be reused for ever.
     if dataset.content_hash != content.dataset.content_hash {
         return Err(Diagnostic::new(
@@ -80,7 +97,7 @@ fn try_cell(settings: &ChildSettings) -> Result<()> {
         .into());
     }
     if let Some(notice) = train::shuffle_notice(dataset.train.num_rows()) {
-        eprintln!("{notice}");
+        note!("{notice}");
     }
     let training = content.training.clone();
     let phase = content.final_phase();
@@ -93,18 +110,22 @@ fn try_cell(settings: &ChildSettings) -> Result<()> {
         .num_threads(settings.threads)
         .build()
         .context("starting the threads")?;
-    let result = pool.install(|| {
-        train::train(
-            dataset,
-            &model,
-            &training,
-            seed,
-            phase,
-            &device,
-            &mut Teller,
-            &mut keeper,
-        )
-    })?;
+    let watch = dataset.watch.clone();
+    let trained = blaming_data(&watch, || {
+        pool.install(|| {
+            train::train(
+                dataset,
+                &model,
+                &training,
+                seed,
+                phase,
+                &device,
+                &mut Teller,
+                &mut keeper,
+            )
+        })
+    });
+    let result = trained?;
     let times = CellTimes {
         device: settings.device.to_string(),
         threads: settings.threads,
@@ -113,6 +134,28 @@ fn try_cell(settings: &ChildSettings) -> Result<()> {
         tries: settings.tries,
     };
     record::write_parts(&settings.folder, &content, &result, &times)
+}
+
+/// Does what reads the prepared dataset. Whatever comes of it, a panic included, means nothing where the dataset was changed
+/// meanwhile: then that is the error.
+fn blaming_data<T>(watch: &CacheWatch, work: impl FnOnce() -> Result<T, TrainError>) -> Result<T> {
+    let _ = WATCHED.set(watch.clone());
+    // Nothing that the work has changed is looked at after a panic: the process ends.
+    match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(done) => {
+            watch.check()?;
+            Ok(done?)
+        }
+        Err(panic) => {
+            watch.check()?;
+            resume_unwind(panic)
+        }
+    }
+}
+
+/// Whether another program changed the prepared dataset that this process trains on.
+pub(super) fn is_data_changed() -> bool {
+    WATCHED.get().is_some_and(|watch| watch.check().is_err())
 }
 
 fn keeper(settings: &ChildSettings, content: &CellContent) -> CellKeeper {
@@ -141,6 +184,16 @@ pub(super) fn tell_parent(message: &Message) {
     let _ = stdout.flush();
 }
 
+/// A process that was stopped sees no closed stdin; the system ends it all the same, where it knows how to.
+fn die_with_the_parent() {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::process::{Signal, set_parent_process_death_signal};
+        // Without it the stdin is left, which is enough for every process that runs.
+        let _ = set_parent_process_death_signal(Some(Signal::KILL));
+    }
+}
+
 /// The parent holds the other end of stdin and writes to it only to ask for an end. The system closes it when the parent is
 /// gone, however it went: a killed one could say nothing, and a cell without one would train for nobody.
 fn hear_the_parent() {
@@ -152,7 +205,7 @@ fn hear_the_parent() {
                 Err(_) => break,
             }
         }
-        eprintln!("the parent is gone; ending");
+        note!("the parent is gone; ending");
         end_at_once();
     });
 }
@@ -160,7 +213,7 @@ fn hear_the_parent() {
 /// A service manager, a cluster or a user ends a process by SIGTERM; it means what the parent's word means. Without this it
 /// would cost the work since the last checkpoint.
 fn hear_signals() -> Result<()> {
-    ctrlc::set_handler(|| STOPPING.store(true, Ordering::SeqCst)).context("listening for SIGTERM")
+    signals::set_at_end(&STOPPING)
 }
 
 /// Whether somebody asked for an end.
@@ -180,6 +233,10 @@ fn say_panics() {
     // The usual hook stays: the log gets the whole of it, the parent one line.
     let print = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
+        // Numbers that were changed under the program lead anywhere; `blaming_data` tells of them.
+        if is_data_changed() {
+            return;
+        }
         print(panic);
         let payload = panic.payload();
         let text = payload

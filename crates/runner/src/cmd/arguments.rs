@@ -33,6 +33,12 @@ pub(super) fn open_results(path: &Path) -> Result<ResultsFolder, Diagnostic> {
     if results.resolved_spec().is_file() {
         return Ok(results);
     }
+    if results.provenance().is_file() {
+        let path = results.resolved_spec().display().to_string();
+        return Err(Diagnostic::new(path, "gone, or no regular file").hint(
+            "restore it, or run the experiment again with `--fresh`, which replaces every cell",
+        ));
+    }
     Err(Diagnostic::new(
         path.display().to_string(),
         "expected a folder of results, found no spec.resolved.toml in it",

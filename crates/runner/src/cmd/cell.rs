@@ -22,6 +22,9 @@ pub(super) struct CellArguments {
     checkpoint_every: Duration,
     #[arg(long, default_value = "cpu")]
     device: Device,
+    /// The prepared files that the parent has read; others are read again
+    #[arg(long, value_name = "IDENTITY")]
+    checked_data: Option<String>,
     #[command(flatten)]
     places: PlaceArgs,
 }
@@ -34,6 +37,7 @@ impl CellArguments {
             tries: self.tries,
             checkpoint_every: self.checkpoint_every,
             device: self.device,
+            checked_data: self.checked_data,
             places: self.places.resolve(),
         })
     }

@@ -1,5 +1,6 @@
 //! `homebench data`: get, describe, prepare and check datasets.
 
+use crate::output::{note, write_answer};
 use anyhow::Result;
 use clap::{Args, Subcommand};
 use homebench_data::fetch::{Fetched, fetch};
@@ -123,7 +124,7 @@ impl Wanted {
 pub fn run(args: &DataArgs) -> Result<()> {
     let places = args.places.resolve();
     let mut terminal = Terminal::default();
-    let mut out = std::io::stdout().lock();
+    let mut out = Vec::new();
     match &args.command {
         DataCommand::Fetch { dataset } => match fetch(dataset, &places, &mut terminal)? {
             Fetched::AlreadyThere(folder) => {
@@ -160,6 +161,7 @@ pub fn run(args: &DataArgs) -> Result<()> {
             }
         }
     }
+    write_answer(&String::from_utf8_lossy(&out))?;
     Ok(())
 }
 
@@ -222,8 +224,8 @@ impl Observer for Terminal {
     fn notice(&mut self, message: &str) {
         match &self.bar {
             // A line printed across a bar would be drawn over.
-            Some((_, bar)) => bar.suspend(|| eprintln!("{message}")),
-            None => eprintln!("{message}"),
+            Some((_, bar)) => bar.suspend(|| note!("{message}")),
+            None => note!("{message}"),
         }
     }
 

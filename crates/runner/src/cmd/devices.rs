@@ -1,5 +1,6 @@
 //! `homebench devices`: what a run can be given.
 
+use crate::output::{note, write_answer};
 use crate::provenance;
 use clap::Args;
 use homebench_report::text_table::align_rows;
@@ -18,13 +19,11 @@ pub(super) struct DevicesArguments {}
 impl DevicesArguments {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let cuda = Cuda::find();
-        print!(
-            "{}",
-            align_rows(&["device", "name", "compute", "memory"], &rows(&cuda))
-        );
+        let header = ["device", "name", "compute", "memory"];
+        write_answer(&align_rows(&header, &rows(&cuda)))?;
         // On stderr: the table on stdout stays one for scripts.
         if let Some(absence) = cuda.absence() {
-            eprintln!("{absence}");
+            note!("{absence}");
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -1,6 +1,8 @@
 //! `homebench diff`: a verdict per variant, task and metric of two results folders, from their CSV files alone.
 
 use super::arguments::open_results;
+use super::integrity::{exit_code, look, say};
+use crate::output::write_answer;
 use anyhow::Result;
 use clap::Args;
 use homebench_report::diff::{Diff, DiffRow, Verdict, diff};
@@ -41,12 +43,23 @@ pub(super) struct DiffArguments {
 impl DiffArguments {
     pub(super) fn run(self) -> Result<ExitCode> {
         let (a, b) = (open_results(&self.a)?, open_results(&self.b)?);
-        let found = diff(a.path(), b.path(), &self.metrics)?;
-        print!("{}", if self.csv { csv(&found)? } else { text(&found) });
-        Ok(match found.count(Verdict::Worse) {
+        let mut found = Vec::new();
+        for folder in [&a, &b] {
+            let of_folder = look(folder)?;
+            say(folder, &of_folder);
+            found.extend(of_folder);
+        }
+        let compared = diff(a.path(), b.path(), &self.metrics)?;
+        let answer = match self.csv {
+            true => csv(&compared)?,
+            false => text(&compared),
+        };
+        write_answer(&answer)?;
+        let code = match compared.count(Verdict::Worse) {
             0 => ExitCode::SUCCESS,
             _ => ExitCode::from(EXIT_REGRESSION),
-        })
+        };
+        Ok(exit_code(&found, code))
     }
 }
 

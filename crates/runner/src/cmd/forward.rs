@@ -2,14 +2,16 @@
 //! this implementation against another.
 
 use super::model_file::ModelFile;
+use super::output_path::output_path;
 use crate::cell::write_tensors;
 use anyhow::Result;
 use candle_core::{DType, Device, Tensor};
 use clap::Args;
-use homebench_diagnostic::Diagnostic;
+use homebench_diagnostic::{Diagnostic, regular_file};
 use homebench_kernels::{Parameter, Role};
 use homebench_model::{BuildContext, Trace, VarBuilder};
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -42,6 +44,7 @@ pub(super) struct ForwardArguments {
 impl ForwardArguments {
     pub(super) fn run(self) -> Result<ExitCode> {
         let file = ModelFile::read(&self.model)?;
+        let written = output_path(&self.outputs, &[&self.model, &self.weights, &self.inputs])?;
         let mut inputs = load(&self.inputs)?;
         let Some(xs) = inputs.remove("x").filter(|xs| xs.rank() == 2) else {
             let message = "expected a tensor `x` of two dimensions, [batch, width]";
@@ -96,7 +99,7 @@ impl ForwardArguments {
             .into_iter()
             .map(|set| (format!("expert/{}", set.path), set.outputs));
         outputs.extend(gates.chain(experts));
-        write_tensors(&self.outputs, &outputs)?;
+        write_tensors(&written, &outputs)?;
         Ok(ExitCode::SUCCESS)
     }
 
@@ -130,7 +133,9 @@ fn load(path: &Path) -> Result<BTreeMap<String, Tensor>, Diagnostic> {
         )
         .hint("expected a file as `homebench init` or the safetensors packages write it")
     };
-    let bytes = std::fs::read(path).map_err(|error| refuse(&error))?;
+    let mut bytes = Vec::new();
+    let read = regular_file::open(path).and_then(|mut file| file.read_to_end(&mut bytes));
+    read.map_err(|error| refuse(&error))?;
     let tensors = candle_core::safetensors::load_buffer(&bytes, &Device::Cpu);
     Ok(tensors
         .map_err(|error| refuse(&error))?

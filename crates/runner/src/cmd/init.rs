@@ -1,6 +1,7 @@
 //! `homebench init`: a model's initial weights, by variable path.
 
 use super::model_file::ModelFile;
+use super::output_path::output_path;
 use crate::cell::write_tensors;
 use anyhow::Result;
 use candle_core::{DType, Device};
@@ -32,6 +33,7 @@ pub(super) struct InitArguments {
 impl InitArguments {
     pub(super) fn run(self) -> Result<ExitCode> {
         let file = ModelFile::read(&self.model)?;
+        let weights = output_path(&self.weights, &[&self.model])?;
         let vb = VarBuilder::from_seed(self.seed, DType::F32, &Device::Cpu);
         let context = BuildContext {
             layout: &file.layout,
@@ -42,7 +44,7 @@ impl InitArguments {
         file.config
             .build(&context, &vb)
             .map_err(|error| file.refuse(&error))?;
-        write_tensors(&self.weights, &vb.finish()?.snapshot()?)?;
+        write_tensors(&weights, &vb.finish()?.snapshot()?)?;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -1,8 +1,12 @@
-//! Ctrl-C and SIGTERM, as `run` hears them.
+//! Ctrl-C, SIGTERM and the end of the terminal, as `run` hears them.
 
-use anyhow::{Context, Result};
+use crate::execute::kill_every_cell;
+use crate::output::note;
+use crate::signals;
+use anyhow::Result;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 pub(super) static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 /// Whether there are cells that an interruption lets keep what they have.
@@ -10,6 +14,9 @@ static CELLS_RUN: AtomicBool = AtomicBool::new(false);
 /// What shells give for a program that Ctrl-C ended.
 // 128 and the number of SIGINT; for SIGTERM too, so that a script asks for one code.
 const EXIT_INTERRUPTED: u8 = 130;
+/// How long a run may take to end once it was asked to: its cells have ten seconds, and a few are left for its last words. It may
+/// be stuck in something that no flag reaches, such as a disk or a terminal that answers no more.
+const LONGEST_END: Duration = Duration::from_secs(20);
 
 /// Does what has cells that an interruption lets keep what they have.
 pub(super) fn with_cells<T>(run: impl FnOnce() -> T) -> T {
@@ -20,22 +27,34 @@ pub(super) fn with_cells<T>(run: impl FnOnce() -> T) -> T {
 }
 
 /// The first Ctrl-C, SIGTERM or end of the terminal lets cells keep what they have; the second, or one while no cell runs, ends
-/// everything at once.
+/// everything at once. What was ignored when this process began stays ignored.
+///
+/// # Errors
+/// The system refuses a handler.
 pub(super) fn listen_for_interruption() -> Result<()> {
-    ctrlc::set_handler(|| {
+    signals::listen(|| {
         let is_first = !INTERRUPTED.swap(true, Ordering::SeqCst);
-        if is_first && CELLS_RUN.load(Ordering::SeqCst) {
-            // The parent's loop sees it, ends them and says so.
-            return;
+        if !is_first || !CELLS_RUN.load(Ordering::SeqCst) {
+            end_at_once();
         }
-        // Children end when their parent is gone. What is written is whole at any moment.
-        eprintln!(
-            "\ninterrupted; what is finished is kept; to go on:\n  {}",
-            command_to_go_on()
-        );
-        std::process::exit(i32::from(EXIT_INTERRUPTED));
+        // The parent's loop sees it, ends the cells and says so; without a thread it has as long as it likes.
+        let named = std::thread::Builder::new().name("last moment".to_owned());
+        let _ = named.spawn(|| {
+            std::thread::sleep(LONGEST_END);
+            end_at_once();
+        });
     })
-    .context("listening for Ctrl-C")
+}
+
+/// Ends the run and its cells. What is written is whole at any moment.
+fn end_at_once() -> ! {
+    // By hand, because one that was stopped can't see that its parent is gone.
+    kill_every_cell();
+    note!(
+        "\ninterrupted; what is finished is kept; to go on:\n  {}",
+        command_to_go_on()
+    );
+    std::process::exit(i32::from(EXIT_INTERRUPTED));
 }
 
 /// The command line of this run, quoted for a shell. Without `--fresh`, which would begin anew.
@@ -48,7 +67,7 @@ fn command_to_go_on() -> String {
 
 /// Says how to go on.
 pub(super) fn say_interrupted(ended: usize, total: usize) -> ExitCode {
-    eprintln!("interrupted: {ended} of {total} cells ended and are kept; to go on:");
-    eprintln!("  {}", command_to_go_on());
+    note!("interrupted: {ended} of {total} cells ended and are kept; to go on:");
+    note!("  {}", command_to_go_on());
     ExitCode::from(EXIT_INTERRUPTED)
 }

@@ -2,15 +2,19 @@
 
 mod arguments;
 mod board;
+mod broken;
+mod cache;
 mod cell;
 pub mod data;
 mod devices;
 mod diff;
 mod forward;
 mod init;
+mod integrity;
 mod interruption;
 mod model_file;
 mod models;
+mod output_path;
 mod pack;
 mod plan;
 mod progress;
@@ -23,7 +27,9 @@ mod status;
 mod style;
 mod watch;
 
+use crate::output;
 use clap::{Parser, Subcommand};
+use std::io::ErrorKind;
 use std::process::ExitCode;
 
 /// Exit code of a bad spec, dataset or argument, and of output that can't be written.
@@ -57,6 +63,7 @@ enum Command {
     Pack(pack::PackArguments),
     /// Get, describe, prepare and check datasets
     Data(data::DataArgs),
+    Cache(cache::CacheArguments),
     Models(models::ModelsArguments),
     Devices(devices::DevicesArguments),
     Init(init::InitArguments),
@@ -67,8 +74,24 @@ enum Command {
 
 /// Reads the command line, does what it asks for, and gives the exit code.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
-    let result = match cli.command {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(said) => return say_of_command_line(&said),
+    };
+    // Its errors and panics go to its parent and not to a person.
+    if let Command::Cell(arguments) = cli.command {
+        return arguments.run();
+    }
+    let code = broken::without_panics(|| run(cli.command)).unwrap_or_else(|error| {
+        style::say_error(&error);
+        ExitCode::from(EXIT_REFUSED)
+    });
+    output::wait_for_notes();
+    code
+}
+
+fn run(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
         Command::Run(arguments) => arguments.run(),
         Command::Plan(arguments) => arguments.run(),
         Command::Status(arguments) => arguments.run(),
@@ -77,17 +100,25 @@ pub fn main() -> ExitCode {
         Command::Diff(arguments) => arguments.run(),
         Command::Pack(arguments) => arguments.run(),
         Command::Data(arguments) => data::run(&arguments).map(|()| ExitCode::SUCCESS),
+        Command::Cache(arguments) => arguments.run(),
         Command::Models(arguments) => arguments.run(),
         Command::Devices(arguments) => arguments.run(),
         Command::Init(arguments) => arguments.run(),
         Command::Forward(arguments) => arguments.run(),
-        // Its errors go to its parent and not to a person.
-        Command::Cell(arguments) => return arguments.run(),
-    };
-    result.unwrap_or_else(|error| {
-        style::say_error(&error);
-        ExitCode::from(EXIT_REFUSED)
-    })
+        Command::Cell(arguments) => Ok(arguments.run()),
+    }
+}
+
+/// Help and versions, which were asked for, and what is wrong with a command line.
+fn say_of_command_line(said: &clap::Error) -> ExitCode {
+    match said.print() {
+        Err(error) if !said.use_stderr() && error.kind() != ErrorKind::BrokenPipe => {
+            style::say_error(&output::unwritable_answer(&error).into());
+            ExitCode::from(EXIT_REFUSED)
+        }
+        // clap's codes are those of this program: 0 for an answer, 2 for a command line that it can't read.
+        _ => ExitCode::from(said.exit_code() as u8),
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! `homebench models`: the registry.
 
+use crate::output::write_answer;
 use clap::Args;
+use std::fmt::Write;
 use std::process::ExitCode;
 
 /// List the models: name, paper, equation, and every knob with its default
@@ -24,16 +26,22 @@ impl ModelsArguments {
                 .into());
         }
         let asked = |name: &str| self.name.as_deref().is_none_or(|only| only == name);
+        let mut text = String::new();
         for (index, entry) in entries.iter().filter(|entry| asked(entry.name)).enumerate() {
             if index > 0 {
-                println!();
+                text.push('\n');
             }
-            println!("{}\n  {}\n  {}", entry.name, entry.paper, entry.equation);
+            writeln!(
+                text,
+                "{}\n  {}\n  {}",
+                entry.name, entry.paper, entry.equation
+            )?;
             for knob in &entry.knobs {
                 let setting = format!("{} = {}", knob.name, knob.default_value());
-                println!("    {setting:<40} {}", knob.doc);
+                writeln!(text, "    {setting:<40} {}", knob.doc)?;
             }
         }
+        write_answer(&text)?;
         Ok(ExitCode::SUCCESS)
     }
 }

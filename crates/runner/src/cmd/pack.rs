@@ -1,8 +1,12 @@
 //! `homebench pack`: a results folder that is small enough to commit.
 
 use super::arguments::ResultsArgument;
+use super::integrity::{exit_code, look, say};
+use crate::execute::at_work;
+use crate::output::note;
 use bytesize::ByteSize;
 use clap::Args;
+use homebench_diagnostic::Diagnostic;
 use homebench_report::Folder;
 use homebench_results::{ResultsFolder, pack};
 use std::path::PathBuf;
@@ -25,10 +29,23 @@ pub(super) struct PackArguments {
 impl PackArguments {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let results = self.results.open()?;
+        if let Some(work) = at_work(&results) {
+            let name = results.path().display().to_string();
+            return Err(Diagnostic::new(name, work.sentence())
+                .hint("wait until it ends")
+                .into());
+        }
+        let found = look(&results)?;
+        if !found.is_empty() {
+            // The copy would vouch for what nobody does.
+            say(&results, &found);
+            note!("nothing was packed");
+            return Ok(exit_code(&found, ExitCode::SUCCESS));
+        }
         let new = ResultsFolder::new(self.into);
         let packed = pack(&results, &new)?;
         Folder::read(new.path(), None)?.write_short()?;
-        eprintln!(
+        note!(
             "packed into {}: {} long tables, {} instead of {}",
             new.path().display(),
             packed.num_tables,

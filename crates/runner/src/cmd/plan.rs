@@ -1,10 +1,11 @@
 //! `homebench plan`: every cell, and what is known of it; runs nothing.
 
+use super::integrity::look;
 use super::run::threads_of;
 use super::session::{Session, SpecArguments};
+use crate::output::{NoticesAlone, note, write_answer};
 use anyhow::Result;
 use clap::Args;
-use homebench_data::Quiet;
 use homebench_experiment::plan::{
     Arm, Estimator, Plan, PlannedCell, Reuse, STATED_FLOPS_PER_SECOND, Selection, reuse,
     take_winners,
@@ -31,15 +32,16 @@ pub(super) struct PlanArguments {
 
 impl PlanArguments {
     pub(super) fn run(self) -> Result<ExitCode> {
-        let (session, mut plan) = self.spec.open(&mut Quiet)?;
+        let (session, mut plan) = self.spec.open(&mut NoticesAlone)?;
         session.say_solutions();
         session.say_untrained();
         let selection = plan.select(self.spec.only.as_deref())?;
+        look(&session.results)?;
         let winners = Winners::read(&session.results)?;
         take_winners(&mut plan, &winners, &session.results)?;
         let table = PlanTable::new(&session, &plan);
         let rows = table.rows(&selection);
-        print!("{}", align_rows(&table.header(), &table.texts(&rows)));
+        write_answer(&align_rows(&table.header(), &table.texts(&rows)))?;
         table.say_totals(&rows);
         Ok(ExitCode::SUCCESS)
     }
@@ -222,7 +224,7 @@ impl<'a> PlanTable<'a> {
             0 => String::new(),
             trials => format!(" ({trials} of trials, {} final)", rows.len() - trials),
         };
-        eprintln!(
+        note!(
             "{} cells{of_which}, {} to run: about {} with {jobs} at a time, if no epoch is left out",
             rows.len(),
             open.len(),
@@ -230,12 +232,12 @@ impl<'a> PlanTable<'a> {
         );
         let estimator = &self.estimator;
         match estimator.measured_in.as_slice() {
-            [] => eprintln!(
+            [] => note!(
                 "times are stated, not measured: {:.0} GFLOP/s a thread; no earlier run is in {} or beside it",
                 STATED_FLOPS_PER_SECOND / 1e9,
                 self.session.results.path().display()
             ),
-            folders => eprintln!(
+            folders => note!(
                 "times are those of {} cells of earlier runs in {}",
                 estimator.num_measured,
                 folders

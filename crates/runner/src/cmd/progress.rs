@@ -3,6 +3,7 @@
 use super::board::{self, short_time};
 use super::screen::Screen;
 use crate::execute::Message;
+use crate::output::note;
 use crate::parent::Watcher;
 use homebench_data as data;
 use homebench_experiment::plan::PlannedCell;
@@ -92,7 +93,7 @@ impl RunView {
     pub(super) fn line(&mut self, text: &str) {
         match &self.screen {
             Some(screen) => screen.line(text),
-            None => eprintln!("{text}"),
+            None => note!("{text}"),
         }
         self.state.num_said += 1;
         self.state.said.push(text.to_owned());
@@ -101,12 +102,14 @@ impl RunView {
         }
     }
 
-    /// Takes the bars away.
-    pub(super) fn finish(&self) {
+    /// Takes the bars away, and the file of them where the folder is still the run's.
+    pub(super) fn finish(&self, is_own_folder: bool) {
         if let Some(screen) = &self.screen {
             screen.clear();
         }
-        if let Some(results) = &self.results {
+        if let Some(results) = &self.results
+            && is_own_folder
+        {
             RunState::remove(results);
         }
     }

@@ -14,7 +14,7 @@ use homebench_train as train;
 /// A second run of the same experiment touches nothing.
 pub(super) fn write_resolved(results: &ResultsFolder, resolved: &str) -> Result<()> {
     let path = results.resolved_spec();
-    if std::fs::read_to_string(&path).is_ok_and(|there| there == resolved) {
+    if record::read_text(&path)?.is_some_and(|there| there == resolved) {
         return Ok(());
     }
     record::write(&path, |out| Ok(out.write_all(resolved.as_bytes())?))

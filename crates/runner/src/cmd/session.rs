@@ -1,6 +1,7 @@
 //! What `run` and `plan` do alike: read a spec, check it, prepare its data, plan its cells.
 
 use super::data::PlaceArgs;
+use crate::output::note;
 use anyhow::Result;
 use clap::Args;
 use homebench_data::{self as data, DatasetRef, Places, Summary};
@@ -12,6 +13,7 @@ use homebench_experiment::spec::{self, Experiment, Override};
 use homebench_results::ResultsFolder;
 use homebench_train::Device;
 use homebench_train::device::Cuda;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// An experiment and changes to it.
@@ -57,6 +59,17 @@ impl Session {
         &self.datasets[0].1
     }
 
+    /// The prepared files that were read, by content hash.
+    pub(super) fn checked_data(&self) -> BTreeMap<String, String> {
+        let identity = |(_, summary): &(DatasetRef, Summary)| {
+            (
+                summary.content_hash.clone(),
+                summary.hold.identity().to_owned(),
+            )
+        };
+        self.datasets.iter().map(identity).collect()
+    }
+
     /// What a cell costs: a trial what it sets, a final cell what won where something has.
     pub(super) fn cost(&self, plan: &Plan, cell: &PlannedCell) -> Option<Budget> {
         let variant = &cell.content.variant;
@@ -89,7 +102,7 @@ impl Session {
     /// Says on stderr which tasks a variant is told not to learn.
     pub(super) fn say_untrained(&self) {
         for (tasks, variants) in untrained(&self.experiment, self.dataset()) {
-            eprintln!(
+            note!(
                 "{}: weight 0 for {}: scored, but neither trained nor part of the choice of epochs and trials",
                 variants.join(", "),
                 tasks.join(", ")
@@ -100,7 +113,7 @@ impl Session {
     /// Says on stderr what budgets led to.
     pub(super) fn say_solutions(&self) {
         for solution in &self.solutions {
-            eprintln!("{}: {solution}", solution.variant);
+            note!("{}: {solution}", solution.variant);
         }
     }
 }
@@ -127,7 +140,7 @@ fn untrained(experiment: &Experiment, data: &Summary) -> Vec<(Vec<String>, Vec<S
 impl SpecArguments {
     /// Checks everything that can be checked without reading data, then prepares the data and plans.
     pub(super) fn open(&self, observer: &mut dyn data::Observer) -> Result<(Session, Plan)> {
-        if !self.spec.is_file() {
+        if !self.spec.exists() {
             return Err(self.no_such_spec().into());
         }
         let (set, root) = self.divided_set()?;

@@ -1,15 +1,18 @@
 //! `homebench status`: what of an experiment is done, missing, failed, altered by hand, or of another spec.
 
 use super::arguments::ResultsArgument;
+use super::integrity::look;
 use super::watch::watch;
 use crate::execute::at_work;
+use crate::output::write_answer;
 use anyhow::Result;
 use clap::Args;
+use homebench_diagnostic::visible;
 use homebench_experiment::plan::{Arm, Plan, PlannedCell, Reuse, reuse};
 use homebench_experiment::spec::{self, CellContent, Experiment};
 use homebench_report::text_table::align_rows;
-use homebench_results::{self as record, CellFolder, ResultsFolder, RunState, Winners};
-use std::path::PathBuf;
+use homebench_results::tables::{CellsRow, Table, read_rows_if_any};
+use homebench_results::{Finding, Problem, ResultsFolder, RunState, Winners};
 use std::process::ExitCode;
 
 /// What a script reads as "not all of it can be used as it is".
@@ -35,23 +38,49 @@ impl StatusArguments {
     pub(super) fn run(self) -> Result<ExitCode> {
         let results = self.results.open()?;
         if self.watch {
-            watch(&results);
+            watch(&results)?;
         }
-        let (experiment, _) = spec::load(&results.resolved_spec(), &[])?;
-        let mut rows = rows(&results, &experiment)?;
-        let altered = record::altered_tables(&results);
-        let is_whole = altered.is_empty() && rows.iter().all(CellRow::is_done);
-        println!("{}", counts(&rows));
+        let found = look(&results)?;
+        let work = at_work(&results);
+        let running = work.as_ref().filter(|work| work.is_run && !work.is_gone);
+        let list = || -> Result<_> {
+            let (experiment, _) = spec::load(&results.resolved_spec(), &[])?;
+            let rows = rows(&results, &experiment, running.is_some())?;
+            Ok((rows, !experiment.split_seeds.is_empty()))
+        };
+        let (mut answer, mut rows, has_splits) = match list() {
+            Ok((rows, has_splits)) => (counts(&rows) + "\n", rows, has_splits),
+            // Of a spec or winners that are not as they were; what was found says which.
+            Err(_) if !found.is_empty() => {
+                ("the cells can't be listed\n".to_owned(), Vec::new(), false)
+            }
+            Err(error) => return Err(error),
+        };
+        let found = of_rows(&results, found, &rows, running.is_some());
+        let is_whole = found.is_empty() && rows.iter().all(CellRow::is_done);
         // Whoever watched has seen what went well.
         if self.watch {
             rows.retain(|row| !row.is_done());
         }
         if !rows.is_empty() {
-            print!("{}", aligned(&rows, !experiment.split_seeds.is_empty()));
+            answer += &aligned(&rows, has_splits);
         }
-        for name in &altered {
-            println!("{name}: gone or altered; running the experiment again writes it anew");
+        for finding in &found {
+            answer += &format!(
+                "{}; {}\n",
+                visible(&finding.to_string()),
+                finding.mend(&results)
+            );
         }
+        if let Some(work) = &work
+            && let Some(advice) = work.advice()
+        {
+            answer += &format!(
+                "process {} is gone, but not its cells: {advice}\n",
+                work.holder
+            );
+        }
+        write_answer(&answer)?;
         Ok(match is_whole {
             true => ExitCode::SUCCESS,
             false => ExitCode::from(EXIT_INCOMPLETE),
@@ -78,14 +107,47 @@ impl CellRow {
     }
 }
 
+/// What is to be said beside the cells. While a run is at work, tables are on their way.
+fn of_rows(
+    results: &ResultsFolder,
+    mut found: Vec<Finding>,
+    rows: &[CellRow],
+    is_at_work: bool,
+) -> Vec<Finding> {
+    let is_whole = rows.iter().all(CellRow::is_done);
+    found.retain(|finding| {
+        let is_of_merge = finding.is_of_table() || finding.problem == Problem::NotMerged;
+        // Of a run that was interrupted, the cells say it.
+        let is_expected = finding.problem == Problem::NotMerged && !is_whole;
+        !(is_expected || is_of_merge && is_at_work)
+    });
+    let merged =
+        read_rows_if_any::<CellsRow, _>(results.path(), |row, _| Ok(Some(row.cell.to_owned())));
+    // A table that can't be read has no cell.
+    let merged: Vec<String> = merged.unwrap_or_else(|_| Vec::new());
+    let is_left = |row: &CellRow| row.is_done() && !merged.contains(&row.id);
+    if is_whole && found.is_empty() && !is_at_work && rows.iter().any(is_left) {
+        found.push(Finding {
+            file: CellsRow::FILE.to_owned(),
+            problem: Problem::NotMerged,
+            detail: None,
+        });
+    }
+    found
+}
+
 /// Every cell that is asked for, and every other one that is there.
-fn rows(results: &ResultsFolder, experiment: &Experiment) -> Result<Vec<CellRow>> {
+fn rows(
+    results: &ResultsFolder,
+    experiment: &Experiment,
+    is_at_work: bool,
+) -> Result<Vec<CellRow>> {
     // Without data: a folder is looked at where its data may not be, and preparing it could take minutes.
     let plan = Plan::without_data(experiment, &Winners::read(results)?);
     // A run that was killed leaves its state behind, so the lock says whether anything runs.
-    let running = at_work(results).and_then(|_| RunState::read(results));
-    let running = running.unwrap_or_default().cells;
-    let mut there = cells_there(results);
+    let running = is_at_work.then(|| RunState::read(results)).flatten();
+    let running = running.map(|state| state.cells).unwrap_or_default();
+    let mut there = cells_there(results)?;
     let mut row = |cell: &PlannedCell| {
         let place = there.iter().position(|there| cell.is_elsewhere(there));
         // Taken out, so that what is left in the end is what nobody asked for.
@@ -170,21 +232,13 @@ fn aligned(rows: &[CellRow], with_splits: bool) -> String {
     align_rows(&header, &rows.iter().map(texts).collect::<Vec<_>>())
 }
 
-/// Cells that were started, by their own word, in the order of their ids.
-fn cells_there(results: &ResultsFolder) -> Vec<PlannedCell> {
-    let mut folders: Vec<PathBuf> = std::fs::read_dir(results.join("cells"))
-        .into_iter()
-        .flatten()
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .collect();
-    // The order of a directory is the file system's.
-    folders.sort();
-    let content = |folder: PathBuf| CellContent::read(&CellFolder::new(folder).content()).ok();
-    folders
-        .into_iter()
-        .filter_map(content)
-        .map(PlannedCell::new)
-        .collect()
+/// Cells that were started, by their own word, in the order of their ids. Those of which it can't be told what they are were looked at
+/// before.
+fn cells_there(results: &ResultsFolder) -> Result<Vec<PlannedCell>> {
+    let content = |id: &String| CellContent::read_if_any(&results.cell(id).content());
+    let ids = results.cell_ids()?;
+    let contents = ids.iter().filter_map(|id| content(id).unwrap_or(None));
+    Ok(contents.map(PlannedCell::new).collect())
 }
 
 /// The state of a cell that was started, and what is to be known of it.

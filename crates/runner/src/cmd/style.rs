@@ -1,6 +1,7 @@
 //! What is said on stderr: errors in colour where colour is wanted.
 
-use homebench_diagnostic::Diagnostic;
+use crate::output::{note, write_note};
+use homebench_diagnostic::{Diagnostic, visible_lines};
 use homebench_results::read::ReadError;
 use std::io::IsTerminal;
 
@@ -43,13 +44,15 @@ pub(super) fn say_error(error: &anyhow::Error) {
             Some(diagnostic) => diagnostic.without_hint().to_string(),
             None => cause.to_string(),
         };
+        // It may quote a file, which may hold anything.
+        let text = visible_lines(&text);
         if depth == 0 {
-            eprintln!("{red}{bold}error:{end} {text}");
+            write_note(&format!("{red}{bold}error:{end} {text}"));
         } else {
-            eprintln!("  because: {text}");
+            note!("  because: {text}");
         }
     }
     if let Some(hint) = hint {
-        eprintln!("{cyan}hint:{end} {hint}");
+        write_note(&format!("{cyan}hint:{end} {}", visible_lines(&hint)));
     }
 }

@@ -3,6 +3,8 @@
 use super::board;
 use super::screen::Screen;
 use crate::execute::at_work;
+use crate::output::{Reader, note, write_answer};
+use homebench_diagnostic::Diagnostic;
 use homebench_results::{ResultsFolder, RunState};
 use std::time::Duration;
 
@@ -11,12 +13,15 @@ use std::time::Duration;
 const LOOK_EVERY: Duration = Duration::from_millis(300);
 
 /// Shows the run that is at work in a folder: its bars and what it says on a terminal, what it says alone elsewhere.
-pub(super) fn watch(results: &ResultsFolder) {
-    let Some(mut holder) = at_work(results) else {
-        eprintln!("no run is at work in {}", results.path().display());
-        return;
+///
+/// # Errors
+/// What the run says can't be passed on.
+pub(super) fn watch(results: &ResultsFolder) -> Result<(), Diagnostic> {
+    let Some(mut holder) = at_work_itself(results) else {
+        note!("no run is at work in {}", results.path().display());
+        return Ok(());
     };
-    eprintln!("process {holder} is at work; Ctrl-C ends the watching, not the run");
+    note!("process {holder} is at work; Ctrl-C ends the watching, not the run");
     let screen = Screen::on_stdout();
     let mut heard = Heard::default();
     loop {
@@ -24,7 +29,9 @@ pub(super) fn watch(results: &ResultsFolder) {
             for line in heard.news(&state) {
                 match &screen {
                     Some(screen) => screen.line(line),
-                    None => println!("{line}"),
+                    // Without a reader there is nothing left to do.
+                    None if write_answer(&format!("{line}\n"))? == Reader::HasLeft => return Ok(()),
+                    None => {}
                 }
             }
             if let Some(screen) = &screen {
@@ -32,7 +39,7 @@ pub(super) fn watch(results: &ResultsFolder) {
             }
         }
         std::thread::sleep(LOOK_EVERY);
-        match at_work(results) {
+        match at_work_itself(results) {
             Some(now) => holder = now,
             None => break,
         }
@@ -40,7 +47,14 @@ pub(super) fn watch(results: &ResultsFolder) {
     if let Some(screen) = &screen {
         screen.clear();
     }
-    eprintln!("process {holder} has ended");
+    note!("process {holder} has ended");
+    Ok(())
+}
+
+/// Whose run is at work; cells that a killed parent left are nobody's run, and neither is a report.
+fn at_work_itself(results: &ResultsFolder) -> Option<String> {
+    let found = at_work(results).filter(|found| found.is_run && !found.is_gone)?;
+    Some(found.holder)
 }
 
 /// How much of what a run said was passed on.

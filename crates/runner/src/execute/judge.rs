@@ -16,6 +16,7 @@ pub(super) fn judge(folder: &CellFolder, id: &str, exit: &Exit, reason: Option<S
     if status.success() {
         // An exit code of 0 is no proof: a library may end a process so. The outcome is written last.
         let whole = Outcome::read(folder)
+            .unwrap_or(None)
             .filter(|outcome| outcome.id == id && outcome.status == Status::Done);
         return whole.map_or_else(
             || broken("the process ended without an outcome".to_owned()),

@@ -3,17 +3,18 @@
 use super::judge::judge;
 use super::process::{Process, listen};
 use super::{Ended, Event, EventKind, Executor};
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use homebench_data::Places;
-use homebench_diagnostic::Diagnostic;
+use homebench_diagnostic::{Diagnostic, regular_file};
 use homebench_experiment::plan::PlannedCell;
 use homebench_experiment::spec::Limits;
 use homebench_results::{self as record, CellFolder};
 use homebench_train::Device;
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
-use std::io::Write;
+use std::fs::File;
+use std::io::{ErrorKind, Read, Write};
 use std::os::unix::process::CommandExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -26,6 +27,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// A cell looks after every step whether it is to end, and writes a checkpoint first: this is room for both, and bearable for
 /// whoever pressed Ctrl-C. One that is killed after it loses the work since its last checkpoint and nothing else.
 const GRACE: Duration = Duration::from_secs(10);
+/// A process that was killed is gone at once, unless its disk doesn't answer.
+const LONGEST_KILL: Duration = Duration::from_secs(5);
 /// What a cell's log has in front of each start.
 const START_OF_TRY: &str = "--- try ";
 
@@ -42,6 +45,8 @@ pub struct LocalSettings {
     pub device: Device,
     /// Where data is.
     pub places: Places,
+    /// By content hash: the prepared files that were read already, so that no cell reads them for that again.
+    pub checked_data: BTreeMap<String, String>,
     /// What a cell may use.
     pub limits: Limits,
     /// Least time between two checkpoints of a cell.
@@ -92,14 +97,16 @@ impl Local {
     }
 
     /// The command that runs the cell of a folder, and how often it will then have been started.
-    fn command(&self, folder: &CellFolder) -> Result<(Command, usize)> {
-        let starts = starts(folder) + 1;
-        let log = self
-            .open_log(folder, starts)
-            .map_err(|error| record::unwritable(&folder.log(), &error))?;
+    fn command(&self, folder: &CellFolder, cell: &PlannedCell) -> Result<(Command, usize)> {
+        let unwritable = |error| record::unwritable(&folder.log(), &error);
+        let starts = starts(folder).map_err(unwritable)? + 1;
+        let log = self.open_log(folder, starts).map_err(unwritable)?;
         let settings = &self.settings;
         let threads = settings.threads.to_string();
         let checkpoint_every = settings.checkpoint_every.as_secs_f64().to_string();
+        let checked_data = settings
+            .checked_data
+            .get(&cell.content.dataset.content_hash);
         let mut command = Command::new(&settings.program);
         command
             .arg("cell")
@@ -113,9 +120,17 @@ impl Local {
             .arg(&settings.places.data)
             .arg("--cache-dir")
             .arg(&settings.places.cache)
+            .args(
+                checked_data
+                    .into_iter()
+                    .flat_map(|identity| ["--checked-data", identity]),
+            )
             // candle has a pool of its own beside rayon's.
             .env("RAYON_NUM_THREADS", &threads)
             .env("CANDLE_NUM_THREADS", &threads)
+            // An error would carry its backtrace, with this machine's paths, into tables that are the same everywhere. Panics still show
+            // theirs in the log where RUST_BACKTRACE asks for it.
+            .env("RUST_LIB_BACKTRACE", "0")
             // The system closes this pipe when the parent is gone, however it went, and then the child ends too. A signal or
             // a word of the parent would not come from one that was killed.
             .stdin(Stdio::piped())
@@ -128,10 +143,11 @@ impl Local {
 
     fn open_log(&self, folder: &CellFolder, tries: usize) -> std::io::Result<File> {
         // Appended to: the log of a try that broke is what a user wants to read after the next one.
-        let mut log = OpenOptions::new()
+        let log = regular_file::unlinked()
             .create(true)
             .append(true)
             .open(folder.log())?;
+        let mut log = regular_file::regular(log)?;
         let now = record::timestamp(SystemTime::now());
         let (threads, device) = (self.settings.threads, self.settings.device);
         writeln!(
@@ -148,7 +164,7 @@ impl Executor for Local {
     }
 
     fn submit(&mut self, folder: &CellFolder, cell: &PlannedCell) -> Result<()> {
-        let (mut command, starts) = self.command(folder)?;
+        let (mut command, starts) = self.command(folder, cell)?;
         let (process, stdout) = Process::start(&mut command)?;
         let process = Arc::new(process);
         self.running.insert(cell.id.clone(), Arc::clone(&process));
@@ -161,15 +177,20 @@ impl Executor for Local {
                 let _ = sender.send(kind.map(|kind| Event { cell, kind }));
             };
             tell(Ok(EventKind::Started));
-            let reason = listen(stdout, |message| tell(Ok(EventKind::Said(message))));
-            tell(process.wait().map(|exit| {
-                EventKind::Ended(Ended {
-                    seconds: exit.seconds,
-                    usage: exit.usage,
-                    starts,
-                    verdict: judge(&folder, &id, &exit, reason),
+            let follow = || {
+                let reason = listen(stdout, |message| tell(Ok(EventKind::Said(message))));
+                process.wait().map(|exit| {
+                    EventKind::Ended(Ended {
+                        seconds: exit.seconds,
+                        usage: exit.usage,
+                        starts,
+                        verdict: judge(&folder, &id, &exit, reason),
+                    })
                 })
-            }));
+            };
+            // The parent would wait for ever for the end of a cell that nobody follows any more.
+            let followed = catch_unwind(AssertUnwindSafe(follow));
+            tell(followed.unwrap_or_else(|_| Err(anyhow!("following cell {id} broke off"))));
         });
         Ok(())
     }
@@ -204,11 +225,27 @@ impl Executor for Local {
     }
 }
 
+/// However the parent's work ends, by an error or a panic too: no cell outlives it, and none writes beside whoever comes next.
+impl Drop for Local {
+    fn drop(&mut self) {
+        self.kill();
+        let start = Instant::now();
+        let goes_on = |process: &Arc<Process>| !process.has_ended();
+        while self.running.values().any(goes_on) && start.elapsed() < LONGEST_KILL {
+            std::thread::sleep(LOOK_EVERY);
+        }
+    }
+}
+
 /// How often a cell was started, by its log: nothing that the next run compares may count interruptions.
-fn starts(folder: &CellFolder) -> usize {
-    let log = std::fs::read(folder.log()).unwrap_or_default();
+fn starts(folder: &CellFolder) -> std::io::Result<usize> {
+    let mut log = Vec::new();
+    match regular_file::open(&folder.log()) {
+        Ok(mut file) => drop(file.read_to_end(&mut log)?),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(0),
+        Err(error) => return Err(error),
+    }
     let lines = log.split(|byte| *byte == b'\n');
-    lines
-        .filter(|line| line.starts_with(START_OF_TRY.as_bytes()))
-        .count()
+    let starts = lines.filter(|line| line.starts_with(START_OF_TRY.as_bytes()));
+    Ok(starts.count())
 }

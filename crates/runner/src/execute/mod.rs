@@ -9,8 +9,8 @@ mod process;
 pub(crate) mod protocol;
 
 pub use local::{Local, LocalSettings};
-pub use lock::{FolderLock, at_work};
-pub use process::can_limit_memory;
+pub use lock::{AtWork, FolderLock, LeftBehind, LockWatch, LostFolder, at_work};
+pub use process::{can_limit_memory, kill_every_cell};
 pub use protocol::Message;
 
 use crate::provenance::Usage;

@@ -4,6 +4,8 @@ use super::protocol::{Message, STOP};
 use crate::provenance::Usage;
 use anyhow::{Context, Result};
 use homebench_experiment::spec::Limits;
+use rustix::process::{Pid, Signal, kill_process};
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ChildStdout, Command, ExitStatus};
@@ -48,6 +50,7 @@ impl Process {
         let mut child = command
             .spawn()
             .with_context(|| format!("starting {}", command.get_program().display()))?;
+        running_now().insert(child.id());
         let stdout = child.stdout.take().context("the cell's stdout is a pipe")?;
         let process = Self {
             id: child.id(),
@@ -65,6 +68,7 @@ impl Process {
         // Without the lock, or the process could not be ended meanwhile.
         wait_until_ended(self.id)?;
         let mut running = self.lock().take().context("a process is waited for once")?;
+        running_now().remove(&self.id);
         let (status, usage) = reap(&mut running.child)?;
         Ok(Exit {
             status,
@@ -81,7 +85,14 @@ impl Process {
         {
             // One that has just ended can't be asked any more, which is as good.
             let _ = writeln!(stdin, "{STOP}");
+            // One that was stopped would hear it never, and lose what it could keep.
+            send(self.id, Signal::CONT);
         }
+    }
+
+    /// Whether it was waited for.
+    pub(super) fn has_ended(&self) -> bool {
+        self.lock().is_none()
     }
 
     /// Ends the process.
@@ -112,6 +123,27 @@ impl Process {
     fn lock(&self) -> MutexGuard<'_, Option<LiveChild>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The processes of this parent's cells, for an end that reaches no executor any more. A number is taken out before its process is
+/// collected, as in [`Process`].
+static RUNNING: Mutex<BTreeSet<u32>> = Mutex::new(BTreeSet::new());
+
+fn running_now() -> MutexGuard<'static, BTreeSet<u32>> {
+    RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Ends every cell that this process has started, whatever it does: for a parent that is about to end itself.
+pub fn kill_every_cell() {
+    for process in running_now().iter() {
+        send(*process, Signal::KILL);
+    }
+}
+
+fn send(process: u32, signal: Signal) {
+    let process = i32::try_from(process).ok().and_then(Pid::from_raw);
+    // One that is gone needs no signal.
+    let _ = process.map(|process| kill_process(process, signal));
 }
 
 /// Passes every message on and keeps the reason of a failure.
@@ -146,7 +178,7 @@ pub fn can_limit_memory() -> bool {
 
 /// Blocks until the process has ended, and leaves it to be collected.
 fn wait_until_ended(process: u32) -> Result<()> {
-    use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
+    use rustix::process::{WaitId, WaitIdOptions, waitid};
     let id = i32::try_from(process).ok().and_then(Pid::from_raw);
     let id = WaitId::Pid(id.context("a process has a number above 0")?);
     // It stays a zombie, and keeps its number, until `reap`.

@@ -1,14 +1,15 @@
 //! Runs cells through an executor: some at once, again where one broke, none after somebody asked to stop.
 
 use crate::cell::{CellTimes, write_failed};
-use crate::execute::{Ended, Event, EventKind, Executor, Message, Verdict};
+use crate::execute::{Ended, Event, EventKind, Executor, LockWatch, Message, Verdict};
 use anyhow::{Result, anyhow};
 use homebench_experiment::plan::PlannedCell;
 use homebench_results::{
-    Outcome, ResultsFolder, create_dir, remove, remove_partials, write_unsynced,
+    Outcome, ResultsFolder, create_dir_inside, remove, remove_partials, write_unsynced,
 };
 use homebench_train::Device;
 use std::collections::{BTreeMap, VecDeque};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -31,6 +32,8 @@ pub struct CellRuns<'a> {
     pub device: Device,
     /// Set when somebody asks to stop.
     pub interrupted: &'a AtomicBool,
+    /// Tells when the folder is no longer this parent's.
+    pub lock: LockWatch,
 }
 
 /// Hears how cells go.
@@ -129,6 +132,13 @@ impl CellRuns<'_> {
         executor: &mut dyn Executor,
         watcher: &mut dyn Watcher,
     ) {
+        if let Err(error) = self.lock.check()
+            && going.broken.is_none()
+        {
+            going.broken = Some(error);
+            // At once: whatever they keep, they would keep in another's folder.
+            executor.kill();
+        }
         let is_interrupted = self.interrupted.load(Ordering::SeqCst);
         match going.stopping_since {
             None if is_interrupted || going.broken.is_some() => {
@@ -160,7 +170,8 @@ impl CellRuns<'_> {
     /// Lays out the cell's folder and hands it over.
     fn start(&self, (cell, number): Try<'_>, executor: &mut dyn Executor) -> Result<()> {
         let folder = self.results.cell(&cell.id);
-        create_dir(folder.path())?;
+        let inside = Path::new("cells").join(&cell.id);
+        create_dir_inside(self.results.path(), &inside)?;
         // Nobody else writes here: this process holds the lock of the results, and the cell's last one has ended.
         remove_partials(folder.path(), None)?;
         // Before the content: a cell that has an outcome has the content that it is of.

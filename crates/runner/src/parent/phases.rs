@@ -1,10 +1,12 @@
 //! The phases of an experiment: every trial on validation, the winners for good, then fresh seeds and test once.
 
 use super::cell_runs::Finished;
+use crate::execute::LostFolder;
+use crate::output::note;
 use crate::provenance::Provenance;
 use anyhow::Result;
 use homebench_experiment::plan::{Arm, Plan, PlannedCell, Reuse, Selection, freeze, reuse};
-use homebench_results::{ResultsFolder, Winners};
+use homebench_results::{ResultsFolder, Winners, set_aside};
 
 /// An experiment that may write into its folder.
 pub struct Phases<'a> {
@@ -46,7 +48,10 @@ impl Phases<'_> {
             }
             let finished = run_cells(self.plan, &missing);
             if !matches!(finished, Ok(Finished::All)) {
-                provenance.complete(self.results)?;
+                let is_lost = |error: &anyhow::Error| error.downcast_ref::<LostFolder>().is_some();
+                if !finished.as_ref().is_err_and(is_lost) {
+                    provenance.complete(self.results)?;
+                }
                 return finished;
             }
             // Frozen before a final cell is trained: nothing that is seen of the test split can choose a trial.
@@ -72,8 +77,8 @@ impl Phases<'_> {
                 Reuse::Missing => {}
                 // It counted as worst, and the winner stays what it is.
                 Reuse::Failed(_) if is_frozen(cell) => return false,
-                Reuse::Failed(_) => eprintln!("{}: failed before, trying again", cell.label()),
-                Reuse::Refused(why) => eprintln!("{}: not reused, {why}", cell.label()),
+                Reuse::Failed(_) => note!("{}: failed before, trying again", cell.label()),
+                Reuse::Refused(why) => note!("{}: not reused, {why}", cell.label()),
             }
             true
         };
@@ -84,7 +89,7 @@ impl Phases<'_> {
                 Some(_) => "trials",
                 None => "cells",
             };
-            eprintln!("{reused} of {} {what} are done already", selected.len());
+            note!("{reused} of {} {what} are done already", selected.len());
         }
         missing
     }
@@ -115,8 +120,15 @@ pub fn frozen_winners(
     if !fresh {
         return Ok(Winners::read(results)?);
     }
-    // What can't be read is replaced.
-    let mut winners = Winners::read(results).unwrap_or_default();
+    let mut winners = match Winners::read(results) {
+        Ok(winners) => winners,
+        Err(said) => {
+            let aside = set_aside(&results.winners(), "damaged")?;
+            let said = said.without_hint();
+            note!("{said}; kept as {}, tuned anew", aside.display());
+            Winners::default()
+        }
+    };
     winners.winners.retain(|winner| {
         let is_its = |arm: &&Arm| arm.belongs_to(&winner.variant, winner.split_seed);
         let arm = plan.arms.iter().find(is_its);

@@ -5,15 +5,13 @@ mod usage;
 
 use anyhow::Result;
 use homebench_diagnostic::Diagnostic;
-use homebench_results::{self as results_folder, ResultsFolder, read_provenance, timestamp};
+use homebench_results::{Ledger, ResultsFolder, cell_of, timestamp};
 pub(crate) use host::{cores, cpu_model, memory_bytes};
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::time::SystemTime;
 pub use usage::Usage;
-
-/// Where `provenance.toml` has the runs.
-const RUNS: &str = "runs";
 
 const LOCKFILE: &str = include_str!("../../../../Cargo.lock");
 
@@ -46,8 +44,8 @@ struct SourceProvenance {
     git_commit: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     git_dirty: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    git_diff_blake3: Option<String>,
+    /// Of every file that was compiled.
+    source_blake3: String,
     cargo_lock_blake3: String,
     /// Of the crates that compute or keep numbers.
     crate_versions: BTreeMap<String, String>,
@@ -122,7 +120,7 @@ impl Provenance {
             homebench_version: env!("CARGO_PKG_VERSION").to_owned(),
             // Where the program lay is nobody's business but this machine's.
             command_line: std::iter::once("homebench".to_owned())
-                .chain(std::env::args().skip(1))
+                .chain(std::env::args_os().skip(1).map(shown))
                 .collect(),
             started: timestamp(SystemTime::now()),
             ended: None,
@@ -173,24 +171,22 @@ impl Provenance {
 
     fn write(&mut self, results: &ResultsFolder) -> Result<()> {
         // Read anew each time: seals are in the same file.
-        let mut table = read_provenance(results);
-        let mut runs = match table.remove(RUNS) {
-            Some(toml::Value::Array(runs)) => runs,
-            _ => Vec::new(),
-        };
-        let run = toml::Value::try_from(&*self)?;
-        match self.place.and_then(|place| runs.get_mut(place)) {
+        let mut ledger = Ledger::read(results)
+            .map_err(Diagnostic::from)?
+            .unwrap_or_default();
+        // Until they have ended, and are sealed again.
+        let is_set_out_on =
+            |name: &str| cell_of(name).is_some_and(|id| self.cells.iter().any(|cell| cell == id));
+        ledger.withdraw(is_set_out_on);
+        let run = toml::Table::try_from(&*self)?;
+        match self.place.and_then(|place| ledger.runs.get_mut(place)) {
             Some(there) => *there = run,
             None => {
-                self.place = Some(runs.len());
-                runs.push(run);
+                self.place = Some(ledger.runs.len());
+                ledger.runs.push(run);
             }
         }
-        table.insert(RUNS.to_owned(), toml::Value::Array(runs));
-        let text = toml::to_string(&table)?;
-        results_folder::write(&results.provenance(), |out| {
-            Ok(out.write_all(text.as_bytes())?)
-        })
+        ledger.write(results)
     }
 
     /// Refuses sources that no commit holds.
@@ -201,32 +197,34 @@ impl Provenance {
         let refuse = |message: &str| Err(Diagnostic::new("--require-clean", message));
         match (&self.source.git_commit, self.source.git_dirty) {
             (Some(_), Some(false)) => Ok(()),
-            (Some(_), Some(true)) => refuse("the sources have changes that are not committed")
-                .map_err(|said| said.hint("commit them, or run without `--require-clean`")),
-            _ => refuse("git doesn't tell which commit the sources are of")
-                .map_err(|said| said.hint("build from a clone, and have git installed")),
+            (Some(_), Some(true)) => {
+                refuse("this program was built from sources with changes that are not committed")
+                    .map_err(|said| {
+                        said.hint(
+                            "commit them and build it again, or run without `--require-clean`",
+                        )
+                    })
+            }
+            _ => refuse(
+                "this program was built where git didn't tell of which commit the sources are",
+            )
+            .map_err(|said| said.hint("build from a clone, and have git installed")),
         }
     }
 }
 
-/// The state of the sources that the binary was built from, as long as they are where they were.
+/// An argument as text; of one that is no UTF-8, other bytes than ASCII's as `\xff`.
+fn shown(argument: OsString) -> String {
+    let escaped = |argument: OsString| argument.as_encoded_bytes().escape_ascii().to_string();
+    argument.into_string().unwrap_or_else(escaped)
+}
+
+/// The sources that this program was built from, as they were then.
 fn source() -> SourceProvenance {
-    // Asked when it runs, not when it is built: a build script would have to run anew for every commit.
-    let git = |arguments: &[&str]| {
-        let folder = ["-C", env!("CARGO_MANIFEST_DIR")];
-        host::output("git", &[&folder, arguments].concat())
-    };
-    // Results are what runs write, and no source.
-    let sources = [":/", ":(top,exclude)results"];
-    let diff = git(&[&["diff", "HEAD", "--"], &sources[..]].concat());
-    let status = ["status", "--porcelain", "--untracked-files=no", "--"];
-    let dirty = git(&[&status[..], &sources].concat()).map(|text| !text.is_empty());
     SourceProvenance {
-        git_commit: git(&["rev-parse", "HEAD"]),
-        git_dirty: dirty,
-        git_diff_blake3: diff
-            .filter(|text| !text.is_empty())
-            .map(|text| blake3::hash(text.as_bytes()).to_hex().to_string()),
+        git_commit: option_env!("HOMEBENCH_GIT_COMMIT").map(str::to_owned),
+        git_dirty: option_env!("HOMEBENCH_GIT_DIRTY").map(|text| text == "true"),
+        source_blake3: env!("HOMEBENCH_SOURCE_BLAKE3").to_owned(),
         cargo_lock_blake3: blake3::hash(LOCKFILE.as_bytes()).to_hex().to_string(),
         crate_versions: crate_versions(LOCKFILE),
     }
@@ -247,7 +245,7 @@ const CRATES: [&str; 8] = [
 /// Versions that a lockfile has of [`CRATES`]; several of one crate are separated by spaces.
 fn crate_versions(lockfile: &str) -> BTreeMap<String, String> {
     let mut versions = BTreeMap::<String, String>::new();
-    let table: toml::Table = toml::from_str(lockfile).unwrap_or_default();
+    let table: toml::Table = toml::from_str(lockfile).expect("cargo writes its lockfile as TOML");
     let packages = table.get("package").and_then(toml::Value::as_array);
     for package in packages.into_iter().flatten() {
         let text = |key: &str| package.get(key).and_then(toml::Value::as_str);
@@ -295,11 +293,8 @@ mod tests {
             };
             Provenance::begin(1, 1, "cpu".into(), dataset)
         };
-        let runs = || match read_provenance(&results).remove(RUNS) {
-            Some(toml::Value::Array(runs)) => runs,
-            other => panic!("{other:?}"),
-        };
-        let cells = |run: &toml::Value| run["cells"].to_string();
+        let runs = || Ledger::read(&results).unwrap().unwrap().runs;
+        let cells = |run: &toml::Table| run["cells"].to_string();
         let mut killed = begin();
         killed
             .set_out(["a".to_owned(), "b".to_owned()], &results)

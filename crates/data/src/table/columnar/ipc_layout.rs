@@ -2,7 +2,7 @@
 //! decoder doesn't know.
 
 use arrow::ipc::{self, Int, Type};
-use homebench_diagnostic::Diagnostic;
+use homebench_diagnostic::{Diagnostic, regular_file};
 use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
@@ -28,7 +28,7 @@ impl IpcLayout {
     /// # Errors
     /// A part that is longer than the file, or nothing that is a message.
     pub(super) fn of_file(path: &Path, is_stream: bool) -> Result<Self, Diagnostic> {
-        let file = File::open(path).map_err(|error| super::cant_read(path, &error))?;
+        let file = regular_file::open(path).map_err(|error| super::cant_read(path, &error))?;
         let mut walk = IpcWalk {
             len: file.metadata().map_or(0, |metadata| metadata.len()),
             file: BufReader::new(file),

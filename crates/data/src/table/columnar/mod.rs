@@ -25,14 +25,13 @@ use arrow::datatypes::{DataType, SchemaRef};
 use arrow::error::ArrowError;
 use arrow::ipc::reader::{FileReader, StreamReader};
 use batches::{ArrowBatches, BatchSource};
-use homebench_diagnostic::Diagnostic;
+use homebench_diagnostic::{Diagnostic, regular_file};
 use open_file::ColumnarLayout;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
 };
 use plain_arrays::Meaning;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -201,7 +200,8 @@ impl ColumnarFile {
         let needed = places.filter_map(|(column, place)| Some((column, (*place)?)));
         let reader = |(column, place): (usize, usize)| {
             // A handle of its own: handles that are cloned share their place in the file.
-            let file = File::open(&self.path).map_err(|error| cant_read(&self.path, &error))?;
+            let file =
+                regular_file::open(&self.path).map_err(|error| cant_read(&self.path, &error))?;
             let mask = ProjectionMask::roots(metadata.parquet_schema(), [place]);
             let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata.clone())
                 .with_projection(mask)
@@ -214,7 +214,7 @@ impl ColumnarFile {
     }
 
     fn arrow(&self, wanted: Vec<usize>) -> Result<ArrowBatches, Diagnostic> {
-        let file = File::open(&self.path).map_err(|error| cant_read(&self.path, &error))?;
+        let file = regular_file::open(&self.path).map_err(|error| cant_read(&self.path, &error))?;
         let batches: Result<ArrowBatches, ArrowError> = match &self.layout {
             ColumnarLayout::ArrowStream(layout) => {
                 StreamReader::try_new(layout.open(file), Some(wanted)).map(|it| Box::new(it) as _)

@@ -7,7 +7,7 @@ use super::{broken, cant_read};
 use crate::schema::FileKind;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use arrow::ipc::reader::{FileReader, StreamReader};
-use homebench_diagnostic::Diagnostic;
+use homebench_diagnostic::{Diagnostic, regular_file};
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::basic::{Compression, LogicalType, Type as PhysicalType};
 use parquet::file::metadata::ParquetMetaData;
@@ -44,7 +44,7 @@ pub(crate) struct Opened {
 /// A file that can't be read, is damaged, or of a kind that nothing writes any more.
 pub(crate) fn open(path: &Path, kind: FileKind) -> Result<Opened, Diagnostic> {
     let mut first = Vec::new();
-    let file = File::open(path).map_err(|error| cant_read(path, &error))?;
+    let file = regular_file::open(path).map_err(|error| cant_read(path, &error))?;
     let read = (&file).take(6).read_to_end(&mut first);
     read.map_err(|error| cant_read(path, &error))?;
     if first.starts_with(b"FEA1") {
@@ -66,7 +66,7 @@ pub(crate) fn open(path: &Path, kind: FileKind) -> Result<Opened, Diagnostic> {
 
 fn open_arrow(path: &Path, is_stream: bool) -> Result<Opened, Diagnostic> {
     let layout = IpcLayout::of_file(path, is_stream)?;
-    let file = layout.open(File::open(path).map_err(|error| cant_read(path, &error))?);
+    let file = layout.open(regular_file::open(path).map_err(|error| cant_read(path, &error))?);
     let schema = match is_stream {
         true => StreamReader::try_new(file, None).map(|it| it.schema()),
         false => FileReader::try_new(file, None).map(|it| it.schema()),

@@ -3,9 +3,10 @@
 use crate::cell::{CellTimes, write_parts};
 use crate::execute::{Ended, Event, EventKind, Executor, Verdict};
 use anyhow::Result;
+use homebench_diagnostic::Diagnostic;
 use homebench_experiment::plan::PlannedCell;
 use homebench_results::{CellFolder, Outcome};
-use homebench_train::{CellResult, Diagnostics};
+use homebench_train::{CellResult, CurvePoint, Diagnostics};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
@@ -148,7 +149,9 @@ fn write_done(folder: &CellFolder, cell: &PlannedCell, score: f64) -> Result<Out
         validation_score: score,
         parameters: 1,
         flops_per_row: 2,
-        curves: Vec::new(),
+        curves: CurvePoint::on_validation((1, 10), "click", "auc", Some(score))
+            .into_iter()
+            .collect(),
         scores: Vec::new(),
         diagnostics: Diagnostics::default(),
         train_rows: 1,
@@ -166,5 +169,6 @@ fn write_done(folder: &CellFolder, cell: &PlannedCell, score: f64) -> Result<Out
         tries: 1,
     };
     write_parts(folder, &cell.content, &result, &times)?;
-    Ok(Outcome::read(folder).expect("it was just written"))
+    let outcome = Outcome::read(folder).map_err(Diagnostic::from)?;
+    Ok(outcome.expect("it was just written"))
 }

@@ -3,7 +3,7 @@
 mod mock;
 
 use super::{CellRuns, Finished, Phases, Watcher, ended_cells, frozen_winners};
-use crate::execute::{Message, Verdict};
+use crate::execute::{LockWatch, Message, Verdict};
 use crate::provenance::{DatasetProvenance, Provenance};
 use anyhow::Result;
 use homebench_data::{Origin, Schema, SplitSummary, Summary};
@@ -69,6 +69,7 @@ fn plan(text: &str) -> Plan {
         origin: Origin::Made,
         warnings: Vec::new(),
         split_digests: Default::default(),
+        hold: Default::default(),
     };
     let data = [(experiment.dataset.clone(), summary)];
     Plan::new(&experiment, &data, Device::Cpu).unwrap()
@@ -145,6 +146,7 @@ impl Place {
             threads: 1,
             device: Device::Cpu,
             interrupted: &self.interrupted,
+            lock: LockWatch::default(),
         }
     }
 
@@ -160,7 +162,7 @@ impl Place {
     fn outcome(&self, seed: u64) -> Option<Outcome> {
         let plan = plan(UNTUNED);
         let cell = plan.cells().find(|cell| cell.content.seed == seed).unwrap();
-        Outcome::read(&self.results.cell(&cell.id))
+        Outcome::read(&self.results.cell(&cell.id)).unwrap()
     }
 
     /// Runs the tuned spec as a command would; gives its end, and the labels of what was submitted.

@@ -1,0 +1,73 @@
+//! Where a command writes a file that its user named.
+
+use homebench_diagnostic::Diagnostic;
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// The path to write: that of the file itself where it is named by a link.
+///
+/// # Errors
+/// Something else than a file is there, or it is one of the inputs.
+pub(super) fn output_path(path: &Path, inputs: &[&Path]) -> Result<PathBuf, Diagnostic> {
+    let refuse = |message: &str| {
+        Diagnostic::new(path.display().to_string(), message).hint("name another file")
+    };
+    let there = match std::fs::metadata(path) {
+        Ok(there) if !there.is_file() => {
+            return Err(refuse("can't be written: what is there is no file"));
+        }
+        Ok(there) => there,
+        Err(_) if path.is_symlink() => {
+            return Err(refuse("can't be written: it is a link that leads nowhere"));
+        }
+        // Writing tells what else is wrong.
+        Err(_) => return Ok(path.to_owned()),
+    };
+    let key = |metadata: &Metadata| (metadata.dev(), metadata.ino());
+    let is_it =
+        |input: &&&Path| std::fs::metadata(input).is_ok_and(|input| key(&input) == key(&there));
+    match inputs.iter().find(is_it) {
+        Some(_) => Err(refuse("can't be written: this command reads it")),
+        None => Ok(path.canonicalize().unwrap_or_else(|_| path.to_owned())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn only_a_file_that_is_no_input_is_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        std::fs::write(path("input"), "a").unwrap();
+        std::fs::write(path("other"), "b").unwrap();
+        symlink(path("input"), path("to-input")).unwrap();
+        symlink(path("other"), path("to-other")).unwrap();
+        symlink("/dev/null", path("to-device")).unwrap();
+        symlink("nowhere", path("dangling")).unwrap();
+        let said = |name: &str| {
+            let output = output_path(&path(name), &[&path("input")]);
+            output.map_err(|refusal| refusal.message)
+        };
+        for (name, what) in [
+            ("input", "this command reads it"),
+            ("to-input", "this command reads it"),
+            ("to-device", "what is there is no file"),
+            (".", "what is there is no file"),
+            ("dangling", "it is a link that leads nowhere"),
+        ] {
+            assert_eq!(
+                said(name),
+                Err(format!("can't be written: {what}")),
+                "{name}"
+            );
+        }
+        let real = path("other").canonicalize().unwrap();
+        assert_eq!(said("to-other"), Ok(real.clone()));
+        assert_eq!(said("other"), Ok(real));
+        assert_eq!(said("new"), Ok(path("new")));
+    }
+}

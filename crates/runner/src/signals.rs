@@ -1,0 +1,51 @@
+//! Signals that ask for an end. One that was ignored when the process began stays ignored: `nohup` and the background jobs of a
+//! shell ask for that.
+
+use anyhow::{Context, Result};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+/// Ctrl-C, the wish of a service manager or a cluster, and the end of a terminal.
+const ENDING: [i32; 3] = [SIGINT, SIGTERM, SIGHUP];
+
+/// Those of [`ENDING`] that somebody listens for.
+fn heard() -> impl Iterator<Item = i32> {
+    ENDING.into_iter().filter(|signal| !is_ignored(*signal))
+}
+
+fn is_ignored(signal: i32) -> bool {
+    // SAFETY: all zeros is a valid `sigaction`; without a new action the call only fills in the one that stands.
+    let action = unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        match libc::sigaction(signal, std::ptr::null(), &raw mut action) {
+            0 => action,
+            _ => return false,
+        }
+    };
+    action.sa_sigaction == libc::SIG_IGN
+}
+
+/// Sets a flag at every signal that asks for an end.
+///
+/// # Errors
+/// The system refuses a handler.
+pub(crate) fn set_at_end(flag: &Arc<AtomicBool>) -> Result<()> {
+    for signal in heard() {
+        signal_hook::flag::register(signal, Arc::clone(flag)).context("listening for signals")?;
+    }
+    Ok(())
+}
+
+/// Calls `hear` at every signal that asks for an end, on a thread of its own.
+///
+/// # Errors
+/// The system refuses a handler or a thread.
+pub(crate) fn listen(mut hear: impl FnMut() + Send + 'static) -> Result<()> {
+    let mut signals = Signals::new(heard()).context("listening for signals")?;
+    let named = std::thread::Builder::new().name("signals".to_owned());
+    let listener = named.spawn(move || signals.forever().for_each(|_| hear()));
+    listener.context("listening for signals")?;
+    Ok(())
+}
