@@ -1,0 +1,308 @@
+//! Matrix products on borrowed slices, one thread each: callers split rows into blocks and share those between threads,
+//! so that every sum has one order whatever the number of threads.
+//!
+//! A product is a definition: each output is one chain of fused multiply-adds over the terms in ascending order, which starts from
+//! 0 or, with `add`, from what is there. Tiles and instruction sets don't change it, so every processor gives the same bytes.
+
+mod lanes;
+mod packed;
+
+use crate::simd::{InstructionSet, instruction_set, multiversioned};
+
+/// A read-only matrix view.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Matrix<'a> {
+    data: &'a [f32],
+    rows: usize,
+    columns: usize,
+    row_stride: usize,
+    column_stride: usize,
+}
+
+impl<'a> Matrix<'a> {
+    /// Row-major [rows, columns] whose rows start `row_stride` elements apart.
+    pub(crate) fn strided(data: &'a [f32], rows: usize, columns: usize, row_stride: usize) -> Self {
+        let matrix = Self {
+            data,
+            rows,
+            columns,
+            row_stride,
+            column_stride: 1,
+        };
+        assert!(rows == 0 || (rows - 1) * row_stride + columns <= data.len());
+        matrix
+    }
+
+    /// Row-major [rows, columns] without gaps.
+    pub(crate) fn new(data: &'a [f32], rows: usize, columns: usize) -> Self {
+        Self::strided(data, rows, columns, columns)
+    }
+
+    /// The transposed view.
+    pub(crate) fn transposed(self) -> Self {
+        Self {
+            data: self.data,
+            rows: self.columns,
+            columns: self.rows,
+            row_stride: self.column_stride,
+            column_stride: self.row_stride,
+        }
+    }
+}
+
+/// `out = left right`, or `out += left right` with `add`; `out` is row-major with rows `out_stride` elements apart.
+pub(crate) fn multiply(
+    out: &mut [f32],
+    out_stride: usize,
+    left: Matrix<'_>,
+    right: Matrix<'_>,
+    add: bool,
+) {
+    assert_eq!(left.columns, right.rows);
+    let (rows, columns, depth) = (left.rows, right.columns, left.columns);
+    if rows == 0 || columns == 0 {
+        return;
+    }
+    assert!((rows - 1) * out_stride + columns <= out.len());
+    if depth == 0 {
+        if !add {
+            for row in 0..rows {
+                out[row * out_stride..row * out_stride + columns].fill(0.0);
+            }
+        }
+        return;
+    }
+    // SAFETY: both views and `out` were checked to hold their last element.
+    unsafe {
+        multiply_with(
+            instruction_set(),
+            out.as_mut_ptr(),
+            out_stride,
+            left,
+            right,
+            add,
+        )
+    }
+}
+
+/// # Safety
+/// As [`packed::multiply`].
+unsafe fn multiply_with(
+    set: InstructionSet,
+    out: *mut f32,
+    out_stride: usize,
+    left: Matrix<'_>,
+    right: Matrix<'_>,
+    add: bool,
+) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma")]
+        unsafe fn avx512(
+            out: *mut f32,
+            stride: usize,
+            left: Matrix<'_>,
+            right: Matrix<'_>,
+            add: bool,
+        ) {
+            // SAFETY: the caller's.
+            unsafe { packed::multiply::<lanes::Avx512>(out, stride, left, right, add) }
+        }
+        #[target_feature(enable = "avx2,fma")]
+        unsafe fn avx2(
+            out: *mut f32,
+            stride: usize,
+            left: Matrix<'_>,
+            right: Matrix<'_>,
+            add: bool,
+        ) {
+            // SAFETY: the caller's.
+            unsafe { packed::multiply::<lanes::Avx2>(out, stride, left, right, add) }
+        }
+        match set {
+            // SAFETY: the caller's, and the processor was found to have these instructions.
+            InstructionSet::Avx512 => return unsafe { avx512(out, out_stride, left, right, add) },
+            // SAFETY: as above.
+            InstructionSet::Avx2 => return unsafe { avx2(out, out_stride, left, right, add) },
+            InstructionSet::Baseline => {}
+        }
+    }
+    let _ = set;
+    // SAFETY: the caller's.
+    unsafe { packed::multiply::<lanes::Portable>(out, out_stride, left, right, add) }
+}
+
+const LANES: usize = 16;
+
+multiversioned! {
+    /// `out[r] = inputs[r, :] . weights`: the product for layers of one unit, where a blocked product is slow.
+    pub(crate) fn dot_rows(out: &mut [f32], inputs: &[f32], weights: &[f32]) {
+        for (value, row) in out.iter_mut().zip(inputs.chunks_exact(weights.len())) {
+            *value = dot(row, weights);
+        }
+    }
+}
+
+/// The inner product, summed in [`LANES`] interleaved parts.
+#[inline(always)]
+pub(crate) fn dot(left: &[f32], right: &[f32]) -> f32 {
+    let mut parts = [0f32; LANES];
+    let (left_blocks, left_rest) = left.as_chunks::<LANES>();
+    let (right_blocks, right_rest) = right.as_chunks::<LANES>();
+    for (a, b) in left_blocks.iter().zip(right_blocks) {
+        for lane in 0..LANES {
+            parts[lane] = a[lane].mul_add(b[lane], parts[lane]);
+        }
+    }
+    let mut sum = 0.0;
+    for (a, b) in left_rest.iter().zip(right_rest) {
+        sum = a.mul_add(*b, sum);
+    }
+    sum + sum_lanes(parts)
+}
+
+#[inline(always)]
+fn sum_lanes(mut parts: [f32; LANES]) -> f32 {
+    let mut width = LANES / 2;
+    while width > 0 {
+        for lane in 0..width {
+            parts[lane] += parts[lane + width];
+        }
+        width /= 2;
+    }
+    parts[0]
+}
+
+multiversioned! {
+    /// `out = values` or, with `add`, `out += values`.
+    pub(crate) fn add_or_copy(out: &mut [f32], values: &[f32], add: bool) {
+        if add {
+            for (value, addend) in out.iter_mut().zip(values) {
+                *value += addend;
+            }
+        } else {
+            out.copy_from_slice(values);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn products_of_views_equal_sums_by_hand() {
+        let left: Vec<f32> = (0..6).map(|v| v as f32).collect();
+        let right: Vec<f32> = (0..8).map(|v| v as f32 - 3.0).collect();
+        let mut out = [1f32; 10];
+        // [3, 2] from its transpose, [2, 4], into rows 5 apart... the gap stays.
+        multiply(
+            &mut out[..9],
+            5,
+            Matrix::new(&left[..4], 2, 2).transposed(),
+            Matrix::new(&right, 2, 4),
+            true,
+        );
+        let expected = |r: usize, c: usize| 1.0 + left[r] * right[c] + left[2 + r] * right[4 + c];
+        for r in 0..2 {
+            for c in 0..4 {
+                assert_eq!(out[r * 5 + c], expected(r, c));
+            }
+        }
+        assert_eq!(out[4], 1.0);
+    }
+
+    /// The definition.
+    fn naive(out: &mut [f32], out_stride: usize, left: Matrix<'_>, right: Matrix<'_>, add: bool) {
+        let at = |matrix: &Matrix<'_>, row: usize, column: usize| {
+            matrix.data[row * matrix.row_stride + column * matrix.column_stride]
+        };
+        for row in 0..left.rows {
+            for column in 0..right.columns {
+                let out = &mut out[row * out_stride + column];
+                let mut sum = if add { *out } else { 0.0 };
+                for term in 0..left.columns {
+                    sum = at(&left, row, term).mul_add(at(&right, term, column), sum);
+                }
+                *out = sum;
+            }
+        }
+    }
+
+    #[test]
+    fn every_instruction_set_gives_the_bytes_of_the_definition() {
+        let mut state = 7u64;
+        let mut below = |limit: usize| {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) as usize % limit
+        };
+        let sets = [
+            InstructionSet::Baseline,
+            InstructionSet::Avx2,
+            InstructionSet::Avx512,
+        ];
+        for trial in 0..400 {
+            // Remainders of every tile, one part and several.
+            let depth = if trial % 8 == 0 {
+                500 + below(600)
+            } else {
+                1 + below(70)
+            };
+            let (rows, columns) = (1 + below(40), 1 + below(80));
+            let mut values = |count: usize| -> Vec<f32> {
+                (0..count)
+                    .map(|_| below(2001) as f32 / 1000.0 - 1.0)
+                    .collect()
+            };
+            let (gap, is_left_turned, is_right_turned, add) =
+                (trial % 3, trial & 1 == 1, trial & 2 == 2, trial & 4 == 4);
+            let data = [
+                values((rows.max(depth) + gap) * rows.max(depth)),
+                values((columns.max(depth) + gap) * columns.max(depth)),
+            ];
+            let view = |data: &'static [f32], rows: usize, columns: usize, is_turned: bool| {
+                match is_turned {
+                    true => Matrix::strided(data, columns, rows, rows + gap).transposed(),
+                    false => Matrix::strided(data, rows, columns, columns + gap),
+                }
+            };
+            let [left, right] = data.map(|data| &*data.leak());
+            let (left, right) = (
+                view(left, rows, depth, is_left_turned),
+                view(right, depth, columns, is_right_turned),
+            );
+            let out = values(rows * (columns + gap));
+            let mut expected = out.clone();
+            naive(&mut expected, columns + gap, left, right, add);
+            for set in sets.into_iter().filter(|set| *set <= instruction_set()) {
+                let mut found = out.clone();
+                // SAFETY: the processor has the set, and the sizes are those of the views.
+                unsafe { multiply_with(set, found.as_mut_ptr(), columns + gap, left, right, add) };
+                let bits = |values: &[f32]| {
+                    values
+                        .iter()
+                        .map(|value| value.to_bits())
+                        .collect::<Vec<u32>>()
+                };
+                assert_eq!(
+                    bits(&found),
+                    bits(&expected),
+                    "{set:?}: {rows} x {depth} x {columns}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn dots_handle_remainders() {
+        for length in [1, 15, 16, 17, 50] {
+            let values: Vec<f32> = (0..length).map(|v| v as f32).collect();
+            let mut out = [0f32];
+            dot_rows(&mut out, &values, &values);
+            let expected: f32 = values.iter().map(|v| v * v).sum();
+            assert_eq!(out[0], expected);
+        }
+    }
+}
