@@ -10,24 +10,26 @@ pub(super) trait Lanes: Copy {
     /// Most rows of a tile of two of them a row.
     const ROWS: usize;
 
+    /// All 0.
     unsafe fn zero() -> Self;
+    /// All `value`.
     unsafe fn splat(value: f32) -> Self;
     /// Reads [`WIDTH`](Self::WIDTH) values.
     unsafe fn load(from: *const f32) -> Self;
+    /// Reads `count` values, at most [`WIDTH`](Self::WIDTH) and nothing beside them; the rest is 0.
+    unsafe fn load_first(from: *const f32, count: usize) -> Self;
     /// Writes [`WIDTH`](Self::WIDTH) values.
     unsafe fn store(self, to: *mut f32);
+    /// Writes the first `count` values, at most [`WIDTH`](Self::WIDTH) and nothing beside them.
+    unsafe fn store_first(self, to: *mut f32, count: usize);
     /// `left * right + self`, rounded once.
     unsafe fn multiply_add(self, left: Self, right: Self) -> Self;
-    /// Writes the transpose of `WIDTH` rows, whose starts are `row_stride` values apart, at `to`, rows `to_stride` apart.
-    unsafe fn transpose(from: *const f32, row_stride: usize, to: *mut f32, to_stride: usize) {
-        for row in 0..Self::WIDTH {
-            for column in 0..Self::WIDTH {
-                // SAFETY: the caller gives WIDTH rows and columns on both sides.
-                unsafe { *to.add(column * to_stride + row) = *from.add(row * row_stride + column) };
-            }
-        }
-    }
+    /// Turns a square, which is sized for the widest lanes: value `column` of row `row` becomes value `row` of row `column`.
+    unsafe fn transpose(square: &mut [Self; MOST_LANES]);
 }
+
+/// Most values that lanes hold.
+pub(super) const MOST_LANES: usize = 16;
 
 /// Eight values without vector instructions.
 #[derive(Clone, Copy)]
@@ -54,9 +56,23 @@ impl Lanes for Portable {
     }
 
     #[inline(always)]
+    unsafe fn load_first(from: *const f32, count: usize) -> Self {
+        let mut values = [0.0; 8];
+        // SAFETY: the caller's values.
+        unsafe { from.copy_to_nonoverlapping(values.as_mut_ptr(), count.min(8)) };
+        Self(values)
+    }
+
+    #[inline(always)]
     unsafe fn store(self, to: *mut f32) {
         // SAFETY: the caller's values.
         unsafe { to.cast::<[f32; 8]>().write_unaligned(self.0) }
+    }
+
+    #[inline(always)]
+    unsafe fn store_first(self, to: *mut f32, count: usize) {
+        // SAFETY: the caller's values.
+        unsafe { to.copy_from_nonoverlapping(self.0.as_ptr(), count.min(8)) }
     }
 
     #[inline(always)]
@@ -65,6 +81,16 @@ impl Lanes for Portable {
             *sum = multiply_add(*a, b, *sum);
         }
         self
+    }
+
+    #[inline(always)]
+    unsafe fn transpose(square: &mut [Self; MOST_LANES]) {
+        let rows = *square;
+        for (column, out) in square.iter_mut().take(8).enumerate() {
+            for (row, out) in out.0.iter_mut().enumerate() {
+                *out = rows[row].0[column];
+            }
+        }
     }
 }
 
@@ -82,7 +108,7 @@ fn multiply_add(a: f32, b: f32, c: f32) -> f32 {
     let from_product = sum - addend;
     let rest = (product - from_product) + (addend - (sum - from_product));
     let bits = sum.to_bits();
-    let is_inexact_and_even = (rest > 0.0 || rest < 0.0) && bits & 1 == 0;
+    let is_inexact_and_even = rest.abs() > 0.0 && bits & 1 == 0;
     // Towards the rest: away from zero where it has the sum's sign.
     let step = if (rest > 0.0) == (sum > 0.0) {
         1
@@ -102,7 +128,7 @@ pub(super) use x86::{Avx2, Avx512};
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
-    use super::Lanes;
+    use super::{Lanes, MOST_LANES};
     use std::arch::x86_64::*;
 
     /// Eight values of AVX2 with FMA.
@@ -131,8 +157,18 @@ mod x86 {
         }
 
         #[inline(always)]
+        unsafe fn load_first(from: *const f32, count: usize) -> Self {
+            unsafe { Self(_mm256_maskload_ps(from, first_of_eight(count))) }
+        }
+
+        #[inline(always)]
         unsafe fn store(self, to: *mut f32) {
             unsafe { _mm256_storeu_ps(to, self.0) }
+        }
+
+        #[inline(always)]
+        unsafe fn store_first(self, to: *mut f32, count: usize) {
+            unsafe { _mm256_maskstore_ps(to, first_of_eight(count), self.0) }
         }
 
         #[inline(always)]
@@ -141,12 +177,11 @@ mod x86 {
         }
 
         #[inline(always)]
-        unsafe fn transpose(from: *const f32, row_stride: usize, to: *mut f32, to_stride: usize) {
+        unsafe fn transpose(square: &mut [Self; MOST_LANES]) {
             unsafe {
-                let row = |index: usize| _mm256_loadu_ps(from.add(index * row_stride));
                 let mut pairs = [_mm256_setzero_ps(); 8];
                 for half in 0..4 {
-                    let (a, b) = (row(2 * half), row(2 * half + 1));
+                    let (a, b) = (square[2 * half].0, square[2 * half + 1].0);
                     pairs[2 * half] = _mm256_unpacklo_ps(a, b);
                     pairs[2 * half + 1] = _mm256_unpackhi_ps(a, b);
                 }
@@ -160,17 +195,25 @@ mod x86 {
                 }
                 for column in 0..4 {
                     let (low, high) = (fours[column], fours[4 + column]);
-                    _mm256_storeu_ps(
-                        to.add(column * to_stride),
-                        _mm256_permute2f128_ps::<0x20>(low, high),
-                    );
-                    _mm256_storeu_ps(
-                        to.add((column + 4) * to_stride),
-                        _mm256_permute2f128_ps::<0x31>(low, high),
-                    );
+                    square[column] = Self(_mm256_permute2f128_ps::<0x20>(low, high));
+                    square[column + 4] = Self(_mm256_permute2f128_ps::<0x31>(low, high));
                 }
             }
         }
+    }
+
+    /// All bits of the first `count` of eight values.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn first_of_eight(count: usize) -> __m256i {
+        let index = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+        _mm256_cmpgt_epi32(_mm256_set1_epi32(count as i32), index)
+    }
+
+    /// A bit for each of the first `count` of sixteen values.
+    #[inline(always)]
+    fn first_of_sixteen(count: usize) -> __mmask16 {
+        ((1u32 << count.min(16)) - 1) as u16
     }
 
     /// Sixteen values of AVX-512.
@@ -199,8 +242,18 @@ mod x86 {
         }
 
         #[inline(always)]
+        unsafe fn load_first(from: *const f32, count: usize) -> Self {
+            unsafe { Self(_mm512_maskz_loadu_ps(first_of_sixteen(count), from)) }
+        }
+
+        #[inline(always)]
         unsafe fn store(self, to: *mut f32) {
             unsafe { _mm512_storeu_ps(to, self.0) }
+        }
+
+        #[inline(always)]
+        unsafe fn store_first(self, to: *mut f32, count: usize) {
+            unsafe { _mm512_mask_storeu_ps(to, first_of_sixteen(count), self.0) }
         }
 
         #[inline(always)]
@@ -209,12 +262,11 @@ mod x86 {
         }
 
         #[inline(always)]
-        unsafe fn transpose(from: *const f32, row_stride: usize, to: *mut f32, to_stride: usize) {
+        unsafe fn transpose(square: &mut [Self; MOST_LANES]) {
             unsafe {
-                let row = |index: usize| _mm512_loadu_ps(from.add(index * row_stride));
                 let mut pairs = [_mm512_setzero_ps(); 16];
                 for half in 0..8 {
-                    let (a, b) = (row(2 * half), row(2 * half + 1));
+                    let (a, b) = (square[2 * half].0, square[2 * half + 1].0);
                     pairs[2 * half] = _mm512_unpacklo_ps(a, b);
                     pairs[2 * half + 1] = _mm512_unpackhi_ps(a, b);
                 }
@@ -238,13 +290,10 @@ mod x86 {
                         _mm512_shuffle_f32x4::<0xDD>(a, b),
                         _mm512_shuffle_f32x4::<0xDD>(c, d),
                     );
-                    let write = |part: usize, values| {
-                        _mm512_storeu_ps(to.add((4 * part + column) * to_stride), values)
-                    };
-                    write(0, _mm512_shuffle_f32x4::<0x88>(even.0, even.1));
-                    write(1, _mm512_shuffle_f32x4::<0x88>(odd.0, odd.1));
-                    write(2, _mm512_shuffle_f32x4::<0xDD>(even.0, even.1));
-                    write(3, _mm512_shuffle_f32x4::<0xDD>(odd.0, odd.1));
+                    square[column] = Self(_mm512_shuffle_f32x4::<0x88>(even.0, even.1));
+                    square[column + 4] = Self(_mm512_shuffle_f32x4::<0x88>(odd.0, odd.1));
+                    square[column + 8] = Self(_mm512_shuffle_f32x4::<0xDD>(even.0, even.1));
+                    square[column + 12] = Self(_mm512_shuffle_f32x4::<0xDD>(odd.0, odd.1));
                 }
             }
         }

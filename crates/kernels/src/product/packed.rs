@@ -4,7 +4,7 @@
 //! output is one chain of fused multiply-adds in ascending order, whatever the tile.
 
 use super::Matrix;
-use super::lanes::Lanes;
+use super::lanes::{Lanes, MOST_LANES};
 use std::cell::RefCell;
 
 /// Terms of a part. A tile's rows of the left matrix then take 28 KiB, and stay in the first-level cache for all panels.
@@ -21,13 +21,13 @@ thread_local! {
     static PANELS: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
 }
 
-/// What a tile is made of: rows of the left matrix from `left` on, a panel, and where the sums are.
-struct Tile {
+/// Rows of the output, as many as a tile has: rows of the left matrix from `left` on, all panels, and where the sums are.
+struct Strip {
     depth: usize,
     left: *const f32,
     row_stride: usize,
     term_stride: usize,
-    panel: *const f32,
+    panels: *const f32,
     out: *mut f32,
     out_stride: usize,
     /// Whether the sums start from 0 and not from `out`.
@@ -64,24 +64,22 @@ pub(super) unsafe fn multiply<L: Lanes>(
             unsafe { pack::<L>(panels.add(column * depth), right, term, depth, column) };
         }
         for row in (0..rows).step_by(L::ROWS) {
-            for column in (0..columns).step_by(width) {
-                let first = row * left.row_stride + term * left.column_stride;
-                // SAFETY: rows and columns inside the views.
-                let tile = unsafe {
-                    Tile {
-                        depth,
-                        left: left.data.as_ptr().add(first),
-                        row_stride: left.row_stride,
-                        term_stride: left.column_stride,
-                        panel: panels.add(column * depth),
-                        out: out.add(row * out_stride + column),
-                        out_stride,
-                        is_first: term == 0 && !add,
-                    }
-                };
-                // SAFETY: as above.
-                unsafe { tile.run::<L>(L::ROWS.min(rows - row), width.min(columns - column)) };
-            }
+            let first = row * left.row_stride + term * left.column_stride;
+            // SAFETY: the rows are inside the views.
+            let strip = unsafe {
+                Strip {
+                    depth,
+                    left: left.data.as_ptr().add(first),
+                    row_stride: left.row_stride,
+                    term_stride: left.column_stride,
+                    panels,
+                    out: out.add(row * out_stride),
+                    out_stride,
+                    is_first: term == 0 && !add,
+                }
+            };
+            // SAFETY: as above.
+            unsafe { strip.run::<L>(L::ROWS.min(rows - row), columns) };
         }
     }
     PANELS.set(buffer);
@@ -98,99 +96,77 @@ unsafe fn pack<L: Lanes>(
 ) {
     let width = VECTORS * L::WIDTH;
     let count = width.min(right.columns - column);
-    // SAFETY: the caller's views; each branch stays inside `count` columns and `depth` rows.
+    // SAFETY: the caller's views; each branch reads `count` columns of `depth` rows and writes `width` columns of them.
     unsafe {
-        let from = right
-            .data
-            .as_ptr()
-            .add(term * right.row_stride + column * right.column_stride);
-        if right.column_stride == 1 && count == width {
+        let first = term * right.row_stride + column * right.column_stride;
+        let from = right.data.as_ptr().add(first);
+        for at in (0..width).step_by(L::WIDTH) {
+            let count = count.saturating_sub(at).min(L::WIDTH);
+            let from = from.wrapping_add(at * right.column_stride);
+            if right.column_stride != 1 {
+                pack_transposed::<L>(panel.add(at), from, right.column_stride, count, depth);
+                continue;
+            }
             for row in 0..depth {
-                for vector in 0..VECTORS {
-                    let values = L::load(from.add(row * right.row_stride + vector * L::WIDTH));
-                    values.store(panel.add(row * width + vector * L::WIDTH));
-                }
-            }
-            return;
-        }
-        // Whole squares of a transposed matrix; the rest one by one.
-        let is_transposed = right.row_stride == 1;
-        let square = |size: usize| {
-            if is_transposed {
-                size - size % L::WIDTH
-            } else {
-                0
-            }
-        };
-        let (columns, rows) = (square(count), square(depth));
-        for at in (0..columns).step_by(L::WIDTH) {
-            for row in (0..rows).step_by(L::WIDTH) {
-                L::transpose(
-                    from.add(at * right.column_stride + row),
-                    right.column_stride,
-                    panel.add(row * width + at),
-                    width,
-                );
-            }
-        }
-        for row in 0..depth {
-            let first = if row < rows { columns } else { 0 };
-            for at in first..width {
-                let value = match at < count {
-                    true => *from.add(row * right.row_stride + at * right.column_stride),
-                    false => 0.0,
+                let from = from.wrapping_add(row * right.row_stride);
+                let values = match count == L::WIDTH {
+                    true => L::load(from),
+                    false => L::load_first(from, count),
                 };
-                *panel.add(row * width + at) = value;
+                values.store(panel.add(row * width + at));
             }
         }
     }
 }
 
-impl Tile {
-    /// Adds `rows` times `columns` sums.
-    #[inline(always)]
-    unsafe fn run<L: Lanes>(mut self, rows: usize, columns: usize) {
-        let width = VECTORS * L::WIDTH;
-        // SAFETY: the caller's, here and below.
+/// Packs `count` columns, each of `depth` neighbouring values and `column_stride` from the next.
+#[inline(always)]
+unsafe fn pack_transposed<L: Lanes>(
+    panel: *mut f32,
+    from: *const f32,
+    column_stride: usize,
+    count: usize,
+    depth: usize,
+) {
+    for row in (0..depth).step_by(L::WIDTH) {
+        let rows = L::WIDTH.min(depth - row);
+        // SAFETY: the caller's, for `rows` values of `count` columns.
         unsafe {
-            if columns == width || columns == L::WIDTH {
-                return self.sums::<L>(rows, columns);
+            let mut square = [L::zero(); MOST_LANES];
+            for (column, values) in square.iter_mut().enumerate().take(count) {
+                let from = from.add(column * column_stride + row);
+                *values = match rows == L::WIDTH {
+                    true => L::load(from),
+                    false => L::load_first(from, rows),
+                };
             }
-            // Sums at the right edge lie in a tile of their own, so that nothing is read or written beside them.
-            let mut edge = [0f32; 16 * 32];
-            let (out, out_stride) = (self.out, self.out_stride);
-            if !self.is_first {
-                for row in 0..rows {
-                    out.add(row * out_stride)
-                        .copy_to_nonoverlapping(edge.as_mut_ptr().add(row * width), columns);
-                }
-            }
-            (self.out, self.out_stride) = (edge.as_mut_ptr(), width);
-            self.sums::<L>(rows, if columns < L::WIDTH { L::WIDTH } else { width });
-            for row in 0..rows {
-                edge.as_ptr()
-                    .add(row * width)
-                    .copy_to_nonoverlapping(out.add(row * out_stride), columns);
+            L::transpose(&mut square);
+            for (at, values) in square.iter().enumerate().take(rows) {
+                values.store(panel.add((row + at) * VECTORS * L::WIDTH));
             }
         }
     }
+}
 
-    /// As [`run`](Self::run), where `out` has room for whole registers.
+impl Strip {
+    /// The sums of `rows` rows, `columns` a row.
     #[inline(always)]
-    unsafe fn sums<L: Lanes>(&self, rows: usize, columns: usize) {
+    unsafe fn run<L: Lanes>(&self, rows: usize, columns: usize) {
+        let width = VECTORS * L::WIDTH;
+        // A last panel with one register of columns is a tile of one register a row.
+        let narrow = match columns % width {
+            rest @ 1.. if rest <= L::WIDTH => rest,
+            _ => 0,
+        };
         macro_rules! by_rows {
             ($($count:literal)*) => {
-                // SAFETY: the caller's.
-                unsafe {
-                    match (rows, columns == L::WIDTH, self.term_stride == 1) {
-                        $(
-                            ($count, false, true) => self.chain::<L, $count, VECTORS, false>(),
-                            ($count, false, false) => self.chain::<L, $count, VECTORS, true>(),
-                            ($count, true, true) => self.chain::<L, $count, 1, false>(),
-                            ($count, true, false) => self.chain::<L, $count, 1, true>(),
-                        )*
-                        _ => unreachable!("{rows} rows of a tile"),
-                    }
+                match (rows, self.term_stride == 1) {
+                    // SAFETY: the caller's.
+                    $(
+                        ($count, true) => unsafe { self.tiles::<L, $count, false>(columns, narrow) },
+                        ($count, false) => unsafe { self.tiles::<L, $count, true>(columns, narrow) },
+                    )*
+                    _ => unreachable!("{rows} rows of a tile"),
                 }
             };
         }
@@ -201,35 +177,89 @@ impl Tile {
         }
     }
 
-    /// The chains of `R` rows of `V` registers.
+    /// Tiles of two registers a row, then one of one register for the last `narrow` columns.
     #[inline(always)]
-    unsafe fn chain<L: Lanes, const R: usize, const V: usize, const IS_TRANSPOSED: bool>(&self) {
+    unsafe fn tiles<L: Lanes, const R: usize, const IS_TRANSPOSED: bool>(
+        &self,
+        columns: usize,
+        narrow: usize,
+    ) {
+        let width = VECTORS * L::WIDTH;
+        let wide = columns - narrow;
+        for column in (0..wide).step_by(width) {
+            // SAFETY: the caller's.
+            unsafe {
+                self.chains::<L, R, VECTORS, IS_TRANSPOSED>(column, width.min(wide - column))
+            };
+        }
+        if narrow > 0 {
+            // SAFETY: the caller's.
+            unsafe { self.chains::<L, R, 1, IS_TRANSPOSED>(wide, narrow) };
+        }
+    }
+
+    /// The chains of a tile of `R` rows of `V` registers, of which `count` columns from `column` on are there.
+    #[inline(always)]
+    unsafe fn chains<L: Lanes, const R: usize, const V: usize, const IS_TRANSPOSED: bool>(
+        &self,
+        column: usize,
+        count: usize,
+    ) {
+        let is_whole = count == V * L::WIDTH;
+        let in_vector = |vector: usize| count.saturating_sub(vector * L::WIDTH).min(L::WIDTH);
         // SAFETY: the caller's.
         unsafe {
+            let out = self.out.add(column);
+            let place = |row: usize, vector: usize| {
+                out.wrapping_add(row * self.out_stride + vector * L::WIDTH)
+            };
             let mut sums = [[L::zero(); V]; R];
             if !self.is_first {
                 for (row, sums) in sums.iter_mut().enumerate() {
                     for (vector, sum) in sums.iter_mut().enumerate() {
-                        *sum = L::load(self.out.add(row * self.out_stride + vector * L::WIDTH));
+                        *sum = match is_whole {
+                            true => L::load(place(row, vector)),
+                            false => L::load_first(place(row, vector), in_vector(vector)),
+                        };
                     }
                 }
             }
-            // A pointer for every four rows, of which the compiler must not know that they are one: it would find each row from
-            // the one before, and that chain of additions is longer than the arithmetic.
-            let mut starts = [self.left; 4];
-            for (quarter, start) in starts.iter_mut().enumerate().take(R.div_ceil(4)) {
-                *start = hidden(self.left.wrapping_add(4 * quarter * self.row_stride));
-            }
-            let (one, three) = (self.row_stride, hidden_size(3 * self.row_stride));
-            let mut panel = self.panel;
-            for term in 0..self.depth {
-                if IS_TRANSPOSED {
-                    let ahead = self
-                        .left
-                        .wrapping_add((term + TERMS_AHEAD) * self.term_stride);
-                    ask_for(ahead);
-                    ask_for(ahead.wrapping_add(R - 1));
+            let panel = self.panels.add(column * self.depth);
+            self.add_terms::<L, R, V, IS_TRANSPOSED>(&mut sums, panel);
+            for (row, sums) in sums.iter().enumerate() {
+                for (vector, sum) in sums.iter().enumerate() {
+                    match is_whole {
+                        true => sum.store(place(row, vector)),
+                        false => sum.store_first(place(row, vector), in_vector(vector)),
+                    }
                 }
+            }
+        }
+    }
+
+    /// Adds all terms to the chains of a tile, in ascending order.
+    #[inline(always)]
+    unsafe fn add_terms<L: Lanes, const R: usize, const V: usize, const IS_TRANSPOSED: bool>(
+        &self,
+        sums: &mut [[L; V]; R],
+        mut panel: *const f32,
+    ) {
+        // A pointer for every four rows, of which the compiler must not know that they are one: it would find each row from the
+        // one before, and that chain of additions is longer than the arithmetic.
+        let mut starts = [self.left; 4];
+        for (quarter, start) in starts.iter_mut().enumerate().take(R.div_ceil(4)) {
+            *start = hidden(self.left.wrapping_add(4 * quarter * self.row_stride));
+        }
+        let (one, three) = (self.row_stride, hidden_size(3 * self.row_stride));
+        for term in 0..self.depth {
+            if IS_TRANSPOSED {
+                let ahead = (term + TERMS_AHEAD) * self.term_stride;
+                let ahead = self.left.wrapping_add(ahead);
+                ask_for(ahead);
+                ask_for(ahead.wrapping_add(R - 1));
+            }
+            // SAFETY: the caller's.
+            unsafe {
                 let mut right = [L::zero(); V];
                 for (vector, right) in right.iter_mut().enumerate() {
                     *right = L::load(panel.add(vector * L::WIDTH));
@@ -246,15 +276,10 @@ impl Tile {
                         *sum = sum.multiply_add(left, right);
                     }
                 }
-                panel = panel.wrapping_add(VECTORS * L::WIDTH);
-                for start in starts.iter_mut().take(R.div_ceil(4)) {
-                    *start = start.wrapping_add(self.term_stride);
-                }
             }
-            for (row, sums) in sums.iter().enumerate() {
-                for (vector, sum) in sums.iter().enumerate() {
-                    sum.store(self.out.add(row * self.out_stride + vector * L::WIDTH));
-                }
+            panel = panel.wrapping_add(VECTORS * L::WIDTH);
+            for start in starts.iter_mut().take(R.div_ceil(4)) {
+                *start = start.wrapping_add(self.term_stride);
             }
         }
     }
@@ -263,19 +288,22 @@ impl Tile {
 /// The same pointer, as if from elsewhere.
 #[inline(always)]
 fn hidden(pointer: *const f32) -> *const f32 {
-    let mut pointer = pointer;
-    // SAFETY: no instruction.
-    #[cfg(target_arch = "x86_64")]
-    unsafe {
-        std::arch::asm!("/* {0} */", inout(reg) pointer, options(pure, nomem, nostack, preserves_flags));
-    }
-    pointer
+    std::ptr::with_exposed_provenance(hidden_size(pointer.expose_provenance()))
 }
 
 /// The same size, as if from elsewhere.
 #[inline(always)]
-fn hidden_size(size: usize) -> usize {
-    hidden(std::ptr::without_provenance(size)).addr()
+fn hidden_size(mut size: usize) -> usize {
+    // SAFETY: no instruction; the register keeps its value.
+    #[cfg(target_arch = "x86_64")]
+    unsafe {
+        std::arch::asm!("/* {0} */", inout(reg) size, options(pure, nomem, nostack, preserves_flags));
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    {
+        size = std::hint::black_box(size);
+    }
+    size
 }
 
 /// Asks for a cache line, wherever it is.
