@@ -247,10 +247,13 @@ impl Strip {
         // A pointer for every four rows, of which the compiler must not know that they are one: it would find each row from the
         // one before, and that chain of additions is longer than the arithmetic.
         let mut starts = [self.left; 4];
-        for (quarter, start) in starts.iter_mut().enumerate().take(R.div_ceil(4)) {
-            *start = hidden(self.left.wrapping_add(4 * quarter * self.row_stride));
+        let (mut one, mut three) = (1, 3);
+        if !IS_TRANSPOSED {
+            for (quarter, start) in starts.iter_mut().enumerate().take(R.div_ceil(4)) {
+                *start = hidden(self.left.wrapping_add(4 * quarter * self.row_stride));
+            }
+            (one, three) = (self.row_stride, hidden_size(3 * self.row_stride));
         }
-        let (one, three) = (self.row_stride, hidden_size(3 * self.row_stride));
         for term in 0..self.depth {
             if IS_TRANSPOSED {
                 let ahead = (term + TERMS_AHEAD) * self.term_stride;
@@ -266,10 +269,11 @@ impl Strip {
                 }
                 for (row, sums) in sums.iter_mut().enumerate() {
                     let start = starts[row / 4];
-                    let left = L::splat(match row % 4 {
-                        0 => *start,
-                        1 => *start.add(one),
-                        2 => *start.add(2 * one),
+                    let left = L::splat(match (IS_TRANSPOSED, row % 4) {
+                        (true, _) => *self.left.add(term * self.term_stride + row),
+                        (_, 0) => *start,
+                        (_, 1) => *start.add(one),
+                        (_, 2) => *start.add(2 * one),
                         _ => *start.add(three),
                     });
                     for (sum, right) in sums.iter_mut().zip(right) {
@@ -279,7 +283,7 @@ impl Strip {
             }
             panel = panel.wrapping_add(VECTORS * L::WIDTH);
             for start in starts.iter_mut().take(R.div_ceil(4)) {
-                *start = start.wrapping_add(self.term_stride);
+                *start = hidden(start.wrapping_add(1));
             }
         }
     }
