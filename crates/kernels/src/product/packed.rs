@@ -4,30 +4,35 @@
 //! output is one chain of fused multiply-adds in ascending order, whatever the tile.
 
 use super::Matrix;
-use super::lanes::{Lanes, MOST_LANES};
+use super::lanes::Lanes;
+use super::panel::{VECTORS, is_whole, pack, turned_square};
 use std::cell::RefCell;
 
 /// Terms of a part. A tile's rows of the left matrix then take 28 KiB, and stay in the first-level cache for all panels.
 const DEPTH: usize = 512;
-/// Registers of a full row of a tile.
-const VECTORS: usize = 2;
-/// Terms ahead at which rows of a transposed left matrix are asked for: they lie far apart, and no processor guesses them.
+/// Terms ahead at which a panel is asked for, since it streams from the second-level cache, and rows of a transposed left matrix:
+/// they lie far apart, and no processor guesses them. A power of two of more such rows would not fit into their sets of the cache.
 const TERMS_AHEAD: usize = 8;
-/// Bytes of a cache line.
-const LINE: usize = 64;
+/// Widest rows of a right matrix that is read where it lies. Packing costs more than it saves there, and wider rows meet in few sets
+/// of the cache, as those of a transposed left matrix would.
+const MAX_IN_PLACE: usize = 64;
+/// Values of a cache line.
+const LINE: usize = 16;
 
 thread_local! {
     /// Panels of the right matrix.
     static PANELS: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Rows of the output, as many as a tile has: rows of the left matrix from `left` on, all panels, and where the sums are.
+/// Rows of the output, as many as a tile has: rows of the left matrix from `left` on, panels of the right one, and where the sums are.
 struct Strip {
     depth: usize,
     left: *const f32,
     row_stride: usize,
     term_stride: usize,
     panels: *const f32,
+    /// The right matrix, and how far its rows are apart, where whole panels are read where they lie.
+    in_place: Option<(*const f32, usize)>,
     out: *mut f32,
     out_stride: usize,
     /// Whether the sums start from 0 and not from `out`.
@@ -46,20 +51,26 @@ pub(super) unsafe fn multiply<L: Lanes>(
     right: Matrix<'_>,
     add: bool,
 ) {
+    if left.rows == 1 && right.column_stride != 1 {
+        // SAFETY: the caller's.
+        return unsafe { multiply_row::<L>(out, left, right, add) };
+    }
     let width = VECTORS * L::WIDTH;
     let (rows, columns) = (left.rows, right.columns);
     // Taken out and put back, since the body of a closure would be compiled without the instructions of `L`.
     let mut buffer = PANELS.take();
-    let needed = columns.next_multiple_of(width) * DEPTH.min(left.columns) + LINE / 4;
-    if buffer.len() < needed {
-        buffer.resize(needed, 0.0);
-    }
-    let start = buffer.as_ptr().align_offset(LINE).min(LINE / 4);
-    // SAFETY: fewer than a line's values, which were added to the length.
-    let panels = unsafe { buffer.as_mut_ptr().add(start) };
+    let panels = aligned(
+        &mut buffer,
+        columns.next_multiple_of(width) * DEPTH.min(left.columns),
+    );
+    let is_in_place =
+        left.column_stride == 1 && right.column_stride == 1 && right.row_stride <= MAX_IN_PLACE;
     for term in (0..left.columns).step_by(DEPTH) {
         let depth = DEPTH.min(left.columns - term);
         for column in (0..columns).step_by(width) {
+            if is_in_place && is_whole::<L>(columns - column) {
+                continue;
+            }
             // SAFETY: each panel has its place, and the views hold what they say.
             unsafe { pack::<L>(panels.add(column * depth), right, term, depth, column) };
         }
@@ -73,6 +84,10 @@ pub(super) unsafe fn multiply<L: Lanes>(
                     row_stride: left.row_stride,
                     term_stride: left.column_stride,
                     panels,
+                    in_place: is_in_place.then(|| {
+                        let from = right.data.as_ptr();
+                        (from.wrapping_add(term * right.row_stride), right.row_stride)
+                    }),
                     out: out.add(row * out_stride),
                     out_stride,
                     is_first: term == 0 && !add,
@@ -85,65 +100,38 @@ pub(super) unsafe fn multiply<L: Lanes>(
     PANELS.set(buffer);
 }
 
-/// Packs `depth` rows of the right matrix from `column` on, 0 where it has no more columns.
-#[inline(always)]
-unsafe fn pack<L: Lanes>(
-    panel: *mut f32,
-    right: Matrix<'_>,
-    term: usize,
-    depth: usize,
-    column: usize,
-) {
-    let width = VECTORS * L::WIDTH;
-    let count = width.min(right.columns - column);
-    // SAFETY: the caller's views; each branch reads `count` columns of `depth` rows and writes `width` columns of them.
-    unsafe {
-        let first = term * right.row_stride + column * right.column_stride;
-        let from = right.data.as_ptr().add(first);
-        for at in (0..width).step_by(L::WIDTH) {
-            let count = count.saturating_sub(at).min(L::WIDTH);
-            let from = from.wrapping_add(at * right.column_stride);
-            if right.column_stride != 1 {
-                pack_transposed::<L>(panel.add(at), from, right.column_stride, count, depth);
-                continue;
-            }
-            for row in 0..depth {
-                let from = from.wrapping_add(row * right.row_stride);
-                let values = match count == L::WIDTH {
-                    true => L::load(from),
-                    false => L::load_first(from, count),
-                };
-                values.store(panel.add(row * width + at));
-            }
-        }
+/// Room for `length` values from the start of a line on. The buffer only grows, so that it is allocated once a thread.
+fn aligned(buffer: &mut Vec<f32>, length: usize) -> *mut f32 {
+    if buffer.len() < length + LINE {
+        buffer.resize(length + LINE, 0.0);
     }
+    let start = buffer.as_ptr().align_offset(LINE * size_of::<f32>());
+    buffer[start.min(LINE)..].as_mut_ptr()
 }
 
-/// Packs `count` columns, each of `depth` neighbouring values and `column_stride` from the next.
+/// A row times a transposed matrix, a register of chains at a time. Nothing is packed, since nothing is read twice.
 #[inline(always)]
-unsafe fn pack_transposed<L: Lanes>(
-    panel: *mut f32,
-    from: *const f32,
-    column_stride: usize,
-    count: usize,
-    depth: usize,
-) {
-    for row in (0..depth).step_by(L::WIDTH) {
-        let rows = L::WIDTH.min(depth - row);
-        // SAFETY: the caller's, for `rows` values of `count` columns.
+unsafe fn multiply_row<L: Lanes>(out: *mut f32, left: Matrix<'_>, right: Matrix<'_>, add: bool) {
+    for column in (0..right.columns).step_by(L::WIDTH) {
+        let columns = L::WIDTH.min(right.columns - column);
+        // SAFETY: the caller's views; `columns` columns and `terms` terms are inside them.
         unsafe {
-            let mut square = [L::zero(); MOST_LANES];
-            for (column, values) in square.iter_mut().enumerate().take(count) {
-                let from = from.add(column * column_stride + row);
-                *values = match rows == L::WIDTH {
-                    true => L::load(from),
-                    false => L::load_first(from, rows),
-                };
+            let out = out.add(column);
+            let mut sums = match add {
+                true => L::load_first(out, columns),
+                false => L::zero(),
+            };
+            let from = right.data.as_ptr().add(column * right.column_stride);
+            for term in (0..left.columns).step_by(L::WIDTH) {
+                let terms = L::WIDTH.min(left.columns - term);
+                let square =
+                    turned_square::<L>(from.add(term), right.column_stride, columns, terms);
+                for (at, values) in square.iter().enumerate().take(terms) {
+                    let factor = *left.data.as_ptr().add((term + at) * left.column_stride);
+                    sums = sums.multiply_add(L::splat(factor), *values);
+                }
             }
-            L::transpose(&mut square);
-            for (at, values) in square.iter().enumerate().take(rows) {
-                values.store(panel.add((row + at) * VECTORS * L::WIDTH));
-            }
+            sums.store_first(out, columns);
         }
     }
 }
@@ -224,8 +212,17 @@ impl Strip {
                     }
                 }
             }
-            let panel = self.panels.add(column * self.depth);
-            self.add_terms::<L, R, V, IS_TRANSPOSED>(&mut sums, panel);
+            let (panel, panel_stride) = match self.in_place {
+                Some((right, stride)) if is_whole => (right.add(column), stride),
+                _ => (self.panels.add(column * self.depth), VECTORS * L::WIDTH),
+            };
+            // Writing fetches the lines as well: asked for now, they are there when the sums are, even of few terms.
+            for row in 0..R {
+                for vector in (0..V).step_by(LINE / L::WIDTH) {
+                    ask_for(place(row, vector));
+                }
+            }
+            self.add_terms::<L, R, V, IS_TRANSPOSED>(&mut sums, panel, panel_stride);
             for (row, sums) in sums.iter().enumerate() {
                 for (vector, sum) in sums.iter().enumerate() {
                     match is_whole {
@@ -243,6 +240,7 @@ impl Strip {
         &self,
         sums: &mut [[L; V]; R],
         mut panel: *const f32,
+        panel_stride: usize,
     ) {
         // A pointer for every four rows, of which the compiler must not know that they are one: it would find each row from the
         // one before, and that chain of additions is longer than the arithmetic.
@@ -260,6 +258,9 @@ impl Strip {
                 let ahead = self.left.wrapping_add(ahead);
                 ask_for(ahead);
                 ask_for(ahead.wrapping_add(R - 1));
+            }
+            for vector in (0..V).step_by(LINE / L::WIDTH) {
+                ask_for(panel.wrapping_add(TERMS_AHEAD * panel_stride + vector * L::WIDTH));
             }
             // SAFETY: the caller's.
             unsafe {
@@ -281,7 +282,7 @@ impl Strip {
                     }
                 }
             }
-            panel = panel.wrapping_add(VECTORS * L::WIDTH);
+            panel = panel.wrapping_add(panel_stride);
             for start in starts.iter_mut().take(R.div_ceil(4)) {
                 *start = hidden(start.wrapping_add(1));
             }
