@@ -8,6 +8,7 @@ mod devices;
 mod diff;
 mod forward;
 mod init;
+mod instructions;
 mod interruption;
 mod model_file;
 mod models;
@@ -68,6 +69,10 @@ enum Command {
 /// Reads the command line, does what it asks for, and gives the exit code.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
+    if let Err(refusal) = instructions::check() {
+        style::say_error(&refusal.into());
+        return ExitCode::from(EXIT_REFUSED);
+    }
     let result = match cli.command {
         Command::Run(arguments) => arguments.run(),
         Command::Plan(arguments) => arguments.run(),
