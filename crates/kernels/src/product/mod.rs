@@ -9,10 +9,11 @@ mod packed;
 mod panel;
 
 use crate::simd::{InstructionSet, instruction_set, multiversioned};
+use std::ops::Range;
 
 /// A read-only matrix view. One of its strides is 1.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Matrix<'a> {
+pub struct Matrix<'a> {
     data: &'a [f32],
     rows: usize,
     columns: usize,
@@ -22,7 +23,10 @@ pub(crate) struct Matrix<'a> {
 
 impl<'a> Matrix<'a> {
     /// Row-major [rows, columns] whose rows start `row_stride` elements apart.
-    pub(crate) fn strided(data: &'a [f32], rows: usize, columns: usize, row_stride: usize) -> Self {
+    ///
+    /// # Panics
+    /// `data` doesn't hold the last element.
+    pub fn strided(data: &'a [f32], rows: usize, columns: usize, row_stride: usize) -> Self {
         let matrix = Self {
             data,
             rows,
@@ -30,17 +34,37 @@ impl<'a> Matrix<'a> {
             row_stride,
             column_stride: 1,
         };
-        assert!(rows == 0 || (rows - 1) * row_stride + columns <= data.len());
+        assert!(extent(rows, columns, row_stride) <= data.len());
         matrix
     }
 
     /// Row-major [rows, columns] without gaps.
-    pub(crate) fn new(data: &'a [f32], rows: usize, columns: usize) -> Self {
+    ///
+    /// # Panics
+    /// `data` doesn't hold the last element.
+    pub fn new(data: &'a [f32], rows: usize, columns: usize) -> Self {
         Self::strided(data, rows, columns, columns)
     }
 
+    /// Some of its rows.
+    ///
+    /// # Panics
+    /// The rows aren't there.
+    #[must_use]
+    pub fn rows(self, rows: Range<usize>) -> Self {
+        assert!(rows.start <= rows.end && rows.end <= self.rows);
+        // Of no rows, the first may lie behind the data.
+        let first = (rows.start * self.row_stride).min(self.data.len());
+        Self {
+            data: &self.data[first..],
+            rows: rows.len(),
+            ..self
+        }
+    }
+
     /// The transposed view.
-    pub(crate) fn transposed(self) -> Self {
+    #[must_use]
+    pub fn transposed(self) -> Self {
         Self {
             data: self.data,
             rows: self.columns,
@@ -51,8 +75,37 @@ impl<'a> Matrix<'a> {
     }
 }
 
-/// `out = left right`, or `out += left right` with `add`; `out` is row-major with rows `out_stride` elements apart.
-pub(crate) fn multiply(
+/// Elements from the first to the last of a row-major matrix, those between its rows counted.
+fn extent(rows: usize, columns: usize, row_stride: usize) -> usize {
+    let before_last = rows.saturating_sub(1).checked_mul(row_stride);
+    let length = before_last.and_then(|before| before.checked_add(columns));
+    match rows {
+        0 => 0,
+        _ => length.expect("a matrix fits into memory"),
+    }
+}
+
+/// `out = left right`, or `out += left right` with `add`, on the calling thread.
+///
+/// Each output is one chain of fused multiply-adds over the terms in ascending order, on every processor.
+///
+/// # Shapes
+/// - left: [rows, terms]
+/// - right: [terms, columns]
+/// - out: row-major [rows, columns] with rows `out_stride` elements apart; what lies between them stays
+///
+/// # Panics
+/// Numbers of terms that differ, or an `out` that doesn't hold the last element.
+///
+/// ```
+/// use homebench_kernels::product::{Matrix, multiply};
+///
+/// let (left, right) = ([1.0, 2.0], [3.0, 4.0, 5.0, 6.0]);
+/// let mut out = [0.0; 2];
+/// multiply(&mut out, 2, Matrix::new(&left, 1, 2), Matrix::new(&right, 2, 2), false);
+/// assert_eq!(out, [13.0, 16.0]);
+/// ```
+pub fn multiply(
     out: &mut [f32],
     out_stride: usize,
     left: Matrix<'_>,
@@ -64,7 +117,7 @@ pub(crate) fn multiply(
     if rows == 0 || columns == 0 {
         return;
     }
-    assert!((rows - 1) * out_stride + columns <= out.len());
+    assert!(extent(rows, columns, out_stride) <= out.len());
     if depth == 0 {
         if !add {
             for row in 0..rows {
