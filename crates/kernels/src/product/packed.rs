@@ -13,9 +13,10 @@ const DEPTH: usize = 512;
 /// Terms ahead at which a panel is asked for, since it streams from the second-level cache, and rows of a transposed left matrix:
 /// they lie far apart, and no processor guesses them. A power of two of more such rows would not fit into their sets of the cache.
 const TERMS_AHEAD: usize = 8;
-/// Widest rows of a right matrix that is read where it lies. Packing costs more than it saves there, and wider rows meet in few sets
-/// of the cache, as those of a transposed left matrix would.
-const MAX_IN_PLACE: usize = 64;
+/// Most rows for which packing never pays, since as many read what was packed.
+const MAX_ROWS_IN_PLACE: usize = 128;
+/// Most terms that take less time than fetching the lines of a tile's outputs.
+const FEW_TERMS: usize = 32;
 /// Values of a cache line.
 const LINE: usize = 16;
 
@@ -63,8 +64,7 @@ pub(super) unsafe fn multiply<L: Lanes>(
         &mut buffer,
         columns.next_multiple_of(width) * DEPTH.min(left.columns),
     );
-    let is_in_place =
-        left.column_stride == 1 && right.column_stride == 1 && right.row_stride <= MAX_IN_PLACE;
+    let is_in_place = is_read_in_place(left, right);
     for term in (0..left.columns).step_by(DEPTH) {
         let depth = DEPTH.min(left.columns - term);
         for column in (0..columns).step_by(width) {
@@ -98,6 +98,19 @@ pub(super) unsafe fn multiply<L: Lanes>(
         }
     }
     PANELS.set(buffer);
+}
+
+/// Whether panels of the right matrix are read where they lie, which changes no sum.
+fn is_read_in_place(left: Matrix<'_>, right: Matrix<'_>) -> bool {
+    let starts_lines = right.row_stride.is_multiple_of(LINE)
+        && right
+            .data
+            .as_ptr()
+            .addr()
+            .is_multiple_of(LINE * size_of::<f32>());
+    // Beside the far rows of a transposed left matrix, those of a right one would meet in the same sets of the cache.
+    let is_cheap = starts_lines && left.column_stride == 1;
+    right.column_stride == 1 && (is_cheap || left.rows <= MAX_ROWS_IN_PLACE)
 }
 
 /// Room for `length` values from the start of a line on. The buffer only grows, so that it is allocated once a thread.
@@ -216,10 +229,12 @@ impl Strip {
                 Some((right, stride)) if is_whole => (right.add(column), stride),
                 _ => (self.panels.add(column * self.depth), VECTORS * L::WIDTH),
             };
-            // Writing fetches the lines as well: asked for now, they are there when the sums are, even of few terms.
-            for row in 0..R {
-                for vector in (0..V).step_by(LINE / L::WIDTH) {
-                    ask_for(place(row, vector));
+            if self.depth <= FEW_TERMS {
+                // Writing fetches the lines as well: asked for now, they are there when the sums are.
+                for row in 0..R {
+                    for vector in (0..V).step_by(LINE / L::WIDTH) {
+                        ask_for(place(row, vector));
+                    }
                 }
             }
             self.add_terms::<L, R, V, IS_TRANSPOSED>(&mut sums, panel, panel_stride);
