@@ -44,7 +44,13 @@ mod tests {
 
     #[test]
     fn a_refusal_names_what_there_is() {
-        insta::assert_snapshot!(refusal("avx9", InstructionSet::Avx2).render(), @"");
-        insta::assert_snapshot!(refusal("avx512", InstructionSet::Portable).render(), @"");
+        insta::assert_snapshot!(refusal("avx9", InstructionSet::Avx2).render(), @"
+        error: HOMEBENCH_INSTRUCTIONS: `avx9` is no instruction set
+        hint: unset it to use the best one of this processor, or set it to `avx2` or `portable`; results are the same
+        ");
+        insta::assert_snapshot!(refusal("avx512", InstructionSet::Portable).render(), @"
+        error: HOMEBENCH_INSTRUCTIONS: this processor doesn't have `avx512`
+        hint: unset it to use the best one of this processor, or set it to `portable`; results are the same
+        ");
     }
 }
