@@ -13,7 +13,7 @@ const DEPTH: usize = 512;
 /// Terms ahead at which a panel is asked for, since it streams from the second-level cache, and rows of a transposed left matrix:
 /// they lie far apart, and no processor guesses them. A power of two of more such rows would not fit into their sets of the cache.
 const TERMS_AHEAD: usize = 8;
-/// Most rows for which packing never pays, since as many read what was packed.
+/// Most rows for which packing never pays, since so few tiles read what was packed.
 const MAX_ROWS_IN_PLACE: usize = 128;
 /// Most terms that take less time than fetching the lines of a tile's outputs.
 const FEW_TERMS: usize = 32;
@@ -257,6 +257,7 @@ impl Strip {
         mut panel: *const f32,
         panel_stride: usize,
     ) {
+        debug_assert!(!IS_TRANSPOSED || self.row_stride == 1);
         // A pointer for every four rows, of which the compiler must not know that they are one: it would find each row from the
         // one before, and that chain of additions is longer than the arithmetic.
         let mut starts = [self.left; 4];
@@ -313,15 +314,15 @@ fn hidden(pointer: *const f32) -> *const f32 {
 
 /// The same size, as if from elsewhere.
 #[inline(always)]
+#[cfg_attr(
+    not(any(target_arch = "x86_64", target_arch = "aarch64")),
+    expect(unused_mut, reason = "nothing is hidden there")
+)]
 fn hidden_size(mut size: usize) -> usize {
-    // SAFETY: no instruction; the register keeps its value.
-    #[cfg(target_arch = "x86_64")]
+    // SAFETY: no instruction, so the register keeps its value.
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
     unsafe {
         std::arch::asm!("/* {0} */", inout(reg) size, options(pure, nomem, nostack, preserves_flags));
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    {
-        size = std::hint::black_box(size);
     }
     size
 }
