@@ -15,8 +15,6 @@ const DEPTH: usize = 512;
 const TERMS_AHEAD: usize = 8;
 /// Most rows for which packing never pays, since so few tiles read what was packed.
 const MAX_ROWS_IN_PLACE: usize = 128;
-/// Most terms that take less time than fetching the lines of a tile's outputs.
-const FEW_TERMS: usize = 32;
 /// Values of a cache line.
 const LINE: usize = 16;
 
@@ -229,14 +227,6 @@ impl Strip {
                 Some((right, stride)) if is_whole => (right.add(column), stride),
                 _ => (self.panels.add(column * self.depth), VECTORS * L::WIDTH),
             };
-            if self.depth <= FEW_TERMS {
-                // Writing fetches the lines as well: asked for now, they are there when the sums are.
-                for row in 0..R {
-                    for vector in (0..V).step_by(LINE / L::WIDTH) {
-                        ask_for(place(row, vector));
-                    }
-                }
-            }
             self.add_terms::<L, R, V, IS_TRANSPOSED>(&mut sums, panel, panel_stride);
             for (row, sums) in sums.iter().enumerate() {
                 for (vector, sum) in sums.iter().enumerate() {
