@@ -57,6 +57,36 @@ fn jobs_and_threads_change_no_byte() {
 }
 
 #[test]
+fn instruction_sets_change_no_byte() {
+    let bench = Bench::new();
+    bench.quickstart("best", &["--only", "home/1"]).expect(0);
+    for set in ["portable", "avx2"] {
+        let variable = ("HOMEBENCH_INSTRUCTIONS", set);
+        if bench.run_with(variable, &["devices"]).code == Some(2) {
+            // Not every processor has it.
+            continue;
+        }
+        bench
+            .quickstart_with(variable, set, &["--only", "home/1"])
+            .expect(0);
+        bench.assert_same_results(set, "best");
+    }
+}
+
+#[test]
+fn an_instruction_set_that_is_not_there_is_refused() {
+    let variable = ("HOMEBENCH_INSTRUCTIONS", "avx9");
+    let stderr = Bench::new()
+        .run_with(variable, &["devices"])
+        .expect(2)
+        .stderr;
+    let expected = "\
+        error: HOMEBENCH_INSTRUCTIONS: `avx9` is no instruction set\n\
+        hint: unset it to use the best one of this processor, or set it to ";
+    assert!(stderr.starts_with(expected), "{stderr}");
+}
+
+#[test]
 fn another_seed_gives_other_numbers() {
     let bench = Bench::new();
     bench

@@ -17,7 +17,7 @@ pub mod loss;
 pub mod mixture;
 pub mod optimizer;
 mod parameter;
-mod product;
+pub mod product;
 pub use homebench_random as random;
 mod rows;
 pub mod simd;
