@@ -276,7 +276,7 @@ fn a_packed_table_is_read_like_a_plain_one_which_counts_where_both_are_there() {
 
 #[test]
 fn a_value_that_no_person_reads_is_refused_by_its_place_and_shown_in_part() {
-    let folder = Sample::sized(2, 2, 1).write();
+    let folder = Sample::sized(4, 2, 1).write();
     let path = folder.path().join("metrics.csv");
     let text = std::fs::read_to_string(&path).unwrap();
     let with = |length: usize| {
