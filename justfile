@@ -67,6 +67,11 @@ check-writers *args:
     .venv-writers/bin/pip install --quiet --requirement tests/writers/requirements.txt
     .venv-writers/bin/python tests/writers/describe_to_report.py target/release/homebench "$@"
 
+# Train cells on emulated processors (Debian's package qemu-user) and compare them byte for byte
+check-processors:
+    cargo build --release --bin homebench
+    python3 tests/processors/emulated.py target/release/homebench
+
 # Time a report over 10,000 cells
 report-speed *args:
     cargo build --release --bin homebench

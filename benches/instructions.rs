@@ -11,17 +11,19 @@ use homebench_kernels::feature_gate::{FeatureGateMix, FeatureGates};
 use homebench_kernels::gate::{GateActivation, GateLogits, LinearGate, Mix, MixGate};
 use homebench_kernels::loss::{Targets, multi_task_loss};
 use homebench_kernels::optimizer::{Adam, AdamConfig, Columns, EmbeddingTables, SparseRule};
+use homebench_kernels::product::{Matrix, multiply};
 use std::collections::BTreeMap;
 use std::process::{Command, ExitCode};
 
 const FIGURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/instructions.csv");
-const SUBJECTS: [&str; 7] = [
+const SUBJECTS: [&str; 8] = [
     "adam",
     "embedding",
     "feature_gate",
     "gate",
     "gate_logits",
     "loss",
+    "product",
     "stacked_mlp",
 ];
 /// First argument of the process that runs a subject; the subject and the number of passes follow.
@@ -107,6 +109,7 @@ fn run_subject(subject: &str, passes: usize) -> Result<()> {
     match subject {
         "adam" => return run_adam(&mut operands, passes),
         "embedding" => return run_embedding(&mut operands, passes),
+        "product" => return run_products(passes),
         _ => {}
     }
     let forward = operator(subject, &mut operands)?;
@@ -177,6 +180,25 @@ fn operator(subject: &str, operands: &mut Operands) -> Result<Forward> {
         }
         _ => candle_core::bail!("no subject {subject}"),
     })
+}
+
+/// Both passes of a layer, and of one of a single unit, with rows and columns beside whole tiles.
+fn run_products(passes: usize) -> Result<()> {
+    let inputs = uniform("inputs", ROWS * DIM, 1.0);
+    let inputs = Matrix::new(&inputs, ROWS, DIM);
+    for width in [1, 45] {
+        let weights = uniform("weights", DIM * width, 1.0);
+        let weights = Matrix::new(&weights, DIM, width);
+        let mut outputs = vec![0.0; ROWS * width];
+        let (mut of_weights, mut of_inputs) = (vec![0.0; DIM * width], vec![0.0; ROWS * DIM]);
+        for _ in 0..passes {
+            multiply(&mut outputs, width, inputs, weights, false);
+            let gradient = Matrix::new(&outputs, ROWS, width);
+            multiply(&mut of_weights, width, inputs.transposed(), gradient, true);
+            multiply(&mut of_inputs, DIM, gradient, weights.transposed(), false);
+        }
+    }
+    Ok(())
 }
 
 fn run_adam(operands: &mut Operands, passes: usize) -> Result<()> {

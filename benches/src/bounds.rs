@@ -1,6 +1,7 @@
 //! Work that an operator can't do without: its matrix products, and moving the bytes that it must touch.
 
 use crate::operands::uniform;
+use homebench_kernels::product::{Matrix, multiply};
 use rayon::prelude::*;
 
 /// A matrix product `out = left right` in all threads, on memory of its own.
@@ -55,50 +56,25 @@ impl Product {
             ..
         } = self;
         let (columns, depth) = (*columns, *depth);
-        let (left_row, left_column) = strides(self.rows, depth, self.left_transposed);
-        let (right_row, right_column) = strides(depth, columns, self.right_transposed);
+        let all = matrix(left, self.rows, depth, self.left_transposed);
+        let right = matrix(right, depth, columns, self.right_transposed);
         let part_rows = self.rows.div_ceil(rayon::current_num_threads());
         self.out
             .par_chunks_mut(part_rows * columns)
             .enumerate()
             .for_each(|(part, out)| {
-                let rows = out.len() / columns;
-                let left = &left[part * part_rows * left_row..];
-                assert!((rows - 1) * left_row + (depth - 1) * left_column < left.len());
-                assert!(depth * columns == right.len());
-                // SAFETY: the views hold their last element, by the assertions above and by the sizes that `new` gave.
-                unsafe {
-                    gemm::gemm(
-                        rows,
-                        columns,
-                        depth,
-                        out.as_mut_ptr(),
-                        1,
-                        columns as isize,
-                        false,
-                        left.as_ptr(),
-                        left_column as isize,
-                        left_row as isize,
-                        right.as_ptr(),
-                        right_column as isize,
-                        right_row as isize,
-                        0.0,
-                        1.0,
-                        false,
-                        false,
-                        false,
-                        gemm::Parallelism::None,
-                    );
-                }
+                let first = part * part_rows;
+                let left = all.rows(first..first + out.len() / columns);
+                multiply(out, columns, left, right, false);
             });
     }
 }
 
-/// Distances of (rows, columns) of a [rows, columns] view.
-fn strides(rows: usize, columns: usize, transposed: bool) -> (usize, usize) {
-    match transposed {
-        false => (columns, 1),
-        true => (1, rows),
+/// A [rows, columns] view of a whole matrix, which lies there transposed or not.
+fn matrix(data: &[f32], rows: usize, columns: usize, is_transposed: bool) -> Matrix<'_> {
+    match is_transposed {
+        true => Matrix::new(data, columns, rows).transposed(),
+        false => Matrix::new(data, rows, columns),
     }
 }
 
@@ -157,6 +133,14 @@ impl Bound {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Distances of (rows, columns) of a [rows, columns] view.
+    fn strides(rows: usize, columns: usize, transposed: bool) -> (usize, usize) {
+        match transposed {
+            false => (columns, 1),
+            true => (1, rows),
+        }
+    }
 
     #[test]
     fn products_of_either_pass_equal_sums_by_hand() {

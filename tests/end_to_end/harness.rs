@@ -87,22 +87,28 @@ impl Bench {
 
     /// Runs the binary.
     pub(crate) fn run(&self, arguments: &[&str]) -> Ran {
-        let output = self.command(arguments).output().expect("the binary starts");
-        Ran {
-            code: output.status.code(),
-            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-        }
+        Ran::finish(&mut self.command(arguments))
+    }
+
+    /// Runs the binary with a variable of the environment.
+    pub(crate) fn run_with(&self, (name, value): (&str, &str), arguments: &[&str]) -> Ran {
+        Ran::finish(self.command(arguments).env(name, value))
     }
 
     /// Runs an experiment of the repository, cut down, into `out`.
     pub(crate) fn quickstart(&self, out: &str, more: &[&str]) -> Ran {
+        // A variable that every process has anyway.
+        self.quickstart_with(("NO_COLOR", "1"), out, more)
+    }
+
+    /// The same with a variable of the environment.
+    pub(crate) fn quickstart_with(&self, variable: (&str, &str), out: &str, more: &[&str]) -> Ran {
         let spec = experiment("quickstart.toml");
         let descriptions = experiment("datasets");
         let mut arguments = vec!["run", &spec, "--out", out, "--descriptions", &descriptions];
         arguments.extend(SMALL);
         arguments.extend(more);
-        self.run(&arguments)
+        self.run_with(variable, &arguments)
     }
 
     /// Takes the digests from a results folder, so that what a test changes by hand is read as if it were written so.
@@ -180,6 +186,15 @@ impl Bench {
 }
 
 impl Ran {
+    fn finish(command: &mut Command) -> Self {
+        let output = command.output().expect("the binary starts");
+        Self {
+            code: output.status.code(),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
     /// Panics with everything that was said, unless the exit code is this one.
     #[track_caller]
     pub(crate) fn expect(self, code: i32) -> Self {

@@ -59,6 +59,12 @@ fn the_processor_is_among_the_devices_and_a_build_without_cuda_says_so() {
         ran.stdout
     );
     assert_eq!(lines.len(), 2);
+    let portable = ("HOMEBENCH_INSTRUCTIONS", "portable");
+    let lowered = Bench::new()
+        .run_with(portable, &["devices"])
+        .expect(0)
+        .stdout;
+    assert!(lowered.contains(", portable"), "{lowered}");
     insta::assert_snapshot!(ran.stderr, @r"
     cuda: this build of homebench has no CUDA
     hint: run on the processor with `--device cpu`, or build with `--features cuda` where the CUDA toolkit is installed

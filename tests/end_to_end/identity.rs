@@ -1,6 +1,6 @@
 //! The same experiment gives the same bytes, whatever jobs and threads it ran with.
 
-use crate::harness::Bench;
+use crate::harness::{Bench, experiment};
 
 /// What may hold times, and the log.
 const WITH_TIMES: &[&str] = &[
@@ -54,6 +54,56 @@ fn jobs_and_threads_change_no_byte() {
         left("one") == left("three"),
         "weights, charts or parts differ between threads"
     );
+}
+
+/// A cell of every architecture, under every instruction set that this processor has.
+#[test]
+fn instruction_sets_change_no_byte() {
+    let bench = Bench::new();
+    let (spec, descriptions) = (experiment("zoo.toml"), experiment("datasets"));
+    let run = |set: &str| {
+        let words = [
+            "run",
+            &spec,
+            "--out",
+            set,
+            "--descriptions",
+            &descriptions,
+            "--set",
+            "dataset.rows=300",
+            "--set",
+            "training.max_epochs=1",
+            "--set",
+            "training.batch_size=128",
+        ];
+        match set {
+            "best" => bench.run(&words),
+            set => bench.run_with(("HOMEBENCH_INSTRUCTIONS", set), &words),
+        }
+    };
+    run("best").expect(0);
+    for set in ["portable", "avx2"] {
+        let variable = ("HOMEBENCH_INSTRUCTIONS", set);
+        if bench.run_with(variable, &["devices"]).code == Some(2) {
+            // Not every processor has it.
+            continue;
+        }
+        run(set).expect(0);
+        bench.assert_same_results(set, "best");
+    }
+}
+
+#[test]
+fn an_instruction_set_that_is_not_there_is_refused() {
+    let variable = ("HOMEBENCH_INSTRUCTIONS", "avx9");
+    let stderr = Bench::new()
+        .run_with(variable, &["devices"])
+        .expect(2)
+        .stderr;
+    let expected = "\
+        error: HOMEBENCH_INSTRUCTIONS: `avx9` is no instruction set\n\
+        hint: unset it to use the best one of this processor, or set it to ";
+    assert!(stderr.starts_with(expected), "{stderr}");
 }
 
 #[test]

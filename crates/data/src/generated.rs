@@ -136,7 +136,7 @@ impl LazyGenerator {
                 let of_task = probabilities.iter().skip(task);
                 of_task
                     .step_by(self.config.num_tasks())
-                    .map(|probability| (probability / (1.0 - probability)).ln() as f32)
+                    .map(|probability| libm::log(probability / (1.0 - probability)) as f32)
                     .collect()
             }
             Generator::TwoTask(pair) => pair.expected(split, range, task),

@@ -10,6 +10,8 @@
 //! that knows tensors, models or devices, since `experiment` checks descriptions without them; metrics; the results folder.
 //! Prepared bytes depend on description, files and [`RowSubset`] alone, never on threads.
 //! Unix is assumed: inodes, advice on mapped pages, and a handler of `SIGBUS`.
+// Tests compare with the platform's functions, which results must not depend on.
+#![cfg_attr(test, allow(clippy::disallowed_methods))]
 
 mod about_embedded;
 mod cache;

@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 // It is part of every content hash. Without raising it, folders that older code prepared would be
 // taken for what this code prepares.
 // 2: what is missing is unknown in conditions and nobody among users; times are compared as times; labels are centred in 64
-// bits; `rows` counts training rows whatever the split.
-pub(super) const PREPARATION_VERSION: u32 = 2;
+// bits; `rows` counts training rows whatever the split. 3: logarithms, powers and sines are those of `libm` on every system.
+pub(super) const PREPARATION_VERSION: u32 = 3;
 
 /// The manifest's file in the folder of a dataset.
 pub(super) const MANIFEST: &str = "manifest.toml";

@@ -114,7 +114,10 @@ impl TwoTask {
         let products = weights.iter().zip(inputs);
         let projection: f64 = products.map(|(w, x)| w * f64::from(*x)).sum();
         let waves = self.waves.iter();
-        projection + waves.map(|(a, b)| (a * projection + b).sin()).sum::<f64>()
+        projection
+            + waves
+                .map(|(a, b)| libm::sin(a * projection + b))
+                .sum::<f64>()
     }
 
     fn for_each_row(&self, split: usize, range: Range<u64>, mut visit: impl FnMut(u64, &[f32])) {

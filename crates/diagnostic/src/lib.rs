@@ -28,7 +28,7 @@ pub use reader::{keys_of, read};
 pub use refusal::Refusal;
 pub use visible::{visible, visible_lines};
 
-use shortened::shortened;
+pub use shortened::shortened;
 use std::fmt;
 
 /// A place in a text file, both counted from 1; the column counts characters.

@@ -6,7 +6,7 @@ const MOST_SHOWN: usize = 1200;
 const MOST_OF_WORD: usize = 160;
 
 /// The text, with the middle of long words left out where it is too long, then its end.
-pub(super) fn shortened(text: &str) -> String {
+pub fn shortened(text: &str) -> String {
     // Bytes are quick to count, and never fewer than letters.
     if text.len() <= MOST_SHOWN {
         return text.to_owned();

@@ -2,21 +2,64 @@
 
 use std::sync::OnceLock;
 
-/// What this processor can do, as far as the kernels tell it apart.
+/// Names an [`InstructionSet`] that the kernels use instead of the best one. It lowers the set and never raises it.
+pub const INSTRUCTIONS_VARIABLE: &str = "HOMEBENCH_INSTRUCTIONS";
+
+/// What this processor can do, as far as the kernels tell it apart. Results are the same bytes on all of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum InstructionSet {
-    /// Whatever the target guarantees. Fused multiply-adds are then library calls: right, but slow.
-    Baseline,
+    /// Whatever the target guarantees. Fused multiply-adds outside of products are then library calls: right, but slow.
+    Portable,
     /// AVX2 and FMA.
     Avx2,
     /// AVX-512 F, VL, DQ and BW.
     Avx512,
 }
 
+impl InstructionSet {
+    /// All of them, the lowest first.
+    pub const ALL: [Self; 3] = [Self::Portable, Self::Avx2, Self::Avx512];
+
+    /// What [`INSTRUCTIONS_VARIABLE`] calls it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Portable => "portable",
+            Self::Avx2 => "avx2",
+            Self::Avx512 => "avx512",
+        }
+    }
+
+    /// The best that this processor has.
+    pub fn available() -> Self {
+        static FOUND: OnceLock<InstructionSet> = OnceLock::new();
+        *FOUND.get_or_init(detect)
+    }
+
+    /// What the environment asks for: the best that there is where it doesn't say.
+    ///
+    /// # Errors
+    /// The value of [`INSTRUCTIONS_VARIABLE`], if it names none, or one that this processor doesn't have.
+    pub fn requested() -> Result<Self, String> {
+        let Some(value) = std::env::var_os(INSTRUCTIONS_VARIABLE) else {
+            return Ok(Self::available());
+        };
+        Self::ALL
+            .into_iter()
+            .find(|set| value == set.name() && *set <= Self::available())
+            .ok_or_else(|| value.to_string_lossy().into_owned())
+    }
+}
+
 /// The instruction set that the kernels use here; found once.
+///
+/// # Panics
+/// [`InstructionSet::requested`] refuses. Programs look at that first, and say it to their user.
 pub fn instruction_set() -> InstructionSet {
-    static FOUND: OnceLock<InstructionSet> = OnceLock::new();
-    *FOUND.get_or_init(detect)
+    static USED: OnceLock<InstructionSet> = OnceLock::new();
+    *USED.get_or_init(|| match InstructionSet::requested() {
+        Ok(set) => set,
+        Err(value) => panic!("{INSTRUCTIONS_VARIABLE} is {value:?}, which isn't available here"),
+    })
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -29,13 +72,13 @@ fn detect() -> InstructionSet {
     match (avx2, avx512) {
         (true, true) => InstructionSet::Avx512,
         (true, false) => InstructionSet::Avx2,
-        (false, _) => InstructionSet::Baseline,
+        (false, _) => InstructionSet::Portable,
     }
 }
 
 #[cfg(not(target_arch = "x86_64"))]
 fn detect() -> InstructionSet {
-    InstructionSet::Baseline
+    InstructionSet::Portable
 }
 
 /// Defines a function whose body is compiled once per [`InstructionSet`] and chosen at run time.
@@ -56,7 +99,7 @@ macro_rules! multiversioned {
                     $crate::simd::InstructionSet::Avx512 => return unsafe { avx512($($argument),*) },
                     // SAFETY: as above.
                     $crate::simd::InstructionSet::Avx2 => return unsafe { avx2($($argument),*) },
-                    $crate::simd::InstructionSet::Baseline => {}
+                    $crate::simd::InstructionSet::Portable => {}
                 }
             }
             body($($argument),*)
@@ -155,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn the_chosen_instruction_set_gives_the_same_values_as_the_baseline() {
+    fn the_chosen_instruction_set_gives_the_same_values_as_the_portable_one() {
         let mut values: Vec<f32> = (0..1003).map(|i| (i - 500) as f32 * 0.1).collect();
         let expected: Vec<f32> = values.iter().map(|v| exp(*v)).collect();
         exponentials(&mut values);

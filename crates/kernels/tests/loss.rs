@@ -1,4 +1,6 @@
 //! The loss: fused against its composed reference, and against the textbook formula in f64.
+// What is tested is compared with the platform's functions.
+#![allow(clippy::disallowed_methods)]
 
 mod common;
 

@@ -23,7 +23,7 @@ fn row_loss(logit: f32, label: f32) -> f64 {
         return 0.0;
     }
     let against = f64::from(if is_positive(label) { -logit } else { logit });
-    against.max(0.0) + (-against.abs()).exp().ln_1p()
+    against.max(0.0) + libm::log1p(libm::exp(-against.abs()))
 }
 
 /// Log-loss over the entropy of the base rate (He et al., "Practical lessons from predicting clicks", 2014): 1 is a
@@ -36,7 +36,7 @@ fn row_loss(logit: f32, label: f32) -> f64 {
 pub fn normalised_entropy(logits: &[f32], labels: &[f32]) -> Option<f64> {
     let loss = log_loss(logits, labels)?;
     let rate = positives(labels) as f64 / num_observed(labels) as f64;
-    let entropy = -(rate * rate.ln() + (1.0 - rate) * (-rate).ln_1p());
+    let entropy = -(rate * libm::log(rate) + (1.0 - rate) * libm::log1p(-rate));
     (rate > 0.0 && rate < 1.0).then(|| loss / entropy)
 }
 
@@ -83,7 +83,7 @@ pub fn expected_calibration_error(logits: &[f32], labels: &[f32], num_bins: usiz
 fn sigmoid(logit: f32) -> f64 {
     let logit = f64::from(logit);
     // The exponential of a negative number can't overflow.
-    let small = (-logit.abs()).exp();
+    let small = libm::exp(-logit.abs());
     if logit < 0.0 {
         small / (1.0 + small)
     } else {

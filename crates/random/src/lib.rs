@@ -84,9 +84,9 @@ impl Philox {
     pub fn normal(&self, index: u64) -> f32 {
         let (radius, angle) = self.polar(index / 2);
         let value = if index.is_multiple_of(2) {
-            radius * angle.cos()
+            radius * libm::cos(angle)
         } else {
-            radius * angle.sin()
+            radius * libm::sin(angle)
         };
         value as f32
     }
@@ -95,14 +95,15 @@ impl Philox {
     /// after it.
     pub fn normal2(&self, counter: u64) -> [f32; 2] {
         let (radius, angle) = self.polar(counter);
-        [(radius * angle.cos()) as f32, (radius * angle.sin()) as f32]
+        let (sine, cosine) = libm::sincos(angle);
+        [(radius * cosine) as f32, (radius * sine) as f32]
     }
 
     /// Radius and angle of a point of the standard normal distribution in the plane.
     fn polar(&self, counter: u64) -> (f64, f64) {
         let words = self.u32x4(counter);
         // (0, 1], so that the logarithm is finite.
-        let radius = (-2.0 * ((f64::from(words[0]) + 1.0) / 4_294_967_296.0).ln()).sqrt();
+        let radius = (-2.0 * libm::log((f64::from(words[0]) + 1.0) / 4_294_967_296.0)).sqrt();
         (
             radius,
             std::f64::consts::TAU * f64::from(words[1]) / 4_294_967_296.0,

@@ -9,7 +9,7 @@ use super::seal::{OWN_FILES, is_external, names, table_digest};
 use super::tables::{CellsRow, Table};
 use super::winners::Winners;
 use crate::facts::Facts;
-use homebench_diagnostic::Diagnostic;
+use homebench_diagnostic::{Diagnostic, shortened};
 use std::fmt;
 use std::path::Path;
 
@@ -59,7 +59,8 @@ impl Finding {
             format!("line {}, column {}: ", place.line, place.column)
         });
         Self {
-            detail: (problem == Problem::Damaged).then(|| format!("{place}{}", said.message)),
+            detail: (problem == Problem::Damaged)
+                .then(|| shortened(&format!("{place}{}", said.message))),
             ..Self::new(file, problem)
         }
     }

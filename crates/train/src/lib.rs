@@ -8,6 +8,8 @@
 //! May import: `model`, `kernels`, `data`, `metric`, `diagnostic`, `random`. Must not hold: files of results and their tables (the cell's
 //! process writes those), specs and sweeps, and anything that decides when a state is kept ([`Keeper`]). The same dataset, model,
 //! settings and seed give the same bytes at any number of threads and after any number of interruptions.
+// Tests compare with the platform's functions, which results must not depend on.
+#![cfg_attr(test, allow(clippy::disallowed_methods))]
 
 mod checkpoint;
 mod config;

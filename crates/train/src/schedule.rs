@@ -50,7 +50,7 @@ impl Schedule {
                 // step must not depend on what comes after it.
                 let rest = total_steps.saturating_sub(warm_up_steps).max(1);
                 let done = ((step - warm_up_steps) as f64 / rest as f64).min(1.0);
-                let height = (1.0 + (std::f64::consts::PI * done).cos()) / 2.0;
+                let height = (1.0 + libm::cos(std::f64::consts::PI * done)) / 2.0;
                 final_share + (1.0 - final_share) * height
             }),
             Self::Step {
@@ -59,7 +59,7 @@ impl Schedule {
                 factor,
             } => warmed_up(step, warm_up_steps).unwrap_or_else(|| {
                 let drops = (step - warm_up_steps) / every_steps.max(1);
-                factor.powf(drops as f64)
+                libm::pow(factor, drops as f64)
             }),
         }
     }

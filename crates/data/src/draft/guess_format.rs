@@ -263,7 +263,7 @@ fn evenness(bytes: &[u8], format: Format) -> f64 {
         .count();
     let share = alike as f64 / lines.len() as f64;
     // Squared, so that dividing every line alike outweighs dividing some lines into more fields.
-    share * share * (1.0 + (first.len() as f64).ln())
+    share * share * (1.0 + libm::log(first.len() as f64))
 }
 
 /// Whether the first line names columns: texts, all different, that no row below has, above at least one column of numbers or

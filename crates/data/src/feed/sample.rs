@@ -250,7 +250,7 @@ fn normals(stream: Philox, count: usize) -> Vec<f32> {
 fn normal(radius: u32, angle: u32) -> (f32, f32) {
     const SCALE: f64 = 1.0 / 4_294_967_296.0;
     // (0, 1], so that the logarithm is finite.
-    let radius = (-2.0 * ((f64::from(radius) + 1.0) * SCALE).ln()).sqrt();
-    let (sine, cosine) = (std::f64::consts::TAU * f64::from(angle) * SCALE).sin_cos();
+    let radius = (-2.0 * libm::log((f64::from(radius) + 1.0) * SCALE)).sqrt();
+    let (sine, cosine) = libm::sincos(std::f64::consts::TAU * f64::from(angle) * SCALE);
     ((radius * cosine) as f32, (radius * sine) as f32)
 }

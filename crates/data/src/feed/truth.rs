@@ -341,7 +341,7 @@ fn intercept(scores: &[f64], rate: f64) -> f64 {
 }
 
 fn sigmoid(logit: f64) -> f64 {
-    1.0 / (1.0 + (-logit).exp())
+    1.0 / (1.0 + libm::exp(-logit))
 }
 
 /// The sine of an angle in turns, without branches; within 2e-6 of the true one for a few turns.

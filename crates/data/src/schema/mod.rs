@@ -81,6 +81,7 @@ impl Description {
     /// # Errors
     /// See [`Description::load`].
     pub fn parse(name: &str, document: &Document) -> Result<Self, Diagnostic> {
+        check_names(document)?;
         match document.parse::<SourceKind>()?.source {
             wire::WireSource::Table => check_table::validate(name, document, document.parse()?),
             wire::WireSource::Synthetic => check_feed::validate(name, document, document.parse()?),
@@ -89,6 +90,25 @@ impl Description {
             }
         }
     }
+}
+
+/// The most bytes of a name that tables and figures show.
+const LONGEST_NAME: usize = 500;
+
+/// Checks that names which stand in every table and figure are such as a person reads.
+fn check_names(document: &Document) -> Result<(), Diagnostic> {
+    for section in ["tasks", "features"] {
+        for name in document.keys_in_order(&path(&[section])) {
+            if name.len() > LONGEST_NAME {
+                let message = format!(
+                    "the name has {} bytes; expected at most {LONGEST_NAME}",
+                    name.len()
+                );
+                return Err(document.at_key(&path(&[section, &name]), message));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// What a description is of.

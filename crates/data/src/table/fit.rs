@@ -172,7 +172,7 @@ fn vocabulary(texts: &Interner, min_count: u64) -> (Vec<u32>, Vec<Word>) {
 
 pub(super) fn log1p_signed(value: f64) -> f64 {
     // Odd, so that negative amounts are scaled as positive ones are.
-    value.abs().ln_1p().copysign(value)
+    libm::log1p(value.abs()).copysign(value)
 }
 
 /// The numbers of a column that are there.

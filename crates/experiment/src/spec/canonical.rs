@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use std::path::Path;
 
 /// Raised when the same content gives other numbers than before; cells of another version are not reused.
-pub const NUMERICS_VERSION: u32 = 2;
+pub const NUMERICS_VERSION: u32 = 3;
 
 // 64 bits: among a million cells two have one id with a chance of 3 in 100 million.
 const ID_LENGTH: usize = 16;

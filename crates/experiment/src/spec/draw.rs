@@ -19,8 +19,8 @@ pub(super) fn draw(domain: &Domain, seed: u64, name: &str, index: u64) -> Value 
             let value = match log {
                 // Each whole number as likely as its piece of the logarithm's line.
                 true => {
-                    let (from, to) = ((*low as f64).ln(), (*high as f64 + 1.0).ln());
-                    (from + share * (to - from)).exp().floor()
+                    let (from, to) = (libm::log(*low as f64), libm::log(*high as f64 + 1.0));
+                    libm::exp(from + share * (to - from)).floor()
                 }
                 false => (*low as f64 + share * ((high - low) as f64 + 1.0)).floor(),
             };
@@ -30,7 +30,10 @@ pub(super) fn draw(domain: &Domain, seed: u64, name: &str, index: u64) -> Value 
         Domain::Reals { low, high, log } => {
             let share = unit(&stream, index);
             let value = match log {
-                true => (low.ln() + share * (high.ln() - low.ln())).exp(),
+                true => {
+                    let (from, to) = (libm::log(*low), libm::log(*high));
+                    libm::exp(from + share * (to - from))
+                }
                 false => low + share * (high - low),
             };
             Value::Float(three_digits(value).clamp(*low, *high))
@@ -53,9 +56,9 @@ pub(super) fn num_distinct(domain: &Domain) -> u64 {
 /// Numbers of three digits from `low` to `high`, both above 0, and the ends, to which draws are clamped.
 fn between(low: f64, high: f64) -> u64 {
     let below = |number: f64| {
-        let decade = number.log10().floor();
+        let decade = libm::log10(number).floor();
         // 900 numbers of three digits in every decade.
-        900.0 * decade + (number / 10f64.powf(decade) * 100.0).floor()
+        900.0 * decade + (number / libm::pow(10.0, decade) * 100.0).floor()
     };
     (below(high) - below(low)) as u64 + 3
 }

@@ -65,8 +65,8 @@ impl StepFactors {
             beta2: config.beta2 as f32,
             complements: [1.0 - config.beta1, 1.0 - config.beta2].map(|value| value as f32),
             epsilon: config.epsilon as f32,
-            rate: (learning_rate / (1.0 - config.beta1.powf(step))) as f32,
-            inverse_root: (1.0 / (1.0 - config.beta2.powf(step)).sqrt()) as f32,
+            rate: (learning_rate / (1.0 - libm::pow(config.beta1, step))) as f32,
+            inverse_root: (1.0 / (1.0 - libm::pow(config.beta2, step)).sqrt()) as f32,
             keep: (1.0 - learning_rate * config.weight_decay) as f32,
         }
     }
@@ -109,8 +109,8 @@ mod tests {
         for step in 1..=steps {
             first = config.beta1 * first + (1.0 - config.beta1) * slope;
             second = config.beta2 * second + (1.0 - config.beta2) * slope * slope;
-            let mean = first / (1.0 - config.beta1.powf(step as f64));
-            let square: f64 = second / (1.0 - config.beta2.powf(step as f64));
+            let mean = first / (1.0 - libm::pow(config.beta1, step as f64));
+            let square: f64 = second / (1.0 - libm::pow(config.beta2, step as f64));
             value -= rate * config.weight_decay * value;
             value -= rate * mean / (square.sqrt() + config.epsilon);
         }

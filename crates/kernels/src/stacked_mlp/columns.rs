@@ -149,11 +149,11 @@ multiversioned! {
 }
 
 multiversioned! {
-    /// Rows of `out` from one number each: `out[r] = values[r] * weights`.
+    /// Rows of `out` from one number each: `out[r] = values[r] * weights`, as a product of one term has it.
     pub(crate) fn outer(out: &mut [f32], values: &[f32], weights: &[f32]) {
         for (row, value) in out.chunks_exact_mut(weights.len()).zip(values) {
             for (out, weight) in row.iter_mut().zip(weights) {
-                *out = value * weight;
+                *out = value.mul_add(*weight, 0.0);
             }
         }
     }

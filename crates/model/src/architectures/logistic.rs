@@ -83,9 +83,10 @@ impl Logistic {
             .broadcast_as((xs.dim(0)?, 1))?
             .contiguous()?;
         if let Some(weight) = &linear.weight {
-            // A slice of columns has gaps between its rows; candle multiplies contiguous matrices.
+            // Not as a product, whose order of sums candle leaves to the processor.
             let numeric = xs.narrow(1, self.num_embedded, self.num_numeric)?;
-            sum = (sum + numeric.contiguous()?.matmul(weight.tensor())?)?;
+            let terms = numeric.broadcast_mul(&weight.tensor().t()?)?;
+            sum = (sum + terms.sum_keepdim(D::Minus1)?)?;
         }
         if self.num_embedded > 0 {
             let embedded = xs.narrow(1, 0, self.num_embedded)?;

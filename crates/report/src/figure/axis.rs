@@ -35,7 +35,7 @@ impl Axis {
 
     /// A logarithmic axis around values above zero, with a margin.
     pub(super) fn logarithmic(values: impl Iterator<Item = f64>, start: f64, end: f64) -> Self {
-        let (low, high) = range(values.filter(|value| *value > 0.0).map(f64::log10));
+        let (low, high) = range(values.filter(|value| *value > 0.0).map(libm::log10));
         let middle = (low + high) / 2.0;
         // The same room at the ends; at least a fifth of a power of ten, or the ticks' labels would need too many digits.
         let half = ((high - low) * 0.58).max(0.1);
@@ -80,7 +80,7 @@ impl Axis {
     /// Where a value lies, in dots.
     pub(super) fn place(&self, value: f64) -> f64 {
         let value = if self.is_logarithmic {
-            value.log10()
+            libm::log10(value)
         } else {
             value
         };
@@ -119,7 +119,7 @@ impl Axis {
         let within = |factors: &[f64]| -> Vec<f64> {
             let powers = self.low.floor() as i32..=self.high.ceil() as i32;
             let all = powers.flat_map(|power| factors.iter().map(move |f| f * 10f64.powi(power)));
-            all.filter(|tick| (self.low..=self.high).contains(&tick.log10()))
+            all.filter(|tick| (self.low..=self.high).contains(&libm::log10(*tick)))
                 .collect()
         };
         let fits = |ticks: &Vec<f64>| (2..=most).contains(&ticks.len());
@@ -130,7 +130,7 @@ impl Axis {
         found.or_else(fewest).unwrap_or_else(|| {
             let round = |log: f64| {
                 let power = 10f64.powi(log.floor() as i32 - 2);
-                (10f64.powf(log) / power).round() * power
+                (libm::pow(10.0, log) / power).round() * power
             };
             let inset = (self.high - self.low) * 0.1;
             vec![round(self.low + inset), round(self.high - inset)]
@@ -144,7 +144,7 @@ impl Axis {
         }
         let largest = self.high.abs().max(self.low.abs());
         if self.step >= 5e11 || largest < 1e-4 {
-            return by_power(value, self.step, largest.log10().floor() as i32);
+            return by_power(value, self.step, libm::log10(largest).floor() as i32);
         }
         if largest >= 10_000.0 {
             return thousands(value, self.step);
@@ -163,7 +163,7 @@ impl Axis {
 /// A number above zero as it is said: 1.5 M, 20 k, 7.
 fn counted(value: f64) -> String {
     if !(1e-4..1e12).contains(&value) {
-        let power = value.log10().floor() as i32;
+        let power = libm::log10(value).floor() as i32;
         let factor = value / 10f64.powi(power);
         // Of one digit or two, as the ticks of a logarithmic axis are.
         let is_whole = (factor - factor.round()).abs() < 1e-6;
@@ -193,7 +193,7 @@ pub(super) fn range(values: impl Iterator<Item = f64>) -> (f64, f64) {
 
 /// The smallest of 1, 2, 2.5 or 5 times a power of ten that is at least `least`.
 fn round_step(least: f64) -> f64 {
-    let power = 10f64.powi(least.log10().floor() as i32);
+    let power = 10f64.powi(libm::log10(least).floor() as i32);
     // The tolerance keeps a power's rounding from pushing a step that fits to the next larger one.
     let factor = [1.0, 2.0, 2.5, 5.0]
         .into_iter()

@@ -109,7 +109,7 @@ impl Canvas {
         let mut behind = 0.0;
         for ends in path.windows(2) {
             let ((x0, y0), (x1, y1)) = (ends[0], ends[1]);
-            let length = (x1 - x0).hypot(y1 - y0);
+            let length = libm::hypot(x1 - x0, y1 - y0);
             let at = |way: f64| {
                 let share = (way / length).clamp(0.0, 1.0);
                 (x0 + share * (x1 - x0), y0 + share * (y1 - y0))
@@ -239,7 +239,7 @@ pub(super) mod tests {
         let ink = Ink::opaque(0, 0, 0);
         canvas.dashes(&[(0.0, 0.0), (25.0, 0.0), (25.0, 35.0)], 10.0, 1.0, ink);
         let length = |mark: &Mark| match mark {
-            Mark::Line { path, .. } => (path[1].0 - path[0].0).hypot(path[1].1 - path[0].1),
+            Mark::Line { path, .. } => libm::hypot(path[1].0 - path[0].0, path[1].1 - path[0].1),
             _ => unreachable!(),
         };
         let lengths: Vec<f64> = canvas.marks.iter().map(length).collect();

@@ -184,10 +184,10 @@ const END: f64 = POWERS + 16.0 + 1.5;
 /// sides of zero.
 fn way(end: f64) -> f64 {
     let size = end.abs();
-    let way = if size < 2f64.powf(LEAST) {
+    let way = if size < libm::pow(2.0, LEAST) {
         ZERO
     } else {
-        POWERS + size.log2() - LEAST
+        POWERS + libm::log2(size) - LEAST
     };
     way.copysign(end)
 }
@@ -429,7 +429,7 @@ fn short(value: f64) -> String {
         0.0 => "0".to_owned(),
         value if value < 0.001 => format!("{value:.0e}"),
         value => {
-            let digits = (1 - value.log10().floor() as i32).clamp(0, 4);
+            let digits = (1 - libm::log10(value).floor() as i32).clamp(0, 4);
             format!("{value:.0$}", digits as usize)
         }
     }

@@ -97,8 +97,8 @@ fn outline(shape: Shape, (x, y): Point, radius: f64) -> Vec<Point> {
     let corner = |index: usize| {
         let angle = std::f64::consts::TAU * (turn + index as f64 / corners as f64);
         (
-            x + factor * radius * angle.cos(),
-            y + factor * radius * angle.sin(),
+            x + factor * radius * libm::cos(angle),
+            y + factor * radius * libm::sin(angle),
         )
     };
     (0..corners).map(corner).collect()

@@ -100,15 +100,15 @@ impl Power {
         // Steps small beside the width, 1 / critical, over which the chance rises.
         let num_steps = 2 * ((high - low) * 8.0 * critical).clamp(500.0, 50_000.0) as usize;
         let step = (high - low) / num_steps as f64;
-        let scale = std::f64::consts::LN_2 + 0.5 * freedom * (0.5 * freedom).ln()
+        let scale = std::f64::consts::LN_2 + 0.5 * freedom * libm::log(0.5 * freedom)
             - log_gamma(0.5 * freedom);
         let density = |s: f64| {
             let log_power = if freedom > 1.0 {
-                (freedom - 1.0) * s.ln()
+                (freedom - 1.0) * libm::log(s)
             } else {
                 0.0
             };
-            (scale + log_power - 0.5 * freedom * s * s).exp()
+            libm::exp(scale + log_power - 0.5 * freedom * s * s)
         };
         let weight = |place: usize| match place {
             0 => 1.0,
@@ -142,8 +142,9 @@ fn incomplete_beta(x: f64, a: f64, b: f64) -> f64 {
     if x <= 0.0 || x >= 1.0 {
         return x.clamp(0.0, 1.0);
     }
-    let front =
-        (log_gamma(a + b) - log_gamma(a) - log_gamma(b) + a * x.ln() + b * (1.0 - x).ln()).exp();
+    let front = libm::exp(
+        log_gamma(a + b) - log_gamma(a) - log_gamma(b) + a * libm::log(x) + b * libm::log(1.0 - x),
+    );
     if x < (a + 1.0) / (a + b + 2.0) {
         front * continued_fraction(x, a, b) / a
     } else {
@@ -179,14 +180,14 @@ fn log_gamma(x: f64) -> f64 {
     let mut shift = 0.0;
     let mut x = x;
     while x < 15.0 {
-        shift += x.ln();
+        shift += libm::log(x);
         x += 1.0;
     }
     let square = x * x;
     let series = (1.0 / 12.0
         - (1.0 / 360.0 - (1.0 / 1260.0 - 1.0 / (1680.0 * square)) / square) / square)
         / x;
-    (x - 0.5) * x.ln() - x + 0.5 * std::f64::consts::TAU.ln() + series - shift
+    (x - 0.5) * libm::log(x) - x + 0.5 * libm::log(std::f64::consts::TAU) + series - shift
 }
 
 #[cfg(test)]

@@ -6,8 +6,8 @@ use crate::kept::Flaw;
 use crate::layout::ResultsFolder;
 use crate::ledger::Ledger;
 use crate::regular::read_text;
-use anyhow::{Context as _, Result};
-use homebench_diagnostic::Diagnostic;
+use anyhow::Result;
+use homebench_diagnostic::{Diagnostic, Document};
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -111,10 +111,7 @@ fn runs(folder: &Path) -> Result<Vec<Table>> {
 pub(crate) fn read_toml<T: Default + DeserializeOwned>(file: &Path) -> Result<T> {
     match read_text(file)? {
         None => Ok(T::default()),
-        Some(text) => {
-            let read = toml::from_str(&text);
-            read.with_context(|| format!("reading {}", file.display()))
-        }
+        Some(text) => Ok(Document::new(file.display().to_string(), text).parse()?),
     }
 }
 

@@ -3,6 +3,7 @@
 use super::column::{self, Line, Refusal};
 use super::open::{ReadError, open_table};
 use super::{Row, Table};
+use homebench_diagnostic::shortened;
 use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use std::io::Read;
@@ -11,6 +12,11 @@ use std::path::{Path, PathBuf};
 
 /// Long tables are read in pieces of this size: some hundreds of calls of the system for the longest.
 const PIECE: usize = 1 << 20;
+
+/// The most bytes of a value.
+const LONGEST_VALUE: usize = 2000;
+/// Columns whose values may be longer: reasons, settings and what preparation has to say.
+const MAY_BE_LONG: [&str; 3] = ["error", "value", "message"];
 
 /// A table that is being read.
 pub struct TableReader<R> {
@@ -42,7 +48,7 @@ impl<R: Row> TableReader<R> {
                 Some(place) => columns.push((field, place)),
                 None if R::LATER.contains(column) => {}
                 None => {
-                    let found = headers.iter().collect::<Vec<_>>().join(",");
+                    let found = shortened(&headers.iter().collect::<Vec<_>>().join(","));
                     return Err(ReadError::MissingColumn {
                         file,
                         column,
@@ -67,7 +73,28 @@ impl<R: Row> TableReader<R> {
     /// A line that can't be read, or has more or fewer values than the header.
     pub fn advance(&mut self) -> Result<bool, ReadError> {
         let read = self.reader.read_record(&mut self.record);
-        read.map_err(|source| unreadable(&self.file, source))
+        let is_line = read.map_err(|source| unreadable(&self.file, source))?;
+        // Most lines are shorter than the longest value.
+        if self.record.as_slice().len() > LONGEST_VALUE {
+            self.check_lengths()?;
+        }
+        Ok(is_line)
+    }
+
+    /// Names are shown in figures and tables, which are made for such as people read.
+    fn check_lengths(&self) -> Result<(), ReadError> {
+        let columns = column::names::<R>();
+        let too_long = |(field, place): &&(usize, usize)| {
+            let value = self.record.get(*place).unwrap_or_default();
+            value.len() > LONGEST_VALUE && !MAY_BE_LONG.contains(&columns[*field])
+        };
+        match self.columns.iter().find(too_long) {
+            None => Ok(()),
+            Some((field, _)) => {
+                let expected = format!("at most {LONGEST_VALUE} bytes");
+                Err(self.bad(columns[*field], &expected))
+            }
+        }
     }
 
     /// The line as a row.
@@ -94,7 +121,7 @@ impl<R: Row> TableReader<R> {
             line: self.line(),
             column,
             expected: expected.to_owned(),
-            found: found.unwrap_or_default().to_owned(),
+            found: shortened(found.unwrap_or_default()),
         }
     }
 

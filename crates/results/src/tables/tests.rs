@@ -3,6 +3,7 @@
 use super::*;
 use crate::outcome::Status;
 use crate::phase::Phase;
+use crate::sample::Sample;
 use std::path::Path;
 
 /// Numbers that the csv crate would write otherwise: small, whole, large.
@@ -271,4 +272,30 @@ fn a_packed_table_is_read_like_a_plain_one_which_counts_where_both_are_there() {
     std::fs::remove_file(packed_path(&plain)).unwrap();
     let absent = read(folder.path()).unwrap_err();
     assert!(absent.starts_with("throughput.csv: No such"), "{absent}");
+}
+
+#[test]
+fn a_value_that_no_person_reads_is_refused_by_its_place_and_shown_in_part() {
+    let folder = Sample::sized(4, 2, 1).write();
+    let path = folder.path().join("metrics.csv");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let with = |length: usize| {
+        let name = "x".repeat(length);
+        let (header, rows) = text.split_once('\n').unwrap();
+        let (first, rest) = rows.split_once('\n').unwrap();
+        let mut values: Vec<&str> = first.split(',').collect();
+        values[4] = &name;
+        std::fs::write(&path, format!("{header}\n{}\n{rest}", values.join(","))).unwrap();
+        read_rows::<MetricsRow, _>(folder.path(), |_, _| Ok(Some(())))
+            .map_err(|error| error.to_string())
+    };
+    assert!(with(2000).is_ok());
+    let said = with(1_000_000).unwrap_err();
+    assert!(
+        said.contains(
+            "metrics.csv, line 2, column `task`: expected at most 2000 bytes, found `xxx"
+        ),
+        "{said}"
+    );
+    assert!(said.len() < 1000, "{said}");
 }

@@ -1,5 +1,6 @@
 //! `homebench devices`: what a run can be given.
 
+use super::instructions;
 use crate::output::{note, write_answer};
 use crate::provenance;
 use clap::Args;
@@ -13,7 +14,8 @@ use std::process::ExitCode;
 Example:
   homebench devices
 
-What is in the first column is what `--device` and `device = \"...\"` under [run] take.")]
+What is in the first column is what `--device` and `device = \"...\"` under [run] take. The processor's instruction set is the best
+that it has, or the lower one (avx2, portable) that HOMEBENCH_INSTRUCTIONS names. Results are the same bytes on all of them.")]
 pub(super) struct DevicesArguments {}
 
 impl DevicesArguments {
@@ -46,7 +48,11 @@ fn processor() -> Vec<String> {
     let memory = provenance::memory_bytes().map_or_else(|| "unknown".to_owned(), gibibytes);
     let name = provenance::cpu_model().unwrap_or_else(|| "the processor".to_owned());
     let cores = provenance::cores();
-    let compute = format!("{cores} core{}", if cores == 1 { "" } else { "s" });
+    let compute = format!(
+        "{cores} core{}, {}",
+        if cores == 1 { "" } else { "s" },
+        instructions::description()
+    );
     vec!["cpu".to_owned(), name, compute, memory]
 }
 

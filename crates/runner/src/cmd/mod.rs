@@ -10,6 +10,7 @@ mod devices;
 mod diff;
 mod forward;
 mod init;
+mod instructions;
 mod integrity;
 mod interruption;
 mod model_file;
@@ -78,6 +79,11 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(said) => return say_of_command_line(&said),
     };
+    if let Err(refusal) = instructions::check() {
+        style::say_error(&refusal.into());
+        output::wait_for_notes();
+        return ExitCode::from(EXIT_REFUSED);
+    }
     // Its errors and panics go to its parent and not to a person.
     if let Command::Cell(arguments) = cli.command {
         return arguments.run();

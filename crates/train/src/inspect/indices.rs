@@ -217,7 +217,7 @@ impl<'a> Layer<'a> {
             let score = scores.iter().find(|score| score.task == *name)?;
             let rate = score.positives? as f64 / score.rows as f64;
             let weight = self.specific_weight(gate)?;
-            (rate > 0.0 && rate.is_finite()).then(|| (rate.ln(), weight))
+            (rate > 0.0 && rate.is_finite()).then(|| (libm::log(rate), weight))
         };
         self.gates_of_owners().filter_map(pair).unzip()
     }

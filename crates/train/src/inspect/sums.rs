@@ -134,7 +134,7 @@ impl GateSums {
                 self.squares[place] += weight * weight;
                 // 0 ln 0 counts as 0.
                 if weight > 0.0 {
-                    self.entropy -= weight * weight.ln();
+                    self.entropy -= weight * libm::log(weight);
                 }
             }
             self.rows += 1;

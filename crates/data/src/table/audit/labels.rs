@@ -70,7 +70,8 @@ fn say_scales(tasks: &[Task], train: &crate::packed::Written, warn: &mut dyn FnM
         }
         let (positives, observed) = (train.positives[task] as f64, train.observed[task] as f64);
         let rate = positives / observed;
-        (rate > 0.0 && rate < 1.0).then(|| -rate * rate.ln() - (1.0 - rate) * (1.0 - rate).ln())
+        (rate > 0.0 && rate < 1.0)
+            .then(|| -rate * libm::log(rate) - (1.0 - rate) * libm::log(1.0 - rate))
     };
     let losses: Vec<(usize, f64)> = (0..tasks.len())
         .filter_map(|task| Some((task, loss(task)?)))

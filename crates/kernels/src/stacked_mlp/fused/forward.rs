@@ -1,7 +1,7 @@
 //! The forward pass: products block by block, batch statistics beside them, activations on the way into the next layer.
 
 use super::{LayerState, Plan};
-use crate::product::{Matrix, dot_rows, multiply};
+use crate::product::{Matrix, multiply};
 use crate::rows::{blocks, rows_of, split_mut, unspecified};
 use crate::stack::StackValues;
 use crate::stacked_mlp::columns::{Affine, activate, add_column_squares, add_column_sums};
@@ -118,9 +118,6 @@ fn forward_layer(
 
 fn product(out: &mut [f32], inputs: &[f32], weights: &[f32], width: usize) {
     let depth = weights.len() / width;
-    if width == 1 {
-        return dot_rows(out, inputs, weights);
-    }
     let rows = inputs.len() / depth;
     multiply(
         out,

@@ -1,0 +1,126 @@
+#!/usr/bin/env python3
+"""Trains cells on processors that QEMU makes up, and compares them byte for byte: tests/processors/emulated.py target/release/homebench
+
+A few variants of experiments/zoo.toml are trained here, then one by one by `qemu-x86_64 -cpu Haswell` (AVX2, no AVX-512) and `-cpu
+Nehalem` (neither). Weights, scores, curves and statistics have to be the same bytes, and so has what `forward` gives. `homebench run`
+starts its cells as processes of this processor, so the cells themselves are emulated here. Debian's package is qemu-user.
+"""
+
+import argparse
+import os
+import pathlib
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+
+REPOSITORY = pathlib.Path(__file__).resolve().parent.parent.parent
+ZOO = REPOSITORY / "experiments/zoo.toml"
+DESCRIPTIONS = REPOSITORY / "experiments/datasets"
+PROCESSORS = ["Haswell", "Nehalem"]
+VARIANTS = ["logistic", "mmoe", "ple", "home"]
+COMPARED = ["weights.safetensors", "metrics.csv", "curves.csv", "experts.csv", "gates.csv", "expert_histograms.csv"]
+SMALL = ["--set", "dataset.rows=300", "--set", "training.max_epochs=1", "--set", "training.batch_size=128"]
+MODEL = """model = "home"
+tasks = ["click", "like", "long_view"]
+expert_dims = [24, 17]
+tower_dims = [9]
+rank = 2
+[[groups]]
+name = "watch"
+tasks = ["click", "long_view"]
+[[groups]]
+name = "interaction"
+tasks = ["like"]
+"""
+
+
+class Processors:
+    def __init__(self, binary, root):
+        self.binary, self.root = str(pathlib.Path(binary).resolve()), pathlib.Path(root)
+        self.environment = {name: value for name, value in os.environ.items() if not name.startswith("HOMEBENCH_")}
+        self.places = ["--descriptions", str(DESCRIPTIONS), "--cache-dir", str(self.root / "cache")]
+
+    def run(self, words, processor=None, **more):
+        emulator = ["qemu-x86_64", "-cpu", processor] if processor else []
+        command = [*emulator, self.binary, *map(str, words)]
+        done = subprocess.run(command, cwd=self.root, env=self.environment, capture_output=True, **more)
+        if done.returncode != 0:
+            raise SystemExit(f"{command}: exit code {done.returncode}\n{done.stderr.decode(errors='replace')}")
+
+    def cells(self):
+        """The folders of the trained cells, by variant."""
+        only = [word for variant in VARIANTS for word in ("--only", f"{variant}/*")]
+        for place in range(0, len(only), 2):
+            self.run(["run", ZOO, "--out", "here", *SMALL, *self.places, "--threads", 1, *only[place:place + 2]])
+        found = {}
+        for folder in sorted((self.root / "here/cells").iterdir()):
+            text = (folder / "cell.toml").read_text()
+            found.update({name: folder for name in VARIANTS if f'variant = "{name}"' in text})
+        missing = set(VARIANTS) - set(found)
+        if missing:
+            raise SystemExit(f"{ZOO}: no cell of {', '.join(sorted(missing))}")
+        return found
+
+    def train(self, processor, variant, cell):
+        """Trains the cell of a folder again; the names of files that differ."""
+        folder = self.root / f"{processor}-{variant}"
+        folder.mkdir()
+        shutil.copy(cell / "cell.toml", folder)
+        # A cell whose parent has gone, which its standard input says, ends.
+        reader, writer = os.pipe()
+        with os.fdopen(reader) as stdin, os.fdopen(writer, "w"):
+            self.run(["cell", folder, "--threads", 1, *self.places], processor, stdin=stdin)
+        return differing(folder, cell, COMPARED)
+
+    def forward(self, processor):
+        """What the model gives for some inputs, under this processor's name."""
+        name = processor or "here"
+        self.run(["forward", "--model", "model.toml", "--weights", "w.safetensors", "--inputs", "x.safetensors", "--outputs",
+                  f"{name}.safetensors"], processor)
+        return (self.root / f"{name}.safetensors").read_bytes()
+
+    def write_model(self):
+        (self.root / "model.toml").write_text(MODEL)
+        rows, width = 37, 19
+        header = b'{"x":{"dtype":"F32","shape":[%d,%d],"data_offsets":[0,%d]}}' % (rows, width, 4 * rows * width)
+        numbers = [((index * 7919) % 2003 - 1001) / 317 for index in range(rows * width)]
+        content = struct.pack("<Q", len(header)) + header + struct.pack(f"<{rows * width}f", *numbers)
+        (self.root / "x.safetensors").write_bytes(content)
+        self.run(["init", "--model", "model.toml", "--input-dim", width, "--weights", "w.safetensors"])
+
+
+def differing(one, other, names):
+    def read(folder, name):
+        path = folder / name
+        return path.read_bytes() if path.exists() else None
+
+    return [name for name in names if read(one, name) != read(other, name)]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("binary", help="the homebench binary")
+    arguments = parser.parse_args()
+    if shutil.which("qemu-x86_64") is None:
+        raise SystemExit("qemu-x86_64 is not there: install Debian's package qemu-user")
+    failed = False
+    with tempfile.TemporaryDirectory(prefix="homebench-processors-") as root:
+        processors = Processors(arguments.binary, root)
+        cells = processors.cells()
+        processors.write_model()
+        here = processors.forward(None)
+        for processor in PROCESSORS:
+            if processors.forward(processor) != here:
+                failed = True
+                print(f"{processor}: forward differs")
+            for variant, cell in cells.items():
+                found = processors.train(processor, variant, cell)
+                failed |= bool(found)
+                print(f"{processor}: {variant}: {', '.join(found) + ' differ' if found else 'the same bytes'}", flush=True)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
