@@ -51,7 +51,8 @@ const HELP: &str = "\
 Example:
   homebench run experiments/quickstart.toml
 
-Exit codes: 0 done; 1 a cell failed, or `diff` saw a regression; 2 a bad spec, dataset or argument, or output that can't be written.";
+Exit codes: 0 done; 1 a cell failed, `diff` saw a regression, or a file of the results is gone, altered or not merged;\n\
+2 a bad spec, dataset or argument, or output that can't be written; 130 interrupted.";
 
 #[derive(Debug, Subcommand)]
 enum Command {

@@ -37,18 +37,21 @@ impl ReportArguments {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let results = self.results.open()?;
         let _lock = FolderLock::take_to_draw(&results)?;
+        let mut found = look(&results)?;
         if self.accept_external {
-            seal_external(&results, true)?;
+            found.retain(|finding| !finding.file.starts_with("external/"));
         }
-        let found = look(&results)?;
         say(&results, &found);
         let read = Folder::read(results.path(), self.baseline.as_deref())?;
         let mut folder = read.with_findings(found.clone());
         folder.write_report()?;
         say_notes(&folder);
         write_answer(&folder.terminal_table())?;
-        // What is seen for the first time is known from now on.
-        seal_new_external(&results)?;
+        // What is seen for the first time, and was read without a fault, is known from now on.
+        match self.accept_external {
+            true => seal_external(&results, true)?,
+            false => seal_new_external(&results)?,
+        }
         Ok(exit_code(&found, ExitCode::SUCCESS))
     }
 }

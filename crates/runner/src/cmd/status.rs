@@ -12,7 +12,8 @@ use homebench_experiment::plan::{Arm, Plan, PlannedCell, Reuse, reuse};
 use homebench_experiment::spec::{self, CellContent, Experiment};
 use homebench_report::text_table::align_rows;
 use homebench_results::tables::{CellsRow, Table, read_rows_if_any};
-use homebench_results::{Finding, Problem, ResultsFolder, RunState, Winners};
+use homebench_results::{Finding, Ledger, Problem, ResultsFolder, RunState, Status, Winners};
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 
 /// What a script reads as "not all of it can be used as it is".
@@ -45,9 +46,13 @@ impl StatusArguments {
         let running = work.as_ref().filter(|work| work.is_run && !work.is_gone);
         let list = || -> Result<_> {
             let (experiment, _) = spec::load(&results.resolved_spec(), &[])?;
-            let rows = rows(&results, &experiment, running.is_some())?;
+            let current = current(&results, &found);
+            let rows = rows(&results, &experiment, &current, running.is_some())?;
             Ok((rows, !experiment.split_seeds.is_empty()))
         };
+        if !results.join("cells").is_dir() && results.cells_csv().exists() {
+            return say_copy(&results, &found);
+        }
         let (mut answer, mut rows, has_splits) = match list() {
             Ok((rows, has_splits)) => (counts(&rows) + "\n", rows, has_splits),
             // Of a spec or winners that are not as they were; what was found says which.
@@ -72,6 +77,9 @@ impl StatusArguments {
                 finding.mend(&results)
             );
         }
+        if rows.iter().any(|row| row.state == STALE) {
+            answer += "stale cells are not used; the folders cells/ID of those that you don't need may be removed\n";
+        }
         if let Some(work) = &work
             && let Some(advice) = work.advice()
         {
@@ -90,6 +98,7 @@ impl StatusArguments {
 
 const DONE: &str = "done";
 const RUNNING: &str = "running";
+const STALE: &str = "stale";
 
 /// A cell as it is shown.
 struct CellRow {
@@ -136,10 +145,53 @@ fn of_rows(
     found
 }
 
-/// Every cell that is asked for, and every other one that is there.
+/// What is said of a copy that has tables and no cells, as `homebench pack` makes it.
+fn say_copy(results: &ResultsFolder, found: &[Finding]) -> Result<ExitCode> {
+    let is_done = read_rows_if_any::<CellsRow, _>(results.path(), |row, _| {
+        Ok(Some(row.status == Status::Done))
+    });
+    // What is wrong with the table was found.
+    let is_done = is_done.unwrap_or_default();
+    let done = is_done.iter().filter(|is_done| **is_done).count();
+    let mut answer = format!(
+        "{} cells: {done} done; this folder has their tables alone, as a packed copy does\n",
+        is_done.len()
+    );
+    for finding in found {
+        answer += &format!("{finding}; {}\n", finding.mend(results));
+    }
+    write_answer(&answer)?;
+    Ok(match found.is_empty() && done == is_done.len() {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::from(EXIT_INCOMPLETE),
+    })
+}
+
+/// Ids of the cells that belong to the data of today, as far as that is known without the data: those of the tables, or those of the last
+/// run where it has not merged them.
+fn current(results: &ResultsFolder, found: &[Finding]) -> BTreeSet<String> {
+    let is_merged = |finding: &Finding| finding.problem != Problem::NotMerged;
+    if found.iter().all(is_merged) {
+        let merged =
+            read_rows_if_any::<CellsRow, _>(results.path(), |row, _| Ok(Some(row.cell.to_owned())));
+        return merged.unwrap_or_default().into_iter().collect();
+    }
+    let runs = Ledger::read(results)
+        .ok()
+        .flatten()
+        .unwrap_or_default()
+        .runs;
+    let last = runs.last().and_then(|run| run.get("cells")?.as_array());
+    let ids = last.into_iter().flatten();
+    ids.filter_map(|id| Some(id.as_str()?.to_owned())).collect()
+}
+
+/// Every cell that is asked for, and every other one that is there. Of several that are asked for under one name, such as on data of
+/// today and of before, those that are `current` count.
 fn rows(
     results: &ResultsFolder,
     experiment: &Experiment,
+    current: &BTreeSet<String>,
     is_at_work: bool,
 ) -> Result<Vec<CellRow>> {
     // Without data: a folder is looked at where its data may not be, and preparing it could take minutes.
@@ -149,7 +201,11 @@ fn rows(
     let running = running.map(|state| state.cells).unwrap_or_default();
     let mut there = cells_there(results)?;
     let mut row = |cell: &PlannedCell| {
-        let place = there.iter().position(|there| cell.is_elsewhere(there));
+        let is_current = |there: &PlannedCell| current.contains(&there.id);
+        let place = there
+            .iter()
+            .position(|there| is_current(there) && cell.is_elsewhere(there))
+            .or_else(|| there.iter().position(|there| cell.is_elsewhere(there)));
         // Taken out, so that what is left in the end is what nobody asked for.
         let found = place.map(|place| there.remove(place));
         let (state, note) = match &found {
@@ -179,7 +235,7 @@ fn rows(
         name: cell.content.variant,
         split_seed: cell.split_seed,
         seed: cell.content.seed,
-        state: "stale",
+        state: STALE,
         note: "of another spec, data or numerics version".to_owned(),
     }));
     Ok(rows)

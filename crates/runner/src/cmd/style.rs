@@ -6,7 +6,7 @@ use homebench_results::read::ReadError;
 use std::io::IsTerminal;
 
 /// The mend of a table that can't be read.
-const UNREADABLE: &str = "the file was altered or cut: `homebench run` with the folder's spec.resolved.toml writes it again";
+const UNREADABLE: &str = "`homebench run DIR/spec.resolved.toml --out DIR` writes it again, where DIR is the results folder";
 
 /// Whether the terminal can't move its cursor.
 pub(super) fn is_dumb() -> bool {

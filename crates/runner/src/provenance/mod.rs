@@ -67,6 +67,8 @@ struct HostProvenance {
     #[serde(skip_serializing_if = "Option::is_none")]
     cpu_model: Option<String>,
     cores: usize,
+    /// The instruction set that its kernels used.
+    instructions: &'static str,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     caches: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -133,6 +135,7 @@ impl Provenance {
             host: HostProvenance {
                 cpu_model: host::cpu_model(),
                 cores: host::cores(),
+                instructions: homebench_kernels::simd::instruction_set().name(),
                 caches: host::caches(),
                 gpus: host::gpus(),
                 memory_bytes: host::memory_bytes(),
