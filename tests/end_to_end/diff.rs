@@ -108,6 +108,6 @@ fn folders_that_cannot_be_compared_are_refused() {
     warning: a/metrics.csv: altered since homebench wrote it
     hint: restore it, or run the experiment again, which writes it anew
     error: a/metrics.csv, line 1: expected a column `split`, found cell,variant
-    hint: the file was altered or cut: `homebench run` with the folder's spec.resolved.toml writes it again
+    hint: `homebench run DIR/spec.resolved.toml --out DIR` writes it again, where DIR is the results folder
     ");
 }
