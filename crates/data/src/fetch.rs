@@ -78,8 +78,8 @@ fn get(
     observer: &mut dyn Observer,
 ) -> Result<(), Diagnostic> {
     std::fs::create_dir_all(folder).map_err(|error| cant_write(folder, &error))?;
-    // Who has it may take what is there for what a killed one left.
-    // In the cache, where locks may stay: whoever waits for one that is removed would have another than the next.
+    // Who has the lock may take what is there for what a killed one left. It lies in the cache, where locks may stay: whoever waits for one
+    // that is removed would have another than the next.
     let cache = &places.cache;
     std::fs::create_dir_all(cache).map_err(|error| cant_write(cache, &error))?;
     let name = Path::new(&description.name).file_name().unwrap_or_default();

@@ -1,7 +1,8 @@
 """Gets one file of one package from the index that pip is configured with, and does nothing else with it.
 
 pip itself would run the package's set-up code to learn its metadata, before anybody has looked at what it downloaded.
-Arguments: package, file name, where to write it. Python's standard library alone; pip is asked for its settings if it is there.
+Arguments: package, file name, where to write it. Python's standard library alone; pip is asked for its settings, and for its own
+index where they name none.
 """
 
 import ast
@@ -22,14 +23,17 @@ MOST_BYTES = 8 << 30
 MOST_PAGE_BYTES = 256 << 20
 
 
+def ask_pip(*words):
+    """What pip answers; nothing where there is no pip."""
+    command = [sys.executable, "-I", "-m", "pip", *words]
+    return subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL).stdout
+
+
 def settings():
     """What `pip download` would go by: its files, then its variables."""
     found = {}
-    asked = subprocess.run(
-        [sys.executable, "-I", "-m", "pip", "config", "list"], capture_output=True, text=True, stdin=subprocess.DEVNULL
-    )
     sections = {"global": {}, "download": {}, ":env:": {}}
-    for line in asked.stdout.splitlines():
+    for line in ask_pip("config", "list").splitlines():
         key, _, value = line.partition("=")
         section, _, name = key.rpartition(".")
         if section in sections:
@@ -43,6 +47,12 @@ def settings():
     for section in sections.values():
         found.update(section)
     return found
+
+
+def own_index():
+    """The index that pip goes to where nothing names one, out of its help; nothing where there is no pip."""
+    named = re.search(r"--index-url.*?\(default\s+(\S+?)\)", ask_pip("download", "--help"), re.DOTALL)
+    return named and named[1]
 
 
 class Links(html.parser.HTMLParser):
@@ -137,7 +147,8 @@ def places(config, package):
     if config.get("no-index", "").lower() in ("1", "true", "yes", "on"):
         return
     project = re.sub(r"[-_.]+", "-", package).lower()
-    for index in [config.get("index-url") or "https://pypi.org/simple", *config.get("extra-index-url", "").split()]:
+    indexes = [config.get("index-url") or own_index(), *config.get("extra-index-url", "").split()]
+    for index in filter(None, indexes):
         yield f"{index.rstrip('/')}/{project}/"
 
 
@@ -180,7 +191,8 @@ def main():
             tried.append(f"{shown(place)}: {reason}")
             if os.path.exists(path):
                 os.remove(path)
-    print("; ".join(tried) or "pip is told to use no index (no-index)", file=sys.stderr)
+    nowhere = "there is no index to ask: pip is told to use none, or is not there to name its own (then set PIP_INDEX_URL)"
+    print("; ".join(tried) or nowhere, file=sys.stderr)
     return 1
 
 
