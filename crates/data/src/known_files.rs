@@ -153,10 +153,13 @@ fn samples(path: &Path) -> std::io::Result<String> {
     Ok(hasher.finalize().to_hex().to_string())
 }
 
+/// The most bytes of what is remembered: some hundred for each file that was ever read.
+const MOST_BYTES: u64 = 1 << 30;
+
 impl Checksums {
     /// What is remembered; nothing if the file is absent, unreadable or not as it was written, since everything in it can be computed.
     fn read(path: &Path) -> Self {
-        let text = regular_file::read_text(path).unwrap_or_default();
+        let text = regular_file::read_text_up_to(path, MOST_BYTES).unwrap_or_default();
         let whole = unsealed(&text).ok();
         let read = whole.and_then(|text| toml::from_str(text).ok());
         read.unwrap_or_default()

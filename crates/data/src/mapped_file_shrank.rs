@@ -45,13 +45,13 @@ impl MappedKind {
 
 /// A mapped file.
 #[derive(Debug)]
-pub(super) struct SourceMap {
+pub(super) struct MappedFile {
     // Given back before the addresses are, which another map may get.
     _registered: signal::Registered,
     mapped: Mmap,
 }
 
-impl SourceMap {
+impl MappedFile {
     /// `path` is the file that is mapped.
     pub(super) fn new(mapped: Mmap, path: &Path, kind: MappedKind) -> Self {
         let words = kind.words(path);
@@ -66,7 +66,7 @@ impl SourceMap {
     }
 }
 
-impl std::ops::Deref for SourceMap {
+impl std::ops::Deref for MappedFile {
     type Target = Mmap;
 
     fn deref(&self) -> &Mmap {
@@ -231,7 +231,7 @@ mod tests {
             .unwrap();
         // SAFETY: it is cut on purpose.
         let mapped = unsafe { Mmap::map(&file) }.unwrap();
-        let map = SourceMap::new(mapped, Path::new(&path), MappedKind::Source);
+        let map = MappedFile::new(mapped, Path::new(&path), MappedKind::Source);
         file.set_len(0).unwrap();
         let sum: u64 = map.iter().map(|byte| u64::from(*byte)).sum();
         panic!("read {sum} from a file that is empty");

@@ -35,12 +35,13 @@ impl InstructionSet {
         *FOUND.get_or_init(detect)
     }
 
-    /// What the environment asks for: the best that there is where it doesn't say.
+    /// What the environment asks for: the best that there is where it doesn't say, or says nothing.
     ///
     /// # Errors
     /// The value of [`INSTRUCTIONS_VARIABLE`], if it names none, or one that this processor doesn't have.
     pub fn requested() -> Result<Self, String> {
-        let Some(value) = std::env::var_os(INSTRUCTIONS_VARIABLE) else {
+        let value = std::env::var_os(INSTRUCTIONS_VARIABLE);
+        let Some(value) = value.filter(|value| !value.is_empty()) else {
             return Ok(Self::available());
         };
         Self::ALL

@@ -18,8 +18,20 @@ const LIST: &str = ".drawn.toml";
 /// A file to be.
 pub(crate) struct NewFile {
     /// Its path in the results folder.
-    pub(crate) name: String,
-    pub(crate) bytes: Vec<u8>,
+    name: String,
+    bytes: Vec<u8>,
+    digest: String,
+}
+
+impl NewFile {
+    pub(crate) fn new(name: String, bytes: Vec<u8>) -> Self {
+        let digest = bytes_digest(&bytes);
+        Self {
+            name,
+            bytes,
+            digest,
+        }
+    }
 }
 
 /// What earlier calls wrote into a results folder.
@@ -95,8 +107,11 @@ impl Drawn {
         files: &[NewFile],
         is_of: impl Fn(&str) -> bool,
     ) -> Result<(Vec<PathBuf>, Vec<String>)> {
+        let mut missing = Vec::new();
         for file in files {
-            self.make_room(file)?;
+            if self.make_room(file)? {
+                missing.push(file);
+            }
         }
         let mut list = std::mem::take(&mut self.known);
         let is_made = |name: &String| files.iter().any(|file| file.name == *name);
@@ -107,44 +122,42 @@ impl Drawn {
         // Before they are written: a file is in the list whenever this is killed.
         let mut digests = BTreeMap::new();
         for file in files {
-            let digest = bytes_digest(&file.bytes);
             let known = list.entry(file.name.clone()).or_default();
-            if !known.contains(&digest) {
-                known.push(digest.clone());
+            if !known.contains(&file.digest) {
+                known.push(file.digest.clone());
             }
-            digests.insert(file.name.clone(), vec![digest]);
+            digests.insert(file.name.clone(), vec![file.digest.clone()]);
         }
         let mut before = old.clone();
         before.extend(list.clone());
         self.write_list(before)?;
-        let written: Result<Vec<PathBuf>> = files.par_iter().map(|file| self.write(file)).collect();
-        let paths = written?;
+        let write = |file: &&NewFile| write_whole(&self.root.join(&file.name), &file.bytes);
+        missing.par_iter().try_for_each(write)?;
         for (name, digests) in &old {
             self.remove(name, digests)?;
         }
         list.extend(digests);
         self.write_list(list)?;
-        Ok((paths, self.notes))
+        let paths = files.iter().map(|file| self.root.join(&file.name));
+        Ok((paths.collect(), self.notes))
     }
 
-    /// Sees to the file's folder, and puts a file that is not known to be homebench's out of its way.
-    fn make_room(&mut self, file: &NewFile) -> Result<()> {
+    /// Sees to the file's folder, and puts a file that is not known to be homebench's out of its way. Gives whether the file has to be
+    /// written: the same bytes may be there already.
+    fn make_room(&mut self, file: &NewFile) -> Result<bool> {
         if let Some(folder) = Path::new(&file.name).parent() {
             create_dir_inside(&self.root, folder)?;
         }
         let path = self.root.join(&file.name);
         if std::fs::symlink_metadata(&path).is_err() {
-            return Ok(());
+            return Ok(true);
         }
         let now = file_digest(&path).filter(|_| !path.is_symlink());
-        let is_own = now.is_some_and(|now| {
-            let is_new = now == bytes_digest(&file.bytes);
-            is_new
-                || self
-                    .known
-                    .get(&file.name)
-                    .is_some_and(|known| known.contains(&now))
-        });
+        if now.as_ref() == Some(&file.digest) {
+            return Ok(false);
+        }
+        let known = self.known.get(&file.name);
+        let is_own = now.is_some_and(|now| known.is_some_and(|known| known.contains(&now)));
         if !is_own {
             let aside = set_aside(&path, "kept")?;
             self.notes.push(format!(
@@ -153,18 +166,7 @@ impl Drawn {
                 aside.display()
             ));
         }
-        Ok(())
-    }
-
-    fn write(&self, file: &NewFile) -> Result<PathBuf> {
-        let path = self.root.join(&file.name);
-        // What is there already need not be written again.
-        let is_there = !path.is_symlink()
-            && file_digest(&path).is_some_and(|now| now == bytes_digest(&file.bytes));
-        if !is_there {
-            write_whole(&path, &file.bytes)?;
-        }
-        Ok(path)
+        Ok(true)
     }
 
     fn remove(&mut self, name: &str, digests: &[String]) -> Result<()> {

@@ -19,10 +19,8 @@ type Files = BTreeMap<String, String>;
 /// # Errors
 /// None that writing into memory is known to cause.
 pub(super) fn new_files(analysis: &Analysis) -> Result<Vec<NewFile>> {
-    let new = |(name, text): (String, String)| NewFile {
-        name: format!("tables/{name}"),
-        bytes: text.into_bytes(),
-    };
+    let new =
+        |(name, text): (String, String)| NewFile::new(format!("tables/{name}"), text.into_bytes());
     Ok(files(analysis)?.into_iter().map(new).collect())
 }
 

@@ -6,7 +6,7 @@ use crate::drawn::{Drawn, NewFile};
 use crate::figure::{self, Figure};
 use crate::{content, document, export, terminal};
 use anyhow::Result;
-use homebench_diagnostic::{Diagnostic, visible_lines};
+use homebench_diagnostic::Diagnostic;
 use homebench_results::Finding;
 use homebench_results::read::context::Context;
 use homebench_results::read::{Inside, Results};
@@ -127,15 +127,12 @@ impl Folder {
     /// Variants by tasks as plain text: mean ± standard deviation of each task's main metric on test, seeds, parameters and
     /// training rows per second; then who is ahead, if anyone, and what failed.
     pub fn terminal_table(&self) -> String {
-        visible_lines(&terminal::table(&self.analysis)).into_owned()
+        terminal::table(&self.analysis)
     }
 }
 
 fn new_file(name: &str, text: String) -> NewFile {
-    NewFile {
-        name: name.to_owned(),
-        bytes: text.into_bytes(),
-    }
+    NewFile::new(name.to_owned(), text.into_bytes())
 }
 
 /// The figures, drawn if they are not yet.

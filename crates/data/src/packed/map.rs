@@ -1,7 +1,7 @@
 //! Reading a split's file in place, and giving its pages back.
 
 use super::{BLOCK_ROWS, Widths};
-use crate::mapped_file_shrank::{MappedKind, SourceMap};
+use crate::mapped_file_shrank::{MappedFile, MappedKind};
 use crate::page_advice;
 use crate::table::guarded;
 use arrow::array::{
@@ -62,7 +62,7 @@ impl Block {
 #[derive(Debug)]
 pub(crate) struct Mapped {
     pub(crate) blocks: Vec<Block>,
-    file: Arc<SourceMap>,
+    file: Arc<MappedFile>,
     /// Whether pages stay in memory once they are read.
     is_kept: bool,
 }
@@ -126,7 +126,7 @@ fn map_keeping(
     // SAFETY: files of the cache are written under another name, renamed when whole and never changed after. One that another
     // program changes is found out before what was learned from it is kept; one that is cut ends the process with a word.
     let mapped = unsafe { options.map(file) }.map_err(failed)?;
-    let mapped = Arc::new(SourceMap::new(mapped, path, MappedKind::Prepared));
+    let mapped = Arc::new(MappedFile::new(mapped, path, MappedKind::Prepared));
     // The decoder believes lengths, and panics on some that can't be.
     let blocks = guarded(path, || Ok(blocks(&mapped, widths)))
         .map_err(|said| format!("{}: {}", path.display(), said.message))?;
@@ -138,7 +138,7 @@ fn map_keeping(
 }
 
 /// The record batches of a file, in place.
-fn blocks(mapped: &Arc<SourceMap>, widths: Widths) -> Result<Vec<Block>, String> {
+fn blocks(mapped: &Arc<MappedFile>, widths: Widths) -> Result<Vec<Block>, String> {
     let (start, length) = (NonNull::from(&mapped[..]).cast::<u8>(), mapped.len());
     // SAFETY: the map stays at its place for as long as the buffer holds it.
     let buffer = unsafe { Buffer::from_custom_allocation(start, length, mapped.clone()) };

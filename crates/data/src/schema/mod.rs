@@ -81,14 +81,15 @@ impl Description {
     /// # Errors
     /// See [`Description::load`].
     pub fn parse(name: &str, document: &Document) -> Result<Self, Diagnostic> {
-        check_names(document)?;
-        match document.parse::<SourceKind>()?.source {
+        let description = match document.parse::<SourceKind>()?.source {
             wire::WireSource::Table => check_table::validate(name, document, document.parse()?),
             wire::WireSource::Synthetic => check_feed::validate(name, document, document.parse()?),
             wire::WireSource::TwoTaskRegression => {
                 check_two_task::validate(name, document, document.parse()?)
             }
-        }
+        }?;
+        check_names(&description, document)?;
+        Ok(description)
     }
 }
 
@@ -96,15 +97,25 @@ impl Description {
 const LONGEST_NAME: usize = 500;
 
 /// Checks that names which stand in every table and figure are such as a person reads.
-fn check_names(document: &Document) -> Result<(), Diagnostic> {
+fn check_names(description: &Description, document: &Document) -> Result<(), Diagnostic> {
+    let path = |parts: &[&str]| KeyPath::new(parts.iter().copied());
+    let too_long = |what: &str, name: &str| {
+        let count = name.len();
+        (count > LONGEST_NAME)
+            .then(|| format!("{what} has {count} bytes; expected at most {LONGEST_NAME}"))
+    };
     for section in ["tasks", "features"] {
         for name in document.keys_in_order(&path(&[section])) {
-            if name.len() > LONGEST_NAME {
-                let message = format!(
-                    "the name has {} bytes; expected at most {LONGEST_NAME}",
-                    name.len()
-                );
+            if let Some(message) = too_long("the name", &name) {
                 return Err(document.at_key(&path(&[section, &name]), message));
+            }
+        }
+    }
+    for protocol in &description.protocols {
+        for task in &protocol.tasks {
+            let group = &protocol.groups[task.group];
+            if let Some(message) = too_long("the name of the group", group) {
+                return Err(document.at_value(&path(&["tasks", &task.name, "group"]), message));
             }
         }
     }

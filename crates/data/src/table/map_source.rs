@@ -1,6 +1,6 @@
 //! Source files in memory: mapped as they are, or unpacked and brought to UTF-8 in a temporary file that is mapped.
 
-use crate::mapped_file_shrank::{MappedKind, SourceMap};
+use crate::mapped_file_shrank::{MappedFile, MappedKind};
 use crate::schema::Encoding;
 use homebench_diagnostic::{Diagnostic, regular_file};
 use std::fs::File;
@@ -11,7 +11,7 @@ use std::path::Path;
 ///
 /// # Errors
 /// A file that can't be read, or whose packed data is broken.
-pub(super) fn map(path: &Path, encoding: Encoding) -> Result<Option<SourceMap>, Diagnostic> {
+pub(super) fn map(path: &Path, encoding: Encoding) -> Result<Option<MappedFile>, Diagnostic> {
     let name = path.display().to_string();
     let failed = |error| Diagnostic::new(&name, format!("can't read the file: {error}"));
     let file = regular_file::open(path).map_err(failed)?;
@@ -49,7 +49,7 @@ pub(super) fn map(path: &Path, encoding: Encoding) -> Result<Option<SourceMap>, 
     let mapped = mapped.map_err(failed)?;
     // After unpacking, since the first bytes of a packed file are the packer's.
     super::sniff::check_is_text(&name, &mapped)?;
-    Ok(Some(SourceMap::new(mapped, path, MappedKind::Source)))
+    Ok(Some(MappedFile::new(mapped, path, MappedKind::Source)))
 }
 
 /// Unpacks Zstandard with windows of up to 2 GiB, as `zstd --long=31` makes them.

@@ -1,26 +1,26 @@
 //! Rows of a piece into codes, numbers and labels.
 
+mod labels;
+
+pub(super) use labels::marked_columns;
+
 use super::bad_row::{self, Fault};
 use super::column_slots::{ColumnSlots, is_retyped};
 use super::file_pieces::Piece;
 use super::fit::log1p_signed;
 use super::interner::Interner;
 use super::join_table::JoinTable;
-use super::piece_columns::{ChosenRows, PieceColumns};
+use super::piece_columns::PieceColumns;
 use super::raw_columns::{ColumnRule, RawColumns};
 use super::row::{self, Row, Visit};
 use super::row_lists::RowLists;
 use super::split_assignment::{Assignment, Side, TRAIN};
 use super::{list_text, text_rows};
 use crate::expression::values::decimals;
-use crate::expression::{Expression, Reading, RowFault, Rows, Values};
-use crate::schema::{FeatureKind, Label, LabelValue, TablePlan};
+use crate::expression::{Reading, RowFault, Rows, Values};
+use crate::schema::{FeatureKind, TablePlan};
 use homebench_diagnostic::Diagnostic;
-
-/// Largest label of a regression that is learned as it is: beyond, its square has no number of 32 bits.
-const LARGEST_LABEL: f64 = 1.8e19;
-/// Largest label that is standardised: beyond, the sum of squares has no number of 64 bits.
-const LARGEST_SCALED_LABEL: f64 = 1e150;
+use labels::labels;
 
 /// The rows in use of a piece.
 #[derive(Debug, Default)]
@@ -525,139 +525,6 @@ fn earlier(before: Option<RowFault>, next: RowFault) -> Option<RowFault> {
         Some(before) if before.row <= next.row => before,
         _ => next,
     })
-}
-
-/// Labels of the rows that are kept, row-major; NaN where a task is not observed.
-fn labels(
-    plan: &TablePlan,
-    rows: &ChosenRows<'_>,
-    counts: &mut PieceCounts,
-) -> Result<Vec<f64>, RowFault> {
-    let width = plan.labels.len();
-    let mut labels = vec![f64::NAN; rows.num_rows() * width];
-    counts.observed_unknown = vec![0; width];
-    counts.label_unknown = vec![0; width];
-    for (task, label) in plan.labels.iter().enumerate() {
-        let observed = match &label.observed {
-            None => None,
-            Some(observed) => {
-                let condition = observed.condition(rows)?;
-                counts.observed_unknown[task] = condition.num_unknown();
-                Some(condition.holds())
-            }
-        };
-        let is_observed = |row: usize| observed.as_ref().is_none_or(|observed| observed[row]);
-        let values = label_values(label, rows)?;
-        for (row, value) in values.into_iter().enumerate() {
-            if is_observed(row) {
-                labels[row * width + task] = value;
-                let is_condition = matches!(label.value, LabelValue::Condition(_));
-                counts.label_unknown[task] += u64::from(is_condition && value.is_nan());
-            }
-        }
-    }
-    count_marks(plan, rows, &labels, counts)?;
-    Ok(labels)
-}
-
-/// The labels of all rows; NaN where one is unknown or missing, which is a row that doesn't observe the task.
-fn label_values(label: &Label, rows: &ChosenRows<'_>) -> Result<Vec<f64>, RowFault> {
-    match &label.value {
-        LabelValue::Condition(condition) => Ok(condition.condition(rows)?.numbers()),
-        LabelValue::Binary(column) => Ok(rows.values(*column, Reading::Boolean)?.numbers()),
-        LabelValue::Number {
-            column,
-            log1p,
-            standardise,
-        } => {
-            let values = rows.values(*column, Reading::Number)?;
-            let mut labels = values.numbers();
-            for (row, label) in labels.iter_mut().enumerate() {
-                if *log1p {
-                    *label = log1p_signed(*label);
-                }
-                let most = if *standardise {
-                    LARGEST_SCALED_LABEL
-                } else {
-                    LARGEST_LABEL
-                };
-                if label.abs() > most {
-                    return Err(RowFault {
-                        row: rows.among_all(row),
-                        column: Some(*column),
-                        expected: match standardise {
-                            true => bad_row::A_SCALED_LABEL.to_owned(),
-                            false => bad_row::A_LABEL.to_owned(),
-                        },
-                        found: values.text(row),
-                    });
-                }
-            }
-            Ok(labels)
-        }
-    }
-}
-
-/// Columns that a label is made from, as numbers or texts: one of them may mark unknown labels by -1.
-pub(super) fn marked_columns(plan: &TablePlan) -> Vec<(usize, usize, Reading)> {
-    fn add(
-        plan: &TablePlan,
-        task: usize,
-        expression: &Expression,
-        found: &mut Vec<(usize, usize, Reading)>,
-    ) {
-        for (column, reading) in expression.readings() {
-            if let Some(index) = column.checked_sub(plan.first_derived()) {
-                add(plan, task, &plan.derived[index], found);
-            } else if matches!(reading, Reading::Number | Reading::Text | Reading::Ordered) {
-                found.push((task, column, reading));
-            }
-        }
-    }
-    let mut found = Vec::new();
-    for (task, label) in plan.labels.iter().enumerate() {
-        match &label.value {
-            LabelValue::Condition(condition) => add(plan, task, condition, &mut found),
-            LabelValue::Binary(column) => {
-                if let Some(index) = column.checked_sub(plan.first_derived()) {
-                    add(plan, task, &plan.derived[index], &mut found);
-                }
-            }
-            LabelValue::Number { .. } => {}
-        }
-    }
-    found.sort_unstable();
-    found.dedup();
-    found
-}
-
-/// Counts rows whose label may be marked as unknown by -1 and is taken for a known one.
-fn count_marks(
-    plan: &TablePlan,
-    rows: &ChosenRows<'_>,
-    labels: &[f64],
-    counts: &mut PieceCounts,
-) -> Result<(), RowFault> {
-    let marked = marked_columns(plan);
-    counts.minus_one = vec![0; marked.len()];
-    counts.is_not_marked = vec![false; marked.len()];
-    counts.has_zero = vec![false; marked.len()];
-    for (index, (task, column, reading)) in marked.into_iter().enumerate() {
-        let values = rows.values(column, reading)?;
-        for row in 0..values.num_rows() {
-            if labels[row * plan.labels.len() + task].is_nan() || values.is_null(row) {
-                continue;
-            }
-            let number = match &values {
-                Values::Text(texts) => texts.value(row).trim().parse().unwrap_or(f64::INFINITY),
-                other => other.number(row),
-            };
-            counts.minus_one[index] += u64::from(number == -1.0);
-            counts.has_zero[index] |= number == 0.0;
-            counts.is_not_marked[index] |= ![-1.0, 0.0, 1.0].contains(&number);
-        }
-    }
-    Ok(())
 }
 
 /// Keeps the rows that are not left out.

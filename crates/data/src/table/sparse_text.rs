@@ -2,7 +2,7 @@
 //!
 //! Their rows are written as text with tabs, one column of the description after another, and read as such.
 
-use crate::mapped_file_shrank::{MappedKind, SourceMap};
+use crate::mapped_file_shrank::{MappedFile, MappedKind};
 use crate::schema::{Encoding, FileKind};
 use homebench_diagnostic::{Diagnostic, Location};
 use std::collections::HashMap;
@@ -22,7 +22,7 @@ pub(super) fn map(
     path: &Path,
     kind: FileKind,
     columns: &[&String],
-) -> Result<Option<SourceMap>, Diagnostic> {
+) -> Result<Option<MappedFile>, Diagnostic> {
     let name = path.display().to_string();
     let Some(source) = super::map_source::map(path, Encoding::Utf8)? else {
         return Ok(None);
@@ -54,7 +54,7 @@ pub(super) fn map(
         .map_err(|error| cant_write(error.into_error()))?;
     // SAFETY: nobody else has the temporary file.
     let mapped = unsafe { memmap2::Mmap::map(&file) }.map_err(cant_write)?;
-    Ok(Some(SourceMap::new(mapped, path, MappedKind::Source)))
+    Ok(Some(MappedFile::new(mapped, path, MappedKind::Source)))
 }
 
 /// The columns of one row.

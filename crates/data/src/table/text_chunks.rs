@@ -2,7 +2,7 @@
 
 use super::list_text::ListForms;
 use super::text_records::{Records, TextFault, Tokenizer};
-use crate::mapped_file_shrank::SourceMap;
+use crate::mapped_file_shrank::MappedFile;
 use crate::schema::{FileKind, Format};
 use homebench_diagnostic::{Diagnostic, Location, regular_file};
 use rayon::prelude::*;
@@ -20,7 +20,7 @@ const CHUNK_BYTES: usize = 2 << 20;
 pub(crate) struct TextFile {
     pub(crate) path: PathBuf,
     pub(crate) format: Format,
-    mapped: Option<SourceMap>,
+    mapped: Option<MappedFile>,
     pub(crate) chunks: Vec<Chunk>,
     /// Place among a row's fields of each column of the description.
     pub(crate) positions: Vec<usize>,

@@ -348,3 +348,25 @@ fn a_cache_that_a_kill_cut_in_half() {
     );
     assert!(said.contains("it is prepared again"), "{said}");
 }
+
+/// Names stand in every table and figure.
+#[test]
+fn names_that_no_person_reads_are_refused_at_their_line() {
+    let long = "n".repeat(600);
+    // The task is named twice: where it is defined, and by the protocol.
+    let task = DESCRIBED.replace("clicks", &long);
+    let feature = DESCRIBED.replace("city = {", &format!("{long} = {{ column = \"city\","));
+    let group = DESCRIBED.replace("\"watch\"", &format!("\"{long}\""));
+    for (description, expected) in [
+        (task, "the name has 600 bytes; expected at most 500"),
+        (feature, "the name has 600 bytes; expected at most 500"),
+        (
+            group,
+            "the name of the group has 600 bytes; expected at most 500",
+        ),
+    ] {
+        let said = dataset(&description).refusal();
+        assert!(said.starts_with("/descriptions/shop.toml:"), "{said}");
+        assert!(said.contains(expected), "{said}");
+    }
+}

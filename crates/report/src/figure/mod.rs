@@ -53,10 +53,7 @@ impl Figure {
     }
 
     fn file(&self, ending: &str, bytes: Vec<u8>) -> NewFile {
-        NewFile {
-            name: format!("figures/{}.{ending}", self.name),
-            bytes,
-        }
+        NewFile::new(format!("figures/{}.{ending}", self.name), bytes)
     }
 
     /// The figure as a PNG file of 300 dots to the inch.

@@ -238,12 +238,7 @@ fn say_panics() {
             return;
         }
         print(panic);
-        let payload = panic.payload();
-        let text = payload
-            .downcast_ref::<&str>()
-            .copied()
-            .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
-            .unwrap_or("no message");
+        let text = panic.payload_as_str().unwrap_or("no message");
         let place = panic.location().map_or_else(String::new, |place| {
             format!(" at {}:{}", place_in_sources(place.file()), place.line())
         });

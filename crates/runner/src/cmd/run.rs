@@ -15,7 +15,7 @@ use crate::parent::{
 use crate::provenance::memory_bytes;
 use anyhow::{Context, Result};
 use clap::Args;
-use homebench_diagnostic::{Diagnostic, visible_lines};
+use homebench_diagnostic::Diagnostic;
 use homebench_experiment::plan::{
     Estimator, MemoryNeed, Plan, PlannedCell, Selection, claim, take_winners,
 };
@@ -274,10 +274,7 @@ fn finish(session: &Session, plan: &Plan, lock: &LockWatch) -> Result<ExitCode> 
             true => format!(" (log: cells/{id}/log.txt)"),
             false => String::new(),
         };
-        note!(
-            "failed: {}",
-            visible_lines(&format!("{label}: {reason}{log}"))
-        );
+        note!("failed: {label}: {reason}{log}");
     }
     // After all else was said: the results are written, whoever reads of them.
     answered?;
