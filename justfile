@@ -128,6 +128,6 @@ torture kills="200" seed="2408":
 # Try to break it: tests of faults, random changes of every file that it reads, and random signals; prints the tables of docs/reliability.md
 break changes="500" kills="300" seed="0":
     cargo build --release --bin homebench
-    cargo test --release --workspace --test end_to_end -- cache:: failures:: faults:: integrity:: interruption:: output::
+    cargo test --release --workspace --test end_to_end -- cache:: failures:: faults:: integrity:: interruption:: output:: ownership:: status::
     python3 tests/break/mutations.py target/release/homebench --count {{ changes }} --seed {{ seed }} --keep target/break
     just torture {{ kills }}

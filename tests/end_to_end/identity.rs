@@ -96,14 +96,21 @@ fn instruction_sets_change_no_byte() {
 #[test]
 fn an_instruction_set_that_is_not_there_is_refused() {
     let variable = ("HOMEBENCH_INSTRUCTIONS", "avx9");
-    let stderr = Bench::new()
-        .run_with(variable, &["devices"])
-        .expect(2)
-        .stderr;
+    let bench = Bench::new();
+    let stderr = bench.run_with(variable, &["devices"]).expect(2).stderr;
     let expected = "\
         error: HOMEBENCH_INSTRUCTIONS: `avx9` is no instruction set\n\
         hint: unset it to use the best one of this processor, or set it to ";
     assert!(stderr.starts_with(expected), "{stderr}");
+    // One that is empty says nothing, as in shells.
+    let empty = ("HOMEBENCH_INSTRUCTIONS", "");
+    let best = bench.run(&["devices"]).expect(0).stdout;
+    assert_eq!(bench.run_with(empty, &["devices"]).expect(0).stdout, best);
+    for name in ["HOMEBENCH_CACHE", "HOMEBENCH_DATA"] {
+        bench
+            .quickstart_with((name, ""), name, &["--only", "shared_bottom/1"])
+            .expect(0);
+    }
 }
 
 #[test]

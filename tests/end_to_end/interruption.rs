@@ -2,7 +2,8 @@
 #![cfg(target_os = "linux")]
 
 use crate::harness::{Bench, SMALL, experiment};
-use crate::process::{LONG_ENOUGH, cells_of, send, wait_until_gone};
+use crate::process::{LONG_ENOUGH, cells_of, send, wait_for_cell, wait_until_gone};
+use crate::small_run::{SPEC, TUNED, done, run};
 use std::path::PathBuf;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
@@ -264,4 +265,40 @@ fn a_parent_that_is_asked_to_end_does_as_after_ctrl_c() {
             .iter()
             .all(|(path, _)| !path.ends_with("outcome.toml"))
     );
+}
+
+/// The command that an interrupted run prints goes on with what is there, also where a finished experiment had been extended.
+#[test]
+fn an_extended_experiment_that_was_interrupted_goes_on() {
+    let bench = done(&format!("{SPEC}{TUNED}"));
+    let descriptions = experiment("datasets");
+    let extended = SPEC.replace("seeds = [1, 2]", "seeds = [1, 2, 3]");
+    bench.write("s.toml", &format!("{extended}{TUNED}"));
+    let words = [
+        "run",
+        "s.toml",
+        "--out",
+        "done",
+        "--descriptions",
+        &descriptions,
+    ];
+    let mut parent = bench
+        .command(&words)
+        .env("HOMEBENCH_FAULTS", "mmoe/3=hang")
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .expect("the binary starts");
+    let cell = wait_for_cell(parent.id());
+    for _ in 0..2 {
+        assert!(send("TERM", parent.id()));
+        std::thread::sleep(std::time::Duration::from_millis(200));
+    }
+    assert_eq!(parent.wait().expect("its end").code(), Some(130));
+    wait_until_gone(cell);
+    run(&bench, &[]).expect(0);
+    bench.run(&["status", "done"]).expect(0);
+    let left = bench.files("done", &[]);
+    let is_aside = |(path, _): &(PathBuf, Vec<u8>)| path.to_string_lossy().contains(".damaged");
+    assert!(!left.iter().any(is_aside));
 }

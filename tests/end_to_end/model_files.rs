@@ -4,20 +4,7 @@ use crate::harness::{Bench, repository};
 use candle_core::{Device, Tensor, safetensors};
 use std::collections::HashMap;
 
-const MODEL: &str = r#"model = "home"
-tasks = ["click", "like", "long_view"]
-expert_dims = [4, 3]
-tower_dims = [3]
-rank = 2
-
-[[groups]]
-name = "watch"
-tasks = ["click", "long_view"]
-
-[[groups]]
-name = "interaction"
-tasks = ["like"]
-"#;
+const MODEL: &str = include_str!("../golden/home.toml");
 
 /// Tensors of the golden case `home`, whose knobs are those of [`MODEL`].
 fn golden() -> HashMap<String, Tensor> {

@@ -113,8 +113,8 @@ fn a_stderr_that_is_closed_or_full_changes_nothing() {
     }
 }
 
-/// A run of many cells whose output nobody reads after the first line.
-fn start_unread(bench: &Bench) -> Child {
+/// A run of many cells that takes long.
+fn long_run(bench: &Bench) -> Command {
     let (spec, descriptions) = (experiment("quickstart.toml"), experiment("datasets"));
     let mut words = vec![
         "run",
@@ -131,8 +131,13 @@ fn start_unread(bench: &Bench) -> Child {
         "--set",
         "training.patience=1000",
     ]);
+    bench.command(&words)
+}
+
+/// A run of many cells whose output nobody reads after the first line.
+fn start_unread(bench: &Bench) -> Child {
     let (reader, writer) = std::io::pipe().unwrap();
-    let mut command = bench.command(&words);
+    let mut command = long_run(bench);
     let command = command.stdout(writer.try_clone().unwrap()).stderr(writer);
     let child = command.spawn().expect("it starts");
     // The command has the writer's ends no more than this process has.
@@ -160,23 +165,7 @@ fn a_run_that_nobody_reads_goes_on_and_obeys_signals() {
 
 /// The run of many cells, started by a shell that does this first.
 fn start_after(bench: &Bench, first: &str) -> Child {
-    let (spec, descriptions) = (experiment("quickstart.toml"), experiment("datasets"));
-    let mut words = vec![
-        "run",
-        &spec,
-        "--out",
-        "long",
-        "--descriptions",
-        &descriptions,
-    ];
-    words.extend(SMALL);
-    words.extend([
-        "--set",
-        "training.max_epochs=1000",
-        "--set",
-        "training.patience=1000",
-    ]);
-    let usual = bench.command(&words);
+    let usual = long_run(bench);
     let mut shell = Command::new("sh");
     let script = format!("{first}; exec \"$0\" \"$@\"");
     shell
@@ -243,23 +232,7 @@ fn a_cell_that_was_stopped_is_woken_to_end_and_dies_with_its_parent() {
 #[test]
 fn a_folder_that_is_taken_away_stops_the_run_with_words() {
     let bench = Bench::new();
-    let (spec, descriptions) = (experiment("quickstart.toml"), experiment("datasets"));
-    let mut words = vec![
-        "run",
-        &spec,
-        "--out",
-        "long",
-        "--descriptions",
-        &descriptions,
-    ];
-    words.extend(SMALL);
-    words.extend([
-        "--set",
-        "training.max_epochs=1000",
-        "--set",
-        "training.patience=1000",
-    ]);
-    let mut command = bench.command(&words);
+    let mut command = long_run(&bench);
     let parent = command
         .stdout(Stdio::null())
         .stderr(Stdio::piped())

@@ -22,18 +22,8 @@ PROCESSORS = ["Haswell", "Nehalem"]
 VARIANTS = ["logistic", "mmoe", "ple", "home"]
 COMPARED = ["weights.safetensors", "metrics.csv", "curves.csv", "experts.csv", "gates.csv", "expert_histograms.csv"]
 SMALL = ["--set", "dataset.rows=300", "--set", "training.max_epochs=1", "--set", "training.batch_size=128"]
-MODEL = """model = "home"
-tasks = ["click", "like", "long_view"]
-expert_dims = [24, 17]
-tower_dims = [9]
-rank = 2
-[[groups]]
-name = "watch"
-tasks = ["click", "long_view"]
-[[groups]]
-name = "interaction"
-tasks = ["like"]
-"""
+# Widths that are no multiple of a register's.
+MODEL = (REPOSITORY / "tests/golden/home.toml").read_text().replace("[4, 3]", "[24, 17]").replace("[3]", "[9]")
 
 
 class Processors:
