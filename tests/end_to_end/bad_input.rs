@@ -432,17 +432,22 @@ fn a_device_that_is_not_built_in() {
 }
 
 #[test]
-fn a_precision_that_the_processor_does_not_have() {
-    assert_refused!(refusal_of_training("precision = \"bf16\""), @r"
-    error: spec.toml:9:13: `training.precision`: expected `f32` on the processor, found `bf16`
+fn a_precision_that_the_device_does_not_have() {
+    assert_refused!(refusal_of_training("precision = \"tf32\""), @r"
+    error: spec.toml:9:13: `training.precision`: expected `f32`, `bf16` or `bf16x3` on the processor, found `tf32`
     hint: run on a GPU with `--device cuda`, or leave `precision` out for f32
     ");
     assert_refused!(refusal_of(&(SPEC.to_owned() + "training.precision = \"tf32\""), &[]), @r"
-    error: spec.toml:12:22: `variants.mmoe.training.precision`: expected `f32` on the processor, found `tf32`
+    error: spec.toml:12:22: `variants.mmoe.training.precision`: expected `f32`, `bf16` or `bf16x3` on the processor, found `tf32`
     hint: run on a GPU with `--device cuda`, or leave `precision` out for f32
     ");
+    let on_gpu = SPEC.to_owned() + "training.precision = \"bf16x3\"";
+    assert_refused!(refusal_of(&on_gpu, &["--device", "cuda"]), @r"
+    error: spec.toml:12:22: `variants.mmoe.training.precision`: expected `f32`, `tf32` or `bf16` on a GPU, found `bf16x3`
+    hint: run on the processor with `--device cpu`, or use `tf32`, which is the nearest to it
+    ");
     assert_refused!(refusal_of_training("precision = \"fp16\""), @r"
-    error: spec.toml:9:13: unknown value `fp16` for `training.precision`; expected one of `f32`, `tf32`, `bf16`
+    error: spec.toml:9:13: unknown value `fp16` for `training.precision`; expected one of `f32`, `tf32`, `bf16`, `bf16x3`
     hint: did you mean `bf16`?
     ");
 }

@@ -82,14 +82,72 @@ fn instruction_sets_change_no_byte() {
         }
     };
     run("best").expect(0);
-    for set in ["portable", "avx2"] {
-        let variable = ("HOMEBENCH_INSTRUCTIONS", set);
-        if bench.run_with(variable, &["devices"]).code == Some(2) {
-            // Not every processor has it.
-            continue;
-        }
+    for set in sets(&bench, &["portable", "avx2", "avx512"]) {
         run(set).expect(0);
         bench.assert_same_results(set, "best");
+    }
+}
+
+/// Of some instruction sets, those that this processor has.
+fn sets<'a>(bench: &Bench, names: &[&'a str]) -> Vec<&'a str> {
+    let is_there = |name: &&&str| {
+        let variable = ("HOMEBENCH_INSTRUCTIONS", **name);
+        bench.run_with(variable, &["devices"]).code != Some(2)
+    };
+    names.iter().filter(is_there).copied().collect()
+}
+
+/// HoME and what goes through candle's graph (layer norm, feature gates that mix before the sigmoid), in each precision.
+fn precisions() -> String {
+    let mut spec = "seeds = [1]\n\n[dataset]\nname = \"synthetic\"\nrows = 300\n\n\
+        [training]\nbatch_size = 128\nmax_epochs = 1\n"
+        .to_owned();
+    for precision in ["f32", "bf16", "bf16x3"] {
+        for (name, knobs) in [
+            ("home", "model = \"home\"\nrank = 4"),
+            (
+                "before_sigmoid",
+                "model = \"home\"\nfeature_gate_mix = \"before_sigmoid\"",
+            ),
+            (
+                "layer_norm",
+                "model = \"mmoe\"\nnorm = \"layer\"\nactivation = \"silu\"",
+            ),
+        ] {
+            spec += &format!("\n[variants.{name}_{precision}]\n{knobs}\n");
+            spec += &format!("training.precision = \"{precision}\"\n");
+        }
+    }
+    spec
+}
+
+#[test]
+fn instruction_sets_change_no_byte_of_any_precision() {
+    let bench = Bench::new();
+    bench.write("precisions.toml", &precisions());
+    let descriptions = experiment("datasets");
+    let run = |out: &str, variable: (&str, &str)| {
+        let words = ["run", "precisions.toml", "--descriptions", &descriptions];
+        let words = [&words[..], &["--out", out]].concat();
+        bench.run_with(variable, &words).expect(0);
+    };
+    // An empty variable says nothing: the best set.
+    run("best", ("HOMEBENCH_INSTRUCTIONS", ""));
+    for set in sets(&bench, &["portable", "avx2", "avx512"]) {
+        run(set, ("HOMEBENCH_INSTRUCTIONS", set));
+        bench.assert_same_results(set, "best");
+    }
+    // The precision reached the products: no two of a model's three have the same scores.
+    let rows = bench.rows("best/metrics.csv");
+    let scores = |variant: &str| -> Vec<String> {
+        let of_variant = rows.iter().filter(|row| &row[1] == variant);
+        of_variant.map(|row| row[6].to_owned()).collect()
+    };
+    for name in ["home", "before_sigmoid", "layer_norm"] {
+        let [f32, bf16, bf16x3] =
+            ["f32", "bf16", "bf16x3"].map(|precision| scores(&format!("{name}_{precision}")));
+        assert!(!f32.is_empty(), "{rows:?}");
+        assert!(f32 != bf16 && f32 != bf16x3 && bf16 != bf16x3, "{name}");
     }
 }
 

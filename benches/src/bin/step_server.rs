@@ -3,7 +3,7 @@
 //! `step K` on stdin runs K steps and answers with a line of JSON; `quit` or the end of the input ends the program.
 
 use homebench_benches::{Failure, Workload};
-use homebench_kernels::cuda::{Precision, set_precision};
+use homebench_kernels::{Precision, set_precision};
 use homebench_runner::memory;
 use homebench_train::Device;
 use homebench_train::device;

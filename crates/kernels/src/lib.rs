@@ -17,6 +17,7 @@ pub mod loss;
 pub mod mixture;
 pub mod optimizer;
 mod parameter;
+mod precision;
 pub mod product;
 pub use homebench_random as random;
 mod rows;
@@ -26,4 +27,5 @@ mod stack;
 pub mod stacked_mlp;
 
 pub use parameter::{Parameter, Role};
+pub use precision::{Precision, precision, set_precision};
 pub use stack::Stack;

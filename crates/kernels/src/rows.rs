@@ -31,7 +31,8 @@ pub(crate) fn strips(num_rows: usize) -> Vec<Range<usize>> {
     pieces(0..num_rows, STRIP_ROWS).collect()
 }
 
-fn pieces(range: Range<usize>, rows: usize) -> impl Iterator<Item = Range<usize>> {
+/// Pieces of `rows` rows, the last with what is left.
+pub(crate) fn pieces(range: Range<usize>, rows: usize) -> impl Iterator<Item = Range<usize>> {
     let end = range.end;
     range
         .step_by(rows)

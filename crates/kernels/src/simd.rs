@@ -14,11 +14,13 @@ pub enum InstructionSet {
     Avx2,
     /// AVX-512 F, VL, DQ and BW.
     Avx512,
+    /// AVX-512 with BF16, and AMX with BF16, which the operating system lets this process use.
+    Amx,
 }
 
 impl InstructionSet {
     /// All of them, the lowest first.
-    pub const ALL: [Self; 3] = [Self::Portable, Self::Avx2, Self::Avx512];
+    pub const ALL: [Self; 4] = [Self::Portable, Self::Avx2, Self::Avx512, Self::Amx];
 
     /// What [`INSTRUCTIONS_VARIABLE`] calls it.
     pub fn name(self) -> &'static str {
@@ -26,6 +28,7 @@ impl InstructionSet {
             Self::Portable => "portable",
             Self::Avx2 => "avx2",
             Self::Avx512 => "avx512",
+            Self::Amx => "amx",
         }
     }
 
@@ -71,10 +74,43 @@ fn detect() -> InstructionSet {
         && is_x86_feature_detected!("avx512dq")
         && is_x86_feature_detected!("avx512bw");
     match (avx2, avx512) {
+        (true, true) if has_tiles() && may_use_tiles() => InstructionSet::Amx,
         (true, true) => InstructionSet::Avx512,
         (true, false) => InstructionSet::Avx2,
         (false, _) => InstructionSet::Portable,
     }
+}
+
+/// Whether the processor has AMX with BF16, and AVX-512 with it, whatever the operating system says.
+#[cfg(not(target_arch = "x86_64"))]
+pub fn has_tiles() -> bool {
+    false
+}
+
+/// Whether the processor has AMX with BF16, and AVX-512 with it, whatever the operating system says.
+#[cfg(target_arch = "x86_64")]
+pub fn has_tiles() -> bool {
+    use std::arch::x86_64::{__cpuid, __cpuid_count};
+    const TILES_AND_BF16: u32 = 1 << 24 | 1 << 22;
+    let is_known = __cpuid(0).eax >= 7;
+    is_known
+        && __cpuid_count(7, 0).edx & TILES_AND_BF16 == TILES_AND_BF16
+        && is_x86_feature_detected!("avx512bf16")
+}
+
+/// Asks the operating system for the tile registers, which it gives to processes that ask. An exec takes them away again, so each process
+/// asks for itself.
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+fn may_use_tiles() -> bool {
+    const REQUEST_STATE: libc::c_int = 0x1023;
+    const TILE_DATA: libc::c_ulong = 18;
+    // SAFETY: asks for a permission; no memory is handed over.
+    unsafe { libc::syscall(libc::SYS_arch_prctl, REQUEST_STATE, TILE_DATA) == 0 }
+}
+
+#[cfg(all(target_arch = "x86_64", not(target_os = "linux")))]
+fn may_use_tiles() -> bool {
+    false
 }
 
 #[cfg(not(target_arch = "x86_64"))]
@@ -97,7 +133,7 @@ macro_rules! multiversioned {
                 fn avx2($($argument: $type),*) { body($($argument),*) }
                 match $crate::simd::instruction_set() {
                     // SAFETY: the processor was found to have these features.
-                    $crate::simd::InstructionSet::Avx512 => return unsafe { avx512($($argument),*) },
+                    $crate::simd::InstructionSet::Amx | $crate::simd::InstructionSet::Avx512 => return unsafe { avx512($($argument),*) },
                     // SAFETY: as above.
                     $crate::simd::InstructionSet::Avx2 => return unsafe { avx2($($argument),*) },
                     $crate::simd::InstructionSet::Portable => {}

@@ -4,7 +4,8 @@ mod common;
 
 use common::mixture::{Case, GatesRead};
 use common::{Builder, Run, execute_on_host};
-use homebench_kernels::cuda::{Order, Precision, set_precision};
+use homebench_kernels::cuda::Order;
+use homebench_kernels::{Precision, set_precision};
 
 /// Rounded factors move a result by about the rounding's share of it, and no further.
 #[test]

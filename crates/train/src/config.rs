@@ -1,7 +1,7 @@
 //! How a cell is trained.
 
 use super::schedule::Schedule;
-use homebench_kernels::cuda::Precision;
+use homebench_kernels::Precision;
 use homebench_kernels::optimizer::{AdagradConfig, AdamConfig, DenseRule, SgdConfig, SparseRule};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -32,17 +32,19 @@ pub enum EmbeddingOptimizerName {
     RowwiseAdagrad,
 }
 
-/// How exactly a CUDA device multiplies; everything else is in f32 whatever this is.
+/// How exactly matrices are multiplied; everything else is in f32 whatever this is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PrecisionName {
     /// Factors of products in f32.
     #[default]
     F32,
-    /// Factors rounded to 10 bits after the point.
+    /// Factors rounded to 10 bits after the point; on CUDA devices.
     Tf32,
     /// Factors rounded to 7 bits after the point.
     Bf16,
+    /// Factors as the sum of two numbers of 7 bits after the point; on processors.
+    Bf16x3,
 }
 
 impl PrecisionName {
@@ -52,6 +54,7 @@ impl PrecisionName {
             Self::F32 => "f32",
             Self::Tf32 => "tf32",
             Self::Bf16 => "bf16",
+            Self::Bf16x3 => "bf16x3",
         }
     }
 }
@@ -62,6 +65,7 @@ impl From<PrecisionName> for Precision {
             PrecisionName::F32 => Self::F32,
             PrecisionName::Tf32 => Self::Tf32,
             PrecisionName::Bf16 => Self::Bf16,
+            PrecisionName::Bf16x3 => Self::Bf16x3,
         }
     }
 }

@@ -275,7 +275,7 @@ pub fn train(
     keeper: &mut dyn Keeper,
 ) -> Result<CellResult, TrainError> {
     // Of the whole process, which trains one cell.
-    homebench_kernels::cuda::set_precision(training.precision.into());
+    homebench_kernels::set_precision(training.precision.into());
     session::run(
         dataset, model, training, seed, phase, device, observer, keeper,
     )

@@ -2,8 +2,8 @@
 
 use super::arguments::Arguments;
 use super::machine::Grid;
-use super::precision::{Precision, precision};
 use super::product::{Factor, Product};
+use crate::precision::{Precision, precision};
 use candle_core::cuda::WrapErr;
 use candle_core::cuda::cudarc::cublas::{result, sys};
 use candle_core::cuda::cudarc::driver::{LaunchConfig, PushKernelArg};
@@ -49,6 +49,7 @@ impl CudaMachine {
             Precision::F32 => sys::cublasComputeType_t::CUBLAS_COMPUTE_32F,
             Precision::Tf32 => sys::cublasComputeType_t::CUBLAS_COMPUTE_32F_FAST_TF32,
             Precision::Bf16 => sys::cublasComputeType_t::CUBLAS_COMPUTE_32F_FAST_16BF,
+            Precision::Bf16x3 => unreachable!("refused for CUDA devices"),
         };
         let operation = |factor: Factor| match factor.transposed {
             true => sys::cublasOperation_t::CUBLAS_OP_T,

@@ -2,8 +2,8 @@
 
 use super::arguments::Arguments;
 use super::machine::{Grid, Machine};
-use super::precision::precision;
 use super::product::{Factor, Product};
+use crate::precision::precision;
 use candle_core::Result;
 use std::cell::RefCell;
 

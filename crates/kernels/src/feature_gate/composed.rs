@@ -1,7 +1,7 @@
 //! Feature gates from candle's stock operators: the reference, and the path of devices without a kernel.
 
 use super::{FeatureGateMix, FeatureGates};
-use crate::composed::{sigmoid, softmax};
+use crate::composed::{matmul, sigmoid, softmax};
 use candle_core::{Result, Tensor};
 
 pub(super) fn forward(gates: &FeatureGates, xs: &Tensor) -> Result<Tensor> {
@@ -17,11 +17,11 @@ pub(super) fn forward(gates: &FeatureGates, xs: &Tensor) -> Result<Tensor> {
     );
     let of = |(gate, source): (usize, &usize)| -> Result<Tensor> {
         let xs = xs.get(*source)?;
-        let weights = softmax(&xs.matmul(&weights.get(gate)?)?)?;
+        let weights = softmax(&matmul(&xs, &weights.get(gate)?)?)?;
         let mut total: Option<Tensor> = None;
         for lora in 0..gates.num_lora() {
-            let hidden = xs.matmul(&lora_a.get(gate)?.get(lora)?)?;
-            let mut part = hidden.matmul(&lora_b.get(gate)?.get(lora)?)?;
+            let hidden = matmul(&xs, &lora_a.get(gate)?.get(lora)?)?;
+            let mut part = matmul(&hidden, &lora_b.get(gate)?.get(lora)?)?;
             if gates.mix == FeatureGateMix::AfterSigmoid {
                 part = (sigmoid(&part)? * 2.0)?;
             }

@@ -1,5 +1,6 @@
 //! The logits of all gates of a layer: `x W + b`, gates that read the same input in one product.
 
+use crate::composed::matmul;
 use crate::cuda::{self, Machine, is_on_processor};
 use crate::parameter::{Parameter, argument, values};
 use crate::product::{Matrix, add_or_copy, multiply};
@@ -157,7 +158,7 @@ impl GateLogits {
                 .iter()
                 .map(|source| xs.get(*source))
                 .collect::<Result<Vec<_>>>()?;
-            let product = Tensor::cat(&inputs, 1)?.matmul(weight.tensor())?;
+            let product = matmul(&Tensor::cat(&inputs, 1)?, weight.tensor())?;
             match bias {
                 Some(bias) => product.broadcast_add(bias),
                 None => Ok(product),

@@ -24,9 +24,18 @@ pub(super) trait Lanes: Copy {
     unsafe fn store_first(self, to: *mut f32, count: usize);
     /// `left * right + self`, rounded once.
     unsafe fn multiply_add(self, left: Self, right: Self) -> Self;
+    /// `self + other`.
+    unsafe fn add(self, other: Self) -> Self;
+    /// 0 of the same sign in place of subnormal values.
+    unsafe fn flushed(self) -> Self;
+    /// `left * right + self`, rounded once, and 0 of its sign where it is subnormal as an unbounded exponent would have it.
+    unsafe fn multiply_add_flushed(self, left: f32, right: Self) -> Self;
     /// Turns a square, which is sized for the widest lanes: value `column` of row `row` becomes value `row` of row `column`.
     unsafe fn transpose(square: &mut [Self; MOST_LANES]);
 }
+
+/// A power of two that lifts numbers near the smallest normal one far above it.
+const LIFT: f32 = 1.844_674_4e19;
 
 /// Most values that lanes hold.
 pub(super) const MOST_LANES: usize = 16;
@@ -84,6 +93,38 @@ impl Lanes for Portable {
     }
 
     #[inline(always)]
+    unsafe fn add(mut self, other: Self) -> Self {
+        for (sum, addend) in self.0.iter_mut().zip(other.0) {
+            *sum += addend;
+        }
+        self
+    }
+
+    #[inline(always)]
+    unsafe fn flushed(mut self) -> Self {
+        for value in &mut self.0 {
+            if value.abs() < f32::MIN_POSITIVE {
+                *value = 0f32.copysign(*value);
+            }
+        }
+        self
+    }
+
+    #[inline(always)]
+    unsafe fn multiply_add_flushed(mut self, left: f32, right: Self) -> Self {
+        for (sum, right) in self.0.iter_mut().zip(right.0) {
+            let lifted = multiply_add(left * LIFT, right, *sum * LIFT);
+            let result = multiply_add(left, right, *sum);
+            let is_tiny = lifted.abs() < f32::MIN_POSITIVE * LIFT;
+            *sum = match result.abs() <= f32::MIN_POSITIVE && is_tiny {
+                true => 0f32.copysign(result),
+                false => result,
+            };
+        }
+        self
+    }
+
+    #[inline(always)]
     unsafe fn transpose(square: &mut [Self; MOST_LANES]) {
         let rows = *square;
         for (column, out) in square.iter_mut().take(8).enumerate() {
@@ -128,7 +169,7 @@ pub(super) use x86::{Avx2, Avx512};
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
-    use super::{Lanes, MOST_LANES};
+    use super::{LIFT, Lanes, MOST_LANES};
     use std::arch::x86_64::*;
 
     /// Eight values of AVX2 with FMA.
@@ -177,6 +218,48 @@ mod x86 {
         }
 
         #[inline(always)]
+        unsafe fn add(self, other: Self) -> Self {
+            Self(unsafe { _mm256_add_ps(self.0, other.0) })
+        }
+
+        #[inline(always)]
+        unsafe fn flushed(self) -> Self {
+            unsafe {
+                let smallest = _mm256_set1_ps(f32::MIN_POSITIVE);
+                let sign = _mm256_set1_ps(-0.0);
+                let size = _mm256_andnot_ps(sign, self.0);
+                let is_tiny = _mm256_cmp_ps::<_CMP_LT_OQ>(size, smallest);
+                let zero = _mm256_and_ps(sign, self.0);
+                Self(_mm256_blendv_ps(self.0, zero, is_tiny))
+            }
+        }
+
+        #[inline(always)]
+        unsafe fn multiply_add_flushed(self, left: f32, right: Self) -> Self {
+            unsafe {
+                let lift = _mm256_set1_ps(LIFT);
+                let sign = _mm256_set1_ps(-0.0);
+                let result = _mm256_fmadd_ps(_mm256_set1_ps(left), right.0, self.0);
+                let lifted = _mm256_mul_ps(self.0, lift);
+                let lifted = _mm256_fmadd_ps(_mm256_set1_ps(left * LIFT), right.0, lifted);
+                let is_small = _mm256_cmp_ps::<_CMP_LE_OQ>(
+                    _mm256_andnot_ps(sign, result),
+                    _mm256_set1_ps(f32::MIN_POSITIVE),
+                );
+                let is_tiny = _mm256_cmp_ps::<_CMP_LT_OQ>(
+                    _mm256_andnot_ps(sign, lifted),
+                    _mm256_set1_ps(f32::MIN_POSITIVE * LIFT),
+                );
+                let zero = _mm256_and_ps(sign, result);
+                Self(_mm256_blendv_ps(
+                    result,
+                    zero,
+                    _mm256_and_ps(is_small, is_tiny),
+                ))
+            }
+        }
+
+        #[inline(always)]
         unsafe fn transpose(square: &mut [Self; MOST_LANES]) {
             unsafe {
                 let mut pairs = [_mm256_setzero_ps(); 8];
@@ -220,6 +303,15 @@ mod x86 {
     #[derive(Clone, Copy)]
     pub(in super::super) struct Avx512(__m512);
 
+    impl Avx512 {
+        /// Sixteen words of 32 bits, whatever they mean.
+        #[inline(always)]
+        pub(in super::super) fn of_words(words: __m512i) -> Self {
+            // SAFETY: of the same size, and any bits are values of both.
+            Self(unsafe { std::mem::transmute::<__m512i, __m512>(words) })
+        }
+    }
+
     impl Lanes for Avx512 {
         const WIDTH: usize = 16;
         // Of 32 registers, 28 hold sums.
@@ -259,6 +351,42 @@ mod x86 {
         #[inline(always)]
         unsafe fn multiply_add(self, left: Self, right: Self) -> Self {
             Self(unsafe { _mm512_fmadd_ps(left.0, right.0, self.0) })
+        }
+
+        #[inline(always)]
+        unsafe fn add(self, other: Self) -> Self {
+            Self(unsafe { _mm512_add_ps(self.0, other.0) })
+        }
+
+        #[inline(always)]
+        unsafe fn flushed(self) -> Self {
+            unsafe {
+                let smallest = _mm512_set1_ps(f32::MIN_POSITIVE);
+                let sign = _mm512_set1_ps(-0.0);
+                let is_tiny =
+                    _mm512_cmp_ps_mask::<_CMP_LT_OQ>(_mm512_abs_ps(self.0), smallest);
+                Self(_mm512_mask_and_ps(self.0, is_tiny, self.0, sign))
+            }
+        }
+
+        #[inline(always)]
+        unsafe fn multiply_add_flushed(self, left: f32, right: Self) -> Self {
+            unsafe {
+                let sign = _mm512_set1_ps(-0.0);
+                let result = _mm512_fmadd_ps(_mm512_set1_ps(left), right.0, self.0);
+                let lifted = _mm512_mul_ps(self.0, _mm512_set1_ps(LIFT));
+                let lifted = _mm512_fmadd_ps(_mm512_set1_ps(left * LIFT), right.0, lifted);
+                let is_small = _mm512_cmp_ps_mask::<_CMP_LE_OQ>(
+                    _mm512_abs_ps(result),
+                    _mm512_set1_ps(f32::MIN_POSITIVE),
+                );
+                let is_tiny = _mm512_mask_cmp_ps_mask::<_CMP_LT_OQ>(
+                    is_small,
+                    _mm512_abs_ps(lifted),
+                    _mm512_set1_ps(f32::MIN_POSITIVE * LIFT),
+                );
+                Self(_mm512_mask_and_ps(result, is_tiny, result, sign))
+            }
         }
 
         #[inline(always)]

@@ -4,10 +4,12 @@
 //! A product is a definition: each output is one chain of fused multiply-adds over the terms in ascending order, which starts from
 //! 0 or, with `add`, from what is there. Tiles and instruction sets don't change it, so every processor gives the same bytes.
 
+mod bf16;
 mod lanes;
 mod packed;
 mod panel;
 
+use crate::precision::{Precision, precision};
 use crate::simd::{InstructionSet, instruction_set, multiversioned};
 use std::ops::Range;
 
@@ -75,6 +77,13 @@ impl<'a> Matrix<'a> {
     }
 }
 
+#[cfg(test)]
+impl Matrix<'_> {
+    fn at(&self, row: usize, column: usize) -> f32 {
+        self.data[row * self.row_stride + column * self.column_stride]
+    }
+}
+
 /// Elements from the first to the last of a row-major matrix, those between its rows counted.
 fn extent(rows: usize, columns: usize, row_stride: usize) -> usize {
     let before_last = rows.saturating_sub(1).checked_mul(row_stride);
@@ -126,14 +135,24 @@ pub fn multiply(
         }
         return;
     }
+    let (set, first) = (instruction_set(), out.as_mut_ptr());
+    let parts = match precision() {
+        Precision::Bf16 => Some(bf16::Parts::High),
+        Precision::Bf16x3 => Some(bf16::Parts::HighAndRest),
+        // Of the processor's products, TF32 is none.
+        Precision::F32 | Precision::Tf32 => None,
+    };
+    if let Some(parts) = parts {
+        // SAFETY: both views and `out` were checked to hold their last element.
+        return unsafe { bf16::multiply(set, parts, first, out_stride, left, right, add) };
+    }
     // One column would leave most of each register empty. As a row it is the same, since factors may change places.
     let (out_stride, left, right) = match columns == 1 && out_stride == 1 {
         true => (rows, right.transposed(), left.transposed()),
         false => (out_stride, left, right),
     };
-    let (set, out) = (instruction_set(), out.as_mut_ptr());
     // SAFETY: both views and `out` were checked to hold their last element.
-    unsafe { multiply_with(set, out, out_stride, left, right, add) }
+    unsafe { multiply_with(set, first, out_stride, left, right, add) }
 }
 
 /// # Safety
@@ -172,7 +191,7 @@ unsafe fn multiply_with(
         }
         match set {
             // SAFETY: the caller's, and the processor was found to have these instructions.
-            InstructionSet::Avx512 => return unsafe { avx512(out, out_stride, left, right, add) },
+            InstructionSet::Amx | InstructionSet::Avx512 => return unsafe { avx512(out, out_stride, left, right, add) },
             // SAFETY: as above.
             InstructionSet::Avx2 => return unsafe { avx2(out, out_stride, left, right, add) },
             InstructionSet::Portable => {}
@@ -256,15 +275,12 @@ mod tests {
 
     /// The definition.
     fn naive(out: &mut [f32], out_stride: usize, left: Matrix<'_>, right: Matrix<'_>, add: bool) {
-        let at = |matrix: &Matrix<'_>, row: usize, column: usize| {
-            matrix.data[row * matrix.row_stride + column * matrix.column_stride]
-        };
         for row in 0..left.rows {
             for column in 0..right.columns {
                 let out = &mut out[row * out_stride + column];
                 let mut sum = if add { *out } else { 0.0 };
                 for term in 0..left.columns {
-                    sum = at(&left, row, term).mul_add(at(&right, term, column), sum);
+                    sum = left.at(row, term).mul_add(right.at(term, column), sum);
                 }
                 *out = sum;
             }
@@ -278,72 +294,157 @@ mod tests {
             .filter(move |set| *set <= best)
     }
 
-    #[test]
-    fn every_instruction_set_gives_the_bytes_of_the_definition() {
-        let mut state = 7u64;
-        let mut below = |limit: usize| {
-            state = state
+    /// Numbers below the limits that are asked for.
+    struct Random(u64);
+
+    impl Random {
+        fn below(&mut self, limit: usize) -> usize {
+            self.0 = self
+                .0
                 .wrapping_mul(6_364_136_223_846_793_005)
                 .wrapping_add(1_442_695_040_888_963_407);
-            (state >> 33) as usize % limit
-        };
-        for trial in 0..400 {
-            // Remainders of every tile, one part and several.
-            let depth = if trial % 8 == 0 {
-                500 + below(600)
-            } else {
-                1 + below(70)
+            (self.0 >> 33) as usize % limit
+        }
+    }
+
+    /// A random product: remainders of every tile, one part and several, views of all kinds.
+    struct Case {
+        rows: usize,
+        depth: usize,
+        columns: usize,
+        gap: usize,
+        data: [Vec<f32>; 2],
+        is_turned: [bool; 2],
+        out: Vec<f32>,
+        add: bool,
+    }
+
+    impl Case {
+        fn new(trial: usize, random: &mut Random, value: fn(&mut Random) -> f32) -> Self {
+            let depth = match trial % 8 {
+                0 => 500 + random.below(600),
+                _ => 1 + random.below(70),
             };
             let (rows, columns) = match trial % 5 {
-                0 => (1, 1 + below(80)),
-                1 => (1 + below(80), 1),
-                _ => (1 + below(40), 1 + below(80)),
+                0 => (1, 1 + random.below(80)),
+                1 => (1 + random.below(80), 1),
+                _ => (1 + random.below(40), 1 + random.below(80)),
             };
-            let mut values = |count: usize| -> Vec<f32> {
-                (0..count)
-                    .map(|_| below(2001) as f32 / 1000.0 - 1.0)
-                    .collect()
-            };
-            let (gap, is_left_turned, is_right_turned, add) =
-                (trial % 3, trial & 1 == 1, trial & 2 == 2, trial & 4 == 4);
-            let data = [
-                values((rows.max(depth) + gap) * rows.max(depth)),
-                values((columns.max(depth) + gap) * columns.max(depth)),
-            ];
-            let view = |data: &'static [f32], rows: usize, columns: usize, is_turned: bool| {
-                match is_turned {
-                    true => Matrix::strided(data, columns, rows, rows + gap).transposed(),
-                    false => Matrix::strided(data, rows, columns, columns + gap),
+            let gap = trial % 3;
+            let mut values =
+                |count: usize| -> Vec<f32> { (0..count).map(|_| value(random)).collect() };
+            Self {
+                rows,
+                depth,
+                columns,
+                gap,
+                data: [
+                    values((rows.max(depth) + gap) * rows.max(depth)),
+                    values((columns.max(depth) + gap) * columns.max(depth)),
+                ],
+                is_turned: [trial & 1 == 1, trial & 2 == 2],
+                // A gap is there after the last row too, so that writing beside the columns shows.
+                out: values(rows * (columns + gap)),
+                add: trial & 4 == 4,
+            }
+        }
+
+        fn views(&self) -> [Matrix<'_>; 2] {
+            let view = |which: usize, rows: usize, columns: usize| {
+                let data = &self.data[which];
+                match self.is_turned[which] {
+                    true => Matrix::strided(data, columns, rows, rows + self.gap).transposed(),
+                    false => Matrix::strided(data, rows, columns, columns + self.gap),
                 }
             };
-            let [left, right] = data.map(|data| &*data.leak());
-            let (left, right) = (
-                view(left, rows, depth, is_left_turned),
-                view(right, depth, columns, is_right_turned),
-            );
-            // A gap is there after the last row too, so that writing beside the columns shows.
-            let out = values(rows * (columns + gap));
-            let mut expected = out.clone();
-            naive(&mut expected, columns + gap, left, right, add);
-            for set in sets_here() {
-                let mut found = out.clone();
-                // SAFETY: the processor has the set, and the sizes are those of the views.
-                unsafe { multiply_with(set, found.as_mut_ptr(), columns + gap, left, right, add) };
-                let bits = |values: &[f32]| {
-                    values
-                        .iter()
-                        .map(|value| value.to_bits())
-                        .collect::<Vec<u32>>()
-                };
-                assert_eq!(
-                    bits(&found),
-                    bits(&expected),
-                    "{set:?}: {rows} x {depth} x {columns}"
+            [
+                view(0, self.rows, self.depth),
+                view(1, self.depth, self.columns),
+            ]
+        }
+
+        /// Compares what `multiply` gives with the definition, bit by bit.
+        fn check(
+            &self,
+            what: &str,
+            naive: impl Fn(&mut [f32], usize, Matrix<'_>, Matrix<'_>, bool),
+            multiply: impl Fn(&mut [f32], usize, Matrix<'_>, Matrix<'_>, bool),
+        ) {
+            let [left, right] = self.views();
+            let (mut expected, mut found) = (self.out.clone(), self.out.clone());
+            naive(&mut expected, self.columns + self.gap, left, right, self.add);
+            multiply(&mut found, self.columns + self.gap, left, right, self.add);
+            for (at, (found, expected)) in found.iter().zip(&expected).enumerate() {
+                let is_equal = found.to_bits() == expected.to_bits()
+                    || found.is_nan() && expected.is_nan();
+                let Self { rows, depth, columns, add, .. } = self;
+                assert!(
+                    is_equal,
+                    "{what}: {rows} x {depth} x {columns}, add {add}, at {at}: {found:e}, not {expected:e}"
                 );
             }
-            let mut found = out.clone();
-            multiply(&mut found, columns + gap, left, right, add);
-            assert!(found == expected, "{rows} x {depth} x {columns}");
+        }
+    }
+
+    fn plain(random: &mut Random) -> f32 {
+        random.below(2001) as f32 / 1000.0 - 1.0
+    }
+
+    #[test]
+    fn every_instruction_set_gives_the_bytes_of_the_definition() {
+        let mut random = Random(7);
+        for trial in 0..400 {
+            let case = Case::new(trial, &mut random, plain);
+            for set in sets_here() {
+                case.check(&format!("{set:?}"), naive, |out, stride, left, right, add| {
+                    // SAFETY: the processor has the set, and the sizes are those of the views.
+                    unsafe { multiply_with(set, out.as_mut_ptr(), stride, left, right, add) }
+                });
+            }
+            case.check("chosen", naive, multiply);
+        }
+    }
+
+    #[test]
+    fn every_instruction_set_gives_the_bytes_of_the_tile_instruction() {
+        use bf16::Parts;
+        // Any sign and fraction, the exponents between two, and now and then 0.
+        fn between(random: &mut Random, low: usize, high: usize) -> f32 {
+            let exponent = low + random.below(high - low);
+            let fraction = random.below(1 << 23) as u32;
+            let sign = (random.below(2) as u32) << 31;
+            match random.below(9) {
+                0 => f32::from_bits(sign),
+                _ => f32::from_bits(sign | (exponent as u32) << 23 | fraction),
+            }
+        }
+        let kinds: [fn(&mut Random) -> f32; 6] = [
+            plain,
+            |random| between(random, 110, 130),
+            // Products around the smallest normal number, and sums that cancel there.
+            |random| between(random, 60, 68),
+            |random| between(random, 50, 76),
+            |random| between(random, 0, 140),
+            |random| between(random, 0, 256),
+        ];
+        let mut random = Random(11);
+        for trial in 0..480 {
+            let case = Case::new(trial, &mut random, kinds[trial / 8 % kinds.len()]);
+            for parts in [Parts::High, Parts::HighAndRest] {
+                for set in sets_here() {
+                    case.check(
+                        &format!("{parts:?}, {set:?}, kind {}", trial / 8 % kinds.len()),
+                        |out, stride, left, right, add| {
+                            bf16::tests::naive(parts, out, stride, left, right, add);
+                        },
+                        |out, stride, left, right, add| {
+                            let out = out.as_mut_ptr();
+                            // SAFETY: the processor has the set, and the sizes are those of the views.
+                            unsafe { bf16::multiply(set, parts, out, stride, left, right, add) }
+                        },
+                    );
+                }
+            }
         }
     }
 

@@ -16,7 +16,7 @@ const TERMS_AHEAD: usize = 8;
 /// Most rows for which packing never pays, since so few tiles read what was packed.
 const MAX_ROWS_IN_PLACE: usize = 128;
 /// Values of a cache line.
-const LINE: usize = 16;
+pub(super) const LINE: usize = 16;
 
 thread_local! {
     /// Panels of the right matrix.
@@ -112,7 +112,7 @@ fn is_read_in_place(left: Matrix<'_>, right: Matrix<'_>) -> bool {
 }
 
 /// Room for `length` values from the start of a line on. The buffer only grows, so that it is allocated once a thread.
-fn aligned(buffer: &mut Vec<f32>, length: usize) -> *mut f32 {
+pub(super) fn aligned(buffer: &mut Vec<f32>, length: usize) -> *mut f32 {
     if buffer.len() < length + LINE {
         buffer.resize(length + LINE, 0.0);
     }

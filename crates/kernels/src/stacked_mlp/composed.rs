@@ -1,6 +1,7 @@
 //! Stacked networks from candle's stock operators: the reference, and the path of devices without a kernel.
 
 use super::{Activation, BATCH_NORM_MOMENTUM, NORM_EPSILON, Norm, StackedLayer, StackedMlp};
+use crate::composed::{matmul, silu};
 use candle_core::{D, Result, Tensor};
 
 pub(super) fn forward(mlp: &StackedMlp, xs: &Tensor, train: bool) -> Result<Tensor> {
@@ -22,7 +23,7 @@ pub(super) fn forward(mlp: &StackedMlp, xs: &Tensor, train: bool) -> Result<Tens
 }
 
 fn forward_layer(layer: &StackedLayer, xs: &Tensor, train: bool) -> Result<Tensor> {
-    let mut ys = xs.matmul(&layer.weight.cat()?)?;
+    let mut ys = matmul(xs, &layer.weight.cat()?)?;
     if let Some(bias) = &layer.bias {
         ys = ys.broadcast_add(&bias.cat()?.unsqueeze(1)?)?;
     }
@@ -30,7 +31,7 @@ fn forward_layer(layer: &StackedLayer, xs: &Tensor, train: bool) -> Result<Tenso
     match layer.activation {
         Activation::Identity => Ok(ys),
         Activation::Relu => ys.relu(),
-        Activation::Silu => ys.silu(),
+        Activation::Silu => silu(&ys),
     }
 }
 

@@ -15,7 +15,8 @@ Example:
   homebench devices
 
 What is in the first column is what `--device` and `device = \"...\"` under [run] take. The processor's instruction set is the best
-that it has, or the lower one (avx2, portable) that HOMEBENCH_INSTRUCTIONS names. Results are the same bytes on all of them.")]
+that it has (amx, avx512, avx2, portable), or the lower one that HOMEBENCH_INSTRUCTIONS names. Results are the same bytes on all of
+them; `precision = \"bf16\"` is fast with amx alone.")]
 pub(super) struct DevicesArguments {}
 
 impl DevicesArguments {

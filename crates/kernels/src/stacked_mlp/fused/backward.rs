@@ -2,6 +2,7 @@
 
 use super::forward::activation_block;
 use super::{LayerState, Plan, is_batch_norm};
+use crate::precision::{Precision, precision};
 use crate::product::{Matrix, multiply};
 use crate::rows::{blocks, reduce_parts, rows_of, split_mut, unspecified};
 use crate::stacked_mlp::columns::{Affine, activation_gradient, add_weighted_rows, combine, outer};
@@ -306,7 +307,7 @@ impl LayerPass<'_> {
 fn weight_gradient(out: &mut [f32], inputs: &[f32], gradient: &[f32], width: usize, add: bool) {
     let rows = gradient.len() / width;
     let depth = inputs.len() / rows;
-    if width == 1 {
+    if width == 1 && precision() == Precision::F32 {
         if !add {
             out.fill(0.0);
         }
@@ -331,7 +332,7 @@ fn input_block_gradient(
 ) {
     let rows = gradient.len() / width;
     let depth = weights.len() / width;
-    if width == 1 && !add {
+    if width == 1 && !add && precision() == Precision::F32 {
         return outer(out, gradient, weights);
     }
     multiply(
