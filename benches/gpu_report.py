@@ -108,16 +108,17 @@ def precision(args):
 
 def peers(args):
     """benches/peers/run.py on the GPU, in f32 and TF32."""
-    for name in ("f32",) if args.is_rehearsal else ("f32", "tf32"):
-        command = [sys.executable, "benches/peers/run.py", "steps", "--device", args.device, "--threads", str(THREADS)]
-        command += ["--precision", name, "--workloads", ",".join(args.workloads), "--out", args.out]
-        subprocess.run([*command, *(["--pairs", "1", "--seconds", "1"] if args.is_rehearsal else [])], cwd=ROOT, check=True)
+    command = [sys.executable, "benches/peers/run.py", "steps", "--device", args.device, "--threads", str(THREADS)]
+    command += ["--precisions", "f32" if args.is_rehearsal else "f32,tf32"]
+    command += ["--workloads", ",".join(args.workloads), "--out", args.out]
+    subprocess.run([*command, *(["--pairs", "1", "--seconds", "1"] if args.is_rehearsal else [])], cwd=ROOT, check=True)
     with (args.out / "steps.csv").open(newline="") as file:
         measured = list(csv.DictReader(file))
-    table = ["| workload | peer | ratio |", "| --- | --- | ---: |"]
-    for key in sorted({(row["workload"], row["peer"]) for row in measured}):
-        ratios = [float(row["ratio"]) for row in measured if (row["workload"], row["peer"]) == key]
-        table.append(f"| {key[0]} | {key[1]} | {statistics.median(ratios):.2f} |")
+    table = ["| workload | precision | peer | ratio |", "| --- | --- | --- | ---: |"]
+    key_of = lambda row: (row["workload"], row["precision"], row["peer"])  # noqa: E731
+    for key in sorted({key_of(row) for row in measured}):
+        ratios = [float(row["ratio"]) for row in measured if key_of(row) == key]
+        table.append(f"| {key[0]} | {key[1]} | {key[2]} | {statistics.median(ratios):.2f} |")
     return "\n".join(table)
 
 

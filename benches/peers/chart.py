@@ -17,7 +17,8 @@ def draw_steps(source, target):
         rows = list(csv.DictReader(file))
     series = {}
     for row in rows:
-        series.setdefault((row["workload"], int(row["threads"]), row["peer"]), []).append(float(row["ratio"]))
+        workload = row["workload"] if row["precision"] == "f32" else f"{row['workload']} in {row['precision']}"
+        series.setdefault((workload, int(row["threads"]), row["peer"]), []).append(float(row["ratio"]))
     keys = sorted(series, key=lambda key: (key[0], -key[1], key[2]))
     colours = dict(zip(sorted({peer for _, _, peer in keys}), ("#4477aa", "#ee6677", "#228833", "#ccbb44")))
 

@@ -23,10 +23,13 @@ from record import HERE, ROOT, machine, merge_csv
 from servers import StepServer, alternate, median_ratio
 
 STEP_COLUMNS = [
-    "workload", "peer", "threads", "pair", "ours_rows_per_second", "peer_rows_per_second", "ratio", "machine",
+    "workload", "precision", "peer", "threads", "pair", "ours_rows_per_second", "peer_rows_per_second", "ratio", "machine",
     "ours_peak_memory_bytes", "peer_peak_memory_bytes",
 ]  # fmt: skip
-RELATIVE_TOLERANCES = {"f32": 1e-4, "tf32": 1e-2}
+# Of logits, by the less exact of both sides.
+RELATIVE_TOLERANCES = {"f32": 1e-4, "bf16x3": 1e-3, "tf32": 1e-2, "medium": 5e-2, "bf16": 5e-2}
+# What each of our precisions is measured against on the processor: the peer's way of that precision and, of less than f32, its f32 too.
+PEER_PRECISIONS = {"f32": ["f32"], "bf16x3": ["f32"], "bf16": ["f32", "bf16", "medium"]}
 
 
 def check_environment():
@@ -45,64 +48,79 @@ def check_environment():
         raise SystemExit("\n".join([*wrong, hint]))
 
 
-def torch_step(args, workload, mode, threads, *more):
+def torch_step(args, workload, mode, threads, precision, *more):
     options = ["--workload", workload, "--mode", mode, "--threads", str(threads), "--device", args.device]
-    return [sys.executable, str(HERE / "torch_step.py"), *options, "--precision", args.precision, *more]
+    return [sys.executable, str(HERE / "torch_step.py"), *options, "--precision", precision, *more]
 
 
-def our_step(args, workload, threads):
+def our_step(args, workload, threads, precision):
     options = ["--workload", workload, "--threads", str(threads), "--device", args.device]
-    return [args.ours, *options, "--precision", args.precision]
+    return [args.ours, *options, "--precision", precision]
 
 
-def check_equal(args, workload, mode, threads):
+def check_equal(args, workload, mode, threads, precision, peer_precision):
     """Our weights and inputs, both sides' logits of a training pass."""
     import numpy as np
     from safetensors.numpy import load_file
 
     with tempfile.TemporaryDirectory() as folder:
         weights, inputs, ours, theirs = (f"{folder}/{n}.safetensors" for n in ("weights", "inputs", "ours", "theirs"))
-        command = our_step(args, workload, threads)
+        command = our_step(args, workload, threads, precision)
         command += ["--weights-out", weights, "--inputs-out", inputs, "--logits-out", ours]
         subprocess.run(command, input="quit\n", text=True, check=True, stdout=subprocess.DEVNULL)
         more = ["--weights", weights, "--inputs", inputs, "--outputs", theirs]
-        subprocess.run(torch_step(args, workload, mode, threads, *more), check=True)
+        subprocess.run(torch_step(args, workload, mode, threads, peer_precision, *more), check=True)
         ours, theirs = load_file(ours), load_file(theirs)
     for name in sorted(ours.keys() & theirs.keys()):
         difference = np.abs(ours[name] - theirs[name]).max() / np.abs(theirs[name]).max()
-        if not difference <= RELATIVE_TOLERANCES[args.precision]:
-            raise SystemExit(f"{workload}, {mode}: {name} differ by {difference:.1e}; nothing was measured")
-        print(f"{workload}, {mode}: the same {name} to {difference:.1e}", file=sys.stderr)
+        what = f"{workload}, {precision}, {mode} {peer_precision}"
+        tolerance = max(RELATIVE_TOLERANCES[precision], RELATIVE_TOLERANCES[peer_precision])
+        if not difference <= tolerance:
+            raise SystemExit(f"{what}: {name} differ by {difference:.1e}; nothing was measured")
+        print(f"{what}: the same {name} to {difference:.1e}", file=sys.stderr)
     if "logits" not in ours:
         raise SystemExit(f"{args.ours} wrote no `logits`")
+
+
+def comparisons(args):
+    """Our precision, the peer's, its mode, the threads: one of each that was asked for."""
+    for precision in args.precisions:
+        # A GPU has the same precisions on both sides.
+        peers = PEER_PRECISIONS[precision] if args.device == "cpu" else [precision]
+        for peer in peers:
+            for mode in args.modes:
+                for threads in args.threads:
+                    yield precision, peer, mode, threads
 
 
 def measure_steps(args, here):
     version = metadata.version("torch")
     for workload in args.workloads:
         rows = tomllib.loads((HERE / "workloads" / f"{workload}.toml").read_text())["rows"]
-        for mode in args.modes:
-            check_equal(args, workload, mode, max(args.threads))
-            for threads in args.threads:
-                with (
-                    StepServer(our_step(args, workload, threads), threads) as ours,
-                    StepServer(torch_step(args, workload, mode, threads), threads) as peer,
-                ):
-                    pairs = alternate(ours, peer, rows, args.pairs, args.seconds)
-                    memory = ours.peak_memory_bytes(), peer.peak_memory_bytes()
-                name = f"PyTorch {version} {mode}" + (f" {args.precision}" if args.precision != "f32" else "")
-                lines = [
-                    dict(zip(STEP_COLUMNS, (workload, name, threads, i, o, p, o / p, here, *memory), strict=True))
-                    for i, (o, p) in enumerate(pairs)
-                ]
-                merge_csv(args.out / "steps.csv", STEP_COLUMNS, ("workload", "peer", "threads"), lines)
-                medians = (statistics.median(side) for side in zip(*pairs, strict=True))
-                print(
-                    "{}, {} threads, {}: ours {:.0f} rows/s, peer {:.0f} rows/s, ratio {:.2f}, memory {:.2f}".format(
-                        workload, threads, name, *medians, median_ratio(pairs), memory[0] / memory[1]
-                    ),
-                    flush=True,
-                )
+        checked = set()
+        for precision, peer_precision, mode, threads in comparisons(args):
+            if (precision, peer_precision, mode) not in checked:
+                check_equal(args, workload, mode, max(args.threads), precision, peer_precision)
+                checked.add((precision, peer_precision, mode))
+            with (
+                StepServer(our_step(args, workload, threads, precision), threads) as ours,
+                StepServer(torch_step(args, workload, mode, threads, peer_precision), threads) as peer,
+            ):
+                pairs = alternate(ours, peer, rows, args.pairs, args.seconds)
+                memory = ours.peak_memory_bytes(), peer.peak_memory_bytes()
+            name = f"PyTorch {version} {mode}" + (f" {peer_precision}" if peer_precision != "f32" else "")
+            lines = [
+                dict(zip(STEP_COLUMNS, (workload, precision, name, threads, i, o, p, o / p, here, *memory), strict=True))
+                for i, (o, p) in enumerate(pairs)
+            ]
+            merge_csv(args.out / "steps.csv", STEP_COLUMNS, ("workload", "precision", "peer", "threads"), lines)
+            medians = (statistics.median(side) for side in zip(*pairs, strict=True))
+            print(
+                "{}, {}, {} threads, {}: ours {:.0f} rows/s, peer {:.0f} rows/s, ratio {:.2f}, memory {:.2f}".format(
+                    workload, precision, threads, name, *medians, median_ratio(pairs), memory[0] / memory[1]
+                ),
+                flush=True,
+            )
     from chart import draw_steps
 
     draw_steps(args.out / "steps.csv", args.out / "steps.svg")
@@ -118,7 +136,7 @@ def arguments():
     parser.add_argument("--modes", type=names, default=["eager", "compiled"])
     parser.add_argument("--threads", type=lambda text: [int(n) for n in text.split(",")], default=[2, 1])
     parser.add_argument("--device", default="cpu", help="of both sides' training steps: cpu, or cuda:<index>")
-    parser.add_argument("--precision", choices=list(RELATIVE_TOLERANCES), default="f32", help="of products on a GPU")
+    parser.add_argument("--precisions", type=names, default=["f32"], help="of our products: f32,bf16,bf16x3 or, on a GPU, tf32")
     parser.add_argument("--pairs", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=3, help="about how long one side of a pair runs")
     parser.add_argument("--out", type=Path, default=ROOT / "results" / "peers")
@@ -128,6 +146,9 @@ def arguments():
     parser.add_argument("--census-test", type=Path, default=data / "census_income_1994_1995_test.csv")
     args = parser.parse_args()
     args.what = args.what or ["steps", "census"]
+    unknown = set(args.precisions) - set(PEER_PRECISIONS if args.device == "cpu" else ["f32", "tf32", "bf16"])
+    if unknown:
+        parser.error(f"no precision of {args.device}: {' '.join(unknown)}")
     if set(args.what) - {"steps", "census"}:
         parser.error(f"expected steps or census, found {' '.join(args.what)}")
     for what, file, hint in [

@@ -13,7 +13,13 @@ import os
 import sys
 import time
 import tomllib
+from contextlib import nullcontext
 from pathlib import Path
+
+PRECISIONS = (
+    "of products: tf32 on a GPU; on the processor bf16, by autocast, and medium, by set_float32_matmul_precision, "
+    "which is bf16 where there is AMX"
+)
 
 
 def peak_memory_bytes():
@@ -30,7 +36,7 @@ def arguments():
     parser.add_argument("--mode", choices=["eager", "compiled"], default="eager")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default="cpu", help="cpu, or cuda:<index>")
-    parser.add_argument("--precision", choices=["f32", "tf32"], default="f32", help="of products on a GPU")
+    parser.add_argument("--precision", choices=["f32", "tf32", "bf16", "medium"], default="f32", help=PRECISIONS)
     parser.add_argument("--weights", help="safetensors by variable path")
     parser.add_argument("--inputs", help="safetensors with x")
     parser.add_argument("--outputs", help="write logits here and end")
@@ -50,6 +56,8 @@ def main():
     torch.set_num_threads(args.threads)
     torch.manual_seed(0)
     torch.backends.cuda.matmul.allow_tf32 = args.precision == "tf32"
+    if args.device == "cpu":
+        torch.set_float32_matmul_precision("medium" if args.precision == "medium" else "highest")
     workload = tomllib.loads((Path(__file__).parent / "workloads" / f"{args.workload}.toml").read_text())
     config, rows, input_dim = workload["model"], workload["rows"], workload["input_dim"]
     model = MODELS[config["model"]](config, input_dim).to(args.device)
@@ -57,7 +65,13 @@ def main():
         load_weights(model, load_file(args.weights))
     x = (load_file(args.inputs)["x"] if args.inputs else torch.randn(rows, input_dim)).to(args.device)
     labels = (torch.rand(len(x), len(config["tasks"])) < 0.25).float().to(args.device)
-    forward = torch.compile(model) if args.mode == "compiled" else model
+    network = torch.compile(model) if args.mode == "compiled" else model
+
+    def forward(x):
+        autocast = torch.autocast(x.device.type, torch.bfloat16) if args.precision == "bf16" else nullcontext()
+        with autocast:
+            # The loss is in f32, as autocast has it.
+            return network(x).float()
 
     if args.outputs:
         with torch.no_grad():

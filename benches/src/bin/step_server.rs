@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::io::{BufRead, Write};
 use std::time::Instant;
 
-const USAGE: &str = "usage: step_server --workload NAME [--threads N] [--device cpu|cuda[:i]] [--precision f32|tf32|bf16] [--weights-out FILE] [--inputs-out FILE] [--logits-out FILE]";
+const USAGE: &str = "usage: step_server --workload NAME [--threads N] [--device cpu|cuda[:i]] [--precision f32|tf32|bf16|bf16x3] [--weights-out FILE] [--inputs-out FILE] [--logits-out FILE]";
 
 fn main() -> Result<(), Failure> {
     memory::keep_freed_pages();
@@ -33,6 +33,7 @@ fn serve(options: &HashMap<String, String>) -> Result<(), Failure> {
         None | Some("f32") => Precision::F32,
         Some("tf32") => Precision::Tf32,
         Some("bf16") => Precision::Bf16,
+        Some("bf16x3") => Precision::Bf16x3,
         Some(_) => return Err(USAGE.into()),
     });
     let name = options.get("workload").ok_or(USAGE)?;
