@@ -14,6 +14,7 @@ mod identity;
 mod integrity;
 mod interruption;
 mod model_files;
+mod numerics;
 mod output;
 mod overhead;
 mod ownership;

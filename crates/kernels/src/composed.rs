@@ -250,7 +250,10 @@ mod tests {
                 .collect();
             Tensor::from_vec(values, dims, &Device::Cpu).unwrap()
         };
-        let (left, right) = (numbers(2 * 70 * 5, (2, 70, 5)), numbers(2 * 5 * 3, (2, 5, 3)));
+        let (left, right) = (
+            numbers(2 * 70 * 5, (2, 70, 5)),
+            numbers(2 * 5 * 3, (2, 5, 3)),
+        );
         let run = |dtype| {
             let left = Var::from_tensor(&left.to_dtype(dtype).unwrap()).unwrap();
             let right = Var::from_tensor(&right.to_dtype(dtype).unwrap()).unwrap();

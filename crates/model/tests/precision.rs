@@ -48,7 +48,11 @@ fn rows_do_not_depend_on_their_batch_and_gradients_are_near_those_of_f32() {
             let away = distance(&gradients(&network), &exact);
             assert!(away <= most, "{what}, {precision:?}: {away}");
             let has_products = name != "logistic";
-            assert_eq!(away > 0.0, has_products && most > 0.0, "{what}, {precision:?}");
+            assert_eq!(
+                away > 0.0,
+                has_products && most > 0.0,
+                "{what}, {precision:?}"
+            );
             let batch = values(&network.model.forward_t(&xs, false, None).unwrap());
             for row in 0..ROWS {
                 let one = xs.narrow(0, row, 1).unwrap();

@@ -363,8 +363,7 @@ mod x86 {
             unsafe {
                 let smallest = _mm512_set1_ps(f32::MIN_POSITIVE);
                 let sign = _mm512_set1_ps(-0.0);
-                let is_tiny =
-                    _mm512_cmp_ps_mask::<_CMP_LT_OQ>(_mm512_abs_ps(self.0), smallest);
+                let is_tiny = _mm512_cmp_ps_mask::<_CMP_LT_OQ>(_mm512_abs_ps(self.0), smallest);
                 Self(_mm512_mask_and_ps(self.0, is_tiny, self.0, sign))
             }
         }

@@ -191,7 +191,9 @@ unsafe fn multiply_with(
         }
         match set {
             // SAFETY: the caller's, and the processor was found to have these instructions.
-            InstructionSet::Amx | InstructionSet::Avx512 => return unsafe { avx512(out, out_stride, left, right, add) },
+            InstructionSet::Amx | InstructionSet::Avx512 => {
+                return unsafe { avx512(out, out_stride, left, right, add) };
+            }
             // SAFETY: as above.
             InstructionSet::Avx2 => return unsafe { avx2(out, out_stride, left, right, add) },
             InstructionSet::Portable => {}
@@ -372,12 +374,24 @@ mod tests {
         ) {
             let [left, right] = self.views();
             let (mut expected, mut found) = (self.out.clone(), self.out.clone());
-            naive(&mut expected, self.columns + self.gap, left, right, self.add);
+            naive(
+                &mut expected,
+                self.columns + self.gap,
+                left,
+                right,
+                self.add,
+            );
             multiply(&mut found, self.columns + self.gap, left, right, self.add);
             for (at, (found, expected)) in found.iter().zip(&expected).enumerate() {
-                let is_equal = found.to_bits() == expected.to_bits()
-                    || found.is_nan() && expected.is_nan();
-                let Self { rows, depth, columns, add, .. } = self;
+                let is_equal =
+                    found.to_bits() == expected.to_bits() || found.is_nan() && expected.is_nan();
+                let Self {
+                    rows,
+                    depth,
+                    columns,
+                    add,
+                    ..
+                } = self;
                 assert!(
                     is_equal,
                     "{what}: {rows} x {depth} x {columns}, add {add}, at {at}: {found:e}, not {expected:e}"
@@ -396,10 +410,14 @@ mod tests {
         for trial in 0..400 {
             let case = Case::new(trial, &mut random, plain);
             for set in sets_here() {
-                case.check(&format!("{set:?}"), naive, |out, stride, left, right, add| {
-                    // SAFETY: the processor has the set, and the sizes are those of the views.
-                    unsafe { multiply_with(set, out.as_mut_ptr(), stride, left, right, add) }
-                });
+                case.check(
+                    &format!("{set:?}"),
+                    naive,
+                    |out, stride, left, right, add| {
+                        // SAFETY: the processor has the set, and the sizes are those of the views.
+                        unsafe { multiply_with(set, out.as_mut_ptr(), stride, left, right, add) }
+                    },
+                );
             }
             case.check("chosen", naive, multiply);
         }

@@ -110,10 +110,22 @@ pub(super) unsafe fn multiply(
         let blocks = terms.div_ceil(BLOCK);
         // SAFETY: the buffers have room for whole pairs of tiles, and the views hold what they say.
         unsafe {
-            pack(of_columns, columns, 0..columns.count, term..term + terms, num_parts);
+            pack(
+                of_columns,
+                columns,
+                0..columns.count,
+                term..term + terms,
+                num_parts,
+            );
             for row in (0..rows.count).step_by(STRIP) {
                 let count = STRIP.min(rows.count - row);
-                pack(of_rows, rows, row..row + count, term..term + terms, num_parts);
+                pack(
+                    of_rows,
+                    rows,
+                    row..row + count,
+                    term..term + terms,
+                    num_parts,
+                );
                 let product = Packed {
                     rows: of_rows,
                     columns: of_columns,
@@ -153,7 +165,9 @@ unsafe fn pack(
             // SAFETY: the caller's.
             unsafe {
                 let to = to.add((panel * blocks + block) * num_parts * WORDS);
-                let from = lines.data.wrapping_add(line * lines.stride + term * lines.term_stride);
+                let from = lines
+                    .data
+                    .wrapping_add(line * lines.stride + term * lines.term_stride);
                 let rest = with_rest.then(|| to.add(WORDS));
                 match lines.term_stride {
                     1 => pack_along_terms(to, rest, from, lines, (count, depth)),

@@ -53,7 +53,9 @@ pub(super) unsafe fn multiply<L: Lanes>(
             for column in (0..columns).step_by(width) {
                 let panel = right_high.add(column * depth);
                 pack::<L>(panel, right, term, count, column);
-                panel.add(count * width).write_bytes(0, (depth - count) * width);
+                panel
+                    .add(count * width)
+                    .write_bytes(0, (depth - count) * width);
                 // A register of columns that are not there holds anything, and must not hold what is slow.
                 if right.columns - column <= L::WIDTH {
                     for row in 0..count {
@@ -70,7 +72,13 @@ pub(super) unsafe fn multiply<L: Lanes>(
                     1 => (depth, 1),
                     _ => (1, rows),
                 };
-                copy_strip(left_high, from, left, (rows, count), (row_stride, term_stride));
+                copy_strip(
+                    left_high,
+                    from,
+                    left,
+                    (rows, count),
+                    (row_stride, term_stride),
+                );
                 let smallest_left = round::<L>(left_high, left_rest, rows * depth, with_rest);
                 let strip = Strip {
                     left: [left_high, left_rest],
@@ -119,9 +127,11 @@ unsafe fn copy_strip(
         } else {
             for term in 0..terms {
                 let from = from.add(term * left.column_stride);
-                to.add(term * term_stride).copy_from_nonoverlapping(from, rows);
+                to.add(term * term_stride)
+                    .copy_from_nonoverlapping(from, rows);
             }
-            to.add(terms * term_stride).write_bytes(0, (padded - terms) * rows);
+            to.add(terms * term_stride)
+                .write_bytes(0, (padded - terms) * rows);
         }
     }
 }
@@ -294,7 +304,9 @@ impl Strip {
             let flushed = |value: L| if FLUSH { value.flushed() } else { value };
             for at in 0..R {
                 for vector in 0..V {
-                    let out = self.out.add((row + at) * self.out_stride + column + vector * L::WIDTH);
+                    let out = self
+                        .out
+                        .add((row + at) * self.out_stride + column + vector * L::WIDTH);
                     let count = L::WIDTH.min(self.columns - column - vector * L::WIDTH);
                     let before = match is_first {
                         true => L::zero(),

@@ -124,7 +124,11 @@ pub(super) mod tests {
         // Near the smallest normal number, f64 has so many bits to spare that only a tie could be rounded twice.
         let exact = product + f64::from(c);
         let is_tiny = exact.abs() < f64::from(f32::MIN_POSITIVE) * (1.0 - 2f64.powi(-25));
-        if is_tiny { 0f32.copysign(result) } else { result }
+        if is_tiny {
+            0f32.copysign(result)
+        } else {
+            result
+        }
     }
 
     fn flushed(value: f32) -> f32 {
