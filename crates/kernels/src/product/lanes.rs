@@ -270,7 +270,8 @@ mod x86 {
                 }
                 let mut fours = [_mm256_setzero_ps(); 8];
                 for half in 0..2 {
-                    let [a, b, c, d] = [0, 1, 2, 3].map(|index| pairs[4 * half + index]);
+                    let (a, b) = (pairs[4 * half], pairs[4 * half + 1]);
+                    let (c, d) = (pairs[4 * half + 2], pairs[4 * half + 3]);
                     fours[4 * half] = _mm256_shuffle_ps::<0x44>(a, c);
                     fours[4 * half + 1] = _mm256_shuffle_ps::<0xEE>(a, c);
                     fours[4 * half + 2] = _mm256_shuffle_ps::<0x44>(b, d);
@@ -302,15 +303,6 @@ mod x86 {
     /// Sixteen values of AVX-512.
     #[derive(Clone, Copy)]
     pub(in super::super) struct Avx512(__m512);
-
-    impl Avx512 {
-        /// Sixteen words of 32 bits, whatever they mean.
-        #[inline(always)]
-        pub(in super::super) fn of_words(words: __m512i) -> Self {
-            // SAFETY: of the same size, and any bits are values of both.
-            Self(unsafe { std::mem::transmute::<__m512i, __m512>(words) })
-        }
-    }
 
     impl Lanes for Avx512 {
         const WIDTH: usize = 16;
@@ -400,15 +392,19 @@ mod x86 {
                 // Columns 4 * part + column of rows 4 * quarter to 4 * quarter + 3, by quarter and column.
                 let mut fours = [_mm512_setzero_ps(); 16];
                 for quarter in 0..4 {
-                    let [a, b, c, d] =
-                        [0, 1, 2, 3].map(|index| _mm512_castps_pd(pairs[4 * quarter + index]));
+                    // Without `map`, which isn't inlined here and would be compiled without AVX-512.
+                    let (a, b) = (pairs[4 * quarter], pairs[4 * quarter + 1]);
+                    let (c, d) = (pairs[4 * quarter + 2], pairs[4 * quarter + 3]);
+                    let (a, b) = (_mm512_castps_pd(a), _mm512_castps_pd(b));
+                    let (c, d) = (_mm512_castps_pd(c), _mm512_castps_pd(d));
                     fours[4 * quarter] = _mm512_castpd_ps(_mm512_unpacklo_pd(a, c));
                     fours[4 * quarter + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(a, c));
                     fours[4 * quarter + 2] = _mm512_castpd_ps(_mm512_unpacklo_pd(b, d));
                     fours[4 * quarter + 3] = _mm512_castpd_ps(_mm512_unpackhi_pd(b, d));
                 }
                 for column in 0..4 {
-                    let [a, b, c, d] = [0, 4, 8, 12].map(|quarter| fours[quarter + column]);
+                    let (a, b) = (fours[column], fours[4 + column]);
+                    let (c, d) = (fours[8 + column], fours[12 + column]);
                     let even = (
                         _mm512_shuffle_f32x4::<0x88>(a, b),
                         _mm512_shuffle_f32x4::<0x88>(c, d),

@@ -155,7 +155,6 @@ unsafe fn pack(
     num_parts: usize,
 ) {
     let blocks = terms.len().div_ceil(BLOCK);
-    let with_rest = num_parts == 2;
     for panel in 0..which.len().next_multiple_of(TILES * LINES) / LINES {
         let line = which.start + panel * LINES;
         let count = LINES.min(which.end.saturating_sub(line));
@@ -168,10 +167,12 @@ unsafe fn pack(
                 let from = lines
                     .data
                     .wrapping_add(line * lines.stride + term * lines.term_stride);
-                let rest = with_rest.then(|| to.add(WORDS));
-                match lines.term_stride {
-                    1 => pack_along_terms(to, rest, from, lines, (count, depth)),
-                    _ => pack_along_lines(to, rest, from, lines, (count, depth)),
+                let sizes = (count, depth);
+                match (lines.term_stride, num_parts) {
+                    (1, 1) => pack_along_terms::<false>(to, from, lines, sizes),
+                    (1, _) => pack_along_terms::<true>(to, from, lines, sizes),
+                    (_, 1) => pack_along_lines::<false>(to, from, lines, sizes),
+                    _ => pack_along_lines::<true>(to, from, lines, sizes),
                 }
             }
         }
@@ -181,70 +182,98 @@ unsafe fn pack(
 /// A tile of lines whose terms are beside each other.
 #[inline]
 #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx512bf16,avx2,fma")]
-unsafe fn pack_along_terms(
+unsafe fn pack_along_terms<const WITH_REST: bool>(
     to: *mut f32,
-    rest: Option<*mut f32>,
     from: *const f32,
     lines: Lines,
     (count, depth): (usize, usize),
 ) {
     let mask = ((1u64 << depth) - 1) as u32;
-    let masks = [mask as u16, (mask >> 16) as u16];
-    let mut words = [[_mm512_setzero_si512(); LINES]; 2];
-    for line in 0..count {
-        // SAFETY: the caller's; masked values aren't read.
-        let values = unsafe {
+    let (mask, second_mask) = (mask as u16, (mask >> 16) as u16);
+    // SAFETY: the caller's; masked values aren't read.
+    unsafe {
+        for line in 0..count {
             let from = from.add(line * lines.stride);
-            [
-                _mm512_maskz_loadu_ps(masks[0], from),
-                _mm512_maskz_loadu_ps(masks[1], from.wrapping_add(LINE)),
-            ]
-        };
-        let high = to_bf16(values[1], values[0]);
-        words[0][line] = high;
-        if rest.is_some() {
-            let low = subtract(values[0], _mm512_castsi512_si256(high));
-            let up = subtract(values[1], _mm512_extracti64x4_epi64::<1>(high));
-            words[1][line] = to_bf16(up, low);
+            let first = _mm512_maskz_loadu_ps(mask, from);
+            let second = _mm512_maskz_loadu_ps(second_mask, from.wrapping_add(LINE));
+            let high = to_bf16(second, first);
+            write(to.add(line * LINES), high);
+            if WITH_REST {
+                let rest = to_bf16(
+                    subtract(second, _mm512_extracti64x4_epi64::<1>(high)),
+                    subtract(first, _mm512_castsi512_si256(high)),
+                );
+                write(to.add(WORDS + line * LINES), rest);
+            }
         }
+        finish::<WITH_REST>(to, count, !lines.is_left);
     }
-    // SAFETY: the caller's.
-    unsafe { store(to, rest, words, !lines.is_left) };
 }
 
 /// A tile of lines that are beside each other, term by term.
 #[inline]
 #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx512bf16,avx2,fma")]
-unsafe fn pack_along_lines(
+unsafe fn pack_along_lines<const WITH_REST: bool>(
     to: *mut f32,
-    rest: Option<*mut f32>,
     from: *const f32,
     lines: Lines,
     (count, depth): (usize, usize),
 ) {
     let mask = ((1u32 << count) - 1) as u16;
-    let mut words = [[_mm512_setzero_si512(); LINES]; 2];
-    for pair in 0..depth.div_ceil(2) {
-        let term = 2 * pair;
-        // SAFETY: the caller's; masked values and terms that aren't there aren't read.
-        let values = unsafe {
-            let from = from.wrapping_add(term * lines.term_stride);
-            let second = if term + 1 < depth { mask } else { 0 };
-            [
-                _mm512_maskz_loadu_ps(mask, from),
-                _mm512_maskz_loadu_ps(second, from.wrapping_add(lines.term_stride)),
-            ]
-        };
-        let high = to_bf16(values[1], values[0]);
-        words[0][pair] = in_pairs(high);
-        if rest.is_some() {
-            let first = subtract(values[0], _mm512_castsi512_si256(high));
-            let second = subtract(values[1], _mm512_extracti64x4_epi64::<1>(high));
-            words[1][pair] = in_pairs(to_bf16(second, first));
+    let pairs = depth.div_ceil(2);
+    // SAFETY: the caller's; masked values and a term that isn't there aren't read.
+    unsafe {
+        for pair in 0..pairs {
+            let from = from.add(2 * pair * lines.term_stride);
+            let second_mask = if 2 * pair + 1 < depth { mask } else { 0 };
+            let first = _mm512_maskz_loadu_ps(mask, from);
+            let second = _mm512_maskz_loadu_ps(second_mask, from.wrapping_add(lines.term_stride));
+            let high = to_bf16(second, first);
+            write(to.add(pair * LINES), in_pairs(high));
+            if WITH_REST {
+                let rest = to_bf16(
+                    subtract(second, _mm512_extracti64x4_epi64::<1>(high)),
+                    subtract(first, _mm512_castsi512_si256(high)),
+                );
+                write(to.add(WORDS + pair * LINES), in_pairs(rest));
+            }
+        }
+        finish::<WITH_REST>(to, pairs, lines.is_left);
+    }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+unsafe fn write(to: *mut f32, words: __m512i) {
+    // SAFETY: the caller's place.
+    unsafe { _mm512_storeu_si512(to.cast(), words) }
+}
+
+/// Fills the rows of a tile that are not there with zeros and, where lines must be its columns, turns it; and that of the rests likewise.
+#[inline]
+#[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw")]
+unsafe fn finish<const WITH_REST: bool>(to: *mut f32, rows: usize, is_turned: bool) {
+    const { assert!(LINES == MOST_LANES) };
+    for part in 0..1 + usize::from(WITH_REST) {
+        // SAFETY: the caller's tiles.
+        unsafe {
+            let to = to.add(part * WORDS);
+            for row in rows..LINES {
+                write(to.add(row * LINES), _mm512_setzero_si512());
+            }
+            if !is_turned {
+                continue;
+            }
+            let mut square = [Avx512::zero(); LINES];
+            for (row, words) in square.iter_mut().enumerate() {
+                *words = Avx512::load(to.add(row * LINES));
+            }
+            Avx512::transpose(&mut square);
+            for (row, words) in square.iter().enumerate() {
+                words.store(to.add(row * LINES));
+            }
         }
     }
-    // SAFETY: the caller's.
-    unsafe { store(to, rest, words, lines.is_left) };
 }
 
 /// Both rounded to bfloat16, `low` in the lower half.
@@ -279,31 +308,6 @@ fn in_pairs(numbers: __m512i) -> __m512i {
     // SAFETY: as long as the register.
     let order = unsafe { _mm512_loadu_si512(ORDER.as_ptr().cast()) };
     _mm512_permutexvar_epi16(order, numbers)
-}
-
-/// Writes a tile and, where there is one, that of the rests; turned, rows become columns of words.
-#[inline]
-#[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw")]
-unsafe fn store(
-    to: *mut f32,
-    rest: Option<*mut f32>,
-    words: [[__m512i; LINES]; 2],
-    is_turned: bool,
-) {
-    for (to, words) in [Some(to), rest].into_iter().zip(words) {
-        let Some(to) = to else { continue };
-        let mut rows = words.map(Avx512::of_words);
-        const { assert!(LINES == MOST_LANES) };
-        // SAFETY: the caller's place.
-        unsafe {
-            if is_turned {
-                Avx512::transpose(&mut rows);
-            }
-            for (row, words) in rows.into_iter().enumerate() {
-                words.store(to.add(row * LINES));
-            }
-        }
-    }
 }
 
 /// Packed matrices, and where their product belongs.

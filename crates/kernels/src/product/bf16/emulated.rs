@@ -2,7 +2,7 @@
 
 use super::super::Matrix;
 use super::super::lanes::Lanes;
-use super::super::packed::{LINE, aligned};
+use super::super::packed::aligned;
 use super::super::panel::{VECTORS, pack};
 use super::{BLOCK, Parts, rounded};
 use std::cell::RefCell;
