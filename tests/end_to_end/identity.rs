@@ -99,9 +99,10 @@ fn sets<'a>(bench: &Bench, names: &[&'a str]) -> Vec<&'a str> {
 
 /// HoME and what goes through candle's graph (layer norm, feature gates that mix before the sigmoid), in each precision.
 fn precisions() -> String {
-    let mut spec = "seeds = [1]\n\n[dataset]\nname = \"synthetic\"\nrows = 300\n\n\
+    let mut spec =
+        "question = \"Which?\"\nseeds = [1]\n\n[dataset]\nname = \"synthetic\"\nrows = 300\n\n\
         [training]\nbatch_size = 128\nmax_epochs = 1\n"
-        .to_owned();
+            .to_owned();
     for precision in ["f32", "bf16", "bf16x3"] {
         for (name, knobs) in [
             ("home", "model = \"home\"\nrank = 4"),

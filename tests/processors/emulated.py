@@ -20,6 +20,7 @@ REPOSITORY = pathlib.Path(__file__).resolve().parent.parent.parent
 DESCRIPTIONS = REPOSITORY / "experiments/datasets"
 PROCESSORS = ["Haswell", "Nehalem"]
 SPEC = """
+question = "Which?"
 seeds = [1]
 
 [dataset]

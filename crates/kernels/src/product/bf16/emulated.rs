@@ -282,24 +282,16 @@ impl Strip {
         unsafe {
             let left = self.left[left].add(row * self.row_stride + term * self.term_stride);
             let panel = self.panels[right].add(column * self.depth + term * width);
-            let mut chains = [[[L::zero(); V]; R]; 2];
+            let (mut even, mut odd) = ([[L::zero(); V]; R], [[L::zero(); V]; R]);
             for pair in 0..terms / 2 {
-                for (parity, sums) in chains.iter_mut().enumerate() {
-                    let term = 2 * pair + parity;
-                    let mut right = [L::zero(); V];
-                    for (vector, right) in right.iter_mut().enumerate() {
-                        *right = L::load(panel.add(term * width + vector * L::WIDTH));
-                    }
-                    for (row, sums) in sums.iter_mut().enumerate() {
-                        let left = *left.add(row * self.row_stride + term * self.term_stride);
-                        for (sum, right) in sums.iter_mut().zip(right) {
-                            *sum = match FLUSH {
-                                true => sum.multiply_add_flushed(left, right),
-                                false => sum.multiply_add(L::splat(left), right),
-                            };
-                        }
-                    }
-                }
+                let panel = panel.add(2 * pair * width);
+                let left = left.add(2 * pair * self.term_stride);
+                self.add_term::<L, R, V, FLUSH>(&mut even, left, panel);
+                self.add_term::<L, R, V, FLUSH>(
+                    &mut odd,
+                    left.add(self.term_stride),
+                    panel.add(width),
+                );
             }
             let flushed = |value: L| if FLUSH { value.flushed() } else { value };
             for at in 0..R {
@@ -313,12 +305,38 @@ impl Strip {
                         false if count == L::WIDTH => flushed(L::load(out)),
                         false => flushed(L::load_first(out, count)),
                     };
-                    let block = flushed(chains[0][at][vector].add(chains[1][at][vector]));
+                    let block = flushed(even[at][vector].add(odd[at][vector]));
                     let sum = flushed(before.add(block));
                     match count == L::WIDTH {
                         true => sum.store(out),
                         false => sum.store_first(out, count),
                     }
+                }
+            }
+        }
+    }
+
+    /// Adds one term's products to the chains of a tile.
+    #[inline(always)]
+    unsafe fn add_term<L: Lanes, const R: usize, const V: usize, const FLUSH: bool>(
+        &self,
+        chains: &mut [[L; V]; R],
+        left: *const f32,
+        panel: *const f32,
+    ) {
+        // SAFETY: the caller's.
+        unsafe {
+            let mut right = [L::zero(); V];
+            for (vector, right) in right.iter_mut().enumerate() {
+                *right = L::load(panel.add(vector * L::WIDTH));
+            }
+            for (row, sums) in chains.iter_mut().enumerate() {
+                let left = *left.add(row * self.row_stride);
+                for (sum, right) in sums.iter_mut().zip(right) {
+                    *sum = match FLUSH {
+                        true => sum.multiply_add_flushed(left, right),
+                        false => sum.multiply_add(L::splat(left), right),
+                    };
                 }
             }
         }
