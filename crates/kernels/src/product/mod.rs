@@ -21,6 +21,8 @@ pub struct Matrix<'a> {
     columns: usize,
     row_stride: usize,
     column_stride: usize,
+    /// The same values as the right factor of products, packed for them.
+    tiles: Option<&'a bf16::Tiles>,
 }
 
 impl<'a> Matrix<'a> {
@@ -35,6 +37,7 @@ impl<'a> Matrix<'a> {
             columns,
             row_stride,
             column_stride: 1,
+            tiles: None,
         };
         assert!(extent(rows, columns, row_stride) <= data.len());
         matrix
@@ -60,6 +63,7 @@ impl<'a> Matrix<'a> {
         Self {
             data: &self.data[first..],
             rows: rows.len(),
+            tiles: None,
             ..self
         }
     }
@@ -73,6 +77,7 @@ impl<'a> Matrix<'a> {
             columns: self.rows,
             row_stride: self.column_stride,
             column_stride: self.row_stride,
+            tiles: None,
         }
     }
 }
@@ -91,6 +96,41 @@ fn extent(rows: usize, columns: usize, row_stride: usize) -> usize {
     match rows {
         0 => 0,
         _ => length.expect("a matrix fits into memory"),
+    }
+}
+
+/// The right factor of many products, packed once where products need it packed. Which it is changes no byte.
+#[derive(Debug)]
+pub(crate) struct SharedFactor<'a> {
+    matrix: Matrix<'a>,
+    tiles: Option<bf16::Tiles>,
+}
+
+impl<'a> SharedFactor<'a> {
+    pub(crate) fn new(matrix: Matrix<'a>) -> Self {
+        let parts = bf16_parts();
+        Self {
+            matrix,
+            tiles: parts.and_then(|parts| bf16::Tiles::new(instruction_set(), parts, matrix)),
+        }
+    }
+
+    /// The matrix, as [`multiply`]'s right factor.
+    pub(crate) fn matrix(&self) -> Matrix<'_> {
+        Matrix {
+            tiles: self.tiles.as_ref(),
+            ..self.matrix
+        }
+    }
+}
+
+/// What becomes of factors, where they are rounded to bfloat16.
+fn bf16_parts() -> Option<bf16::Parts> {
+    match precision() {
+        Precision::Bf16 => Some(bf16::Parts::High),
+        Precision::Bf16x3 => Some(bf16::Parts::HighAndRest),
+        // Of the processor's products, TF32 is none.
+        Precision::F32 | Precision::Tf32 => None,
     }
 }
 
@@ -136,13 +176,7 @@ pub fn multiply(
         return;
     }
     let (set, first) = (instruction_set(), out.as_mut_ptr());
-    let parts = match precision() {
-        Precision::Bf16 => Some(bf16::Parts::High),
-        Precision::Bf16x3 => Some(bf16::Parts::HighAndRest),
-        // Of the processor's products, TF32 is none.
-        Precision::F32 | Precision::Tf32 => None,
-    };
-    if let Some(parts) = parts {
+    if let Some(parts) = bf16_parts() {
         // SAFETY: both views and `out` were checked to hold their last element.
         return unsafe { bf16::multiply(set, parts, first, out_stride, left, right, add) };
     }
@@ -457,6 +491,12 @@ mod tests {
                         },
                         |out, stride, left, right, add| {
                             let out = out.as_mut_ptr();
+                            let tiles = bf16::Tiles::new(set, parts, right);
+                            // Packed before, and anew.
+                            let right = Matrix {
+                                tiles: tiles.as_ref().filter(|_| trial % 3 == 0),
+                                ..right
+                            };
                             // SAFETY: the processor has the set, and the sizes are those of the views.
                             unsafe { bf16::multiply(set, parts, out, stride, left, right, add) }
                         },

@@ -3,7 +3,7 @@
 use super::packed::Packed;
 use super::{FeatureGates, FeatureGatesDims, State, dims};
 use crate::feature_gate::passes::{GateBlock, gate_gradient_rows};
-use crate::product::{Matrix, multiply};
+use crate::product::{Matrix, SharedFactor, multiply};
 use crate::rows::{BLOCK_ROWS, blocks, reduce_parts, rows_of, split_mut, unspecified};
 use crate::stack::StackValues;
 use candle_core::Result;
@@ -33,13 +33,16 @@ impl Backward<'_> {
         let dim = self.gates.dim();
         let num_chunks = self.chunks.len();
         let lora_b = self.gates.lora_b.read()?;
+        let factors: Vec<SharedFactor<'_>> = (self.packed.iter())
+            .map(|packed| SharedFactor::new(packed.matrix(dim).transposed()))
+            .collect();
         let mut input_gradient = unspecified(self.xs.len());
         let partials: Vec<Partial> = split_mut(&mut input_gradient, dim, &self.chunks)
             .into_par_iter()
             .enumerate()
             .map(|(task, out)| {
                 let (input, chunk) = (task / num_chunks, &self.chunks[task % num_chunks]);
-                self.run_chunk(input, chunk, out, &lora_b)
+                self.run_chunk(input, &factors[input], chunk, out, &lora_b)
             })
             .collect();
         drop(lora_b);
@@ -50,6 +53,7 @@ impl Backward<'_> {
     fn run_chunk(
         &self,
         input: usize,
+        factor: &SharedFactor<'_>,
         chunk: &Range<usize>,
         out: &mut [f32],
         lora_b: &StackValues<'_>,
@@ -93,8 +97,7 @@ impl Backward<'_> {
                 of_hidden,
                 block.start > chunk.start,
             );
-            let weights = Matrix::new(&packed.weights, dim, packed.width);
-            multiply(out, dim, of_hidden, weights.transposed(), true);
+            multiply(out, dim, of_hidden, factor.matrix(), true);
         }
         partial
     }

@@ -3,7 +3,7 @@
 use super::packed::Packed;
 use super::{FeatureGates, FeatureGatesDims, State, dims};
 use crate::feature_gate::passes::{gate_rows, sigmoids, softmax_columns};
-use crate::product::{Matrix, multiply};
+use crate::product::{Matrix, SharedFactor, multiply};
 use crate::rows::{blocks, rows_of, split_by_chunk, split_mut, unspecified};
 use crate::stack::StackValues;
 use rayon::prelude::*;
@@ -22,6 +22,9 @@ impl Forward<'_> {
         let (dim, num_rows) = (self.gates.dim(), self.num_rows);
         let num_lora = self.gates.num_lora();
         let parts: Vec<Range<usize>> = blocks(0..num_rows).collect();
+        let factors: Vec<SharedFactor<'_>> = (self.packed.iter())
+            .map(|packed| SharedFactor::new(packed.matrix(dim)))
+            .collect();
         let mut kept = unspecified(out.len() * num_lora);
         let mut hidden: Vec<Vec<f32>> = self
             .packed
@@ -49,6 +52,7 @@ impl Forward<'_> {
                     self.run_input(
                         input,
                         packed,
+                        &factors[input],
                         block,
                         &mut out,
                         &mut kept,
@@ -67,6 +71,7 @@ impl Forward<'_> {
         &self,
         input: usize,
         packed: &Packed,
+        factor: &SharedFactor<'_>,
         block: &Range<usize>,
         out: &mut [&mut [f32]],
         kept: &mut [&mut [f32]],
@@ -86,7 +91,7 @@ impl Forward<'_> {
             hidden,
             packed.width,
             Matrix::new(xs, rows, dim),
-            Matrix::new(&packed.weights, dim, packed.width),
+            factor.matrix(),
             false,
         );
         for (position, gate) in packed.gates.iter().enumerate() {

@@ -1,6 +1,7 @@
 //! What one input is multiplied with, side by side: [A of each LoRA of each gate | W of each gate].
 
 use super::FeatureGates;
+use crate::product::Matrix;
 use crate::stack::StackValues;
 use candle_core::Result;
 
@@ -12,6 +13,13 @@ pub(super) struct Packed {
     pub(super) width: usize,
     /// [dim, width].
     pub(super) weights: Vec<f32>,
+}
+
+impl Packed {
+    /// [dim, width].
+    pub(super) fn matrix(&self, dim: usize) -> Matrix<'_> {
+        Matrix::new(&self.weights, dim, self.width)
+    }
 }
 
 impl FeatureGates {

@@ -90,19 +90,19 @@ pub(super) unsafe fn multiply(
     right: Matrix<'_>,
     add: bool,
 ) {
-    let num_parts = match parts {
-        Parts::High => 1,
-        Parts::HighAndRest => 2,
-    };
+    let num_parts = num_parts(parts);
     let (rows, columns) = (Lines::of_rows(left), Lines::of_columns(right));
     let blocks = DEPTH.min(left.columns).div_ceil(BLOCK);
-    // Always whole pairs of tiles, so that there is one kernel.
-    let panel = |lines: usize| lines.next_multiple_of(TILES * LINES) / LINES;
+    let shared = right.tiles.filter(|tiles| tiles.parts == parts);
     let mut buffers = TILES_OF.take();
     let [of_rows, of_columns] = &mut buffers;
     let size = blocks * num_parts * WORDS;
-    let of_rows = aligned(of_rows, panel(STRIP.min(rows.count)) * size);
-    let of_columns = aligned(of_columns, panel(columns.count) * size);
+    let of_rows = aligned(of_rows, panels(STRIP.min(rows.count)) * size);
+    let of_columns = match shared {
+        // Read alone.
+        Some(tiles) => tiles.packed.as_ptr().cast::<f32>().cast_mut(),
+        None => aligned(of_columns, panels(columns.count) * size),
+    };
     // SAFETY: the caller's.
     unsafe { asm!("ldtilecfg [{}]", in(reg) &CONFIGURATION, options(nostack, readonly)) };
     for term in (0..left.columns).step_by(DEPTH) {
@@ -110,22 +110,14 @@ pub(super) unsafe fn multiply(
         let blocks = terms.div_ceil(BLOCK);
         // SAFETY: the buffers have room for whole pairs of tiles, and the views hold what they say.
         unsafe {
-            pack(
-                of_columns,
-                columns,
-                0..columns.count,
-                term..term + terms,
-                num_parts,
-            );
+            if shared.is_none() {
+                let (lines, terms) = (0..columns.count, term..term + terms);
+                pack(of_columns, columns, lines, terms, num_parts);
+            }
             for row in (0..rows.count).step_by(STRIP) {
                 let count = STRIP.min(rows.count - row);
-                pack(
-                    of_rows,
-                    rows,
-                    row..row + count,
-                    term..term + terms,
-                    num_parts,
-                );
+                let (lines, terms) = (row..row + count, term..term + terms);
+                pack(of_rows, rows, lines, terms, num_parts);
                 let product = Packed {
                     rows: of_rows,
                     columns: of_columns,
@@ -144,6 +136,44 @@ pub(super) unsafe fn multiply(
     TILES_OF.set(buffers);
 }
 
+/// A tile's factors, two to a word of 32 bits.
+#[derive(Debug, Clone)]
+#[repr(C, align(64))]
+pub(super) struct Tile([f32; WORDS]);
+
+/// The tiles of a right factor, as [`multiply`] would pack it; none if it would do so in pieces.
+///
+/// # Safety
+/// The processor has AVX-512 with BF16, and the matrix holds its last element.
+#[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx512bf16,avx2,fma")]
+pub(super) unsafe fn pack_right(parts: Parts, right: Matrix<'_>) -> Option<Vec<Tile>> {
+    let (terms, columns) = (right.rows, Lines::of_columns(right));
+    if terms == 0 || terms > DEPTH || columns.count == 0 {
+        return None;
+    }
+    let count = panels(columns.count) * terms.div_ceil(BLOCK) * num_parts(parts);
+    let mut tiles: Vec<Tile> = Vec::with_capacity(count);
+    // SAFETY: room for all tiles, each of which is written whole.
+    unsafe {
+        let to = tiles.as_mut_ptr().cast();
+        pack(to, columns, 0..columns.count, 0..terms, num_parts(parts));
+        tiles.set_len(count);
+    }
+    Some(tiles)
+}
+
+fn num_parts(parts: Parts) -> usize {
+    match parts {
+        Parts::High => 1,
+        Parts::HighAndRest => 2,
+    }
+}
+
+/// Panels of [`LINES`] lines that some lines take. Always whole pairs, so that there is one kernel.
+fn panels(lines: usize) -> usize {
+    lines.next_multiple_of(TILES * LINES) / LINES
+}
+
 /// Packs some lines, whole pairs of tiles of them, and some terms, whole blocks of them; what is missing is 0.
 #[inline]
 #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx512bf16,avx2,fma")]
@@ -155,7 +185,7 @@ unsafe fn pack(
     num_parts: usize,
 ) {
     let blocks = terms.len().div_ceil(BLOCK);
-    for panel in 0..which.len().next_multiple_of(TILES * LINES) / LINES {
+    for panel in 0..panels(which.len()) {
         let line = which.start + panel * LINES;
         let count = LINES.min(which.end.saturating_sub(line));
         for block in 0..blocks {

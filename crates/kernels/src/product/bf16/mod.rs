@@ -28,6 +28,28 @@ pub(super) enum Parts {
     HighAndRest,
 }
 
+/// A right factor in the tiles that AMX multiplies.
+#[derive(Debug)]
+pub(super) struct Tiles {
+    parts: Parts,
+    #[cfg(target_arch = "x86_64")]
+    packed: Vec<amx::Tile>,
+}
+
+impl Tiles {
+    /// The tiles of `right`; none where products don't use any, or would pack it in pieces.
+    pub(super) fn new(set: InstructionSet, parts: Parts, right: Matrix<'_>) -> Option<Self> {
+        #[cfg(target_arch = "x86_64")]
+        if set == InstructionSet::Amx {
+            // SAFETY: the processor was found to have these instructions.
+            let packed = unsafe { amx::pack_right(parts, right) }?;
+            return Some(Self { parts, packed });
+        }
+        let _ = (set, parts, right);
+        None
+    }
+}
+
 /// `out = left right` or, with `add`, `out += left right`.
 ///
 /// # Safety

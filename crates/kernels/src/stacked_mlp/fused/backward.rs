@@ -3,8 +3,9 @@
 use super::forward::activation_block;
 use super::{LayerState, Plan, is_batch_norm};
 use crate::precision::{Precision, precision};
-use crate::product::{Matrix, multiply};
+use crate::product::{Matrix, SharedFactor, multiply};
 use crate::rows::{blocks, reduce_parts, rows_of, split_mut, unspecified};
+use crate::stack::StackValues;
 use crate::stacked_mlp::columns::{Affine, activation_gradient, add_weighted_rows, combine, outer};
 use crate::stacked_mlp::{Activation, Norm, StackedLayer, StackedMlp};
 use candle_core::Result;
@@ -193,7 +194,12 @@ impl LayerPass<'_> {
     fn run(&self, gradient: &mut [f32]) -> Result<(Vec<f32>, Vec<Sums>)> {
         let (depth, width) = self.dims();
         let (num_chunks, num_experts) = (self.plan.chunks.len(), self.sources.len());
-        let weights = self.layer.weight.read()?;
+        let values = self.layer.weight.read()?;
+        // The first layer's pass has no layer below; the operator's input gradient has weights of its own.
+        let weights = match self.below {
+            Some(_) => transposed(&values, num_experts, width),
+            None => Vec::new(),
+        };
         let mut below = unspecified(match self.below {
             Some(_) => num_experts * self.plan.num_rows * depth,
             None => 0,
@@ -206,10 +212,11 @@ impl LayerPass<'_> {
             .map_init(Vec::new, |scratch, (index, task)| {
                 let (expert, chunk) = (index / num_chunks, index % num_chunks);
                 let chunk = self.plan.chunks[chunk].clone();
-                self.run_chunk(expert, &chunk, task, weights.expert(expert), scratch)
+                self.run_chunk(expert, &chunk, task, weights.get(expert), scratch)
             })
             .collect();
         drop(weights);
+        drop(values);
         self.reduce_weight_gradient(&partial);
         Ok((below, sums))
     }
@@ -246,7 +253,7 @@ impl LayerPass<'_> {
         expert: usize,
         chunk: &Range<usize>,
         task: Task<'_>,
-        weights: &[f32],
+        weights: Option<&Transposed<'_>>,
         scratch: &mut Vec<f32>,
     ) -> Sums {
         let (depth, width) = self.dims();
@@ -271,9 +278,9 @@ impl LayerPass<'_> {
                 None => rows_of(self.xs, self.sources[expert], num_rows, &block, depth),
             };
             weight_gradient(task.weight, inputs, gradient, width, at > 0);
-            if let Some((state, activation)) = self.below {
+            if let (Some((state, activation)), Some(weights)) = (self.below, weights) {
                 let below = &mut task.below[at * depth..(at + block.len()) * depth];
-                input_block_gradient(below, gradient, weights, width, false);
+                weights.input_gradient(below, gradient, width, false);
                 let products = rows_of(&state.products, expert, num_rows, &block, depth);
                 through_activation(
                     activation,
@@ -322,26 +329,41 @@ fn weight_gradient(out: &mut [f32], inputs: &[f32], gradient: &[f32], width: usi
     );
 }
 
-/// `out (+)= gradient weights^T`, [rows, in].
-fn input_block_gradient(
-    out: &mut [f32],
-    gradient: &[f32],
-    weights: &[f32],
+/// One expert's weights, as its input gradient takes them.
+struct Transposed<'a> {
+    values: &'a [f32],
+    /// [out, in].
+    factor: SharedFactor<'a>,
+}
+
+/// Every expert's weights, [in, width].
+fn transposed<'a>(
+    weights: &'a StackValues<'_>,
+    num_experts: usize,
     width: usize,
-    add: bool,
-) {
-    let rows = gradient.len() / width;
-    let depth = weights.len() / width;
-    if width == 1 && !add && precision() == Precision::F32 {
-        return outer(out, gradient, weights);
+) -> Vec<Transposed<'a>> {
+    let of = |expert| {
+        let values = weights.expert(expert);
+        let matrix = Matrix::new(values, values.len() / width, width);
+        Transposed {
+            values,
+            factor: SharedFactor::new(matrix.transposed()),
+        }
+    };
+    (0..num_experts).into_par_iter().map(of).collect()
+}
+
+impl Transposed<'_> {
+    /// `out (+)= gradient weights^T`, [rows, in].
+    fn input_gradient(&self, out: &mut [f32], gradient: &[f32], width: usize, add: bool) {
+        let rows = gradient.len() / width;
+        let depth = self.values.len() / width;
+        if width == 1 && !add && precision() == Precision::F32 {
+            return outer(out, gradient, self.values);
+        }
+        let gradient = Matrix::new(gradient, rows, width);
+        multiply(out, depth, gradient, self.factor.matrix(), add);
     }
-    multiply(
-        out,
-        depth,
-        Matrix::new(gradient, rows, width),
-        Matrix::new(weights, depth, width).transposed(),
-        add,
-    );
 }
 
 /// The gradient of the operator's inputs: for each, the sum over the experts that read it, in order.
@@ -354,6 +376,7 @@ fn input_gradient(
     let shape = mlp.layers[0].weight.expert_shape();
     let (depth, width) = (shape[0], shape[1]);
     let weights = mlp.layers[0].weight.read()?;
+    let weights = transposed(&weights, mlp.sources.len(), width);
     let num_inputs = length / (plan.num_rows * depth);
     let all: Vec<Range<usize>> = blocks(0..plan.num_rows).collect();
     let mut result = unspecified(length);
@@ -367,7 +390,7 @@ fn input_gradient(
             let mut add = false;
             for expert in readers {
                 let gradient = rows_of(gradient, expert, plan.num_rows, block, width);
-                input_block_gradient(out, gradient, weights.expert(expert), width, add);
+                weights[expert].input_gradient(out, gradient, width, add);
                 add = true;
             }
             if !add {

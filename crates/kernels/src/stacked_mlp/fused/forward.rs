@@ -1,7 +1,7 @@
 //! The forward pass: products block by block, batch statistics beside them, activations on the way into the next layer.
 
 use super::{LayerState, Plan};
-use crate::product::{Matrix, multiply};
+use crate::product::{Matrix, SharedFactor, multiply};
 use crate::rows::{blocks, rows_of, split_mut, unspecified};
 use crate::stack::StackValues;
 use crate::stacked_mlp::columns::{Affine, activate, add_column_squares, add_column_sums};
@@ -93,6 +93,13 @@ fn forward_layer(
     let width = layer.output_dim();
     let (num_chunks, num_experts) = (plan.chunks.len(), layer.weight.num_experts());
     let with_statistics = train && super::is_batch_norm(&layer.norm);
+    let factors: Vec<SharedFactor<'_>> = (0..num_experts)
+        .into_par_iter()
+        .map(|expert| {
+            let weights = weights.expert(expert);
+            SharedFactor::new(Matrix::new(weights, weights.len() / width, width))
+        })
+        .collect();
     let mut products = unspecified(num_experts * plan.num_rows * width);
     let moments: Vec<Vec<Moments>> = split_mut(&mut products, width, &plan.chunks)
         .into_par_iter()
@@ -104,7 +111,8 @@ fn forward_layer(
                 let at = block.start - chunk.start;
                 let out = &mut out[at * width..(at + block.len()) * width];
                 let inputs = input_block(input, expert, &block, plan, scratch);
-                product(out, inputs, weights.expert(expert), width);
+                let inputs = Matrix::new(inputs, block.len(), inputs.len() / block.len());
+                multiply(out, width, inputs, factors[expert].matrix(), false);
                 if with_statistics {
                     add_moments(&mut moments, out, width);
                 }
@@ -114,18 +122,6 @@ fn forward_layer(
         .collect();
     let affines = affines(layer, &moments, plan, train)?;
     Ok(LayerState { products, affines })
-}
-
-fn product(out: &mut [f32], inputs: &[f32], weights: &[f32], width: usize) {
-    let depth = weights.len() / width;
-    let rows = inputs.len() / depth;
-    multiply(
-        out,
-        width,
-        Matrix::new(inputs, rows, depth),
-        Matrix::new(weights, depth, width),
-        false,
-    );
 }
 
 /// A block of the layer's inputs: as given, or the activations of the layer below made again in `scratch`.
