@@ -98,11 +98,17 @@ class Processors:
         return differing(folder, cell, COMPARED)
 
     def forward(self, processor):
-        """What the model gives for some inputs, under this processor's name."""
+        """What the model gives for some inputs in each precision, under this processor's name."""
         name = processor or "here"
-        self.run(["forward", "--model", "model.toml", "--weights", "w.safetensors", "--inputs", "x.safetensors", "--outputs",
-                  f"{name}.safetensors"], processor)
-        return (self.root / f"{name}.safetensors").read_bytes()
+        found = []
+        for precision in ("f32", "bf16", "bf16x3"):
+            out = f"{name}-{precision}.safetensors"
+            self.run(["forward", "--model", "model.toml", "--weights", "w.safetensors", "--inputs", "x.safetensors",
+                      "--precision", precision, "--outputs", out], processor)
+            found.append((self.root / out).read_bytes())
+        if len(set(found)) != len(found):
+            raise SystemExit("two precisions gave the same outputs: one had no effect")
+        return found
 
     def write_model(self):
         (self.root / "model.toml").write_text(MODEL)

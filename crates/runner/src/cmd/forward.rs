@@ -8,7 +8,7 @@ use anyhow::Result;
 use candle_core::{DType, Device, Tensor};
 use clap::Args;
 use homebench_diagnostic::{Diagnostic, regular_file};
-use homebench_kernels::{Parameter, Role};
+use homebench_kernels::{Parameter, Precision, Role, set_precision};
 use homebench_model::{BuildContext, Trace, VarBuilder};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
@@ -39,6 +39,9 @@ pub(super) struct ForwardArguments {
     /// Use the batch's statistics in batch norm, as in training, instead of the running ones
     #[arg(long)]
     train: bool,
+    /// How factors of products are rounded, as `precision` under [training]
+    #[arg(long, value_name = "NAME", default_value = "f32", value_parser = ["f32", "bf16", "bf16x3"])]
+    precision: String,
 }
 
 impl ForwardArguments {
@@ -87,6 +90,11 @@ impl ForwardArguments {
                 .hint("give more rows, or leave out --train")
                 .into());
         }
+        set_precision(match self.precision.as_str() {
+            "bf16" => Precision::Bf16,
+            "bf16x3" => Precision::Bf16x3,
+            _ => Precision::F32,
+        });
         let mut trace = Trace::default();
         let logits = model.forward_t(&xs, self.train, Some(&mut trace))?;
         let mut outputs = BTreeMap::from([("logits".to_string(), logits)]);
