@@ -220,6 +220,25 @@ class Home(nn.Module):
             yield f"task.{t}.tower", self.towers[t]
 
 
+class Embedded(nn.Module):
+    """A ranker behind embedding tables, whose rows stand side by side."""
+
+    def __init__(self, ranker, sizes, sparse):
+        super().__init__()
+        self.ranker = ranker
+        self.tables = nn.ModuleList(
+            nn.Embedding(sizes["rows"], sizes["width"], sparse=sparse) for _ in range(sizes["count"])
+        )
+
+    def forward(self, ids):
+        return self.ranker(torch.cat([table(ids[:, i]) for i, table in enumerate(self.tables)], dim=1))
+
+    def paths(self):
+        yield from self.ranker.paths()
+        for i, table in enumerate(self.tables):
+            yield f"embedding.{i}", table
+
+
 MODELS = {"home": Home, "mmoe": Mmoe, "ple": Ple}
 
 
@@ -248,6 +267,10 @@ def load_weights(model, weights):
                 for i, norm in enumerate(norms):
                     for name in ("weight", "bias", "running_mean", "running_var"):
                         take(getattr(norm, name), f"{path}.{i}.norm.{name}", e)
+        elif isinstance(module, nn.Embedding):
+            # As it lies: its rows are no inputs of a product.
+            left.discard(f"{path}.weight")
+            module.weight.copy_(weights[f"{path}.weight"])
         elif isinstance(module, Tower):
             linears = [layer for layer in module.modules() if isinstance(layer, nn.Linear)]
             for i, linear in enumerate(linears):

@@ -10,6 +10,7 @@ Rows of a workload, peer and thread count that were measured now replace those i
 """
 
 import argparse
+import itertools
 import os
 import statistics
 import subprocess
@@ -28,6 +29,8 @@ STEP_COLUMNS = [
 ]  # fmt: skip
 # Of logits, by the less exact of both sides.
 RELATIVE_TOLERANCES = {"f32": 1e-4, "bf16x3": 1e-3, "tf32": 1e-2, "medium": 5e-2, "bf16": 5e-2}
+# How the peer updates embedding tables: as everything else, and as those who know the rows of a batch are few.
+TABLE_OPTIMIZERS = ["adam", "sparse_adam"]
 # What each of our precisions is measured against on the processor: the peer's way of that precision and, of less than f32, its f32 too.
 PEER_PRECISIONS = {"f32": ["f32"], "bf16x3": ["f32"], "bf16": ["f32", "bf16", "medium"]}
 
@@ -82,33 +85,33 @@ def check_equal(args, workload, mode, threads, precision, peer_precision):
         raise SystemExit(f"{args.ours} wrote no `logits`")
 
 
-def comparisons(args):
-    """Our precision, the peer's, its mode, the threads: one of each that was asked for."""
+def comparisons(args, has_tables):
+    """Our precision, the peer's, its mode, how it updates tables, the threads: one of each that was asked for."""
     for precision in args.precisions:
         # A GPU has the same precisions on both sides.
         peers = PEER_PRECISIONS[precision] if args.device == "cpu" else [precision]
-        for peer in peers:
-            for mode in args.modes:
-                for threads in args.threads:
-                    yield precision, peer, mode, threads
+        for choice in itertools.product(peers, args.modes, TABLE_OPTIMIZERS if has_tables else ["adam"], args.threads):
+            yield precision, *choice
 
 
 def measure_steps(args, here):
     version = metadata.version("torch")
     for workload in args.workloads:
-        rows = tomllib.loads((HERE / "workloads" / f"{workload}.toml").read_text())["rows"]
+        description = tomllib.loads((HERE / "workloads" / f"{workload}.toml").read_text())
+        rows = description["rows"]
         checked = set()
-        for precision, peer_precision, mode, threads in comparisons(args):
+        for precision, peer_precision, mode, tables, threads in comparisons(args, "tables" in description):
             if (precision, peer_precision, mode) not in checked:
                 check_equal(args, workload, mode, max(args.threads), precision, peer_precision)
                 checked.add((precision, peer_precision, mode))
             with (
                 StepServer(our_step(args, workload, threads, precision), threads) as ours,
-                StepServer(torch_step(args, workload, mode, threads, peer_precision), threads) as peer,
+                StepServer(torch_step(args, workload, mode, threads, peer_precision, "--tables", tables), threads) as peer,
             ):
                 pairs = alternate(ours, peer, rows, args.pairs, args.seconds)
                 memory = ours.peak_memory_bytes(), peer.peak_memory_bytes()
             name = f"PyTorch {version} {mode}" + (f" {peer_precision}" if peer_precision != "f32" else "")
+            name += " SparseAdam" if tables == "sparse_adam" else ""
             lines = [
                 dict(zip(STEP_COLUMNS, (workload, precision, name, threads, i, o, p, o / p, here, *memory), strict=True))
                 for i, (o, p) in enumerate(pairs)

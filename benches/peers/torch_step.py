@@ -4,7 +4,9 @@
 
 Without --outputs it reads lines from stdin: `step K` runs K training steps and prints one line of JSON (steps, seconds,
 rows_per_second, loss, peak_memory_bytes); `quit` or the end of the input ends it. It prints nothing else to stdout.
---inputs holds `x` [rows, input_dim]; --outputs gets `logits` of a training pass and `eval/logits` of an evaluation.
+Where the workload has tables, they are an nn.Embedding each, part of a step, and updated by --tables: `adam` as everything else, or
+`sparse_adam`, which touches the rows of a batch alone.
+--inputs holds `x` [rows, input_dim], or `ids` [rows, tables]; --outputs gets `logits` of a training pass and `eval/logits` of an evaluation.
 """
 
 import argparse
@@ -37,6 +39,7 @@ def arguments():
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default="cpu", help="cpu, or cuda:<index>")
     parser.add_argument("--precision", choices=["f32", "tf32", "bf16", "medium"], default="f32", help=PRECISIONS)
+    parser.add_argument("--tables", choices=["adam", "sparse_adam"], default="adam", help="how embedding tables are updated")
     parser.add_argument("--weights", help="safetensors by variable path")
     parser.add_argument("--inputs", help="safetensors with x")
     parser.add_argument("--outputs", help="write logits here and end")
@@ -51,7 +54,7 @@ def main():
     import torch.nn.functional as F
     from safetensors.torch import load_file, save_file
 
-    from models import MODELS, load_weights
+    from models import MODELS, Embedded, load_weights
 
     torch.set_num_threads(args.threads)
     torch.manual_seed(0)
@@ -60,10 +63,20 @@ def main():
         torch.set_float32_matmul_precision("medium" if args.precision == "medium" else "highest")
     workload = tomllib.loads((Path(__file__).parent / "workloads" / f"{args.workload}.toml").read_text())
     config, rows, input_dim = workload["model"], workload["rows"], workload["input_dim"]
-    model = MODELS[config["model"]](config, input_dim).to(args.device)
+    model = MODELS[config["model"]](config, input_dim)
+    tables = workload.get("tables")
+    if tables:
+        model = Embedded(model, tables, args.tables == "sparse_adam")
+    model = model.to(args.device)
     if args.weights:
         load_weights(model, load_file(args.weights))
-    x = (load_file(args.inputs)["x"] if args.inputs else torch.randn(rows, input_dim)).to(args.device)
+    if args.inputs:
+        x = load_file(args.inputs)["ids" if tables else "x"]
+    elif tables:
+        x = torch.randint(tables["rows"], (rows, tables["count"]))
+    else:
+        x = torch.randn(rows, input_dim)
+    x = x.to(args.device)
     labels = (torch.rand(len(x), len(config["tasks"])) < 0.25).float().to(args.device)
     network = torch.compile(model) if args.mode == "compiled" else model
 
@@ -82,17 +95,26 @@ def main():
         save_file({name: tensor.cpu().contiguous() for name, tensor in outputs.items()}, args.outputs)
         return
 
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=True)
-    # A leaf that wants a gradient, as the embeddings' output would be.
-    x.requires_grad_(True)
+    if tables and args.tables == "sparse_adam":
+        optimizers = [
+            torch.optim.Adam(model.ranker.parameters(), lr=1e-3, fused=True),
+            torch.optim.SparseAdam(list(model.tables.parameters()), lr=1e-3),
+        ]
+    else:
+        optimizers = [torch.optim.Adam(model.parameters(), lr=1e-3, fused=True)]
+    if not tables:
+        # A leaf that wants a gradient, as the embeddings' output would be.
+        x.requires_grad_(True)
 
     def step():
-        optimizer.zero_grad(set_to_none=True)
+        for optimizer in optimizers:
+            optimizer.zero_grad(set_to_none=True)
         x.grad = None
         logits = forward(x)
         loss = F.binary_cross_entropy_with_logits(logits, labels) * len(config["tasks"])
         loss.backward()
-        optimizer.step()
+        for optimizer in optimizers:
+            optimizer.step()
         return loss
 
     for line in sys.stdin:

@@ -1,11 +1,13 @@
 //! Training steps of the workloads in `peers/workloads/*.toml`.
 //!
 //! A step is forward, the sum over tasks of the mean binary cross-entropy, backward to every variable and to the input (which
-//! embeddings would need), and Adam, on one batch of random normal inputs and random labels.
+//! embeddings need), and Adam, on one batch of random labels. Inputs are random and normal, or rows of embedding tables, where reading
+//! and updating those is part of a step.
 
 use candle_core::{DType, Device, Tensor, Var};
 use homebench_kernels::loss::{Targets, multi_task_loss};
-use homebench_kernels::optimizer::{Adam, AdamConfig};
+use homebench_kernels::optimizer::{Adam, AdamConfig, Columns, EmbeddingTables, SparseRule};
+use homebench_kernels::{Parameter, Role};
 use homebench_model::{
     BuildContext, ModelConfig, Ranker, TaskGroup, TaskLayout, VarBuilder, Variables,
 };
@@ -28,7 +30,65 @@ pub struct Workload {
     variables: Variables,
     adam: Adam,
     inputs: Var,
+    tables: Option<TablesOfBatch>,
     labels: Vec<f32>,
+}
+
+/// Embedding tables, and the rows of them that the batch has.
+struct TablesOfBatch {
+    tables: EmbeddingTables,
+    parameters: Vec<Parameter>,
+    /// [batch, tables].
+    ids: Vec<u32>,
+    columns: Columns,
+}
+
+impl TablesOfBatch {
+    /// From `count`, `rows` and `width` under [tables].
+    fn new(sizes: &toml::Table, num_rows: usize) -> Result<Self, Failure> {
+        let size = |key: &str| -> Result<usize, Failure> {
+            let value = sizes.get(key).and_then(toml::Value::as_integer);
+            Ok(usize::try_from(
+                value.ok_or(format!("[tables] has no `{key}`"))?,
+            )?)
+        };
+        let (count, rows, width) = (size("count")?, size("rows")?, size("width")?);
+        let parameter = |table: usize| -> Result<Parameter, Failure> {
+            let stream = Philox::new(SEED, "bench", &format!("table {table}"));
+            let values = (0..(rows * width) as u64).map(|i| 0.1 * stream.normal(i));
+            let values = Tensor::from_vec(values.collect(), (rows, width), &Device::Cpu)?;
+            let path = format!("embedding.{table}.weight");
+            let var = Var::from_tensor(&values)?;
+            Ok(Parameter::new(path, var, Role::Trained))
+        };
+        let parameters: Vec<Parameter> = (0..count).map(parameter).collect::<Result<_, _>>()?;
+        let stream = Philox::new(SEED, "bench", "ids");
+        let limit = u32::try_from(rows)?;
+        Ok(Self {
+            tables: EmbeddingTables::new(
+                parameters.clone(),
+                SparseRule::Adam(AdamConfig::default()),
+            )?,
+            parameters,
+            ids: (0..(num_rows * count) as u64)
+                .map(|i| stream.below(i, limit))
+                .collect(),
+            columns: Columns {
+                stride: count * width,
+                offset: 0,
+            },
+        })
+    }
+
+    fn inputs(&self, num_rows: usize, device: &Device) -> Result<Var, Failure> {
+        let mut values = vec![0f32; num_rows * self.columns.stride];
+        self.tables.gather(&self.ids, &mut values, self.columns)?;
+        Ok(Var::from_vec(
+            values,
+            (num_rows, self.columns.stride),
+            device,
+        )?)
+    }
 }
 
 impl Workload {
@@ -47,6 +107,10 @@ impl Workload {
             )?)
         };
         let (num_rows, input_dim) = (count("rows")?, count("input_dim")?);
+        let tables = match table.remove("tables") {
+            Some(toml::Value::Table(sizes)) => Some(TablesOfBatch::new(&sizes, num_rows)?),
+            _ => None,
+        };
         let Some(toml::Value::Table(mut model)) = table.remove("model") else {
             return Err(format!("{name}: no [model]").into());
         };
@@ -75,7 +139,11 @@ impl Workload {
             model,
             adam: Adam::new(variables.parameters(), AdamConfig::default()),
             variables,
-            inputs: Var::from_vec::<_, f32>(values, (num_rows, input_dim), device)?,
+            inputs: match &tables {
+                Some(tables) => tables.inputs(num_rows, device)?,
+                None => Var::from_vec::<_, f32>(values, (num_rows, input_dim), device)?,
+            },
+            tables,
             labels: (0..num_labels)
                 .map(|i| f32::from(uniform.uniform(i) < 0.5))
                 .collect(),
@@ -92,6 +160,9 @@ impl Workload {
     /// # Errors
     /// A tensor operation fails.
     pub fn step(&mut self) -> Result<Tensor, Failure> {
+        if let Some(tables) = &self.tables {
+            self.inputs = tables.inputs(self.num_rows(), self.inputs.device())?;
+        }
         let logits = self.model.forward_t(&self.inputs, true, None)?;
         let loss = multi_task_loss(&logits, &Targets::new(self.labels.clone()))?;
         let gradients = loss.backward()?;
@@ -99,6 +170,22 @@ impl Workload {
             parameter.collect(&gradients)?;
         }
         self.adam.step(LEARNING_RATE)?;
+        if let Some(tables) = &mut self.tables {
+            let gradient = gradients.get(&self.inputs).ok_or("no input gradient")?;
+            let gradient = gradient.contiguous()?;
+            let (storage, layout) = gradient.storage_and_layout();
+            let candle_core::Storage::Cpu(storage) = &*storage else {
+                return Err("tables are on the processor alone".into());
+            };
+            let gradient = &storage.as_slice::<f32>()?[layout.start_offset()..];
+            let TablesOfBatch {
+                tables,
+                ids,
+                columns,
+                ..
+            } = tables;
+            tables.update(ids, gradient, *columns, LEARNING_RATE)?;
+        }
         Ok(loss.detach())
     }
 
@@ -107,7 +194,27 @@ impl Workload {
     /// # Errors
     /// A tensor can't be copied.
     pub fn weights(&self) -> Result<BTreeMap<String, Tensor>, Failure> {
-        Ok(self.variables.snapshot()?)
+        let mut weights = self.variables.snapshot()?;
+        let tables = self.tables.iter().flat_map(|tables| &tables.parameters);
+        weights.extend(tables.map(|table| (table.path().to_owned(), table.tensor().clone())));
+        Ok(weights)
+    }
+
+    /// The batch as a peer needs it: `x` [batch, input_dim], and `ids` [batch, tables] where there are tables.
+    ///
+    /// # Errors
+    /// A tensor can't be made.
+    pub fn batch(&self) -> Result<BTreeMap<String, Tensor>, Failure> {
+        let mut batch = BTreeMap::from([("x".to_owned(), self.inputs())]);
+        if let Some(tables) = &self.tables {
+            let ids = tables.ids.iter().map(|id| i64::from(*id)).collect();
+            let shape = (self.num_rows(), tables.parameters.len());
+            batch.insert(
+                "ids".to_owned(),
+                Tensor::from_vec(ids, shape, &Device::Cpu)?,
+            );
+        }
+        Ok(batch)
     }
 
     /// The batch's inputs, [batch, input_dim].

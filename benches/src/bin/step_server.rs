@@ -67,7 +67,7 @@ fn write_outputs(workload: &Workload, options: &HashMap<String, String>) -> Resu
         candle_core::safetensors::save(&workload.weights()?.into_iter().collect(), path)?;
     }
     if let Some(path) = options.get("inputs-out") {
-        candle_core::safetensors::save(&HashMap::from([("x", workload.inputs())]), path)?;
+        candle_core::safetensors::save(&workload.batch()?.into_iter().collect(), path)?;
     }
     if let Some(path) = options.get("logits-out") {
         let evaluation = workload.logits(false)?;
