@@ -25,11 +25,18 @@ seeds = [1]
 
 [dataset]
 name = "synthetic"
-rows = 300
+rows = 150
 
 [training]
-batch_size = 128
+batch_size = 64
 max_epochs = 1
+embedding_dim = 4
+
+# No multiples of a register's width, and small: an emulated processor without vectors multiplies slowly.
+[defaults]
+expert_dims = [20, 9]
+tower_dims = [5]
+rank = 3
 
 [variants.logistic]
 model = "logistic"

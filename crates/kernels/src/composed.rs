@@ -1,7 +1,7 @@
 //! Small functions of candle's stock operators that the composed references share.
 //!
-//! On the processor in f32, products and exponentials are this crate's: candle's products follow the processor's caches, and its
-//! exponentials the platform's library, and the same experiment would have other bytes elsewhere.
+//! On the processor in f32, products, exponentials and sums of rows are this crate's. candle's products follow the processor's caches, its
+//! sums the width of its registers, and its exponentials the platform's library: the same experiment would have other bytes elsewhere.
 
 use crate::parameter::{argument, values};
 use crate::product::{Matrix, multiply};
@@ -43,7 +43,34 @@ pub(crate) fn softmax(xs: &Tensor) -> Result<Tensor> {
         true => distances.contiguous()?.apply_op1(Exponential)?,
         false => distances.exp()?,
     };
-    powers.broadcast_div(&powers.sum_keepdim(D::Minus1)?)
+    let sums = sum_of_rows(&powers)?;
+    powers / spread(&sums, xs.dim(D::Minus1)?)?
+}
+
+/// The sum over the last dimension, which stays as one of 1.
+///
+/// # Errors
+/// A tensor operation fails.
+pub fn sum_of_rows(xs: &Tensor) -> Result<Tensor> {
+    if is_ours(xs) {
+        return xs.contiguous()?.apply_op1(RowSum);
+    }
+    xs.sum_keepdim(D::Minus1)
+}
+
+/// The mean over the last dimension, which stays as one of 1.
+pub(crate) fn mean_of_rows(xs: &Tensor) -> Result<Tensor> {
+    sum_of_rows(xs)? / xs.dim(D::Minus1)? as f64
+}
+
+/// Repeats a last dimension of 1 `width` times, so that no gradient is summed by candle.
+pub(crate) fn spread(xs: &Tensor, width: usize) -> Result<Tensor> {
+    if is_ours(xs) {
+        return xs.contiguous()?.apply_op1(Spread(width));
+    }
+    let mut dims = xs.dims().to_vec();
+    dims[xs.rank() - 1] = width;
+    xs.broadcast_as(dims)
 }
 
 /// `left right` of two matrices, or of each of two batches of as many: [.., rows, terms] by [.., terms, columns].
@@ -97,6 +124,59 @@ impl CustomOp1 for Exponential {
 
     fn bwd(&self, _xs: &Tensor, ys: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
         Ok(Some((gradient * ys)?))
+    }
+}
+
+struct RowSum;
+
+impl CustomOp1 for RowSum {
+    fn name(&self) -> &'static str {
+        "row-sum"
+    }
+
+    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let xs = argument(storage, layout)?;
+        let mut dims = layout.dims().to_vec();
+        let width = dims.pop().unwrap_or(1);
+        // Rows of no numbers have a sum too.
+        let mut sums = vec![0f32; dims.iter().product()];
+        if width > 0 {
+            for (sum, row) in sums.iter_mut().zip(xs.chunks_exact(width)) {
+                for value in row {
+                    *sum += value;
+                }
+            }
+        }
+        dims.push(1);
+        Ok((CpuStorage::F32(sums), dims.into()))
+    }
+
+    fn bwd(&self, xs: &Tensor, _sums: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
+        Ok(Some(spread(gradient, xs.dim(D::Minus1)?)?))
+    }
+}
+
+struct Spread(usize);
+
+impl CustomOp1 for Spread {
+    fn name(&self) -> &'static str {
+        "spread"
+    }
+
+    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let xs = argument(storage, layout)?;
+        let mut dims = layout.dims().to_vec();
+        if dims.pop() != Some(1) {
+            candle_core::bail!("expected a last dimension of 1, found {:?}", layout.dims());
+        }
+        let out = xs.iter().flat_map(|x| std::iter::repeat_n(*x, self.0));
+        let out = CpuStorage::F32(out.collect());
+        dims.push(self.0);
+        Ok((out, dims.into()))
+    }
+
+    fn bwd(&self, _xs: &Tensor, _ys: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
+        Ok(Some(sum_of_rows(gradient)?))
     }
 }
 
@@ -258,7 +338,9 @@ mod tests {
             let left = Var::from_tensor(&left.to_dtype(dtype).unwrap()).unwrap();
             let right = Var::from_tensor(&right.to_dtype(dtype).unwrap()).unwrap();
             let product = matmul(&left, &right).unwrap();
+            let mean = spread(&mean_of_rows(&product).unwrap(), 3).unwrap();
             let out = (softmax(&product).unwrap() * silu(&product).unwrap()).unwrap();
+            let out = (out * mean).unwrap();
             let gradients = out.sqr().unwrap().sum_all().unwrap().backward().unwrap();
             let of = |tensor: &Tensor| -> Vec<f64> {
                 let flat = tensor.flatten_all().unwrap().to_dtype(DType::F64).unwrap();

@@ -9,6 +9,7 @@
 #![cfg_attr(test, allow(clippy::disallowed_methods))]
 
 mod composed;
+pub use composed::sum_of_rows;
 pub mod cuda;
 pub mod dropout;
 pub mod feature_gate;

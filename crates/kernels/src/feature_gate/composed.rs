@@ -1,7 +1,7 @@
 //! Feature gates from candle's stock operators: the reference, and the path of devices without a kernel.
 
 use super::{FeatureGateMix, FeatureGates};
-use crate::composed::{matmul, sigmoid, softmax};
+use crate::composed::{matmul, sigmoid, softmax, spread};
 use candle_core::{Result, Tensor};
 
 pub(super) fn forward(gates: &FeatureGates, xs: &Tensor) -> Result<Tensor> {
@@ -25,7 +25,7 @@ pub(super) fn forward(gates: &FeatureGates, xs: &Tensor) -> Result<Tensor> {
             if gates.mix == FeatureGateMix::AfterSigmoid {
                 part = (sigmoid(&part)? * 2.0)?;
             }
-            let part = part.broadcast_mul(&weights.narrow(1, lora, 1)?)?;
+            let part = (part * spread(&weights.narrow(1, lora, 1)?, gates.dim())?)?;
             total = Some(match total {
                 Some(total) => (total + part)?,
                 None => part,

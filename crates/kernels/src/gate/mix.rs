@@ -154,7 +154,9 @@ impl Mix {
         for ((gate, _), weights) in self.layout.gates.iter().zip(weights) {
             for (offset, expert) in gate.experts.iter().enumerate() {
                 let weight = weights.narrow(1, offset, 1)?;
-                let part = experts.get(*expert)?.broadcast_mul(&weight)?;
+                let expert = experts.get(*expert)?;
+                let weight = composed::spread(&weight, expert.dim(1)?)?;
+                let part = (expert * weight)?;
                 let home = &mut outputs[gate.output];
                 *home = Some(match home.take() {
                     Some(sum) => (sum + part)?,

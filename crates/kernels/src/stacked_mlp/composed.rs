@@ -1,7 +1,7 @@
 //! Stacked networks from candle's stock operators: the reference, and the path of devices without a kernel.
 
 use super::{Activation, BATCH_NORM_MOMENTUM, NORM_EPSILON, Norm, StackedLayer, StackedMlp};
-use crate::composed::{matmul, silu};
+use crate::composed::{matmul, mean_of_rows, silu, spread};
 use candle_core::{D, Result, Tensor};
 
 pub(super) fn forward(mlp: &StackedMlp, xs: &Tensor, train: bool) -> Result<Tensor> {
@@ -39,8 +39,9 @@ fn normalise(norm: &Norm, ys: &Tensor, train: bool) -> Result<Tensor> {
     match norm {
         Norm::None => Ok(ys.clone()),
         Norm::Layer { scale, shift } => {
-            let centred = ys.broadcast_sub(&ys.mean_keepdim(D::Minus1)?)?;
-            let variance = centred.sqr()?.mean_keepdim(D::Minus1)?;
+            let width = ys.dim(D::Minus1)?;
+            let centred = (ys - spread(&mean_of_rows(ys)?, width)?)?;
+            let variance = spread(&mean_of_rows(&centred.sqr()?)?, width)?;
             finish(&centred, &variance, &scale.cat()?, &shift.cat()?)
         }
         Norm::Batch {

@@ -13,8 +13,8 @@ use crate::knobs::Knobs;
 use crate::ranker::{BuildContext, Ranker, Trace};
 use crate::registry::Architecture;
 use crate::var_builder::{Init, VarBuilder};
-use candle_core::{D, Result, Tensor};
-use homebench_kernels::Parameter;
+use candle_core::{Result, Tensor};
+use homebench_kernels::{Parameter, sum_of_rows};
 
 pub(super) const LOGISTIC: Architecture = Architecture {
     name: "logistic",
@@ -86,11 +86,11 @@ impl Logistic {
             // Not as a product, whose order of sums candle leaves to the processor.
             let numeric = xs.narrow(1, self.num_embedded, self.num_numeric)?;
             let terms = numeric.broadcast_mul(&weight.tensor().t()?)?;
-            sum = (sum + terms.sum_keepdim(D::Minus1)?)?;
+            sum = (sum + sum_of_rows(&terms)?)?;
         }
         if self.num_embedded > 0 {
             let embedded = xs.narrow(1, 0, self.num_embedded)?;
-            sum = (sum + embedded.sum_keepdim(D::Minus1)?)?;
+            sum = (sum + sum_of_rows(&embedded)?)?;
         }
         Ok(sum)
     }
