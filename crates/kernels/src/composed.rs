@@ -4,14 +4,14 @@
 //! sums the width of its registers, and its exponentials the platform's library: the same experiment would have other bytes elsewhere.
 
 use crate::parameter::{argument, values};
-use crate::product::{Matrix, multiply};
-use crate::rows::{pieces, split_mut, unspecified};
+use crate::product::{Matrix, add_or_copy, multiply};
+use crate::rows::{chunks, pieces, reduce_parts, split_mut, unspecified};
 use crate::simd;
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, D, DType, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 use std::ops::Range;
 
-/// Rows of a product that one task makes.
+/// Rows of a product that one task makes, or that one chain sums.
 const TASK_ROWS: usize = 64;
 
 fn is_ours(xs: &Tensor) -> bool {
@@ -249,6 +249,37 @@ fn products(left: Factor<'_>, right: Factor<'_>) -> Vec<f32> {
     out
 }
 
+/// Each left matrix transposed times each right one. Sums are over rows, so many that one chain of all would lose digits: chains of
+/// [`TASK_ROWS`] rows are added in order.
+fn products_over_rows(left: Factor<'_>, right: Factor<'_>) -> Vec<f32> {
+    let parts = chunks(left.batch.rows);
+    let columns = right.batch.columns;
+    let size = left.batch.columns * columns;
+    let mut out = unspecified(left.batch.count * size);
+    if size == 0 {
+        return out;
+    }
+    let mut sums = unspecified(left.batch.count * parts.len() * size);
+    sums.par_chunks_exact_mut(size)
+        .enumerate()
+        .for_each(|(task, sums)| {
+            let (index, part) = (task / parts.len(), &parts[task % parts.len()]);
+            let mut chain = unspecified(size);
+            for rows in pieces(part.clone(), TASK_ROWS) {
+                let is_first = rows.start == part.start;
+                let left = left.matrix(index).rows(rows.clone()).transposed();
+                let right = right.matrix(index).rows(rows);
+                multiply(&mut chain, columns, left, right, false);
+                add_or_copy(sums, &chain, !is_first);
+            }
+        });
+    let of_each = sums.chunks_exact(parts.len() * size);
+    for (out, sums) in out.chunks_exact_mut(size).zip(of_each) {
+        reduce_parts(out, sums, false);
+    }
+    out
+}
+
 struct MatrixProduct;
 
 impl CustomOp2 for MatrixProduct {
@@ -307,7 +338,7 @@ impl CustomOp2 for MatrixProduct {
         };
         let of_gradient = factor(&of_gradient, gradient.dims(), false)?;
         let left_gradient = products(of_gradient, factor(&of_right, right.dims(), true)?);
-        let right_gradient = products(factor(&of_left, left.dims(), true)?, of_gradient);
+        let right_gradient = products_over_rows(factor(&of_left, left.dims(), false)?, of_gradient);
         let tensor = |values, like: &Tensor| Tensor::from_vec(values, like.shape(), like.device());
         Ok((
             Some(tensor(left_gradient, left)?),
