@@ -225,13 +225,13 @@ class Embedded(nn.Module):
 
     def __init__(self, ranker, sizes, sparse):
         super().__init__()
-        self.ranker = ranker
+        self.ranker = self.forward_ranker = ranker
         self.tables = nn.ModuleList(
             nn.Embedding(sizes["rows"], sizes["width"], sparse=sparse) for _ in range(sizes["count"])
         )
 
     def forward(self, ids):
-        return self.ranker(torch.cat([table(ids[:, i]) for i, table in enumerate(self.tables)], dim=1))
+        return self.forward_ranker(torch.cat([table(ids[:, i]) for i, table in enumerate(self.tables)], dim=1))
 
     def paths(self):
         yield from self.ranker.paths()
