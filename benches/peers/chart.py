@@ -3,6 +3,9 @@
 import csv
 import statistics
 
+# Of peers, in the order of their names; as many as `run.py` can ask for.
+COLOURS = ["#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#bbbbbb", "#000000"]
+
 
 def draw_steps(source, target):
     """Reads steps.csv and nothing else."""
@@ -20,9 +23,9 @@ def draw_steps(source, target):
         workload = row["workload"] if row["precision"] == "f32" else f"{row['workload']} in {row['precision']}"
         series.setdefault((workload, int(row["threads"]), row["peer"]), []).append(float(row["ratio"]))
     keys = sorted(series, key=lambda key: (key[0], -key[1], key[2]))
-    colours = dict(zip(sorted({peer for _, _, peer in keys}), ("#4477aa", "#ee6677", "#228833", "#ccbb44")))
+    colours = dict(zip(sorted({peer for _, _, peer in keys}), COLOURS))
 
-    figure, axes = plt.subplots(figsize=(7, 0.8 + 0.32 * len(keys)), layout="constrained")
+    figure, axes = plt.subplots(figsize=(8.5, 0.8 + 0.32 * len(keys)), layout="constrained")
     for y, key in enumerate(keys):
         ratios = series[key]
         median = statistics.median(ratios)
@@ -36,7 +39,7 @@ def draw_steps(source, target):
     axes.axvline(1, color="#888888", linewidth=1)
     axes.margins(x=0.12)
     axes.set_xlim(left=0)
-    axes.set_xlabel("training rows per second, homebench / peer (dots: pairs, lines: medians)", fontsize=8)
+    axes.set_xlabel("rows per second, homebench / peer (dots: pairs, lines: medians)", fontsize=8)
     axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(target, metadata={"Date": None})
     plt.close(figure)
