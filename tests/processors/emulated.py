@@ -7,6 +7,8 @@ starts its cells as processes of this processor, so the cells themselves are emu
 """
 
 import argparse
+import concurrent.futures
+import itertools
 import os
 import pathlib
 import shutil
@@ -151,8 +153,11 @@ def main():
             if processors.forward(processor) != here:
                 failed = True
                 print(f"{processor}: forward differs")
-            for variant, cell in cells.items():
-                found = processors.train(processor, variant, cell)
+        # Emulation is slow, and each cell has one thread.
+        with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+            tasks = list(itertools.product(PROCESSORS, cells.items()))
+            trained = pool.map(lambda task: processors.train(task[0], *task[1]), tasks)
+            for (processor, (variant, _)), found in zip(tasks, trained):
                 failed |= bool(found)
                 print(f"{processor}: {variant}: {', '.join(found) + ' differ' if found else 'the same bytes'}", flush=True)
     return 1 if failed else 0
