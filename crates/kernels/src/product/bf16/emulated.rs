@@ -91,9 +91,9 @@ pub(super) unsafe fn multiply<L: Lanes>(
                     out_stride,
                     columns: right.columns,
                     is_first: term == 0 && !add,
+                    add,
                 };
-                let is_never_subnormal = !add
-                    && smallest_left[0] + smallest_right[0] >= NEVER_SUBNORMAL
+                let is_never_subnormal = smallest_left[0] + smallest_right[0] >= NEVER_SUBNORMAL
                     && smallest_left[0] + smallest_right[1] >= NEVER_SUBNORMAL
                     && smallest_left[1] + smallest_right[0] >= NEVER_SUBNORMAL;
                 match is_never_subnormal {
@@ -191,6 +191,8 @@ struct Strip {
     columns: usize,
     /// Whether the sums start from 0 and not from `out`.
     is_first: bool,
+    /// Whether they started from what others left in `out`, which may be subnormal.
+    add: bool,
 }
 
 impl Strip {
@@ -293,7 +295,10 @@ impl Strip {
                     panel.add(width),
                 );
             }
-            let flushed = |value: L| if FLUSH { value.flushed() } else { value };
+            let flushed = |value: L| match FLUSH || self.add {
+                true => value.flushed(),
+                false => value,
+            };
             for at in 0..R {
                 for vector in 0..V {
                     let out = self
