@@ -108,6 +108,33 @@ fn reports_and_results_link_no_tensors_and_no_table_formats_and_data_no_tensors(
     assert!(data.contains("parquet") && !data.contains("candle-core"));
 }
 
+/// Every package that these arguments of `cargo tree` select, with its features.
+fn packages_with_features(arguments: &[&str]) -> BTreeSet<String> {
+    let output = Command::new(env!("CARGO"))
+        .current_dir(root())
+        .args(["tree", "--offline", "--locked", "--prefix", "none"])
+        .args(["--format", "{p} with {f}"])
+        .args(arguments)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    let lines = text.lines().filter(|line| line.contains(" with "));
+    lines
+        .map(|line| line.trim_end_matches(" (*)").to_owned())
+        .collect()
+}
+
+/// A package with other features is another one to cargo. So where tests turn on a feature of a package that others build on, `cargo run`
+/// and `cargo test` each compile candle and arrow.
+#[test]
+fn the_program_has_the_features_that_tests_have() {
+    let program = packages_with_features(&["--package", "homebench-runner", "--edges", "no-dev"]);
+    let tests = packages_with_features(&["--workspace"]);
+    let compiled_twice: Vec<&String> = program.difference(&tests).collect();
+    assert!(compiled_twice.is_empty(), "{compiled_twice:#?}");
+}
+
 #[test]
 fn committed_results_stay_small_enough_to_review() {
     let output = Command::new("git")

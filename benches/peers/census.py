@@ -71,7 +71,7 @@ def measure_census(args, here):
         values = ("census-mmoe", peer, threads, pair, o, p, p / o, here, o_memory, p_memory, *aucs)
         lines.append(dict(zip(COLUMNS, values, strict=True)))
         print(f"census-mmoe, pair {pair}: ours {o:.1f} s, peer {p:.1f} s", file=sys.stderr)
-    merge_csv(args.out / "census.csv", COLUMNS, ("workload", "peer", "threads"), lines)
+    merge_csv(args.out / "census.csv", COLUMNS, ("workload", "peer", "threads", "machine"), lines)
     columns = ("ours_seconds", "peer_seconds", "ratio", "ours_auc_income", "peer_auc_income")
     medians = [statistics.median(line[column] for line in lines) for column in columns]
     print(

@@ -21,19 +21,20 @@ def draw_steps(source, target):
     series = {}
     for row in rows:
         workload = row["workload"] if row["precision"] == "f32" else f"{row['workload']} in {row['precision']}"
-        series.setdefault((workload, int(row["threads"]), row["peer"]), []).append(float(row["ratio"]))
-    keys = sorted(series, key=lambda key: (key[0], -key[1], key[2]))
-    colours = dict(zip(sorted({peer for _, _, peer in keys}), COLOURS))
+        processor = row["machine"].split(";")[0].replace("(R)", "").replace(" Processor", "")
+        series.setdefault((processor, workload, int(row["threads"]), row["peer"]), []).append(float(row["ratio"]))
+    keys = sorted(series, key=lambda key: (*key[:2], -key[2], key[3]))
+    colours = dict(zip(sorted({key[3] for key in keys}), COLOURS))
 
     figure, axes = plt.subplots(figsize=(8.5, 0.8 + 0.32 * len(keys)), layout="constrained")
     for y, key in enumerate(keys):
         ratios = series[key]
         median = statistics.median(ratios)
-        axes.plot(ratios, [y] * len(ratios), "o", color=colours[key[2]], alpha=0.35, markersize=4, markeredgewidth=0)
-        axes.plot([median, median], [y - 0.32, y + 0.32], color=colours[key[2]], linewidth=2.5)
+        axes.plot(ratios, [y] * len(ratios), "o", color=colours[key[3]], alpha=0.35, markersize=4, markeredgewidth=0)
+        axes.plot([median, median], [y - 0.32, y + 0.32], color=colours[key[3]], linewidth=2.5)
         offset = {"xytext": (6, 0), "textcoords": "offset points"}
         axes.annotate(f"{median:.2f}", (max(ratios), y), **offset, va="center", fontsize=8)
-    labels = [f"{workload}, {threads} thread{'s' * (threads > 1)}, {peer}" for workload, threads, peer in keys]
+    labels = [f"{processor}: {workload}, {threads} thread{'s' * (threads > 1)}, {peer}" for processor, workload, threads, peer in keys]
     axes.set_yticks(range(len(keys)), labels, fontsize=8)
     axes.invert_yaxis()
     axes.axvline(1, color="#888888", linewidth=1)

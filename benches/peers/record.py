@@ -23,7 +23,8 @@ def machine(device="cpu"):
     name = next(line.split(":", 1)[1].strip() for line in information if line.startswith("model name"))
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     avx512 = "AVX-512" if any("avx512f" in line for line in information) else "no AVX-512"
-    processor = f"{name}; {len(os.sched_getaffinity(0))} threads; {avx512}; {memory:.0f} GiB"
+    units = avx512 + (" and AMX" if any("amx_bf16" in line for line in information) else "")
+    processor = f"{name}; {len(os.sched_getaffinity(0))} threads; {units}; {memory:.0f} GiB"
     return processor if device == "cpu" else f"{gpu(device)}; {processor}"
 
 

@@ -6,7 +6,7 @@ steps   for each workload, peer and thread count: checks that both sides turn th
         logits, warms both up, then measures pairs. Writes steps.csv and steps.svg.
 census  whole processes, from the raw files to the test AUC. Writes census.csv.
 
-Rows of a workload, peer and thread count that were measured now replace those in the files; the others stay.
+Rows of a workload, peer, thread count and machine that were measured now replace those in the files; the others stay.
 """
 
 import argparse
@@ -91,32 +91,38 @@ def comparisons(args, has_tables):
         # A GPU has the same precisions on both sides.
         peers = PEER_PRECISIONS[precision] if args.device == "cpu" else [precision]
         for choice in itertools.product(peers, args.modes, TABLE_OPTIMIZERS if has_tables else ["adam"], args.threads):
-            yield precision, *choice
+            peer_precision, mode, tables, _ = choice
+            if mode != "own" or (precision != "f32" and peer_precision == "f32" and tables == "adam"):
+                yield precision, *choice
+
+
+def peer_step(args, workload, mode, threads, precision, tables):
+    """What stands on the other side, and its name: a peer, or in mode `own` our f32."""
+    if mode == "own":
+        return our_step(args, workload, threads, precision), f"homebench {precision}"
+    name = f"PyTorch {metadata.version('torch')} {mode}" + (f" {precision}" if precision != "f32" else "")
+    name += " SparseAdam" if tables == "sparse_adam" else ""
+    return torch_step(args, workload, mode, threads, precision, "--tables", tables), name
 
 
 def measure_steps(args, here):
-    version = metadata.version("torch")
     for workload in args.workloads:
         description = tomllib.loads((HERE / "workloads" / f"{workload}.toml").read_text())
         rows = description["rows"]
         checked = set()
         for precision, peer_precision, mode, tables, threads in comparisons(args, "tables" in description):
-            if (precision, peer_precision, mode) not in checked:
+            if mode != "own" and (precision, peer_precision, mode) not in checked:
                 check_equal(args, workload, mode, max(args.threads), precision, peer_precision)
                 checked.add((precision, peer_precision, mode))
-            with (
-                StepServer(our_step(args, workload, threads, precision), threads) as ours,
-                StepServer(torch_step(args, workload, mode, threads, peer_precision, "--tables", tables), threads) as peer,
-            ):
+            command, name = peer_step(args, workload, mode, threads, peer_precision, tables)
+            with StepServer(our_step(args, workload, threads, precision), threads) as ours, StepServer(command, threads) as peer:
                 pairs = alternate(ours, peer, rows, args.pairs, args.seconds)
                 memory = ours.peak_memory_bytes(), peer.peak_memory_bytes()
-            name = f"PyTorch {version} {mode}" + (f" {peer_precision}" if peer_precision != "f32" else "")
-            name += " SparseAdam" if tables == "sparse_adam" else ""
             lines = [
                 dict(zip(STEP_COLUMNS, (workload, precision, name, threads, i, o, p, o / p, here, *memory), strict=True))
                 for i, (o, p) in enumerate(pairs)
             ]
-            merge_csv(args.out / "steps.csv", STEP_COLUMNS, ("workload", "precision", "peer", "threads"), lines)
+            merge_csv(args.out / "steps.csv", STEP_COLUMNS, ("workload", "precision", "peer", "threads", "machine"), lines)
             medians = (statistics.median(side) for side in zip(*pairs, strict=True))
             print(
                 "{}, {}, {} threads, {}: ours {:.0f} rows/s, peer {:.0f} rows/s, ratio {:.2f}, memory {:.2f}".format(
@@ -136,7 +142,7 @@ def arguments():
     names = lambda text: text.split(",")  # noqa: E731
     parser.add_argument("what", nargs="*", help="steps, census; both by default")
     parser.add_argument("--workloads", type=names, default=["home-l", "mmoe-l", "ple-l"])
-    parser.add_argument("--modes", type=names, default=["eager", "compiled"])
+    parser.add_argument("--modes", type=names, default=["eager", "compiled"], help="eager,compiled, and own: our f32 beside the precision")
     parser.add_argument("--threads", type=lambda text: [int(n) for n in text.split(",")], default=[2, 1])
     parser.add_argument("--device", default="cpu", help="of both sides' training steps: cpu, or cuda:<index>")
     parser.add_argument("--precisions", type=names, default=["f32"], help="of our products: f32,bf16,bf16x3 or, on a GPU, tf32")

@@ -21,7 +21,7 @@ mod phase;
 pub mod read;
 mod regular;
 mod run_state;
-#[cfg(any(test, feature = "sample"))]
+#[doc(hidden)]
 pub mod sample;
 mod seal;
 pub mod tables;

@@ -173,8 +173,32 @@ multiversioned! {
     }
 }
 
-/// Units summed at a time, in registers.
-const STRIP: usize = 64;
+/// The first `UNITS` units of one output's row, summed in registers; gives the units that are left.
+#[inline(always)]
+fn sum_units<'a, const UNITS: usize>(
+    out: &'a mut [f32],
+    from: &mut usize,
+    summands: &[(usize, usize)],
+    matrices: &[&[f32]],
+    weights: &[f32],
+) -> &'a mut [f32] {
+    let (all, rest) = out.as_chunks_mut::<UNITS>();
+    for units in all {
+        let mut sums = [0f32; UNITS];
+        for (column, matrix) in summands {
+            let values: &[f32; UNITS] = matrices[*matrix][*from..]
+                .first_chunk()
+                .expect("a row has them");
+            let weight = weights[*column];
+            for lane in 0..UNITS {
+                sums[lane] = values[lane].mul_add(weight, sums[lane]);
+            }
+        }
+        *units = sums;
+        *from += UNITS;
+    }
+    rest
+}
 
 multiversioned! {
     /// `outs[o][r] = sum over summands[o] (column, matrix) of weights[r, column] * matrices[matrix][r]`.
@@ -191,29 +215,13 @@ multiversioned! {
         for (row, weights) in weights.chunks_exact(num_columns).enumerate() {
             let units = row * width..(row + 1) * width;
             for (out, summands) in outs.iter_mut().zip(summands) {
-                let out = &mut out[units.clone()];
-                let (strips, rest) = out.as_chunks_mut::<STRIP>();
                 let mut from = units.start;
-                for strip in strips {
-                    let mut sums = [0f32; STRIP];
-                    for (column, matrix) in summands {
-                        let values: &[f32; STRIP] =
-                            matrices[*matrix][from..].first_chunk().expect("a strip of a row");
-                        let weight = weights[*column];
-                        for lane in 0..STRIP {
-                            sums[lane] = values[lane].mul_add(weight, sums[lane]);
-                        }
-                    }
-                    *strip = sums;
-                    from += STRIP;
-                }
-                rest.fill(0.0);
-                for (column, matrix) in summands {
-                    let values = &matrices[*matrix][from..units.end];
-                    for (sum, value) in rest.iter_mut().zip(values) {
-                        *sum = value.mul_add(weights[*column], *sum);
-                    }
-                }
+                let out = &mut out[units.clone()];
+                let out = sum_units::<64>(out, &mut from, summands, matrices, weights);
+                let out = sum_units::<32>(out, &mut from, summands, matrices, weights);
+                let out = sum_units::<16>(out, &mut from, summands, matrices, weights);
+                let out = sum_units::<8>(out, &mut from, summands, matrices, weights);
+                sum_units::<1>(out, &mut from, summands, matrices, weights);
             }
         }
     }

@@ -72,7 +72,41 @@ impl StepFactors {
     }
 }
 
+/// One step of some units.
+#[inline(always)]
+fn update_units(
+    values: &mut [f32],
+    first: &mut [f32],
+    second: &mut [f32],
+    gradient: &[f32],
+    factors: StepFactors,
+) {
+    let length = values.len();
+    let (first, second) = (&mut first[..length], &mut second[..length]);
+    let gradient = &gradient[..length];
+    let StepFactors {
+        beta1,
+        beta2,
+        complements,
+        epsilon,
+        rate,
+        inverse_root,
+        keep,
+    } = factors;
+    for index in 0..length {
+        let slope = gradient[index];
+        let mean = first[index].mul_add(beta1, slope * complements[0]);
+        let square = second[index].mul_add(beta2, slope * slope * complements[1]);
+        first[index] = mean;
+        second[index] = square;
+        let root = square.sqrt().mul_add(inverse_root, epsilon);
+        values[index] = values[index].mul_add(keep, -rate * mean / root);
+    }
+}
+
 multiversioned! {
+    /// One step of neighbouring units. A row of an embedding table has few: a loop over them would leave vector registers empty, so
+    /// 8 and 4 of them have code of their own.
     pub(super) fn adam_update(
         values: &mut [f32],
         first: &mut [f32],
@@ -81,18 +115,37 @@ multiversioned! {
         factors: StepFactors,
     ) {
         let length = values.len();
-        let (first, second) = (&mut first[..length], &mut second[..length]);
-        let gradient = &gradient[..length];
-        let StepFactors { beta1, beta2, complements, epsilon, rate, inverse_root, keep } = factors;
-        for index in 0..length {
-            let slope = gradient[index];
-            let mean = first[index].mul_add(beta1, slope * complements[0]);
-            let square = second[index].mul_add(beta2, slope * slope * complements[1]);
-            first[index] = mean;
-            second[index] = square;
-            let root = square.sqrt().mul_add(inverse_root, epsilon);
-            values[index] = values[index].mul_add(keep, -rate * mean / root);
+        let most = length - length % 16;
+        let (values, values_left) = values.split_at_mut(most);
+        let (first, first_left) = first.split_at_mut(most);
+        let (second, second_left) = second.split_at_mut(most);
+        let (gradient, gradient_left) = gradient.split_at(most);
+        update_units(values, first, second, gradient, factors);
+        let mut done = 0;
+        macro_rules! at_once {
+            ($count:literal) => {
+                if values_left.len() - done >= $count {
+                    let units = done..done + $count;
+                    update_units(
+                        values_left[units.clone()].first_chunk_mut::<$count>().expect("so many"),
+                        first_left[units.clone()].first_chunk_mut::<$count>().expect("so many"),
+                        second_left[units.clone()].first_chunk_mut::<$count>().expect("so many"),
+                        gradient_left[units].first_chunk::<$count>().expect("so many"),
+                        factors,
+                    );
+                    done += $count;
+                }
+            };
         }
+        at_once!(8);
+        at_once!(4);
+        update_units(
+            &mut values_left[done..],
+            &mut first_left[done..],
+            &mut second_left[done..],
+            &gradient_left[done..],
+            factors,
+        );
     }
 }
 

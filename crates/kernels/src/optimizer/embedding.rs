@@ -2,7 +2,7 @@
 //! grow with a table.
 
 use super::kept::Kept;
-use super::sparse::{AHEAD, SparseRule, Table};
+use super::sparse::{AHEAD, SparseRule, Table, find_distance};
 use crate::cuda::{Address, Buffer, Gather, Grouped, Machine, Occurrence, update_tables};
 use crate::parameter::Parameter;
 use crate::rows::{blocks, split_mut};
@@ -45,9 +45,11 @@ impl EmbeddingTables {
             }
             tables.push(table);
         }
+        let dim = dim.unwrap_or(0);
+        find_distance(tables.iter_mut(), dim);
         Ok(Self {
             tables,
-            dim: dim.unwrap_or(0),
+            dim,
             rule,
             step: 0,
         })
@@ -90,26 +92,20 @@ impl EmbeddingTables {
             .map(|table| table.parameter.read())
             .collect::<Result<Vec<_>>>()?;
         let parts: Vec<Range<usize>> = blocks(0..ids.len() / num_tables).collect();
-        let dim = self.dim;
-        let is_any_far = self.tables.iter().any(|table| table.is_far);
+        let values: Vec<&[f32]> = values.iter().map(|values| &**values).collect();
+        let is_far = self.tables[0].is_far;
+        let gather = match self.dim {
+            4 => gather_rows::<4>,
+            8 => gather_rows::<8>,
+            16 => gather_rows::<16>,
+            _ => gather_rows::<0>,
+        };
         split_mut(out, columns.stride, &parts)
             .into_par_iter()
             .zip(&parts)
             .for_each(|(out, part)| {
                 let ids = &ids[part.start * num_tables..part.end * num_tables];
-                let rows = out.chunks_exact_mut(columns.stride);
-                let units = |id: u32| id as usize * dim..(id as usize + 1) * dim;
-                let mut ahead = is_any_far.then(|| ids.chunks_exact(num_tables).skip(AHEAD));
-                for (row, ids) in rows.zip(ids.chunks_exact(num_tables)) {
-                    let ahead = ahead.as_mut().and_then(Iterator::next).unwrap_or_default();
-                    for (id, values) in ahead.iter().zip(&values) {
-                        prefetch(&values[units(*id)]);
-                    }
-                    let row = &mut row[columns.offset..];
-                    for ((to, id), values) in row.chunks_exact_mut(dim).zip(ids).zip(&values) {
-                        to.copy_from_slice(&values[units(*id)]);
-                    }
-                }
+                gather(out, ids, &values, columns, self.dim, is_far);
             });
         Ok(())
     }
@@ -169,6 +165,33 @@ impl EmbeddingTables {
                 table.sum_gradients(ids.copied().zip(gradients));
                 table.apply(factors, dim)
             })
+    }
+}
+
+/// Copies the rows of `ids` from tables of width `dim`. A `WIDTH` other than 0 is that width: as a constant it makes a copy a few
+/// instructions in place of a call.
+fn gather_rows<const WIDTH: usize>(
+    out: &mut [f32],
+    ids: &[u32],
+    tables: &[&[f32]],
+    columns: Columns,
+    dim: usize,
+    is_far: bool,
+) {
+    let dim = if WIDTH == 0 { dim } else { WIDTH };
+    let units = |id: u32| id as usize * dim..(id as usize + 1) * dim;
+    let rows = out.chunks_exact_mut(columns.stride);
+    let rows_ahead = AHEAD.div_ceil(tables.len());
+    let mut ahead = is_far.then(|| ids.chunks_exact(tables.len()).skip(rows_ahead));
+    for (row, ids) in rows.zip(ids.chunks_exact(tables.len())) {
+        let ahead = ahead.as_mut().and_then(Iterator::next).unwrap_or_default();
+        for (id, values) in ahead.iter().zip(tables) {
+            prefetch(&values[units(*id)]);
+        }
+        let row = &mut row[columns.offset..];
+        for ((to, id), values) in row.chunks_exact_mut(dim).zip(ids).zip(tables) {
+            to.copy_from_slice(&values[units(*id)]);
+        }
     }
 }
 

@@ -5,7 +5,7 @@
 
 use super::embedding::Columns;
 use super::kept::Kept;
-use super::sparse::{SparseRule, Table};
+use super::sparse::{SparseRule, Table, find_distance};
 use crate::cuda::{Address, Buffer, Gather, Grouped, Machine, Occurrence, update_tables};
 use crate::parameter::Parameter;
 use crate::rows::{blocks, split_mut};
@@ -77,9 +77,11 @@ impl PooledTables {
             }
             tables.push((table, pooling));
         }
+        let dim = dim.unwrap_or(0);
+        find_distance(tables.iter_mut().map(|(table, _)| table), dim);
         Ok(Self {
             tables,
-            dim: dim.unwrap_or(0),
+            dim,
             rule,
             step: 0,
         })

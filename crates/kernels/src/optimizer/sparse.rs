@@ -60,15 +60,26 @@ pub(super) struct Table {
     slots: Vec<u32>,
     touched: Vec<u32>,
     sums: Vec<f32>,
-    /// Whether rows are asked for ahead: a table that fits a core's cache has them there.
+    /// Whether rows are asked for ahead. Tables that fit a core's cache together have them there.
     pub(super) is_far: bool,
 }
 
 /// Rows between the one that is read or updated and the one that is asked for from memory.
 pub(super) const AHEAD: usize = 12;
 
-/// A table of so many bytes stays in the second-level cache of most cores.
+/// Tables of so many bytes stay in the second-level cache of most cores.
 const NEAR_BYTES: usize = 1 << 20;
+
+/// Tells tables whose rows a step reads one after the other whether those are to be asked for ahead: 40 small tables are as far away as
+/// one large one.
+pub(super) fn find_distance<'a>(tables: impl Iterator<Item = &'a mut Table>, dim: usize) {
+    let tables: Vec<&mut Table> = tables.collect();
+    let rows: usize = tables.iter().map(|table| table.num_rows).sum();
+    let is_far = rows * dim * size_of::<f32>() > NEAR_BYTES;
+    for table in tables {
+        table.is_far = is_far;
+    }
+}
 
 /// The slot of a row that the step has not met.
 pub(crate) const UNTOUCHED: u32 = u32::MAX;
@@ -99,7 +110,7 @@ impl Table {
             slots: vec![UNTOUCHED; num_rows],
             touched: Vec::new(),
             sums: Vec::new(),
-            is_far: moments * size_of::<f32>() > NEAR_BYTES,
+            is_far: false,
         };
         Ok((table, width))
     }
