@@ -89,8 +89,9 @@ feed-memory *args:
 
 # Measure homebench against PyTorch and torch-rechub, alternating in one run, on an otherwise idle machine: just peers steps
 peers *args: _peers-environment _data-census
-    cargo build --release -p homebench-runner -p homebench-benches --bins
+    cargo build --release --workspace --bins
     .venv-peers/bin/python benches/peers/run.py "$@"
+    .venv-peers/bin/python benches/peers/table.py
 
 _peers-environment:
     test -x .venv-peers/bin/python || python3 -m venv .venv-peers

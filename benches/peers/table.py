@@ -74,10 +74,10 @@ def census():
 
 def spliced(text, name, lines):
     """The page with other lines between the markers of one table."""
-    pattern = re.compile(rf"(<!-- {name} -->\n).*?(\n<!-- /{name} -->)", re.DOTALL)
+    pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
     if len(pattern.findall(text)) != 1:
         raise SystemExit(f"{PAGE.relative_to(ROOT)}: expected one pair of markers <!-- {name} --> and <!-- /{name} -->")
-    return pattern.sub(lambda match: match[1] + "\n".join(lines) + "\n" + match[2], text)
+    return pattern.sub(lambda match: match[1] + "\n".join(lines) + "\n\n" + match[2], text)
 
 
 def main():
