@@ -12,7 +12,7 @@ use homebench_model::{
     BuildContext, EmbeddedInput, FeatureDims, Ids, ModelConfig, Tables, TaskGroup, TaskLayout,
     VarBuilder,
 };
-use homebench_runner::memory;
+use homebench_runner::{candle_threads, memory};
 use std::hint::black_box;
 use std::time::Duration;
 
@@ -146,6 +146,8 @@ fn tables(criterion: &mut Criterion) {
 }
 
 fn main() {
+    // SAFETY: nothing has started a thread.
+    unsafe { candle_threads::keep_to_one() }
     memory::keep_freed_pages();
     // On a thread of the pool, as a cell's training.
     rayon::scope(|_| {

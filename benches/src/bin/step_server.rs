@@ -4,7 +4,7 @@
 
 use homebench_benches::{Failure, Workload};
 use homebench_kernels::{Precision, set_precision};
-use homebench_runner::memory;
+use homebench_runner::{candle_threads, memory};
 use homebench_train::Device;
 use homebench_train::device;
 use std::collections::HashMap;
@@ -14,6 +14,8 @@ use std::time::Instant;
 const USAGE: &str = "usage: step_server --workload NAME [--threads N] [--device cpu|cuda[:i]] [--precision f32|tf32|bf16|bf16x3] [--weights-out FILE] [--inputs-out FILE] [--logits-out FILE]";
 
 fn main() -> Result<(), Failure> {
+    // SAFETY: nothing has started a thread.
+    unsafe { candle_threads::keep_to_one() }
     memory::keep_freed_pages();
     let options = options()?;
     let threads = options.get("threads").map_or(Ok(0), |text| text.parse())?;

@@ -14,6 +14,7 @@ compile_error!(
     "homebench runs on Unix: cells are ended by signals and their parents wait for them by `wait4`"
 );
 
+pub mod candle_threads;
 pub mod cell;
 pub mod cmd;
 pub mod execute;

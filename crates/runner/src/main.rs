@@ -1,6 +1,6 @@
 //! The homebench command line.
 
-use homebench_runner::memory;
+use homebench_runner::{candle_threads, memory};
 use std::process::ExitCode;
 
 // Large temporaries come and go at every step; this allocator keeps their pages.
@@ -8,6 +8,8 @@ use std::process::ExitCode;
 static ALLOCATOR: memory::MiMalloc = memory::MiMalloc;
 
 fn main() -> ExitCode {
+    // SAFETY: nothing has started a thread.
+    unsafe { candle_threads::keep_to_one() }
     memory::keep_freed_pages();
     homebench_runner::cmd::main()
 }

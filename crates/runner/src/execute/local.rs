@@ -125,9 +125,7 @@ impl Local {
                     .into_iter()
                     .flat_map(|identity| ["--checked-data", identity]),
             )
-            // candle has a pool of its own beside rayon's.
             .env("RAYON_NUM_THREADS", &threads)
-            .env("CANDLE_NUM_THREADS", &threads)
             // An error would carry its backtrace, with this machine's paths, into tables that are the same everywhere. Panics still show
             // theirs in the log where RUST_BACKTRACE asks for it.
             .env("RUST_LIB_BACKTRACE", "0")
