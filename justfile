@@ -49,12 +49,12 @@ reproduce name *args:
 check-report *args="results/census --prove": report
     python3 tests/browser/check_report.py {{ args }}
 
-# Tune gradient-boosted trees on an experiment's own rows, as an external variant of its report: just trees census --trials 20
+# Tune gradient-boosted trees on the rows of an experiment of results/ or of any folder, as an external variant of its report: just trees census --trials 20
 trees name *args: _trees-environment
     cargo build --release --bin homebench
-    shift && .venv-trees/bin/python benches/peers/trees.py results/{{ name }} --homebench target/release/homebench "$@"
-    target/release/homebench figures results/{{ name }}
-    target/release/homebench report results/{{ name }}
+    shift && .venv-trees/bin/python benches/peers/trees.py {{ if path_exists(name / "cells.csv") == "true" { name } else { "results" / name } }} --homebench target/release/homebench "$@"
+    target/release/homebench figures {{ if path_exists(name / "cells.csv") == "true" { name } else { "results" / name } }}
+    target/release/homebench report {{ if path_exists(name / "cells.csv") == "true" { name } else { "results" / name } }}
 
 _trees-environment:
     test -x .venv-trees/bin/python || python3 -m venv .venv-trees
@@ -66,6 +66,18 @@ check-writers *args:
     test -x .venv-writers/bin/python || python3 -m venv .venv-writers
     .venv-writers/bin/pip install --quiet --requirement tests/writers/requirements.txt
     .venv-writers/bin/python tests/writers/describe_to_report.py target/release/homebench "$@"
+
+# Build the wheel of the program and its Python reader into target/wheels
+wheel *args="--release": _wheel-environment
+    .venv-wheel/bin/maturin build --out target/wheels {{ args }}
+
+_wheel-environment:
+    test -x .venv-wheel/bin/python || python3 -m venv .venv-wheel
+    .venv-wheel/bin/pip install --quiet --requirement tests/wheel/requirements.txt
+
+# Install the newest wheel where there is no Rust, run the quickstart in an empty folder and read its results: just check-wheel --small
+check-wheel *args:
+    python3 tests/wheel/check_wheel.py "$(ls -t target/wheels/homebench-*.whl | head -n 1)" "$@"
 
 # Train cells on emulated processors (Debian's package qemu-user) and compare them byte for byte
 check-processors:

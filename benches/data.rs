@@ -13,7 +13,7 @@ use homebench_data::generated::Generated;
 use homebench_data::schema::{Description, Source};
 use homebench_data::{self as data, Batch, DatasetRef, Places, Quiet, RowSubset};
 use homebench_kernels::random::Philox;
-use homebench_metric::grouped_auc;
+use homebench_metric::{Cutoff, average_precision, grouped_auc, ranking_means};
 use rayon::prelude::*;
 use std::fmt::Write;
 use std::hint::black_box;
@@ -274,7 +274,7 @@ fn batches(criterion: &mut Criterion) {
     });
 }
 
-/// GAUC of eight tasks, one after another, over users with a hundred rows each.
+/// GAUC, and rankings with PR-AUC, of eight tasks, one after another, over users with a hundred rows each.
 fn gauc(criterion: &mut Criterion) {
     for rows in sizes() {
         let of = |name: &str| -> Vec<f32> {
@@ -304,10 +304,19 @@ fn gauc(criterion: &mut Criterion) {
             .collect();
         let name = format!("{}_users{}k_tasks{TASKS}", label(rows), num_users / 1000);
         let mut group = group(criterion, rows);
-        group.bench_function(BenchmarkId::new("gauc", name), |bencher| {
+        group.bench_function(BenchmarkId::new("gauc", &name), |bencher| {
             bencher.iter(|| {
                 for (scores, labels) in scores.iter().zip(&labels) {
                     black_box(grouped_auc(scores, labels, &users));
+                }
+            });
+        });
+        let cutoffs = [Cutoff::first(10).expect("rows"), Cutoff::NONE];
+        group.bench_function(BenchmarkId::new("ndcg10_mrr_pr_auc", name), |bencher| {
+            bencher.iter(|| {
+                for (scores, labels) in scores.iter().zip(&labels) {
+                    black_box(average_precision(scores, labels));
+                    black_box(ranking_means(scores, labels, &users, &cutoffs));
                 }
             });
         });

@@ -172,8 +172,7 @@ fn trained(workload: &Workload, wants_diagnostics: bool) -> (Cost, CellResult) {
     let result = train::train(
         dataset,
         &model,
-        &training,
-        content.seed,
+        &content.settings(),
         content.final_phase(),
         &candle_core::Device::Cpu,
         &mut Watcher { wants_diagnostics },
@@ -207,6 +206,10 @@ fn content(workload: &Workload, training: &TrainingConfig) -> CellContent {
             knobs: workload.knobs.parse().expect("knobs"),
         },
         training: training.clone(),
+        metrics: Default::default(),
+        cohorts: Default::default(),
+        selection: Default::default(),
+        last_epoch: None,
     }
 }
 

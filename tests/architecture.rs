@@ -160,6 +160,29 @@ fn committed_results_stay_small_enough_to_review() {
     assert!(pictures.values().all(|count| *count <= 4), "{pictures:?}");
 }
 
+#[test]
+fn the_binary_carries_every_committed_experiment_and_description() {
+    let output = Command::new("git")
+        .current_dir(root())
+        .args(["ls-files", "experiments"])
+        .output();
+    let Ok(listed) = output.map(|output| String::from_utf8(output.stdout).unwrap()) else {
+        return;
+    };
+    assert!(!root().join(".git").exists() || !listed.is_empty());
+    let main = read("crates/runner/src/main.rs");
+    for file in listed.lines() {
+        let name = file.strip_prefix("experiments/").unwrap();
+        assert!(
+            main.contains(&format!("\"{name}\",")),
+            "{name} is not in BUNDLE of crates/runner/src/main.rs"
+        );
+        // A copy by `homebench new --like` would look for it elsewhere.
+        let includes = read(file).lines().any(|line| line.starts_with("include"));
+        assert!(!includes, "{file} includes another file");
+    }
+}
+
 /// Source files below a folder.
 fn sources(folder: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
@@ -193,15 +216,21 @@ fn files_with(text: &str) -> Vec<String> {
 
 #[test]
 fn the_key_to_the_test_split_is_made_in_one_place() {
+    // Tests of the data open what they have made.
+    let places = |text: &str| {
+        let mut files = files_with(text);
+        files.retain(|path| !path.starts_with("crates/data/src/tests/"));
+        files
+    };
     assert_eq!(
-        files_with("FinalPhase::of_a_final_cell"),
+        places("FinalPhase::of_a_final_cell"),
         [
             "crates/data/src/seal.rs",
             "crates/experiment/src/spec/canonical.rs"
         ]
     );
     assert_eq!(
-        files_with("FrozenSelection::freeze("),
+        places("FrozenSelection::freeze("),
         ["crates/train/src/session.rs"]
     );
 }

@@ -44,6 +44,58 @@ class Lists(unittest.TestCase):
         self.assertEqual(unseen.ravel().tolist(), [0, 0, 0, 0])
 
 
+class Categories(unittest.TestCase):
+    def split(self, folder, categorical):
+        """Two categorical features, the second one of buckets, and labels."""
+        rows = len(categorical)
+        table = pyarrow.table(
+            {
+                "categorical": pyarrow.array(categorical, pyarrow.list_(pyarrow.uint32(), 2)),
+                "labels": pyarrow.array([[float(row % 2)] for row in range(rows)], pyarrow.list_(pyarrow.float32(), 1)),
+            }
+        )
+        path = pathlib.Path(folder) / "train.arrow"
+        with pyarrow.ipc.new_file(path, table.schema) as writer:
+            writer.write_table(table)
+        return trees.Split(path)
+
+    def test_buckets_are_numbers_and_missing_where_nothing_was_there(self):
+        with tempfile.TemporaryDirectory() as folder:
+            found = self.split(folder, [[1, 0], [2, 3], [0, 1]])
+        features = found.features([], buckets=[1])
+        self.assertEqual(features[:, 0].tolist(), [1, 2, 0])
+        self.assertTrue(numpy.isnan(features[0, 1]))
+        self.assertEqual(features[1:, 1].tolist(), [3, 1])
+
+    def test_every_row_is_looked_at_for_categories_and_those_left_are_counted(self):
+        # More rows than LightGBM samples by itself. Ten categories of four rows each, of which a sample would lack some, and one of one
+        # row; a category needs three rows (min_data_in_bin).
+        rows = 300_000
+        categorical = [[1 + row % 2, 1 + row % 5] for row in range(rows)]
+        for row in range(40):
+            categorical[row * 7000][0] = 3 + row // 4
+        categorical[-1][0] = 13
+        schema = {"categorical": [{"name": "shop"}, {"name": "price", "kind": "bucket"}], "numeric": [], "lists": []}
+        with tempfile.TemporaryDirectory() as folder:
+            splits = {"train": self.split(folder, categorical)}
+            splits["validation"] = splits["train"]
+            task = trees.Task("click", False, 0, splits, schema, 1)
+            model = trees.lightgbm.train(task.fixed(1), task.train, 1)
+        self.assertEqual(task.categories(model), [("shop", 13, 12)])
+
+
+class Resuming(unittest.TestCase):
+    def test_what_is_kept_is_used_for_the_same_search_alone(self):
+        with tempfile.TemporaryDirectory() as folder:
+            folder = pathlib.Path(folder)
+            kept = trees.Kept(folder, 0, "a")
+            kept.trials.append(({"learning_rate": 0.1}, 0.7000000000000001))
+            kept.write()
+            self.assertEqual(trees.Kept(folder, 0, "a").trials, [[{"learning_rate": 0.1}, 0.7000000000000001]])
+            self.assertEqual(trees.Kept(folder, 0, "b").trials, [])
+            self.assertEqual(trees.Kept(folder, 1, "a").trials, [])
+
+
 class OneKind(unittest.TestCase):
     def test_a_task_with_labels_of_one_kind_is_left_out_and_recorded(self):
         with tempfile.TemporaryDirectory() as folder:

@@ -1,15 +1,21 @@
 """Gradient-boosted trees on an experiment's own data: LightGBM, one model a task, tuned on validation, as an external variant.
 
-    trees.py RESULTS_DIR [--trials N] [--threads N] [--homebench PROGRAM]      (or: just trees EXPERIMENT)
+    trees.py RESULTS_DIR [--trials N] [--threads N] [--homebench PROGRAM] [--descriptions DIR] [--data-dir DIR] [--cache-dir DIR]
+    (or: just trees EXPERIMENT)
 
 Reads the rows that the experiment's cells read: `homebench data export` writes the prepared splits with the spec's dataset,
 protocol and rows, and the content hash is compared with the one in provenance.toml, so features, vocabularies and splits are
-the same to the byte. Categorical features go in as such, numeric ones as prepared, row weights weigh rows in training, and rows
-on which a task is not observed are none of its rows. A multi-valued feature becomes one column for each of its ids, the number of
-times that a row's list has it: for a feature of many ids, the MOST_LIST_IDS that the training rows have most often.
+the same to the byte. Categorical features go in as such, numeric ones as prepared, and buckets as their number, missing where nothing was
+there. Row weights weigh rows in training, and rows on which a task is not observed are none of its rows. A multi-valued feature becomes
+one column for each of its ids, the number of times that a row's list has it: for a feature of many ids, the MOST_LIST_IDS that the
+training rows have most often.
+
+LightGBM looks at every training row to choose its bins, and merges the categories that are too rare for one with what it has not seen. How
+many are left is said, and stands for each task and feature in external/trees/categories.csv.
 
 A task with labels of one kind alone in the training or the validation split is left out, said, and recorded as undefined; metrics that
-one kind of label leaves undefined on a split are written without a value. Scores are written after each task, so that an end in the middle loses none.
+one kind of label leaves undefined on a split are written without a value. Scores are written after each task. Every trial and every
+seed that is done is kept in external/trees/, so that the same command goes on where it was.
 
 Each task is tuned alone: N trials of random search (the first is the library's defaults) with the experiment's first seed, each with
 early stopping on validation; N is that of the experiment's own tuning, else 20. The winner is trained with every seed of the
@@ -19,7 +25,10 @@ RESULTS_DIR/external/trees.csv and trees.toml, which `homebench report RESULTS_D
 
 import argparse
 import csv
+import functools
+import hashlib
 import io
+import json
 import math
 import pathlib
 import re
@@ -47,7 +56,11 @@ SPACE = {
     "bagging_fraction": ("even", 0.5, 1.0, 1.0),
     "lambda_l2": ("log", 1e-3, 30.0, 0.0),
     "cat_smooth": ("log", 1.0, 100.0, 10.0),
+    "cat_l2": ("log", 0.1, 100.0, 10.0),
+    "max_cat_threshold": ("log whole", 8, 256, 32),
+    "min_data_per_group": ("log whole", 5, 500, 100),
 }
+PLACES = ("--descriptions", "--data-dir", "--cache-dir")
 COLUMNS = ["variant", "seed", "split", "task", "metric", "value", "rows", "positives"]
 
 
@@ -79,9 +92,14 @@ class Split:
         owners = numpy.repeat(numpy.arange(lengths.size) % width, lengths.ravel())
         return [(ids[owners == place], lengths[:, place]) for place in range(width)]
 
-    def features(self, list_ids):
-        """Categorical ids, exact in a float, beside the numeric features, and how often each row has each of `list_ids`."""
-        parts = [self.columns[name].astype(numpy.float32) for name in ("categorical", "numeric") if name in self.columns]
+    def features(self, list_ids, buckets=()):
+        """Categorical ids beside the numeric features, and how often each row has each of `list_ids`. Ids of the columns `buckets` are
+        numbers of an order, and 0 is none."""
+        # f64: a float of 32 bits holds no id beyond 2^24.
+        parts = [self.columns[name].astype(numpy.float64) for name in ("categorical", "numeric") if name in self.columns]
+        for place in buckets:
+            column = parts[0][:, place]
+            column[column == 0] = numpy.nan
         parts += [self.counts(place, ids) for place, ids in enumerate(list_ids)]
         return numpy.concatenate(parts, axis=1)
 
@@ -150,21 +168,52 @@ class Task:
     def __init__(self, name, is_regression, place, splits, schema, threads):
         self.name, self.is_regression, self.threads = name, is_regression, threads
         self.place, self.splits = place, splits
-        self.list_ids = splits["train"].common_ids()
-        names = [feature["name"] for feature in schema["categorical"]] + schema["numeric"]
-        names += [f"list_{place}_id_{id}" for place, ids in enumerate(self.list_ids) for id in ids]
+        self.schema = schema
+        features = schema["categorical"]
+        self.buckets = [place for place, feature in enumerate(features) if feature.get("kind") == "bucket"]
+        self.categorical = {place: feature["name"] for place, feature in enumerate(features) if place not in self.buckets}
+
+    # What follows is made when it is first asked for: not where everything is kept.
+    @functools.cached_property
+    def list_ids(self):
+        return self.splits["train"].common_ids()
+
+    @functools.cached_property
+    def train(self):
+        names = [feature["name"] for feature in self.schema["categorical"]] + self.schema["numeric"]
+        lists = zip(self.schema.get("lists", []), self.list_ids, strict=True)
+        names += [f"{feature['name']}_id_{id}" for feature, ids in lists for id in ids]
         # LightGBM takes no punctuation in names, and no name twice.
         names = [f"{place}_{re.sub(r'[^A-Za-z0-9_]', '_', name)}" for place, name in enumerate(names)]
-        categorical = list(range(len(schema["categorical"])))
-        self.train = self.dataset("train", feature_name=names, categorical_feature=categorical)
-        self.validation = self.dataset("validation", reference=self.train)
+        return self.dataset("train", feature_name=names, categorical_feature=list(self.categorical))
+
+    @functools.cached_property
+    def validation(self):
+        return self.dataset("validation", reference=self.train)
 
     def dataset(self, split, **more):
         observed, labels, weights, _ = self.splits[split].task(self.place)
         # Row weights are for learning; scores count every row once.
         weights = weights if split == "train" else None
-        features = self.splits[split].features(self.list_ids)[observed]
+        features = self.features(split, observed)
         return lightgbm.Dataset(features, labels, weight=weights, free_raw_data=False, params=self.fixed(0), **more)
+
+    def features(self, split, observed):
+        return self.splits[split].features(self.list_ids, self.buckets)[observed]
+
+    def categories(self, model):
+        """Of each categorical feature its name, how many ids the training rows have, and how many LightGBM left apart."""
+        # The line of a model's text that says what bins each feature has: of categories their ids.
+        line = next(line for line in model.model_to_string(num_iteration=1).splitlines() if line.startswith("feature_infos="))
+        infos = line.removeprefix("feature_infos=").split(" ")
+        observed = self.splits["train"].task(self.place)[0]
+        ids = self.splits["train"].columns["categorical"][observed] if self.categorical else None
+        found = []
+        for place, name in self.categorical.items():
+            # `none` is a feature of one value.
+            kept = 0 if infos[place] == "none" else len([id for id in infos[place].split(":") if id != "-1"])
+            found.append((name, len(numpy.unique(ids[:, place])), kept))
+        return found
 
     def fixed(self, seed):
         return {
@@ -176,6 +225,8 @@ class Task:
             "force_row_wise": True,
             "num_threads": self.threads,
             "max_bin": 255,
+            # Every row, or categories that a sample lacks would be merged with unseen ones.
+            "bin_construct_sample_cnt": max(self.splits["train"].rows, 1),
             "feature_pre_filter": False,
             "verbosity": -1,
         }
@@ -197,7 +248,7 @@ class Task:
         observed, labels, _, users = self.splits[split].task(self.place)
         if not len(labels):
             return []
-        predicted = model.predict(self.splits[split].features(self.list_ids)[observed])
+        predicted = model.predict(self.features(split, observed))
         if self.is_regression:
             error, variance = float(((predicted - labels) ** 2).mean()), float(labels.var())
             values = {"mse": error, "r_squared": 1 - error / variance if variance > 0 else None}
@@ -266,10 +317,10 @@ def read_toml(path):
     return tomllib.loads(path.read_text())
 
 
-def export(homebench, spec, folder):
+def export(homebench, places, spec, folder):
     """The prepared splits of the spec's dataset, and their schema."""
     dataset = spec["dataset"]
-    command = [homebench, "data", "export", dataset["name"], "--out", str(folder)]
+    command = [homebench, "data", "export", dataset["name"], "--out", str(folder), *places]
     if "protocol" in dataset:
         command += ["--protocol", dataset["protocol"]]
     rows = dataset.get("rows")
@@ -322,25 +373,62 @@ def seeds_of(results):
     return sorted({int(row["seed"]) for row in rows})
 
 
-def run_task(task, seeds, trials, best_possible):
+class Kept:
+    """What is done of a task, on disk after every step; of another search, data or program it is not used."""
+
+    def __init__(self, folder, place, key):
+        self.path, self.key = folder / f"task_{place}.json", key
+        self.trials, self.seeds, self.categories = [], {}, None
+        if self.path.is_file():
+            kept = json.loads(self.path.read_text())
+            if kept["key"] == key:
+                self.trials, self.seeds, self.categories = kept["trials"], kept["seeds"], kept["categories"]
+
+    def write(self):
+        kept = {"key": self.key, "trials": self.trials, "seeds": self.seeds, "categories": self.categories}
+        # Floats as Python writes them come back to the bit.
+        replace(self.path, json.dumps(kept, indent=1) + "\n")
+
+
+def key_of(schema, seeds, trials):
+    """What decides the scores: rows, search, program and this file."""
+    versions = [metadata.version(name) for name in ("lightgbm", "numpy", "scikit-learn")]
+    own = hashlib.sha256(pathlib.Path(__file__).read_bytes()).hexdigest()
+    return hashlib.sha256(json.dumps([schema["content_hash"], seeds, trials, versions, own]).encode()).hexdigest()
+
+
+def run_task(task, seeds, trials, best_possible, kept):
     """The winner and its validation score, and rows for the table."""
     random = numpy.random.default_rng([seeds[0], task.place])
-    best = None
     for trial in range(trials):
         settings = draw(random, trial)
-        _, score = task.fit(settings, seeds[0])
+        if trial < len(kept.trials):
+            continue
+        model, score = task.fit(settings, seeds[0])
         print(f"{task.name}, trial {trial + 1} of {trials}: validation {score:.5f}", file=sys.stderr)
-        if best is None or score > best[1]:
-            best = settings, score
+        kept.categories = kept.categories or task.categories(model)
+        kept.trials.append((settings, float(score)))
+        kept.write()
+    # Of equal ones the first.
+    best = max(kept.trials, key=lambda trial: trial[1])
     # The choice is frozen; from here on the test split is read, once per seed.
-    rows = []
     for seed in seeds:
+        if str(seed) in kept.seeds:
+            continue
         model, _ = task.fit(best[0], seed)
+        rows = []
         for split in ("validation", "test"):
             for metric, value, count, positives in task.scores(model, split, best_possible):
-                key = ("trees", seed, split, task.name, metric)
-                rows.append((*key, "" if value is None else repr(float(value)), count, positives))
-    return best, rows
+                rows.append(("trees", seed, split, task.name, metric, "" if value is None else repr(float(value)), count, positives))
+        kept.seeds[str(seed)] = rows
+        kept.write()
+    return best, [row for seed in seeds for row in kept.seeds[str(seed)]]
+
+
+def say_categories(task, categories):
+    for feature, there, kept in categories:
+        if kept < there:
+            print(f"{task}: {feature} has {there} ids in the training rows, LightGBM keeps {kept} apart", file=sys.stderr)
 
 
 def why_untrained(task, place, splits):
@@ -369,16 +457,33 @@ def toml_text(value):
     return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def write(results, schema, trials, winners, rows):
-    folder = results / "external"
-    folder.mkdir(exist_ok=True)
+def table(columns, rows):
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    writer.writerow(columns)
     writer.writerows(rows)
+    return text.getvalue()
+
+
+def about_of(categories):
+    """What was run, with what became of categories: of the task whose feature lost the most."""
+    about = "Gradient-boosted trees, one model a task, early stopping on validation"
+    merged = [(there - kept, task, feature, there, kept) for task, feature, there, kept in categories if kept < there]
+    if merged:
+        _, task, feature, there, kept = max(merged, key=lambda one: one[0])
+        features = len({one[2] for one in merged})
+        about += (
+            f"; rare categories of {features} features are one with unseen ones, most in {feature}, of whose {there} ids {kept} "
+            f"are kept apart for {task}"
+        )
+    return f"{about}:"
+
+
+def write(results, schema, trials, winners, rows, categories):
+    folder = results / "external"
     program = f"LightGBM {metadata.version('lightgbm')}"
     lines = [
-        f"about = {toml_text('Gradient-boosted trees, one model a task, early stopping on validation:')}",
+        f"about = {toml_text(about_of(categories))}",
         f"program = {toml_text(program)}",
         f"command = {toml_text('just trees ' + results.name)}",
         f"dataset_content = {toml_text(schema['content_hash'])}",
@@ -391,9 +496,10 @@ def write(results, schema, trials, winners, rows):
         words = ", ".join(f"{name} = {value}" for name, value in settings.items())
         lines += ["", "[[winners]]", f"task = {toml_text(task)}", f"settings = {toml_text(words)}"]
         lines += [f"validation_score = {float(score)!r}"]
+    replace(folder / "trees" / "categories.csv", table(["task", "feature", "ids_in_training", "kept_apart"], categories))
     # The table last: without its .toml, a report refuses it.
     replace(folder / "trees.toml", "\n".join(lines) + "\n")
-    replace(folder / "trees.csv", text.getvalue())
+    replace(folder / "trees.csv", table(COLUMNS, rows))
 
 
 def replace(path, text):
@@ -409,32 +515,46 @@ def main():
     parser.add_argument("--trials", type=int, help="trials for each task [default: those of the experiment's tuning, or 20]")
     parser.add_argument("--threads", type=int, default=0, help="[default: all cores]")
     parser.add_argument("--homebench", default="homebench", help="the program")
+    for place in PLACES:
+        parser.add_argument(place, help="as of homebench")
     args = parser.parse_args()
     if not (args.results / "spec.resolved.toml").is_file():
         parser.error(f"{args.results} is no results folder\nhint: homebench run experiments/<name>.toml")
     trials = args.trials or tuned_trials(args.results) or 20
     seeds = seeds_of(args.results)
+    given = {place: getattr(args, place.removeprefix("--").replace("-", "_")) for place in PLACES}
+    places = [word for place, folder in given.items() if folder for word in (place, folder)]
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
-        schema = export(args.homebench, read_toml(args.results / "spec.resolved.toml"), folder)
+        schema = export(args.homebench, places, read_toml(args.results / "spec.resolved.toml"), folder)
         check_content(args.results, schema)
-        regressions = regressions_of(args.results)
-        best_possible = best_scores(args.results)
-        winners, rows = {}, []
-        for place, entry in enumerate(schema["tasks"]):
-            splits = Splits(folder)
-            if why := why_untrained(entry["name"], place, splits):
-                print(why, file=sys.stderr)
-                rows += undefined_rows(entry["name"], entry["name"] in regressions, place, splits, seeds)
-                continue
-            task = Task(entry["name"], entry["name"] in regressions, place, splits, schema, args.threads)
-            winners[task.name], task_rows = run_task(task, seeds, trials, best_possible)
+        run(args.results, schema, folder, trials, seeds, args.threads)
+
+
+def run(results, schema, folder, trials, seeds, threads):
+    """Every task, and after each the table."""
+    regressions = regressions_of(results)
+    best_possible = best_scores(results)
+    notes = results / "external" / "trees"
+    notes.mkdir(parents=True, exist_ok=True)
+    key = key_of(schema, seeds, trials)
+    winners, rows, categories = {}, [], []
+    for place, entry in enumerate(schema["tasks"]):
+        name, is_regression = entry["name"], entry["name"] in regressions
+        splits = Splits(folder)
+        if why := why_untrained(name, place, splits):
+            print(why, file=sys.stderr)
+            rows += undefined_rows(name, is_regression, place, splits, seeds)
+        else:
+            kept = Kept(notes, place, key)
+            task = Task(name, is_regression, place, splits, schema, threads)
+            winners[name], task_rows = run_task(task, seeds, trials, best_possible, kept)
             rows += task_rows
-            # Hours of the tasks before are not lost with the next one.
-            write(args.results, schema, trials, winners, rows)
-    # Once more, for tasks that were left out after the last one with a score.
-    write(args.results, schema, trials, winners, rows)
-    print(f"{args.results / 'external'}: {len(rows)} scores of {len(winners)} tasks and {len(seeds)} seeds")
+            say_categories(name, kept.categories)
+            categories += [(name, *one) for one in kept.categories]
+        # Hours of the tasks before are not lost with the next one.
+        write(results, schema, trials, winners, rows, categories)
+    print(f"{results / 'external'}: {len(rows)} scores of {len(winners)} tasks and {len(seeds)} seeds")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""Opens report.html of results folders in headless Chromium as a reader would, at a phone's and a desktop's width, in light
-and dark, and fails if anything is missing or cut off.
+"""Opens report.html of results folders in headless Chromium as a reader would, at a phone's, a window's and a desktop's width, in
+light and dark, and fails if anything is missing or cut off.
 
     python3 tests/browser/check_report.py results/census [more folders] [--screenshots DIR] [--prove]
 
-Checks: no error or warning on the console, nothing fetched from elsewhere, every section there and linked, every figure drawn
+Checks: the answer and its chart end within the first screen, its letters can be read on a phone, no error or warning on the console, nothing fetched from elsewhere, every section there and linked, every figure drawn
 and every picture loaded, tables whole, no text that can't be read for want of contrast, the page no wider than the window, and columns
 that sort both ways with absent values last. `--prove` spoils the first report in every way that is looked for and expects each to be
 found. Needs Debian's package chromium and Python 3.11.
@@ -17,7 +17,7 @@ import tempfile
 from browser import Browser
 
 SECTIONS = [
-    "Found",
+    "Task by task",
     "How sure",
     "Tuning",
     "Figures",
@@ -25,10 +25,31 @@ SECTIONS = [
     "Failed",
     "Getting the same numbers",
 ]
-WIDTHS = {"phone": (390, 844, True), "desktop": (1280, 900, False)}
+WIDTHS = {"phone": (400, 844, True), "window": (1000, 900, False), "desktop": (1400, 900, False)}
+# Where the answer and its chart have to end in a window of 1000 pixels.
+LAST_PIXEL = 900
+# Of letters in the answer's chart, in pixels; those of the text around it are 16.
+LEAST_LETTERS = 9
 # WCAG 2.2, level AA, text of normal size.
 LEAST_CONTRAST = 4.5
 
+# Before anything is unfolded: where the chart ends, or what stands last where nothing is compared.
+ANSWER_END = """
+(() => {
+  const answer = document.querySelector('.answer');
+  const part = answer.querySelector('figure') ?? answer.lastElementChild;
+  return Math.round(part.getBoundingClientRect().bottom + scrollY);
+})()
+"""
+HAS_CHART = "document.querySelector('.answer figure') !== null || /nothing to compare|Nothing can be answered/.test(document.querySelector('.answer').textContent)"
+# Tall letters of shown charts; what is not displayed has no height.
+SMALL_LETTERS = """
+[...document.querySelectorAll('.answer svg text')].filter(text => {
+  const height = text.getBoundingClientRect().height;
+  return height > 0 && height < LEAST;
+}).map(text => text.textContent).slice(0, 3)
+""".replace("LEAST", str(LEAST_LETTERS))
+OPEN_SECTIONS = "document.querySelectorAll('details.section[open]').length"
 HEADINGS = "[...document.querySelectorAll('h2')].map(heading => heading.textContent)"
 DEAD_LINKS = """
 [...document.querySelectorAll('a[href^="#"]')].map(link => link.getAttribute('href').slice(1))
@@ -43,7 +64,7 @@ RAGGED = """
 # A figure is drawn if it has a size and marks, and nothing of it lies outside its frame.
 BAD_FIGURES = """
 [...document.querySelectorAll('figure')].filter(figure => {
-  const svg = figure.querySelector('svg');
+  const svg = [...figure.querySelectorAll('svg')].find(svg => svg.getBoundingClientRect().width > 0);
   const image = figure.querySelector('img');
   if (image) return !(image.complete && image.naturalWidth > 0);
   const frame = svg.getBoundingClientRect();
@@ -155,7 +176,12 @@ def complaints(browser):
 
 # What is done to a report, and a word of the fault that must be found.
 SPOILT = [
-    (lambda html: html.replace("<h2 id=\"found\">Found</h2>", ""), "no section 'Found'"),
+    (lambda html: html.replace("<h2>Task by task</h2>", ""), "no section 'Task by task'"),
+    (lambda html: html.replace("<div class=\"answer\">", "<div class=\"answer\"><p style=\"height: 900px\">x</p>"), "the answer ends", "window"),
+    (lambda html: html.replace("@media (max-width: 44rem)", "@media (max-width: 1rem)"), "letters", "phone"),
+    (lambda html: html.replace("<div class=\"answer\">", "<div class=\"answer\"><p style=\"min-width: 420px\">x</p>"), "wider than the window", "phone"),
+    (lambda html: html.replace("<details class=\"section\"", "<details open class=\"section\"", 1), "unfolded"),
+    (lambda html: html.replace("<figure", "<div").replace("</figure>", "</div>"), "no chart"),
     (lambda html: html.replace("</script>", "nothing();</script>"), "exception"),
     (lambda html: html.replace("</script>", "console.error(1);</script>"), "console"),
     (lambda html: html.replace("</main>", "<img src=\"http://127.0.0.1:9/a.png\"></main>"), "fetched"),
@@ -172,10 +198,10 @@ def prove(browser, report):
     """Ways of spoiling the report that are not found."""
     html = report.read_text()
     with tempfile.TemporaryDirectory() as folder:
-        for place, (spoil, expected) in enumerate(SPOILT):
+        for place, (spoil, expected, *width) in enumerate(SPOILT):
             spoilt = pathlib.Path(folder) / "report.html"
             spoilt.write_text(spoil(html))
-            faults = check(browser, spoilt, "desktop", "light", None)
+            faults = check(browser, spoilt, width[0] if width else "desktop", "light", None)
             if spoilt.read_text() == html or not any(expected in fault for fault in faults):
                 yield f"spoilt report {place + 1} ({expected}): found only {faults}"
 
@@ -187,9 +213,17 @@ def check(browser, report, width, scheme, screenshots):
     # Folded parts are looked at too, after the picture, which shows the page as it opens.
     if screenshots:
         browser.screenshot(screenshots / f"{report.parent.name}-{width}-{scheme}.png")
+    faults = []
+    if not browser.run(HAS_CHART):
+        faults.append("no chart in the answer")
+    elif width == "window" and browser.run(ANSWER_END) > LAST_PIXEL:
+        faults.append(f"the answer ends at {browser.run(ANSWER_END)} pixels, after {LAST_PIXEL}")
+    faults += [f"letters that can't be read in the answer's chart: {text}" for text in browser.run(SMALL_LETTERS)]
+    if browser.run(OPEN_SECTIONS):
+        faults.append("a section is unfolded")
     browser.run("document.querySelectorAll('details').forEach(part => part.open = true)")
     headings = browser.run(HEADINGS)
-    faults = [f"no section {name!r}" for name in SECTIONS if name not in headings]
+    faults += [f"no section {name!r}" for name in SECTIONS if name not in headings]
     if not any(name.startswith("Scores") for name in headings):
         faults.append("no scores")
     faults += [f"a link to nowhere: #{name}" for name in browser.run(DEAD_LINKS)]

@@ -234,7 +234,7 @@ fn a_split_with_one_class_has_no_auc_and_says_so_everywhere() {
             assert_eq!((&row[6], &row[7], &row[8]), ("", "100", "0"));
         }
     }
-    let report = bench.read("runs/spec/report.md");
+    let report = bench.report("runs/spec");
     assert!(
         report.contains("It has no AUC: its labels are of one class, 0 of 100 rows are positive"),
         "{report}"

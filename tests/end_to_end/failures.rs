@@ -101,7 +101,7 @@ fn a_task_of_weight_zero_is_said_to_have_no_part_in_selection() {
     let ran = bench.quickstart("out", &more).expect(0);
     let said = "weight 0 for like: scored, but neither trained nor part of the choice of epochs and trials";
     assert!(ran.stderr.contains(said), "{}", ran.stderr);
-    let report = bench.read("out/report.md");
+    let report = bench.report("out");
     assert!(
         report.contains("neither trained nor part of the choice of epochs and trials: like."),
         "{report}"

@@ -71,6 +71,21 @@ impl Bench {
         std::fs::read_to_string(self.path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
     }
 
+    /// Reads report.md of a results folder, with each paragraph on one line, as Markdown has it.
+    pub(crate) fn report(&self, folder: &str) -> String {
+        let mut report = String::new();
+        for line in self.read(&format!("{folder}/report.md")).lines() {
+            let begins = line.is_empty() || line.starts_with(['|', '#', '-', '`', '<', '!']);
+            let goes_on = !begins && !report.is_empty() && !report.ends_with("\n\n");
+            report += match goes_on {
+                true => " ",
+                false => "\n",
+            };
+            report += if goes_on { line.trim_start() } else { line };
+        }
+        report + "\n"
+    }
+
     /// The binary with these arguments, not started yet.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_homebench-under-test"));

@@ -6,23 +6,23 @@ use crate::harness::Bench;
 fn help_names_every_command() {
     let help = Bench::new().run(&["--help"]).expect(0).stdout;
     for command in [
-        "run", "plan", "status", "report", "figures", "diff", "pack", "data", "cache", "models",
-        "devices", "init", "forward",
+        "run", "new", "plan", "status", "report", "figures", "diff", "compare", "pack", "predict",
+        "data", "cache", "models", "devices", "init", "forward",
     ] {
         assert!(
             help.contains(&format!("\n  {command} ")),
             "{command} is not in:\n{help}"
         );
     }
-    assert!(help.contains("homebench run experiments/quickstart.toml"));
+    assert!(help.contains("homebench run quickstart"));
     assert!(!help.contains("\n  cell "), "the hidden command shows");
 }
 
 #[test]
 fn every_command_shows_an_example() {
     for command in [
-        "run", "plan", "status", "report", "figures", "diff", "pack", "data", "cache", "models",
-        "devices", "init", "forward",
+        "run", "new", "plan", "status", "report", "figures", "diff", "compare", "pack", "predict",
+        "data", "cache", "models", "devices", "init", "forward",
     ] {
         let help = Bench::new().run(&[command, "--help"]).expect(0).stdout;
         assert!(help.contains("Example"), "{command}:\n{help}");

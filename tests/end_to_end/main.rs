@@ -1,9 +1,12 @@
 //! The binary as a user meets it: every test starts it as a process, in an empty folder of its own.
 
+mod adapters;
 #[macro_use]
 mod bad_input;
 mod budgets;
+mod bundled;
 mod cache;
+mod cohorts;
 mod data;
 mod diff;
 mod failures;
@@ -12,21 +15,26 @@ mod harness;
 mod help;
 mod identity;
 mod integrity;
+mod interplay;
 mod interruption;
 mod model_files;
 mod numerics;
 mod output;
 mod overhead;
 mod ownership;
+mod predictions;
 mod process;
 mod quickstart;
 mod regression;
 mod reports;
 mod reproduction;
+mod search;
+mod selection;
 mod small_run;
 mod status;
 mod sweep_refusals;
 mod sweeps;
+mod tensorboard;
 mod torture;
 mod training;
 mod tuning;

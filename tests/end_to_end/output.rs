@@ -10,12 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// An experiment of a second.
-const QUICK: [&str; 4] = [
-    "--only",
-    "shared_bottom/1",
-    "--set",
-    "training.max_epochs=1",
-];
+const QUICK: [&str; 4] = ["--only", "*o*e/1", "--set", "training.max_epochs=1"];
 
 /// Every command that answers on stdout, over finished results in `out`.
 fn commands() -> Vec<Vec<String>> {
@@ -36,6 +31,9 @@ fn commands() -> Vec<Vec<String>> {
         "report out",
         "figures out",
         "diff out out",
+        "compare out out",
+        "report out --only home",
+        "cache list",
         "data describe table.csv",
         "--help",
         "run --help",

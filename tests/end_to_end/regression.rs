@@ -97,7 +97,7 @@ fn two_regressions_are_trained_selected_scored_and_reported() {
             "{figure}"
         );
     }
-    let report = bench.read("one/report.md");
+    let report = bench.report("one");
     assert!(report.contains("R²") && !report.contains("AUC"), "{report}");
     bench.run(&["status", "one"]).expect(0);
     bench.run(&["report", "one"]).expect(0);
@@ -224,7 +224,7 @@ tower_dims = []
     // The epoch was chosen by 2 AUC - 1 and R² together.
     let curves = bench.rows("mixed/curves.csv");
     let cells = bench.rows("mixed/cells.csv");
-    let report = bench.read("mixed/report.md");
+    let report = bench.report("mixed");
     assert!(
         report
             .contains("It has no R²: the labels of its 300 rows are one number in the test split."),
@@ -277,7 +277,7 @@ fn a_knob_of_the_data_is_swept_and_variants_are_compared_at_each_of_its_values()
         12,
         "{settings}"
     );
-    let report = bench.read("swept/report.md");
+    let report = bench.report("swept");
     assert!(
         report.contains("two-task[correlation=1]: first"),
         "{report}"

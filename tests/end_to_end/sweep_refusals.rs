@@ -409,7 +409,7 @@ fn an_override_of_a_sweep_is_blamed_by_its_own_words() {
     ");
     insta::assert_snapshot!(refusal_of(SPEC, &["--only", "home[rank=5]/*"]), @r"
     error: --only home[rank=5]/*: no cell is named so; expected a pattern of: mmoe/1, mmoe/2, home[rank=4]/1, home[rank=4]/2, home[rank=8]/1, home[rank=8]/2
-    hint: quote the pattern, or the shell takes its stars: --only 'home/*'
+    hint: did you mean `home[rank=4]`?
     ");
 }
 

@@ -126,7 +126,7 @@ fn a_swept_experiment_runs_and_its_settings_and_names_are_in_the_tables() {
     let status = bench.run(&["status", "out"]).expect(0).stdout;
     assert!(status.starts_with("6 cells: 6 done\n"), "{status}");
     assert!(!bench.path("out/tuning.csv").exists());
-    assert!(bench.read("out/report.md").contains("Nothing was tuned"));
+    assert!(bench.report("out").contains("Nothing was tuned"));
 }
 
 #[test]

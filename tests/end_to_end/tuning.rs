@@ -162,7 +162,7 @@ fn every_variant_is_tuned_alike_and_test_is_read_by_final_cells_alone() {
     };
     assert_eq!(rates("bottom").len(), 3);
     assert_eq!(rates("bottom"), rates("mmoe"));
-    let report = bench.read("out/report.md");
+    let report = bench.report("out");
     assert!(report.contains("tuned"), "{report}");
 }
 

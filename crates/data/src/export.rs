@@ -1,10 +1,12 @@
 //! Prepared splits for other programs: the files that cells map, and a description of their columns.
 
-use super::open::files;
+use super::open::{files, resolve};
+use super::schema::{FeatureKind, Pooling, Source, Vocabulary};
 use super::{DatasetRef, Observer, Places, SPLITS, Summary, cant_write};
 use anyhow::Result;
 use homebench_diagnostic::Diagnostic;
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::fs::Permissions;
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
@@ -27,6 +29,8 @@ struct ExportedSchema<'a> {
     weight: Option<&'a str>,
     /// In the order of the columns of `categorical`.
     categorical: Vec<ExportedFeature<'a>>,
+    /// In the order of the lists of `lists`.
+    lists: Vec<ExportedList<'a>>,
     /// In the order of the columns of `labels`.
     tasks: Vec<ExportedTask<'a>>,
 }
@@ -36,6 +40,22 @@ struct ExportedFeature<'a> {
     name: &'a str,
     /// Ids are below it; 0 is a value that the training rows don't have.
     vocabulary_size: usize,
+    /// `bucket` where ids are numbers of an order, and 0 is a value that is not there; `hash` where several values may have one id; absent
+    /// where each has its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kind: Option<&'static str>,
+}
+
+#[derive(Serialize)]
+struct ExportedList<'a> {
+    name: &'a str,
+    /// Ids are below it; 0 is a value that the training rows don't have.
+    vocabulary_size: usize,
+    /// How models make one of a list: `mean` or `sum`.
+    pooling: &'static str,
+    /// As of a categorical feature.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kind: Option<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -48,8 +68,8 @@ struct ExportedTask<'a> {
 }
 
 /// Copies `train.arrow`, `validation.arrow` and `test.arrow` of a dataset into a folder, with `schema.toml`: Arrow IPC files
-/// with a fixed-size list a row in the columns `categorical` (u32), `numeric` (f32), `labels` (f32, NaN where a task is not
-/// observed), `user` (u32) and `weight` (f32), those that the dataset has. Prepares it first if its cache isn't there.
+/// with a fixed-size list a row in the columns `categorical` (u32), `lists` (of lists of u32), `numeric` (f32), `labels` (f32, NaN where
+/// a task is not observed), `user` (u32) and `weight` (f32), those that the dataset has. Prepares it first if its cache isn't there.
 ///
 /// What reads the test split before it has chosen anything is on its own: the seal of this program can't hold it.
 ///
@@ -79,7 +99,9 @@ pub fn export(
     }
     entry.watch().check()?;
     let file = folder.join(SCHEMA);
-    let text = toml::to_string(&schema(&summary)).map_err(|error| cant_write(&file, &error))?;
+    let kinds = kinds_of_ids(reference, places)?;
+    let text =
+        toml::to_string(&schema(&summary, &kinds)).map_err(|error| cant_write(&file, &error))?;
     write_new(&file, &mut text.as_bytes())?;
     Ok(summary)
 }
@@ -105,7 +127,41 @@ fn write_new(path: &Path, content: &mut impl Read) -> Result<(), Diagnostic> {
     Ok(())
 }
 
-fn schema(summary: &Summary) -> ExportedSchema<'_> {
+/// What the ids of features are, by their names, where they are not one for each value: `bucket`, numbers of an order with 0 for a value that
+/// is not there, or `hash`, where several values may have one.
+///
+/// # Errors
+/// No such description or protocol, or a description that makes no dataset.
+pub fn kinds_of_ids(
+    reference: &DatasetRef,
+    places: &Places,
+) -> Result<BTreeMap<String, &'static str>> {
+    let (_, protocol) = resolve(reference, places)?;
+    let features = match protocol.source {
+        Source::Table(plan) => plan.features,
+        Source::Generated(_) => Vec::new(),
+    };
+    let kinds = features.into_iter().filter_map(|feature| {
+        let kind = match feature.kind {
+            FeatureKind::Bucket { .. } => "bucket",
+            FeatureKind::Hash { .. }
+            | FeatureKind::List {
+                vocabulary: Vocabulary::Hashed { .. },
+                ..
+            } => "hash",
+            FeatureKind::Categorical { .. }
+            | FeatureKind::Numeric { .. }
+            | FeatureKind::List {
+                vocabulary: Vocabulary::Learned { .. },
+                ..
+            } => return None,
+        };
+        Some((feature.name, kind))
+    });
+    Ok(kinds.collect())
+}
+
+fn schema<'a>(summary: &'a Summary, kinds: &BTreeMap<String, &'static str>) -> ExportedSchema<'a> {
     let schema = &summary.schema;
     ExportedSchema {
         name: &summary.name,
@@ -120,6 +176,20 @@ fn schema(summary: &Summary) -> ExportedSchema<'_> {
             .map(|feature| ExportedFeature {
                 name: &feature.name,
                 vocabulary_size: feature.vocabulary_size,
+                kind: kinds.get(&feature.name).copied(),
+            })
+            .collect(),
+        lists: schema
+            .lists
+            .iter()
+            .map(|feature| ExportedList {
+                name: &feature.name,
+                vocabulary_size: feature.vocabulary_size,
+                pooling: match feature.pooling {
+                    Pooling::Sum => "sum",
+                    Pooling::Mean => "mean",
+                },
+                kind: kinds.get(&feature.name).copied(),
             })
             .collect(),
         tasks: schema

@@ -3,7 +3,9 @@
 //! - [`schema`] reads and checks descriptions, with [`expression`]s (a crate of their own) for labels, filters and computed columns; `draft` writes one from files.
 //! - `source_files` finds files and knows their checksums, `part_files` the files of a folder or a pattern, [`fetch`] gets them; `table` reads them (delimited text, Parquet,
 //!   Arrow), learns from training rows and encodes; [`generated`] makes the rows of embedded sources ([`feed`], `two_task`).
+//! - `carried` holds columns that are neither inputs nor labels and stay with each row.
 //! - `packed` is the format of prepared splits, `cache` the folders that hold them, `open` the way from a reference to rows.
+//! - [`exchange`] writes rows for programs outside and reads what they predict.
 //! - [`Split`] gives rows, [`SealedSplit`] gives none before [`seal`] has the proof that selection is over.
 //!
 //! May import: `diagnostic`, `expression` and `random`, and Arrow and Parquet to read and write files. Must not hold: candle, or anything else
@@ -15,21 +17,26 @@
 
 mod about_embedded;
 mod cache;
+mod carried;
 mod disk_space;
 mod draft;
+pub mod exchange;
 mod export;
 pub mod feed;
 pub mod fetch;
 mod file_lock;
 pub mod generated;
+mod kept;
 mod known_files;
 mod manifest;
 mod mapped_file_shrank;
+mod new_rows;
 mod open;
 mod packed;
 mod page_advice;
 mod part_files;
 mod pipeline;
+mod predictions;
 mod prefetch;
 mod reference;
 pub mod schema;
@@ -48,12 +55,19 @@ pub use cache::{
     CacheHold, CacheWatch, CachedDataset, Cleared, Clearing, DescriptionState, cached_datasets,
     clear_cache,
 };
+pub use carried::{CarriedRows, CarriedSplits, CodedColumn, ColumnCounts};
 pub use draft::describe;
-pub use export::export;
+pub use export::{export, kinds_of_ids};
 pub use file_lock::is_without_locks;
 pub use homebench_expression as expression;
+pub use kept::{KeptData, KeptSplit, keep};
 pub use mapped_file_shrank::tell_of_cut_files;
-pub use open::{Verified, check, known, open, open_checked, prepare, split_seed, verify};
+pub use new_rows::{NewRows, ScoredRows, Unseen};
+pub use open::{
+    RowColumns, Verified, carry, check, check_carried, known, open, open_checked, prepare,
+    row_columns, split_seed, verify, with_prediction_columns,
+};
+pub use predictions::{PredictionLayout, PredictionWriter, ScoreScale, TableFormat};
 pub use reference::{DatasetRef, Places, RowSubset};
 pub use schema::spec_knobs::blamed as blamed_knob;
 pub use split::{SealedSplit, Split};
@@ -165,6 +179,8 @@ pub struct Prepared {
     pub schema: Schema,
     /// Hash of the description and of every source file's content.
     pub content_hash: String,
+    /// What turns a model's outputs into scores, by task.
+    pub scales: Vec<ScoreScale>,
     /// What tells, once rows were read, that they were those that had been prepared.
     pub watch: CacheWatch,
     /// Rows to learn from.

@@ -34,6 +34,9 @@ pub(super) struct Manifest {
     /// Files beside the splits.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) others: Vec<OtherFile>,
+    /// Names of the columns that stay with the rows, where it holds these and no splits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) carried: Option<Vec<String>>,
     /// What it was made from; for lists of the cache.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) reference: Option<Reference>,
@@ -147,6 +150,7 @@ impl Manifest {
             content_hash: content_hash.to_owned(),
             warnings,
             others,
+            carried: None,
             reference: Some(reference),
             numeric: table.numeric,
             files: files

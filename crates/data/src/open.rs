@@ -1,18 +1,22 @@
 //! From a reference in a spec to rows: describe, check, prepare, open.
 
 use super::cache::{self, CacheEntry};
+use super::carried::{CarriedSplits, with_columns};
 use super::generated::LazyGenerator;
+use super::predictions::{PredictionLayout, ScoreScale};
 use super::schema::{self, Description, Protocol, Source};
 use super::source_files::{self, Located, Trust};
 use super::split::{Split, SplitTruth};
+use super::table::fitted_files::{FittedNumbers, NUMBERS};
 use super::table::split_assignment::{TEST, TRAIN, VALIDATION};
 use super::{
     CategoricalFeature, DatasetRef, ListFeature, Observer, Origin, Places, Prepared, RowSubset,
     Schema, SealedSplit, SplitSummary, Summary, Task,
 };
+use crate::expression::Reading;
 use crate::schema::Pooling;
 use anyhow::Result;
-use homebench_diagnostic::Diagnostic;
+use homebench_diagnostic::{Diagnostic, regular_file};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -34,6 +38,27 @@ pub fn check(reference: &DatasetRef, places: &Places) -> Result<(Vec<Task>, Vec<
     Ok((protocol.tasks, protocol.groups))
 }
 
+/// What the rows of a dataset have beside inputs and labels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RowColumns {
+    /// Whether rows have a user.
+    pub has_user: bool,
+    /// Whether rows have a weight.
+    pub has_weight: bool,
+}
+
+/// What the rows will have beside inputs and labels, by the description alone.
+///
+/// # Errors
+/// See [`check`].
+pub fn row_columns(reference: &DatasetRef, places: &Places) -> Result<RowColumns> {
+    let (_, protocol) = resolve(reference, places)?;
+    Ok(RowColumns {
+        has_user: protocol.user().is_some(),
+        has_weight: protocol.weight().is_some(),
+    })
+}
+
 /// The seed that divides the dataset's rows into splits, where its description divides them by a hash.
 ///
 /// # Errors
@@ -42,6 +67,21 @@ pub fn split_seed(reference: &DatasetRef, places: &Places) -> Result<u64> {
     let (description, protocol) = resolve(reference, places)?;
     let seed = protocol.split_seed();
     Ok(seed.map_err(|why| fixed_split(&description.name, why))?)
+}
+
+/// The protocol of this name.
+///
+/// # Errors
+/// There is none.
+pub(super) fn resolve_description(
+    description: &Description,
+    name: &str,
+) -> Result<Protocol, Diagnostic> {
+    let found = description.protocol(Some(name)).cloned();
+    found.ok_or_else(|| {
+        Diagnostic::new(&description.name, format!("there is no protocol `{name}`"))
+            .hint("restore description.toml, or run the experiment again")
+    })
 }
 
 fn fixed_split(name: &str, why: &str) -> Diagnostic {
@@ -120,6 +160,101 @@ pub(super) fn files(
     Ok((entry, summary))
 }
 
+/// Reads columns of a dataset's rows that are neither inputs nor labels, by name, and keeps them in the cache; they are those of the
+/// rows of files, of its joined tables in use, and computed ones. An expression over columns is one of its own, called by its text. Nothing
+/// where rows are made by an embedded source.
+///
+/// # Errors
+/// See [`prepare`]; a column that the protocol doesn't have.
+pub fn carry(
+    reference: &DatasetRef,
+    places: &Places,
+    columns: &[&str],
+    observer: &mut dyn Observer,
+) -> Result<Option<CarriedSplits>> {
+    let found = Resolved::new(reference, places, Trust::Remembered, observer)?;
+    let (name, protocol) = (&found.description.name, &found.protocol);
+    let Some((protocol, columns)) = with_columns(name, protocol, columns)? else {
+        return Ok(None);
+    };
+    let columns: Vec<(usize, Reading)> = columns
+        .into_iter()
+        .map(|column| (column, Reading::Raw))
+        .collect();
+    let wanted = cache::Wanted {
+        protocol: &protocol,
+        carried: Some(&columns),
+        ..found.wanted()
+    };
+    Ok(Some(carried_splits(&wanted, observer)?))
+}
+
+/// A dataset with the columns by which its predictions name their rows, and the labels of regressions as their column has them.
+///
+/// # Errors
+/// See [`carry`].
+pub fn with_prediction_columns(
+    prepared: Prepared,
+    reference: &DatasetRef,
+    places: &Places,
+    observer: &mut dyn Observer,
+) -> Result<(Prepared, PredictionLayout)> {
+    let found = Resolved::new(reference, places, Trust::Remembered, observer)?;
+    let layout =
+        PredictionLayout::of_protocol(&found.description.name, &found.protocol, &prepared.scales)?;
+    let prepared = match &found.protocol.source {
+        Source::Table(_) => prepared.with_named(found.carry(layout.carried(), observer)?)?,
+        Source::Generated(_) => prepared,
+    };
+    Ok((prepared, layout))
+}
+
+/// The carried columns that are wanted, of every split.
+fn carried_splits(
+    wanted: &cache::Wanted<'_>,
+    observer: &mut dyn Observer,
+) -> Result<CarriedSplits, Diagnostic> {
+    let mapped = |entry: &CacheEntry| -> Result<CarriedSplits, String> {
+        Ok(CarriedSplits {
+            rows: [
+                entry.map_carried(TRAIN)?,
+                entry.map_carried(VALIDATION)?,
+                entry.map_carried(TEST)?,
+            ],
+            watch: entry.watch(),
+        })
+    };
+    let entry = wanted.obtain(None, None, observer)?;
+    let why = match mapped(&entry) {
+        Ok(carried) => return Ok(carried),
+        Err(why) => why,
+    };
+    drop(entry);
+    // As of the splits: made again once.
+    let entry = wanted.obtain(None, Some(why), observer)?;
+    mapped(&entry).map_err(|why| Diagnostic::new(entry.folder.display().to_string(), why))
+}
+
+/// Checks that something can stay with rows, as [`carry`] is asked for it, without touching source files.
+///
+/// # Errors
+/// See [`check`]; a text that is neither a column nor an expression over columns, an embedded source, which has none.
+pub fn check_carried(reference: &DatasetRef, places: &Places, text: &str) -> Result<()> {
+    let (description, protocol) = resolve(reference, places)?;
+    match with_columns(&description.name, &protocol, &[text])? {
+        Some(_) => Ok(()),
+        None => {
+            let name = &description.name;
+            let message = format!(
+                "the rows of `{name}` are made by an embedded source and have no column `{text}`"
+            );
+            Err(Diagnostic::new(name, message)
+                .hint("use a dataset of files, or what is asked of users alone")
+                .into())
+        }
+    }
+}
+
 /// What a description says of a dataset, without what its files hold.
 pub(super) fn canonical(reference: &DatasetRef, places: &Places) -> Result<String> {
     Ok(resolve(reference, places)?.1.canonical())
@@ -170,7 +305,10 @@ pub fn verify(
     })
 }
 
-fn resolve(reference: &DatasetRef, places: &Places) -> Result<(Description, Protocol), Diagnostic> {
+pub(super) fn resolve(
+    reference: &DatasetRef,
+    places: &Places,
+) -> Result<(Description, Protocol), Diagnostic> {
     let (folder, knobs) = (&places.descriptions, &reference.knobs);
     let description = Description::load_with(folder, &reference.name, knobs)?;
     let wanted = reference.protocol.as_deref();
@@ -209,7 +347,7 @@ fn resolve(reference: &DatasetRef, places: &Places) -> Result<(Description, Prot
 }
 
 /// Where a dataset's source files are: in a folder of its name, or right in the data folder where that has them.
-fn folder_of(description: &Description, data: &Path) -> PathBuf {
+pub(super) fn folder_of(description: &Description, data: &Path) -> PathBuf {
     let folder = data.join(&description.name);
     let has_one = |folder: &Path| {
         let mut files = description.files.iter();
@@ -224,16 +362,16 @@ fn folder_of(description: &Description, data: &Path) -> PathBuf {
 }
 
 /// A resolved reference and its source files.
-struct Resolved {
-    description: Description,
-    protocol: Protocol,
-    reference: DatasetRef,
+pub(super) struct Resolved {
+    pub(super) description: Description,
+    pub(super) protocol: Protocol,
+    pub(super) reference: DatasetRef,
     sources: Vec<Located>,
     cache: PathBuf,
 }
 
 impl Resolved {
-    fn new(
+    pub(super) fn new(
         reference: &DatasetRef,
         places: &Places,
         trust: Trust,
@@ -258,13 +396,14 @@ impl Resolved {
         })
     }
 
-    fn wanted(&self) -> cache::Wanted<'_> {
+    pub(super) fn wanted(&self) -> cache::Wanted<'_> {
         cache::Wanted {
             reference: &self.reference,
             description: &self.description,
             protocol: &self.protocol,
             sources: &self.sources,
             cache: &self.cache,
+            carried: None,
         }
     }
 
@@ -282,7 +421,7 @@ impl Resolved {
         }
     }
 
-    fn schema(&self, entry: &CacheEntry) -> Schema {
+    pub(super) fn schema(&self, entry: &CacheEntry) -> Schema {
         let categorical = entry
             .manifest
             .categorical
@@ -308,6 +447,41 @@ impl Resolved {
             user: self.protocol.user().map(str::to_owned),
             weight: self.protocol.weight().map(str::to_owned),
         }
+    }
+
+    /// Columns that stay with the rows.
+    pub(super) fn carry(
+        &self,
+        columns: &[(usize, Reading)],
+        observer: &mut dyn Observer,
+    ) -> Result<CarriedSplits, Diagnostic> {
+        let wanted = cache::Wanted {
+            carried: Some(columns),
+            ..self.wanted()
+        };
+        carried_splits(&wanted, observer)
+    }
+
+    /// What turns outputs of models into scores, by task.
+    fn scales(&self, entry: &CacheEntry) -> Result<Vec<ScoreScale>, String> {
+        let plan = match &self.protocol.source {
+            Source::Table(plan) if plan.regressions().next().is_some() => plan,
+            _ => {
+                // What an embedded source makes is learned as it is.
+                let scale = |task: &Task| match task.is_regression() {
+                    true => ScoreScale::IDENTITY,
+                    false => ScoreScale::Probability,
+                };
+                return Ok(self.protocol.tasks.iter().map(scale).collect());
+            }
+        };
+        let path = entry.folder.join(NUMBERS);
+        let text = regular_file::read_text(&path)
+            .map_err(|error| format!("{}: {error}", path.display()))?;
+        let numbers = FittedNumbers::parse(&text).map_err(|why| format!("{NUMBERS}: {why}"))?;
+        numbers
+            .scales(plan)
+            .map_err(|why| format!("{NUMBERS}: {why}"))
     }
 
     fn summary(&self, entry: &CacheEntry) -> Summary {
@@ -369,6 +543,7 @@ impl Resolved {
             test: SealedSplit::seal(scored(TEST)?),
             content_hash: entry.manifest.content_hash.clone(),
             watch: entry.watch(),
+            scales: self.scales(entry)?,
             schema,
         })
     }

@@ -1,6 +1,7 @@
 //! Splits: rows in place, gathered into batches; and the seal on the test split.
 
 use super::Batch;
+use super::carried::CarriedRows;
 use super::generated::LazyGenerator;
 use super::packed::{BLOCK_ROWS, BLOCK_SHIFT, Block, Mapped, Widths, map};
 use super::prefetch::prefetch;
@@ -18,6 +19,17 @@ pub struct Split {
     widths: Widths,
     mapped: Mapped,
     truth: Option<SplitTruth>,
+    carried: Option<CarriedRows>,
+    named: Option<CarriedRows>,
+}
+
+/// What columns that stay with rows are for: a cell may have both at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum CarriedFor {
+    /// Groups and cohorts.
+    Scores,
+    /// The names of rows, and labels of regressions.
+    Predictions,
 }
 
 /// What made the rows, for what is behind their labels.
@@ -36,6 +48,8 @@ impl Split {
             widths,
             mapped,
             truth: None,
+            carried: None,
+            named: None,
         })
     }
 
@@ -45,6 +59,25 @@ impl Split {
             truth: Some(truth),
             ..self
         }
+    }
+
+    /// The same rows with columns that stay with them.
+    pub(super) fn with_carried(mut self, carried: CarriedRows, what: CarriedFor) -> Self {
+        match what {
+            CarriedFor::Scores => self.carried = Some(carried),
+            CarriedFor::Predictions => self.named = Some(carried),
+        }
+        self
+    }
+
+    /// Columns that stay with the rows, where they were asked for.
+    pub fn carried(&self) -> Option<&CarriedRows> {
+        self.carried.as_ref()
+    }
+
+    /// Columns by which predictions name the rows, where they were asked for.
+    pub(crate) fn named(&self) -> Option<&CarriedRows> {
+        self.named.as_ref()
     }
 
     /// What a model that knows the truth would put out for a task, `[rows]`, where the rows were made by an embedded source: the true
@@ -64,6 +97,10 @@ impl Split {
         self.num_rows
     }
 
+    pub(super) fn widths(&self) -> Widths {
+        self.widths
+    }
+
     /// The labels of a task, one per row.
     pub fn labels(&self, task: usize) -> Vec<f32> {
         let width = self.widths.labels;
@@ -73,6 +110,11 @@ impl Split {
     /// The users of the rows, one per row; empty where rows have none.
     pub fn users(&self) -> Vec<u32> {
         self.collect(|block| block.users.iter().copied())
+    }
+
+    /// The weights of the rows in training, one per row; empty where rows have none.
+    pub fn weights(&self) -> Vec<f32> {
+        self.collect(|block| block.weights.iter().copied())
     }
 
     fn collect<'a, T, I: Iterator<Item = T>>(&'a self, column: impl Fn(&'a Block) -> I) -> Vec<T> {
@@ -220,6 +262,32 @@ fn gather_column<'a, T: Copy + 'a>(
 const AHEAD: usize = 12;
 
 impl Batch {
+    /// Some of the rows.
+    pub(crate) fn slice(&self, rows: Range<usize>) -> Self {
+        fn part<T: Copy>(values: &[T], num_rows: usize, rows: &Range<usize>) -> Vec<T> {
+            let width = values.len() / num_rows.max(1);
+            values[rows.start * width..rows.end * width].to_vec()
+        }
+        let num_rows = self.num_rows;
+        let mut slice = Self {
+            num_rows: rows.len(),
+            categorical: part(&self.categorical, num_rows, &rows),
+            list_ids: Vec::new(),
+            list_ends: Vec::new(),
+            numeric: part(&self.numeric, num_rows, &rows),
+            labels: part(&self.labels, num_rows, &rows),
+            users: part(&self.users, num_rows, &rows),
+            weights: part(&self.weights, num_rows, &rows),
+        };
+        let lists = self.list_ends.len() / num_rows.max(1);
+        slice.extend_lists(
+            &self.list_ends,
+            &self.list_ids,
+            rows.start * lists..rows.end * lists,
+        );
+        slice
+    }
+
     /// Appends the lists `lists` (counted over rows and features) of rows whose lists end at `ends` in `ids`.
     pub(super) fn extend_lists(&mut self, ends: &[u32], ids: &[u32], lists: Range<usize>) {
         if lists.is_empty() {
@@ -271,6 +339,18 @@ pub struct SealedSplit {
 impl SealedSplit {
     pub(super) fn seal(split: Split) -> Self {
         Self { split }
+    }
+
+    /// The same with columns that stay with its rows.
+    pub(super) fn with_carried(self, carried: CarriedRows, what: CarriedFor) -> Self {
+        Self {
+            split: self.split.with_carried(carried, what),
+        }
+    }
+
+    /// Whether some row has a weight above 0, which tells nothing of labels.
+    pub fn has_weight(&self) -> bool {
+        self.split.weights().iter().any(|weight| *weight > 0.0)
     }
 
     /// Number of rows, which tells nothing of them.

@@ -108,7 +108,7 @@ impl Document {
     }
 
     /// What the document says, with what it extends.
-    fn merged(&self) -> Result<Table, Diagnostic> {
+    pub(super) fn merged(&self) -> Result<Table, Diagnostic> {
         let own = self.table()?.clone();
         Ok(match &self.base {
             Some(base) => extended(base.merged()?, own),

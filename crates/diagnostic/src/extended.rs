@@ -2,6 +2,7 @@
 //! the file that it stands in.
 
 use super::{Diagnostic, Document, KeyPath};
+use std::fmt::Write;
 use std::path::Path;
 use toml::{Table, Value};
 
@@ -46,6 +47,35 @@ impl Document {
         let mut over = Self::new(name, text);
         over.base = Some(Box::new(self));
         over
+    }
+
+    /// All that the document says with what it extends, in a text of its own: keys in the order of [`Document::keys_in_order`], without
+    /// comments.
+    ///
+    /// # Errors
+    /// A document that is no TOML.
+    pub fn to_toml(&self) -> Result<String, Diagnostic> {
+        let mut text = String::new();
+        self.write_table(&self.merged()?, &KeyPath::default(), &mut text);
+        Ok(text)
+    }
+
+    fn write_table(&self, table: &Table, at: &KeyPath, text: &mut String) {
+        let keys = self.keys_in_order(at);
+        let known = keys.iter().filter_map(|key| table.get_key_value(key));
+        let others = table.iter().filter(|(key, _)| !keys.contains(key));
+        let entries: Vec<(&String, &Value)> = known.chain(others).collect();
+        let is_table = |value: &Value| matches!(value, Value::Table(_));
+        for (key, value) in entries.iter().filter(|(_, value)| !is_table(value)) {
+            let _ = writeln!(text, "{} = {value}", KeyPath::new([key.as_str()]));
+        }
+        for (key, value) in entries {
+            if let Value::Table(table) = value {
+                let at = at.join(key);
+                let _ = writeln!(text, "\n[{at}]");
+                self.write_table(table, &at, text);
+            }
+        }
     }
 
     /// The text of this document or of the one it extends, by its name.
@@ -112,6 +142,21 @@ mod tests {
     }
 
     const BASE: &str = "about = \"shared\"\n[sizes]\nb = 1\na = 2\n";
+
+    #[test]
+    fn a_document_is_written_in_full_with_its_keys_in_their_order() {
+        let base = "about = \"b\"\n[sizes]\nz = 1\na = 2\n";
+        let own =
+            "extends = \"base.toml\"\nabout = \"own\"\nsizes = { m = 3, \"x y\" = 5, a = 4 }\n";
+        let text = extending(base, own).unwrap().to_toml().unwrap();
+        assert_eq!(
+            text,
+            "about = \"own\"\n\n[sizes]\nz = 1\na = 4\nm = 3\n\"x y\" = 5\n"
+        );
+        let again = Document::new("again", text.as_str());
+        let keys = |document: &Document| document.keys_in_order(&KeyPath::new(["sizes"]));
+        assert_eq!(keys(&again), ["z", "a", "m", "x y"]);
+    }
 
     #[test]
     fn what_a_file_says_replaces_what_the_extended_one_says_key_by_key() {

@@ -3,7 +3,7 @@
 //!
 //! From the text of a spec to cells with ids, costs and expected times; nothing is trained.
 //!
-//! May import: `data` (descriptions), `model` (the registry, to count parameters), `train` (settings, no steps), `results`,
+//! May import: `data` (descriptions), `model` (the registry, to count parameters), `train` (settings, no steps), `results`, `metric` (names),
 //! `diagnostic`, `random`. Must not hold: processes and what runs them (`runner`), reports, or any number that a cell measures.
 
 pub mod plan;

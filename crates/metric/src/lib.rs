@@ -2,7 +2,8 @@
 //! at any thread count.
 //!
 //! [`Metric`] is the one list of them. A new metric is a file here with its computation and an entry in `list.rs`: training then
-//! computes it wherever rows have what it needs, and reports show it under its title; METHODOLOGY says what it means.
+//! computes it wherever rows have what it needs, or where a spec asks for it, and reports show it under its title; METHODOLOGY says
+//! what it means.
 //!
 //! Sums run over pieces of a fixed number of rows and the pieces are added in order, and the area under the curve is
 //! counted in integers, so no result depends on how many threads worked on it.
@@ -11,23 +12,39 @@
 // Tests compare with the platform's functions, which results must not depend on.
 #![cfg_attr(test, allow(clippy::disallowed_methods))]
 
+mod about;
+mod cutoff;
+mod group_order;
+mod grouped_auc;
 mod list;
+mod metric;
 mod order;
 mod probability;
 mod rank;
-mod ranking;
+mod ranking_means;
 mod regression;
 mod rows;
+mod score_order;
+mod weighted;
 
 #[cfg(test)]
 mod golden;
 
+pub use about::Needs;
+pub use cutoff::Cutoff;
+pub use group_order::NO_GROUP;
+pub use grouped_auc::{GroupedAuc, grouped_auc};
 pub use list::Metric;
-pub use probability::{calibration, expected_calibration_error, log_loss, normalised_entropy};
-pub use rank::spearman;
-pub use ranking::{GroupedAuc, NO_GROUP, auc, grouped_auc};
-pub use regression::{mean_squared_error, r_squared};
-pub use rows::Rows;
+pub use metric::NameError;
+pub use probability::{
+    brier, calibration, expected_calibration_error, log_loss, normalised_entropy,
+};
+pub use rank::{rank_correlation, spearman};
+pub use ranking_means::{RankedGroups, RankingMeans, ranking_means};
+pub use regression::{mean_absolute_error, mean_squared_error, r_squared, root_mean_squared_error};
+pub use rows::{Inputs, Rows};
+pub use score_order::{auc, average_precision};
+pub use weighted::{WeightedAreas, weighted_areas};
 
 use rayon::prelude::*;
 

@@ -37,6 +37,37 @@ pub(super) fn sort(keys: &mut Vec<u32>) {
     }
 }
 
+/// The keys of sorted lists as one sorted list.
+pub(super) fn merged(mut lists: Vec<Vec<u32>>) -> Vec<u32> {
+    while lists.len() > 1 {
+        let mut longer = Vec::with_capacity(lists.len().div_ceil(2));
+        let mut all = lists.into_iter();
+        while let Some(one) = all.next() {
+            longer.push(match all.next() {
+                Some(other) => merge(&one, &other),
+                None => one,
+            });
+        }
+        lists = longer;
+    }
+    lists.pop().unwrap_or_default()
+}
+
+fn merge(one: &[u32], other: &[u32]) -> Vec<u32> {
+    let mut merged = Vec::with_capacity(one.len() + other.len());
+    let (mut left, mut right) = (0, 0);
+    while left < one.len() && right < other.len() {
+        // Without a branch, which half of the random keys would mispredict.
+        let is_left = one[left] <= other[right];
+        merged.push(if is_left { one[left] } else { other[right] });
+        left += usize::from(is_left);
+        right += usize::from(!is_left);
+    }
+    merged.extend_from_slice(&one[left..]);
+    merged.extend_from_slice(&other[right..]);
+    merged
+}
+
 fn digit(key: u32, index: usize) -> usize {
     (key >> (DIGIT_BITS * index as u32)) as usize & (BUCKETS - 1)
 }
@@ -81,6 +112,15 @@ mod tests {
         assert!(keys.is_sorted_by(|a, b| a < b), "{keys:?}");
         assert_eq!(key(-0.0), key(0.0));
         assert_eq!(key(f32::NAN), None);
+    }
+
+    #[test]
+    fn sorted_lists_become_one() {
+        let lists = |lists: &[&[u32]]| lists.iter().map(|list| list.to_vec()).collect();
+        assert_eq!(merged(lists(&[])), []);
+        assert_eq!(merged(lists(&[&[], &[3, 3], &[]])), [3, 3]);
+        let found = merged(lists(&[&[1, 4, 4], &[0, 4, 9], &[2], &[], &[5, 8]]));
+        assert_eq!(found, [0, 1, 2, 4, 4, 4, 5, 8, 9]);
     }
 
     #[test]

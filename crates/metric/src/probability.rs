@@ -18,7 +18,7 @@ pub fn log_loss(logits: &[f32], labels: &[f32]) -> Option<f64> {
 }
 
 /// Softplus of the logit, turned where the label is positive: no difference of infinities arises.
-fn row_loss(logit: f32, label: f32) -> f64 {
+pub(super) fn row_loss(logit: f32, label: f32) -> f64 {
     if label.is_nan() {
         return 0.0;
     }
@@ -80,7 +80,7 @@ pub fn expected_calibration_error(logits: &[f32], labels: &[f32], num_bins: usiz
     defined(distance / num_observed(labels) as f64)
 }
 
-fn sigmoid(logit: f32) -> f64 {
+pub(super) fn sigmoid(logit: f32) -> f64 {
     let logit = f64::from(logit);
     // The exponential of a negative number can't overflow.
     let small = libm::exp(-logit.abs());
@@ -89,6 +89,30 @@ fn sigmoid(logit: f32) -> f64 {
     } else {
         1.0 / (1.0 + small)
     }
+}
+
+/// Brier score: the mean squared distance between the predicted probability and the label.
+///
+/// Nothing without rows or with a logit that is NaN.
+///
+/// # Shapes
+/// As of [`log_loss`].
+///
+/// # Panics
+/// If the lengths differ.
+pub fn brier(logits: &[f32], labels: &[f32]) -> Option<f64> {
+    let total = ordered_sum(logits, labels, squared_distance);
+    defined(total / num_observed(labels) as f64)
+}
+
+/// Squared distance between a row's probability and its label; 0 of a row that doesn't count.
+pub(super) fn squared_distance(logit: f32, label: f32) -> f64 {
+    if label.is_nan() {
+        return 0.0;
+    }
+    // From the side of the label, so that a sure and right prediction loses no digits.
+    let against = sigmoid(if is_positive(label) { -logit } else { logit });
+    against * against
 }
 
 fn positives(labels: &[f32]) -> usize {
@@ -121,6 +145,18 @@ mod tests {
             (tiny / (-50f64).exp() - 1.0).abs() < 1e-12,
             "no digits lost: {tiny}"
         );
+    }
+
+    #[test]
+    fn brier_is_a_quarter_of_chance_and_nothing_of_certainty() {
+        assert_eq!(brier(&[0.0, 0.0], &[0.0, 1.0]), Some(0.25));
+        assert_eq!(
+            brier(&[f32::INFINITY, f32::NEG_INFINITY], &[1.0, 0.0]),
+            Some(0.0)
+        );
+        assert_eq!(brier(&[f32::INFINITY, 0.0], &[0.0, f32::NAN]), Some(1.0));
+        assert_eq!(brier(&[], &[]), None);
+        assert_eq!(brier(&[f32::NAN], &[1.0]), None);
     }
 
     #[test]

@@ -176,6 +176,53 @@ pub struct Knobs {
 }
 
 impl Knobs {
+    /// Those of a program: what is run, and whatever it is given to choose.
+    pub(crate) fn of_program(given: &toml::Table) -> Result<Self, ModelError> {
+        let mut values = given.clone();
+        let is_texts = |value: &Value| {
+            let texts = value.as_array().into_iter().flatten();
+            value.is_array()
+                && texts
+                    .clone()
+                    .all(|text| text.as_str().is_some_and(|text| !text.is_empty()))
+        };
+        let refuse = |key: &str, expected: &str| {
+            let found = values.get(key).map_or_else(|| "nothing".to_owned(), shown);
+            Err(ModelError::knob(
+                key,
+                format!("expected {expected}, found {found}"),
+            ))
+        };
+        let command = given.get("command");
+        if !command.is_some_and(|command| is_texts(command) && command != &Value::Array(Vec::new()))
+        {
+            return refuse(
+                "command",
+                "a program and its arguments, such as [\"python3\", \"ranker.py\"]",
+            );
+        }
+        if given.get("files").is_some_and(|files| !is_texts(files)) {
+            return refuse("files", "a list of paths");
+        }
+        let rows_as = given
+            .get("rows_as")
+            .map(|rows_as| rows_as.as_str().unwrap_or_default());
+        if rows_as.is_some_and(|rows_as| !["arrow", "csv"].contains(&rows_as)) {
+            return refuse("rows_as", "\"arrow\" or \"csv\"");
+        }
+        for (knob, value) in given {
+            let is_plain = !matches!(value, Value::Table(_) | Value::Datetime(_));
+            if !is_plain && knob != crate::registry::PROGRAM_SCRIPTS {
+                return refuse(knob, "a number, a text, true or false, or a list of them");
+            }
+        }
+        values
+            .entry("files")
+            .or_insert_with(|| Value::Array(Vec::new()));
+        values.entry("rows_as").or_insert_with(|| "arrow".into());
+        Ok(Self { values })
+    }
+
     pub(crate) fn resolve(
         model: &str,
         knobs: &[Knob],

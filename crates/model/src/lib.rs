@@ -47,6 +47,6 @@ pub use knobs::{Knob, KnobKind, Knobs};
 pub use layout::{Owner, TaskGroup, TaskLayout};
 pub use part::{Part, PartKind};
 pub use ranker::{BuildContext, ExpertTrace, GateKind, GateTrace, Ranker, Trace};
-pub use registry::{ModelConfig, ModelEntry, registry};
+pub use registry::{ModelConfig, ModelEntry, PROGRAM, PROGRAM_KEYS, PROGRAM_SCRIPTS, registry};
 pub use var_builder::{Init, MOST_PARAMETERS, VarBuilder};
 pub use variables::Variables;

@@ -12,6 +12,31 @@ use crate::var_builder::VarBuilder;
 pub(crate) type Build =
     fn(&Knobs, &BuildContext<'_>, &VarBuilder) -> Result<Box<dyn Ranker>, ModelError>;
 
+/// What cells call a program of the user's: a variant with a `command` in place of a model.
+pub const PROGRAM: &str = "program";
+
+/// Keys of such a variant that are no knobs of the program: what is run, files that decide what it does, and how it is given its rows.
+pub const PROGRAM_KEYS: [&str; 3] = ["command", "files", "rows_as"];
+
+/// What no spec says: the digests of the program's files, which make another cell of one that was edited.
+pub const PROGRAM_SCRIPTS: &str = "scripts";
+
+/// Not in the registry: it has neither layers nor knobs of its own.
+static PROGRAM_ARCHITECTURE: Architecture = Architecture {
+    name: PROGRAM,
+    title: "a program of the user's",
+    paper: "",
+    equation: "",
+    knobs: Vec::new,
+    build: |_, _, _| {
+        Err(ModelError::InvalidLayout {
+            message: "a program builds its model itself".to_owned(),
+        })
+    },
+    tables: Tables::Shared,
+    layers: &[],
+};
+
 /// What an architecture's file declares.
 pub(crate) struct Architecture {
     pub(crate) name: &'static str,
@@ -118,6 +143,12 @@ impl ModelConfig {
     /// # Errors
     /// An unknown architecture or knob, or a value that makes no model.
     pub fn from_table(name: &str, knobs: &toml::Table) -> Result<Self, ModelError> {
+        if name == PROGRAM {
+            return Ok(Self {
+                knobs: Knobs::of_program(knobs)?,
+                architecture: &PROGRAM_ARCHITECTURE,
+            });
+        }
         let Some(architecture) = ARCHITECTURES.iter().find(|a| a.name == name) else {
             let known: Vec<String> = ARCHITECTURES.iter().map(|a| a.name.to_string()).collect();
             return Err(ModelError::UnknownModel {
@@ -134,6 +165,11 @@ impl ModelConfig {
     /// Name in the registry.
     pub fn name(&self) -> &'static str {
         self.architecture.name
+    }
+
+    /// Whether it is a program of the user's, which nothing here builds or trains.
+    pub fn is_program(&self) -> bool {
+        self.architecture.name == PROGRAM
     }
 
     /// What the registry says of it.

@@ -1,7 +1,12 @@
 //! Two results folders against each other: the same variants before and after a change, paired by seed.
 
 use super::analysis::{Run, Sample, Split, Summary, check_external, pairs_of};
-use super::statistics::{LEVEL, PairedDifference, holm, mean, paired_difference};
+pub use super::diff_settings::SettingDifference;
+use super::diff_settings::setting_differences;
+pub use super::statistics::Verdict;
+use super::statistics::{
+    Evidence, Judgement, LEVEL, PairedDifference, judge as judged, mean, paired_difference,
+};
 use anyhow::Result;
 use homebench_diagnostic::Diagnostic;
 use homebench_metric::Metric;
@@ -14,6 +19,8 @@ use std::path::Path;
 pub struct Diff {
     /// One row per variant, task and metric of both, in the order of A.
     pub rows: Vec<DiffRow>,
+    /// What the two folders' specs and data have otherwise: nothing where they are the same.
+    pub settings: Vec<SettingDifference>,
     /// What could not be compared, in sentences.
     pub notes: Vec<String>,
     /// How many differences were tested, and corrected together.
@@ -41,34 +48,6 @@ pub struct DiffRow {
     pub smallest_detectable: Option<f64>,
     /// What is said of it.
     pub verdict: Verdict,
-}
-
-/// What is said of a difference.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    /// The same number at every seed.
-    Identical,
-    /// B is better, at 5 % after correction.
-    Better,
-    /// B is worse, at 5 % after correction.
-    Worse,
-    /// No difference was seen, which is no proof that there is none.
-    NoDifferenceSeen,
-    /// One seed, or the same difference at every seed: nothing is known of the spread.
-    Untested,
-}
-
-impl Verdict {
-    /// The verdict in words.
-    pub fn words(self) -> &'static str {
-        match self {
-            Self::Identical => "identical",
-            Self::Better => "better",
-            Self::Worse => "worse",
-            Self::NoDifferenceSeen => "no difference seen",
-            Self::Untested => "differs, untested",
-        }
-    }
 }
 
 impl Diff {
@@ -129,6 +108,7 @@ pub fn diff(folder_a: &Path, folder_b: &Path, metrics: &[String]) -> Result<Diff
     let family = judge(&mut rows);
     Ok(Diff {
         rows,
+        settings: setting_differences(folder_a, folder_b, (&a.contents, &b.contents))?,
         notes: notes(&a, &b),
         family,
     })
@@ -196,37 +176,29 @@ fn row(variant: &str, task: &str, metric: Metric, (a, b): (&Sample, &Sample)) ->
         corrected_p_value: None,
         // The spread for now; judged once the family is known.
         smallest_detectable: None,
-        verdict: match values_a == values_b {
-            true => Verdict::Identical,
-            false => Verdict::Untested,
-        },
+        verdict: Verdict::NotJudged,
     })
 }
 
 /// Gives every row its verdict; returns how many were tested together.
 fn judge(rows: &mut [DiffRow]) -> usize {
-    let is_tested =
-        |row: &DiffRow| row.verdict != Verdict::Identical && row.difference.p_value.is_some();
-    let tested: Vec<f64> = rows
-        .iter()
-        .filter(|row| is_tested(row))
-        .filter_map(|row| row.difference.p_value)
-        .collect();
-    let mut corrected = holm(&tested).into_iter();
-    let level = LEVEL / tested.len().max(1) as f64;
-    for row in rows.iter_mut().filter(|row| is_tested(row)) {
-        row.corrected_p_value = corrected.next();
-        let difference = &row.difference;
-        row.smallest_detectable = difference.smallest_at(level);
-        let is_seen = row.corrected_p_value.is_some_and(|p_value| p_value < LEVEL);
-        let advantage = row.metric.advantage(row.mean_b, row.mean_a);
-        row.verdict = match (is_seen, advantage) {
-            (true, Some(advantage)) if advantage > 0.0 => Verdict::Better,
-            (true, Some(_)) => Verdict::Worse,
-            _ => Verdict::NoDifferenceSeen,
-        };
+    let evidence = |row: &DiffRow| {
+        let advantage = row.metric.advantage(row.difference.mean, 0.0);
+        Some(Evidence::of(&row.difference, advantage))
+    };
+    let family: Vec<Option<Evidence>> = rows.iter().map(evidence).collect();
+    let judged: Vec<_> = judged(&family).into_iter().flatten().collect();
+    let is_tested = |one: &&Judgement| one.corrected_p_value.is_some();
+    let num_tested = judged.iter().filter(is_tested).count();
+    let level = LEVEL / num_tested.max(1) as f64;
+    for (row, judgement) in rows.iter_mut().zip(judged) {
+        row.verdict = judgement.verdict;
+        row.corrected_p_value = judgement.corrected_p_value;
+        row.smallest_detectable = judgement
+            .corrected_p_value
+            .and_then(|_| row.difference.smallest_at(level));
     }
-    tested.len()
+    num_tested
 }
 
 /// What only one folder has.
@@ -398,7 +370,7 @@ mod tests {
         };
         let found = compared(&one(0.0), &one(0.001));
         // At the first variant's only seed the jitter is zero on one task.
-        let counts = [Verdict::Untested, Verdict::Identical].map(|verdict| found.count(verdict));
+        let counts = [Verdict::NotJudged, Verdict::Identical].map(|verdict| found.count(verdict));
         assert_eq!(counts, [10, 2]);
     }
 

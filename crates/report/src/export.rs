@@ -2,11 +2,11 @@
 //! They have every variant, also where the report shows the best alone.
 
 use super::analysis::{Analysis, Comparison, TaskMeans};
-use super::content::tables;
+use super::content::{tables, task_mean_tables};
 use super::document::{Table, table_to_latex, table_to_markdown};
 use super::drawn::NewFile;
 use super::published::{PublishedTable, published};
-use super::statistics::Interval;
+use super::statistics::{Interval, Judgement};
 use anyhow::Result;
 use homebench_results::read::distinct;
 use std::collections::BTreeMap;
@@ -68,7 +68,7 @@ fn files(analysis: &Analysis) -> Result<Files> {
             &mut files,
             "task_means",
             &title,
-            &tables::task_means(analysis, means, &everyone),
+            &task_mean_tables::task_means(analysis, means, &everyone),
             task_means_csv(analysis, means)?,
         );
     }
@@ -81,7 +81,7 @@ fn files(analysis: &Analysis) -> Result<Files> {
             &mut files,
             "gain",
             &title,
-            &tables::gains(analysis, &everyone),
+            &task_mean_tables::gains(analysis, &everyone),
             gains_csv(analysis)?,
         );
     }
@@ -218,6 +218,7 @@ fn differences_csv(analysis: &Analysis, comparison: &Comparison) -> Result<Strin
         "holm_p_value",
         "probability_of_improvement",
         "smallest_detectable",
+        "verdict",
     ];
     let rows = places(analysis, comparison).filter_map(|(panel, variant, key)| {
         let row = &comparison.panels[panel][variant];
@@ -231,11 +232,12 @@ fn differences_csv(analysis: &Analysis, comparison: &Comparison) -> Result<Strin
         let numbers = [
             difference.p_value,
             difference.sign_flip_p_value,
-            row.corrected_p_value,
+            corrected(row.judgement),
             row.probability_of_improvement,
             difference.smallest_detectable,
         ];
         fields.extend(numbers.map(or_empty));
+        fields.push(verdict(row.judgement));
         Some(fields)
     });
     csv_text(&header, rows)
@@ -251,16 +253,30 @@ fn task_means_csv(analysis: &Analysis, means: &TaskMeans) -> Result<String> {
         "interval_high",
         "p_value",
         "holm_p_value",
+        "verdict",
     ];
     let rows = means.rows.iter().zip(&analysis.summary.variants);
     let rows = rows.map(|(row, variant)| {
         let mut fields = vec![variant.clone()];
-        fields.extend([row.score.mean, row.score.deviation, row.difference].map(or_empty));
-        fields.extend(ends(row.interval));
-        fields.extend([row.p_value, row.corrected_p_value].map(or_empty));
+        let difference = row.difference.as_ref();
+        let change = difference.map(|difference| difference.mean);
+        fields.extend([row.score.mean, row.score.deviation, change].map(or_empty));
+        fields.extend(ends(difference.and_then(|difference| difference.interval)));
+        let p_value = difference.and_then(|difference| difference.p_value);
+        fields.extend([p_value, corrected(row.judgement)].map(or_empty));
+        fields.push(verdict(row.judgement));
         fields
     });
     csv_text(&header, rows)
+}
+
+fn corrected(judgement: Option<Judgement>) -> Option<f64> {
+    judgement.and_then(|judgement| judgement.corrected_p_value)
+}
+
+fn verdict(judgement: Option<Judgement>) -> String {
+    let words = judgement.map(|judgement| judgement.verdict.words());
+    words.unwrap_or_default().to_owned()
 }
 
 fn gains_csv(analysis: &Analysis) -> Result<String> {
@@ -276,6 +292,7 @@ fn gains_csv(analysis: &Analysis) -> Result<String> {
         "probability_of_improvement",
         "bootstrap_low",
         "bootstrap_high",
+        "verdict",
     ];
     let rows = analysis.gains.rows.iter().zip(&analysis.summary.variants);
     let rows = rows.map(|(row, variant)| {
@@ -289,13 +306,14 @@ fn gains_csv(analysis: &Analysis) -> Result<String> {
             .map(or_empty),
         );
         fields.extend(ends(row.interval));
-        fields.extend([row.p_value, row.corrected_p_value].map(or_empty));
+        fields.extend([row.p_value, corrected(row.judgement)].map(or_empty));
         fields.push(or_empty(
             row.improvement.map(|improvement| improvement.mean),
         ));
         fields.extend(ends(
             row.improvement.and_then(|improvement| improvement.interval),
         ));
+        fields.push(verdict(row.judgement));
         fields
     });
     csv_text(&header, rows)

@@ -1,6 +1,6 @@
 //! A results folder, read once for everything that is made of it.
 
-use crate::analysis::Analysis;
+use crate::analysis::{Analysis, Extent};
 use crate::document::Document;
 use crate::drawn::{Drawn, NewFile};
 use crate::figure::{self, Figure};
@@ -21,6 +21,8 @@ pub struct Folder {
     /// Files that are not as homebench wrote them, which a report begins with.
     findings: Vec<Finding>,
     notes: Vec<String>,
+    /// Where files are written, and how the results are reached from there; nothing where that is the folder itself.
+    elsewhere: Option<(PathBuf, String)>,
 }
 
 impl Folder {
@@ -30,7 +32,14 @@ impl Folder {
     /// # Errors
     /// A CSV file that can't be read, with file, line and column; a metric that nobody knows; no variant of that name.
     pub fn read(results_dir: &Path, baseline: Option<&str>) -> Result<Self> {
-        let results = Results::read(results_dir)?;
+        Self::of(Results::read(results_dir)?, baseline)
+    }
+
+    /// The same of results that were read, such as of some of a folder's cells.
+    ///
+    /// # Errors
+    /// As of [`Self::read`].
+    pub fn of(results: Results, baseline: Option<&str>) -> Result<Self> {
         let inside = Inside::read(&results)?;
         Ok(Self {
             analysis: Analysis::new(results, baseline)?,
@@ -38,6 +47,7 @@ impl Folder {
             figures: None,
             findings: Vec::new(),
             notes: Vec::new(),
+            elsewhere: None,
         })
     }
 
@@ -45,6 +55,20 @@ impl Folder {
     #[must_use]
     pub fn with_findings(mut self, findings: Vec<Finding>) -> Self {
         self.findings = findings;
+        self
+    }
+
+    /// The same, of an experiment of which so much is here.
+    #[must_use]
+    pub fn with_extent(mut self, extent: Extent) -> Self {
+        self.analysis.extent = extent;
+        self
+    }
+
+    /// The same, with its files written into another folder, which is made; `to_results` leads from there to the results, as links do.
+    #[must_use]
+    pub fn writing_into(mut self, folder: &Path, to_results: &str) -> Self {
+        self.elsewhere = Some((folder.to_owned(), to_results.to_owned()));
         self
     }
 
@@ -77,7 +101,11 @@ impl Folder {
     }
 
     fn replace(&mut self, files: &[NewFile], is_of: impl Fn(&str) -> bool) -> Result<Vec<PathBuf>> {
-        let drawn = Drawn::open(&self.analysis.results.folder)?;
+        let folder = match &self.elsewhere {
+            Some((folder, _)) => folder,
+            None => &self.analysis.results.folder,
+        };
+        let drawn = Drawn::open(folder)?;
         let (paths, notes) = drawn.replace(files, is_of)?;
         self.notes.extend(notes);
         Ok(paths)
@@ -85,8 +113,8 @@ impl Folder {
 
     /// Writes `report.md`, `report.html` and `tables/` and returns their paths: the question, what was found and how sure it is,
     /// every number with its seeds, validation beside test, how variants were tuned, the figures, what ran and what failed, what
-    /// others published, and how to get the same again. `report.md` refers to the files of [`Self::write_figures`]; `report.html`
-    /// holds them.
+    /// others published, and how to get the same again. `report.md` shows some of the files of [`Self::write_figures`], which are written
+    /// too, and refers to the others; `report.html` holds them.
     ///
     /// None repeats a time, so all have the same bytes when the experiment runs again.
     ///
@@ -99,6 +127,9 @@ impl Folder {
             new_file("report.html", document::to_html(&document)),
         ];
         files.extend(export::new_files(&self.analysis)?);
+        let figures = drawn(&mut self.figures, &self.analysis, &self.inside)?;
+        // Without them report.md would show nothing.
+        files.extend(figure::lead_files(figures));
         self.replace(&files, |name| !figure::is_figure(name))
     }
 
@@ -115,19 +146,31 @@ impl Folder {
         let found = self.findings.iter().map(|finding| finding.file.as_str());
         let context = Context::read_without(&folder, &found.collect::<Vec<_>>())?;
         let figures = drawn(&mut self.figures, &self.analysis, &self.inside)?;
-        Ok(content::document(
+        let mut document = content::document(
             &self.analysis,
             &self.inside,
             figures,
             &context,
             &self.findings,
-        ))
+        );
+        if let Some((_, to_results)) = &self.elsewhere {
+            document.lead_to_results(to_results);
+        }
+        Ok(document)
     }
 
-    /// Variants by tasks as plain text: mean ± standard deviation of each task's main metric on test, seeds, parameters and
-    /// training rows per second; then who is ahead, if anyone, and what failed.
-    pub fn terminal_table(&self) -> String {
-        terminal::table(&self.analysis)
+    /// The answer as plain text in lines of this many columns: the question, a sentence for each claim, their chart and how sure they
+    /// are; then variants by tasks with mean ± standard deviation of each task's main metric on test, seeds, parameters and training
+    /// rows per second, and what failed.
+    ///
+    /// # Errors
+    /// A spec of the folder that can't be read.
+    pub fn terminal_summary(&self, width: usize) -> Result<String> {
+        let folder = &self.analysis.results.folder;
+        let left_out = ["provenance.toml", "facts.toml"];
+        let context = Context::read_without(folder, &left_out)?;
+        let question = context.question.first().map(String::as_str);
+        Ok(terminal::summary(&self.analysis, question, width))
     }
 }
 

@@ -113,6 +113,59 @@ pub(super) fn p_equals(value: Option<f64>) -> String {
     }
 }
 
+/// Most decimals of a claim; beyond, numbers are powers of ten.
+const MOST_DECIMALS: i32 = 7;
+
+/// A difference as a sentence claims it, with two digits of its interval's half width: `+.0021 [.0004, .0038]`.
+pub(super) fn claim(mean: f64, interval: Option<Interval>) -> String {
+    let size = match interval {
+        Some(Interval { low, high }) => (high - low) / 2.0,
+        // Without a spread, two digits of the number itself.
+        None => mean.abs(),
+    };
+    let digits = match size > 0.0 && size.is_finite() {
+        true => 1 - libm::log10(size).floor() as i32,
+        false => 4,
+    };
+    let number = |value: f64| match digits {
+        digits if digits > MOST_DECIMALS => format!("{value:.1e}"),
+        digits => short_number(value, digits.max(0) as usize),
+    };
+    let sign = if mean < 0.0 { "" } else { "+" };
+    let interval = interval.map_or(String::new(), |Interval { low, high }| {
+        format!(" [{}, {}]", number(low), number(high))
+    });
+    format!("{sign}{}{interval}", number(mean))
+}
+
+/// A number with its sign and two digits, as the end of an axis.
+pub(super) fn signed(value: f64) -> String {
+    claim(value, None)
+}
+
+/// A number without the zero before its point.
+fn short_number(value: f64, digits: usize) -> String {
+    let text = without_negative_zero(format!("{value:.digits$}"));
+    let (sign, size) = match text.strip_prefix('-') {
+        Some(size) => ("-", size),
+        None => ("", text.as_str()),
+    };
+    match size.strip_prefix("0.") {
+        Some(decimals) => format!("{sign}.{decimals}"),
+        None => text,
+    }
+}
+
+/// A p-value as a sentence claims it: `p = .043` or `p < .001`.
+pub(super) fn claimed_p_value(value: Option<f64>) -> String {
+    match value {
+        None => "p unknown".to_owned(),
+        Some(value) if value < 0.0005 => "p\u{a0}<\u{a0}.001".to_owned(),
+        // On one line, also where lines are broken.
+        Some(value) => format!("p\u{a0}=\u{a0}{}", short_number(value, 3)),
+    }
+}
+
 /// `1 seed`, `3 seeds`.
 pub(super) fn counted(count: usize, thing: &str) -> String {
     format!("{count} {thing}{}", if count == 1 { "" } else { "s" })
@@ -215,6 +268,23 @@ mod tests {
             high: 2e-9,
         };
         assert_eq!(interval(Some(ends)), "[-1.000e-9, 2.000e-9]");
+    }
+
+    #[test]
+    fn claims_have_two_digits_of_their_uncertainty() {
+        let of = |mean, low, high| claim(mean, Some(Interval { low, high }));
+        assert_eq!(of(0.0021, 0.0004, 0.0038), "+.0021 [.0004, .0038]");
+        assert_eq!(of(-0.01289, -0.0227, -0.0031), "-.0129 [-.0227, -.0031]");
+        assert_eq!(of(0.00067, 0.00014, 0.0012), "+.00067 [.00014, .00120]");
+        assert_eq!(of(12.34, -3.0, 27.7), "+12 [-3, 28]");
+        assert_eq!(of(1.25, 0.9, 1.6), "+1.25 [.90, 1.60]");
+        assert_eq!(of(3e-9, 1e-9, 5e-9), "+3.0e-9 [1.0e-9, 5.0e-9]");
+        assert_eq!(claim(0.00213, None), "+.0021");
+        assert_eq!(claim(0.0, None), "+.0000");
+        let plain = |value| claimed_p_value(Some(value)).replace('\u{a0}', " ");
+        assert_eq!(plain(0.0432), "p = .043");
+        assert_eq!(plain(1.0), "p = 1.000");
+        assert_eq!(plain(0.0001), "p < .001");
     }
 
     #[test]

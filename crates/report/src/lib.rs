@@ -9,6 +9,7 @@
 mod analysis;
 mod content;
 pub mod diff;
+mod diff_settings;
 mod document;
 mod drawn;
 mod export;
@@ -16,13 +17,17 @@ mod figure;
 mod files;
 mod folder;
 mod format;
+mod leaderboard;
 mod published;
 pub mod statistics;
 mod terminal;
+mod terminal_forest;
 pub mod text_table;
 
+pub use analysis::{Extent, MissingCell};
 pub use drawn::check_drawn;
 pub use folder::Folder;
+pub use leaderboard::Leaderboard;
 
 /// A score or a label as every table shows it: four decimals, or as many digits and a power of ten far from 1.
 pub fn number(value: f64) -> String {
@@ -58,7 +63,19 @@ mod tests {
         let folder = sample.write();
         let paths = write(folder.path());
         let read = |path: &PathBuf| std::fs::read_to_string(path).unwrap();
-        (read(&paths[0]), read(&paths[1]))
+        (unwrapped(&read(&paths[0])), read(&paths[1]))
+    }
+
+    /// Markdown with each paragraph and item on one line, as it is read.
+    fn unwrapped(markdown: &str) -> String {
+        let mut text = String::new();
+        for line in markdown.lines() {
+            let begins = line.is_empty() || line.starts_with(['|', '#', '-', '`', '<', '!']);
+            let goes_on = !begins && !text.is_empty() && !text.ends_with("\n\n");
+            text += if goes_on { " " } else { "\n" };
+            text += if goes_on { line.trim_start() } else { line };
+        }
+        text + "\n"
     }
 
     #[test]
@@ -67,7 +84,13 @@ mod tests {
             failed: vec![(1, 2)],
             ..Sample::default()
         };
-        insta::assert_snapshot!(written(&sample).0);
+        let folder = sample.write();
+        let paths = write(folder.path());
+        let markdown = std::fs::read_to_string(&paths[0]).unwrap();
+        let (answer, _) = markdown.split_once("\n## ").expect("a section");
+        let is_wide = |line: &&str| line.chars().count() > 80 && !line.starts_with("![");
+        assert_eq!(answer.lines().find(is_wide), None);
+        insta::assert_snapshot!(markdown);
     }
 
     #[test]
@@ -86,13 +109,18 @@ mod tests {
         insta::assert_snapshot!(section.unwrap().trim_end(), @r"
         Data warnings
 
-        2 data warnings, 1 of them loud, of the preparation of the data. With a loud one, scores may mean something else than they seem to.
+        2 data warnings, 1 of them loud, of the preparation of the data. With a loud
+        one, scores may mean something else than they seem to.
 
         - **Loud:** item: all \<40\> are unseen
         - age is constant
         ");
         for text in [&markdown, &html] {
-            assert!(text.find("Data warnings") < text.find("Found"), "{text}");
+            assert!(text.find("Careful:") < text.find("Question:"), "{text}");
+            assert!(
+                text.find("Data warnings") < text.rfind("Task by task"),
+                "{text}"
+            );
         }
         assert!(html.contains("item: all &lt;40&gt; are unseen"), "{html}");
         let (markdown, html) = written(&Sample::default());
@@ -106,7 +134,7 @@ mod tests {
         let text = std::fs::read_to_string(&spec).unwrap();
         let more = "[training.task_weights]\nincome = 0.0\n";
         std::fs::write(&spec, text + more).unwrap();
-        let markdown = std::fs::read_to_string(&write(folder.path())[0]).unwrap();
+        let markdown = unwrapped(&std::fs::read_to_string(&write(folder.path())[0]).unwrap());
         let said = "Of weight 0, so scored but neither trained nor part of the choice of epochs and trials: income.";
         assert!(markdown.contains(said), "{markdown}");
         assert!(!written(&Sample::default()).0.contains("Of weight 0"));
@@ -145,7 +173,7 @@ mod tests {
         std::fs::write(&cells, text.replace(",done,,3,4,", ",done,,3,3,")).unwrap();
         let report = |folder: &Path| {
             write(folder);
-            std::fs::read_to_string(folder.join("report.md")).unwrap()
+            unwrapped(&std::fs::read_to_string(folder.join("report.md")).unwrap())
         };
         let expected = "more epochs might change the order: shared-bottom (1 of 3 runs), MMoE (1 of 3 runs) and HoME (1 of 3 runs).";
         let found = report(folder.path());
@@ -185,12 +213,15 @@ mod tests {
                 let (name, _) = file.split_once(".svg")?;
                 (before.starts_with("![") || before == "`").then_some(name)
             });
-            let mut figures = vec![
+            // The answer's chart needs two variants.
+            let mut figures = Vec::new();
+            figures.extend((variants > 1).then_some("forest"));
+            figures.extend([
                 "test_auc",
                 "test_log_loss",
                 "validation_auc",
                 "validation_log_loss",
-            ];
+            ]);
             // Quality against cost needs two variants.
             figures.extend((variants > 1).then_some("cost"));
             assert_eq!(shown.collect::<Vec<_>>(), figures);

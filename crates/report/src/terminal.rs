@@ -1,55 +1,81 @@
-//! The table that a run ends with.
+//! What a run ends with on a terminal: the answer first, then its chart, how sure it is, and the scores.
 
 use super::analysis::{Analysis, Comparison, Row, Summary};
+use super::content::answer::{first_sentence, more_that_hold};
+use super::content::claims::Answer;
 use super::content::data_warnings::{how_many, warnings};
+use super::content::sureness::in_short;
 use super::format::{self, ABSENT, counted, grouped};
 use super::statistics::mean;
-use super::text_table::{Column, align};
+use super::terminal_forest;
+use super::text_table::{Column, align, fitting};
 use homebench_results::read::{Cell, DataWarningsRow, Results};
 use std::fmt::Write as _;
 
-/// Columns of tasks side by side; more go into a table below.
-const TASKS_IN_A_ROW: usize = 4;
+/// The answer, in lines of this width: the question, a sentence for each claim, their chart, how sure they are, then the tables.
+pub(super) fn summary(analysis: &Analysis, question: Option<&str>, width: usize) -> String {
+    let answer = Answer::new(analysis);
+    let mut text = String::new();
+    if let Some(words) = analysis.extent.sentence() {
+        text += &wrapped("Not the whole experiment: ", &words, width);
+    }
+    if let Some(question) = question {
+        text += &wrapped("Question: ", &first_sentence(question), width);
+    }
+    text += &wrapped("Answer: ", &answer.summary, width);
+    for claim in &answer.claims {
+        text += &wrapped("- ", claim, width);
+    }
+    if !answer.more.is_empty() {
+        let words = format!("{}, in the report.", more_that_hold(answer.more.len()));
+        text += &wrapped("- ", &words, width);
+    }
+    let forest = terminal_forest::forest(analysis, width);
+    if !forest.is_empty() {
+        text += &format!("\n{forest}");
+    }
+    text += &format!("\n{}\n", wrapped("How sure: ", &in_short(analysis), width));
+    text + &tables(analysis, width)
+}
+
+/// Words in lines, of which those after the first begin where the words do.
+fn wrapped(label: &str, words: &str, width: usize) -> String {
+    let indentation = if label == "- " { "  " } else { "" };
+    let words = format!("{label}{}", words.replace('`', ""));
+    let options = textwrap::Options::new(width)
+        .subsequent_indent(indentation)
+        .break_words(false)
+        .word_splitter(textwrap::WordSplitter::NoHyphenation);
+    textwrap::fill(&words, options) + "\n"
+}
 
 /// The tables, one for each main metric, and what failed.
-pub(super) fn table(analysis: &Analysis) -> String {
+fn tables(analysis: &Analysis, width: usize) -> String {
     let (results, summary) = (&analysis.results, &analysis.summary);
     let mut text = String::new();
     for place in analysis.main_metrics() {
         let comparison = &analysis.comparisons[place];
-        let panels: Vec<usize> = (0..summary.panels.len())
-            .filter(|panel| analysis.main[*panel] == Some(place))
-            .collect();
-        for (chunk, panels) in panels.chunks(TASKS_IN_A_ROW).enumerate() {
-            let mut columns = vec![variants(summary)];
-            columns.extend(
-                panels
-                    .iter()
-                    .map(|&panel| scores(summary, comparison, panel)),
-            );
-            if chunk == 0 {
-                columns.push(seeds(results, summary));
-                columns.push(parameters(results, summary));
-                columns.push(rows_per_second(results, summary));
-            }
+        let panels = (0..summary.panels.len()).filter(|panel| analysis.main[*panel] == Some(place));
+        let mut columns = vec![variants(summary)];
+        columns.extend(panels.map(|panel| scores(summary, comparison, panel)));
+        columns.push(seeds(results, summary));
+        columns.push(parameters(results, summary));
+        columns.push(rows_per_second(results, summary));
+        for columns in fitting(columns, width) {
             text += &align(&columns, true);
             text.push('\n');
         }
         let title = comparison.metric.title();
-        let _ = write!(text, "Test {title}: mean ± standard deviation over seeds");
+        let mut words = "mean ± standard deviation over seeds".to_owned();
         let direction = comparison.metric.direction();
-        text += &direction.map_or(String::new(), |direction| format!("; {direction}"));
-        text += ".\n";
+        words += &direction.map_or(String::new(), |direction| format!("; {direction}"));
+        text += &wrapped(&format!("Test {title}: "), &format!("{words}."), width);
         for (place, panel) in summary.panels.iter().enumerate() {
             if let Some(why) = analysis.unvaried(place, comparison.metric) {
-                let _ = writeln!(
-                    text,
-                    "No {title} on {}: {why} in the test split.",
-                    panel.title
-                );
+                let words = format!("{why} in the test split.");
+                text += &wrapped(&format!("No {title} on {}: ", panel.title), &words, width);
             }
         }
-        text += &leaders(summary, comparison);
     }
     text + &failures(&results.cells) + &about_data(&results.data_warnings)
 }
@@ -135,22 +161,6 @@ fn rows_per_second(results: &Results, summary: &Summary) -> Column {
     }
 }
 
-fn leaders(summary: &Summary, comparison: &Comparison) -> String {
-    let standings = comparison.standings.iter().zip(&summary.panels);
-    let ahead = standings.filter_map(|(standing, panel)| {
-        let leader = standing.leader()?;
-        Some(format!("{} on {}", summary.variants[leader], panel.title))
-    });
-    let ahead: Vec<String> = ahead.collect();
-    match ahead.is_empty() {
-        true => "Ahead of all others (95 % interval of the paired difference over at least 3 seeds): none.\n".to_owned(),
-        false => format!(
-            "Ahead of all others (95 % interval of the paired difference over at least 3 seeds): {}.\n",
-            ahead.join("; ")
-        ),
-    }
-}
-
 fn failures(cells: &[Cell]) -> String {
     let failed: Vec<&Cell> = cells.iter().filter(|cell| cell.failure.is_some()).collect();
     if failed.is_empty() {
@@ -175,7 +185,11 @@ mod tests {
 
     fn drawn(sample: &Sample) -> String {
         let results = Results::read(sample.write().path()).unwrap();
-        table(&Analysis::new(results, None).unwrap())
+        summary(
+            &Analysis::new(results, None).unwrap(),
+            Some("Which is best? More."),
+            80,
+        )
     }
 
     #[test]
@@ -195,7 +209,7 @@ mod tests {
                     census,all,,unseen_values,true,\"item: all 40 are unseen\"\n";
         std::fs::write(table, rows).unwrap();
         let results = Results::read(folder.path()).unwrap();
-        let text = super::table(&Analysis::new(results, None).unwrap());
+        let text = summary(&Analysis::new(results, None).unwrap(), None, 80);
         assert!(
             text.ends_with(
                 "2 data warnings, 1 of them loud:\n  LOUD: item: all 40 are unseen\n  x is constant\n"
@@ -206,19 +220,18 @@ mod tests {
     }
 
     #[test]
-    fn many_tasks_go_into_several_tables_and_one_seed_has_no_deviation() {
-        let text = drawn(&Sample::sized(2, 10, 1));
-        assert_eq!(text.matches("variant").count(), 3, "{text}");
-        assert!(
-            !text
-                .lines()
-                .any(|line| line.contains("0.9") && line.contains('±')),
-            "{text}"
-        );
-        assert!(
-            text.lines().all(|line| line.chars().count() <= 160),
-            "{text}"
-        );
+    fn at_any_width_no_line_is_longer_and_one_seed_has_no_deviation() {
+        for width in [80, 140] {
+            for (variants, tasks, seeds) in [(1, 1, 1), (2, 10, 1), (6, 10, 3), (3, 2, 2)] {
+                let results = Sample::sized(variants, tasks, seeds).write();
+                let results = Results::read(results.path()).unwrap();
+                let text = summary(&Analysis::new(results, None).unwrap(), None, width);
+                let longest = text.lines().map(|line| line.chars().count()).max();
+                assert!(longest.unwrap() <= width, "{text}");
+                let has_deviation = |line: &str| line.contains("0.9") && line.contains('±');
+                assert_eq!(seeds > 1, text.lines().any(has_deviation), "{text}");
+            }
+        }
     }
 
     #[test]
@@ -228,6 +241,6 @@ mod tests {
             ..Sample::default()
         };
         let text = drawn(&sample);
-        assert!(text.starts_with("9 of 9 cells failed:\n"), "{text}");
+        assert!(text.contains("\n9 of 9 cells failed:\n"), "{text}");
     }
 }

@@ -39,6 +39,52 @@ pub fn write_unsynced(
     write_with(path, fill, false)
 }
 
+/// A file that is being written beside its place: there once it is [`finish`](Self::finish)ed, gone where it is dropped.
+#[derive(Debug)]
+pub struct PendingFile {
+    path: PathBuf,
+    partial: BufWriter<NamedTempFile>,
+}
+
+impl PendingFile {
+    /// Begins a file that will be at `path`.
+    ///
+    /// # Errors
+    /// What the system said, with the file's name and the mend.
+    pub fn create(path: &Path) -> Result<Self, Diagnostic> {
+        refuse_special(path)?;
+        let partial = create_partial(path).map_err(|error| unwritable(path, &error))?;
+        Ok(Self {
+            path: path.to_owned(),
+            partial: BufWriter::with_capacity(1 << 20, partial),
+        })
+    }
+
+    /// Puts the file, which is whole, in its place. It carries a digest, so the disk is not waited for.
+    ///
+    /// # Errors
+    /// What the system said, with the file's name and the mend.
+    pub fn finish(self) -> Result<(), Diagnostic> {
+        let Self { path, partial } = self;
+        let persisted = partial
+            .into_inner()
+            .map_err(io::IntoInnerError::into_error)
+            .and_then(|partial| partial.persist(&path).map_err(|error| error.error));
+        persisted.map_err(|error| unwritable(&path, &error))?;
+        Ok(())
+    }
+}
+
+impl Write for PendingFile {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        self.partial.write(buffer)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.partial.flush()
+    }
+}
+
 fn write_with(
     path: &Path,
     fill: impl FnOnce(&mut dyn Write) -> anyhow::Result<()>,

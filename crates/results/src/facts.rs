@@ -15,6 +15,9 @@ pub struct Facts {
     /// Whether training rows are too many to be shuffled as a whole, so that an epoch's order is a shuffle by blocks.
     #[serde(default)]
     pub shuffled_by_blocks: bool,
+    /// By what epochs and trials were selected, after "selected by", where the spec chose it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selected_by: Option<String>,
     /// The models of the experiment, in the order of the registry.
     #[serde(default)]
     pub models: Vec<ModelFact>,

@@ -94,6 +94,12 @@ impl ResultsFolder {
         self.join("facts.toml")
     }
 
+    /// What is kept of the data with this content hash: its description, and what preparation learned.
+    pub fn data(&self, content_hash: &str) -> PathBuf {
+        let digits = content_hash.get(..DATA_DIGITS).unwrap_or(content_hash);
+        self.join("data").join(digits)
+    }
+
     /// How the run that is under way goes.
     pub fn progress(&self) -> PathBuf {
         self.join(".progress.toml")
@@ -109,6 +115,9 @@ impl ResultsFolder {
         self.join(".lease")
     }
 }
+
+/// Digits of a content hash that name a folder.
+const DATA_DIGITS: usize = 16;
 
 /// The cell that a path in a results folder is of.
 pub fn cell_of(name: &str) -> Option<&str> {
@@ -155,6 +164,20 @@ impl CellFolder {
     /// The selected weights.
     pub fn weights(&self) -> PathBuf {
         self.0.join("weights.safetensors")
+    }
+
+    /// What the selected weights say of the rows of a split.
+    pub fn predictions(&self, split: &str) -> PathBuf {
+        self.0.join(format!("predictions.{split}.parquet"))
+    }
+
+    /// The results that the cell is of, where it lies in their folder.
+    pub fn results(&self) -> Option<ResultsFolder> {
+        // The last part of a path that was given as `.` is none.
+        let path = std::fs::canonicalize(&self.0).ok()?;
+        let cells = path.parent()?;
+        let is_its = cells.file_name()? == "cells";
+        is_its.then(|| Some(ResultsFolder(cells.parent()?.to_path_buf())))?
     }
 
     /// The cell's part of a merged table.

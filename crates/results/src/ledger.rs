@@ -2,7 +2,7 @@
 
 use super::kept::{FORMAT, Flaw, Kept, Unusable, read_kept, write_kept};
 use super::layout::{ResultsFolder, cell_of, is_plain};
-use super::seal::{CELL_FILES, OWN_FILES};
+use super::seal::{CELL_FILES, OWN_FILES, is_of_data};
 use anyhow::Result;
 use homebench_diagnostic::Diagnostic;
 use serde::{Deserialize, Serialize};
@@ -75,6 +75,7 @@ impl Ledger {
         let is_sealed = |name: &str| {
             OWN_FILES.contains(&name)
                 || is_of_cell(name)
+                || is_of_data(name)
                 || name.strip_prefix("external/").is_some_and(is_plain)
         };
         let mut names = kept.content.files.keys();

@@ -9,6 +9,7 @@
 //! machine needs this crate and `report` alone.
 
 mod atomic;
+mod data_facts;
 mod facts;
 mod findings;
 mod kept;
@@ -29,9 +30,10 @@ mod time;
 mod winners;
 
 pub use atomic::{
-    create_dir, create_dir_inside, is_partial, refuse_link, remove, remove_partials, set_aside,
-    unwritable, write, write_unsynced,
+    PendingFile, create_dir, create_dir_inside, is_partial, refuse_link, remove, remove_partials,
+    set_aside, unwritable, write, write_unsynced,
 };
+pub use data_facts::{DataFacts, FeatureFact, SplitFact, TaskFact};
 pub use facts::{Facts, ModelFact, SourceFact};
 pub use findings::{Finding, Problem, findings};
 pub use kept::{
@@ -39,7 +41,7 @@ pub use kept::{
 };
 pub use layout::{CellFolder, ResultsFolder, cell_of};
 pub use ledger::{Ledger, change_ledger};
-pub use merge::{MergedCell, TrialPlace, merge};
+pub use merge::{MergedCell, TrialPlace, merge, merge_into};
 pub use outcome::{Outcome, OutcomeResult, Status, bytes_digest, file_digest};
 pub use pack::{Packed, pack};
 pub use phase::Phase;

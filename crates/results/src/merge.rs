@@ -5,8 +5,8 @@ use super::layout::{CellFolder, ResultsFolder};
 use super::ledger::{Ledger, change_ledger};
 use super::outcome::{Outcome, Status};
 use super::tables::{
-    self, CellsRow, DataWarningsRow, ModelPartsRow, PARTS, Part, SettingsRow, Table, TuningRow,
-    packed_path,
+    self, COHORTS, CellsRow, DataWarningsRow, ModelPartsRow, PARTS, Part, SettingsRow, Table,
+    TuningRow, packed_path,
 };
 use crate::phase::Phase;
 use anyhow::Result;
@@ -41,10 +41,12 @@ pub struct TrialPlace {
     pub number: usize,
     /// Whether its settings are those of the variant's final cells.
     pub is_selected: bool,
+    /// Whether it went on to another rung of successive halving.
+    pub is_passed: bool,
 }
 
 /// Writes `metrics.csv`, `curves.csv`, `experts.csv`, `gates.csv`, `expert_histograms.csv`, `throughput.csv` and `cells.csv`
-/// from the cells' parts; `settings.csv` where anything was swept or tuned, `tuning.csv` where there are trials, `model_parts.csv` where
+/// from the cells' parts; `cohorts.csv` where cells have such a part; `settings.csv` where anything was swept or tuned, `tuning.csv` where there are trials, `model_parts.csv` where
 /// models have parts, and `data_warnings.csv` where preparation found anything in the data that a reader has to know. Nothing vouches for
 /// them until they are sealed.
 ///
@@ -58,17 +60,30 @@ pub fn merge(
 ) -> Result<()> {
     // Before the first of them is another: whoever is killed in between has altered nothing.
     change_ledger(results, Ledger::withdraw_tables)?;
+    merge_into(results, results, cells, model_parts, data_warnings)
+}
+
+/// As [`merge`], with the tables in another folder than the cells: nothing is changed in that of the cells.
+///
+/// # Errors
+/// As of [`merge`].
+pub fn merge_into(
+    results: &ResultsFolder,
+    from: &ResultsFolder,
+    cells: &[MergedCell],
+    model_parts: impl IntoIterator<Item = ModelPartsRow>,
+    data_warnings: impl IntoIterator<Item = DataWarningsRow>,
+) -> Result<()> {
     for part in PARTS {
-        let path = results.join(part.file);
-        atomic::write(&path, |out| {
-            writeln!(out, "{}", part.header())?;
-            for cell in cells.iter().filter(|cell| cell.is_in(part, results)) {
-                append(part, &results.cell(&cell.outcome.id), out)?;
-            }
-            Ok(())
-        })?;
-        // What an earlier pack left is of other cells, or of fewer rows.
-        atomic::remove(&packed_path(&path))?;
+        let with_part = cells.iter().filter(|cell| cell.is_in(part, from));
+        merge_part((results, from), part, with_part)?;
+    }
+    let has_cohorts = |cell: &&MergedCell| {
+        cell.is_in(COHORTS, from) && cell.outcome.files.contains_key(COHORTS.file)
+    };
+    match cells.iter().any(|cell| has_cohorts(&cell)) {
+        true => merge_part((results, from), COHORTS, cells.iter().filter(has_cohorts))?,
+        false => atomic::remove(&results.join(COHORTS.file))?,
     }
     write_or_remove(results, cells.iter().flat_map(MergedCell::settings_rows))?;
     write_or_remove(results, cells.iter().filter_map(MergedCell::tuning_row))?;
@@ -76,6 +91,23 @@ pub fn merge(
     write_or_remove(results, data_warnings.into_iter())?;
     let rows = cells.iter().map(MergedCell::cells_row);
     atomic::write(&results.cells_csv(), |out| tables::write(out, rows))
+}
+
+fn merge_part<'a>(
+    (results, from): (&ResultsFolder, &ResultsFolder),
+    part: Part,
+    cells: impl Iterator<Item = &'a MergedCell> + Clone,
+) -> Result<()> {
+    let path = results.join(part.file);
+    atomic::write(&path, |out| {
+        writeln!(out, "{}", part.header())?;
+        for cell in cells.clone() {
+            append(part, &from.cell(&cell.outcome.id), out)?;
+        }
+        Ok(())
+    })?;
+    // What an earlier pack left is of other cells, or of fewer rows.
+    Ok(atomic::remove(&packed_path(&path))?)
 }
 
 /// A table that is there only where it has rows.
@@ -115,7 +147,8 @@ impl MergedCell {
     }
 
     fn tuning_row(&self) -> Option<TuningRow> {
-        let trial = self.trial?;
+        // A trial that went on to another rung is scored there.
+        let trial = self.trial.filter(|trial| !trial.is_passed)?;
         let result = self.outcome.result.as_ref();
         Some(TuningRow {
             variant: self.variant.clone(),
@@ -131,6 +164,8 @@ impl MergedCell {
     fn cells_row(&self) -> CellsRow<'_> {
         let Outcome { id, result, .. } = &self.outcome;
         let result = result.as_ref();
+        // No parameters is what is said of a program of the user's, of which they are not known.
+        let known = result.filter(|result| result.parameters > 0);
         let tries = self.outcome.tries;
         CellsRow {
             cell: id,
@@ -143,8 +178,8 @@ impl MergedCell {
             selected_epoch: result.map(|result| result.selected_epoch as u64),
             epochs_run: result.map(|result| result.epochs_run as u64),
             validation_score: result.map(|result| result.validation_score),
-            parameters: result.map(|result| result.parameters as u64),
-            flops_per_row: result.map(|result| result.flops_per_row as u64),
+            parameters: known.map(|result| result.parameters as u64),
+            flops_per_row: known.map(|result| result.flops_per_row as u64),
             phase: Some(self.phase()),
             trial: self.trial.map(|trial| trial.number as u64),
             split_seed: self.split_seed,
@@ -225,12 +260,43 @@ mod tests {
     }
 
     #[test]
+    fn cohorts_have_a_table_where_a_cell_has_them_and_none_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let results = ResultsFolder::new(folder.path());
+        let mut cells = [cell("aa", None), cell("bb", None)];
+        cells
+            .iter()
+            .for_each(|cell| write_parts(&results, &cell.outcome.id));
+        let path = results.cell("bb").part(COHORTS.file);
+        let header = COHORTS.header();
+        std::fs::write(
+            &path,
+            format!("{header}\nbb,v,1,test,like,tab,1,auc,0.5,9,3\n"),
+        )
+        .unwrap();
+        cells[1]
+            .outcome
+            .files
+            .insert(COHORTS.file.into(), "digest".into());
+        merge(&results, &cells, [], []).unwrap();
+        let text = std::fs::read_to_string(results.join(COHORTS.file)).unwrap();
+        assert_eq!(
+            text,
+            format!("{header}\nbb,v,1,test,like,tab,1,auc,0.5,9,3\n")
+        );
+        // Of another spec, which asks for none.
+        merge(&results, &cells[..1], [], []).unwrap();
+        assert!(!results.join(COHORTS.file).exists());
+    }
+
+    #[test]
     fn scores_of_trials_are_in_no_table_of_results_but_in_one_of_their_own() {
         let folder = tempfile::tempdir().unwrap();
         let results = ResultsFolder::new(folder.path());
         let trial = TrialPlace {
             number: 2,
             is_selected: true,
+            is_passed: false,
         };
         let cells = [cell("aa", Some(trial)), cell("bb", None)];
         cells

@@ -6,7 +6,7 @@ use crate::findings::findings;
 use crate::layout::ResultsFolder;
 use crate::ledger::Ledger;
 use crate::read::Results;
-use crate::seal::{names, seal};
+use crate::seal::{data_names, names, seal};
 use crate::tables::{ExpertsRow, GatesRow, LONG, Table, TableReader, open_table, packed_path};
 use anyhow::{Context as _, Result};
 use homebench_diagnostic::{Diagnostic, regular_file};
@@ -72,6 +72,7 @@ pub fn pack(results: &ResultsFolder, new: &ResultsFolder) -> Result<Packed> {
             copy_into(&file, into)?;
         }
     }
+    copy_data(results, new)?;
     copy_external(results, new)?;
     if let Some(ledger) = Ledger::read(results).map_err(Diagnostic::from)? {
         let runs = ledger.runs;
@@ -93,6 +94,18 @@ fn compress(read: &Results, name: &str, mut text: impl Read, out: &mut dyn Write
         _ => drop(io::copy(&mut text, &mut packed)?),
     }
     packed.finish()?;
+    Ok(())
+}
+
+/// Descriptions and what was asked of the data; vocabularies stay behind, as the weights do that they are for.
+fn copy_data(results: &ResultsFolder, new: &ResultsFolder) -> Result<()> {
+    for name in data_names(results) {
+        let Some((folder, "data.toml" | "description.toml")) = name.rsplit_once('/') else {
+            continue;
+        };
+        atomic::create_dir(&new.join(folder))?;
+        copy_into(&results.join(&name), &new.join(folder))?;
+    }
     Ok(())
 }
 

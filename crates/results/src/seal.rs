@@ -2,12 +2,12 @@
 //! the CSV text, so that they hold whether or not a table is packed.
 
 use super::kept::FORMAT;
-use super::layout::ResultsFolder;
+use super::layout::{ResultsFolder, is_plain};
 use super::ledger::Ledger;
 use super::outcome::{digest, file_digest};
 use super::tables::{
-    CellsRow, DataWarningsRow, ModelPartsRow, PARTS, SettingsRow, TIMES, Table, TuningRow,
-    open_table,
+    CellsRow, CohortsRow, DataWarningsRow, ModelPartsRow, PARTS, SettingsRow, TIMES, Table,
+    TuningRow, open_table,
 };
 use anyhow::Result;
 use homebench_diagnostic::Diagnostic;
@@ -16,6 +16,13 @@ use std::path::Path;
 
 /// What is sealed beside tables and external scores: files of the folder itself.
 pub(crate) const OWN_FILES: [&str; 3] = ["spec.resolved.toml", "facts.toml", "winners.toml"];
+/// What is kept of the data.
+pub(crate) const DATA_FILES: [&str; 4] = [
+    "data.toml",
+    "description.toml",
+    "numbers.csv",
+    "vocabularies.csv.zst",
+];
 /// Files of a cell that are sealed; its outcome has digests of the others.
 pub(crate) const CELL_FILES: [&str; 3] = ["cell.toml", "outcome.toml", TIMES.file];
 
@@ -34,6 +41,11 @@ pub fn seal<'a>(results: &ResultsFolder, cells: impl IntoIterator<Item = &'a str
         .into_iter()
         .flat_map(|id| CELL_FILES.map(|file| format!("cells/{id}/{file}")));
     for name in OWN_FILES.map(str::to_owned).into_iter().chain(of_cells) {
+        if let Some(digest) = file_digest(&results.join(&name)) {
+            files.insert(name, digest);
+        }
+    }
+    for name in data_names(results) {
         if let Some(digest) = file_digest(&results.join(&name)) {
             files.insert(name, digest);
         }
@@ -97,10 +109,31 @@ pub(crate) fn external_names(results: &ResultsFolder) -> Vec<String> {
     names
 }
 
+/// Files of the data that cells learned from, as paths in the folder.
+pub(crate) fn data_names(results: &ResultsFolder) -> Vec<String> {
+    let folders = std::fs::read_dir(results.join("data"))
+        .into_iter()
+        .flatten();
+    let folders = folders.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let names = folders.flat_map(|folder| DATA_FILES.map(|file| format!("data/{folder}/{file}")));
+    let mut names: Vec<String> = names.filter(|name| results.join(name).is_file()).collect();
+    names.sort();
+    names
+}
+
+/// Whether a path in a folder is that of a file of its data.
+pub(crate) fn is_of_data(name: &str) -> bool {
+    let parts = name
+        .strip_prefix("data/")
+        .and_then(|rest| rest.split_once('/'));
+    parts.is_some_and(|(folder, file)| is_plain(folder) && DATA_FILES.contains(&file))
+}
+
 /// Every table of a folder.
 pub(crate) fn names() -> impl Iterator<Item = &'static str> {
     let parts = PARTS.iter().map(|part| part.file);
     parts.chain([
+        CohortsRow::FILE,
         CellsRow::FILE,
         SettingsRow::FILE,
         TuningRow::FILE,

@@ -6,7 +6,8 @@
 //!
 //! May import: every crate but `metric` and `random`, which those below have wrapped. Within it, arrows run from `cmd` to
 //! `parent` and `cell`, `parent` to `execute` and `cell`, and what a cell and its parent say to each other is
-//! `execute::protocol`, which both import; all of them say things through [`output`]. Must not hold: a computation of a result's number (`train`'s), how a
+//! `execute::protocol`, which both import; all of them say things through [`output`]. [`tensorboard`] writes curves for another program to show; [`bundled`] has the experiments that the
+//! binary carries. Must not hold: a computation of a result's number (`train`'s), how a
 //! table is written (`results`) or a report worded (`report`).
 
 #[cfg(not(unix))]
@@ -14,6 +15,7 @@ compile_error!(
     "homebench runs on Unix: cells are ended by signals and their parents wait for them by `wait4`"
 );
 
+pub mod bundled;
 pub mod candle_threads;
 pub mod cell;
 pub mod cmd;
@@ -23,3 +25,4 @@ pub mod output;
 pub mod parent;
 pub mod provenance;
 mod signals;
+pub mod tensorboard;

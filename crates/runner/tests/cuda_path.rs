@@ -103,17 +103,19 @@ fn train(keeper: &mut dyn Keeper) -> Result<CellResult, TrainError> {
                 .parse()
                 .expect("knobs"),
         },
-        training: training.clone(),
+        training,
+        selection: Default::default(),
+        last_epoch: None,
+        metrics: Default::default(),
+        cohorts: Default::default(),
     };
     let model = content.model_config().expect("a model");
-    let (seed, phase) = (content.seed, content.final_phase());
     let device = candle_core::Device::Cpu;
     train::train(
         dataset,
         &model,
-        &training,
-        seed,
-        phase,
+        &content.settings(),
+        content.final_phase(),
         &device,
         &mut Unseen,
         keeper,

@@ -113,13 +113,16 @@ fn train(places: &Places, training: TrainingConfig) -> Result<CellResult, TrainE
                 .parse()
                 .expect("knobs"),
         },
-        training: training.clone(),
+        training,
+        selection: Default::default(),
+        last_epoch: None,
+        metrics: Default::default(),
+        cohorts: Default::default(),
     };
     train::train(
         dataset,
         &content.model_config().expect("a model"),
-        &training,
-        content.seed,
+        &content.settings(),
         content.final_phase(),
         &candle_core::Device::Cpu,
         &mut Unseen,

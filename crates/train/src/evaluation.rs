@@ -3,10 +3,11 @@
 use super::inspect::{Collector, Moment};
 use super::logit_spill::LogitSpill;
 use super::network::Network;
-use super::selection::{TaskValue, selection_score};
-use super::{Score, SplitName, TrainError};
+use super::scoring::SplitScoring;
+use super::selection::TaskValue;
+use super::{CohortScore, Observer, PredictedBlock, Score, SelectionConfig, SplitName, TrainError};
 use homebench_data::{Batch, Split};
-use homebench_metric::Rows;
+use homebench_metric::{Inputs, Metric, Needs, Rows};
 use homebench_model::Trace;
 
 /// Rows scored at a time.
@@ -19,31 +20,67 @@ const BLOCK_ROWS: usize = 4096;
 const BLOCKS_LOOKED_INTO: usize = 1;
 
 /// Scores of every task.
+#[derive(Default)]
 pub(super) struct Evaluation {
     pub(super) scores: Vec<Score>,
+    pub(super) cohorts: Vec<CohortScore>,
 }
 
 impl Evaluation {
-    /// What selection goes by.
-    pub(super) fn selection_score(&self, is_trained: impl Fn(&str) -> bool) -> Option<f64> {
-        let scores = self.scores.iter();
-        let scores: Vec<TaskValue<'_>> = scores
-            .map(|score| (score.task.as_str(), score.metric, score.value))
-            .collect();
-        selection_score(&scores, is_trained)
+    /// What selection goes by; absent where it is undefined.
+    pub(super) fn selection_score(
+        &self,
+        selection: &SelectionConfig,
+        is_trained: impl Fn(&str) -> bool,
+    ) -> Option<f64> {
+        selection.score(&self.values(), is_trained)
     }
 
-    /// Refuses a score that is neither absent nor finite.
-    fn check(&self, moment: Moment) -> Result<(), TrainError> {
-        for score in &self.scores {
+    pub(super) fn values(&self) -> Vec<TaskValue<'_>> {
+        let scores = self.scores.iter();
+        scores
+            .map(|score| (score.task.as_str(), score.metric, score.value))
+            .collect()
+    }
+
+    /// Adds the scores of a task, by its name and whether it is a regression, from what was predicted for the rows of the split.
+    pub(super) fn add_task(
+        &mut self,
+        (split, name): (&Split, SplitName),
+        task: usize,
+        (task_name, is_regression): (&str, bool),
+        predicted: Vec<f32>,
+        detail: Detail<'_>,
+    ) {
+        let inputs = Inputs {
+            predictions: predicted,
+            labels: split.labels(task),
+            ..detail.inputs(split, task, is_regression)
+        };
+        let of_task = TaskScores {
+            split: name,
+            task: task_name,
+        };
+        if let Detail::All(scoring) = detail {
+            let cohorts = of_task.cohort_scores(scoring, &inputs);
+            self.cohorts.extend(cohorts);
+        }
+        let scores = of_task.scores(detail.wanted(), inputs);
+        self.scores.extend(scores);
+    }
+
+    /// Refuses a score that is neither absent nor finite, after so many epochs and steps.
+    pub(super) fn check(&self, (epoch, step): (usize, usize)) -> Result<(), TrainError> {
+        let of_cohorts = self.cohorts.iter().map(|cohort| &cohort.score);
+        for score in self.scores.iter().chain(of_cohorts) {
             if let Some(value) = score.value.filter(|value| !value.is_finite()) {
                 return Err(TrainError::ScoreNotFinite {
                     task: score.task.clone(),
                     metric: score.metric.name(),
                     split: score.split.name(),
                     value,
-                    step: moment.step,
-                    epoch: moment.epoch,
+                    step,
+                    epoch,
                 });
             }
         }
@@ -52,18 +89,54 @@ impl Evaluation {
 }
 
 /// Which metrics are computed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Detail {
-    /// Those that selection and curves need.
-    Selection,
-    /// All that the dataset allows.
-    All,
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Detail<'a> {
+    /// Those that curves have, and that by which is selected.
+    Selection(&'a SplitScoring),
+    /// All that the dataset allows and the spec asks for.
+    All(&'a SplitScoring),
+}
+
+impl<'a> Detail<'a> {
+    fn wanted(self) -> &'a [Metric] {
+        match self {
+            Self::Selection(scoring) => &scoring.selection_metrics,
+            Self::All(scoring) => &scoring.metrics,
+        }
+    }
+
+    /// Whatever the wanted metrics are computed from beside predictions and labels.
+    fn inputs(self, split: &Split, task: usize, is_regression: bool) -> Inputs {
+        let needs = |needs: Needs| self.wanted().iter().any(|metric| metric.needs() == needs);
+        let (Self::Selection(scoring) | Self::All(scoring)) = self;
+        let mut inputs = Inputs {
+            is_regression,
+            ..Inputs::default()
+        };
+        if needs(Needs::Truth) {
+            inputs.truth = split.true_scores(task).unwrap_or_default();
+        }
+        if needs(Needs::Weights) {
+            inputs.weights.clone_from(&scoring.weights);
+        }
+        if is_regression {
+            return inputs;
+        }
+        if needs(Needs::Groups) {
+            inputs.groups.clone_from(&scoring.groups);
+        }
+        // Rows are ranked within users where no other groups are named.
+        if needs(Needs::Users) || (needs(Needs::Groups) && inputs.groups.is_empty()) {
+            inputs.users = split.users();
+        }
+        inputs
+    }
 }
 
 /// Scores every row of the split of this name. `collector` sees what experts and gates do on
 /// [`BLOCKS_LOOKED_INTO`] blocks of rows.
 ///
-/// Labels, users and truth of one task are in memory at a time; logits of many rows wait for their turn in files.
+/// `observer`, where one is given, is shown the outputs. Labels, users and truth of one task are in memory at a time; logits of many rows wait for their turn in files.
 ///
 /// # Errors
 /// A prediction or a score that is not finite, with task, split and row; data or temporary files that can't be read.
@@ -71,49 +144,69 @@ pub(super) fn evaluate(
     network: &Network,
     split: &Split,
     name: SplitName,
-    detail: Detail,
+    detail: Detail<'_>,
     moment: Moment,
     collector: Option<&mut Collector>,
+    observer: Option<&mut dyn Observer>,
 ) -> Result<Evaluation, TrainError> {
-    let mut logits = score(network, split, name, moment, collector)?;
-    let mut scores = Vec::with_capacity(2 * network.layout().tasks.len());
+    let mut logits = score(network, split, name, moment, collector, observer)?;
+    let mut evaluation = Evaluation::default();
     for (task, task_name) in network.layout().tasks.iter().enumerate() {
-        let is_regression = network.is_regression(task);
-        let of_detail = detail == Detail::All;
-        let rows = Rows::observed(
-            is_regression,
-            logits.take(task).map_err(TrainError::Scores)?,
-            split.labels(task),
-            match of_detail && !is_regression {
-                true => split.users(),
-                false => Vec::new(),
-            },
-            match of_detail {
-                true => split.true_scores(task).unwrap_or_default(),
-                false => Vec::new(),
-            },
-        );
-        let values = rows.scores(|metric| of_detail || metric.is_in_curves());
-        scores.extend(values.into_iter().map(|(metric, value)| Score {
-            split: name,
-            task: task_name.clone(),
+        let about = (task_name.as_str(), network.is_regression(task));
+        let predicted = logits.take(task).map_err(TrainError::Scores)?;
+        evaluation.add_task((split, name), task, about, predicted, detail);
+    }
+    evaluation.check((moment.epoch, moment.step))?;
+    Ok(evaluation)
+}
+
+/// The task and the split that rows are scored of.
+struct TaskScores<'a> {
+    split: SplitName,
+    task: &'a str,
+}
+
+impl TaskScores<'_> {
+    fn scores(&self, wanted: &[Metric], inputs: Inputs) -> Vec<Score> {
+        let rows = Rows::observed(wanted, inputs);
+        let score = |(metric, value)| Score {
+            split: self.split,
+            task: self.task.to_owned(),
             metric,
             value,
             rows: rows.num_rows(),
             positives: rows.positives(),
-        }));
+        };
+        rows.scores().into_iter().map(score).collect()
     }
-    let evaluation = Evaluation { scores };
-    evaluation.check(moment)?;
-    Ok(evaluation)
+
+    fn cohort_scores(&self, scoring: &SplitScoring, inputs: &Inputs) -> Vec<CohortScore> {
+        let mut scores = Vec::new();
+        for cohort in &scoring.cohorts {
+            for (value, rows) in &cohort.values {
+                let of_cohort = self.scores(&scoring.metrics, inputs.of_rows(rows));
+                scores.extend(of_cohort.into_iter().map(|score| CohortScore {
+                    cohort: cohort.name.clone(),
+                    value: value.clone(),
+                    score,
+                }));
+            }
+        }
+        scores
+    }
 }
 
-fn score(
+/// Outputs for every row of a split.
+///
+/// # Errors
+/// As of [`evaluate`].
+pub(super) fn score(
     network: &Network,
     split: &Split,
     name: SplitName,
     moment: Moment,
     mut collector: Option<&mut Collector>,
+    mut observer: Option<&mut dyn Observer>,
 ) -> Result<LogitSpill, TrainError> {
     let num_rows = split.num_rows();
     let mut logits = LogitSpill::new(num_rows, network.layout().tasks.len());
@@ -130,6 +223,18 @@ fn score(
         check_predictions(network, &scores, &batch, start, name, moment)?;
         if let (Some(collector), Some(trace)) = (&mut collector, &trace) {
             collector.add(trace)?;
+        }
+        if let Some(observer) = &mut observer {
+            let block = PredictedBlock {
+                split: name,
+                rows: split,
+                first_row: start,
+                batch: &batch,
+                outputs: &scores,
+            };
+            observer
+                .predicted(&block)
+                .map_err(TrainError::Predictions)?;
         }
         logits.append(&scores).map_err(TrainError::Scores)?;
         // A large split must not stay in memory because it was scored once.
@@ -169,7 +274,6 @@ fn check_predictions(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use homebench_metric::Metric;
 
     fn score(task: &str, metric: Metric, value: Option<f64>) -> Score {
         Score {
@@ -189,7 +293,11 @@ mod tests {
             let scores = scores.iter().copied();
             let scores = scores.map(|(metric, value)| score("any", metric, value));
             let scores = scores.collect();
-            Evaluation { scores }.selection_score(|_| true)
+            Evaluation {
+                scores,
+                ..Evaluation::default()
+            }
+            .selection_score(&SelectionConfig::default(), |_| true)
         };
         let (auc, loss) = ((Metric::Auc, Some(0.75)), (Metric::LogLoss, Some(9.0)));
         let (r_squared, mse) = (
@@ -214,30 +322,39 @@ mod tests {
             // Where it would be the only one of numbers, it puts no scale on the others either.
             score("watch", Metric::RSquared, Some(0.5)),
         ];
-        let evaluation = Evaluation { scores };
-        assert_eq!(
-            evaluation.selection_score(|task| task == "click"),
-            Some(0.75)
-        );
-        assert_eq!(
-            evaluation.selection_score(|task| task == "like"),
-            Some(0.25)
-        );
-        assert_eq!(
-            evaluation.selection_score(|task| task != "watch"),
-            Some(0.5)
-        );
-        assert_eq!(evaluation.selection_score(|_| false), None);
+        let evaluation = Evaluation {
+            scores,
+            ..Evaluation::default()
+        };
+        let default = SelectionConfig::default();
+        let of =
+            |is_trained: &dyn Fn(&str) -> bool| evaluation.selection_score(&default, is_trained);
+        assert_eq!(of(&|task| task == "click"), Some(0.75));
+        assert_eq!(of(&|task| task == "like"), Some(0.25));
+        assert_eq!(of(&|task| task != "watch"), Some(0.5));
+        assert_eq!(of(&|_| false), None);
     }
 
     #[test]
     fn an_infinite_score_is_refused_and_an_absent_one_is_not() {
-        let moment = Moment { epoch: 2, step: 9 };
         let of = |value| {
             let scores = vec![score("watch", Metric::MeanSquaredError, value)];
-            Evaluation { scores }.check(moment)
+            Evaluation {
+                scores,
+                ..Evaluation::default()
+            }
+            .check((2, 9))
         };
         assert!(of(None).is_ok() && of(Some(0.5)).is_ok());
+        let of_cohort = Evaluation {
+            cohorts: vec![CohortScore {
+                cohort: "tab".to_owned(),
+                value: "1".to_owned(),
+                score: score("watch", Metric::MeanSquaredError, Some(f64::INFINITY)),
+            }],
+            ..Evaluation::default()
+        };
+        assert!(of_cohort.check((2, 9)).is_err());
         let said = of(Some(f64::INFINITY)).unwrap_err().to_string();
         assert_eq!(
             said,

@@ -12,6 +12,7 @@
 #![cfg_attr(test, allow(clippy::disallowed_methods))]
 
 mod checkpoint;
+mod cohorts;
 mod config;
 pub mod device;
 mod evaluation;
@@ -22,12 +23,16 @@ mod logit_spill;
 mod names;
 mod network;
 mod order;
+mod program;
 mod schedule;
+mod scorer;
+mod scoring;
 mod selection;
 mod session;
 mod upcoming_rows;
 mod written_schedule;
 
+pub use cohorts::{MOST_COHORTS, check_count};
 pub use config::{EmbeddingOptimizerName, OptimizerName, PrecisionName, TrainingConfig};
 pub use device::Device;
 pub use inspect::{Diagnostics, ExpertPoint, GatePoint, HistogramPoint};
@@ -35,15 +40,19 @@ pub use keeper::{KeepNothing, Keeper};
 pub use names::{InsideName, SplitName};
 pub use network::{feature_dims, task_layout};
 pub use order::{WHOLE_SHUFFLE_ROWS, shuffle_notice};
+pub use program::{Program, ProgramScores, judge};
 pub use schedule::Schedule;
-pub use selection::selected_by;
+pub use scorer::Scorer;
+pub use scoring::{Cohort, MetricChoice, NEW_USERS, Scoring, carried};
+pub use selection::{Combine, SelectionConfig, selected_by};
 pub use written_schedule::{ScheduleKind, WrittenSchedule};
 
-use homebench_data::Prepared;
 use homebench_data::seal::FinalPhase;
+use homebench_data::{Batch, Prepared, Split};
 use homebench_metric::Metric;
 use homebench_model::ModelConfig;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// A point of a learning curve.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -80,6 +89,17 @@ pub struct Score {
     pub positives: Option<usize>,
 }
 
+/// A score of the selected weights on some of the rows of a split.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CohortScore {
+    /// Name of what divides the rows.
+    pub cohort: String,
+    /// What these rows have in common; empty where they have no value.
+    pub value: String,
+    /// Their score. Its rows are none where no row of the cohort observes the task.
+    pub score: Score,
+}
+
 /// What training one cell gives.
 #[derive(Debug)]
 pub struct CellResult {
@@ -87,7 +107,7 @@ pub struct CellResult {
     pub selected_epoch: usize,
     /// Epochs begun.
     pub epochs_run: usize,
-    /// Mean validation AUC (R² of a regression) of the selected weights over tasks whose weight in the loss is not 0.
+    /// What selection went by, of the selected weights; larger is better.
     pub validation_score: f64,
     /// Trainable numbers, embeddings included.
     pub parameters: usize,
@@ -97,6 +117,8 @@ pub struct CellResult {
     pub curves: Vec<CurvePoint>,
     /// Scores of the selected weights.
     pub scores: Vec<Score>,
+    /// Scores of the same by cohort, where cohorts are asked for.
+    pub cohorts: Vec<CohortScore>,
     /// What experts and gates did on the validation split, at every evaluation; empty for a trial.
     pub diagnostics: Diagnostics,
     /// Rows trained on, epochs counted.
@@ -110,7 +132,24 @@ pub struct CellResult {
     /// Time of the cell's processes before this one, up to the checkpoint that this one went on from.
     pub earlier_seconds: f64,
     /// The selected weights, by variable path, in order.
-    pub weights: std::collections::BTreeMap<String, candle_core::Tensor>,
+    pub weights: BTreeMap<String, candle_core::Tensor>,
+}
+
+/// What of a cell's content says how its model is trained.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct CellSettings<'a> {
+    /// How steps are made, and how many.
+    pub training: &'a TrainingConfig,
+    /// By what its epoch is selected.
+    pub selection: &'a SelectionConfig,
+    /// What it is scored by beside the metrics that every cell has.
+    pub metrics: &'a MetricChoice,
+    /// Cohorts of rows that are scored by themselves, by name.
+    pub cohorts: &'a BTreeMap<String, Cohort>,
+    /// The epoch after which it ends, where that is before `max_epochs`: its state is then kept for whoever goes on.
+    pub last_epoch: Option<usize>,
+    /// Of initial weights, of the order of rows, and of dropout.
+    pub seed: u64,
 }
 
 /// How far training is.
@@ -137,10 +176,42 @@ pub trait Observer {
     /// Called with the state of training.
     fn progress(&mut self, progress: &Progress);
 
+    /// Called once before the first step, with the points that an earlier process made of the curves, and after every evaluation, with
+    /// all points so far.
+    fn curves(&mut self, _points: &[CurvePoint]) {}
+
     /// Whether experts and gates are to be looked into: without, the same weights come out a little sooner.
     fn wants_diagnostics(&self) -> bool {
         true
     }
+
+    /// Whether what the selected weights put out for the rows of a split is wanted.
+    fn wants_predictions(&self, _split: SplitName) -> bool {
+        false
+    }
+
+    /// Takes what the selected weights put out, block after block in the order of the rows: of test only once selection is frozen.
+    ///
+    /// # Errors
+    /// It can't be kept.
+    fn predicted(&mut self, _block: &PredictedBlock<'_>) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What the selected weights put out for some rows of a split.
+#[derive(Debug, Clone, Copy)]
+pub struct PredictedBlock<'a> {
+    /// The split's name.
+    pub split: SplitName,
+    /// All of its rows.
+    pub rows: &'a Split,
+    /// Place of the first row of the block.
+    pub first_row: usize,
+    /// The rows of the block.
+    pub batch: &'a Batch,
+    /// Logits, and numbers of regressions as models learn them, row-major [rows, tasks].
+    pub outputs: &'a [f32],
 }
 
 /// Why a cell could not be trained.
@@ -223,6 +294,17 @@ pub enum TrainError {
         "the validation split has no label of any task that is trained, so no epoch can be selected: give it rows that observe one"
     )]
     NothingToSelectBy,
+    /// What is selected by is undefined at every evaluation.
+    #[error(
+        "no epoch can be selected: `{metric}` of the task `{task}` is undefined at every evaluation on validation, as where its \
+         rows have one class; choose other tasks or another metric in [selection]"
+    )]
+    SelectionUndefined {
+        /// The task.
+        task: String,
+        /// Name of the metric.
+        metric: &'static str,
+    },
     /// The model refused its configuration.
     #[error(transparent)]
     Model(#[from] homebench_model::ModelError),
@@ -232,12 +314,26 @@ pub enum TrainError {
     /// The training split has no rows, or no epoch was asked for.
     #[error("nothing was trained: the training split has no rows, or no epoch was asked for")]
     NothingTrained,
+    /// What the spec asks of scores can't be had of these rows.
+    #[error("scoring the {split} split")]
+    Unscorable {
+        /// The split, `validation` or `test`.
+        split: &'static str,
+        /// Why.
+        source: Box<homebench_diagnostic::Diagnostic>,
+    },
+    /// A program outside failed, or gave what is of no use.
+    #[error("{0}")]
+    Program(String),
     /// Its keeper asked for an end.
     #[error("training was stopped before its end")]
     Stopped,
     /// Scores of many rows go through temporary files, and those can't be written or read.
     #[error("keeping the scores of the rows in a temporary file (TMPDIR says where)")]
     Scores(#[source] std::io::Error),
+    /// Predictions can't be kept.
+    #[error("writing predictions")]
+    Predictions(#[source] std::io::Error),
     /// Data could not be read.
     #[error("reading the prepared data")]
     Data(#[source] anyhow::Error),
@@ -267,16 +363,32 @@ fn shown(loss: Option<f64>) -> String {
 pub fn train(
     dataset: Prepared,
     model: &ModelConfig,
-    training: &TrainingConfig,
-    seed: u64,
+    settings: &CellSettings<'_>,
     phase: Option<FinalPhase>,
     device: &candle_core::Device,
     observer: &mut dyn Observer,
     keeper: &mut dyn Keeper,
 ) -> Result<CellResult, TrainError> {
     // Of the whole process, which trains one cell.
-    homebench_kernels::set_precision(training.precision.into());
-    session::run(
-        dataset, model, training, seed, phase, device, observer, keeper,
-    )
+    homebench_kernels::set_precision(settings.training.precision.into());
+    session::run(dataset, model, settings, phase, device, observer, keeper)
+}
+
+/// Shows `observer` what kept weights put out for the rows of the splits that it wants, as [`train()`] did when it had chosen them: on
+/// validation, and on test where `phase` proves that the cell is no trial.
+///
+/// # Errors
+/// See [`TrainError`]; weights of another model.
+pub fn predict(
+    dataset: Prepared,
+    model: &ModelConfig,
+    training: &TrainingConfig,
+    weights: &std::collections::BTreeMap<String, candle_core::Tensor>,
+    selected_epoch: usize,
+    phase: Option<FinalPhase>,
+    device: &candle_core::Device,
+    observer: &mut dyn Observer,
+) -> Result<(), TrainError> {
+    let scorer = Scorer::new(&dataset.schema, model, training, weights, device)?;
+    session::predict(dataset, scorer.network(), selected_epoch, phase, observer)
 }

@@ -1,19 +1,21 @@
 //! The training of one cell, from fresh weights to the one reading of the test split.
 
 use super::checkpoint::{self, Checkpoint, Position, Selected};
-use super::evaluation::{Detail, Evaluation, evaluate};
+use super::evaluation::{Detail, Evaluation, evaluate, score};
 use super::inspect::{Collector, Diagnostics, GradientNorms, Moment};
 use super::loader::{Loaded, batches, for_each_batch};
 use super::network::{Network, Step, StepLoss};
 use super::order::Order;
-use super::selection::is_better;
+use super::scoring::{Scored, SplitScoring};
+use super::selection::{TaskValue, is_better};
 use super::{
-    CellResult, CurvePoint, Keeper, Observer, Progress, Score, SplitName, TrainError,
-    TrainingConfig,
+    CellResult, CellSettings, CurvePoint, Keeper, Observer, Progress, SelectionConfig, SplitName,
+    TrainError, TrainingConfig,
 };
+use anyhow::anyhow;
 use candle_core::{Device, Tensor};
 use homebench_data::seal::{FinalPhase, FrozenSelection};
-use homebench_data::{Prepared, Split};
+use homebench_data::{Prepared, SealedSplit, Split};
 use homebench_metric::Metric;
 use homebench_model::ModelConfig;
 use std::time::{Duration, Instant};
@@ -35,6 +37,10 @@ struct Session<'a> {
     diagnostics: Diagnostics,
     position: Position,
     training: &'a TrainingConfig,
+    selection: &'a SelectionConfig,
+    scored: &'a Scored<'a>,
+    /// The last epoch.
+    end: usize,
     observer: &'a mut dyn Observer,
     keeper: &'a mut dyn Keeper,
     /// Of experts since the last evaluation, where diagnostics are wanted.
@@ -84,14 +90,22 @@ impl<E: Into<TrainError>> From<E> for Stop {
 pub(super) fn run(
     dataset: Prepared,
     model: &ModelConfig,
-    training: &TrainingConfig,
-    seed: u64,
+    settings: &CellSettings<'_>,
     phase: Option<FinalPhase>,
     device: &Device,
     observer: &mut dyn Observer,
     keeper: &mut dyn Keeper,
 ) -> Result<CellResult, TrainError> {
     let start = Instant::now();
+    // What can't be scored is found out before hours of training.
+    let scored = Scored::new(settings, &dataset)?;
+    let CellSettings {
+        training,
+        selection,
+        last_epoch,
+        seed,
+        ..
+    } = *settings;
     let steps_per_epoch = batches(dataset.train.num_rows(), training.batch_size).len();
     // Nobody looks into the experts of a trial.
     let with_diagnostics = phase.is_some() && observer.wants_diagnostics();
@@ -100,7 +114,8 @@ pub(super) fn run(
         let norms = with_diagnostics.then(|| network.gradient_norms());
         Ok((network, norms))
     };
-    let (network, gradient_norms, resumed) = resume(keeper, build)?;
+    let end = last_epoch.unwrap_or(training.max_epochs);
+    let (network, gradient_norms, resumed) = resume(keeper, end, build)?;
     let mut session = Session {
         network,
         gradient_norms,
@@ -110,6 +125,9 @@ pub(super) fn run(
         selected: resumed.selected,
         position: resumed.position,
         training,
+        selection,
+        scored: &scored,
+        end,
         observer,
         keeper,
         // Early stopping ends a training long before so many steps; a total that wraps around would end a cosine at once.
@@ -119,17 +137,22 @@ pub(super) fn run(
         unread: Vec::new(),
         report: Report::start(),
     };
-    while session.position.epoch <= training.max_epochs {
+    session.observer.curves(&session.curves);
+    // What went on from a training that its patience ended has nothing left to do.
+    while session.position.epoch <= end && !session.is_out_of_patience() {
         match session.run_epoch(&dataset) {
             Ok(()) => {}
             Err(Stop::Patience) => break,
             Err(Stop::Error(error)) => return Err(error),
         }
-        if session.position.epoch == training.max_epochs {
+        if session.position.epoch == end {
             break;
         }
         session.position.epoch += 1;
         session.position.batches_done = 0;
+    }
+    if last_epoch.is_some() {
+        session.keep()?;
     }
     session.finish(dataset, phase)
 }
@@ -137,13 +160,23 @@ pub(super) fn run(
 /// The network with what was kept of its training, or at the beginning.
 fn resume(
     keeper: &mut dyn Keeper,
+    end: usize,
     build: impl Fn() -> Result<(Network, Option<GradientNorms>), TrainError>,
 ) -> Result<(Network, Option<GradientNorms>, Checkpoint), TrainError> {
     let (mut network, mut norms) = build()?;
     let Some(mut file) = keeper.kept() else {
         return Ok((network, norms, Checkpoint::fresh()));
     };
-    match checkpoint::read(&mut file, keeper.key(), &mut network, norms.as_mut()) {
+    let read = checkpoint::read(&mut file, keeper.key(), &mut network, norms.as_mut());
+    let read = read.and_then(|read| match read.position.epoch <= end {
+        true => Ok(read),
+        // Of a later rung of the same trial.
+        false => Err(anyhow!(
+            "it is of epoch {}, after the last",
+            read.position.epoch
+        )),
+    });
+    match read {
         Ok(checkpoint) => Ok((network, norms, checkpoint)),
         Err(error) => {
             keeper.refused(&format!("{error:#}"));
@@ -249,26 +282,35 @@ impl Session<'_> {
     /// Keeps the state where it is time for that, and ends the training where that is asked for.
     fn maybe_keep(&mut self) -> Result<(), Stop> {
         if self.keeper.is_due(self.position.step) {
-            self.read_losses()?;
-            if let Some(norms) = &mut self.gradient_norms {
-                norms.settle()?;
-            }
-            self.position.total_seconds = self.total_seconds();
-            let state = checkpoint::State {
-                position: &self.position,
-                curves: &self.curves,
-                selected: self.selected.as_ref(),
-                diagnostics: &self.diagnostics,
-                gradient_norms: self.gradient_norms.as_ref(),
-            };
-            let (network, key) = (&mut self.network, self.keeper.key().to_owned());
-            self.keeper
-                .keep(&mut |out| checkpoint::write(out, &key, network, &state));
+            self.keep()?;
         }
         match self.keeper.is_stopping() {
             true => Err(Stop::Error(TrainError::Stopped)),
             false => Ok(()),
         }
+    }
+
+    fn keep(&mut self) -> Result<(), TrainError> {
+        self.read_losses()?;
+        if let Some(norms) = &mut self.gradient_norms {
+            norms.settle()?;
+        }
+        self.position.total_seconds = self.total_seconds();
+        let state = checkpoint::State {
+            position: &self.position,
+            curves: &self.curves,
+            selected: self.selected.as_ref(),
+            diagnostics: &self.diagnostics,
+            gradient_norms: self.gradient_norms.as_ref(),
+        };
+        let (network, key) = (&mut self.network, self.keeper.key().to_owned());
+        self.keeper
+            .keep(&mut |out| checkpoint::write(out, &key, network, &state));
+        Ok(())
+    }
+
+    fn is_out_of_patience(&self) -> bool {
+        self.position.evaluations_without_gain >= self.training.patience
     }
 
     fn total_seconds(&self) -> f64 {
@@ -283,7 +325,7 @@ impl Session<'_> {
         let elapsed = self.report.since.elapsed();
         self.observer.progress(&Progress {
             epoch: self.position.epoch,
-            max_epochs: self.training.max_epochs,
+            max_epochs: self.end,
             rows_done,
             rows_total,
             rows_per_second: self.report.rows as f64 / elapsed.as_secs_f64(),
@@ -310,9 +352,10 @@ impl Session<'_> {
             &self.network,
             &dataset.validation,
             SplitName::Validation,
-            Detail::Selection,
+            Detail::Selection(self.scored.validation()),
             moment,
             collector.as_mut(),
+            None,
         )?;
         if let (Some(collector), Some(norms)) = (collector, norms) {
             collector.finish(moment, &evaluation.scores, &norms, &mut self.diagnostics)?;
@@ -320,9 +363,14 @@ impl Session<'_> {
         self.position.evaluation_seconds += start.elapsed().as_secs_f64();
         self.position.evaluation_rows += dataset.validation.num_rows();
         self.record(&evaluation);
-        let score = evaluation.selection_score(|task| self.network.is_trained(task));
-        let score = score.ok_or(TrainError::NothingToSelectBy)?;
-        if is_better(score, self.selected.as_ref().map(|best| best.score)) {
+        let is_trained = |task: &str| self.network.is_trained(task);
+        let score = evaluation.selection_score(self.selection, is_trained);
+        // It is the labels' fault, so that no epoch has a score; another metric than the default's may lack one now and then.
+        if score.is_none() && self.selection.is_default() {
+            return Err(TrainError::NothingToSelectBy.into());
+        }
+        let best = self.selected.as_ref().map(|best| best.score);
+        if let Some(score) = score.filter(|score| is_better(*score, best)) {
             self.position.evaluations_without_gain = 0;
             self.selected = Some(Selected {
                 epoch: self.position.epoch,
@@ -333,7 +381,7 @@ impl Session<'_> {
             return Ok(());
         }
         self.position.evaluations_without_gain += 1;
-        if self.position.evaluations_without_gain >= self.training.patience {
+        if self.is_out_of_patience() {
             return Err(Stop::Patience);
         }
         Ok(())
@@ -360,6 +408,7 @@ impl Session<'_> {
                 metric: score.metric,
                 value: score.value,
             }));
+        self.observer.curves(&self.curves);
     }
 
     /// Restores the selected weights and scores validation with them and, once and in a final cell alone, test.
@@ -369,8 +418,9 @@ impl Session<'_> {
         phase: Option<FinalPhase>,
     ) -> Result<CellResult, TrainError> {
         let Some(selected) = self.selected.take() else {
-            return Err(TrainError::NothingTrained);
+            return Err(self.why_nothing_is_selected());
         };
+        let scored = self.scored;
         self.network.variables().restore(&selected.weights)?;
         let layout = self.network.layout().clone();
         let mut histograms =
@@ -379,9 +429,13 @@ impl Session<'_> {
             epoch: selected.epoch,
             step: selected.step,
         };
-        let mut scores = self.score(
+        let Evaluation {
+            mut scores,
+            mut cohorts,
+        } = self.score(
             SplitName::Validation,
             &dataset.validation,
+            scored.validation(),
             moment,
             histograms.as_mut(),
         )?;
@@ -389,9 +443,11 @@ impl Session<'_> {
             histograms.finish_histograms(moment, &mut self.diagnostics);
         }
         if let Some(phase) = phase {
-            let selection = FrozenSelection::freeze(selected.epoch, phase);
-            let test = dataset.test.open(&selection).map_err(TrainError::Data)?;
-            scores.extend(self.score(SplitName::Test, &test, moment, None)?);
+            let test = open_test(dataset.test, selected.epoch, phase)?;
+            let scoring = scored.test(&test)?;
+            let tested = self.score(SplitName::Test, &test, &scoring, moment, None)?;
+            scores.extend(tested.scores);
+            cohorts.extend(tested.cohorts);
         }
         Ok(CellResult {
             selected_epoch: selected.epoch,
@@ -401,6 +457,7 @@ impl Session<'_> {
             flops_per_row: self.network.model().flops_per_row(),
             curves: self.curves,
             scores,
+            cohorts,
             diagnostics: self.diagnostics,
             train_rows: self.position.train_rows,
             train_seconds: self.position.train_seconds,
@@ -411,18 +468,82 @@ impl Session<'_> {
         })
     }
 
+    /// By the curve, which a training that goes on from a checkpoint has as well.
+    fn why_nothing_is_selected(&self) -> TrainError {
+        let last = self.curves.iter().map(|point| point.step).max();
+        let points = self.curves.iter();
+        let points = points.filter(|point| Some(point.step) == last);
+        let scores: Vec<TaskValue<'_>> = points
+            .filter(|point| point.split == SplitName::Validation)
+            .map(|point| (point.task.as_str(), point.metric, point.value))
+            .collect();
+        let is_trained = |task: &str| self.network.is_trained(task);
+        match self.selection.undefined(&scores, is_trained) {
+            Some((task, metric)) => TrainError::SelectionUndefined {
+                task: task.to_owned(),
+                metric: metric.name(),
+            },
+            None => TrainError::NothingTrained,
+        }
+    }
+
     /// Every score of a split with the weights as they are.
     fn score(
         &mut self,
         name: SplitName,
         split: &Split,
+        scoring: &SplitScoring,
         moment: Moment,
         collector: Option<&mut Collector>,
-    ) -> Result<Vec<Score>, TrainError> {
+    ) -> Result<Evaluation, TrainError> {
         let start = Instant::now();
-        let evaluation = evaluate(&self.network, split, name, Detail::All, moment, collector)?;
+        let is_wanted = self.observer.wants_predictions(name);
+        let observer: Option<&mut dyn Observer> = match is_wanted {
+            true => Some(&mut *self.observer),
+            false => None,
+        };
+        let (network, detail) = (&self.network, Detail::All(scoring));
+        let evaluation = evaluate(network, split, name, detail, moment, collector, observer)?;
         self.position.evaluation_seconds += start.elapsed().as_secs_f64();
         self.position.evaluation_rows += split.num_rows();
-        Ok(evaluation.scores)
+        Ok(evaluation)
+    }
+}
+
+/// The test split, once nothing is left to choose.
+pub(super) fn open_test(
+    test: SealedSplit,
+    selected_epoch: usize,
+    phase: FinalPhase,
+) -> Result<Split, TrainError> {
+    let selection = FrozenSelection::freeze(selected_epoch, phase);
+    test.open(&selection).map_err(TrainError::Data)
+}
+
+/// Shows `observer` what selected weights put out for the splits that it wants.
+pub(super) fn predict(
+    dataset: Prepared,
+    network: &Network,
+    selected_epoch: usize,
+    phase: Option<FinalPhase>,
+    observer: &mut dyn Observer,
+) -> Result<(), TrainError> {
+    let moment = Moment {
+        epoch: selected_epoch,
+        step: 0,
+    };
+    let mut show = |name: SplitName, split: &Split| -> Result<(), TrainError> {
+        if observer.wants_predictions(name) {
+            score(network, split, name, moment, None, Some(&mut *observer))?;
+        }
+        Ok(())
+    };
+    show(SplitName::Validation, &dataset.validation)?;
+    match phase {
+        Some(phase) => show(
+            SplitName::Test,
+            &open_test(dataset.test, selected_epoch, phase)?,
+        ),
+        None => Ok(()),
     }
 }

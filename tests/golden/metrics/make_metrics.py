@@ -1,16 +1,22 @@
 """Makes rows.csv and expected.csv: small cases with ties, and what scikit-learn says of them.
 
-    pip install numpy scikit-learn
+    pip install numpy scipy scikit-learn
     python tests/golden/metrics/make_metrics.py
 
-Rows hold a score (read as a logit), a label and a group. A label that is nan is not observed: scikit-learn never sees its row. An
-empty value in expected.csv means: undefined.
+Rows hold a score (read as a logit), a label, a group and a weight. A label that is nan is not observed: scikit-learn never sees its
+row. An empty value in expected.csv means: undefined.
+
+scikit-learn has no recall, precision, hit rate and reciprocal rank within groups. They are written here by their definitions, of tied
+rows as the mean over all orders, counted with binomial coefficients in fractions.
 """
 
 import csv
 import pathlib
+from fractions import Fraction
+from math import comb
 
 import numpy as np
+from scipy import stats
 from sklearn import metrics
 
 FOLDER = pathlib.Path(__file__).parent
@@ -59,10 +65,35 @@ def masked_cases(random):
     yield "all_users_of_one_class", (logits, (users % 2).astype(np.float32), users)
 
 
+def ranked_cases(random):
+    """Groups of many sizes with and without ties, some without a positive row, some of one row."""
+    def rows(count, groups, decimals, rate):
+        logits = np.float32(np.round(random.normal(0.0, 2.0, count), decimals))
+        labels = (random.uniform(size=count) < rate * sigmoid(logits)).astype(np.float32)
+        # Squared, so that some groups are large and some have a row or two.
+        return logits, labels, (groups * random.uniform(size=count) ** 2).astype(int)
+
+    yield "ranked", rows(600, 40, 7, 0.5)
+    yield "ranked_ties", rows(600, 40, 0, 0.4)
+    yield "ranked_one_score", rows(200, 20, -2, 0.5)
+    yield "ranked_rare", rows(600, 150, 1, 0.1)
+    logits, labels, groups = rows(60, 9, 1, 0.5)
+    yield "ranked_no_positive", (logits, np.zeros_like(labels), groups)
+    hidden = groups % 3 == 0
+    yield "ranked_empty_groups", (logits, np.where(hidden, np.nan, labels).astype(np.float32), groups)
+
+
 def regression_cases(random):
     x = random.normal(0, 3, 300)
     yield "regression", (np.float32(x), np.float32(x + random.normal(0, 1, 300)), np.zeros(300, int))
     yield "regression_worse_than_mean", (np.float32(-x), np.float32(x), np.zeros(300, int))
+
+
+def more_regression_cases(random):
+    x = np.round(random.normal(0, 3, 300))
+    yield "regression_ties", (np.float32(x), np.float32(np.round(x / 2 + random.normal(0, 1, 300))), np.zeros(300, int))
+    yield "regression_constant_prediction", (np.full(50, 1.5, np.float32), np.float32(x[:50]), np.zeros(50, int))
+    yield "regression_constant_label", (np.float32(x[:50]), np.full(50, 1.5, np.float32), np.zeros(50, int))
 
 
 def grouped(scores, labels, groups):
@@ -112,27 +143,109 @@ def classification_values(scores, labels, groups):
     yield "grouped_auc_left_out", float(left_out)
 
 
+def on_request_values(scores, labels, groups, weights):
+    observed = ~np.isnan(labels)
+    scores, labels, groups, weights = scores[observed], labels[observed], groups[observed], weights[observed]
+    logits, labels, weights = scores.astype(np.float64), labels.astype(np.float64), weights.astype(np.float64)
+    probabilities = sigmoid(logits)
+    any_positive = labels.sum() > 0
+    yield "pr_auc", metrics.average_precision_score(labels, logits) if any_positive else None
+    yield "brier", metrics.brier_score_loss(labels, probabilities, pos_label=1)
+    both = len(np.unique(labels[weights > 0])) == 2
+    positive_weight = (labels * weights).sum()
+    yield "weighted_auc", metrics.roc_auc_score(labels, logits, sample_weight=weights) if both else None
+    area = metrics.average_precision_score(labels, logits, sample_weight=weights) if positive_weight > 0 else None
+    yield "weighted_pr_auc", area
+    yield "weighted_brier", metrics.brier_score_loss(labels, probabilities, sample_weight=weights, pos_label=1)
+    losses = np.logaddexp(0, np.where(labels > 0.5, -logits, logits))
+    loss = np.average(losses, weights=weights)
+    if np.abs(logits).max() < 12:
+        theirs = metrics.log_loss(labels, probabilities, sample_weight=weights, labels=[0, 1])
+        assert np.isclose(loss, theirs, rtol=1e-10), (loss, theirs)
+    yield "weighted_log_loss", loss
+    calibration = (weights * probabilities).sum() / positive_weight if positive_weight > 0 else None
+    yield "weighted_calibration", calibration
+    yield from ranking_values(logits, labels, groups)
+
+
+def ranking_values(logits, labels, groups):
+    kept = [groups == group for group in np.unique(groups) if labels[groups == group].sum() > 0]
+    yield "ranked_groups", float(len(kept))
+    yield "ranked_groups_left_out", float(len(np.unique(groups)) - len(kept))
+    for k in (1, 3, 10, None):
+        after = "" if k is None else f"@{k}"
+        values = [ranked(logits[rows], labels[rows], k) for rows in kept]
+        for name in ("ndcg", "mrr", "recall", "precision", "hit_rate"):
+            if k is not None or name in ("ndcg", "mrr"):
+                yield name + after, np.mean([value[name] for value in values]) if values else None
+
+
+def ranked(logits, labels, k):
+    """A group's values, each the mean over all orders of tied rows. A group that has fewer rows than k divides its hits by k."""
+    k_or_all = len(labels) if k is None else k
+    # It refuses a single row, whose only order is the best one.
+    ndcg = metrics.ndcg_score([labels], [logits], k=k) if len(labels) > 1 else 1.0
+    hits, none_before, reciprocal, before = Fraction(0), True, Fraction(0), 0
+    hit_rate = Fraction(0)
+    for score in sorted(set(logits), reverse=True):
+        tied = logits == score
+        n, p = int(tied.sum()), int(labels[tied].sum())
+        looked_at = max(0, min(n, k_or_all - before))
+        hits += Fraction(p * looked_at, n)
+        if p > 0 and none_before:
+            none_before = False
+            hit_rate = 1 - Fraction(comb(n - p, looked_at), comb(n, looked_at))
+            for place in range(1, looked_at + 1):
+                first_here = Fraction(comb(n - place, p - 1), comb(n, p))
+                reciprocal += first_here / (before + place)
+        before += n
+    recall = hits / int(labels.sum())
+    exact = {"mrr": reciprocal, "recall": recall, "precision": hits / k_or_all, "hit_rate": hit_rate}
+    return {"ndcg": ndcg} | {name: float(value) for name, value in exact.items()}
+
+
 def regression_values(scores, labels, _):
     scores, labels = scores.astype(np.float64), labels.astype(np.float64)
     yield "mean_squared_error", metrics.mean_squared_error(labels, scores)
-    yield "r_squared", metrics.r2_score(labels, scores)
+    # scikit-learn has 0 where labels don't vary.
+    yield "r_squared", metrics.r2_score(labels, scores) if len(np.unique(labels)) > 1 else None
+
+
+def on_request_regression_values(scores, labels, _, weights):
+    scores, labels, weights = (values.astype(np.float64) for values in (scores, labels, weights))
+    yield "mae", metrics.mean_absolute_error(labels, scores)
+    yield "rmse", metrics.root_mean_squared_error(labels, scores)
+    vary = len(np.unique(labels)) > 1 and len(np.unique(scores)) > 1
+    yield "spearman", stats.spearmanr(scores, labels).statistic if vary else None
+    yield "weighted_mse", metrics.mean_squared_error(labels, scores, sample_weight=weights)
+    yield "weighted_rmse", metrics.root_mean_squared_error(labels, scores, sample_weight=weights)
+    yield "weighted_mae", metrics.mean_absolute_error(labels, scores, sample_weight=weights)
+    r_squared = metrics.r2_score(labels, scores, sample_weight=weights)
+    yield "weighted_r_squared", r_squared if len(np.unique(labels)) > 1 else None
 
 
 def main():
     random = np.random.default_rng(2024)
+    # Of their own, so that rows stay what they were before they had weights.
+    random_weights = np.random.default_rng(2025)
     rows, expected = [], []
     kinds = [
-        (classification_cases, classification_values),
-        (regression_cases, regression_values),
-        (masked_cases, classification_values),
+        (classification_cases, classification_values, on_request_values),
+        (regression_cases, regression_values, on_request_regression_values),
+        (masked_cases, classification_values, on_request_values),
+        (ranked_cases, None, on_request_values),
+        (more_regression_cases, regression_values, on_request_regression_values),
     ]
-    for cases, values in kinds:
+    for cases, values, on_request in kinds:
         for name, (scores, labels, groups) in cases(random):
-            columns = zip(map(str, scores), map(str, labels), groups)
+            # Eighths are exact in 32 bits; a quarter of the rows has no weight.
+            weights = np.float32(np.maximum(0, random_weights.integers(-10, 31, len(scores))) / 8)
+            columns = zip(map(str, scores), map(str, labels), groups, map(str, weights))
             rows += [(name, *row) for row in columns]
-            for metric, value in values(scores, labels, groups):
+            found = list(values(scores, labels, groups)) if values else []
+            for metric, value in found + list(on_request(scores, labels, groups, weights)):
                 expected.append((name, metric, "" if value is None else repr(float(value))))
-    write("rows.csv", ("case", "score", "label", "group"), rows)
+    write("rows.csv", ("case", "score", "label", "group", "weight"), rows)
     write("expected.csv", ("case", "metric", "value"), expected)
 
 

@@ -2,6 +2,7 @@
 
 use super::in_use::{self, CacheHold};
 use super::upkeep::OTHER_FILES;
+use crate::carried::CarriedRows;
 use crate::known_files::Stamp;
 use crate::manifest::{MANIFEST, Manifest, PREPARATION_VERSION};
 use crate::packed::Widths;
@@ -139,8 +140,18 @@ impl CacheEntry {
     /// What tells whether the files are still as they were.
     pub(crate) fn watch(&self) -> CacheWatch {
         CacheWatch {
-            files: self.files.clone(),
-            _hold: self.hold(),
+            files: vec![self.files.clone()],
+            _holds: vec![self.hold()],
+        }
+    }
+
+    /// Maps the carried columns of a split.
+    pub(crate) fn map_carried(&self, split: usize) -> Result<CarriedRows, String> {
+        let (file, path) = self.file(split);
+        let mapped = CarriedRows::map(file, path)?;
+        match mapped.num_rows() == self.manifest.files[split].rows {
+            true => Ok(mapped),
+            false => Err(format!("{} has other rows", path.display())),
         }
     }
 
@@ -198,17 +209,24 @@ fn open_file(path: PathBuf, bytes: u64, blake3: &str) -> Result<(CacheFile, Stam
 /// The files of a prepared dataset, as they were when they were opened. As long as it lives, the cache isn't cleared of them.
 #[derive(Debug, Clone)]
 pub struct CacheWatch {
-    files: Arc<Vec<CacheFile>>,
-    _hold: CacheHold,
+    files: Vec<Arc<Vec<CacheFile>>>,
+    _holds: Vec<CacheHold>,
 }
 
 impl CacheWatch {
+    /// Watches the files of both.
+    pub(crate) fn and(mut self, other: Self) -> Self {
+        self.files.extend(other.files);
+        self._holds.extend(other._holds);
+        self
+    }
+
     /// Checks that what was read is what had been prepared. It costs nothing where no file was touched.
     ///
     /// # Errors
     /// A file that another program changed.
     pub fn check(&self) -> Result<(), Diagnostic> {
-        for file in self.files.iter() {
+        for file in self.files.iter().flat_map(|files| files.iter()) {
             let mut known = file.stamp.lock().unwrap_or_else(PoisonError::into_inner);
             let now = file.stamp();
             if now.as_ref().is_ok_and(|now| *now == *known) {

@@ -23,8 +23,12 @@ use super::sealed_text::sealed;
 use super::source_files::Located;
 use super::table::PreparedTable;
 use super::{DatasetRef, Observer, RowSubset, cant_write};
+use crate::expression::Reading;
 use homebench_diagnostic::Diagnostic;
 use std::path::{Path, PathBuf};
+
+/// Raised when the same columns are carried in other bytes.
+const CARRIED_VERSION: &str = "homebench carried columns 1";
 
 /// Hash of everything that decides a prepared dataset's bytes.
 pub(super) fn content_hash(protocol: &Protocol, rows: RowSubset, sources: &[Located]) -> String {
@@ -66,9 +70,42 @@ pub(super) struct Wanted<'a> {
     pub(super) protocol: &'a Protocol,
     pub(super) sources: &'a [Located],
     pub(super) cache: &'a Path,
+    /// Columns that are carried, where these are wanted in place of what models read.
+    pub(super) carried: Option<&'a [(usize, Reading)]>,
 }
 
 impl Wanted<'_> {
+    /// Hash of everything that decides the bytes.
+    fn hash(&self) -> String {
+        let hash = content_hash(self.protocol, self.reference.rows, self.sources);
+        let Some(columns) = self.carried else {
+            return hash;
+        };
+        let mut hasher = blake3::Hasher::new();
+        let names = self.carried_names(columns);
+        for part in [CARRIED_VERSION.to_owned(), hash].into_iter().chain(names) {
+            hasher.update(&(part.len() as u64).to_le_bytes());
+            hasher.update(part.as_bytes());
+        }
+        hasher.finalize().to_hex().to_string()
+    }
+
+    fn carried_names(&self, columns: &[(usize, Reading)]) -> impl Iterator<Item = String> {
+        let plan = match &self.protocol.source {
+            Source::Table(plan) => Some(plan),
+            Source::Generated(_) => None,
+        };
+        let columns = columns.iter().copied();
+        columns.filter_map(move |(column, reading)| {
+            let name = &plan?.columns[column];
+            Some(match reading {
+                Reading::Number => format!("number of {name}"),
+                Reading::Time => format!("time of {name}"),
+                _ => name.clone(),
+            })
+        })
+    }
+
     /// The prepared dataset; made now if it isn't there or isn't whole. `checked` is the identity of files that need no
     /// reading; `distrust` says why a dataset that looks whole is not.
     ///
@@ -81,7 +118,7 @@ impl Wanted<'_> {
         observer: &mut dyn Observer,
     ) -> Result<CacheEntry, Diagnostic> {
         let cache = self.cache;
-        let hash = content_hash(self.protocol, self.reference.rows, self.sources);
+        let hash = self.hash();
         let folder = folder(cache, &self.description.name, &hash);
         if distrust.is_none()
             && let Ok(Some(entry)) = CacheEntry::find(&folder, &hash, checked)
@@ -137,7 +174,9 @@ impl Wanted<'_> {
         }
         let reference = Reference::new(self.reference, self.protocol);
         let others = other_files(building.path())?;
-        let manifest = Manifest::new(hash, reference, table, warnings, others);
+        let mut manifest = Manifest::new(hash, reference, table, warnings, others);
+        let carried = self.carried.map(|columns| self.carried_names(columns));
+        manifest.carried = carried.map(Iterator::collect);
         // Last, so that a folder with a manifest has all of its files.
         let path = building.path().join(MANIFEST);
         let text = toml::to_string(&manifest).map_err(|error| cant_write(&path, &error))?;
@@ -181,15 +220,29 @@ impl Wanted<'_> {
         for source in sources {
             files[source.file].clone_from(&source.path);
         }
-        let table = super::table::prepare(
-            plan,
-            &protocol.tasks,
-            &description.files,
-            &files,
-            reference.rows,
-            folder,
-            observer,
-        );
+        let table = match self.carried {
+            None => super::table::prepare(
+                plan,
+                &protocol.tasks,
+                &description.files,
+                &files,
+                reference.rows,
+                folder,
+                observer,
+            ),
+            Some(columns) => {
+                let (sources, rows) = (&description.files, reference.rows);
+                super::table::carry(plan, columns, sources, &files, rows, folder, observer).map(
+                    |written| PreparedTable {
+                        categorical: Vec::new(),
+                        lists: Vec::new(),
+                        numeric: Vec::new(),
+                        written,
+                        warnings: Vec::new(),
+                    },
+                )
+            }
+        };
         // A file that another program writes may look broken, or whole and be a mixture: neither is believed.
         super::source_files::check_unchanged(sources)?;
         table

@@ -8,7 +8,7 @@ use arrow::array::{
     Array, ArrowPrimitiveType, FixedSizeListArray, ListArray, PrimitiveArray, RecordBatch,
 };
 use arrow::buffer::{Buffer, ScalarBuffer};
-use arrow::datatypes::{Float32Type, UInt32Type};
+use arrow::datatypes::{Float32Type, Schema, UInt32Type};
 use arrow::ipc::convert::try_fb_to_schema;
 use arrow::ipc::reader::{FileDecoder, read_footer_length};
 use std::fs::File;
@@ -137,8 +137,22 @@ fn map_keeping(
     })
 }
 
-/// The record batches of a file, in place.
+/// The blocks of a file, in place.
 fn blocks(mapped: &Arc<MappedFile>, widths: Widths) -> Result<Vec<Block>, String> {
+    let batches = record_batches(mapped, Some(&widths.schema()))?;
+    let mut blocks: Vec<Block> = Vec::with_capacity(batches.len());
+    for batch in batches {
+        blocks.push(unpack(&batch, widths).ok_or("a column has another type or length")?);
+    }
+    Ok(blocks)
+}
+
+/// The record batches of a file, in place: each but the last has [`BLOCK_ROWS`] rows. `expected` is the schema that the file must
+/// have, where it is known.
+pub(crate) fn record_batches(
+    mapped: &Arc<MappedFile>,
+    expected: Option<&Schema>,
+) -> Result<Vec<RecordBatch>, String> {
     let (start, length) = (NonNull::from(&mapped[..]).cast::<u8>(), mapped.len());
     // SAFETY: the map stays at its place for as long as the buffer holds it.
     let buffer = unsafe { Buffer::from_custom_allocation(start, length, mapped.clone()) };
@@ -155,13 +169,13 @@ fn blocks(mapped: &Arc<MappedFile>, widths: Widths) -> Result<Vec<Block>, String
         .map_err(|_| "its footer is damaged")?;
     let schema = footer.schema().ok_or("it has no columns")?;
     let schema = try_fb_to_schema(schema).map_err(|_| "its columns are damaged")?;
-    if schema != widths.schema() {
+    if expected.is_some_and(|expected| schema != *expected) {
         return Err("the file has other columns".to_owned());
     }
     // Numbers are used in place: bytes that are not aligned must be an error, not a copy that
     // nobody sees.
     let decoder = FileDecoder::new(Arc::new(schema), footer.version()).with_require_alignment(true);
-    let mut blocks: Vec<Block> = Vec::new();
+    let mut batches: Vec<RecordBatch> = Vec::new();
     for block in footer.recordBatches().into_iter().flatten() {
         let (start, length) =
             place_of(block, footer_start).ok_or("a record batch ends behind the file")?;
@@ -171,15 +185,15 @@ fn blocks(mapped: &Arc<MappedFile>, widths: Widths) -> Result<Vec<Block>, String
             .map_err(|error| format!("a record batch is damaged: {error}"))?
             .ok_or("an empty record batch")?;
         // The last may be short; a short one before it would shift every row behind it.
-        if blocks
+        if batches
             .last()
-            .is_some_and(|last| last.num_rows != BLOCK_ROWS)
+            .is_some_and(|last| last.num_rows() != BLOCK_ROWS)
         {
             return Err("record batches of another size".to_owned());
         }
-        blocks.push(unpack(&batch, widths).ok_or("a column has another type or length")?);
+        batches.push(batch);
     }
-    Ok(blocks)
+    Ok(batches)
 }
 
 /// Where a record batch starts and how long it is, if it lies before the footer. Its place and lengths are those that the file

@@ -7,8 +7,8 @@
 mod map;
 mod write;
 
-pub(super) use map::{Block, Mapped, map};
-pub(super) use write::{PackedWriter, Written};
+pub(super) use map::{Block, Mapped, map, record_batches};
+pub(super) use write::{Hashing, PackedWriter, Written};
 
 use arrow::datatypes::{DataType, Field, Schema};
 use std::sync::Arc;

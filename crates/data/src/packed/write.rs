@@ -86,11 +86,7 @@ impl PackedWriter {
         let failed = |error: &dyn std::fmt::Display| cant_write(&path, error);
         let file = File::create(&path).map_err(|error| failed(&error))?;
         let schema = Arc::new(widths.schema());
-        let sink = Hashing {
-            sink: BufWriter::with_capacity(1 << 20, file),
-            hasher: blake3::Hasher::new(),
-            bytes: 0,
-        };
+        let sink = Hashing::new(BufWriter::with_capacity(1 << 20, file));
         // Aligned to 64 bytes, as Arrow recommends, since readers use the numbers in place.
         let writer = IpcWriteOptions::try_new(64, false, MetadataVersion::V5)
             .and_then(|options| FileWriter::try_new_with_options(sink, &schema, options))
@@ -118,7 +114,8 @@ impl PackedWriter {
     /// Appends rows.
     pub(crate) fn append(&mut self, rows: &Batch) -> Result<(), Diagnostic> {
         let widths = self.widths;
-        for row in rows.labels.chunks_exact(widths.labels) {
+        // Of rows without labels there is nothing to count.
+        for row in rows.labels.chunks_exact(widths.labels.max(1)) {
             let counts = self.positives.iter_mut().zip(&mut self.observed);
             for ((positives, observed), label) in counts.zip(row) {
                 // A label that isn't observed is NaN, which compares as false.
@@ -193,7 +190,7 @@ impl PackedWriter {
                 .map(|(task, moments)| (*task, moments.numbers()))
                 .collect(),
             bytes: sink.bytes,
-            blake3: sink.hasher.finalize().to_hex().to_string(),
+            blake3: sink.blake3(),
         })
     }
 
@@ -254,10 +251,25 @@ fn lists(width: usize, ends: &[u32], ids: Vec<u32>) -> Result<Option<ArrayRef>, 
 }
 
 /// Counts and hashes what passes through.
-struct Hashing<W> {
+pub(crate) struct Hashing<W> {
     sink: W,
     hasher: blake3::Hasher,
-    bytes: u64,
+    pub(crate) bytes: u64,
+}
+
+impl<W: Write> Hashing<W> {
+    pub(crate) fn new(sink: W) -> Self {
+        Self {
+            sink,
+            hasher: blake3::Hasher::new(),
+            bytes: 0,
+        }
+    }
+
+    /// Of all that passed through, in hexadecimal digits.
+    pub(crate) fn blake3(&self) -> String {
+        self.hasher.finalize().to_hex().to_string()
+    }
 }
 
 impl<W: Write> Write for Hashing<W> {

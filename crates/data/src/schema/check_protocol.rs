@@ -107,16 +107,13 @@ fn plan(
         allowed_values: parts.allowed_values.clone(),
         features,
         user: parts.user,
+        keys: parts.keys.clone(),
         weight: parts.weight,
         labels,
         split: parts.split.clone(),
     };
     let used = plan.columns_in_use();
-    // A table that gives nothing is not read, and needs not be there.
-    plan.joins.retain(|join| {
-        let added = join.first..join.first + join.columns.len() - 1;
-        used.range(added).next().is_some()
-    });
+    plan.retain_joins(&used);
     plan
 }
 

@@ -29,6 +29,7 @@ pub(super) struct CheckedParts<'a> {
     /// (name, group, label).
     pub(super) tasks: Vec<(String, String, Label)>,
     pub(super) user: Option<usize>,
+    pub(super) keys: Vec<usize>,
     pub(super) weight: Option<usize>,
     pub(super) split: SplitPlan,
 }
@@ -85,6 +86,7 @@ pub(super) fn validate(
     let tasks = tasks(document, &wire, known, &allowed_values)?;
     let parts = CheckedParts {
         user,
+        keys: keys(document, &wire.keys, &columns)?,
         weight: match &wire.weight {
             Some(name) => Some(column_index(document, &columns, &path(&["weight"]), name)?),
             None => None,
@@ -139,6 +141,24 @@ pub(super) fn column_index(
             .at_value(at, format!("there is no column `{name}`"))
             .did_you_mean(name, columns.iter().map(String::as_str))
     })
+}
+
+/// Columns that say which row is which.
+fn keys(
+    document: &Document,
+    names: &[String],
+    columns: &[String],
+) -> Result<Vec<usize>, Diagnostic> {
+    let mut keys = Vec::with_capacity(names.len());
+    for (index, name) in names.iter().enumerate() {
+        let at = path(&["keys", &index.to_string()]);
+        let key = column_index(document, columns, &at, name)?;
+        if keys.contains(&key) {
+            return Err(document.at_value(&at, format!("the column `{name}` is listed twice")));
+        }
+        keys.push(key);
+    }
+    Ok(keys)
 }
 
 /// Columns that may be empty.

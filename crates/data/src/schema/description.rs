@@ -110,6 +110,8 @@ pub struct TablePlan {
     pub features: Vec<Feature>,
     /// The column whose values say which rows belong together.
     pub user: Option<usize>,
+    /// Columns that say which row is which: they stay with their rows, and models don't read them.
+    pub keys: Vec<usize>,
     /// The column of the rows' weights in training.
     pub weight: Option<usize>,
     /// One label per task.
@@ -389,7 +391,8 @@ impl Protocol {
     }
 
     /// Everything that decides the bytes of the prepared dataset apart from source files and row subset. Prose, names
-    /// of protocols and of files and the way to fetch them are not part of it.
+    /// of protocols and of files, the way to fetch them and keys are not part of it: what stays with rows beside them is
+    /// prepared apart (`carried`).
     pub fn canonical(&self) -> String {
         let mut text = String::new();
         for task in &self.tasks {
@@ -436,7 +439,8 @@ impl TablePlan {
             .user
             .into_iter()
             .chain(self.weight)
-            .chain(self.split.column());
+            .chain(self.split.column())
+            .chain(self.keys.iter().copied());
         features
             .chain(expressions)
             .chain(label_columns)
@@ -444,6 +448,14 @@ impl TablePlan {
             .chain(allowed)
             .chain(single)
             .collect()
+    }
+
+    /// Keeps the tables that give one of these columns: one that gives nothing is not read, and needs not be there.
+    pub fn retain_joins(&mut self, used: &BTreeSet<usize>) {
+        self.joins.retain(|join| {
+            let added = join.first..join.first + join.columns.len() - 1;
+            used.range(added).next().is_some()
+        });
     }
 
     /// Index of the first computed column.

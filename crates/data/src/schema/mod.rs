@@ -53,6 +53,18 @@ impl Description {
     /// # Errors
     /// See [`Description::load`]; knobs that the source doesn't have.
     pub fn load_with(folder: &Path, name: &str, knobs: &toml::Table) -> Result<Self, Diagnostic> {
+        Self::parse(name, &Self::document(folder, name, knobs)?)
+    }
+
+    /// What the file of a description says, with these knobs in it.
+    ///
+    /// # Errors
+    /// A name without a file, a file that is no TOML, knobs that the source doesn't have.
+    pub fn document(
+        folder: &Path,
+        name: &str,
+        knobs: &toml::Table,
+    ) -> Result<Document, Diagnostic> {
         let path = folder.join(format!("{name}.toml"));
         if !path.exists() {
             let known = known(folder)?;
@@ -73,7 +85,7 @@ impl Description {
         // The source is read by itself first: it decides which keys the rest may have.
         let document = Document::read_extending(&path)?;
         let source = document.parse::<SourceKind>()?.source;
-        Self::parse(name, &spec_knobs::overlay(document, source, knobs)?)
+        spec_knobs::overlay(document, source, knobs)
     }
 
     /// Validates a description.

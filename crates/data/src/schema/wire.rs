@@ -38,6 +38,8 @@ pub(super) struct WireTable {
     #[serde(default)]
     pub(super) allowed_values: BTreeMap<String, Vec<String>>,
     pub(super) user: Option<String>,
+    #[serde(default)]
+    pub(super) keys: Vec<String>,
     pub(super) weight: Option<String>,
     pub(super) features: BTreeMap<String, WireFeature>,
     pub(super) tasks: BTreeMap<String, WireTask>,

@@ -1,8 +1,8 @@
 //! Which columns are read, and as what; a column may be read in several ways.
 
 use super::raw_columns::Kept;
-use crate::expression::{ColumnType, Reading};
-use crate::schema::{FeatureKind, TablePlan, Vocabulary};
+use crate::expression::{ColumnType, Expression, Reading};
+use crate::schema::{FeatureKind, SplitPlan, TablePlan, Vocabulary};
 use std::collections::BTreeSet;
 
 /// A column whose fields hold several values.
@@ -43,6 +43,8 @@ pub(crate) struct Need {
     pub(crate) value: bool,
     /// Whether the description gives the type, so that texts become what it says.
     pub(crate) is_declared: bool,
+    /// Whether a file may lack the column.
+    pub(crate) may_be_absent: bool,
 }
 
 impl Need {
@@ -114,6 +116,77 @@ impl ColumnSlots {
                 .map(|join| join.on)
                 .chain(divides)
                 .collect(),
+        }
+    }
+
+    /// Of columns that are carried, and of what divides and filters rows.
+    pub(crate) fn of_carried(plan: &TablePlan, carried: &[(usize, Reading)]) -> Self {
+        let mut slots = Self {
+            texts: Vec::new(),
+            hashes: Vec::new(),
+            numbers: Vec::new(),
+            lists: Vec::new(),
+            readings: carried.iter().copied().collect(),
+            keys: BTreeSet::new(),
+        };
+        slots
+            .readings
+            .extend(plan.filter.iter().flat_map(Expression::readings));
+        match &plan.split {
+            SplitPlan::Hash { column, .. } => slots.keys.extend(*column),
+            SplitPlan::Time {
+                column,
+                validation_from,
+                ..
+            } => drop(slots.readings.insert((*column, validation_from.reading()))),
+            SplitPlan::Files { .. } => {}
+        }
+        slots.add_sources(plan);
+        slots
+    }
+
+    /// Of the inputs of a plan that has no labels, and of columns that are named beside what is made of them.
+    pub(crate) fn of_inputs(plan: &TablePlan, named: &[(usize, Reading)]) -> Self {
+        let mut slots = Self::of_plan(plan);
+        slots.readings = named.iter().copied().collect();
+        let numbers = slots.numbers.iter();
+        slots
+            .readings
+            .extend(numbers.map(|column| (*column, Reading::Number)));
+        slots.keys = BTreeSet::new();
+        slots.add_sources(plan);
+        slots
+    }
+
+    /// Every column that is read.
+    pub(crate) fn all_columns(&self) -> BTreeSet<usize> {
+        let readings = self.readings.iter().map(|(column, _)| *column);
+        let lists = self.lists.iter().map(|list| list.column);
+        let single = self.texts.iter().chain(&self.hashes).chain(&self.keys);
+        readings.chain(lists).chain(single.copied()).collect()
+    }
+
+    /// Adds the columns that the others are computed from or looked up by.
+    fn add_sources(&mut self, plan: &TablePlan) {
+        loop {
+            let before = (self.readings.len(), self.keys.len());
+            for column in self.all_columns() {
+                if let Some(index) = column.checked_sub(plan.first_derived()) {
+                    self.readings.extend(plan.derived[index].readings());
+                    continue;
+                }
+                let join = plan.joins.iter().rev().find(|join| {
+                    (join.first..join.first + join.columns.len() - 1).contains(&column)
+                });
+                self.keys.extend(join.map(|join| join.on));
+                // Its values have one text however the file spells them.
+                if is_retyped(plan, column) {
+                    self.readings.insert((column, Reading::Raw));
+                }
+            }
+            if before == (self.readings.len(), self.keys.len()) {
+                return;
+            }
         }
     }
 

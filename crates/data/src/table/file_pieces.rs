@@ -65,7 +65,7 @@ impl Part {
                     kind @ (FileKind::LibSvm | FileKind::LibFfm) => Format::sparse(kind),
                     _ => format,
                 };
-                let mut file = TextFile::open(path, format, columns, constants)?;
+                let mut file = TextFile::open(path, format, columns, needs, constants)?;
                 file.forms = forms;
                 PartBody::Text(file)
             }
@@ -154,6 +154,14 @@ impl TableFile {
         self.parts.iter().map(Part::num_rows).sum()
     }
 
+    /// Whether every part has a column of the description, or is opened as if it had.
+    pub(crate) fn has(&self, column: usize) -> bool {
+        self.parts.iter().all(|part| match &part.body {
+            PartBody::Text(file) => file.positions[column] != usize::MAX,
+            PartBody::Columnar(file) => file.has(column),
+        })
+    }
+
     /// The first part that has a column of this name, where parts name their columns.
     pub(crate) fn with_column(&self, name: &str) -> Option<&Path> {
         let has = |part: &&Part| match &part.body {
@@ -167,6 +175,11 @@ impl TableFile {
     pub(crate) fn data_types(&self, column: usize) -> impl Iterator<Item = (&Path, &DataType)> {
         let parts = self.parts.iter();
         parts.filter_map(move |part| Some((part.path(), part.data_type(column)?)))
+    }
+
+    /// The type of a column in each part; nothing where the part doesn't know it.
+    pub(crate) fn part_types(&self, column: usize) -> impl Iterator<Item = Option<&DataType>> {
+        self.parts.iter().map(move |part| part.data_type(column))
     }
 
     /// The pieces of the file in order, some at a time; an error where it is broken further on.

@@ -5,6 +5,7 @@
 
 mod audit;
 pub(super) mod bad_row;
+mod carry;
 pub(super) mod column_slots;
 pub(super) mod columnar;
 mod distinct_texts;
@@ -12,11 +13,14 @@ mod empty_split;
 mod encode;
 pub(super) mod file_pieces;
 mod fit;
+pub(super) mod fitted_files;
 pub(super) mod interner;
 mod join_table;
 pub(super) mod list_text;
 mod map_source;
+pub(super) mod new_rows;
 mod number_column;
+mod opened_rows;
 mod parse_rows;
 mod piece_columns;
 mod raw_columns;
@@ -42,20 +46,18 @@ use super::{
 };
 use audit::Audit;
 pub(super) use audit::of_labels;
+pub(super) use carry::carry;
 use column_slots::ColumnSlots;
 pub(super) use columnar::guarded;
 use distinct_texts::{DistinctTexts, Renumbering};
 pub use encode::NOBODY;
 use encode::RowEncoder;
-use file_pieces::{Piece, TableFile};
 use homebench_diagnostic::Diagnostic;
-use join_table::JoinTable;
-use parse_rows::{Context, LEFT_OUT, Parsed, PieceCounts};
-use raw_columns::ColumnRule;
+use opened_rows::OpenedRows;
+use parse_rows::{Parsed, PieceCounts, Wanted};
 use rayon::prelude::*;
 use row_lists::RowLists;
 use row_spill::{CodedRows, Spill};
-use split_assignment::{Assignment, Side};
 use std::path::{Path, PathBuf};
 
 /// Blocks encoded before they are written; a bound on memory.
@@ -253,136 +255,33 @@ fn read(
     texts: &mut DistinctTexts,
     observer: &mut dyn Observer,
 ) -> Result<([Vec<CodedRows>; 3], ReadCounts), Diagnostic> {
-    let sides = split_assignment::sides(&plan.split);
-    let own = &plan.columns[..plan.num_own_columns];
-    let mut needs = columns.needs(0, own.len());
-    for (need, declared) in needs.iter_mut().zip(&plan.types) {
-        need.is_declared = declared.is_some();
-    }
-    let opened = sides
-        .iter()
-        .map(|(_, file)| TableFile::open(&files[*file], plan.format, own, &needs))
-        .collect::<Result<Vec<_>, _>>()?;
-    for (text, (_, file)) in opened.iter().zip(&sides) {
-        let found = text.num_rows();
-        if let Some(expected) = sources[*file].rows.filter(|expected| *expected != found) {
-            return Err(Diagnostic::new(
-                text.path().display().to_string(),
-                format!("expected {expected} rows, found {found}"),
-            )
-            .hint("the file is cut or another one; remove it and get it again"));
-        }
-    }
-    // The row's number on its side is what a seeded hash divides by, so it must not depend on how
-    // files are cut.
-    // Training files, and the others: rows are counted on from file to file of a side.
-    let mut num_rows = [0; 2];
-    let starts: Vec<u64> = opened
-        .iter()
-        .zip(&sides)
-        .map(|(text, (side, _))| {
-            let side = &mut num_rows[usize::from(*side != Side::Train)];
-            *side += text.num_rows();
-            *side - text.num_rows()
-        })
-        .collect();
-    if let RowSubset::TrainRows(wanted) = subset
-        && let [(Side::Train, _), ..] = sides[..]
-        && wanted as u64 > num_rows[0]
-    {
-        observer.notice(&format!(
-            "{wanted} training rows were asked for, there are {}; all are used",
-            num_rows[0]
-        ));
-    }
-    check_units(plan, columns, &opened)?;
-    check_computed(plan, &opened)?;
-    let rules = rules(plan);
-    let mut assignment = Assignment::new(&plan.split, num_rows, subset);
-    let joins = plan
-        .joins
-        .par_iter()
-        .map(|join| JoinTable::read(join, columns, files))
-        .collect::<Result<Vec<_>, _>>()?;
-    if let (true, RowSubset::TrainRows(wanted)) = (assignment.needs_splits(subset), subset) {
-        // How many training rows there are is known when all rows have been read once.
-        let context = Context {
-            plan,
-            columns,
-            rules: &rules,
-            joins: &joins,
-            assignment: &assignment,
-            only_splits: true,
-        };
-        let splits = row_splits(&context, &opened, &sides, &starts, num_rows[1], observer)?;
-        let num_train = splits
-            .iter()
-            .filter(|split| usize::from(**split) == split_assignment::TRAIN)
-            .count();
-        if wanted > num_train {
-            observer.notice(&format!(
-                "{wanted} training rows were asked for, there are {num_train}; all are used"
-            ));
-        }
-        let seed = match &plan.split {
-            super::schema::SplitPlan::Hash { seed, .. } => *seed,
-            _ => 0,
-        };
-        assignment = assignment.with_training_rows(wanted as u64, seed, splits);
-    }
-    let context = Context {
-        plan,
-        columns,
-        rules: &rules,
-        joins: &joins,
-        assignment: &assignment,
-        only_splits: false,
-    };
+    let opened = OpenedRows::open(plan, columns, sources, files, subset, observer)?;
     let mut counts = PieceCounts::default();
     // Rows can't be encoded as they come: vocabularies, quantiles and scales are known after the
     // last training row.
     let mut spills = SPLITS.map(|name| Spill::new(folder.join(format!("{name}.spill"))));
-    let total = num_rows.iter().sum();
-    let mut done = 0;
-    for ((file, (side, _)), start) in opened.iter().zip(&sides).zip(starts) {
-        let parse = |wave: Result<Vec<Piece<'_>>, Diagnostic>| -> Vec<Result<Parsed, Diagnostic>> {
-            let pieces = match wave {
-                Ok(pieces) => pieces,
-                Err(broken) => return vec![Err(broken)],
-            };
-            let parse = |piece: &Piece<'_>| {
-                let parsed = parse_rows::parse(&context, *side, start, piece);
-                piece.release();
-                parsed
-            };
-            pieces.par_iter().map(parse).collect()
-        };
-        pipeline(file.waves(), parse, |wave| {
-            let mut renumbered = Vec::with_capacity(wave.len());
-            // In order, so that the first fault of the file is the one that is told, and texts have the numbers of their order.
-            for parsed in wave {
-                let parsed = parsed?;
-                counts.add(&parsed.counts);
-                done += parsed.counts.rows;
-                let ids = texts.add(&parsed, columns);
-                let ids =
-                    ids.map_err(|column| distinct_texts::too_much(plan, column, file.path()))?;
-                renumbered.push((parsed, ids));
+    opened.each_wave(Wanted::Rows(&[]), observer, |file, wave| {
+        let mut renumbered = Vec::with_capacity(wave.len());
+        // In order, so that the first fault of the file is the one that is told, and texts have the numbers of their order.
+        for parsed in wave {
+            let parsed = parsed?;
+            counts.add(&parsed.counts);
+            let ids = texts.add(&parsed, columns);
+            let ids = ids.map_err(|column| distinct_texts::too_much(plan, column, file.path()))?;
+            renumbered.push((parsed, ids));
+        }
+        let divided: Vec<[Option<CodedRows>; 3]> = renumbered
+            .into_par_iter()
+            .map(|(parsed, ids)| divide(parsed, &ids, columns, plan.labels.len()))
+            .collect();
+        for rows in divided {
+            for (rows, spill) in rows.into_iter().zip(&mut spills) {
+                rows.map_or(Ok(()), |rows| spill.append(rows))?;
             }
-            let divided: Vec<[Option<CodedRows>; 3]> = renumbered
-                .into_par_iter()
-                .map(|(parsed, ids)| divide(parsed, &ids, columns, plan.labels.len()))
-                .collect();
-            for rows in divided {
-                for (rows, spill) in rows.into_iter().zip(&mut spills) {
-                    rows.map_or(Ok(()), |rows| spill.append(rows))?;
-                }
-            }
-            observer.progress("reading rows", done, total);
-            Ok(())
-        })?;
-    }
-    let tables = plan.joins.iter().zip(&joins).map(|(join, table)| {
+        }
+        Ok(())
+    })?;
+    let tables = plan.joins.iter().zip(opened.joins()).map(|(join, table)| {
         let name = |file: &usize| sources[*file].name.clone();
         let names: Vec<String> = join.files.iter().map(name).collect();
         (names.join(" or "), table.without_key)
@@ -393,98 +292,6 @@ fn read(
     };
     let [a, b, c] = spills.map(Spill::read);
     Ok(([a?, b?, c?], read))
-}
-
-/// What is known of the columns of the files of rows.
-fn rules(plan: &TablePlan) -> Vec<ColumnRule> {
-    (0..plan.num_own_columns)
-        .map(|column| ColumnRule {
-            declared: plan.types.get(column).cloned().flatten(),
-            missing: plan.missing.get(column).cloned().unwrap_or_default(),
-            may_be_missing: plan.may_be_missing(column),
-        })
-        .collect()
-}
-
-/// Refuses a computed column whose name a file has too: which of the two is meant nobody can say.
-fn check_computed(plan: &TablePlan, opened: &[TableFile]) -> Result<(), Diagnostic> {
-    for name in &plan.columns[plan.first_derived()..] {
-        if let Some(path) = opened.iter().find_map(|file| file.with_column(name)) {
-            let message = format!("the file has a column `{name}`, which the description computes");
-            return Err(Diagnostic::new(path.display().to_string(), message)
-                .hint("give the computed column another name"));
-        }
-    }
-    Ok(())
-}
-
-/// Refuses files whose times are counted in different units where they are read as numbers.
-fn check_units(
-    plan: &TablePlan,
-    columns: &ColumnSlots,
-    opened: &[TableFile],
-) -> Result<(), Diagnostic> {
-    for (column, reading) in &columns.readings {
-        if *reading != crate::expression::Reading::Number
-            || *column >= plan.num_own_columns
-            || plan.types[*column].is_some()
-        {
-            continue;
-        }
-        let mut types = opened.iter().flat_map(|file| file.data_types(*column));
-        let Some((first, expected)) = types.next() else {
-            continue;
-        };
-        let other = types.find(|(_, found)| {
-            *found != expected && (found.is_temporal() || expected.is_temporal())
-        });
-        if let Some((path, found)) = other {
-            let name = &plan.columns[*column];
-            let message = format!(
-                "column `{name}`: its type is {found}, and {expected} in {}; as numbers they would not count alike",
-                first.display()
-            );
-            return Err(Diagnostic::new(path.display().to_string(), message).hint(format!(
-                "say in which unit they count, in `columns`: {{ name = \"{name}\", type = \"timestamp\", unit = \"ms\" }} in \
-                 place of \"{name}\""
-            )));
-        }
-    }
-    Ok(())
-}
-
-/// The split of every row of the files of rows that all splits share.
-fn row_splits(
-    context: &Context<'_>,
-    opened: &[TableFile],
-    sides: &[(Side, usize)],
-    starts: &[u64],
-    num_rows: u64,
-    observer: &mut dyn Observer,
-) -> Result<Vec<u8>, Diagnostic> {
-    let mut splits = vec![LEFT_OUT; num_rows as usize];
-    let mut done = 0;
-    for ((file, (side, _)), start) in opened.iter().zip(sides).zip(starts) {
-        for wave in file.waves() {
-            let wave = wave?;
-            let pieces = wave.par_iter();
-            let parsed: Vec<Result<Parsed, Diagnostic>> = pieces
-                .map(|piece| {
-                    let parsed = parse_rows::parse(context, *side, *start, piece);
-                    piece.release();
-                    parsed
-                })
-                .collect();
-            for parsed in parsed {
-                let parsed = parsed?;
-                done += parsed.counts.rows;
-                let (first, of_piece) = parsed.row_splits;
-                splits[first as usize..][..of_piece.len()].copy_from_slice(&of_piece);
-            }
-            observer.progress("dividing rows", done, num_rows);
-        }
-    }
-    Ok(splits)
 }
 
 /// A piece's rows by split, with the numbers that all pieces share.

@@ -43,6 +43,8 @@ pub(super) struct Parsed {
     pub(super) counts: PieceCounts,
     /// Index of the piece's first row among those of its side, and the split of each, where only splits are asked for.
     pub(super) row_splits: (u64, Vec<u8>),
+    /// Columns that are carried, and the index of each row among those of its side, where these are asked for.
+    pub(super) carried: (Vec<Values>, Vec<u64>),
 }
 
 /// What preparation counts row by row.
@@ -114,8 +116,18 @@ pub(super) struct Context<'a> {
     pub(super) rules: &'a [ColumnRule],
     pub(super) joins: &'a [JoinTable],
     pub(super) assignment: &'a Assignment,
-    /// Whether only the splits of rows are asked for.
-    pub(super) only_splits: bool,
+    pub(super) wanted: Wanted<'a>,
+}
+
+/// What is asked for of the rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wanted<'a> {
+    /// All that models read and learn, and these columns as they are.
+    Rows(&'a [(usize, Reading)]),
+    /// Their splits alone.
+    Splits,
+    /// Their splits and these columns.
+    Carried(&'a [(usize, Reading)]),
 }
 
 /// Reads a piece of a file whose first row is the `start`-th of its side.
@@ -146,7 +158,7 @@ pub(super) fn parse(
         .splits(side, &rows, &values, kept_by_filter.as_deref())
         .map_err(place)?;
     parsed.counts.in_use = splits.len() as u64;
-    if context.only_splits {
+    if context.wanted == Wanted::Splits {
         let mut all = vec![LEFT_OUT; piece.num_rows() as usize];
         for (row, split) in splits.iter().enumerate() {
             all[values.place(row) as usize] = *split;
@@ -157,6 +169,18 @@ pub(super) fn parse(
     let kept: Vec<usize> = (0..splits.len())
         .filter(|row| splits[*row] != LEFT_OUT)
         .collect();
+    if let Wanted::Carried(columns) | Wanted::Rows(columns) = context.wanted {
+        let chosen = values.chosen(&kept);
+        let columns = columns
+            .iter()
+            .map(|(column, reading)| chosen.values(*column, *reading));
+        let columns = columns.collect::<Result<_, _>>().map_err(place)?;
+        parsed.carried = (columns, kept.iter().map(|row| rows[*row]).collect());
+    }
+    if let Wanted::Carried(_) = context.wanted {
+        parsed.splits = kept.iter().map(|row| splits[*row]).collect();
+        return Ok(parsed);
+    }
     add_codes(context, &values, &mut parsed).map_err(place)?;
     // Once a distinct text, not once a row; and before the filter, which must not hide a value that
     // is not allowed.
@@ -307,7 +331,7 @@ impl Visit for PieceReading<'_> {
         {
             return Ok(());
         }
-        if !self.context.only_splits {
+        if matches!(self.context.wanted, Wanted::Rows(_)) {
             self.codes(row);
             self.lists(row);
         }

@@ -1,5 +1,6 @@
 //! Source files in pieces that end at a row's end, each knowing its first row and line.
 
+use super::column_slots::Need;
 use super::list_text::ListForms;
 use super::text_records::{Records, TextFault, Tokenizer};
 use crate::mapped_file_shrank::MappedFile;
@@ -52,6 +53,7 @@ impl TextFile {
         path: &Path,
         format: Format,
         columns: &[String],
+        needs: &[Need],
         constants: &[(String, Option<String>)],
     ) -> Result<Self, Diagnostic> {
         let is_own = |column: &&String| constants.iter().all(|(name, _)| name != *column);
@@ -71,7 +73,10 @@ impl TextFile {
         text.num_fields = own.len();
         let mut places = (0..own.len()).collect();
         if format.has_header {
-            (places, start) = text.read_header(columns, &own)?;
+            let names = columns.iter().zip(needs);
+            let absent = names.filter(|(_, need)| need.may_be_absent);
+            let absent: Vec<&String> = absent.map(|(name, _)| name).collect();
+            (places, start) = text.read_header(columns, &own, &absent)?;
         }
         // Columns of folders' names have places behind the row's fields.
         let mut places = places.into_iter();
@@ -212,11 +217,12 @@ impl TextFile {
         }
     }
 
-    /// Finds the file's own columns in the first line; returns their places, and where the rows start.
+    /// Finds the file's own columns in the first line, of which some may be absent; returns their places, and where the rows start.
     fn read_header(
         &mut self,
         columns: &[String],
         own: &[&String],
+        absent: &[&String],
     ) -> Result<(Vec<usize>, usize), Diagnostic> {
         let Some((found, end)) = self.first_line()? else {
             let message = "expected a line of column names, found an empty file";
@@ -233,6 +239,7 @@ impl TextFile {
             match (places.next(), places.next()) {
                 (Some(place), None) => Ok(place),
                 (Some(_), Some(_)) => Err(super::wrong_header::twice(self, column)),
+                (None, _) if absent.contains(column) => Ok(usize::MAX),
                 (None, _) => Err(super::wrong_header::missing(self, column, &found)),
             }
         };

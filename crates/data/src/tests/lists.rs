@@ -93,6 +93,51 @@ fn lists_keep_their_order_and_repeats_and_unseen_values_are_out_of_vocabulary() 
 }
 
 #[test]
+fn an_export_says_of_every_feature_what_its_ids_are() {
+    let with_a_bucket = SHOP.replace(
+        "[tasks.buys]",
+        "size = { kind = \"bucket\", buckets = 2 }\n[tasks.buys]",
+    );
+    let shop = shop(&with_a_bucket, LOG);
+    let out = shop.path("rows");
+    let reference = DatasetRef::new("shop");
+    crate::export(&reference, &shop.places(), &out, &mut Notices::default()).unwrap();
+    let schema = std::fs::read_to_string(out.join("schema.toml")).unwrap();
+    let (_, features) = schema.split_once("user = \"user\"\n").unwrap();
+    insta::assert_snapshot!(features, @r#"
+    [[categorical]]
+    name = "person"
+    vocabulary_size = 5
+    kind = "hash"
+
+    [[categorical]]
+    name = "size"
+    vocabulary_size = 3
+    kind = "bucket"
+
+    [[lists]]
+    name = "tags"
+    vocabulary_size = 4
+    pooling = "mean"
+
+    [[lists]]
+    name = "hashed"
+    vocabulary_size = 9
+    pooling = "sum"
+    kind = "hash"
+
+    [[lists]]
+    name = "likes"
+    vocabulary_size = 3
+    pooling = "mean"
+
+    [[tasks]]
+    name = "buys"
+    group = "shop"
+    "#);
+}
+
+#[test]
 fn hashed_ids_are_those_of_the_documented_hash() {
     let prepared = shop(SHOP, LOG).open().unwrap();
     assert_eq!(prepared.schema.categorical[0].vocabulary_size, 5);

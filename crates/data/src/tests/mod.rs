@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod caching;
+mod carrying;
 mod columnar;
 mod computed_columns;
 mod describing;

@@ -73,6 +73,14 @@ impl Built {
 /// Tasks, groups and knobs that make no model together.
 pub fn budget(configured: &Configured, schema: &Schema) -> Result<Budget, ModelError> {
     let model = &configured.model;
+    if model.is_program() {
+        // Not known here; a budget can't be like it, since nothing costs as little.
+        return Ok(Budget {
+            parameters: 0,
+            activations_per_row: 0,
+            flops_per_row: 0,
+        });
+    }
     let built = Built::new(model, configured.training.embedding_dim, schema)?;
     let copies = match model.tables().per_task() {
         true => built.layout.tasks.len(),
@@ -90,6 +98,19 @@ pub fn budget(configured: &Configured, schema: &Schema) -> Result<Budget, ModelE
     })
 }
 
+/// What a cell's model costs.
+///
+/// # Errors
+/// As [`budget`].
+pub fn cost_of(content: &CellContent, schema: &Schema) -> Result<Budget, ModelError> {
+    let configured = Configured {
+        model: content.model_config()?,
+        training: content.training.clone(),
+        settings: Vec::new(),
+    };
+    budget(&configured, schema)
+}
+
 /// The parts of a cell's model, for whoever shows what experts and gates did: nobody reads it out of their paths.
 ///
 /// # Errors
@@ -99,6 +120,9 @@ pub fn model_parts(
     schema: &Schema,
 ) -> Result<Vec<ModelPartsRow>, ModelError> {
     let model = content.model_config()?;
+    if model.is_program() {
+        return Ok(Vec::new());
+    }
     let built = Built::new(&model, content.training.embedding_dim, schema)?;
     let (entry, layout) = (model.entry(), &built.layout);
     let row = |part: &homebench_model::Part| {

@@ -1,11 +1,13 @@
 //! The cells of an experiment, in a fixed order: trials before final cells, variants as in the file, then splits, then seeds.
 
+use super::arm::{Arm, Parts, Search};
 use super::glob::matches_glob;
 use super::planned_cell::{PlannedCell, Shown};
-use crate::spec::{CellContent, CellDataset, Configured, Experiment, Variant, plain};
+use super::reuse::{Reuse, reuse};
+use crate::spec::{CellDataset, Chosen, Experiment, Source, plain};
 use homebench_data::{DatasetRef, Summary};
 use homebench_diagnostic::Diagnostic;
-use homebench_results::{Phase, Winners};
+use homebench_results::{ResultsFolder, Winners};
 use homebench_train::Device;
 use std::collections::HashMap;
 
@@ -15,38 +17,6 @@ use std::collections::HashMap;
 pub struct Plan {
     /// Every variant on every split.
     pub arms: Vec<Arm>,
-}
-
-/// A variant on one split of the data, or at one point of its knobs: what is tuned and tested apart from all others.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Arm {
-    /// Name of the variant.
-    pub variant: String,
-    /// Seed of the split, where rows are divided by a hash.
-    pub split_seed: Option<u64>,
-    /// Cells of each trial, by tuning seed; none where the variant isn't tuned.
-    pub trials: Vec<Vec<PlannedCell>>,
-    /// The winning trial, from 1, once it is frozen.
-    pub winner: Option<usize>,
-    /// Final cells; none of a variant that is tuned, until its winner is frozen.
-    pub finals: Vec<PlannedCell>,
-    made_of: Parts,
-}
-
-/// What final cells are made of.
-#[derive(Debug, Clone, PartialEq)]
-struct Parts {
-    /// The variant as it is, and each of its trials.
-    configured: Configured,
-    trials: Vec<Configured>,
-    seeds: Vec<u64>,
-    device: Device,
-    dataset: CellDataset,
-    /// Whether its experts' widths are solved for a budget.
-    is_solved: bool,
-    /// What the knobs of the data are set to, where they are swept.
-    point: Vec<(String, String)>,
-    shown: Shown,
 }
 
 impl Plan {
@@ -72,7 +42,18 @@ impl Plan {
 
     /// The plan of an experiment whose data is not at hand: its cells have their labels, seeds and settings, but the ids
     /// of no data. [`PlannedCell::is_elsewhere`] finds what became of them.
-    pub fn without_data(experiment: &Experiment, winners: &Winners) -> Self {
+    ///
+    /// `there` are the cells of the folder: by them it is known how far a search is that goes by what trials come to.
+    ///
+    /// # Errors
+    /// A suggestion that makes no model or no training.
+    pub fn without_data(
+        experiment: &Experiment,
+        source: &Source,
+        winners: &Winners,
+        there: &[PlannedCell],
+        results: &ResultsFolder,
+    ) -> Result<Self, Diagnostic> {
         let splits: Vec<Option<u64>> = match experiment.split_seeds.as_slice() {
             [] => vec![None],
             seeds => seeds.iter().copied().map(Some).collect(),
@@ -91,16 +72,30 @@ impl Plan {
             .flat_map(on_splits)
             .collect();
         let mut plan = Self::on_data(experiment, &data, experiment.run.device);
+        let found = |cell: &PlannedCell| there.iter().find(|there| cell.is_elsewhere(there));
+        let is_there = |cell: &PlannedCell| found(cell).is_some();
+        let ends = |cell: &PlannedCell| match found(cell) {
+            Some(there) => reuse(&results.cell(&there.id), there),
+            None => Reuse::Missing,
+        };
+        let configure = |variant: &str, chosen: Vec<Chosen>| {
+            let mut variants = experiment.variants.iter();
+            let variant = variants.find(|one| one.name == variant);
+            variant
+                .expect("an arm is of a variant")
+                .trial(chosen, source)
+        };
         for arm in plan.arms.iter_mut().filter(|arm| arm.is_tuned()) {
             // The one split of a description has a seed too, which only its data tells.
             let is_split = |seed| arm.split_seed.is_none() || arm.split_seed == seed;
             let mut all = winners.winners.iter();
             let winner = all.find(|one| one.variant == arm.variant && is_split(one.split_seed));
+            arm.take_over(winner, &is_there, &ends, &configure)?;
             if let Some(winner) = winner.filter(|winner| winner.trial <= arm.trials.len()) {
                 arm.freeze(winner.trial);
             }
         }
-        plan
+        Ok(plan)
     }
 
     /// Every variant on each of these data, with the seed of its split.
@@ -111,7 +106,6 @@ impl Plan {
     ) -> Self {
         let mut arms = Vec::with_capacity(experiment.variants.len() * data.len());
         let swept = experiment.swept_knobs();
-        let tuning_seeds = experiment.tuning.as_ref().map(|tuning| &tuning.seeds[..]);
         for variant in &experiment.variants {
             for (dataset, split_seed) in data {
                 let point = swept.iter().filter_map(|setting| {
@@ -129,12 +123,14 @@ impl Plan {
                     configured: variant.configured.clone(),
                     trials: variant.trials.clone(),
                     seeds: experiment.seeds.clone(),
+                    search: Search::new(experiment, variant),
                     device,
                     dataset: dataset.clone(),
+                    scoring: experiment.scoring.clone(),
+                    selection: experiment.selection.clone(),
                     is_solved: variant.budget.is_some(),
                 };
-                let tuning_seeds = tuning_seeds.unwrap_or_default();
-                arms.push(Arm::new(variant, parts, *split_seed, tuning_seeds));
+                arms.push(Arm::new(variant, parts, *split_seed));
             }
         }
         Self { arms }
@@ -159,7 +155,7 @@ impl Plan {
 
     /// Every cell that is known: trials, then final cells.
     pub fn cells(&self) -> impl Iterator<Item = &PlannedCell> {
-        let trials = self.arms.iter().flat_map(|arm| arm.trials.iter().flatten());
+        let trials = self.arms.iter().flat_map(Arm::trial_cells);
         trials.chain(self.arms.iter().flat_map(|arm| &arm.finals))
     }
 
@@ -190,8 +186,11 @@ impl Plan {
             "no cell is named so; expected a pattern of: {}{more}",
             labels[..labels.len().min(shown)].join(", ")
         );
+        let variants = self.arms.iter().map(|arm| arm.variant.as_str());
+        let known = variants.chain(labels.iter().map(String::as_str));
         Err(Diagnostic::new(format!("--only {pattern}"), message)
-            .hint("quote the pattern, or the shell takes its stars: --only 'home/*'"))
+            .hint("quote the pattern, or the shell takes its stars: --only 'home/*'")
+            .did_you_mean(pattern.trim_end_matches(['/', '*']), known))
     }
 }
 
@@ -228,128 +227,10 @@ impl Selection {
 
     /// The trials that are asked for: of an arm whose final cells are, all, because they decide what those are.
     pub fn trials_of<'a>(&self, arm: &'a Arm) -> Vec<&'a PlannedCell> {
-        let all = arm.trials.iter().flatten();
+        let all = arm.trial_cells();
         match self.has_final_of(arm) {
             true => all.collect(),
             false => all.filter(|cell| self.has(cell)).collect(),
-        }
-    }
-}
-
-impl Arm {
-    fn new(variant: &Variant, parts: Parts, split_seed: Option<u64>, tuning_seeds: &[u64]) -> Self {
-        let trial = |(index, configured): (usize, &Configured)| {
-            let settings = configured.written_settings();
-            let cell = |seed: &u64| {
-                parts.cell(
-                    &variant.name,
-                    configured,
-                    *seed,
-                    Some(index + 1),
-                    split_seed,
-                    &settings,
-                )
-            };
-            tuning_seeds.iter().map(cell).collect()
-        };
-        let mut arm = Self {
-            variant: variant.name.clone(),
-            split_seed,
-            trials: variant.trials.iter().enumerate().map(trial).collect(),
-            winner: None,
-            finals: Vec::new(),
-            made_of: parts,
-        };
-        // Where something is tuned, what the final cells are is known only when its winner is.
-        if arm.trials.is_empty() {
-            arm.finals = arm.finals_of(&arm.made_of.configured);
-        }
-        arm
-    }
-
-    /// Makes the trial of this number, counted from 1, the winner: its settings are those of the final cells.
-    pub fn freeze(&mut self, number: usize) {
-        self.winner = Some(number);
-        self.finals = self.finals_of(&self.made_of.trials[number - 1]);
-    }
-
-    /// Whether it is that of a variant on a split.
-    pub fn belongs_to(&self, variant: &str, split_seed: Option<u64>) -> bool {
-        self.variant == variant && self.split_seed == split_seed
-    }
-
-    /// Whether hyper-parameters are chosen on validation first.
-    pub fn is_tuned(&self) -> bool {
-        !self.trials.is_empty()
-    }
-
-    /// What its trials set, by setting, in the order of trials.
-    pub fn trial_values(&self, number: usize) -> Vec<(String, toml::Value)> {
-        self.made_of.trials[number - 1].chosen_values()
-    }
-
-    /// Final cells of the configuration before tuning: what stands in for those that no winner led to.
-    pub fn stand_ins(&self) -> Vec<PlannedCell> {
-        self.finals_of(&self.made_of.configured)
-    }
-
-    /// Seeds and labels of the final cells, known or not.
-    pub fn final_labels(&self) -> impl Iterator<Item = (u64, String)> {
-        let seeds = self.made_of.seeds.iter();
-        seeds.map(|seed| (*seed, format!("{}/{seed}", self.label())))
-    }
-
-    /// What it is called: its variant, the data's knobs where they are swept, and its split where there are several.
-    pub fn label(&self) -> String {
-        format!("{}{}", self.variant, self.made_of.shown)
-    }
-
-    fn finals_of(&self, configured: &Configured) -> Vec<PlannedCell> {
-        let settings = configured.written_settings();
-        let cell = |seed: &u64| {
-            let parts = &self.made_of;
-            parts.cell(
-                &self.variant,
-                configured,
-                *seed,
-                None,
-                self.split_seed,
-                &settings,
-            )
-        };
-        self.made_of.seeds.iter().map(cell).collect()
-    }
-}
-
-impl Parts {
-    fn cell(
-        &self,
-        variant: &str,
-        configured: &Configured,
-        seed: u64,
-        trial: Option<usize>,
-        split_seed: Option<u64>,
-        settings: &[(String, String)],
-    ) -> PlannedCell {
-        let phase = match trial {
-            Some(_) => Phase::Tuning,
-            None => Phase::Final,
-        };
-        let dataset = self.dataset.clone();
-        PlannedCell {
-            trial,
-            split_seed,
-            settings: [settings, &self.point].concat(),
-            shown: self.shown.clone(),
-            is_solved: self.is_solved,
-            ..PlannedCell::new(CellContent::new(
-                variant,
-                configured,
-                seed,
-                phase,
-                self.device,
-                dataset,
-            ))
         }
     }
 }

@@ -86,11 +86,15 @@ fn others(results: &ResultsFolder, plan: &Plan) -> Result<Vec<String>, Diagnosti
         return Ok(others);
     }
     // What an earlier `--fresh` replaced is there too, and belongs to no spec any more. Of a spec that can't be read, every cell counts.
-    if let Ok((experiment, _)) = load(&results.resolved_spec(), &[]) {
-        let own = Plan::without_data(&experiment, &Winners::read(results)?);
+    if let Ok((experiment, source)) = load(&results.resolved_spec(), &[]) {
+        let content = |id: &String| CellContent::read(&results.cell(id).content());
+        let ids = results.cell_ids()?;
+        let there = ids.iter().filter_map(|id| content(id).ok());
+        let there: Vec<PlannedCell> = there.map(PlannedCell::new).collect();
+        let winners = Winners::read(results)?;
+        let own = Plan::without_data(&experiment, &source, &winners, &there, results)?;
         others.retain(|id| {
-            let content = CellContent::read(&results.cell(id).content());
-            let there = content.map(PlannedCell::new);
+            let there = content(id).map(PlannedCell::new);
             there.is_ok_and(|there| own.cells().any(|cell| cell.is_elsewhere(&there)))
         });
     }

@@ -1,10 +1,13 @@
 //! The second phase: the trial of each variant that won on validation, frozen before a final cell is trained.
 
-use super::cells::{Arm, Plan};
+use super::arm::Arm;
+use super::cells::Plan;
+use super::planned_cell::PlannedCell;
 use super::reuse::{Reuse, reuse};
+use super::search::{Configure, Ends, score_of};
 use anyhow::Result;
 use homebench_diagnostic::Diagnostic;
-use homebench_results::{Outcome, ResultsFolder, Status, TriedSettings, Winner, Winners};
+use homebench_results::{ResultsFolder, TriedSettings, Winner, Winners};
 
 /// Makes the winners of the file those of the plan.
 ///
@@ -14,12 +17,14 @@ pub fn take_winners(
     plan: &mut Plan,
     winners: &Winners,
     results: &ResultsFolder,
+    configure: &Configure<'_>,
 ) -> Result<(), Diagnostic> {
     for arm in plan.arms.iter_mut().filter(|arm| arm.is_tuned()) {
         let Some(winner) = winners.of(&arm.variant, arm.split_seed) else {
             continue;
         };
-        if !is_of(winner, arm) {
+        // By ids, which change with the settings of a trial, its seeds, the data and the numerics.
+        if !arm.adopt(winner, configure) {
             let message = format!(
                 "the winner of `{}` was chosen from other trials than this experiment has: the search, its seeds, the data or the numerics changed",
                 arm.label()
@@ -35,17 +40,6 @@ pub fn take_winners(
     Ok(())
 }
 
-fn is_of(winner: &Winner, arm: &Arm) -> bool {
-    let ids = |trial: &TriedSettings| trial.cells.clone();
-    // By ids, which change with the settings of a trial, its seeds, the data and the numerics.
-    let frozen: Vec<Vec<String>> = winner.trials.iter().map(ids).collect();
-    let planned = arm.trials.iter().map(|cells| {
-        let ids = cells.iter().map(|cell| cell.id.clone());
-        ids.collect::<Vec<String>>()
-    });
-    frozen == planned.collect::<Vec<_>>()
-}
-
 /// Freezes the winner of every arm whose trials have all ended by themselves, and writes what is new to `winners.toml`. An arm whose trials
 /// all failed has no winner, and is tried again by the next run.
 ///
@@ -58,7 +52,8 @@ pub fn freeze(plan: &mut Plan, winners: &mut Winners, results: &ResultsFolder) -
         if !arm.is_tuned() || arm.winner.is_some() {
             continue;
         }
-        let Some(trials) = scores(arm, results) else {
+        let ends = |cell: &PlannedCell| reuse(&results.cell(&cell.id), cell);
+        let Some(trials) = scores(arm, &ends) else {
             continue;
         };
         if let Some(trial) = Winner::best(&trials) {
@@ -87,39 +82,17 @@ pub fn freeze(plan: &mut Plan, winners: &mut Winners, results: &ResultsFolder) -
     Ok(())
 }
 
-/// Every trial with its score; absent while one has not ended.
-fn scores(arm: &Arm, results: &ResultsFolder) -> Option<Vec<TriedSettings>> {
+/// Every trial with its score; absent while one has not ended, or where others are to come.
+fn scores(arm: &Arm, ends: &Ends<'_>) -> Option<Vec<TriedSettings>> {
     let mut trials = Vec::with_capacity(arm.trials.len());
     for (index, cells) in arm.trials.iter().enumerate() {
-        let mut scores = Vec::with_capacity(cells.len());
-        for cell in cells {
-            match reuse(&results.cell(&cell.id), cell) {
-                Reuse::Done(outcome) => scores.push(score(&outcome)),
-                // Killed from outside, it says nothing of the trial, and the next run tries it again.
-                Reuse::Failed(outcome) if outcome.may_end_otherwise => return None,
-                Reuse::Failed(_) => scores.push(None),
-                Reuse::Missing | Reuse::Refused(_) => return None,
-            }
-        }
-        let all: Option<Vec<f64>> = scores.into_iter().collect();
         trials.push(TriedSettings {
-            validation_score: all.map(|all| all.iter().sum::<f64>() / all.len() as f64),
+            validation_score: score_of(cells, ends)?,
             cells: cells.iter().map(|cell| cell.id.clone()).collect(),
             settings: arm.trial_values(index + 1).into_iter().collect(),
         });
     }
-    Some(trials)
-}
-
-fn score(outcome: &Outcome) -> Option<f64> {
-    let is_done = outcome.status == Status::Done;
-    let score = outcome
-        .result
-        .as_ref()
-        .filter(|_| is_done)?
-        .validation_score;
-    // A comparison with NaN is false both ways, so where it stood would decide.
-    (!score.is_nan()).then_some(score)
+    arm.is_searched(ends).then_some(trials)
 }
 
 /// Why an arm has no final cells: every trial failed. The reason of the first.

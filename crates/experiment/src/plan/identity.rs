@@ -9,10 +9,11 @@ use super::planned_cell::PlannedCell;
 use crate::spec::{self, Override};
 use homebench_data::{DatasetRef, Origin, Schema, SplitSummary, Summary};
 use homebench_random::Philox;
-use homebench_results::Winners;
+use homebench_results::{ResultsFolder, Winners};
 use homebench_train::Device;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::path::Path;
 
 /// Random specs of a test.
 const CASES: u64 = 60;
@@ -444,7 +445,7 @@ fn ids(written: &Written) -> BTreeMap<String, String> {
         )
     };
     let loaded = spec::load(&path, &overrides);
-    let (experiment, _) = loaded.unwrap_or_else(|error| panic!("{error}\n{}", text()));
+    let (experiment, source) = loaded.unwrap_or_else(|error| panic!("{error}\n{}", text()));
     let split = SplitSummary {
         rows: 100,
         positives: vec![10],
@@ -481,7 +482,9 @@ fn ids(written: &Written) -> BTreeMap<String, String> {
     )];
     let mut plan = Plan::new(&experiment, &data, Device::Cpu)
         .unwrap_or_else(|error| panic!("{error}\n{}", text()));
-    let mut blind = Plan::without_data(&experiment, &Winners::default());
+    let results = ResultsFolder::new(Path::new("no-such-folder"));
+    let mut blind =
+        Plan::without_data(&experiment, &source, &Winners::default(), &[], &results).unwrap();
     for arm in plan.arms.iter_mut().chain(&mut blind.arms) {
         if arm.is_tuned() {
             arm.freeze(2);

@@ -1,5 +1,6 @@
 //! From an experiment to its cells: which there are, what each costs, and what of it a results folder already has.
 
+mod arm;
 mod budget;
 mod cells;
 mod change;
@@ -12,10 +13,12 @@ mod identity;
 mod memory_need;
 mod planned_cell;
 mod reuse;
+mod search;
 mod solve;
 
-pub use budget::{Budget, budget, model_parts};
-pub use cells::{Arm, Plan, Selection};
+pub use arm::Arm;
+pub use budget::{Budget, budget, cost_of, model_parts};
+pub use cells::{Plan, Selection};
 pub use claim::claim;
 pub use estimate::{Estimator, STATED_FLOPS_PER_SECOND};
 pub use freeze::{failure_of_all, freeze, take_winners};
@@ -23,4 +26,5 @@ pub use glob::matches_glob;
 pub use memory_need::MemoryNeed;
 pub use planned_cell::PlannedCell;
 pub use reuse::{Reuse, reuse, unknown_cells};
-pub use solve::{Costs, Solution, solve};
+pub use search::{Configure, Ends, ToCome};
+pub use solve::{Costs, Solution, solve, solve_trial};

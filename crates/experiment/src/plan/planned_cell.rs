@@ -1,6 +1,7 @@
 //! A cell of a plan: what it trains, and what it is called.
 
 use crate::spec::CellContent;
+use homebench_model::{PROGRAM, PROGRAM_SCRIPTS};
 use homebench_results::{MergedCell, Outcome, TrialPlace};
 use std::fmt;
 
@@ -17,9 +18,24 @@ pub struct PlannedCell {
     pub split_seed: Option<u64>,
     /// What a grid, random draws or tuning set.
     pub settings: Vec<(String, String)>,
+    /// Its rung, where trials are halved.
+    pub rung: Option<Rung>,
+    /// Whether its trial has gone on to another rung.
+    pub(super) is_passed: bool,
     pub(super) shown: Shown,
     /// Whether its experts' widths are solved for a budget.
     pub(super) is_solved: bool,
+}
+
+/// A rung of successive halving.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rung {
+    /// From 1.
+    pub number: usize,
+    /// Epochs from the beginning of training to its end.
+    pub epochs: usize,
+    /// The cell that it goes on from, by its id, and the epochs at whose end that is.
+    pub before: Option<(String, usize)>,
 }
 
 /// What tells the data of cells apart in their labels.
@@ -39,6 +55,8 @@ impl PlannedCell {
             trial: None,
             split_seed: content.dataset.split_seed,
             settings: Vec::new(),
+            rung: None,
+            is_passed: false,
             shown: Shown {
                 knobs: Some(content.dataset.knobs_in_name()).filter(|knobs| !knobs.is_empty()),
                 // Whether there are other splits is not known here, so it is always told.
@@ -55,11 +73,34 @@ impl PlannedCell {
         format!("{}/{}", self.label_of_all_seeds(), self.content.seed)
     }
 
+    /// The label of the whole training that it is a part of: cells of one trial on several rungs have it in common.
+    pub fn training_label(&self) -> String {
+        let whole = Self {
+            rung: None,
+            ..self.clone()
+        };
+        whole.label()
+    }
+
+    /// Epochs that it trains, of those that its settings allow, where early stopping doesn't end it.
+    pub fn own_epochs(&self) -> usize {
+        let before = self.rung.as_ref().and_then(|rung| rung.before.as_ref());
+        let last = self
+            .content
+            .last_epoch
+            .unwrap_or(self.content.training.max_epochs);
+        last - before.map_or(0, |(_, epochs)| *epochs)
+    }
+
     /// The label without the seed.
     pub fn label_of_all_seeds(&self) -> String {
         let (variant, shown) = (&self.content.variant, &self.shown);
         match self.trial {
-            Some(number) => format!("{variant}{shown}/trial-{number}"),
+            Some(number) => {
+                let rung = self.rung.as_ref();
+                let rung = rung.map_or_else(String::new, |rung| format!("/rung-{}", rung.number));
+                format!("{variant}{shown}/trial-{number}{rung}")
+            }
             None => format!("{variant}{shown}"),
         }
     }
@@ -84,6 +125,13 @@ impl PlannedCell {
             let (key, widths) = ("expert_dims".to_owned(), widths.clone());
             planned.model.knobs.insert(key, widths);
         }
+        // So are digests of programs: of a spec alone, with the files that were there when it ran.
+        if planned.model.name == PROGRAM
+            && let Some(scripts) = there.content.model.knobs.get(PROGRAM_SCRIPTS)
+        {
+            let (key, scripts) = (PROGRAM_SCRIPTS.to_owned(), scripts.clone());
+            planned.model.knobs.insert(key, scripts);
+        }
         planned.id() == there.id
     }
 
@@ -98,6 +146,7 @@ impl PlannedCell {
             trial: self.trial.map(|number| TrialPlace {
                 number,
                 is_selected: winner == Some(number),
+                is_passed: self.is_passed,
             }),
             settings: self.settings.clone(),
             outcome,

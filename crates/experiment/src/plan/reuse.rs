@@ -7,7 +7,7 @@ use homebench_results::tables::{CurvesRow, read_rows};
 use homebench_results::{
     CellFolder, Finding, Flaw, Outcome, OutcomeResult, Problem, ResultsFolder, Status,
 };
-use homebench_train::{CurvePoint, SplitName, TrainingConfig, selected_by};
+use homebench_train::{CurvePoint, SplitName, selected_by};
 
 /// Whether a cell has to be trained.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,6 +20,17 @@ pub enum Reuse {
     Failed(Outcome),
     /// It is done, but what is there can't be trusted.
     Refused(String),
+}
+
+impl Reuse {
+    /// Whether the cell is not run again: neither is one whose training failed, unlike one that was killed.
+    pub fn has_ended(&self) -> bool {
+        match self {
+            Self::Done(_) => true,
+            Self::Failed(outcome) => !outcome.may_end_otherwise,
+            Self::Missing | Self::Refused(_) => false,
+        }
+    }
 }
 
 /// Looks at what is there of a cell.
@@ -51,7 +62,7 @@ pub fn reuse(folder: &CellFolder, cell: &PlannedCell) -> Reuse {
     match outcome
         .result
         .as_ref()
-        .filter(|result| !is_of_its_curve(result, folder, &cell.content.training))
+        .filter(|result| !is_of_its_curve(result, folder, &cell.content))
     {
         Some(_) => Reuse::Refused("its score is not that of its curves.csv".to_owned()),
         None => Reuse::Done(outcome),
@@ -59,7 +70,7 @@ pub fn reuse(folder: &CellFolder, cell: &PlannedCell) -> Reuse {
 }
 
 /// Whether a cell's score and epoch are those that its learning curve selects.
-fn is_of_its_curve(result: &OutcomeResult, folder: &CellFolder, training: &TrainingConfig) -> bool {
+fn is_of_its_curve(result: &OutcomeResult, folder: &CellFolder, content: &CellContent) -> bool {
     let curve = read_rows::<CurvesRow, _>(folder.path(), |row, _| {
         let is_its = row.split == SplitName::Validation.name();
         let moment = (row.epoch as usize, row.step as usize);
@@ -68,10 +79,11 @@ fn is_of_its_curve(result: &OutcomeResult, folder: &CellFolder, training: &Train
     });
     // As training has it, in single precision.
     let is_trained = |task: &str| {
-        let weight = training.task_weights.get(task);
+        let weight = content.training.task_weights.get(task);
         weight.is_none_or(|weight| *weight as f32 != 0.0)
     };
-    let selected = curve.ok().and_then(|curve| selected_by(&curve, is_trained));
+    let selected = curve.ok();
+    let selected = selected.and_then(|curve| selected_by(&curve, &content.selection, is_trained));
     selected == Some((result.selected_epoch, result.validation_score))
 }
 

@@ -5,7 +5,9 @@
 //! nearer one is taken.
 
 use super::budget::{Budget, budget};
-use crate::spec::{BudgetGoal, Configured, Experiment, Quantity, Source, model_diagnostic};
+use crate::spec::{
+    BudgetGoal, Configured, Experiment, Quantity, Source, Variant, model_diagnostic,
+};
 use homebench_data::Schema;
 use homebench_diagnostic::{Diagnostic, KeyPath};
 use homebench_model::{ModelConfig, ModelError};
@@ -127,6 +129,36 @@ pub fn solve(
         }
     }
     Ok((costs, solutions))
+}
+
+/// A trial that was suggested when others had ended, with the widths that keep its variant's budget.
+///
+/// # Errors
+/// As of [`solve`].
+pub fn solve_trial(
+    mut configured: Configured,
+    variant: &Variant,
+    costs: &Costs,
+    source: &Source,
+    schema: &Schema,
+) -> Result<Configured, Diagnostic> {
+    let goal = variant.budget.as_ref().and_then(|goal| {
+        let like = costs.of(&goal.like, None)?;
+        Some((goal.clone(), quantity(&like, goal.quantity)))
+    });
+    let mut solver = Solver {
+        schema,
+        known: HashMap::new(),
+    };
+    let path = KeyPath::new(["variants", &variant.name]);
+    let solved = solver.solve(&variant.name, &configured, goal.as_ref());
+    let (solution, _) =
+        solved.map_err(|error| model_diagnostic(&error, &path, variant.locator(source)))?;
+    if let Some(solution) = solution {
+        check(&solution, &path, source)?;
+        put_widths(&mut configured, &solution);
+    }
+    Ok(configured)
 }
 
 /// Costs that were found, so that configurations that differ in training alone are built once.

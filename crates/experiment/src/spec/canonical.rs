@@ -7,8 +7,11 @@ use homebench_data::{DatasetRef, RowSubset};
 use homebench_diagnostic::Diagnostic;
 use homebench_model::ModelConfig;
 use homebench_results::{Phase, Unusable, read_kept};
-use homebench_train::{Device, TrainingConfig};
+use homebench_train::{
+    CellSettings, Cohort, Device, MetricChoice, Scoring, SelectionConfig, TrainingConfig, carried,
+};
 use serde::{Deserialize, Serialize, Serializer};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Raised when the same content gives other numbers than before; cells of another version are not reused.
@@ -32,6 +35,9 @@ pub struct CellContent {
     /// Whether it is a trial; a cell that says nothing is none.
     #[serde(default, skip_serializing_if = "Phase::is_final")]
     pub phase: Phase,
+    /// The epoch after which it ends, before `max_epochs`, where it is on a rung of successive halving below the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_epoch: Option<usize>,
     /// Which data.
     pub dataset: CellDataset,
     /// Which model.
@@ -39,6 +45,15 @@ pub struct CellContent {
     /// How it is trained.
     #[serde(serialize_with = "without_later_defaults")]
     pub training: TrainingConfig,
+    /// By what its epoch is selected; what is left out is at its default.
+    #[serde(default, skip_serializing_if = "SelectionConfig::is_default")]
+    pub selection: SelectionConfig,
+    /// Metrics beside those that every cell has; of a trial, in what rows are ranked where that is selected by.
+    #[serde(default, skip_serializing_if = "MetricChoice::is_default")]
+    pub metrics: MetricChoice,
+    /// Cohorts of rows that are scored by themselves; none for a trial.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub cohorts: BTreeMap<String, Cohort>,
 }
 
 /// Training settings that every cell writes. The others came after cells had ids: at their defaults they are left out, so that
@@ -144,7 +159,13 @@ impl CellContent {
         phase: Phase,
         device: Device,
         dataset: CellDataset,
+        scoring: &Scoring,
+        selection: SelectionConfig,
     ) -> Self {
+        let scoring = match phase.is_final() {
+            true => scoring.clone(),
+            false => scoring.of_trials(&selection),
+        };
         Self {
             numerics_version: NUMERICS_VERSION,
             variant: variant.to_owned(),
@@ -157,6 +178,36 @@ impl CellContent {
                 knobs: configured.model.knobs().clone(),
             },
             training: configured.training.clone(),
+            selection,
+            last_epoch: None,
+            metrics: scoring.metrics,
+            cohorts: scoring.cohorts,
+        }
+    }
+
+    /// The id of the whole training that it is a part of: cells of one trial on several rungs go on from each other.
+    pub fn training_id(&self) -> String {
+        let whole = Self {
+            last_epoch: None,
+            ..self.clone()
+        };
+        whole.id()
+    }
+
+    /// Columns and expressions over columns that have to stay with the rows.
+    pub fn carried(&self) -> Vec<&str> {
+        carried(&self.metrics, &self.cohorts)
+    }
+
+    /// What the trainer is to know.
+    pub fn settings(&self) -> CellSettings<'_> {
+        CellSettings {
+            training: &self.training,
+            selection: &self.selection,
+            metrics: &self.metrics,
+            cohorts: &self.cohorts,
+            last_epoch: self.last_epoch,
+            seed: self.seed,
         }
     }
 
@@ -288,6 +339,10 @@ mod tests {
                 knobs: toml::from_str("expert_dims = [64, 32]\nrank = 16").unwrap(),
             },
             training: TrainingConfig::default(),
+            selection: SelectionConfig::default(),
+            last_epoch: None,
+            metrics: MetricChoice::default(),
+            cohorts: BTreeMap::new(),
         }
     }
 
@@ -301,7 +356,7 @@ mod tests {
 
     #[test]
     fn every_change_of_content_changes_the_id() {
-        let changes: [fn(&mut CellContent); 14] = [
+        let changes: [fn(&mut CellContent); 19] = [
             |cell| cell.seed = 2,
             |cell| cell.variant = "other".into(),
             |cell| cell.device = "cuda".into(),
@@ -311,6 +366,11 @@ mod tests {
             |cell| cell.dataset.content_hash = "abd".into(),
             |cell| cell.dataset.train_rows = None,
             |cell| cell.dataset.knobs = toml::from_str("correlation = 0.5").unwrap(),
+            |cell| cell.metrics.extra = vec![homebench_metric::Metric::PrAuc],
+            |cell| cell.metrics.group = Some("session".into()),
+            |cell| cell.cohorts = [("tab".into(), Cohort::Expression("tab".into()))].into(),
+            |cell| cell.selection.metric = Some(homebench_metric::Metric::Gauc),
+            |cell| cell.last_epoch = Some(2),
             |cell| cell.training.learning_rate = 0.002,
             |cell| cell.training.embedding_learning_rate = Some(0.001),
             |cell| cell.training.optimizer = OptimizerName::Adamw,

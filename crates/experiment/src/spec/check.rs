@@ -3,7 +3,8 @@
 use super::source::{Locator, Source};
 use super::wire::{WireDataset, WireExperiment, WireTuning};
 use super::{
-    Base, Chosen, Experiment, Space, Tuning, Variant, expand, run, training, tuning, variants,
+    Base, Chosen, Experiment, Space, Tuning, Variant, check_scores, expand, run, scores, selection,
+    training, tuning, variants,
 };
 use homebench_data::{self as data, DatasetRef, Places, RowSubset};
 use homebench_diagnostic::{Diagnostic, KeyPath};
@@ -22,6 +23,7 @@ pub(super) fn experiment(
         &KeyPath::new(["training"]),
         source.into(),
     )?;
+    let selection = selection::resolve(wire.selection.as_ref(), source)?;
     let dataset = dataset(wire.dataset, source)?;
     let seeds = seeds(wire.seeds, &KeyPath::new(["seeds"]), source)?;
     let split_seeds = match wire.split_seeds {
@@ -53,10 +55,12 @@ pub(super) fn experiment(
         split_seeds,
         baseline: wire.baseline,
         training: shared,
+        selection,
         sweep,
         tuning,
         bases,
         variants,
+        scoring: scores::resolve(wire.metrics.as_ref(), &wire.cohorts, source)?,
         run: run::resolve(&wire.run, source)?,
     })
 }
@@ -248,8 +252,11 @@ pub fn check_dataset(
     for (point, dataset) in experiment.points.iter().zip(experiment.datasets()) {
         let (tasks, _) = data::check(&dataset, places)
             .map_err(|error| misdescribed(error, &dataset, point, source))?;
-        let tasks: Vec<&str> = tasks.iter().map(|task| task.name.as_str()).collect();
-        check_weights(experiment, &tasks, source)?;
+        let names: Vec<&str> = tasks.iter().map(|task| task.name.as_str()).collect();
+        check_weights(experiment, &names, source)?;
+        let rows = data::row_columns(&dataset, places)?;
+        check_scores::check(experiment, &dataset, &tasks, rows, source, places)?;
+        selection::check(experiment, &tasks, rows, source)?;
     }
     check_split_seeds(experiment, source, places)
 }
@@ -355,7 +362,8 @@ pub(super) fn check_batch_norm(
     source: Locator<'_>,
 ) -> Result<(), Diagnostic> {
     let norm = model.knobs().get("norm").and_then(toml::Value::as_str);
-    if norm != Some("batch") || training.batch_size > 1 {
+    // A knob of a program may have the same name.
+    if model.is_program() || norm != Some("batch") || training.batch_size > 1 {
         return Ok(());
     }
     let what = match place.last() {

@@ -1,7 +1,10 @@
 //! Keeps docs/experiments.md true: its keys, its defaults and its examples.
 
 use super::resolved::resolved_toml;
-use super::wire::{WireBudget, WireDataset, WireExperiment, WireIncluded, WireRun, WireTuning};
+use super::wire::{
+    WireBudget, WireDataset, WireExperiment, WireIncluded, WireMetrics, WireRun, WireSelection,
+    WireTuning,
+};
 use super::{Experiment, RunConfig, load};
 use homebench_diagnostic::keys_of;
 use homebench_train::{TrainingConfig, WrittenSchedule};
@@ -53,7 +56,11 @@ fn every_key_is_documented_and_no_other() {
     assert_eq!(schedule, known::<WrittenSchedule>());
     assert_eq!(keys("### `budget`"), known::<WireBudget>());
     assert_eq!(keys("## `[tuning]`"), known::<WireTuning>());
+    assert_eq!(keys("## `[selection]`"), known::<WireSelection>());
+    assert_eq!(keys("## `[metrics]`"), known::<WireMetrics>());
     assert_eq!(keys("## `[run]`"), known::<WireRun>());
+    let of_programs = homebench_model::PROGRAM_KEYS.map(str::to_owned);
+    assert_eq!(keys("### A program"), of_programs.into());
     let of_variants = super::wire::VARIANT_KEYS.map(str::to_owned);
     assert_eq!(keys("## `[variants.<name>]`"), of_variants.into());
     let included = known::<WireIncluded>();
@@ -142,6 +149,7 @@ fn check(text: &str) -> Experiment {
     let again = load(&write("again.toml", &resolved), &[])
         .unwrap_or_else(|error| panic!("{error}\n{resolved}"));
     assert_eq!(again.0.variants.len(), experiment.variants.len());
+    assert_eq!(again.0.scoring, experiment.scoring);
     experiment
 }
 
@@ -153,8 +161,11 @@ fn every_example_loads_and_changes_something_or_says_the_default() {
         ("## `[training]`", "training"),
         ("## `[training.schedule]`", "training.schedule"),
         ("## `[variants.<name>]`", "variants.a"),
+        ("### A program", "variants.program"),
         ("### `budget`", "variants.a.budget"),
         ("## `[tuning]`", "tuning"),
+        ("## `[selection]`", "selection"),
+        ("## `[metrics]`", "metrics"),
         ("## `[run]`", "run"),
     ] {
         for [key, _, example] in rows(heading) {
@@ -182,13 +193,28 @@ fn every_example_loads_and_changes_something_or_says_the_default() {
 }
 
 #[test]
+fn every_cohort_of_the_page_loads() {
+    let lines = PAGE.lines().skip_while(|line| *line != "## `[cohorts]`");
+    let rows = lines
+        .skip_while(|line| !line.starts_with("| value |"))
+        .skip(2);
+    let rows: Vec<&str> = rows.take_while(|line| line.starts_with('|')).collect();
+    assert_eq!(rows.len(), 5);
+    for row in rows {
+        let example = row.split('`').rev().nth(1).unwrap();
+        let experiment = check(&format!("{BASE}[cohorts]\n{example}\n"));
+        assert_eq!(experiment.scoring.cohorts.len(), 1, "{row}");
+    }
+}
+
+#[test]
 fn whole_specs_and_domains_of_the_page_load() {
     let blocks: Vec<&str> = PAGE
         .split("```toml\n")
         .skip(1)
         .filter_map(|rest| rest.split("```").next())
         .collect();
-    assert_eq!(blocks.len(), 3);
+    assert_eq!(blocks.len(), 5);
     let tuned = check(blocks[0]);
     assert!(
         tuned
@@ -197,7 +223,10 @@ fn whole_specs_and_domains_of_the_page_load() {
             .all(|variant| variant.trials.len() == 4)
     );
     assert_eq!(check(blocks[1]).variants.len(), 6);
-    toml::from_str::<WireIncluded>(blocks[2]).unwrap();
+    assert!(check(blocks[2]).selection.metric.is_some());
+    let scored = check(blocks[3]).scoring;
+    assert_eq!((scored.metrics.extra.len(), scored.cohorts.len()), (3, 2));
+    toml::from_str::<WireIncluded>(blocks[4]).unwrap();
     let domains = PAGE
         .lines()
         .filter_map(|line| line.strip_prefix("| `{ ")?.split('`').next());

@@ -14,8 +14,18 @@ pub(super) fn draw(domain: &Domain, seed: u64, name: &str, index: u64) -> Value 
             let chosen = stream.below(index, values.len() as u32);
             values[chosen as usize].clone()
         }
+        Domain::Integers { .. } | Domain::Reals { .. } => value_at(domain, unit(&stream, index)),
+    }
+}
+
+/// The value at a share, from 0 to below 1, of the line on which draws are uniform.
+pub(super) fn value_at(domain: &Domain, share: f64) -> Value {
+    match domain {
+        Domain::Choices(values) => {
+            let chosen = (share * values.len() as f64) as usize;
+            values[chosen.min(values.len() - 1)].clone()
+        }
         Domain::Integers { low, high, log } => {
-            let share = unit(&stream, index);
             let value = match log {
                 // Each whole number as likely as its piece of the logarithm's line.
                 true => {
@@ -28,7 +38,6 @@ pub(super) fn draw(domain: &Domain, seed: u64, name: &str, index: u64) -> Value 
             Value::Integer((value as i64).clamp(*low, *high))
         }
         Domain::Reals { low, high, log } => {
-            let share = unit(&stream, index);
             let value = match log {
                 true => {
                     let (from, to) = (libm::log(*low), libm::log(*high));
@@ -38,6 +47,57 @@ pub(super) fn draw(domain: &Domain, seed: u64, name: &str, index: u64) -> Value 
             };
             Value::Float(three_digits(value).clamp(*low, *high))
         }
+    }
+}
+
+/// Where on that line a value is; a whole number in the middle of its piece.
+pub(super) fn position(domain: &Domain, value: &Value) -> f64 {
+    let number = match value {
+        Value::Integer(integer) => *integer as f64,
+        Value::Float(float) => *float,
+        _ => 0.0,
+    };
+    let share = match domain {
+        Domain::Choices(values) => {
+            let place = values.iter().position(|other| other == value);
+            (place.unwrap_or(0) as f64 + 0.5) / values.len() as f64
+        }
+        Domain::Integers { low, high, log } => {
+            let (low, end) = (*low as f64, *high as f64 + 1.0);
+            match log {
+                true => {
+                    let middle = (libm::log(number) + libm::log(number + 1.0)) / 2.0;
+                    (middle - libm::log(low)) / (libm::log(end) - libm::log(low))
+                }
+                false => (number + 0.5 - low) / (end - low),
+            }
+        }
+        Domain::Reals { low, high, log } => match log {
+            true => (libm::log(number) - libm::log(*low)) / (libm::log(*high) - libm::log(*low)),
+            false => (number - low) / (high - low),
+        },
+    };
+    share.clamp(0.0, 1.0)
+}
+
+/// Draws of a setting in a Latin hypercube: one in each of `n` strata, in a random order.
+pub(super) struct Strata {
+    order: Vec<u32>,
+    jitter: Philox,
+}
+
+impl Strata {
+    pub(super) fn new(seed: u64, name: &str, n: usize) -> Self {
+        let order = Philox::new(seed, "latin hypercube", name).permutation(n as u32);
+        let jitter = Philox::new(seed, "latin hypercube jitter", name);
+        Self { order, jitter }
+    }
+
+    /// The `index`-th draw; nothing beyond the strata.
+    pub(super) fn draw(&self, domain: &Domain, index: u64) -> Option<Value> {
+        let stratum = *self.order.get(usize::try_from(index).ok()?)?;
+        let share = (f64::from(stratum) + unit(&self.jitter, index)) / self.order.len() as f64;
+        Some(value_at(domain, share))
     }
 }
 
@@ -113,6 +173,54 @@ mod tests {
             assert!((low..=high).all(|value| count(value) > 60));
             assert_eq!(count(2) > 2 * count(9), log);
         }
+    }
+
+    #[test]
+    fn a_latin_hypercube_has_one_draw_in_each_stratum_of_every_setting() {
+        let (low, high) = (1e-4, 1e-1);
+        let domain = Domain::Reals {
+            low,
+            high,
+            log: true,
+        };
+        let strata = Strata::new(5, "a", 12);
+        let mut taken: Vec<usize> = (0..12)
+            .map(|index| (12.0 * position(&domain, &strata.draw(&domain, index).unwrap())) as usize)
+            .collect();
+        assert_ne!(taken, (0..12).collect::<Vec<_>>());
+        taken.sort_unstable();
+        assert_eq!(taken, (0..12).collect::<Vec<_>>());
+        assert!(strata.draw(&domain, 12).is_none());
+        // Another setting has another order, and another seed too.
+        assert_ne!(strata.order, Strata::new(5, "b", 12).order);
+        assert_ne!(strata.order, Strata::new(6, "a", 12).order);
+        let choices = Domain::Choices((0..3).map(Value::Integer).collect());
+        let drawn = |index| strata.draw(&choices, index).unwrap();
+        let count = |value| {
+            (0..12)
+                .filter(|index| drawn(*index) == Value::Integer(value))
+                .count()
+        };
+        assert_eq!([count(0), count(1), count(2)], [4, 4, 4]);
+    }
+
+    #[test]
+    fn a_value_has_the_position_that_gives_it() {
+        for log in [false, true] {
+            let (low, high) = (2, 50);
+            let domain = Domain::Integers { low, high, log };
+            for value in low..=high {
+                let value = Value::Integer(value);
+                assert_eq!(value_at(&domain, position(&domain, &value)), value);
+            }
+        }
+        let domain = Domain::Choices(
+            ["a", "b"]
+                .map(|text| Value::String(text.to_owned()))
+                .to_vec(),
+        );
+        let b = Value::String("b".to_owned());
+        assert_eq!(value_at(&domain, position(&domain, &b)), b);
     }
 
     #[test]

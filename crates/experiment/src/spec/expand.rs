@@ -1,6 +1,7 @@
 //! Sweeps: from the variants of a spec to every configuration that `[grid]` and `[random]` make of them.
 
-use super::draw::{draw, num_distinct};
+use super::draw::{Strata, draw, num_distinct};
+use super::method::Sampling;
 use super::setting::{Chosen, Setting, in_name};
 use super::source::Source;
 use super::space::{Axis, Domain, RandomSpace, Space};
@@ -40,6 +41,7 @@ pub(super) fn variants(
             false => draws(
                 &space.random,
                 count(&space.random, &at, source)?,
+                Sampling::Independent,
                 &at,
                 source,
             )?,
@@ -66,6 +68,7 @@ impl Base {
             configured,
             budget: self.budget.clone(),
             trials: Vec::new(),
+            space: RandomSpace::default(),
         };
         if chosen.is_empty() {
             return Ok(variant(self.name.clone(), self.configured.clone()));
@@ -170,6 +173,7 @@ fn count(random: &RandomSpace, at: &KeyPath, source: &Source) -> Result<usize, D
 pub(super) fn draws(
     random: &RandomSpace,
     n: usize,
+    sampling: Sampling,
     at: &KeyPath,
     source: &Source,
 ) -> Result<Vec<Vec<Chosen>>, Diagnostic> {
@@ -184,19 +188,16 @@ pub(super) fn draws(
             "every draw is trained, and a random search of some hundreds finds what there is",
         ));
     }
-    let distinct = random.axes.iter();
-    let distinct = distinct.fold(1u64, |product, axis| {
-        product.saturating_mul(num_distinct(&axis.domain))
-    });
-    if n as u64 > distinct {
-        let at = at.join("random");
-        let message =
-            format!("`{at}`: {n} different settings are asked for, and at most {distinct} exist");
-        return Err(source
-            .at_key(&at, message)
-            .hint("ask for fewer, or draw from more values"));
-    }
+    check_distinct(random, n, at, source)?;
     let seed = random.seed.unwrap_or(0);
+    let strata: Vec<Strata> = match sampling {
+        Sampling::Independent => Vec::new(),
+        Sampling::LatinHypercube => {
+            let axes = random.axes.iter();
+            axes.map(|axis| Strata::new(seed, &axis.setting.to_string(), n))
+                .collect()
+        }
+    };
     // Few values are soon all drawn; without a bound, asking for more settings than there are would never end.
     let enough = 100 * n as u64 + 1000;
     let mut draws: Vec<Vec<Chosen>> = Vec::new();
@@ -213,15 +214,14 @@ pub(super) fn draws(
                 .at_key(&at, message)
                 .hint("ask for fewer, or draw from more values"));
         }
-        let chosen: Vec<Chosen> = random
-            .axes
-            .iter()
-            .map(|axis| Chosen {
-                setting: axis.setting.clone(),
-                value: draw(&axis.domain, seed, &axis.setting.to_string(), index),
-                place: axis.place.clone(),
-            })
-            .collect();
+        let mut strata = strata.iter();
+        let chosen = random.with_values(|axis| {
+            let stratified = strata
+                .next()
+                .and_then(|strata| strata.draw(&axis.domain, index));
+            // Beyond the strata, in place of draws that came twice, and where there are none.
+            stratified.unwrap_or_else(|| draw(&axis.domain, seed, &axis.setting.to_string(), index))
+        });
         index += 1;
         // Compared as names have them: 1 and 1.0 would be two configurations of one name.
         let values: Vec<String> = chosen.iter().map(|one| in_name(&one.value)).collect();
@@ -230,6 +230,28 @@ pub(super) fn draws(
         }
     }
     Ok(draws)
+}
+
+/// Refuses more different settings than there are.
+pub(super) fn check_distinct(
+    random: &RandomSpace,
+    n: usize,
+    at: &KeyPath,
+    source: &Source,
+) -> Result<(), Diagnostic> {
+    let distinct = random.axes.iter();
+    let distinct = distinct.fold(1u64, |product, axis| {
+        product.saturating_mul(num_distinct(&axis.domain))
+    });
+    if n as u64 <= distinct {
+        return Ok(());
+    }
+    let at = at.join("random");
+    let message =
+        format!("`{at}`: {n} different settings are asked for, and at most {distinct} exist");
+    Err(source
+        .at_key(&at, message)
+        .hint("ask for fewer, or draw from more values"))
 }
 
 /// Every combination of the values of `grid` with each of `draws`; the last setting changes fastest.

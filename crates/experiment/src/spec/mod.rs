@@ -4,20 +4,28 @@
 mod budget_goal;
 mod canonical;
 mod check;
+mod check_method;
+mod check_scores;
 mod configure;
 #[cfg(test)]
 mod documentation;
 mod draw;
 mod expand;
 mod include;
+mod method;
+mod metric_name;
 mod overrides;
 mod precision;
 mod relations;
 mod resolved;
 mod run;
+mod scores;
+mod scripts;
+mod selection;
 mod setting;
 mod source;
 mod space;
+mod tpe;
 mod training;
 mod tuning;
 mod variants;
@@ -26,21 +34,25 @@ mod wire;
 pub use budget_goal::{BudgetGoal, Quantity};
 pub use canonical::{CellContent, CellDataset, CellModel, NUMERICS_VERSION};
 pub use check::{check_dataset, model_diagnostic};
+pub use check_scores::check_carried_rows;
 pub use configure::Configured;
+pub use method::{Halving, Method, Sampling, Tpe};
 pub use overrides::Override;
 pub use precision::check_precision;
 pub use relations::Relations;
 pub use resolved::resolved_toml;
-pub use run::{Limits, MOST_AT_ONCE, RunConfig};
+pub use run::{Limits, MOST_AT_ONCE, RunConfig, predicted_split};
+pub use scripts::{digest as script_digest, take_scripts};
 pub(crate) use setting::plain;
 pub use setting::{Chosen, Setting};
 pub use source::{Locator, Source};
 pub use space::{Axis, Domain, RandomSpace, Space};
+pub(crate) use tpe::{Observed, suggest};
 pub use tuning::Tuning;
 
 use homebench_data::DatasetRef;
 use homebench_diagnostic::{Diagnostic, KeyPath};
-use homebench_train::TrainingConfig;
+use homebench_train::{Scoring, SelectionConfig, TrainingConfig};
 use std::path::Path;
 
 /// A question with everything needed to answer it, checked.
@@ -64,6 +76,8 @@ pub struct Experiment {
     pub baseline: Option<String>,
     /// Training of every variant that doesn't say otherwise.
     pub training: TrainingConfig,
+    /// By what epochs and trials are selected.
+    pub selection: SelectionConfig,
     /// Settings that are compared, of every variant that has them.
     pub sweep: Space,
     /// How hyper-parameters are chosen before anything is tested; absent where the spec says them all.
@@ -72,6 +86,8 @@ pub struct Experiment {
     pub bases: Vec<Base>,
     /// What is compared: every configuration of every variant, in the order of the file.
     pub variants: Vec<Variant>,
+    /// What final cells are scored by beside what every experiment has.
+    pub scoring: Scoring,
     /// How cells are run: nothing that may change a number on one device.
     pub run: RunConfig,
 }
@@ -125,8 +141,10 @@ pub struct Variant {
     pub configured: Configured,
     /// What it is to cost; its experts' widths are scaled for that once the data is known.
     pub budget: Option<BudgetGoal>,
-    /// What is tried for it, in order; nothing where it isn't tuned.
+    /// What is tried for it, in order; nothing where it isn't tuned. Of a search that suggests, those that are drawn before.
     pub trials: Vec<Configured>,
+    /// What its trials are drawn from.
+    pub space: RandomSpace,
 }
 
 impl Variant {
@@ -134,6 +152,14 @@ impl Variant {
     pub fn locator<'a>(&'a self, source: &'a Source) -> Locator<'a> {
         let settings = &self.configured.settings;
         Locator::of_configuration(source, &self.name, &self.base, settings)
+    }
+
+    /// The trial that sets these values.
+    ///
+    /// # Errors
+    /// Values that make no model or no training, at their place.
+    pub fn trial(&self, chosen: Vec<Chosen>, source: &Source) -> Result<Configured, Diagnostic> {
+        self.configured.with(chosen, &self.name, &self.base, source)
     }
 
     /// Where the values of one of its trials stand in the spec.

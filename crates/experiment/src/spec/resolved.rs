@@ -1,8 +1,9 @@
 //! `spec.resolved.toml`: an experiment with every default written out, itself a spec that gives the same cells.
 
-use super::{Base, Domain, Experiment, KeyPath, Space, Variant};
+use super::{Base, Domain, Experiment, KeyPath, Method, Sampling, Space, Variant};
 use homebench_data::RowSubset;
-use homebench_train::TrainingConfig;
+use homebench_model::PROGRAM_SCRIPTS;
+use homebench_train::{SelectionConfig, TrainingConfig};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -31,10 +32,24 @@ pub fn resolved_toml(experiment: &Experiment, protocol: &str) -> String {
     text.push('\n');
     dataset(&mut text, experiment, protocol);
     training(&mut text, &experiment.training);
+    selection(&mut text, &experiment.selection);
+    text += &super::scores::written(&experiment.scoring);
     space(&mut text, &experiment.sweep, &KeyPath::default(), true);
     if let Some(tuning) = &experiment.tuning {
         let (trials, seeds) = (tuning.trials, list(&tuning.seeds));
-        let _ = writeln!(text, "[tuning]\ntrials = {trials}\nseeds = {seeds}\n");
+        let _ = writeln!(text, "[tuning]");
+        if let Some(method) = &tuning.method {
+            let _ = writeln!(text, "method = \"{}\"", method.name());
+            for (key, value) in method.keys() {
+                let _ = writeln!(text, "{key} = {value}");
+            }
+        }
+        // Left out where it is what it was before there were others, so that a spec resolves to the text that it had.
+        let is_drawn = tuning.method.is_some_and(|method| method != Method::Grid);
+        if is_drawn || tuning.sampling != Sampling::Independent {
+            let _ = writeln!(text, "sampling = \"{}\"", tuning.sampling.name());
+        }
+        let _ = writeln!(text, "trials = {trials}\nseeds = {seeds}\n");
         space(&mut text, &tuning.space, &KeyPath::new(["tuning"]), false);
     }
     for base in &experiment.bases {
@@ -70,6 +85,25 @@ fn dataset(text: &mut String, experiment: &Experiment, protocol: &str) {
 fn training(text: &mut String, config: &TrainingConfig) {
     let root = BTreeMap::from([("training", config)]);
     let _ = writeln!(text, "{}", in_toml(&root));
+}
+
+fn selection(text: &mut String, config: &SelectionConfig) {
+    let metric = config
+        .metric
+        .map_or(SelectionConfig::MAIN, |metric| metric.name());
+    let combine = config.combine.name();
+    let _ = writeln!(
+        text,
+        "[selection]\nmetric = \"{metric}\"\ncombine = \"{combine}\""
+    );
+    if !config.tasks.is_empty() {
+        let _ = writeln!(text, "\n[selection.tasks]");
+    }
+    for (task, weight) in &config.tasks {
+        let weight = toml::Value::Float(*weight);
+        let _ = writeln!(text, "{} = {weight}", KeyPath::new([task.as_str()]));
+    }
+    text.push('\n');
 }
 
 fn in_toml(table: &impl Serialize) -> String {
@@ -112,7 +146,10 @@ fn variant(text: &mut String, base: &Base, experiment: &Experiment) {
     let table = KeyPath::new(["variants", &base.name]);
     let only = only_one(base, experiment);
     let model = only.map_or(&base.configured.model, |variant| &variant.configured.model);
-    let _ = writeln!(text, "[{table}]\nmodel = \"{}\"", model.name());
+    let _ = writeln!(text, "[{table}]");
+    if !model.is_program() {
+        let _ = writeln!(text, "model = \"{}\"", model.name());
+    }
     for (key, name) in base.relations.keys() {
         let _ = writeln!(text, "{key} = {}", toml::Value::String(name.to_owned()));
     }
@@ -129,7 +166,9 @@ fn variant(text: &mut String, base: &Base, experiment: &Experiment) {
         }
         (None, _) => {}
     }
-    for (knob, value) in model.knobs() {
+    // Digests are of the files as they are, and no part of what is asked.
+    let knobs = model.knobs().iter();
+    for (knob, value) in knobs.filter(|(knob, _)| *knob != PROGRAM_SCRIPTS) {
         let _ = writeln!(text, "{} = {value}", KeyPath::new([knob.as_str()]));
     }
     text.push('\n');

@@ -4,7 +4,7 @@ use super::source::Source;
 use super::wire::WireRun;
 use bytesize::ByteSize;
 use homebench_diagnostic::{Diagnostic, KeyPath};
-use homebench_train::Device;
+use homebench_train::{Device, SplitName};
 use std::time::Duration;
 
 /// How cells are run.
@@ -22,6 +22,10 @@ pub struct RunConfig {
     pub limits: Limits,
     /// Least time between two checkpoints of a cell; zero keeps one after every step.
     pub checkpoint_every: Duration,
+    /// The splits whose predictions every final cell keeps.
+    pub predictions: Vec<SplitName>,
+    /// Whether learning curves are written as TensorBoard's event files too.
+    pub tensorboard: bool,
 }
 
 /// What the process of a cell may use.
@@ -45,12 +49,22 @@ impl Default for RunConfig {
             retries: 0,
             limits: Limits::default(),
             checkpoint_every: CHECKPOINT_EVERY,
+            predictions: Vec::new(),
+            tensorboard: false,
         }
     }
 }
 
 /// The most cells at once, and the most threads of one: more than any machine has cores.
 pub const MOST_AT_ONCE: usize = 4096;
+
+/// The splits that are predicted. Nobody asks how well rows are told apart that were learned.
+const PREDICTED: [SplitName; 2] = [SplitName::Validation, SplitName::Test];
+
+/// The split of this name, where it is one that is predicted.
+pub fn predicted_split(name: &str) -> Option<SplitName> {
+    PREDICTED.into_iter().find(|split| split.name() == name)
+}
 
 pub(super) fn resolve(wire: &WireRun, source: &Source) -> Result<RunConfig, Diagnostic> {
     let at = RunTable(source);
@@ -78,6 +92,8 @@ pub(super) fn resolve(wire: &WireRun, source: &Source) -> Result<RunConfig, Diag
         checkpoint_every: at
             .seconds("checkpoint_every_seconds", wire.checkpoint_every_seconds)?
             .unwrap_or(CHECKPOINT_EVERY),
+        predictions: at.predictions(&wire.predictions)?,
+        tensorboard: wire.tensorboard.unwrap_or(false),
     })
 }
 
@@ -113,6 +129,19 @@ impl RunTable<'_> {
                 })
             })
             .transpose()
+    }
+
+    fn predictions(&self, names: &[String]) -> Result<Vec<SplitName>, Diagnostic> {
+        let split = |(index, name): (usize, &String)| {
+            predicted_split(name).ok_or_else(|| {
+                let path = KeyPath::new(["run", "predictions"]).join(index.to_string());
+                let message =
+                    format!("`run.predictions`: expected `validation` or `test`, found `{name}`");
+                let said = self.0.at_value(&path, message);
+                said.did_you_mean(name, PREDICTED.map(SplitName::name))
+            })
+        };
+        names.iter().enumerate().map(split).collect()
     }
 
     fn memory(&self, key: &str, value: Option<&toml::Value>) -> Result<Option<u64>, Diagnostic> {

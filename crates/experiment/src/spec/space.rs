@@ -1,6 +1,6 @@
 //! Search spaces as a spec writes them: `[grid]` with a list for each setting, `[random]` with something to draw from.
 
-use super::setting::{DATASET, Setting, TRAINING};
+use super::setting::{Chosen, DATASET, Setting, TRAINING};
 use super::source::Source;
 use super::training;
 use homebench_diagnostic::{Diagnostic, KeyPath, nearest};
@@ -75,6 +75,31 @@ pub struct RandomSpace {
     pub(super) seed: Option<u64>,
     /// What each is drawn from, in the order of names.
     pub(super) axes: Vec<Axis>,
+}
+
+impl RandomSpace {
+    /// A value for each setting.
+    pub(super) fn with_values(&self, mut value: impl FnMut(&Axis) -> Value) -> Vec<Chosen> {
+        let chosen = self.axes.iter().map(|axis| Chosen {
+            setting: axis.setting.clone(),
+            value: value(axis),
+            place: axis.place.clone(),
+        });
+        chosen.collect()
+    }
+
+    /// The values that a table has of all settings; nothing where it lacks one.
+    pub(crate) fn chosen(&self, table: &Table) -> Option<Vec<Chosen>> {
+        let has = |axis: &Axis| table.contains_key(&axis.setting.to_string());
+        let value = |axis: &Axis| table[&axis.setting.to_string()].clone();
+        self.axes.iter().all(has).then(|| self.with_values(value))
+    }
+
+    /// Those of some chosen values that are of its settings, in its order.
+    pub(crate) fn own(&self, chosen: &[Chosen]) -> Vec<Chosen> {
+        let of = |axis: &Axis| chosen.iter().find(|one| one.setting == axis.setting);
+        self.axes.iter().filter_map(of).cloned().collect()
+    }
 }
 
 /// Settings that are compared (`[grid]`, `[random]`) or searched (`[tuning]`).

@@ -1,7 +1,9 @@
 //! `[tuning]`: the trials of every variant, as many for each, with seeds of their own.
 
+use super::check_method;
 use super::configure::Configured;
-use super::expand::{check_settings, combinations, draws};
+use super::expand::{check_distinct, check_settings, combinations, draws};
+use super::method::{self, Method, Sampling};
 use super::source::Source;
 use super::space::Space;
 use super::wire::WireTuning;
@@ -11,6 +13,10 @@ use homebench_diagnostic::{Diagnostic, KeyPath};
 /// How hyper-parameters are chosen before anything is tested.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Tuning {
+    /// How, where the spec says it; else random draws for a variant with ranges and a grid for one with lists.
+    pub method: Option<Method>,
+    /// How draws are spread.
+    pub sampling: Sampling,
     /// Trials of each variant.
     pub trials: usize,
     /// Seeds that each trial is trained with: none of those of final cells.
@@ -49,16 +55,37 @@ pub(super) fn tune(
     }
     let space = Space::read(wire.grid.as_ref(), wire.random.as_ref(), &at, false, source)?;
     check_settings(bases, &space, |base| &base.tuning, source)?;
-    for variant in variants.iter_mut() {
+    let (method, sampling) = method::read(wire, source)?;
+    let of_variant = |variant: &Variant| {
         let base = bases.iter().find(|base| base.name == variant.base);
         let own = base.map(|base| &base.tuning).cloned().unwrap_or_default();
-        let space = space.with(&own, |axis| {
+        space.with(&own, |axis| {
             base.is_some_and(|base| base.has(&axis.setting))
-        });
-        variant.trials = trials(variant, &space, wire.trials, source)?;
+        })
+    };
+    let spaces: Vec<Space> = variants.iter().map(of_variant).collect();
+    if let Some(method) = &method {
+        let of_variants: Vec<(&Variant, Space)> = variants.iter().zip(spaces.clone()).collect();
+        check_method::check(method, wire.trials, &of_variants, source)?;
     }
+    if wire.sampling.is_some() && spaces.iter().all(|space| space.random.axes.is_empty()) {
+        return Err(method::nothing_drawn(source));
+    }
+    let search = (method, sampling);
+    for (variant, space) in variants.iter_mut().zip(spaces) {
+        variant.trials = trials(variant, &space, wire.trials, search, source)?;
+        variant.space = space.random;
+    }
+    // Those that are drawn at first have to be as many as asked for; the others come one by one.
+    let num_drawn = wire.trials.map(|trials| match &method {
+        Some(method) => method.num_drawn(trials),
+        None => trials,
+    });
+    let drawn = equal_number(num_drawn, variants, source)?;
     Ok(Tuning {
-        trials: equal_number(wire.trials, variants, source)?,
+        method,
+        sampling,
+        trials: wire.trials.unwrap_or(drawn),
         seeds,
         space,
     })
@@ -68,6 +95,7 @@ fn trials(
     variant: &Variant,
     space: &Space,
     number: Option<usize>,
+    (method, sampling): (Option<Method>, Sampling),
     source: &Source,
 ) -> Result<Vec<Configured>, Diagnostic> {
     let at = KeyPath::new([TABLE]);
@@ -107,7 +135,13 @@ fn trials(
     }
     let chosen = match (space.random.axes.is_empty(), number) {
         (true, _) => combinations(&space.grid, vec![Vec::new()], source)?,
-        (false, Some(number)) => draws(&space.random, number, &at, source)?,
+        (false, Some(number)) => {
+            let drawn = method.map_or(number, |method| method.num_drawn(number));
+            if drawn < number {
+                check_distinct(&space.random, number, &at, source)?;
+            }
+            draws(&space.random, drawn, sampling, &at, source)?
+        }
         (false, None) => {
             return Err(source
                 .at_key(&at, "the key `trials` is missing in [tuning]")

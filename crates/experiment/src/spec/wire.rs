@@ -1,6 +1,7 @@
 //! The spec as its file writes it.
 
 use super::Relations;
+use homebench_model::PROGRAM;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use std::collections::BTreeMap;
@@ -25,6 +26,11 @@ pub(super) struct WireExperiment {
     pub(super) grid: Option<toml::Table>,
     pub(super) random: Option<toml::Table>,
     pub(super) tuning: Option<WireTuning>,
+    pub(super) selection: Option<WireSelection>,
+    pub(super) metrics: Option<WireMetrics>,
+    /// Expressions or buckets, by name.
+    #[serde(default)]
+    pub(super) cohorts: toml::Table,
     #[serde(default)]
     pub(super) variants: BTreeMap<String, WireVariant>,
     #[serde(default)]
@@ -41,9 +47,24 @@ pub(super) struct WireIncluded {
     pub(super) variants: BTreeMap<String, WireVariant>,
 }
 
+/// By what epochs and trials are selected.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WireSelection {
+    pub(super) metric: Option<String>,
+    pub(super) combine: Option<String>,
+    pub(super) tasks: Option<BTreeMap<String, f64>>,
+}
+
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct WireTuning {
+    pub(super) method: Option<String>,
+    pub(super) sampling: Option<String>,
+    pub(super) eta: Option<usize>,
+    pub(super) min_epochs: Option<usize>,
+    pub(super) startup_trials: Option<usize>,
+    pub(super) generation_size: Option<usize>,
     pub(super) trials: Option<usize>,
     pub(super) seeds: Vec<u64>,
     pub(super) grid: Option<toml::Table>,
@@ -70,6 +91,14 @@ pub(super) struct WireDataset {
     pub(super) knobs: toml::Table,
 }
 
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WireMetrics {
+    #[serde(default)]
+    pub(super) extra: Vec<String>,
+    pub(super) group: Option<String>,
+}
+
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct WireRun {
@@ -81,6 +110,9 @@ pub(super) struct WireRun {
     /// A whole number, or a text with a unit.
     pub(super) memory_limit_bytes: Option<toml::Value>,
     pub(super) checkpoint_every_seconds: Option<f64>,
+    #[serde(default)]
+    pub(super) predictions: Vec<String>,
+    pub(super) tensorboard: Option<bool>,
 }
 
 /// A tolerance for one of the two quantities.
@@ -157,6 +189,9 @@ impl<'de> Visitor<'de> for VariantVisitor {
                 }
             }
         }
+        // What is run in place of a model.
+        let program = knobs.contains_key("command").then(|| PROGRAM.to_owned());
+        let model = model.or(program);
         Ok(WireVariant {
             model: model.ok_or_else(|| serde::de::Error::missing_field("model"))?,
             relations,

@@ -2,15 +2,11 @@
 
 use super::summary::{Run, Sample, Split, Summary};
 use crate::statistics::{
-    Interval, PairedDifference, bootstrap_interval, holm, mean, paired_difference, paired_interval,
-    probability_of_improvement, standard_deviation, student_interval,
+    Evidence, Interval, Judgement, PairedDifference, Verdict, bootstrap_interval, judge, mean,
+    paired_difference, probability_of_improvement, standard_deviation, student_interval,
 };
 use homebench_metric::Metric;
 use rayon::prelude::*;
-
-/// With fewer seeds than this nobody is called ahead.
-// Two differences that happen to be alike give an interval as narrow as they are, by chance.
-pub(crate) const FEWEST_SEEDS_TO_LEAD: usize = 3;
 
 /// A metric over all variants and panels.
 pub(crate) struct Comparison {
@@ -26,7 +22,7 @@ pub(crate) struct Comparison {
 pub(crate) struct Standing {
     /// The variant with the best mean; nothing without values or where neither way is better.
     pub(crate) best: Option<usize>,
-    /// The others with a value whose paired difference to it has an interval with zero, or too few seeds.
+    /// The others with a value than which it is not judged better.
     pub(crate) rivals: Vec<usize>,
     /// The others with a value.
     pub(crate) num_others: usize,
@@ -53,8 +49,8 @@ pub(crate) struct Row {
     pub(crate) bootstrap: Option<Interval>,
     /// Against the baseline; nothing for itself.
     pub(crate) difference: Option<PairedDifference>,
-    /// The difference's p-value after Holm's correction over every variant and panel.
-    pub(crate) corrected_p_value: Option<f64>,
+    /// What is said of the difference, corrected over every variant and panel.
+    pub(crate) judgement: Option<Judgement>,
     /// Probability that a run of the variant is better than one of the baseline.
     pub(crate) probability_of_improvement: Option<f64>,
 }
@@ -85,9 +81,8 @@ impl Comparison {
                 .collect()
         };
         let mut panels: Vec<Vec<Row>> = (0..summary.panels.len()).map(rows).collect();
-        correct(&mut panels);
-        let standing = |(panel, rows): (usize, &Vec<Row>)| standing(summary, metric, panel, rows);
-        let standings = panels.par_iter().enumerate().map(standing).collect();
+        judge_rows(metric, &mut panels);
+        let standings = standings(summary, metric, &panels);
         Self {
             metric,
             panels,
@@ -121,7 +116,7 @@ fn row(summary: &Summary, metric: Metric, panel: usize, variant: usize, baseline
         interval: student_interval(&test),
         bootstrap: bootstrap_interval(&test),
         difference: paired_difference(&pairs).filter(|_| !is_baseline),
-        corrected_p_value: None,
+        judgement: None,
         probability_of_improvement: improvement.filter(|_| !is_baseline),
     }
 }
@@ -144,18 +139,19 @@ pub(crate) fn pairs_of(one: &Sample, other: &Sample) -> Vec<(f64, f64)> {
     one.iter().filter_map(pair).collect()
 }
 
-/// Holm's correction over all panels and variants together.
-fn correct(panels: &mut [Vec<Row>]) {
-    let p_value = |row: &Row| {
-        row.difference
-            .as_ref()
-            .and_then(|difference| difference.p_value)
+/// Judges all panels and variants together.
+fn judge_rows(metric: Metric, panels: &mut [Vec<Row>]) {
+    let evidence = |row: &Row| {
+        let difference = row.difference.as_ref()?;
+        Some(Evidence::of(
+            difference,
+            metric.advantage(difference.mean, 0.0),
+        ))
     };
-    let p_values: Vec<f64> = panels.iter().flatten().filter_map(p_value).collect();
-    // Rows without a test take no part, so the corrected values go to the others in their order.
-    let mut corrected = holm(&p_values).into_iter();
-    for row in panels.iter_mut().flatten() {
-        row.corrected_p_value = p_value(row).and_then(|_| corrected.next());
+    let family: Vec<Option<Evidence>> = panels.iter().flatten().map(evidence).collect();
+    let rows = panels.iter_mut().flatten();
+    for (row, judgement) in rows.zip(judge(&family)) {
+        row.judgement = judgement;
     }
 }
 
@@ -178,25 +174,37 @@ fn best(metric: Metric, rows: &[Row]) -> Option<usize> {
     means.reduce(better).map(|(variant, _)| variant)
 }
 
-fn standing(summary: &Summary, metric: Metric, panel: usize, rows: &[Row]) -> Standing {
-    let Some(best) = best(metric, rows) else {
-        return Standing::default();
-    };
-    let others =
-        (0..rows.len()).filter(|&variant| variant != best && rows[variant].test.mean.is_some());
-    // Each pair by itself, without a correction: the report says so wherever it calls a variant ahead.
-    let is_rival = |&other: &usize| {
-        let pairs = pairs(summary, metric, panel, best, other);
-        let interval = paired_interval(&pairs);
-        let is_behind = pairs.len() >= FEWEST_SEEDS_TO_LEAD
-            && interval.is_some_and(|interval| !interval.includes_zero());
-        !is_behind
-    };
-    Standing {
-        best: Some(best),
-        num_others: others.clone().count(),
-        rivals: others.filter(is_rival).collect(),
+/// Who is best in each panel; the best of all panels are judged against all others together.
+fn standings(summary: &Summary, metric: Metric, panels: &[Vec<Row>]) -> Vec<Standing> {
+    let best: Vec<Option<usize>> = panels.iter().map(|rows| best(metric, rows)).collect();
+    let mut places = Vec::new();
+    for (panel, rows) in panels.iter().enumerate() {
+        let has_value = (0..rows.len()).filter(|variant| rows[*variant].test.mean.is_some());
+        let others = has_value.filter(|variant| best[panel].is_some_and(|best| best != *variant));
+        places.extend(others.map(|other| (panel, other)));
     }
+    let evidence = |(panel, other): &(usize, usize)| {
+        let pairs = pairs(summary, metric, *panel, best[*panel]?, *other);
+        let difference = paired_difference(&pairs)?;
+        let advantage = metric.advantage(difference.mean, 0.0);
+        Some(Evidence::of(&difference, advantage))
+    };
+    let family: Vec<Option<Evidence>> = places.par_iter().map(evidence).collect();
+    let mut standings: Vec<Standing> = best
+        .iter()
+        .map(|best| Standing {
+            best: *best,
+            ..Standing::default()
+        })
+        .collect();
+    for ((panel, other), judgement) in places.iter().zip(judge(&family)) {
+        let standing = &mut standings[*panel];
+        standing.num_others += 1;
+        if judgement.map(|judgement| judgement.verdict) != Some(Verdict::Better) {
+            standing.rivals.push(*other);
+        }
+    }
+    standings
 }
 
 #[cfg(test)]
@@ -223,9 +231,10 @@ mod tests {
         assert_eq!(rows[1].difference.as_ref().unwrap().num_pairs, 2);
         let three = rows[2].difference.as_ref().unwrap();
         assert_eq!((three.num_pairs, three.sign_flip_p_value), (3, Some(0.25)));
-        // Holm's correction is over four hypotheses: two variants on two tasks.
-        let (p_value, corrected) = (three.p_value.unwrap(), rows[2].corrected_p_value.unwrap());
-        assert!(p_value < 0.05 && corrected > p_value && corrected <= 4.0 * p_value);
+        // Two runs are not judged, so Holm's correction is over two hypotheses: one variant on two tasks.
+        let judgement = rows[2].judgement.unwrap();
+        let (p_value, corrected) = (three.p_value.unwrap(), judgement.corrected_p_value.unwrap());
+        assert!(p_value < 0.05 && corrected > p_value && corrected <= 2.0 * p_value);
         assert_eq!(rows[2].probability_of_improvement, Some(1.0));
     }
 
@@ -238,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_leads_with_two_seeds_alone_or_where_an_interval_includes_zero() {
+    fn nobody_leads_with_two_seeds_alone_or_where_no_difference_is_seen() {
         let leaders = |summary: &Summary| -> Vec<Option<usize>> {
             Comparison::new(summary, Metric::Auc, 0)
                 .standings
@@ -246,7 +255,10 @@ mod tests {
                 .map(Standing::leader)
                 .collect()
         };
-        let clear = summary(&Folder::default());
+        let clear = summary(&Folder {
+            step: 0.02,
+            ..Folder::default()
+        });
         assert_eq!(leaders(&clear), [Some(2), Some(2)]);
         let two = summary(&Folder {
             num_seeds: 2,

@@ -4,7 +4,8 @@ use super::comparison::Spread;
 use super::summary::{Run, Sample, Split};
 use super::{Analysis, baseline};
 use crate::statistics::{
-    Improvement, Interval, holm, improvement, multi_task_gain, student_interval, student_p_value,
+    Evidence, Improvement, Interval, Judgement, improvement, judge, multi_task_gain,
+    student_interval, student_p_value,
 };
 use homebench_metric::Metric;
 use rayon::prelude::*;
@@ -29,10 +30,23 @@ pub(crate) struct Gain {
     pub(crate) interval: Option<Interval>,
     /// Of the t-test that the gain is zero.
     pub(crate) p_value: Option<f64>,
-    /// The same after Holm's correction over variants.
-    pub(crate) corrected_p_value: Option<f64>,
+    /// What is said of it, corrected over variants.
+    pub(crate) judgement: Option<Judgement>,
     /// Mean over tasks of the probability of improvement on the baseline; nothing for the baseline.
     pub(crate) improvement: Option<Improvement>,
+}
+
+impl Gain {
+    fn evidence(&self) -> Option<Evidence> {
+        let gain = self.gain?;
+        Some(Evidence {
+            num_runs: self.num_runs,
+            p_value: self.p_value,
+            advantage: gain.mean,
+            is_identical: gain.mean == Some(0.0)
+                && gain.deviation.is_none_or(|spread| spread == 0.0),
+        })
+    }
 }
 
 /// A variant's runs on every panel's main metric, each task's values in the order of the runs.
@@ -119,10 +133,9 @@ pub(super) fn gains(analysis: &Analysis) -> Gains {
     };
     let mut rows: Vec<Gain> = (0..all.len()).into_par_iter().map(row).collect();
     // One family: every variant against single-task.
-    let p_values: Vec<f64> = rows.iter().filter_map(|row| row.p_value).collect();
-    let mut corrected = holm(&p_values).into_iter();
-    for row in &mut rows {
-        row.corrected_p_value = row.p_value.and_then(|_| corrected.next());
+    let family: Vec<Option<Evidence>> = rows.iter().map(Gain::evidence).collect();
+    for (row, judgement) in rows.iter_mut().zip(judge(&family)) {
+        row.judgement = judgement;
     }
     Gains { single_task, rows }
 }

@@ -3,16 +3,20 @@
 //! The main metric of a task, the baseline, the mean over tasks and the variants that are shown are decided here and nowhere else. May
 //! import statistics; must not know how anything is drawn or worded.
 
+mod advantages;
 mod baseline;
 mod comparison;
+mod extent;
 mod external_range;
 mod gains;
 mod summary;
 mod task_means;
 mod unvaried;
 
+pub(crate) use advantages::{Advantage, AdvantagePanel};
 pub(crate) use baseline::{SINGLE_TASK, origin};
-pub(crate) use comparison::{Comparison, FEWEST_SEEDS_TO_LEAD, Row, Spread, Standing, pairs_of};
+pub(crate) use comparison::{Comparison, Row, Spread, Standing, pairs_of};
+pub use extent::{Extent, MissingCell};
 pub(crate) use external_range::check as check_external;
 pub(crate) use gains::{Gain, Gains};
 pub(crate) use summary::{Panel, Run, Sample, Split, Summary};
@@ -35,6 +39,10 @@ pub(crate) struct Analysis {
     pub(crate) summary: Summary,
     /// The variant that differences are taken to.
     pub(crate) baseline: usize,
+    /// The one that they are taken to where nobody asks for another.
+    pub(crate) own_baseline: usize,
+    /// How much of the experiment is here.
+    pub(crate) extent: Extent,
     /// Every metric over every panel, in the order of `metrics.csv`.
     pub(crate) comparisons: Vec<Comparison>,
     /// Each panel's main metric, an index into the comparisons; nothing without a test value of which a way is better.
@@ -57,6 +65,7 @@ impl Analysis {
     pub(crate) fn new(results: Results, baseline: Option<&str>) -> Result<Self, Diagnostic> {
         external_range::check(&results)?;
         let summary = Summary::new(&results)?;
+        let own_baseline = baseline::choose(&results, &summary, None)?;
         let baseline = baseline::choose(&results, &summary, baseline)?;
         // Metrics one after another: each comparison shares its variants among the threads by itself.
         let compare = |metric: &Metric| Comparison::new(&summary, *metric, baseline);
@@ -66,6 +75,8 @@ impl Analysis {
             results,
             summary,
             baseline,
+            own_baseline,
+            extent: Extent::default(),
             comparisons,
             main,
             scale: None,
@@ -80,7 +91,7 @@ impl Analysis {
         analysis.scale = Scale::of(&main);
         analysis.gains = gains::gains(&analysis);
         analysis.task_means = TaskMeans::of(&analysis);
-        analysis.shown = shown(&analysis);
+        analysis.shown = analysis.best_on_validation(MOST_SHOWN);
         Ok(analysis)
     }
 
@@ -106,6 +117,11 @@ impl Analysis {
         &self.summary.variants[self.baseline]
     }
 
+    /// All variants, or, of more than so many, the baseline and the best on validation by their mean rank over tasks.
+    pub(crate) fn best_on_validation(&self, most: usize) -> Vec<usize> {
+        best_on_validation(self, most)
+    }
+
     /// Why a task has no test value of a metric, where the reason is the labels.
     pub(crate) fn unvaried(&self, panel: usize, metric: Metric) -> Option<Unvaried> {
         unvaried::unvaried(&self.results, &self.summary.panels[panel], metric)
@@ -125,10 +141,9 @@ fn main_metrics(summary: &Summary, comparisons: &[Comparison]) -> Vec<Option<usi
     (0..summary.panels.len()).map(main).collect()
 }
 
-/// All variants, or, of too many, the baseline and the best on validation by their mean rank over tasks.
-fn shown(analysis: &Analysis) -> Vec<usize> {
+fn best_on_validation(analysis: &Analysis, most: usize) -> Vec<usize> {
     let num_variants = analysis.summary.variants.len();
-    if num_variants <= MOST_SHOWN {
+    if num_variants <= most {
         return (0..num_variants).collect();
     }
     // By validation: a choice by test would show the variants that were lucky there.
@@ -153,7 +168,7 @@ fn shown(analysis: &Analysis) -> Vec<usize> {
         .filter(|&variant| variant != analysis.baseline)
         .collect();
     order.sort_by(|&a, &b| ranks[a].total_cmp(&ranks[b]).then(a.cmp(&b)));
-    order.truncate(MOST_SHOWN - 1);
+    order.truncate(most - 1);
     order.push(analysis.baseline);
     order.sort_unstable();
     order
@@ -225,7 +240,8 @@ mod tests {
             assert!(
                 home.gain.unwrap().mean.unwrap() > 0.0 && rows[0].gain.unwrap().mean.unwrap() < 0.0
             );
-            assert!(home.corrected_p_value.unwrap() >= home.p_value.unwrap());
+            let judgement = home.judgement.unwrap();
+            assert!(judgement.corrected_p_value.unwrap() >= home.p_value.unwrap());
             assert!(home.improvement.unwrap().mean > 0.5);
         });
         with(&Sample::default(), None, |analysis| {

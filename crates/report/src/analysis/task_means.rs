@@ -3,10 +3,7 @@
 use super::Analysis;
 use super::comparison::Spread;
 use super::summary::{Panel, Run, Sample, Split};
-use crate::statistics::{
-    Interval, LEVEL, differences, holm, mean, smallest_detectable_effect, student_interval,
-    student_p_value,
-};
+use crate::statistics::{Evidence, Judgement, PairedDifference, judge, mean, paired_difference};
 use homebench_metric::Metric;
 use std::collections::BTreeMap;
 
@@ -127,16 +124,10 @@ pub(crate) struct TaskMeans {
 /// A variant's mean over tasks, over runs that have a score on every task.
 pub(crate) struct TaskMean {
     pub(crate) score: Spread,
-    /// Mean of its differences to the baseline, run by run; nothing for the baseline, nor below.
-    pub(crate) difference: Option<f64>,
-    /// Student's, of that mean.
-    pub(crate) interval: Option<Interval>,
-    /// Of the paired t-test.
-    pub(crate) p_value: Option<f64>,
-    /// The same after Holm's correction over variants.
-    pub(crate) corrected_p_value: Option<f64>,
-    /// The true difference that the test finds in four of five such experiments, before any correction.
-    pub(crate) smallest_detectable: Option<f64>,
+    /// Its difference to the baseline, run by run; nothing for the baseline.
+    pub(crate) difference: Option<PairedDifference>,
+    /// What is said of it, corrected over variants.
+    pub(crate) judgement: Option<Judgement>,
 }
 
 impl TaskMeans {
@@ -159,10 +150,16 @@ impl TaskMeans {
             .map(|variant| row(&scores, variant, analysis.baseline))
             .collect();
         // One family: every variant against the baseline.
-        let p_values: Vec<f64> = rows.iter().filter_map(|row| row.p_value).collect();
-        let mut corrected = holm(&p_values).into_iter();
-        for row in &mut rows {
-            row.corrected_p_value = row.p_value.and_then(|_| corrected.next());
+        let higher = scale.higher_is_better();
+        let evidence = |row: &TaskMean| {
+            let difference = row.difference.as_ref()?;
+            let sign = |higher| if higher { 1.0 } else { -1.0 };
+            let advantage = higher.map(|higher| sign(higher) * difference.mean);
+            Some(Evidence::of(difference, advantage))
+        };
+        let family: Vec<Option<Evidence>> = rows.iter().map(evidence).collect();
+        for (row, judgement) in rows.iter_mut().zip(judge(&family)) {
+            row.judgement = judgement;
         }
         Some(Self { scale, rows })
     }
@@ -175,14 +172,10 @@ fn row<K: Ord>(scores: &[BTreeMap<K, f64>], variant: usize, baseline: usize) -> 
         .filter(|_| variant != baseline)
         .filter_map(|(run, value)| Some((*value, *scores[baseline].get(run)?)))
         .collect();
-    let differences = differences(&pairs);
     TaskMean {
         score: Spread::of(&values),
-        difference: mean(&differences),
-        interval: student_interval(&differences),
-        p_value: student_p_value(&differences),
-        corrected_p_value: None,
-        smallest_detectable: smallest_detectable_effect(&differences, LEVEL),
+        difference: paired_difference(&pairs),
+        judgement: None,
     }
 }
 
@@ -197,14 +190,14 @@ mod tests {
             BTreeMap::from([(1, 0.70), (2, 0.71), (3, 0.72)]),
             BTreeMap::from([(1, 0.72), (2, 0.72), (3, 0.75), (4, 0.90)]),
         ];
-        let other = row(&scores, 1, 0);
+        let found = row(&scores, 1, 0);
+        let other = found.difference.unwrap();
         // scipy.stats.ttest_rel([.72, .72, .75], [.70, .71, .72])
-        assert!((other.difference.unwrap() - 0.02).abs() < 1e-12);
+        assert!((other.mean - 0.02).abs() < 1e-12);
         assert!((other.p_value.unwrap() - 0.074_179_900_227_448_5).abs() < 1e-9);
         let interval = other.interval.unwrap();
         assert!((interval.low + 0.004_841_377_117_503_176).abs() < 1e-9);
-        assert!((other.score.mean.unwrap() - 0.7725).abs() < 1e-12);
-        let baseline = row(&scores, 0, 0);
-        assert_eq!((baseline.difference, baseline.p_value), (None, None));
+        assert!((found.score.mean.unwrap() - 0.7725).abs() < 1e-12);
+        assert_eq!(row(&scores, 0, 0).difference, None);
     }
 }

@@ -1,19 +1,23 @@
 //! The three anomalies of experts and gates in numbers, where they were measured.
 
-use super::indices::Index;
+use super::indices::{Index, indices};
 use super::{anomaly_runs, paragraph};
 use crate::analysis::Analysis;
 use crate::document::{Block, Cell as Field, Table, link, text};
 use crate::format::ABSENT;
 use crate::statistics::mean;
+use homebench_results::read::Inside;
 use std::collections::BTreeMap;
 
 /// Adds the section, where anything was measured.
-pub(super) fn push(blocks: &mut Vec<Block>, analysis: &Analysis, cells: &ByVariant) {
+pub(super) fn push(blocks: &mut Vec<Block>, analysis: &Analysis, inside: &Inside) {
+    let found = indices(&analysis.results, inside);
+    let cells = &by_variant(analysis, &found);
     if cells.is_empty() {
         return;
     }
     blocks.push(Block::Heading("Experts and gates".to_owned()));
+    blocks.extend(anomaly_runs::in_short(analysis, cells));
     blocks.push(paragraph(
         "With the weights of the selected epoch, on the validation split; means over runs. Collapse: the share of an expert's \
          outputs that are zero (mean over experts, and the worst expert), the share of its units that are zero on every row, and the \

@@ -6,7 +6,7 @@ use super::paragraph;
 use crate::analysis::Analysis;
 use crate::document::{Block, Cell as Field, Table, strong, text};
 use crate::format::{ABSENT, named};
-use crate::statistics::{mean, student_interval};
+use crate::statistics::{FEWEST_RUNS, Interval, mean, student_interval};
 use std::collections::BTreeSet;
 
 /// An expert with this share of zeros has collapsed.
@@ -16,15 +16,20 @@ const COLLAPSED_DISPARITY: f64 = 10.0;
 /// A shared expert is owned by a task that has this share of its gate weight.
 const OWNED_OCCUPANCY: f64 = 0.9;
 
+/// Of fewer tasks a rank correlation is not judged: of four, one in twelve orders at random has a rho of 1 or -1.
+const FEWEST_TASKS: usize = 5;
+
 const RHO: &str = "specific_weight_rho";
+/// What rho is computed from: one for each task.
+const WEIGHT: &str = "specific_weight";
 
 /// Adds a table of what the definitions of the anomalies ask for, under a paragraph that gives them.
 pub(super) fn push(blocks: &mut Vec<Block>, analysis: &Analysis, cells: &ByVariant) {
     blocks.push(paragraph(
         "Judged run by run. Collapse: some expert has a zero rate of .9 or more, or the experts of a layer a scale disparity of 10 \
          or more. Degradation: some shared expert has an occupancy of .9 or more. Underfitting: rho by layer (layers count from 0), \
-         its mean over runs and Student's 95 % interval, not corrected for the number of variants; above zero, the sparser a task, \
-         the less its gate gives its own experts.",
+         its mean over runs and Student's 95 % interval, cut at -1 and 1 and not corrected for the number of variants; above zero, the sparser \
+         a task, the less its gate gives its own experts. It takes five tasks and three runs to be judged.",
     ));
     blocks.push(Block::Table(table(analysis, cells)));
 }
@@ -40,12 +45,20 @@ pub(super) fn in_short(analysis: &Analysis, cells: &ByVariant) -> Option<Block> 
         ("degradation", counted(&variants, has_degraded)),
         ("underfitting", underfitting(&variants, &layers(cells))),
     ];
+    let is_any_judged = layers(cells)
+        .iter()
+        .any(|layer| variants.iter().any(|(_, runs)| is_judged(runs, *layer)));
     let mut others = "";
     let mut said = Vec::new();
     for (anomaly, found) in anomalies {
         match found {
             None => {}
-            Some(found) if found.is_empty() => said.push(format!("{anomaly} nowhere")),
+            Some(_) if anomaly == "underfitting" && !is_any_judged => {
+                said.push(
+                    "underfitting not judged, since it takes five tasks and three runs".to_owned(),
+                );
+            }
+            Some(found) if found.is_empty() => said.push(format!("{anomaly} seen nowhere")),
             Some(found) => {
                 said.push(format!("{anomaly} in {}", named(found)));
                 others = " Of the others none is shown, or they have no part in which there could be one.";
@@ -56,7 +69,7 @@ pub(super) fn in_short(analysis: &Analysis, cells: &ByVariant) -> Option<Block> 
         Block::Paragraph(vec![
             strong("Anomalies,"),
             text(format!(
-                " as \"Experts and gates\" defines them for a run, with these settings of training: {}.{others}",
+                " as they are defined below for a run, with these settings of training: {}.{others}",
                 said.join("; ")
             )),
         ])
@@ -82,7 +95,8 @@ fn underfitting(variants: &[(&str, &Runs)], layers: &BTreeSet<u64>) -> Option<Ve
     let pairs = variants.iter();
     let pairs = pairs.flat_map(|(name, runs)| layers.iter().map(move |layer| (name, runs, layer)));
     let is_above = |runs: &Runs, layer: u64| {
-        student_interval(&rhos(runs, layer)).is_some_and(|interval| interval.low > 0.0)
+        is_judged(runs, layer)
+            && rho_interval(&rhos(runs, layer)).is_some_and(|interval| interval.low > 0.0)
     };
     let found = pairs.filter(|(_, runs, layer)| is_above(runs, **layer));
     let words = found.map(|(name, runs, layer)| {
@@ -161,18 +175,44 @@ fn rhos(runs: &Runs, layer: u64) -> Vec<f64> {
     of_layer.map(|index| index.value).collect()
 }
 
+/// Whether rho is of enough tasks, in enough runs.
+fn is_judged(runs: &Runs, layer: u64) -> bool {
+    let of_layer = |index: &&&Index| index.metric == WEIGHT && index.layer == layer;
+    let tasks = |indices: &Vec<&Index>| {
+        let weights = indices.iter().filter(of_layer);
+        weights
+            .map(|index| &index.task)
+            .collect::<BTreeSet<_>>()
+            .len()
+    };
+    rhos(runs, layer).len() >= FEWEST_RUNS && runs.values().all(|run| tasks(run) >= FEWEST_TASKS)
+}
+
+/// Student's interval of the mean of correlations that differ, cut where no correlation is: the mean can't lie beyond either, so this loses
+/// nothing of what the interval covers.
+fn rho_interval(values: &[f64]) -> Option<Interval> {
+    let differ = values.iter().any(|value| *value != values[0]);
+    let Interval { low, high } = student_interval(values).filter(|_| differ)?;
+    Some(Interval {
+        low: low.max(-1.0),
+        high: high.min(1.0),
+    })
+}
+
 /// The mean over runs, and its interval where it is more than one and they differ.
 fn rho(runs: &Runs, layer: u64) -> Field {
     let values = rhos(runs, layer);
     let Some(mean) = mean(&values) else {
         return Field::number(ABSENT, None);
     };
-    let differ = values.iter().any(|value| *value != values[0]);
-    let interval = student_interval(&values).filter(|_| differ);
-    let interval = interval.map_or(String::new(), |ends| {
+    let interval = rho_interval(&values).map_or(String::new(), |ends| {
         format!(" [{}, {}]", number(ends.low), number(ends.high))
     });
-    Field::number(format!("{}{interval}", number(mean)), Some(mean))
+    let judged = match is_judged(runs, layer) {
+        true => "",
+        false => ", not judged",
+    };
+    Field::number(format!("{}{interval}{judged}", number(mean)), Some(mean))
 }
 
 #[cfg(test)]
@@ -227,6 +267,12 @@ mod tests {
             row("cell-1-1", 0, "occupancy", 0.1),
             row("cell-1-1", 1, "occupancy", 0.89),
         ];
+        let weights = (0..3).flat_map(|run| {
+            (0..FEWEST_TASKS).map(move |task| {
+                let weight = row(&format!("cell-0-{run}"), 0, WEIGHT, 0.2);
+                weight.replace(",t,", &format!(",task {task},"))
+            })
+        });
         let gates = [
             row("cell-0-0", 0, RHO, 0.5),
             row("cell-0-1", 0, RHO, 0.6),
@@ -236,13 +282,17 @@ mod tests {
             row("cell-1-1", 1, RHO, -0.5),
         ];
         // 0.1 / sqrt(3) times 4.302653, the .975 quantile of Student's t with two degrees of freedom, is 0.248.
+        let gates: Vec<String> = weights.chain(gates).collect();
         insta::assert_snapshot!(shown(&experts.concat(), &gates.concat()), @r#"
-        **Anomalies,** as "Experts and gates" defines them for a run, with these settings of training: collapse in shared-bottom (2 of 3 runs); degradation in MMoE (1 of 2 runs); underfitting in shared-bottom in layer 0 (rho 0.600 [0.352, 0.848]). Of the others none is shown, or they have no part in which there could be one.
+        **Anomalies,** as they are defined below for a run, with these settings of
+        training: collapse in shared-bottom (2 of 3 runs); degradation in MMoE (1 of 2
+        runs); underfitting in shared-bottom in layer 0 (rho 0.600 [0.352, 0.848]). Of
+        the others none is shown, or they have no part in which there could be one.
 
         | variant | runs with collapse | runs with degradation | rho, layer 0 | rho, layer 1 |
         | --- | ---: | ---: | ---: | ---: |
         | shared-bottom | 2 of 3 | - | 0.600 [0.352, 0.848] | - |
-        | MMoE | - | 1 of 2 | 0.250 | -0.500 |
+        | MMoE | - | 1 of 2 | 0.250, not judged | -0.500, not judged |
         "#);
     }
 }

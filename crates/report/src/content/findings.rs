@@ -1,25 +1,25 @@
-//! What was found, in sentences: first in short, then task by task on the main metric.
+//! What was found, in sentences: task by task on the main metric, then over all tasks.
 
-use super::anomalies::ByVariant;
-use super::{anomaly_runs, chance, tables};
+use super::{chance, task_mean_tables as tables};
 use crate::analysis::{Analysis, Comparison, Gain, Standing, Summary, TaskMeans};
 use crate::document::{Block, Span, strong, text};
 use crate::format::{self, MOST_NAMED, counted, listed};
-use crate::statistics::LEVEL;
+use crate::statistics::{FEWEST_RUNS, Judgement};
 use homebench_metric::Metric;
 
-/// The answer.
-pub(super) fn blocks(analysis: &Analysis, inside: &ByVariant) -> Vec<Block> {
+/// Adds the section.
+pub(super) fn push(blocks: &mut Vec<Block>, analysis: &Analysis) {
+    blocks.push(Block::Heading("Task by task".to_owned()));
+    blocks.extend(found(analysis));
+}
+
+fn found(analysis: &Analysis) -> Vec<Block> {
     if analysis.main.iter().all(Option::is_none) {
         return vec![super::paragraph(
             "Nothing: there is no test score of a metric of which a way is better.",
         )];
     }
-    let mut blocks = vec![Block::Paragraph(vec![
-        strong("In short:"),
-        text(format!(" {}", in_short(analysis))),
-    ])];
-    blocks.extend(anomaly_runs::in_short(analysis, inside));
+    let mut blocks = Vec::new();
     let tasks = (0..analysis.summary.panels.len()).map(|panel| {
         let mut spans = finding(analysis, panel);
         spans.extend(why_undefined(analysis, panel));
@@ -40,98 +40,6 @@ pub(super) fn blocks(analysis: &Analysis, inside: &ByVariant) -> Vec<Block> {
         blocks.push(Block::Table(tables::gains(analysis, &analysis.shown)));
     }
     blocks
-}
-
-fn in_short(analysis: &Analysis) -> String {
-    let summary = &analysis.summary;
-    let panels: Vec<(usize, &Comparison)> = (0..summary.panels.len())
-        .filter_map(|panel| Some((panel, analysis.main_of(panel)?)))
-        .collect();
-    let standings = panels
-        .iter()
-        .map(|(panel, main)| (*panel, &main.standings[*panel]));
-    if standings
-        .clone()
-        .all(|(_, standing)| standing.num_others == 0)
-    {
-        return "one variant has scores, so there is nothing to compare them with.".to_owned();
-    }
-    let ahead: Vec<String> = standings
-        .clone()
-        .filter_map(|(panel, standing)| {
-            Some(format!(
-                "{} on {}",
-                summary.variants[standing.leader()?],
-                summary.panels[panel].title
-            ))
-        })
-        .collect();
-    let tasks = counted(panels.len(), "task");
-    let mut words = match ahead.len() {
-        0 => {
-            format!("on none of {tasks} is a variant ahead of all others, each compared by itself.")
-        }
-        count if count == panels.len() => format!(
-            "ahead of all others, each compared by itself: {}.",
-            listed(ahead)
-        ),
-        count => format!(
-            "ahead of all others, each compared by itself, on {count} of {tasks}: {}; on the rest the best can't be told apart \
-             from others.",
-            listed(ahead)
-        ),
-    };
-    words += &against_the_baseline(analysis, &panels);
-    words
-}
-
-/// Which differences to the baseline hold after correction.
-fn against_the_baseline(analysis: &Analysis, panels: &[(usize, &Comparison)]) -> String {
-    let mut all = 0;
-    // Tasks on which each variant is better, and worse.
-    let mut held = vec![(0, 0); analysis.summary.variants.len()];
-    for (panel, main) in panels {
-        for (row, (better, worse)) in main.panels[*panel].iter().zip(&mut held) {
-            let Some(difference) = &row.difference else {
-                continue;
-            };
-            all += 1;
-            let advantage = main.metric.advantage(difference.mean, 0.0).unwrap_or(0.0);
-            match row.corrected_p_value.is_some_and(|p_value| p_value < LEVEL) {
-                true if advantage > 0.0 => *better += 1,
-                true => *worse += 1,
-                false => {}
-            }
-        }
-    }
-    if all == 0 {
-        return String::new();
-    }
-    let tasks_of = |of: fn(&(usize, usize)) -> usize| {
-        let variants = analysis.summary.variants.iter().zip(&held);
-        let found = variants.filter(|(_, held)| of(held) > 0);
-        let words: Vec<String> = found
-            .map(|(variant, held)| format!("{variant} on {}", counted(of(held), "task")))
-            .collect();
-        format::named(words)
-    };
-    let unseen = all
-        - held
-            .iter()
-            .map(|(better, worse)| better + worse)
-            .sum::<usize>();
-    format!(
-        " Of {} to {} (a variant on a task), {} after Holm's correction over them all. Better: {}. Worse: {}.",
-        counted(all, "difference"),
-        analysis.baseline_name(),
-        match unseen {
-            0 => "each differs from zero at 5 %".to_owned(),
-            _ if unseen == all => "none differs from zero at 5 %".to_owned(),
-            _ => format!("{} differ from zero at 5 %", all - unseen),
-        },
-        tasks_of(|held| held.0),
-        tasks_of(|held| held.1),
-    )
 }
 
 /// Where a task has no AUC or no R² because of its labels, that it is so.
@@ -185,7 +93,7 @@ fn certainty(summary: &Summary, standing: &Standing) -> String {
         return ".".to_owned();
     }
     if standing.leader().is_some() {
-        return ", ahead of every other variant, each compared by itself: no 95 % interval of a paired difference includes zero.".to_owned();
+        return ", better than every other variant after Holm's correction.".to_owned();
     }
     if standing.rivals.len() > MOST_NAMED {
         return format!(
@@ -210,11 +118,17 @@ fn against_baseline(
     let difference = row.difference.as_ref()?;
     let mean = format::difference(difference.mean);
     let sureness = match difference.interval {
+        Some(_) if difference.num_pairs < FEWEST_RUNS => {
+            format!(", not judged over {} runs", difference.num_pairs)
+        }
         Some(_) => format!(
             " {}, {}, after Holm's correction {}",
             format::interval(difference.interval),
             format::p_equals(difference.p_value),
-            format::p_value(row.corrected_p_value),
+            format::p_value(
+                row.judgement
+                    .and_then(|judgement| judgement.corrected_p_value)
+            ),
         ),
         None if difference.num_pairs == 1 => ", from one pair of runs".to_owned(),
         None => ", the same at every seed".to_owned(),
@@ -225,21 +139,24 @@ fn against_baseline(
     ))
 }
 
+fn is_seen(judgement: Option<Judgement>) -> bool {
+    judgement.is_some_and(|judgement| judgement.verdict.is_seen())
+}
+
 /// The variants by their means over tasks.
 fn mean_over_tasks(analysis: &Analysis, means: &TaskMeans) -> String {
     let variants = analysis.summary.variants.iter().zip(&means.rows);
     let sure: Vec<String> = variants
-        .filter(|(_, row)| row.corrected_p_value.is_some_and(|p_value| p_value < LEVEL))
+        .filter(|(_, row)| is_seen(row.judgement))
         .filter_map(|(variant, row)| {
-            let difference = format::difference(row.difference?);
+            let difference = format::difference(row.difference.as_ref()?.mean);
             Some(format!("{variant} ({difference})"))
         })
         .collect();
     let sure = match sure.len() {
-        0 => "No difference differs from zero at 5 % after Holm's correction over variants."
-            .to_owned(),
+        0 => "None of these differences holds after Holm's correction over variants.".to_owned(),
         _ => format!(
-            "It differs from zero at 5 % after Holm's correction over variants for {}.",
+            "It holds after Holm's correction over variants for {}.",
             listed(sure)
         ),
     };
@@ -271,17 +188,15 @@ fn over_tasks(analysis: &Analysis) -> String {
                 summary.variants[single_task]
             );
             let sure = |(variant, row): (usize, &Gain)| {
-                let is_sure = row.corrected_p_value.is_some_and(|p_value| p_value < LEVEL);
                 let mean = row.gain.and_then(|gain| gain.mean)?;
-                is_sure
+                is_seen(row.judgement)
                     .then(|| format!("{} ({})", summary.variants[variant], format::percent(mean)))
             };
             let sure: Vec<String> = gains.rows.iter().enumerate().filter_map(sure).collect();
             words += &match sure.len() {
-                0 => " No gain differs from zero at 5 % after Holm's correction over variants."
-                    .to_owned(),
+                0 => " No gain holds after Holm's correction over variants.".to_owned(),
                 _ => format!(
-                    " It differs from zero at 5 % after Holm's correction over variants for {}.",
+                    " It holds after Holm's correction over variants for {}.",
                     listed(sure)
                 ),
             };

@@ -1,25 +1,29 @@
-//! What a report says, in order: what was asked, how its author answers, what preparation found in the data, what was found and how sure it is, the scores, how variants were tuned,
-//! the figures, what ran at which cost, what failed, what others published, what the words mean, and how to get it all again.
+//! What a report says: first the answer, then sections in a plain list, one file each, of which every one begins with its heading.
 
 mod anomalies;
 mod anomaly_runs;
+pub(super) mod answer;
 mod chance;
+pub(super) mod claims;
+mod cohorts;
+mod data;
 pub(super) mod data_warnings;
 mod findings;
 mod indices;
 mod ran;
 mod scores;
-mod sureness;
+pub(super) mod sureness;
 pub(super) mod tables;
+pub(super) mod task_mean_tables;
 mod terms;
 mod tuning;
 mod tuning_tables;
 
 use super::analysis::{Analysis, MOST_DRAWN};
-use super::document::{Block, Document, Span, code, link, strong, text};
+use super::document::{Block, Document, Span, code, link, text};
 use super::format::{counted, listed};
 use super::published::published;
-use crate::figure::{Figure, lead};
+use crate::figure::{FOREST, Figure, lead};
 use homebench_results::Finding;
 use homebench_results::read::context::Context;
 use homebench_results::read::{Inside, Results, distinct};
@@ -33,22 +37,20 @@ pub(super) fn document(
     findings: &[Finding],
 ) -> Document {
     let mut blocks = Vec::new();
-    altered(&mut blocks, findings);
-    question(&mut blocks, context);
+    answer::push(&mut blocks, analysis, context, all_figures, findings);
+    asked(&mut blocks, context);
     data_warnings::push(&mut blocks, &analysis.results.data_warnings);
-    blocks.push(Block::Heading("Found".to_owned()));
-    let indices = indices::indices(&analysis.results, inside);
-    let inside = anomalies::by_variant(analysis, &indices);
-    blocks.extend(findings::blocks(analysis, &inside));
-    blocks.push(Block::Heading("How sure".to_owned()));
-    blocks.push(Block::List(sureness::items(analysis)));
+    findings::push(&mut blocks, analysis);
+    sureness::push(&mut blocks, analysis);
     scores::push(&mut blocks, analysis);
+    cohorts::push(&mut blocks, analysis);
     tuning::push(&mut blocks, analysis, context);
     figures(&mut blocks, all_figures);
-    anomalies::push(&mut blocks, analysis, &inside);
+    anomalies::push(&mut blocks, analysis, inside);
     ran::push(&mut blocks, analysis, context);
     external(&mut blocks, &analysis.results);
     others(&mut blocks, &analysis.results);
+    data::push(&mut blocks, &context.data);
     terms::push(&mut blocks, analysis, &context.recorded);
     again(&mut blocks, analysis, context);
     Document {
@@ -90,19 +92,8 @@ fn title(results: &Results, context: &Context) -> String {
     }
 }
 
-/// First of all: whoever reads on has to know.
-fn altered(blocks: &mut Vec<Block>, findings: &[Finding]) {
-    if findings.is_empty() {
-        return;
-    }
-    blocks.push(Block::Paragraph(vec![strong(
-        "This folder is not as homebench wrote it, so the numbers below may not be those of the run:",
-    )]));
-    let item = |finding: &Finding| vec![text(finding.to_string())];
-    blocks.push(Block::List(findings.iter().map(item).collect()));
-}
-
-fn question(blocks: &mut Vec<Block>, context: &Context) {
+/// The question and its author's answer in full, of which the answer has shown a sentence each.
+fn asked(blocks: &mut Vec<Block>, context: &Context) {
     if context.question.is_empty() {
         return;
     }
@@ -111,10 +102,10 @@ fn question(blocks: &mut Vec<Block>, context: &Context) {
     if context.outcome.is_empty() {
         return;
     }
-    blocks.push(Block::Heading("Answered".to_owned()));
+    blocks.push(Block::Heading("The author's answer".to_owned()));
     blocks.extend(context.outcome.iter().map(prose));
     blocks.push(paragraph(
-        "These are the words of the experiment's author, from its spec. Everything below is computed from the tables.",
+        "These are the words of the experiment's author, from its spec. Everything else is computed from the tables.",
     ));
 }
 
@@ -127,16 +118,25 @@ fn figures(blocks: &mut Vec<Block>, all: &[Figure]) {
     }
     let lead = lead(all);
     // The throughput's times differ from run to run.
-    for figure in all.iter().filter(|figure| !figure.has_times) {
-        blocks.push(Block::Figure {
-            svg: figure.svg.clone(),
-            width_inches: figure.width_inches(),
-            // A heat map's numbers stand on its shades.
-            keeps_paper: figure.name.starts_with("gates"),
-            description: figure.description.clone(),
-            name: figure.name.clone(),
-            is_lead: lead.iter().any(|other| other.name == figure.name),
-        });
+    let shown = all.iter().filter(|figure| !figure.has_times);
+    // The answer has shown that one.
+    let shown = shown.filter(|figure| !figure.name.starts_with(FOREST));
+    for figure in shown {
+        let is_lead = lead.iter().any(|other| other.name == figure.name);
+        blocks.push(figure_block(is_lead)(figure));
+    }
+}
+
+fn figure_block(is_lead: bool) -> impl Fn(&Figure) -> Block {
+    move |figure| Block::Figure {
+        svg: figure.svg.clone(),
+        narrow_svg: figure.narrow_svg.clone(),
+        width_inches: figure.width_inches(),
+        // A heat map's numbers stand on its shades.
+        keeps_paper: figure.name.starts_with("gates"),
+        description: figure.description.clone(),
+        name: figure.name.clone(),
+        is_lead,
     }
 }
 
@@ -259,6 +259,7 @@ fn quoted(name: &str) -> String {
 fn files(results: &Results) -> Vec<Span> {
     let mut names = vec!["metrics.csv", "cells.csv"];
     let optional = [
+        (!results.cohorts.is_empty(), "cohorts.csv"),
         (!results.curves.is_empty(), "curves.csv"),
         (!results.settings.is_empty(), "settings.csv"),
         (!results.tuning.is_empty(), "tuning.csv"),

@@ -7,6 +7,10 @@ use crate::format::{self, counted, grouped};
 use homebench_results::read::context::Context;
 use homebench_results::read::{Cell, distinct};
 
+/// By what epochs and trials are selected where the spec says nothing of it, as METHODOLOGY has it.
+pub(super) const SELECTED_BY_DEFAULT: &str =
+    "the mean over tasks of AUC, or of R² where they predict numbers";
+
 /// Adds the sections.
 pub(super) fn push(blocks: &mut Vec<Block>, analysis: &Analysis, context: &Context) {
     let results = &analysis.results;
@@ -33,8 +37,12 @@ pub(super) fn push(blocks: &mut Vec<Block>, analysis: &Analysis, context: &Conte
     if context.recorded.shuffled_by_blocks {
         sentence += " They are too many to be shuffled as a whole: an epoch's order is a shuffle by blocks.";
     }
-    sentence += " Weights are those of the best epoch on validation; the test split was scored once, after that choice. A run's \
-                 training is counted as three forward passes over every row of every epoch that it ran.";
+    let selected_by = context.recorded.selected_by.as_deref();
+    sentence += &format!(
+        " Weights are those of the best epoch on validation, by {}; the test split was scored once, after that choice. A run's \
+         training is counted as three forward passes over every row of every epoch that it ran.",
+        selected_by.unwrap_or(SELECTED_BY_DEFAULT)
+    );
     if !context.untrained_tasks.is_empty() {
         let said = context
             .untrained_tasks

@@ -3,6 +3,7 @@
 use super::{paragraph, tables};
 use crate::analysis::{Analysis, Comparison};
 use crate::document::{Block, link, text};
+use crate::statistics::FEWEST_RUNS;
 
 /// Adds the sections.
 pub(super) fn push(blocks: &mut Vec<Block>, analysis: &Analysis) {
@@ -33,11 +34,12 @@ fn explanation(analysis: &Analysis, comparison: &Comparison) -> String {
     let num_variants = analysis.summary.variants.len();
     if num_variants > 1 {
         sentence += &format!(
-            " Differences are test scores minus those of {} at the same seed; the intervals, of the mean, are Student's at \
-             95 %; p is of the paired t-test, Holm's correction is over every variant and task of this metric; P(better) is \
-             the share of pairs of runs in which the variant wins; what could have been seen is before any correction. Bold: ahead \
-             of every other variant, which means that no interval of a paired difference, each by itself, includes zero.",
-            analysis.baseline_name()
+            " Differences are test scores minus those of {} at the same seed, with Student's 95 % interval of their mean. The \
+             verdict is the paired t-test's at 5 % after Holm's correction over every variant and task of this metric; it takes \
+             {FEWEST_RUNS} runs. Bold: better than every other variant by the same rule. The bootstrap, P(better) and what could have \
+             been seen are in tables/{}_differences.md.",
+            analysis.baseline_name(),
+            comparison.metric.name(),
         );
     }
     if analysis.shown.len() < num_variants {

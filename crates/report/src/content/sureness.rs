@@ -1,15 +1,134 @@
 //! How far the findings can be trusted, one reason an item.
 
 use super::tuning_tables;
-use crate::analysis::{Analysis, Comparison, FEWEST_SEEDS_TO_LEAD};
-use crate::document::{Span, text};
+use crate::analysis::{Analysis, Comparison, Sample, Split};
+use crate::document::{Block, Span, text};
 use crate::format::{self, counted, listed, named};
-use crate::statistics::{PairedDifference, auc_margin, smallest_p_value};
+use crate::statistics::{FEWEST_RUNS, PairedDifference, auc_margin, smallest_p_value};
 use homebench_metric::Metric;
 use homebench_results::read::distinct;
 
+/// Adds the section.
+pub(super) fn push(blocks: &mut Vec<Block>, analysis: &Analysis) {
+    blocks.push(Block::Heading("How sure".to_owned()));
+    blocks.push(Block::List(items(analysis)));
+}
+
+/// The same in a few sentences, for the first screen.
+pub(crate) fn in_short(analysis: &Analysis) -> String {
+    let seeds = distinct(analysis.results.own_cells().map(|cell| cell.seed));
+    let mut said = vec![format!(
+        "{} ({}), paired; a difference holds if its p, after Holm's correction, is below .05 over {FEWEST_RUNS} runs or more.",
+        counted(seeds.len(), "seed"),
+        format::seeds(seeds.clone())
+    )];
+    let metrics = effects(analysis);
+    if !metrics.is_empty() {
+        said.push(format!(
+            "Before any correction a true difference of {} would have been found in four of five such experiments.",
+            listed(metrics)
+        ));
+    }
+    let tuning = &analysis.results.tuning;
+    said.push(match tuning.is_empty() {
+        true => "Nothing was tuned.".to_owned(),
+        false => format!(
+            "Tuned on validation, {} in all.",
+            counted(
+                distinct(tuning.iter().map(|row| (&row.variant, row.trial))).len(),
+                "trial"
+            )
+        ),
+    });
+    let cut = still_improving_runs(analysis);
+    if !cut.is_empty() {
+        said.push(format!(
+            "Still improving when training ended: {}.",
+            shortly(cut)
+        ));
+    }
+    said.extend(identical(analysis));
+    let cells: Vec<bool> = analysis
+        .results
+        .own_cells()
+        .map(|cell| cell.failure.is_some())
+        .collect();
+    let failed = cells.iter().filter(|failed| **failed).count();
+    if failed > 0 {
+        said.push(format!(
+            "{failed} of {} failed and are in no mean.",
+            counted(cells.len(), "cell")
+        ));
+    }
+    said.join(" ")
+}
+
+/// Of many names the first few.
+fn shortly(mut names: Vec<String>) -> String {
+    const MOST: usize = 4;
+    let more = names.len().saturating_sub(MOST);
+    names.truncate(MOST);
+    if more > 0 {
+        names.push(format!("{more} more"));
+    }
+    listed(names)
+}
+
+/// Variants whose runs all have the same scores, and variants that have the scores of another one: nothing between them is chance.
+fn identical(analysis: &Analysis) -> Vec<String> {
+    let summary = &analysis.summary;
+    let panels = || {
+        (0..summary.panels.len()).filter_map(|panel| Some((panel, analysis.main_metric(panel)?)))
+    };
+    let scores = |variant: usize| -> Vec<&Sample> {
+        let samples =
+            panels().map(|(panel, metric)| summary.sample(Split::Test, variant, panel, metric));
+        samples.collect()
+    };
+    let all: Vec<Vec<&Sample>> = (0..summary.variants.len()).map(scores).collect();
+    let has_scores = |samples: &[&Sample]| samples.iter().any(|sample| !sample.is_empty());
+    let is_constant = |samples: &[&Sample]| {
+        let is_same = |sample: &&&Sample| {
+            let mut values = sample.values();
+            let first = values.next();
+            values.all(|value| Some(value) == first)
+        };
+        let runs = samples.iter().map(|sample| sample.len()).max().unwrap_or(0);
+        runs > 1 && samples.iter().all(|sample| is_same(&sample))
+    };
+    let constant: Vec<&String> = summary
+        .variants
+        .iter()
+        .zip(&all)
+        .filter(|(_, samples)| is_constant(samples))
+        .map(|(variant, _)| variant)
+        .collect();
+    let mut said = Vec::new();
+    if !constant.is_empty() {
+        said.push(format!(
+            "Identical with every seed, so that its runs show no chance: {}.",
+            shortly(constant.into_iter().cloned().collect())
+        ));
+    }
+    let mut pairs = Vec::new();
+    for (place, samples) in all.iter().enumerate() {
+        let mut before = all[..place].iter();
+        let twin = before.position(|other| has_scores(other) && other == samples);
+        pairs.extend(
+            twin.map(|twin| format!("{} and {}", summary.variants[twin], summary.variants[place])),
+        );
+    }
+    if !pairs.is_empty() {
+        said.push(format!(
+            "Identical to each other in every run: {}.",
+            shortly(pairs)
+        ));
+    }
+    said
+}
+
 /// What a reader should know before believing a difference.
-pub(super) fn items(analysis: &Analysis) -> Vec<Vec<Span>> {
+fn items(analysis: &Analysis) -> Vec<Vec<Span>> {
     let items = [
         Some(runs(analysis)),
         few_seeds(analysis),
@@ -21,7 +140,10 @@ pub(super) fn items(analysis: &Analysis) -> Vec<Vec<Span>> {
         still_improving(analysis),
         failed(analysis),
     ];
-    let items = items.into_iter().flatten().chain(at_the_edge(analysis));
+    let items = items.into_iter().flatten();
+    let items = items
+        .chain(identical(analysis))
+        .chain(at_the_edge(analysis));
     items.map(|words| vec![text(words)]).collect()
 }
 
@@ -50,9 +172,9 @@ fn few_seeds(analysis: &Analysis) -> Option<String> {
         .map(|(_, difference)| difference.num_pairs)
         .max()?;
     let seeds = counted(most, "seed");
-    if most < FEWEST_SEEDS_TO_LEAD {
+    if most < FEWEST_RUNS {
         return Some(format!(
-            "With {seeds} in common no variant is called ahead: that takes at least {FEWEST_SEEDS_TO_LEAD}."
+            "With {seeds} in common no difference is judged: that takes at least {FEWEST_RUNS}."
         ));
     }
     let least = smallest_p_value(most);
@@ -67,25 +189,12 @@ fn few_seeds(analysis: &Analysis) -> Option<String> {
 
 /// The smallest effects that the experiment could have seen.
 fn detectable(analysis: &Analysis) -> Option<String> {
-    let metrics: Vec<String> = analysis
-        .main_metrics()
-        .into_iter()
-        .filter_map(|place| {
-            let metric = analysis.comparisons[place].metric;
-            let of_metric = differences(analysis).filter(|(main, _)| main.metric == metric);
-            let effects = of_metric.filter_map(|(_, difference)| difference.smallest_detectable);
-            let words = range(effects)?;
-            Some(match words.contains(" to ") {
-                true => format!("{words} in {}, by variant and task", metric.title()),
-                false => format!("{words} in {}", metric.title()),
-            })
-        })
-        .collect();
+    let metrics = effects(analysis);
     if metrics.is_empty() {
         return None;
     }
     let of_means = analysis.task_means.iter().flat_map(|means| &means.rows);
-    let of_means = range(of_means.filter_map(|row| row.smallest_detectable));
+    let of_means = range(of_means.filter_map(|row| row.difference.as_ref()?.smallest_detectable));
     let of_means = of_means.map_or(String::new(), |words| {
         format!("; in the mean over tasks {words}, by variant")
     });
@@ -95,6 +204,21 @@ fn detectable(analysis: &Analysis) -> Option<String> {
         analysis.baseline_name(),
         listed(metrics),
     ))
+}
+
+/// The range of detectable effects by metric.
+fn effects(analysis: &Analysis) -> Vec<String> {
+    let metrics = analysis.main_metrics().into_iter().filter_map(|place| {
+        let metric = analysis.comparisons[place].metric;
+        let of_metric = differences(analysis).filter(|(main, _)| main.metric == metric);
+        let effects = of_metric.filter_map(|(_, difference)| difference.smallest_detectable);
+        let words = range(effects)?;
+        Some(match words.contains(" to ") {
+            true => format!("{words} in {}, by variant and task", metric.title()),
+            false => format!("{words} in {}", metric.title()),
+        })
+    });
+    metrics.collect()
 }
 
 /// The smallest and the largest effect, or the one that they all are.
@@ -190,8 +314,8 @@ fn at_the_edge(analysis: &Analysis) -> Vec<String> {
     words.collect()
 }
 
-/// Runs whose best epoch was their last: they were cut off, by the number of epochs or a limit on time.
-fn still_improving(analysis: &Analysis) -> Option<String> {
+/// Runs whose best epoch was their last, by variant: they were cut off, by the number of epochs or a limit on time.
+fn still_improving_runs(analysis: &Analysis) -> Vec<String> {
     let runs = |variant: &String| {
         let cells = analysis.results.own_cells();
         let done = cells.filter(|cell| cell.variant == *variant && cell.failure.is_none());
@@ -201,7 +325,11 @@ fn still_improving(analysis: &Analysis) -> Option<String> {
         let cut = done.iter().filter(|cut| **cut).count();
         (cut > 0).then(|| format!("{variant} ({cut} of {})", counted(done.len(), "run")))
     };
-    let cut: Vec<String> = analysis.summary.variants.iter().filter_map(runs).collect();
+    analysis.summary.variants.iter().filter_map(runs).collect()
+}
+
+fn still_improving(analysis: &Analysis) -> Option<String> {
+    let cut = still_improving_runs(analysis);
     (!cut.is_empty()).then(|| {
         format!(
             "Still improving when training ended, so that more epochs might change the order: {}.",

@@ -1,10 +1,10 @@
 //! The tables of a report, and of `tables/`.
 
-use crate::analysis::{Analysis, Comparison, Gain, Row, Spread, Summary, TaskMeans};
+use crate::analysis::{Analysis, Comparison, Row, Summary};
 use crate::document::{Cell as Field, Table};
 use crate::format::{self, ABSENT, grouped, listed};
 use crate::published::PublishedTable;
-use crate::statistics::{Interval, mean};
+use crate::statistics::{Interval, Judgement, mean};
 use homebench_results::read::{Cell, ExternalWinner, Results, distinct};
 use std::collections::HashMap;
 
@@ -182,34 +182,28 @@ pub(super) fn of_rows(analysis: &Analysis, comparison: &Comparison) -> Table {
     table
 }
 
-/// Variants on one task and metric: validation beside test, and the difference to the baseline.
+/// Variants on one task and metric: validation beside test, and the difference to the baseline. The rest is in `tables/`.
 pub(super) fn scores(
     analysis: &Analysis,
     comparison: &Comparison,
     panel: usize,
     shown: &[usize],
 ) -> Table {
-    let mut table = Table::new(&[
-        "variant",
-        "seeds",
-        "validation",
-        "test",
-        "its 95 % interval",
-    ]);
+    let mut table = Table::new(&["variant", "seeds", "validation", "test"]);
     let compared = analysis.summary.variants.len() > 1;
     if compared {
-        table.header.extend(DIFFERENCE.map(str::to_owned));
+        let more = ["difference", "its interval", "p (Holm)", "verdict"];
+        table.header.extend(more.map(str::to_owned));
     }
     let leader = comparison.standings[panel].leader();
     for &variant in shown {
         let row = &comparison.panels[panel][variant];
-        let mut fields = score_fields(
-            &analysis.summary.variants[variant],
-            row,
-            leader == Some(variant),
-        );
+        let name = &analysis.summary.variants[variant];
+        let mut fields = score_fields(name, row, leader == Some(variant));
         if compared {
-            fields.extend(difference_fields(row));
+            let [mean, interval, ..] = difference_fields(row);
+            fields.extend([mean, interval]);
+            fields.extend(judgement_fields(row.judgement));
         }
         table.push(fields);
     }
@@ -224,46 +218,55 @@ fn score_fields(name: &str, row: &Row, leads: bool) -> Vec<Field> {
         Field::words(format::seeds(row.seeds.clone())),
         Field::number(validation, row.validation.mean),
         Field::number(test, row.test.mean).strong_if(leads),
-        interval_field(row.interval),
     ]
 }
 
-const DIFFERENCE: [&str; 7] = [
+const DIFFERENCE: [&str; 8] = [
     "difference",
     "its interval",
-    "its bootstrap",
     "p",
     "p (Holm)",
-    "P(better)",
+    "verdict",
     "could have seen",
+    "P(better)",
+    "its bootstrap",
 ];
 
-fn difference_fields(row: &Row) -> [Field; 7] {
+/// The corrected p-value and the verdict.
+pub(super) fn judgement_fields(judgement: Option<Judgement>) -> [Field; 2] {
+    let p_value = judgement.and_then(|judgement| judgement.corrected_p_value);
+    let verdict = judgement.map_or(ABSENT, |judgement| judgement.verdict.words());
+    [
+        Field::number(format::p_value(p_value), p_value),
+        Field::words(verdict),
+    ]
+}
+
+fn difference_fields(row: &Row) -> [Field; 8] {
     let difference = row.difference.as_ref();
     let mean = difference.map(|difference| difference.mean);
     let p_value = difference.and_then(|difference| difference.p_value);
     let smallest = difference.and_then(|difference| difference.smallest_detectable);
+    let [corrected, verdict] = judgement_fields(row.judgement);
     [
         Field::number(mean.map_or(ABSENT.to_owned(), format::difference), mean),
         interval_field(difference.and_then(|difference| difference.interval)),
-        interval_field(difference.and_then(|difference| difference.bootstrap)),
         Field::number(format::p_value(p_value), p_value),
+        corrected,
+        verdict,
         Field::number(
-            format::p_value(row.corrected_p_value),
-            row.corrected_p_value,
+            smallest.map_or(ABSENT.to_owned(), |smallest| format!("{smallest:.5}")),
+            smallest,
         ),
         Field::number(
             format::probability(row.probability_of_improvement),
             row.probability_of_improvement,
         ),
-        Field::number(
-            smallest.map_or(ABSENT.to_owned(), |smallest| format!("{smallest:.5}")),
-            smallest,
-        ),
+        interval_field(difference.and_then(|difference| difference.bootstrap)),
     ]
 }
 
-fn interval_field(interval: Option<Interval>) -> Field {
+pub(super) fn interval_field(interval: Option<Interval>) -> Field {
     Field::number(
         format::interval(interval),
         interval.map(|interval| interval.low),
@@ -290,86 +293,6 @@ pub(crate) fn differences(analysis: &Analysis, comparison: &Comparison) -> Table
         }
     }
     table
-}
-
-/// Variants by their means over tasks.
-pub(crate) fn task_means(analysis: &Analysis, means: &TaskMeans, shown: &[usize]) -> Table {
-    let mut table = Table::new(&[
-        "variant",
-        "mean over tasks",
-        "difference",
-        "95 % interval",
-        "p",
-        "p (Holm)",
-    ]);
-    for &variant in shown {
-        let row = &means.rows[variant];
-        let Spread { mean, deviation } = row.score;
-        let difference = row.difference.map(format::difference);
-        table.push(vec![
-            Field::words(&analysis.summary.variants[variant]),
-            Field::number(format::mean_and_deviation(mean, deviation), mean),
-            Field::number(
-                difference.unwrap_or_else(|| ABSENT.to_owned()),
-                row.difference,
-            ),
-            interval_field(row.interval),
-            Field::number(format::p_value(row.p_value), row.p_value),
-            Field::number(
-                format::p_value(row.corrected_p_value),
-                row.corrected_p_value,
-            ),
-        ]);
-    }
-    table
-}
-
-/// Variants over all tasks together; gains where there is a single-task variant.
-pub(crate) fn gains(analysis: &Analysis, shown: &[usize]) -> Table {
-    let mut table = Table::new(&["variant"]);
-    let has_gains = analysis.gains.single_task.is_some();
-    if has_gains {
-        let more = ["runs", "gain", "95 % interval", "p", "p (Holm)"];
-        table.header.extend(more.map(str::to_owned));
-    }
-    table
-        .header
-        .extend(["P(better)", "95 % bootstrap"].map(str::to_owned));
-    for &variant in shown {
-        let row = &analysis.gains.rows[variant];
-        let mut fields = vec![Field::words(&analysis.summary.variants[variant])];
-        if has_gains {
-            fields.extend(gain_fields(row));
-        }
-        let improvement = row.improvement.map(|improvement| improvement.mean);
-        fields.push(Field::number(format::probability(improvement), improvement));
-        let interval = row.improvement.and_then(|improvement| improvement.interval);
-        fields.push(interval_field(interval));
-        table.push(fields);
-    }
-    table
-}
-
-fn gain_fields(row: &Gain) -> [Field; 5] {
-    let mean = row.gain.and_then(|gain| gain.mean);
-    let interval = row.interval.map_or(ABSENT.to_owned(), |interval| {
-        let ends = [interval.low, interval.high].map(format::percent);
-        format!("[{}]", ends.join(", "))
-    });
-    let runs = (row.num_runs > 0).then_some(row.num_runs as f64);
-    [
-        Field::number(
-            runs.map_or(ABSENT.to_owned(), |runs| runs.to_string()),
-            runs,
-        ),
-        Field::number(mean.map_or(ABSENT.to_owned(), format::percent), mean),
-        Field::number(interval, row.interval.map(|interval| interval.low)),
-        Field::number(format::p_value(row.p_value), row.p_value),
-        Field::number(
-            format::p_value(row.corrected_p_value),
-            row.corrected_p_value,
-        ),
-    ]
 }
 
 /// One source's figures.

@@ -24,8 +24,9 @@ const TERMS: [(&str, &str); 8] = [
          chance that even one of them is wrong is at most 5 %. An interval is of one comparison by itself and isn't corrected.",
     ),
     (
-        "Ahead, bold",
-        "No interval of a difference between this variant and any other includes zero; each compared by itself, not corrected.",
+        "Better, worse, bold",
+        "The difference has a p (Holm) below .05 and rests on three runs or more; of fewer runs nothing is judged. No difference seen is \
+         no proof that there is none. Bold is better than every other variant, corrected over all tasks.",
     ),
     (
         "P(better)",

@@ -1,5 +1,6 @@
 //! How variants were tuned: the search space, the winners, and validation beside test.
 
+use super::ran::SELECTED_BY_DEFAULT;
 use super::{paragraph, tuning_tables as tables};
 use crate::analysis::Analysis;
 use crate::document::Block;
@@ -10,6 +11,7 @@ use homebench_results::read::distinct;
 /// Adds the section.
 pub(super) fn push(blocks: &mut Vec<Block>, analysis: &Analysis, context: &Context) {
     let results = &analysis.results;
+    let selected_by = context.recorded.selected_by.as_deref();
     blocks.push(Block::Heading("Tuning".to_owned()));
     if results.tuning.is_empty() {
         blocks.push(paragraph(
@@ -26,9 +28,10 @@ pub(super) fn push(blocks: &mut Vec<Block>, analysis: &Analysis, context: &Conte
             false => format!("{least} to {most} trials, which is no equal footing"),
         };
         blocks.push(paragraph(format!(
-            "{} had {number}, on validation alone. The winner of each was frozen and trained anew with fresh seeds; then the test \
+            "{} had {number}, on validation alone, where a trial's score is {}. The winner of each was frozen and trained anew with fresh seeds; then the test \
              split was read, once.",
-            counted(variants.len(), "variant")
+            counted(variants.len(), "variant"),
+            selected_by.unwrap_or(SELECTED_BY_DEFAULT)
         )));
     }
     if let Some(space) = &context.search_space {
@@ -38,7 +41,7 @@ pub(super) fn push(blocks: &mut Vec<Block>, analysis: &Analysis, context: &Conte
         blocks.push(Block::Lines(space.clone()));
     }
     if !results.tuning.is_empty() {
-        blocks.push(Block::Table(tables::tuned(analysis)));
+        blocks.push(Block::Table(tables::tuned(analysis, context.train_rows)));
         blocks.push(Block::Details {
             summary: "Every trial".to_owned(),
             blocks: vec![Block::Table(tables::trials(results))],

@@ -2,9 +2,9 @@
 
 use crate::analysis::Analysis;
 use crate::document::{Cell as Field, Table};
-use crate::format::{self, ABSENT};
+use crate::format::{self, ABSENT, grouped};
 use crate::statistics::{mean, standard_deviation};
-use homebench_results::read::{Results, TuningRow, distinct};
+use homebench_results::read::{Cell, Results, TuningRow, distinct};
 use std::collections::{BTreeMap, HashMap};
 
 /// A variant's trials by number, each with its cells.
@@ -47,14 +47,22 @@ fn number(value: Option<f64>) -> Field {
     Field::number(format::score(value), value)
 }
 
-/// Each variant's winner: its settings, and validation beside test.
-pub(super) fn tuned(analysis: &Analysis) -> Table {
+/// Each variant's winner: its settings, and validation beside test. What its trials trained is told of those that ended whole; on rungs, a
+/// trial's last cell counts the epochs of all.
+pub(super) fn tuned(analysis: &Analysis, train_rows: Option<u64>) -> Table {
     let results = &analysis.results;
     let settings = settings_of_variants(results);
+    let of_trial: HashMap<&str, &Cell> = results
+        .trials
+        .iter()
+        .map(|cell| (cell.id.as_str(), cell))
+        .collect();
     let mut table = Table::new(&[
         "variant",
         "trials",
         "failed",
+        "epochs trained",
+        "FLOPs",
         "winner",
         "its settings",
         "validation when tuned",
@@ -67,6 +75,15 @@ pub(super) fn tuned(analysis: &Analysis) -> Table {
             .values()
             .filter(|cells| score(cells).is_none())
             .count();
+        let trained = trials.values().flatten();
+        let trained = trained.filter_map(|cell| of_trial.get(cell.cell.as_str()));
+        let epochs: u64 = trained.clone().filter_map(|cell| cell.epochs_run).sum();
+        // Those of a program are not known.
+        let are_known = trained.clone().any(|cell| cell.flops_per_row.is_some());
+        let train_rows = train_rows.filter(|_| are_known);
+        // A step is three forward passes.
+        let passes = trained.filter_map(|cell| Some(3 * cell.epochs_run? * cell.flops_per_row?));
+        let flops = train_rows.map(|rows| passes.sum::<u64>() as f64 * rows as f64);
         let winner = trials
             .iter()
             .find(|(_, cells)| cells.iter().any(|cell| cell.is_selected));
@@ -77,6 +94,11 @@ pub(super) fn tuned(analysis: &Analysis) -> Table {
             Field::words(variant),
             Field::number(trials.len().to_string(), Some(trials.len() as f64)),
             Field::number(failed.to_string(), Some(failed as f64)),
+            Field::number(grouped(epochs as f64), Some(epochs as f64)),
+            Field::number(
+                flops.map_or(ABSENT.to_owned(), |flops| format!("{flops:.2e}")),
+                flops,
+            ),
             Field::number(
                 winner.map_or(ABSENT.to_owned(), |(trial, _)| trial.to_string()),
                 winner.map(|(trial, _)| *trial as f64),

@@ -22,15 +22,41 @@ pub(crate) fn to_html(document: &Document) -> String {
          <meta name=\"color-scheme\" content=\"light dark\">\n\
          <title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n<h1>{title}</h1>\n"
     );
-    out += &contents(document);
-    for block in &document.blocks {
+    let is_heading = |block: &Block| matches!(block, Block::Heading(_));
+    let first = document.blocks.iter().position(is_heading);
+    let (answer, sections) = document
+        .blocks
+        .split_at(first.unwrap_or(document.blocks.len()));
+    out += "<div class=\"answer\">\n";
+    for block in answer {
         write_block(&mut out, block);
+    }
+    out += "</div>\n";
+    out += &contents(document);
+    let is_next = |_: &Block, next: &Block| !is_heading(next);
+    for section in sections.chunk_by(is_next) {
+        write_section(&mut out, section);
     }
     let _ = write!(
         out,
         "</main>\n<script>\n{SCRIPT}</script>\n</body>\n</html>\n"
     );
     out
+}
+
+/// Writes a heading with what is below it, folded.
+fn write_section(out: &mut String, section: &[Block]) {
+    let Some((Block::Heading(title), blocks)) = section.split_first() else {
+        return;
+    };
+    let (name, title) = (anchor(title), escape_markup(title));
+    *out += &format!(
+        "<details class=\"section\" id=\"{name}\">\n<summary><h2>{title}</h2></summary>\n"
+    );
+    for block in blocks {
+        write_block(out, block);
+    }
+    *out += "</details>\n";
 }
 
 /// Links to the headings.
@@ -61,20 +87,12 @@ fn anchor(text: &str) -> String {
 fn write_block(out: &mut String, block: &Block) {
     // Writing into a string can't fail.
     let _ = match block {
-        Block::Heading(text) => writeln!(
-            out,
-            "<h2 id=\"{}\">{}</h2>",
-            anchor(text),
-            escape_markup(text)
-        ),
+        Block::Heading(text) => writeln!(out, "<h2>{}</h2>", escape_markup(text)),
         Block::Subheading(text) => writeln!(out, "<h3>{}</h3>", escape_markup(text)),
         Block::Paragraph(spans) => writeln!(out, "<p>{}</p>", line(spans)),
-        Block::List(items) => {
-            let items: String = items
-                .iter()
-                .map(|item| format!("<li>{}</li>\n", line(item)))
-                .collect();
-            writeln!(out, "<ul>\n{items}</ul>")
+        Block::List(items) => writeln!(out, "<ul>\n{}</ul>", list_items(items)),
+        Block::Claims(items) => {
+            writeln!(out, "<ul class=\"claims\">\n{}</ul>", list_items(items))
         }
         Block::Table(table) => {
             write_table(out, table);
@@ -83,16 +101,23 @@ fn write_block(out: &mut String, block: &Block) {
         Block::Figure {
             description,
             svg,
+            narrow_svg,
             width_inches,
             keeps_paper,
             ..
         } => {
-            let class = if *keeps_paper { "paper" } else { "dark" };
+            let paper = if *keeps_paper { "paper" } else { "dark" };
             // As wide as its text is as large as that of the other figures.
             let width = REMS_PER_INCH * width_inches;
+            let drawn = match narrow_svg {
+                None => format!("<div class=\"drawn\" tabindex=\"0\">{svg}</div>"),
+                Some(narrow) => {
+                    format!("<div class=\"wide\">{svg}</div>\n<div class=\"narrow\">{narrow}</div>")
+                }
+            };
             writeln!(
                 out,
-                "<figure class=\"{class}\" style=\"max-width: {width:.1}rem\">\n{svg}<figcaption>{}</figcaption>\n</figure>",
+                "<figure class=\"{paper}\" style=\"max-width: {width:.1}rem; --full: {width:.1}rem\">\n{drawn}\n<figcaption>{}</figcaption>\n</figure>",
                 escape_markup(description)
             )
         }
@@ -111,6 +136,11 @@ fn write_block(out: &mut String, block: &Block) {
             writeln!(out, "</details>")
         }
     };
+}
+
+fn list_items(items: &[Vec<Span>]) -> String {
+    let item = |item: &Vec<Span>| format!("<li>{}</li>\n", line(item));
+    items.iter().map(item).collect()
 }
 
 fn write_table(out: &mut String, table: &Table) {

@@ -4,6 +4,9 @@ use super::{Block, Cell, Document, Span, Table};
 use homebench_diagnostic::visible;
 use std::fmt::Write as _;
 
+/// Columns of a terminal, in which a report has to be readable as it is.
+const WIDTH: usize = 80;
+
 /// Writes the document.
 pub(crate) fn to_markdown(document: &Document) -> String {
     let mut out = format!("# {}\n", escape(&document.title));
@@ -18,10 +21,10 @@ fn write_block(out: &mut String, block: &Block) {
     match block {
         Block::Heading(text) => *out += &format!("## {}\n", escape(text)),
         Block::Subheading(text) => *out += &format!("### {}\n", escape(text)),
-        Block::Paragraph(spans) => *out += &format!("{}\n", line(spans)),
-        Block::List(items) => {
+        Block::Paragraph(spans) => *out += &format!("{}\n", wrapped(&line(spans), "")),
+        Block::List(items) | Block::Claims(items) => {
             for item in items {
-                let _ = writeln!(out, "- {}", line(item));
+                let _ = writeln!(out, "- {}", wrapped(&line(item), "  "));
             }
         }
         Block::Table(table) => write_table(out, table),
@@ -49,6 +52,38 @@ fn write_block(out: &mut String, block: &Block) {
             *out += "\n</details>\n";
         }
     }
+}
+
+/// Text on lines of at most 80 columns, which Markdown reads as one; those after the first begin with the indentation.
+fn wrapped(text: &str, indentation: &str) -> String {
+    let options = textwrap::Options::new(WIDTH - indentation.len())
+        .break_words(false)
+        .word_separator(textwrap::WordSeparator::AsciiSpace)
+        .word_splitter(textwrap::WordSplitter::NoHyphenation)
+        .wrap_algorithm(textwrap::WrapAlgorithm::FirstFit);
+    let lines = textwrap::wrap(text, options);
+    let mut out = String::new();
+    for (place, line) in lines.iter().enumerate() {
+        if place > 0 {
+            out.push('\n');
+            out += indentation;
+        }
+        match line.split_once(' ').filter(|_| place > 0) {
+            Some((word, rest)) if begins_block(word) => {
+                let (start, mark) = word.split_at(word.len() - 1);
+                out += &format!("{start}\\{mark} {rest}");
+            }
+            _ => out += line,
+        }
+    }
+    out
+}
+
+/// Whether Markdown would read a line that begins with this word as an item of a list.
+fn begins_block(word: &str) -> bool {
+    let number = word.strip_suffix(['.', ')']);
+    let is_number = |text: &str| !text.is_empty() && text.chars().all(|it| it.is_ascii_digit());
+    ["-", "+", "="].contains(&word) || number.is_some_and(is_number)
 }
 
 /// Writes a table alone.
@@ -102,7 +137,7 @@ fn span(span: &Span) -> String {
 fn escape(text: &str) -> String {
     let mut escaped = String::new();
     // A line's end would end a row of a table.
-    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let line = text.split_ascii_whitespace().collect::<Vec<_>>().join(" ");
     for letter in visible(&line).chars() {
         if "\\`*_|<>#".contains(letter) {
             escaped.push('\\');
@@ -142,6 +177,22 @@ mod tests {
             link("t", "t.csv"),
         ];
         assert_eq!(line(&spans), "see `a'b` and **x\\|y**: [t](t.csv)");
+    }
+
+    #[test]
+    fn paragraphs_have_lines_of_eighty_columns_and_no_word_of_theirs_begins_a_list() {
+        let long = format!(
+            "{} wo - 12. {}",
+            "word ".repeat(15).trim_end(),
+            "more ".repeat(30)
+        );
+        let lines = wrapped(&long, "  ");
+        assert!(lines.lines().all(|line| line.len() <= 80), "{lines}");
+        assert!(lines.contains("\n  \\- 12. more"), "{lines}");
+        let number = format!("{} wo 12. more", "word ".repeat(15).trim_end());
+        assert!(wrapped(&number, "").contains("\n12\\. more"));
+        let unwrapped = lines.replace("\n  ", " ").replace('\\', "");
+        assert_eq!(unwrapped, long.trim_end());
     }
 
     #[test]

@@ -24,12 +24,16 @@ pub(super) enum Block {
     Subheading(String),
     Paragraph(Vec<Span>),
     List(Vec<Vec<Span>>),
+    /// A list of short sentences, side by side where there is room.
+    Claims(Vec<Vec<Span>>),
     Table(Table),
     /// A figure in `figures/`, by its name without ending.
     Figure {
         name: String,
         description: String,
         svg: String,
+        /// The same for a page that is as narrow as a phone.
+        narrow_svg: Option<String>,
         width_inches: f64,
         /// Whether it stays on white paper in the dark, because its text stands on shades of its own.
         keeps_paper: bool,
@@ -64,10 +68,42 @@ pub(super) struct Cell {
     pub(super) number: Option<f64>,
 }
 
-/// A whole report.
+/// A whole report: the answer, up to the first heading, and the sections, one from each heading on.
 pub(super) struct Document {
     pub(super) title: String,
     pub(super) blocks: Vec<Block>,
+}
+
+impl Document {
+    /// Makes links to the results' own files begin with the way that leads to them.
+    pub(super) fn lead_to_results(&mut self, way: &str) {
+        self.blocks.iter_mut().for_each(|block| block.lead(way));
+    }
+}
+
+impl Block {
+    fn lead(&mut self, way: &str) {
+        match self {
+            Self::Paragraph(spans) => spans.iter_mut().for_each(|span| span.lead(way)),
+            Self::List(items) | Self::Claims(items) => {
+                let spans = items.iter_mut().flatten();
+                spans.for_each(|span| span.lead(way));
+            }
+            Self::Details { blocks, .. } => blocks.iter_mut().for_each(|block| block.lead(way)),
+            _ => {}
+        }
+    }
+}
+
+impl Span {
+    fn lead(&mut self, way: &str) {
+        // What a report writes itself lies beside it, in folders of its own.
+        if let Self::Link { target, .. } = self
+            && !target.contains('/')
+        {
+            *target = format!("{way}{target}");
+        }
+    }
 }
 
 pub(super) fn text(text: impl Into<String>) -> Span {

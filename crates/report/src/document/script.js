@@ -25,3 +25,14 @@ for (const button of document.querySelectorAll("th button")) {
     body.append(...[...body.rows].sort(compare));
   });
 }
+
+// A link to a section unfolds it, and paper has everything.
+const unfold = () => {
+  const section = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  if (section instanceof HTMLDetailsElement) section.open = true;
+};
+addEventListener("hashchange", unfold);
+unfold();
+addEventListener("beforeprint", () => {
+  for (const part of document.querySelectorAll("details")) part.open = true;
+});

@@ -84,6 +84,8 @@ pub(super) struct Canvas {
     pub(super) description: String,
     /// Marks, those behind first.
     pub(super) marks: Vec<Mark>,
+    /// The same figure for a page that is as narrow as a phone, where it has such a form.
+    pub(super) narrow: Option<Box<Canvas>>,
 }
 
 impl Canvas {
@@ -95,6 +97,7 @@ impl Canvas {
             height,
             description,
             marks: Vec::new(),
+            narrow: None,
         }
     }
 

@@ -21,6 +21,11 @@ pub(super) struct Chosen {
 }
 
 impl Chosen {
+    /// Of all tasks so many at most.
+    pub(super) fn at_most(analysis: &Analysis, most: usize) -> Self {
+        Self::of_count(analysis, analysis.summary.panels.len().min(most))
+    }
+
     /// Of all tasks those that fit into a figure whose panels are so high, with `more` panels beside those of tasks.
     pub(super) fn new(analysis: &Analysis, panel_height: f64, more: usize) -> Self {
         let num_all = analysis.summary.panels.len();
@@ -31,6 +36,11 @@ impl Chosen {
         };
         let most = num_all.min(MOST_PANELS);
         let count = (1..=most).rev().find(|count| fits(*count)).unwrap_or(most);
+        Self::of_count(analysis, count)
+    }
+
+    fn of_count(analysis: &Analysis, count: usize) -> Self {
+        let num_all = analysis.summary.panels.len();
         let mut panels: Vec<usize> = (0..num_all).collect();
         if count < num_all {
             panels = by_difference(analysis);
@@ -76,6 +86,14 @@ impl Chosen {
         if !remark.is_empty() {
             panel::remark(canvas, remark.trim_start());
         }
+    }
+}
+
+/// What has to be said of variants that are left out, after a space; empty where none is.
+pub(super) fn best_of(shown: usize, all: usize) -> String {
+    match shown < all {
+        true => format!(" Shown: the {shown} of {all} variants that are best on validation."),
+        false => String::new(),
     }
 }
 

@@ -11,6 +11,7 @@ mod cost;
 mod curves;
 mod experts;
 mod font;
+mod forest;
 mod gates;
 mod labels;
 mod ladder;
@@ -18,12 +19,15 @@ mod outliers;
 mod palette;
 mod panel;
 mod parts;
+mod rank_chart;
 mod render;
 mod scores;
 mod seesaw;
 mod sensitivity;
 mod throughput;
 mod values;
+
+pub(crate) use rank_chart::{RankRow, of_ranks};
 
 use crate::analysis::{Analysis, MOST_DRAWN};
 use crate::drawn::NewFile;
@@ -43,6 +47,8 @@ pub(crate) struct Figure {
     pub(crate) has_times: bool,
     /// The figure as an SVG document.
     pub(crate) svg: String,
+    /// The same, as narrow as a phone, where the figure has such a form.
+    pub(crate) narrow_svg: Option<String>,
     canvas: Canvas,
 }
 
@@ -65,6 +71,9 @@ impl Figure {
     }
 }
 
+/// How the name of the figure of differences to the baseline begins: the one that a report begins with.
+pub(crate) const FOREST: &str = "forest";
+
 /// Every figure for which the folder has values, in the order in which a report shows them; none with more than [`MOST_DRAWN`]
 /// variants.
 ///
@@ -78,6 +87,7 @@ pub(crate) fn all(analysis: &Analysis, inside: &Inside) -> Result<Vec<Figure>> {
             name: file_name(&name),
             description: canvas.description.clone(),
             svg: render::to_svg(&canvas)?,
+            narrow_svg: canvas.narrow.as_deref().map(render::to_svg).transpose()?,
             canvas,
         })
     };
@@ -94,6 +104,7 @@ fn canvases(analysis: &Analysis, inside: &Inside) -> Vec<(String, Canvas)> {
     let one = |name: &str, canvas| vec![(name.to_owned(), canvas)];
     let results = &analysis.results;
     let all = [
+        one(&forest::name(analysis), forest::draw(analysis)),
         scores
             .map(|metric| {
                 (
@@ -123,11 +134,11 @@ fn canvases(analysis: &Analysis, inside: &Inside) -> Vec<(String, Canvas)> {
         .collect()
 }
 
-/// The figures that a small copy of the folder keeps, and that `report.md` shows: test scores, the seesaw, quality against cost, and
+/// The figures that a small copy of the folder keeps, and that `report.md` shows: differences, or test scores of one variant, the seesaw, quality against cost, and
 /// the first that answers a question of parts or settings. At most four, since a repository keeps every version of each.
 pub(crate) fn lead(figures: &[Figure]) -> Vec<&Figure> {
     const KINDS: [&[&str]; 4] = [
-        &["test_"],
+        &[FOREST, "test_"],
         &["seesaw"],
         &["cost"],
         &["ablation_", "gain_", "sensitivity_"],
@@ -228,12 +239,13 @@ mod tests {
 
     /// What every folder with scores and curves has; and with two variants or more also what sets them beside each other.
     fn expected(several: bool) -> Vec<&'static str> {
-        let mut names = vec![
+        let mut names: Vec<&str> = several.then_some("forest").into_iter().collect();
+        names.extend([
             "test_auc",
             "test_log_loss",
             "validation_auc",
             "validation_log_loss",
-        ];
+        ]);
         names.extend(several.then_some("cost"));
         names.push("throughput");
         names.extend(several.then_some("throughput_quality"));
@@ -253,6 +265,9 @@ mod tests {
                         figure.name
                     );
                     canvas::tests::assert_legible(&figure.canvas, &what);
+                    if let Some(narrow) = &figure.canvas.narrow {
+                        canvas::tests::assert_legible(narrow, &format!("{what}, narrow"));
+                    }
                 }
             }
         }
@@ -303,15 +318,53 @@ mod tests {
     }
 
     #[test]
+    fn the_forest_holds_at_three_seeds_with_far_intervals_and_many_variants_and_has_another_name_for_another_baseline()
+     {
+        let sample = Sample {
+            variants: (0..30)
+                .map(|variant| format!("home[rank={variant},num_lora=4]"))
+                .collect(),
+            tasks: (0..14)
+                .map(|task| format!("a_long_name_of_a_task_{task}"))
+                .collect(),
+            chance: vec![(3, 0)],
+            ..Sample::default()
+        };
+        let folder = sample.write();
+        let forest = |baseline: Option<&str>| {
+            let results = Results::read(folder.path()).unwrap();
+            let inside = Inside::read(&results).unwrap();
+            let figures = all(&Analysis::new(results, baseline).unwrap(), &inside).unwrap();
+            figures.into_iter().next().unwrap()
+        };
+        let own = forest(None);
+        canvas::tests::assert_legible(&own.canvas, "wide");
+        canvas::tests::assert_legible(own.canvas.narrow.as_ref().unwrap(), "narrow");
+        for said in ["the 10 of 29 variants", "the 9 of 14 tasks"] {
+            assert!(own.description.contains(said), "{}", own.description);
+        }
+        // In a window of 1000 pixels it leaves room for the answer above it.
+        let height = own.canvas.height / own.canvas.width * 968.0;
+        assert!(height < 560.0, "{height}");
+        assert_eq!(own.name, "forest");
+        let other = forest(Some("home[rank=2,num_lora=4]"));
+        assert_eq!(other.name, "forest_home_rank_2_num_lora_4_");
+    }
+
+    #[test]
     fn failed_cells_and_undefined_values_leave_a_note_and_no_figure_without_values() {
         let mut sample = Sample {
             failed: (0..3).map(|seed| (1, seed)).collect(),
             ..Sample::default()
         };
-        assert!(figures(&sample)[0].svg.contains("no value"));
+        let drawn = figures(&sample);
+        let scores = drawn.iter().find(|figure| figure.name == "test_auc");
+        assert!(scores.unwrap().svg.contains("no value"));
         sample.undefined = vec![0, 1];
         // Without an AUC, log-loss is the main metric.
-        assert_eq!(names(&figures(&sample)), &expected(true)[1..]);
+        let others = expected(true).into_iter();
+        let others: Vec<&str> = others.filter(|name| *name != "test_auc").collect();
+        assert_eq!(names(&figures(&sample)), others);
         sample.failed = (0..3)
             .flat_map(|variant| (0..3).map(move |seed| (variant, seed)))
             .collect();

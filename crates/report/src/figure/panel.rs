@@ -86,6 +86,27 @@ impl Grid {
         }
     }
 
+    /// Panels in so many columns of a figure of this width.
+    pub(super) fn in_columns(
+        panels: usize,
+        columns: usize,
+        width: f64,
+        (left, between): (f64, f64),
+        panel_height: f64,
+    ) -> Self {
+        let left = MARGIN + left;
+        let gaps = between * (columns - 1) as f64;
+        Self {
+            width,
+            columns,
+            panels,
+            left,
+            between,
+            panel_width: (width - left - gaps - MARGIN - OVERHANG) / columns as f64,
+            panel_height,
+        }
+    }
+
     /// Width of a panel's frame.
     pub(super) fn panel_width(&self) -> f64 {
         self.panel_width

@@ -23,15 +23,30 @@ struct Sweep {
     lines: Vec<Line>,
 }
 
-/// A variant without its settings.
+/// A variant without the setting; where others were swept too, with a value of each.
 struct Line {
     name: String,
+    /// The values of the other settings, `rank=2`; empty without.
+    others: String,
     is_single_task: bool,
-    /// Test scores by run, for each value of the sweep. The key's text tells other settings apart.
+    /// Test scores by run, for each value of the sweep.
     runs: Vec<Runs>,
 }
 
-type Runs = BTreeMap<(String, Run), f64>;
+type Runs = BTreeMap<Run, f64>;
+
+impl Line {
+    fn title(&self) -> String {
+        match self.others.is_empty() {
+            true => self.name.clone(),
+            false => format!("{}[{}]", self.name, self.others),
+        }
+    }
+
+    fn has_two_values(&self) -> bool {
+        self.runs.iter().filter(|runs| !runs.is_empty()).count() > 1
+    }
+}
 
 /// Names and canvases: one for each setting of which some variant has two values or more.
 pub(super) fn draw(analysis: &Analysis, inside: &Inside) -> Vec<(String, Option<Canvas>)> {
@@ -41,111 +56,111 @@ pub(super) fn draw(analysis: &Analysis, inside: &Inside) -> Vec<(String, Option<
     let mut figures = Vec::new();
     for sweep in sweeps(analysis, inside) {
         let name = sweep.setting.replace(['.', '/', ' '], "_");
-        figures.push((format!("sensitivity_{name}"), figure(&sweep, scale, None)));
-        let single = sweep.lines.iter().position(|line| line.is_single_task);
-        if sweep.setting.contains("correlation") && single.is_some() {
-            figures.push((format!("gain_{name}"), figure(&sweep, scale, single)));
+        figures.push((format!("sensitivity_{name}"), figure(&sweep, scale, false)));
+        let has_single = sweep.lines.iter().any(|line| line.is_single_task);
+        if sweep.setting.contains("correlation") && has_single {
+            figures.push((format!("gain_{name}"), figure(&sweep, scale, true)));
         }
     }
     figures
 }
 
+/// Values of settings by variant and by the data where a knob of it is swept.
+type Settings<'a> = BTreeMap<(usize, &'a str), BTreeMap<&'a str, &'a str>>;
+
 fn sweeps(analysis: &Analysis, inside: &Inside) -> Vec<Sweep> {
     let (results, summary) = (&analysis.results, &analysis.summary);
-    let settings = distinct(inside.settings.iter().map(|row| row.setting.clone()));
-    let sweep = |setting: String| {
-        let of_setting = inside.settings.iter().filter(|row| row.setting == setting);
-        let mut values = distinct(of_setting.clone().map(|row| row.value.clone()));
-        values.sort_by(|a, b| match (a.parse::<f64>(), b.parse::<f64>()) {
-            (Ok(a), Ok(b)) => a.total_cmp(&b),
-            // What is no number stays as it came.
-            _ => std::cmp::Ordering::Equal,
-        });
-        // Variants, and the data where a knob of it is swept, at a value of the setting.
-        let mut places: BTreeMap<(usize, &str), usize> = BTreeMap::new();
-        for row in of_setting {
-            let cell = &results.cells[row.cell];
-            let variant = summary
-                .variants
-                .iter()
-                .position(|name| *name == cell.variant);
-            let value = values.iter().position(|value| *value == row.value);
-            if let (Some(variant), Some(value)) = (variant, value) {
-                places.insert((variant, &cell.dataset), value);
-            }
+    let mut settings = Settings::new();
+    for row in &inside.settings {
+        let cell = &results.cells[row.cell];
+        if let Some(variant) = summary.variant_place(&cell.variant) {
+            let of_variant = settings.entry((variant, &cell.dataset)).or_default();
+            of_variant.insert(&row.setting, &row.value);
         }
-        let mut lines: Vec<Line> = Vec::new();
-        for ((variant, dataset), value) in places {
-            let (name, others) = base(&summary.variants[variant], &setting);
-            let known = lines.iter().position(|line| line.name == name);
-            let place = known.unwrap_or_else(|| {
-                let of = |cell: &&Cell| cell.variant == summary.variants[variant];
-                let model = results
-                    .cells
-                    .iter()
-                    .find(of)
-                    .map(|cell| cell.model.as_str());
-                lines.push(Line {
-                    name,
-                    is_single_task: model == Some(SINGLE_TASK),
-                    runs: vec![Runs::new(); values.len()],
-                });
-                lines.len() - 1
-            });
-            let of_data = |panel: &Panel| panel.dataset == dataset;
-            let runs = analysis.over_panels(variant, of_data).into_iter();
-            let keyed = runs.map(|(run, score)| ((others.clone(), run), score));
-            lines[place].runs[value].extend(keyed);
-        }
-        Sweep {
-            setting,
-            values,
-            lines,
-        }
-    };
-    // Where each variant has one value alone, as after tuning, what differs between values is the variants.
-    let has_two = |line: &Line| line.runs.iter().filter(|runs| !runs.is_empty()).count() > 1;
-    let all = settings.into_iter().map(sweep);
-    all.filter(|sweep| sweep.lines.iter().any(has_two))
+    }
+    let names = distinct(inside.settings.iter().map(|row| row.setting.clone()));
+    let sweep = |setting: String| sweep(analysis, &settings, setting);
+    // Where each line has one value alone, as after tuning, what differs between values is the lines.
+    let all = names.into_iter().map(sweep);
+    all.filter(|sweep| sweep.lines.iter().any(Line::has_two_values))
         .collect()
 }
 
+fn sweep(analysis: &Analysis, settings: &Settings<'_>, setting: String) -> Sweep {
+    let (results, summary) = (&analysis.results, &analysis.summary);
+    let value_of =
+        |of: &BTreeMap<&str, &str>| of.get(setting.as_str()).map(|value| (*value).to_owned());
+    let mut values = distinct(settings.values().filter_map(value_of));
+    values.sort_by(|a, b| match (a.parse::<f64>(), b.parse::<f64>()) {
+        (Ok(a), Ok(b)) => a.total_cmp(&b),
+        // What is no number stays as it came.
+        _ => std::cmp::Ordering::Equal,
+    });
+    let mut lines: Vec<Line> = Vec::new();
+    for ((variant, dataset), of_variant) in settings {
+        let value = value_of(of_variant);
+        let Some(value) = values.iter().position(|one| Some(one) == value.as_ref()) else {
+            continue;
+        };
+        let (name, others) = base(&summary.variants[*variant], &setting, of_variant);
+        let known = |line: &Line| line.name == name && line.others == others;
+        let place = lines.iter().position(known).unwrap_or_else(|| {
+            let of = |cell: &&Cell| cell.variant == summary.variants[*variant];
+            let cell = results.cells.iter().find(of);
+            lines.push(Line {
+                is_single_task: cell.is_some_and(|cell| cell.model == SINGLE_TASK),
+                name,
+                others,
+                runs: vec![Runs::new(); values.len()],
+            });
+            lines.len() - 1
+        });
+        let of_data = |panel: &Panel| panel.dataset == *dataset;
+        lines[place].runs[value].extend(analysis.over_panels(*variant, of_data));
+    }
+    // A line of one value is a draw at random, beside which others are swept.
+    if lines.iter().any(Line::has_two_values) {
+        lines.retain(Line::has_two_values);
+    }
+    Sweep {
+        setting,
+        values,
+        lines,
+    }
+}
+
 /// A variant's name without its settings, and its other settings: `home` and `rank=2` of `home[rank=2,num_lora=1]` for
-/// `num_lora`.
-fn base(variant: &str, setting: &str) -> (String, String) {
-    let Some((name, settings)) = variant.split_once('[') else {
-        return (variant.to_owned(), String::new());
-    };
+/// `num_lora`. Knobs of the data are in no variant's name.
+fn base(variant: &str, setting: &str, settings: &BTreeMap<&str, &str>) -> (String, String) {
+    let (name, named) = variant.split_once('[').unwrap_or((variant, ""));
     let short = setting.rsplit('.').next().unwrap_or(setting);
-    let settings = settings.trim_end_matches(']').split(',');
-    let others: Vec<&str> = settings
-        .filter(|part| {
-            let key = part.split('=').next().unwrap_or_default();
-            key != setting && key != short
-        })
-        .collect();
+    let named = named.trim_end_matches(']').split(',').filter(|part| {
+        let key = part.split('=').next().unwrap_or_default();
+        !part.is_empty() && key != setting && key != short
+    });
+    let knobs = settings.iter().filter_map(|(key, value)| {
+        let knob = key.strip_prefix("dataset.")?;
+        (*key != setting).then(|| format!("{knob}={value}"))
+    });
+    let others: Vec<String> = named.map(str::to_owned).chain(knobs).collect();
     (name.to_owned(), others.join(","))
 }
 
-/// Scores, or, with the place of single-task models' line, gains over them.
-fn figure(sweep: &Sweep, scale: Scale, single: Option<usize>) -> Option<Canvas> {
+/// Scores, or gains over single-task models.
+fn figure(sweep: &Sweep, scale: Scale, is_gain: bool) -> Option<Canvas> {
     let label = scale.label();
     let of_value = |line: &Line, value: usize| {
         let runs = &line.runs[value];
-        let scores: Vec<f64> = match single {
-            None => runs.values().copied().collect(),
-            Some(single) => {
-                let one: BTreeMap<Run, f64> = first_by_run(runs);
-                gains(
-                    scale.higher_is_better(),
-                    &one,
-                    &first_by_run(&sweep.lines[single].runs[value]),
-                )
+        let scores: Vec<f64> = match is_gain {
+            false => runs.values().copied().collect(),
+            true => {
+                let single = &single_task(sweep, line)?.runs[value];
+                gains(scale.higher_is_better(), runs, single)
             }
         };
         Estimate::of(&scores)
     };
-    let shown = |place: &usize| Some(*place) != single;
+    let shown = |place: &usize| !(is_gain && sweep.lines[*place].is_single_task);
     let lines: Vec<usize> = (0..sweep.lines.len()).filter(shown).collect();
     let estimates: Vec<Vec<Option<Estimate>>> = lines
         .iter()
@@ -159,7 +174,7 @@ fn figure(sweep: &Sweep, scale: Scale, single: Option<usize>) -> Option<Canvas> 
     if estimates.iter().flatten().all(Option::is_none) {
         return None;
     }
-    let zero = single.map(|_| 0.0);
+    let zero = is_gain.then_some(0.0);
     let reach = || {
         let all = estimates.iter().flatten().flatten();
         all.flat_map(Estimate::reach).chain(zero)
@@ -168,9 +183,9 @@ fn figure(sweep: &Sweep, scale: Scale, single: Option<usize>) -> Option<Canvas> 
     let room = panel::label_room(&axis(0.0, PANEL_HEIGHT));
     let name_room = MEDIUM + GAP;
     let grid = Grid::new(1, room + name_room, 0.0, PANEL_HEIGHT);
-    let (what, vertical_name) = match single {
-        None => ("Test", format!("test {label}, mean over tasks")),
-        Some(_) => (
+    let (what, vertical_name) = match is_gain {
+        false => ("Test", format!("test {label}, mean over tasks")),
+        true => (
             "Gain over single-task models in test",
             format!("gain in {label}"),
         ),
@@ -193,21 +208,21 @@ fn figure(sweep: &Sweep, scale: Scale, single: Option<usize>) -> Option<Canvas> 
     }
     panel::outline(&mut canvas, frame);
     panel::legend(&mut canvas, grid.lower_edge(), &entries(sweep, &lines));
-    let against = single.map_or(String::new(), |single| {
-        format!(" Zero: {}, at the same seed.", sweep.lines[single].name)
-    });
-    let remark = format!("Bars: 95 % intervals over runs.{against} Values lie at equal distances.");
+    let against = match is_gain {
+        true => " Zero: single-task models, at the same seed.",
+        false => "",
+    };
+    let remark =
+        format!("Bars: 95 % intervals over seeds.{against} Values lie at equal distances.");
     panel::remark(&mut canvas, &remark);
     Some(canvas)
 }
 
-/// Runs by seed alone; where other settings were swept too, those of the first of them.
-fn first_by_run(runs: &Runs) -> BTreeMap<Run, f64> {
-    let mut found = BTreeMap::new();
-    for ((_, run), value) in runs {
-        found.entry(*run).or_insert(*value);
-    }
-    found
+/// The single-task models that a line is measured from: those of the same other settings, or the only ones.
+fn single_task<'a>(sweep: &'a Sweep, line: &Line) -> Option<&'a Line> {
+    let mut all = sweep.lines.iter().filter(|line| line.is_single_task);
+    let same = all.clone().find(|single| single.others == line.others);
+    same.or_else(|| all.next())
 }
 
 /// Draws the values at equal distances, and gives their places.
@@ -269,7 +284,7 @@ fn entries<'a>(sweep: &'a Sweep, lines: &[usize]) -> Vec<Entry<'a>> {
     let entry = |line: &usize| {
         let look = look(*line);
         Entry {
-            text: sweep.lines[*line].name.clone(),
+            text: sweep.lines[*line].title(),
             width: points(6.0),
             sign: Box::new(move |canvas: &mut Canvas, at: Point| {
                 marker(canvas, look.shape, at, MARKER_RADIUS, look.ink);
@@ -286,12 +301,14 @@ mod tests {
     #[test]
     fn a_variant_is_told_by_its_name_without_what_is_swept() {
         let of = |variant, setting| {
-            let (name, others) = base(variant, setting);
-            format!("{name} {others}")
+            let knobs = BTreeMap::from([("dataset.noise", "1"), ("rank", "2")]);
+            let (name, others) = base(variant, setting, &knobs);
+            format!("{name} {others}").replace(",noise=1", "")
         };
         assert_eq!(of("home[rank=2,num_lora=1]", "num_lora"), "home rank=2");
         let swept = "training.learning_rate";
-        assert_eq!(of("home[learning_rate=0.1]", swept), "home ");
-        assert_eq!(of("home", "rank"), "home ");
+        assert_eq!(of("home[learning_rate=0.1]", swept), "home noise=1");
+        assert_eq!(of("home", "rank"), "home noise=1");
+        assert_eq!(of("home", "dataset.noise"), "home ");
     }
 }

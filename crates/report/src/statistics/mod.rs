@@ -10,10 +10,12 @@
 #[cfg(test)]
 mod golden;
 mod improvement;
+mod judgement;
 mod resample;
 mod student;
 
 pub use improvement::{Improvement, improvement, probability_of_improvement};
+pub use judgement::{Evidence, FEWEST_RUNS, Judgement, Verdict, judge};
 pub use resample::{bootstrap_interval, sign_flip_p_value, smallest_p_value};
 
 /// The level of every test.
@@ -93,6 +95,8 @@ pub struct PairedDifference {
     pub smallest_detectable: Option<f64>,
     /// Seeds that both have.
     pub num_pairs: usize,
+    /// Whether both have the same number at each of them.
+    pub is_identical: bool,
 }
 
 impl PairedDifference {
@@ -118,12 +122,8 @@ pub fn paired_difference(pairs: &[(f64, f64)]) -> Option<PairedDifference> {
         smallest_detectable: tested
             .and_then(|differences| smallest_detectable_effect(differences, LEVEL)),
         num_pairs: differences.len(),
+        is_identical: pairs.iter().all(|(one, other)| one == other),
     })
-}
-
-/// The interval of [`paired_difference`] alone.
-pub fn paired_interval(pairs: &[(f64, f64)]) -> Option<Interval> {
-    tested(&differences(pairs)).and_then(student_interval)
 }
 
 /// Differences of pairs; those that differ by the rounding of the subtraction alone are made equal.

@@ -1,6 +1,7 @@
 //! What `spec.resolved.toml` and `provenance.toml` say that a report repeats: nothing that differs from run to run of
 //! the same experiment, so that a report does not either.
 
+use crate::data_facts::DataFacts;
 use crate::facts::Facts;
 use crate::kept::Flaw;
 use crate::layout::ResultsFolder;
@@ -34,6 +35,8 @@ pub struct Context {
     pub dataset_contents: Vec<String>,
     /// What the code that ran says of models and data.
     pub recorded: Facts,
+    /// What was asked of the data; nothing where an older homebench ran it.
+    pub data: Vec<DataFacts>,
     /// What was built from what: name and value.
     pub facts: Vec<(&'static str, String)>,
 }
@@ -80,8 +83,36 @@ impl Context {
                 .collect(),
             dataset_contents: contents(&runs),
             recorded,
+            data: match left_out.iter().any(|name| name.starts_with("data/")) {
+                true => Vec::new(),
+                false => DataFacts::read_all(folder).map_err(Diagnostic::from)?,
+            },
             facts: facts(&runs),
         })
+    }
+}
+
+/// Every value of a folder's resolved spec, as TOML writes it, by its path.
+///
+/// # Errors
+/// A spec that can't be read as TOML.
+pub fn spec_settings(folder: &Path) -> Result<BTreeMap<String, String>> {
+    let spec: Table = read_toml(&folder.join("spec.resolved.toml"))?;
+    let mut settings = BTreeMap::new();
+    flatten(&spec, "", &mut settings);
+    Ok(settings)
+}
+
+fn flatten(table: &Table, path: &str, settings: &mut BTreeMap<String, String>) {
+    for (key, value) in table {
+        let path = match path {
+            "" => key.clone(),
+            path => format!("{path}.{key}"),
+        };
+        match value {
+            Value::Table(table) => flatten(table, &path, settings),
+            value => drop(settings.insert(path, value.to_string())),
+        }
     }
 }
 

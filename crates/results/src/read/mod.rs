@@ -5,6 +5,7 @@ pub mod context;
 mod external;
 mod external_check;
 mod inside;
+mod kept_cells;
 mod name;
 mod relations;
 
@@ -16,7 +17,8 @@ pub use relations::{Relation, Relations};
 
 use crate::outcome::Status;
 use crate::tables::{
-    CellsRow, CurvesRow, MetricsRow, Table, TableReader, ThroughputRow, read_rows, read_rows_if_any,
+    CellsRow, CohortsRow, CurvesRow, MetricsRow, Table, TableReader, ThroughputRow, read_rows,
+    read_rows_if_any,
 };
 use name::Names;
 use std::collections::HashMap;
@@ -33,6 +35,8 @@ pub struct Results {
     pub trials: Vec<Cell>,
     /// Rows of `metrics.csv`, then those of `external/`.
     pub scores: Vec<Score>,
+    /// Rows of `cohorts.csv` on the test split; none where no cohorts were asked for.
+    pub cohorts: Vec<CohortScore>,
     /// Rows of `curves.csv` by split, task and metric, in the order in which these come first; none where there is no such file.
     pub curves: Vec<Curves>,
     /// Rows of `throughput.csv`; none where there is no such file.
@@ -105,6 +109,27 @@ pub struct Score {
     pub positives: Option<u64>,
 }
 
+/// A score of a cell's selected weights on some rows of the test split.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CohortScore {
+    /// Index into [`Results::cells`].
+    pub cell: usize,
+    /// Task name.
+    pub task: Name,
+    /// Name of what divides the rows.
+    pub cohort: Name,
+    /// What these rows have in common; empty where they have no value.
+    pub cohort_value: Name,
+    /// Metric name.
+    pub metric: Name,
+    /// The value; absent where it is undefined.
+    pub value: Option<f64>,
+    /// Rows scored.
+    pub rows: u64,
+    /// Positive labels among them; absent for a task of regression.
+    pub positives: Option<u64>,
+}
+
 /// The learning curves of all cells by a metric of a task.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Curves {
@@ -162,6 +187,7 @@ impl Results {
         let relations = Relations::read(folder)?;
         let mut results = Self {
             scores: read_scores(folder, &places)?,
+            cohorts: read_cohorts(folder, &places)?,
             curves: read_curves(folder, &places)?,
             throughput: read_throughput(folder, &places)?,
             settings: read_rows_if_any::<SettingsRow, _>(folder, |row, _| Ok(Some(row)))?,
@@ -251,6 +277,26 @@ fn read_scores(folder: &Path, places: &Places) -> Result<Vec<Score>, ReadError> 
             positives: row.positives,
         };
         Ok(place(row.cell, places, table)?.map(score))
+    })
+}
+
+fn read_cohorts(folder: &Path, places: &Places) -> Result<Vec<CohortScore>, ReadError> {
+    let mut names = Names::default();
+    read_rows_if_any::<CohortsRow, _>(folder, |row, table| {
+        // A report shows what was tested.
+        let place = place(row.cell, places, table)?;
+        let place = place.filter(|_| row.split == "test");
+        let score = |cell| CohortScore {
+            cell,
+            task: names.shared(row.task),
+            cohort: names.shared(row.cohort),
+            cohort_value: names.shared(row.cohort_value),
+            metric: names.shared(row.metric),
+            value: row.value,
+            rows: row.rows,
+            positives: row.positives,
+        };
+        Ok(place.map(score))
     })
 }
 

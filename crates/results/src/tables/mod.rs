@@ -1,14 +1,18 @@
 //! The schema of the results folder: one struct per CSV table, whose fields are its columns in their order, for whoever writes or reads
 //! it. One value per row, floats in their shortest round-trip form; an absent value is an empty cell.
 
+mod cohorts;
 mod column;
 mod data_warnings;
+#[cfg(test)]
+mod kinds;
 mod open;
 mod reader;
 mod rows;
 #[cfg(test)]
 mod tests;
 
+pub use cohorts::CohortsRow;
 pub use data_warnings::DataWarningsRow;
 pub use open::{ReadError, open_table};
 pub use reader::{TableReader, read_rows, read_rows_if_any};
@@ -87,6 +91,9 @@ pub const PARTS: [Part; 6] = [
     Part::of::<HistogramsRow>(),
     Part::of::<ThroughputRow>(),
 ];
+
+/// The part of cells whose spec asks for cohorts; others have none.
+pub const COHORTS: Part = Part::of::<CohortsRow>();
 
 /// The part with times.
 pub const TIMES: Part = Part::of::<ThroughputRow>();

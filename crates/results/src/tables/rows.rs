@@ -376,7 +376,10 @@ impl Row for ExternalRow<'_> {
 ///
 /// What is not finite is refused, as the reader refuses it: one such number would make the whole folder unreadable, long after the cell
 /// that wrote it was called done.
-fn shortest<S: Serializer>(value: &Option<f64>, serializer: S) -> Result<S::Ok, S::Error> {
+pub(super) fn shortest<S: Serializer>(
+    value: &Option<f64>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     match value {
         Some(value) if !value.is_finite() => Err(S::Error::custom(format_args!(
             "expected a finite number or nothing, found {value}"
@@ -386,7 +389,9 @@ fn shortest<S: Serializer>(value: &Option<f64>, serializer: S) -> Result<S::Ok, 
     }
 }
 
-fn scored_split<'de, D: Deserializer<'de>>(deserializer: D) -> Result<&'de str, D::Error> {
+pub(super) fn scored_split<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<&'de str, D::Error> {
     one_of(&["validation", "test"], <&str>::deserialize(deserializer)?)
 }
 

@@ -3,8 +3,12 @@
 mod crash_at;
 mod diagnostics_rows;
 mod keeper;
+mod listener;
+mod predictions;
+mod program;
 mod record;
 
+pub use predictions::{missing_predictions, predict_again, prediction_files, read_weights};
 pub use record::{CellTimes, write_failed, write_parts, write_tensors};
 
 use crate::execute::protocol::{EXIT_ENVIRONMENT, EXIT_FAILED, EXIT_STOPPED, Message, STOP};
@@ -13,17 +17,22 @@ use crate::provenance::Usage;
 use crate::signals;
 use anyhow::{Context, Result};
 use crash_at::CrashAt;
-use homebench_data::{self as data, CacheWatch, Places};
+use homebench_data::{self as data, CacheWatch, Places, Prepared};
 use homebench_diagnostic::Diagnostic;
 use homebench_experiment::spec::CellContent;
-use homebench_results::CellFolder;
+use homebench_results::{self as record_files, CellFolder};
 use homebench_train::Device;
+use homebench_train::SplitName;
 use homebench_train::device;
-use homebench_train::{self as train, TrainError};
+use homebench_train::{self as train, CellResult, TrainError};
 use keeper::CellKeeper;
+use listener::TrainingListener;
+use predictions::CellPredictions;
+use program::OutsideProgram;
 use std::io::{BufRead, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::process::ExitCode;
+use std::path::PathBuf;
+use std::process::{Command, ExitCode};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};
@@ -50,6 +59,10 @@ pub struct ChildSettings {
     pub device: Device,
     /// The prepared files that somebody has read; others are read before they are used.
     pub checked_data: Option<String>,
+    /// The splits whose predictions are kept.
+    pub predictions: Vec<SplitName>,
+    /// Where its curves are written for TensorBoard, where they are.
+    pub tensorboard: Option<PathBuf>,
     /// Where data is.
     pub places: Places,
 }
@@ -99,10 +112,15 @@ fn try_cell(settings: &ChildSettings) -> Result<()> {
     if let Some(notice) = train::shuffle_notice(dataset.train.num_rows()) {
         note!("{notice}");
     }
-    let training = content.training.clone();
+    // Those of an earlier start are of other weights.
+    for path in prediction_files(&settings.folder) {
+        record_files::remove(&path)?;
+    }
+    let dataset = with_carried(dataset, &content, &settings.places)?;
+    let (dataset, predictions) = with_predictions(dataset, settings, &content)?;
+    let mut listener = TrainingListener::new(settings, &content, predictions);
     let phase = content.final_phase();
     let device = device::open(settings.device)?;
-    let seed = content.seed;
     // Training runs on one of the pool's own threads: handing every parallel operation to another, which has to be woken on a
     // core that went idle, costs a lone cell of one thread a large part of its speed. Threads that read data ahead have rayon's
     // global pool, of as many threads (RAYON_NUM_THREADS, by the parent), so that they never wait for a pool that waits for them.
@@ -111,21 +129,43 @@ fn try_cell(settings: &ChildSettings) -> Result<()> {
         .build()
         .context("starting the threads")?;
     let watch = dataset.watch.clone();
+    if model.is_program() {
+        let mut program = OutsideProgram::new(settings, &content)?;
+        let judged = blaming_data(&watch, || {
+            train::judge(
+                dataset,
+                &content.settings(),
+                phase,
+                &mut program,
+                &mut listener,
+            )
+        });
+        program.remove_given();
+        write_result(settings, &content, &judged?, start)?;
+        return Ok(program.remove()?);
+    }
     let trained = blaming_data(&watch, || {
         pool.install(|| {
             train::train(
                 dataset,
                 &model,
-                &training,
-                seed,
+                &content.settings(),
                 phase,
                 &device,
-                &mut Teller,
+                &mut listener,
                 &mut keeper,
             )
         })
     });
-    let result = trained?;
+    write_result(settings, &content, &trained?, start)
+}
+
+fn write_result(
+    settings: &ChildSettings,
+    content: &CellContent,
+    result: &CellResult,
+    start: Instant,
+) -> Result<()> {
     let times = CellTimes {
         device: settings.device.to_string(),
         threads: settings.threads,
@@ -133,7 +173,36 @@ fn try_cell(settings: &ChildSettings) -> Result<()> {
         usage: Usage::of_this_process(),
         tries: settings.tries,
     };
-    record::write_parts(&settings.folder, &content, &result, &times)
+    record::write_parts(&settings.folder, content, result, &times)
+}
+
+/// The dataset with the columns by which predictions name its rows, and where these go; nothing of a trial.
+fn with_predictions(
+    dataset: Prepared,
+    settings: &ChildSettings,
+    content: &CellContent,
+) -> Result<(Prepared, Option<CellPredictions>)> {
+    if settings.predictions.is_empty() || content.final_phase().is_none() {
+        return Ok((dataset, None));
+    }
+    let (reference, places) = (content.dataset_ref(), &settings.places);
+    let (dataset, layout) =
+        data::with_prediction_columns(dataset, &reference, places, &mut Teller)?;
+    let (folder, wanted) = (settings.folder.clone(), settings.predictions.clone());
+    let predictions = CellPredictions::new(folder, wanted, layout);
+    Ok((dataset, Some(predictions)))
+}
+
+/// The dataset with the columns that its rows are grouped by, where the spec asks for such.
+fn with_carried(dataset: Prepared, content: &CellContent, places: &Places) -> Result<Prepared> {
+    let columns = content.carried();
+    if columns.is_empty() {
+        return Ok(dataset);
+    }
+    match data::carry(&content.dataset_ref(), places, &columns, &mut Teller)? {
+        Some(carried) => Ok(dataset.with_carried(carried)?),
+        None => Ok(dataset),
+    }
 }
 
 /// Does what reads the prepared dataset. Whatever comes of it, a panic included, means nothing where the dataset was changed
@@ -166,13 +235,25 @@ fn keeper(settings: &ChildSettings, content: &CellContent) -> CellKeeper {
         crash.strike(0);
     }
     let folder = settings.folder.clone();
-    CellKeeper::new(folder, content.id(), settings.checkpoint_every, crash)
+    CellKeeper::new(
+        folder,
+        content.training_id(),
+        settings.checkpoint_every,
+        crash,
+    )
 }
 
 /// Whether an error is not the cell's own: every other cell would meet it too.
 fn is_environment(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {
-        cause.is::<Diagnostic>() || matches!(cause.downcast_ref(), Some(TrainError::Data(_)))
+        let of_training = cause.downcast_ref();
+        let is_shared = |error: &TrainError| {
+            matches!(
+                error,
+                TrainError::Data(_) | TrainError::Predictions(_) | TrainError::Unscorable { .. }
+            )
+        };
+        cause.is::<Diagnostic>() || of_training.is_some_and(is_shared)
     })
 }
 
@@ -192,6 +273,21 @@ fn die_with_the_parent() {
         // Without it the stdin is left, which is enough for every process that runs.
         let _ = set_parent_process_death_signal(Some(Signal::KILL));
     }
+}
+
+/// Has the system end a program that this process starts with this process, where it knows how to.
+fn end_with_its_parent(program: &mut Command) {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::process::{Signal, set_parent_process_death_signal};
+        use std::os::unix::process::CommandExt;
+        let ask =
+            || -> std::io::Result<()> { Ok(set_parent_process_death_signal(Some(Signal::KILL))?) };
+        // SAFETY: between fork and exec it makes one call of the system, and neither allocates nor takes a lock.
+        unsafe { program.pre_exec(ask) };
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = program;
 }
 
 /// The parent holds the other end of stdin and writes to it only to ask for an end. The system closes it when the parent is
@@ -258,12 +354,6 @@ fn place_in_sources(file: &str) -> &str {
 }
 
 struct Teller;
-
-impl train::Observer for Teller {
-    fn progress(&mut self, progress: &train::Progress) {
-        tell_parent(&Message::Progress(*progress));
-    }
-}
 
 impl data::Observer for Teller {
     fn notice(&mut self, message: &str) {

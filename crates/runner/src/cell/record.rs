@@ -1,12 +1,13 @@
 //! What a cell writes of itself: its part of every table, its weights, and its outcome last.
 
 use super::diagnostics_rows::{experts_rows, gates_rows, histograms_rows};
+use super::predictions::prediction_files;
 use crate::provenance::Usage;
 use anyhow::{Context, Result};
 use candle_core::{DType, Tensor};
 use homebench_experiment::spec::CellContent;
 use homebench_results::tables::{
-    self, CurvesRow, MetricsRow, Table, ThroughputRow, repeatable_parts,
+    self, COHORTS, CohortsRow, CurvesRow, MetricsRow, Table, ThroughputRow, repeatable_parts,
 };
 use homebench_results::{
     self as atomic, CellFolder, Outcome, OutcomeResult, Phase, Status, file_digest,
@@ -44,17 +45,24 @@ pub fn write_parts(
     let id = content.id();
     let key = Key::new(&id, content);
     write_part(folder, metrics_rows(key, result))?;
+    if !result.cohorts.is_empty() {
+        write_part(folder, cohorts_rows(key, result))?;
+    }
     write_part(folder, curves_rows(key, result))?;
     write_part(folder, experts_rows(key, &result.diagnostics))?;
     write_part(folder, gates_rows(key, &result.diagnostics))?;
     write_part(folder, histograms_rows(key, &result.diagnostics))?;
     write_part(folder, [throughput_row(key, Some(result), times)])?;
     // Nobody asks for the weights of a trial: its winner is trained anew.
-    if content.phase == Phase::Final {
+    // A program keeps its own, where it likes.
+    if content.phase == Phase::Final && !result.weights.is_empty() {
         write_tensors(&folder.weights(), &result.weights)?;
     }
-    // Before the outcome: a cell that is done has nothing that one without interruption doesn't have.
-    atomic::remove(&folder.checkpoint())?;
+    // Before the outcome: a cell that is done has nothing that one without interruption doesn't have. Of one on a rung the parent keeps
+    // it until the next rung has ended.
+    if content.last_epoch.is_none() {
+        atomic::remove(&folder.checkpoint())?;
+    }
     done(folder, &id, result).write(folder)
 }
 
@@ -76,7 +84,9 @@ pub fn write_failed(
 fn done(folder: &CellFolder, id: &str, result: &CellResult) -> Outcome {
     // Without the table of times, so that outcomes are the same bytes on a repeat.
     let parts = repeatable_parts().map(|table| folder.part(table.file));
-    let files = parts.chain([folder.weights()]).filter_map(|path| {
+    let others = [folder.part(COHORTS.file), folder.weights()];
+    let others = others.into_iter().chain(prediction_files(folder));
+    let files = parts.chain(others).filter_map(|path| {
         let name = path.file_name()?.to_string_lossy().into_owned();
         Some((name, file_digest(&path)?))
     });
@@ -130,6 +140,22 @@ fn metrics_rows<'a>(key: Key<'a>, result: &'a CellResult) -> impl Iterator<Item 
         value: score.value,
         rows: score.rows as u64,
         positives: score.positives.map(|count| count as u64),
+    })
+}
+
+fn cohorts_rows<'a>(key: Key<'a>, result: &'a CellResult) -> impl Iterator<Item = CohortsRow<'a>> {
+    result.cohorts.iter().map(move |one| CohortsRow {
+        cell: key.cell,
+        variant: key.variant,
+        seed: key.seed,
+        split: one.score.split.name(),
+        task: &one.score.task,
+        cohort: &one.cohort,
+        cohort_value: &one.value,
+        metric: one.score.metric.name(),
+        value: one.score.value,
+        rows: one.score.rows as u64,
+        positives: one.score.positives.map(|count| count as u64),
     })
 }
 

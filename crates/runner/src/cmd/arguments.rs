@@ -29,6 +29,9 @@ impl ResultsArgument {
 /// Nothing there that `run` wrote.
 pub(super) fn open_results(path: &Path) -> Result<ResultsFolder, Diagnostic> {
     let results = ResultsFolder::new(path);
+    if !path.exists() {
+        return Err(no_such_folder(path));
+    }
     // It is written before the first cell, so also a run that was killed at once has one.
     if results.resolved_spec().is_file() {
         return Ok(results);
@@ -44,4 +47,23 @@ pub(super) fn open_results(path: &Path) -> Result<ResultsFolder, Diagnostic> {
         "expected a folder of results, found no spec.resolved.toml in it",
     )
     .hint("`homebench run <spec.toml>` makes one, by default as runs/<name of the spec>"))
+}
+
+/// Says that there is no such folder, and which one beside it is meant perhaps.
+fn no_such_folder(path: &Path) -> Diagnostic {
+    let beside = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
+    let beside = std::fs::read_dir(beside.unwrap_or(Path::new(".")));
+    let names: Vec<String> = beside
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter(|entry| entry.path().is_dir())
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .collect();
+    let asked = path.file_name().unwrap_or_default().to_string_lossy();
+    Diagnostic::new(path.display().to_string(), "no such folder")
+        .hint("`homebench run <spec.toml>` makes one, by default as runs/<name of the spec>")
+        .did_you_mean(&asked, names.iter().map(String::as_str))
 }

@@ -1,13 +1,14 @@
 //! `homebench cache`: what prepared datasets there are, and removing those that nobody needs.
 
 use super::data::PlaceArgs;
+use super::screen::terminal_width;
 use crate::output::write_answer;
 use anyhow::Result;
 use bytesize::ByteSize;
 use clap::{ArgGroup, Args, Subcommand};
 use homebench_data::{CachedDataset, Cleared, Clearing, cached_datasets, clear_cache};
 use homebench_diagnostic::{Diagnostic, visible};
-use homebench_report::text_table::align_rows;
+use homebench_report::text_table::align_rows_within;
 use homebench_results::timestamp;
 use std::path::Path;
 use std::process::ExitCode;
@@ -31,8 +32,8 @@ enum CacheCommand {
     #[command(after_help = "\
 Example: homebench cache list
 
-`description`: same, its description still gives this dataset; changed, it gives another; gone, there is none of this name;
-unknown, the dataset doesn't say what it was made from.")]
+`description`: same, its description still gives this dataset; changed, it gives another; gone, there is none of this \
+name; unknown, the dataset doesn't say what it was made from.")]
     List,
     /// Remove prepared datasets; they are prepared again when they are needed
     #[command(after_help = "\
@@ -70,7 +71,7 @@ fn parse_days(text: &str) -> Result<Duration, String> {
 
 impl CacheArguments {
     pub(super) fn run(self) -> Result<ExitCode> {
-        let places = self.places.resolve();
+        let places = self.places.resolve_for(None)?;
         match self.command {
             CacheCommand::List => list(&cached_datasets(&places)?, &places.cache),
             CacheCommand::Clear(cleaning) => {
@@ -133,7 +134,7 @@ fn list(datasets: &[CachedDataset], cache: &Path) -> Result<ExitCode> {
         true => format!("no prepared dataset is in {cache}\n"),
         false => format!(
             "{}{} in {cache}\n",
-            align_rows(&header, &rows),
+            align_rows_within(&header, &rows, terminal_width()),
             ByteSize(bytes)
         ),
     })?;

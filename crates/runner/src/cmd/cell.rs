@@ -3,8 +3,9 @@
 use super::data::PlaceArgs;
 use crate::cell::{ChildSettings, run_cell};
 use clap::Args;
+use homebench_experiment::spec::predicted_split;
 use homebench_results::CellFolder;
-use homebench_train::Device;
+use homebench_train::{Device, SplitName};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -25,6 +26,12 @@ pub(super) struct CellArguments {
     /// The prepared files that the parent has read; others are read again
     #[arg(long, value_name = "IDENTITY")]
     checked_data: Option<String>,
+    /// The splits whose predictions are kept
+    #[arg(long, value_delimiter = ',', value_parser = parse_split)]
+    predictions: Vec<SplitName>,
+    /// Where its curves are written for TensorBoard
+    #[arg(long, value_name = "DIR")]
+    tensorboard: Option<PathBuf>,
     #[command(flatten)]
     places: PlaceArgs,
 }
@@ -38,9 +45,16 @@ impl CellArguments {
             checkpoint_every: self.checkpoint_every,
             device: self.device,
             checked_data: self.checked_data,
+            predictions: self.predictions,
+            tensorboard: self.tensorboard,
             places: self.places.resolve(),
         })
     }
+}
+
+/// A split that is predicted.
+pub(super) fn parse_split(text: &str) -> Result<SplitName, String> {
+    predicted_split(text).ok_or_else(|| format!("expected `validation` or `test`, found `{text}`"))
 }
 
 fn parse_seconds(text: &str) -> Result<Duration, String> {

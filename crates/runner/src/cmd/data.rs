@@ -1,10 +1,12 @@
 //! `homebench data`: get, describe, prepare and check datasets.
 
+use crate::bundled;
 use crate::output::{note, write_answer};
 use anyhow::Result;
 use clap::{Args, Subcommand};
 use homebench_data::fetch::{Fetched, fetch};
 use homebench_data::{self as data, DatasetRef, Observer, Places, RowSubset, Summary};
+use homebench_diagnostic::Diagnostic;
 use homebench_report::mean_and_deviation;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::Write;
@@ -25,7 +27,7 @@ pub struct DataArgs {
 /// Where data lies.
 #[derive(Debug, Args)]
 pub struct PlaceArgs {
-    /// Folder of dataset descriptions [default: experiments/datasets of the project]
+    /// Folder of dataset descriptions [default: experiments/datasets of the project, else those that homebench carries]
     #[arg(long, global = true, value_name = "DIR")]
     descriptions: Option<PathBuf>,
     /// Folder of source files [default: $HOMEBENCH_DATA, else .homebench/data of the project]
@@ -44,6 +46,19 @@ impl PlaceArgs {
             self.data_dir.as_deref(),
             self.cache_dir.as_deref(),
         )
+    }
+
+    /// The folders, with the descriptions that this program carries where there are none at hand or none of a dataset.
+    ///
+    /// # Errors
+    /// See [`bundled::complete`].
+    pub fn resolve_for(&self, dataset: Option<&str>) -> Result<Places, Diagnostic> {
+        let mut places = self.resolve();
+        // Whoever names a folder means that one.
+        if self.descriptions.is_none() {
+            bundled::complete(&mut places, dataset)?;
+        }
+        Ok(places)
     }
 }
 
@@ -84,6 +99,21 @@ enum DataCommand {
     },
 }
 
+impl DataCommand {
+    fn places(&self, places: &PlaceArgs) -> Result<Places, Diagnostic> {
+        match self {
+            Self::Fetch { dataset }
+            | Self::Prepare(Wanted { dataset, .. })
+            | Self::Verify(Wanted { dataset, .. })
+            | Self::Export {
+                wanted: Wanted { dataset, .. },
+                ..
+            } => places.resolve_for(Some(dataset)),
+            Self::Describe { .. } => Ok(places.resolve()),
+        }
+    }
+}
+
 #[derive(Debug, Args)]
 struct Wanted {
     /// Name of a description
@@ -122,7 +152,7 @@ impl Wanted {
 /// # Errors
 /// See [`fetch`], [`data::prepare`], [`data::describe`] and [`data::verify`].
 pub fn run(args: &DataArgs) -> Result<()> {
-    let places = args.places.resolve();
+    let places = args.command.places(&args.places)?;
     let mut terminal = Terminal::default();
     let mut out = Vec::new();
     match &args.command {

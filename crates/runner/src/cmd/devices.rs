@@ -1,10 +1,11 @@
 //! `homebench devices`: what a run can be given.
 
 use super::instructions;
+use super::screen::terminal_width;
 use crate::output::{note, write_answer};
 use crate::provenance;
 use clap::Args;
-use homebench_report::text_table::align_rows;
+use homebench_report::text_table::align_rows_within;
 use homebench_train::device::{Cuda, CudaDevice, gibibytes};
 use std::process::ExitCode;
 
@@ -14,16 +15,17 @@ use std::process::ExitCode;
 Example:
   homebench devices
 
-What is in the first column is what `--device` and `device = \"...\"` under [run] take. The processor's instruction set is the best
-that it has (amx, avx512, avx2, portable), or the lower one that HOMEBENCH_INSTRUCTIONS names. Results are the same bytes on all of
-them; `precision = \"bf16\"` is fast with amx alone.")]
+What is in the first column is what `--device` and `device = \"...\"` under [run] take. The processor's instruction set is the \
+best that it has (amx, avx512, avx2, portable), or the lower one that HOMEBENCH_INSTRUCTIONS names. Results are the same bytes on \
+all of them; `precision = \"bf16\"` is fast with amx alone.")]
 pub(super) struct DevicesArguments {}
 
 impl DevicesArguments {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let cuda = Cuda::find();
         let header = ["device", "name", "compute", "memory"];
-        write_answer(&align_rows(&header, &rows(&cuda)))?;
+        let table = align_rows_within(&header, &rows(&cuda), terminal_width());
+        write_answer(&table)?;
         // On stderr: the table on stdout stays one for scripts.
         if let Some(absence) = cuda.absence() {
             note!("{absence}");

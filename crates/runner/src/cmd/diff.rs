@@ -2,12 +2,13 @@
 
 use super::arguments::open_results;
 use super::integrity::{exit_code, look, say};
+use super::screen::{answer_width, terminal_width};
 use crate::output::write_answer;
 use anyhow::Result;
 use clap::Args;
 use homebench_report::diff::{Diff, DiffRow, Verdict, diff};
 use homebench_report::statistics::Interval;
-use homebench_report::text_table::align_rows;
+use homebench_report::text_table::align_rows_within;
 use homebench_report::{difference, precise_number};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -79,22 +80,22 @@ const HEADER: [&str; 11] = [
 
 fn text(found: &Diff) -> String {
     let rows: Vec<Vec<String>> = found.rows.iter().map(fields).collect();
-    let mut text = align_rows(&HEADER, &rows);
+    let mut text = settings(found) + &align_rows_within(&HEADER, &rows, terminal_width());
     text.push('\n');
     let verdicts = [
         Verdict::Better,
         Verdict::Worse,
         Verdict::NoDifferenceSeen,
         Verdict::Identical,
-        Verdict::Untested,
+        Verdict::NotJudged,
     ];
     let counts = verdicts.map(|verdict| format!("{} {}", found.count(verdict), verdict.words()));
     text += &format!("B against A: {}.\n", counts.join("; "));
     if found.family > 0 {
         text += &format!(
-            "Paired t-tests over seeds, at 5 % after Holm's correction over {} together. \"Could have seen\": how large a true \
-             difference must be for\nsuch a test to find it in four of five experiments of these seeds; a smaller one may be \
-             there unseen.\n",
+            "Paired t-tests over seeds, at 5 % after Holm's correction over {} together; not judged: fewer than three seeds, or the \
+             same difference at each. \"Could have seen\": how large a true difference must be for such a test to find it in four of \
+             five experiments of these seeds; a smaller one may be there unseen.\n",
             match found.family {
                 1 => "one difference".to_owned(),
                 family => format!("{family} differences"),
@@ -105,6 +106,25 @@ fn text(found: &Diff) -> String {
         text += &format!("Note: {note}.\n");
     }
     text
+}
+
+/// What the two were asked to do otherwise, before what came of it.
+fn settings(found: &Diff) -> String {
+    const MOST: usize = 24;
+    if found.settings.is_empty() {
+        return "A and B have the same settings and data.\n\n".to_owned();
+    }
+    let shown = found.settings.iter().take(MOST);
+    let rows: Vec<Vec<String>> = shown
+        .map(|setting| vec![setting.name.clone(), setting.a.clone(), setting.b.clone()])
+        .collect();
+    let header = ["what differs", "A", "B"];
+    let mut text = align_rows_within(&header, &rows, Some(answer_width()));
+    let more = found.settings.len().saturating_sub(MOST);
+    if more > 0 {
+        text += &format!("and {more} more\n");
+    }
+    text + "\n"
 }
 
 fn fields(row: &DiffRow) -> Vec<String> {

@@ -21,7 +21,7 @@ use std::process::ExitCode;
 Example:
   homebench forward --model model.toml --weights w.safetensors --inputs x.safetensors --outputs y.safetensors
 
-The inputs hold `x` [batch, width]. The outputs hold `logits` [batch, tasks], in the order of the model's tasks, `gate/<path>`
+The inputs hold `x` [batch, width]. The outputs hold `logits` [batch, tasks], in the order of the model's tasks, `gate/<path>` \
 [batch, experts seen] and `expert/<path>` [experts, batch, width], all f32.")]
 pub(super) struct ForwardArguments {
     /// The architecture, its tasks, groups and knobs

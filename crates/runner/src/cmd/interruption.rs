@@ -71,3 +71,9 @@ pub(super) fn say_interrupted(ended: usize, total: usize) -> ExitCode {
     note!("  {}", command_to_go_on());
     ExitCode::from(EXIT_INTERRUPTED)
 }
+
+/// Says that a failed cell ended the run, and how to go on.
+pub(super) fn say_failed_fast(ended: usize, total: usize) {
+    note!("ended after the first failure: {ended} of {total} cells ended and are kept; to go on:");
+    note!("  {}", command_to_go_on());
+}

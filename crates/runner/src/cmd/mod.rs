@@ -5,6 +5,8 @@ mod board;
 mod broken;
 mod cache;
 mod cell;
+mod cell_list;
+mod compare;
 pub mod data;
 mod devices;
 mod diff;
@@ -13,11 +15,15 @@ mod init;
 mod instructions;
 mod integrity;
 mod interruption;
+mod kept_data;
 mod model_file;
 mod models;
+mod new;
+mod open_folder;
 mod output_path;
 mod pack;
 mod plan;
+mod predict;
 mod progress;
 mod report;
 mod run;
@@ -28,6 +34,7 @@ mod status;
 mod style;
 mod watch;
 
+use crate::bundled::{self, Bundle};
 use crate::output;
 use clap::{Parser, Subcommand};
 use std::io::ErrorKind;
@@ -49,7 +56,7 @@ struct Cli {
 
 const HELP: &str = "\
 Example:
-  homebench run experiments/quickstart.toml
+  homebench run quickstart
 
 Exit codes: 0 done; 1 a cell failed, `diff` saw a regression, or a file of the results is gone, altered or not merged;\n\
 2 a bad spec, dataset or argument, or output that can't be written; 130 interrupted.";
@@ -57,12 +64,15 @@ Exit codes: 0 done; 1 a cell failed, `diff` saw a regression, or a file of the r
 #[derive(Debug, Subcommand)]
 enum Command {
     Run(run::RunArguments),
+    New(new::NewArguments),
     Plan(plan::PlanArguments),
     Status(status::StatusArguments),
     Report(report::ReportArguments),
     Figures(report::FiguresArguments),
     Diff(diff::DiffArguments),
+    Compare(compare::CompareArguments),
     Pack(pack::PackArguments),
+    Predict(predict::PredictArguments),
     /// Get, describe, prepare and check datasets
     Data(data::DataArgs),
     Cache(cache::CacheArguments),
@@ -74,8 +84,9 @@ enum Command {
     Cell(cell::CellArguments),
 }
 
-/// Reads the command line, does what it asks for, and gives the exit code.
-pub fn main() -> ExitCode {
+/// Reads the command line, does what it asks for, and gives the exit code. `bundle` is what the binary carries.
+pub fn main(bundle: Bundle) -> ExitCode {
+    bundled::carry(bundle);
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(said) => return say_of_command_line(&said),
@@ -100,12 +111,15 @@ pub fn main() -> ExitCode {
 fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Run(arguments) => arguments.run(),
+        Command::New(arguments) => arguments.run(),
         Command::Plan(arguments) => arguments.run(),
         Command::Status(arguments) => arguments.run(),
         Command::Report(arguments) => arguments.run(),
         Command::Figures(arguments) => arguments.run(),
         Command::Diff(arguments) => arguments.run(),
+        Command::Compare(arguments) => arguments.run(),
         Command::Pack(arguments) => arguments.run(),
+        Command::Predict(arguments) => arguments.run(),
         Command::Data(arguments) => data::run(&arguments).map(|()| ExitCode::SUCCESS),
         Command::Cache(arguments) => arguments.run(),
         Command::Models(arguments) => arguments.run(),
@@ -149,5 +163,102 @@ mod tests {
             assert!(shows_one || name == "help", "{name} has no example");
         }
         cli.debug_assert();
+    }
+
+    /// Flags of a command and of those below it.
+    fn flags(command: &clap::Command) -> Vec<String> {
+        let own = command.get_arguments().filter_map(clap::Arg::get_long);
+        let own = own.map(str::to_owned);
+        let below = command.get_subcommands().flat_map(flags);
+        own.chain(below).collect()
+    }
+
+    /// Words of a text that are flags: `--only`.
+    fn named_flags(text: &str) -> Vec<&str> {
+        let starts = text.match_indices("--").filter(|(place, _)| {
+            let before = text[..*place].chars().next_back();
+            before.is_none_or(|letter| !letter.is_alphanumeric() && letter != '-')
+        });
+        let names = starts.map(|(place, _)| {
+            let rest = &text[place + 2..];
+            let end = rest.find(|letter: char| !letter.is_ascii_lowercase() && letter != '-');
+            &rest[..end.unwrap_or(rest.len())]
+        });
+        names.filter(|name| !name.is_empty()).collect()
+    }
+
+    /// What of a hint is no flag that `homebench` has, or that the command has which it names between backticks.
+    fn wrong_flags(cli: &clap::Command, hint: &str) -> Vec<String> {
+        let all = flags(cli);
+        let mut wrong = Vec::new();
+        for (place, part) in hint.split('`').enumerate() {
+            let mut words = part.split_whitespace();
+            let program = words.next().filter(|_| place % 2 == 1);
+            let known = match program {
+                Some("homebench") => {
+                    let name = words.next().unwrap_or_default();
+                    let found = cli.find_subcommand(name);
+                    found.map_or(Vec::new(), flags)
+                }
+                // Other programs have flags of their own.
+                Some(program) if !program.starts_with("--") => continue,
+                _ => all.clone(),
+            };
+            let of_part = named_flags(part).into_iter();
+            let missing = of_part.filter(|flag| !known.iter().any(|one| one == flag));
+            wrong.extend(missing.map(str::to_owned));
+        }
+        wrong
+    }
+
+    /// Every `hint(...)` of the sources, as it is written.
+    fn hints(folder: &std::path::Path, found: &mut Vec<String>) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                hints(&path, found);
+            } else if path.extension().is_some_and(|ending| ending == "rs") {
+                let text = std::fs::read_to_string(&path).unwrap();
+                for (place, _) in text.match_indices("hint(") {
+                    let rest = &text[place + 5..];
+                    let mut depth = 1;
+                    let end = rest.find(|letter: char| {
+                        depth += i32::from(letter == '(') - i32::from(letter == ')');
+                        depth == 0
+                    });
+                    found.push(rest[..end.unwrap_or(0)].to_owned());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn hints_name_flags_that_the_command_has() {
+        let mut cli = Cli::command();
+        cli.build();
+        let mut found = Vec::new();
+        let sources = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        for package in std::fs::read_dir(sources).unwrap() {
+            let source = package.unwrap().path().join("src");
+            if source.is_dir() {
+                hints(&source, &mut found);
+            }
+        }
+        let with_flags = found.iter().filter(|hint| !named_flags(hint).is_empty());
+        assert!(with_flags.count() > 10, "the sources have hints with flags");
+        let wrong: Vec<(&String, Vec<String>)> = found
+            .iter()
+            .map(|hint| (hint, wrong_flags(&cli, hint)))
+            .filter(|(_, wrong)| !wrong.is_empty())
+            .collect();
+        assert!(wrong.is_empty(), "{wrong:#?}");
+        // The test itself sees a flag that nobody has, and one of another command.
+        assert_eq!(wrong_flags(&cli, "give `--fresher`"), ["fresher"]);
+        assert_eq!(
+            wrong_flags(&cli, "`homebench figures DIR --baseline x`"),
+            ["baseline"]
+        );
+        assert!(wrong_flags(&cli, "`homebench report DIR --baseline x`").is_empty());
+        assert!(wrong_flags(&cli, "`cargo build --features cuda` --fresh").is_empty());
     }
 }

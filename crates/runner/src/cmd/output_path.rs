@@ -21,8 +21,21 @@ pub(super) fn output_path(path: &Path, inputs: &[&Path]) -> Result<PathBuf, Diag
         Err(_) if path.is_symlink() => {
             return Err(refuse("can't be written: it is a link that leads nowhere"));
         }
-        // Writing tells what else is wrong.
-        Err(_) => return Ok(path.to_owned()),
+        Err(_) => {
+            let folder = path
+                .parent()
+                .filter(|folder| !folder.as_os_str().is_empty());
+            return match folder.filter(|folder| !folder.is_dir()) {
+                Some(folder) => {
+                    let folder = folder.display();
+                    let message = format!("can't be written: there is no folder {folder}");
+                    Err(Diagnostic::new(path.display().to_string(), message)
+                        .hint(format!("make it first: mkdir -p {folder}")))
+                }
+                // Writing tells what else is wrong.
+                None => Ok(path.to_owned()),
+            };
+        }
     };
     let key = |metadata: &Metadata| (metadata.dev(), metadata.ino());
     let is_it =
@@ -58,6 +71,10 @@ mod tests {
             ("to-device", "what is there is no file"),
             (".", "what is there is no file"),
             ("dangling", "it is a link that leads nowhere"),
+            (
+                "gone/file",
+                &format!("there is no folder {}", path("gone").display()),
+            ),
         ] {
             assert_eq!(
                 said(name),

@@ -2,12 +2,14 @@
 
 use super::arguments::ResultsArgument;
 use super::integrity::{exit_code, look, say};
+use super::open_folder::extent_of;
 use crate::execute::at_work;
 use crate::output::note;
 use bytesize::ByteSize;
 use clap::Args;
 use homebench_diagnostic::Diagnostic;
 use homebench_report::Folder;
+use homebench_results::read::Results;
 use homebench_results::{ResultsFolder, pack};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -44,7 +46,9 @@ impl PackArguments {
         }
         let new = ResultsFolder::new(self.into);
         let packed = pack(&results, &new)?;
-        Folder::read(new.path(), None)?.write_short()?;
+        let read = Results::read(new.path())?;
+        let extent = extent_of(&new, &read);
+        Folder::of(read, None)?.with_extent(extent).write_short()?;
         note!(
             "packed into {}: {} long tables, {} instead of {}",
             new.path().display(),

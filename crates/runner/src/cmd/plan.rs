@@ -2,15 +2,16 @@
 
 use super::integrity::look;
 use super::run::threads_of;
+use super::screen::terminal_width;
 use super::session::{Session, SpecArguments};
 use crate::output::{NoticesAlone, note, write_answer};
 use anyhow::Result;
 use clap::Args;
 use homebench_experiment::plan::{
-    Arm, Estimator, Plan, PlannedCell, Reuse, STATED_FLOPS_PER_SECOND, Selection, reuse,
+    Arm, Estimator, Plan, PlannedCell, Reuse, STATED_FLOPS_PER_SECOND, Selection, ToCome, reuse,
     take_winners,
 };
-use homebench_report::text_table::align_rows;
+use homebench_report::text_table::align_rows_within;
 use homebench_results::Winners;
 use indicatif::HumanDuration;
 use std::process::ExitCode;
@@ -34,15 +35,25 @@ impl PlanArguments {
     pub(super) fn run(self) -> Result<ExitCode> {
         let (session, mut plan) = self.spec.open(&mut NoticesAlone)?;
         session.say_solutions();
+        session.say_selection();
         session.say_untrained();
         let selection = plan.select(self.spec.only.as_deref())?;
         look(&session.results)?;
         let winners = Winners::read(&session.results)?;
-        take_winners(&mut plan, &winners, &session.results)?;
+        let configure = |variant: &str, chosen| session.configure(variant, chosen);
+        take_winners(&mut plan, &winners, &session.results, &configure)?;
+        let ends = |cell: &PlannedCell| reuse(&session.results.cell(&cell.id), cell);
+        plan.advance_all(&ends, &configure)?;
         let table = PlanTable::new(&session, &plan);
         let rows = table.rows(&selection);
-        write_answer(&align_rows(&table.header(), &table.texts(&rows)))?;
+        let texts = table.texts(&rows);
+        write_answer(&align_rows_within(
+            &table.header(),
+            &texts,
+            terminal_width(),
+        ))?;
         table.say_totals(&rows);
+        table.say_tuning_budgets();
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -116,6 +127,9 @@ impl<'a> PlanTable<'a> {
         let arms = &self.plan.arms;
         let trials = arms.iter().flat_map(|arm| selection.trials_of(arm));
         let mut rows: Vec<PlanRow> = trials.map(|cell| self.row(cell)).collect();
+        for arm in arms.iter().filter(|arm| selection.has_final_of(arm)) {
+            rows.extend(self.trials_to_come(arm));
+        }
         for arm in arms {
             if arm.is_tuned() && arm.winner.is_none() {
                 rows.extend(self.rows_to_come(arm, selection));
@@ -138,7 +152,11 @@ impl<'a> PlanTable<'a> {
         let seconds = cost.map_or(0.0, |cost| self.seconds(cell, cost.flops_per_row));
         let or_dash = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
         let phase = match cell.trial {
-            Some(number) => format!("trial-{number}"),
+            Some(number) => {
+                let rung = cell.rung.as_ref();
+                let rung = rung.map_or_else(String::new, |rung| format!("/rung-{}", rung.number));
+                format!("trial-{number}{rung}")
+            }
             None => "final".to_owned(),
         };
         PlanRow {
@@ -213,6 +231,73 @@ impl<'a> PlanTable<'a> {
             .final_labels()
             .filter(|(_, label)| selection.has_label(label, arm));
         asked.map(row).collect()
+    }
+
+    /// Cells of trials that are known once others have ended; as long as the first one's.
+    fn trials_to_come(&self, arm: &Arm) -> Vec<PlanRow> {
+        let Some(cell) = arm.trials.first().and_then(|cells| cells.first()) else {
+            return Vec::new();
+        };
+        let cost = self.session.cost(self.plan, cell);
+        let row = |to_come: &ToCome, seed: u64| {
+            let seconds = cost.map_or(0.0, |cost| {
+                let (session, epochs) = (self.session, to_come.epochs);
+                session.expected_seconds_of(&self.estimator, cell, epochs, cost.flops_per_row)
+            });
+            let dash = || "-".to_owned();
+            PlanRow {
+                texts: vec![
+                    dash(),
+                    arm.variant.clone(),
+                    cell.content.model.name.clone(),
+                    seed.to_string(),
+                    dash(),
+                    dash(),
+                    dash(),
+                    to_come.phase.clone(),
+                    format!("{seconds:.1}"),
+                    to_come.state.clone(),
+                ],
+                split_seed: arm.split_seed,
+                is_trial: true,
+                seconds,
+                is_done: false,
+            }
+        };
+        let seeds: Vec<u64> = arm.trials[0].iter().map(|cell| cell.content.seed).collect();
+        let rows = arm.trials_to_come().into_iter().flat_map(|to_come| {
+            let of_seeds = |_| {
+                seeds
+                    .iter()
+                    .map(|seed| row(&to_come, *seed))
+                    .collect::<Vec<_>>()
+            };
+            (0..to_come.count).flat_map(of_seeds).collect::<Vec<_>>()
+        });
+        rows.collect()
+    }
+
+    /// What tuning costs each variant at most.
+    fn say_tuning_budgets(&self) {
+        let rows = self.session.dataset().train.rows as f64;
+        for arm in self.plan.arms.iter().filter(|arm| arm.is_tuned()) {
+            let firsts = arm.trials.iter().filter_map(|cells| cells.first());
+            let flops = firsts.filter_map(|cell| self.session.cost(self.plan, cell));
+            let flops: Vec<f64> = flops.map(|cost| cost.flops_per_row as f64).collect();
+            let mean = flops.iter().sum::<f64>() / flops.len().max(1) as f64;
+            let epochs = arm.budget_epochs();
+            let flops = match flops.is_empty() {
+                // Of a program.
+                true => "FLOPs not known".to_owned(),
+                // A step is three forward passes.
+                false => format!("{:.2e} FLOPs", 3.0 * mean * rows * epochs as f64),
+            };
+            note!(
+                "{}: tuning trains at most {epochs} epochs in {} trials, {flops}",
+                arm.label(),
+                arm.num_trials(),
+            );
+        }
     }
 
     fn say_totals(&self, rows: &[PlanRow]) {

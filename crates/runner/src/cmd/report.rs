@@ -2,17 +2,29 @@
 
 use super::arguments::ResultsArgument;
 use super::integrity::{exit_code, look, say};
+use super::open_folder::{is_of_merge, open_folder};
+use super::screen::answer_width;
 use crate::execute::FolderLock;
 use crate::output::{note, write_answer};
 use clap::Args;
+use homebench_diagnostic::Diagnostic;
 use homebench_report::Folder;
-use homebench_results::{ResultsFolder, seal_external};
+use homebench_results::{ResultsFolder, create_dir, seal_external};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Write report.md, report.html and tables/ of a results folder and print its table
+/// Of a report of cells that are in no table yet.
+// As where a file is gone: what is there is not what a run leaves at its end.
+const EXIT_UNMERGED: u8 = 1;
+
+/// Write report.md, report.html and tables/ of a results folder and print what it answers
+///
+/// Also of an experiment that has not ended: then it says what is missing, and the exit code is 1 while cells that ended are in no table.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  homebench report results/census\n  homebench report results/census --baseline mmoe"
+    after_help = "Examples:\n  homebench report results/census\n  homebench report results/census --baseline mmoe\n  \
+                  homebench report results/census --only 'home*'   # into results/census/only/home/\n  \
+                  homebench report runs/census --out /tmp/so-far   # while it runs"
 )]
 pub(super) struct ReportArguments {
     #[command(flatten)]
@@ -20,6 +32,12 @@ pub(super) struct ReportArguments {
     /// The variant that the others are compared with [default: the spec's `baseline`, single-task, or the first of the plan]
     #[arg(long, value_name = "VARIANT")]
     baseline: Option<String>,
+    /// Report only the cells whose variant, variant/seed or id fits the pattern; the report of all stays
+    #[arg(long, value_name = "GLOB")]
+    only: Option<String>,
+    /// Write into this folder [default: the results folder; with --only, only/<pattern> in it]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
     /// Take scores in external/ that were changed since they were first seen as they are now
     #[arg(long)]
     accept_external: bool,
@@ -36,23 +54,68 @@ pub(super) struct FiguresArguments {
 impl ReportArguments {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let results = self.results.open()?;
-        let _lock = FolderLock::take_to_draw(&results)?;
+        let out = self.out_folder(&results);
+        // Elsewhere nobody else writes, and a run may be at work.
+        let is_inside = out
+            .as_ref()
+            .is_none_or(|out| out.starts_with(results.path()));
+        let lock = is_inside.then(|| FolderLock::take_to_draw(&results));
+        let _lock = lock.transpose()?;
         let mut found = look(&results)?;
         if self.accept_external {
             found.retain(|finding| !finding.file.starts_with("external/"));
         }
+        let opened = open_folder(
+            &results,
+            &found,
+            self.baseline.as_deref(),
+            self.only.as_deref(),
+        )?;
+        found.retain(|finding| !(opened.is_unmerged && is_of_merge(finding)));
         say(&results, &found);
-        let read = Folder::read(results.path(), self.baseline.as_deref())?;
-        let mut folder = read.with_findings(found.clone());
-        folder.write_report()?;
+        let mut folder = opened.folder;
+        if let Some(out) = &out {
+            create_dir(out)?;
+            folder = folder.writing_into(out, &way(out, results.path())?);
+            folder.write_figures()?;
+        }
+        let files = folder.write_report()?;
         say_notes(&folder);
-        write_answer(&folder.terminal_table())?;
+        write_answer(&folder.terminal_summary(answer_width())?)?;
+        say_report(&files);
         // What is seen for the first time, and was read without a fault, is known from now on.
         match self.accept_external {
             true => seal_external(&results, true)?,
-            false => seal_new_external(&results)?,
+            false if is_inside => seal_new_external(&results)?,
+            false => {}
         }
-        Ok(exit_code(&found, ExitCode::SUCCESS))
+        let code = match opened.is_unmerged {
+            true => ExitCode::from(EXIT_UNMERGED),
+            false => ExitCode::SUCCESS,
+        };
+        Ok(exit_code(&found, code))
+    }
+
+    /// Where the report goes; nothing where that is the results folder.
+    fn out_folder(&self, results: &ResultsFolder) -> Option<PathBuf> {
+        let of_pattern = || {
+            let pattern = self.only.as_ref()?;
+            let fit = |letter: char| match letter {
+                letter if letter.is_ascii_alphanumeric() || "-_.=".contains(letter) => letter,
+                _ => ' ',
+            };
+            let words: String = pattern.chars().map(fit).collect();
+            let words: Vec<&str> = words.split_whitespace().collect();
+            // A pattern of stars alone has no words.
+            let name = words.join("_");
+            let name = name.trim_start_matches('.');
+            Some(
+                results
+                    .join("only")
+                    .join(if name.is_empty() { "all" } else { name }),
+            )
+        };
+        self.out.clone().or_else(of_pattern)
     }
 }
 
@@ -60,15 +123,51 @@ impl FiguresArguments {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let results = self.results.open()?;
         let _lock = FolderLock::take_to_draw(&results)?;
-        let found = look(&results)?;
+        let mut found = look(&results)?;
+        let opened = open_folder(&results, &found, None, None)?;
+        found.retain(|finding| !(opened.is_unmerged && is_of_merge(finding)));
         say(&results, &found);
-        let mut folder = Folder::read(results.path(), None)?;
+        let mut folder = opened.folder;
         let paths = folder.write_figures()?;
         say_notes(&folder);
         let lines = paths.iter().map(|path| format!("{}\n", path.display()));
         write_answer(&lines.collect::<String>())?;
-        Ok(exit_code(&found, ExitCode::SUCCESS))
+        let code = match opened.is_unmerged {
+            true => ExitCode::from(EXIT_UNMERGED),
+            false => ExitCode::SUCCESS,
+        };
+        Ok(exit_code(&found, code))
     }
+}
+
+/// Says where the report is.
+pub(super) fn say_report(files: &[PathBuf]) {
+    let is_page = |file: &&PathBuf| file.extension().is_some_and(|ending| ending == "html");
+    if let Some(page) = files.iter().find(is_page) {
+        note!("report: {}", page.display());
+    }
+}
+
+/// The way from one folder to another, as links go it, with a slash at its end.
+fn way(from: &Path, to: &Path) -> Result<String, Diagnostic> {
+    let whole = |path: &Path| {
+        path.canonicalize().map_err(|error| {
+            Diagnostic::new(
+                path.display().to_string(),
+                format!("can't be read: {error}"),
+            )
+        })
+    };
+    let (from, to) = (whole(from)?, whole(to)?);
+    let shared = from
+        .components()
+        .zip(to.components())
+        .take_while(|(one, other)| one == other)
+        .count();
+    let up = from.components().skip(shared).map(|_| "..".to_owned());
+    let down = to.components().skip(shared);
+    let down = down.map(|part| part.as_os_str().to_string_lossy().into_owned());
+    Ok(up.chain(down).map(|part| part + "/").collect())
 }
 
 /// What was found among the files that were there.
@@ -83,5 +182,23 @@ fn seal_new_external(results: &ResultsFolder) -> anyhow::Result<()> {
     match homebench_results::Ledger::read(results) {
         Ok(_) => seal_external(results, false),
         Err(_) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::way;
+
+    #[test]
+    fn links_go_up_and_down_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        for name in ["results/census/only/home", "elsewhere"] {
+            std::fs::create_dir_all(path(name)).unwrap();
+        }
+        let of = |from: &str, to: &str| way(&path(from), &path(to)).unwrap();
+        assert_eq!(of("results/census/only/home", "results/census"), "../../");
+        assert_eq!(of("elsewhere", "results/census"), "../results/census/");
+        assert_eq!(of("elsewhere", "elsewhere"), "");
     }
 }

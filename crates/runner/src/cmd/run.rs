@@ -1,29 +1,42 @@
 //! `homebench run`: every cell of an experiment, its tables, its charts.
 
+use super::cell::parse_split;
 use super::integrity::{exit_code, look, mend_before_run, say};
-use super::interruption::{INTERRUPTED, listen_for_interruption, say_interrupted, with_cells};
+use super::interruption::{
+    INTERRUPTED, listen_for_interruption, say_failed_fast, say_interrupted, with_cells,
+};
+use super::kept_data::keep_data;
+use super::open_folder::extent_of;
 use super::progress::RunView;
-use super::report::say_notes;
+use super::report::{say_notes, say_report};
 use super::run_records::{data_warnings, facts, provenance, write_resolved};
+use super::screen::answer_width;
 use super::session::{Session, SpecArguments};
+use crate::cell::{missing_predictions, predict_again};
 use crate::execute::{Executor, FolderLock, Local, LocalSettings, LockWatch, can_limit_memory};
-use crate::output::{Reader, note, write_answer};
+use crate::output::{NoticesAlone, Reader, note, write_answer};
 use crate::parent::{
     CellRuns, Finished, Phases, ended_cells, frozen_winners, parts_of_finals, select_finals,
     select_trials,
 };
 use crate::provenance::memory_bytes;
+use crate::tensorboard;
 use anyhow::{Context, Result};
 use clap::Args;
+use homebench_data as data;
 use homebench_diagnostic::Diagnostic;
 use homebench_experiment::plan::{
-    Estimator, MemoryNeed, Plan, PlannedCell, Selection, claim, take_winners,
+    Estimator, MemoryNeed, Plan, PlannedCell, Reuse, Selection, claim, reuse, take_winners,
 };
 use homebench_experiment::spec::{MOST_AT_ONCE, RunConfig, resolved_toml};
+use homebench_model::PROGRAM;
 use homebench_report::Folder;
-use homebench_results::{self as record, MergedCell, Status, Winners};
-use homebench_train::{self as train, Device};
+use homebench_results::read::Results;
+use homebench_results::{self as record, MergedCell, ResultsFolder, Status, Winners};
+use homebench_train::device;
+use homebench_train::{self as train, Device, SplitName};
 use std::process::ExitCode;
+use std::sync::atomic::Ordering;
 
 // Not that of a bad spec: what the others found is whole, and a script may go on with it.
 const EXIT_CELL_FAILED: u8 = 1;
@@ -49,6 +62,13 @@ pub(super) struct RunArguments {
     /// Run every cell again, and replace what is there
     #[arg(long)]
     fresh: bool,
+    /// End the run when a cell fails: the others keep checkpoints, and the same command goes on
+    #[arg(long)]
+    fail_fast: bool,
+    /// Keep the predictions of these splits (validation, test) of every final cell [default: those of the spec]. Cells that are done are
+    /// not trained again for it
+    #[arg(long, value_name = "SPLITS", value_delimiter = ',', value_parser = parse_split)]
+    predictions: Option<Vec<SplitName>>,
     /// Refuse to run where the sources have changes that are not committed
     #[arg(long)]
     require_clean: bool,
@@ -72,9 +92,15 @@ impl RunArguments {
         preparing.finish(true);
         let (session, mut plan) = opened?;
         session.say_solutions();
+        session.say_selection();
         session.say_untrained();
         if let Some(notice) = train::shuffle_notice(session.dataset().train.rows) {
             note!("{notice}");
+        }
+        let predictions = self.predictions_of(&session);
+        if !predictions.is_empty() {
+            // Before the first cell, so that none waits for another to prepare them.
+            prepare_predictions(&session)?;
         }
         let results = &session.results;
         let resolved = resolved_toml(&session.experiment, &session.dataset().protocol);
@@ -84,8 +110,11 @@ impl RunArguments {
         // A folder of a newer homebench is left as it is, whatever else is asked for.
         look(results)?;
         // Before the folder is claimed: the final cells that it may hold are known by their winners alone.
+        let configure = |variant: &str, chosen| session.configure(variant, chosen);
         if !self.fresh {
-            take_winners(&mut plan, &Winners::read(results)?, results)?;
+            take_winners(&mut plan, &Winners::read(results)?, results, &configure)?;
+            let ends = |cell: &PlannedCell| reuse(&results.cell(&cell.id), cell);
+            plan.advance_all(&ends, &configure)?;
         }
         claim(results, &plan, &resolved, self.fresh)?;
         // All that may be refused comes before anything is changed.
@@ -111,12 +140,14 @@ impl RunArguments {
             record::remove(&results.facts())?;
         }
         facts(&session).write(results)?;
+        keep_data(&session, &mut NoticesAlone)?;
         let runs = CellRuns {
             results,
             retries: session.experiment.run.retries,
             fresh: self.fresh,
             threads,
             device: session.device,
+            fail_fast: self.fail_fast,
             interrupted: &INTERRUPTED,
             lock: lock.watch().clone(),
         };
@@ -126,14 +157,33 @@ impl RunArguments {
             winners,
             results,
             fresh: self.fresh,
+            configure: &configure,
+            seen: Default::default(),
         };
         let finished = phases.run(&mut provenance, &mut |plan, cells| {
             run_cells(&session, plan, &runs, &mut executor, cells)
         });
         match finished.map_err(|error| lock.explain(error))? {
-            Finished::All => finish(&session, &plan, lock.watch()),
+            Finished::All => {
+                let cells = select_finals(&plan, &selection);
+                predict_done_cells(&session, &cells, &predictions, lock.watch())?;
+                if INTERRUPTED.load(Ordering::SeqCst) {
+                    let total = cells.len();
+                    return Ok(say_interrupted(total, total));
+                }
+                finish(&session, &plan, lock.watch())
+            }
             Finished::Interrupted { ended, total } => Ok(say_interrupted(ended, total)),
+            Finished::FailedFast { ended, total } => {
+                say_failed_fast(ended, total);
+                Ok(ExitCode::from(EXIT_CELL_FAILED))
+            }
         }
+    }
+
+    fn predictions_of(&self, session: &Session) -> Vec<SplitName> {
+        let own = self.predictions.clone();
+        own.unwrap_or_else(|| session.experiment.run.predictions.clone())
     }
 
     fn jobs_of(&self, session: &Session) -> usize {
@@ -161,10 +211,72 @@ impl RunArguments {
             device: session.device,
             places: session.places.clone(),
             checked_data: session.checked_data(),
+            predictions: self.predictions_of(session),
             limits: run.limits,
             checkpoint_every: run.checkpoint_every,
+            tensorboard: run
+                .tensorboard
+                .then(|| tensorboard::folder(&session.results)),
         }))
     }
+}
+
+/// Reads what predictions name their rows by into the cache.
+fn prepare_predictions(session: &Session) -> Result<()> {
+    for (reference, summary) in &session.datasets {
+        let (places, checked) = (&session.places, Some(summary.hold.identity()));
+        let prepared = data::open_checked(reference, places, checked, &mut NoticesAlone)?;
+        data::with_prediction_columns(prepared, reference, places, &mut NoticesAlone)?;
+    }
+    Ok(())
+}
+
+/// Writes predictions of cells that were done before anybody asked for them.
+fn predict_done_cells(
+    session: &Session,
+    cells: &[&PlannedCell],
+    wanted: &[SplitName],
+    lock: &LockWatch,
+) -> Result<()> {
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let results = &session.results;
+    for cell in cells {
+        let folder = results.cell(&cell.id);
+        let Reuse::Done(outcome) = reuse(&folder, cell) else {
+            continue;
+        };
+        let missing = missing_predictions(&outcome, wanted);
+        if missing.is_empty() || INTERRUPTED.load(Ordering::SeqCst) {
+            continue;
+        }
+        if cell.content.model.name == PROGRAM {
+            note!(
+                "{}: of a program, which keeps no weights to predict with; --fresh runs it again",
+                cell.label()
+            );
+            continue;
+        }
+        lock.check()?;
+        note!(
+            "{}: predicting with the weights that it keeps; nothing is trained",
+            cell.label()
+        );
+        let name = format!("cells/{}/outcome.toml", cell.id);
+        // Before it is another: whoever is killed in between has altered nothing.
+        record::change_ledger(results, |ledger| ledger.withdraw(|path| path == name))?;
+        let device = device::open(session.device)?;
+        predict_again(
+            &folder,
+            outcome,
+            &missing,
+            &session.places,
+            &device,
+            &mut NoticesAlone,
+        )?;
+    }
+    Ok(())
 }
 
 /// Runs the cells of a phase, shown as they go.
@@ -237,6 +349,25 @@ fn check_memory(
         .check_memory(session.device, largest.parameters, jobs)
 }
 
+/// Event files of cells that were done before anybody asked for them, and where all are.
+fn complete_tensorboard(plan: &Plan, results: &ResultsFolder) {
+    let folder = tensorboard::folder(results);
+    let cells = plan
+        .arms
+        .iter()
+        .flat_map(|arm| arm.trials.iter().flatten().chain(&arm.finals));
+    let done = cells.filter(|cell| matches!(reuse(&results.cell(&cell.id), cell), Reuse::Done(_)));
+    for cell in done {
+        let place = tensorboard::cell_folder(&folder, &cell.training_label());
+        let training = cell.content.training_id();
+        if let Err(error) = tensorboard::write_missing(&place, &training, &results.cell(&cell.id)) {
+            // They are no results: everything else goes on.
+            note!("{}: no event file for TensorBoard: {error:#}", cell.label());
+        }
+    }
+    note!("curves: tensorboard --logdir {}", folder.display());
+}
+
 /// Merged tables, charts, the report and the table on stdout.
 fn finish(session: &Session, plan: &Plan, lock: &LockWatch) -> Result<ExitCode> {
     lock.check()?;
@@ -256,15 +387,24 @@ fn finish(session: &Session, plan: &Plan, lock: &LockWatch) -> Result<ExitCode> 
         .collect();
     // Trials alone have nothing to report yet.
     let mut answered = Ok(Reader::Listens);
+    let mut report = Vec::new();
     let is_score = |cell: &MergedCell| cell.trial.is_none() && cell.outcome.status == Status::Done;
     if cells.iter().any(is_score) {
         lock.check()?;
-        let mut folder = Folder::read(results.path(), None)?.with_findings(found.clone());
+        let read = Results::read(results.path())?;
+        let extent = extent_of(results, &read);
+        let mut folder = Folder::of(read, None)?
+            .with_findings(found.clone())
+            .with_extent(extent);
         folder.write_figures().context("drawing the charts")?;
         lock.check()?;
-        folder.write_report().context("writing the report")?;
+        report = folder.write_report().context("writing the report")?;
         say_notes(&folder);
-        answered = write_answer(&folder.terminal_table());
+        answered = write_answer(&folder.terminal_summary(answer_width())?);
+    }
+    if session.experiment.run.tensorboard {
+        lock.check()?;
+        complete_tensorboard(plan, results);
     }
     note!("results are in {}", results.path().display());
     for (label, cell) in &failed {
@@ -276,6 +416,8 @@ fn finish(session: &Session, plan: &Plan, lock: &LockWatch) -> Result<ExitCode> 
         };
         note!("failed: {label}: {reason}{log}");
     }
+    // Last, where it is seen and can be opened with a click.
+    say_report(&report);
     // After all else was said: the results are written, whoever reads of them.
     answered?;
     let code = match failed.is_empty() {

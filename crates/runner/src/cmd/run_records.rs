@@ -36,7 +36,9 @@ pub(super) fn facts(session: &Session) -> Facts {
     let mut names: Vec<&String> = made.map(|data| &data.name).collect();
     // Every split and every point of the knobs has the name of the one source.
     names.dedup();
+    let selection = &session.experiment.selection;
     Facts {
+        selected_by: (!selection.is_default()).then(|| selection.to_string()),
         shuffled_by_blocks: datasets
             .clone()
             .any(|data| train::shuffle_notice(data.train.rows).is_some()),

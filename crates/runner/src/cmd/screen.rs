@@ -8,6 +8,21 @@ use std::io::IsTerminal;
 // That of the terminals of old, which every other can show.
 const USUAL_SIZE: (u16, u16) = (24, 80);
 
+/// Columns of the terminal that an answer goes to; nothing where it goes to a file or another program.
+pub(super) fn terminal_width() -> Option<usize> {
+    let is_terminal = std::io::stdout().is_terminal() && !super::style::is_dumb();
+    let size = is_terminal.then(|| Term::stdout().size_checked().unwrap_or(USUAL_SIZE));
+    size.map(|(_, columns)| usize::from(columns))
+}
+
+/// Columns of lines that are broken for whoever reads them, wherever they go.
+pub(super) fn answer_width() -> usize {
+    // Narrower than a phone nothing is readable; wider than that a line is hard to follow.
+    terminal_width()
+        .unwrap_or(usize::from(USUAL_SIZE.1))
+        .clamp(40, 160)
+}
+
 /// The lines at the bottom of a terminal.
 pub(super) struct Screen {
     term: Term,

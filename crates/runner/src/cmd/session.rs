@@ -1,15 +1,17 @@
 //! What `run` and `plan` do alike: read a spec, check it, prepare its data, plan its cells.
 
 use super::data::PlaceArgs;
+use crate::bundled;
 use crate::output::note;
 use anyhow::Result;
 use clap::Args;
-use homebench_data::{self as data, DatasetRef, Places, Summary};
+use homebench_data::{self as data, DataWarning, DatasetRef, Places, Summary};
 use homebench_diagnostic::Diagnostic;
 use homebench_experiment::plan::{
-    Arm, Budget, Costs, Estimator, Plan, PlannedCell, Solution, solve,
+    Arm, Budget, Costs, Estimator, Plan, PlannedCell, Solution, cost_of, solve, solve_trial,
 };
-use homebench_experiment::spec::{self, Experiment, Override};
+use homebench_experiment::spec::{self, Chosen, Configured, Experiment, Override, Source};
+use homebench_model::PROGRAM;
 use homebench_results::ResultsFolder;
 use homebench_train::Device;
 use homebench_train::device::Cuda;
@@ -19,8 +21,8 @@ use std::path::{Path, PathBuf};
 /// An experiment and changes to it.
 #[derive(Debug, Args)]
 pub(super) struct SpecArguments {
-    /// The experiment: a TOML file
-    #[arg(value_name = "SPEC.TOML")]
+    /// The experiment: a TOML file, or the name of one in experiments/ or of one that homebench carries, such as quickstart
+    #[arg(value_name = "SPEC")]
     spec: PathBuf,
     /// Folder of the results [default: runs/<name of the spec>]
     #[arg(long, value_name = "DIR")]
@@ -41,6 +43,7 @@ pub(super) struct SpecArguments {
 /// An experiment whose data is prepared, beside its plan.
 pub(super) struct Session {
     pub(super) experiment: Experiment,
+    source: Source,
     pub(super) places: Places,
     pub(super) device: Device,
     /// What was found beside the processor.
@@ -70,8 +73,11 @@ impl Session {
         self.datasets.iter().map(identity).collect()
     }
 
-    /// What a cell costs: a trial what it sets, a final cell what won where something has.
+    /// What a cell costs: a trial what it sets, a final cell what won where something has. Of a program it is not known.
     pub(super) fn cost(&self, plan: &Plan, cell: &PlannedCell) -> Option<Budget> {
+        if cell.content.model.name == PROGRAM {
+            return None;
+        }
         let variant = &cell.content.variant;
         let of = |arm: &&Arm| arm.belongs_to(variant, cell.split_seed);
         // Tuning may set widths, and then what won decides the cost.
@@ -79,7 +85,23 @@ impl Session {
             Some(number) => Some(number),
             None => plan.arms.iter().find(of)?.winner,
         };
-        self.costs.of(variant, trial)
+        let known = self.costs.of(variant, trial);
+        // A trial that a search suggested was not known when costs were counted.
+        known.or_else(|| cost_of(&cell.content, &self.dataset().schema).ok())
+    }
+
+    /// The trial of a variant that sets these values, with the widths that its budget leads to.
+    pub(super) fn configure(
+        &self,
+        variant: &str,
+        chosen: Vec<Chosen>,
+    ) -> Result<Configured, Diagnostic> {
+        let mut variants = self.experiment.variants.iter();
+        let variant = variants.find(|one| one.name == variant);
+        let variant = variant.expect("an arm is of a variant");
+        let trial = variant.trial(chosen, &self.source)?;
+        let schema = &self.dataset().schema;
+        solve_trial(trial, variant, &self.costs, &self.source, schema)
     }
 
     /// Seconds that a cell of this cost is expected to take; 0 where its data isn't this session's.
@@ -89,14 +111,27 @@ impl Session {
         cell: &PlannedCell,
         flops_per_row: usize,
     ) -> f64 {
+        self.expected_seconds_of(estimator, cell, cell.own_epochs(), flops_per_row)
+    }
+
+    /// The same of so many epochs.
+    pub(super) fn expected_seconds_of(
+        &self,
+        estimator: &Estimator,
+        cell: &PlannedCell,
+        epochs: usize,
+        flops_per_row: usize,
+    ) -> f64 {
         let content = &cell.content;
         let hash = &content.dataset.content_hash;
         let is_its = |(_, summary): &&(DatasetRef, Summary)| summary.content_hash == *hash;
         let Some((_, data)) = self.datasets.iter().find(is_its) else {
             return 0.0;
         };
-        let (training, is_trial) = (&content.training, cell.trial.is_some());
-        estimator.seconds(&content.variant, training, flops_per_row, data, is_trial)
+        let mut training = content.training.clone();
+        training.max_epochs = epochs;
+        let is_trial = cell.trial.is_some();
+        estimator.seconds(&content.variant, &training, flops_per_row, data, is_trial)
     }
 
     /// Says on stderr which tasks a variant is told not to learn.
@@ -108,6 +143,18 @@ impl Session {
                 tasks.join(", ")
             );
         }
+    }
+
+    /// Says on stderr by what epochs and trials are selected.
+    pub(super) fn say_selection(&self) {
+        let what = match self.experiment.tuning {
+            Some(_) => "epochs and trials are",
+            None => "epochs are",
+        };
+        note!(
+            "{what} selected on validation by {}",
+            self.experiment.selection
+        );
     }
 
     /// Says on stderr what budgets led to.
@@ -140,12 +187,11 @@ fn untrained(experiment: &Experiment, data: &Summary) -> Vec<(Vec<String>, Vec<S
 impl SpecArguments {
     /// Checks everything that can be checked without reading data, then prepares the data and plans.
     pub(super) fn open(&self, observer: &mut dyn data::Observer) -> Result<(Session, Plan)> {
-        if !self.spec.exists() {
-            return Err(self.no_such_spec().into());
-        }
+        let spec = self.find_spec()?;
         let (set, root) = self.divided_set()?;
-        let (mut experiment, source) = spec::load(&self.spec, &set)?;
-        let mut places = self.places.resolve();
+        let (mut experiment, source) = spec::load(&spec, &set)?;
+        spec::take_scripts(&mut experiment, &source)?;
+        let mut places = self.places.resolve_for(Some(&experiment.dataset.name))?;
         if let Some(root) = root {
             places.data = root;
         }
@@ -157,7 +203,9 @@ impl SpecArguments {
         cuda.check(device)?;
         let mut datasets = Vec::new();
         for reference in references(&experiment, &places)? {
-            let summary = data::prepare(&reference, &places, observer)?;
+            let mut summary = data::prepare(&reference, &places, observer)?;
+            let warnings = carry(&experiment, &source, &reference, &places, observer)?;
+            summary.warnings.extend(warnings);
             datasets.push((reference, summary));
         }
         if experiment.points.len() > 1 {
@@ -170,6 +218,7 @@ impl SpecArguments {
         let results = ResultsFolder::new(self.out.clone().unwrap_or(default));
         let session = Session {
             experiment,
+            source,
             places,
             device,
             cuda,
@@ -197,24 +246,101 @@ impl SpecArguments {
         Ok((set.into_iter().cloned().collect(), roots.into_iter().last()))
     }
 
+    /// The file of the experiment: the path itself; else, of a name, the file here or in the project's `experiments`, else the one that
+    /// this program carries.
+    fn find_spec(&self) -> Result<PathBuf, Diagnostic> {
+        // A folder of that name, such as one of results, is no spec.
+        if self.spec.exists() && !self.spec.is_dir() {
+            return Ok(self.spec.clone());
+        }
+        let Some(name) = self.spec.to_str().filter(|name| !name.ends_with(".toml")) else {
+            return Err(self.no_such_spec());
+        };
+        let file = format!("{name}.toml");
+        let places = [PathBuf::from(&file), project_experiments().join(&file)];
+        let found = match places.into_iter().find(|path| path.is_file()) {
+            Some(path) => path,
+            None => bundled::experiment_file(name, &self.places.resolve().cache)?
+                .ok_or_else(|| self.no_such_spec())?,
+        };
+        note!("{name}: the experiment of {}", found.display());
+        Ok(found)
+    }
+
     fn no_such_spec(&self) -> Diagnostic {
-        let said = Diagnostic::new(self.spec.display().to_string(), "no such file");
         let folder = self
             .spec
             .parent()
             .filter(|folder| !folder.as_os_str().is_empty());
-        let names: Vec<String> = std::fs::read_dir(folder.unwrap_or(Path::new(".")))
-            .into_iter()
-            .flatten()
-            .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-            .filter(|name| name.ends_with(".toml"))
-            .collect();
+        let files = names_in(folder.unwrap_or(Path::new(".")));
         let asked = self.spec.file_name().unwrap_or_default().to_string_lossy();
         // Somebody who mistyped a name gets the nearest; somebody without any spec, what one looks like.
-        let said =
-            said.hint("expected the path of an experiment, such as experiments/quickstart.toml");
-        said.did_you_mean(&asked, names.iter().map(String::as_str))
+        let refuse = |message: &str| {
+            Diagnostic::new(self.spec.display().to_string(), message).hint(
+                "write the path of an experiment, or the name of one such as quickstart; `homebench new NAME` makes one",
+            )
+        };
+        if let Some(name) = asked.strip_suffix(".toml") {
+            let said = refuse("no such file");
+            let carried = bundled::experiments().find(|carried| *carried == name);
+            return match carried {
+                Some(name) => said.hint(format!("homebench carries it: write `{name}`")),
+                None => said.did_you_mean(&asked, files.iter().map(String::as_str)),
+            };
+        }
+        let in_project = names_in(&project_experiments());
+        let stems = files.iter().chain(&in_project);
+        let stems = stems.filter_map(|file| file.strip_suffix(".toml"));
+        let mut known: Vec<String> = stems.map(str::to_owned).collect();
+        known.extend(bundled::experiments().map(str::to_owned));
+        refuse("no such experiment").did_you_mean(&asked, known.iter().map(String::as_str))
     }
+}
+
+/// `experiments` of the project that the working folder is in.
+fn project_experiments() -> PathBuf {
+    let descriptions = Places::resolve(None, None, None).descriptions;
+    descriptions.parent().unwrap_or(&descriptions).to_owned()
+}
+
+/// Names of a folder's TOML files.
+fn names_in(folder: &Path) -> Vec<String> {
+    std::fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .filter(|name| name.ends_with(".toml"))
+        .collect()
+}
+
+/// Prepares the columns that rows are grouped by, where the spec asks for such, and says what is odd about them. Here rather than in the
+/// cells, each of which would find it out by itself.
+fn carry(
+    experiment: &Experiment,
+    source: &Source,
+    reference: &DatasetRef,
+    places: &Places,
+    observer: &mut dyn data::Observer,
+) -> Result<Vec<DataWarning>> {
+    // Trials rank rows within groups where they are chosen by that, and have no cohorts.
+    if experiment.tuning.is_some() {
+        let of_trials = experiment.scoring.of_trials(&experiment.selection);
+        if !of_trials.carried().is_empty() {
+            data::carry(reference, places, &of_trials.carried(), observer)?;
+        }
+    }
+    let columns = experiment.scoring.carried();
+    if columns.is_empty() {
+        return Ok(Vec::new());
+    }
+    let Some(carried) = data::carry(reference, places, &columns, observer)? else {
+        return Ok(Vec::new());
+    };
+    let warnings = spec::check_carried_rows(&experiment.scoring, source, &carried)?;
+    for warning in &warnings {
+        observer.notice(&warning.message);
+    }
+    Ok(warnings)
 }
 
 /// The data at every point of its knobs and of every split. One that is divided as the description says needs no seed, so that its cells are those of an

@@ -1,19 +1,19 @@
 //! `homebench status`: what of an experiment is done, missing, failed, altered by hand, or of another spec.
 
 use super::arguments::ResultsArgument;
+use super::cell_list::{CellRow, DONE, STALE, current, rows};
 use super::integrity::look;
+use super::screen::terminal_width;
 use super::watch::watch;
 use crate::execute::at_work;
 use crate::output::write_answer;
 use anyhow::Result;
 use clap::Args;
 use homebench_diagnostic::visible;
-use homebench_experiment::plan::{Arm, Plan, PlannedCell, Reuse, reuse};
-use homebench_experiment::spec::{self, CellContent, Experiment};
-use homebench_report::text_table::align_rows;
+use homebench_experiment::spec;
+use homebench_report::text_table::align_rows_within;
 use homebench_results::tables::{CellsRow, Table, read_rows_if_any};
-use homebench_results::{Finding, Ledger, Problem, ResultsFolder, RunState, Status, Winners};
-use std::collections::BTreeSet;
+use homebench_results::{Finding, Problem, ResultsFolder, Status};
 use std::process::ExitCode;
 
 /// What a script reads as "not all of it can be used as it is".
@@ -45,9 +45,10 @@ impl StatusArguments {
         let work = at_work(&results);
         let running = work.as_ref().filter(|work| work.is_run && !work.is_gone);
         let list = || -> Result<_> {
-            let (experiment, _) = spec::load(&results.resolved_spec(), &[])?;
+            let (experiment, source) = spec::load(&results.resolved_spec(), &[])?;
             let current = current(&results, &found);
-            let rows = rows(&results, &experiment, &current, running.is_some())?;
+            let spec = (&experiment, &source);
+            let rows = rows(&results, spec, &current, running.is_some())?;
             Ok((rows, !experiment.split_seeds.is_empty()))
         };
         if !results.join("cells").is_dir() && results.cells_csv().exists() {
@@ -93,26 +94,6 @@ impl StatusArguments {
             true => ExitCode::SUCCESS,
             false => ExitCode::from(EXIT_INCOMPLETE),
         })
-    }
-}
-
-const DONE: &str = "done";
-const RUNNING: &str = "running";
-const STALE: &str = "stale";
-
-/// A cell as it is shown.
-struct CellRow {
-    id: String,
-    name: String,
-    split_seed: Option<u64>,
-    seed: u64,
-    state: &'static str,
-    note: String,
-}
-
-impl CellRow {
-    fn is_done(&self) -> bool {
-        self.state == DONE
     }
 }
 
@@ -167,92 +148,6 @@ fn say_copy(results: &ResultsFolder, found: &[Finding]) -> Result<ExitCode> {
     })
 }
 
-/// Ids of the cells that belong to the data of today, as far as that is known without the data: those of the tables, or those of the last
-/// run where it has not merged them.
-fn current(results: &ResultsFolder, found: &[Finding]) -> BTreeSet<String> {
-    let is_merged = |finding: &Finding| finding.problem != Problem::NotMerged;
-    if found.iter().all(is_merged) {
-        let merged =
-            read_rows_if_any::<CellsRow, _>(results.path(), |row, _| Ok(Some(row.cell.to_owned())));
-        return merged.unwrap_or_default().into_iter().collect();
-    }
-    let runs = Ledger::read(results)
-        .ok()
-        .flatten()
-        .unwrap_or_default()
-        .runs;
-    let last = runs.last().and_then(|run| run.get("cells")?.as_array());
-    let ids = last.into_iter().flatten();
-    ids.filter_map(|id| Some(id.as_str()?.to_owned())).collect()
-}
-
-/// Every cell that is asked for, and every other one that is there. Of several that are asked for under one name, such as on data of
-/// today and of before, those that are `current` count.
-fn rows(
-    results: &ResultsFolder,
-    experiment: &Experiment,
-    current: &BTreeSet<String>,
-    is_at_work: bool,
-) -> Result<Vec<CellRow>> {
-    // Without data: a folder is looked at where its data may not be, and preparing it could take minutes.
-    let plan = Plan::without_data(experiment, &Winners::read(results)?);
-    // A run that was killed leaves its state behind, so the lock says whether anything runs.
-    let running = is_at_work.then(|| RunState::read(results)).flatten();
-    let running = running.map(|state| state.cells).unwrap_or_default();
-    let mut there = cells_there(results)?;
-    let mut row = |cell: &PlannedCell| {
-        let is_current = |there: &PlannedCell| current.contains(&there.id);
-        let place = there
-            .iter()
-            .position(|there| is_current(there) && cell.is_elsewhere(there))
-            .or_else(|| there.iter().position(|there| cell.is_elsewhere(there)));
-        // Taken out, so that what is left in the end is what nobody asked for.
-        let found = place.map(|place| there.remove(place));
-        let (state, note) = match &found {
-            Some(found) if running.iter().any(|one| one.id == found.id) => (RUNNING, String::new()),
-            Some(found) => state_of(results, found),
-            None => ("missing", String::new()),
-        };
-        CellRow {
-            id: found.map_or_else(|| "-".to_owned(), |found| found.id),
-            name: cell.label_of_all_seeds(),
-            split_seed: cell.split_seed,
-            seed: cell.content.seed,
-            state,
-            note,
-        }
-    };
-    let trials = plan.arms.iter().flat_map(|arm| arm.trials.iter().flatten());
-    let mut rows: Vec<CellRow> = trials.map(&mut row).collect();
-    for arm in &plan.arms {
-        if arm.is_tuned() && arm.winner.is_none() {
-            rows.extend(arm.final_labels().map(|(seed, _)| row_to_come(arm, seed)));
-        }
-        rows.extend(arm.finals.iter().map(&mut row));
-    }
-    rows.extend(there.into_iter().map(|cell| CellRow {
-        id: cell.id,
-        name: cell.content.variant,
-        split_seed: cell.split_seed,
-        seed: cell.content.seed,
-        state: STALE,
-        note: "of another spec, data or numerics version".to_owned(),
-    }));
-    Ok(rows)
-}
-
-/// A final cell whose settings are those of a winner that is not known.
-fn row_to_come(arm: &Arm, seed: u64) -> CellRow {
-    CellRow {
-        id: "-".to_owned(),
-        name: arm.label(),
-        split_seed: arm.split_seed,
-        seed,
-        state: "after tuning",
-        note: String::new(),
-    }
-}
-
 /// How many cells are in which state, those that are done first.
 fn counts(rows: &[CellRow]) -> String {
     let mut counts: Vec<(&str, usize)> = vec![(DONE, 0)];
@@ -285,24 +180,6 @@ fn aligned(rows: &[CellRow], with_splits: bool) -> String {
         .chain(split)
         .chain(["seed", "state", "note"])
         .collect();
-    align_rows(&header, &rows.iter().map(texts).collect::<Vec<_>>())
-}
-
-/// Cells that were started, by their own word, in the order of their ids. Those of which it can't be told what they are were looked at
-/// before.
-fn cells_there(results: &ResultsFolder) -> Result<Vec<PlannedCell>> {
-    let content = |id: &String| CellContent::read_if_any(&results.cell(id).content());
-    let ids = results.cell_ids()?;
-    let contents = ids.iter().filter_map(|id| content(id).unwrap_or(None));
-    Ok(contents.map(PlannedCell::new).collect())
-}
-
-/// The state of a cell that was started, and what is to be known of it.
-fn state_of(results: &ResultsFolder, cell: &PlannedCell) -> (&'static str, String) {
-    match reuse(&results.cell(&cell.id), cell) {
-        Reuse::Done(_) => (DONE, String::new()),
-        Reuse::Missing => ("unfinished", "run the experiment again to go on".to_owned()),
-        Reuse::Failed(outcome) => ("failed", outcome.error.unwrap_or_default()),
-        Reuse::Refused(why) => ("altered", why),
-    }
+    let texts: Vec<Vec<String>> = rows.iter().map(texts).collect();
+    align_rows_within(&header, &texts, terminal_width())
 }

@@ -3,13 +3,14 @@
 use super::judge::judge;
 use super::process::{Process, listen};
 use super::{Ended, Event, EventKind, Executor};
+use crate::tensorboard;
 use anyhow::{Result, anyhow};
 use homebench_data::Places;
 use homebench_diagnostic::{Diagnostic, regular_file};
 use homebench_experiment::plan::PlannedCell;
 use homebench_experiment::spec::Limits;
 use homebench_results::{self as record, CellFolder};
-use homebench_train::Device;
+use homebench_train::{Device, SplitName};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
@@ -47,10 +48,14 @@ pub struct LocalSettings {
     pub places: Places,
     /// By content hash: the prepared files that were read already, so that no cell reads them for that again.
     pub checked_data: BTreeMap<String, String>,
+    /// The splits whose predictions final cells keep.
+    pub predictions: Vec<SplitName>,
     /// What a cell may use.
     pub limits: Limits,
     /// Least time between two checkpoints of a cell.
     pub checkpoint_every: Duration,
+    /// Where cells write their curves for TensorBoard, where they do.
+    pub tensorboard: Option<PathBuf>,
 }
 
 /// Processes of this machine.
@@ -125,6 +130,12 @@ impl Local {
                     .into_iter()
                     .flat_map(|identity| ["--checked-data", identity]),
             )
+            .args(self.predictions());
+        if let Some(folder) = &settings.tensorboard {
+            let folder = tensorboard::cell_folder(folder, &cell.training_label());
+            command.arg("--tensorboard").arg(folder);
+        }
+        command
             .env("RAYON_NUM_THREADS", &threads)
             // An error would carry its backtrace, with this machine's paths, into tables that are the same everywhere. Panics still show
             // theirs in the log where RUST_BACKTRACE asks for it.
@@ -137,6 +148,20 @@ impl Local {
             // A Ctrl-C on the terminal goes to the parent alone, which then ends its children in its own way.
             .process_group(0);
         Ok((command, starts))
+    }
+
+    /// What tells a cell which predictions to keep.
+    fn predictions(&self) -> Vec<String> {
+        let names: Vec<&str> = self
+            .settings
+            .predictions
+            .iter()
+            .map(|split| split.name())
+            .collect();
+        match names.is_empty() {
+            true => Vec::new(),
+            false => vec!["--predictions".to_owned(), names.join(",")],
+        }
     }
 
     fn open_log(&self, folder: &CellFolder, tries: usize) -> std::io::Result<File> {

@@ -4,7 +4,7 @@ use super::protocol::{Message, STOP};
 use crate::provenance::Usage;
 use anyhow::{Context, Result};
 use homebench_experiment::spec::Limits;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::ExitStatusExt;
@@ -98,7 +98,7 @@ impl Process {
     /// Ends the process.
     pub(super) fn kill(&self) {
         if let Some(running) = self.lock().as_mut() {
-            let _ = running.child.kill();
+            kill_family(running);
         }
     }
 
@@ -111,18 +111,29 @@ impl Process {
         let time = limits.time.filter(|limit| self.start.elapsed() > *limit);
         let memory = limits
             .memory_bytes
-            .filter(|limit| filled_memory_bytes(self.id).is_some_and(|filled| filled > *limit));
+            .filter(|limit| family_memory_bytes(self.id).is_some_and(|filled| filled > *limit));
         running.reached = match (time, memory) {
             (_, Some(limit)) => Some(Limit::Memory(limit)),
             (Some(limit), None) => Some(Limit::Time(limit)),
             (None, None) => return,
         };
-        let _ = running.child.kill();
+        kill_family(running);
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<LiveChild>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Ends a process that was not collected yet, and those that it has started: a cell leads a group of its own, and a program outside may
+/// have helpers.
+fn kill_family(running: &mut LiveChild) {
+    let group = i32::try_from(running.child.id())
+        .ok()
+        .and_then(Pid::from_raw);
+    // One without a group of its own is ended by itself.
+    let _ = group.map(|group| kill_process_group(group, Signal::KILL));
+    let _ = running.child.kill();
 }
 
 /// The processes of this parent's cells, for an end that reaches no executor any more. A number is taken out before its process is
@@ -169,6 +180,19 @@ fn filled_memory_bytes(process: u32) -> Option<u64> {
     // Of `statm`: pages that are resident, and those of them that a file or a shared mapping backs.
     let (resident, shared) = (pages.next()?.ok()?, pages.next()?.ok()?);
     Some(resident.saturating_sub(shared) * rustix::param::page_size() as u64)
+}
+
+/// The same with all processes that it has started and that still run: those of a program outside are the cell's.
+fn family_memory_bytes(process: u32) -> Option<u64> {
+    let own = filled_memory_bytes(process)?;
+    let threads = std::fs::read_dir(format!("/proc/{process}/task"));
+    let children = threads.into_iter().flatten().flatten().flat_map(|thread| {
+        let text = std::fs::read_to_string(thread.path().join("children")).unwrap_or_default();
+        let numbers = text.split_whitespace().map(str::parse::<u32>);
+        numbers.filter_map(Result::ok).collect::<Vec<_>>()
+    });
+    // One that has just ended fills nothing.
+    Some(own + children.filter_map(family_memory_bytes).sum::<u64>())
 }
 
 /// Whether this system tells what a process has filled, so that a limit can be kept.

@@ -5,7 +5,7 @@ use crate::execute::{Ended, Event, EventKind, Executor, LockWatch, Message, Verd
 use anyhow::{Result, anyhow};
 use homebench_experiment::plan::PlannedCell;
 use homebench_results::{
-    Outcome, ResultsFolder, create_dir_inside, remove, remove_partials, write_unsynced,
+    CellFolder, Outcome, ResultsFolder, create_dir_inside, remove, remove_partials, write_unsynced,
 };
 use homebench_train::Device;
 use std::collections::{BTreeMap, VecDeque};
@@ -30,6 +30,8 @@ pub struct CellRuns<'a> {
     pub threads: usize,
     /// Where tensors are, for its row of times.
     pub device: Device,
+    /// Whether the first cell that fails ends the others, which keep what they have.
+    pub fail_fast: bool,
     /// Set when somebody asks to stop.
     pub interrupted: &'a AtomicBool,
     /// Tells when the folder is no longer this parent's.
@@ -66,6 +68,13 @@ pub enum Finished {
         /// Cells that were to run.
         total: usize,
     },
+    /// A cell failed, which was to end the others.
+    FailedFast {
+        /// Cells that ended.
+        ended: usize,
+        /// Cells that were to run.
+        total: usize,
+    },
 }
 
 /// A cell and the number of its start in this run, from 1.
@@ -77,6 +86,7 @@ struct Going<'a> {
     /// By id.
     running: BTreeMap<&'a str, Try<'a>>,
     ended: usize,
+    has_failed: bool,
     stopping_since: Option<Instant>,
     /// What would end every other cell as well.
     broken: Option<anyhow::Error>,
@@ -98,6 +108,7 @@ impl CellRuns<'_> {
             waiting: cells.iter().map(|cell| (*cell, 1)).collect(),
             running: BTreeMap::new(),
             ended: 0,
+            has_failed: false,
             stopping_since: None,
             broken: None,
         };
@@ -122,6 +133,9 @@ impl CellRuns<'_> {
         match going.broken {
             Some(error) => Err(error),
             None if ended == total => Ok(Finished::All),
+            None if self.fail_fast && going.has_failed && !self.is_interrupted() => {
+                Ok(Finished::FailedFast { ended, total })
+            }
             None => Ok(Finished::Interrupted { ended, total }),
         }
     }
@@ -139,9 +153,10 @@ impl CellRuns<'_> {
             // At once: whatever they keep, they would keep in another's folder.
             executor.kill();
         }
-        let is_interrupted = self.interrupted.load(Ordering::SeqCst);
+        let is_interrupted = self.is_interrupted();
+        let fails_fast = self.fail_fast && going.has_failed;
         match going.stopping_since {
-            None if is_interrupted || going.broken.is_some() => {
+            None if is_interrupted || fails_fast || going.broken.is_some() => {
                 going.stopping_since = Some(Instant::now());
                 // What waits stays undone: the next run finds it missing.
                 going.waiting.clear();
@@ -153,6 +168,10 @@ impl CellRuns<'_> {
             Some(since) if since.elapsed() > executor.grace() => executor.kill(),
             _ => {}
         }
+    }
+
+    fn is_interrupted(&self) -> bool {
+        self.interrupted.load(Ordering::SeqCst)
     }
 
     fn start_what_has_room(&self, going: &mut Going<'_>, executor: &mut dyn Executor) {
@@ -184,7 +203,24 @@ impl CellRuns<'_> {
         if self.fresh && number == 1 {
             remove(&folder.checkpoint())?;
         }
+        if let Some((before, _)) = cell.rung.as_ref().and_then(|rung| rung.before.as_ref()) {
+            self.take_over(before, &folder)?;
+        }
         executor.submit(&folder, cell)
+    }
+
+    /// Gives a cell the checkpoint of the one that it goes on from. Where that is gone it trains from the beginning, to the same bytes.
+    fn take_over(&self, before: &str, folder: &CellFolder) -> Result<()> {
+        let (from, to) = (self.results.cell(before).checkpoint(), folder.checkpoint());
+        if to.exists() || !from.is_file() {
+            return Ok(());
+        }
+        // Checkpoints are replaced and never written into, so both may be one file.
+        if std::fs::hard_link(&from, &to).is_ok() {
+            return Ok(());
+        }
+        let mut file = std::fs::File::open(&from)?;
+        write_unsynced(&to, |out| Ok(std::io::copy(&mut file, out).map(drop)?))
     }
 
     fn take_in(&self, event: Event, going: &mut Going<'_>, watcher: &mut dyn Watcher) {
@@ -235,6 +271,7 @@ impl CellRuns<'_> {
                 remove_partials(folder.path(), None)?;
                 write_failed(&folder, &cell.content, &outcome, &self.times(&ended))?;
                 going.ended += 1;
+                going.has_failed = true;
                 watcher.ended(cell, &outcome);
             }
             Verdict::Failed { reason, .. } => {

@@ -18,7 +18,7 @@ pub fn ended_cells(plan: &Plan, results: &ResultsFolder) -> Vec<(String, MergedC
     };
     let mut all = Vec::new();
     for arm in &plan.arms {
-        let trials = arm.trials.iter().flatten();
+        let trials = arm.trial_cells();
         all.extend(trials.filter_map(|cell| ended(cell, arm.winner)));
     }
     // After the trials of all: the order of tables is that of the plan.

@@ -5,8 +5,11 @@ use crate::execute::LostFolder;
 use crate::output::note;
 use crate::provenance::Provenance;
 use anyhow::Result;
-use homebench_experiment::plan::{Arm, Plan, PlannedCell, Reuse, Selection, freeze, reuse};
-use homebench_results::{ResultsFolder, Winners, set_aside};
+use homebench_experiment::plan::{
+    Arm, Configure, Ends, Plan, PlannedCell, Reuse, Selection, freeze, reuse,
+};
+use homebench_results::{ResultsFolder, Winners, remove, set_aside};
+use std::collections::BTreeSet;
 
 /// An experiment that may write into its folder.
 pub struct Phases<'a> {
@@ -20,6 +23,10 @@ pub struct Phases<'a> {
     pub results: &'a ResultsFolder,
     /// Whether cells that are done are run again.
     pub fresh: bool,
+    /// Makes the trials that a search suggests.
+    pub configure: &'a Configure<'a>,
+    /// Cells that were looked at in this run: none is run twice.
+    pub seen: BTreeSet<String>,
 }
 
 /// Runs cells of a plan.
@@ -38,27 +45,74 @@ impl Phases<'_> {
         provenance: &mut Provenance,
         run_cells: &mut RunCells<'_>,
     ) -> Result<Finished> {
-        for select in [select_trials as Select, select_finals] {
-            let selected = select(self.plan, self.selection);
-            let missing = self.missing(&selected);
-            if !missing.is_empty() || !self.results.provenance().exists() {
-                let ids = missing.iter().map(|cell| cell.id.clone());
-                // Before the first of them: a kill leaves no cell that no run owns to.
-                provenance.set_out(ids, self.results)?;
-            }
-            let finished = run_cells(self.plan, &missing);
-            if !matches!(finished, Ok(Finished::All)) {
-                let is_lost = |error: &anyhow::Error| error.downcast_ref::<LostFolder>().is_some();
-                if !finished.as_ref().is_err_and(is_lost) {
-                    provenance.complete(self.results)?;
-                }
-                return finished;
-            }
-            // Frozen before a final cell is trained: nothing that is seen of the test split can choose a trial.
-            freeze(self.plan, &mut self.winners, self.results)?;
+        let ends = |cell: &PlannedCell| reuse(&self.results.cell(&cell.id), cell);
+        // Begun anew, a search decides by what it comes to now.
+        if !self.fresh {
+            self.plan.advance_all(&ends, self.configure)?;
         }
-        provenance.complete(self.results)?;
-        Ok(Finished::All)
+        loop {
+            let finished = self.run_phase(select_trials, provenance, run_cells)?;
+            if finished != Finished::All {
+                return Ok(finished);
+            }
+            let is_new = self.plan.advance(&ends, self.configure)?;
+            self.remove_checkpoints(&ends)?;
+            if !is_new {
+                break;
+            }
+        }
+        // Frozen before a final cell is trained: nothing that is seen of the test split can choose a trial.
+        freeze(self.plan, &mut self.winners, self.results)?;
+        self.remove_checkpoints(&ends)?;
+        let finished = self.run_phase(select_finals, provenance, run_cells)?;
+        if finished == Finished::All {
+            provenance.complete(self.results)?;
+        }
+        Ok(finished)
+    }
+
+    /// Runs what is missing of the selected cells, each once.
+    fn run_phase(
+        &mut self,
+        select: Select,
+        provenance: &mut Provenance,
+        run_cells: &mut RunCells<'_>,
+    ) -> Result<Finished> {
+        let selected = select(self.plan, self.selection);
+        let is_new = |cell: &&PlannedCell| !self.seen.contains(&cell.id);
+        let selected: Vec<&PlannedCell> = selected.into_iter().filter(is_new).collect();
+        let missing = self.missing(&selected);
+        if !missing.is_empty() || !self.results.provenance().exists() {
+            let ids = missing.iter().map(|cell| cell.id.clone());
+            // Before the first of them: a kill leaves no cell that no run owns to.
+            provenance.set_out(ids, self.results)?;
+        }
+        let finished = run_cells(self.plan, &missing);
+        if !matches!(finished, Ok(Finished::All)) {
+            let is_lost = |error: &anyhow::Error| error.downcast_ref::<LostFolder>().is_some();
+            if !finished.as_ref().is_err_and(is_lost) {
+                provenance.complete(self.results)?;
+            }
+        }
+        self.seen
+            .extend(selected.into_iter().map(|cell| cell.id.clone()));
+        finished
+    }
+
+    /// Removes the checkpoints that cells on rungs have left and that no other cell goes on from.
+    fn remove_checkpoints(&self, ends: &Ends<'_>) -> Result<()> {
+        let kept = self.plan.gone_on_from(ends);
+        let kept: BTreeSet<&str> = kept.iter().map(|cell| cell.id.as_str()).collect();
+        let trials = self.plan.arms.iter().flat_map(Arm::trial_cells);
+        let on_rungs =
+            trials.filter(|cell| cell.rung.is_some() && !kept.contains(cell.id.as_str()));
+        for cell in on_rungs {
+            // Of one that was interrupted or killed it is its own.
+            if ends(cell).has_ended() {
+                remove(&self.results.cell(&cell.id).checkpoint())?;
+            }
+        }
+        Ok(())
     }
 
     /// The selected cells that have to run, said where it is no matter of course.

@@ -132,6 +132,11 @@ impl ColumnarFile {
             .any(|field| field.name() == name)
     }
 
+    /// Whether the file gives the values of a column.
+    pub(crate) fn has(&self, column: usize) -> bool {
+        self.places[column].is_some() || self.constants[column].is_some()
+    }
+
     /// The type of a column of the description, where it is needed.
     pub(crate) fn data_type(&self, column: usize) -> Option<&DataType> {
         Some(self.schema.field(self.places[column]?).data_type())
@@ -316,6 +321,9 @@ fn places(
             );
         }
         if !need.is_any() || constant.is_some() {
+            return Ok(None);
+        }
+        if place.is_none() && need.may_be_absent {
             return Ok(None);
         }
         let place = place.ok_or_else(|| {

@@ -323,6 +323,42 @@ fn a_swept_setting_has_a_figure_with_its_values_in_order_of_size() {
 }
 
 #[test]
+fn a_grid_of_two_settings_has_a_line_for_each_value_of_the_other() {
+    let points = [(4, 1), (16, 1), (4, 2), (16, 2)];
+    let name = |(rank, lora): (u32, u32)| format!("home[rank={rank},num_lora={lora}]");
+    let sample = Sample {
+        variants: points.map(name).into(),
+        ..Sample::default()
+    };
+    let folder = sample.write();
+    let mut settings = String::from("cell,variant,setting,value\n");
+    for (variant, (rank, lora)) in points.into_iter().enumerate() {
+        for seed in 0..3 {
+            let head = format!("cell-{variant}-{seed},\"{}\"", name((rank, lora)));
+            writeln!(settings, "{head},rank,{rank}\n{head},num_lora,{lora}").unwrap();
+        }
+    }
+    std::fs::write(folder.path().join("settings.csv"), settings).unwrap();
+    let drawn = figures(&folder);
+    for (setting, lines) in [
+        ("rank", ["home[num_lora=1]", "home[num_lora=2]"]),
+        ("num_lora", ["home[rank=4]", "home[rank=16]"]),
+    ] {
+        let name = format!("sensitivity_{setting}");
+        let found = drawn.iter().find(|figure| figure.name == name).unwrap();
+        canvas::tests::assert_legible(&found.canvas, &name);
+        for line in lines {
+            assert!(
+                found.svg.contains(&format!(">\n{line}\n<")),
+                "{line}: {}",
+                found.svg
+            );
+        }
+        assert!(found.svg.contains("intervals over seeds"), "{name}");
+    }
+}
+
+#[test]
 fn a_setting_of_which_each_variant_has_one_value_has_no_figure() {
     let sample = Sample {
         variants: ["home", "mmoe"].map(str::to_owned).into(),

@@ -14,6 +14,15 @@ pub(super) enum Work {
     Draw,
 }
 
+impl fmt::Display for Work {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Run => "runs cells",
+            Self::Draw => "writes a report or figures",
+        })
+    }
+}
+
 /// A process that has a folder, as it writes itself down.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Holder {

@@ -7,6 +7,7 @@
 mod holder;
 mod lease;
 
+use crate::output::note;
 pub use holder::LeftBehind;
 
 use anyhow::anyhow;
@@ -31,6 +32,8 @@ const LAST_CELLS: Duration = Duration::from_secs(15);
 const NAMELESS: Duration = Duration::from_secs(3);
 /// How long another's drawing is waited for: far longer than the largest takes.
 const LAST_FIGURE: Duration = Duration::from_secs(600);
+/// Whoever waits longer is told for whom.
+const SILENCE: Duration = Duration::from_secs(1);
 /// A person who starts the next run doesn't feel it.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// Without the system's locks, two that take over a lease at the same moment see after so long who of them has it.
@@ -207,6 +210,7 @@ fn lock_file(results: &ResultsFolder) -> Result<(File, Option<String>), Diagnost
     let path = results.lock();
     let failed = |error: io::Error| unwritable(&path, &error);
     let start = Instant::now();
+    let mut is_said = false;
     // By looking again and again: a lock that blocks could not tell a living holder, who is to be named at once, from cells that
     // are about to end.
     loop {
@@ -225,7 +229,13 @@ fn lock_file(results: &ResultsFolder) -> Result<(File, Option<String>), Diagnost
                 let lie = || "it gives a lock to everybody".to_owned();
                 return Ok((file, (!is_kept).then(lie)));
             }
-            Err(TryLockError::WouldBlock) => wait_for(results, &file, start)?,
+            Err(TryLockError::WouldBlock) => {
+                let holder = wait_for(results, &file, start)?;
+                if !is_said && start.elapsed() >= SILENCE {
+                    is_said = true;
+                    say_waiting(results, holder.as_ref());
+                }
+            }
             Err(TryLockError::Error(error)) if is_without_locks(&error) => {
                 return Ok((file, Some(error.to_string())));
             }
@@ -245,10 +255,14 @@ fn open(path: &Path) -> io::Result<File> {
 ///
 /// # Errors
 /// It has to be waited for too long.
-fn wait_for(results: &ResultsFolder, file: &File, start: Instant) -> Result<(), Diagnostic> {
+fn wait_for(
+    results: &ResultsFolder,
+    file: &File,
+    start: Instant,
+) -> Result<Option<Holder>, Diagnostic> {
     let holder = Found::read(results)?.and_then(|found| found.holder);
     let waited = start.elapsed();
-    match holder {
+    match holder.clone() {
         // About to write itself, about to end, or somebody who only looks.
         None if waited <= NAMELESS => {}
         None => return Err(refusal(results, None)),
@@ -276,7 +290,19 @@ fn wait_for(results: &ResultsFolder, file: &File, start: Instant) -> Result<(), 
         }
     }
     std::thread::sleep(LOOK_EVERY);
-    Ok(())
+    Ok(holder)
+}
+
+/// Says whom a command waits for, which would otherwise look as if it did nothing.
+fn say_waiting(results: &ResultsFolder, holder: Option<&Holder>) {
+    let folder = results.path().display();
+    match holder {
+        Some(holder) => note!(
+            "{folder}: waiting for process {holder}, which {} there",
+            holder.work
+        ),
+        None => note!("{folder}: waiting for whoever has it"),
+    }
 }
 
 /// Returns once no lease is in the way. With the system's lock in hand, one of a process of this machine that is gone counts for
@@ -382,7 +408,7 @@ fn sentence(holder: &str) -> String {
 fn refusal(results: &ResultsFolder, holder: Option<&Holder>) -> Diagnostic {
     let holder = holder.map(Holder::to_string).unwrap_or_default();
     Diagnostic::new(results.path().display().to_string(), sentence(&holder))
-        .hint("wait until it ends, or give another folder with `--out DIR`")
+        .hint("wait until it ends, or let `homebench run` or `homebench report` write into another folder with `--out DIR`")
 }
 
 /// The same where only cells are left.

@@ -1,6 +1,7 @@
 //! The parent without processes: what it asks of an executor, and what it makes of what comes back.
 
 mod mock;
+mod search;
 
 use super::{CellRuns, Finished, Phases, Watcher, ended_cells, frozen_winners};
 use crate::execute::{LockWatch, Message, Verdict};
@@ -8,7 +9,7 @@ use crate::provenance::{DatasetProvenance, Provenance};
 use anyhow::Result;
 use homebench_data::{Origin, Schema, SplitSummary, Summary};
 use homebench_experiment::plan::{Plan, PlannedCell, Reuse, reuse, take_winners};
-use homebench_experiment::spec;
+use homebench_experiment::spec::{self, Chosen, Experiment, Source};
 use homebench_results::{MergedCell, Outcome, ResultsFolder, Status};
 use homebench_train::Device;
 use mock::{Mock, Play, broken};
@@ -38,10 +39,15 @@ model = "shared_bottom"
 
 /// The plan of a spec, on data that nobody prepared.
 fn plan(text: &str) -> Plan {
+    planned(text).0
+}
+
+/// The same, with the spec.
+fn planned(text: &str) -> (Plan, Experiment, Source) {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("spec.toml");
     std::fs::write(&path, text).unwrap();
-    let (experiment, _) = spec::load(&path, &[]).unwrap();
+    let (experiment, source) = spec::load(&path, &[]).unwrap_or_else(|said| panic!("{said}"));
     let split = SplitSummary {
         rows: 100,
         positives: vec![10],
@@ -72,7 +78,8 @@ fn plan(text: &str) -> Plan {
         hold: Default::default(),
     };
     let data = [(experiment.dataset.clone(), summary)];
-    Plan::new(&experiment, &data, Device::Cpu).unwrap()
+    let plan = Plan::new(&experiment, &data, Device::Cpu).unwrap();
+    (plan, experiment, source)
 }
 
 /// Writes down what it hears, and may interrupt the run.
@@ -145,6 +152,7 @@ impl Place {
             fresh: false,
             threads: 1,
             device: Device::Cpu,
+            fail_fast: false,
             interrupted: &self.interrupted,
             lock: LockWatch::default(),
         }
@@ -166,15 +174,26 @@ impl Place {
     }
 
     /// Runs the tuned spec as a command would; gives its end, and the labels of what was submitted.
-    fn run_tuned(
+    fn run_tuned(&self, mock: Mock, interrupts_after: Option<usize>) -> (Finished, Vec<String>) {
+        self.run_search(TUNED, mock, interrupts_after)
+    }
+
+    /// The same of any spec that tunes.
+    fn run_search(
         &self,
+        text: &str,
         mut mock: Mock,
         interrupts_after: Option<usize>,
     ) -> (Finished, Vec<String>) {
-        let mut plan = plan(TUNED);
+        let (mut plan, experiment, source) = planned(text);
+        let configure = |variant: &str, chosen: Vec<Chosen>| {
+            let mut variants = experiment.variants.iter();
+            let variant = variants.find(|one| one.name == variant).unwrap();
+            variant.trial(chosen, &source)
+        };
         let selection = plan.select(None).unwrap();
         let winners = frozen_winners(&plan, &selection, &self.results, false).unwrap();
-        take_winners(&mut plan, &winners, &self.results).unwrap();
+        take_winners(&mut plan, &winners, &self.results, &configure).unwrap();
         let dataset = DatasetProvenance {
             name: "feed".into(),
             protocol: "all".into(),
@@ -192,6 +211,8 @@ impl Place {
             winners,
             results: &self.results,
             fresh: false,
+            configure: &configure,
+            seen: Default::default(),
         };
         self.interrupted.store(false, Ordering::SeqCst);
         let mut listener = Listener {
@@ -244,6 +265,37 @@ fn a_failed_cell_is_an_outcome_and_the_others_go_on() {
     let failed = merged.iter().filter(|(_, cell)| is_failed(cell));
     let failed: Vec<&String> = failed.map(|(label, _)| label).collect();
     assert_eq!((merged.len(), failed), (4, vec![&"a/2".to_owned()]));
+}
+
+#[test]
+fn where_it_is_to_fail_fast_the_first_failure_lets_the_others_keep_what_they_have() {
+    let place = Place::new();
+    let fails = Verdict::Failed {
+        reason: "the loss became NaN".into(),
+        is_final: true,
+    };
+    let plan = plan(UNTUNED);
+    let cells: Vec<&PlannedCell> = plan.cells().collect();
+    let mut mock = Mock::new(2)
+        .play("a/1", &[Play::Goes])
+        .play("a/2", &[Play::Ends(fails)]);
+    let mut runs = place.runs(0);
+    runs.fail_fast = true;
+    let mut listener = Listener::default();
+    let finished = runs.run(&cells, &mut mock, &mut listener).unwrap();
+    assert_eq!(finished, Finished::FailedFast { ended: 1, total: 4 });
+    // The one that ran was asked to stop; the others were never started.
+    assert_eq!(mock.asked, ["a/1", "a/2", "stop"]);
+    // The same command goes on with what is missing, and tries the one that failed again.
+    let mut mock = Mock::new(2);
+    let finished = runs.run(&cells, &mut mock, &mut listener).unwrap();
+    assert_eq!(finished, Finished::All);
+    let state = |cell: &PlannedCell| reuse(&place.results.cell(&cell.id), cell);
+    assert!(
+        cells
+            .iter()
+            .all(|cell| matches!(state(cell), Reuse::Done(_)))
+    );
 }
 
 #[test]

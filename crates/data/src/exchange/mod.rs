@@ -1,0 +1,7 @@
+//! What programs outside are given and give back: rows as files, without labels where these are sealed, and predictions.
+
+mod predictions;
+mod rows;
+
+pub use predictions::{PredictionError, Predictions, read_predictions};
+pub use rows::{RowsAs, write_rows};

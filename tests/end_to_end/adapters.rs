@@ -1,0 +1,221 @@
+//! Variants that are programs: judged like models, tuned, seeded, held to limits, and recorded where they fail.
+
+use crate::harness::{Bench, experiment, repository};
+
+/// A spec with a program beside a model, after `more`.
+pub(crate) fn spec(bench: &Bench, knobs: &str, more: &str) {
+    let script = repository().join("tests/adapters/rates.py");
+    std::fs::copy(script, bench.path("rates.py")).expect("a script");
+    bench.write(
+        "spec.toml",
+        &format!(
+            "question = \"?\"\nseeds = [1, 2]\n{more}\n[dataset]\nname = \"synthetic\"\nrows = 2000\n\
+             [training]\nmax_epochs = 1\nbatch_size = 256\n\
+             [variants.rates]\ncommand = [\"python3\", \"rates.py\"]\nrows_as = \"csv\"\nfeature = \"author\"\nsmoothing = 5\n{knobs}\n\
+             [variants.logistic]\nmodel = \"logistic\"\n"
+        ),
+    );
+}
+
+pub(crate) fn run(bench: &Bench, more: &[&str]) -> crate::harness::Ran {
+    let descriptions = experiment("datasets");
+    let words = [
+        "run",
+        "spec.toml",
+        "--descriptions",
+        &descriptions,
+        "--out",
+        "out",
+    ];
+    bench.run(&[&words, more].concat())
+}
+
+/// Of cells: variant, seed, status and error.
+fn cells(bench: &Bench) -> Vec<[String; 4]> {
+    let rows = bench.rows("out/cells.csv");
+    let cells = rows
+        .iter()
+        .map(|row| [1, 4, 5, 6].map(|column| row[column].to_owned()));
+    cells.collect()
+}
+
+/// The error of a program that has this fault.
+fn failure(knobs: &str, more: &[&str]) -> String {
+    let bench = Bench::new();
+    spec(&bench, knobs, "");
+    run(&bench, &[&["--only", "rates/1"], more].concat()).expect(1);
+    let cells = cells(&bench);
+    assert_eq!(cells[0][2], "failed");
+    cells[0][3].clone()
+}
+
+#[test]
+fn a_program_is_judged_like_a_model_and_the_same_bytes_come_again() {
+    let bench = Bench::new();
+    spec(&bench, "", "");
+    run(&bench, &["--jobs", "2"]).expect(0);
+    assert!(cells(&bench).iter().all(|cell| cell[2] == "done"));
+    let metrics = bench.rows("out/metrics.csv");
+    let of = |variant: &str| -> Vec<[&str; 3]> {
+        let rows = metrics
+            .iter()
+            .filter(|row| &row[1] == variant && &row[2] == "1");
+        rows.map(|row| [&row[3], &row[4], &row[5]]).collect()
+    };
+    assert_eq!(
+        of("rates"),
+        of("logistic"),
+        "the same scores, in the same order"
+    );
+    let auc = metrics
+        .iter()
+        .find(|row| &row[1] == "rates" && &row[3] == "test" && &row[5] == "auc");
+    let auc: f64 = auc.expect("a score")[6].parse().expect("a number");
+    assert!(auc > 0.5 && auc < 1.0, "{auc}");
+    // What is not known of it is said by nobody.
+    let rows = bench.rows("out/cells.csv");
+    let program = rows.iter().find(|row| &row[1] == "rates").expect("a cell");
+    assert_eq!((&program[10], &program[11]), ("", ""));
+    // Neither rows nor what it kept outlive the cell.
+    assert!(
+        !bench
+            .path(&format!("out/cells/{}/program", &program[0]))
+            .exists()
+    );
+    std::fs::rename(bench.path("out"), bench.path("first")).expect("a folder");
+    run(&bench, &["--threads", "1"]).expect(0);
+    bench.assert_same_results("out", "first");
+    // What it resolves to is a spec of the same cells.
+    let resolved = bench.read("out/spec.resolved.toml");
+    assert!(
+        resolved.contains("command = [\"python3\", \"rates.py\"]"),
+        "{resolved}"
+    );
+    assert!(!resolved.contains("scripts"), "{resolved}");
+    bench.write("spec.toml", &resolved);
+    let again = run(&bench, &[]).expect(0).stderr;
+    assert!(again.contains("4 of 4 cells are done already"), "{again}");
+    bench.run(&["status", "out"]).expect(0);
+}
+
+#[test]
+fn a_script_that_was_edited_is_another_cell() {
+    let bench = Bench::new();
+    spec(&bench, "", "");
+    run(&bench, &["--only", "rates/1"]).expect(0);
+    let script = bench.read("rates.py");
+    bench.write("rates.py", &(script + "\n# edited\n"));
+    let descriptions = experiment("datasets");
+    let plan = [
+        "plan",
+        "spec.toml",
+        "--descriptions",
+        &descriptions,
+        "--out",
+        "out",
+        "--only",
+        "rates/1",
+    ];
+    let plan = bench.run(&plan).expect(0).stdout;
+    assert!(!plan.contains("done"), "{plan}");
+}
+
+#[test]
+fn a_program_is_tuned_on_validation_and_its_winner_reads_test_once() {
+    let bench = Bench::new();
+    let tuning = "[tuning]\ntrials = 2\nseeds = [101]\n[tuning.grid]\nsmoothing = [0.5, 500]\n";
+    spec(&bench, "", "");
+    let spec = bench.read("spec.toml") + tuning;
+    // The other variant has no such knob, so it is the one that is not tuned.
+    bench.write(
+        "spec.toml",
+        &spec.replace("[variants.logistic]\nmodel = \"logistic\"\n", ""),
+    );
+    run(&bench, &[]).expect(0);
+    let tuning = bench.rows("out/tuning.csv");
+    assert_eq!(tuning.len(), 2);
+    let scores: Vec<f64> = tuning
+        .iter()
+        .map(|row| row[4].parse().expect("a score"))
+        .collect();
+    assert_ne!(scores[0], scores[1], "the knob reaches the program");
+    for trial in &tuning {
+        let part = bench.read(&format!("out/cells/{}/metrics.csv", &trial[2]));
+        assert!(!part.contains(",test,"), "a trial saw test");
+    }
+    let winners = bench.read("out/winners.toml");
+    assert!(winners.contains("smoothing"), "{winners}");
+}
+
+#[test]
+fn what_a_program_gets_wrong_is_its_cells_failure_with_place_and_fix() {
+    insta::assert_snapshot!(failure("fault = \"exit\"", &[]), @"the program ended with exit code 3 while it learned; its log says more");
+    insta::assert_snapshot!(failure("fault = \"nan\"", &[]), @"validation_predictions.csv, row 3 (counted from 0), column `click`: expected a probability from 0 to 1, found `nan`");
+    insta::assert_snapshot!(failure("fault = \"order\"", &[]), @"validation_predictions.csv, row 1 (counted from 0), column `row`: expected 1, found `2`: write the rows in the order in which they were given, numbered from 0");
+    insta::assert_snapshot!(failure("fault = \"nothing\"", &[]), @"it wrote no predictions: expected validation_predictions.csv or validation_predictions.parquet, with the columns row, click, long_view, like, follow");
+    let short = failure("fault = \"short\"", &[]);
+    assert!(
+        short.contains(": write one for each row that was given"),
+        "{short}"
+    );
+    let slow = failure("fault = \"hang\"", &["--set", "run.time_limit_seconds=3"]);
+    assert!(
+        slow.contains("`run.time_limit_seconds` allows (3 s)"),
+        "{slow}"
+    );
+    let large = failure(
+        "fault = \"memory\"",
+        &["--set", "run.memory_limit_bytes=\"700MB\""],
+    );
+    assert!(large.contains("`run.memory_limit_bytes` allows"), "{large}");
+}
+
+#[test]
+fn a_command_that_names_no_file_or_no_program_is_refused() {
+    let bench = Bench::new();
+    let refused = |words: &str| {
+        spec(&bench, "", "");
+        let text = bench.read("spec.toml");
+        bench.write(
+            "spec.toml",
+            &text.replace("[\"python3\", \"rates.py\"]", words),
+        );
+        run(&bench, &[]).expect(2).stderr
+    };
+    insta::assert_snapshot!(refused("[\"python3\", \"rate.py\"]"), @r"
+    error: spec.toml:11:11: `variants.rates.command`: none of its words is a file here, so nothing would tell when the program changes
+    hint: name the script by its path from this folder, or add the files that it consists of to `files`
+    ");
+    insta::assert_snapshot!(refused("\"python3 rates.py\""), @r#"error: spec.toml:11:11: `variants.rates.command`: expected a program and its arguments, such as ["python3", "ranker.py"], found "python3 rates.py""#);
+    bench.write("spec.toml", "");
+    let said = failure(
+        "",
+        &[
+            "--set",
+            "variants.rates.command=[\"no-such-program\", \"rates.py\"]",
+        ],
+    );
+    assert_eq!(said, "can't start `no-such-program`: entity not found");
+}
+
+#[test]
+fn the_example_of_the_page_plans_as_many_trials_for_the_program_as_for_the_model() {
+    let bench = Bench::new();
+    let page = include_str!("../../docs/adapters.md");
+    let example = page.split("```toml\n").nth(1).expect("an example");
+    let (example, _) = example.split_once("```").expect("its end");
+    bench.write("spec.toml", example);
+    std::fs::create_dir_all(bench.path("docs/adapters")).expect("a folder");
+    bench.write(
+        "docs/adapters/sklearn_ranker.py",
+        include_str!("../../docs/adapters/sklearn_ranker.py"),
+    );
+    let descriptions = experiment("datasets");
+    let plan = bench.run(&["plan", "spec.toml", "--descriptions", &descriptions]);
+    let plan = plan.expect(0).stdout;
+    let trials = |variant: &str| {
+        let lines = plan.lines().filter(|line| line.contains("trial-"));
+        lines.filter(|line| line.contains(variant)).count()
+    };
+    assert_eq!((trials("sklearn"), trials("mmoe")), (3, 3), "{plan}");
+}
