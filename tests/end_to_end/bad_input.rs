@@ -64,7 +64,7 @@ fn a_misspelt_key() {
 #[test]
 fn a_misspelt_table() {
     assert_refused!(refusal("[training]", "[trainin]"), @r"
-    error: spec.toml:5:2: unknown key `trainin`; expected one of `question`, `outcome`, `dataset`, `seeds`, `split_seeds`, `baseline`, `include`, `training`, `defaults`, `grid`, `random`, `tuning`, `variants`, `run`
+    error: spec.toml:5:2: unknown key `trainin`; expected one of `question`, `outcome`, `dataset`, `seeds`, `split_seeds`, `baseline`, `include`, `training`, `defaults`, `grid`, `random`, `tuning`, `selection`, `metrics`, `cohorts`, `variants`, `run`
     hint: did you mean `training`?
     ");
 }

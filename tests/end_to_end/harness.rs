@@ -74,14 +74,17 @@ impl Bench {
     /// Reads report.md of a results folder, with each paragraph on one line, as Markdown has it.
     pub(crate) fn report(&self, folder: &str) -> String {
         let mut report = String::new();
-        for line in self.read(&format!("{folder}/report.md")).lines() {
-            let begins = line.is_empty() || line.starts_with(['|', '#', '-', '`', '<', '!']);
-            let goes_on = !begins && !report.is_empty() && !report.ends_with("\n\n");
+        let mut before = "";
+        let text = self.read(&format!("{folder}/report.md"));
+        for line in text.lines() {
+            let begins = line.starts_with(['|', '#', '-', '`', '<', '!']);
+            let goes_on = !begins && !line.is_empty() && !before.is_empty();
             report += match goes_on {
                 true => " ",
                 false => "\n",
             };
             report += if goes_on { line.trim_start() } else { line };
+            before = line;
         }
         report + "\n"
     }

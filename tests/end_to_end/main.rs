@@ -18,6 +18,7 @@ mod integrity;
 mod interplay;
 mod interruption;
 mod model_files;
+mod new_rows;
 mod numerics;
 mod output;
 mod overhead;

@@ -54,7 +54,7 @@ test_from = "2024-01-08"
 tasks = ["buys", "stays"]
 "#;
 
-const MODELS: [(&str, &str); 10] = [
+pub(crate) const MODELS: [(&str, &str); 11] = [
     ("logistic", ""),
     ("single_task", "expert_dims = [8]\ntower_dims = [4]"),
     (
@@ -75,6 +75,7 @@ const MODELS: [(&str, &str); 10] = [
     ),
     ("cgc", "expert_dims = [8]\ntower_dims = [4]"),
     ("ple", "expert_dims = [8]\ntower_dims = [4]"),
+    ("adatt_sp", "expert_dims = [8]\ntower_dims = [4]"),
     ("adatt", "expert_dims = [8]\ntower_dims = [4]"),
     ("home", "expert_dims = [8]\ntower_dims = [4]\nrank = 2"),
 ];
@@ -91,7 +92,7 @@ fn spec(models: &[(&str, &str)]) -> String {
 }
 
 /// Rows of a log: the same ones in every run.
-fn rows() -> Vec<[String; 10]> {
+pub(crate) fn rows() -> Vec<[String; 10]> {
     let colors = ["red", "blue", "green", "white"];
     let row = |row: u64| {
         let mixed = row.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 20;
@@ -139,7 +140,7 @@ fn csv_of(rows: &[[String; 10]], columns: &[usize]) -> String {
     header + &rows.collect::<String>()
 }
 
-fn bench(models: &[(&str, &str)]) -> Bench {
+pub(crate) fn bench(models: &[(&str, &str)]) -> Bench {
     let bench = Bench::new();
     for folder in ["descriptions", "data", "data/shop"] {
         std::fs::create_dir(bench.path(folder)).expect("a folder");
@@ -158,7 +159,7 @@ fn bench(models: &[(&str, &str)]) -> Bench {
     bench
 }
 
-fn run(bench: &Bench, out: &str, more: &[&str]) -> Ran {
+pub(crate) fn run(bench: &Bench, out: &str, more: &[&str]) -> Ran {
     let mut arguments = vec![
         "run",
         "shop.toml",
@@ -172,7 +173,7 @@ fn run(bench: &Bench, out: &str, more: &[&str]) -> Ran {
 }
 
 /// Ids of the cells by variant.
-fn cells(bench: &Bench, out: &str) -> BTreeMap<String, String> {
+pub(crate) fn cells(bench: &Bench, out: &str) -> BTreeMap<String, String> {
     let rows = bench.rows(&format!("{out}/cells.csv"));
     rows.iter()
         .map(|row| (row[1].to_owned(), row[0].to_owned()))
@@ -199,7 +200,7 @@ pub(crate) fn numbers(rows: &RecordBatch, name: &str) -> Vec<Option<f64>> {
     column.as_primitive::<Float64Type>().iter().collect()
 }
 
-fn bits(rows: &RecordBatch, name: &str) -> Vec<u64> {
+pub(crate) fn bits(rows: &RecordBatch, name: &str) -> Vec<u64> {
     let values = numbers(rows, name).into_iter();
     values
         .map(|value| value.expect("a score").to_bits())

@@ -187,10 +187,7 @@ fn report_and_figures_read_a_finished_folder() {
             .contains("mmoe")
     );
     let refused = bench.run(&["report", "nowhere"]).expect(2).stderr;
-    assert!(
-        refused.contains("expected a folder of results"),
-        "{refused}"
-    );
+    assert!(refused.contains("nowhere: no such folder"), "{refused}");
 }
 
 #[test]

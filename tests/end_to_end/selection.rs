@@ -84,7 +84,7 @@ fn epochs_and_trials_go_by_the_metric_and_the_tasks_of_the_spec_and_it_is_said()
     assert!(ran.stderr.contains(said), "{}", ran.stderr);
     let weights = [("click", 1.0), ("like", 3.0)];
     assert_selected(&bench, "out", "gauc", &weights, 1.0);
-    let report = bench.read("out/report.md");
+    let report = bench.report("out");
     assert!(
         report.contains("by the mean of GAUC over click (weight 1) and like (weight 3)"),
         "{report}"

@@ -253,7 +253,7 @@ fn tuning_that_is_not_fair() {
     hint: add `trials = ...`, how many settings are tried for each variant
     ");
     insta::assert_snapshot!(refusal("trials = 2", "trails = 2"), @r"
-    error: spec.toml:10:1: unknown key `trails` in [tuning]; expected one of `trials`, `seeds`, `grid`, `random`
+    error: spec.toml:10:1: unknown key `trails` in [tuning]; expected one of `method`, `sampling`, `eta`, `min_epochs`, `startup_trials`, `generation_size`, `trials`, `seeds`, `grid`, `random`
     hint: did you mean `trials`?
     ");
     insta::assert_snapshot!(of_search("num_experts = { range = [2, 9] }"), @r#"

@@ -191,7 +191,7 @@ pub struct ColumnCounts {
 }
 
 impl CarriedSplits {
-    /// What there is of a column, by split in the order of [`SPLITS`]; nothing where it is not carried.
+    /// What there is of a column, for training, validation and test in turn; nothing where it is not carried.
     pub fn counts(&self, name: &str) -> Option<[ColumnCounts; SPLITS.len()]> {
         let counts = |rows: &CarriedRows| {
             let coded = rows.coded(name)?;

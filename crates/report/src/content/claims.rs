@@ -26,6 +26,8 @@ struct Claim {
     verdict: Verdict,
     is_of_mean: bool,
     p_value: f64,
+    /// How much better the variant is; below 0 where it is worse.
+    gain: f64,
 }
 
 impl Answer {
@@ -53,7 +55,8 @@ impl Answer {
     }
 }
 
-/// Every difference, means over tasks first, then by p-value.
+/// Every difference: means over tasks first, and of those the ones that hold from the best variant to the worst; the rest by p-value.
+/// Only means are on one scale.
 fn claims(analysis: &Analysis) -> Vec<Claim> {
     let summary = &analysis.summary;
     let mut claims = Vec::new();
@@ -78,8 +81,13 @@ fn claims(analysis: &Analysis) -> Vec<Claim> {
     }
     // Stable: of equal p-values the order of the plan stays.
     claims.sort_by(|a, b| {
+        let holds = |claim: &Claim| claim.verdict.is_seen();
         let by_kind = b.is_of_mean.cmp(&a.is_of_mean);
-        by_kind.then(a.p_value.total_cmp(&b.p_value))
+        let by_holding = by_kind.then(holds(b).cmp(&holds(a)));
+        by_holding.then(match a.is_of_mean && holds(a) {
+            true => b.gain.total_cmp(&a.gain),
+            false => a.p_value.total_cmp(&b.p_value),
+        })
     });
     claims
 }
@@ -115,6 +123,10 @@ fn claim(
         verdict: judgement.verdict,
         is_of_mean,
         p_value: order.unwrap_or(f64::INFINITY),
+        gain: match judgement.verdict {
+            Verdict::Worse => -difference.mean.abs(),
+            _ => difference.mean.abs(),
+        },
     }
 }
 

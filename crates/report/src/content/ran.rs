@@ -8,8 +8,7 @@ use homebench_results::read::context::Context;
 use homebench_results::read::{Cell, distinct};
 
 /// By what epochs and trials are selected where the spec says nothing of it, as METHODOLOGY has it.
-pub(super) const SELECTED_BY_DEFAULT: &str =
-    "the mean over tasks of AUC, or of R² where they predict numbers";
+pub(super) const SELECTED_BY_DEFAULT: &str = "the mean over tasks of their main metric";
 
 /// Adds the sections.
 pub(super) fn push(blocks: &mut Vec<Block>, analysis: &Analysis, context: &Context) {

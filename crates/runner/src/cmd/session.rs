@@ -145,8 +145,11 @@ impl Session {
         }
     }
 
-    /// Says on stderr by what epochs and trials are selected.
+    /// Says on stderr by what epochs and trials are selected, where the spec says it.
     pub(super) fn say_selection(&self) {
+        if self.experiment.selection.is_default() {
+            return;
+        }
         let what = match self.experiment.tuning {
             Some(_) => "epochs and trials are",
             None => "epochs are",
