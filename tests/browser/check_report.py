@@ -127,6 +127,8 @@ LOW_CONTRAST = """
     const part = node.parentElement;
     if (!node.textContent.trim() || part.closest('style, script, title, desc')) continue;
     const svg = part.closest('svg');
+    // A chart's form for another width is not shown: without a place, all its shapes would seem to lie under its words.
+    if (svg && part.getClientRects().length === 0) continue;
     const style = getComputedStyle(part);
     const ink = parse(svg ? style.fill : style.color);
     if (ink.length < 3) continue;
