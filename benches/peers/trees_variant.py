@@ -50,7 +50,7 @@ def predict(place, made, split):
         return numpy.full(split.rows, made["constant"])
     lists = [numpy.array(ids, numpy.uint32) for ids in made["lists"]]
     model = lightgbm.Booster(model_file=state / f"task_{place}.txt")
-    return model.predict(split.features(lists, made["buckets"]))
+    return model.predict(split.features(lists, made["buckets"]), num_threads=settings["threads"])
 
 
 def main():

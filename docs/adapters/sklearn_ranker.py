@@ -1,8 +1,10 @@
-"""One logistic regression a task, by scikit-learn, as a variant of homebench.
+"""One linear model a task, by scikit-learn, as a variant of homebench: logistic regression, or ridge where the labels are numbers.
 
     [variants.sklearn]
     command = ["python3", "docs/adapters/sklearn_ranker.py"]
     penalty = 1.0
+
+Ids become columns of their own, numeric features are taken as they are, and multi-valued features are left out.
 """
 
 import json
@@ -12,12 +14,13 @@ import sys
 
 import numpy
 import pyarrow.ipc
-from sklearn.linear_model import LogisticRegression
+from sklearn.compose import make_column_transformer
+from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
 settings = json.loads(pathlib.Path(sys.argv[1]).read_text())
-tasks = [task["name"] for task in settings["tasks"]]
+tasks = settings["tasks"]
 kept = pathlib.Path(settings["state"]) / "models.pickle"
 
 
@@ -26,34 +29,47 @@ def read(split):
     with pyarrow.ipc.open_file(settings["rows"][split]) as file:
         table = file.read_all()
     names = [name for name in table.column_names if name != "lists"]
-    return {name: numpy.array([piece for chunk in table[name].chunks for piece in chunk.to_numpy(zero_copy_only=False)]) for name in names}
+    return {name: table[name].combine_chunks().flatten().to_numpy().reshape(table.num_rows, -1) for name in names}
 
 
 def features(columns):
-    return columns["categorical"]
+    """Ids, then numbers."""
+    return numpy.concatenate([columns[name] for name in ("categorical", "numeric") if name in columns], axis=1, dtype=numpy.float64)
+
+
+def new_model(task):
+    penalty, seed = settings["knobs"]["penalty"], settings["seed"]
+    if task["kind"] == "regression":
+        linear = Ridge(alpha=penalty, random_state=seed)
+    else:
+        linear = LogisticRegression(C=1 / penalty, max_iter=1000, random_state=seed)
+    ids = list(range(len(settings["categorical"])))
+    return make_pipeline(make_column_transformer((OneHotEncoder(handle_unknown="ignore"), ids), remainder="passthrough"), linear)
+
+
+def predict(model, task, rows):
+    return model.predict(rows) if task["kind"] == "regression" else model.predict_proba(rows)[:, 1]
 
 
 def write(models, split):
-    """A column `row` that counts from 0, and the probability of each task."""
+    """A column `row` that counts from 0, and what is predicted for each task."""
     rows = features(read(split))
-    columns = [numpy.arange(len(rows)), *(models[task].predict_proba(rows)[:, 1] for task in tasks)]
-    lines = numpy.stack(columns, axis=1)
+    columns = [numpy.arange(len(rows)), *(predict(model, task, rows) for model, task in zip(models, tasks, strict=True))]
     # All digits, so that they come back to the bit.
     form = ["%d"] + ["%.17g"] * len(tasks)
-    numpy.savetxt(settings["predictions"] + ".csv", lines, fmt=form, delimiter=",", header=",".join(["row", *tasks]), comments="")
+    header = ",".join(["row", *(task["name"] for task in tasks)])
+    numpy.savetxt(settings["predictions"] + ".csv", numpy.stack(columns, axis=1), fmt=form, delimiter=",", header=header, comments="")
+
+
+def fit(task, labels, rows):
+    # A row may not observe the task.
+    observed = ~numpy.isnan(labels)
+    return new_model(task).fit(rows[observed], labels[observed])
 
 
 if settings["phase"] == "fit":
-    columns, models = read("train"), {}
-    for place, task in enumerate(tasks):
-        labels = columns["labels"][:, place]
-        # A row may not observe the task.
-        observed = ~numpy.isnan(labels)
-        model = make_pipeline(
-            OneHotEncoder(handle_unknown="ignore"),
-            LogisticRegression(C=1 / settings["knobs"]["penalty"], max_iter=1000, random_state=settings["seed"]),
-        )
-        models[task] = model.fit(features(columns)[observed], labels[observed])
+    columns = read("train")
+    models = [fit(task, columns["labels"][:, place], features(columns)) for place, task in enumerate(tasks)]
     kept.write_bytes(pickle.dumps(models))
     write(models, "validation")
 else:

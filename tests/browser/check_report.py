@@ -26,7 +26,8 @@ SECTIONS = [
     "Getting the same numbers",
 ]
 WIDTHS = {"phone": (400, 844, True), "window": (1000, 900, False), "desktop": (1400, 900, False)}
-# Where the answer and its chart have to end in a window of 1000 pixels.
+SCHEMES = ["light", "dark"]
+# Where the answer and its chart have to end in a window, in pixels; a phone's is too narrow for it.
 LAST_PIXEL = 900
 # Of letters in the answer's chart, in pixels; those of the text around it are 16.
 LEAST_LETTERS = 9
@@ -68,12 +69,10 @@ BAD_FIGURES = """
   const image = figure.querySelector('img');
   if (image) return !(image.complete && image.naturalWidth > 0);
   const frame = svg.getBoundingClientRect();
-  const inside = (mark) => {
-    const box = mark.getBoundingClientRect();
-    return box.left >= frame.left - 1 && box.right <= frame.right + 1 && box.top >= frame.top - 1
-      && box.bottom <= frame.bottom + 1;
-  };
-  const marks = [...svg.querySelectorAll('*')].filter(mark => mark.getBBox && mark.getBoundingClientRect().width > 0);
+  const inside = (box) => box.left >= frame.left - 1 && box.right <= frame.right + 1 && box.top >= frame.top - 1
+    && box.bottom <= frame.bottom + 1;
+  const marks = [...svg.querySelectorAll('*')].filter(mark => mark.getBBox).map(mark => mark.getBoundingClientRect())
+    .filter(box => box.width > 0);
   return frame.width < 100 || frame.height < 50 || marks.length < 3 || !marks.every(inside)
     || figure.querySelector('figcaption').textContent.trim() === '';
 }).map(figure => figure.querySelector('figcaption')?.textContent ?? 'no caption')
@@ -97,45 +96,63 @@ LOW_CONTRAST = """
     const [x, y] = [light(a), light(b)].sort((p, q) => q - p);
     return (x + 0.05) / (y + 0.05);
   };
+  // A part has the ground of the part around it but where it has one of its own: each is asked once.
+  const grounds = new Map([[null, [255, 255, 255]]]);
   const behind = (part) => {
-    for (let box = part; box; box = box.parentElement) {
-      const colour = parse(getComputedStyle(box).backgroundColor);
-      if (colour.length === 3 || colour[3] === 1) return colour;
+    if (!grounds.has(part)) {
+      const colour = parse(getComputedStyle(part).backgroundColor);
+      grounds.set(part, colour.length === 3 || colour[3] === 1 ? colour : behind(part.parentElement));
     }
-    return [255, 255, 255];
+    return grounds.get(part);
   };
-  // In a figure: the fill of the last opaque shape that was drawn under the middle of the text.
-  const under = (part, svg) => {
-    const box = part.getBoundingClientRect();
-    const [x, y] = [box.left + box.width / 2, box.top + box.height / 2];
-    const holds = (shape) => {
-      const area = shape.getBoundingClientRect();
-      return area.left <= x && x <= area.right && area.top <= y && y <= area.bottom;
+  const low = new Set();
+  const judge = (words, ink, ground) => {
+    if (ink.length < 3) return;
+    const value = contrast(ink, ground);
+    if (value < LEAST) low.add(`${value.toFixed(1)}: ${words.trim().slice(0, 40)}`);
+  };
+  // In a figure: on the fill of the last opaque shape that was drawn under the middle of the text. Shapes are kept in the order in which
+  // they are drawn, so that those before a text are those that are there when it comes.
+  const inFigure = (svg) => {
+    const shapes = [];
+    const fill = (shape) => {
+      if (shape.fill === undefined) {
+        const style = getComputedStyle(shape.part);
+        const colour = parse(style.fill);
+        const isOpaque = colour.length === 3 && Number(style.fillOpacity) * Number(style.opacity) === 1;
+        shape.fill = isOpaque ? colour : null;
+      }
+      return shape.fill;
     };
-    let fill = null;
-    for (const shape of svg.querySelectorAll('rect, polygon')) {
-      if (!(shape.compareDocumentPosition(part) & Node.DOCUMENT_POSITION_FOLLOWING) || !holds(shape)) continue;
-      const style = getComputedStyle(shape);
-      const colour = parse(style.fill);
-      if (colour.length === 3 && Number(style.fillOpacity) * Number(style.opacity) === 1) fill = colour;
+    const under = (area) => {
+      const [x, y] = [area.left + area.width / 2, area.top + area.height / 2];
+      for (let place = shapes.length - 1; place >= 0; place -= 1) {
+        const { left, right, top, bottom } = shapes[place].area;
+        if (left <= x && x <= right && top <= y && y <= bottom && fill(shapes[place])) return fill(shapes[place]);
+      }
+      return behind(svg.parentElement);
+    };
+    for (const part of svg.querySelectorAll('rect, polygon, text, text *')) {
+      if (part.localName === 'rect' || part.localName === 'polygon') {
+        shapes.push({ part, area: part.getBoundingClientRect() });
+        continue;
+      }
+      const words = [...part.childNodes].filter(node => node.nodeType === Node.TEXT_NODE).map(node => node.data).join(' ');
+      if (words.trim()) judge(words, parse(getComputedStyle(part).fill), under(part.getBoundingClientRect()));
     }
-    return fill ?? behind(svg.parentElement);
   };
-  const low = [];
-  const walker = document.createTreeWalker(document.querySelector('main'), NodeFilter.SHOW_TEXT);
+  const isPart = (node) => node.nodeType === Node.TEXT_NODE ? NodeFilter.FILTER_ACCEPT
+    : ['style', 'script', 'svg'].includes(node.localName) ? NodeFilter.FILTER_REJECT : NodeFilter.FILTER_SKIP;
+  const walker = document.createTreeWalker(document.querySelector('main'), NodeFilter.SHOW_TEXT | NodeFilter.SHOW_ELEMENT, isPart);
   for (let node; (node = walker.nextNode());) {
     const part = node.parentElement;
-    if (!node.textContent.trim() || part.closest('style, script, title, desc')) continue;
-    const svg = part.closest('svg');
-    // A chart's form for another width is not shown: without a place, all its shapes would seem to lie under its words.
-    if (svg && part.getClientRects().length === 0) continue;
-    const style = getComputedStyle(part);
-    const ink = parse(svg ? style.fill : style.color);
-    if (ink.length < 3) continue;
-    const value = contrast(ink, svg ? under(part, svg) : behind(part));
-    if (value < LEAST) low.push(`${value.toFixed(1)}: ${node.textContent.trim().slice(0, 40)}`);
+    if (node.data.trim()) judge(node.data, parse(getComputedStyle(part).color), behind(part));
   }
-  return [...new Set(low)].slice(0, 5);
+  for (const svg of document.querySelectorAll('main svg')) {
+    // A chart's form for another width is not shown: without a place, all its shapes would seem to lie under its words.
+    if (svg.getClientRects().length > 0) inFigure(svg);
+  }
+  return [...low].slice(0, 5);
 })()
 """.replace("LEAST", str(LEAST_CONTRAST))
 # Clicks every header of every table twice; says which column did not sort.
@@ -180,6 +197,7 @@ def complaints(browser):
 SPOILT = [
     (lambda html: html.replace("<h2>Task by task</h2>", ""), "no section 'Task by task'"),
     (lambda html: html.replace("<div class=\"answer\">", "<div class=\"answer\"><p style=\"height: 900px\">x</p>"), "the answer ends", "window"),
+    (lambda html: html.replace("<div class=\"answer\">", "<div class=\"answer\"><p style=\"height: 900px\">x</p>"), "the answer ends", "desktop"),
     (lambda html: html.replace("@media (max-width: 44rem)", "@media (max-width: 1rem)"), "letters", "phone"),
     (lambda html: html.replace("<div class=\"answer\">", "<div class=\"answer\"><p style=\"min-width: 420px\">x</p>"), "wider than the window", "phone"),
     (lambda html: html.replace("<details class=\"section\"", "<details open class=\"section\"", 1), "unfolded"),
@@ -190,7 +208,13 @@ SPOILT = [
     (lambda html: html.replace("<figcaption>", "<figcaption hidden></figcaption><p>", 1), "figure not drawn whole"),
     (lambda html: html.replace("</main>", "<figure><img src=\"gone.png\"><figcaption>x</figcaption></figure></main>"), "figure not"),
     (lambda html: html.replace("</main>", "<p style=\"min-width: 3000px\">x</p></main>"), "wider than the window"),
-    (lambda html: html.replace("--ink: #222222", "--ink: #cccccc"), "contrast"),
+    (lambda html: html.replace("<text ", "<rect x=\"-900\" width=\"30\" height=\"30\"/><text ", 1), "figure not drawn whole"),
+    (lambda html: html.replace("</main>", "<a href=\"#nowhere\">x</a></main>"), "a link to nowhere"),
+    (lambda html: html.replace("--ink: #222222", "--ink: #cccccc"), "light: contrast"),
+    (lambda html: html.replace("--ink: #e6e6e6", "--ink: #333333"), "dark: contrast"),
+    # Letters of charts alone: pale ones, and dark ones on a dark shape that is drawn before them.
+    (lambda html: html.replace("fill=\"#222222\"", "fill=\"#CCCCCC\""), "light: contrast"),
+    (lambda html: html.replace("<text ", "<rect width=\"100%\" height=\"100%\" fill=\"#444444\"/><text ", 1), "light: contrast"),
     (lambda html: html.replace("<tbody>\n<tr>", "<tbody>\n<tr><td>x</td>", 1), "another width"),
     (lambda html: html.replace("x - y", "y - x"), "not sorted"),
 ]
@@ -203,42 +227,64 @@ def prove(browser, report):
         for place, (spoil, expected, *width) in enumerate(SPOILT):
             spoilt = pathlib.Path(folder) / "report.html"
             spoilt.write_text(spoil(html))
-            faults = check(browser, spoilt, width[0] if width else "desktop", "light", None)
+            faults = check(browser, spoilt, width[0] if width else "desktop", SCHEMES, None)
             if spoilt.read_text() == html or not any(expected in fault for fault in faults):
                 yield f"spoilt report {place + 1} ({expected}): found only {faults}"
 
 
-def check(browser, report, width, scheme, screenshots):
+def check(browser, report, width, schemes, screenshots):
+    """Opens the report once, since opening it takes longer than most of what is looked at, and turns the colours around."""
     browser.resize(*WIDTHS[width])
-    browser.colours(scheme)
+    browser.colours(schemes[0])
     browser.open(report.as_uri())
-    # Folded parts are looked at too, after the picture, which shows the page as it opens.
+    # Folded parts are looked at too, after the pictures, which show the page as it opens.
     if screenshots:
-        browser.screenshot(screenshots / f"{report.parent.name}-{width}-{scheme}.png")
-    faults = []
-    if not browser.run(HAS_CHART):
-        faults.append("no chart in the answer")
-    elif width == "window" and browser.run(ANSWER_END) > LAST_PIXEL:
-        faults.append(f"the answer ends at {browser.run(ANSWER_END)} pixels, after {LAST_PIXEL}")
-    faults += [f"letters that can't be read in the answer's chart: {text}" for text in browser.run(SMALL_LETTERS)]
-    if browser.run(OPEN_SECTIONS):
-        faults.append("a section is unfolded")
+        for scheme in schemes:
+            browser.colours(scheme)
+            browser.screenshot(screenshots / f"{report.parent.name}-{width}-{scheme}.png")
+        browser.colours(schemes[0])
+    faults = [*folded_faults(browser, width)]
     browser.run("document.querySelectorAll('details').forEach(part => part.open = true)")
-    headings = browser.run(HEADINGS)
-    faults += [f"no section {name!r}" for name in SECTIONS if name not in headings]
-    if not any(name.startswith("Scores") for name in headings):
-        faults.append("no scores")
-    faults += [f"a link to nowhere: #{name}" for name in browser.run(DEAD_LINKS)]
-    if browser.run(RAGGED):
-        faults.append("a table has rows of another width than its header")
-    faults += [f"figure not drawn whole: {caption}" for caption in browser.run(BAD_FIGURES)]
-    if browser.run(OVERFLOW) > 0:
-        faults.append(f"the page is {browser.run(OVERFLOW)} pixels wider than the window")
-    faults += [f"sticks out: {part}" for part in browser.run(STICKING_OUT)]
-    faults += [f"contrast {words}" for words in browser.run(LOW_CONTRAST)]
+    faults += content_faults(browser)
+    for scheme in schemes:
+        browser.colours(scheme)
+        faults += [f"{scheme}: {fault}" for fault in sight_faults(browser)]
+    # Last, since it changes the order of rows.
     faults += [f"not sorted: {column}" for column in browser.run(UNSORTED)]
     faults += complaints(browser)
-    return [f"{report}, {width}, {scheme}: {fault}" for fault in faults]
+    return [f"{report}, {width}: {fault}" for fault in faults]
+
+
+def folded_faults(browser, width):
+    """Of the page as it opens."""
+    if not browser.run(HAS_CHART):
+        yield "no chart in the answer"
+    elif width != "phone" and browser.run(ANSWER_END) > LAST_PIXEL:
+        yield f"the answer ends at {browser.run(ANSWER_END)} pixels, after {LAST_PIXEL}"
+    for text in browser.run(SMALL_LETTERS):
+        yield f"letters that can't be read in the answer's chart: {text}"
+    if browser.run(OPEN_SECTIONS):
+        yield "a section is unfolded"
+
+
+def content_faults(browser):
+    """Of what is there, in whichever colours."""
+    headings = browser.run(HEADINGS)
+    yield from (f"no section {name!r}" for name in SECTIONS if name not in headings)
+    if not any(name.startswith("Scores") for name in headings):
+        yield "no scores"
+    yield from (f"a link to nowhere: #{name}" for name in browser.run(DEAD_LINKS))
+    if browser.run(RAGGED):
+        yield "a table has rows of another width than its header"
+
+
+def sight_faults(browser):
+    """Of what can be seen."""
+    yield from (f"figure not drawn whole: {caption}" for caption in browser.run(BAD_FIGURES))
+    if browser.run(OVERFLOW) > 0:
+        yield f"the page is {browser.run(OVERFLOW)} pixels wider than the window"
+    yield from (f"sticks out: {part}" for part in browser.run(STICKING_OUT))
+    yield from (f"contrast {words}" for words in browser.run(LOW_CONTRAST))
 
 
 def main():
@@ -259,13 +305,12 @@ def main():
             if not report.is_file():
                 raise SystemExit(f"no {report}\nhint: homebench report {folder}")
             for width in WIDTHS:
-                for scheme in ("light", "dark"):
-                    faults += check(browser, report, width, scheme, arguments.screenshots)
+                faults += check(browser, report, width, SCHEMES, arguments.screenshots)
     finally:
         browser.close()
     for fault in faults:
         print(fault, file=sys.stderr)
-    pages = len(arguments.folders) * len(WIDTHS) * 2
+    pages = len(arguments.folders) * len(WIDTHS) * len(SCHEMES)
     print(f"{pages} pages looked at, {len(faults)} faults")
     return 1 if faults else 0
 

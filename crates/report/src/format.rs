@@ -1,6 +1,6 @@
 //! Numbers as text, the same in every table.
 
-use super::statistics::Interval;
+use super::statistics::{Interval, LEVEL};
 
 /// What stands where there is no value.
 pub(crate) const ABSENT: &str = "-";
@@ -96,11 +96,33 @@ pub(super) fn probability(value: Option<f64>) -> String {
     value.map_or(ABSENT.to_owned(), |value| format!("{value:.3}"))
 }
 
+/// An interval of probabilities, each with three decimals.
+pub(super) fn share_interval(interval: Option<Interval>) -> String {
+    interval.map_or(ABSENT.to_owned(), |Interval { low, high }| {
+        format!("[{low:.3}, {high:.3}]")
+    })
+}
+
 /// A p-value with three decimals; none is zero.
 pub(super) fn p_value(value: Option<f64>) -> String {
     match value {
+        None => ABSENT.to_owned(),
         Some(value) if value < 0.0005 => "< 0.001".to_owned(),
-        value => probability(value),
+        Some(value) => format!("{value:.*}", p_decimals(value)),
+    }
+}
+
+/// Three decimals, or as many as show that a p-value is below the level of the tests: where 0.0496 is 0.050, a difference that holds seems
+/// not to.
+fn p_decimals(value: f64) -> usize {
+    const MOST: usize = 9;
+    let is_below = |&count: &usize| {
+        let shown = format!("{value:.count$}").parse::<f64>();
+        shown.is_ok_and(|shown| shown < LEVEL)
+    };
+    match value < LEVEL {
+        true => (3..MOST).find(is_below).unwrap_or(MOST),
+        false => 3,
     }
 }
 
@@ -133,7 +155,8 @@ pub(super) fn claim(mean: f64, interval: Option<Interval>) -> String {
     };
     let sign = if mean < 0.0 { "" } else { "+" };
     let interval = interval.map_or(String::new(), |Interval { low, high }| {
-        format!(" [{}, {}]", number(low), number(high))
+        // On one line, also where lines are broken.
+        format!(" [{},\u{a0}{}]", number(low), number(high))
     });
     format!("{sign}{}{interval}", number(mean))
 }
@@ -162,7 +185,7 @@ pub(super) fn claimed_p_value(value: Option<f64>) -> String {
         None => "p unknown".to_owned(),
         Some(value) if value < 0.0005 => "p\u{a0}<\u{a0}.001".to_owned(),
         // On one line, also where lines are broken.
-        Some(value) => format!("p\u{a0}=\u{a0}{}", short_number(value, 3)),
+        Some(value) => format!("p\u{a0}=\u{a0}{}", short_number(value, p_decimals(value))),
     }
 }
 
@@ -272,7 +295,7 @@ mod tests {
 
     #[test]
     fn claims_have_two_digits_of_their_uncertainty() {
-        let of = |mean, low, high| claim(mean, Some(Interval { low, high }));
+        let of = |mean, low, high| claim(mean, Some(Interval { low, high })).replace('\u{a0}', " ");
         assert_eq!(of(0.0021, 0.0004, 0.0038), "+.0021 [.0004, .0038]");
         assert_eq!(of(-0.01289, -0.0227, -0.0031), "-.0129 [-.0227, -.0031]");
         assert_eq!(of(0.00067, 0.00014, 0.0012), "+.00067 [.00014, .00120]");
@@ -284,6 +307,8 @@ mod tests {
         let plain = |value| claimed_p_value(Some(value)).replace('\u{a0}', " ");
         assert_eq!(plain(0.0432), "p = .043");
         assert_eq!(plain(1.0), "p = 1.000");
+        assert_eq!(plain(0.04962), "p = .0496");
+        assert_eq!(plain(0.05), "p = .050");
         assert_eq!(plain(0.0001), "p < .001");
     }
 
@@ -300,6 +325,10 @@ mod tests {
         assert_eq!(p_value(Some(0.00049)), "< 0.001");
         assert_eq!(p_value(Some(0.0005)), "0.001");
         assert_eq!(p_value(None), ABSENT);
+        // What holds is seen to be below the level.
+        assert_eq!(p_value(Some(0.0494)), "0.049");
+        assert_eq!(p_value(Some(0.049996)), "0.049996");
+        assert_eq!(p_value(Some(0.0502)), "0.050");
         assert_eq!(p_equals(Some(0.0)), "p < 0.001");
         assert_eq!(p_equals(Some(0.25)), "p = 0.250");
         assert_eq!(

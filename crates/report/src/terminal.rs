@@ -8,9 +8,8 @@ use super::content::sureness::in_short;
 use super::format::{self, ABSENT, counted, grouped};
 use super::statistics::mean;
 use super::terminal_forest;
-use super::text_table::{Column, align, fitting};
+use super::text_table::{Column, align, fitting, in_lines};
 use homebench_results::read::{Cell, DataWarningsRow, Results};
-use std::fmt::Write as _;
 
 /// The answer, in lines of this width: the question, a sentence for each claim, their chart, how sure they are, then the tables.
 pub(super) fn summary(analysis: &Analysis, question: Option<&str>, width: usize) -> String {
@@ -42,11 +41,7 @@ pub(super) fn summary(analysis: &Analysis, question: Option<&str>, width: usize)
 fn wrapped(label: &str, words: &str, width: usize) -> String {
     let indentation = if label == "- " { "  " } else { "" };
     let words = format!("{label}{}", words.replace('`', ""));
-    let options = textwrap::Options::new(width)
-        .subsequent_indent(indentation)
-        .break_words(false)
-        .word_splitter(textwrap::WordSplitter::NoHyphenation);
-    textwrap::fill(&words, options) + "\n"
+    in_lines(&words, indentation, width) + "\n"
 }
 
 /// The tables, one for each main metric, and what failed.
@@ -77,11 +72,11 @@ fn tables(analysis: &Analysis, width: usize) -> String {
             }
         }
     }
-    text + &failures(&results.cells) + &about_data(&results.data_warnings)
+    text + &failures(&results.cells, width) + &about_data(&results.data_warnings, width)
 }
 
 /// What preparation found in the data. Last, where it is seen without scrolling.
-fn about_data(rows: &[DataWarningsRow]) -> String {
+fn about_data(rows: &[DataWarningsRow], width: usize) -> String {
     let warnings = warnings(rows);
     if warnings.is_empty() {
         return String::new();
@@ -89,7 +84,7 @@ fn about_data(rows: &[DataWarningsRow]) -> String {
     let mut text = format!("{}:\n", how_many(&warnings));
     for warning in &warnings {
         let mark = if warning.is_loud { "LOUD: " } else { "" };
-        let _ = writeln!(text, "  {mark}{}", warning.message);
+        text += &item(&format!("{mark}{}", warning.message), width);
     }
     text
 }
@@ -161,7 +156,12 @@ fn rows_per_second(results: &Results, summary: &Summary) -> Column {
     }
 }
 
-fn failures(cells: &[Cell]) -> String {
+/// An entry of a list, whose later lines stand out less.
+fn item(words: &str, width: usize) -> String {
+    in_lines(&format!("  {words}"), "    ", width) + "\n"
+}
+
+fn failures(cells: &[Cell], width: usize) -> String {
     let failed: Vec<&Cell> = cells.iter().filter(|cell| cell.failure.is_some()).collect();
     if failed.is_empty() {
         return String::new();
@@ -173,7 +173,8 @@ fn failures(cells: &[Cell]) -> String {
     );
     for cell in failed {
         let reason = cell.failure.as_deref().unwrap_or_default();
-        let _ = writeln!(text, "  {}, seed {}: {reason}", cell.variant, cell.seed);
+        let words = format!("{}, seed {}: {reason}", cell.variant, cell.seed);
+        text += &item(&words, width);
     }
     text
 }

@@ -18,7 +18,7 @@ pub(crate) struct Column {
 
 impl Column {
     /// Columns of rows under a header; those that hold only numbers go to the right.
-    fn of_rows(header: &[&str], rows: &[Vec<String>]) -> Vec<Self> {
+    pub(crate) fn of_rows(header: &[&str], rows: &[Vec<String>]) -> Vec<Self> {
         let numeric = |cell: &String| cell.is_empty() || cell == "-" || cell.parse::<f64>().is_ok();
         let column = |(place, name): (usize, &&str)| {
             // A name or a reason out of a file may hold anything.
@@ -58,6 +58,8 @@ pub fn align_rows_within(header: &[&str], rows: &[Vec<String>], width: Option<us
     }
 }
 
+/// Stands for a space at which no line is broken: as wide as one, and in no text of ours.
+const KEPT: &str = "\u{1}";
 /// Before the second line of a row, and each after it.
 const INDENTATION: &str = "    ";
 
@@ -109,6 +111,22 @@ fn folded(columns: &[Column], width: usize) -> String {
         }
     }
     text
+}
+
+/// The text in lines of at most this width, of which those after the first begin with the indentation; no word is cut, and what stands
+/// between backticks, such as a command, stays on one line.
+pub fn in_lines(text: &str, indentation: &str, width: usize) -> String {
+    let options = textwrap::Options::new(width)
+        .subsequent_indent(indentation)
+        .break_words(false)
+        .word_splitter(textwrap::WordSplitter::NoHyphenation);
+    let parts = text.split('`').enumerate();
+    let parts = parts.map(|(place, part)| match place % 2 {
+        0 => part.to_owned(),
+        _ => part.replace(' ', KEPT),
+    });
+    let text = parts.collect::<Vec<_>>().join("`");
+    textwrap::fill(&text, options).replace(KEPT, " ")
 }
 
 /// Words on several lines of a terminal, none of which is cut.
@@ -186,6 +204,17 @@ mod tests {
         );
         let wide = align_rows_within(&header, &rows, Some(200));
         assert_eq!(wide, align_rows_within(&header, &rows, None));
+    }
+
+    #[test]
+    fn no_word_and_no_command_is_broken() {
+        let text = "run `homebench report a` to see it";
+        assert_eq!(
+            in_lines(text, "  ", 16),
+            "run\n  `homebench report a`\n  to see it"
+        );
+        assert_eq!(in_lines(text, "  ", 80), text);
+        assert_eq!(in_lines("a\nb c", "", 3), "a\nb c");
     }
 
     #[test]

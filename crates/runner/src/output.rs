@@ -3,11 +3,14 @@
 //! An answer goes to stdout. A reader that has left has seen enough, so the command ends as it would have; an answer that can't be
 //! written is an error. Notes go to stderr, where nobody may be listening: they are lost without a word and change nothing.
 
+use console::Term;
 use homebench_data as data;
 use homebench_diagnostic::{Diagnostic, visible_lines};
+use homebench_report::text_table::in_lines;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use std::collections::VecDeque;
+use std::io::IsTerminal;
 use std::os::fd::AsFd;
 use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -66,10 +69,25 @@ fn write_all(out: &impl AsFd, mut bytes: &[u8]) -> Result<(), Errno> {
 /// is in them may hold any.
 macro_rules! note {
     ($($words:tt)*) => {
-        $crate::output::write_note(&homebench_diagnostic::visible_lines(&format!($($words)*)))
+        $crate::output::write_note(&$crate::output::for_stderr(
+            &homebench_diagnostic::visible_lines(&format!($($words)*)),
+        ))
     };
 }
 pub(crate) use note;
+
+/// Columns of the narrowest lines: in less than a phone has nothing is readable.
+pub(crate) const NARROWEST: usize = 40;
+
+/// The text as the terminal at stderr shows it without breaking a word; as it is where there is none.
+pub(crate) fn for_stderr(text: &str) -> String {
+    let stderr = std::io::stderr();
+    let size = stderr.is_terminal().then(|| Term::stderr().size_checked());
+    match size.flatten() {
+        Some((_, columns)) => in_lines(text, "", usize::from(columns).max(NARROWEST)),
+        None => text.to_owned(),
+    }
+}
 
 /// How long a note may keep whoever says it. A reader that is only slow takes a line in far less; behind one that reads no more, such
 /// as a terminal after Ctrl-S, the rest has to go on without it.

@@ -193,7 +193,10 @@ fn counts(verdicts: &[Verdict]) -> String {
         }
         (0, _) => format!("none of {all} holds after Holm's correction"),
         (held, _) => {
-            format!("{held} of {all} hold after Holm's correction: {better} better, {worse} worse")
+            let hold = if held == 1 { "holds" } else { "hold" };
+            format!(
+                "{held} of {all} {hold} after Holm's correction: {better} better, {worse} worse"
+            )
         }
     };
     let rest = [

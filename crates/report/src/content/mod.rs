@@ -85,7 +85,10 @@ fn datasets(results: &Results) -> Vec<String> {
 }
 
 fn title(results: &Results, context: &Context) -> String {
-    let datasets = listed(datasets(results));
+    // Where knobs of a dataset are swept, its name alone: scores and claims say which knobs.
+    let names = datasets(results).into_iter();
+    let names = names.map(|name| name.split('[').next().unwrap_or_default().to_owned());
+    let datasets = listed(distinct(names));
     match &context.protocol {
         Some(protocol) => format!("homebench: {datasets}, protocol {protocol}"),
         None => format!("homebench: {datasets}"),
@@ -198,7 +201,7 @@ fn others(blocks: &mut Vec<Block>, results: &Results) {
     for table in &tables {
         blocks.push(Block::Paragraph(vec![
             link(&table.source, &table.link),
-            text(format!(". {} {}:", table.protocol, table.metric)),
+            text(format!(". {} In {}:", table.protocol, table.metric)),
         ]));
         blocks.push(Block::Table(tables::published(table)));
     }

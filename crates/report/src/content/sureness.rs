@@ -214,7 +214,7 @@ fn effects(analysis: &Analysis) -> Vec<String> {
         let effects = of_metric.filter_map(|(_, difference)| difference.smallest_detectable);
         let words = range(effects)?;
         Some(match words.contains(" to ") {
-            true => format!("{words} in {}, by variant and task", metric.title()),
+            true => format!("{words} in {} (by variant and task)", metric.title()),
             false => format!("{words} in {}", metric.title()),
         })
     });
@@ -319,7 +319,9 @@ fn still_improving_runs(analysis: &Analysis) -> Vec<String> {
     let runs = |variant: &String| {
         let cells = analysis.results.own_cells();
         let done = cells.filter(|cell| cell.variant == *variant && cell.failure.is_none());
+        // A program of the user's trains at once, which counts as an epoch; nor are its parameters known.
         let done: Vec<bool> = done
+            .filter(|cell| cell.parameters.is_some())
             .filter_map(|cell| Some(cell.selected_epoch? == cell.epochs_run?))
             .collect();
         let cut = done.iter().filter(|cut| **cut).count();

@@ -55,7 +55,10 @@ pub(crate) fn gains(analysis: &Analysis, shown: &[usize]) -> Table {
         let improvement = row.improvement.map(|improvement| improvement.mean);
         fields.push(Field::number(format::probability(improvement), improvement));
         let interval = row.improvement.and_then(|improvement| improvement.interval);
-        fields.push(interval_field(interval));
+        fields.push(Field::number(
+            format::share_interval(interval),
+            interval.map(|interval| interval.low),
+        ));
         table.push(fields);
     }
     table

@@ -8,7 +8,7 @@ use crate::document::{
 use crate::drawn::NewFile;
 use crate::figure::{Figure, RankRow, of_ranks};
 use crate::format::{counted, listed, seeds};
-use crate::text_table::align_rows_within;
+use crate::text_table::{Column, align, fitting, in_lines};
 use anyhow::Result;
 use homebench_results::read::distinct;
 
@@ -212,14 +212,16 @@ impl Leaderboard {
         let header: Vec<&str> = table.header.iter().map(String::as_str).collect();
         let row = |row: &Vec<Field>| row.iter().map(|cell| cell.text.clone()).collect();
         let rows: Vec<Vec<String>> = table.rows.iter().map(row).collect();
-        let fill = |words: &str| {
-            let options = textwrap::Options::new(width)
-                .break_words(false)
-                .word_splitter(textwrap::WordSplitter::NoHyphenation);
-            textwrap::fill(words, options)
-        };
+        let fill = |words: &str| in_lines(words, "", width);
         let mut said = format!("{}\n\n", fill(&self.summary()));
-        said += &align_rows_within(&header, &rows, table_width);
+        let columns = Column::of_rows(&header, &rows);
+        // One below the other where they don't fit: names of datasets are long, and ranks short.
+        let tables = match table_width {
+            Some(width) => fitting(columns, width),
+            None => vec![columns],
+        };
+        let tables: Vec<String> = tables.iter().map(|table| align(table, false)).collect();
+        said += &tables.join("\n");
         for note in &self.notes {
             said += &format!("\n{}", fill(&format!("Note: {note}.")));
         }

@@ -16,7 +16,7 @@ fn board(samples: &[Sample]) -> Result<(Leaderboard, String)> {
     };
     match Leaderboard::read(&paths) {
         Ok(board) => {
-            let text = without_paths(board.terminal_summary(80, Some(80)));
+            let text = without_paths(board.terminal_summary(80, Some(200)));
             Ok((board, text))
         }
         Err(error) => Err(anyhow::anyhow!(without_paths(error.to_string()))),

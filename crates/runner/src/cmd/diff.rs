@@ -2,7 +2,7 @@
 
 use super::arguments::open_results;
 use super::integrity::{exit_code, look, say};
-use super::screen::{answer_width, terminal_width};
+use super::screen::{answer_width, for_stdout, terminal_width};
 use crate::output::write_answer;
 use anyhow::Result;
 use clap::Args;
@@ -90,20 +90,21 @@ fn text(found: &Diff) -> String {
         Verdict::NotJudged,
     ];
     let counts = verdicts.map(|verdict| format!("{} {}", found.count(verdict), verdict.words()));
-    text += &format!("B against A: {}.\n", counts.join("; "));
+    let mut say = |words: String| text += &(for_stdout(&words, "") + "\n");
+    say(format!("B against A: {}.", counts.join("; ")));
     if found.family > 0 {
-        text += &format!(
+        say(format!(
             "Paired t-tests over seeds, at 5 % after Holm's correction over {} together; not judged: fewer than three seeds, or the \
              same difference at each. \"Could have seen\": how large a true difference must be for such a test to find it in four of \
-             five experiments of these seeds; a smaller one may be there unseen.\n",
+             five experiments of these seeds; a smaller one may be there unseen.",
             match found.family {
                 1 => "one difference".to_owned(),
                 family => format!("{family} differences"),
             }
-        );
+        ));
     }
     for note in &found.notes {
-        text += &format!("Note: {note}.\n");
+        say(format!("Note: {note}."));
     }
     text
 }

@@ -58,7 +58,7 @@ const HELP: &str = "\
 Example:
   homebench run quickstart
 
-Exit codes: 0 done; 1 a cell failed, `diff` saw a regression, or a file of the results is gone, altered or not merged;\n\
+Exit codes: 0 done; 1 a cell failed, `diff` saw a regression, or a file of the results is gone, altered or not merged; \
 2 a bad spec, dataset or argument, or output that can't be written; 130 interrupted.";
 
 #[derive(Debug, Subcommand)]

@@ -1,5 +1,6 @@
 //! `homebench models`: the registry.
 
+use super::screen::for_stdout;
 use crate::output::write_answer;
 use clap::Args;
 use std::fmt::Write;
@@ -27,18 +28,20 @@ impl ModelsArguments {
         }
         let asked = |name: &str| self.name.as_deref().is_none_or(|only| only == name);
         let mut text = String::new();
+        // Where the words about a knob begin.
+        let below_docs = " ".repeat(45);
         for (index, entry) in entries.iter().filter(|entry| asked(entry.name)).enumerate() {
             if index > 0 {
                 text.push('\n');
             }
-            writeln!(
-                text,
-                "{}\n  {}\n  {}",
-                entry.name, entry.paper, entry.equation
-            )?;
+            writeln!(text, "{}", entry.name)?;
+            for words in [entry.paper, entry.equation] {
+                writeln!(text, "{}", for_stdout(&format!("  {words}"), "    "))?;
+            }
             for knob in &entry.knobs {
                 let setting = format!("{} = {}", knob.name, knob.default_value());
-                writeln!(text, "    {setting:<40} {}", knob.doc)?;
+                let line = format!("    {setting:<40} {}", knob.doc);
+                writeln!(text, "{}", for_stdout(&line, &below_docs))?;
             }
         }
         write_answer(&text)?;

@@ -1,6 +1,8 @@
 //! A terminal on which a few lines stay at the bottom and change, while others pass above them.
 
+use crate::output::NARROWEST;
 use console::Term;
+use homebench_report::text_table::in_lines;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal;
 
@@ -17,10 +19,19 @@ pub(super) fn terminal_width() -> Option<usize> {
 
 /// Columns of lines that are broken for whoever reads them, wherever they go.
 pub(super) fn answer_width() -> usize {
-    // Narrower than a phone nothing is readable; wider than that a line is hard to follow.
+    // In a wider one a line is hard to follow.
     terminal_width()
         .unwrap_or(usize::from(USUAL_SIZE.1))
-        .clamp(40, 160)
+        .clamp(NARROWEST, 160)
+}
+
+/// A text in lines that the terminal at stdout need not break, those after the first behind the indentation; as it is where it goes to a
+/// file or another program.
+pub(super) fn for_stdout(text: &str, indentation: &str) -> String {
+    match terminal_width() {
+        Some(width) => in_lines(text, indentation, width.max(NARROWEST)),
+        None => text.to_owned(),
+    }
 }
 
 /// The lines at the bottom of a terminal.
@@ -66,7 +77,8 @@ impl Screen {
 
     /// A line that stays, above those at the bottom.
     pub(super) fn line(&self, text: &str) {
-        self.bar.println(text);
+        let (_, columns) = self.size();
+        self.bar.println(in_lines(text, "", columns.max(NARROWEST)));
     }
 
     /// Takes the lines at the bottom away.

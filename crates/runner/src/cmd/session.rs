@@ -266,7 +266,9 @@ impl SpecArguments {
             None => bundled::experiment_file(name, &self.places.resolve().cache)?
                 .ok_or_else(|| self.no_such_spec())?,
         };
-        note!("{name}: the experiment of {}", found.display());
+        let here = std::env::current_dir().unwrap_or_default();
+        let shown = found.strip_prefix(&here).unwrap_or(&found);
+        note!("{name}: the experiment of {}", shown.display());
         Ok(found)
     }
 

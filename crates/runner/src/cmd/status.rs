@@ -3,7 +3,7 @@
 use super::arguments::ResultsArgument;
 use super::cell_list::{CellRow, DONE, STALE, current, rows};
 use super::integrity::look;
-use super::screen::terminal_width;
+use super::screen::{for_stdout, terminal_width};
 use super::watch::watch;
 use crate::execute::at_work;
 use crate::output::write_answer;
@@ -72,22 +72,25 @@ impl StatusArguments {
             answer += &aligned(&rows, has_splits);
         }
         for finding in &found {
-            answer += &format!(
-                "{}; {}\n",
+            let finding = format!(
+                "{}; {}",
                 visible(&finding.to_string()),
                 finding.mend(&results)
             );
+            answer += &(for_stdout(&finding, "") + "\n");
         }
         if rows.iter().any(|row| row.state == STALE) {
-            answer += "stale cells are not used; the folders cells/ID of those that you don't need may be removed\n";
+            let stale = "stale cells are not used; the folders cells/ID of those that you don't need may be removed";
+            answer += &(for_stdout(stale, "") + "\n");
         }
         if let Some(work) = &work
             && let Some(advice) = work.advice()
         {
-            answer += &format!(
-                "process {} is gone, but not its cells: {advice}\n",
+            let gone = format!(
+                "process {} is gone, but not its cells: {advice}",
                 work.holder
             );
+            answer += &(for_stdout(&gone, "") + "\n");
         }
         write_answer(&answer)?;
         Ok(match is_whole {
@@ -134,13 +137,14 @@ fn say_copy(results: &ResultsFolder, found: &[Finding]) -> Result<ExitCode> {
     // What is wrong with the table was found.
     let is_done = is_done.unwrap_or_default();
     let done = is_done.iter().filter(|is_done| **is_done).count();
-    let mut answer = format!(
-        "{} cells: {done} done; this folder has their tables alone, as a packed copy does\n",
+    let mut lines = vec![format!(
+        "{} cells: {done} done; this folder has their tables alone, as a packed copy does",
         is_done.len()
-    );
-    for finding in found {
-        answer += &format!("{finding}; {}\n", finding.mend(results));
-    }
+    )];
+    let finding = |finding: &Finding| format!("{finding}; {}", finding.mend(results));
+    lines.extend(found.iter().map(finding));
+    let lines = lines.iter().map(|line| for_stdout(line, "") + "\n");
+    let answer: String = lines.collect();
     write_answer(&answer)?;
     Ok(match found.is_empty() && done == is_done.len() {
         true => ExitCode::SUCCESS,

@@ -1,6 +1,6 @@
 //! What is said on stderr: errors in colour where colour is wanted.
 
-use crate::output::{note, write_note};
+use crate::output::{for_stderr, note, write_note};
 use homebench_diagnostic::{Diagnostic, visible_lines};
 use homebench_results::read::ReadError;
 use std::io::IsTerminal;
@@ -47,12 +47,13 @@ pub(super) fn say_error(error: &anyhow::Error) {
         // It may quote a file, which may hold anything.
         let text = visible_lines(&text);
         if depth == 0 {
-            write_note(&format!("{red}{bold}error:{end} {text}"));
+            write_note(&for_stderr(&format!("{red}{bold}error:{end} {text}")));
         } else {
             note!("  because: {text}");
         }
     }
     if let Some(hint) = hint {
-        write_note(&format!("{cyan}hint:{end} {}", visible_lines(&hint)));
+        let text = format!("{cyan}hint:{end} {}", visible_lines(&hint));
+        write_note(&for_stderr(&text));
     }
 }
