@@ -210,6 +210,8 @@ fn content(workload: &Workload, training: &TrainingConfig) -> CellContent {
         cohorts: Default::default(),
         selection: Default::default(),
         last_epoch: None,
+        freeze: Vec::new(),
+        init_from: None,
     }
 }
 

@@ -39,3 +39,4 @@ mod tensorboard;
 mod torture;
 mod training;
 mod tuning;
+mod warm_start;

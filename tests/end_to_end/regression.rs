@@ -377,7 +377,7 @@ fn knobs_that_the_data_does_not_have_are_refused() {
     ]
     .map(refused);
     insta::assert_snapshot!(all.join(""), @r#"
-    error: --set grid.dataset.corelation=[0.5]: `grid."dataset.corelation".0`: unknown key `corelation` in [regression]; expected one of `input_dim`, `correlation`, `scale`, `frequencies`, `phases`, `noise`
+    error: --set grid.dataset.corelation=[0.5]: `grid."dataset.corelation".0`: unknown key `corelation` in [regression]; expected one of `input_dim`, `correlation`, `scale`, `frequencies`, `phases`, `noise`, `label_scales`
     hint: did you mean `correlation`?
     error: --set grid.dataset.correlation=[0.5, 1.5]: `grid."dataset.correlation".1`: expected a number from -1 to 1, found 1.5
     error: --set dataset.knobs.scale=-1.0: `dataset.knobs.scale`: expected a number from 0 to 1000, found -1

@@ -29,8 +29,155 @@ BASELINES = {
     "ml_mmoe": GATED | {"num_experts": 3, "num_levels": 2},
     "cgc": GATED | {"num_shared_experts": 2, "num_task_experts": 2},
     "ple": GATED | {"num_shared_experts": 2, "num_task_experts": 1, "num_levels": 2},
-    "adatt_sp": GATED | {"num_task_experts": 2, "num_levels": 2},
-    "adatt": GATED | {"num_shared_experts": 1, "num_task_experts": 2, "num_levels": 2},
+    "adatt_sp": GATED | {"num_task_experts": 2, "num_levels": 2, "residual": "learned"},
+    "adatt": GATED | {"num_shared_experts": 1, "num_task_experts": 2, "num_levels": 2, "residual": "learned"},
+}
+
+SPARSE = GATED | {
+    "num_experts": 5,
+    "top_k": 2,
+    "num_shared_experts": 0,
+    "gate": "top_k",
+    "gate_reads": "per_task",
+    "task_dim": 4,
+    "gate_rank": 3,
+    "gate_weights": "renormalised",
+    "gate_noise": "none",
+    "gate_noise_std": 0.7,
+    "balance": "switch",
+    "balance_weight": 0.5,
+    "balance_over": "all",
+}
+LEARNED = {"gate_noise": "learned"}
+# Name after the model's -> what differs. A balance loss other than `switch` is one that only this case has.
+SPARSE_CASES = {
+    "": {},
+    "row_and_task": {"gate_reads": "row_and_task", "gate_dims": [4]},
+    "row_times_task": {"gate_reads": "row_times_task"},
+    "task_only": {"gate_reads": "task_only"},
+    "row_only": {"gate_reads": "row_only"},
+    "row_only_gate_dims": {"gate_reads": "row_only", "gate_dims": [4]},
+    "gate_dims": {"gate_dims": [4, 3]},
+    "raw": {"gate_weights": "raw"},
+    "raw_one": {"gate_weights": "raw", "top_k": 1},
+    # The weight is 1: the gate learns from the balance loss alone.
+    "renormalised_one": {"top_k": 1},
+    # Three tasks choose an expert each, for all rows: two experts of five or more are idle.
+    "task_only_one": {"gate_reads": "task_only", "gate_weights": "raw", "top_k": 1, "balance": "none"},
+    "learned_noise": LEARNED,
+    "fixed_noise": {"gate_noise": "fixed"},
+    "row_and_task_learned_noise": {"gate_reads": "row_and_task", "gate_dims": [4]} | LEARNED,
+    "no_balance": {"balance": "none"},
+    "switch_by_task": {"balance_over": "task"},
+    "importance": {"balance": "importance"},
+    "importance_by_task": {"balance": "importance", "balance_over": "task"},
+    "importance_raw": {"balance": "importance", "gate_weights": "raw"},
+    "load": {"balance": "load"} | LEARNED,
+    "load_by_task": {"balance": "load", "balance_over": "task"} | LEARNED,
+    "load_fixed_noise": {"balance": "load", "gate_noise": "fixed"},
+    "mutual_info": {"balance": "mutual_info"},
+    "shared_experts": {"num_shared_experts": 2},
+    "dense": {"top_k": 5, "balance": "none"},
+    "norm_layer": {"norm": "layer", "activation": "silu"},
+    "starred": STARRED,
+    "dselect_k": {"gate": "dselect_k"},
+    "dselect_k_four_experts": {"gate": "dselect_k", "num_experts": 4},
+    "dselect_k_no_balance": {"gate": "dselect_k", "balance": "none"},
+}
+
+SMES = PARTS | {
+    "num_experts": 5,
+    "shared_k": 2,
+    "private_k": 1,
+    "encoder_dims": [],
+    "balance": "switch",
+    "balance_weight": 0.5,
+}
+SMES_CASES = {
+    "": {},
+    "encoder": {"encoder_dims": [4]},
+    "no_private": {"shared_k": 2, "private_k": 0},
+    "no_shared": {"shared_k": 0, "private_k": 2},
+    "no_balance": {"balance": "none"},
+    "starred": STARRED | {"shared_k": 1, "private_k": 2},
+}
+
+SWITCH = {
+    "num_blocks": 2,
+    "num_experts": 3,
+    "top_k": 2,
+    "hidden_dim": 4,
+    "block_dims": [5],
+    "tower_dims": [3],
+    "activation": "relu",
+    "task_embedding": "learned",
+    "task_dim": 4,
+    "gate_weights": "raw",
+    # Otherwise the masks would be 1 in every case.
+    "expert_init": "fan_in",
+    "prior": "window",
+    "prior_weight": 0.5,
+    "prior_order": ["click", "like", "long_view"],
+    "prior_exponent": 1.0,
+}
+OTHER_ORDER = {"prior_order": ["long_view", "click", "like"]}
+SWITCH_CASES = {
+    "": {},
+    "no_prior": {"prior": "none"},
+    # One of the eight columns is no task's.
+    "groups": {"prior": "groups", "prior_units": [2, 1, 1], "num_experts": 4},
+    "renormalised": {"gate_weights": "renormalised"},
+    "position": {"task_embedding": "position"} | OTHER_ORDER,
+    "dense": {"top_k": 3},
+    "exponent": {"prior_exponent": 4.0} | OTHER_ORDER,
+    "zero_experts": {"expert_init": "zero"},
+    "zero_experts_no_prior": {"expert_init": "zero", "prior": "none"},
+    "silu": {"activation": "silu", "block_dims": [5, 3]},
+    "three_blocks": {"num_blocks": 3},
+    # The second of three windows starts at a half.
+    "one_block": {"num_blocks": 1},
+}
+
+TASK_EXPERT = PARTS | {
+    "num_levels": 2,
+    "backbone_dims": [4],
+    "num_experts": 3,
+    "memory": True,
+    "memory_write": "replace",
+    "memory_read": "linear",
+    "gate_reads": "backbone",
+    "gate_kind": "softmax",
+}
+TASK_EXPERT_CASES = {
+    "": {},
+    "add": {"memory_write": "add"},
+    "gated": {"memory_write": "gated"},
+    "identity": {"memory_read": "identity"},
+    "both": {"gate_reads": "both"},
+    "static_gates": {"gate_reads": "none"},
+    "sigmoid": {"gate_kind": "sigmoid"},
+    "no_memory": {"memory": False},
+    "one_level": {"num_levels": 1, "memory_write": "gated"},
+    "three_levels": {"num_levels": 3, "memory_read": "identity", "backbone_dims": [4, 5]},
+    "three_levels_all": {"num_levels": 3, "memory_write": "gated", "gate_reads": "both", "gate_kind": "sigmoid"},
+    "starred": STARRED,
+    "norm_layer_output": {"norm": "layer", "norm_position": "output", "activation": "silu", "backbone_dims": [5, 4]},
+}
+
+CROSS_STITCH_CASES = {
+    "": {},
+    "one_level": {"expert_dims": [4]},
+    "three_levels": {"expert_dims": [4, 5, 3]},
+    "starred": STARRED,
+}
+
+# Model -> its knobs, and what its cases change.
+FAMILIES = {
+    "sparse_mmoe": (SPARSE, SPARSE_CASES),
+    "smes": (SMES, SMES_CASES),
+    "switch": (SWITCH, SWITCH_CASES),
+    "task_expert": (TASK_EXPERT, TASK_EXPERT_CASES),
+    "cross_stitch": (PARTS, CROSS_STITCH_CASES),
 }
 
 HOME = (
@@ -115,6 +262,9 @@ def cases():
             out[f"{model}_starred"] = model_toml(model, knobs | STARRED)
     for name, changes in ABLATIONS.items():
         out[name] = model_toml("home", HOME | changes)
+    for model, (knobs, family) in FAMILIES.items():
+        for name, changes in family.items():
+            out[f"{model}_{name}".rstrip("_")] = model_toml(model, knobs | changes)
     out["home_four_tasks"] = model_toml("home", HOME, FOUR_TASKS)
 
     def variant(name, model, layout=THREE_TASKS, **changes):
@@ -144,6 +294,11 @@ def cases():
     variant("ple_three_levels_starred", "ple", num_levels=3, **STARRED)
     variant("adatt_sp_one_level", "adatt_sp", num_levels=1, num_task_experts=1)
     variant("adatt_three_levels_starred", "adatt", num_levels=3, num_shared_experts=2, **STARRED)
+    for model, one in (("adatt_sp", {}), ("adatt", {"num_shared_experts": 2})):
+        one = one | {"num_task_experts": 1}
+        variant(f"{model}_fixed", model, residual="fixed")
+        variant(f"{model}_one_expert", model, residual="learned", **one)
+        variant(f"{model}_one_expert_fixed", model, residual="fixed", **one)
     variant("mmoe_four_tasks", "mmoe", FOUR_TASKS)
     variant("ple_four_tasks", "ple", FOUR_TASKS)
     return out

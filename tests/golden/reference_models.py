@@ -18,17 +18,25 @@ EPSILON = 1e-5
 class Run:
     """One evaluation of a model: its configuration, its parameters, the mode, and what was seen on the way."""
 
-    def __init__(self, config, parameters, train, create=None):
+    def __init__(self, config, parameters, train, create=None, observed=None, noise=None, constants=None):
         self.config = config
         self.parameters = parameters
         self.train = train
         self.create = create
+        self.observed = observed
+        self.noise = noise
+        self.given_constants = constants
+        self.constants = {}
         self.gates = {}
+        self.unnormalised = set()  # gates whose weights need not sum to 1
         self.feature_gates = {}
         self.experts = {}
+        self.seen = {}  # further tensors of a training pass, by their name in the case file
+        self.auxiliary = None
         self.running = {}
         self.kink_distance = float("inf")
-        self.smallest_variance = float("inf")
+        self.smallest_divisor = float("inf")
+        self.choice_margin = float("inf")
 
     def parameter(self, path, *shape):
         """The parameter at `path`, which must have this shape; `create` makes it where it is missing."""
@@ -37,6 +45,11 @@ class Run:
         parameter = self.parameters[path]
         assert tuple(parameter.shape) == shape, f"{path}: expected {shape}, found {tuple(parameter.shape)}"
         return parameter
+
+    def constant(self, name, value):
+        """A value that no gradient passes. Finite differences give the one they differ from, or they would see it move."""
+        self.constants[name] = value.detach() if self.given_constants is None else self.given_constants[name]
+        return self.constants[name]
 
     def relu(self, x):
         """ReLU; remembers how near any input came to the kink, where two precisions could disagree."""
@@ -80,7 +93,7 @@ def batch_norm(run, path, x):
         run.running[f"{path}.running_var"] = ((1 - MOMENTUM) * running_var + MOMENTUM * unbiased).detach()
     else:
         mean, var = running_mean, running_var
-    run.smallest_variance = min(run.smallest_variance, var.min().item())
+    run.smallest_divisor = min(run.smallest_divisor, var.min().item())
     normalised = (x - mean[:, None, :]) / torch.sqrt(var[:, None, :] + EPSILON)
     return normalised * weight[:, None, :] + bias[:, None, :]
 
@@ -92,11 +105,11 @@ def layer_norm(run, path, x):
     bias = run.parameter(f"{path}.bias", num_experts, width)
     mean = x.mean(dim=2, keepdim=True)
     var = ((x - mean) ** 2).mean(dim=2, keepdim=True)
-    run.smallest_variance = min(run.smallest_variance, var.min().item())
+    run.smallest_divisor = min(run.smallest_divisor, var.min().item())
     return (x - mean) / torch.sqrt(var + EPSILON) * weight[:, None, :] + bias[:, None, :]
 
 
-def expert_set(run, path, num_experts, x):
+def expert_set(run, path, num_experts, x, dims=None, name="expert"):
     """The outputs [E, B, H] of the experts of one set; x is [B, in], or [E, B, in] where each has its own input.
 
     A layer is `activation(x W + b)`, a normalised one `activation(norm(x W + b))`, without b before batch norm (which
@@ -104,9 +117,9 @@ def expert_set(run, path, num_experts, x):
     """
     if x.dim() == 2:
         x = x.expand(num_experts, *x.shape)
-    norm, dims = run.config["norm"], run.config["expert_dims"]
+    norm, dims = run.config["norm"], run.config["expert_dims"] if dims is None else dims
     for layer, out_dim in enumerate(dims):
-        at = f"{path}.expert.{layer}"
+        at = f"{path}.{name}.{layer}"
         here = norm if run.config["norm_position"] == "every_layer" or layer == len(dims) - 1 else "none"
         x = torch.einsum("ebi,eio->ebo", x, run.parameter(f"{at}.weight", num_experts, x.shape[2], out_dim))
         if here != "batch":
@@ -116,7 +129,7 @@ def expert_set(run, path, num_experts, x):
         elif here == "layer":
             x = layer_norm(run, f"{at}.norm", x)
         x = run.activation(x)
-    run.experts[f"{path}.expert"] = x
+    run.experts[f"{path}.{name}"] = x
     return x
 
 
@@ -125,11 +138,16 @@ def linear(run, path, x, out_dim):
     return x @ run.parameter(f"{path}.weight", x.shape[1], out_dim) + run.parameter(f"{path}.bias", out_dim)
 
 
-def gate(run, path, x, num_seen):
-    """Softmax(MLP(x) W + b), [B, num_seen]; the MLP has ReLU layers of `gate_dims`, by default none."""
+def gate_logits(run, path, x, num_seen):
+    """MLP(x) W + b, [B, num_seen]; the MLP has ReLU layers of `gate_dims`, by default none."""
     for layer, out_dim in enumerate(run.config["gate_dims"]):
         x = run.relu(linear(run, f"{path}.hidden.{layer}", x, out_dim))
-    weights = torch.softmax(linear(run, path, x, num_seen), dim=1)
+    return linear(run, path, x, num_seen)
+
+
+def gate(run, path, x, num_seen):
+    """The softmax of the gate's logits, [B, num_seen]."""
+    weights = torch.softmax(gate_logits(run, path, x, num_seen), dim=1)
     run.gates[path] = weights
     return weights
 
@@ -268,6 +286,8 @@ def cgc(run, v):
 def adatt(run, v):
     """x_t^l = Sum(g_t(x_t^{l-1}), {every expert of the level}) + Sum(a_t, {own experts}), a_t a free vector.
 
+    With `residual = "fixed"`, a_t is the constant 1 where a unit has one expert; where it has several, it is learned.
+
     The shared unit is one more such unit. Its experts are on every level; its gate and residual are on every level but
     the last, whose shared output nothing would read. Without the shared unit this is AdaTT-sp.
     """
@@ -284,7 +304,10 @@ def adatt(run, v):
             if unit == "shared" and level == num_levels - 1:
                 continue
             weights = gate(run, f"level.{level}.{unit}.gate", x[unit], sum(count.values()))
-            residual = run.parameter(f"level.{level}.{unit}.residual", count[unit])
+            if run.config["residual"] == "fixed" and count[unit] == 1:
+                residual = torch.ones(1, dtype=v.dtype)
+            else:
+                residual = run.parameter(f"level.{level}.{unit}.residual", count[unit])
             next_x[unit] = mix(weights, list(experts.values())) + torch.einsum("n,nbh->bh", residual, experts[unit])
         x = next_x
     return torch.stack([tower(run, t, x[f"task.{t}"]) for t in run.tasks], dim=1)
@@ -341,7 +364,7 @@ def home(run, v):
     return torch.stack(logits, dim=1)
 
 
-MODELS = {
+DENSE_MODELS = {
     "logistic": logistic,
     "single_task": single_task,
     "shared_bottom": shared_bottom,
@@ -354,14 +377,3 @@ MODELS = {
     "adatt": adatt,
     "home": home,
 }
-
-
-def forward(config, parameters, x, train, create=None):
-    """Logits [B, T] and the run that made them."""
-    run = Run(config, parameters, train, create)
-    return MODELS[config["model"]](run, x), run
-
-
-def loss(logits, labels):
-    """The sum over tasks of the mean binary cross-entropy from logits."""
-    return F.binary_cross_entropy_with_logits(logits, labels, reduction="none").mean(dim=0).sum()

@@ -1,9 +1,13 @@
 //! Embedded sources of rows: what all of them have in common, and how their rows are written.
 
 use super::feed::{self, Feed, FeedConfig};
+use super::normal_inputs::NormalInputs;
 use super::packed::{PackedWriter, Widths, Written};
 use super::pipeline::pipeline;
+use super::task_arc::{TaskArc, TaskArcConfig};
+use super::task_depths::{TaskDepths, TaskDepthsConfig};
 use super::two_task::{TwoTask, TwoTaskConfig};
+use super::unit_tasks::UnitTasks;
 use super::{Batch, CategoricalFeature, Observer, RowSubset, SPLITS};
 use homebench_diagnostic::Diagnostic;
 use rayon::prelude::*;
@@ -18,10 +22,19 @@ const BLOCK: usize = 8192;
 /// Blocks made before they are written; a bound on memory.
 const WAVE: usize = 16;
 
+/// The split whose rows calibrate what generators are made of.
+// Behind the three real ones: nothing may be fitted to rows that are scored.
+pub(super) const CALIBRATION_SPLIT: usize = 3;
+
 /// The place of a row in all random streams.
 pub(super) fn index(split: usize, row: u64) -> u64 {
     // Room for 2^40 rows a split; splits share no number.
     (split as u64) << 40 | row
+}
+
+/// The probability of a logit.
+pub(super) fn sigmoid(logit: f64) -> f64 {
+    1.0 / (1.0 + libm::exp(-logit))
 }
 
 /// Knobs of an embedded source.
@@ -31,6 +44,10 @@ pub enum Generated {
     Feed(FeedConfig),
     /// Two regressions whose correlation is a knob.
     TwoTask(TwoTaskConfig),
+    /// Tasks that agree the less the further apart they are.
+    TaskArc(TaskArcConfig),
+    /// Tasks that need features of different depths.
+    TaskDepths(TaskDepthsConfig),
 }
 
 impl Generated {
@@ -39,28 +56,29 @@ impl Generated {
         match self {
             Self::Feed(config) => config.rows,
             Self::TwoTask(config) => config.rows,
+            Self::TaskArc(config) => config.rows,
+            Self::TaskDepths(config) => config.rows,
         }
     }
 
     /// The column whose values group rows, where there is one.
     pub fn user(&self) -> Option<&'static str> {
-        match self {
-            Self::Feed(_) => Some(feed::USER),
-            Self::TwoTask(_) => None,
-        }
+        matches!(self, Self::Feed(_)).then_some(feed::USER)
     }
 
     pub(super) fn categorical(&self) -> Vec<CategoricalFeature> {
         match self {
             Self::Feed(config) => config.categorical(),
-            Self::TwoTask(_) => Vec::new(),
+            Self::TwoTask(_) | Self::TaskArc(_) | Self::TaskDepths(_) => Vec::new(),
         }
     }
 
     pub(super) fn numeric(&self) -> Vec<String> {
         match self {
             Self::Feed(config) => config.numeric(),
-            Self::TwoTask(config) => config.numeric(),
+            Self::TwoTask(config) => NormalInputs::names(config.input_dim),
+            Self::TaskArc(config) => NormalInputs::names(config.input_dim),
+            Self::TaskDepths(config) => NormalInputs::names(config.input_dim),
         }
     }
 
@@ -68,14 +86,18 @@ impl Generated {
         match self {
             Self::Feed(config) => config.tasks.len(),
             Self::TwoTask(_) => 2,
+            Self::TaskArc(config) => config.labels.tasks.len(),
+            Self::TaskDepths(config) => config.labels.tasks.len(),
         }
     }
 
     /// The tasks whose labels are numbers.
-    fn regressions(&self) -> Range<usize> {
+    fn regressions(&self) -> Vec<usize> {
         match self {
-            Self::Feed(_) => 0..0,
-            Self::TwoTask(_) => 0..2,
+            Self::Feed(_) => Vec::new(),
+            Self::TwoTask(_) => vec![0, 1],
+            Self::TaskArc(config) => config.labels.regressions(),
+            Self::TaskDepths(config) => config.labels.regressions(),
         }
     }
 
@@ -84,6 +106,8 @@ impl Generated {
         match self {
             Self::Feed(config) => format!("feed {config:?}"),
             Self::TwoTask(config) => format!("two tasks {config:?}"),
+            Self::TaskArc(config) => format!("task arc {config:?}"),
+            Self::TaskDepths(config) => format!("task depths {config:?}"),
         }
     }
 
@@ -91,6 +115,8 @@ impl Generated {
         match self {
             Self::Feed(config) => Generator::Feed(Box::new(Feed::new(config))),
             Self::TwoTask(config) => Generator::TwoTask(TwoTask::new(config)),
+            Self::TaskArc(config) => Generator::TaskArc(config.generator()),
+            Self::TaskDepths(config) => Generator::TaskDepths(config.generator()),
         }
     }
 }
@@ -100,6 +126,8 @@ impl Generated {
 enum Generator {
     Feed(Box<Feed>),
     TwoTask(TwoTask),
+    TaskArc(UnitTasks<TaskArc>),
+    TaskDepths(UnitTasks<TaskDepths>),
 }
 
 impl Generator {
@@ -107,6 +135,17 @@ impl Generator {
         match self {
             Self::Feed(feed) => feed.rows(split, range),
             Self::TwoTask(pair) => pair.rows(split, range),
+            Self::TaskArc(arc) => arc.rows(split, range),
+            Self::TaskDepths(depths) => depths.rows(split, range),
+        }
+    }
+
+    fn truth(&self, split: usize, range: Range<u64>, task: usize) -> Vec<f32> {
+        match self {
+            Self::Feed(feed) => feed.true_logits(split, range, task),
+            Self::TwoTask(pair) => pair.expected(split, range, task),
+            Self::TaskArc(arc) => arc.true_outputs(split, range, task),
+            Self::TaskDepths(depths) => depths.true_outputs(split, range, task),
         }
     }
 }
@@ -130,17 +169,8 @@ impl LazyGenerator {
     /// What a model that knows the truth would put out for a task on these rows: the logit of the label's probability, or the
     /// expected label of a regression.
     pub(super) fn truth(&self, split: usize, range: Range<u64>, task: usize) -> Vec<f32> {
-        match self.generator.get_or_init(|| self.config.generator()) {
-            Generator::Feed(feed) => {
-                let probabilities = feed.probabilities(split, range);
-                let of_task = probabilities.iter().skip(task);
-                of_task
-                    .step_by(self.config.num_tasks())
-                    .map(|probability| libm::log(probability / (1.0 - probability)) as f32)
-                    .collect()
-            }
-            Generator::TwoTask(pair) => pair.expected(split, range, task),
-        }
+        let generator = self.generator.get_or_init(|| self.config.generator());
+        generator.truth(split, range, task)
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! - [`schema`] reads and checks descriptions, with [`expression`]s (a crate of their own) for labels, filters and computed columns; `draft` writes one from files.
 //! - `source_files` finds files and knows their checksums, `part_files` the files of a folder or a pattern, [`fetch`] gets them; `table` reads them (delimited text, Parquet,
-//!   Arrow), learns from training rows and encodes; [`generated`] makes the rows of embedded sources ([`feed`], `two_task`).
+//!   Arrow), learns from training rows and encodes; [`generated`] makes the rows of embedded sources ([`feed`], `two_task`, `task_arc`, `task_depths`).
 //! - `carried` holds columns that are neither inputs nor labels and stay with each row.
 //! - `packed` is the format of prepared splits, `cache` the folders that hold them, `open` the way from a reference to rows.
 //! - [`exchange`] writes rows for programs outside and reads what they predict.
@@ -31,6 +31,7 @@ mod known_files;
 mod manifest;
 mod mapped_file_shrank;
 mod new_rows;
+mod normal_inputs;
 mod open;
 mod packed;
 mod page_advice;
@@ -46,9 +47,12 @@ mod source_files;
 mod split;
 mod summary;
 mod table;
+mod task_arc;
+mod task_depths;
 #[cfg(test)]
 mod tests;
 mod two_task;
+mod unit_tasks;
 
 pub use about_embedded::about_embedded;
 pub use cache::{

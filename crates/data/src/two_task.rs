@@ -3,16 +3,18 @@
 //!
 //! Inputs x are standard normal. Task k has the label `y_k = w_k·x + sum_i sin(a_i w_k·x + b_i) + noise`, with
 //! `w_1 = c u_1` and `w_2 = c (p u_1 + sqrt(1 - p²) u_2)` for two orthogonal unit vectors u and the correlation p. Row i of a split
-//! depends on (seed, split, i) alone.
+//! depends on (seed, split, i) alone. Labels may be multiplied by a factor each, as those of tasks in different units.
 //!
 //! Deviations: the paper leaves d, c, a and b to the reader; here they are knobs.
 
 use super::Batch;
+use super::normal_inputs::NormalInputs;
 use homebench_random::Philox;
+use std::fmt;
 use std::ops::Range;
 
 /// Knobs of the two tasks.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct TwoTaskConfig {
     /// Seed of everything.
     pub seed: u64,
@@ -30,13 +32,27 @@ pub struct TwoTaskConfig {
     pub phases: Vec<f64>,
     /// Standard deviation of the noise.
     pub noise: f64,
+    /// Factor of each task's labels, noise included.
+    pub label_scales: [f64; 2],
 }
 
-impl TwoTaskConfig {
-    pub(super) fn numeric(&self) -> Vec<String> {
-        (0..self.input_dim)
-            .map(|input| format!("x{input}"))
-            .collect()
+// Content hashes are of this text: factors that change nothing aren't in it, so that data of before there were any keep their ids.
+impl fmt::Debug for TwoTaskConfig {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut written = formatter.debug_struct("TwoTaskConfig");
+        written
+            .field("seed", &self.seed)
+            .field("rows", &self.rows)
+            .field("input_dim", &self.input_dim)
+            .field("correlation", &self.correlation)
+            .field("scale", &self.scale)
+            .field("frequencies", &self.frequencies)
+            .field("phases", &self.phases)
+            .field("noise", &self.noise);
+        if self.label_scales != [1.0; 2] {
+            written.field("label_scales", &self.label_scales);
+        }
+        written.finish()
     }
 }
 
@@ -47,7 +63,8 @@ pub(super) struct TwoTask {
     weights: [Vec<f64>; 2],
     waves: Vec<(f64, f64)>,
     noise: f64,
-    inputs: Philox,
+    label_scales: [f64; 2],
+    inputs: NormalInputs,
     noises: Philox,
 }
 
@@ -71,42 +88,32 @@ impl TwoTask {
             ],
             waves: frequencies.zip(config.phases.iter().copied()).collect(),
             noise: config.noise,
-            inputs: stream("inputs"),
+            label_scales: config.label_scales,
+            inputs: NormalInputs::new(stream("inputs"), config.input_dim),
             noises: stream("noise"),
         }
     }
 
     /// Rows `range` of a split (0 train, 1 validation, 2 test).
     pub(super) fn rows(&self, split: usize, range: Range<u64>) -> Batch {
-        let num_rows = (range.end - range.start) as usize;
-        let mut batch = Batch {
-            num_rows,
-            numeric: Vec::with_capacity(num_rows * self.input_dim()),
-            labels: Vec::with_capacity(num_rows * 2),
-            ..Batch::default()
-        };
-        self.for_each_row(split, range, |index, inputs| {
+        self.inputs.batch(split, range, 2, |index, inputs, labels| {
             let noises = self.noises.normal2(index);
-            for (weights, noise) in self.weights.iter().zip(noises) {
+            let tasks = self.weights.iter().zip(noises).zip(self.label_scales);
+            for ((weights, noise), scale) in tasks {
                 let label = self.expected_of(weights, inputs) + self.noise * f64::from(noise);
-                batch.labels.push(label as f32);
+                labels.push((scale * label) as f32);
             }
-            batch.numeric.extend_from_slice(inputs);
-        });
-        batch
+        })
     }
 
     /// The labels of a task on these rows without their noise: no model can predict better.
     pub(super) fn expected(&self, split: usize, range: Range<u64>, task: usize) -> Vec<f32> {
         let mut all = Vec::with_capacity((range.end - range.start) as usize);
-        self.for_each_row(split, range, |_, inputs| {
-            all.push(self.expected_of(&self.weights[task], inputs) as f32);
+        self.inputs.for_each_row(split, range, |_, inputs| {
+            let expected = self.expected_of(&self.weights[task], inputs);
+            all.push((self.label_scales[task] * expected) as f32);
         });
         all
-    }
-
-    fn input_dim(&self) -> usize {
-        self.weights[0].len()
     }
 
     fn expected_of(&self, weights: &[f64], inputs: &[f32]) -> f64 {
@@ -119,24 +126,10 @@ impl TwoTask {
                 .map(|(a, b)| libm::sin(a * projection + b))
                 .sum::<f64>()
     }
-
-    fn for_each_row(&self, split: usize, range: Range<u64>, mut visit: impl FnMut(u64, &[f32])) {
-        // A draw gives two normal numbers. A row takes whole draws, so that it shares none with the
-        // next one.
-        let pairs = self.input_dim().div_ceil(2);
-        let mut inputs = vec![0.0; 2 * pairs];
-        for row in range {
-            let index = super::generated::index(split, row);
-            for (pair, inputs) in (0..).zip(inputs.chunks_exact_mut(2)) {
-                inputs.copy_from_slice(&self.inputs.normal2(index * pairs as u64 + pair));
-            }
-            visit(index, &inputs[..self.input_dim()]);
-        }
-    }
 }
 
 /// Two orthogonal vectors of length 1 in random directions.
-fn directions(stream: Philox, input_dim: usize) -> [Vec<f64>; 2] {
+pub(super) fn directions(stream: Philox, input_dim: usize) -> [Vec<f64>; 2] {
     let draw = |first: usize| -> Vec<f64> {
         let places = first..first + input_dim;
         places
@@ -160,6 +153,7 @@ fn directions(stream: Philox, input_dim: usize) -> [Vec<f64>; 2] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tests::correlation;
 
     fn config() -> TwoTaskConfig {
         TwoTaskConfig {
@@ -171,20 +165,8 @@ mod tests {
             frequencies: vec![1.0, 2.5],
             phases: vec![0.0, 0.7],
             noise: 0.1,
+            label_scales: [1.0; 2],
         }
-    }
-
-    fn correlation(a: &[f32], b: &[f32]) -> f64 {
-        let mean = |values: &[f32]| {
-            values.iter().map(|v| f64::from(*v)).sum::<f64>() / values.len() as f64
-        };
-        let (mean_a, mean_b) = (mean(a), mean(b));
-        let sum = |of: &dyn Fn(f64, f64) -> f64| -> f64 {
-            let rows = a.iter().zip(b);
-            rows.map(|(x, y)| of(f64::from(*x) - mean_a, f64::from(*y) - mean_b))
-                .sum()
-        };
-        sum(&|x, y| x * y) / (sum(&|x, _| x * x) * sum(&|_, y| y * y)).sqrt()
     }
 
     fn labels(batch: &Batch, task: usize) -> Vec<f32> {
@@ -256,7 +238,11 @@ mod tests {
             TwoTask::new(&config).rows(0, 0..20_000)
         };
         let batches = [-1.0, 0.0, 0.5, 0.9, 1.0].map(batch);
-        let of = |batch: &Batch| correlation(&labels(batch, 0), &labels(batch, 1));
+        let wide = |batch: &Batch, task| labels(batch, task).into_iter().map(f64::from).collect();
+        let of = |batch: &Batch| -> f64 {
+            let [first, second]: [Vec<f64>; 2] = [wide(batch, 0), wide(batch, 1)];
+            correlation(&first, &second)
+        };
         let found = batches.each_ref().map(of);
         assert!(found.is_sorted(), "{found:?}");
         assert!(found[1].abs() < 0.03 && found[4] > 0.98, "{found:?}");
@@ -267,6 +253,24 @@ mod tests {
         );
         let first = labels(&batches[0], 0);
         assert!(batches.iter().all(|batch| labels(batch, 0) == first));
+    }
+
+    #[test]
+    fn a_factor_of_labels_is_one_of_the_truth_too() {
+        let scaled = TwoTask::new(&TwoTaskConfig {
+            label_scales: [1.0, 128.0],
+            ..config()
+        });
+        // A power of two, so that no product is rounded.
+        let (plain, scaled_rows) = (TwoTask::new(&config()), scaled.rows(0, 0..100));
+        let rows = plain.rows(0, 0..100);
+        assert_eq!(labels(&scaled_rows, 0), labels(&rows, 0));
+        let times = |values: Vec<f32>| -> Vec<f32> {
+            values.into_iter().map(|value| 128.0 * value).collect()
+        };
+        assert_eq!(labels(&scaled_rows, 1), times(labels(&rows, 1)));
+        let expected = plain.expected(0, 0..100, 1);
+        assert_eq!(scaled.expected(0, 0..100, 1), times(expected));
     }
 
     #[test]

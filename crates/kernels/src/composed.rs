@@ -19,7 +19,10 @@ fn is_ours(xs: &Tensor) -> bool {
 }
 
 /// `1 / (1 + e^-x)`, whose gradient stays finite where `e^-x` overflows.
-pub(crate) fn sigmoid(xs: &Tensor) -> Result<Tensor> {
+///
+/// # Errors
+/// A tensor operation fails.
+pub fn sigmoid(xs: &Tensor) -> Result<Tensor> {
     if is_ours(xs) {
         return xs.contiguous()?.apply_op1(Sigmoid);
     }
@@ -28,7 +31,10 @@ pub(crate) fn sigmoid(xs: &Tensor) -> Result<Tensor> {
 }
 
 /// `x sigmoid(x)`.
-pub(crate) fn silu(xs: &Tensor) -> Result<Tensor> {
+///
+/// # Errors
+/// A tensor operation fails.
+pub fn silu(xs: &Tensor) -> Result<Tensor> {
     if is_ours(xs) {
         return xs * sigmoid(xs)?;
     }
@@ -36,7 +42,10 @@ pub(crate) fn silu(xs: &Tensor) -> Result<Tensor> {
 }
 
 /// Softmax over the last dimension.
-pub(crate) fn softmax(xs: &Tensor) -> Result<Tensor> {
+///
+/// # Errors
+/// A tensor operation fails.
+pub fn softmax(xs: &Tensor) -> Result<Tensor> {
     let largest = xs.max_keepdim(D::Minus1)?.detach();
     let distances = xs.broadcast_sub(&largest)?;
     let powers = match is_ours(xs) {
@@ -64,7 +73,10 @@ pub(crate) fn mean_of_rows(xs: &Tensor) -> Result<Tensor> {
 }
 
 /// Repeats a last dimension of 1 `width` times, so that no gradient is summed by candle.
-pub(crate) fn spread(xs: &Tensor, width: usize) -> Result<Tensor> {
+///
+/// # Errors
+/// A tensor operation fails.
+pub fn spread(xs: &Tensor, width: usize) -> Result<Tensor> {
     if is_ours(xs) {
         return xs.contiguous()?.apply_op1(Spread(width));
     }
@@ -74,7 +86,10 @@ pub(crate) fn spread(xs: &Tensor, width: usize) -> Result<Tensor> {
 }
 
 /// `left right` of two matrices, or of each of two batches of as many: [.., rows, terms] by [.., terms, columns].
-pub(crate) fn matmul(left: &Tensor, right: &Tensor) -> Result<Tensor> {
+///
+/// # Errors
+/// Factors that don't meet.
+pub fn matmul(left: &Tensor, right: &Tensor) -> Result<Tensor> {
     if is_ours(left) {
         return left
             .contiguous()?

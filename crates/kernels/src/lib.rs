@@ -9,12 +9,14 @@
 #![cfg_attr(test, allow(clippy::disallowed_methods))]
 
 mod composed;
-pub use composed::sum_of_rows;
+pub use composed::{matmul, sigmoid, silu, softmax, spread, sum_of_rows};
 pub mod cuda;
 pub mod dropout;
 pub mod feature_gate;
 pub mod gate;
+mod layer_norm;
 pub mod loss;
+mod masked;
 pub mod mixture;
 pub mod optimizer;
 mod parameter;
@@ -22,11 +24,15 @@ mod precision;
 pub mod product;
 pub use homebench_random as random;
 mod rows;
+mod selection;
 pub mod simd;
 mod softmax;
+pub mod sparse;
 mod stack;
 pub mod stacked_mlp;
 
+pub use layer_norm::{layer_norm, layer_norm_composed};
+pub use masked::{masked, masked_composed};
 pub use parameter::{Parameter, Role};
 pub use precision::{Precision, precision, set_precision};
 pub use stack::Stack;

@@ -306,7 +306,7 @@ fn relu(x: f32) -> f32 {
 /// `ln(1 + t)` for t in [0, 1], without branches: twice the inverse hyperbolic tangent of t / (2 + t). The relative error is
 /// below 2e-7.
 #[inline(always)]
-fn ln_1p(t: f32) -> f32 {
+pub(crate) fn ln_1p(t: f32) -> f32 {
     let z = t / (2.0 + t);
     let square = z * z;
     let mut series = 1.0f32 / 15.0;

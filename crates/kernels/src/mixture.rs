@@ -260,7 +260,7 @@ impl Operator {
             .transpose()?;
         let expert_xs = gated.as_ref().map_or(xs, |(gated, _)| gated);
         let (experts, expert_states) =
-            stacked_mlp::run_forward(&parts.experts, expert_xs, num_rows, self.train)?;
+            stacked_mlp::run_forward(&parts.experts, expert_xs, num_rows, None, self.train)?;
         let gate_xs = self.gate_input(gate_xs, expert_xs);
         let mut weights = parts.logits.run_forward(gate_xs, num_rows)?;
         let width = parts.experts.output_dim();
@@ -304,10 +304,13 @@ impl Operator {
         let expert_xs = gated.as_ref().map_or(xs, |(gated, _)| gated);
         let of_expert_xs = stacked_mlp::run_backward(
             &parts.experts,
-            expert_xs,
-            &expert_states,
+            &stacked_mlp::Forward {
+                xs: expert_xs,
+                num_rows,
+                selection: None,
+                states: &expert_states,
+            },
             Cow::Owned(of_experts),
-            num_rows,
             gated.is_some() || self.needs_input_gradient,
         )?;
         drop(expert_states);

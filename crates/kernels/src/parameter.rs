@@ -8,6 +8,7 @@ use crate::cuda::{Address, Buffer, Machine, add_values};
 use candle_core::backprop::GradStore;
 use candle_core::{CpuStorage, InplaceOp1, Layout, Result, Storage, Tensor, Var};
 use parking_lot::RwLockReadGuard;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 /// What an optimiser does with a variable.
@@ -30,6 +31,7 @@ struct Inner {
     path: String,
     var: Var,
     role: Role,
+    is_frozen: AtomicBool,
     gradient: Mutex<Gradient>,
 }
 
@@ -48,6 +50,7 @@ impl Parameter {
                 path: path.into(),
                 var,
                 role,
+                is_frozen: AtomicBool::new(false),
                 gradient: Mutex::default(),
             }),
         }
@@ -73,6 +76,16 @@ impl Parameter {
         self.inner.role
     }
 
+    /// From here on training leaves its values as they are: no gradient arrives, and no optimiser, table or norm changes it.
+    pub fn freeze(&self) {
+        self.inner.is_frozen.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether training leaves its values as they are.
+    pub fn is_frozen(&self) -> bool {
+        self.inner.is_frozen.load(Ordering::Relaxed)
+    }
+
     /// Number of elements.
     pub fn num_elements(&self) -> usize {
         self.tensor().elem_count()
@@ -83,8 +96,12 @@ impl Parameter {
         values(self.tensor())
     }
 
-    /// Gives the gradient buffer to `write`, and whether it must add (`true`) or may overwrite what is there (`false`).
+    /// Gives the gradient buffer to `write`, and whether it must add (`true`) or may overwrite what is there (`false`); not
+    /// where the variable is frozen.
     pub(crate) fn accumulate(&self, write: impl FnOnce(&mut [f32], bool)) {
+        if self.is_frozen() {
+            return;
+        }
         let mut gradient = self.lock();
         let Gradient { buffer, filled } = &mut *gradient;
         let values = buffer
@@ -105,10 +122,10 @@ impl Parameter {
     }
 
     /// Where the gradient buffer is, and whether a program must add or may overwrite what is there. The gradient counts as
-    /// arrived.
+    /// arrived, unless the variable is frozen: programs write it all the same, and nobody reads it.
     pub(crate) fn gradient_address(&self, machine: &Machine) -> Result<(Address, bool)> {
         let mut gradient = self.lock();
-        let add = std::mem::replace(&mut gradient.filled, true);
+        let add = std::mem::replace(&mut gradient.filled, !self.is_frozen());
         let address = match &mut gradient.buffer {
             Some(buffer) => buffer.address()?,
             empty => empty
@@ -134,7 +151,7 @@ impl Parameter {
     /// # Errors
     /// The gradient can't be read as f32.
     pub fn collect(&self, gradients: &GradStore) -> Result<()> {
-        let Some(found) = gradients.get(self.tensor()) else {
+        let Some(found) = gradients.get(self.tensor()).filter(|_| !self.is_frozen()) else {
             return Ok(());
         };
         let found = found.flatten_all()?.to_dtype(candle_core::DType::F32)?;
@@ -312,6 +329,16 @@ mod tests {
         let loss = parameter.tensor().sqr().unwrap().sum_all().unwrap();
         parameter.collect(&loss.backward().unwrap()).unwrap();
         assert_eq!(parameter.gradient(), Some(vec![2.0, 4.0]));
+    }
+
+    #[test]
+    fn no_gradient_arrives_at_a_frozen_variable() {
+        let parameter = parameter();
+        parameter.freeze();
+        parameter.accumulate(|values, _| values.fill(1.0));
+        let loss = parameter.tensor().sqr().unwrap().sum_all().unwrap();
+        parameter.collect(&loss.backward().unwrap()).unwrap();
+        assert_eq!(parameter.gradient(), None);
     }
 
     #[test]

@@ -85,20 +85,29 @@ impl Stack {
         Ok(())
     }
 
-    /// Changes every value in place with the next of `others`, in the order of the whole stack.
+    /// Changes every value in place with the next of `others`, in the order of the whole stack; where that is none, it stays.
     pub(crate) fn update(
         &self,
-        mut others: impl Iterator<Item = f64>,
+        mut others: impl Iterator<Item = Option<f64>>,
         change: impl Fn(&mut f32, f64),
     ) -> Result<()> {
         for parameter in &self.parameters {
             parameter.update(|values| {
                 for (value, other) in values.iter_mut().zip(&mut others) {
-                    change(value, other);
+                    if let Some(other) = other {
+                        change(value, other);
+                    }
                 }
             })?;
         }
         Ok(())
+    }
+
+    /// Whether the variable of each expert is frozen.
+    pub(crate) fn are_frozen(&self) -> impl Iterator<Item = bool> {
+        let counted = self.parameters.iter().zip(&self.experts);
+        counted
+            .flat_map(|(parameter, experts)| std::iter::repeat_n(parameter.is_frozen(), *experts))
     }
 
     fn expert_elements(&self) -> usize {

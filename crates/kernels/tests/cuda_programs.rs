@@ -120,11 +120,17 @@ fn vocabulary(table: usize) -> usize {
     2 + table % 5
 }
 
-/// Every table, and the optimiser's side of those of single values and of lists.
+/// Every table, and the optimiser's side of those of single values and of lists. Some are frozen: of lists, all of a launch.
 fn tables(rule: SparseRule) -> (Vec<Parameter>, EmbeddingTables, PooledTables) {
     let of = |kind: &str| -> Vec<Parameter> {
         (0..NUM_TABLES)
-            .map(|table| parameter(&format!("{kind} {table}"), &[vocabulary(table), DIM]))
+            .map(|table| {
+                let parameter = parameter(&format!("{kind} {table}"), &[vocabulary(table), DIM]);
+                if table % 9 == 3 || kind == "list" && table >= 64 {
+                    parameter.freeze();
+                }
+                parameter
+            })
             .collect()
     };
     let (single, lists) = (of("table"), of("list"));

@@ -6,8 +6,8 @@ use candle_core::{DType, Result, Tensor};
 use common::{
     BATCHES, Builder, Path, Run, Subject, Tolerance, UNSTACKED, check, execute, flat, place,
 };
-use homebench_kernels::Role;
 use homebench_kernels::stacked_mlp::{Activation, Norm, StackedLayer, StackedMlp};
+use homebench_kernels::{Parameter, Role};
 
 /// What a layer does between product and activation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +30,31 @@ struct Case {
     between: Between,
     activation: Activation,
     train: bool,
+    frozen: Frozen,
+}
+
+/// Which variables of the stacks' first set are frozen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Frozen {
+    Nothing,
+    All,
+    /// The running mean alone, which has the variance stay too.
+    Mean,
+}
+
+impl Frozen {
+    fn freeze(self, parameters: &[Parameter]) {
+        for parameter in parameters {
+            let is_frozen = match self {
+                Self::Nothing => false,
+                Self::All => parameter.path().ends_with(".0"),
+                Self::Mean => parameter.path().ends_with(".mean.0"),
+            };
+            if is_frozen {
+                parameter.freeze();
+            }
+        }
+    }
 }
 
 impl Case {
@@ -44,6 +69,7 @@ impl Case {
             between: Between::Bias,
             activation: Activation::Silu,
             train: true,
+            frozen: Frozen::Nothing,
         }
     }
 
@@ -54,6 +80,7 @@ impl Case {
             layers.push(self.layer(builder, index, depth, *width)?);
             depth = *width;
         }
+        self.frozen.freeze(&builder.parameters);
         let mlp = StackedMlp::new(self.sources.clone(), layers)?;
         let shape = match self.num_inputs {
             Some(inputs) => vec![inputs, self.rows, self.input_dim],
@@ -267,6 +294,67 @@ fn stacks_of_several_parameters_and_shared_or_unread_inputs_equal_the_reference(
             }
         }
     }
+}
+
+/// Two experts of a first set that is frozen, and one of a second.
+fn with_frozen(frozen: Frozen, rows: usize) -> Case {
+    Case {
+        counts: vec![2, 1],
+        num_inputs: None,
+        sources: vec![0, 0, 0],
+        between: Between::Batch,
+        frozen,
+        ..Case::new(rows, 33, &[17, 5])
+    }
+}
+
+#[test]
+fn batch_norm_of_frozen_statistics_is_that_of_evaluation_and_the_others_go_on_as_before() {
+    for rows in [7, 257] {
+        for frozen in [Frozen::All, Frozen::Mean] {
+            let case = with_frozen(frozen, rows);
+            let build = |b: &mut Builder| case.build(b);
+            let found = check(&format!("{case:?}"), &build, NORMALISED, Run::FUSED);
+            let alone = |case: Case, backward| {
+                let run = Run {
+                    backward,
+                    ..Run::FUSED
+                };
+                execute(&|b| case.build(b), run).unwrap().values
+            };
+            let evaluated = alone(
+                Case {
+                    train: false,
+                    ..with_frozen(Frozen::Nothing, rows)
+                },
+                false,
+            );
+            let trained = alone(with_frozen(Frozen::Nothing, rows), true);
+            let (first, second) = found.values["output"].split_at(2 * rows * 5);
+            assert_eq!(first, &evaluated["output"][..first.len()]);
+            assert_eq!(second, &trained["output"][first.len()..]);
+            for (path, values) in &found.values {
+                let is_statistic = path.contains("mean") || path.contains("variance");
+                match path.ends_with(".0") {
+                    true if is_statistic => assert_eq!(*values, evaluated[path], "{path}"),
+                    true => assert_eq!(frozen, Frozen::Mean, "a gradient of {path}"),
+                    false if path.contains('.') => assert_eq!(*values, trained[path], "{path}"),
+                    false => {}
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn one_row_is_enough_where_every_statistic_is_frozen() {
+    let case = Case {
+        counts: vec![2],
+        frozen: Frozen::All,
+        between: Between::Batch,
+        ..Case::new(1, 3, &[2])
+    };
+    execute(&|b| case.build(b), Run::FUSED).unwrap();
 }
 
 #[test]

@@ -99,6 +99,7 @@ metrics! {
     }).of_truth().lower().restates(Metric::RSquared);
     // Losses of variants that balance tasks differently are on different scales, so neither way is better.
     Loss = "loss": About::new("training loss");
+    AuxiliaryLoss = "auxiliary_loss": About::new("training loss of the model's own");
 
     PrAuc = "pr_auc": classes("PR-AUC", Rows::average_precision).on_request().higher().within(0.0, 1.0).meaning(
         "Average precision: the mean over positive rows of the share of positives among all rows with at least their score.",

@@ -7,6 +7,7 @@ use crate::features::{FeatureDims, Ids, Tables};
 use crate::layout::TaskLayout;
 use crate::var_builder::VarBuilder;
 use candle_core::{Device, Tensor, Var};
+use homebench_kernels::Parameter;
 use homebench_kernels::cuda::{BatchParts, CopiedBatch};
 use homebench_kernels::dropout::Dropout;
 use homebench_kernels::optimizer::{
@@ -67,6 +68,33 @@ pub struct EmbeddedInput {
     room: Mutex<Option<CopiedBatch>>,
 }
 
+/// Paths and shapes of the tables that an [`EmbeddedInput`] makes, without making any.
+pub fn table_shapes(
+    dims: &FeatureDims,
+    layout: &TaskLayout,
+    tables: Tables,
+) -> Vec<(String, [usize; 2])> {
+    let roots: Vec<String> = match tables.per_task() {
+        true => layout
+            .tasks
+            .iter()
+            .map(|task| format!("task.{task}."))
+            .collect(),
+        false => vec![String::new()],
+    };
+    let single = dims.vocabularies.iter().map(|(name, rows)| (name, *rows));
+    let lists = dims.lists.iter().map(|(name, rows, _)| (name, *rows));
+    let features: Vec<(&String, usize)> = single.chain(lists).collect();
+    let of_root = |root: &String| {
+        let table = |(name, rows): &(&String, usize)| {
+            let path = format!("{root}embedding.{name}.weight");
+            (path, [*rows, dims.embedding_dim])
+        };
+        features.iter().map(table).collect::<Vec<_>>()
+    };
+    roots.iter().flat_map(of_root).collect()
+}
+
 impl EmbeddedInput {
     /// Tables under `embedding.<feature>.weight`, or `task.<name>.embedding...` where each task has its own.
     ///
@@ -110,6 +138,23 @@ impl EmbeddedInput {
             device: vb.device().clone(),
             room: Mutex::new(CopiedBatch::new(vb.device())?),
         })
+    }
+
+    /// Whether there are tables, and training leaves all of them as they are.
+    pub fn is_frozen(&self) -> bool {
+        let tables = || {
+            let copies = self.copies.iter();
+            copies.flat_map(|copy| copy.single.parameters().chain(copy.lists.parameters()))
+        };
+        tables().next().is_some() && tables().all(Parameter::is_frozen)
+    }
+
+    /// The input of a batch as a training step reads it: apart from candle's graph where nothing would use its gradient.
+    pub fn of_step(&self, xs: &Var) -> Tensor {
+        match self.is_frozen() {
+            true => xs.as_detached_tensor(),
+            false => xs.as_tensor().clone(),
+        }
     }
 
     /// Where the tables are.
@@ -355,6 +400,57 @@ mod tests {
         }
         assert!((90..166).contains(&num_dropped), "{num_dropped} of 256");
     }
+
+    #[test]
+    fn the_shapes_of_tables_are_those_that_are_made() {
+        let dims = FeatureDims {
+            vocabularies: vec![("author".to_owned(), 5), ("topic".to_owned(), 3)],
+            lists: vec![("tags".to_owned(), 7, Pooling::Sum)],
+            num_numeric: 1,
+            embedding_dim: 2,
+        };
+        let layout = TaskLayout {
+            tasks: vec!["click".to_owned(), "like".to_owned()],
+            groups: Vec::new(),
+        };
+        let rule = SparseRule::RowWiseAdagrad {
+            epsilon: 1e-10,
+            weight_decay: 0.0,
+        };
+        for tables in [Tables::Shared, Tables::PerTask] {
+            let vb = VarBuilder::from_seed(1, DType::F32, &Device::Cpu);
+            let input = EmbeddedInput::new(&dims, &layout, tables, rule, &vb).unwrap();
+            let made = vb.finish().unwrap();
+            let made = made.parameters().iter().map(|table| {
+                let (rows, width) = table.tensor().dims2().unwrap();
+                (table.path().to_owned(), [rows, width])
+            });
+            let mut expected = table_shapes(&dims, &layout, tables);
+            expected.sort();
+            assert_eq!(made.collect::<Vec<_>>(), expected);
+            assert!(!input.is_frozen());
+        }
+    }
+
+    #[test]
+    fn frozen_tables_read_no_gradient_and_stay() {
+        let mut input = input();
+        let xs = input.gather(single(&[3]), &[7.0], 1, None).unwrap();
+        assert!(input.of_step(&xs).is_variable());
+        input.copies[0]
+            .single
+            .parameters()
+            .for_each(Parameter::freeze);
+        assert!(input.is_frozen() && !input.of_step(&xs).track_op());
+        let slopes = Tensor::ones((1, 5), DType::F32, &Device::Cpu).unwrap();
+        input.update(single(&[3]), &slopes, None, 0.1).unwrap();
+        let again = input.gather(single(&[3]), &[7.0], 1, None).unwrap();
+        assert_eq!(
+            again.to_vec2::<f32>().unwrap(),
+            xs.to_vec2::<f32>().unwrap()
+        );
+    }
+
     #[test]
     fn lists_lie_between_single_values_and_numbers_and_move_with_their_own_gradient() {
         let mut input = built(&FeatureDims {

@@ -8,7 +8,7 @@ use toml::Value;
 const MOST: i64 = 1 << 20;
 
 /// What a knob takes, with its default.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum KnobKind {
     /// A whole number, at least `min`.
     Count {
@@ -36,10 +36,24 @@ pub enum KnobKind {
         /// Default.
         default: bool,
     },
+    /// A finite number, at least `min`.
+    Number {
+        /// Least value.
+        min: f64,
+        /// Default.
+        default: f64,
+    },
+    /// Whole numbers, 0 allowed.
+    Counts {
+        /// Default.
+        default: &'static [usize],
+    },
+    /// Names of tasks; none by default.
+    Tasks,
 }
 
 /// A knob of an architecture.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Knob {
     /// Name in specs.
     pub name: &'static str,
@@ -84,6 +98,39 @@ impl Knob {
         }
     }
 
+    pub(crate) const fn number(
+        name: &'static str,
+        min: f64,
+        default: f64,
+        doc: &'static str,
+    ) -> Self {
+        Self {
+            name,
+            doc,
+            kind: KnobKind::Number { min, default },
+        }
+    }
+
+    pub(crate) const fn counts(
+        name: &'static str,
+        default: &'static [usize],
+        doc: &'static str,
+    ) -> Self {
+        Self {
+            name,
+            doc,
+            kind: KnobKind::Counts { default },
+        }
+    }
+
+    pub(crate) const fn tasks(name: &'static str, doc: &'static str) -> Self {
+        Self {
+            name,
+            doc,
+            kind: KnobKind::Tasks,
+        }
+    }
+
     pub(crate) const fn widths(
         name: &'static str,
         may_be_empty: bool,
@@ -106,7 +153,9 @@ impl Knob {
             KnobKind::Count { default, .. } => Value::Integer(default as i64),
             KnobKind::Choice { default, .. } => Value::String(default.to_string()),
             KnobKind::Flag { default } => Value::Boolean(default),
-            KnobKind::Widths { default, .. } => {
+            KnobKind::Number { default, .. } => Value::Float(default),
+            KnobKind::Tasks => Value::Array(Vec::new()),
+            KnobKind::Widths { default, .. } | KnobKind::Counts { default } => {
                 Value::Array(default.iter().map(|w| Value::Integer(*w as i64)).collect())
             }
         }
@@ -136,6 +185,20 @@ impl Knob {
             }
             (KnobKind::Flag { .. }, Value::Boolean(_)) => Ok(()),
             (KnobKind::Flag { .. }, _) => refuse("true or false".to_string()),
+            (KnobKind::Number { min, .. }, value) => match as_number(value) {
+                Some(number) if number.is_finite() && number >= min => Ok(()),
+                _ => refuse(format!("a number of at least {min}")),
+            },
+            (KnobKind::Counts { .. }, Value::Array(counts))
+                if (counts.iter()).all(|count| matches!(count, Value::Integer(0..=MOST))) =>
+            {
+                Ok(())
+            }
+            (KnobKind::Counts { .. }, _) => {
+                refuse("a list of whole numbers, such as [2, 1, 0]".to_string())
+            }
+            (KnobKind::Tasks, Value::Array(names)) if names.iter().all(Value::is_str) => Ok(()),
+            (KnobKind::Tasks, _) => refuse("a list of tasks' names".to_string()),
             (KnobKind::Widths { may_be_empty, .. }, Value::Array(widths)) => {
                 // Zero is no width: the layers around it would be cut apart.
                 let positive = |w: &Value| w.as_integer().is_some_and(|w| w >= 1);
@@ -151,6 +214,14 @@ impl Knob {
         }
     }
 
+    /// A checked value as ids of cells have it: 1 and 1.0 are the same number.
+    fn canonical(&self, value: &Value) -> Value {
+        match (self.kind, as_number(value)) {
+            (KnobKind::Number { .. }, Some(number)) => Value::Float(number),
+            _ => value.clone(),
+        }
+    }
+
     fn widths_expected(may_be_empty: bool) -> String {
         let empty = if may_be_empty {
             ", or none"
@@ -159,6 +230,12 @@ impl Knob {
         };
         format!("a list of layer widths of at least 1{empty}, such as [64, 32]")
     }
+}
+
+fn as_number(value: &Value) -> Option<f64> {
+    value
+        .as_float()
+        .or_else(|| value.as_integer().map(|whole| whole as f64))
 }
 
 fn shown(value: &Value) -> String {
@@ -243,7 +320,7 @@ impl Knobs {
                 });
             };
             knob.check(value)?;
-            values.insert(name.clone(), value.clone());
+            values.insert(name.clone(), knob.canonical(value));
         }
         // In the order of names, so that the same knobs are the same text: cells' ids are hashes of it.
         let mut ordered: Vec<_> = values.into_iter().collect();
@@ -288,6 +365,36 @@ impl Knobs {
         widths.map(|width| width as usize).collect()
     }
 
+    pub(crate) fn number(&self, name: &str) -> f64 {
+        self.read(name, "number", Value::as_float)
+    }
+
+    /// The places of the tasks that a knob names, in its order.
+    ///
+    /// # Errors
+    /// A name that is no task's, or one that comes twice.
+    pub(crate) fn tasks(&self, name: &str, tasks: &[String]) -> Result<Vec<usize>, ModelError> {
+        let names = self.read(name, "list of names", Value::as_array);
+        let mut places = Vec::with_capacity(names.len());
+        for value in names {
+            let text = value.as_str().unwrap_or_default();
+            let Some(place) = tasks.iter().position(|task| task == text) else {
+                return Err(ModelError::knob(
+                    name,
+                    format!(
+                        "no task is called `{text}`; there are: {}",
+                        tasks.join(", ")
+                    ),
+                ));
+            };
+            if places.contains(&place) {
+                return Err(ModelError::knob(name, format!("task `{text}` comes twice")));
+            }
+            places.push(place);
+        }
+        Ok(places)
+    }
+
     /// A declared knob's value. What a spec says has been checked, so that another name or kind is a mistake in an
     /// architecture; a neutral value in its place would build another model without a word.
     fn read<'a, T>(&'a self, name: &str, kind: &str, read: fn(&'a Value) -> Option<T>) -> T {
@@ -310,13 +417,7 @@ pub(crate) const fn expert_knobs(norm: &'static str, activation: &'static str) -
             &[64, 32],
             "widths of an expert's layers",
         ),
-        Knob::widths(
-            "tower_dims",
-            // None at all is a linear tower.
-            true,
-            &[32],
-            "widths of a tower's hidden layers; a linear layer to one logit follows",
-        ),
+        TOWER_DIMS,
         Knob::choice(
             "norm",
             &["none", "batch", "layer"],
@@ -338,6 +439,15 @@ pub(crate) const fn expert_knobs(norm: &'static str, activation: &'static str) -
         ),
     ]
 }
+
+/// The knob of every architecture with towers.
+pub(crate) const TOWER_DIMS: Knob = Knob::widths(
+    "tower_dims",
+    // None at all is a linear tower.
+    true,
+    &[32],
+    "widths of a tower's hidden layers; a linear layer to one logit follows",
+);
 
 /// The knob of every architecture with gates.
 pub(crate) const GATE_DIMS: Knob = Knob::widths(

@@ -42,11 +42,14 @@ mod variables;
 
 pub use error::ModelError;
 pub use features::{FeatureDims, Ids, Tables};
-pub use input::EmbeddedInput;
+pub use input::{EmbeddedInput, table_shapes};
 pub use knobs::{Knob, KnobKind, Knobs};
 pub use layout::{Owner, TaskGroup, TaskLayout};
 pub use part::{Part, PartKind};
-pub use ranker::{BuildContext, ExpertTrace, GateKind, GateTrace, Ranker, Trace};
+pub use ranker::{
+    AuxiliaryLoss, BuildContext, ExpertTrace, GateKind, GateTrace, NoiseSource, Ranker, StepOutput,
+    Trace, TrainingPass,
+};
 pub use registry::{ModelConfig, ModelEntry, PROGRAM, PROGRAM_KEYS, PROGRAM_SCRIPTS, registry};
 pub use var_builder::{Init, MOST_PARAMETERS, VarBuilder};
 pub use variables::Variables;

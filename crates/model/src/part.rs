@@ -64,6 +64,15 @@ impl Place {
         }
     }
 
+    /// Of what every row and task runs, beside what they choose among.
+    pub(crate) fn always() -> Self {
+        Self {
+            path: "always".to_string(),
+            name: "always".to_string(),
+            ..Self::shared()
+        }
+    }
+
     fn group(layout: &TaskLayout, group: usize) -> Self {
         let name = layout.groups[group].name.clone();
         Self {
@@ -99,6 +108,22 @@ impl Place {
         Self {
             path: format!("level.{level}.{}", self.path),
             ..self.clone()
+        }
+    }
+
+    /// What experts of a level read, at `<path>.backbone`: a set of one.
+    pub(crate) fn backbone(&self, layer: usize) -> Part {
+        Part {
+            path: format!("{}.backbone", self.path),
+            ..self.part(PartKind::Experts, layer)
+        }
+    }
+
+    /// A memory that is read here as an expert, at `<path>.memory`.
+    pub(crate) fn memory(&self, layer: usize) -> Part {
+        Part {
+            path: format!("{}.memory", self.path),
+            ..self.part(PartKind::Experts, layer)
         }
     }
 

@@ -61,8 +61,74 @@ pub trait Ranker: Send {
     /// Another shape, or a batch of one row for batch norm in training.
     fn forward_t(&self, xs: &Tensor, train: bool, trace: Option<&mut Trace>) -> Result<Tensor>;
 
-    /// Floating-point operations of a forward pass's matrix products, for one row; a multiply-add counts as two.
+    /// The forward pass of a training step: as [`Self::forward_t`] with `train`, and what only training has, such as the noise
+    /// of gates and losses of the model's own.
+    ///
+    /// A logit of a task that its row does not observe is any number: nothing learns from it, and a model may leave it out.
+    ///
+    /// # Errors
+    /// As [`Self::forward_t`].
+    fn forward_step(
+        &self,
+        xs: &Tensor,
+        _pass: &TrainingPass<'_>,
+        trace: Option<&mut Trace>,
+    ) -> Result<StepOutput> {
+        Ok(StepOutput {
+            logits: self.forward_t(xs, true, trace)?,
+            auxiliary: None,
+        })
+    }
+
+    /// Whether [`Self::forward_step`] makes use of which tasks are observed.
+    fn reads_observed(&self) -> bool {
+        false
+    }
+
+    /// Floating-point operations of a forward pass's matrix products, for one row; a multiply-add counts as two. Of a model that
+    /// runs some of its experts on a row, an upper bound.
     fn flops_per_row(&self) -> usize;
+}
+
+/// What a training step has beside its inputs.
+#[derive(Debug, Clone, Copy)]
+pub struct TrainingPass<'a> {
+    /// Which tasks each row observes, [batch, tasks], 1 or 0. Absent: all.
+    pub observed: Option<&'a Tensor>,
+    /// Where random numbers come from.
+    pub noise: NoiseSource<'a>,
+}
+
+/// Where the random numbers of a training step come from.
+#[derive(Debug, Clone, Copy)]
+pub enum NoiseSource<'a> {
+    /// Streams of a cell's seed, read at a step: the same whatever was drawn before.
+    Step {
+        /// Of the cell.
+        seed: u64,
+        /// Counted from 0.
+        step: u64,
+    },
+    /// Standard normal numbers from elsewhere, for comparisons with another program.
+    Given(&'a Tensor),
+}
+
+/// What a training step's forward pass gives.
+#[derive(Debug)]
+pub struct StepOutput {
+    /// [batch, tasks].
+    pub logits: Tensor,
+    /// A loss of the model's own.
+    pub auxiliary: Option<AuxiliaryLoss>,
+}
+
+/// A loss beside that of the tasks, in training alone.
+#[derive(Debug)]
+pub struct AuxiliaryLoss {
+    /// A scalar, before its weight.
+    pub loss: Tensor,
+    /// What it is multiplied by in the step's loss.
+    pub weight: f64,
 }
 
 /// Gate weights and expert outputs of one forward pass, layer by layer.
@@ -102,6 +168,8 @@ pub struct GateTrace {
     pub seen: Vec<usize>,
     /// [batch, experts seen].
     pub weights: Tensor,
+    /// Whether a weight of 0 is an expert that is not run.
+    pub chooses: bool,
 }
 
 /// How a gate weighs.
@@ -142,6 +210,15 @@ impl Trace {
             kind,
             seen: seen.to_vec(),
             weights,
+            chooses: false,
         });
+    }
+
+    /// Adds a gate that runs the experts whose weights are not 0, and no others.
+    pub(crate) fn push_choice(&mut self, part: &Part, seen: &[usize], weights: Tensor) {
+        self.push_gate(part, GateKind::Softmax, seen, weights);
+        if let Some(gate) = self.gates.last_mut() {
+            gate.chooses = true;
+        }
     }
 }

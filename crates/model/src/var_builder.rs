@@ -19,6 +19,15 @@ pub enum Init {
     Uniform(f32),
     /// Normal with mean 0 and this standard deviation.
     Normal(f32),
+    /// A square matrix of so many rows with one value on its diagonal, and another beside it.
+    Diagonal {
+        /// Number of rows and columns.
+        size: usize,
+        /// On the diagonal.
+        on: f32,
+        /// Elsewhere.
+        off: f32,
+    },
 }
 
 impl Init {
@@ -35,6 +44,9 @@ impl Init {
         let indices = 0..count as u64;
         match self {
             Self::Constant(value) => vec![value; count],
+            Self::Diagonal { size, on, off } => (0..count)
+                .map(|index| if index % (size + 1) == 0 { on } else { off })
+                .collect(),
             Self::Uniform(bound) => indices
                 .map(|index| (stream.uniform(index) * 2.0 - 1.0) * bound)
                 .collect(),
@@ -168,6 +180,11 @@ impl VarBuilder {
     /// Where variables are made.
     pub fn device(&self) -> &Device {
         &self.shared.device
+    }
+
+    /// The type of variables.
+    pub(crate) fn dtype(&self) -> DType {
+        self.shared.dtype
     }
 
     /// The path that names are put under.

@@ -109,25 +109,154 @@ fn ple_has_a_shared_gate_on_every_level_but_the_last() {
 }
 
 #[test]
-fn adatt_sp_has_gates_over_every_tasks_experts_and_a_residual() {
-    // Each level: 3 experts, 3 gates of 3 columns, 3 residuals of 1. On 5: 18 and 30; on 2: 9 and 12.
-    let parameters = (3 * 34 + 3 * 18 + 3) + (3 * 22 + 3 * 9 + 3) + 39;
+fn adatt_sp_has_gates_over_every_tasks_experts_and_a_residual_of_several() {
+    // Each level: 3 experts, 3 gates of 3 columns. On 5: 18 and 30; on 2: 9 and 12.
+    let parameters = (3 * 34 + 3 * 18) + (3 * 22 + 3 * 9) + 39;
     let flops = (3 * 56 + 3 * 30) + (3 * 32 + 3 * 12) + 54;
-    assert_counts(
-        "adatt_sp",
-        "num_task_experts = 1\nnum_levels = 2",
-        parameters,
-        flops,
-    );
+    let one = "num_task_experts = 1\nnum_levels = 2";
+    assert_counts("adatt_sp", one, parameters, flops);
+    // 3 residuals of 1 each level, where they are learned.
+    let learned = format!("{one}\nresidual = 'learned'");
+    assert_counts("adatt_sp", &learned, parameters + 6, flops);
+    // Of two experts, residuals are learned in both forms: 3 of 2, and gates of 6 columns on 5, 36 and 60.
+    for residual in ["fixed", "learned"] {
+        assert_counts(
+            "adatt_sp",
+            &format!("num_task_experts = 2\nnum_levels = 1\nresidual = '{residual}'"),
+            6 * 34 + 3 * 36 + 6 + 39,
+            6 * 56 + 3 * 60 + 54,
+        );
+    }
 }
 
 #[test]
 fn adatt_has_a_shared_unit_without_a_gate_on_the_last_level() {
-    // Each level: 3 + 1 experts and gates of 4 columns: on 5, 24 and 40; on 2, 12 and 16. Gates and residuals: 4, then 3.
-    let parameters = (4 * 34 + 4 * 24 + 4) + (4 * 22 + 3 * 12 + 3) + 39;
+    // Each level: 3 + 1 experts and gates of 4 columns: on 5, 24 and 40; on 2, 12 and 16. Gates: 4, then 3.
+    let parameters = (4 * 34 + 4 * 24) + (4 * 22 + 3 * 12) + 39;
     let flops = (4 * 56 + 4 * 40) + (4 * 32 + 3 * 16) + 54;
     let knobs = "num_task_experts = 1\nnum_shared_experts = 1\nnum_levels = 2";
     assert_counts("adatt", knobs, parameters, flops);
+    // As many residuals as gates.
+    let learned = format!("{knobs}\nresidual = 'learned'");
+    assert_counts("adatt", &learned, parameters + 4 + 3, flops);
+}
+
+#[test]
+fn sparse_mmoe_counts_every_expert_and_the_flops_of_those_that_a_row_may_run() {
+    // 8 experts, and 3 gates of 8 columns on 5: 48 and 80. Three tasks run at most 6 experts of 8.
+    let knobs = "num_experts = 8\ntop_k = 2";
+    let (parameters, flops) = (8 * 34 + 3 * 48 + 39, 6 * 56 + 3 * 80 + 54);
+    assert_counts("sparse_mmoe", knobs, parameters, flops);
+    // With 5 of 8 each, they may run all; 2 more run always.
+    let many = "num_experts = 8\ntop_k = 5\nnum_shared_experts = 2";
+    assert_counts(
+        "sparse_mmoe",
+        many,
+        parameters + 2 * 34,
+        flops + (2 + 2) * 56,
+    );
+    // A deviation per task and expert, whose product training alone has.
+    let noise = format!("{knobs}\ngate_noise = 'learned'");
+    assert_counts("sparse_mmoe", &noise, parameters + 3 * 5 * 8, flops);
+}
+
+#[test]
+fn sparse_mmoes_gates_count_what_they_read() {
+    let with = |reads: &str| format!("num_experts = 8\ntop_k = 1\ntask_dim = 3\n{reads}");
+    let (experts, run) = (8 * 34 + 39, 3 * 56 + 54);
+    let switch = |reads: &str, parameters: usize, flops: usize| {
+        assert_counts(
+            "sparse_mmoe",
+            &with(reads),
+            experts + parameters,
+            run + flops,
+        );
+    };
+    // One gate of 8 columns on 5.
+    switch("gate_reads = 'row_only'", 48, 80);
+    // 3 embeddings of 3, a gate of 8 columns on 3. The same for every row: none of its FLOPs is a row's.
+    switch("gate_reads = 'task_only'", 9 + 32, 0);
+    // Embeddings, a layer of 4 on 5 + 3, a gate of 8 columns on 4, run for every task.
+    let both = "gate_reads = 'row_and_task'\ngate_dims = [4]";
+    switch(both, 9 + (8 * 4 + 4) + (4 * 8 + 8), 3 * 2 * (8 * 4 + 4 * 8));
+    // Embeddings, maps of 5 and 3 to 2, a gate of 8 columns on 2 for every task.
+    let times = "gate_reads = 'row_times_task'\ngate_rank = 2";
+    switch(times, 9 + 10 + 6 + (16 + 8), 2 * 10 + 3 * 2 * 16);
+    // DSelect-k: a task's selector has 3 bits and a weight on 5, without biases. Rows may run every expert.
+    let selectors = "gate = 'dselect_k'";
+    switch(selectors, 3 * 5 * 4, 3 * 2 * 5 * 4 + 5 * 56);
+}
+
+#[test]
+fn smes_has_an_encoder_before_experts_and_gates() {
+    // 3 gates of 9 columns on 5: 54 and 90. Of 9 experts, a row runs 2 of all tasks and 1 of each of 3.
+    let knobs = "num_experts = 9\nshared_k = 2\nprivate_k = 1";
+    assert_counts("smes", knobs, 9 * 34 + 3 * 54 + 39, 5 * 56 + 3 * 90 + 54);
+    // Layers of 3 and 2: (5*3 + 3) + (3*2 + 2) = 26 and 2 (15 + 6) = 42. Gates of 9 columns on 2: 27 and 36.
+    let encoder = format!("{knobs}\nencoder_dims = [3, 2]");
+    assert_counts(
+        "smes",
+        &encoder,
+        26 + 9 * 22 + 3 * 27 + 39,
+        42 + 5 * 32 + 3 * 36 + 54,
+    );
+}
+
+#[test]
+fn switch_runs_every_block_for_every_task() {
+    // Streams of 2, blocks with a layer of 4: norms 4, layers (2*4 + 4) + (4*2 + 2) = 22 and 2 (8 + 8) = 32; 3 experts
+    // (2*2 + 2) = 6, merged to one of 2 * 4 = 8; a gate of 3 columns on 3: 12.
+    let knobs = "tower_dims = [3]\nhidden_dim = 2\nblock_dims = [4]\ntask_dim = 3\nnum_blocks = 2\n\
+        num_experts = 3\ntop_k = 2";
+    let parameters = (5 * 2 + 2) + 3 * 3 + 2 * (4 + 22 + 3 * 6 + 12) + 39;
+    let flops = 2 * 10 + 3 * 2 * (8 + 32) + 54;
+    let counts = |knobs: &str| {
+        let network = Network::from_seed(&config("switch", knobs), &three_tasks(), 5);
+        (
+            network.variables.num_trained(),
+            network.model.flops_per_row(),
+        )
+    };
+    assert_eq!(counts(knobs), (parameters, flops));
+    // Positions are no variables.
+    let position = format!("{knobs}\ntask_embedding = 'position'\nprior = 'window'");
+    assert_eq!(counts(&position), (parameters - 9, flops));
+}
+
+#[test]
+fn task_expert_runs_experts_once_for_all_tasks_and_reads_memories_for_each() {
+    // Each level: a backbone of 2, on 5: 12 and 20, on 2: 6 and 8; 2 experts on 2.
+    let knobs = "num_levels = 2\nbackbone_dims = [2]\nnum_experts = 2\nmemory_read = 'identity'";
+    let experts = (12 + 2 * 22) + (6 + 2 * 22) + 39;
+    let run = (20 + 2 * 32) + (8 + 2 * 32) + 54;
+    // Gates on 2 of 2 columns, 6 and 8; on the second level of 3, 9 and 12.
+    let (parameters, flops) = (experts + 3 * 6 + 3 * 9, run + 3 * 8 + 3 * 12);
+    assert_counts("task_expert", knobs, parameters, flops);
+    // A map of memories of 2, on the second level: 6 and 8.
+    let linear = knobs.replace("identity", "linear");
+    assert_counts("task_expert", &linear, parameters + 3 * 6, flops + 3 * 8);
+    // A share that reads the memory and the mix: 4*2 + 2 and 2*8.
+    let gated = format!("{knobs}\nmemory_write = 'gated'");
+    assert_counts("task_expert", &gated, parameters + 3 * 10, flops + 3 * 16);
+    // Gates that read the memory too: 2 rows of 3 more.
+    let both = format!("{knobs}\ngate_reads = 'both'");
+    assert_counts("task_expert", &both, parameters + 3 * 6, flops + 3 * 12);
+    // Gates that read nothing: vectors of 2 and of 3.
+    let none = format!("{knobs}\ngate_reads = 'none'");
+    assert_counts("task_expert", &none, experts + 3 * 2 + 3 * 3, run);
+    // Without memories the first level is a backbone alone, and gates have 2 columns.
+    let without = format!("{knobs}\nmemory = false");
+    assert_counts(
+        "task_expert",
+        &without,
+        12 + (6 + 2 * 22) + 3 * 6 + 39,
+        20 + (8 + 2 * 32) + 3 * 8 + 54,
+    );
+}
+
+#[test]
+fn cross_stitch_has_a_network_per_task_and_a_number_per_pair_and_level() {
+    assert_counts("cross_stitch", "", 3 * 34 + 2 * 9 + 39, 3 * 56 + 54);
 }
 
 /// Meta experts: 2 shared and 1 per group. Task layer: 1 shared, 2 per group, 1 per task.

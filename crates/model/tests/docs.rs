@@ -57,6 +57,11 @@ fn variables_of(name: &str) -> BTreeSet<String> {
             if !more.is_empty() && (!has(knob) || knobs.contains(knob)) {
                 continue;
             }
+            let has_no_network = |form: &&str| knobs.contains(*form);
+            let without = ["row_times_task", "task_only", "dselect_k"];
+            if knob == "gate_dims" && without.iter().any(has_no_network) {
+                continue;
+            }
             let config = config(name, &format!("{knobs}\n{more}"));
             let network = Network::from_seed(&config, &three_tasks(), 7);
             let of_network = network.variables.parameters().iter();

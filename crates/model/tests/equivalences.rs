@@ -3,7 +3,7 @@
 mod common;
 
 use candle_core::Tensor;
-use common::{ByPath, Network, assert_close, config, inputs, layout, place, three_tasks};
+use common::{ByPath, Network, assert_close, config, inputs, layout, place, renamed, three_tasks};
 
 const WIDTH: usize = 7;
 const ROWS: usize = 9;
@@ -58,12 +58,6 @@ fn cgc_is_ple_of_one_level() {
     }
 }
 
-/// The weights of a network, with other names.
-fn renamed(network: &Network, rename: impl Fn(&str) -> String) -> ByPath {
-    let weights = network.variables.snapshot().unwrap().into_iter();
-    weights.map(|(path, t)| (rename(&path), t)).collect()
-}
-
 #[test]
 fn ml_mmoe_of_one_level_is_mmoe() {
     let mmoe = Network::from_seed(&config("mmoe", ""), &three_tasks(), WIDTH);
@@ -96,10 +90,24 @@ fn adatt_sp_of_one_level_without_residual_is_mmoe_over_the_tasks_experts() {
         let nothing = Tensor::zeros(1, candle_core::DType::F32, &place::device()).unwrap();
         weights.insert(format!("level.0.task.{task}.residual"), nothing);
     }
-    let config = config("adatt_sp", "num_levels = 1");
+    let config = config("adatt_sp", "num_levels = 1\nresidual = 'learned'");
     let adatt = Network::from_weights(&config, &three_tasks(), WIDTH, weights);
     let xs = inputs(ROWS, WIDTH, 2.0);
     assert_close(&adatt.logits(&xs), &mmoe.logits(&xs), 1e-6);
+}
+
+#[test]
+fn a_fixed_residual_is_a_learned_one_of_one() {
+    for (name, knobs) in [("adatt_sp", ""), ("adatt", "num_levels = 3")] {
+        let learned = config(name, &format!("{knobs}\nresidual = 'learned'"));
+        let learned = Network::from_seed(&learned, &three_tasks(), WIDTH);
+        let mut weights = learned.variables.snapshot().unwrap();
+        weights.retain(|path, _| !path.ends_with("residual"));
+        let fixed = config(name, knobs);
+        let fixed = Network::from_weights(&fixed, &three_tasks(), WIDTH, weights);
+        let xs = inputs(ROWS, WIDTH, 2.0);
+        assert_close(&fixed.logits(&xs), &learned.logits(&xs), 0.0);
+    }
 }
 
 /// Fails unless logits stay when the experts of `set` are put in another order, and with them the columns of `gates`, whose
@@ -128,7 +136,8 @@ fn assert_order_is_free(name: &str, knobs: &str, set: &str, count: usize, gates:
             changed += 1;
         }
         for (gate, start) in gates {
-            if *path == format!("{gate}.weight") || *path == format!("{gate}.bias") {
+            let of_gate = ["weight", "bias", "noise"].map(|name| format!("{gate}.{name}"));
+            if of_gate.contains(path) {
                 *tensor = reorder(tensor, tensor.rank() - 1, *start);
                 changed += 1;
             }
@@ -181,4 +190,57 @@ fn the_order_of_a_sets_experts_is_free() {
         2,
         &of_own,
     );
+    // Of sparse models, each form of gate. In TaskExpert's gates the level's experts come first, then the memory.
+    for knobs in ["", "gate_noise = 'learned'\nnum_shared_experts = 1"] {
+        assert_order_is_free("sparse_mmoe", knobs, "shared", 8, &of_tasks);
+    }
+    for knobs in [
+        "gate_reads = 'row_only'",
+        "gate_reads = 'task_only'",
+        "gate_reads = 'row_times_task'",
+        "gate_reads = 'row_and_task'\ngate_dims = [4]",
+    ] {
+        assert_order_is_free("sparse_mmoe", knobs, "shared", 8, &[("shared.gate", 0)]);
+    }
+    assert_order_is_free("smes", "", "shared", 16, &of_tasks);
+    let of_level = [
+        ("level.1.task.a.gate", 0),
+        ("level.1.task.b.gate", 0),
+        ("level.1.task.c.gate", 0),
+    ];
+    assert_order_is_free("task_expert", "", "level.1.shared", 4, &of_level);
+}
+
+#[test]
+fn the_order_of_tasks_is_that_of_the_logits_and_nothing_else() {
+    let order = "prior_order = ['b', 'c', 'a']\nhidden_dim = 6\nexpert_init = 'fan_in'";
+    for (name, knobs) in [
+        ("mmoe", String::new()),
+        ("sparse_mmoe", String::new()),
+        ("sparse_mmoe", "balance = 'mutual_info'".to_owned()),
+        ("sparse_mmoe", "gate_reads = 'row_times_task'".to_owned()),
+        (
+            "sparse_mmoe",
+            "gate = 'dselect_k'\nnum_experts = 5".to_owned(),
+        ),
+        ("smes", String::new()),
+        ("switch", format!("{order}\nprior = 'window'")),
+        ("switch", format!("{order}\ntask_embedding = 'position'")),
+        ("task_expert", "memory_write = 'gated'".to_owned()),
+        ("cross_stitch", String::new()),
+    ] {
+        let config = config(name, &knobs);
+        let xs = inputs(ROWS, WIDTH, 2.0);
+        let network = |groups| Network::from_seed(&config, &layout(groups), WIDTH);
+        let straight = network(GROUPS).step(&xs, None, 0);
+        let turned = network(&[("h", &["c"]), ("g", &["b", "a"])]).step(&xs, None, 0);
+        for (task, other) in [(0, 2), (1, 1), (2, 0)] {
+            let own = straight.logits.narrow(1, task, 1).unwrap();
+            assert_close(&turned.logits.narrow(1, other, 1).unwrap(), &own, 1e-5);
+        }
+        let own = [straight.auxiliary, turned.auxiliary].map(|own| own.map(|own| own.loss));
+        if let [Some(straight), Some(turned)] = own {
+            assert_close(&turned, &straight, 1e-6);
+        }
+    }
 }

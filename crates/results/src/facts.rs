@@ -18,6 +18,9 @@ pub struct Facts {
     /// By what epochs and trials were selected, after "selected by", where the spec chose it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub selected_by: Option<String>,
+    /// Variants that start from others' weights, or leave a part of their own as it is, in the order of the spec.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub starts: Vec<StartFact>,
     /// The models of the experiment, in the order of the registry.
     #[serde(default)]
     pub models: Vec<ModelFact>,
@@ -36,6 +39,19 @@ pub struct ModelFact {
     pub equation: String,
     /// Where it was published.
     pub paper: String,
+}
+
+/// What the training of a variant begins with.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StartFact {
+    /// Its name.
+    pub variant: String,
+    /// Name of the variant whose cells its own start from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// What starts from there and what is frozen, in words, after the name.
+    pub said: String,
 }
 
 /// A dataset that is built in.

@@ -116,6 +116,9 @@ impl ResultsFolder {
     }
 }
 
+/// The file of a cell's selected weights.
+pub const WEIGHTS: &str = "weights.safetensors";
+
 /// Digits of a content hash that name a folder.
 const DATA_DIGITS: usize = 16;
 
@@ -163,7 +166,7 @@ impl CellFolder {
 
     /// The selected weights.
     pub fn weights(&self) -> PathBuf {
-        self.0.join("weights.safetensors")
+        self.0.join(WEIGHTS)
     }
 
     /// What the selected weights say of the rows of a split.

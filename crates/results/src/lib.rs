@@ -34,12 +34,12 @@ pub use atomic::{
     set_aside, unwritable, write, write_unsynced,
 };
 pub use data_facts::{DataFacts, FeatureFact, SplitFact, TaskFact};
-pub use facts::{Facts, ModelFact, SourceFact};
+pub use facts::{Facts, ModelFact, SourceFact, StartFact};
 pub use findings::{Finding, Problem, findings};
 pub use kept::{
     FORMAT, Flaw, Kept, Unusable, is_whole, read_kept, with_digest, without_digest, write_kept,
 };
-pub use layout::{CellFolder, ResultsFolder, cell_of};
+pub use layout::{CellFolder, ResultsFolder, WEIGHTS, cell_of};
 pub use ledger::{Ledger, change_ledger};
 pub use merge::{MergedCell, TrialPlace, merge, merge_into};
 pub use outcome::{Outcome, OutcomeResult, Status, bytes_digest, file_digest};

@@ -106,6 +106,8 @@ fn train(keeper: &mut dyn Keeper) -> Result<CellResult, TrainError> {
         training,
         selection: Default::default(),
         last_epoch: None,
+        freeze: Vec::new(),
+        init_from: None,
         metrics: Default::default(),
         cohorts: Default::default(),
     };

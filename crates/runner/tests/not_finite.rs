@@ -116,6 +116,8 @@ fn train(places: &Places, training: TrainingConfig) -> Result<CellResult, TrainE
         training,
         selection: Default::default(),
         last_epoch: None,
+        freeze: Vec::new(),
+        init_from: None,
         metrics: Default::default(),
         cohorts: Default::default(),
     };

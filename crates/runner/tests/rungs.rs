@@ -91,6 +91,8 @@ fn train_all(
         cohorts: &Default::default(),
         last_epoch,
         seed: 1,
+        start: None,
+        freeze: &[],
     };
     let device = candle_core::Device::Cpu;
     train::train(

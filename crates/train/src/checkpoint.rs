@@ -36,6 +36,9 @@ pub(super) struct Position {
     // TOML has the shortest digits that read back as the same f64, so that sums go on bit by bit.
     pub(super) loss_sum: f64,
     pub(super) loss_count: usize,
+    /// Of a model's own loss; absent where it has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) auxiliary_sum: Option<f64>,
     pub(super) train_rows: usize,
     pub(super) train_seconds: f64,
     pub(super) evaluation_rows: usize,

@@ -2,6 +2,7 @@
 //!
 //! - `session` is the training: `order` and `loader` give its batches, `network` makes a step of them, `evaluation` scores a split
 //!   (`logit_spill` holds what waits to be scored), `checkpoint` makes bytes of the state between two steps.
+//! - `warm_start` gives variables the values of another model's and says which stay; [`VariableShapes`] knows them by path.
 //! - `inspect` looks into experts and gates: the three anomalies as numbers.
 //! - [`device`] says which devices there are and whether a run fits on one.
 //!
@@ -30,6 +31,8 @@ mod scoring;
 mod selection;
 mod session;
 mod upcoming_rows;
+mod variable_shapes;
+mod warm_start;
 mod written_schedule;
 
 pub use cohorts::{MOST_COHORTS, check_count};
@@ -45,6 +48,8 @@ pub use schedule::Schedule;
 pub use scorer::Scorer;
 pub use scoring::{Cohort, MetricChoice, NEW_USERS, Scoring, carried};
 pub use selection::{Combine, SelectionConfig, selected_by};
+pub use variable_shapes::{VariableShape, VariableShapes};
+pub use warm_start::{PathError, PathKey, StartFrom, StartPaths, check_frozen};
 pub use written_schedule::{ScheduleKind, WrittenSchedule};
 
 use homebench_data::seal::FinalPhase;
@@ -136,7 +141,7 @@ pub struct CellResult {
 }
 
 /// What of a cell's content says how its model is trained.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy)]
 pub struct CellSettings<'a> {
     /// How steps are made, and how many.
     pub training: &'a TrainingConfig,
@@ -150,6 +155,10 @@ pub struct CellSettings<'a> {
     pub last_epoch: Option<usize>,
     /// Of initial weights, of the order of rows, and of dropout.
     pub seed: u64,
+    /// What its variables start from beside fresh weights, where that is anything.
+    pub start: Option<StartFrom<'a>>,
+    /// Paths of the variables that training leaves as they are.
+    pub freeze: &'a [String],
 }
 
 /// How far training is.
@@ -305,6 +314,9 @@ pub enum TrainError {
         /// Name of the metric.
         metric: &'static str,
     },
+    /// What it is to start from, or to leave as it is, can't be meant.
+    #[error(transparent)]
+    Path(#[from] PathError),
     /// The model refused its configuration.
     #[error(transparent)]
     Model(#[from] homebench_model::ModelError),

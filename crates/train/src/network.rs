@@ -3,6 +3,8 @@
 use super::config::in_order;
 use super::inspect::GradientNorms;
 use super::loader::Loaded;
+use super::variable_shapes::VariableShapes;
+use super::warm_start::{PathError, PathKey, named};
 use super::{TrainError, TrainingConfig};
 use candle_core::{DType, Device, Tensor};
 use homebench_data::{Batch, Schema, Task};
@@ -12,8 +14,8 @@ use homebench_kernels::loss::{Targets, multi_task_loss};
 use homebench_kernels::optimizer::{Kept, Lists, Optimizer, clip_gradient_norm};
 use homebench_kernels::{Parameter, Role};
 use homebench_model::{
-    BuildContext, EmbeddedInput, FeatureDims, Ids, ModelConfig, Ranker, TaskGroup, TaskLayout,
-    Trace, VarBuilder, Variables,
+    AuxiliaryLoss, BuildContext, EmbeddedInput, FeatureDims, Ids, ModelConfig, NoiseSource, Ranker,
+    StepOutput, TaskGroup, TaskLayout, Trace, TrainingPass, VarBuilder, Variables, table_shapes,
 };
 
 /// Input, model and optimiser of a cell.
@@ -22,6 +24,8 @@ pub(super) struct Network {
     input: EmbeddedInput,
     model: Box<dyn Ranker>,
     variables: Variables,
+    /// Paths and shapes of the tables.
+    tables: Vec<(String, [usize; 2])>,
     /// What the optimiser of dense variables owns; tables are updated by `input`.
     dense: Vec<Parameter>,
     optimizer: Optimizer,
@@ -41,12 +45,32 @@ pub(super) struct Step {
     pub(super) seed: u64,
 }
 
-/// The loss of a step.
+/// The loss of a step: that of the tasks, and where the model has one its own, times its weight. Their sum is what is learned from.
 pub(super) enum StepLoss {
     /// Read.
-    Known(f64),
-    /// A scalar that the device may not have computed yet.
+    Known(Losses),
+    /// One scalar or two that the device may not have computed yet.
     OnDevice(Tensor),
+}
+
+/// What was read of a step's loss.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Losses {
+    pub(super) of_tasks: f64,
+    pub(super) auxiliary: Option<f64>,
+}
+
+impl Losses {
+    pub(super) fn of_values(values: &[f32]) -> Self {
+        Self {
+            of_tasks: f64::from(values[0]),
+            auxiliary: values.get(1).map(|value| f64::from(*value)),
+        }
+    }
+
+    pub(super) fn total(self) -> f64 {
+        self.of_tasks + self.auxiliary.unwrap_or(0.0)
+    }
 }
 
 impl Network {
@@ -83,6 +107,7 @@ impl Network {
         let rule = training.sparse_rule();
         let input = EmbeddedInput::new(&dims, &layout, tables, rule, &vb)?;
         Ok(Self {
+            tables: table_shapes(&dims, &layout, tables),
             input,
             model: ranker,
             variables: vb.finish()?,
@@ -93,6 +118,31 @@ impl Network {
             regression: regression.contains(&true).then_some(regression),
             layout,
         })
+    }
+
+    /// Leaves the variables that these paths name as they are, running statistics included, whose norms then go by them.
+    pub(super) fn freeze(
+        &mut self,
+        paths: &[String],
+        training: &TrainingConfig,
+    ) -> Result<(), PathError> {
+        let shapes = self.variable_shapes();
+        for path in paths {
+            let frozen = named(&shapes, path, PathKey::Freeze)?;
+            let parameters = self.variables.parameters().iter();
+            parameters
+                .filter(|parameter| frozen.contains(&parameter.path()))
+                .for_each(Parameter::freeze);
+        }
+        // Neither decay nor clipping nor measured gradients know of them.
+        self.dense.retain(|parameter| !parameter.is_frozen());
+        self.optimizer = Optimizer::new(&self.dense, training.dense_rule());
+        Ok(())
+    }
+
+    /// Its variables by path.
+    pub(super) fn variable_shapes(&self) -> VariableShapes {
+        VariableShapes::new(&self.variables, &self.tables)
     }
 
     pub(super) fn model(&self) -> &dyn Ranker {
@@ -168,6 +218,40 @@ impl Network {
         Ok(logits.flatten_all()?.to_vec1::<f32>()?)
     }
 
+    /// Which tasks the rows of a batch observe, where some are not and the model wants to know.
+    fn observed(&self, batch: &Batch) -> Result<Option<Tensor>, TrainError> {
+        let is_missing = |label: &f32| label.is_nan();
+        if !self.model.reads_observed() || !batch.labels.iter().any(is_missing) {
+            return Ok(None);
+        }
+        let flag = |label: &f32| if label.is_nan() { 0.0 } else { 1.0 };
+        let flags: Vec<f32> = batch.labels.iter().map(flag).collect();
+        let shape = (batch.num_rows, self.layout.tasks.len());
+        Ok(Some(Tensor::from_vec(flags, shape, self.device())?))
+    }
+
+    /// The losses of a step as they are known, and their sum.
+    fn read_loss(
+        &self,
+        of_tasks: Tensor,
+        auxiliary: Option<Tensor>,
+    ) -> Result<(StepLoss, Tensor), TrainError> {
+        let Some(auxiliary) = auxiliary else {
+            // Reading a number waits for the device; its losses are read some steps later, many at once.
+            let value = match is_deferred(&of_tasks) {
+                false => StepLoss::Known(Losses::of_values(&[of_tasks.to_scalar::<f32>()?])),
+                true => StepLoss::OnDevice(of_tasks.detach().reshape(1)?),
+            };
+            return Ok((value, of_tasks));
+        };
+        let both = Tensor::stack(&[of_tasks.detach(), auxiliary.detach()], 0)?;
+        let value = match is_deferred(&of_tasks) {
+            false => StepLoss::Known(Losses::of_values(&both.to_vec1::<f32>()?)),
+            true => StepLoss::OnDevice(both),
+        };
+        Ok((value, (of_tasks + auxiliary)?))
+    }
+
     /// One training step; gives the loss before it. On a device, nothing is waited for. `norms` sees the gradients.
     pub(super) fn step(
         &mut self,
@@ -192,22 +276,31 @@ impl Network {
                 input.gather(of_batch, numeric, num_rows, dropout.as_ref())?
             }
         };
-        let logits = self.model.forward_t(&xs, true, None)?;
+        let observed = self.observed(batch)?;
+        let pass = TrainingPass {
+            observed: observed.as_ref(),
+            noise: NoiseSource::Step {
+                seed: step.seed,
+                step: step.index,
+            },
+        };
+        let StepOutput { logits, auxiliary } =
+            self.model
+                .forward_step(&self.input.of_step(&xs), &pass, None)?;
         let targets = Targets {
             task_weights: self.task_weights.clone(),
             positive_weights: self.positive_weights.clone(),
             regression: self.regression.clone(),
             ..Targets::observed(batch.labels.clone(), &batch.weights)
         };
-        let loss = multi_task_loss(&logits, &targets)?;
-        // Reading a number waits for the device; its losses are read some steps later, many at
-        // once.
-        let value = match is_deferred(&loss) {
-            false => StepLoss::Known(f64::from(loss.to_scalar::<f32>()?)),
-            true => StepLoss::OnDevice(loss.detach()),
+        let of_tasks = multi_task_loss(&logits, &targets)?;
+        let auxiliary = match auxiliary {
+            Some(AuxiliaryLoss { loss, weight }) => Some((loss * weight)?),
+            None => None,
         };
+        let (value, loss) = self.read_loss(of_tasks, auxiliary)?;
         // Training ends with it: no update may spread it into the weights.
-        if matches!(&value, StepLoss::Known(loss) if !loss.is_finite()) {
+        if matches!(&value, StepLoss::Known(losses) if !losses.total().is_finite()) {
             return Ok(value);
         }
         let gradients = loss.backward()?;

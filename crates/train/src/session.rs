@@ -4,13 +4,13 @@ use super::checkpoint::{self, Checkpoint, Position, Selected};
 use super::evaluation::{Detail, Evaluation, evaluate, score};
 use super::inspect::{Collector, Diagnostics, GradientNorms, Moment};
 use super::loader::{Loaded, batches, for_each_batch};
-use super::network::{Network, Step, StepLoss};
+use super::network::{Losses, Network, Step, StepLoss};
 use super::order::Order;
 use super::scoring::{Scored, SplitScoring};
 use super::selection::{TaskValue, is_better};
 use super::{
     CellResult, CellSettings, CurvePoint, Keeper, Observer, Progress, SelectionConfig, SplitName,
-    TrainError, TrainingConfig,
+    TrainError, TrainingConfig, warm_start,
 };
 use anyhow::anyhow;
 use candle_core::{Device, Tensor};
@@ -51,7 +51,7 @@ struct Session<'a> {
     start: Instant,
     /// What the checkpoint had of `position.total_seconds`.
     earlier_seconds: f64,
-    /// Losses of a device that nobody has waited for yet, each with its step. None are left where a checkpoint is kept.
+    /// Losses of a device that nobody has waited for yet, [losses], each with its step. None are left where a checkpoint is kept.
     unread: Vec<(usize, Tensor)>,
     report: Report,
 }
@@ -104,13 +104,21 @@ pub(super) fn run(
         selection,
         last_epoch,
         seed,
+        start: start_from,
+        freeze,
         ..
     } = *settings;
     let steps_per_epoch = batches(dataset.train.num_rows(), training.batch_size).len();
     // Nobody looks into the experts of a trial.
     let with_diagnostics = phase.is_some() && observer.wants_diagnostics();
     let build = || {
-        let network = Network::new(&dataset.schema, model, training, seed, device)?;
+        let mut network = Network::new(&dataset.schema, model, training, seed, device)?;
+        if let Some(start) = &start_from {
+            warm_start::begin(&network, start)?;
+        }
+        if !freeze.is_empty() {
+            network.freeze(freeze, training)?;
+        }
         let norms = with_diagnostics.then(|| network.gradient_norms());
         Ok((network, norms))
     };
@@ -234,9 +242,9 @@ impl Session<'_> {
         self.report.rows += num_rows;
         let step = position.step;
         match loss {
-            StepLoss::Known(loss) => self.take_loss(step, loss),
-            StepLoss::OnDevice(loss) => {
-                self.unread.push((step, loss));
+            StepLoss::Known(losses) => self.take_loss(step, losses),
+            StepLoss::OnDevice(losses) => {
+                self.unread.push((step, losses));
                 match self.unread.len() < UNREAD_LOSSES {
                     true => Ok(()),
                     false => self.read_losses(),
@@ -253,16 +261,17 @@ impl Session<'_> {
         }
         let start = Instant::now();
         let losses: Vec<&Tensor> = unread.iter().map(|(_, loss)| loss).collect();
-        let losses = Tensor::stack(&losses, 0)?.to_vec1::<f32>()?;
+        let losses = Tensor::stack(&losses, 0)?.to_vec2::<f32>()?;
         self.position.train_seconds += start.elapsed().as_secs_f64();
-        for ((step, _), loss) in unread.iter().zip(losses) {
-            self.take_loss(*step, f64::from(loss))?;
+        for ((step, _), losses) in unread.iter().zip(losses) {
+            self.take_loss(*step, Losses::of_values(&losses))?;
         }
         Ok(())
     }
 
-    fn take_loss(&mut self, step: usize, loss: f64) -> Result<(), TrainError> {
+    fn take_loss(&mut self, step: usize, losses: Losses) -> Result<(), TrainError> {
         let position = &mut self.position;
+        let loss = losses.total();
         if !loss.is_finite() {
             return Err(TrainError::LossNotFinite {
                 step,
@@ -272,8 +281,11 @@ impl Session<'_> {
             });
         }
         position.last_finite_loss = Some(loss);
-        position.loss_sum += loss;
+        position.loss_sum += losses.of_tasks;
         position.loss_count += 1;
+        if let Some(auxiliary) = losses.auxiliary {
+            *position.auxiliary_sum.get_or_insert(0.0) += auxiliary;
+        }
         self.report.loss += loss;
         self.report.steps += 1;
         Ok(())
@@ -390,15 +402,22 @@ impl Session<'_> {
     fn record(&mut self, evaluation: &Evaluation) {
         let sum = std::mem::take(&mut self.position.loss_sum);
         let count = std::mem::take(&mut self.position.loss_count);
+        let auxiliary = self.position.auxiliary_sum.take();
         let (epoch, step) = (self.position.epoch, self.position.step);
-        self.curves.push(CurvePoint {
-            epoch,
-            step,
-            split: SplitName::Train,
-            task: "all".to_string(),
-            metric: Metric::Loss,
-            value: (count > 0).then(|| sum / count as f64),
-        });
+        let mut of_training = |metric: Metric, sum: f64| {
+            self.curves.push(CurvePoint {
+                epoch,
+                step,
+                split: SplitName::Train,
+                task: "all".to_string(),
+                metric,
+                value: (count > 0).then(|| sum / count as f64),
+            });
+        };
+        of_training(Metric::Loss, sum);
+        if let Some(auxiliary) = auxiliary {
+            of_training(Metric::AuxiliaryLoss, auxiliary);
+        }
         self.curves
             .extend(evaluation.scores.iter().map(|score| CurvePoint {
                 epoch,

@@ -3,10 +3,13 @@
 //! Row i of a split depends on (seed, split, i) alone, so any range can be made anywhere. A row is a video shown to a
 //! user in a context; what they are becomes a vector of factors φ (`sample`), tasks are random functions of φ that agree as
 //! much as asked for (`truth`), and a label is drawn with probability
-//! `(1 - noise) sigmoid(intercept + signal · score) + noise · rate`. Intercepts give every task its rate.
+//! `(1 - noise) sigmoid(intercept + signal · score) + noise · rate`. Intercepts give every task its rate. In training and validation
+//! a task may observe its label on a share of the rows alone.
 
 mod popularity;
 mod sample;
+#[cfg(test)]
+mod task_tests;
 #[cfg(test)]
 mod tests;
 mod truth;
@@ -14,8 +17,10 @@ mod truth;
 pub(super) use sample::num_factors_of_rows;
 
 use super::{Batch, CategoricalFeature, generated};
+use crate::table::split_assignment::TEST;
 use homebench_random::Philox;
 use sample::{NUM_CATEGORICAL, NUM_NUMERIC, Sampler};
+use std::fmt;
 use std::ops::Range;
 use truth::Truth;
 
@@ -63,7 +68,7 @@ pub struct FeedConfig {
 }
 
 /// A task of the feed.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct FeedTask {
     /// Its name.
     pub name: String,
@@ -71,6 +76,42 @@ pub struct FeedTask {
     pub group: usize,
     /// Mean probability of a positive label.
     pub rate: f64,
+    /// Share of the rows of training and validation on which its label is observed, above 0 to 1.
+    pub observed_share: f64,
+    /// Whether its logits have nothing in common with those of any other task.
+    pub is_unrelated: bool,
+}
+
+impl FeedTask {
+    /// A task that has its group's part in what tasks have in common, and is observed on every row.
+    pub fn new(name: impl Into<String>, group: usize, rate: f64) -> Self {
+        Self {
+            name: name.into(),
+            group,
+            rate,
+            observed_share: 1.0,
+            is_unrelated: false,
+        }
+    }
+}
+
+// Content hashes, and with them the ids of cells, are of this text. What has its default isn't in it, so that feeds that don't use
+// a knob keep the ids that they had before there was one.
+impl fmt::Debug for FeedTask {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut written = formatter.debug_struct("FeedTask");
+        written
+            .field("name", &self.name)
+            .field("group", &self.group)
+            .field("rate", &self.rate);
+        if self.observed_share != 1.0 {
+            written.field("observed_share", &self.observed_share);
+        }
+        if self.is_unrelated {
+            written.field("is_unrelated", &true);
+        }
+        written.finish()
+    }
 }
 
 impl FeedConfig {
@@ -103,6 +144,8 @@ pub struct Feed {
     sampler: Sampler,
     truth: Truth,
     labels: Philox,
+    /// Of each task that isn't observed everywhere: its place, its share, and what decides on which rows.
+    observed: Vec<(usize, f64, Philox)>,
     num_tasks: usize,
     num_factors: usize,
 }
@@ -115,6 +158,7 @@ impl Feed {
         Self {
             truth: Truth::new(config, &sampler, num_factors),
             labels: Philox::new(config.seed, "feed", "labels"),
+            observed: observed(config),
             num_tasks: config.tasks.len(),
             num_factors,
             sampler,
@@ -147,8 +191,32 @@ impl Feed {
                     f32::from(u8::from(f64::from(drawn) < *probability))
                 }));
             }
+            if split != TEST {
+                let labels = batch.labels.len() - self.num_tasks;
+                self.hide(index, &mut batch.labels[labels..]);
+            }
         });
         batch
+    }
+
+    /// Takes away the labels of a row that its tasks don't observe.
+    // Never on test: whatever the share, all models are scored on the same rows.
+    fn hide(&self, index: u64, labels: &mut [f32]) {
+        for (task, share, stream) in &self.observed {
+            // One number a row for every share: what a small one observes, a larger one does too.
+            if f64::from(stream.uniform(index)) >= *share {
+                labels[*task] = f32::NAN;
+            }
+        }
+    }
+
+    /// The logit of each label's true probability, of one task.
+    pub(super) fn true_logits(&self, split: usize, range: Range<u64>, task: usize) -> Vec<f32> {
+        let probabilities = self.probabilities(split, range);
+        let of_task = probabilities.iter().skip(task).step_by(self.num_tasks);
+        of_task
+            .map(|probability| libm::log(probability / (1.0 - probability)) as f32)
+            .collect()
     }
 
     /// The true probabilities of the labels of these rows, row-major [rows, tasks].
@@ -177,4 +245,16 @@ impl Feed {
             visit(index, &exposure, &probabilities);
         }
     }
+}
+
+/// Of each task that isn't observed everywhere: its place, its share, and what decides on which rows.
+fn observed(config: &FeedConfig) -> Vec<(usize, f64, Philox)> {
+    let tasks = config.tasks.iter().enumerate();
+    let hidden = tasks.filter(|(_, task)| task.observed_share < 1.0);
+    hidden
+        .map(|(place, task)| {
+            let stream = Philox::new(config.seed, "feed observed", &task.name);
+            (place, task.observed_share, stream)
+        })
+        .collect()
 }

@@ -3,15 +3,11 @@
 use super::*;
 use crate::generated::Generated;
 use crate::schema::{Description, Source};
+use crate::tests::correlation;
 use homebench_metric as metric;
 use std::path::Path;
 
-fn config() -> FeedConfig {
-    let task = |name: &str, group, rate| FeedTask {
-        name: name.to_owned(),
-        group,
-        rate,
-    };
+pub(super) fn config() -> FeedConfig {
     FeedConfig {
         seed: 5,
         rows: [1000, 100, 100],
@@ -30,27 +26,17 @@ fn config() -> FeedConfig {
         signal: 1.5,
         noise: 0.0,
         tasks: vec![
-            task("a", 0, 0.5),
-            task("b", 0, 0.3),
-            task("c", 1, 0.05),
-            task("d", 1, 0.002),
+            FeedTask::new("a", 0, 0.5),
+            FeedTask::new("b", 0, 0.3),
+            FeedTask::new("c", 1, 0.05),
+            FeedTask::new("d", 1, 0.002),
         ],
     }
 }
 
-fn logits(values: &[f64], num_tasks: usize, task: usize) -> Vec<f64> {
+pub(super) fn logits(values: &[f64], num_tasks: usize, task: usize) -> Vec<f64> {
     let column = values.iter().skip(task).step_by(num_tasks);
     column.map(|p| (p / (1.0 - p)).ln()).collect()
-}
-
-fn correlation(a: &[f64], b: &[f64]) -> f64 {
-    let count = a.len() as f64;
-    let [mean_a, mean_b] = [a, b].map(|values| values.iter().sum::<f64>() / count);
-    let sum = |product: &dyn Fn(f64, f64) -> f64| -> f64 {
-        let rows = a.iter().zip(b);
-        rows.map(|(x, y)| product(x - mean_a, y - mean_b)).sum()
-    };
-    sum(&|x, y| x * y) / (sum(&|x, _| x * x) * sum(&|_, y| y * y)).sqrt()
 }
 
 /// The correlations of the logits of two tasks of one group, and of two groups.
@@ -266,11 +252,7 @@ fn popularity_and_activity_follow_their_skews() {
 #[test]
 fn a_feed_with_another_task_keeps_the_rows_and_the_truths_of_the_others() {
     let mut more = config();
-    more.tasks.push(FeedTask {
-        name: "e".to_owned(),
-        group: 1,
-        rate: 0.1,
-    });
+    more.tasks.push(FeedTask::new("e", 1, 0.1));
     let (few, many) = (Feed::new(&config()), Feed::new(&more));
     assert_eq!(
         few.rows(0, 0..500).categorical,

@@ -3,18 +3,17 @@
 //!
 //! A **part** is a random function of φ: `sqrt(1 - ν) w·φ + sqrt(2 ν) sin(2 w'·φ + b)`. There is one part that all tasks share,
 //! one for each group and one for each task; on a sample of rows they are made uncorrelated and of unit variance, so that the
-//! correlation of two tasks' logits is what their weights say: `between` across groups, `within` in a group.
+//! correlation of two tasks' logits is what their weights say: `between` across groups, `within` in a group. An unrelated task has its
+//! own part alone; the weights of the others don't change by that.
 
 use super::FeedConfig;
 use super::sample::{Exposure, Sampler};
-use crate::generated::index;
+use crate::generated::{CALIBRATION_SPLIT, index, sigmoid};
 use homebench_random::Philox;
 use rayon::prelude::*;
 
 /// Rows on which parts are decorrelated and intercepts are found; of a split that no dataset has.
 const CALIBRATION_ROWS: u64 = 65_536;
-// Behind the three real splits: intercepts must not be fitted to rows that are scored.
-const CALIBRATION_SPLIT: usize = 3;
 /// Calibration rows made at a time.
 const PIECE: u64 = 4096;
 
@@ -227,6 +226,10 @@ fn composition(config: &FeedConfig, task: usize, conflict: bool) -> Vec<f64> {
     let (between, within) = (config.between_correlation, config.within_correlation);
     let group = config.tasks[task].group;
     let mut weights = vec![0.0; 1 + config.num_groups() + config.tasks.len()];
+    if config.tasks[task].is_unrelated {
+        weights[1 + config.num_groups() + task] = 1.0;
+        return weights;
+    }
     let turned = conflict && group > 0;
     weights[0] = between.sqrt() * if turned { -1.0 } else { 1.0 };
     weights[1 + group] = (within - between).sqrt();
@@ -338,10 +341,6 @@ fn intercept(scores: &[f64], rate: f64) -> f64 {
         }
     }
     (low + high) / 2.0
-}
-
-fn sigmoid(logit: f64) -> f64 {
-    1.0 / (1.0 + libm::exp(-logit))
 }
 
 /// The sine of an angle in turns, without branches; within 2e-6 of the true one for a few turns.

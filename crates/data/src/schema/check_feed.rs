@@ -1,12 +1,13 @@
 //! Validation of descriptions of the short-video feed.
 
-use super::check_generated::{Tasks, described, rows};
+use super::check_generated::{Tasks, check_named_tasks, described, num_tasks, rows};
 use super::wire::{WireFeed, WireFeedShape};
 use super::{Description, path};
 use crate::TaskKind;
 use crate::feed::{FeedConfig, FeedTask, num_factors_of_rows};
 use crate::generated::Generated;
 use homebench_diagnostic::{Diagnostic, Document, KeyPath};
+use std::collections::BTreeSet;
 
 /// The table of the knobs.
 pub(super) const KNOBS: &str = "feed";
@@ -30,7 +31,7 @@ pub(super) fn validate(
         tasks.groups.len(),
     )?;
     check_shares(document, feed)?;
-    check_correlations(document, feed, tasks.groups.len())?;
+    check_correlations(document, feed, &feed_tasks)?;
     let config = FeedConfig {
         seed: wire.seed,
         rows: rows(document, &wire.rows)?,
@@ -103,7 +104,7 @@ fn check_shares(document: &Document, feed: &WireFeedShape) -> Result<(), Diagnos
 fn check_correlations(
     document: &Document,
     feed: &WireFeedShape,
-    num_groups: usize,
+    tasks: &[FeedTask],
 ) -> Result<(), Diagnostic> {
     // A group's own part weighs sqrt(within - between) in its tasks' logits.
     if feed.within_correlation < feed.between_correlation {
@@ -115,11 +116,34 @@ fn check_correlations(
             "raise within_correlation to between_correlation at least; to set groups against each other, raise conflict",
         ));
     }
-    if feed.conflict > 0.0 && num_groups < 2 {
+    if feed.conflict > 0.0 {
+        check_conflict(document, tasks)?;
+    }
+    Ok(())
+}
+
+/// A conflict is between groups, and an unrelated task has no part in what its group has to do with others.
+fn check_conflict(document: &Document, tasks: &[FeedTask]) -> Result<(), Diagnostic> {
+    let num_groups = |is_counted: &dyn Fn(&&FeedTask) -> bool| {
+        let counted = tasks.iter().filter(is_counted);
+        counted
+            .map(|task| task.group)
+            .collect::<BTreeSet<_>>()
+            .len()
+    };
+    if num_groups(&|_| true) < 2 {
         let message = "one task group has no other to be in conflict with";
         return Err(document
             .at_value(&knob("conflict"), message)
             .hint("set conflict = 0, or put some tasks into a second group"));
+    }
+    if num_groups(&|task| !task.is_unrelated) < 2 {
+        let at = knob("num_unrelated");
+        let message =
+            format!("`{at}`: no two groups with related tasks are left to be in conflict");
+        return Err(document
+            .at_value(&at, message)
+            .hint("lower it, or set conflict = 0"));
     }
     Ok(())
 }
@@ -155,8 +179,23 @@ fn check_factors(
 }
 
 fn tasks(document: &Document, wire: &WireFeed) -> Result<(Tasks, Vec<FeedTask>), Diagnostic> {
+    let feed = &wire.feed;
+    let mut names = document.keys_in_order(&path(&["tasks"]));
+    names.truncate(num_tasks(
+        document,
+        &knob("num_tasks"),
+        feed.num_tasks,
+        (1, names.len()),
+    )?);
+    check_named_tasks(
+        document,
+        &knob("observed_share"),
+        &feed.observed_share,
+        &names,
+    )?;
+    let first_unrelated = first_unrelated(document, feed.num_unrelated, names.len())?;
     let (mut tasks, mut feed_tasks) = (Tasks::default(), Vec::new());
-    for name in document.keys_in_order(&path(&["tasks"])) {
+    for (place, name) in names.into_iter().enumerate() {
         let task = &wire.tasks[&name];
         let group = tasks.add(document, &name, &task.group, TaskKind::Classification)?;
         if !(task.rate > 0.0 && task.rate < 1.0) {
@@ -164,11 +203,43 @@ fn tasks(document: &Document, wire: &WireFeed) -> Result<(Tasks, Vec<FeedTask>),
             let at = path(&["tasks", &name, "rate"]);
             return Err(document.at_value(&at, message));
         }
-        let rate = task.rate;
-        feed_tasks.push(FeedTask { name, group, rate });
-    }
-    if tasks.tasks.is_empty() {
-        return Err(document.at_key(&path(&["tasks"]), "expected at least one task"));
+        feed_tasks.push(FeedTask {
+            observed_share: observed_share(document, feed, &name)?,
+            is_unrelated: place >= first_unrelated,
+            ..FeedTask::new(name, group, task.rate)
+        });
     }
     Ok((tasks, feed_tasks))
+}
+
+/// Where the last `num_unrelated` tasks begin.
+fn first_unrelated(
+    document: &Document,
+    num_unrelated: usize,
+    num_tasks: usize,
+) -> Result<usize, Diagnostic> {
+    num_tasks.checked_sub(num_unrelated).ok_or_else(|| {
+        let at = knob("num_unrelated");
+        let message = format!("`{at}`: expected 0 to {num_tasks} tasks, found {num_unrelated}");
+        document
+            .at_value(&at, message)
+            .hint("the last so many tasks are made unrelated; describe more below [tasks]")
+    })
+}
+
+/// Share of the rows on which a task is observed.
+fn observed_share(
+    document: &Document,
+    feed: &WireFeedShape,
+    task: &str,
+) -> Result<f64, Diagnostic> {
+    let share = feed.observed_share.get(task).copied().unwrap_or(1.0);
+    if share > 0.0 && share <= 1.0 {
+        return Ok(share);
+    }
+    let at = knob("observed_share").join(task);
+    let message = format!("`{at}`: expected a share above 0 and up to 1, found {share}");
+    Err(document.at_value(&at, message).hint(
+        "write 1 where every row is observed; to leave a task out, take it out of [tasks] or give it the weight 0 in training",
+    ))
 }

@@ -1,10 +1,11 @@
 //! What descriptions of embedded sources have in common.
 
 use super::wire::WireRows;
-use super::{Description, Protocol, Source, check_group, check_name, path};
+use super::{Description, Protocol, Source, check_group, check_name, one_of, path};
 use crate::generated::Generated;
 use crate::{Task, TaskKind};
-use homebench_diagnostic::{Diagnostic, Document};
+use homebench_diagnostic::{Diagnostic, Document, KeyPath, nearest};
+use std::collections::BTreeMap;
 
 /// The description of a generated dataset, which has one protocol.
 pub(super) fn described(
@@ -42,6 +43,58 @@ pub(super) fn rows(document: &Document, wire: &WireRows) -> Result<[u64; 3], Dia
         }
     }
     Ok(rows)
+}
+
+/// How many of the described tasks there are: all, or the first `wanted`.
+pub(super) fn num_tasks(
+    document: &Document,
+    at: &KeyPath,
+    wanted: Option<usize>,
+    (fewest, described): (usize, usize),
+) -> Result<usize, Diagnostic> {
+    if described < fewest {
+        let message = format!("expected at least {}", tasks_in_words(fewest));
+        return Err(document
+            .at_key(&path(&["tasks"]), message)
+            .hint("describe them below [tasks]"));
+    }
+    let wanted = wanted.unwrap_or(described);
+    if !(fewest..=described).contains(&wanted) {
+        let message = format!("`{at}`: expected {fewest} to {described} tasks, found {wanted}");
+        return Err(document
+            .at_value(at, message)
+            .hint("the first so many are taken; describe more below [tasks]"));
+    }
+    Ok(wanted)
+}
+
+fn tasks_in_words(count: usize) -> String {
+    match count {
+        1 => "one task".to_owned(),
+        _ => format!("{count} tasks"),
+    }
+}
+
+/// Checks that every key of the table at `at` is a task.
+pub(super) fn check_named_tasks<T>(
+    document: &Document,
+    at: &KeyPath,
+    by_task: &BTreeMap<String, T>,
+    tasks: &[String],
+) -> Result<(), Diagnostic> {
+    let Some(unknown) = by_task.keys().find(|name| !tasks.contains(name)) else {
+        return Ok(());
+    };
+    let at = at.join(unknown);
+    let message = format!(
+        "`{at}`: there is no task `{unknown}`; {}",
+        one_of("there are", tasks)
+    );
+    let said = document.at_key(&at, message);
+    Err(match nearest(unknown, tasks.iter().map(String::as_str)) {
+        Some(near) => said.hint(format!("did you mean `{near}`?")),
+        None => said.hint("name a task that is described below [tasks]"),
+    })
 }
 
 /// Tasks and their groups, in the order of the file.

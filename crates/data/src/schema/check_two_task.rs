@@ -1,6 +1,8 @@
 //! Validation of descriptions of the two regressions.
 
-use super::check_generated::{Tasks, described, rows};
+use super::check_generated::{Tasks, check_named_tasks, described, rows};
+use super::check_unit_tasks::label_scale;
+use super::check_waves::check_waves;
 use super::wire::WireTwoTask;
 use super::{Description, path};
 use crate::TaskKind;
@@ -17,15 +19,12 @@ const PROTOCOL: &str = "two_task";
 /// Most inputs.
 const MOST_INPUTS: usize = 4096;
 
-/// Most waves of a label.
-const MOST_WAVES: usize = 64;
-
 pub(super) fn validate(
     name: &str,
     document: &Document,
     wire: WireTwoTask,
 ) -> Result<Description, Diagnostic> {
-    let tasks = tasks(document, &wire)?;
+    let (tasks, label_scales) = tasks(document, &wire)?;
     let knobs = &wire.regression;
     let at = |key: &str| path(&[KNOBS, key]);
     if !(2..=MOST_INPUTS).contains(&knobs.input_dim) {
@@ -45,24 +44,7 @@ pub(super) fn validate(
             return Err(document.at_value(&at(key), message));
         }
     }
-    for (key, values) in [
-        ("frequencies", &knobs.frequencies),
-        ("phases", &knobs.phases),
-    ] {
-        if values.len() > MOST_WAVES || values.iter().any(|value| !value.is_finite()) {
-            let message = format!("expected up to {MOST_WAVES} finite numbers");
-            return Err(document.at_value(&at(key), message));
-        }
-    }
-    let (frequencies, phases) = (knobs.frequencies.len(), knobs.phases.len());
-    // Waves are pairs; a longer list would lose its end without a word.
-    if frequencies != phases {
-        let message =
-            format!("expected one phase for each of {frequencies} frequencies, found {phases}");
-        return Err(document
-            .at_value(&at("phases"), message)
-            .hint("each wave is sin(frequency * w·x + phase)"));
-    }
+    check_waves(document, KNOBS, &knobs.frequencies, &knobs.phases)?;
     let config = TwoTaskConfig {
         seed: wire.seed,
         rows: rows(document, &wire.rows)?,
@@ -72,6 +54,7 @@ pub(super) fn validate(
         frequencies: knobs.frequencies.clone(),
         phases: knobs.phases.clone(),
         noise: knobs.noise,
+        label_scales,
     };
     let source = Generated::TwoTask(config);
     Ok(described(
@@ -83,7 +66,8 @@ pub(super) fn validate(
     ))
 }
 
-fn tasks(document: &Document, wire: &WireTwoTask) -> Result<Tasks, Diagnostic> {
+/// The two tasks, and the factors of their labels.
+fn tasks(document: &Document, wire: &WireTwoTask) -> Result<(Tasks, [f64; 2]), Diagnostic> {
     let names = document.keys_in_order(&path(&["tasks"]));
     if names.len() != 2 {
         let message = format!("expected two tasks, found {}", names.len());
@@ -91,10 +75,14 @@ fn tasks(document: &Document, wire: &WireTwoTask) -> Result<Tasks, Diagnostic> {
             .at_key(&path(&["tasks"]), message)
             .hint("the first task's weights are w_1 of the paper, the second's w_2"));
     }
-    let mut tasks = Tasks::default();
-    for name in names {
-        let group = &wire.tasks[&name].group;
-        tasks.add(document, &name, group, TaskKind::Regression)?;
+    let at = path(&[KNOBS, "label_scales"]);
+    let scales = &wire.regression.label_scales;
+    check_named_tasks(document, &at, scales, &names)?;
+    let (mut tasks, mut label_scales) = (Tasks::default(), [1.0; 2]);
+    for (name, scale) in names.iter().zip(&mut label_scales) {
+        let group = &wire.tasks[name].group;
+        tasks.add(document, name, group, TaskKind::Regression)?;
+        *scale = label_scale(document, &at, scales, name)?;
     }
-    Ok(tasks)
+    Ok((tasks, label_scales))
 }

@@ -10,7 +10,11 @@ mod check_join;
 mod check_protocol;
 mod check_split;
 mod check_table;
+mod check_task_arc;
+mod check_task_depths;
 mod check_two_task;
+mod check_unit_tasks;
+mod check_waves;
 mod description;
 mod file_format;
 mod label;
@@ -98,6 +102,12 @@ impl Description {
             wire::WireSource::Synthetic => check_feed::validate(name, document, document.parse()?),
             wire::WireSource::TwoTaskRegression => {
                 check_two_task::validate(name, document, document.parse()?)
+            }
+            wire::WireSource::TaskArc => {
+                check_task_arc::validate(name, document, document.parse()?)
+            }
+            wire::WireSource::TaskDepths => {
+                check_task_depths::validate(name, document, document.parse()?)
             }
         }?;
         check_names(&description, document)?;

@@ -15,6 +15,10 @@ pub(super) enum WireSource {
     Synthetic,
     /// The embedded pair of regressions.
     TwoTaskRegression,
+    /// The embedded tasks along an arc.
+    TaskArc,
+    /// The embedded tasks at depths.
+    TaskDepths,
 }
 
 /// A dataset in files.
@@ -263,6 +267,13 @@ pub(super) struct WireFeedShape {
     pub(super) signal: f64,
     #[serde(default)]
     pub(super) noise: f64,
+    /// All that are described where absent.
+    pub(super) num_tasks: Option<usize>,
+    #[serde(default)]
+    pub(super) num_unrelated: usize,
+    /// By task; 1 where it names none.
+    #[serde(default)]
+    pub(super) observed_share: BTreeMap<String, f64>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -294,10 +305,79 @@ pub(super) struct WireTwoTaskShape {
     pub(super) frequencies: Vec<f64>,
     pub(super) phases: Vec<f64>,
     pub(super) noise: f64,
+    /// By task; 1 where it names none.
+    #[serde(default)]
+    pub(super) label_scales: BTreeMap<String, f64>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct WireTwoTaskTask {
     pub(super) group: String,
+}
+
+/// The embedded tasks along an arc.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WireTaskArc {
+    pub(super) about: Option<String>,
+    #[allow(dead_code)]
+    pub(super) source: WireSource,
+    pub(super) seed: u64,
+    pub(super) rows: WireRows,
+    pub(super) arc: WireArcShape,
+    pub(super) tasks: BTreeMap<String, WireUnitTask>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WireArcShape {
+    pub(super) input_dim: usize,
+    pub(super) step_degrees: f64,
+    #[serde(default)]
+    pub(super) frequencies: Vec<f64>,
+    #[serde(default)]
+    pub(super) phases: Vec<f64>,
+    /// All that are described where absent.
+    pub(super) num_tasks: Option<usize>,
+    pub(super) noise: Option<f64>,
+    pub(super) signal: Option<f64>,
+    /// By task; 1 where it names none.
+    #[serde(default)]
+    pub(super) label_scales: BTreeMap<String, f64>,
+}
+
+/// The embedded tasks at depths.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WireTaskDepths {
+    pub(super) about: Option<String>,
+    #[allow(dead_code)]
+    pub(super) source: WireSource,
+    pub(super) seed: u64,
+    pub(super) rows: WireRows,
+    pub(super) network: WireNetworkShape,
+    pub(super) tasks: BTreeMap<String, WireUnitTask>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WireNetworkShape {
+    pub(super) input_dim: usize,
+    pub(super) hidden_dim: usize,
+    pub(super) depths: Vec<usize>,
+    pub(super) noise: Option<f64>,
+    pub(super) signal: Option<f64>,
+    /// By task; 1 where it names none.
+    #[serde(default)]
+    pub(super) label_scales: BTreeMap<String, f64>,
+}
+
+/// A task whose true function has mean 0 and variance 1.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WireUnitTask {
+    pub(super) group: String,
+    /// A regression where absent.
+    pub(super) kind: Option<WireTaskKind>,
 }

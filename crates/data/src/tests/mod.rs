@@ -8,6 +8,7 @@ mod computed_columns;
 mod describing;
 mod description;
 mod documentation;
+mod embedded;
 mod faults;
 mod fetching;
 mod hints;
@@ -142,4 +143,15 @@ fn all(split: &Split) -> super::Batch {
     let mut batch = super::Batch::default();
     split.read(0..split.num_rows(), &mut batch).unwrap();
     batch
+}
+
+/// The correlation of two lists of numbers.
+pub(crate) fn correlation(a: &[f64], b: &[f64]) -> f64 {
+    let count = a.len() as f64;
+    let [mean_a, mean_b] = [a, b].map(|values| values.iter().sum::<f64>() / count);
+    let sum = |product: &dyn Fn(f64, f64) -> f64| -> f64 {
+        let rows = a.iter().zip(b);
+        rows.map(|(x, y)| product(x - mean_a, y - mean_b)).sum()
+    };
+    sum(&|x, y| x * y) / (sum(&|x, _| x * x) * sum(&|_, y| y * y)).sqrt()
 }

@@ -2,10 +2,13 @@
 
 use super::planned_cell::{PlannedCell, Shown};
 use crate::spec::{
-    CellContent, CellDataset, Chosen, Configured, Experiment, Method, RandomSpace, Variant,
+    CellContent, CellDataset, CellStart, Chosen, Configured, Experiment, Method, RandomSpace,
+    Start, Variant,
 };
 use homebench_results::Phase;
 use homebench_train::{Device, Scoring, SelectionConfig};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// A variant on one split of the data, or at one point of its knobs: what is tuned and tested apart from all others.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,11 +40,25 @@ pub(super) struct Parts {
     pub(super) dataset: CellDataset,
     pub(super) scoring: Scoring,
     pub(super) selection: SelectionConfig,
+    /// What its training starts from, and what of it stays.
+    pub(super) start: Start,
+    pub(super) parents: Parents,
+    /// Whether other arms' cells start from its own.
+    pub(super) is_parent: bool,
     /// Whether its experts' widths are solved for a budget.
     pub(super) is_solved: bool,
     /// What the knobs of the data are set to, where they are swept.
     pub(super) point: Vec<(String, String)>,
     pub(super) shown: Shown,
+}
+
+/// Cells that those of an arm start from, by seed, as far as they are known.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(super) struct Parents {
+    /// Where final cells do.
+    pub(super) finals: BTreeMap<u64, Arc<PlannedCell>>,
+    /// Where trials do: cells of the other arm's winning trial, none of which has read the test split.
+    pub(super) trials: BTreeMap<u64, Arc<PlannedCell>>,
 }
 
 /// How its trials are searched.
@@ -170,6 +187,12 @@ impl Arm {
         self.variant == variant && self.split_seed == split_seed
     }
 
+    /// Name of the variant whose cells its own start from.
+    pub fn starts_from(&self) -> Option<&str> {
+        let from = self.made_of.start.init_from.as_ref()?;
+        Some(&from.variant)
+    }
+
     /// Whether hyper-parameters are chosen on validation first.
     pub fn is_tuned(&self) -> bool {
         !self.trials.is_empty()
@@ -196,6 +219,49 @@ impl Arm {
         format!("{}{}", self.variant, self.made_of.shown)
     }
 
+    /// Takes over the cells that its own start from. Whether they are others than before, so that its own are others too.
+    pub(super) fn set_parents(&mut self, parents: Parents) -> bool {
+        if self.made_of.parents == parents {
+            return false;
+        }
+        let are_trials_new = self.made_of.parents.trials != parents.trials;
+        self.made_of.parents = parents;
+        if are_trials_new {
+            // Nobody can have gone on from cells whose parents were not known.
+            self.trials = (0..self.trials.len())
+                .map(|trial| self.cells_on_rung(trial, 0))
+                .collect();
+        }
+        match self.winner {
+            Some(number) => self.freeze(number),
+            None if !self.is_tuned() => self.finals = self.finals_of(&self.made_of.configured),
+            None => {}
+        }
+        true
+    }
+
+    /// Has its trials keep their weights.
+    pub(super) fn set_parent(&mut self) {
+        self.made_of.is_parent = true;
+        let trials = self.trials.iter_mut().flatten();
+        trials.for_each(|cell| cell.keeps_weights = true);
+    }
+
+    /// Its cells that others start from.
+    pub(super) fn as_parents(&self) -> Parents {
+        let by_seed = |cells: &[PlannedCell]| -> BTreeMap<u64, Arc<PlannedCell>> {
+            let known = cells.iter().filter(|cell| !cell.awaits_parent());
+            known
+                .map(|cell| (cell.content.seed, Arc::new(cell.clone())))
+                .collect()
+        };
+        let winner = self.winner.map(|number| self.trials[number - 1].as_slice());
+        Parents {
+            finals: by_seed(&self.finals),
+            trials: by_seed(winner.unwrap_or_default()),
+        }
+    }
+
     fn finals_of(&self, configured: &Configured) -> Vec<PlannedCell> {
         let settings = configured.written_settings();
         let cell = |seed: &u64| {
@@ -220,23 +286,45 @@ impl Parts {
             Some(_) => Phase::Tuning,
             None => Phase::Final,
         };
-        let dataset = self.dataset.clone();
+        let mut content = CellContent::new(
+            variant,
+            configured,
+            seed,
+            phase,
+            self.device,
+            self.dataset.clone(),
+            &self.scoring,
+            self.selection.clone(),
+        );
+        content.freeze.clone_from(&self.start.freeze);
+        let parent = self.parent(phase, seed);
+        content.init_from = self.start.init_from.as_ref().map(|from| CellStart {
+            // Of one that is not known, the cell has an id that none has.
+            cell: parent
+                .as_ref()
+                .map(|parent| parent.id.clone())
+                .unwrap_or_default(),
+            variables: from.variables.clone(),
+        });
         PlannedCell {
             trial,
             split_seed,
             settings: [settings, &self.point].concat(),
             shown: self.shown.clone(),
             is_solved: self.is_solved,
-            ..PlannedCell::new(CellContent::new(
-                variant,
-                configured,
-                seed,
-                phase,
-                self.device,
-                dataset,
-                &self.scoring,
-                self.selection.clone(),
-            ))
+            parent,
+            keeps_weights: self.is_parent && trial.is_some(),
+            ..PlannedCell::new(content)
         }
+    }
+
+    /// The cell that one of this phase and seed starts from.
+    fn parent(&self, phase: Phase, seed: u64) -> Option<Arc<PlannedCell>> {
+        let from = self.start.init_from.as_ref()?;
+        let parents = match phase {
+            Phase::Final => &self.parents.finals,
+            Phase::Tuning => &self.parents.trials,
+        };
+        parents.get(&from.seed.unwrap_or(seed)).cloned()
     }
 }

@@ -4,10 +4,10 @@ use crate::spec::{CellContent, Configured};
 use homebench_data::Schema;
 use homebench_model::{
     BuildContext, FeatureDims, MOST_PARAMETERS, ModelConfig, ModelError, Owner, Ranker, TaskLayout,
-    VarBuilder, Variables,
+    VarBuilder, Variables, table_shapes,
 };
 use homebench_results::tables::{ModelPartsRow, Scope};
-use homebench_train::{feature_dims, task_layout};
+use homebench_train::{VariableShapes, feature_dims, task_layout};
 
 /// The budget of a model on a dataset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,6 +96,20 @@ pub fn budget(configured: &Configured, schema: &Schema) -> Result<Budget, ModelE
         activations_per_row: features.input_dim() + units,
         flops_per_row: built.ranker.flops_per_row(),
     })
+}
+
+/// The variables of a model on a dataset, tables included.
+///
+/// # Errors
+/// As [`budget`].
+pub(super) fn variable_shapes(
+    configured: &Configured,
+    schema: &Schema,
+) -> Result<VariableShapes, ModelError> {
+    let model = &configured.model;
+    let built = Built::new(model, configured.training.embedding_dim, schema)?;
+    let tables = table_shapes(&built.features, &built.layout, model.tables());
+    Ok(VariableShapes::new(&built.variables, &tables))
 }
 
 /// What a cell's model costs.

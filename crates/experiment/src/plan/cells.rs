@@ -85,7 +85,11 @@ impl Plan {
                 .expect("an arm is of a variant")
                 .trial(chosen, source)
         };
-        for arm in plan.arms.iter_mut().filter(|arm| arm.is_tuned()) {
+        for index in plan.in_order() {
+            let arm = &mut plan.arms[index];
+            if !arm.is_tuned() {
+                continue;
+            }
             // The one split of a description has a seed too, which only its data tells.
             let is_split = |seed| arm.split_seed.is_none() || arm.split_seed == seed;
             let mut all = winners.winners.iter();
@@ -93,6 +97,7 @@ impl Plan {
             arm.take_over(winner, &is_there, &ends, &configure)?;
             if let Some(winner) = winner.filter(|winner| winner.trial <= arm.trials.len()) {
                 arm.freeze(winner.trial);
+                plan.settle();
             }
         }
         Ok(plan)
@@ -128,12 +133,17 @@ impl Plan {
                     dataset: dataset.clone(),
                     scoring: experiment.scoring.clone(),
                     selection: experiment.selection.clone(),
+                    start: variant.start.clone(),
+                    parents: Default::default(),
+                    is_parent: false,
                     is_solved: variant.budget.is_some(),
                 };
                 arms.push(Arm::new(variant, parts, *split_seed));
             }
         }
-        Self { arms }
+        let mut plan = Self { arms };
+        plan.settle();
+        plan
     }
 
     /// Values that differ may come to one configuration, such as widths that a budget scales.

@@ -19,10 +19,14 @@ pub fn take_winners(
     results: &ResultsFolder,
     configure: &Configure<'_>,
 ) -> Result<(), Diagnostic> {
-    for arm in plan.arms.iter_mut().filter(|arm| arm.is_tuned()) {
+    for index in plan.in_order() {
+        let arm = &mut plan.arms[index];
         let Some(winner) = winners.of(&arm.variant, arm.split_seed) else {
             continue;
         };
+        if !arm.is_tuned() {
+            continue;
+        }
         // By ids, which change with the settings of a trial, its seeds, the data and the numerics.
         if !arm.adopt(winner, configure) {
             let message = format!(
@@ -36,16 +40,17 @@ pub fn take_winners(
             );
         }
         arm.freeze(winner.trial);
+        plan.settle();
     }
     Ok(())
 }
 
 /// Freezes the winner of every arm whose trials have all ended by themselves, and writes what is new to `winners.toml`. An arm whose trials
-/// all failed has no winner, and is tried again by the next run.
+/// all failed has no winner, and is tried again by the next run. Whether cells are known by that which start from those of a winner.
 ///
 /// # Errors
 /// The file can't be written.
-pub fn freeze(plan: &mut Plan, winners: &mut Winners, results: &ResultsFolder) -> Result<()> {
+pub fn freeze(plan: &mut Plan, winners: &mut Winners, results: &ResultsFolder) -> Result<bool> {
     let mut is_changed = false;
     for arm in plan.arms.iter_mut() {
         // Chosen once: whoever has seen test scores could otherwise have another chosen.
@@ -79,7 +84,7 @@ pub fn freeze(plan: &mut Plan, winners: &mut Winners, results: &ResultsFolder) -
             .sort_by_key(|winner| place(winner).unwrap_or(usize::MAX));
         winners.write(results)?;
     }
-    Ok(())
+    Ok(is_changed && plan.settle())
 }
 
 /// Every trial with its score; absent while one has not ended, or where others are to come.
@@ -95,10 +100,18 @@ fn scores(arm: &Arm, ends: &Ends<'_>) -> Option<Vec<TriedSettings>> {
     arm.is_searched(ends).then_some(trials)
 }
 
-/// Why an arm has no final cells: every trial failed. The reason of the first.
-pub fn failure_of_all(arm: &Arm, results: &ResultsFolder) -> Option<String> {
+/// Why an arm has no final cells: every trial failed, or every one of the arm that it starts from. The reason of the first.
+pub fn failure_of_all(plan: &Plan, arm: &Arm, results: &ResultsFolder) -> Option<String> {
     if !arm.is_tuned() || arm.winner.is_some() {
         return None;
+    }
+    if let Some(parent) = plan.parent_of(arm)
+        && let Some(why) = failure_of_all(plan, parent, results)
+    {
+        let parent = parent.label();
+        return Some(format!(
+            "`{parent}`, which it starts from, has no winner: {why}"
+        ));
     }
     let mut first = None;
     for cells in &arm.trials {

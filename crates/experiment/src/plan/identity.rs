@@ -4,6 +4,8 @@
 //! texts spelt otherwise, comments between, variants in an included file, shared knobs in `[defaults]`, defaults written out,
 //! values set from the command line. Then one thing of the content is changed.
 
+mod starts;
+
 use super::cells::Plan;
 use super::planned_cell::PlannedCell;
 use crate::spec::{self, Override};
@@ -490,6 +492,9 @@ fn ids(written: &Written) -> BTreeMap<String, String> {
             arm.freeze(2);
         }
     }
+    // Cells that start from those of winners are known by these.
+    plan.settle();
+    blind.settle();
     assert_found(&blind, &plan);
     plan.cells()
         .map(|cell| (cell.label(), cell.id.clone()))

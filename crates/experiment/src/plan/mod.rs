@@ -11,10 +11,12 @@ mod glob;
 #[cfg(test)]
 mod identity;
 mod memory_need;
+mod parents;
 mod planned_cell;
 mod reuse;
 mod search;
 mod solve;
+mod starts;
 
 pub use arm::Arm;
 pub use budget::{Budget, budget, cost_of, model_parts};
@@ -28,3 +30,4 @@ pub use planned_cell::PlannedCell;
 pub use reuse::{Reuse, reuse, unknown_cells};
 pub use search::{Configure, Ends, ToCome};
 pub use solve::{Costs, Solution, solve, solve_trial};
+pub use starts::check_starts;

@@ -4,6 +4,7 @@ use crate::spec::CellContent;
 use homebench_model::{PROGRAM, PROGRAM_SCRIPTS};
 use homebench_results::{MergedCell, Outcome, TrialPlace};
 use std::fmt;
+use std::sync::Arc;
 
 /// A cell to be.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,6 +21,10 @@ pub struct PlannedCell {
     pub settings: Vec<(String, String)>,
     /// Its rung, where trials are halved.
     pub rung: Option<Rung>,
+    /// The cell whose weights it starts from, where it starts from another's and that is known.
+    pub parent: Option<Arc<PlannedCell>>,
+    /// Whether others start from its weights, so that these are kept although it is a trial.
+    pub keeps_weights: bool,
     /// Whether its trial has gone on to another rung.
     pub(super) is_passed: bool,
     pub(super) shown: Shown,
@@ -56,6 +61,8 @@ impl PlannedCell {
             split_seed: content.dataset.split_seed,
             settings: Vec::new(),
             rung: None,
+            parent: None,
+            keeps_weights: false,
             is_passed: false,
             shown: Shown {
                 knobs: Some(content.dataset.knobs_in_name()).filter(|knobs| !knobs.is_empty()),
@@ -80,6 +87,23 @@ impl PlannedCell {
             ..self.clone()
         };
         whole.label()
+    }
+
+    /// Whether it starts from a cell that is not known yet: the winner of that one's variant is to come.
+    pub fn awaits_parent(&self) -> bool {
+        self.content.init_from.is_some() && self.parent.is_none()
+    }
+
+    /// Cells that have to be done before it, from the first on.
+    pub fn ancestors(&self) -> Vec<&Self> {
+        let mut chain = Vec::new();
+        let mut next = self.parent.as_deref();
+        while let Some(parent) = next {
+            chain.push(parent);
+            next = parent.parent.as_deref();
+        }
+        chain.reverse();
+        chain
     }
 
     /// Epochs that it trains, of those that its settings allow, where early stopping doesn't end it.
@@ -116,6 +140,17 @@ impl PlannedCell {
         if !is_named || !is_split || dataset.knobs != planned.dataset.knobs {
             return false;
         }
+        match (&mut planned.init_from, &there.content.init_from) {
+            (None, None) => {}
+            (Some(start), Some(there_start)) => {
+                let Some(parent) = &self.parent else {
+                    return false;
+                };
+                let id = parent.id_beside(&there.content);
+                start.cell = id.unwrap_or_else(|| there_start.cell.clone());
+            }
+            _ => return false,
+        }
         planned.dataset.clone_from(dataset);
         planned.device.clone_from(&there.content.device);
         // Widths that a budget solves are known with the data alone.
@@ -133,6 +168,20 @@ impl PlannedCell {
             planned.model.knobs.insert(key, scripts);
         }
         planned.id() == there.id
+    }
+
+    /// The id that it has on the data and the device of a cell that starts from it; absent where it can't be told without data.
+    fn id_beside(&self, child: &CellContent) -> Option<String> {
+        if self.is_solved {
+            return None;
+        }
+        let mut content = self.content.clone();
+        content.dataset.clone_from(&child.dataset);
+        content.device.clone_from(&child.device);
+        if let Some(start) = &mut content.init_from {
+            start.cell = self.parent.as_ref()?.id_beside(child)?;
+        }
+        Some(content.id())
     }
 
     /// The cell with what became of it; `winner` is the trial that won.

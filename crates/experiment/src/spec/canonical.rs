@@ -8,7 +8,8 @@ use homebench_diagnostic::Diagnostic;
 use homebench_model::ModelConfig;
 use homebench_results::{Phase, Unusable, read_kept};
 use homebench_train::{
-    CellSettings, Cohort, Device, MetricChoice, Scoring, SelectionConfig, TrainingConfig, carried,
+    CellSettings, Cohort, Device, MetricChoice, Scoring, SelectionConfig, StartPaths,
+    TrainingConfig, carried,
 };
 use serde::{Deserialize, Serialize, Serializer};
 use std::collections::BTreeMap;
@@ -38,6 +39,12 @@ pub struct CellContent {
     /// The epoch after which it ends, before `max_epochs`, where it is on a rung of successive halving below the last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_epoch: Option<usize>,
+    /// Paths of the variables that training leaves as they are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub freeze: Vec<String>,
+    /// The cell whose selected weights it starts from; absent where all weights are fresh.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub init_from: Option<CellStart>,
     /// Which data.
     pub dataset: CellDataset,
     /// Which model.
@@ -76,6 +83,17 @@ fn without_later_defaults<S: Serializer>(
     let mut table = training::written(config);
     table.retain(|key, value| ALWAYS_WRITTEN.contains(&key) || default.get(key) != Some(value));
     table.serialize(serializer)
+}
+
+/// Where a cell starts from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CellStart {
+    /// The id of another cell, on the same data: by it, all that decides its weights decides this cell's numbers.
+    pub cell: String,
+    /// Which of its variables; what is left out is at its default, which is every one.
+    #[serde(default)]
+    pub variables: StartPaths,
 }
 
 /// Which data a cell learns from.
@@ -180,6 +198,8 @@ impl CellContent {
             training: configured.training.clone(),
             selection,
             last_epoch: None,
+            freeze: Vec::new(),
+            init_from: None,
             metrics: scoring.metrics,
             cohorts: scoring.cohorts,
         }
@@ -199,7 +219,7 @@ impl CellContent {
         carried(&self.metrics, &self.cohorts)
     }
 
-    /// What the trainer is to know.
+    /// What the trainer is to know, but for the weights that it starts from.
     pub fn settings(&self) -> CellSettings<'_> {
         CellSettings {
             training: &self.training,
@@ -208,6 +228,8 @@ impl CellContent {
             cohorts: &self.cohorts,
             last_epoch: self.last_epoch,
             seed: self.seed,
+            start: None,
+            freeze: &self.freeze,
         }
     }
 
@@ -341,8 +363,20 @@ mod tests {
             training: TrainingConfig::default(),
             selection: SelectionConfig::default(),
             last_epoch: None,
+            freeze: Vec::new(),
+            init_from: None,
             metrics: MetricChoice::default(),
             cohorts: BTreeMap::new(),
+        }
+    }
+
+    fn start(cell: &str, path: Option<&str>) -> CellStart {
+        CellStart {
+            cell: cell.to_owned(),
+            variables: StartPaths {
+                paths: path.map(|path| vec![path.to_owned()]),
+                rename: BTreeMap::new(),
+            },
         }
     }
 
@@ -356,7 +390,7 @@ mod tests {
 
     #[test]
     fn every_change_of_content_changes_the_id() {
-        let changes: [fn(&mut CellContent); 19] = [
+        let changes: [fn(&mut CellContent); 22] = [
             |cell| cell.seed = 2,
             |cell| cell.variant = "other".into(),
             |cell| cell.device = "cuda".into(),
@@ -371,6 +405,9 @@ mod tests {
             |cell| cell.cohorts = [("tab".into(), Cohort::Expression("tab".into()))].into(),
             |cell| cell.selection.metric = Some(homebench_metric::Metric::Gauc),
             |cell| cell.last_epoch = Some(2),
+            |cell| cell.freeze = vec!["embedding".into()],
+            |cell| cell.init_from = Some(start("aa", None)),
+            |cell| cell.init_from = Some(start("bb", Some("embedding"))),
             |cell| cell.training.learning_rate = 0.002,
             |cell| cell.training.embedding_learning_rate = Some(0.001),
             |cell| cell.training.optimizer = OptimizerName::Adamw,

@@ -2,8 +2,8 @@
 
 use super::resolved::resolved_toml;
 use super::wire::{
-    WireBudget, WireDataset, WireExperiment, WireIncluded, WireMetrics, WireRun, WireSelection,
-    WireTuning,
+    WireBudget, WireDataset, WireExperiment, WireIncluded, WireInitFrom, WireMetrics, WireRun,
+    WireSelection, WireTuning,
 };
 use super::{Experiment, RunConfig, load};
 use homebench_diagnostic::keys_of;
@@ -55,6 +55,7 @@ fn every_key_is_documented_and_no_other() {
     let schedule = keys("## `[training.schedule]`");
     assert_eq!(schedule, known::<WrittenSchedule>());
     assert_eq!(keys("### `budget`"), known::<WireBudget>());
+    assert_eq!(keys("### `init_from`"), known::<WireInitFrom>());
     assert_eq!(keys("## `[tuning]`"), known::<WireTuning>());
     assert_eq!(keys("## `[selection]`"), known::<WireSelection>());
     assert_eq!(keys("## `[metrics]`"), known::<WireMetrics>());
@@ -163,6 +164,7 @@ fn every_example_loads_and_changes_something_or_says_the_default() {
         ("## `[variants.<name>]`", "variants.a"),
         ("### A program", "variants.program"),
         ("### `budget`", "variants.a.budget"),
+        ("### `init_from`", "variants.a.init_from"),
         ("## `[tuning]`", "tuning"),
         ("## `[selection]`", "selection"),
         ("## `[metrics]`", "metrics"),
@@ -214,7 +216,7 @@ fn whole_specs_and_domains_of_the_page_load() {
         .skip(1)
         .filter_map(|rest| rest.split("```").next())
         .collect();
-    assert_eq!(blocks.len(), 5);
+    assert_eq!(blocks.len(), 6);
     let tuned = check(blocks[0]);
     assert!(
         tuned
@@ -222,11 +224,13 @@ fn whole_specs_and_domains_of_the_page_load() {
             .iter()
             .all(|variant| variant.trials.len() == 4)
     );
-    assert_eq!(check(blocks[1]).variants.len(), 6);
-    assert!(check(blocks[2]).selection.metric.is_some());
-    let scored = check(blocks[3]).scoring;
+    let starting = check(blocks[1]).variants;
+    assert!(starting[1].start.init_from.is_some() && starting[1].start.freeze.len() == 5);
+    assert_eq!(check(blocks[2]).variants.len(), 6);
+    assert!(check(blocks[3]).selection.metric.is_some());
+    let scored = check(blocks[4]).scoring;
     assert_eq!((scored.metrics.extra.len(), scored.cohorts.len()), (3, 2));
-    toml::from_str::<WireIncluded>(blocks[4]).unwrap();
+    toml::from_str::<WireIncluded>(blocks[5]).unwrap();
     let domains = PAGE
         .lines()
         .filter_map(|line| line.strip_prefix("| `{ ")?.split('`').next());

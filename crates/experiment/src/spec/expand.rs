@@ -67,6 +67,7 @@ impl Base {
             base: self.name.clone(),
             configured,
             budget: self.budget.clone(),
+            start: self.start.clone(),
             trials: Vec::new(),
             space: RandomSpace::default(),
         };

@@ -25,6 +25,7 @@ mod selection;
 mod setting;
 mod source;
 mod space;
+mod start;
 mod tpe;
 mod training;
 mod tuning;
@@ -32,7 +33,7 @@ mod variants;
 mod wire;
 
 pub use budget_goal::{BudgetGoal, Quantity};
-pub use canonical::{CellContent, CellDataset, CellModel, NUMERICS_VERSION};
+pub use canonical::{CellContent, CellDataset, CellModel, CellStart, NUMERICS_VERSION};
 pub use check::{check_dataset, model_diagnostic};
 pub use check_scores::check_carried_rows;
 pub use configure::Configured;
@@ -47,6 +48,7 @@ pub(crate) use setting::plain;
 pub use setting::{Chosen, Setting};
 pub use source::{Locator, Source};
 pub use space::{Axis, Domain, RandomSpace, Space};
+pub use start::{InitFrom, Start};
 pub(crate) use tpe::{Observed, suggest};
 pub use tuning::Tuning;
 
@@ -124,6 +126,8 @@ pub struct Base {
     pub configured: Configured,
     /// What it is to cost.
     pub budget: Option<BudgetGoal>,
+    /// What its training starts from, and what of it stays.
+    pub start: Start,
     /// What it adds to the settings that are compared.
     pub sweep: Space,
     /// What it adds to the settings that are tuned.
@@ -141,6 +145,8 @@ pub struct Variant {
     pub configured: Configured,
     /// What it is to cost; its experts' widths are scaled for that once the data is known.
     pub budget: Option<BudgetGoal>,
+    /// What its training starts from, and what of it stays.
+    pub start: Start,
     /// What is tried for it, in order; nothing where it isn't tuned. Of a search that suggests, those that are drawn before.
     pub trials: Vec<Configured>,
     /// What its trials are drawn from.

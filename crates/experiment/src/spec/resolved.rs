@@ -153,6 +153,9 @@ fn variant(text: &mut String, base: &Base, experiment: &Experiment) {
     for (key, name) in base.relations.keys() {
         let _ = writeln!(text, "{key} = {}", toml::Value::String(name.to_owned()));
     }
+    for (key, value) in base.start.keys() {
+        let _ = writeln!(text, "{key} = {value}");
+    }
     match (&base.budget, only) {
         (Some(goal), Some(_)) => {
             let _ = writeln!(text, "# expert_dims was solved for {goal}.");

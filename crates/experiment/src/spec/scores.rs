@@ -53,8 +53,11 @@ fn metric(at: &KeyPath, name: &str, source: &Source) -> Result<Metric, Diagnosti
     let known: Vec<String> = on_request.map(|metric| metric.example_name()).collect();
     match named_metric(name, &known) {
         Ok(metric) if metric.is_on_request() => Ok(metric),
-        Ok(Metric::Loss) => Err(refuse("`loss` is of training, and no score of a split")
-            .hint("leave it out: `curves.csv` has it")),
+        Ok(metric @ (Metric::Loss | Metric::AuxiliaryLoss)) => Err(refuse(&format!(
+            "`{}` is of training, and no score of a split",
+            metric.name()
+        ))
+        .hint("leave it out: `curves.csv` has it")),
         Ok(_) => Err(
             refuse(&format!("`{name}` is one that every experiment has"))
                 .hint("leave it out: it is computed wherever rows have it"),

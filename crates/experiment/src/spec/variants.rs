@@ -3,7 +3,7 @@
 use super::check::{check_batch_norm, model_diagnostic};
 use super::source::{Locator, Source};
 use super::wire::WireVariant;
-use super::{Base, Configured, Space, budget_goal, training};
+use super::{Base, Configured, Space, budget_goal, start, training};
 use homebench_diagnostic::{Diagnostic, KeyPath};
 use homebench_model::{ModelConfig, registry};
 use homebench_train::TrainingConfig;
@@ -89,6 +89,13 @@ fn base(
             .as_ref()
             .map(|wire| budget_goal::resolve(wire, &model, &path.join("budget"), source))
             .transpose()?,
+        start: start::resolve(
+            wire.init_from.take(),
+            wire.freeze.take(),
+            &model,
+            &path,
+            source,
+        )?,
         name: name.to_owned(),
         relations: wire.relations,
         configured: Configured {

@@ -124,13 +124,27 @@ pub(super) struct WireBudget {
     pub(super) flops: Option<f64>,
 }
 
+/// Cells that others start from.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WireInitFrom {
+    pub(super) variant: String,
+    /// A seed, or `same`.
+    pub(super) seed: Option<toml::Value>,
+    pub(super) paths: Option<Vec<String>>,
+    #[serde(default)]
+    pub(super) rename: BTreeMap<String, String>,
+}
+
 /// Keys of a variant that are no knobs.
 #[cfg(test)]
-pub(super) const VARIANT_KEYS: [&str; 9] = [
+pub(super) const VARIANT_KEYS: [&str; 11] = [
     "model",
     "ablates",
     "without",
     "plain_form",
+    "init_from",
+    "freeze",
     "training",
     "budget",
     "grid",
@@ -145,6 +159,8 @@ pub(super) struct WireVariant {
     pub(super) relations: Relations,
     pub(super) training: toml::Table,
     pub(super) budget: Option<WireBudget>,
+    pub(super) init_from: Option<WireInitFrom>,
+    pub(super) freeze: Option<Vec<String>>,
     pub(super) grid: Option<toml::Table>,
     pub(super) random: Option<toml::Table>,
     pub(super) tuning: WireVariantTuning,
@@ -171,6 +187,7 @@ impl<'de> Visitor<'de> for VariantVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<WireVariant, A::Error> {
         let (mut model, mut training, mut budget) = (None, None, None);
         let (mut grid, mut random, mut tuning) = (None, None, None);
+        let (mut init_from, mut freeze) = (None, None);
         let mut relations = Relations::default();
         let mut knobs = toml::Table::new();
         while let Some(key) = map.next_key::<String>()? {
@@ -181,6 +198,8 @@ impl<'de> Visitor<'de> for VariantVisitor {
                 "plain_form" => relations.plain_form = Some(map.next_value()?),
                 "training" => training = Some(map.next_value()?),
                 "budget" => budget = Some(map.next_value()?),
+                "init_from" => init_from = Some(map.next_value()?),
+                "freeze" => freeze = Some(map.next_value()?),
                 "grid" => grid = Some(map.next_value()?),
                 "random" => random = Some(map.next_value()?),
                 "tuning" => tuning = Some(map.next_value()?),
@@ -197,6 +216,8 @@ impl<'de> Visitor<'de> for VariantVisitor {
             relations,
             training: training.unwrap_or_default(),
             budget,
+            init_from,
+            freeze,
             grid,
             random,
             tuning: tuning.unwrap_or_default(),

@@ -134,6 +134,10 @@ pub(crate) fn update_tables(
     for (group, tables) in tables.chunks(POINTERS).enumerate() {
         let start = group * POINTERS;
         let plan = plan(&grouped[start..start + tables.len()]);
+        // Of tables that are all frozen; a launch of no block is refused.
+        if plan.touched_ids.is_empty() {
+            continue;
+        }
         let step = Step {
             machine,
             tables,

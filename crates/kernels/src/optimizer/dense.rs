@@ -162,12 +162,12 @@ pub struct Optimizer {
 pub(super) const PIECE: usize = 1 << 14;
 
 impl Optimizer {
-    /// State for the trained ones of `parameters`.
+    /// State for the trained ones of `parameters` that are not frozen.
     pub fn new(parameters: &[Parameter], rule: impl Into<DenseRule>) -> Self {
         let rule = rule.into();
         let states = parameters
             .iter()
-            .filter(|parameter| parameter.role() == Role::Trained)
+            .filter(|parameter| parameter.role() == Role::Trained && !parameter.is_frozen())
             .map(|parameter| State::new(parameter, &rule))
             .collect();
         Self {

@@ -71,6 +71,11 @@ impl EmbeddingTables {
         self.tables.iter_mut().flat_map(Table::kept_mut)
     }
 
+    /// The tables' variables.
+    pub fn parameters(&self) -> impl Iterator<Item = &Parameter> {
+        self.tables.iter().map(|table| &table.parameter)
+    }
+
     /// Units of all tables together.
     pub fn output_dim(&self) -> usize {
         self.tables.len() * self.dim
@@ -157,6 +162,7 @@ impl EmbeddingTables {
             .par_iter_mut()
             .enumerate()
             .with_max_len(1)
+            .filter(|(_, table)| !table.parameter.is_frozen())
             .try_for_each(|(column, table)| {
                 let ids = ids.iter().skip(column).step_by(num_tables);
                 let gradients = gradient
@@ -246,8 +252,10 @@ impl EmbeddingTables {
             .par_iter_mut()
             .enumerate()
             .map(|(column, table)| {
+                let is_frozen = table.parameter.is_frozen();
                 let ids = ids.iter().skip(column).step_by(num_tables);
-                table.group((0..).zip(ids).map(|(row, id)| Occurrence {
+                let touched = (0..).zip(ids).filter(move |_| !is_frozen);
+                table.group(touched.map(|(row, id)| Occurrence {
                     id: *id,
                     row,
                     share: 1.0,
@@ -336,6 +344,30 @@ mod tests {
                 [2., 3.]
             );
         }
+    }
+
+    #[test]
+    fn a_frozen_table_stays_and_its_state_too() {
+        let rule = SparseRule::Adam(AdamConfig::default());
+        let (parameters, mut tables) = tables(rule);
+        let (_, mut free) = self::tables(rule);
+        parameters[0].freeze();
+        let before = parameters[0].tensor().to_vec2::<f32>().unwrap();
+        for tables in [&mut tables, &mut free] {
+            tables
+                .update(&[1, 0, 1, 2], &[1.0; 10], COLUMNS, 0.1)
+                .unwrap();
+        }
+        assert_eq!(parameters[0].tensor().to_vec2::<f32>().unwrap(), before);
+        let kept = |tables: &mut EmbeddingTables| -> Vec<Vec<f32>> {
+            let values = tables.kept_mut().map(|(_, kept)| kept.values().unwrap());
+            values.map(|values| values.to_vec()).collect()
+        };
+        let (frozen, free) = (kept(&mut tables), kept(&mut free));
+        assert!(frozen[..2].iter().flatten().all(|value| *value == 0.0));
+        assert!(free[0].iter().any(|value| *value != 0.0));
+        // The other table's step is the one that it had.
+        assert_eq!(frozen[2..], free[2..]);
     }
 
     /// More ids than are asked for ahead, some of them twice and one the last row.

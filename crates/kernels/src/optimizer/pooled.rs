@@ -105,6 +105,11 @@ impl PooledTables {
             .flat_map(|(table, _)| table.kept_mut())
     }
 
+    /// The tables' variables.
+    pub fn parameters(&self) -> impl Iterator<Item = &Parameter> {
+        self.tables.iter().map(|(table, _)| &table.parameter)
+    }
+
     /// Units of all tables together.
     pub fn output_dim(&self) -> usize {
         self.tables.len() * self.dim
@@ -192,6 +197,7 @@ impl PooledTables {
             .par_iter_mut()
             .enumerate()
             .with_max_len(1)
+            .filter(|(_, (table, _))| !table.parameter.is_frozen())
             .try_for_each(|(column, (table, pooling))| {
                 table.clear_sums();
                 for (row, gradient) in gradient.chunks_exact(columns.stride).enumerate() {
@@ -262,7 +268,11 @@ impl PooledTables {
             .enumerate()
             .map(|(column, (table, pooling))| {
                 let pooling = *pooling;
-                table.group((0..num_rows).flat_map(move |row| {
+                let touching = match table.parameter.is_frozen() {
+                    true => 0,
+                    false => num_rows,
+                };
+                table.group((0..touching).flat_map(move |row| {
                     let ids = lists.list(row * num_tables + column);
                     let share = pooling.share(ids.len());
                     ids.iter().map(move |id| Occurrence {

@@ -2,6 +2,7 @@
 
 use super::{Activation, BATCH_NORM_MOMENTUM, NORM_EPSILON, Norm, StackedLayer, StackedMlp};
 use crate::composed::{matmul, mean_of_rows, silu, spread};
+use crate::stack::Stack;
 use candle_core::{D, Result, Tensor};
 
 pub(super) fn forward(mlp: &StackedMlp, xs: &Tensor, train: bool) -> Result<Tensor> {
@@ -27,7 +28,7 @@ fn forward_layer(layer: &StackedLayer, xs: &Tensor, train: bool) -> Result<Tenso
     if let Some(bias) = &layer.bias {
         ys = ys.broadcast_add(&bias.cat()?.unsqueeze(1)?)?;
     }
-    let ys = normalise(&layer.norm, &ys, train)?;
+    let ys = normalise(&layer.norm, &ys, &layer.reads_batch(train))?;
     match layer.activation {
         Activation::Identity => Ok(ys),
         Activation::Relu => ys.relu(),
@@ -35,7 +36,8 @@ fn forward_layer(layer: &StackedLayer, xs: &Tensor, train: bool) -> Result<Tenso
     }
 }
 
-fn normalise(norm: &Norm, ys: &Tensor, train: bool) -> Result<Tensor> {
+/// `reads_batch` says of each expert whether the statistics of the batch are used.
+fn normalise(norm: &Norm, ys: &Tensor, reads_batch: &[bool]) -> Result<Tensor> {
     match norm {
         Norm::None => Ok(ys.clone()),
         Norm::Layer { scale, shift } => {
@@ -50,29 +52,58 @@ fn normalise(norm: &Norm, ys: &Tensor, train: bool) -> Result<Tensor> {
             running_mean,
             running_variance,
         } => {
-            let (mean, variance) = if train {
-                let mean = ys.mean_keepdim(1)?;
-                let variance = ys.broadcast_sub(&mean)?.sqr()?.mean_keepdim(1)?;
-                let num_rows = ys.dim(1)? as f64;
-                let unbiased = (variance.squeeze(1)? * (num_rows / (num_rows - 1.0)))?;
-                for (running, batch) in [
-                    (running_mean, mean.squeeze(1)?),
-                    (running_variance, unbiased),
-                ] {
-                    let old = (running.cat()? * (1.0 - BATCH_NORM_MOMENTUM))?;
-                    running.set(&(old + (batch * BATCH_NORM_MOMENTUM)?)?)?;
-                }
-                (mean, variance)
-            } else {
-                (
-                    running_mean.cat()?.unsqueeze(1)?.detach(),
-                    running_variance.cat()?.unsqueeze(1)?.detach(),
-                )
-            };
+            let (mean, variance) = statistics(running_mean, running_variance, ys, reads_batch)?;
             let centred = ys.broadcast_sub(&mean)?;
             finish(&centred, &variance, &scale.cat()?, &shift.cat()?)
         }
     }
+}
+
+/// What each expert is normalised by, [experts, 1, out]; moves the running statistics of those that read their batch.
+fn statistics(
+    running_mean: &Stack,
+    running_variance: &Stack,
+    ys: &Tensor,
+    reads_batch: &[bool],
+) -> Result<(Tensor, Tensor)> {
+    let stacks = [running_mean, running_variance];
+    // Copies: below the variables change in place.
+    let running = |stack: &Stack| stack.cat()?.detach().copy();
+    let [old_mean, old_variance] = [running(running_mean)?, running(running_variance)?];
+    if !reads_batch.contains(&true) {
+        return Ok((old_mean.unsqueeze(1)?, old_variance.unsqueeze(1)?));
+    }
+    let mean = ys.mean_keepdim(1)?;
+    let variance = ys.broadcast_sub(&mean)?.sqr()?.mean_keepdim(1)?;
+    let num_rows = ys.dim(1)? as f64;
+    let unbiased = (variance.squeeze(1)? * (num_rows / (num_rows - 1.0)))?;
+    let batch = [mean.squeeze(1)?, unbiased];
+    for ((stack, old), batch) in stacks
+        .into_iter()
+        .zip([&old_mean, &old_variance])
+        .zip(batch)
+    {
+        let kept = (old * (1.0 - BATCH_NORM_MOMENTUM))?;
+        let moved = (kept + (batch * BATCH_NORM_MOMENTUM)?)?;
+        stack.set(&each(reads_batch, &moved, old)?)?;
+    }
+    Ok((
+        each(reads_batch, &mean, &old_mean.unsqueeze(1)?)?,
+        each(reads_batch, &variance, &old_variance.unsqueeze(1)?)?,
+    ))
+}
+
+/// Of each expert, what the batch gives where it is read, else what is running.
+fn each(reads_batch: &[bool], batch: &Tensor, running: &Tensor) -> Result<Tensor> {
+    if !reads_batch.contains(&false) {
+        return Ok(batch.clone());
+    }
+    let of = |(expert, reads): (usize, &bool)| match reads {
+        true => batch.narrow(0, expert, 1),
+        false => running.narrow(0, expert, 1),
+    };
+    let experts = reads_batch.iter().enumerate();
+    Tensor::cat(&experts.map(of).collect::<Result<Vec<_>>>()?, 0)
 }
 
 fn finish(centred: &Tensor, variance: &Tensor, scale: &Tensor, shift: &Tensor) -> Result<Tensor> {

@@ -10,7 +10,8 @@ mod forward;
 use super::columns::Affine;
 use super::{Norm, StackedMlp};
 use crate::parameter::{argument, values};
-use crate::rows::chunks;
+use crate::rows::{chunks, rows_of};
+use crate::selection::RowSelection;
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
 use std::borrow::Cow;
 use std::ops::Range;
@@ -24,47 +25,135 @@ pub(crate) struct LayerState {
     affines: Vec<Affine>,
 }
 
-/// Sizes of one call.
+/// Which rows each expert runs in one call, and where its values lie in [experts, rows, width].
+///
+/// With a selection, an expert's rows are those that chose it, and the layout is ragged: expert after expert, each with as many
+/// rows as it runs. Chunks are those of all rows, cut down to the selected ones, so that partial sums are of the same rows as
+/// without: rows left out would have added exact zeros.
 #[derive(Clone)]
-struct Plan {
+struct Plan<'a> {
     num_rows: usize,
     input_dim: usize,
-    chunks: Vec<Range<usize>>,
+    num_chunks: usize,
+    selection: Option<&'a RowSelection>,
+    /// Of every expert and chunk, chunks innermost: rows counted within the expert's own.
+    parts: Vec<Range<usize>>,
+    /// The first row of each expert in the layout, and the end.
+    starts: Vec<usize>,
 }
 
-impl Plan {
-    fn new(mlp: &StackedMlp, num_rows: usize) -> Self {
+impl<'a> Plan<'a> {
+    fn new(mlp: &StackedMlp, num_rows: usize, selection: Option<&'a RowSelection>) -> Self {
+        let num_experts = mlp.num_experts();
+        let chunks = chunks(num_rows);
+        let (parts, starts) = match selection {
+            None => (
+                vec![chunks.clone(); num_experts].concat(),
+                (0..=num_experts).map(|expert| expert * num_rows).collect(),
+            ),
+            Some(selection) => {
+                let of = |expert| {
+                    chunks
+                        .iter()
+                        .map(move |chunk| selection.within(expert, chunk))
+                };
+                (
+                    (0..num_experts).flat_map(of).collect(),
+                    selection.starts().to_vec(),
+                )
+            }
+        };
         Self {
             num_rows,
             input_dim: mlp.layers[0].weight.expert_shape()[0],
-            chunks: chunks(num_rows),
+            num_chunks: chunks.len(),
+            selection,
+            parts,
+            starts,
         }
+    }
+
+    /// Rows of all experts together.
+    fn total_rows(&self) -> usize {
+        self.starts[self.starts.len() - 1]
+    }
+
+    /// The rows `range` of an expert.
+    fn rows_of<'d>(
+        &self,
+        data: &'d [f32],
+        expert: usize,
+        range: &Range<usize>,
+        width: usize,
+    ) -> &'d [f32] {
+        let first = self.starts[expert];
+        &data[(first + range.start) * width..(first + range.end) * width]
+    }
+
+    /// One slice per (expert, chunk), chunks innermost.
+    fn split_mut<'d>(&self, data: &'d mut [f32], width: usize) -> Vec<&'d mut [f32]> {
+        let mut rest = data;
+        let cut = |part: &Range<usize>| {
+            let (first, tail) = std::mem::take(&mut rest).split_at_mut(part.len() * width);
+            rest = tail;
+            first
+        };
+        self.parts.iter().map(cut).collect()
+    }
+
+    /// Inputs of some of an expert's rows, gathered into `scratch` where those are not neighbours.
+    fn inputs<'d>(
+        &self,
+        xs: &'d [f32],
+        source: usize,
+        expert: usize,
+        range: &Range<usize>,
+        scratch: &'d mut Vec<f32>,
+    ) -> &'d [f32] {
+        let width = self.input_dim;
+        let Some(selection) = self.selection else {
+            return rows_of(xs, source, self.num_rows, range, width);
+        };
+        let xs = &xs[source * self.num_rows * width..];
+        scratch.clear();
+        for row in &selection.rows(expert)[range.clone()] {
+            let start = *row as usize * width;
+            scratch.extend_from_slice(&xs[start..start + width]);
+        }
+        scratch
     }
 }
 
-/// The forward pass on slices: from inputs [inputs, rows, input_dim] to outputs [experts, rows, output_dim], and what the
-/// backward pass needs.
+/// The forward pass on slices: from inputs [inputs, rows, input_dim] to outputs [experts, rows, output_dim], ragged with a
+/// selection, and what the backward pass needs.
 pub(crate) fn run_forward(
     mlp: &StackedMlp,
     xs: &[f32],
     num_rows: usize,
+    selection: Option<&RowSelection>,
     train: bool,
 ) -> Result<(Vec<f32>, Vec<LayerState>)> {
-    forward::run(mlp, xs, &Plan::new(mlp, num_rows), train)
+    forward::run(mlp, xs, &Plan::new(mlp, num_rows, selection), train)
+}
+
+/// What a backward pass reads, as the forward pass had it.
+pub(crate) struct Forward<'a> {
+    pub(crate) xs: &'a [f32],
+    pub(crate) num_rows: usize,
+    pub(crate) selection: Option<&'a RowSelection>,
+    pub(crate) states: &'a [LayerState],
 }
 
 /// The backward pass on slices: adds to the parameters' gradients, and gives the inputs' where it is needed. An owned
 /// `gradient` of the outputs is worked on in place.
 pub(crate) fn run_backward(
     mlp: &StackedMlp,
-    xs: &[f32],
-    states: &[LayerState],
+    forward: &Forward<'_>,
     gradient: Cow<'_, [f32]>,
-    num_rows: usize,
     needs_input_gradient: bool,
 ) -> Result<Option<Vec<f32>>> {
-    let plan = Plan::new(mlp, num_rows);
-    backward::run(mlp, xs, states, gradient, &plan, needs_input_gradient)
+    let plan = Plan::new(mlp, forward.num_rows, forward.selection);
+    backward::run(mlp, forward, gradient, &plan, needs_input_gradient)
 }
 
 struct Operator {
@@ -99,7 +188,7 @@ impl CustomOp2 for Operator {
     ) -> Result<(CpuStorage, Shape)> {
         let xs = argument(storage, layout)?;
         let num_rows = num_rows(layout.dims());
-        let (out, states) = run_forward(&self.mlp, xs, num_rows, self.train)?;
+        let (out, states) = run_forward(&self.mlp, xs, num_rows, None, self.train)?;
         if self.train {
             *self.lock() = Some(states);
         }
@@ -121,10 +210,13 @@ impl CustomOp2 for Operator {
         let gradient = gradient.contiguous()?;
         let input_gradient = run_backward(
             &self.mlp,
-            &values(xs)?,
-            &states,
+            &Forward {
+                xs: &values(xs)?,
+                num_rows: num_rows(xs.dims()),
+                selection: None,
+                states: &states,
+            },
             Cow::Borrowed(&values(&gradient)?),
-            num_rows(xs.dims()),
             self.needs_input_gradient,
         )?;
         let input_gradient = input_gradient
@@ -147,7 +239,7 @@ impl Operator {
     }
 }
 
-/// Whether the layer's gradient runs through the batch's statistics.
+/// Whether the layer's products have a norm whose gradient has to be made.
 fn is_batch_norm(norm: &Norm) -> bool {
     matches!(norm, Norm::Batch { .. })
 }

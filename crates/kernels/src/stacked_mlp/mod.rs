@@ -7,7 +7,7 @@ mod columns;
 pub(crate) use columns::add_column_sums;
 mod composed;
 mod fused;
-pub(crate) use fused::{LayerState, run_backward, run_forward};
+pub(crate) use fused::{Forward, LayerState, run_backward, run_forward};
 
 use crate::cuda::{self, Machine, is_on_processor};
 use crate::stack::Stack;
@@ -35,7 +35,8 @@ pub enum Activation {
 pub enum Norm {
     /// Not at all.
     None,
-    /// Over the batch's rows, with running statistics for evaluation. All stacks are [experts, out].
+    /// Over the batch's rows, with running statistics for evaluation, and in training for experts whose running statistics are
+    /// frozen. All stacks are [experts, out].
     Batch {
         /// Learned factor.
         scale: Stack,
@@ -71,6 +72,23 @@ pub struct StackedLayer {
 impl StackedLayer {
     fn output_dim(&self) -> usize {
         self.weight.expert_shape()[1]
+    }
+
+    /// Whether each expert is normalised by the statistics of its batch, which then move its running ones.
+    pub(crate) fn reads_batch(&self, train: bool) -> Vec<bool> {
+        let Norm::Batch {
+            running_mean,
+            running_variance,
+            ..
+        } = &self.norm
+        else {
+            return vec![false; self.weight.num_experts()];
+        };
+        // Both together: a mean of one kind with a variance of the other would be those of no rows.
+        let frozen = running_mean.are_frozen().zip(running_variance.are_frozen());
+        frozen
+            .map(|(mean, variance)| train && !mean && !variance)
+            .collect()
     }
 
     /// Whether bias and norm have a value per expert and unit.
@@ -205,8 +223,8 @@ impl StackedMlp {
         if let Some(source) = self.sources.iter().find(|s| **s >= num_inputs) {
             candle_core::bail!("an expert reads input {source} of {num_inputs}");
         }
-        let batch_norm = |layer: &StackedLayer| matches!(layer.norm, Norm::Batch { .. });
-        if train && num_rows < 2 && self.layers.iter().any(batch_norm) {
+        let reads_batch = |layer: &StackedLayer| layer.reads_batch(train).contains(&true);
+        if num_rows < 2 && self.layers.iter().any(reads_batch) {
             candle_core::bail!(
                 "batch norm needs at least 2 rows in training, found {num_rows}: use larger batches"
             );
@@ -226,6 +244,30 @@ impl StackedMlp {
     pub(crate) fn has_kernels(&self) -> bool {
         let plain = |layer: &StackedLayer| !matches!(layer.norm, Norm::Layer { .. });
         self.layers.iter().all(plain)
+    }
+
+    /// The running statistics of all layers, with copies of their values.
+    pub(crate) fn running_statistics(&self) -> Result<Vec<(&Stack, Tensor)>> {
+        fn of_layer(layer: &StackedLayer) -> Vec<&Stack> {
+            match &layer.norm {
+                Norm::Batch {
+                    running_mean,
+                    running_variance,
+                    ..
+                } => vec![running_mean, running_variance],
+                _ => Vec::new(),
+            }
+        }
+        let statistics = self.layers.iter().flat_map(of_layer);
+        statistics
+            .map(|statistic| Ok((statistic, statistic.cat()?.copy()?)))
+            .collect()
+    }
+
+    /// Whether a layer's statistics are over the batch.
+    pub(crate) fn has_batch_norm(&self) -> bool {
+        let is_batch_norm = |layer: &StackedLayer| matches!(layer.norm, Norm::Batch { .. });
+        self.layers.iter().any(is_batch_norm)
     }
 
     pub(crate) fn sources(&self) -> &[usize] {

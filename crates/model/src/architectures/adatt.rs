@@ -4,7 +4,8 @@
 //! arXiv:2304.04959. AdaTT-sp: `x_t^l = Sum(g_t(x_t^{l-1}), {every task's experts}) + Sum(a_t, {own experts})`; AdaTT adds a shared unit.
 //!
 //! Deviations: the shared unit has experts on every level and a gate and residual on every level but the last, as in the
-//! authors' code; with experts on every level but the last, its last gate would feed nothing.
+//! authors' code; with experts on every level but the last, its last gate would feed nothing. Of a unit with one expert, `a_t` is
+//! the constant 1, as there too; `residual = "learned"` learns it.
 //!
 //! # Shapes
 //! - v: [B, D]; `x^l`: [units, B, H], tasks in order, then the shared unit, which the last level lacks
@@ -60,6 +61,13 @@ fn sp_knobs() -> Vec<Knob> {
         1,
         "experts of each task, on each level",
     ));
+    knobs.push(Knob::choice(
+        "residual",
+        &["fixed", "learned"],
+        // As the authors' code has it: a weight of its own is learned only where there are several experts to weigh.
+        "fixed",
+        "how a unit with one expert adds it: as it is, or with a learned weight that starts at 1",
+    ));
     // Two, as of every model with levels here: with one, PLE is CGC and AdaTT's shared unit has no gate.
     knobs.push(Knob::count("num_levels", 1, 2, "levels"));
     knobs
@@ -90,6 +98,7 @@ fn build(
         // Level 0 has one input, v, for every unit; from then on each unit reads what its own gate mixed.
         let source = |unit: usize| if index == 0 { 0 } else { unit };
         let mut config = LevelConfig::new(knobs, index, input_dim, num_outputs);
+        config.single_residual_is_fixed = knobs.choice("residual") == "fixed";
         let own: Vec<Vec<usize>> = units
             .iter()
             .enumerate()

@@ -1,6 +1,7 @@
 //! One file per architecture, each built from the same layers. A new one is a file and a line here.
 
 mod adatt;
+mod cross_stitch;
 // The example of docs/models.md: compiled and tested, in no registry.
 #[cfg(test)]
 mod group_bottom;
@@ -11,11 +12,16 @@ mod mmoe;
 mod ple;
 mod shared_bottom;
 mod single_task;
+mod smes;
+mod sparse_mmoe;
+mod switch;
+mod switch_prior;
+mod task_expert;
 
 use crate::registry::Architecture;
 
 /// Every architecture, in the order of the docs.
-pub(crate) static ARCHITECTURES: [Architecture; 11] = [
+pub(crate) static ARCHITECTURES: [Architecture; 16] = [
     logistic::LOGISTIC,
     single_task::SINGLE_TASK,
     shared_bottom::SHARED_BOTTOM,
@@ -26,6 +32,11 @@ pub(crate) static ARCHITECTURES: [Architecture; 11] = [
     ple::PLE,
     adatt::ADATT_SP,
     adatt::ADATT,
+    sparse_mmoe::SPARSE_MMOE,
+    smes::SMES,
+    switch::SWITCH,
+    task_expert::TASK_EXPERT,
+    cross_stitch::CROSS_STITCH,
     home::HOME,
 ];
 

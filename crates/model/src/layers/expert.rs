@@ -44,6 +44,19 @@ impl ExpertConfig {
         }
     }
 
+    /// The same with other widths.
+    pub(crate) fn with_dims(&self, dims: &[usize]) -> Self {
+        Self {
+            dims: dims.to_vec(),
+            ..self.clone()
+        }
+    }
+
+    /// Widths of the layers.
+    pub(crate) fn dims(&self) -> &[usize] {
+        &self.dims
+    }
+
     /// Width of an expert's output.
     pub(crate) fn output_dim(&self) -> usize {
         self.dims.last().copied().unwrap_or(0)
@@ -144,13 +157,66 @@ impl StackMaker<'_> {
     }
 }
 
+/// A linear map per builder, at the builder's own path; map i reads input `sources[i]`.
+pub(crate) fn linear_maps(
+    inputs: usize,
+    outputs: usize,
+    maps: &[VarBuilder],
+    sources: Vec<usize>,
+) -> Result<StackedMlp, ModelError> {
+    let init = Init::fan_in(inputs);
+    let weights = maps
+        .iter()
+        .map(|vb| vb.get((inputs, outputs), "weight", init));
+    let biases = maps.iter().map(|vb| vb.get(outputs, "bias", init));
+    let layer = StackedLayer {
+        weight: Stack::new(weights.collect::<Result<_, _>>()?, &[inputs, outputs])?,
+        bias: Some(Stack::new(biases.collect::<Result<_, _>>()?, &[outputs])?),
+        norm: Norm::None,
+        activation: Activation::Identity,
+    };
+    Ok(StackedMlp::new(sources, vec![layer])?)
+}
+
+/// One network of linear layers with `activation` between them, and nothing after the last.
+pub(crate) fn plain_layers(
+    dims: &[usize],
+    activation: Activation,
+    vb: &VarBuilder,
+) -> Result<StackedMlp, ModelError> {
+    stacked(
+        dims,
+        std::slice::from_ref(vb),
+        vec![0],
+        |is_last| match is_last {
+            true => Activation::Identity,
+            false => activation,
+        },
+    )
+}
+
 /// A network of linear layers with ReLU between them and after the last where `relu_last`, per builder: towers, and
 /// the layers before gates. Network i reads input `sources[i]`.
-pub(super) fn plain_networks(
+pub(crate) fn plain_networks(
     dims: &[usize],
     relu_last: bool,
     networks: &[VarBuilder],
     sources: Vec<usize>,
+) -> Result<StackedMlp, ModelError> {
+    // Nothing after a logit; ReLU after the layer before a gate's linear map, which would else fold into it.
+    stacked(dims, networks, sources, |is_last| {
+        match is_last && !relu_last {
+            true => Activation::Identity,
+            false => Activation::Relu,
+        }
+    })
+}
+
+fn stacked(
+    dims: &[usize],
+    networks: &[VarBuilder],
+    sources: Vec<usize>,
+    activation: impl Fn(bool) -> Activation,
 ) -> Result<StackedMlp, ModelError> {
     let mut layers = Vec::with_capacity(dims.len().saturating_sub(1));
     for (index, widths) in dims.windows(2).enumerate() {
@@ -163,17 +229,11 @@ pub(super) fn plain_networks(
         let biases = networks
             .iter()
             .map(|vb| vb.pp(index).get(outputs, "bias", init));
-        let last = index + 2 == dims.len();
         layers.push(StackedLayer {
             weight: Stack::new(weights.collect::<Result<_, _>>()?, &[inputs, outputs])?,
             bias: Some(Stack::new(biases.collect::<Result<_, _>>()?, &[outputs])?),
             norm: Norm::None,
-            // Nothing after a logit; ReLU after the layer before a gate's linear map, which would else fold into it.
-            activation: if last && !relu_last {
-                Activation::Identity
-            } else {
-                Activation::Relu
-            },
+            activation: activation(index + 2 == dims.len()),
         });
     }
     Ok(StackedMlp::new(sources, layers)?)

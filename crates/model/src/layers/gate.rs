@@ -5,9 +5,10 @@ use super::level_config::{Gate, LevelConfig};
 use crate::ModelError;
 use crate::ranker::GateKind;
 use crate::var_builder::{Init, VarBuilder};
-use candle_core::{Result, Tensor};
+use candle_core::{Result, Tensor, Var};
 use homebench_kernels::gate::{GateLogits, LinearGate};
 use homebench_kernels::stacked_mlp::StackedMlp;
+use homebench_kernels::{Parameter, Role};
 
 /// The logits of a level's gates, softmax gates with a network before them first.
 pub(super) struct GateReader {
@@ -38,7 +39,15 @@ impl GateReader {
         for index in &direct {
             let sources = config.sources_of(&gates[*index]).to_vec();
             let width = sources.len() * config.gate_input_dim;
-            linear.push(linear_gate(&gates[*index], sources, width, vb)?);
+            let gate = &gates[*index];
+            if gate.kind == GateKind::Residual
+                && gate.experts.len() == 1
+                && config.single_residual_is_fixed
+            {
+                linear.push(constant_gate(gate, vb)?);
+                continue;
+            }
+            linear.push(linear_gate(gate, sources, width, vb)?);
         }
         Ok(Self {
             hidden: Hidden::new(config, &behind, vb)?,
@@ -136,6 +145,17 @@ impl Hidden {
             .forward_t(&Tensor::stack(&inputs, 0)?, train)?;
         self.logits.forward(&hidden)
     }
+}
+
+/// A residual of the weight 1, which nothing learns and nothing saves.
+fn constant_gate(gate: &Gate, vb: &VarBuilder) -> std::result::Result<LinearGate, ModelError> {
+    let one = Var::from_tensor(&Tensor::ones(1, vb.dtype(), vb.device())?)?;
+    Ok(LinearGate {
+        sources: Vec::new(),
+        weight: None,
+        bias: Some(Parameter::new(&gate.part.path, one, Role::Statistic)),
+        num_logits: 1,
+    })
 }
 
 /// A gate's map of inputs of `width` together; the gate becomes one of the model's parts.

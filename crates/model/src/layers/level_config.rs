@@ -67,6 +67,8 @@ pub(crate) struct LevelConfig {
     pub(crate) sets: Vec<ExpertSet>,
     pub(crate) gates: Vec<Gate>,
     pub(crate) num_outputs: usize,
+    /// Whether a residual over one expert is the constant 1, and no variable.
+    pub(crate) single_residual_is_fixed: bool,
 }
 
 impl LevelConfig {
@@ -82,6 +84,7 @@ impl LevelConfig {
             sets: Vec::new(),
             gates: Vec::new(),
             num_outputs,
+            single_residual_is_fixed: false,
         }
     }
 
@@ -143,11 +146,15 @@ impl LevelConfig {
             Some(gate) if gate.per_expert => self.num_experts(),
             _ => self.sets.len(),
         };
-        let gates = self.gates.iter().map(|gate| self.gate_flops(gate));
         let feature_gate = self.feature_gate.as_ref();
         self.num_experts() * self.expert.flops_per_row(self.input_dim)
-            + gates.sum::<usize>()
+            + self.gates_flops_per_row()
             + feature_gate.map_or(0, |gate| num_gated * gate.flops_per_row(self.input_dim))
+    }
+
+    /// FLOPs of the gates' products, for one row.
+    pub(super) fn gates_flops_per_row(&self) -> usize {
+        self.gates.iter().map(|gate| self.gate_flops(gate)).sum()
     }
 
     fn gate_flops(&self, gate: &Gate) -> usize {

@@ -6,8 +6,11 @@
 pub(crate) mod place;
 
 use candle_core::{DType, Result, Tensor, Var};
+use homebench_kernels::loss::{Targets, multi_task_loss};
+use homebench_kernels::optimizer::{AdamConfig, Optimizer};
 use homebench_model::{
-    BuildContext, ModelConfig, Ranker, TaskGroup, TaskLayout, Trace, VarBuilder, Variables,
+    BuildContext, ModelConfig, NoiseSource, Ranker, StepOutput, TaskGroup, TaskLayout, Trace,
+    TrainingPass, VarBuilder, Variables,
 };
 use homebench_random::Philox;
 use std::collections::BTreeMap;
@@ -16,7 +19,7 @@ use std::collections::BTreeMap;
 pub(crate) type ByPath = BTreeMap<String, Tensor>;
 
 /// Every architecture with knobs that make a small model, then HoME's ablations and other switches.
-pub(crate) const MODELS: [(&str, &str); 26] = [
+pub(crate) const MODELS: [(&str, &str); 53] = [
     ("logistic", ""),
     ("single_task", ""),
     ("single_task", "norm = 'batch'\nactivation = 'silu'"),
@@ -32,7 +35,75 @@ pub(crate) const MODELS: [(&str, &str); 26] = [
     ("ple", "num_levels = 3\nnorm = 'batch'\nactivation = 'silu'"),
     ("ple", "num_shared_experts = 0"),
     ("adatt_sp", "num_task_experts = 2"),
+    ("adatt_sp", "residual = 'learned'"),
     ("adatt", "num_levels = 3"),
+    ("adatt", "residual = 'learned'"),
+    ("sparse_mmoe", ""),
+    ("sparse_mmoe", "balance = 'none'\nnum_shared_experts = 2"),
+    (
+        "sparse_mmoe",
+        "gate_dims = [4]\ngate_weights = 'raw'\ntop_k = 1\nbalance = 'importance'",
+    ),
+    (
+        "sparse_mmoe",
+        "gate_reads = 'row_and_task'\ngate_dims = [4]\ngate_noise = 'learned'\nbalance = 'load'",
+    ),
+    (
+        "sparse_mmoe",
+        "gate_reads = 'row_times_task'\nbalance = 'mutual_info'",
+    ),
+    (
+        "sparse_mmoe",
+        "gate_reads = 'task_only'\nbalance_over = 'task'",
+    ),
+    (
+        "sparse_mmoe",
+        "gate_reads = 'row_only'\ngate_noise = 'fixed'",
+    ),
+    (
+        "sparse_mmoe",
+        "gate_noise = 'learned'\nnorm = 'batch'\nactivation = 'silu'",
+    ),
+    ("sparse_mmoe", "gate = 'dselect_k'\nnum_experts = 5"),
+    ("sparse_mmoe", "norm = 'layer'\nnum_experts = 3\ntop_k = 3"),
+    ("smes", ""),
+    ("smes", "encoder_dims = [6]\nnum_experts = 5"),
+    ("smes", "shared_k = 0\nbalance = 'none'"),
+    ("smes", "private_k = 0\nnorm = 'batch'\nactivation = 'silu'"),
+    ("switch", "hidden_dim = 6\nblock_dims = [5]"),
+    (
+        "switch",
+        "hidden_dim = 6\nblock_dims = [5]\nexpert_init = 'fan_in'\nprior = 'window'",
+    ),
+    (
+        "switch",
+        "hidden_dim = 6\nblock_dims = [5, 4]\nexpert_init = 'fan_in'\nprior = 'groups'\n\
+         prior_units = [2, 1, 1]\nnum_blocks = 2\nnum_experts = 6",
+    ),
+    (
+        "switch",
+        "hidden_dim = 6\nexpert_init = 'fan_in'\ntask_embedding = 'position'\n\
+         gate_weights = 'renormalised'\nactivation = 'silu'\ntower_dims = []",
+    ),
+    ("task_expert", "backbone_dims = [6]"),
+    (
+        "task_expert",
+        "backbone_dims = [6, 5]\nmemory_write = 'gated'\ngate_reads = 'both'\nnum_levels = 2",
+    ),
+    ("task_expert", "memory = false\nnum_levels = 2"),
+    (
+        "task_expert",
+        "gate_reads = 'none'\nmemory_read = 'identity'\nmemory_write = 'add'",
+    ),
+    (
+        "task_expert",
+        "backbone_dims = []\ngate_kind = 'sigmoid'\nnorm = 'batch'\nactivation = 'silu'",
+    ),
+    ("cross_stitch", ""),
+    (
+        "cross_stitch",
+        "norm = 'batch'\nactivation = 'silu'\ntower_dims = []",
+    ),
     ("home", "rank = 2"),
     ("home", "rank = 2\nfeature_gate = 'meta_only'"),
     ("home", "feature_gate = 'none'"),
@@ -139,15 +210,35 @@ impl Network {
         trace
     }
 
-    /// The gradients of `objective` of the logits that arrived, by path, and at "xs" that of the input.
+    /// What a training step computes: the noise is that of step `index`.
+    pub(crate) fn step(&self, xs: &Tensor, observed: Option<&Tensor>, index: u64) -> StepOutput {
+        let noise = NoiseSource::Step {
+            seed: 5,
+            step: index,
+        };
+        let pass = TrainingPass { observed, noise };
+        self.model.forward_step(xs, &pass, None).unwrap()
+    }
+
+    /// The gradients of `objective` of a training step's logits that arrived, by path, and at "xs" that of the input.
     pub(crate) fn gradients(
         &self,
         xs: &Tensor,
         objective: impl FnOnce(&Tensor) -> Result<Tensor>,
     ) -> BTreeMap<String, Vec<f32>> {
+        self.step_gradients(xs, None, |output| objective(&output.logits))
+    }
+
+    /// The same of everything that a training step gives, where rows observe some tasks.
+    pub(crate) fn step_gradients(
+        &self,
+        xs: &Tensor,
+        observed: Option<&Tensor>,
+        objective: impl FnOnce(&StepOutput) -> Result<Tensor>,
+    ) -> BTreeMap<String, Vec<f32>> {
         let xs = Var::from_tensor(xs).unwrap();
-        let logits = self.model.forward_t(&xs, true, None).unwrap();
-        let store = objective(&logits).unwrap().backward().unwrap();
+        let output = self.step(&xs, observed, 0);
+        let store = objective(&output).unwrap().backward().unwrap();
         let mut arrived = BTreeMap::new();
         if let Some(gradient) = store.get(&xs) {
             arrived.insert("xs".to_string(), values(gradient));
@@ -161,6 +252,58 @@ impl Network {
         }
         arrived
     }
+}
+
+/// The sum of the tasks' losses and the model's own, of a training step whose rows observe some tasks.
+pub(crate) fn loss_of_step(output: &StepOutput, observed: Option<&Tensor>) -> Result<Tensor> {
+    let label = |index: usize| f32::from(u8::from(index.is_multiple_of(3)));
+    let targets = Targets {
+        label_weights: observed.map(values),
+        ..Targets::new((0..output.logits.elem_count()).map(label).collect())
+    };
+    let loss = multi_task_loss(&output.logits, &targets)?;
+    match &output.auxiliary {
+        Some(auxiliary) => loss + (&auxiliary.loss * auxiliary.weight)?,
+        None => Ok(loss),
+    }
+}
+
+/// What 20 steps of Adam leave, by path, and before them the losses.
+pub(crate) fn after_twenty_steps(
+    network: &Network,
+    xs: &Tensor,
+    observed: Option<&Tensor>,
+) -> (Vec<f32>, BTreeMap<String, Vec<f32>>) {
+    let parameters = network.variables.parameters();
+    let mut adam = Optimizer::new(parameters, AdamConfig::default());
+    let mut losses = Vec::new();
+    for index in 0..20 {
+        let loss = loss_of_step(&network.step(xs, observed, index), observed).unwrap();
+        let gradients = loss.backward().unwrap();
+        for parameter in parameters {
+            parameter.collect(&gradients).unwrap();
+        }
+        adam.step(1e-2).unwrap();
+        losses.push(loss.to_scalar::<f32>().unwrap());
+    }
+    let weights = network.variables.snapshot().unwrap().into_iter();
+    let weights = weights.map(|(path, tensor)| (path, values(&tensor)));
+    (losses, weights.collect())
+}
+
+/// The weights of a network, with other names.
+pub(crate) fn renamed(network: &Network, rename: impl Fn(&str) -> String) -> ByPath {
+    let weights = network.variables.snapshot().unwrap().into_iter();
+    weights.map(|(path, t)| (rename(&path), t)).collect()
+}
+
+/// Which tasks each row observes: most pairs, but not the last, nor any pair of the second row.
+pub(crate) fn some_observed(rows: usize, tasks: usize) -> Tensor {
+    let is_observed = |at: usize| at / tasks != 1 && at + 1 != rows * tasks && at % 4 != 3;
+    let observed: Vec<f32> = (0..rows * tasks)
+        .map(|at| f32::from(u8::from(is_observed(at))))
+        .collect();
+    Tensor::from_vec(observed, (rows, tasks), &place::device()).unwrap()
 }
 
 /// Inputs uniform in plus and minus `scale`, the same ones every time.

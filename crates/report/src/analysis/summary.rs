@@ -203,7 +203,7 @@ mod tests {
         let text = std::fs::read_to_string(&own).unwrap();
         std::fs::write(&own, text.replacen("log_loss", "newest", 1)).unwrap();
         insta::assert_snapshot!(refused(folder.path()), @r"
-        error: metrics.csv, line 3, column `metric`: expected one of auc, log_loss, normalised_entropy, calibration, expected_calibration_error, gauc, gauc_unweighted, gauc_users, gauc_users_left_out, best_auc, auc_regret, r_squared, mse, best_mse, mse_regret, loss, pr_auc, brier, mae, rmse, spearman, weighted_auc, weighted_pr_auc, weighted_log_loss, weighted_brier, weighted_calibration, weighted_r_squared, weighted_mse, weighted_rmse, weighted_mae, ranked_groups, ranked_groups_left_out, ndcg@10, mrr@10, recall@10, precision@10, hit_rate@10, found `newest`
+        error: metrics.csv, line 3, column `metric`: expected one of auc, log_loss, normalised_entropy, calibration, expected_calibration_error, gauc, gauc_unweighted, gauc_users, gauc_users_left_out, best_auc, auc_regret, r_squared, mse, best_mse, mse_regret, loss, auxiliary_loss, pr_auc, brier, mae, rmse, spearman, weighted_auc, weighted_pr_auc, weighted_log_loss, weighted_brier, weighted_calibration, weighted_r_squared, weighted_mse, weighted_rmse, weighted_mae, ranked_groups, ranked_groups_left_out, ndcg@10, mrr@10, recall@10, precision@10, hit_rate@10, found `newest`
         ");
     }
 }

@@ -57,6 +57,7 @@ pub(super) fn push(blocks: &mut Vec<Block>, analysis: &Analysis, context: &Conte
     }
     blocks.push(paragraph(sentence));
     blocks.push(Block::Table(tables::variants(analysis, context.train_rows)));
+    starts(blocks, &cells, context);
     let tasks = tables::tasks(results, &analysis.summary);
     if !tasks.rows.is_empty() {
         blocks.push(Block::Table(tasks));
@@ -71,6 +72,40 @@ pub(super) fn push(blocks: &mut Vec<Block>, analysis: &Analysis, context: &Conte
         ]));
     }
     failures(blocks, &cells);
+}
+
+/// Which variants don't begin with fresh weights alone, and what their runs cost with those that they start from.
+fn starts(blocks: &mut Vec<Block>, cells: &[&Cell], context: &Context) {
+    let starts = &context.recorded.starts;
+    let cost = |variant: &str| {
+        let done = cells
+            .iter()
+            .copied()
+            .filter(|cell| cell.variant == variant && cell.failure.is_none());
+        tables::training_flops(&done.collect::<Vec<_>>(), context.train_rows)
+    };
+    let shown = starts
+        .iter()
+        .filter(|start| cells.iter().any(|cell| cell.variant == start.variant));
+    for start in shown {
+        let mut sentence = format!("{} {}.", start.variant, start.said);
+        let mut total = cost(&start.variant);
+        let mut next = start.from.as_deref();
+        // A spec has no circles; a folder that was altered may.
+        for _ in starts {
+            let Some(from) = next else { break };
+            total = total.zip(cost(from)).map(|(own, before)| own + before);
+            let before = starts.iter().find(|other| other.variant == from);
+            next = before.and_then(|before| before.from.as_deref());
+        }
+        if let Some(total) = total.filter(|_| start.from.is_some()) {
+            sentence += &format!(
+                " With the training that it starts from, a run costs {:.3} TFLOP.",
+                total / 1e12
+            );
+        }
+        blocks.push(paragraph(sentence));
+    }
 }
 
 fn failures(blocks: &mut Vec<Block>, cells: &[&Cell]) {

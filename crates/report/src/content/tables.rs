@@ -55,12 +55,16 @@ pub(super) fn variants(analysis: &Analysis, train_rows: Option<u64>) -> Table {
 }
 
 /// Mean operations of a run's training.
-fn training(done: &[&Cell], train_rows: Option<u64>) -> Field {
+pub(super) fn training_flops(done: &[&Cell], train_rows: Option<u64>) -> Option<f64> {
     let flops = done.iter().filter_map(|cell| {
         let passes = cell.epochs_run? as f64 * train_rows? as f64 * PASSES_OF_A_STEP;
         Some(cell.flops_per_row? as f64 * passes)
     });
-    let mean = mean(&flops.collect::<Vec<_>>());
+    mean(&flops.collect::<Vec<_>>())
+}
+
+fn training(done: &[&Cell], train_rows: Option<u64>) -> Field {
+    let mean = training_flops(done, train_rows);
     let text = mean.map_or(ABSENT.to_owned(), |mean| format!("{:.3}", mean / 1e12));
     Field::number(text, mean)
 }

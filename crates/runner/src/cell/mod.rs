@@ -7,6 +7,7 @@ mod listener;
 mod predictions;
 mod program;
 mod record;
+mod start_weights;
 
 pub use predictions::{missing_predictions, predict_again, prediction_files, read_weights};
 pub use record::{CellTimes, write_failed, write_parts, write_tensors};
@@ -24,11 +25,12 @@ use homebench_results::{self as record_files, CellFolder};
 use homebench_train::Device;
 use homebench_train::SplitName;
 use homebench_train::device;
-use homebench_train::{self as train, CellResult, TrainError};
+use homebench_train::{self as train, CellResult, StartFrom, TrainError};
 use keeper::CellKeeper;
 use listener::TrainingListener;
 use predictions::CellPredictions;
 use program::OutsideProgram;
+use start_weights::start_weights;
 use std::io::{BufRead, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::PathBuf;
@@ -61,6 +63,8 @@ pub struct ChildSettings {
     pub checked_data: Option<String>,
     /// The splits whose predictions are kept.
     pub predictions: Vec<SplitName>,
+    /// Whether its weights are kept although it is a trial.
+    pub keeps_weights: bool,
     /// Where its curves are written for TensorBoard, where they are.
     pub tensorboard: Option<PathBuf>,
     /// Where data is.
@@ -144,12 +148,21 @@ fn try_cell(settings: &ChildSettings) -> Result<()> {
         write_result(settings, &content, &judged?, start)?;
         return Ok(program.remove()?);
     }
+    let start_weights = start_weights(&settings.folder, &content)?;
+    let mut cell_settings = content.settings();
+    cell_settings.start = match (&content.init_from, &start_weights) {
+        (Some(start), Some(weights)) => Some(StartFrom {
+            paths: &start.variables,
+            weights,
+        }),
+        _ => None,
+    };
     let trained = blaming_data(&watch, || {
         pool.install(|| {
             train::train(
                 dataset,
                 &model,
-                &content.settings(),
+                &cell_settings,
                 phase,
                 &device,
                 &mut listener,
@@ -173,7 +186,8 @@ fn write_result(
         usage: Usage::of_this_process(),
         tries: settings.tries,
     };
-    record::write_parts(&settings.folder, content, result, &times)
+    let keeps_weights = settings.keeps_weights;
+    record::write_parts(&settings.folder, content, result, &times, keeps_weights)
 }
 
 /// The dataset with the columns by which predictions name its rows, and where these go; nothing of a trial.

@@ -32,7 +32,7 @@ pub struct CellTimes {
     pub tries: usize,
 }
 
-/// Writes everything of a cell that is done, its outcome last.
+/// Writes everything of a cell that is done, its outcome last. A trial has its weights kept where `keeps_weights`.
 ///
 /// # Errors
 /// A file can't be written.
@@ -41,6 +41,7 @@ pub fn write_parts(
     content: &CellContent,
     result: &CellResult,
     times: &CellTimes,
+    keeps_weights: bool,
 ) -> Result<()> {
     let id = content.id();
     let key = Key::new(&id, content);
@@ -53,9 +54,9 @@ pub fn write_parts(
     write_part(folder, gates_rows(key, &result.diagnostics))?;
     write_part(folder, histograms_rows(key, &result.diagnostics))?;
     write_part(folder, [throughput_row(key, Some(result), times)])?;
-    // Nobody asks for the weights of a trial: its winner is trained anew.
+    // Nobody asks for the weights of a trial, since its winner is trained anew, unless trials of another variant start from them.
     // A program keeps its own, where it likes.
-    if content.phase == Phase::Final && !result.weights.is_empty() {
+    if (content.phase == Phase::Final || keeps_weights) && !result.weights.is_empty() {
         write_tensors(&folder.weights(), &result.weights)?;
     }
     // Before the outcome: a cell that is done has nothing that one without interruption doesn't have. Of one on a rung the parent keeps

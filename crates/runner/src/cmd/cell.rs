@@ -29,6 +29,9 @@ pub(super) struct CellArguments {
     /// The splits whose predictions are kept
     #[arg(long, value_delimiter = ',', value_parser = parse_split)]
     predictions: Vec<SplitName>,
+    /// Keep the weights, although it is a trial
+    #[arg(long)]
+    keep_weights: bool,
     /// Where its curves are written for TensorBoard
     #[arg(long, value_name = "DIR")]
     tensorboard: Option<PathBuf>,
@@ -46,6 +49,7 @@ impl CellArguments {
             device: self.device,
             checked_data: self.checked_data,
             predictions: self.predictions,
+            keeps_weights: self.keep_weights,
             tensorboard: self.tensorboard,
             places: self.places.resolve(),
         })

@@ -14,6 +14,7 @@ use homebench_experiment::plan::{
 use homebench_report::text_table::align_rows_within;
 use homebench_results::Winners;
 use indicatif::HumanDuration;
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -37,6 +38,7 @@ impl PlanArguments {
         session.say_solutions();
         session.say_selection();
         session.say_untrained();
+        session.say_starts();
         let selection = plan.select(self.spec.only.as_deref())?;
         look(&session.results)?;
         let winners = Winners::read(&session.results)?;
@@ -58,10 +60,15 @@ impl PlanArguments {
     }
 }
 
+/// Columns after that of what cells start from: their phase, their time and their state.
+const FROM_THE_END: usize = 3;
+
 /// A line of the table.
 struct PlanRow {
     texts: Vec<String>,
     split_seed: Option<u64>,
+    /// The cell, or the variant, whose weights it starts from.
+    starts_from: Option<String>,
     is_trial: bool,
     seconds: f64,
     is_done: bool,
@@ -105,6 +112,9 @@ impl<'a> PlanTable<'a> {
         if self.shows_splits() {
             header.insert(4, "split_seed");
         }
+        if self.plan.has_starts() {
+            header.insert(header.len() - FROM_THE_END, "starts_from");
+        }
         header
     }
 
@@ -117,6 +127,10 @@ impl<'a> PlanTable<'a> {
                     .map_or("-".to_owned(), |seed| seed.to_string());
                 texts.insert(4, seed);
             }
+            if self.plan.has_starts() {
+                let from = row.starts_from.clone().unwrap_or_else(|| "-".to_owned());
+                texts.insert(texts.len() - FROM_THE_END, from);
+            }
             texts
         };
         rows.iter().map(texts).collect()
@@ -125,16 +139,21 @@ impl<'a> PlanTable<'a> {
     /// Trials, then final cells, those of winners to come included.
     fn rows(&self, selection: &Selection) -> Vec<PlanRow> {
         let arms = &self.plan.arms;
-        let trials = arms.iter().flat_map(|arm| selection.trials_of(arm));
+        let trials = arms
+            .iter()
+            .flat_map(|arm| self.plan.trials_asked_of(arm, selection));
         let mut rows: Vec<PlanRow> = trials.map(|cell| self.row(cell)).collect();
         for arm in arms.iter().filter(|arm| selection.has_final_of(arm)) {
             rows.extend(self.trials_to_come(arm));
         }
+        let asked = self.plan.finals_asked(selection);
+        let asked: BTreeSet<&str> = asked.iter().map(|cell| cell.id.as_str()).collect();
         for arm in arms {
             if arm.is_tuned() && arm.winner.is_none() {
                 rows.extend(self.rows_to_come(arm, selection));
             }
-            let finals = arm.finals.iter().filter(|cell| selection.has(cell));
+            let finals = arm.finals.iter();
+            let finals = finals.filter(|cell| asked.contains(cell.id.as_str()));
             rows.extend(finals.map(|cell| self.row(cell)));
         }
         rows
@@ -143,6 +162,7 @@ impl<'a> PlanTable<'a> {
     fn row(&self, cell: &PlannedCell) -> PlanRow {
         let state = match reuse(&self.session.results.cell(&cell.id), cell) {
             Reuse::Done(_) => "done",
+            Reuse::Missing if cell.awaits_parent() => "after-tuning",
             Reuse::Missing => "missing",
             Reuse::Failed(_) => "failed",
             Reuse::Refused(_) => "altered",
@@ -161,7 +181,10 @@ impl<'a> PlanTable<'a> {
         };
         PlanRow {
             texts: vec![
-                cell.id.clone(),
+                match cell.awaits_parent() {
+                    true => "-".to_owned(),
+                    false => cell.id.clone(),
+                },
                 format!("{}{}", content.variant, self.point(cell)),
                 content.model.name.clone(),
                 content.seed.to_string(),
@@ -173,10 +196,21 @@ impl<'a> PlanTable<'a> {
                 state.to_owned(),
             ],
             split_seed: cell.split_seed,
+            starts_from: match &cell.parent {
+                Some(parent) => Some(parent.label()),
+                None => self.variant_before(&content.variant),
+            },
             is_trial: cell.trial.is_some(),
             seconds,
             is_done: state == "done",
         }
+    }
+
+    /// The variant whose cells those of another start from, where it is not known which of them.
+    fn variant_before(&self, variant: &str) -> Option<String> {
+        let mut arms = self.plan.arms.iter();
+        let arm = arms.find(|arm| arm.variant == variant)?;
+        arm.starts_from().map(str::to_owned)
     }
 
     /// The knobs of the data, where they are swept.
@@ -222,6 +256,7 @@ impl<'a> PlanTable<'a> {
                     "after-tuning".to_owned(),
                 ],
                 split_seed: arm.split_seed,
+                starts_from: arm.starts_from().map(str::to_owned),
                 is_trial: false,
                 seconds: mean,
                 is_done: false,
@@ -259,6 +294,7 @@ impl<'a> PlanTable<'a> {
                     to_come.state.clone(),
                 ],
                 split_seed: arm.split_seed,
+                starts_from: arm.starts_from().map(str::to_owned),
                 is_trial: true,
                 seconds,
                 is_done: false,

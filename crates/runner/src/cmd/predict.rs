@@ -12,7 +12,7 @@ use homebench_diagnostic::{Diagnostic, regular_file};
 use homebench_experiment::spec::CellContent;
 use homebench_model::PROGRAM;
 use homebench_results::{
-    CellFolder, DataFacts, Outcome, PendingFile, ResultsFolder, Status, file_digest,
+    CellFolder, DataFacts, Outcome, PendingFile, ResultsFolder, Status, WEIGHTS, file_digest,
 };
 use homebench_train::{Device, Scorer, device};
 use std::io::ErrorKind;
@@ -198,7 +198,7 @@ impl Cell {
             ));
         }
         let weights = folder.weights();
-        let digest = outcome.files.get("weights.safetensors");
+        let digest = outcome.files.get(WEIGHTS);
         if digest.is_none() || digest != file_digest(&weights).as_ref() {
             return Err(Diagnostic::new(
                 weights.display().to_string(),

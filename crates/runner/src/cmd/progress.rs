@@ -200,6 +200,11 @@ impl Watcher for RunView {
                 number(result.validation_score),
                 result.selected_epoch
             ),
+            // It was never started.
+            _ if outcome.tries == Some(0) => format!(
+                "left out: {}",
+                outcome.error.as_deref().unwrap_or("no reason")
+            ),
             _ => format!(
                 "failed after {seconds:.1} s: {} (cells/{}/log.txt)",
                 outcome.error.as_deref().unwrap_or("no reason"),

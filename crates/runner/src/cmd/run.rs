@@ -15,10 +15,7 @@ use super::session::{Session, SpecArguments};
 use crate::cell::{missing_predictions, predict_again};
 use crate::execute::{Executor, FolderLock, Local, LocalSettings, LockWatch, can_limit_memory};
 use crate::output::{NoticesAlone, Reader, note, write_answer};
-use crate::parent::{
-    CellRuns, Finished, Phases, ended_cells, frozen_winners, parts_of_finals, select_finals,
-    select_trials,
-};
+use crate::parent::{CellRuns, Finished, Phases, ended_cells, frozen_winners, parts_of_finals};
 use crate::provenance::memory_bytes;
 use crate::tensorboard;
 use anyhow::{Context, Result};
@@ -94,6 +91,7 @@ impl RunArguments {
         session.say_solutions();
         session.say_selection();
         session.say_untrained();
+        session.say_starts();
         if let Some(notice) = train::shuffle_notice(session.dataset().train.rows) {
             note!("{notice}");
         }
@@ -165,7 +163,7 @@ impl RunArguments {
         });
         match finished.map_err(|error| lock.explain(error))? {
             Finished::All => {
-                let cells = select_finals(&plan, &selection);
+                let cells = plan.finals_asked(&selection);
                 predict_done_cells(&session, &cells, &predictions, lock.watch())?;
                 if INTERRUPTED.load(Ordering::SeqCst) {
                     let total = cells.len();
@@ -325,10 +323,7 @@ fn check_memory(
     selection: &Selection,
     jobs: usize,
 ) -> Result<(), Diagnostic> {
-    let selected = [
-        select_trials(plan, selection),
-        select_finals(plan, selection),
-    ];
+    let selected = [plan.trials_asked(selection), plan.finals_asked(selection)];
     // The largest model that may run at the same time as others like it, since which run together is not known.
     let needs = selected.iter().flatten().filter_map(|cell| {
         let cost = session.costs.of(&cell.content.variant, cell.trial)?;

@@ -6,9 +6,9 @@ use crate::provenance::{DatasetProvenance, Provenance, SplitProvenance};
 use anyhow::Result;
 use homebench_data::DataWarning;
 use homebench_data::{DatasetRef, Origin, Summary, about_embedded};
-use homebench_experiment::spec::CellDataset;
+use homebench_experiment::spec::{CellDataset, Start, Variant};
 use homebench_results::tables::DataWarningsRow;
-use homebench_results::{self as record, Facts, ModelFact, ResultsFolder, SourceFact};
+use homebench_results::{self as record, Facts, ModelFact, ResultsFolder, SourceFact, StartFact};
 use homebench_train as train;
 
 /// A second run of the same experiment touches nothing.
@@ -39,6 +39,7 @@ pub(super) fn facts(session: &Session) -> Facts {
     let selection = &session.experiment.selection;
     Facts {
         selected_by: (!selection.is_default()).then(|| selection.to_string()),
+        starts: variants.iter().filter_map(start_fact).collect(),
         shuffled_by_blocks: datasets
             .clone()
             .any(|data| train::shuffle_notice(data.train.rows).is_some()),
@@ -59,6 +60,16 @@ pub(super) fn facts(session: &Session) -> Facts {
             })
             .collect(),
     }
+}
+
+/// What a report says of a variant that doesn't begin with fresh weights alone.
+fn start_fact(variant: &Variant) -> Option<StartFact> {
+    let start = &variant.start;
+    (*start != Start::default()).then(|| StartFact {
+        variant: variant.name.clone(),
+        from: start.init_from.as_ref().map(|from| from.variant.clone()),
+        said: start.to_string(),
+    })
 }
 
 /// What is known at the start of a run.

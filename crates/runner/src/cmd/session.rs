@@ -8,9 +8,10 @@ use clap::Args;
 use homebench_data::{self as data, DataWarning, DatasetRef, Places, Summary};
 use homebench_diagnostic::Diagnostic;
 use homebench_experiment::plan::{
-    Arm, Budget, Costs, Estimator, Plan, PlannedCell, Solution, cost_of, solve, solve_trial,
+    Arm, Budget, Costs, Estimator, Plan, PlannedCell, Solution, check_starts, cost_of, solve,
+    solve_trial,
 };
-use homebench_experiment::spec::{self, Chosen, Configured, Experiment, Override, Source};
+use homebench_experiment::spec::{self, Chosen, Configured, Experiment, Override, Source, Start};
 use homebench_model::PROGRAM;
 use homebench_results::ResultsFolder;
 use homebench_train::Device;
@@ -160,6 +161,15 @@ impl Session {
         );
     }
 
+    /// Says on stderr which variants start from others, and what of them stays.
+    pub(super) fn say_starts(&self) {
+        for variant in &self.experiment.variants {
+            if variant.start != Start::default() {
+                note!("{}: {}", variant.name, variant.start);
+            }
+        }
+    }
+
     /// Says on stderr what budgets led to.
     pub(super) fn say_solutions(&self) {
         for solution in &self.solutions {
@@ -216,6 +226,7 @@ impl SpecArguments {
         }
         // Builds every model once, so that one that can't be built is refused before another is trained.
         let (costs, solutions) = solve(&mut experiment, &source, &datasets[0].1.schema)?;
+        check_starts(&experiment, &source, &datasets[0].1.schema)?;
         let plan = Plan::new(&experiment, &datasets, device)?;
         let default = Path::new("runs").join(&experiment.name);
         let results = ResultsFolder::new(self.out.clone().unwrap_or(default));

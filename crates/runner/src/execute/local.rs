@@ -131,6 +131,9 @@ impl Local {
                     .flat_map(|identity| ["--checked-data", identity]),
             )
             .args(self.predictions());
+        if cell.keeps_weights {
+            command.arg("--keep-weights");
+        }
         if let Some(folder) = &settings.tensorboard {
             let folder = tensorboard::cell_folder(folder, &cell.training_label());
             command.arg("--tensorboard").arg(folder);

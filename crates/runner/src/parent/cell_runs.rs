@@ -4,6 +4,7 @@ use crate::cell::{CellTimes, write_failed};
 use crate::execute::{Ended, Event, EventKind, Executor, LockWatch, Message, Verdict};
 use anyhow::{Result, anyhow};
 use homebench_experiment::plan::PlannedCell;
+use homebench_results::tables::TIMES;
 use homebench_results::{
     CellFolder, Outcome, ResultsFolder, create_dir_inside, remove, remove_partials, write_unsynced,
 };
@@ -86,10 +87,50 @@ struct Going<'a> {
     /// By id.
     running: BTreeMap<&'a str, Try<'a>>,
     ended: usize,
-    has_failed: bool,
+    /// Those that failed, by id.
+    failed: BTreeMap<&'a str, Outcome>,
     stopping_since: Option<Instant>,
     /// What would end every other cell as well.
     broken: Option<anyhow::Error>,
+}
+
+impl<'a> Going<'a> {
+    fn has_failed(&self) -> bool {
+        !self.failed.is_empty()
+    }
+
+    /// The first that waits for no other: one that starts from a cell that is still to end stays where it is.
+    fn take_next(&mut self) -> Option<Try<'a>> {
+        let is_open = |id: &str| {
+            let mut waiting = self.waiting.iter();
+            self.running.contains_key(id) || waiting.any(|(other, _)| other.id == id)
+        };
+        let parent = |(cell, _): &Try<'a>| cell.parent.as_ref().map(|parent| parent.id.as_str());
+        let mut waiting = self.waiting.iter();
+        let next = waiting.position(|one| !parent(one).is_some_and(is_open))?;
+        self.waiting.remove(next)
+    }
+
+    /// How a cell ends whose weights to start from are of a cell that failed.
+    fn failed_with_its_parent(&self, cell: &PlannedCell) -> Option<Outcome> {
+        let parent = cell.parent.as_ref()?;
+        let failed = self.failed.get(parent.id.as_str())?;
+        let reason = failed.error.as_deref().unwrap_or("no reason");
+        let reason = format!(
+            "`{}`, which it starts from, failed: {reason}",
+            parent.label()
+        );
+        Some(Outcome {
+            may_end_otherwise: failed.may_end_otherwise,
+            ..Outcome::failed(&cell.id, reason, 0)
+        })
+    }
+
+    fn end_failed(&mut self, cell: &'a PlannedCell, outcome: Outcome, watcher: &mut dyn Watcher) {
+        self.ended += 1;
+        watcher.ended(cell, &outcome);
+        self.failed.insert(&cell.id, outcome);
+    }
 }
 
 impl CellRuns<'_> {
@@ -108,13 +149,13 @@ impl CellRuns<'_> {
             waiting: cells.iter().map(|cell| (*cell, 1)).collect(),
             running: BTreeMap::new(),
             ended: 0,
-            has_failed: false,
+            failed: BTreeMap::new(),
             stopping_since: None,
             broken: None,
         };
         loop {
             self.stop_where_asked(&mut going, executor, watcher);
-            self.start_what_has_room(&mut going, executor);
+            self.start_what_has_room(&mut going, executor, watcher);
             if going.running.is_empty() {
                 break;
             }
@@ -133,7 +174,7 @@ impl CellRuns<'_> {
         match going.broken {
             Some(error) => Err(error),
             None if ended == total => Ok(Finished::All),
-            None if self.fail_fast && going.has_failed && !self.is_interrupted() => {
+            None if self.fail_fast && going.has_failed() && !self.is_interrupted() => {
                 Ok(Finished::FailedFast { ended, total })
             }
             None => Ok(Finished::Interrupted { ended, total }),
@@ -154,7 +195,7 @@ impl CellRuns<'_> {
             executor.kill();
         }
         let is_interrupted = self.is_interrupted();
-        let fails_fast = self.fail_fast && going.has_failed;
+        let fails_fast = self.fail_fast && going.has_failed();
         match going.stopping_since {
             None if is_interrupted || fails_fast || going.broken.is_some() => {
                 going.stopping_since = Some(Instant::now());
@@ -174,11 +215,23 @@ impl CellRuns<'_> {
         self.interrupted.load(Ordering::SeqCst)
     }
 
-    fn start_what_has_room(&self, going: &mut Going<'_>, executor: &mut dyn Executor) {
+    fn start_what_has_room(
+        &self,
+        going: &mut Going<'_>,
+        executor: &mut dyn Executor,
+        watcher: &mut dyn Watcher,
+    ) {
         while going.broken.is_none()
             && going.running.len() < executor.jobs()
-            && let Some((cell, number)) = going.waiting.pop_front()
+            && let Some((cell, number)) = going.take_next()
         {
+            if let Some(outcome) = going.failed_with_its_parent(cell) {
+                match self.leave_out(cell, &outcome) {
+                    Ok(()) => going.end_failed(cell, outcome, watcher),
+                    Err(error) => going.broken = Some(error),
+                }
+                continue;
+            }
             match self.start((cell, number), executor) {
                 Ok(()) => drop(going.running.insert(&cell.id, (cell, number))),
                 Err(error) => going.broken = Some(error),
@@ -186,8 +239,16 @@ impl CellRuns<'_> {
         }
     }
 
-    /// Lays out the cell's folder and hands it over.
-    fn start(&self, (cell, number): Try<'_>, executor: &mut dyn Executor) -> Result<()> {
+    /// Writes that a cell that was never started failed.
+    fn leave_out(&self, cell: &PlannedCell, outcome: &Outcome) -> Result<()> {
+        let folder = self.lay_out(cell)?;
+        // Of an earlier try, whose times are not those of this end.
+        remove(&folder.part(TIMES.file))?;
+        outcome.write(&folder)
+    }
+
+    /// Makes the cell's folder, with its content and without an outcome.
+    fn lay_out(&self, cell: &PlannedCell) -> Result<CellFolder> {
         let folder = self.results.cell(&cell.id);
         let inside = Path::new("cells").join(&cell.id);
         create_dir_inside(self.results.path(), &inside)?;
@@ -199,6 +260,12 @@ impl CellRuns<'_> {
         write_unsynced(&folder.content(), |out| {
             Ok(out.write_all(content.as_bytes())?)
         })?;
+        Ok(folder)
+    }
+
+    /// Lays out the cell's folder and hands it over.
+    fn start(&self, (cell, number): Try<'_>, executor: &mut dyn Executor) -> Result<()> {
+        let folder = self.lay_out(cell)?;
         // Only before the first: what a start that broke has kept is of this run.
         if self.fresh && number == 1 {
             remove(&folder.checkpoint())?;
@@ -255,7 +322,15 @@ impl CellRuns<'_> {
             }
             // However it ended, it may be because it was told to: no failure of its own, and the next run goes on with it.
             _ if going.stopping_since.is_some() => {}
-            Verdict::Stopped => watcher.stopped(cell),
+            Verdict::Stopped => {
+                // What starts from it stays undone too, until the next run.
+                let starts_there = |other: &PlannedCell| {
+                    let mut ancestors = other.ancestors().into_iter();
+                    ancestors.any(|ancestor| ancestor.id == cell.id)
+                };
+                going.waiting.retain(|(other, _)| !starts_there(other));
+                watcher.stopped(cell);
+            }
             Verdict::Environment(reason) => {
                 return Err(anyhow!("cell {} ({}): {reason}", cell.label(), cell.id));
             }
@@ -270,9 +345,7 @@ impl CellRuns<'_> {
                 let folder = self.results.cell(&cell.id);
                 remove_partials(folder.path(), None)?;
                 write_failed(&folder, &cell.content, &outcome, &self.times(&ended))?;
-                going.ended += 1;
-                going.has_failed = true;
-                watcher.ended(cell, &outcome);
+                going.end_failed(cell, outcome, watcher);
             }
             Verdict::Failed { reason, .. } => {
                 watcher.again(cell, &reason, number + 1, self.retries + 1);

@@ -23,7 +23,7 @@ pub fn ended_cells(plan: &Plan, results: &ResultsFolder) -> Vec<(String, MergedC
     }
     // After the trials of all: the order of tables is that of the plan.
     for arm in &plan.arms {
-        if let Some(why) = failure_of_all(arm, results) {
+        if let Some(why) = failure_of_all(plan, arm, results) {
             let failed = |cell: &PlannedCell| {
                 let outcome = Outcome::failed(&cell.id, why.clone(), 0);
                 (cell.label(), cell.merged(outcome, None))

@@ -10,4 +10,4 @@ mod tests;
 
 pub use cell_runs::{CellRuns, Finished, Watcher};
 pub use ended::{ended_cells, parts_of_finals};
-pub use phases::{Phases, frozen_winners, select_finals, select_trials};
+pub use phases::{Phases, frozen_winners};

@@ -8,7 +8,7 @@ use anyhow::Result;
 use homebench_experiment::plan::{
     Arm, Configure, Ends, Plan, PlannedCell, Reuse, Selection, freeze, reuse,
 };
-use homebench_results::{ResultsFolder, Winners, remove, set_aside};
+use homebench_results::{Outcome, ResultsFolder, WEIGHTS, Winners, remove, set_aside};
 use std::collections::BTreeSet;
 
 /// An experiment that may write into its folder.
@@ -32,7 +32,7 @@ pub struct Phases<'a> {
 /// Runs cells of a plan.
 type RunCells<'a> = dyn FnMut(&Plan, &[&PlannedCell]) -> Result<Finished> + 'a;
 
-/// Which cells of the plan a phase runs.
+/// Which cells of the plan a phase runs, each behind what it starts from.
 type Select = for<'a, 'b> fn(&'a Plan, &'b Selection) -> Vec<&'a PlannedCell>;
 
 impl Phases<'_> {
@@ -51,11 +51,15 @@ impl Phases<'_> {
             self.plan.advance_all(&ends, self.configure)?;
         }
         loop {
-            let finished = self.run_phase(select_trials, provenance, run_cells)?;
+            let finished = self.run_phase(Plan::trials_asked, provenance, run_cells)?;
             if finished != Finished::All {
                 return Ok(finished);
             }
-            let is_new = self.plan.advance(&ends, self.configure)?;
+            let mut is_new = self.plan.advance(&ends, self.configure)?;
+            if self.plan.has_starts() {
+                // Trials that start from those of a winner are known from here on.
+                is_new |= freeze(self.plan, &mut self.winners, self.results)?;
+            }
             self.remove_checkpoints(&ends)?;
             if !is_new {
                 break;
@@ -64,7 +68,7 @@ impl Phases<'_> {
         // Frozen before a final cell is trained: nothing that is seen of the test split can choose a trial.
         freeze(self.plan, &mut self.winners, self.results)?;
         self.remove_checkpoints(&ends)?;
-        let finished = self.run_phase(select_finals, provenance, run_cells)?;
+        let finished = self.run_phase(Plan::finals_asked, provenance, run_cells)?;
         if finished == Finished::All {
             provenance.complete(self.results)?;
         }
@@ -117,16 +121,29 @@ impl Phases<'_> {
 
     /// The selected cells that have to run, said where it is no matter of course.
     fn missing<'a>(&self, selected: &[&'a PlannedCell]) -> Vec<&'a PlannedCell> {
-        let is_frozen = |cell: &PlannedCell| {
+        let winner = |cell: &PlannedCell| {
             let is_its = |arm: &&Arm| arm.belongs_to(&cell.content.variant, cell.split_seed);
             let arm = self.plan.arms.iter().find(is_its);
-            cell.trial.is_some() && arm.is_some_and(|arm| arm.winner.is_some())
+            cell.trial.and(arm.and_then(|arm| arm.winner))
+        };
+        let is_frozen = |cell: &PlannedCell| winner(cell).is_some();
+        // A trial from before anything started from its weights. Of those that did not win nobody will.
+        let lacks_weights = |cell: &PlannedCell, outcome: &Outcome| {
+            let may_be_parent =
+                cell.keeps_weights && (!is_frozen(cell) || winner(cell) == cell.trial);
+            may_be_parent && !outcome.files.contains_key(WEIGHTS)
         };
         let needs_run = |cell: &&&PlannedCell| {
             if self.fresh {
                 return true;
             }
             match reuse(&self.results.cell(&cell.id), cell) {
+                Reuse::Done(outcome) if lacks_weights(cell, &outcome) => {
+                    note!(
+                        "{}: others start from its weights, which it did not keep",
+                        cell.label()
+                    );
+                }
                 Reuse::Done(_) => return false,
                 Reuse::Missing => {}
                 // It counted as worst, and the winner stays what it is.
@@ -147,18 +164,6 @@ impl Phases<'_> {
         }
         missing
     }
-}
-
-/// The trials that are asked for, in the order of the plan.
-pub fn select_trials<'a>(plan: &'a Plan, selection: &Selection) -> Vec<&'a PlannedCell> {
-    let arms = plan.arms.iter();
-    arms.flat_map(|arm| selection.trials_of(arm)).collect()
-}
-
-/// The final cells that are asked for and known, in the order of the plan.
-pub fn select_finals<'a>(plan: &'a Plan, selection: &Selection) -> Vec<&'a PlannedCell> {
-    let finals = plan.arms.iter().flat_map(|arm| &arm.finals);
-    finals.filter(|cell| selection.has(cell)).collect()
 }
 
 /// The winners that were frozen before; without those of the selected variants where these are to be chosen anew.
@@ -186,7 +191,7 @@ pub fn frozen_winners(
     winners.winners.retain(|winner| {
         let is_its = |arm: &&Arm| arm.belongs_to(&winner.variant, winner.split_seed);
         let arm = plan.arms.iter().find(is_its);
-        arm.is_some_and(|arm| selection.trials_of(arm).is_empty())
+        arm.is_some_and(|arm| plan.trials_asked_of(arm, selection).is_empty())
     });
     winners.write(results)?;
     Ok(winners)

@@ -1,6 +1,7 @@
 //! The indices of a layer, from its sums.
 
 use super::super::{InsideName, Score};
+use super::choices::{self, ChoiceSums};
 use super::{Collector, ExpertPoint, GatePoint, Moment, SetSums, TracedGate};
 use homebench_metric::spearman;
 use homebench_model::{GateKind, Owner, TaskLayout};
@@ -18,6 +19,8 @@ pub(super) struct Layer<'a> {
     gates: Vec<&'a TracedGate>,
     /// Set and place in it of every expert.
     experts: Vec<(&'a SetSums, usize)>,
+    /// What its gates choose together, where they choose.
+    choices: Option<&'a ChoiceSums>,
 }
 
 impl<'a> Layer<'a> {
@@ -32,6 +35,7 @@ impl<'a> Layer<'a> {
             moment,
             layout: collector.layout,
             experts: experts.collect(),
+            choices: collector.choices.get(&layer),
             sets,
             gates: collector
                 .gates
@@ -110,6 +114,18 @@ impl<'a> Layer<'a> {
                 InsideName::ScaleDisparity,
                 disparity,
             );
+        }
+        if let Some(choices) = self.choices {
+            let chosen = self.gates.iter().filter(|gate| gate.chooses);
+            let means: Vec<Vec<f64>> = chosen.filter_map(|gate| gate.sums.means()).collect();
+            for (metric, value) in [
+                (InsideName::Executed, choices.executed()),
+                (InsideName::LoadSkew, choices.load_skew()),
+                (InsideName::TaskInformation, choices::information(&means)),
+                (InsideName::RoutingSimilarity, choices::similarity(&means)),
+            ] {
+                push("", None, String::new(), metric, value);
+            }
         }
     }
 

@@ -4,6 +4,7 @@
 //! Values are summed in f64, block of rows after block, each expert and gate by one thread from its first row to its last:
 //! the same bytes at any number of threads. METHODOLOGY defines every index.
 
+mod choices;
 mod gradients;
 mod histogram;
 mod indices;
@@ -13,8 +14,9 @@ pub(super) use gradients::{GradientNorms, NormsSoFar};
 
 use super::{InsideName, Score, TrainError};
 use candle_core::{CpuStorage, DType, Storage, Tensor};
+use choices::ChoiceSums;
 use histogram::Histogram;
-use homebench_model::{GateKind, Owner, TaskLayout, Trace};
+use homebench_model::{GateKind, GateTrace, Owner, TaskLayout, Trace};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -118,6 +120,8 @@ pub(crate) struct Collector<'a> {
     sets: Vec<SetSums>,
     gates: Vec<TracedGate>,
     with_histograms: bool,
+    /// By layer, where gates run a few of the experts that they see.
+    choices: BTreeMap<usize, ChoiceSums>,
 }
 
 /// A set of experts.
@@ -136,6 +140,7 @@ struct TracedGate {
     layer: usize,
     owner: Owner,
     kind: GateKind,
+    chooses: bool,
     seen: Vec<usize>,
     sums: GateSums,
 }
@@ -148,6 +153,7 @@ impl<'a> Collector<'a> {
             sets: Vec::new(),
             gates: Vec::new(),
             with_histograms: false,
+            choices: BTreeMap::new(),
         }
     }
 
@@ -188,6 +194,12 @@ impl<'a> Collector<'a> {
         for (gate, weights) in self.gates.iter_mut().zip(&weights) {
             jobs.push(Job::Gate(&mut gate.sums, weights));
         }
+        for (layer, sums) in &mut self.choices {
+            let of_layer = trace.gates.iter().zip(&weights);
+            let of_layer = of_layer.filter(|(gate, _)| gate.chooses && gate.layer == *layer);
+            let of_layer = of_layer.map(|(gate, weights)| (gate, &**weights)).collect();
+            jobs.push(Job::Choices(sums, of_layer));
+        }
         jobs.into_par_iter().for_each(Job::run);
         Ok(())
     }
@@ -213,9 +225,16 @@ impl<'a> Collector<'a> {
                 layer: gate.layer,
                 owner: gate.owner,
                 kind: gate.kind,
+                chooses: gate.chooses,
                 seen: gate.seen.clone(),
                 sums: GateSums::new(gate.seen.len()),
             });
+        }
+        for gate in trace.gates.iter().filter(|gate| gate.chooses) {
+            // A layer's choosing gates all see the experts that come first in it.
+            let num_experts = gate.seen.iter().max().map_or(0, |last| last + 1);
+            let sums = ChoiceSums::new(num_experts);
+            self.choices.entry(gate.layer).or_insert(sums);
         }
         Ok(())
     }
@@ -286,6 +305,7 @@ impl<'a> Collector<'a> {
 enum Job<'a> {
     Expert(&'a mut ExpertSums, Option<&'a mut Histogram>, &'a [f32]),
     Gate(&'a mut GateSums, &'a [f32]),
+    Choices(&'a mut ChoiceSums, Vec<(&'a GateTrace, &'a [f32])>),
 }
 
 impl Job<'_> {
@@ -298,6 +318,7 @@ impl Job<'_> {
                 }
             }
             Self::Gate(sums, weights) => sums.add(weights),
+            Self::Choices(sums, gates) => sums.add(&gates),
         }
     }
 }

@@ -105,6 +105,7 @@ fn by_hand() -> Trace {
         layer: 0,
         owner: Owner::Task(task),
         kind: GateKind::Softmax,
+        chooses: false,
         weights: tensor(weights, &[2, seen.len()]),
         seen: seen.to_vec(),
     };

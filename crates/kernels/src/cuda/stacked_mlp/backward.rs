@@ -1,8 +1,9 @@
 //! The backward pass of a layer: gradients of activations, bias and norm, weights, and of what is below.
 
-use super::{LayerState, Pass, activation_code, dims, groups, runs};
+use super::{LayerState, Pass, activation_code, dims, groups_alike, runs};
 use crate::cuda::arguments::Arguments;
 use crate::cuda::buffer::{Address, Buffer};
+use crate::cuda::copies::copy_columns;
 use crate::cuda::machine::Grid;
 use crate::cuda::product::{Factor, Product};
 use crate::stack::Stack;
@@ -37,8 +38,13 @@ impl Pass<'_> {
             .int(activation_code(layer.activation));
         self.machine
             .launch("activation_gradient", grid, &arguments)?;
+        let reads_batch = layer.reads_batch(true);
         let mut combined = match layer.norm {
-            Norm::Batch { .. } => Some(self.machine.unspecified(num_experts * 3 * width)?),
+            Norm::Batch { .. } if !reads_batch.contains(&false) => {
+                Some(self.machine.unspecified(num_experts * 3 * width)?)
+            }
+            // Zeros, since running statistics are constants of the step: but for their factor, they pass nothing on.
+            Norm::Batch { .. } => Some(self.machine.zeros(num_experts * 3 * width)?),
             _ => None,
         };
         let to = combined.as_mut().map(Buffer::address).transpose()?;
@@ -75,7 +81,7 @@ impl Pass<'_> {
             None => Ok(vec![(Address::NULL, false); num_experts]),
         };
         let (shift, scale) = (gradients(shift)?, gradients(scale)?);
-        for group in groups(num_experts) {
+        for (group, reads_batch) in groups_alike(&layer.reads_batch(true)) {
             let of = |gradients: &[(Address, bool)]| {
                 let gradients = &gradients[group.clone()];
                 let addresses: Vec<Address> = gradients.iter().map(|(a, _)| *a).collect();
@@ -85,6 +91,14 @@ impl Pass<'_> {
             };
             let ((shift, shift_add), (scale, scale_add)) = (of(&shift), of(&scale));
             let to = combined.map(|a| a.offset(group.start * 3 * width));
+            if let Some(to) = to.filter(|_| !reads_batch) {
+                for (place, expert) in group.clone().enumerate() {
+                    let scale = factors.offset(expert * 4 * width);
+                    let to = to.offset(place * 3 * width);
+                    copy_columns(self.machine, to, width, scale, 1, width)?;
+                }
+            }
+            let to = to.filter(|_| reads_batch);
             let arguments = Arguments::new()
                 .pointer(parts.offset(group.start * self.chunks.count * 2 * width))
                 .pointer(factors.offset(group.start * 4 * width))

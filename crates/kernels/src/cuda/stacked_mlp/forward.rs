@@ -1,6 +1,6 @@
 //! The forward pass of a layer: products, the factors of bias or norm, activations.
 
-use super::{LayerState, Pass, activation_code, dims, groups, runs};
+use super::{LayerState, Pass, activation_code, dims, groups, groups_alike, runs};
 use crate::cuda::arguments::Arguments;
 use crate::cuda::buffer::{Address, Buffer};
 use crate::cuda::machine::Grid;
@@ -99,14 +99,15 @@ impl Pass<'_> {
                 .pointers(&mean[group.clone()])
                 .pointers(&variance[group.clone()])
         };
-        let mut parts = None;
-        if train {
-            parts = Some(self.moments(products, width)?);
-        }
-        for group in groups(num_experts) {
+        let reads_batch = layer.reads_batch(train);
+        let mut parts = match reads_batch.contains(&true) {
+            true => Some(self.moments(products, width)?),
+            false => None,
+        };
+        for (group, reads_batch) in groups_alike(&reads_batch) {
             let to = out.offset(group.start * 4 * width);
             let grid = Grid::lists(width, group.len());
-            match &mut parts {
+            match parts.as_mut().filter(|_| reads_batch) {
                 Some(parts) => {
                     let from = group.start * self.chunks.count * 3 * width;
                     let arguments = Arguments::new()

@@ -108,6 +108,19 @@ fn groups(num_experts: usize) -> impl Iterator<Item = Range<usize>> {
         .map(move |start| start..num_experts.min(start + POINTERS))
 }
 
+/// The same of experts that are alike: all of a group read the statistics of their batch, or none.
+fn groups_alike(reads_batch: &[bool]) -> impl Iterator<Item = (Range<usize>, bool)> {
+    groups(reads_batch.len()).flat_map(|group| {
+        let mut start = group.start;
+        let alike = reads_batch[group].chunk_by(|a, b| a == b);
+        alike.map(move |part| {
+            let of_part = start..start + part.len();
+            start = of_part.end;
+            (of_part, part[0])
+        })
+    })
+}
+
 impl Program for StackedMlpProgram {
     fn name(&self) -> &'static str {
         "stacked-mlp"
@@ -240,6 +253,19 @@ mod tests {
                 run(3..6, 0, 2),
                 run(6..7, 1, 0),
                 run(7..8, 0, 0)
+            ]
+        );
+        // More experts than a launch takes, of which some are frozen.
+        let mut reads_batch = vec![true; POINTERS + 2];
+        reads_batch[3..5].fill(false);
+        let alike: Vec<_> = groups_alike(&reads_batch).collect();
+        assert_eq!(
+            alike,
+            [
+                (0..3, true),
+                (3..5, false),
+                (5..POINTERS, true),
+                (POINTERS..POINTERS + 2, true)
             ]
         );
         // Distances downwards are none.

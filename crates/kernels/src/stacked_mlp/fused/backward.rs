@@ -1,10 +1,10 @@
 //! The backward pass, one pass over the rows a layer: from the gradient of a layer's norm output to that of the layer below.
 
 use super::forward::activation_block;
-use super::{LayerState, Plan, is_batch_norm};
+use super::{Forward, LayerState, Plan, is_batch_norm};
 use crate::precision::{Precision, precision};
 use crate::product::{Matrix, SharedFactor, multiply};
-use crate::rows::{blocks, reduce_parts, rows_of, split_mut, unspecified};
+use crate::rows::{blocks, reduce_parts, split_mut, unspecified};
 use crate::stack::StackValues;
 use crate::stacked_mlp::columns::{Affine, activation_gradient, add_weighted_rows, combine, outer};
 use crate::stacked_mlp::{Activation, Norm, StackedLayer, StackedMlp};
@@ -48,21 +48,21 @@ struct Task<'a> {
 
 pub(super) fn run(
     mlp: &StackedMlp,
-    xs: &[f32],
-    states: &[LayerState],
+    forward: &Forward<'_>,
     gradient: Cow<'_, [f32]>,
-    plan: &Plan,
+    plan: &Plan<'_>,
     needs_input_gradient: bool,
 ) -> Result<Option<Vec<f32>>> {
+    let Forward { xs, states, .. } = *forward;
     let last = mlp.layers.len() - 1;
     let (mut gradient, mut sums) =
         enter(mlp.layers[last].activation, &states[last], gradient, plan);
     for index in (0..mlp.layers.len()).rev() {
         let layer = &mlp.layers[index];
-        let sums_of_layer = combine_chunks(&sums, plan.chunks.len());
+        let sums_of_layer = combine_chunks(&sums, plan.num_chunks);
         accumulate_columns(layer, &sums_of_layer);
         let factors = is_batch_norm(&layer.norm)
-            .then(|| batch_norm_factors(&states[index], &sums_of_layer, plan.num_rows));
+            .then(|| batch_norm_factors(layer, &states[index], &sums_of_layer, plan.num_rows));
         let pass = LayerPass {
             layer,
             state: &states[index],
@@ -90,23 +90,24 @@ fn enter(
     activation: Activation,
     state: &LayerState,
     gradient: Cow<'_, [f32]>,
-    plan: &Plan,
+    plan: &Plan<'_>,
 ) -> (Vec<f32>, Vec<Sums>) {
     let width = state.affines[0].scale.len();
-    let num_chunks = plan.chunks.len();
     let (mut result, from) = match gradient {
         Cow::Owned(gradient) => (gradient, None),
         Cow::Borrowed(gradient) => (unspecified(gradient.len()), Some(gradient)),
     };
-    let sums = split_mut(&mut result, width, &plan.chunks)
+    let sums = plan
+        .split_mut(&mut result, width)
         .into_par_iter()
+        .zip(&plan.parts)
         .enumerate()
-        .map(|(task, out)| {
-            let (expert, chunk) = (task / num_chunks, &plan.chunks[task % num_chunks]);
+        .map(|(task, (out, part))| {
+            let expert = task / plan.num_chunks;
             if let Some(from) = from {
-                out.copy_from_slice(rows_of(from, expert, plan.num_rows, chunk, width));
+                out.copy_from_slice(plan.rows_of(from, expert, part, width));
             }
-            let block = rows_of(&state.products, expert, plan.num_rows, chunk, width);
+            let block = plan.rows_of(&state.products, expert, part, width);
             let mut sums = Sums::zeros(width);
             through_activation(activation, out, block, &state.affines[expert], &mut sums);
             sums
@@ -156,9 +157,23 @@ fn accumulate_columns(layer: &StackedLayer, sums: &[[Vec<f64>; 2]]) {
     }
 }
 
-fn batch_norm_factors(state: &LayerState, sums: &[[Vec<f64>; 2]], num_rows: usize) -> Vec<Factors> {
+fn batch_norm_factors(
+    layer: &StackedLayer,
+    state: &LayerState,
+    sums: &[[Vec<f64>; 2]],
+    num_rows: usize,
+) -> Vec<Factors> {
     let rows = num_rows as f64;
-    let of = |(affine, [plain, normalised]): (&Affine, &[Vec<f64>; 2])| {
+    let reads_batch = layer.reads_batch(true);
+    let of = |((affine, [plain, normalised]), reads_batch): ((&Affine, &[Vec<f64>; 2]), bool)| {
+        if !reads_batch {
+            // Running statistics are constants of the step.
+            return Factors {
+                own: affine.scale.clone(),
+                other: vec![0.0; plain.len()],
+                constant: vec![0.0; plain.len()],
+            };
+        }
         let mut factors = Factors {
             own: affine.scale.clone(),
             other: Vec::with_capacity(plain.len()),
@@ -176,7 +191,8 @@ fn batch_norm_factors(state: &LayerState, sums: &[[Vec<f64>; 2]], num_rows: usiz
         }
         factors
     };
-    state.affines.iter().zip(sums).map(of).collect()
+    let experts = state.affines.iter().zip(sums).zip(reads_batch);
+    experts.map(of).collect()
 }
 
 struct LayerPass<'a> {
@@ -186,14 +202,14 @@ struct LayerPass<'a> {
     xs: &'a [f32],
     sources: &'a [usize],
     factors: Option<&'a [Factors]>,
-    plan: &'a Plan,
+    plan: &'a Plan<'a>,
 }
 
 impl LayerPass<'_> {
     /// Turns `gradient` into the gradient of the products; gives that of the layer below with its sums.
     fn run(&self, gradient: &mut [f32]) -> Result<(Vec<f32>, Vec<Sums>)> {
         let (depth, width) = self.dims();
-        let (num_chunks, num_experts) = (self.plan.chunks.len(), self.sources.len());
+        let (num_chunks, num_experts) = (self.plan.num_chunks, self.sources.len());
         let values = self.layer.weight.read()?;
         // The first layer's pass has no layer below; the operator's input gradient has weights of its own.
         let weights = match self.below {
@@ -201,7 +217,7 @@ impl LayerPass<'_> {
             None => Vec::new(),
         };
         let mut below = unspecified(match self.below {
-            Some(_) => num_experts * self.plan.num_rows * depth,
+            Some(_) => self.plan.total_rows() * depth,
             None => 0,
         });
         let mut partial = unspecified(num_experts * num_chunks * depth * width);
@@ -210,9 +226,8 @@ impl LayerPass<'_> {
             .into_par_iter()
             .enumerate()
             .map_init(Vec::new, |scratch, (index, task)| {
-                let (expert, chunk) = (index / num_chunks, index % num_chunks);
-                let chunk = self.plan.chunks[chunk].clone();
-                self.run_chunk(expert, &chunk, task, weights.get(expert), scratch)
+                let (expert, part) = (index / num_chunks, &self.plan.parts[index]);
+                self.run_part(expert, part, task, weights.get(expert), scratch)
             })
             .collect();
         drop(weights);
@@ -233,8 +248,11 @@ impl LayerPass<'_> {
         partial: &'t mut [f32],
     ) -> Vec<Task<'t>> {
         let (depth, width) = self.dims();
-        let gradients = split_mut(gradient, width, &self.plan.chunks);
-        let mut belows: Vec<&mut [f32]> = split_mut(below, depth, &self.plan.chunks);
+        let gradients = self.plan.split_mut(gradient, width);
+        let mut belows: Vec<&mut [f32]> = match self.below {
+            Some(_) => self.plan.split_mut(below, depth),
+            None => Vec::new(),
+        };
         belows.resize_with(gradients.len(), Default::default);
         gradients
             .into_iter()
@@ -248,22 +266,25 @@ impl LayerPass<'_> {
             .collect()
     }
 
-    fn run_chunk(
+    fn run_part(
         &self,
         expert: usize,
-        chunk: &Range<usize>,
+        part: &Range<usize>,
         task: Task<'_>,
         weights: Option<&Transposed<'_>>,
         scratch: &mut Vec<f32>,
     ) -> Sums {
         let (depth, width) = self.dims();
-        let num_rows = self.plan.num_rows;
+        let plan = self.plan;
         let mut sums = Sums::zeros(if self.below.is_some() { depth } else { 0 });
-        for block in blocks(chunk.clone()) {
-            let at = block.start - chunk.start;
+        if part.is_empty() {
+            task.weight.fill(0.0);
+        }
+        for block in blocks(part.clone()) {
+            let at = block.start - part.start;
             let gradient = &mut task.gradient[at * width..(at + block.len()) * width];
             if let Some(factors) = self.factors.map(|factors| &factors[expert]) {
-                let products = rows_of(&self.state.products, expert, num_rows, &block, width);
+                let products = plan.rows_of(&self.state.products, expert, &block, width);
                 let Factors {
                     own,
                     other,
@@ -273,15 +294,15 @@ impl LayerPass<'_> {
             }
             let inputs = match self.below {
                 Some((state, activation)) => {
-                    activation_block(state, activation, expert, &block, self.plan, scratch)
+                    activation_block(state, activation, expert, &block, plan, scratch)
                 }
-                None => rows_of(self.xs, self.sources[expert], num_rows, &block, depth),
+                None => plan.inputs(self.xs, self.sources[expert], expert, &block, scratch),
             };
             weight_gradient(task.weight, inputs, gradient, width, at > 0);
             if let (Some((state, activation)), Some(weights)) = (self.below, weights) {
                 let below = &mut task.below[at * depth..(at + block.len()) * depth];
                 weights.input_gradient(below, gradient, width, false);
-                let products = rows_of(&state.products, expert, num_rows, &block, depth);
+                let products = plan.rows_of(&state.products, expert, &block, depth);
                 through_activation(
                     activation,
                     below,
@@ -297,7 +318,7 @@ impl LayerPass<'_> {
     fn reduce_weight_gradient(&self, partial: &[f32]) {
         let (depth, width) = self.dims();
         let size = depth * width;
-        let num_chunks = self.plan.chunks.len();
+        let num_chunks = self.plan.num_chunks;
         self.layer.weight.accumulate(|gradient, first, add| {
             gradient
                 .par_chunks_exact_mut(size)
@@ -366,12 +387,42 @@ impl Transposed<'_> {
     }
 }
 
+impl Transposed<'_> {
+    /// As [`Self::input_gradient`] with `add`, for rows of `out` that are not neighbours; `out` begins with row `first`.
+    fn add_scattered(
+        &self,
+        out: &mut [f32],
+        gradient: &[f32],
+        rows: &[u32],
+        first: usize,
+        scratch: &mut Vec<f32>,
+    ) {
+        if rows.is_empty() {
+            return;
+        }
+        let width = gradient.len() / rows.len();
+        let depth = self.values.len() / width;
+        let place = |row: &u32| {
+            let start = (*row as usize - first) * depth;
+            start..start + depth
+        };
+        scratch.clear();
+        for row in rows {
+            scratch.extend_from_slice(&out[place(row)]);
+        }
+        self.input_gradient(scratch, gradient, width, true);
+        for (row, values) in rows.iter().zip(scratch.chunks_exact(depth)) {
+            out[place(row)].copy_from_slice(values);
+        }
+    }
+}
+
 /// The gradient of the operator's inputs: for each, the sum over the experts that read it, in order.
 fn input_gradient(
     mlp: &StackedMlp,
     gradient: &[f32],
     length: usize,
-    plan: &Plan,
+    plan: &Plan<'_>,
 ) -> Result<Vec<f32>> {
     let shape = mlp.layers[0].weight.expert_shape();
     let (depth, width) = (shape[0], shape[1]);
@@ -383,15 +434,27 @@ fn input_gradient(
     split_mut(&mut result, depth, &all)
         .into_par_iter()
         .enumerate()
-        .for_each(|(task, out)| {
+        .for_each_init(Vec::new, |scratch, (task, out)| {
             let (input, block) = (task / all.len(), &all[task % all.len()]);
             debug_assert!(input < num_inputs);
             let readers = (0..mlp.sources.len()).filter(|e| mlp.sources[*e] == input);
             let mut add = false;
             for expert in readers {
-                let gradient = rows_of(gradient, expert, plan.num_rows, block, width);
-                weights[expert].input_gradient(out, gradient, width, add);
-                add = true;
+                let weights = &weights[expert];
+                let Some(selection) = plan.selection else {
+                    let gradient = plan.rows_of(gradient, expert, block, width);
+                    weights.input_gradient(out, gradient, width, add);
+                    add = true;
+                    continue;
+                };
+                // A chain that starts from 0 is one that goes on from there.
+                if !std::mem::replace(&mut add, true) {
+                    out.fill(0.0);
+                }
+                let within = selection.within(expert, block);
+                let gradient = plan.rows_of(gradient, expert, &within, width);
+                let rows = &selection.rows(expert)[within];
+                weights.add_scattered(out, gradient, rows, block.start, scratch);
             }
             if !add {
                 out.fill(0.0);

@@ -2,7 +2,7 @@
 
 use super::{LayerState, Plan};
 use crate::product::{Matrix, SharedFactor, multiply};
-use crate::rows::{blocks, rows_of, split_mut, unspecified};
+use crate::rows::{blocks, unspecified};
 use crate::stack::StackValues;
 use crate::stacked_mlp::columns::{Affine, activate, add_column_squares, add_column_sums};
 use crate::stacked_mlp::{
@@ -50,7 +50,7 @@ enum Input<'a> {
 pub(super) fn run(
     mlp: &StackedMlp,
     xs: &[f32],
-    plan: &Plan,
+    plan: &Plan<'_>,
     train: bool,
 ) -> Result<(Vec<f32>, Vec<LayerState>)> {
     let mut states: Vec<LayerState> = Vec::with_capacity(mlp.layers.len());
@@ -68,16 +68,16 @@ pub(super) fn run(
 }
 
 /// The last layer's activations.
-fn output(layer: &StackedLayer, state: &LayerState, plan: &Plan) -> Vec<f32> {
+fn output(layer: &StackedLayer, state: &LayerState, plan: &Plan<'_>) -> Vec<f32> {
     let width = layer.output_dim();
     let mut out = unspecified(state.products.len());
-    let num_chunks = plan.chunks.len();
-    split_mut(&mut out, width, &plan.chunks)
+    plan.split_mut(&mut out, width)
         .into_par_iter()
+        .zip(&plan.parts)
         .enumerate()
-        .for_each(|(task, out)| {
-            let (expert, chunk) = (task / num_chunks, &plan.chunks[task % num_chunks]);
-            let block = rows_of(&state.products, expert, plan.num_rows, chunk, width);
+        .for_each(|(task, (out, part))| {
+            let expert = task / plan.num_chunks;
+            let block = plan.rows_of(&state.products, expert, part, width);
             activate(layer.activation, out, block, &state.affines[expert]);
         });
     out
@@ -86,13 +86,13 @@ fn output(layer: &StackedLayer, state: &LayerState, plan: &Plan) -> Vec<f32> {
 fn forward_layer(
     layer: &StackedLayer,
     input: Input<'_>,
-    plan: &Plan,
+    plan: &Plan<'_>,
     train: bool,
 ) -> Result<LayerState> {
     let weights = layer.weight.read()?;
     let width = layer.output_dim();
-    let (num_chunks, num_experts) = (plan.chunks.len(), layer.weight.num_experts());
-    let with_statistics = train && super::is_batch_norm(&layer.norm);
+    let num_experts = layer.weight.num_experts();
+    let reads_batch = layer.reads_batch(train);
     let factors: Vec<SharedFactor<'_>> = (0..num_experts)
         .into_par_iter()
         .map(|expert| {
@@ -100,27 +100,30 @@ fn forward_layer(
             SharedFactor::new(Matrix::new(weights, weights.len() / width, width))
         })
         .collect();
-    let mut products = unspecified(num_experts * plan.num_rows * width);
-    let moments: Vec<Vec<Moments>> = split_mut(&mut products, width, &plan.chunks)
+    let mut products = unspecified(plan.total_rows() * width);
+    let moments: Vec<Vec<Moments>> = plan
+        .split_mut(&mut products, width)
         .into_par_iter()
+        .zip(&plan.parts)
         .enumerate()
-        .map_init(Vec::new, |scratch, (task, out)| {
-            let (expert, chunk) = (task / num_chunks, plan.chunks[task % num_chunks].clone());
-            let mut moments = vec![Moments::default(); if with_statistics { width } else { 0 }];
-            for block in blocks(chunk.clone()) {
-                let at = block.start - chunk.start;
+        .map_init(Vec::new, |scratch, (task, (out, part))| {
+            let expert = task / plan.num_chunks;
+            let with_moments = reads_batch[expert];
+            let mut moments = vec![Moments::default(); if with_moments { width } else { 0 }];
+            for block in blocks(part.clone()) {
+                let at = block.start - part.start;
                 let out = &mut out[at * width..(at + block.len()) * width];
                 let inputs = input_block(input, expert, &block, plan, scratch);
                 let inputs = Matrix::new(inputs, block.len(), inputs.len() / block.len());
                 multiply(out, width, inputs, factors[expert].matrix(), false);
-                if with_statistics {
+                if with_moments {
                     add_moments(&mut moments, out, width);
                 }
             }
             moments
         })
         .collect();
-    let affines = affines(layer, &moments, plan, train)?;
+    let affines = affines(layer, &moments, plan, &reads_batch)?;
     Ok(LayerState { products, affines })
 }
 
@@ -129,25 +132,15 @@ fn input_block<'a>(
     input: Input<'a>,
     expert: usize,
     block: &Range<usize>,
-    plan: &Plan,
+    plan: &Plan<'_>,
     scratch: &'a mut Vec<f32>,
 ) -> &'a [f32] {
     match input {
-        Input::Given(xs, sources) => given_block(xs, sources, expert, block, plan),
+        Input::Given(xs, sources) => plan.inputs(xs, sources[expert], expert, block, scratch),
         Input::Below(below, activation) => {
             activation_block(below, activation, expert, block, plan, scratch)
         }
     }
-}
-
-pub(super) fn given_block<'a>(
-    xs: &'a [f32],
-    sources: &[usize],
-    expert: usize,
-    block: &Range<usize>,
-    plan: &Plan,
-) -> &'a [f32] {
-    rows_of(xs, sources[expert], plan.num_rows, block, plan.input_dim)
 }
 
 /// Activations of one block, in `scratch`.
@@ -156,13 +149,13 @@ pub(super) fn activation_block<'a>(
     activation: Activation,
     expert: usize,
     block: &Range<usize>,
-    plan: &Plan,
+    plan: &Plan<'_>,
     scratch: &'a mut Vec<f32>,
 ) -> &'a [f32] {
     let affine = &state.affines[expert];
     let width = affine.scale.len();
     scratch.resize(block.len() * width, 0.0);
-    let products = rows_of(&state.products, expert, plan.num_rows, block, width);
+    let products = plan.rows_of(&state.products, expert, block, width);
     activate(activation, scratch, products, affine);
     scratch
 }
@@ -187,8 +180,8 @@ fn add_moments(moments: &mut [Moments], block: &[f32], width: usize) {
 fn affines(
     layer: &StackedLayer,
     moments: &[Vec<Moments>],
-    plan: &Plan,
-    train: bool,
+    plan: &Plan<'_>,
+    reads_batch: &[bool],
 ) -> Result<Vec<Affine>> {
     let width = layer.output_dim();
     let num_experts = layer.weight.num_experts();
@@ -212,29 +205,39 @@ fn affines(
         };
         return Ok((0..num_experts).map(plain).collect());
     };
-    let statistics: Vec<(Vec<f64>, Vec<f64>)> = if train {
-        let statistics: Vec<_> = moments
-            .chunks(plan.chunks.len())
-            .map(|parts| batch_statistics(parts, width))
-            .collect();
-        update_running(running_mean, running_variance, &statistics, plan.num_rows)?;
-        statistics
-    } else {
-        let (means, variances) = (running_mean.read()?, running_variance.read()?);
-        let wide = |values: &[f32]| values.iter().map(|v| f64::from(*v)).collect::<Vec<_>>();
-        (0..num_experts)
-            .map(|e| (wide(means.expert(e)), wide(variances.expert(e))))
-            .collect()
-    };
+    let of_batch: Vec<Option<Statistics>> = moments
+        .chunks(plan.num_chunks)
+        .zip(reads_batch)
+        .map(|(parts, reads)| reads.then(|| batch_statistics(parts, width)))
+        .collect();
+    if reads_batch.contains(&true) {
+        update_running(
+            running_mean,
+            running_variance,
+            &of_batch,
+            width,
+            plan.num_rows,
+        )?;
+    }
+    let (means, variances) = (running_mean.read()?, running_variance.read()?);
+    let wide = |values: &[f32]| values.iter().map(|v| f64::from(*v)).collect::<Vec<_>>();
+    let running = |e: usize| (wide(means.expert(e)), wide(variances.expert(e)));
+    let of_batch = of_batch.into_iter().enumerate();
+    let statistics: Vec<Statistics> = of_batch
+        .map(|(expert, batch)| batch.unwrap_or_else(|| running(expert)))
+        .collect();
     let (scale, shift) = (scale.read()?, shift.read()?);
-    let of = |(expert, (mean, variance)): (usize, &(Vec<f64>, Vec<f64>))| {
+    let of = |(expert, (mean, variance)): (usize, &Statistics)| {
         batch_norm_affine(mean, variance, scale.expert(expert), shift.expert(expert))
     };
     Ok(statistics.iter().enumerate().map(of).collect())
 }
 
+/// Mean and variance per column.
+type Statistics = (Vec<f64>, Vec<f64>);
+
 /// Mean and biased variance per column from the chunks' parts.
-fn batch_statistics(parts: &[Vec<Moments>], width: usize) -> (Vec<f64>, Vec<f64>) {
+fn batch_statistics(parts: &[Vec<Moments>], width: usize) -> Statistics {
     let merged = |column: usize| {
         parts
             .iter()
@@ -249,7 +252,8 @@ fn batch_statistics(parts: &[Vec<Moments>], width: usize) -> (Vec<f64>, Vec<f64>
 fn update_running(
     means: &crate::stack::Stack,
     variances: &crate::stack::Stack,
-    statistics: &[(Vec<f64>, Vec<f64>)],
+    statistics: &[Option<Statistics>],
+    width: usize,
     num_rows: usize,
 ) -> Result<()> {
     let unbiased = num_rows as f64 / (num_rows as f64 - 1.0);
@@ -257,11 +261,13 @@ fn update_running(
         let kept = f64::from(*old) * (1.0 - BATCH_NORM_MOMENTUM);
         *old = (kept + new * BATCH_NORM_MOMENTUM) as f32;
     };
-    let of_means = statistics.iter().flat_map(|(mean, _)| mean.iter().copied());
+    let columns = || {
+        let experts = statistics.iter();
+        experts.flat_map(move |one| (0..width).map(move |column| (one.as_ref(), column)))
+    };
+    let of_means = columns().map(|(one, column)| Some(one?.0[column]));
     means.update(of_means, blend)?;
-    let of_variances = statistics
-        .iter()
-        .flat_map(|(_, variance)| variance.iter().map(move |v| v * unbiased));
+    let of_variances = columns().map(|(one, column)| Some(one?.1[column] * unbiased));
     variances.update(of_variances, blend)
 }
 

@@ -3,6 +3,7 @@
 use crate::cell::{CellTimes, write_parts};
 use crate::execute::{Ended, Event, EventKind, Executor, Verdict};
 use anyhow::Result;
+use candle_core::{DType, Device, Tensor};
 use homebench_diagnostic::Diagnostic;
 use homebench_experiment::plan::PlannedCell;
 use homebench_results::{CellFolder, Outcome};
@@ -169,7 +170,10 @@ fn write_done(folder: &CellFolder, cell: &PlannedCell, score: f64) -> Result<Out
         evaluation_rows: 1,
         evaluation_seconds: 1.0,
         earlier_seconds: 0.0,
-        weights: BTreeMap::new(),
+        weights: match cell.keeps_weights {
+            true => BTreeMap::from([("w".to_owned(), Tensor::zeros(1, DType::F32, &Device::Cpu)?)]),
+            false => BTreeMap::new(),
+        },
     };
     let times = CellTimes {
         device: "cpu".to_owned(),
@@ -181,7 +185,7 @@ fn write_done(folder: &CellFolder, cell: &PlannedCell, score: f64) -> Result<Out
     if cell.content.last_epoch.is_some() {
         std::fs::write(folder.checkpoint(), "the state")?;
     }
-    write_parts(folder, &cell.content, &result, &times)?;
+    write_parts(folder, &cell.content, &result, &times, cell.keeps_weights)?;
     let outcome = Outcome::read(folder).map_err(Diagnostic::from)?;
     Ok(outcome.expect("it was just written"))
 }

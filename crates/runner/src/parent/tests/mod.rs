@@ -2,6 +2,7 @@
 
 mod mock;
 mod search;
+mod starts;
 
 use super::{CellRuns, Finished, Phases, Watcher, ended_cells, frozen_winners};
 use crate::execute::{LockWatch, Message, Verdict};

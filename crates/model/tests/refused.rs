@@ -1,0 +1,240 @@
+//! Knobs of sparse models and of those with priors and memories that make no model, each with its message.
+
+mod common;
+
+use candle_core::DType;
+use common::{place, three_tasks};
+use homebench_model::{BuildContext, ModelConfig, VarBuilder};
+
+/// What is said of a configuration, when it is read or when its model is built for tasks a, b, c in two groups.
+fn said(name: &str, knobs: &str) -> String {
+    let layout = three_tasks();
+    let context = BuildContext {
+        layout: &layout,
+        input_dim: 7,
+        num_embedded: 0,
+        input_per_task: false,
+    };
+    let vb = VarBuilder::from_seed(3, DType::F32, &place::device());
+    let built = ModelConfig::from_table(name, &knobs.parse().unwrap())
+        .and_then(|config| config.build(&context, &vb).map(|_| ()));
+    match built {
+        Ok(()) => "a model".to_owned(),
+        Err(error) => error.to_string(),
+    }
+}
+
+#[track_caller]
+fn assert_said(name: &str, knobs: &str, expected: &str) {
+    assert_eq!(said(name, knobs), expected, "{name}: {knobs}");
+}
+
+#[test]
+fn a_choice_of_no_expert_or_of_more_than_there_are_is_refused() {
+    for name in ["sparse_mmoe", "switch"] {
+        let refused = |knobs: &str, found: &str| {
+            assert_said(name, knobs, &format!("top_k: expected {found}"));
+        };
+        refused("top_k = 0", "a whole number of at least 1, found 0");
+        refused("top_k = 1.5", "a whole number of at least 1, found 1.5");
+        let more = "top_k = 4\nnum_experts = 3";
+        refused(more, "at most the number of experts, 3, found 4");
+        assert_said(name, "top_k = 3\nnum_experts = 3", "a model");
+    }
+    assert_said(
+        "smes",
+        "shared_k = 0\nprivate_k = 0",
+        "shared_k: a row needs an expert; expected shared_k or private_k above 0, found both 0",
+    );
+    assert_said(
+        "smes",
+        "shared_k = 3\nprivate_k = 2\nnum_experts = 4",
+        "shared_k: expected shared_k + private_k of at most the number of experts, 4, found 5",
+    );
+    assert_said(
+        "smes",
+        "shared_k = 3\nprivate_k = 2\nnum_experts = 5",
+        "a model",
+    );
+}
+
+#[test]
+fn one_expert_of_weight_1_is_refused_where_gates_would_learn_nothing() {
+    let refused = "gate_weights: one chosen expert always has the renormalised weight 1, so that gates would learn \
+        nothing; use gate_weights = \"raw\", or a balance";
+    let of_one = |more: &str| format!("top_k = 1\n{more}");
+    assert_said("sparse_mmoe", &of_one("balance = 'none'"), refused);
+    assert_said("sparse_mmoe", &of_one("balance_weight = 0"), refused);
+    for more in [
+        "",
+        "balance = 'none'\ngate_weights = 'raw'",
+        "balance = 'none'\nnum_experts = 1",
+    ] {
+        assert_said("sparse_mmoe", &of_one(more), "a model");
+    }
+}
+
+#[test]
+fn gates_refuse_networks_and_noise_that_they_have_no_place_for() {
+    assert_said(
+        "sparse_mmoe",
+        "gate_reads = 'row_and_task'",
+        "gate_dims: a gate that reads row and task needs a hidden layer, found none: without one the task shifts all rows' \
+         logits alike; use gate_dims = [32]",
+    );
+    for (reads, name) in [
+        ("gate_reads = 'row_times_task'", "row_times_task"),
+        ("gate_reads = 'task_only'", "task_only"),
+        ("gate = 'dselect_k'", "dselect_k"),
+    ] {
+        assert_said(
+            "sparse_mmoe",
+            &format!("{reads}\ngate_dims = [4]"),
+            &format!(
+                "gate_dims: gates of `{name}` have no network before them; leave gate_dims out"
+            ),
+        );
+    }
+    assert_said(
+        "sparse_mmoe",
+        "gate = 'dselect_k'\ngate_noise = 'learned'",
+        "gate_noise: DSelect-k chooses by smooth steps, without noise; use gate_noise = \"none\"",
+    );
+    assert_said(
+        "sparse_mmoe",
+        "gate = 'dselect_k'\ngate_reads = 'row_only'",
+        "gate_reads: DSelect-k has selectors per task; use gate_reads = \"per_task\"",
+    );
+    assert_said(
+        "sparse_mmoe",
+        "gate = 'dselect_k'\nnum_experts = 1\ntop_k = 1",
+        "num_experts: DSelect-k needs at least 2 experts to choose from",
+    );
+    assert_said(
+        "sparse_mmoe",
+        "gate_noise = 'fixed'\ngate_noise_std = 0",
+        "gate_noise_std: expected a number above 0 with gate_noise = \"fixed\", found 0",
+    );
+}
+
+#[test]
+fn balances_that_mean_nothing_are_refused() {
+    assert_said(
+        "sparse_mmoe",
+        "balance = 'load'",
+        "balance: the load is a probability over noise; set gate_noise too, or use \"switch\"",
+    );
+    assert_said(
+        "sparse_mmoe",
+        "balance = 'load'\ngate_noise = 'learned'\nnum_experts = 3\ntop_k = 3",
+        "balance: the load of experts that are all chosen can't change; lower top_k, or use \"none\"",
+    );
+    assert_said(
+        "sparse_mmoe",
+        "balance = 'mutual_info'\nbalance_over = 'task'",
+        "balance_over: mutual information is of all tasks together; use balance_over = \"all\"",
+    );
+    assert_said(
+        "sparse_mmoe",
+        "gate = 'dselect_k'\nbalance = 'importance'",
+        "balance: DSelect-k has a loss of its own, the entropy of its selectors, which \"switch\" stands for; use that or \
+         \"none\"",
+    );
+    assert_said(
+        "smes",
+        "balance = 'load'",
+        "balance: expected one of \"switch\", \"none\", found \"load\"",
+    );
+    assert_said(
+        "sparse_mmoe",
+        "balance_weight = -0.1",
+        "balance_weight: expected a number of at least 0, found -0.1",
+    );
+}
+
+#[test]
+fn an_order_names_every_task_once() {
+    // Whether anything reads it or not.
+    for more in ["", "prior = 'window'", "task_embedding = 'position'"] {
+        let refused = |order: &str, message: &str| {
+            let knobs = format!("prior_order = {order}\n{more}");
+            assert_said("switch", &knobs, &format!("prior_order: {message}"));
+        };
+        refused(
+            "['a', 'b', 'd']",
+            "no task is called `d`; there are: a, b, c",
+        );
+        refused("['a', 'b', 'c', 'a']", "task `a` comes twice");
+        refused(
+            "['c', 'a']",
+            "task `b` is left out; name every task once, or leave prior_order out",
+        );
+        refused(
+            "[1, 2, 3]",
+            "expected a list of tasks' names, found [1, 2, 3]",
+        );
+        let all = format!("prior_order = ['c', 'a', 'b']\n{more}");
+        assert_said("switch", &all, "a model");
+    }
+}
+
+#[test]
+fn units_of_groups_add_up_and_fit() {
+    // Three blocks of two of three experts: 6 of 9 units.
+    let refused = |units: &str, message: &str| {
+        let knobs = format!("prior = 'groups'\nprior_units = {units}");
+        assert_said("switch", &knobs, &format!("prior_units: {message}"));
+    };
+    refused(
+        "[]",
+        "expected three numbers with prior = \"groups\": units of all tasks, of a group and of a task; found 0",
+    );
+    refused(
+        "[3, 3]",
+        "expected three numbers with prior = \"groups\": units of all tasks, of a group and of a task; found 2",
+    );
+    refused(
+        "[3, 1, 1]",
+        "expected a sum of top_k * num_blocks, 6, found 5",
+    );
+    refused(
+        "[2, 2, 2]",
+        "2 groups and 3 tasks would need 12 units of 9; lower the numbers, or raise num_experts",
+    );
+    refused(
+        "[7, -1, 0]",
+        "expected a list of whole numbers, such as [2, 1, 0], found [7, -1, 0]",
+    );
+    assert_said(
+        "switch",
+        "prior = 'groups'\nprior_units = [4, 1, 1]",
+        "a model",
+    );
+}
+
+#[test]
+fn a_gate_can_not_read_a_memory_that_is_not_there() {
+    assert_said(
+        "task_expert",
+        "memory = false\ngate_reads = 'both'",
+        "gate_reads: without a memory there is none to read; use \"backbone\", or memory = true",
+    );
+    for knobs in ["gate_reads = 'both'", "memory = false\ngate_reads = 'none'"] {
+        assert_said("task_expert", knobs, "a model");
+    }
+}
+
+#[test]
+fn what_is_no_knob_is_named_with_those_that_are() {
+    for (name, knob) in [
+        ("switch", "match_every"),
+        ("switch", "expert_dims"),
+        ("smes", "pooling"),
+        ("cross_stitch", "num_experts"),
+        ("task_expert", "gate_dims"),
+    ] {
+        let said = said(name, &format!("{knob} = 1"));
+        let expected = format!("`{name}` has no knob `{knob}`; it has: ");
+        assert!(said.starts_with(&expected), "{said}");
+    }
+}
