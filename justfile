@@ -105,6 +105,12 @@ peers *args: _peers-environment _data-census
     .venv-peers/bin/python benches/peers/run.py "$@"
     .venv-peers/bin/python benches/peers/table.py
 
+# Measure steps of the models that choose experts against PyTorch's and their own dense step: just peers-sparse --pairs 11
+peers-sparse *args: _peers-environment
+    cargo build --release -p homebench-benches --bins
+    .venv-peers/bin/python benches/peers/run.py steps --workloads sparse-one-task,sparse-nine-tasks,switch-s --modes eager,compiled,own "$@"
+    .venv-peers/bin/python benches/peers/table.py
+
 _peers-environment:
     test -x .venv-peers/bin/python || python3 -m venv .venv-peers
     .venv-peers/bin/pip install --quiet --requirement benches/peers/requirements.txt

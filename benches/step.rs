@@ -20,7 +20,16 @@ fn workloads(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("step");
     group.sample_size(10).sampling_mode(SamplingMode::Flat);
     group.measurement_time(Duration::from_secs(8));
-    for name in ["home-l", "mmoe-l", "ple-l"] {
+    for name in [
+        "home-l",
+        "mmoe-l",
+        "ple-l",
+        "sparse-one-task",
+        "sparse-one-task-all",
+        "sparse-nine-tasks",
+        "sparse-nine-tasks-all",
+        "switch-s",
+    ] {
         let mut workload = Workload::load(name, &Device::Cpu).expect("a workload");
         group.throughput(Throughput::Elements(workload.num_rows() as u64));
         group.bench_function(name, |bencher| {

@@ -4,7 +4,10 @@ import csv
 import statistics
 
 # Of peers, in the order of their names; as many as `run.py` can ask for.
-COLOURS = ["#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#bbbbbb", "#000000"]
+COLOURS = [
+    "#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#bbbbbb", "#000000",
+    "#994f00", "#004488", "#8c6bb1", "#117733", "#cc6633", "#777777",
+]  # fmt: skip
 
 
 def draw_steps(source, target):

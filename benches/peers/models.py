@@ -1,6 +1,7 @@
 """HoME, MMoE and PLE as PyTorch's users write them: `nn.Module`s of `nn.Linear`s, an expert a module, softmax gates.
 
-`load_weights` fills a model from weights by homebench's variable paths, to check that both sides compute the same.
+sparse_models.py has the models that choose experts. `load_weights` fills a model from weights by homebench's variable paths, and
+`gradients` has those of a model by them, to check that both sides compute the same.
 """
 
 import torch
@@ -239,48 +240,80 @@ class Embedded(nn.Module):
             yield f"embedding.{i}", table
 
 
-MODELS = {"home": Home, "mmoe": Mmoe, "ple": Ple}
+def bindings(model):
+    """Every (tensor, rows of it or None, variable path, place in the variable's stack or None) of a model.
+
+    Matrices are transposed there, except for embedding tables.
+    """
+
+    def of_linear(linear, path, expert=None):
+        yield linear.weight, None, f"{path}.weight", expert
+        if linear.bias is not None:
+            yield linear.bias, None, f"{path}.bias", expert
+
+    for path, module in model.paths():
+        if isinstance(module, nn.Parameter):
+            yield module, None, path, None
+        elif isinstance(module, nn.ModuleList) and isinstance(module[0], nn.Linear):
+            for e, expert in enumerate(module):
+                yield from of_linear(expert, path, e)
+        elif isinstance(module, Experts):
+            for e, expert in enumerate(module):
+                linears = [layer for layer in expert if isinstance(layer, nn.Linear)]
+                norms = [layer for layer in expert if isinstance(layer, nn.BatchNorm1d)]
+                for i, linear in enumerate(linears):
+                    yield from of_linear(linear, f"{path}.{i}", e)
+                for i, norm in enumerate(norms):
+                    for name in ("weight", "bias", "running_mean", "running_var"):
+                        yield getattr(norm, name), None, f"{path}.{i}.norm.{name}", e
+        elif isinstance(module, nn.Sequential):
+            linears = [layer for layer in module.modules() if isinstance(layer, nn.Linear)]
+            for i, linear in enumerate(linears):
+                yield from of_linear(linear, f"{path}.{i}")
+        elif isinstance(module, FeatureGate):
+            yield module.mixer.weight, None, f"{path}.weight", None
+            for i, lora in enumerate(module.loras):
+                yield lora[0].weight, None, f"{path}.lora_a", i
+                yield lora[1].weight, None, f"{path}.lora_b", i
+        elif isinstance(module, tuple):
+            # Some rows of a linear layer that several variables share.
+            linear, rows = module
+            yield linear.weight, rows, f"{path}.weight", None
+            yield linear.bias, rows, f"{path}.bias", None
+        else:
+            yield from of_linear(module, path)
+
+
+def tables_of(model):
+    """The weights of embedding tables, which lie as they are: their rows are no inputs of a product."""
+    return {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding)}
 
 
 @torch.no_grad()
 def load_weights(model, weights):
     """Fills every parameter and running statistic of `model` from a dictionary by variable path; all must be used."""
-    left = set(weights)
-
-    def take(target, path, expert=None):
+    left, tables = set(weights), tables_of(model)
+    for tensor, rows, path, expert in bindings(model):
         left.discard(path)
         value = weights[path] if expert is None else weights[path][expert]
-        target.copy_(value.T if value.dim() == 2 else value)
-
-    def take_linear(linear, path, expert=None):
-        take(linear.weight, f"{path}.weight", expert)
-        if linear.bias is not None:
-            take(linear.bias, f"{path}.bias", expert)
-
-    for path, module in model.paths():
-        if isinstance(module, Experts):
-            for e, expert in enumerate(module):
-                linears = [layer for layer in expert if isinstance(layer, nn.Linear)]
-                norms = [layer for layer in expert if isinstance(layer, nn.BatchNorm1d)]
-                for i, linear in enumerate(linears):
-                    take_linear(linear, f"{path}.{i}", e)
-                for i, norm in enumerate(norms):
-                    for name in ("weight", "bias", "running_mean", "running_var"):
-                        take(getattr(norm, name), f"{path}.{i}.norm.{name}", e)
-        elif isinstance(module, nn.Embedding):
-            # As it lies: its rows are no inputs of a product.
-            left.discard(f"{path}.weight")
-            module.weight.copy_(weights[f"{path}.weight"])
-        elif isinstance(module, Tower):
-            linears = [layer for layer in module.modules() if isinstance(layer, nn.Linear)]
-            for i, linear in enumerate(linears):
-                take_linear(linear, f"{path}.{i}")
-        elif isinstance(module, FeatureGate):
-            take(module.mixer.weight, f"{path}.weight")
-            for i, lora in enumerate(module.loras):
-                take(lora[0].weight, f"{path}.lora_a", i)
-                take(lora[1].weight, f"{path}.lora_b", i)
-        else:
-            take_linear(module, path)
+        target = tensor if rows is None else tensor[rows]
+        target.copy_(value.T if value.dim() == 2 and id(tensor) not in tables else value)
     if left:
         raise ValueError(f"weights that this model has not: {sorted(left)}")
+
+
+def gradients(model):
+    """A dictionary by variable path of the gradients that a backward pass has left, without those of embedding tables."""
+    found, tables = {}, tables_of(model)
+    for tensor, rows, path, expert in bindings(model):
+        if not isinstance(tensor, nn.Parameter) or id(tensor) in tables:
+            continue
+        # An expert that no row chose was left out of the graph.
+        gradient = torch.zeros_like(tensor) if tensor.grad is None else tensor.grad
+        gradient = gradient if rows is None else gradient[rows]
+        gradient = gradient.T if gradient.dim() == 2 else gradient
+        if expert is None:
+            found[path] = gradient.contiguous()
+        else:
+            found.setdefault(path, []).append(gradient)
+    return {path: torch.stack(value) if isinstance(value, list) else value for path, value in found.items()}

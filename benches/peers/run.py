@@ -3,7 +3,7 @@
     .venv-peers/bin/python benches/peers/run.py [steps] [census] [options]      (or: just peers)
 
 steps   for each workload, peer and thread count: checks that both sides turn the same weights and inputs into the same
-        logits, warms both up, then measures pairs. Writes steps.csv and steps.svg.
+        logits, loss and gradients, warms both up, then measures pairs. Writes steps.csv and steps.svg.
 census  whole processes, from the raw files to the test AUC. Writes census.csv.
 
 Rows of a workload, peer, thread count and machine that were measured now replace those in the files; the others stay.
@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import tomllib
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
@@ -29,6 +30,12 @@ STEP_COLUMNS = [
 ]  # fmt: skip
 # Of logits, by the less exact of both sides.
 RELATIVE_TOLERANCES = {"f32": 1e-4, "bf16x3": 1e-3, "tf32": 1e-2, "medium": 5e-2, "bf16": 5e-2}
+# Of logits in f32, of models that choose experts: a pair of a row and a task that chose otherwise differs by far more.
+CHOOSING, CHOOSING_TOLERANCE = {"sparse_mmoe", "switch"}, 1e-5
+# Of the loss and of every variable's gradient, which are sums over rows; in f32 alone.
+GRADIENT_TOLERANCE = 1e-4
+# How the peer runs chosen experts; see sparse_models.py.
+DISPATCHES = {"eager": ["loop", "grouped"], "compiled": ["masked"]}
 # How the peer updates embedding tables: as everything else, and as those who know the rows of a batch are few.
 TABLE_OPTIMIZERS = ["adam", "sparse_adam"]
 # What each of our precisions is measured against on the processor: the peer's way of that precision and, of less than f32, its f32 too.
@@ -51,9 +58,10 @@ def check_environment():
         raise SystemExit("\n".join([*wrong, hint]))
 
 
-def torch_step(args, workload, mode, threads, precision, *more):
-    options = ["--workload", workload, "--mode", mode, "--threads", str(threads), "--device", args.device]
-    return [sys.executable, str(HERE / "torch_step.py"), *options, "--precision", precision, *more]
+def torch_step(args, workload, peer, threads, *more):
+    options = ["--workload", workload, "--mode", peer.mode, "--threads", str(threads), "--device", args.device]
+    options += ["--precision", peer.precision, "--tables", peer.tables, "--dispatch", peer.dispatch]
+    return [sys.executable, str(HERE / "torch_step.py"), *options, *more]
 
 
 def our_step(args, workload, threads, precision):
@@ -61,63 +69,95 @@ def our_step(args, workload, threads, precision):
     return [args.ours, *options, "--precision", precision]
 
 
-def check_equal(args, workload, mode, threads, precision, peer_precision):
-    """Our weights and inputs, both sides' logits of a training pass."""
+def check_equal(args, workload, architecture, peer, precision, folder):
+    """Our weights and inputs, both sides' logits of both passes, and in f32 their loss and gradients."""
     import numpy as np
     from safetensors.numpy import load_file
 
-    with tempfile.TemporaryDirectory() as folder:
-        weights, inputs, ours, theirs = (f"{folder}/{n}.safetensors" for n in ("weights", "inputs", "ours", "theirs"))
-        command = our_step(args, workload, threads, precision)
-        command += ["--weights-out", weights, "--inputs-out", inputs, "--logits-out", ours]
-        subprocess.run(command, input="quit\n", text=True, check=True, stdout=subprocess.DEVNULL)
-        more = ["--weights", weights, "--inputs", inputs, "--outputs", theirs]
-        subprocess.run(torch_step(args, workload, mode, threads, peer_precision, *more), check=True)
-        ours, theirs = load_file(ours), load_file(theirs)
+    weights, inputs, ours, gradients, theirs = (
+        f"{folder}/{n}.safetensors" for n in ("weights", "inputs", "ours", "gradients", "theirs")
+    )
+    command = our_step(args, workload, max(args.threads), precision)
+    command += ["--weights-out", weights, "--inputs-out", inputs, "--logits-out", ours, "--gradients-out", gradients]
+    subprocess.run(command, input="quit\n", text=True, check=True, stdout=subprocess.DEVNULL)
+    more = ["--weights", weights, "--inputs", inputs, "--outputs", theirs]
+    subprocess.run(torch_step(args, workload, peer, max(args.threads), *more), check=True)
+    ours, theirs = load_file(ours), load_file(theirs)
+    what = f"{workload}, {precision}, {peer.mode} {peer.dispatch} {peer.precision}"
+    tolerance = max(RELATIVE_TOLERANCES[precision], RELATIVE_TOLERANCES[peer.precision])
+    if precision == peer.precision == "f32":
+        tolerance = CHOOSING_TOLERANCE if architecture in CHOOSING else tolerance
+        ours |= load_file(gradients)
+        without_tables = {name for name in ours if name != "gradient/x" or name in theirs}
+        if without_tables != set(theirs):
+            raise SystemExit(f"{what}: one side alone has {sorted(without_tables ^ set(theirs))}; nothing was measured")
+    largest = {}
     for name in sorted(ours.keys() & theirs.keys()):
-        difference = np.abs(ours[name] - theirs[name]).max() / np.abs(theirs[name]).max()
-        what = f"{workload}, {precision}, {mode} {peer_precision}"
-        tolerance = max(RELATIVE_TOLERANCES[precision], RELATIVE_TOLERANCES[peer_precision])
-        if not difference <= tolerance:
+        difference = np.abs(ours[name] - theirs[name]).max() / max(np.abs(theirs[name]).max(), 1e-12)
+        is_of_step = name == "loss" or name.startswith("gradient/")
+        if not difference <= (GRADIENT_TOLERANCE if is_of_step else tolerance):
             raise SystemExit(f"{what}: {name} differ by {difference:.1e}; nothing was measured")
-        print(f"{what}: the same {name} to {difference:.1e}", file=sys.stderr)
+        kind = name.partition("/")[0] if is_of_step else name
+        largest[kind] = max(difference, largest.get(kind, 0))
     if "logits" not in ours:
         raise SystemExit(f"{args.ours} wrote no `logits`")
+    print(f"{what}: the same to", ", ".join(f"{value:.1e} ({kind})" for kind, value in largest.items()), file=sys.stderr)
+    return ["--weights", weights, "--inputs", inputs]
 
 
-def comparisons(args, has_tables):
-    """Our precision, the peer's, its mode, how it updates tables, the threads: one of each that was asked for."""
+@dataclass(frozen=True)
+class Peer:
+    """What stands on the other side: PyTorch, or in mode `own` our f32 or our step of another workload."""
+
+    mode: str
+    precision: str = "f32"
+    tables: str = "adam"
+    dispatch: str = "loop"
+
+
+def comparisons(args, description):
+    """Our precision, a peer and the threads: one of each that was asked for."""
+    tables = TABLE_OPTIMIZERS if "tables" in description else ["adam"]
     for precision in args.precisions:
         # A GPU has the same precisions on both sides.
-        peers = PEER_PRECISIONS[precision] if args.device == "cpu" else [precision]
-        for choice in itertools.product(peers, args.modes, TABLE_OPTIMIZERS if has_tables else ["adam"], args.threads):
-            peer_precision, mode, tables, _ = choice
-            if mode != "own" or (precision != "f32" and peer_precision == "f32" and tables == "adam"):
-                yield precision, *choice
+        precisions = PEER_PRECISIONS[precision] if args.device == "cpu" else [precision]
+        for of_peer, mode in itertools.product(precisions, args.modes):
+            if mode == "own":
+                peers = [Peer(mode)] if of_peer == "f32" and (precision != "f32" or "beside" in description) else []
+            else:
+                is_sparse = description["model"]["model"] == "sparse_mmoe"
+                dispatches = DISPATCHES[mode] if is_sparse else ["loop"]
+                peers = [Peer(mode, of_peer, *more) for more in itertools.product(tables, dispatches)]
+            for peer, threads in itertools.product(peers, args.threads):
+                yield precision, peer, threads
 
 
-def peer_step(args, workload, mode, threads, precision, tables):
-    """What stands on the other side, and its name: a peer, or in mode `own` our f32."""
-    if mode == "own":
-        return our_step(args, workload, threads, precision), f"homebench {precision}"
-    name = f"PyTorch {metadata.version('torch')} {mode}" + (f" {precision}" if precision != "f32" else "")
-    name += " SparseAdam" if tables == "sparse_adam" else ""
-    return torch_step(args, workload, mode, threads, precision, "--tables", tables), name
+def peer_step(args, workload, description, peer, threads, batch):
+    """The command of the other side, its name, and how many of its steps make one of ours."""
+    if peer.mode == "own":
+        beside = description.get("beside")
+        if beside is None:
+            return our_step(args, workload, threads, peer.precision), f"homebench {peer.precision}", 1
+        return our_step(args, beside["workload"], threads, peer.precision), f"homebench {beside['name']}", beside.get("times", 1)
+    name = f"PyTorch {metadata.version('torch')} {peer.mode}" + (f" {peer.precision}" if peer.precision != "f32" else "")
+    name += " SparseAdam" if peer.tables == "sparse_adam" else ""
+    name += f" {peer.dispatch}" if description["model"]["model"] == "sparse_mmoe" else ""
+    return torch_step(args, workload, peer, threads, *batch), name, 1
 
 
-def measure_steps(args, here):
+def measure_steps(args, here, folder):
     for workload in args.workloads:
         description = tomllib.loads((HERE / "workloads" / f"{workload}.toml").read_text())
         rows = description["rows"]
-        checked = set()
-        for precision, peer_precision, mode, tables, threads in comparisons(args, "tables" in description):
-            if mode != "own" and (precision, peer_precision, mode) not in checked:
-                check_equal(args, workload, mode, max(args.threads), precision, peer_precision)
-                checked.add((precision, peer_precision, mode))
-            command, name = peer_step(args, workload, mode, threads, peer_precision, tables)
-            with StepServer(our_step(args, workload, threads, precision), threads) as ours, StepServer(command, threads) as peer:
-                pairs = alternate(ours, peer, rows, args.pairs, args.seconds)
-                memory = ours.peak_memory_bytes(), peer.peak_memory_bytes()
+        checked, batch = set(), []
+        for precision, peer, threads in comparisons(args, description):
+            if peer.mode != "own" and (precision, peer) not in checked:
+                batch = check_equal(args, workload, description["model"]["model"], peer, precision, folder)
+                checked.add((precision, peer))
+            command, name, times = peer_step(args, workload, description, peer, threads, batch)
+            with StepServer(our_step(args, workload, threads, precision), threads) as ours, StepServer(command, threads) as other:
+                pairs = [(o, p / times) for o, p in alternate(ours, other, rows, args.pairs, args.seconds)]
+                memory = ours.peak_memory_bytes(), other.peak_memory_bytes()
             lines = [
                 dict(zip(STEP_COLUMNS, (workload, precision, name, threads, i, o, p, o / p, here, *memory), strict=True))
                 for i, (o, p) in enumerate(pairs)
@@ -142,7 +182,7 @@ def arguments():
     names = lambda text: text.split(",")  # noqa: E731
     parser.add_argument("what", nargs="*", help="steps, census; both by default")
     parser.add_argument("--workloads", type=names, default=["home-l", "mmoe-l", "ple-l"])
-    parser.add_argument("--modes", type=names, default=["eager", "compiled"], help="eager,compiled, and own: our f32 beside the precision")
+    parser.add_argument("--modes", type=names, default=["eager", "compiled"], help="eager,compiled, and own: our f32 beside the precision, or the step that a workload names")
     parser.add_argument("--threads", type=lambda text: [int(n) for n in text.split(",")], default=[2, 1])
     parser.add_argument("--device", default="cpu", help="of both sides' training steps: cpu, or cuda:<index>")
     parser.add_argument("--precisions", type=names, default=["f32"], help="of our products: f32,bf16,bf16x3 or, on a GPU, tf32")
@@ -177,7 +217,8 @@ def main():
     here = machine(args.device)
     print(here, file=sys.stderr)
     if "steps" in args.what:
-        measure_steps(args, here)
+        with tempfile.TemporaryDirectory() as folder:
+            measure_steps(args, here, folder)
     if "census" in args.what:
         from census import measure_census
 

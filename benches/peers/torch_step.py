@@ -6,7 +6,9 @@ Without --outputs it reads lines from stdin: `step K` runs K training steps and 
 rows_per_second, loss, peak_memory_bytes); `quit` or the end of the input ends it. It prints nothing else to stdout.
 Where the workload has tables, they are an nn.Embedding each, part of a step, and updated by --tables: `adam` as everything else, or
 `sparse_adam`, which touches the rows of a batch alone.
---inputs holds `x` [rows, input_dim], or `ids` [rows, tables]; --outputs gets `logits` of a training pass and `eval/logits` of an evaluation.
+--inputs holds `x` [rows, input_dim], or `ids` [rows, tables], and `labels` [rows, tasks], NaN where a row does not observe a task.
+--outputs gets `logits` of a training pass, `eval/logits` of an evaluation, and of a step `loss`, `gradient/x` and `gradient/...` by
+variable path.
 """
 
 import argparse
@@ -34,15 +36,16 @@ def peak_memory_bytes():
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--workload", required=True, help="home-l, mmoe-l or ple-l")
+    parser.add_argument("--workload", required=True, help="a name in workloads/")
     parser.add_argument("--mode", choices=["eager", "compiled"], default="eager")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default="cpu", help="cpu, or cuda:<index>")
     parser.add_argument("--precision", choices=["f32", "tf32", "bf16", "medium"], default="f32", help=PRECISIONS)
     parser.add_argument("--tables", choices=["adam", "sparse_adam"], default="adam", help="how embedding tables are updated")
+    parser.add_argument("--dispatch", choices=["loop", "grouped", "masked"], default="loop", help="how chosen experts are run: see sparse_models.py")
     parser.add_argument("--weights", help="safetensors by variable path")
-    parser.add_argument("--inputs", help="safetensors with x")
-    parser.add_argument("--outputs", help="write logits here and end")
+    parser.add_argument("--inputs", help="safetensors with x and labels")
+    parser.add_argument("--outputs", help="write logits and gradients here and end")
     return parser.parse_args()
 
 
@@ -54,7 +57,8 @@ def main():
     import torch.nn.functional as F
     from safetensors.torch import load_file, save_file
 
-    from models import MODELS, Embedded, load_weights
+    from models import Embedded, Home, Mmoe, Ple, gradients, load_weights
+    from sparse_models import SparseMmoe, Switch
 
     torch.set_num_threads(args.threads)
     torch.manual_seed(0)
@@ -63,21 +67,32 @@ def main():
         torch.set_float32_matmul_precision("medium" if args.precision == "medium" else "highest")
     workload = tomllib.loads((Path(__file__).parent / "workloads" / f"{args.workload}.toml").read_text())
     config, rows, input_dim = workload["model"], workload["rows"], workload["input_dim"]
-    model = MODELS[config["model"]](config, input_dim)
+    models = {"home": Home, "mmoe": Mmoe, "ple": Ple, "sparse_mmoe": SparseMmoe, "switch": Switch}
+    dispatch = [args.dispatch] if config["model"] == "sparse_mmoe" else []
+    model = models[config["model"]](config, input_dim, *dispatch)
     tables = workload.get("tables")
     if tables:
         model = Embedded(model, tables, args.tables == "sparse_adam")
     model = model.to(args.device)
     if args.weights:
         load_weights(model, load_file(args.weights))
-    if args.inputs:
-        x = load_file(args.inputs)["ids" if tables else "x"]
+    inputs = load_file(args.inputs) if args.inputs else {}
+    if inputs:
+        x = inputs["ids" if tables else "x"]
     elif tables:
         x = torch.randint(tables["rows"], (rows, tables["count"]))
     else:
         x = torch.randn(rows, input_dim)
     x = x.to(args.device)
-    labels = (torch.rand(len(x), len(config["tasks"])) < 0.25).float().to(args.device)
+    if "labels" in inputs:
+        labels = inputs["labels"].to(args.device)
+    else:
+        labels = (torch.rand(len(x), len(config["tasks"])) < 0.25).float().to(args.device)
+    observed = (~labels.isnan()).float() if labels.isnan().any() else None
+    if observed is not None:
+        labels = labels.nan_to_num()
+        # The sum over tasks of the mean over the rows that observe it.
+        label_weights = observed / observed.sum(dim=0)
     network = model
     if args.mode == "compiled" and tables and args.tables == "sparse_adam":
         # torch.compile takes no sparse gradients (2.15: "Cannot access storage of SparseTensorImpl"), so tables stay eager.
@@ -85,18 +100,42 @@ def main():
     elif args.mode == "compiled":
         network = torch.compile(model)
 
-    def forward(x):
+    # A model that chooses experts runs those of observed tasks, and has a loss of its own.
+    is_sparse = isinstance(model, SparseMmoe)
+
+    def forward():
         autocast = torch.autocast(x.device.type, torch.bfloat16) if args.precision == "bf16" else nullcontext()
         with autocast:
+            logits, auxiliary = network(x, observed) if is_sparse else (network(x), None)
             # The loss is in f32, as autocast has it.
-            return network(x).float()
+            return logits.float(), auxiliary
 
+    def backward():
+        logits, auxiliary = forward()
+        if observed is None:
+            loss = F.binary_cross_entropy_with_logits(logits, labels) * len(config["tasks"])
+        else:
+            loss = F.binary_cross_entropy_with_logits(logits, labels, label_weights, reduction="sum")
+        if auxiliary is not None:
+            loss = loss + auxiliary
+        loss.backward()
+        return logits, loss
+
+    if not tables:
+        # A leaf that wants a gradient, as the embeddings' output would be.
+        x.requires_grad_(True)
     if args.outputs:
         with torch.no_grad():
+            # Eager in either mode: an evaluation is not what is timed.
             model.eval()
-            outputs = {"eval/logits": forward(x)}
+            logits = model(x)
+            outputs = {"eval/logits": logits[0] if is_sparse else logits}
             model.train()
-            outputs["logits"] = forward(x)
+        logits, loss = backward()
+        outputs |= {"logits": logits.detach(), "loss": loss.detach()}
+        outputs |= {f"gradient/{path}": gradient for path, gradient in gradients(model).items()}
+        if not tables:
+            outputs["gradient/x"] = x.grad
         save_file({name: tensor.cpu().contiguous() for name, tensor in outputs.items()}, args.outputs)
         return
 
@@ -107,17 +146,12 @@ def main():
         ]
     else:
         optimizers = [torch.optim.Adam(model.parameters(), lr=1e-3, fused=True)]
-    if not tables:
-        # A leaf that wants a gradient, as the embeddings' output would be.
-        x.requires_grad_(True)
 
     def step():
         for optimizer in optimizers:
             optimizer.zero_grad(set_to_none=True)
         x.grad = None
-        logits = forward(x)
-        loss = F.binary_cross_entropy_with_logits(logits, labels) * len(config["tasks"])
-        loss.backward()
+        _, loss = backward()
         for optimizer in optimizers:
             optimizer.step()
         return loss

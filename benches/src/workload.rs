@@ -1,15 +1,17 @@
 //! Training steps of the workloads in `peers/workloads/*.toml`.
 //!
-//! A step is forward, the sum over tasks of the mean binary cross-entropy, backward to every variable and to the input (which
-//! embeddings need), and Adam, on one batch of random labels. Inputs are random and normal, or rows of embedding tables, where reading
-//! and updating those is part of a step.
+//! A step is forward, the sum over tasks of the mean binary cross-entropy with the model's own loss, if it has one, backward to every
+//! variable and to the input (which embeddings need), and Adam, on one batch of random labels. Inputs are random and normal, or rows of
+//! embedding tables, where reading and updating those is part of a step. With `one_task`, each row observes one task, at random.
 
+use candle_core::backprop::GradStore;
 use candle_core::{DType, Device, Tensor, Var};
 use homebench_kernels::loss::{Targets, multi_task_loss};
 use homebench_kernels::optimizer::{Adam, AdamConfig, Columns, EmbeddingTables, SparseRule};
 use homebench_kernels::{Parameter, Role};
 use homebench_model::{
-    BuildContext, ModelConfig, Ranker, TaskGroup, TaskLayout, VarBuilder, Variables,
+    AuxiliaryLoss, BuildContext, ModelConfig, NoiseSource, Ranker, StepOutput, TaskGroup,
+    TaskLayout, TrainingPass, VarBuilder, Variables,
 };
 use homebench_random::Philox;
 use std::collections::BTreeMap;
@@ -31,7 +33,10 @@ pub struct Workload {
     adam: Adam,
     inputs: Var,
     tables: Option<TablesOfBatch>,
+    /// [batch, tasks]; NaN where a row does not observe a task.
     labels: Vec<f32>,
+    /// Which those are, [batch, tasks], for models that read it.
+    observed: Option<Tensor>,
 }
 
 /// Embedding tables, and the rows of them that the batch has.
@@ -107,6 +112,7 @@ impl Workload {
             )?)
         };
         let (num_rows, input_dim) = (count("rows")?, count("input_dim")?);
+        let is_one_task = table.get("one_task").and_then(toml::Value::as_bool) == Some(true);
         let tables = match table.remove("tables") {
             Some(toml::Value::Table(sizes)) => Some(TablesOfBatch::new(&sizes, num_rows)?),
             _ => None,
@@ -127,14 +133,15 @@ impl Workload {
         };
         let model = config.build(&context, &vb)?;
         let variables = vb.finish()?;
-        let (normal, uniform) = (
-            Philox::new(SEED, "bench", "x"),
-            Philox::new(SEED, "bench", "y"),
-        );
+        let normal = Philox::new(SEED, "bench", "x");
+        let labels = labels(num_rows, layout.tasks.len(), is_one_task)?;
+        let observed = match is_one_task && model.reads_observed() {
+            true => Some(observed(&labels, layout.tasks.len(), device)?),
+            false => None,
+        };
         let values = (0..(num_rows * input_dim) as u64)
             .map(|i| normal.normal(i))
             .collect();
-        let num_labels = (num_rows * layout.tasks.len()) as u64;
         Ok(Self {
             model,
             adam: Adam::new(variables.parameters(), AdamConfig::default()),
@@ -144,9 +151,8 @@ impl Workload {
                 None => Var::from_vec::<_, f32>(values, (num_rows, input_dim), device)?,
             },
             tables,
-            labels: (0..num_labels)
-                .map(|i| f32::from(uniform.uniform(i) < 0.5))
-                .collect(),
+            labels,
+            observed,
         })
     }
 
@@ -163,12 +169,7 @@ impl Workload {
         if let Some(tables) = &self.tables {
             self.inputs = tables.inputs(self.num_rows(), self.inputs.device())?;
         }
-        let logits = self.model.forward_t(&self.inputs, true, None)?;
-        let loss = multi_task_loss(&logits, &Targets::new(self.labels.clone()))?;
-        let gradients = loss.backward()?;
-        for parameter in self.variables.parameters() {
-            parameter.collect(&gradients)?;
-        }
+        let (loss, gradients) = self.backward()?;
         self.adam.step(LEARNING_RATE)?;
         if let Some(tables) = &mut self.tables {
             let gradient = gradients.get(&self.inputs).ok_or("no input gradient")?;
@@ -189,6 +190,52 @@ impl Workload {
         Ok(loss.detach())
     }
 
+    fn forward_step(&self) -> Result<StepOutput, Failure> {
+        let pass = TrainingPass {
+            observed: self.observed.as_ref(),
+            noise: NoiseSource::Step {
+                seed: SEED,
+                step: 0,
+            },
+        };
+        Ok(self.model.forward_step(&self.inputs, &pass, None)?)
+    }
+
+    /// The loss, and its gradients: of variables in their buffers, of the inputs in candle's.
+    fn backward(&self) -> Result<(Tensor, GradStore), Failure> {
+        let StepOutput { logits, auxiliary } = self.forward_step()?;
+        let targets = Targets::observed(self.labels.clone(), &[]);
+        let mut loss = multi_task_loss(&logits, &targets)?;
+        if let Some(AuxiliaryLoss { loss: own, weight }) = auxiliary {
+            loss = (loss + (own * weight)?)?;
+        }
+        let gradients = loss.backward()?;
+        for parameter in self.variables.parameters() {
+            parameter.collect(&gradients)?;
+        }
+        Ok((loss, gradients))
+    }
+
+    /// What a step would be led by: `loss`, and `gradient/...` of every learned variable by path and of `x`.
+    ///
+    /// # Errors
+    /// A tensor operation fails.
+    pub fn gradients(&self) -> Result<BTreeMap<String, Tensor>, Failure> {
+        let (loss, gradients) = self.backward()?;
+        let mut found = BTreeMap::from([("loss".to_owned(), loss.detach())]);
+        let of_inputs = gradients.get(&self.inputs).ok_or("no input gradient")?;
+        found.insert("gradient/x".to_owned(), of_inputs.clone());
+        for parameter in self.variables.parameters() {
+            if let Some(gradient) = parameter.gradient() {
+                let gradient =
+                    Tensor::from_vec(gradient, parameter.tensor().shape(), &Device::Cpu)?;
+                found.insert(format!("gradient/{}", parameter.path()), gradient);
+                parameter.consume_gradient(|_| {});
+            }
+        }
+        Ok(found)
+    }
+
     /// Every variable by path.
     ///
     /// # Errors
@@ -200,12 +247,18 @@ impl Workload {
         Ok(weights)
     }
 
-    /// The batch as a peer needs it: `x` [batch, input_dim], and `ids` [batch, tables] where there are tables.
+    /// The batch as a peer needs it: `x` [batch, input_dim], `labels` [batch, tasks], NaN where a task is not observed, and `ids`
+    /// [batch, tables] where there are tables.
     ///
     /// # Errors
     /// A tensor can't be made.
     pub fn batch(&self) -> Result<BTreeMap<String, Tensor>, Failure> {
-        let mut batch = BTreeMap::from([("x".to_owned(), self.inputs())]);
+        let shape = (self.num_rows(), self.labels.len() / self.num_rows());
+        let labels = Tensor::from_slice(&self.labels, shape, &Device::Cpu)?;
+        let mut batch = BTreeMap::from([
+            ("x".to_owned(), self.inputs()),
+            ("labels".to_owned(), labels),
+        ]);
         if let Some(tables) = &self.tables {
             let ids = tables.ids.iter().map(|id| i64::from(*id)).collect();
             let shape = (self.num_rows(), tables.parameters.len());
@@ -222,13 +275,39 @@ impl Workload {
         self.inputs.as_detached_tensor()
     }
 
-    /// Logits of the batch, [batch, tasks].
+    /// Logits of the batch, [batch, tasks]; with `train`, as a step has them.
     ///
     /// # Errors
     /// A tensor operation fails.
     pub fn logits(&self, train: bool) -> Result<Tensor, Failure> {
-        Ok(self.model.forward_t(&self.inputs(), train, None)?)
+        match train {
+            true => Ok(self.forward_step()?.logits),
+            false => Ok(self.model.forward_t(&self.inputs(), false, None)?),
+        }
     }
+}
+
+fn labels(num_rows: usize, num_tasks: usize, is_one_task: bool) -> Result<Vec<f32>, Failure> {
+    let (of_labels, of_tasks) = (
+        Philox::new(SEED, "bench", "y"),
+        Philox::new(SEED, "bench", "task"),
+    );
+    let limit = u32::try_from(num_tasks)?;
+    let label = |index: u64| {
+        let (row, task) = (index / u64::from(limit), index % u64::from(limit));
+        match is_one_task && u64::from(of_tasks.below(row, limit)) != task {
+            true => f32::NAN,
+            false => f32::from(of_labels.uniform(index) < 0.5),
+        }
+    };
+    Ok((0..(num_rows * num_tasks) as u64).map(label).collect())
+}
+
+fn observed(labels: &[f32], num_tasks: usize, device: &Device) -> Result<Tensor, Failure> {
+    let flag = |label: &f32| if label.is_nan() { 0.0 } else { 1.0 };
+    let flags: Vec<f32> = labels.iter().map(flag).collect();
+    let shape = (labels.len() / num_tasks, num_tasks);
+    Ok(Tensor::from_vec(flags, shape, device)?)
 }
 
 fn layout(model: &mut toml::Table) -> Result<TaskLayout, Failure> {

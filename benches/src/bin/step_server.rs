@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::io::{BufRead, Write};
 use std::time::Instant;
 
-const USAGE: &str = "usage: step_server --workload NAME [--threads N] [--device cpu|cuda[:i]] [--precision f32|tf32|bf16|bf16x3] [--weights-out FILE] [--inputs-out FILE] [--logits-out FILE]";
+const USAGE: &str = "usage: step_server --workload NAME [--threads N] [--device cpu|cuda[:i]] [--precision f32|tf32|bf16|bf16x3] [--weights-out FILE] [--inputs-out FILE] [--logits-out FILE] [--gradients-out FILE]";
 
 fn main() -> Result<(), Failure> {
     // SAFETY: nothing has started a thread.
@@ -76,6 +76,9 @@ fn write_outputs(workload: &Workload, options: &HashMap<String, String>) -> Resu
         let training = workload.logits(true)?;
         let tensors = HashMap::from([("eval/logits", evaluation), ("logits", training)]);
         candle_core::safetensors::save(&tensors, path)?;
+    }
+    if let Some(path) = options.get("gradients-out") {
+        candle_core::safetensors::save(&workload.gradients()?.into_iter().collect(), path)?;
     }
     Ok(())
 }
