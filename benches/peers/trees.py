@@ -352,16 +352,25 @@ def tuned_trials(results):
         return max(int(row["trial"]) for row in csv.DictReader(file))
 
 
+def scores_of(results):
+    """The rows of `metrics.csv`, which is packed in folders that are committed."""
+    path = results / "metrics.csv"
+    if path.exists():
+        text = path.read_text()
+    else:
+        with pyarrow.input_stream(f"{path}.zst", compression="zstd") as file:
+            text = file.read().decode()
+    return list(csv.DictReader(io.StringIO(text, newline="")))
+
+
 def regressions_of(results):
     """Tasks that the experiment scored by squared error."""
-    with (results / "metrics.csv").open(newline="") as file:
-        return {row["task"] for row in csv.DictReader(file) if row["metric"] == "mse"}
+    return {row["task"] for row in scores_of(results) if row["metric"] == "mse"}
 
 
 def best_scores(results):
     """What can be scored at best, by split, task and metric, where the data know their truth; it is one for every cell."""
-    with (results / "metrics.csv").open(newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row["metric"].startswith("best_") and row["value"]]
+    rows = [row for row in scores_of(results) if row["metric"].startswith("best_") and row["value"]]
     return {(row["split"], row["task"], row["metric"]): float(row["value"]) for row in rows}
 
 

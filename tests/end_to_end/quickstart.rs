@@ -1,6 +1,6 @@
 //! The first command of a newcomer, cut down, and what it leaves.
 
-use crate::harness::{Bench, SMALL, experiment};
+use crate::harness::{Bench, SMALL, experiment, repository};
 
 const TABLES: [(&str, &str); 7] = [
     (
@@ -254,4 +254,25 @@ fn the_selected_weights_are_those_of_the_best_validation() {
         chosen_before_the_end += usize::from(selected < 6);
     }
     assert!(chosen_before_the_end > 0, "no cell had anything to choose");
+}
+
+#[test]
+fn the_readme_shows_what_the_quickstart_prints() {
+    let bench = Bench::new();
+    let (spec, descriptions) = (experiment("quickstart.toml"), experiment("datasets"));
+    let out = ["--out", "runs/quickstart", "--descriptions", &descriptions];
+    let ran = bench.run(&[&["run", &spec], &out[..]].concat()).expect(0);
+    let readme = repository().join("README.md");
+    let text = std::fs::read_to_string(&readme).unwrap();
+    let [open, close] = ["", "/"].map(|mark| format!("<!-- {mark}output of quickstart -->"));
+    let (before, rest) = text.split_once(&open).unwrap();
+    let (shown, after) = rest.split_once(&close).unwrap();
+    // The rest has the tasks one by one, and times.
+    let (answer, _) = ran.stdout.split_once("  click (AUC)\n").unwrap();
+    let printed = format!("\n```\n{}\n```\n", answer.trim_end());
+    if std::env::var_os("HOMEBENCH_QUOTE").is_some() {
+        std::fs::write(&readme, [before, &open, &printed, &close, after].concat()).unwrap();
+        return;
+    }
+    assert_eq!(shown, printed, "`just quote` writes what it prints now");
 }

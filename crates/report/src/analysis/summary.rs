@@ -3,7 +3,9 @@
 use homebench_diagnostic::Diagnostic;
 use homebench_metric::Metric;
 use homebench_results::read::{Results, Score, distinct};
+use homebench_results::tables::open_table;
 use std::collections::{BTreeMap, HashMap};
+use std::io::Read;
 use std::path::PathBuf;
 
 /// What one value of a variant is paired by with those of others: its seed, and that of the split where there are several.
@@ -162,9 +164,13 @@ fn place_of(results: &Results, metric: &str) -> Option<String> {
     let mut files: Vec<PathBuf> = external.map(|entry| entry.path()).collect();
     files.sort();
     // As the folder is read: its own scores, then external ones by name.
-    files.insert(0, results.folder.join("metrics.csv"));
-    files.iter().find_map(|file| {
-        let mut reader = csv::Reader::from_path(file).ok()?;
+    let external = files.into_iter().filter_map(|file| {
+        let text = std::fs::File::open(&file).ok()?;
+        Some((file, Box::new(text) as Box<dyn Read>))
+    });
+    let own = open_table(&results.folder, "metrics.csv").ok();
+    own.into_iter().chain(external).find_map(|(file, text)| {
+        let mut reader = csv::Reader::from_reader(text);
         let mut headers = reader.headers().ok()?.iter();
         let column = headers.position(|header| header == "metric")?;
         let mut records = reader.records().flatten();

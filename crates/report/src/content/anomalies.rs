@@ -1,9 +1,9 @@
 //! The three anomalies of experts and gates in numbers, where they were measured.
 
 use super::indices::{Index, indices};
-use super::{anomaly_runs, paragraph};
+use super::{anomaly_runs, paragraph, table_link};
 use crate::analysis::Analysis;
-use crate::document::{Block, Cell as Field, Table, link, text};
+use crate::document::{Block, Cell as Field, Table, text};
 use crate::format::ABSENT;
 use crate::statistics::mean;
 use homebench_results::read::Inside;
@@ -32,10 +32,10 @@ pub(super) fn push(blocks: &mut Vec<Block>, analysis: &Analysis, inside: &Inside
     blocks.push(Block::Table(table(analysis, cells)));
     anomaly_runs::push(blocks, analysis, cells);
     blocks.push(Block::Paragraph(vec![
-        text("Every expert, gate and evaluation: "),
-        link("experts.csv", "experts.csv"),
+        text("Every expert and gate: "),
+        table_link(&analysis.results, "experts.csv"),
         text(" and "),
-        link("gates.csv", "gates.csv"),
+        table_link(&analysis.results, "gates.csv"),
         text("."),
     ]));
 }

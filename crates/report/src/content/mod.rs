@@ -27,6 +27,7 @@ use crate::figure::{FOREST, Figure, lead};
 use homebench_results::Finding;
 use homebench_results::read::context::Context;
 use homebench_results::read::{Inside, Results, distinct};
+use homebench_results::tables::table_file;
 
 /// Writes down a results folder.
 pub(super) fn document(
@@ -259,6 +260,13 @@ fn quoted(name: &str) -> String {
     }
 }
 
+/// A link to a table, in the form that the folder has it in.
+fn table_link(results: &Results, name: &str) -> Span {
+    let file = table_file(&results.folder, name);
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    link(&name, &name)
+}
+
 fn files(results: &Results) -> Vec<Span> {
     let mut names = vec!["metrics.csv", "cells.csv"];
     let optional = [
@@ -277,7 +285,7 @@ fn files(results: &Results) -> Vec<Span> {
     names.push("spec.resolved.toml");
     let mut spans = vec![text("The numbers: ")];
     for name in names {
-        spans.extend([link(name, name), text(", ")]);
+        spans.extend([table_link(results, name), text(", ")]);
     }
     spans.extend([
         text("and the tables of this report as Markdown, LaTeX and CSV in "),

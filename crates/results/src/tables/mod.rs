@@ -14,7 +14,7 @@ mod tests;
 
 pub use cohorts::CohortsRow;
 pub use data_warnings::DataWarningsRow;
-pub use open::{ReadError, open_table};
+pub use open::{ReadError, open_table, table_file};
 pub use reader::{TableReader, read_rows, read_rows_if_any};
 pub use rows::{
     CellsRow, CurvesRow, ExpertsRow, GatesRow, HistogramsRow, MetricsRow, ModelPartsRow, Scope,
@@ -99,7 +99,8 @@ pub const COHORTS: Part = Part::of::<CohortsRow>();
 pub const TIMES: Part = Part::of::<ThroughputRow>();
 
 /// The tables with many rows of a cell, which may be there packed: `experts.csv.zst` in place of `experts.csv`.
-pub(crate) const LONG: [&str; 4] = [
+pub(crate) const LONG: [&str; 5] = [
+    MetricsRow::FILE,
     CurvesRow::FILE,
     ExpertsRow::FILE,
     GatesRow::FILE,

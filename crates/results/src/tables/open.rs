@@ -64,17 +64,25 @@ pub(crate) fn packed_path(table: &Path) -> PathBuf {
     name.into()
 }
 
-/// A table's file, and its CSV text whichever form the file has. Of both forms the plain one counts: a pack that was killed leaves it
-/// as it was.
+/// The file that has a table: the packed form where it is the only one. Of both forms the plain one counts: a pack that was killed
+/// leaves it as it was. Where neither is there, the plain one, which is what people look for.
+#[must_use]
+pub fn table_file(folder: &Path, name: &str) -> PathBuf {
+    let plain = folder.join(name);
+    let packed = packed_path(&plain);
+    match !plain.exists() && packed.exists() {
+        true => packed,
+        false => plain,
+    }
+}
+
+/// A table's file, and its CSV text whichever form the file has ([`table_file`]).
 ///
 /// # Errors
 /// Neither form is there or can be opened.
 pub fn open_table(folder: &Path, name: &str) -> Result<(PathBuf, Box<dyn Read>), ReadError> {
-    let plain = folder.join(name);
-    let packed = packed_path(&plain);
-    // Where neither is there, the error names the plain one, which is what people look for.
-    let is_packed = !plain.exists() && packed.exists();
-    let file = if is_packed { packed } else { plain };
+    let file = table_file(folder, name);
+    let is_packed = file.extension().is_some_and(|extension| extension == "zst");
     let open = || -> io::Result<Box<dyn Read>> {
         let opened = regular_file::open(&file)?;
         Ok(match is_packed {
