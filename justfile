@@ -89,6 +89,16 @@ check-processors:
     cargo build --release --bin homebench
     python3 tests/processors/emulated.py target/release/homebench
 
+# Run experiments through a real Slurm of two nodes on this machine, its packages installed where they can be: just check-slurm --only tuned
+check-slurm *args:
+    cargo build --release --bin homebench
+    python3 tests/cluster/slurm.py target/release/homebench "$@"
+
+# The same with all that takes minutes, and random kills of tasks, cells, nodes and parents
+cluster-torture kills="200" seed="2408":
+    cargo build --release --bin homebench
+    python3 tests/cluster/slurm.py target/release/homebench --long --kills {{ kills }} --seed {{ seed }}
+
 # Time a report over 10,000 cells
 report-speed *args:
     cargo build --release --bin homebench

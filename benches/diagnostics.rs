@@ -212,6 +212,7 @@ fn content(workload: &Workload, training: &TrainingConfig) -> CellContent {
         last_epoch: None,
         freeze: Vec::new(),
         init_from: None,
+        distill: None,
     }
 }
 

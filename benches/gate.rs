@@ -45,6 +45,7 @@ fn mix() -> Result<Mix> {
                 experts,
                 activation,
                 output: task,
+                stopped: Vec::new(),
             });
         }
     }

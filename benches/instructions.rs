@@ -160,6 +160,7 @@ fn operator(subject: &str, operands: &mut Operands) -> Result<Forward> {
                 experts: experts.to_vec(),
                 activation,
                 output,
+                stopped: Vec::new(),
             };
             let mix = Mix::new(
                 vec![

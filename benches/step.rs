@@ -9,8 +9,8 @@ use homebench_kernels::loss::{Targets, multi_task_loss};
 use homebench_kernels::optimizer::{Adam, AdamConfig, Lists, SparseRule};
 use homebench_kernels::random::Philox;
 use homebench_model::{
-    BuildContext, EmbeddedInput, FeatureDims, Ids, ModelConfig, Tables, TaskGroup, TaskLayout,
-    VarBuilder,
+    BuildContext, EmbeddedInput, FeatureDims, Ids, InputColumns, ModelConfig, Tables, TaskGroup,
+    TaskLayout, VarBuilder,
 };
 use homebench_runner::{candle_threads, memory};
 use std::hint::black_box;
@@ -112,6 +112,8 @@ fn tables(criterion: &mut Criterion) {
             input_dim: dims.input_dim(),
             num_embedded: dims.num_embedded(),
             input_per_task: false,
+            columns: InputColumns::default(),
+            after: &[],
         };
         let model = config.build(&context, &vb).expect("a model");
         let mut adam = Adam::new(

@@ -10,8 +10,8 @@ use homebench_kernels::loss::{Targets, multi_task_loss};
 use homebench_kernels::optimizer::{Adam, AdamConfig, Columns, EmbeddingTables, SparseRule};
 use homebench_kernels::{Parameter, Role};
 use homebench_model::{
-    AuxiliaryLoss, BuildContext, ModelConfig, NoiseSource, Ranker, StepOutput, TaskGroup,
-    TaskLayout, TrainingPass, VarBuilder, Variables,
+    AuxiliaryLoss, BuildContext, InputColumns, ModelConfig, NoiseSource, Ranker, StepOutput,
+    TaskGroup, TaskLayout, TrainingPass, VarBuilder, Variables,
 };
 use homebench_random::Philox;
 use std::collections::BTreeMap;
@@ -130,6 +130,8 @@ impl Workload {
             input_dim,
             num_embedded: 0,
             input_per_task: false,
+            columns: InputColumns::default(),
+            after: &[],
         };
         let model = config.build(&context, &vb)?;
         let variables = vb.finish()?;
@@ -193,17 +195,23 @@ impl Workload {
     fn forward_step(&self) -> Result<StepOutput, Failure> {
         let pass = TrainingPass {
             observed: self.observed.as_ref(),
+            // No workload is of a chain of tasks.
+            labels: None,
             noise: NoiseSource::Step {
                 seed: SEED,
                 step: 0,
             },
+            cut: None,
         };
         Ok(self.model.forward_step(&self.inputs, &pass, None)?)
     }
 
     /// The loss, and its gradients: of variables in their buffers, of the inputs in candle's.
     fn backward(&self) -> Result<(Tensor, GradStore), Failure> {
-        let StepOutput { logits, auxiliary } = self.forward_step()?;
+        // No workload predicts twice.
+        let StepOutput {
+            logits, auxiliary, ..
+        } = self.forward_step()?;
         let targets = Targets::observed(self.labels.clone(), &[]);
         let mut loss = multi_task_loss(&logits, &targets)?;
         if let Some(AuxiliaryLoss { loss: own, weight }) = auxiliary {

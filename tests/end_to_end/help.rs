@@ -6,8 +6,25 @@ use crate::harness::Bench;
 fn help_names_every_command() {
     let help = Bench::new().run(&["--help"]).expect(0).stdout;
     for command in [
-        "run", "new", "plan", "status", "report", "figures", "diff", "compare", "pack", "predict",
-        "data", "cache", "models", "devices", "init", "forward",
+        "run",
+        "new",
+        "plan",
+        "status",
+        "report",
+        "figures",
+        "diff",
+        "compare",
+        "pack",
+        "predict",
+        "relatedness",
+        "routing",
+        "data",
+        "cache",
+        "models",
+        "devices",
+        "init",
+        "forward",
+        "cancel",
     ] {
         assert!(
             help.contains(&format!("\n  {command} ")),
@@ -21,8 +38,25 @@ fn help_names_every_command() {
 #[test]
 fn every_command_shows_an_example() {
     for command in [
-        "run", "new", "plan", "status", "report", "figures", "diff", "compare", "pack", "predict",
-        "data", "cache", "models", "devices", "init", "forward",
+        "run",
+        "new",
+        "plan",
+        "status",
+        "report",
+        "figures",
+        "diff",
+        "compare",
+        "pack",
+        "predict",
+        "relatedness",
+        "routing",
+        "data",
+        "cache",
+        "models",
+        "devices",
+        "init",
+        "forward",
+        "cancel",
     ] {
         let help = Bench::new().run(&[command, "--help"]).expect(0).stdout;
         assert!(help.contains("Example"), "{command}:\n{help}");

@@ -2,7 +2,7 @@
 //! scored by what the spec asks for.
 
 use crate::harness::{Bench, experiment};
-use crate::{adapters, cohorts, predictions, search, selection};
+use crate::{adapters, cohorts, search, selection, shop};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -185,12 +185,12 @@ fn a_program_has_no_rungs() {
 
 /// AUC of a task by the predictions of a cell for the test split.
 fn auc_of_predictions(bench: &Bench, folder: &str, task: &str) -> f64 {
-    let rows = predictions::parquet(bench, &format!("{folder}/predictions.test.parquet"));
-    let column = |name: &str| predictions::numbers(&rows, &format!("{name}_{task}"));
+    let rows = shop::parquet(bench, &format!("{folder}/predictions.test.parquet"));
+    let column = |name: &str| shop::numbers(&rows, &format!("{name}_{task}"));
     let observed = column("score").into_iter().zip(column("label"));
     let observed = observed.filter_map(|(score, label)| Some((score?, label?)));
     let (scores, labels): (Vec<f64>, Vec<f64>) = observed.unzip();
-    predictions::auc(&scores, &labels)
+    shop::auc(&scores, &labels)
 }
 
 #[track_caller]

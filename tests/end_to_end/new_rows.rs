@@ -1,7 +1,7 @@
 //! Scores of new rows that come in other files, and by products of other precisions, than the training's.
 
 use crate::harness::Bench;
-use crate::predictions::{MODELS, bench, bits, cells, numbers, parquet, rows, run};
+use crate::shop::{MODELS, bench, bits, cells, numbers, parquet, rows, run};
 use arrow::array::{ArrayRef, Float64Array, RecordBatch, StringArray};
 use arrow::ipc::writer::FileWriter;
 use parquet::arrow::ArrowWriter;

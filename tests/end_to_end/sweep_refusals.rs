@@ -78,7 +78,7 @@ fn a_setting_that_nothing_has() {
     hint: did you mean "training.learning_rate"?
     "#);
     insta::assert_snapshot!(of_grid("\"training.learning_rat\" = [1e-3]"), @r#"
-    error: spec.toml:8:28: unknown key `learning_rat` in [variants."mmoe[learning_rat=0.001]".training]; expected one of `batch_size`, `max_epochs`, `patience`, `evaluations_per_epoch`, `learning_rate`, `embedding_learning_rate`, `weight_decay`, `embedding_dim`, `optimizer`, `momentum`, `gradient_clip_norm`, `embedding_optimizer`, `embedding_l2`, `embedding_dropout`, `schedule`, `task_weights`, `positive_weights`, `precision`
+    error: spec.toml:8:28: unknown key `learning_rat` in [variants."mmoe[learning_rat=0.001]".training]; expected one of `batch_size`, `max_epochs`, `patience`, `evaluations_per_epoch`, `learning_rate`, `embedding_learning_rate`, `weight_decay`, `embedding_dim`, `optimizer`, `momentum`, `gradient_clip_norm`, `embedding_optimizer`, `embedding_l2`, `embedding_dropout`, `schedule`, `task_weights`, `positive_weights`, `balance`, `precision`
     hint: did you mean `learning_rate`?
     "#);
     insta::assert_snapshot!(of_grid("\"dataset.rows\" = [100]"), @r#"
@@ -438,7 +438,7 @@ fn a_file_to_include_that_is_none() {
     ");
     insta::assert_snapshot!(with("\"models.toml\"", &[("models.toml", &MODELS.replace("[16, 8]", "[16, 0]"))]), @r"error: models.toml:4:15: `variants.cgc.expert_dims`: expected a list of layer widths of at least 1, at least one, such as [64, 32], found [16, 0]");
     insta::assert_snapshot!(with("\"models.toml\"", &[("models.toml", &MODELS.replace("\"cgc\"", "\"cgg\""))]), @r"
-    error: models.toml:3:9: unknown model `cgg`; expected one of: logistic, single_task, shared_bottom, omoe, mmoe, ml_mmoe, cgc, ple, adatt_sp, adatt, sparse_mmoe, smes, switch, task_expert, cross_stitch, home
+    error: models.toml:3:9: unknown model `cgg`; expected one of: logistic, single_task, shared_bottom, omoe, mmoe, ml_mmoe, cgc, ple, adatt_sp, adatt, sparse_mmoe, smes, switch, task_expert, cross_stitch, pad_net, pepnet, stem, esmm, escm2, aitm, resflow, home
     hint: did you mean `cgc`?
     ");
     insta::assert_snapshot!(with("\"models.toml\"", &[("models.toml", &MODELS.replace("variants", "variant"))]), @r"

@@ -1,7 +1,7 @@
 //! Cells that start from the weights of others, and parts of models that stay as they are.
 
 use crate::harness::{Bench, Ran, experiment, repository};
-use crate::predictions::{numbers, parquet};
+use crate::shop::{numbers, parquet};
 use std::collections::BTreeMap;
 
 /// Small, with experts and gates of every kind that a path may name.

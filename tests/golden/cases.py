@@ -171,13 +171,81 @@ CROSS_STITCH_CASES = {
     "starred": STARRED,
 }
 
+# What the columns of the input are, and which feature is the scenario.
+FEATURES = {
+    "features": [
+        {"name": "user", "width": 2},
+        {"name": "tab", "width": 1},
+        {"name": "age", "width": 1},
+        {"name": "author", "width": 1},
+    ],
+    "scenario": "tab",
+}
+PEPNET = PARTS | FEATURES | {"parts": "both", "prior_features": ["user", "author"], "gate_hidden_dim": 3}
+PEPNET_CASES = {
+    "": {},
+    # In another order than the columns, and not beside each other.
+    "order": {"prior_features": ["author", "tab", "user"], "tower_dims": []},
+    "epnet": {"parts": "epnet", "prior_features": []},
+    "ppnet": {"parts": "ppnet"},
+    "starred": STARRED,
+    "norm_layer_output": {"norm": "layer", "norm_position": "output", "activation": "silu"},
+}
+
+STEM = GATED | {"num_task_experts": 1, "num_shared_experts": 1, "num_levels": 1, "stop_gradients": True}
+STEM_CASES = {
+    "": {},
+    "two_levels": {"num_levels": 2},
+    "other_counts": {"num_task_experts": 2, "num_shared_experts": 3, "num_levels": 2},
+    "gate_dims": {"gate_dims": [4]},
+    "no_stops": {"stop_gradients": False, "num_levels": 2},
+    "starred": STARRED,
+    "norm_layer": {"norm": "layer", "num_levels": 2},
+}
+
+# A chain whose order is not that of the tasks.
+CHAIN = {"after": {"like": "long_view", "click": "like"}}
+FORK = {"after": {"like": "click", "long_view": "click"}}
+CHAIN_PARTS = PARTS | CHAIN
+CHAIN_CASES = {"": {}, "fork": FORK, "pair": {"after": {"like": "click"}}, "starred": STARRED}
+AITM_CASES = CHAIN_CASES | {"no_calibrator": {"calibrator_weight": 0.0}}
+# A floor that some propensities are below.
+ESCM2 = {"counterfactual": "ipw", "counterfactual_weight": 0.5, "propensity_floor": 0.4}
+ROBUST = {"counterfactual": "dr"}
+ESCM2_CASES = CHAIN_CASES | {
+    "dr": ROBUST,
+    "dr_fork": ROBUST | FORK,
+    "dr_linear_towers": ROBUST | {"tower_dims": []},
+    "low_floor": {"propensity_floor": 0.01},
+}
+RESFLOW_CASES = CHAIN_CASES | {
+    "linear_towers": {"tower_dims": []},
+    "norm_layer_output": {"norm": "layer", "norm_position": "output", "activation": "silu"},
+}
+
+PAD_NET = PARTS | {"task_dims": [3], "exchange": "gated", "deep_supervision": 0.5}
+PAD_NET_CASES = {
+    "": {},
+    "no_exchange": {"exchange": "none"},
+    "no_supervision": {"deep_supervision": 0.0},
+    "two_layers": {"task_dims": [4, 3], "expert_dims": [4], "deep_supervision": 1.0},
+    "starred": STARRED,
+}
+
 # Model -> its knobs, and what its cases change.
 FAMILIES = {
+    "pepnet": (PEPNET, PEPNET_CASES),
+    "stem": (STEM, STEM_CASES),
+    "esmm": (CHAIN_PARTS, CHAIN_CASES),
+    "aitm": (CHAIN_PARTS | {"calibrator_weight": 0.6}, AITM_CASES),
+    "resflow": (CHAIN_PARTS, RESFLOW_CASES),
+    "escm2": (CHAIN_PARTS | ESCM2, ESCM2_CASES),
     "sparse_mmoe": (SPARSE, SPARSE_CASES),
     "smes": (SMES, SMES_CASES),
     "switch": (SWITCH, SWITCH_CASES),
     "task_expert": (TASK_EXPERT, TASK_EXPERT_CASES),
     "cross_stitch": (PARTS, CROSS_STITCH_CASES),
+    "pad_net": (PAD_NET, PAD_NET_CASES),
 }
 
 HOME = (
@@ -239,6 +307,8 @@ def value(item):
     """A knob's value as TOML."""
     if isinstance(item, bool):
         return str(item).lower()
+    if isinstance(item, dict):
+        return "{ " + ", ".join(f"{key} = {value(i)}" for key, i in item.items()) + " }"
     if isinstance(item, list):
         return "[" + ", ".join(value(i) for i in item) + "]"
     return f'"{item}"' if isinstance(item, str) else str(item)

@@ -34,6 +34,9 @@ def check_everything():
     check_memory()
     check_stitches()
     check_residuals()
+    check_idle_gates()
+    check_stops()
+    check_products()
 
 
 def normal(key, *shape):
@@ -320,3 +323,48 @@ def check_residuals():
     units += [f"level.1.task.{t}" for t in "abc"]
     parameters |= {f"{unit}.residual": torch.ones(1, dtype=torch.float64) for unit in units}
     assert torch.equal(run_of(config | {"residual": "learned"}, parameters)[1], logits)
+
+
+# ------------------------------------------------------------------------------------------------- persons, tables and chains
+
+
+PEPNET = {
+    "model": "pepnet", "features": [{"name": "user", "width": 2}, {"name": "tab", "width": 3}], "scenario": "tab",
+    "parts": "both", "prior_features": ["user"], "gate_hidden_dim": 3,
+}  # fmt: skip
+
+
+def check_idle_gates():
+    """Gates whose last layer is 0 are at 1: PEPNet is `single_task` then."""
+    parameters = run_of(PEPNET)[0]
+    idle = ("epnet.1.weight", "epnet.1.bias", "ppnet.1.weight", "ppnet.1.bias")
+    parameters |= {path: torch.zeros_like(value) for path, value in parameters.items() if path.endswith(idle)}
+    alone = {}
+    for path, value in parameters.items():
+        if ".expert." in path:
+            level, rest = path.removeprefix("level.").split(".", 1)
+            path = rest.replace(".expert.0", f".expert.{level}")
+        alone[path] = value
+    close(run_of(PEPNET, parameters)[1], run_of({"model": "single_task"}, alone)[1])
+
+
+STEM = {"model": "stem", "gate_dims": [], "num_task_experts": 1, "num_shared_experts": 1, "num_levels": 2}
+
+
+def check_stops():
+    """Stops change no logit, and of one level no task's loss reaches the input of another."""
+    x = normal("sets", 4, 7, 5)
+    parameters, logits, _ = run_of(STEM | {"stop_gradients": True}, x=x)
+    assert torch.equal(run_of(STEM | {"stop_gradients": False}, parameters, x=x)[1], logits)
+    one = STEM | {"num_levels": 1, "stop_gradients": True}
+    x = x.requires_grad_(True)
+    (gradient,) = torch.autograd.grad(run_of(one, x=x)[1][:, 1].sum(), x)
+    assert (gradient[[0, 2]] == 0).all() and (gradient[[1, 3]] != 0).any(dim=-1).all()
+
+
+def check_products():
+    """A task is no likelier than the one before it, and its share of that one's chance is what its own network says."""
+    config = {"model": "esmm", "after": {"b": "a", "c": "b"}}
+    parameters, logits, _ = run_of(config)
+    own = torch.sigmoid(run_of({"model": "single_task"}, parameters)[1])
+    close(torch.sigmoid(logits), torch.cumprod(own, dim=1))

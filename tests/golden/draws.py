@@ -8,7 +8,7 @@ import torch
 
 INPUT_DIM = 5
 TRAIN_ROWS, EVAL_ROWS = 7, 5
-MASKED = {"sparse_mmoe", "smes"}
+MASKED = {"sparse_mmoe", "smes", "aitm", "escm2", "pad_net"}
 
 
 def generator(*key):
@@ -56,7 +56,7 @@ class Batch:
 
     @property
     def given(self):
-        return {"observed": self.observed, "noise": self.noise}
+        return {"observed": self.observed, "noise": self.noise, "labels": self.labels}
 
     def tensors(self):
         return {name: tensor for name, tensor in vars(self).items() if tensor is not None}
@@ -66,8 +66,10 @@ def inputs(config, key):
     """The training batch and the rows of the evaluation."""
     num_tasks = len(config["tasks"])
     random = generator(*key, "inputs")
-    x = exact(random.normal(size=(TRAIN_ROWS, INPUT_DIM)))
-    eval_x = exact(random.normal(size=(EVAL_ROWS, INPUT_DIM)))
+    # Of tables per task and shared ones: an input from each.
+    sets = (num_tasks + 1,) if config["model"] == "stem" else ()
+    x = exact(random.normal(size=(*sets, TRAIN_ROWS, INPUT_DIM)))
+    eval_x = exact(random.normal(size=(*sets, EVAL_ROWS, INPUT_DIM)))
     labels = (random.uniform(size=(TRAIN_ROWS, num_tasks)) < 0.4).astype(np.float64)
     labels[0], labels[1] = 0.0, 1.0  # both classes in every task
     batch = Batch(x, torch.from_numpy(labels))

@@ -2,18 +2,21 @@
 
 import torch.nn.functional as F
 
+from chain_models import CHAIN_MODELS
 from cross_stitch_model import cross_stitch
+from pad_net_model import pad_net
+from personal_models import PERSONAL_MODELS
 from reference_models import DENSE_MODELS, Run
 from sparse_models import SPARSE_MODELS
 from switch_model import switch
 from task_expert_model import task_expert
 
-OTHER_MODELS = {"switch": switch, "task_expert": task_expert, "cross_stitch": cross_stitch}
-MODELS = DENSE_MODELS | SPARSE_MODELS | OTHER_MODELS
+OTHER_MODELS = {"switch": switch, "task_expert": task_expert, "cross_stitch": cross_stitch, "pad_net": pad_net}
+MODELS = DENSE_MODELS | SPARSE_MODELS | OTHER_MODELS | PERSONAL_MODELS | CHAIN_MODELS
 
 
 def forward(config, parameters, x, train, create=None, **given):
-    """Logits [B, T] and the run that made them. `given`: `observed`, `noise`, `constants`, of a training pass."""
+    """Logits [B, T] and the run that made them. `given`: `observed`, `noise`, `labels`, `constants`, of a training pass."""
     run = Run(config, parameters, train, create, **given)
     return MODELS[config["model"]](run, x), run
 
@@ -21,6 +24,8 @@ def forward(config, parameters, x, train, create=None, **given):
 def loss(run, logits, labels):
     """The sum of the tasks' losses, and the auxiliary loss times its weight."""
     total = task_losses(logits, labels, run.observed)
+    if run.first is not None:
+        run.auxiliary = task_losses(run.first, labels, run.observed)
     if run.auxiliary is not None:
         total = total + auxiliary_weight(run.config) * run.auxiliary
     return total
@@ -35,4 +40,5 @@ def task_losses(logits, labels, observed=None):
 
 
 def auxiliary_weight(config):
-    return config["prior_weight" if config["model"] == "switch" else "balance_weight"]
+    names = {"switch": "prior_weight", "aitm": "calibrator_weight", "escm2": "counterfactual_weight", "pad_net": "deep_supervision"}
+    return config[names.get(config["model"], "balance_weight")]

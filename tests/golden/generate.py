@@ -21,7 +21,8 @@ FOLDER = Path(__file__).parent / "cases"
 ADAM_STEPS, LEARNING_RATE = 20, 1e-2
 # Cases that also hold their variables and running statistics after the Adam steps.
 WITH_FINAL = {"shared_bottom", "mmoe", "mmoe_starred", "ple", "adatt", "home"}
-WITH_FINAL |= {"sparse_mmoe", "smes", "switch", "task_expert", "cross_stitch"}
+WITH_FINAL |= {"sparse_mmoe", "smes", "switch", "task_expert", "cross_stitch", "pad_net"}
+WITH_FINAL |= {"pepnet", "stem", "esmm", "escm2", "aitm", "resflow"}
 # Nearer to a ReLU's kink than this, float32 and float64 might fall on different sides: such a draw is refused.
 KINK_DISTANCE = 1e-3
 # Likewise the last expert chosen and the first one left, in every Adam step too: there a choice is no small matter.

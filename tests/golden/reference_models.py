@@ -18,13 +18,14 @@ EPSILON = 1e-5
 class Run:
     """One evaluation of a model: its configuration, its parameters, the mode, and what was seen on the way."""
 
-    def __init__(self, config, parameters, train, create=None, observed=None, noise=None, constants=None):
+    def __init__(self, config, parameters, train, create=None, observed=None, noise=None, labels=None, constants=None):
         self.config = config
         self.parameters = parameters
         self.train = train
         self.create = create
         self.observed = observed
         self.noise = noise
+        self.labels = labels  # for losses of a model's own
         self.given_constants = constants
         self.constants = {}
         self.gates = {}
@@ -33,6 +34,7 @@ class Run:
         self.experts = {}
         self.seen = {}  # further tensors of a training pass, by their name in the case file
         self.auxiliary = None
+        self.first = None  # first predictions, which are held against the labels too
         self.running = {}
         self.kink_distance = float("inf")
         self.smallest_divisor = float("inf")

@@ -1,6 +1,6 @@
 //! What the datasets that are built in are, for reports.
 
-const SOURCES: [(&str, &str); 7] = [
+const SOURCES: [(&str, &str); 8] = [
     (
         "feed",
         "Made-up data built into homebench: users and short videos in contexts, and tasks in two groups (watching, and interacting), for \
@@ -26,6 +26,11 @@ const SOURCES: [(&str, &str); 7] = [
     (
         "task-arc",
         "Made-up data built into homebench: eight regressions along an arc, of which neighbours agree and the ends contradict each other.",
+    ),
+    (
+        "click-chain",
+        "Made-up data built into homebench: clicks, and purchases that only rows with a click can have, moved by something that no input \
+         tells.",
     ),
     (
         "task-depths",

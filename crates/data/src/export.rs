@@ -27,6 +27,9 @@ struct ExportedSchema<'a> {
     /// The column behind `weight`.
     #[serde(skip_serializing_if = "Option::is_none")]
     weight: Option<&'a str>,
+    /// The categorical feature whose value is the scenario of a row.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scenario: Option<&'a str>,
     /// In the order of the columns of `categorical`.
     categorical: Vec<ExportedFeature<'a>>,
     /// In the order of the lists of `lists`.
@@ -65,6 +68,9 @@ struct ExportedTask<'a> {
     /// Of a regression; absent where labels are 0 or 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     kind: Option<&'static str>,
+    /// The task that it comes after; absent where there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    after: Option<&'a str>,
 }
 
 /// Copies `train.arrow`, `validation.arrow` and `test.arrow` of a dataset into a folder, with `schema.toml`: Arrow IPC files
@@ -170,6 +176,7 @@ fn schema<'a>(summary: &'a Summary, kinds: &BTreeMap<String, &'static str>) -> E
         numeric: &schema.numeric,
         user: schema.user.as_deref(),
         weight: schema.weight.as_deref(),
+        scenario: (schema.scenario).map(|place| schema.categorical[place].name.as_str()),
         categorical: schema
             .categorical
             .iter()
@@ -199,6 +206,7 @@ fn schema<'a>(summary: &'a Summary, kinds: &BTreeMap<String, &'static str>) -> E
                 name: &task.name,
                 group: &schema.groups[task.group],
                 kind: task.is_regression().then_some("regression"),
+                after: task.after.map(|before| schema.tasks[before].name.as_str()),
             })
             .collect(),
     }

@@ -1,14 +1,15 @@
 //! Embedded sources of rows: what all of them have in common, and how their rows are written.
 
+use super::click_chain::{ClickChain, ClickChainConfig};
 use super::feed::{self, Feed, FeedConfig};
 use super::normal_inputs::NormalInputs;
-use super::packed::{PackedWriter, Widths, Written};
+use super::packed::{PackedWriter, Watched, Widths, Written};
 use super::pipeline::pipeline;
 use super::task_arc::{TaskArc, TaskArcConfig};
 use super::task_depths::{TaskDepths, TaskDepthsConfig};
 use super::two_task::{TwoTask, TwoTaskConfig};
 use super::unit_tasks::UnitTasks;
-use super::{Batch, CategoricalFeature, Observer, RowSubset, SPLITS};
+use super::{Batch, CategoricalFeature, Observer, RowSubset, SPLITS, Task};
 use homebench_diagnostic::Diagnostic;
 use rayon::prelude::*;
 use std::ops::Range;
@@ -48,6 +49,8 @@ pub enum Generated {
     TaskArc(TaskArcConfig),
     /// Tasks that need features of different depths.
     TaskDepths(TaskDepthsConfig),
+    /// Tasks that come one after another.
+    ClickChain(ClickChainConfig),
 }
 
 impl Generated {
@@ -58,6 +61,7 @@ impl Generated {
             Self::TwoTask(config) => config.rows,
             Self::TaskArc(config) => config.rows,
             Self::TaskDepths(config) => config.rows,
+            Self::ClickChain(config) => config.rows,
         }
     }
 
@@ -66,10 +70,20 @@ impl Generated {
         matches!(self, Self::Feed(_)).then_some(feed::USER)
     }
 
+    /// The feature whose value is the scenario of a row, where there is one.
+    pub(super) fn scenario(&self) -> Option<&'static str> {
+        match self {
+            Self::Feed(config) => config.has_scenarios().then_some(feed::SCENARIO),
+            Self::TwoTask(_) | Self::TaskArc(_) | Self::TaskDepths(_) | Self::ClickChain(_) => None,
+        }
+    }
+
     pub(super) fn categorical(&self) -> Vec<CategoricalFeature> {
         match self {
             Self::Feed(config) => config.categorical(),
-            Self::TwoTask(_) | Self::TaskArc(_) | Self::TaskDepths(_) => Vec::new(),
+            Self::TwoTask(_) | Self::TaskArc(_) | Self::TaskDepths(_) | Self::ClickChain(_) => {
+                Vec::new()
+            }
         }
     }
 
@@ -79,6 +93,7 @@ impl Generated {
             Self::TwoTask(config) => NormalInputs::names(config.input_dim),
             Self::TaskArc(config) => NormalInputs::names(config.input_dim),
             Self::TaskDepths(config) => NormalInputs::names(config.input_dim),
+            Self::ClickChain(config) => NormalInputs::names(config.input_dim),
         }
     }
 
@@ -88,13 +103,14 @@ impl Generated {
             Self::TwoTask(_) => 2,
             Self::TaskArc(config) => config.labels.tasks.len(),
             Self::TaskDepths(config) => config.labels.tasks.len(),
+            Self::ClickChain(config) => config.tasks.len(),
         }
     }
 
     /// The tasks whose labels are numbers.
     fn regressions(&self) -> Vec<usize> {
         match self {
-            Self::Feed(_) => Vec::new(),
+            Self::Feed(_) | Self::ClickChain(_) => Vec::new(),
             Self::TwoTask(_) => vec![0, 1],
             Self::TaskArc(config) => config.labels.regressions(),
             Self::TaskDepths(config) => config.labels.regressions(),
@@ -108,7 +124,24 @@ impl Generated {
             Self::TwoTask(config) => format!("two tasks {config:?}"),
             Self::TaskArc(config) => format!("task arc {config:?}"),
             Self::TaskDepths(config) => format!("task depths {config:?}"),
+            Self::ClickChain(config) => format!("click chain {config:?}"),
         }
+    }
+
+    /// Correlations of the tasks' true functions or logits, [tasks, tasks], where any two have one.
+    pub(super) fn correlations(&self) -> Option<Vec<Vec<f64>>> {
+        let of: Box<dyn Fn(usize, usize) -> f64> = match self {
+            Self::Feed(config) => Box::new(|task, other| config.correlation(task, other)),
+            Self::TwoTask(config) => Box::new(|task, other| match task == other {
+                true => 1.0,
+                false => config.correlation,
+            }),
+            Self::TaskArc(config) => Box::new(|task, other| config.correlation(task, other)),
+            Self::TaskDepths(_) | Self::ClickChain(_) => return None,
+        };
+        let tasks = 0..self.num_tasks();
+        let row = |task| tasks.clone().map(|other| of(task, other)).collect();
+        Some(tasks.clone().map(row).collect())
     }
 
     fn generator(&self) -> Generator {
@@ -117,6 +150,7 @@ impl Generated {
             Self::TwoTask(config) => Generator::TwoTask(TwoTask::new(config)),
             Self::TaskArc(config) => Generator::TaskArc(config.generator()),
             Self::TaskDepths(config) => Generator::TaskDepths(config.generator()),
+            Self::ClickChain(config) => Generator::ClickChain(Box::new(ClickChain::new(config))),
         }
     }
 }
@@ -128,6 +162,7 @@ enum Generator {
     TwoTask(TwoTask),
     TaskArc(UnitTasks<TaskArc>),
     TaskDepths(UnitTasks<TaskDepths>),
+    ClickChain(Box<ClickChain>),
 }
 
 impl Generator {
@@ -137,6 +172,7 @@ impl Generator {
             Self::TwoTask(pair) => pair.rows(split, range),
             Self::TaskArc(arc) => arc.rows(split, range),
             Self::TaskDepths(depths) => depths.rows(split, range),
+            Self::ClickChain(chain) => chain.rows(split, range),
         }
     }
 
@@ -146,6 +182,7 @@ impl Generator {
             Self::TwoTask(pair) => pair.expected(split, range, task),
             Self::TaskArc(arc) => arc.true_outputs(split, range, task),
             Self::TaskDepths(depths) => depths.true_outputs(split, range, task),
+            Self::ClickChain(chain) => chain.true_logits(split, range, task),
         }
     }
 }
@@ -177,10 +214,12 @@ impl LazyGenerator {
 /// Writes the three splits into `folder`.
 pub(super) fn prepare(
     config: &Generated,
+    tasks: &[Task],
     subset: RowSubset,
     folder: &Path,
     observer: &mut dyn Observer,
 ) -> Result<[Written; 3], Diagnostic> {
+    let watched = Watched::new(tasks, config.scenario(), &config.categorical());
     let widths = Widths {
         categorical: config.categorical().len(),
         lists: 0,
@@ -197,7 +236,8 @@ pub(super) fn prepare(
     let mut written = Vec::with_capacity(3);
     for (split, (name, count)) in SPLITS.iter().zip(counts).enumerate() {
         let mut writer = PackedWriter::create(folder.join(format!("{name}.arrow")), widths)?
-            .measuring(config.regressions());
+            .measuring(config.regressions())
+            .watching(watched.clone());
         let starts: Vec<u64> = (0..count).step_by(BLOCK).collect();
         // Any range of rows can be made by itself, so blocks are made in parallel and written in
         // order.

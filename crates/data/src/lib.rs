@@ -2,7 +2,7 @@
 //!
 //! - [`schema`] reads and checks descriptions, with [`expression`]s (a crate of their own) for labels, filters and computed columns; `draft` writes one from files.
 //! - `source_files` finds files and knows their checksums, `part_files` the files of a folder or a pattern, [`fetch`] gets them; `table` reads them (delimited text, Parquet,
-//!   Arrow), learns from training rows and encodes; [`generated`] makes the rows of embedded sources ([`feed`], `two_task`, `task_arc`, `task_depths`).
+//!   Arrow), learns from training rows and encodes; [`generated`] makes the rows of embedded sources ([`feed`], `two_task`, `task_arc`, `task_depths`, `click_chain`).
 //! - `carried` holds columns that are neither inputs nor labels and stay with each row.
 //! - `packed` is the format of prepared splits, `cache` the folders that hold them, `open` the way from a reference to rows.
 //! - [`exchange`] writes rows for programs outside and reads what they predict.
@@ -18,6 +18,7 @@
 mod about_embedded;
 mod cache;
 mod carried;
+mod click_chain;
 mod disk_space;
 mod draft;
 pub mod exchange;
@@ -39,7 +40,9 @@ mod part_files;
 mod pipeline;
 mod predictions;
 mod prefetch;
+mod preparation_version;
 mod reference;
+mod relations;
 pub mod schema;
 pub mod seal;
 mod sealed_text;
@@ -73,6 +76,7 @@ pub use open::{
 };
 pub use predictions::{PredictionLayout, PredictionWriter, ScoreScale, TableFormat};
 pub use reference::{DatasetRef, Places, RowSubset};
+pub use relations::{TaskRelations, task_relations};
 pub use schema::spec_knobs::blamed as blamed_knob;
 pub use split::{SealedSplit, Split};
 pub use summary::{DataWarning, Numbers, Observer, Origin, Quiet, SplitSummary, Summary};
@@ -105,6 +109,19 @@ pub struct Schema {
     pub user: Option<String>,
     /// The column that weighs rows in training, where there is one.
     pub weight: Option<String>,
+    /// The feature whose value is the scenario of a row, an index into [`Self::categorical`].
+    pub scenario: Option<usize>,
+}
+
+impl Schema {
+    /// Of each task the one that it comes after; empty where none comes after another.
+    pub fn after(&self) -> Vec<Option<usize>> {
+        let after: Vec<Option<usize>> = self.tasks.iter().map(|task| task.after).collect();
+        match after.iter().all(Option::is_none) {
+            true => Vec::new(),
+            false => after,
+        }
+    }
 }
 
 /// A categorical input.
@@ -136,6 +153,8 @@ pub struct Task {
     pub group: usize,
     /// What its labels are.
     pub kind: TaskKind,
+    /// The task that it comes after, an index into [`Schema::tasks`]: its label can be 1 only where that one's is.
+    pub after: Option<usize>,
 }
 
 /// What the labels of a task are, and with that its loss and its metrics.
@@ -193,6 +212,8 @@ pub struct Prepared {
     pub validation: Split,
     /// Rows to score once.
     pub test: SealedSplit,
+    /// What the ids of scenarios from 1 on stand for; none where rows have no scenario.
+    pub scenarios: Vec<String>,
 }
 
 /// A file or folder that can't be written, and the mend.

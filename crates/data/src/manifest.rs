@@ -8,13 +8,6 @@ use super::{DataWarning, DatasetRef, Numbers, RowSubset, SPLITS};
 use crate::schema::Pooling;
 use serde::{Deserialize, Serialize};
 
-/// Raised when preparation gives other bytes for the same description.
-// It is part of every content hash. Without raising it, folders that older code prepared would be
-// taken for what this code prepares.
-// 2: what is missing is unknown in conditions and nobody among users; times are compared as times; labels are centred in 64
-// bits; `rows` counts training rows whatever the split. 3: logarithms, powers and sines are those of `libm` on every system.
-pub(super) const PREPARATION_VERSION: u32 = 3;
-
 /// The manifest's file in the folder of a dataset.
 pub(super) const MANIFEST: &str = "manifest.toml";
 
@@ -138,6 +131,7 @@ pub(super) struct NumbersEntry {
 impl Manifest {
     /// The manifest of what was prepared.
     pub(super) fn new(
+        preparation_version: u32,
         content_hash: &str,
         reference: Reference,
         table: PreparedTable,
@@ -146,7 +140,7 @@ impl Manifest {
     ) -> Self {
         let files = SPLITS.iter().zip(table.written);
         Self {
-            preparation_version: PREPARATION_VERSION,
+            preparation_version,
             content_hash: content_hash.to_owned(),
             warnings,
             others,

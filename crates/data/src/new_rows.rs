@@ -4,7 +4,7 @@ use super::carried::{CarriedKind, source_row_array};
 use super::expression::Reading;
 use super::open::{folder_of, resolve_description};
 use super::predictions::{ScoreScale, TableFormat, TableSink, about, named_columns, score_name};
-use super::schema::{Description, Source, SourceFile, SplitPlan, TablePlan};
+use super::schema::{Description, FileKind, Source, SourceFile, SplitPlan, TablePlan};
 use super::table::column_slots::ColumnSlots;
 use super::table::fitted_files::{FittedNumbers, KeptEncoders, read_vocabularies};
 use super::table::interner::Interner;
@@ -48,6 +48,8 @@ pub struct ScoredRows {
     pub absent: Vec<String>,
     /// Whether the description has a filter, which is not applied.
     pub has_filter: bool,
+    /// What was counted of the rows, in the words in which preparation says it: those without a row in a joined table, and what is missing.
+    pub said: Vec<String>,
 }
 
 /// Values of a feature that training didn't give an id.
@@ -134,7 +136,10 @@ impl NewRows {
         let columns = ColumnSlots::of_inputs(&self.plan, &[]);
         let encoders = self.encoders(&columns)?;
         let (categorical, lists, numeric) = encoders.inputs(&self.plan, &columns);
+        let scenario = (self.plan.scenario).map(|feature| &self.plan.features[feature].name);
+        let scenario = scenario.and_then(|name| categorical.iter().position(|f| f.name == *name));
         Ok(Schema {
+            scenario,
             categorical,
             lists,
             numeric,
@@ -182,7 +187,8 @@ impl NewRows {
             test_fraction: 0.0,
             seed: 0,
         };
-        let opened = NewFiles::open(&plan, &self.named, &paths)?;
+        let opened = NewFiles::open(&plan, &self.named, &paths);
+        let opened = opened.map_err(|refused| self.by_kept_description(refused, files))?;
         let named = opened.named().to_vec();
         let kinds = opened.kinds(&plan);
         let columns = ColumnSlots::of_inputs(&plan, &named);
@@ -200,8 +206,9 @@ impl NewRows {
                 .map(|(column, _)| plan.columns[*column].clone())
                 .collect(),
             has_filter: self.has_filter,
+            said: Vec::new(),
         };
-        opened.each_piece(
+        let said = opened.each_piece(
             &plan,
             &columns,
             &sources,
@@ -210,7 +217,11 @@ impl NewRows {
             &named,
             observer,
             &mut |piece| self.write_piece(&piece, &schema, &kinds, &mut scored, &mut sink, model),
-        )?;
+        );
+        scored.said = said.map_err(|error| match error.downcast::<Diagnostic>() {
+            Ok(refused) => self.by_kept_description(refused, files).into(),
+            Err(other) => other,
+        })?;
         Ok((sink.finish()?, scored))
     }
 
@@ -293,6 +304,55 @@ impl NewRows {
             ));
         }
         Arc::new(arrow::datatypes::Schema::new(fields))
+    }
+
+    /// A refusal of new rows with a mend that can be followed: what the description says is fixed, since a cell was trained with it.
+    fn by_kept_description(&self, refused: Diagnostic, files: &[PathBuf]) -> Diagnostic {
+        // What hints of preparation name where they ask for another description.
+        const KEYS: [&str; 13] = [
+            "the format",
+            "[format]",
+            "the description",
+            "`optional`",
+            "`columns`",
+            "`filter`",
+            "missing = [",
+            "[split]",
+            "label = ",
+            "type = ",
+            "kind = ",
+            "transform = ",
+            "filter = ",
+        ];
+        let is_new = files
+            .iter()
+            .any(|file| refused.source.starts_with(&*file.display().to_string()));
+        let hint = refused.hint.as_deref().unwrap_or_default();
+        if !is_new || !KEYS.iter().any(|key| hint.contains(key)) {
+            return refused;
+        }
+        let correct = match hint.starts_with("correct the row") {
+            true => "correct the row; ",
+            false => "",
+        };
+        let format = self.plan.format;
+        let header = match format.has_header {
+            true => "a first line of names",
+            false => "no line of names",
+        };
+        let layout = match format.kind {
+            None | Some(FileKind::Text) => {
+                format!(
+                    ": text with {:?} between fields and {header}, or Parquet or Arrow",
+                    format.separator.text()
+                )
+            }
+            _ => String::new(),
+        };
+        let mend = format!(
+            "{correct}new rows are read by the description that the cell was trained with: write them as its files are{layout}"
+        );
+        refused.hint(mend)
     }
 
     /// Where the files of the description are, as far as they are there: only those of joined tables are read.

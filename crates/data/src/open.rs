@@ -3,11 +3,12 @@
 use super::cache::{self, CacheEntry};
 use super::carried::{CarriedSplits, with_columns};
 use super::generated::LazyGenerator;
+use super::manifest::CategoricalEntry;
 use super::predictions::{PredictionLayout, ScoreScale};
 use super::schema::{self, Description, Protocol, Source};
 use super::source_files::{self, Located, Trust};
 use super::split::{Split, SplitTruth};
-use super::table::fitted_files::{FittedNumbers, NUMBERS};
+use super::table::fitted_files::{FittedNumbers, NUMBERS, VOCABULARIES, texts_of};
 use super::table::split_assignment::{TEST, TRAIN, VALIDATION};
 use super::{
     CategoricalFeature, DatasetRef, ListFeature, Observer, Origin, Places, Prepared, RowSubset,
@@ -446,6 +447,37 @@ impl Resolved {
             groups: self.protocol.groups.clone(),
             user: self.protocol.user().map(str::to_owned),
             weight: self.protocol.weight().map(str::to_owned),
+            scenario: self.scenario(&entry.manifest.categorical),
+        }
+    }
+
+    /// The place of the scenario among features of ids.
+    fn scenario(&self, categorical: &[CategoricalEntry]) -> Option<usize> {
+        let name = self.protocol.scenario()?;
+        categorical.iter().position(|feature| feature.name == name)
+    }
+
+    /// What the ids of scenarios from 1 on stand for.
+    fn scenarios(&self, entry: &CacheEntry, schema: &Schema) -> Result<Vec<String>, String> {
+        let Some(scenario) = schema.scenario.map(|place| &schema.categorical[place]) else {
+            return Ok(Vec::new());
+        };
+        if let Source::Generated(_) = &self.protocol.source {
+            // Made-up things are known by their numbers from 0.
+            return Ok((1..scenario.vocabulary_size)
+                .map(|id| (id - 1).to_string())
+                .collect());
+        }
+        let path = entry.folder.join(VOCABULARIES);
+        let file =
+            regular_file::open(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+        let values = texts_of(std::io::BufReader::new(file), &scenario.name)?;
+        match values.len() + 1 == scenario.vocabulary_size {
+            true => Ok(values),
+            false => Err(format!(
+                "{VOCABULARIES}: the values of `{}` are not those of its ids",
+                scenario.name
+            )),
         }
     }
 
@@ -544,6 +576,7 @@ impl Resolved {
             content_hash: entry.manifest.content_hash.clone(),
             watch: entry.watch(),
             scales: self.scales(entry)?,
+            scenarios: self.scenarios(entry, &schema)?,
             schema,
         })
     }

@@ -22,6 +22,13 @@ pub(super) struct Located {
     stamps: Vec<(PathBuf, Stamp)>,
 }
 
+impl Located {
+    /// Its files.
+    pub(super) fn parts(&self) -> impl Iterator<Item = &Path> {
+        self.stamps.iter().map(|(path, _)| path.as_path())
+    }
+}
+
 /// Whether checks made before are believed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Trust {

@@ -107,6 +107,19 @@ impl Split {
         self.collect(|block| block.labels.iter().skip(task).step_by(width).copied())
     }
 
+    /// The ids of a categorical feature, one per row.
+    pub fn ids(&self, feature: usize) -> Vec<u32> {
+        let width = self.widths.categorical;
+        self.collect(|block| {
+            block
+                .categorical
+                .iter()
+                .skip(feature)
+                .step_by(width)
+                .copied()
+        })
+    }
+
     /// The users of the rows, one per row; empty where rows have none.
     pub fn users(&self) -> Vec<u32> {
         self.collect(|block| block.users.iter().copied())

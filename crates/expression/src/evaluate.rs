@@ -4,19 +4,20 @@ mod arithmetic;
 mod cast;
 mod choice;
 mod compare;
+mod operands;
 
 pub(super) use arithmetic::integers;
 
 use super::functions;
 use super::node::{Function, Node, NumberLiteral, Operator};
 use super::values::{Values, decimals};
-use super::{Reading, RowFault, Rows, boolean};
+use super::{RowFault, Rows, boolean};
 use arithmetic::arithmetic;
-use arrow::array::{Array, BooleanArray, StringArray};
+use arrow::array::{BooleanArray, StringArray};
 use arrow::compute::{and_kleene, ilike, is_null, like, not, or_kleene};
 use cast::cast;
-use choice::{alike, case, coalesce, extreme};
-use compare::{compare, compare_any};
+use choice::{case, coalesce, extreme};
+use compare::compare;
 
 /// Values of a part: of every row, or the one of a literal for all of them.
 pub(super) struct Side {
@@ -85,8 +86,11 @@ pub(super) fn side(node: &Node, rows: &dyn Rows) -> Result<Side, RowFault> {
         Node::Number(NumberLiteral::Float(number)) => {
             Side::literal(Values::Float(vec![*number].into()))
         }
-        Node::Text(text) => Side::literal(Values::Text(vec![text.as_str()].into())),
+        Node::Text(text) | Node::WrittenTime(text, _) => {
+            Side::literal(Values::Text(vec![text.as_str()].into()))
+        }
         Node::Time(time) => Side::literal(Values::from_times([Some(*time)])),
+        Node::Day(day) => Side::literal(Values::from_days([Some(*day)])),
         Node::Boolean(value) => Side::literal(Values::Boolean(vec![*value].into())),
         Node::Null => Side::literal(Values::Null(1)),
         Node::Compare {
@@ -94,20 +98,8 @@ pub(super) fn side(node: &Node, rows: &dyn Rows) -> Result<Side, RowFault> {
             left,
             right,
         } => {
-            let are_raw = [left, right].iter().all(|part| {
-                matches!(
-                    &***part,
-                    Node::Column {
-                        reading: Reading::Raw,
-                        ..
-                    }
-                )
-            });
             let (left, right) = (side(left, rows)?, side(right, rows)?);
-            whole(Values::Boolean(match are_raw {
-                true => compare_any(*operator, &left.values, &right.values),
-                false => compare(*operator, &left, &right, num_rows)?,
-            }))
+            whole(Values::Boolean(compare(*operator, left, right, num_rows)?))
         }
         Node::All(parts) => whole(chain(parts, rows, and_kleene)?),
         Node::Any(parts) => whole(chain(parts, rows, or_kleene)?),
@@ -135,7 +127,7 @@ pub(super) fn side(node: &Node, rows: &dyn Rows) -> Result<Side, RowFault> {
             pattern,
             is_case_sensitive,
         } => {
-            let texts = evaluate(text, rows)?.texts();
+            let texts = evaluate(text, rows)?.cast_texts();
             let pattern = StringArray::new_scalar(pattern);
             let matches = match is_case_sensitive {
                 true => like(&texts, &pattern),
@@ -151,7 +143,7 @@ pub(super) fn side(node: &Node, rows: &dyn Rows) -> Result<Side, RowFault> {
             right,
         } => {
             let (left, right) = (side(left, rows)?, side(right, rows)?);
-            whole(arithmetic(*operator, &left, &right, num_rows)?)
+            whole(arithmetic(*operator, left, right, num_rows)?)
         }
         Node::Case {
             branches,
@@ -162,20 +154,9 @@ pub(super) fn side(node: &Node, rows: &dyn Rows) -> Result<Side, RowFault> {
             arguments,
         } => {
             let arguments = arguments.iter().map(|part| side(part, rows));
-            let arguments = alike(arguments.collect::<Result<Vec<_>, _>>()?);
+            let arguments = arguments.collect::<Result<Vec<_>, _>>()?;
             whole(match function {
-                Function::Coalesce => coalesce(arguments, num_rows),
-                Function::NullIf => {
-                    let is_equal =
-                        compare(Operator::Equal, &arguments[0], &arguments[1], num_rows)?;
-                    let kept: Vec<Option<usize>> = (0..num_rows)
-                        .map(|row| {
-                            let is_equal = is_equal.is_valid(row) && is_equal.value(row);
-                            (!is_equal).then(|| arguments[0].at(row))
-                        })
-                        .collect();
-                    arguments[0].values.take(&kept)
-                }
+                Function::Coalesce => coalesce(arguments, num_rows)?,
                 Function::Greatest => extreme(arguments, num_rows, Operator::Greater)?,
                 Function::Least => extreme(arguments, num_rows, Operator::Less)?,
                 function => functions::call(*function, &arguments, num_rows)?,
@@ -219,7 +200,9 @@ fn truth(side: Side, num_rows: usize) -> Result<BooleanArray, RowFault> {
         other => (0..other.num_rows())
             .map(|row| {
                 let word = match &other {
-                    Values::Text(texts) if !other.is_null(row) => boolean(texts.value(row)),
+                    Values::Text(texts) | Values::Untyped(texts) if !other.is_null(row) => {
+                        boolean(texts.value(row))
+                    }
                     _ => None,
                 };
                 match (word, other.number(row)) {

@@ -1,5 +1,7 @@
 //! Functions of expressions that look at one row at a time.
 
+mod rounding;
+
 use super::RowFault;
 use super::evaluate::{Side, integers};
 use super::node::Function;
@@ -26,7 +28,7 @@ pub(super) fn call(
     };
     let text = |index: usize, row: usize| {
         let side = &arguments[index];
-        side.values.text(side.at(row))
+        side.values.cast_text(side.at(row))
     };
     let number = |index: usize, row: usize| {
         let side = &arguments[index];
@@ -44,35 +46,13 @@ pub(super) fn call(
         });
         Ok(Values::Text(texts.collect::<StringArray>()))
     };
-    let numbers = |make: &dyn Fn(f64) -> f64| {
-        // A whole number stays one, with all of its digits.
-        if let Values::Integer(_) | Values::Decimal(_) = arguments[0].values
-            && matches!(
-                function,
-                Function::Abs | Function::Floor | Function::Ceil | Function::Round
-            )
-            && (0..num_rows).all(|row| {
-                let at = arguments[0].at(row);
-                arguments[0].values.is_null(at) || arguments[0].values.integer(at).is_some()
-            })
-            && arguments.len() == 1
-        {
-            let whole = (0..num_rows).map(|row| {
-                let value = arguments[0].values.integer(arguments[0].at(row))?;
-                Some(if function == Function::Abs {
-                    value.abs()
-                } else {
-                    value
-                })
-            });
-            return Ok(integers(whole.collect()));
-        }
-        let is_single = matches!(arguments[0].values, Values::Float32(_));
+    let numbers = |make: &dyn Fn(usize, f64) -> f64| {
+        let is_single = matches!(arguments[0].values, Values::Float16(_) | Values::Float32(_));
         let numbers = (0..num_rows).map(|row| {
             if is_null(row) {
                 return Ok(None);
             }
-            let value = make(number(0, row));
+            let value = make(row, number(0, row));
             match value.is_finite() {
                 true => Ok(Some(value)),
                 false => Err(fault(row, "a result that is a finite number", text(0, row))),
@@ -125,18 +105,18 @@ pub(super) fn call(
                 .map(|row| (!is_null(row)).then(|| text(0, row).starts_with(&text(1, row))))
                 .collect::<BooleanArray>(),
         )),
-        Function::Abs => numbers(&f64::abs),
-        Function::Floor => numbers(&f64::floor),
-        Function::Ceil => numbers(&f64::ceil),
-        Function::Sqrt => numbers(&f64::sqrt),
+        Function::Abs | Function::Floor | Function::Ceil | Function::Round
+            if matches!(arguments[0].values, Values::Integer(_) | Values::Decimal(_)) =>
+        {
+            rounding::exact(function, arguments, num_rows)
+        }
+        Function::Abs => numbers(&|_, value| value.abs()),
+        Function::Floor => numbers(&|_, value| value.floor()),
+        Function::Ceil => numbers(&|_, value| value.ceil()),
+        Function::Sqrt => numbers(&|_, value| value.sqrt()),
         Function::Round => {
-            let places = if arguments.len() == 2 {
-                number(1, 0)
-            } else {
-                0.0
-            };
-            let factor = 10f64.powi(places.clamp(-300.0, 300.0) as i32);
-            numbers(&|value| (value * factor).round() / factor)
+            let places = rounding::places(arguments, num_rows)?;
+            numbers(&|row, value| rounding::round(value, places.at(row)))
         }
         Function::DateTrunc | Function::Extract => {
             let part = text(0, 0);

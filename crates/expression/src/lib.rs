@@ -9,11 +9,17 @@
 mod evaluate;
 mod functions;
 mod node;
+mod number_text;
+mod operands;
 pub mod timeline;
 mod translate;
 pub mod values;
 
-pub use node::{ColumnType, Reading};
+pub use node::{ColumnType, NumberLiteral, Reading};
+pub use number_text::read_number;
+pub use operands::{
+    BESIDE_CONDITIONS, BESIDE_FLOATS, BESIDE_NUMBERS, BESIDE_TIMES, DIGITS, ONE_TYPE,
+};
 pub use translate::Columns;
 pub use values::Values;
 
@@ -110,7 +116,11 @@ impl Expression {
     /// # Errors
     /// The first row on which it can't be computed.
     pub fn evaluate(&self, rows: &dyn Rows) -> Result<Values, RowFault> {
-        evaluate::evaluate(&self.node, rows)
+        match evaluate::evaluate(&self.node, rows) {
+            // What is wrong with types has no row to be told of.
+            Err(_) if rows.num_rows() == 0 => Ok(Values::Null(0)),
+            values => values,
+        }
     }
 
     /// Whether it holds on each row; null where that is unknown.
@@ -118,7 +128,15 @@ impl Expression {
     /// # Errors
     /// As [`evaluate`](Self::evaluate), and a value that is no condition.
     pub fn condition(&self, rows: &dyn Rows) -> Result<Values, RowFault> {
-        evaluate::condition(&self.node, rows)
+        match evaluate::condition(&self.node, rows) {
+            Err(_) if rows.num_rows() == 0 => Ok(Values::Boolean(Vec::<bool>::new().into())),
+            values => values,
+        }
+    }
+
+    /// Whether it brings operands to a common type, casts or chooses: rules that came later than the canonical spelling.
+    pub fn has_common_type(&self) -> bool {
+        node::has_common_type(&self.node)
     }
 
     /// The expression in its one canonical spelling.
@@ -174,3 +192,6 @@ impl std::error::Error for ExpressionError {}
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod golden;

@@ -1,15 +1,16 @@
 //! Expressions as a tree, and their one canonical spelling.
 
+use crate::number_text::read_number;
 use crate::timeline::{self, TimeRule};
 use std::collections::BTreeSet;
-use std::fmt::Write;
+use std::fmt::{self, Write};
 
 /// What the values of a column are read as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Reading {
     /// Numbers.
     Number,
-    /// Texts; columns of a file that knows them as times or conditions stay what they are.
+    /// Texts; columns of a file that knows them as something else stay what they are, and texts beside them are read as such.
     Text,
     /// Times.
     Time,
@@ -17,6 +18,8 @@ pub enum Reading {
     Boolean,
     /// What has an order: numbers, or times of a file that knows them; texts that are either.
     Ordered,
+    /// What is compared with another column of no known type: texts of a file without types are numbers where both are such.
+    Same,
     /// As the file has them: texts, or what the file knows them as.
     Raw,
 }
@@ -50,11 +53,23 @@ impl ColumnType {
 
 /// A number of an expression, exact where it is whole.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum NumberLiteral {
+pub enum NumberLiteral {
+    /// A whole number of at most 38 digits.
     Integer(i128),
     /// Digits, and how many of them stand behind the point.
     Decimal(i128, i8),
+    /// The nearest number of 64 bits.
     Float(f64),
+}
+
+impl NumberLiteral {
+    pub(crate) fn negated(self) -> Self {
+        match self {
+            Self::Integer(number) => Self::Integer(-number),
+            Self::Decimal(digits, scale) => Self::Decimal(-digits, scale),
+            Self::Float(number) => Self::Float(-number),
+        }
+    }
 }
 
 /// A comparison.
@@ -181,23 +196,34 @@ impl Function {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum CastType {
     Text,
+    /// Integers of any size.
     Integer,
+    /// Integers of so many bits with a sign.
+    Bits(u32),
     Float,
+    /// Decimals of so many digits, so many of them behind the point.
+    Decimal(u8, i8),
     Boolean,
     Time,
     Date,
 }
 
-impl CastType {
-    pub(crate) fn word(self) -> &'static str {
-        match self {
+impl fmt::Display for CastType {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
             Self::Text => "text",
             Self::Integer => "integer",
+            Self::Bits(8) => "tinyint",
+            Self::Bits(16) => "smallint",
+            Self::Bits(_) => "bigint",
             Self::Float => "float",
+            Self::Decimal(digits, places) => {
+                return write!(formatter, "decimal({digits}, {places})");
+            }
             Self::Boolean => "boolean",
             Self::Time => "timestamp",
             Self::Date => "date",
-        }
+        })
     }
 }
 
@@ -211,6 +237,10 @@ pub(crate) enum Node {
     Number(NumberLiteral),
     Text(String),
     Time(i128),
+    /// A time in quotes beside a column without a type, which may turn out to hold days.
+    WrittenTime(String, i128),
+    /// The start of a day, of which only the day counts.
+    Day(i128),
     Boolean(bool),
     Null,
     Compare {
@@ -259,6 +289,8 @@ impl Node {
             | Self::Number(_)
             | Self::Text(_)
             | Self::Time(_)
+            | Self::WrittenTime(..)
+            | Self::Day(_)
             | Self::Boolean(_)
             | Self::Null => {}
             Self::Compare { left, right, .. } | Self::Arithmetic { left, right, .. } => {
@@ -318,9 +350,13 @@ impl Node {
                 let _ = write!(text, "{number:?}");
             }
             Self::Text(value) => write_text(value, text),
-            Self::Time(time) => {
+            Self::Time(time) | Self::WrittenTime(_, time) => {
                 text.push_str("timestamp ");
                 write_text(&timeline::text(*time), text);
+            }
+            Self::Day(time) => {
+                text.push_str("date ");
+                write_text(&timeline::day_text(*time), text);
             }
             Self::Boolean(value) => {
                 let _ = write!(text, "{value}");
@@ -415,10 +451,51 @@ impl Node {
             Self::Cast { inner, to, is_try } => {
                 text.push_str(if *is_try { "try_cast(" } else { "cast(" });
                 inner.write(columns, text);
-                let _ = write!(text, " as {})", to.word());
+                let _ = write!(text, " as {to})");
             }
         }
     }
+}
+
+/// Whether what a part computes has changed since its canonical spelling was first hashed.
+pub(crate) fn has_common_type(node: &Node) -> bool {
+    let is_literal = |node: &Node| {
+        matches!(
+            node,
+            Node::Number(_)
+                | Node::Text(_)
+                | Node::Time(_)
+                | Node::WrittenTime(..)
+                | Node::Day(_)
+                | Node::Boolean(_)
+        )
+    };
+    // A text that spells a number in another way than numbers are written, or that has a time of day.
+    let is_respelled = |node: &Node| match node {
+        Node::Text(text) => match read_number(text) {
+            Some(NumberLiteral::Integer(number)) => number.to_string() != *text,
+            Some(_) => true,
+            None => text.contains(':') && timeline::looks_iso(text),
+        },
+        Node::WrittenTime(_, time) => timeline::start_of_day(*time) != *time,
+        _ => false,
+    };
+    let mut found = false;
+    node.walk(&mut |part| {
+        found |= match part {
+            Node::Compare { left, right, .. } => {
+                !(is_literal(left) || is_literal(right))
+                    || is_respelled(left)
+                    || is_respelled(right)
+            }
+            Node::Arithmetic { operator, .. } => *operator == Arithmetic::Remainder,
+            // Days, times and decimals have other texts than they had.
+            Node::Like { pattern, .. } => pattern.contains(|letter: char| letter.is_ascii_digit()),
+            Node::Case { .. } | Node::Call { .. } | Node::Cast { .. } => true,
+            _ => false,
+        };
+    });
+    found
 }
 
 fn write_text(value: &str, text: &mut String) {

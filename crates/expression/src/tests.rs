@@ -276,6 +276,46 @@ fn refusals_say_where_and_what() {
             10,
             "`fortnight` is no part of a time; there are year",
         ),
+        (
+            r"word like 'a\_%'",
+            10,
+            "a backslash in a pattern is a letter in some programs",
+        ),
+        (
+            "size in (1, 'a')",
+            12,
+            "expected a number, found `a`: the other values are numbers",
+        ),
+        (
+            "coalesce(size, 'a') + 1 > 2",
+            15,
+            "expected a number, found `a`",
+        ),
+        (
+            "coalesce(date_trunc('day', seen), 1) is null",
+            0,
+            "a time and a number have no common type",
+        ),
+        (
+            "size between 1 and 'many'",
+            19,
+            "expected a number, found `many`",
+        ),
+        (
+            "case size when 1 then 'a' when 'b' then 'c' end = 'a'",
+            31,
+            "expected a number, found `b`",
+        ),
+        (
+            "cast(size as varchar(2)) = 'a'",
+            5,
+            "there is no cast to VARCHAR(2)",
+        ),
+        (
+            "cast(size as decimal) = 1",
+            5,
+            "there is no cast to DECIMAL",
+        ),
         ("size = (select 1)", 7, ""),
         (
             "lower(word, word) = 'a'",

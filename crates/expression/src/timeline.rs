@@ -1,10 +1,15 @@
 //! Times as points on one line: nanoseconds since 1970 in UTC, in 128 bits, so that neither the year 9999 nor a nanosecond
 //! of today is rounded away.
 
+mod format;
+
+pub use format::check_format;
+
 use arrow::datatypes::TimeUnit;
 use chrono::format::{Parsed, StrftimeItems};
 use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, NaiveTime, TimeZone, Timelike};
 use chrono_tz::Tz;
+use format::set_centuries;
 
 /// Nanoseconds of a second.
 const SECOND: i128 = 1_000_000_000;
@@ -35,7 +40,7 @@ impl TimeRule {
     /// The time itself, or the start of its day in UTC where only the day counts.
     pub fn day_of(&self, time: i128) -> i128 {
         match self.is_date {
-            true => time - time.rem_euclid(86_400 * SECOND),
+            true => start_of_day(time),
             false => time,
         }
     }
@@ -72,6 +77,7 @@ impl TimeRule {
         if parsed.hour_div_12().is_some() && parsed.minute().is_none() {
             parsed.set_minute(0).map_err(|_| wrong())?;
         }
+        set_centuries(&mut parsed).map_err(|_| wrong())?;
         let date = parsed.to_naive_date().map_err(|_| wrong())?;
         let time = match parsed.hour_div_12() {
             Some(_) => parsed.to_naive_time().map_err(|_| wrong())?,
@@ -96,6 +102,17 @@ impl TimeRule {
         }
     }
 
+    /// The time that clocks of the column's zone show as `shown`, which is counted as a time in UTC is.
+    ///
+    /// # Errors
+    /// What was expected: clocks skip an hour of the year.
+    pub fn of_clock(&self, shown: i128) -> Result<i128, String> {
+        match (self.zone, date_time(shown)) {
+            (Some(_), Some(local)) => self.in_zone(local),
+            _ => Ok(shown),
+        }
+    }
+
     /// The rule in one way of writing.
     pub fn canonical(&self) -> String {
         format!(
@@ -108,13 +125,10 @@ impl TimeRule {
     }
 }
 
-/// Whether a text is a format of times in chrono's `strftime` letters.
-pub fn is_format(format: &str) -> bool {
-    use chrono::format::Item;
-    // `%f` counts nanoseconds here and is a fraction in Python, which `%.f` is here; names of zones would be read and not
-    // understood.
-    let is_known = !format.contains(".%f") && !format.contains("%Z");
-    is_known && StrftimeItems::new(format).all(|item| item != Item::Error)
+/// What clocks of a zone show at a time, counted as a time in UTC is.
+pub fn shown_in(time: i128, zone: Tz) -> Option<i128> {
+    let local = zone.from_utc_datetime(&date_time(time)?).naive_local();
+    Some(nanoseconds(local))
 }
 
 /// Nanoseconds of one of a unit.
@@ -139,24 +153,23 @@ pub fn unit_name(unit: TimeUnit) -> &'static str {
 
 /// A count of a unit since 1970, which may have a fraction, as a time of a year that has four digits.
 fn counted(text: &str, unit: TimeUnit) -> Option<i128> {
-    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    // As R and spreadsheets write large numbers: 1.649376e+09.
+    let (digits, exponent) = match text.split_once(['e', 'E']) {
+        Some((digits, exponent)) => (digits, exponent.parse::<i32>().ok()?),
+        None => (text, 0),
+    };
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
     let is_digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
     if !is_digits(fraction) || fraction.len() > 18 {
         return None;
     }
-    let count: i128 = whole.parse().ok()?;
+    let count: i128 = format!("{whole}{fraction}").parse().ok()?;
     let nanoseconds = count.checked_mul(nanoseconds_of(unit))?;
-    let places = 10i128.pow(fraction.len() as u32);
-    let rest: i128 = if fraction.is_empty() {
-        0
-    } else {
-        fraction.parse().ok()?
-    };
-    let rest = rest * nanoseconds_of(unit) / places;
-    let time = if whole.starts_with('-') {
-        nanoseconds - rest
-    } else {
-        nanoseconds + rest
+    let places = i32::try_from(fraction.len()).ok()?.checked_sub(exponent)?;
+    let scale = 10i128.checked_pow(places.unsigned_abs())?;
+    let time = match places > 0 {
+        true => nanoseconds / scale,
+        false => nanoseconds.checked_mul(scale)?,
     };
     is_plausible(time).then_some(time)
 }
@@ -233,6 +246,19 @@ pub fn text(time: i128) -> String {
         0 => text,
         rest => format!("{text}.{}", format!("{rest:09}").trim_end_matches('0')),
     }
+}
+
+/// The day of a time as ISO 8601 writes it.
+pub fn day_text(time: i128) -> String {
+    match date_time(time) {
+        Some(time) => time.format("%Y-%m-%d").to_string(),
+        None => text(time),
+    }
+}
+
+/// The start of the day in UTC that a time lies in.
+pub fn start_of_day(time: i128) -> i128 {
+    time - time.rem_euclid(86_400 * SECOND)
 }
 
 /// A date, or a date and a time of day, with the seconds by which its zone is ahead of UTC where it names one.
@@ -314,11 +340,12 @@ fn number(digits: &str) -> Option<u32> {
 }
 
 /// Formats of times that are no ISO 8601, the month before the day where both are possible.
-const OTHER_FORMATS: [&str; 18] = [
+const OTHER_FORMATS: [&str; 19] = [
     "%m/%d/%Y",
     "%m/%d/%Y %H:%M",
     "%m/%d/%Y %H:%M:%S",
     "%m/%d/%Y %I:%M:%S %p",
+    "%m/%d/%Y %I:%M %p",
     "%d/%m/%Y",
     "%d/%m/%Y %H:%M",
     "%d/%m/%Y %H:%M:%S",
@@ -453,6 +480,102 @@ mod tests {
         };
         // Milliseconds as seconds are the year 54238.
         assert_eq!(parsed(&seconds, "1649419200000"), None);
+    }
+
+    /// The right values are those of Python's `strptime`.
+    #[test]
+    fn years_of_two_digits_are_those_of_posix() {
+        for (format, text, year) in [
+            ("%m/%d/%y", "04/08/68", 2068),
+            ("%m/%d/%y", "04/08/69", 1969),
+            ("%m/%d/%y", "04/08/99", 1999),
+            ("%m/%d/%y", "04/08/00", 2000),
+            ("%D", "04/08/69", 1969),
+            ("%d-%b-%y", "08-Apr-69", 1969),
+            ("%C%y%m%d", "20690408", 2069),
+            ("%g-W%V-%u", "69-W15-2", 1969),
+        ] {
+            let rule = TimeRule {
+                format: Some(format.to_owned()),
+                ..TimeRule::default()
+            };
+            assert_eq!(check_format(format), Ok(()), "{format}");
+            let found = part(parsed(&rule, text).unwrap(), "year");
+            assert_eq!(found, Some((year, 0)), "{format} {text}");
+        }
+    }
+
+    #[test]
+    fn formats_account_for_every_part_of_a_time() {
+        for format in [
+            "%m/%d/%Y",
+            "%Y-%m-%d %H",
+            "%Y-%m-%d %H:%M:%S%.f",
+            "%Y%m%d%H%M%S%3f",
+            "%m/%d/%Y %I:%M %p",
+            "%d/%b/%Y:%H:%M:%S %z",
+            "%Y-%m-%d %#z",
+            "%Y-%j",
+            "%G-W%V-%u",
+            "%Y %U %a",
+            "%s",
+            "%s%.f",
+            "%+",
+            "%c",
+            "%r %D",
+        ] {
+            assert_eq!(check_format(format), Ok(()), "{format}");
+        }
+        for (format, expected) in [
+            ("%m/%d/%Y %I:%M", "without %p"),
+            ("%m/%d/%Y %l", "without %p"),
+            ("%Y-%m-%d %H:%M:%S;%f", "%f"),
+            ("%Y-%m-%d %H:%M:%S.%f", "%f"),
+            ("%Y-%m-%d %p", "without hours"),
+            ("%Y-%m-%d %M", "without hours"),
+            ("%Y-%m-%d %H %S", "without minutes"),
+            ("%Y-%m-%d %H:%M%.f", "without seconds"),
+            ("%s %Y", "%s"),
+            ("%Y-%m", "which day"),
+            ("%H:%M", "which day"),
+            ("%d/%m", "which day"),
+            ("%Y-%m-%d %Z", "no format"),
+            ("%Y-%m-%d %Q", "no format"),
+            ("%Y-%m-%d %", "no format"),
+        ] {
+            let (why, _) = check_format(format).unwrap_err();
+            assert!(why.contains(expected), "{format}: {why}");
+        }
+    }
+
+    #[test]
+    fn clocks_and_counts_are_exact() {
+        let berlin = TimeRule {
+            zone: Some(Tz::Europe__Berlin),
+            ..TimeRule::default()
+        };
+        // By Python's zoneinfo; clocks go from 2 to 3 on this night, and from 3 to 2 in October, of which the first is meant.
+        let shown = |text: &str| parsed(&TimeRule::default(), text).unwrap();
+        assert!(berlin.of_clock(shown("2022-03-27T02:30:00")).is_err());
+        let first = berlin.of_clock(shown("2022-10-30T02:30:00"));
+        assert_eq!(first, Ok(shown("2022-10-30T00:30:00")));
+        let back = shown_in(shown("2022-10-30T00:30:00"), Tz::Europe__Berlin);
+        assert_eq!(back, Some(shown("2022-10-30T02:30:00")));
+        let seconds = TimeRule {
+            unit: Some(TimeUnit::Second),
+            ..TimeRule::default()
+        };
+        for (text, nanoseconds) in [
+            ("1.649376000e9", Some(1_649_376_000 * SECOND)),
+            ("1.649376e+09", Some(1_649_376_000 * SECOND)),
+            ("1649376e3", Some(1_649_376_000 * SECOND)),
+            ("-15e-1", Some(-1_500_000_000)),
+            ("1.6e99", None),
+            ("1e", None),
+            ("nan", None),
+        ] {
+            assert_eq!(parsed(&seconds, text), nanoseconds, "{text}");
+        }
     }
 
     #[test]

@@ -3,50 +3,25 @@
 
 mod calls;
 mod comparison;
+mod operands;
+mod operators;
+mod parsing;
 mod words;
 
+pub(super) use parsing::parse;
+
 use super::ExpressionError;
-use super::node::{
-    Arithmetic, CastType, ColumnType, FUNCTIONS, Function, Node, NumberLiteral, Operator, Reading,
-};
+use super::node::{CastType, ColumnType, FUNCTIONS, Function, Node, Operator, Reading};
+use crate::number_text::unsigned;
 use crate::timeline::TimeRule;
 use homebench_diagnostic::nearest;
+use operands::Together;
+use parsing::offset_of;
 use sqlparser::ast::{
-    BinaryOperator, CastKind, CeilFloorKind, Expr, InTarget, Spanned, UnaryOperator, Value,
+    BinaryOperator, CaseWhen, CastKind, CeilFloorKind, Expr, InTarget, Spanned, UnaryOperator,
+    Value,
 };
-use sqlparser::dialect::Dialect;
-use sqlparser::parser::{Parser, ParserError};
-use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer};
-use words::{arguments, arithmetic, cast_type, comparison, negate, number};
-
-/// Longer expressions are refused.
-const MAX_TOKENS: usize = 4096;
-
-/// Parts within parts deeper than this are refused rather than recursed into.
-const MAX_DEPTH: usize = 40;
-
-/// SQL as MySQL, Spark and BigQuery quote it: names between backticks, texts between either kind of quotes.
-// A double quote that opened a name in one program and a text in another would change a condition's meaning without a word.
-#[derive(Debug)]
-struct Quoting;
-
-impl Dialect for Quoting {
-    fn is_identifier_start(&self, letter: char) -> bool {
-        letter.is_alphabetic() || letter == '_'
-    }
-
-    fn is_identifier_part(&self, letter: char) -> bool {
-        letter.is_alphanumeric() || letter == '_'
-    }
-
-    fn is_delimited_identifier_start(&self, letter: char) -> bool {
-        letter == '`'
-    }
-
-    fn supports_numeric_literal_underscores(&self) -> bool {
-        true
-    }
-}
+use words::{arguments, arithmetic, cast_type};
 
 /// Names and types of the columns that an expression may use.
 #[derive(Debug, Clone, Copy)]
@@ -70,111 +45,19 @@ type Refused = ExpressionError;
 /// Most parts within each other, as a long sum has them: evaluation recurses into them.
 const MAX_PARTS: usize = 100;
 
-/// Stack of the thread that parses.
-// The parser leans a chain of `or` to the left, and walks and drops it as deep as it is long: a thousand levels are a few
-// megabytes, which a thread of rayon doesn't have.
-const PARSER_STACK: usize = 64 << 20;
-
-pub(super) fn parse(text: &str, columns: Columns<'_>, is_condition: bool) -> Result<Node, Refused> {
-    std::thread::scope(|scope| {
-        let thread = std::thread::Builder::new().stack_size(PARSER_STACK);
-        match thread.spawn_scoped(scope, || parse_here(text, columns, is_condition)) {
-            Ok(parsing) => parsing.join().unwrap_or_else(|_| {
-                Err(Refused::new(0, "the SQL parser can't read this expression"))
-            }),
-            Err(error) => Err(Refused::new(0, format!("no thread to parse it: {error}"))),
-        }
-    })
-}
-
-fn parse_here(text: &str, columns: Columns<'_>, is_condition: bool) -> Result<Node, Refused> {
-    if text.trim().is_empty() {
-        return Err(Refused::new(
-            0,
-            "expected a column or a condition, found nothing",
-        ));
-    }
-    let tokens = Tokenizer::new(&Quoting, text)
-        .tokenize_with_location()
-        .map_err(|error| Refused::new(offset_of(text, error.location), error.message))?;
-    if let Some(token) = tokens.get(MAX_TOKENS) {
-        let message = format!("the expression is too long: more than {MAX_TOKENS} words");
-        return Err(Refused::new(offset_of(text, token.span.start), message));
-    }
-    check_depth(text, &tokens)?;
-    // Deeper than what was just let through needs: the parser tells its own limit as a fault of grammar.
-    let mut parser = Parser::new(&Quoting)
-        .with_recursion_limit(MAX_DEPTH * 8)
-        .with_tokens_with_locations(tokens);
-    let parsed = parser.parse_expr();
-    let next = parser.peek_token();
-    let at = match next.token {
-        Token::EOF => text.len(),
-        _ => offset_of(text, next.span.start),
-    };
-    let parsed = parsed.map_err(|error| match error {
-        ParserError::RecursionLimitExceeded => Refused::new(
-            at,
-            format!("more than {MAX_DEPTH} levels of `not` and parentheses"),
-        ),
-        ParserError::TokenizerError(message) | ParserError::ParserError(message) => {
-            Refused::new(at, format!("this is no SQL expression: {message}"))
-        }
-    })?;
-    if next.token != Token::EOF {
-        let message = format!("expected `and`, `or` or the end, found `{}`", next.token);
-        return Err(Refused::new(at, message));
-    }
-    let mut translator = Translator {
-        text,
-        columns,
-        depth: 0,
-    };
-    match is_condition {
-        true => translator.condition(&parsed),
-        false => translator.any(&parsed, None),
-    }
-}
-
-/// Refuses `not`s and parentheses within each other that are too many.
-fn check_depth(text: &str, tokens: &[TokenWithSpan]) -> Result<(), Refused> {
-    let (mut open, mut nots) = (0usize, 0usize);
-    for token in tokens {
-        match &token.token {
-            Token::Whitespace(_) => continue,
-            Token::LParen => open += 1,
-            Token::RParen => open = open.saturating_sub(1),
-            _ => {}
-        }
-        let is_not =
-            matches!(&token.token, Token::Word(word) if word.value.eq_ignore_ascii_case("not"));
-        nots = if is_not { nots + 1 } else { 0 };
-        if open + nots > MAX_DEPTH {
-            let message = format!("more than {MAX_DEPTH} levels of `not` and parentheses");
-            return Err(Refused::new(offset_of(text, token.span.start), message));
-        }
-    }
-    Ok(())
-}
-
-/// The byte of a place of the tokenizer.
-fn offset_of(text: &str, location: Location) -> usize {
-    let line = usize::try_from(location.line).unwrap_or(1).max(1);
-    let column = usize::try_from(location.column).unwrap_or(1).max(1);
-    let start: usize = text
-        .split_inclusive('\n')
-        .take(line - 1)
-        .map(str::len)
-        .sum();
-    let rest = &text[start.min(text.len())..];
-    let letters = rest.char_indices().nth(column - 1);
-    letters.map_or(text.len(), |(at, _)| start + at)
-}
-
 struct Translator<'a> {
     text: &'a str,
     columns: Columns<'a>,
     depth: usize,
+}
+
+/// Whether a part is the word `null`.
+fn is_null_literal(part: &Expr) -> bool {
+    match part {
+        Expr::Nested(inner) => is_null_literal(inner),
+        Expr::Value(value) => value.value == Value::Null,
+        _ => false,
+    }
 }
 
 /// What the parts of an expression are, where that can be told without looking at data.
@@ -233,9 +116,11 @@ impl Translator<'_> {
                 op if arithmetic(op).is_some() => Some(Reading::Number),
                 _ => Some(Reading::Boolean),
             },
-            Expr::Cast { data_type, .. } => Some(match cast_type(data_type)? {
+            Expr::Cast { data_type, .. } => Some(match cast_type(data_type).ok()? {
                 CastType::Text => Reading::Text,
-                CastType::Integer | CastType::Float => Reading::Number,
+                CastType::Integer | CastType::Bits(_) | CastType::Float | CastType::Decimal(..) => {
+                    Reading::Number
+                }
                 CastType::Boolean => Reading::Boolean,
                 CastType::Time | CastType::Date => Reading::Time,
             }),
@@ -243,11 +128,11 @@ impl Translator<'_> {
                 conditions,
                 else_result,
                 ..
-            } => conditions
-                .iter()
-                .map(|when| &when.result)
-                .chain(else_result.as_deref())
-                .find_map(|result| self.kind(result)),
+            } => {
+                let results = conditions.iter().map(|when| &when.result);
+                let results: Vec<&Expr> = results.chain(else_result.as_deref()).collect();
+                self.kind_of_choice(Together::Choice, &results)
+            }
             Expr::Function(call) => {
                 let name = call.name.to_string().to_lowercase();
                 let (_, function, ..) = FUNCTIONS.iter().find(|(known, ..)| *known == name)?;
@@ -260,12 +145,14 @@ impl Translator<'_> {
                     | Function::Replace => Some(Reading::Text),
                     Function::StartsWith => Some(Reading::Boolean),
                     Function::DateTrunc => Some(Reading::Time),
-                    Function::Coalesce
-                    | Function::NullIf
-                    | Function::Greatest
-                    | Function::Least => arguments(&call.args)
-                        .iter()
-                        .find_map(|part| self.kind(part)),
+                    Function::Coalesce => {
+                        self.kind_of_choice(Together::Choice, &arguments(&call.args))
+                    }
+                    Function::Greatest | Function::Least => {
+                        self.kind_of_choice(Together::Extreme, &arguments(&call.args))
+                    }
+                    // The second says what the first is compared as, and not what it is.
+                    Function::NullIf => self.kind(arguments(&call.args).first()?),
                     _ => Some(Reading::Number),
                 }
             }
@@ -331,11 +218,14 @@ impl Translator<'_> {
             }
             Expr::Value(value) => self.literal(expression, &value.value),
             Expr::TypedString(typed) => {
-                let is_time = matches!(cast_type(&typed.data_type), Some(CastType::Time | CastType::Date));
                 let text = typed.value.value.clone().into_string();
-                match text.filter(|_| is_time) {
-                    Some(text) => self.time(expression, &text),
-                    None => Err(self.refuse(expression, "expected `date '...'` or `timestamp '...'`")),
+                match (cast_type(&typed.data_type), text) {
+                    (Ok(CastType::Time), Some(text)) => self.time(expression, &text).map(Node::Time),
+                    (Ok(CastType::Date), Some(text)) => {
+                        let time = self.time(expression, &text)?;
+                        Ok(Node::Day(crate::timeline::start_of_day(time)))
+                    }
+                    _ => Err(self.refuse(expression, "expected `date '...'` or `timestamp '...'`")),
                 }
             }
             Expr::UnaryOp { op, expr } => self.unary(expression, op, expr),
@@ -349,14 +239,10 @@ impl Translator<'_> {
             Expr::IsNotTrue(inner) => Ok(Node::Not(Box::new(self.is_truth(inner, true)?))),
             Expr::IsNotFalse(inner) => Ok(Node::Not(Box::new(self.is_truth(inner, false)?))),
             Expr::In { expr, target: InTarget::List(list), negated, .. } => {
-                let equal = list.iter().map(|value| self.compare(expression, expr, Operator::Equal, value));
-                let any = Node::Any(equal.collect::<Result<_, _>>()?);
-                Ok(negate(any, *negated))
+                self.is_in(expression, expr, list, *negated)
             }
             Expr::Between { expr, negated, low, high } => {
-                let from = self.compare(expression, expr, Operator::GreaterOrEqual, low)?;
-                let to = self.compare(expression, expr, Operator::LessOrEqual, high)?;
-                Ok(negate(Node::All(vec![from, to]), *negated))
+                self.is_between(expression, expr, (low, high), *negated)
             }
             Expr::Like { negated, any: false, expr, pattern, escape_char: None } => {
                 self.like(expr, pattern, *negated, true)
@@ -365,24 +251,11 @@ impl Translator<'_> {
                 self.like(expr, pattern, *negated, false)
             }
             Expr::Case { operand, conditions, else_result, .. } => {
-                let wanted = self.kind(expression).or(wanted);
-                let mut branches = Vec::with_capacity(conditions.len());
-                for when in conditions {
-                    let condition = match operand {
-                        Some(operand) => {
-                            self.compare(expression, operand, Operator::Equal, &when.condition)?
-                        }
-                        None => self.condition(&when.condition)?,
-                    };
-                    branches.push((condition, self.any(&when.result, wanted)?));
-                }
-                let otherwise = else_result.as_ref().map(|result| self.boxed(result, wanted));
-                Ok(Node::Case { branches, otherwise: otherwise.transpose()? })
+                self.case(expression, (operand.as_deref(), conditions, else_result.as_deref()), wanted)
             }
             Expr::Cast { kind, expr, data_type, .. } => {
-                let to = cast_type(data_type).ok_or_else(|| {
-                    self.refuse(expression, format!("there is no cast to {data_type}"))
-                        .hint("casts are to text, integer, float, boolean, timestamp and date")
+                let to = cast_type(data_type).map_err(|hint| {
+                    self.refuse(expression, format!("there is no cast to {data_type}")).hint(hint)
                 })?;
                 Ok(Node::Cast {
                     inner: self.boxed(expr, Some(Reading::Raw))?,
@@ -443,9 +316,11 @@ impl Translator<'_> {
 
     fn literal(&self, at: &Expr, value: &Value) -> Result<Node, Refused> {
         match value {
-            Value::Number(digits, _) => number(digits).map(Node::Number).ok_or_else(|| {
-                self.refuse(at, format!("`{digits}` is no number that can be kept"))
-            }),
+            Value::Number(digits, _) => unsigned(&digits.replace('_', ""))
+                .map(Node::Number)
+                .ok_or_else(|| {
+                    self.refuse(at, format!("`{digits}` is no number that can be kept"))
+                }),
             Value::SingleQuotedString(text) | Value::DoubleQuotedString(text) => {
                 Ok(Node::Text(text.clone()))
             }
@@ -455,11 +330,47 @@ impl Translator<'_> {
         }
     }
 
-    fn time(&self, at: &Expr, text: &str) -> Result<Node, Refused> {
+    fn time(&self, at: &Expr, text: &str) -> Result<i128, Refused> {
         match TimeRule::default().parse(text) {
-            Ok((time, _)) => Ok(Node::Time(time)),
+            Ok((time, _)) => Ok(time),
             Err(expected) => Err(self.refuse(at, format!("expected {expected}, found `{text}`"))),
         }
+    }
+
+    fn case(
+        &mut self,
+        at: &Expr,
+        (operand, conditions, otherwise): (Option<&Expr>, &[CaseWhen], Option<&Expr>),
+        wanted: Kind,
+    ) -> Result<Node, Refused> {
+        let results = conditions.iter().map(|when| &when.result);
+        let results: Vec<&Expr> = results.chain(otherwise).collect();
+        let chosen = self.operands(at, Together::Choice, &results, wanted)?;
+        let compared = match operand {
+            None => None,
+            Some(operand) => {
+                let sides = std::iter::once(operand);
+                let sides: Vec<&Expr> = sides
+                    .chain(conditions.iter().map(|when| &when.condition))
+                    .collect();
+                Some((operand, self.compared(at, Together::Equal, &sides)?))
+            }
+        };
+        let mut branches = Vec::with_capacity(conditions.len());
+        for when in conditions {
+            let condition = match &compared {
+                Some((operand, as_what)) => {
+                    self.compared_as(as_what, operand, Operator::Equal, &when.condition)?
+                }
+                None => self.condition(&when.condition)?,
+            };
+            branches.push((condition, self.operand(&when.result, &chosen)?));
+        }
+        let otherwise = otherwise.map(|result| self.operand(result, &chosen).map(Box::new));
+        Ok(Node::Case {
+            branches,
+            otherwise: otherwise.transpose()?,
+        })
     }
 
     fn is_null(&mut self, inner: &Expr) -> Result<Node, Refused> {
@@ -468,104 +379,5 @@ impl Translator<'_> {
 
     fn is_truth(&mut self, inner: &Expr, truth: bool) -> Result<Node, Refused> {
         Ok(Node::IsTruth(Box::new(self.condition(inner)?), truth))
-    }
-
-    fn unary(
-        &mut self,
-        at: &Expr,
-        operator: &UnaryOperator,
-        inner: &Expr,
-    ) -> Result<Node, Refused> {
-        match operator {
-            UnaryOperator::Not => Ok(Node::Not(Box::new(self.condition(inner)?))),
-            UnaryOperator::Plus => self.any(inner, Some(Reading::Number)),
-            UnaryOperator::Minus => Ok(match self.any(inner, Some(Reading::Number))? {
-                Node::Number(NumberLiteral::Integer(number)) => {
-                    Node::Number(NumberLiteral::Integer(-number))
-                }
-                Node::Number(NumberLiteral::Decimal(digits, scale)) => {
-                    Node::Number(NumberLiteral::Decimal(-digits, scale))
-                }
-                Node::Number(NumberLiteral::Float(number)) => {
-                    Node::Number(NumberLiteral::Float(-number))
-                }
-                other => Node::Arithmetic {
-                    operator: Arithmetic::Minus,
-                    left: Box::new(Node::Number(NumberLiteral::Integer(0))),
-                    right: Box::new(other),
-                },
-            }),
-            other => Err(self.refuse(at, format!("`{other}` has no meaning here"))),
-        }
-    }
-
-    fn binary(
-        &mut self,
-        at: &Expr,
-        left: &Expr,
-        operator: &BinaryOperator,
-        right: &Expr,
-    ) -> Result<Node, Refused> {
-        if let Some(operator) = comparison(operator) {
-            return self.compare(at, left, operator, right);
-        }
-        if let Some(operator) = arithmetic(operator) {
-            // Times of a file that knows them are none, and are refused where they are computed with.
-            let number = Some(Reading::Ordered);
-            for side in [left, right] {
-                if matches!(
-                    self.kind(side),
-                    Some(Reading::Text | Reading::Time | Reading::Boolean)
-                ) {
-                    return Err(self
-                        .refuse(side, "arithmetic needs numbers")
-                        .hint("of a time take `extract(epoch from column)`, of a text `cast(column as float)`"));
-                }
-            }
-            return Ok(Node::Arithmetic {
-                operator,
-                left: self.boxed(left, number)?,
-                right: self.boxed(right, number)?,
-            });
-        }
-        match operator {
-            BinaryOperator::And | BinaryOperator::Or => {
-                let is_and = *operator == BinaryOperator::And;
-                // The parser leans chains to the left; they are taken apart without recursion.
-                let mut parts = Vec::new();
-                let mut rest = at;
-                while let Expr::BinaryOp { left, op, right } = rest
-                    && op == operator
-                {
-                    parts.push(&**right);
-                    rest = left;
-                }
-                parts.push(rest);
-                let parts = parts.into_iter().rev().map(|part| self.condition(part));
-                let parts = parts.collect::<Result<Vec<_>, _>>()?;
-                Ok(if is_and {
-                    Node::All(parts)
-                } else {
-                    Node::Any(parts)
-                })
-            }
-            BinaryOperator::StringConcat
-                if [left, right]
-                    .iter()
-                    .any(|side| self.kind(side) == Some(Reading::Boolean)) =>
-            {
-                Err(self
-                    .refuse(at, "`||` joins texts")
-                    .hint("write `or` between conditions"))
-            }
-            BinaryOperator::StringConcat => Ok(Node::Call {
-                function: Function::Concat,
-                arguments: vec![
-                    self.any(left, Some(Reading::Text))?,
-                    self.any(right, Some(Reading::Text))?,
-                ],
-            }),
-            other => Err(self.refuse(at, format!("`{other}` has no meaning here"))),
-        }
     }
 }

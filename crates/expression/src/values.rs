@@ -1,16 +1,22 @@
 //! Values of an expression on some rows: Arrow arrays of the few kinds that expressions know.
 
+use crate::operands::Family;
 use crate::timeline;
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Decimal128Array, Float32Array, Float64Array,
-    Int64Array, NullArray, StringArray,
+    Array, ArrayRef, AsArray, BooleanArray, Decimal128Array, Float16Array, Float32Array,
+    Float64Array, Int64Array, NullArray, StringArray,
 };
-use arrow::datatypes::{DataType, Decimal128Type, Float32Type, Float64Type, Int64Type};
+use arrow::datatypes::{
+    DataType, Decimal128Type, Float16Type, Float32Type, Float64Type, Int64Type,
+};
 use std::cmp::Ordering;
 use std::sync::Arc;
 
 /// Most digits of a decimal of 128 bits.
 pub const DECIMAL_DIGITS: u8 = 38;
+
+/// Digits of the times of which only the day counts; it tells them from other times.
+const DAY_DIGITS: u8 = 37;
 
 /// Values of some rows, null where there is none.
 #[derive(Debug, Clone)]
@@ -23,13 +29,17 @@ pub enum Values {
     Integer(Int64Array),
     /// Integers beyond 64 bits and decimals, exact.
     Decimal(Decimal128Array),
+    /// Numbers of 16 bits, which compare with literals as such.
+    Float16(Float16Array),
     /// Numbers of 32 bits, which compare with literals as such.
     Float32(Float32Array),
     /// Numbers of 64 bits.
     Float(Float64Array),
     /// Texts.
     Text(StringArray),
-    /// Nanoseconds since 1970 in UTC.
+    /// Texts of a file without types, compared with each other: as numbers where both are such.
+    Untyped(StringArray),
+    /// Nanoseconds since 1970 in UTC, also of days.
     Time(Decimal128Array),
 }
 
@@ -49,9 +59,10 @@ impl Values {
             Self::Boolean(array) => Arc::new(array.clone()),
             Self::Integer(array) => Arc::new(array.clone()),
             Self::Decimal(array) | Self::Time(array) => Arc::new(array.clone()),
+            Self::Float16(array) => Arc::new(array.clone()),
             Self::Float32(array) => Arc::new(array.clone()),
             Self::Float(array) => Arc::new(array.clone()),
-            Self::Text(array) => Arc::new(array.clone()),
+            Self::Text(array) | Self::Untyped(array) => Arc::new(array.clone()),
         }
     }
 
@@ -63,9 +74,11 @@ impl Values {
             Self::Integer(_) => Self::Integer(array.as_primitive::<Int64Type>().clone()),
             Self::Decimal(_) => Self::Decimal(array.as_primitive::<Decimal128Type>().clone()),
             Self::Time(_) => Self::Time(array.as_primitive::<Decimal128Type>().clone()),
+            Self::Float16(_) => Self::Float16(array.as_primitive::<Float16Type>().clone()),
             Self::Float32(_) => Self::Float32(array.as_primitive::<Float32Type>().clone()),
             Self::Float(_) => Self::Float(array.as_primitive::<Float64Type>().clone()),
             Self::Text(_) => Self::Text(array.as_string::<i32>().clone()),
+            Self::Untyped(_) => Self::Untyped(array.as_string::<i32>().clone()),
         }
     }
 
@@ -76,8 +89,8 @@ impl Values {
             Self::Boolean(_) => "a condition",
             Self::Integer(_) => "an integer",
             Self::Decimal(_) => "a decimal",
-            Self::Float32(_) | Self::Float(_) => "a number",
-            Self::Text(_) => "a text",
+            Self::Float16(_) | Self::Float32(_) | Self::Float(_) => "a number",
+            Self::Text(_) | Self::Untyped(_) => "a text",
             Self::Time(_) => "a time",
         }
     }
@@ -89,9 +102,10 @@ impl Values {
             Self::Boolean(array) => array.is_null(row),
             Self::Integer(array) => array.is_null(row),
             Self::Decimal(array) | Self::Time(array) => array.is_null(row),
+            Self::Float16(array) => array.is_null(row),
             Self::Float32(array) => array.is_null(row),
             Self::Float(array) => array.is_null(row),
-            Self::Text(array) => array.is_null(row),
+            Self::Text(array) | Self::Untyped(array) => array.is_null(row),
         }
     }
 
@@ -104,9 +118,10 @@ impl Values {
             Self::Boolean(array) => f64::from(u8::from(array.value(row))),
             Self::Integer(array) => array.value(row) as f64,
             Self::Decimal(array) => decimal_number(array.value(row), scale_of(array)),
+            Self::Float16(array) => array.value(row).to_f64(),
             Self::Float32(array) => f64::from(array.value(row)),
             Self::Float(array) => array.value(row),
-            Self::Null(_) | Self::Text(_) | Self::Time(_) => f64::NAN,
+            Self::Null(_) | Self::Text(_) | Self::Untyped(_) | Self::Time(_) => f64::NAN,
         }
     }
 
@@ -132,17 +147,43 @@ impl Values {
             Self::Integer(array) => array.value(row).to_string(),
             Self::Decimal(array) => decimal_text(array.value(row), scale_of(array)),
             // Minus nothing is nothing, and no other value.
+            Self::Float16(array) => (array.value(row).to_f32() + 0.0).to_string(),
             Self::Float32(array) => (array.value(row) + 0.0).to_string(),
             Self::Float(array) => (array.value(row) + 0.0).to_string(),
-            Self::Text(array) => array.value(row).to_owned(),
+            Self::Text(array) | Self::Untyped(array) => array.value(row).to_owned(),
             Self::Time(array) => timeline::text(array.value(row)),
+        }
+    }
+
+    /// The text of a row as SQL casts it: a time with a space before its time of day, a day without one, a decimal with
+    /// all of its places.
+    pub fn cast_text(&self, row: usize) -> String {
+        match self {
+            Self::Decimal(array) if array.is_valid(row) => {
+                padded_decimal(array.value(row), scale_of(array))
+            }
+            Self::Time(array) if array.is_valid(row) => match self.are_days() {
+                true => timeline::day_text(array.value(row)),
+                false => timeline::text(array.value(row)).replacen('T', " ", 1),
+            },
+            _ => self.text(row),
+        }
+    }
+
+    /// The values as texts, as SQL casts them.
+    pub fn cast_texts(&self) -> StringArray {
+        match self {
+            Self::Text(array) | Self::Untyped(array) => array.clone(),
+            _ => (0..self.num_rows())
+                .map(|row| (!self.is_null(row)).then(|| self.cast_text(row)))
+                .collect(),
         }
     }
 
     /// The values as texts.
     pub fn texts(&self) -> StringArray {
         match self {
-            Self::Text(array) => array.clone(),
+            Self::Text(array) | Self::Untyped(array) => array.clone(),
             _ => (0..self.num_rows())
                 .map(|row| (!self.is_null(row)).then(|| self.text(row)))
                 .collect(),
@@ -170,22 +211,50 @@ impl Values {
         Self::Time(decimals(times, 0))
     }
 
-    /// Joins the values of pieces; kinds that differ become one.
+    /// Days by their starts.
+    pub fn from_days(days: impl IntoIterator<Item = Option<i128>>) -> Self {
+        let array: Decimal128Array = days.into_iter().collect();
+        let array = array.with_precision_and_scale(DAY_DIGITS, 0);
+        Self::Time(array.expect("37 digits hold every time in use"))
+    }
+
+    /// Whether these are times of which only the day counts.
+    pub fn are_days(&self) -> bool {
+        matches!(self, Self::Time(array) if array.precision() == DAY_DIGITS)
+    }
+
+    /// Bits of numbers with a point.
+    pub(crate) fn width(&self) -> Option<u32> {
+        match self {
+            Self::Float16(_) => Some(16),
+            Self::Float32(_) => Some(32),
+            Self::Float(_) => Some(64),
+            _ => None,
+        }
+    }
+
+    /// Joins the values of pieces; kinds of numbers that differ become one, and anything else texts.
     pub fn concat(parts: &[Self]) -> Self {
         let rows = parts.iter().map(Self::num_rows).sum();
         let filled: Vec<&Self> = parts
             .iter()
             .filter(|part| !matches!(part, Self::Null(_)))
             .collect();
-        let Some(first) = filled.first() else {
+        let Some(first) = filled.first().copied() else {
             return Self::Null(rows);
         };
-        let is_even = parts
+        // Nothing has the type of the rest, so that decimals stay decimals and days days.
+        let parts: Vec<Self> = parts
             .iter()
-            .all(|part| std::mem::discriminant(part) == std::mem::discriminant(*first))
-            && filled
-                .iter()
-                .all(|part| part.array().data_type() == first.array().data_type());
+            .map(|part| match part {
+                Self::Null(rows) => first.take(&vec![None; *rows]),
+                part => part.clone(),
+            })
+            .collect();
+        let is_even = parts.iter().all(|part| {
+            std::mem::discriminant(part) == std::mem::discriminant(first)
+                && part.array().data_type() == first.array().data_type()
+        });
         if is_even {
             let arrays: Vec<ArrayRef> = parts.iter().map(Self::array).collect();
             let arrays: Vec<&dyn Array> = arrays.iter().map(AsRef::as_ref).collect();
@@ -193,21 +262,19 @@ impl Values {
                 return first.with_array(&joined);
             }
         }
+        let families: Vec<_> = filled.iter().map(|part| Family::of(part)).collect();
+        let is_one = families.iter().all(|family| *family == families[0]);
         match first {
-            Self::Integer(_) | Self::Decimal(_) | Self::Float32(_) | Self::Float(_) => {
-                let is_whole = |part: &&Self| matches!(part, Self::Integer(_) | Self::Null(_));
+            Self::Integer(_)
+            | Self::Decimal(_)
+            | Self::Float16(_)
+            | Self::Float32(_)
+            | Self::Float(_)
+                if is_one =>
+            {
                 let all = parts
                     .iter()
                     .flat_map(|part| (0..part.num_rows()).map(move |row| (part, row)));
-                if parts.iter().all(|part| is_whole(&part)) {
-                    return Self::Integer(
-                        all.map(|(part, row)| match part {
-                            Self::Integer(array) if array.is_valid(row) => Some(array.value(row)),
-                            _ => None,
-                        })
-                        .collect(),
-                    );
-                }
                 let is_exact = |part: &Self| match part {
                     Self::Decimal(array) => scale_of(array) == 0,
                     Self::Integer(_) | Self::Null(_) => true,
@@ -221,7 +288,7 @@ impl Values {
                         .collect(),
                 )
             }
-            Self::Time(_) => Self::from_times(parts.iter().flat_map(|part| {
+            Self::Time(_) if is_one => Self::from_times(parts.iter().flat_map(|part| {
                 (0..part.num_rows()).map(move |row| match part {
                     Self::Time(array) if array.is_valid(row) => Some(array.value(row)),
                     _ => None,
@@ -317,14 +384,54 @@ pub fn decimal_text(value: i128, scale: i8) -> String {
     }
 }
 
-/// The order of two decimals; nothing where one has too many digits to write both with the same places.
-pub fn compare_decimals(a: (i128, i8), b: (i128, i8)) -> Option<Ordering> {
-    let scale = a.1.max(b.1);
-    let digits = |(digits, own): (i128, i8)| {
-        let places = u32::try_from(i32::from(scale) - i32::from(own)).ok()?;
-        digits.checked_mul(10i128.checked_pow(places)?)
+/// A decimal in digits with all of its places.
+fn padded_decimal(value: i128, scale: i8) -> String {
+    let text = decimal_text(value, scale);
+    let places = usize::from(scale.max(0).unsigned_abs());
+    let has = text
+        .split_once('.')
+        .map_or(0, |(_, fraction)| fraction.len());
+    match (places, has) {
+        (0, _) => text,
+        (_, 0) => format!("{text}.{}", "0".repeat(places)),
+        _ => format!("{text}{}", "0".repeat(places - has)),
+    }
+}
+
+/// The digits of a decimal with so many places behind the point, rounded to the nearest, halves away from 0.
+pub(crate) fn rounded(digits: i128, scale: i8, places: i8) -> Option<i128> {
+    let shift = i32::from(places) - i32::from(scale);
+    let Some(power) = 10i128.checked_pow(shift.unsigned_abs()) else {
+        return (shift < 0 || digits == 0).then_some(0);
     };
-    Some(digits(a)?.cmp(&digits(b)?))
+    if shift >= 0 {
+        return digits.checked_mul(power);
+    }
+    let (quotient, rest) = (digits / power, digits % power);
+    // Twice the rest could be too large: the other half is compared.
+    let is_up = rest.unsigned_abs() >= power.unsigned_abs() - rest.unsigned_abs();
+    Some(quotient + if is_up { digits.signum() } else { 0 })
+}
+
+/// The order of two decimals; nothing where the places of one are more than 38.
+pub fn compare_decimals(a: (i128, i8), b: (i128, i8)) -> Option<Ordering> {
+    // What stands before the point and what stands behind it, apart: both with the same places could be too long.
+    let parts = |(digits, scale): (i128, i8)| {
+        let places = u32::from(scale.max(0).unsigned_abs());
+        let power = 10i128.checked_pow(places)?;
+        let whole = match scale {
+            0.. => digits.div_euclid(power),
+            _ => digits.checked_mul(10i128.checked_pow(u32::from(scale.unsigned_abs()))?)?,
+        };
+        let behind = if scale > 0 {
+            digits.rem_euclid(power)
+        } else {
+            0
+        };
+        let fraction = behind.checked_mul(10i128.checked_pow(38u32.checked_sub(places)?)?)?;
+        Some((whole, fraction))
+    };
+    Some(parts(a)?.cmp(&parts(b)?))
 }
 
 /// The order of an integer and a number, exact where the integer has more digits than a number holds.

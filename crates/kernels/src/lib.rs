@@ -11,6 +11,7 @@
 mod composed;
 pub use composed::{matmul, sigmoid, silu, softmax, spread, sum_of_rows};
 pub mod cuda;
+mod distillation;
 pub mod dropout;
 pub mod feature_gate;
 pub mod gate;
@@ -24,15 +25,19 @@ mod precision;
 pub mod product;
 pub use homebench_random as random;
 mod rows;
+mod saved;
 mod selection;
+mod several_passes;
 pub mod simd;
 mod softmax;
 pub mod sparse;
 mod stack;
 pub mod stacked_mlp;
 
+pub use distillation::{normalised_distance, normalised_distance_composed};
 pub use layer_norm::{layer_norm, layer_norm_composed};
 pub use masked::{masked, masked_composed};
 pub use parameter::{Parameter, Role};
 pub use precision::{Precision, precision, set_precision};
+pub use several_passes::not_the_last_pass;
 pub use stack::Stack;

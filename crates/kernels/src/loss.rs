@@ -53,6 +53,20 @@ impl Targets {
         }
     }
 
+    /// Which tasks at least one row observes.
+    pub fn observed_tasks(&self, num_tasks: usize) -> Vec<bool> {
+        let Some(weights) = &self.label_weights else {
+            return vec![true; num_tasks];
+        };
+        let mut observed = vec![false; num_tasks];
+        for row in weights.chunks_exact(num_tasks) {
+            for (observed, weight) in observed.iter_mut().zip(row) {
+                *observed |= *weight > 0.0;
+            }
+        }
+        observed
+    }
+
     /// Which tasks predict a number, where any does.
     fn regression(&self) -> Option<&[bool]> {
         let tasks = self.regression.as_deref();
@@ -142,6 +156,44 @@ pub fn multi_task_loss(logits: &Tensor, targets: &Targets) -> Result<Tensor> {
     }
     let operator = Operator {
         targets: targets.clone(),
+        per_task: false,
+        gradient: Mutex::default(),
+    };
+    logits.contiguous()?.apply_op1(operator)
+}
+
+/// The losses that [`multi_task_loss`] adds up, one a task: for whoever weighs them by what they are. That of a task that no row
+/// observes is 0.
+///
+/// ```
+/// use candle_core::{Device, Tensor};
+/// use homebench_kernels::loss::{Targets, multi_task_loss, task_losses};
+///
+/// # fn main() -> candle_core::Result<()> {
+/// let logits = Tensor::new(&[[0.0f32, 1.0], [0.0, -1.0]], &Device::Cpu)?;
+/// let targets = Targets::new(vec![1.0, 1.0, 0.0, 0.0]);
+/// let losses = task_losses(&logits, &targets)?;
+/// assert!((losses.to_vec1::<f32>()?[0] - 2f32.ln()).abs() < 1e-6);
+/// let sum = multi_task_loss(&logits, &targets)?.to_scalar::<f32>()?;
+/// assert!((losses.sum_all()?.to_scalar::<f32>()? - sum).abs() < 1e-6);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Shapes
+/// - logits: [batch, tasks]
+/// - result: \[tasks\]
+///
+/// # Errors
+/// As [`multi_task_loss`].
+pub fn task_losses(logits: &Tensor, targets: &Targets) -> Result<Tensor> {
+    targets.check(logits.dims())?;
+    if !(logits.device().is_cpu() && logits.dtype() == DType::F32) {
+        return task_losses_composed(logits, targets);
+    }
+    let operator = Operator {
+        targets: targets.clone(),
+        per_task: true,
         gradient: Mutex::default(),
     };
     logits.contiguous()?.apply_op1(operator)
@@ -151,7 +203,20 @@ pub fn multi_task_loss(logits: &Tensor, targets: &Targets) -> Result<Tensor> {
 ///
 /// # Errors
 /// As [`multi_task_loss`].
+pub fn task_losses_composed(logits: &Tensor, targets: &Targets) -> Result<Tensor> {
+    losses_composed(logits, targets)?.sum(0)
+}
+
+/// [`multi_task_loss`] from candle's stock operators: the reference.
+///
+/// # Errors
+/// As [`multi_task_loss`].
 pub fn multi_task_loss_composed(logits: &Tensor, targets: &Targets) -> Result<Tensor> {
+    losses_composed(logits, targets)?.sum_all()
+}
+
+/// Every label's loss times its factor, [batch, tasks].
+fn losses_composed(logits: &Tensor, targets: &Targets) -> Result<Tensor> {
     let num_tasks = targets.check(logits.dims())?;
     let constant = |values: Vec<f32>| {
         let rows = values.len() / num_tasks;
@@ -185,18 +250,20 @@ pub fn multi_task_loss_composed(logits: &Tensor, targets: &Targets) -> Result<Te
     let negative = labels_of_classes.affine(-1.0, 1.0)?;
     let loss = ((positive * of_positive)? + (negative * of_negative)?)?;
     let Some(numbers) = numbers else {
-        return (loss * factors)?.sum_all();
+        return loss * factors;
     };
     let is_number = numbers.iter().map(|is| f32::from(u8::from(*is)));
     let is_number = constant(is_number.collect())?;
     let is_class = is_number.affine(-1.0, 1.0)?;
     let squared = (logits - of_kind(true)?)?.sqr()?;
     let loss = (loss.broadcast_mul(&is_class)? + squared.broadcast_mul(&is_number)?)?;
-    (loss * factors)?.sum_all()
+    loss * factors
 }
 
 struct Operator {
     targets: Targets,
+    /// Whether each task's loss is a number of its own.
+    per_task: bool,
     gradient: Mutex<Vec<f32>>,
 }
 
@@ -228,15 +295,39 @@ impl CustomOp1 for Operator {
                 squared_errors(places, &mut losses, &mut gradient, logits, &labels);
             }
         }
-        let loss: f64 = losses.iter().map(|loss| f64::from(*loss)).sum();
         *self.gradient.lock().unwrap_or_else(PoisonError::into_inner) = gradient;
+        if self.per_task {
+            let mut sums = vec![0f64; num_tasks];
+            for row in losses.chunks_exact(num_tasks) {
+                for (sum, loss) in sums.iter_mut().zip(row) {
+                    *sum += f64::from(*loss);
+                }
+            }
+            let sums = sums.iter().map(|sum| *sum as f32).collect();
+            return Ok((CpuStorage::F32(sums), Shape::from(num_tasks)));
+        }
+        let loss: f64 = losses.iter().map(|loss| f64::from(*loss)).sum();
         Ok((CpuStorage::F32(vec![loss as f32]), Shape::from(())))
     }
 
     fn bwd(&self, logits: &Tensor, _result: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
-        let factor = gradient.to_scalar::<f32>()?;
         let saved = self.gradient.lock().unwrap_or_else(PoisonError::into_inner);
-        let scaled = saved.iter().map(|value| value * factor).collect();
+        let scaled = match self.per_task {
+            true => {
+                let factors = gradient.to_vec1::<f32>()?;
+                let rows = saved.chunks_exact(factors.len());
+                rows.flat_map(|row| {
+                    row.iter()
+                        .zip(&factors)
+                        .map(|(value, factor)| value * factor)
+                })
+                .collect()
+            }
+            false => {
+                let factor = gradient.to_scalar::<f32>()?;
+                saved.iter().map(|value| value * factor).collect()
+            }
+        };
         Ok(Some(Tensor::from_vec(
             scaled,
             logits.shape(),

@@ -8,10 +8,11 @@ use crate::cuda::{self, Machine};
 use crate::feature_gate::{self, FeatureGates};
 use crate::gate::{GateLogits, InputGradient, Mix};
 use crate::parameter::{argument, values};
+use crate::saved::{Saved, gradient_of};
 use crate::stacked_mlp::{self, StackedMlp};
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
 use std::borrow::Cow;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 /// What a mixture is made of.
 #[derive(Debug)]
@@ -83,7 +84,9 @@ impl Mixture {
     /// # Errors
     /// Shapes that don't fit, an empty batch, or a batch of one row with batch norm in training.
     pub fn forward_t(&self, xs: &Tensor, gate_xs: Option<&Tensor>, train: bool) -> Result<Tensor> {
-        if let Some(machine) = Machine::of(xs).filter(|_| self.has_kernels()) {
+        if let Some(machine) =
+            Machine::of(xs).filter(|_| self.has_kernels() && !self.parts.mix.stops_gradients())
+        {
             self.check_inputs(xs, gate_xs, train)?;
             let parts = cuda::MixtureParts {
                 feature_gates: self.parts.feature_gates.as_ref(),
@@ -112,7 +115,7 @@ impl Mixture {
                 None if self.parts.gates_read_gated => GatesRead::Gated,
                 None => GatesRead::Inputs,
             },
-            kept: Mutex::default(),
+            kept: Saved::default(),
         };
         // A variable among the arguments makes candle call the backward pass although the inputs may need no gradient.
         let anchor = self.parts.experts.first_parameter();
@@ -231,6 +234,7 @@ enum GatesRead {
 }
 
 /// What forward keeps for backward.
+#[derive(Clone)]
 struct Kept {
     /// Gated inputs with what the feature gates keep.
     gated: Option<(Vec<f32>, feature_gate::State)>,
@@ -244,7 +248,7 @@ struct Operator {
     train: bool,
     needs_input_gradient: bool,
     gates_read: GatesRead,
-    kept: Mutex<Option<Kept>>,
+    kept: Saved<Kept>,
 }
 
 /// Gradients of the inputs and of the gates' own input.
@@ -371,7 +375,7 @@ impl CustomOp3 for Operator {
         let (xs, gate_xs) = (argument(xs, xs_layout)?, argument(gate_xs, gate_xs_layout)?);
         let (out, kept) = self.forward(xs, gate_xs, num_rows)?;
         if self.train {
-            *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(kept);
+            self.kept.put(kept);
         }
         let width = self.parts.experts.output_dim();
         let shape = (self.parts.mix.num_outputs(), num_rows, width);
@@ -386,14 +390,7 @@ impl CustomOp3 for Operator {
         _result: &Tensor,
         gradient: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let kept = self
-            .kept
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        let Some(kept) = kept else {
-            candle_core::bail!("mixture: a backward pass needs a forward pass in training");
-        };
+        let kept = self.kept.take(self.name())?;
         let gradient = gradient.contiguous()?;
         let (of_xs, of_gate_xs) = self.backward(
             &values(xs)?,
@@ -402,12 +399,11 @@ impl CustomOp3 for Operator {
             num_rows(xs.dims()),
             kept,
         )?;
-        let tensor = |values: Option<Vec<f32>>, like: &Tensor| {
-            values
-                .map(|values| Tensor::from_vec(values, like.shape(), like.device()))
-                .transpose()
-        };
         let of_xs = of_xs.filter(|_| self.needs_input_gradient);
-        Ok((tensor(of_xs, xs)?, tensor(of_gate_xs, gate_xs)?, None))
+        Ok((
+            gradient_of(xs, of_xs)?,
+            gradient_of(gate_xs, of_gate_xs)?,
+            None,
+        ))
     }
 }

@@ -160,13 +160,21 @@ impl Parameter {
             let found = found.contiguous()?;
             return add_values(&machine, to, Address::of(&found)?, found.elem_count(), add);
         }
-        let found = found.to_vec1::<f32>()?;
+        self.add_gradient(&found.to_vec1::<f32>()?);
+        Ok(())
+    }
+
+    /// Adds to the gradient; only on the CPU.
+    ///
+    /// # Panics
+    /// Another number of elements than the variable has.
+    pub fn add_gradient(&self, addends: &[f32]) {
+        assert_eq!(addends.len(), self.num_elements());
         self.accumulate(|values, add| {
-            for (value, addend) in values.iter_mut().zip(&found) {
+            for (value, addend) in values.iter_mut().zip(addends) {
                 *value = if add { *value + addend } else { *addend };
             }
         });
-        Ok(())
     }
 
     /// Calls `read` with the gradient, or a copy of it where it is on a device, and empties the buffer; not called where no

@@ -6,7 +6,7 @@ use std::ops::Range;
 const ABSENT: u32 = u32::MAX;
 
 /// For each expert, the rows that chose it in ascending order; for each row and expert, where that row is among them.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct RowSelection {
     /// Expert after expert.
     rows: Vec<u32>,

@@ -155,6 +155,7 @@ fn mixes() -> Result<()> {
         experts: experts.to_vec(),
         activation,
         output,
+        stopped: Vec::new(),
     };
     let mix = Mix::new(
         vec![

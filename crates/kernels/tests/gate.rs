@@ -148,6 +148,7 @@ struct MixCase {
     num_experts: usize,
     num_outputs: usize,
     gates: Vec<(Vec<usize>, GateActivation, usize)>,
+    stopped: Vec<usize>,
 }
 
 impl MixCase {
@@ -160,7 +161,14 @@ impl MixCase {
             num_experts,
             num_outputs,
             gates: gates.iter().map(|(e, a, o)| (e.to_vec(), *a, *o)).collect(),
+            stopped: Vec::new(),
         }
+    }
+
+    /// The same where gates stop the gradients of these experts, wherever they see them.
+    fn stopping(mut self, stopped: &[usize]) -> Self {
+        self.stopped = stopped.to_vec();
+        self
     }
 
     fn mix(&self) -> Result<Mix> {
@@ -168,6 +176,12 @@ impl MixCase {
             experts: experts.clone(),
             activation: *activation,
             output: *output,
+            stopped: self
+                .stopped
+                .iter()
+                .copied()
+                .filter(|e| experts.contains(e))
+                .collect(),
         };
         Mix::new(
             self.gates.iter().map(gate).collect(),
@@ -232,6 +246,18 @@ fn mixes() -> Vec<MixCase> {
                 ),
             ],
         ),
+        // No gradient reaches expert 2 by any of its three gates; those of the logits are as ever.
+        MixCase::new(
+            5,
+            3,
+            &[
+                (&[4, 0, 2], Softmax, 2),
+                (&[2], Sigmoid, 2),
+                (&[0, 2], Identity, 0),
+                (&[0, 1, 3], Softmax, 1),
+            ],
+        )
+        .stopping(&[2]),
     ]
 }
 

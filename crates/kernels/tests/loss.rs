@@ -6,7 +6,9 @@ mod common;
 
 use candle_core::{DType, Result, Tensor, Var};
 use common::{BATCHES, Builder, Path, Run, Subject, Tolerance, check, flat, place};
-use homebench_kernels::loss::{Targets, multi_task_loss, multi_task_loss_composed};
+use homebench_kernels::loss::{
+    Targets, multi_task_loss, multi_task_loss_composed, task_losses, task_losses_composed,
+};
 use homebench_random::Philox;
 
 /// The composed operators have no `log(1 + x)`, so that a small loss keeps the rounding of 1.
@@ -316,5 +318,51 @@ fn a_row_of_weight_three_counts_as_three_rows() -> Result<()> {
     let expected = multi_task_loss(&logits(&rows)?, &repeated)?;
     let distance = found.to_scalar::<f32>()? - expected.to_scalar::<f32>()?;
     assert!(distance.abs() < 1e-6, "{distance}");
+    Ok(())
+}
+
+/// What weighs each task's loss afterwards is a factor of that task's slopes, as a weight of the task is.
+#[test]
+fn weighed_losses_of_tasks_are_the_loss_with_those_weights() -> Result<()> {
+    for masked in [false, true] {
+        for numbers in [false, true] {
+            let case = Case {
+                rows: 33,
+                num_tasks: 3,
+                masked,
+                weighted: false,
+                numbers,
+                reach: 4.0,
+            };
+            let targets = case.targets();
+            let stream = Philox::new(3, "test", "logits");
+            let logits: Vec<f32> = (0..99).map(|index| 2.0 * stream.normal(index)).collect();
+            let logits = Var::from_vec(logits, (33, 3), &candle_core::Device::Cpu)?;
+            let weights = [0.5f32, 2.0, 3.0];
+            let whole = Targets {
+                task_weights: Some(weights.to_vec()),
+                ..targets.clone()
+            };
+            let expected = multi_task_loss(&logits, &whole)?;
+            let factors = Tensor::new(&weights, logits.device())?;
+            for losses in [
+                task_losses(&logits, &targets)?,
+                task_losses_composed(&logits, &targets)?,
+            ] {
+                let found = (losses * &factors)?.sum_all()?;
+                let values = [&expected, &found].map(|loss| loss.to_scalar::<f32>().unwrap());
+                assert!((values[0] - values[1]).abs() < 1e-5 * values[0].abs());
+                let slopes = [&expected, &found].map(|loss| {
+                    let gradients = loss.backward().unwrap();
+                    flat(gradients.get(&logits).unwrap()).unwrap()
+                });
+                for (one, other) in slopes[0].iter().zip(&slopes[1]) {
+                    assert!((one - other).abs() < 1e-6, "{one} {other}");
+                }
+            }
+            let observed = targets.observed_tasks(3);
+            assert_eq!(observed, [true, true, !masked]);
+        }
+    }
     Ok(())
 }

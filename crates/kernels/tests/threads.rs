@@ -147,6 +147,7 @@ fn mixes() {
                 experts: experts.to_vec(),
                 activation,
                 output,
+                stopped: Vec::new(),
             };
             let mix = Mix::new(
                 vec![

@@ -39,7 +39,7 @@ pub use metric::NameError;
 pub use probability::{
     brier, calibration, expected_calibration_error, log_loss, normalised_entropy,
 };
-pub use rank::{rank_correlation, spearman};
+pub use rank::{rank_correlation, ranks, spearman};
 pub use ranking_means::{RankedGroups, RankingMeans, ranking_means};
 pub use regression::{mean_absolute_error, mean_squared_error, r_squared, root_mean_squared_error};
 pub use rows::{Inputs, Rows};

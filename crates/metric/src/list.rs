@@ -100,6 +100,8 @@ metrics! {
     // Losses of variants that balance tasks differently are on different scales, so neither way is better.
     Loss = "loss": About::new("training loss");
     AuxiliaryLoss = "auxiliary_loss": About::new("training loss of the model's own");
+    DistillationLoss = "distillation_loss": About::new("training loss of distillation");
+    LossWeight = "loss_weight": About::new("weight of the task's training loss");
 
     PrAuc = "pr_auc": classes("PR-AUC", Rows::average_precision).on_request().higher().within(0.0, 1.0).meaning(
         "Average precision: the mean over positive rows of the share of positives among all rows with at least their score.",

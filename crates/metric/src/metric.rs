@@ -323,11 +323,11 @@ mod tests {
     #[test]
     fn an_experiment_that_asks_for_nothing_is_scored_by_what_it_always_was_and_extras_come_after() {
         let wanted = Metric::wanted(&[]);
-        assert_eq!(wanted.len(), 17);
-        assert!(wanted.iter().all(|metric| *metric <= Metric::AuxiliaryLoss));
+        assert_eq!(wanted.len(), 19);
+        assert!(wanted.iter().all(|metric| *metric <= Metric::LossWeight));
         let extra = ["recall@20", "ndcg@10", "recall@5", "pr_auc", "ndcg@10"];
         let extra = extra.map(|name| Metric::named(name).unwrap());
-        let names: Vec<&str> = Metric::wanted(&extra)[17..]
+        let names: Vec<&str> = Metric::wanted(&extra)[19..]
             .iter()
             .map(|metric| metric.name())
             .collect();

@@ -54,7 +54,7 @@ fn centred_ranks(values: &[f32]) -> Option<Vec<i64>> {
 }
 
 /// Ranks from 1, ties sharing their mean.
-fn ranks(values: &[f64]) -> Vec<f64> {
+pub fn ranks(values: &[f64]) -> Vec<f64> {
     // Every pair is looked at: there are as many values as tasks.
     let rank = |value: &f64| {
         let below = values.iter().filter(|other| *other < value).count();

@@ -2,6 +2,7 @@
 
 use crate::var_builder::Init;
 use homebench_kernels::optimizer::{Lists, Pooling};
+use std::ops::Range;
 
 /// Sizes of the features of a row.
 ///
@@ -57,6 +58,24 @@ pub struct Ids<'a> {
     pub lists: Lists<'a>,
 }
 
+/// A feature of a model's input.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InputFeature {
+    /// Its name in the dataset.
+    pub name: String,
+    /// Its columns of the input: an embedding's units, or the one of a number.
+    pub columns: Range<usize>,
+}
+
+/// Which columns of the input are which feature's: for architectures that treat some features apart.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct InputColumns<'a> {
+    /// Features in the order of their columns; none where nobody named them.
+    pub features: &'a [InputFeature],
+    /// The feature whose value is the row's scenario: an index into the features.
+    pub scenario: Option<usize>,
+}
+
 /// What an architecture wants of the embedding tables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tables {
@@ -64,6 +83,8 @@ pub enum Tables {
     Shared,
     /// Tables of each task's own.
     PerTask,
+    /// Tables of each task's own, and behind them one set for all tasks.
+    PerTaskAndShared,
     /// Tables of each task's own, one unit wide whatever the spec's width, that start at zero: the weights of a linear
     /// model over one-hot features.
     Weights,
@@ -75,12 +96,21 @@ impl Tables {
         self != Self::Shared
     }
 
+    /// How many sets of tables there are for so many tasks.
+    pub fn num_sets(self, num_tasks: usize) -> usize {
+        match self {
+            Self::Shared => 1,
+            Self::PerTask | Self::Weights => num_tasks,
+            Self::PerTaskAndShared => num_tasks + 1,
+        }
+    }
+
     /// Width of each embedding where the spec says `embedding_dim`.
     pub fn width(self, embedding_dim: usize) -> usize {
         match self {
             // A weight per one-hot value; a wider row would be summed to one number anyway.
             Self::Weights => 1,
-            Self::Shared | Self::PerTask => embedding_dim,
+            Self::Shared | Self::PerTask | Self::PerTaskAndShared => embedding_dim,
         }
     }
 
@@ -88,7 +118,9 @@ impl Tables {
         match self {
             // The loss of a linear model is convex: there is no symmetry that a random start would have to break.
             Self::Weights => Init::Constant(0.0),
-            Self::Shared | Self::PerTask => Init::Normal(INITIAL_DEVIATION),
+            Self::Shared | Self::PerTask | Self::PerTaskAndShared => {
+                Init::Normal(INITIAL_DEVIATION)
+            }
         }
     }
 }

@@ -74,14 +74,7 @@ pub fn table_shapes(
     layout: &TaskLayout,
     tables: Tables,
 ) -> Vec<(String, [usize; 2])> {
-    let roots: Vec<String> = match tables.per_task() {
-        true => layout
-            .tasks
-            .iter()
-            .map(|task| format!("task.{task}."))
-            .collect(),
-        false => vec![String::new()],
-    };
+    let roots = roots(layout, tables);
     let single = dims.vocabularies.iter().map(|(name, rows)| (name, *rows));
     let lists = dims.lists.iter().map(|(name, rows, _)| (name, *rows));
     let features: Vec<(&String, usize)> = single.chain(lists).collect();
@@ -95,8 +88,20 @@ pub fn table_shapes(
     roots.iter().flat_map(of_root).collect()
 }
 
+/// What the paths of each set of tables begin with, in the order of the sets.
+fn roots(layout: &TaskLayout, tables: Tables) -> Vec<String> {
+    let shared = String::new();
+    if !tables.per_task() {
+        return vec![shared];
+    }
+    let of_tasks = layout.tasks.iter().map(|task| format!("task.{task}."));
+    // Behind those of the tasks, as models count them.
+    let behind = (tables == Tables::PerTaskAndShared).then_some(shared);
+    of_tasks.chain(behind).collect()
+}
+
 impl EmbeddedInput {
-    /// Tables under `embedding.<feature>.weight`, or `task.<name>.embedding...` where each task has its own.
+    /// Tables under `embedding.<feature>.weight`, or `task.<name>.embedding...` where each task has its own, or both.
     ///
     /// # Errors
     /// Weights to load that don't fit.
@@ -107,18 +112,9 @@ impl EmbeddedInput {
         rule: SparseRule,
         vb: &VarBuilder,
     ) -> Result<Self, ModelError> {
-        let per_task = tables.per_task();
-        let roots: Vec<VarBuilder> = match per_task {
-            true => layout
-                .tasks
-                .iter()
-                .map(|task| vb.pp("task").pp(task))
-                .collect(),
-            false => vec![vb.clone()],
-        };
-        let copy = |root: &VarBuilder| -> Result<Copy, ModelError> {
+        let copy = |root: &String| -> Result<Copy, ModelError> {
             let of = |name: &String, rows: usize| {
-                let vb = root.pp("embedding").pp(name);
+                let vb = vb.pp(format!("{root}embedding.{name}"));
                 vb.get((rows, dims.embedding_dim), "weight", tables.init())
             };
             let single = dims.vocabularies.iter().map(|(name, rows)| of(name, *rows));
@@ -132,9 +128,9 @@ impl EmbeddedInput {
             })
         };
         Ok(Self {
-            copies: roots.iter().map(copy).collect::<Result<_, _>>()?,
+            copies: (roots(layout, tables).iter().map(copy)).collect::<Result<_, _>>()?,
             dims: dims.clone(),
-            per_task,
+            per_task: tables.per_task(),
             device: vb.device().clone(),
             room: Mutex::new(CopiedBatch::new(vb.device())?),
         })
@@ -166,7 +162,7 @@ impl EmbeddedInput {
     ///
     /// # Shapes
     /// - ids, and numeric: [batch, numeric features], row-major
-    /// - result: [batch, input_dim], or [tasks, batch, input_dim] with tables per task
+    /// - result: [batch, input_dim], or [sets, batch, input_dim] with tables per task: a set a task, then the shared one if there is one
     ///
     /// # Errors
     /// An id beyond its table.

@@ -1,6 +1,7 @@
 //! Knobs: what an architecture lets a spec choose, with defaults, checked before anything is built.
 
 use crate::ModelError;
+use crate::features::InputFeature;
 use toml::Value;
 
 /// No count is larger: of experts, levels or ranks so many are a slip of the pen, and lists of them would fill memory before a
@@ -50,6 +51,8 @@ pub enum KnobKind {
     },
     /// Names of tasks; none by default.
     Tasks,
+    /// Names of features; none by default.
+    Features,
 }
 
 /// A knob of an architecture.
@@ -131,6 +134,14 @@ impl Knob {
         }
     }
 
+    pub(crate) const fn features(name: &'static str, doc: &'static str) -> Self {
+        Self {
+            name,
+            doc,
+            kind: KnobKind::Features,
+        }
+    }
+
     pub(crate) const fn widths(
         name: &'static str,
         may_be_empty: bool,
@@ -154,7 +165,7 @@ impl Knob {
             KnobKind::Choice { default, .. } => Value::String(default.to_string()),
             KnobKind::Flag { default } => Value::Boolean(default),
             KnobKind::Number { default, .. } => Value::Float(default),
-            KnobKind::Tasks => Value::Array(Vec::new()),
+            KnobKind::Tasks | KnobKind::Features => Value::Array(Vec::new()),
             KnobKind::Widths { default, .. } | KnobKind::Counts { default } => {
                 Value::Array(default.iter().map(|w| Value::Integer(*w as i64)).collect())
             }
@@ -199,6 +210,8 @@ impl Knob {
             }
             (KnobKind::Tasks, Value::Array(names)) if names.iter().all(Value::is_str) => Ok(()),
             (KnobKind::Tasks, _) => refuse("a list of tasks' names".to_string()),
+            (KnobKind::Features, Value::Array(names)) if names.iter().all(Value::is_str) => Ok(()),
+            (KnobKind::Features, _) => refuse("a list of features' names".to_string()),
             (KnobKind::Widths { may_be_empty, .. }, Value::Array(widths)) => {
                 // Zero is no width: the layers around it would be cut apart.
                 let positive = |w: &Value| w.as_integer().is_some_and(|w| w >= 1);
@@ -374,21 +387,42 @@ impl Knobs {
     /// # Errors
     /// A name that is no task's, or one that comes twice.
     pub(crate) fn tasks(&self, name: &str, tasks: &[String]) -> Result<Vec<usize>, ModelError> {
+        self.places("task", name, tasks)
+    }
+
+    /// The places of the features that a knob names, in its order.
+    ///
+    /// # Errors
+    /// A name that is no feature's, or one that comes twice.
+    pub(crate) fn features(
+        &self,
+        name: &str,
+        features: &[InputFeature],
+    ) -> Result<Vec<usize>, ModelError> {
+        let features: Vec<String> = features.iter().map(|f| f.name.clone()).collect();
+        self.places("feature", name, &features)
+    }
+
+    fn places(&self, what: &str, name: &str, known: &[String]) -> Result<Vec<usize>, ModelError> {
         let names = self.read(name, "list of names", Value::as_array);
         let mut places = Vec::with_capacity(names.len());
         for value in names {
             let text = value.as_str().unwrap_or_default();
-            let Some(place) = tasks.iter().position(|task| task == text) else {
+            let Some(place) = known.iter().position(|known| known == text) else {
+                let known = match known {
+                    [] => "none that this input names".to_owned(),
+                    known => known.join(", "),
+                };
                 return Err(ModelError::knob(
                     name,
-                    format!(
-                        "no task is called `{text}`; there are: {}",
-                        tasks.join(", ")
-                    ),
+                    format!("no {what} is called `{text}`; there are: {known}"),
                 ));
             };
             if places.contains(&place) {
-                return Err(ModelError::knob(name, format!("task `{text}` comes twice")));
+                return Err(ModelError::knob(
+                    name,
+                    format!("{what} `{text}` comes twice"),
+                ));
             }
             places.push(place);
         }

@@ -9,7 +9,7 @@
 //!
 //! ```
 //! use candle_core::{DType, Device, Tensor};
-//! use homebench_model::{BuildContext, ModelConfig, TaskGroup, TaskLayout, VarBuilder};
+//! use homebench_model::{BuildContext, InputColumns, ModelConfig, TaskGroup, TaskLayout, VarBuilder};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let group = |name: &str, tasks: &[usize]| TaskGroup { name: name.into(), tasks: tasks.into() };
@@ -17,7 +17,7 @@
 //!     tasks: vec!["click".into(), "long_view".into(), "like".into()],
 //!     groups: vec![group("watch", &[0, 1]), group("interaction", &[2])],
 //! };
-//! let context = BuildContext { layout: &layout, input_dim: 16, num_embedded: 0, input_per_task: false };
+//! let context = BuildContext { layout: &layout, input_dim: 16, num_embedded: 0, input_per_task: false, columns: InputColumns::default(), after: &[] };
 //! let vb = VarBuilder::from_seed(1, DType::F32, &Device::Cpu);
 //! let home = ModelConfig::from_table("home", &"rank = 4".parse()?)?.build(&context, &vb)?;
 //!
@@ -28,6 +28,7 @@
 //! ```
 
 mod architectures;
+mod chain;
 mod error;
 mod features;
 mod input;
@@ -37,19 +38,21 @@ mod layout;
 mod part;
 mod ranker;
 mod registry;
+mod tap;
 mod var_builder;
 mod variables;
 
 pub use error::ModelError;
-pub use features::{FeatureDims, Ids, Tables};
+pub use features::{FeatureDims, Ids, InputColumns, InputFeature, Tables};
 pub use input::{EmbeddedInput, table_shapes};
 pub use knobs::{Knob, KnobKind, Knobs};
 pub use layout::{Owner, TaskGroup, TaskLayout};
 pub use part::{Part, PartKind};
 pub use ranker::{
-    AuxiliaryLoss, BuildContext, ExpertTrace, GateKind, GateTrace, NoiseSource, Ranker, StepOutput,
-    Trace, TrainingPass,
+    AuxiliaryLoss, BuildContext, ExpertTrace, FirstPrediction, GateKind, GateTrace, NoiseSource,
+    Ranker, Representation, StepOutput, Trace, TrainingPass,
 };
 pub use registry::{ModelConfig, ModelEntry, PROGRAM, PROGRAM_KEYS, PROGRAM_SCRIPTS, registry};
+pub use tap::{FeatureTap, TaskFeatures};
 pub use var_builder::{Init, MOST_PARAMETERS, VarBuilder};
 pub use variables::Variables;

@@ -1,8 +1,12 @@
 //! What every model is.
 
+use crate::ModelError;
+use crate::features::InputColumns;
 use crate::layout::{Owner, TaskLayout};
 use crate::part::Part;
-use candle_core::{Result, Tensor};
+use crate::tap::FeatureTap;
+use candle_core::{Result, Tensor, Var};
+use std::cell::RefCell;
 
 /// What an architecture is built for.
 #[derive(Debug, Clone, Copy)]
@@ -14,22 +18,46 @@ pub struct BuildContext<'a> {
     /// How many of its first columns come from embedding tables; the others are numeric features.
     pub num_embedded: usize,
     // Tables of each task's own give each its own units. The model learns of it here, since its networks must then read apart.
-    /// Whether the input comes once per task, [tasks, batch, input_dim], as a single-task model with embeddings of its own needs.
+    /// Whether the input comes once per task, [tasks, batch, input_dim], as a single-task model with embeddings of its own needs;
+    /// where the architecture has shared tables too, once more at the end.
     pub input_per_task: bool,
+    /// Which columns are which feature's.
+    pub columns: InputColumns<'a>,
+    /// Of each task, the one that it comes after: its label can be 1 only where that one's is. Empty where none comes after
+    /// another.
+    pub after: &'a [Option<usize>],
+}
+
+impl BuildContext<'_> {
+    /// Refuses features whose columns the input doesn't have, and a scenario that is none of them.
+    pub(crate) fn check_columns(&self) -> std::result::Result<(), ModelError> {
+        let InputColumns { features, scenario } = self.columns;
+        let message = match features.iter().find(|f| f.columns.end > self.input_dim) {
+            Some(feature) => format!(
+                "the feature `{}` ends at column {} of an input of {}",
+                feature.name, feature.columns.end, self.input_dim
+            ),
+            None if scenario.is_some_and(|feature| feature >= features.len()) => {
+                format!("the scenario is none of the {} features", features.len())
+            }
+            None => return Ok(()),
+        };
+        Err(ModelError::InvalidLayout { message })
+    }
 }
 
 /// A multi-task model: one logit per task from one input.
 ///
 /// ```
 /// use candle_core::{DType, Device, Tensor};
-/// use homebench_model::{BuildContext, ModelConfig, Owner, Ranker, TaskGroup, TaskLayout, Trace, VarBuilder};
+/// use homebench_model::{BuildContext, InputColumns, ModelConfig, Owner, Ranker, TaskGroup, TaskLayout, Trace, VarBuilder};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let layout = TaskLayout {
 ///     tasks: vec!["click".into(), "like".into()],
 ///     groups: vec![TaskGroup { name: "feed".into(), tasks: vec![0, 1] }],
 /// };
-/// let context = BuildContext { layout: &layout, input_dim: 6, num_embedded: 0, input_per_task: false };
+/// let context = BuildContext { layout: &layout, input_dim: 6, num_embedded: 0, input_per_task: false, columns: InputColumns::default(), after: &[] };
 /// let vb = VarBuilder::from_seed(1, DType::F32, &Device::Cpu);
 /// let mmoe = ModelConfig::from_table("mmoe", &"num_experts = 3".parse()?)?;
 /// let model: Box<dyn Ranker> = mmoe.build(&context, &vb)?;
@@ -54,7 +82,8 @@ pub trait Ranker: Send {
     /// where one is given.
     ///
     /// # Shapes
-    /// - xs: [batch, input_dim], or [tasks, batch, input_dim] where the model was built with an input per task
+    /// - xs: [batch, input_dim], or [tasks, batch, input_dim] where the model was built with an input per task, or one more than
+    ///   tasks where the architecture has shared tables beside those
     /// - result: [batch, tasks]
     ///
     /// # Errors
@@ -77,11 +106,28 @@ pub trait Ranker: Send {
         Ok(StepOutput {
             logits: self.forward_t(xs, true, trace)?,
             auxiliary: None,
+            first: None,
         })
+    }
+
+    /// Whether [`Self::forward_step`] gives what its heads read to [`TrainingPass::represent`]: one tensor from which every task's logit is made by
+    /// what is that task's alone.
+    fn has_representation(&self) -> bool {
+        false
+    }
+
+    /// The features of each task, which its tower reads: what distillation compares. None of a model without towers.
+    fn features(&self) -> Option<&FeatureTap> {
+        None
     }
 
     /// Whether [`Self::forward_step`] makes use of which tasks are observed.
     fn reads_observed(&self) -> bool {
+        false
+    }
+
+    /// Whether [`Self::forward_step`] makes use of labels, for a loss of the model's own. Logits never depend on them.
+    fn reads_labels(&self) -> bool {
         false
     }
 
@@ -95,8 +141,47 @@ pub trait Ranker: Send {
 pub struct TrainingPass<'a> {
     /// Which tasks each row observes, [batch, tasks], 1 or 0. Absent: all.
     pub observed: Option<&'a Tensor>,
+    /// The labels, [batch, tasks], any number where a task is not observed. Absent where the model makes no use of them.
+    pub labels: Option<&'a Tensor>,
     /// Where random numbers come from.
     pub noise: NoiseSource<'a>,
+    /// Where the graph is cut at what the heads read; absent where it goes through.
+    pub cut: Option<&'a RefCell<Option<Representation>>>,
+}
+
+impl TrainingPass<'_> {
+    /// What the heads are to read in place of `output`, which is what they read: itself, or where the graph is cut a leaf of its value.
+    ///
+    /// # Errors
+    /// The leaf can't be made.
+    pub fn represent(&self, output: Tensor) -> Result<Tensor> {
+        let Some(cut) = self.cut else {
+            return Ok(output);
+        };
+        let leaf = Var::from_tensor(&output.detach())?;
+        let heads_read = leaf.as_tensor().clone();
+        *cut.borrow_mut() = Some(Representation { output, leaf });
+        Ok(heads_read)
+    }
+}
+
+/// What the heads of a model read, where a step's graph is cut: before it is the body, behind it the heads.
+#[derive(Debug)]
+pub struct Representation {
+    output: Tensor,
+    leaf: Var,
+}
+
+impl Representation {
+    /// As the body made it, a part of the body's graph.
+    pub fn output(&self) -> &Tensor {
+        &self.output
+    }
+
+    /// The same value as a leaf of the heads' graph.
+    pub fn leaf(&self) -> &Var {
+        &self.leaf
+    }
 }
 
 /// Where the random numbers of a training step come from.
@@ -120,6 +205,17 @@ pub struct StepOutput {
     pub logits: Tensor,
     /// A loss of the model's own.
     pub auxiliary: Option<AuxiliaryLoss>,
+    /// What tasks predict before that, where it is learned from labels too.
+    pub first: Option<FirstPrediction>,
+}
+
+/// Logits that are held against the labels as the last ones are, in training alone: deep supervision.
+#[derive(Debug)]
+pub struct FirstPrediction {
+    /// [batch, tasks].
+    pub logits: Tensor,
+    /// What the sum of the tasks' losses of these is multiplied by in the step's loss.
+    pub weight: f64,
 }
 
 /// A loss beside that of the tasks, in training alone.

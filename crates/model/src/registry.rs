@@ -2,6 +2,7 @@
 
 use crate::ModelError;
 use crate::architectures::ARCHITECTURES;
+use crate::chain;
 use crate::features::Tables;
 use crate::knobs::{Knob, Knobs};
 use crate::ranker::{BuildContext, Ranker};
@@ -198,6 +199,8 @@ impl ModelConfig {
     ) -> Result<Box<dyn Ranker>, ModelError> {
         // Once, here: what architectures read of a layout is right.
         context.layout.validate()?;
+        context.check_columns()?;
+        chain::check(context.after, &context.layout.tasks)?;
         if context.input_dim == 0 {
             return Err(ModelError::InvalidLayout {
                 message: "a model needs an input feature; found none".to_string(),

@@ -80,10 +80,18 @@ const VALUE_BYTES: u128 = 8;
 /// No model has more variables. Each costs some hundreds of bytes whatever its size, so that many levels of few units are a slip too.
 const MOST_VARIABLES: usize = 1 << 18;
 
+/// A variable and what was said of it when it was made.
+#[derive(Clone)]
+struct MadeParameter {
+    parameter: Parameter,
+    part: Option<Arc<Part>>,
+    of_one_task: bool,
+}
+
 /// What was made so far, in the order of paths: the same whatever the order in which a model asks for it.
 #[derive(Default)]
 struct Made {
-    parameters: BTreeMap<String, (Parameter, Option<Arc<Part>>)>,
+    parameters: BTreeMap<String, MadeParameter>,
     parts: BTreeMap<String, Arc<Part>>,
     /// Numbers of all variables that were asked for.
     num_numbers: u128,
@@ -117,6 +125,8 @@ pub struct VarBuilder {
     path: String,
     /// What the variables belong to.
     part: Option<Arc<Part>>,
+    /// Whether one task alone learns the variables.
+    of_one_task: bool,
 }
 
 impl VarBuilder {
@@ -145,6 +155,7 @@ impl VarBuilder {
             }),
             path: String::new(),
             part: None,
+            of_one_task: false,
         }
     }
 
@@ -154,6 +165,7 @@ impl VarBuilder {
             shared: self.shared.clone(),
             path: self.join(&name.to_string()),
             part: self.part.clone(),
+            of_one_task: self.of_one_task,
         }
     }
 
@@ -168,6 +180,17 @@ impl VarBuilder {
         Self {
             part: Some(part.clone()),
             ..self.pp(&part.path)
+        }
+    }
+
+    /// The builder of variables that one task's loss alone reaches, where `is_so`: a tower, a gate behind which nothing is shared. What an
+    /// architecture does not say this of is shared.
+    // Said where variables are made, by whoever knows what reads them: names and owners don't tell, since AdaTT's tasks read each other's
+    // experts.
+    pub(crate) fn of_one_task(&self, is_so: bool) -> Self {
+        Self {
+            of_one_task: self.of_one_task || is_so,
+            ..self.clone()
         }
     }
 
@@ -199,6 +222,7 @@ impl VarBuilder {
             shared: self.shared.clone(),
             path: parent.to_string(),
             part: self.part.clone(),
+            of_one_task: self.of_one_task,
         };
         (up, name.to_string())
     }
@@ -261,7 +285,11 @@ impl VarBuilder {
             }
         };
         let parameter = Parameter::new(path.clone(), var, role);
-        let entry = (parameter.clone(), self.part.clone());
+        let entry = MadeParameter {
+            parameter: parameter.clone(),
+            part: self.part.clone(),
+            of_one_task: self.of_one_task,
+        };
         let other = self.made().parameters.insert(path.clone(), entry);
         if other.is_some() {
             return Err(ModelError::InvalidWeights {
@@ -330,10 +358,11 @@ impl VarBuilder {
                 message: format!("the model has no variable `{path}`"),
             });
         }
-        let (parameters, parts_of) = made.parameters.values().cloned().unzip();
+        let all = || made.parameters.values();
         Ok(Variables {
-            parameters,
-            parts_of,
+            parameters: all().map(|made| made.parameter.clone()).collect(),
+            parts_of: all().map(|made| made.part.clone()).collect(),
+            are_of_one_task: all().map(|made| made.of_one_task).collect(),
             parts: made.parts.values().cloned().collect(),
         })
     }

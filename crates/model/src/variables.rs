@@ -13,6 +13,8 @@ pub struct Variables {
     pub(crate) parameters: Vec<Parameter>,
     /// What each of them belongs to.
     pub(crate) parts_of: Vec<Option<Arc<Part>>>,
+    /// Whether one task alone learns each of them.
+    pub(crate) are_of_one_task: Vec<bool>,
     pub(crate) parts: Vec<Arc<Part>>,
 }
 
@@ -41,6 +43,14 @@ impl Variables {
             });
             (set, of_set.map(|(parameter, _)| parameter).collect())
         })
+    }
+
+    /// The trained variables that the losses of more than one task reach, as the architecture says: experts and what is before them, but no
+    /// tower and no gate that only a tower reads.
+    pub fn shared(&self) -> impl Iterator<Item = &Parameter> {
+        let all = self.parameters.iter().zip(&self.are_of_one_task);
+        all.filter(|(parameter, own)| parameter.role() == Role::Trained && !**own)
+            .map(|(parameter, _)| parameter)
     }
 
     /// All of them, statistics included.

@@ -259,6 +259,72 @@ fn cross_stitch_has_a_network_per_task_and_a_number_per_pair_and_level() {
     assert_counts("cross_stitch", "", 3 * 34 + 2 * 9 + 39, 3 * 56 + 54);
 }
 
+#[test]
+fn pepnet_has_a_gate_on_the_input_and_one_per_task_and_layer() {
+    // Layers of 3 tasks: on 5, 5*4 + 4 = 24 and 40; on 4, 4*2 + 2 = 10 and 16.
+    let (own, own_flops) = (3 * (24 + 10) + 39, 3 * (40 + 16) + 54);
+    // EPNet reads the scenario, 1, and the input: a hidden layer of 3 on 6, then 5.
+    let (epnet, epnet_flops) = (6 * 3 + 3 + 3 * 5 + 5, 2 * (18 + 15));
+    // PPNet reads 2 columns of the user and the input: 3 on 7, then 4, and 2.
+    let (ppnet, ppnet_flops) = (
+        3 * (2 * (7 * 3 + 3) + (3 * 4 + 4) + (3 * 2 + 2)),
+        3 * 2 * (2 * 21 + 12 + 6),
+    );
+    let prior = "gate_hidden_dim = 3\nprior_features = ['user']";
+    let (parameters, flops) = (own + epnet + ppnet, own_flops + epnet_flops + ppnet_flops);
+    assert_counts("pepnet", prior, parameters, flops);
+    let only = |part: &str| format!("{prior}\nparts = '{part}'");
+    let (parameters, flops) = (own + ppnet, own_flops + ppnet_flops);
+    assert_counts("pepnet", &only("ppnet"), parameters, flops);
+    let epnet_alone = "gate_hidden_dim = 3\nparts = 'epnet'";
+    let (parameters, flops) = (own + epnet, own_flops + epnet_flops);
+    assert_counts("pepnet", epnet_alone, parameters, flops);
+}
+
+#[test]
+fn stem_has_gates_over_every_tasks_experts_and_shared_ones() {
+    // 3 experts of tasks and 2 shared ones, 3 gates of 5 columns on 5: 30 and 50.
+    let one = "num_shared_experts = 2";
+    assert_counts("stem", one, 5 * 34 + 3 * 30 + 39, 5 * 56 + 3 * 50 + 54);
+    // Below the last level a shared gate; on the last, on 2, gates of 15 and 20.
+    let two = "num_shared_experts = 2\nnum_levels = 2";
+    let parameters = (5 * 34 + 4 * 30) + (5 * 22 + 3 * 15) + 39;
+    let flops = (5 * 56 + 4 * 50) + (5 * 32 + 3 * 20) + 54;
+    assert_counts("stem", two, parameters, flops);
+    // What gradients stop at is no matter of counts.
+    let free = format!("{two}\nstop_gradients = false");
+    assert_counts("stem", &free, parameters, flops);
+}
+
+#[test]
+fn models_of_chains_have_a_network_per_task_and_what_joins_them() {
+    let (parameters, flops) = (3 * 34 + 39, 3 * 56 + 54);
+    assert_counts("esmm", "", parameters, flops);
+    assert_counts("resflow", "", parameters, flops);
+    assert_counts("escm2", "", parameters, flops);
+    // Two towers of 2, 3 and 1 for errors, in training alone.
+    let robust = "counterfactual = 'dr'";
+    assert_counts("escm2", robust, parameters + 2 * 13, flops);
+    // Two of the tasks come after another: a map of 2 with bias, on one row, and three without, on two.
+    let (transfers, transfer_flops) = (2 * (6 + 3 * 4), 2 * (8 + 2 * 3 * 8));
+    assert_counts("aitm", "", parameters + transfers, flops + transfer_flops);
+}
+
+#[test]
+fn pad_net_has_two_maps_for_each_ordered_pair_of_tasks_and_two_towers_for_each() {
+    // A bottom; networks of 2 x 2 with a bias; 6 pairs of 2 maps of 2 x 2; first towers, which are no part of what is served.
+    let knobs = "task_dims = [2]";
+    let (parameters, flops) = (34 + 3 * 6 + 39, 56 + 3 * 8 + 54);
+    assert_counts(
+        "pad_net",
+        knobs,
+        parameters + 6 * 2 * 4 + 39,
+        flops + 6 * 2 * 8,
+    );
+    let alone = format!("{knobs}\nexchange = 'none'\ndeep_supervision = 0");
+    assert_counts("pad_net", &alone, parameters, flops);
+}
+
 /// Meta experts: 2 shared and 1 per group. Task layer: 1 shared, 2 per group, 1 per task.
 const HOME: &str = "num_meta_shared_experts = 2\nnum_meta_group_experts = 1\nnum_shared_experts = 1\n\
     num_group_experts = 2\nnum_task_experts = 1\nnum_lora = 2\nrank = 2";

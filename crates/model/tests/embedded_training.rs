@@ -11,7 +11,9 @@ use homebench_kernels::optimizer::{
     AdamConfig, Lists, Optimizer, Pooling, SparseRule, clip_gradient_norm,
 };
 use homebench_kernels::{Parameter, Role};
-use homebench_model::{BuildContext, EmbeddedInput, FeatureDims, Ids, Tables, VarBuilder};
+use homebench_model::{
+    BuildContext, EmbeddedInput, FeatureDims, Ids, InputColumns, Tables, VarBuilder,
+};
 use homebench_random::Philox;
 
 const ROWS: usize = 70;
@@ -34,6 +36,8 @@ fn train(name: &str, knobs: &str, tables: Tables) -> (Vec<f32>, Vec<Vec<f32>>) {
         input_dim: dims.input_dim(),
         num_embedded: dims.num_embedded(),
         input_per_task: tables.per_task(),
+        columns: InputColumns::default(),
+        after: &[],
     };
     let model = config(name, knobs).build(&context, &vb).unwrap();
     let trained = |p: &&Parameter| p.role() == Role::Trained;

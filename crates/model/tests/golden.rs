@@ -3,13 +3,13 @@
 #[path = "../../kernels/tests/common/place.rs"]
 mod place;
 
-use candle_core::{DType, Tensor};
+use candle_core::{D, DType, Tensor};
 use homebench_kernels::loss::{Targets, multi_task_loss};
 use homebench_kernels::optimizer::{Adam, AdamConfig};
 use homebench_kernels::{Parameter, Role};
 use homebench_model::{
-    BuildContext, ModelConfig, NoiseSource, Ranker, TaskGroup, TaskLayout, Trace, TrainingPass,
-    VarBuilder, Variables,
+    BuildContext, InputColumns, InputFeature, ModelConfig, NoiseSource, Ranker, TaskGroup,
+    TaskLayout, Trace, TrainingPass, VarBuilder, Variables,
 };
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -19,6 +19,41 @@ struct Case {
     tensors: BTreeMap<String, Tensor>,
     config: ModelConfig,
     layout: TaskLayout,
+    features: Vec<InputFeature>,
+    scenario: Option<usize>,
+    after: Vec<Option<usize>>,
+}
+
+/// The features of a case's input, in the order of their columns, and which of them is the scenario.
+fn features(table: &mut toml::Table) -> (Vec<InputFeature>, Option<usize>) {
+    let mut start = 0;
+    let feature = |value: &toml::Value| {
+        let end = start + value["width"].as_integer().unwrap() as usize;
+        InputFeature {
+            name: value["name"].as_str().unwrap().to_string(),
+            columns: std::mem::replace(&mut start, end)..end,
+        }
+    };
+    let listed = table.remove("features");
+    let features: Vec<InputFeature> = match &listed {
+        Some(listed) => listed.as_array().unwrap().iter().map(feature).collect(),
+        None => Vec::new(),
+    };
+    let scenario = table.remove("scenario");
+    let scenario = scenario.as_ref().map(|name| name.as_str().unwrap());
+    let place = |name| features.iter().position(|feature| feature.name == name);
+    let scenario = scenario.map(|name| place(name).unwrap());
+    (features, scenario)
+}
+
+/// Of each task, the one that it comes after; empty where a case has no chain.
+fn after(table: &mut toml::Table, tasks: &[String]) -> Vec<Option<usize>> {
+    let Some(after) = table.remove("after") else {
+        return Vec::new();
+    };
+    let place = |name: &str| tasks.iter().position(|task| task == name).unwrap();
+    let before = |task: &String| Some(place(after.get(task)?.as_str().unwrap()));
+    tasks.iter().map(before).collect()
 }
 
 fn case_files() -> Vec<PathBuf> {
@@ -46,6 +81,8 @@ fn read(path: &Path) -> Case {
     let model = table.remove("model").unwrap();
     let tasks = words(&table.remove("tasks").unwrap());
     let groups = table.remove("groups").unwrap();
+    let (features, scenario) = features(&mut table);
+    let after = after(&mut table, &tasks);
     let group = |value: &toml::Value| TaskGroup {
         name: value["name"].as_str().unwrap().to_string(),
         tasks: words(&value["tasks"])
@@ -64,6 +101,9 @@ fn read(path: &Path) -> Case {
             groups: groups.as_array().unwrap().iter().map(group).collect(),
             tasks,
         },
+        features,
+        scenario,
+        after,
     }
 }
 
@@ -88,9 +128,15 @@ impl Case {
         let vb = VarBuilder::from_weights(weights, dtype, &place::device());
         let context = BuildContext {
             layout: &self.layout,
-            input_dim: self.tensor("x").dim(1).unwrap(),
+            input_dim: self.tensor("x").dim(D::Minus1).unwrap(),
             num_embedded: 0,
-            input_per_task: false,
+            // An input of each task's own, and behind them a shared one.
+            input_per_task: self.tensor("x").rank() == 3,
+            columns: InputColumns {
+                features: &self.features,
+                scenario: self.scenario,
+            },
+            after: &self.after,
         };
         let model = self.config.build(&context, &vb).unwrap();
         (model, vb.finish().unwrap())
@@ -118,12 +164,15 @@ impl Case {
         let of_type = |tensor: &Tensor| tensor.to_dtype(xs.dtype()).unwrap();
         let observed = self.observed().map(of_type);
         let noise = self.tensors.get("noise").map(of_type);
+        let labels = of_type(self.tensor("labels"));
         let pass = TrainingPass {
             observed: observed.as_ref(),
+            labels: model.reads_labels().then_some(&labels),
             noise: match &noise {
                 Some(noise) => NoiseSource::Given(noise),
                 None => NoiseSource::Step { seed: 1, step: 0 },
             },
+            cut: None,
         };
         let output = model.forward_step(xs, &pass, trace).unwrap();
         let mut loss = multi_task_loss(&output.logits, &self.targets()).unwrap();
@@ -131,6 +180,11 @@ impl Case {
         if let Some(auxiliary) = output.auxiliary {
             loss = (loss + (&auxiliary.loss * auxiliary.weight).unwrap()).unwrap();
             own = Some(auxiliary.loss);
+        }
+        if let Some(first) = output.first {
+            let of_first = multi_task_loss(&first.logits, &self.targets()).unwrap();
+            loss = (loss + (&of_first * first.weight).unwrap()).unwrap();
+            own = Some(of_first);
         }
         (output.logits, own, loss)
     }

@@ -5,7 +5,6 @@ mod common;
 use candle_core::Tensor;
 use common::{MODELS, Network, config, inputs, loss_of_step, place, three_tasks, values};
 use homebench_kernels::Role;
-use homebench_kernels::loss::{Targets, multi_task_loss};
 use homebench_model::Trace;
 
 const WIDTH: usize = 7;
@@ -16,11 +15,6 @@ fn networks() -> impl Iterator<Item = (String, Network)> {
         let network = Network::from_seed(&config(name, knobs), &three_tasks(), WIDTH);
         (format!("{name} with {knobs:?}"), network)
     })
-}
-
-fn targets(rows: usize, tasks: usize) -> Targets {
-    let label = |index: usize| f32::from(u8::from(index.is_multiple_of(3)));
-    Targets::new((0..rows * tasks).map(label).collect())
 }
 
 #[test]
@@ -59,7 +53,7 @@ fn logits_and_gradients_of_inputs_of_a_hundred_stay_finite() {
 fn every_trained_variable_gets_a_gradient() {
     for (what, network) in networks() {
         let xs = inputs(ROWS, WIDTH, 1.0);
-        let arrived = network.gradients(&xs, |l| multi_task_loss(l, &targets(ROWS, 3)));
+        let arrived = network.step_gradients(&xs, None, |output| loss_of_step(output, None));
         for parameter in network.variables.parameters() {
             let expected = parameter.role() == Role::Trained;
             let path = parameter.path();
@@ -218,6 +212,35 @@ fn a_masked_expert_gets_exactly_no_gradient_from_a_task_that_cannot_see_it() {
             "level.0.task.a.gate",
         ],
     );
+    // A task reads what other tasks' experts give and teaches them nothing; the gate and the shared experts it teaches.
+    assert_masked(
+        "stem",
+        "",
+        0,
+        &["level.0.task.b.", "level.0.task.c.", "task.b."],
+        &[
+            "level.0.task.a.expert",
+            "level.0.shared.expert",
+            "level.0.task.a.gate",
+        ],
+    );
+    // The last task of the chain teaches those before it; the first learns nothing from those behind.
+    for name in ["esmm", "escm2", "aitm"] {
+        let own = ["task.a.expert", "task.b.expert", "task.c.expert"];
+        assert_masked(name, "", 2, &[], &own);
+        assert_masked(name, "", 0, &["task.b.", "task.c."], &own[..1]);
+    }
+    assert_masked(
+        "resflow",
+        "",
+        1,
+        &["level.0.task.c.", "level.1.task.c.", "task.c."],
+        &[
+            "level.0.task.a.expert",
+            "level.1.task.a.expert",
+            "task.a.tower",
+        ],
+    );
     // After the last stitch a task's tower is its own; before it tasks exchange.
     assert_masked(
         "cross_stitch",
@@ -310,7 +333,7 @@ fn home_gives_the_same_bytes_at_any_number_of_threads() {
 }
 
 #[test]
-fn models_that_choose_or_remember_give_the_same_bytes_at_any_number_of_threads() {
+fn other_models_give_the_same_bytes_at_any_number_of_threads() {
     for (name, knobs) in [
         ("sparse_mmoe", "gate_noise = 'learned'\nbalance = 'load'"),
         ("sparse_mmoe", "gate = 'dselect_k'\nnum_shared_experts = 1"),
@@ -328,6 +351,12 @@ fn models_that_choose_or_remember_give_the_same_bytes_at_any_number_of_threads()
             "memory_write = 'gated'\ngate_reads = 'both'\nbackbone_dims = [8]",
         ),
         ("cross_stitch", ""),
+        ("pepnet", "prior_features = ['user']"),
+        ("stem", "num_levels = 2"),
+        ("esmm", ""),
+        ("escm2", "counterfactual = 'dr'"),
+        ("aitm", ""),
+        ("resflow", "norm = 'batch'"),
     ] {
         assert_same_at_any_number_of_threads(name, knobs);
     }

@@ -3,17 +3,29 @@
 mod common;
 
 use candle_core::DType;
-use common::{place, three_tasks};
-use homebench_model::{BuildContext, ModelConfig, VarBuilder};
+use common::{AFTER, features, place, three_tasks};
+use homebench_model::{BuildContext, InputColumns, ModelConfig, VarBuilder};
 
 /// What is said of a configuration, when it is read or when its model is built for tasks a, b, c in two groups.
 fn said(name: &str, knobs: &str) -> String {
+    let features = features(7);
+    let columns = InputColumns {
+        features: &features,
+        scenario: Some(1),
+    };
+    said_of(name, knobs, columns, &AFTER)
+}
+
+/// The same of these features, and of tasks that come after these.
+fn said_of(name: &str, knobs: &str, columns: InputColumns<'_>, after: &[Option<usize>]) -> String {
     let layout = three_tasks();
     let context = BuildContext {
         layout: &layout,
         input_dim: 7,
         num_embedded: 0,
         input_per_task: false,
+        columns,
+        after,
     };
     let vb = VarBuilder::from_seed(3, DType::F32, &place::device());
     let built = ModelConfig::from_table(name, &knobs.parse().unwrap())
@@ -61,12 +73,44 @@ fn a_choice_of_no_expert_or_of_more_than_there_are_is_refused() {
 #[test]
 fn one_expert_of_weight_1_is_refused_where_gates_would_learn_nothing() {
     let refused = "gate_weights: one chosen expert always has the renormalised weight 1, so that gates would learn \
-        nothing; use gate_weights = \"raw\", or a balance";
+        nothing, with or without noise; use gate_weights = \"raw\", or balance = \"switch\" with a balance_weight above 0";
     let of_one = |more: &str| format!("top_k = 1\n{more}");
     assert_said("sparse_mmoe", &of_one("balance = 'none'"), refused);
-    assert_said("sparse_mmoe", &of_one("balance_weight = 0"), refused);
+    for more in [
+        "balance_weight = 0",
+        // Noise moves the choice, and no gradient comes through a choice.
+        "balance = 'none'\ngate_noise = 'learned'",
+        "balance = 'none'\ngate_noise = 'fixed'",
+        // Made of the weights alone, which are constants.
+        "balance = 'importance'",
+        "balance = 'importance'\ngate_noise = 'learned'",
+    ] {
+        assert_said("sparse_mmoe", &of_one(more), refused);
+    }
+    let of_smes = "balance: one chosen expert always has the renormalised weight 1, so that gates would learn nothing; use \
+        balance = \"switch\" with a balance_weight above 0, or more experts by shared_k or private_k";
+    for one in ["shared_k = 1\nprivate_k = 0", "shared_k = 0\nprivate_k = 1"] {
+        for unbalanced in ["balance = 'none'", "balance_weight = 0"] {
+            assert_said("smes", &format!("{one}\n{unbalanced}"), of_smes);
+        }
+        assert_said("smes", one, "a model");
+    }
+    let of_switch = "gate_weights: one chosen expert always has the renormalised weight 1, so that gates would learn \
+        nothing; use gate_weights = \"raw\", or a prior with a prior_weight above 0";
+    let renormalised = of_one("gate_weights = 'renormalised'");
+    assert_said("switch", &renormalised, of_switch);
+    let weightless = format!("{renormalised}\nprior = 'window'\nprior_weight = 0");
+    assert_said("switch", &weightless, of_switch);
+    assert_said(
+        "switch",
+        &format!("{renormalised}\nprior = 'window'"),
+        "a model",
+    );
     for more in [
         "",
+        "balance = 'mutual_info'",
+        "balance = 'load'\ngate_noise = 'learned'",
+        "balance = 'importance'\ngate_weights = 'raw'",
         "balance = 'none'\ngate_weights = 'raw'",
         "balance = 'none'\nnum_experts = 1",
     ] {
@@ -237,4 +281,113 @@ fn what_is_no_knob_is_named_with_those_that_are() {
         let expected = format!("`{name}` has no knob `{knob}`; it has: ");
         assert!(said.starts_with(&expected), "{said}");
     }
+}
+
+#[test]
+fn pepnet_refuses_features_that_there_are_not_and_parts_that_read_nothing() {
+    let pepnet = |knobs: &str, expected: &str| assert_said("pepnet", knobs, expected);
+    pepnet(
+        "prior_features = ['usr']",
+        "prior_features: no feature is called `usr`; there are: user, tab, rest",
+    );
+    pepnet(
+        "prior_features = ['user', 'tab', 'user']",
+        "prior_features: feature `user` comes twice",
+    );
+    pepnet(
+        "prior_features = 'user'",
+        "prior_features: expected a list of features' names, found \"user\"",
+    );
+    let none = "prior_features: PPNet's gates read prior features, and none is named; name some, such as \
+        prior_features = [\"user\"], or write parts = \"epnet\"";
+    pepnet("", none);
+    pepnet("parts = 'ppnet'", none);
+    pepnet(
+        "parts = 'epnet'\nprior_features = ['user']",
+        "prior_features: without PPNet nothing reads them; leave them out, or write parts = \"both\"",
+    );
+    pepnet("parts = 'epnet'", "a model");
+    let features = features(7);
+    let columns = InputColumns {
+        features: &features,
+        scenario: None,
+    };
+    let of = |knobs: &str| said_of("pepnet", knobs, columns, &[]);
+    assert_eq!(
+        of("prior_features = ['user']"),
+        "parts: EPNet's gate reads the scenario of a row, and the dataset has none; write scenario = \"a_column\" in its \
+         description, or parts = \"ppnet\""
+    );
+    assert_eq!(of("parts = 'ppnet'\nprior_features = ['user']"), "a model");
+    // Of an input whose columns nobody named.
+    assert_eq!(
+        said_of(
+            "pepnet",
+            "parts = 'ppnet'\nprior_features = ['user']",
+            InputColumns::default(),
+            &[]
+        ),
+        "prior_features: no feature is called `user`; there are: none that this input names"
+    );
+}
+
+#[test]
+fn features_beyond_the_input_and_chains_that_are_none_are_refused_of_every_model() {
+    let far = features(8);
+    let of = |scenario, after: &[Option<usize>]| {
+        let columns = InputColumns {
+            features: &far[..2],
+            scenario,
+        };
+        said_of("mmoe", "", columns, after)
+    };
+    assert_eq!(of(Some(1), &[]), "a model");
+    assert_eq!(of(Some(2), &[]), "the scenario is none of the 2 features");
+    let columns = InputColumns {
+        features: &far,
+        scenario: None,
+    };
+    assert_eq!(
+        said_of("mmoe", "", columns, &[]),
+        "the feature `rest` ends at column 8 of an input of 7"
+    );
+    assert_eq!(
+        of(None, &[Some(1), Some(0), None]),
+        "task `a` comes after itself"
+    );
+}
+
+#[test]
+fn models_of_chains_refuse_tasks_without_one() {
+    for name in ["esmm", "escm2", "aitm", "resflow"] {
+        for after in [&[][..], &[None, None, None]] {
+            assert_eq!(
+                said_of(name, "", InputColumns::default(), after),
+                format!(
+                    "`{name}` is a model of tasks that come one after another, and here none comes after another; say so in the \
+                     description, such as after = \"click\" of the task of conversions, or take another model"
+                )
+            );
+        }
+        assert_said(name, "", "a model");
+    }
+    assert_said(
+        "escm2",
+        "counterfactual_weight = 0",
+        "counterfactual_weight: expected a weight above 0, found 0: without that loss the model is ESMM; use model = \"esmm\"",
+    );
+    for floor in ["0", "1"] {
+        assert_said(
+            "escm2",
+            &format!("propensity_floor = {floor}"),
+            &format!(
+                "propensity_floor: expected a probability above 0 and below 1, found {floor}: rows are weighed by one over it at most"
+            ),
+        );
+    }
+    assert_said(
+        "aitm",
+        "calibrator_weight = -0.1",
+        "calibrator_weight: expected a number of at least 0, found -0.1",
+    );
 }

@@ -19,6 +19,7 @@ mod folder;
 mod format;
 mod leaderboard;
 mod published;
+pub mod routing;
 pub mod statistics;
 mod terminal;
 mod terminal_forest;

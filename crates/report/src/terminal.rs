@@ -1,7 +1,7 @@
 //! What a run ends with on a terminal: the answer first, then its chart, how sure it is, and the scores.
 
 use super::analysis::{Analysis, Comparison, Row, Summary};
-use super::content::answer::{first_sentence, more_that_hold};
+use super::content::answer::{asked, more_that_hold};
 use super::content::claims::Answer;
 use super::content::data_warnings::{how_many, warnings};
 use super::content::sureness::in_short;
@@ -19,7 +19,7 @@ pub(super) fn summary(analysis: &Analysis, question: Option<&str>, width: usize)
         text += &wrapped("Not the whole experiment: ", &words, width);
     }
     if let Some(question) = question {
-        text += &wrapped("Question: ", &first_sentence(question), width);
+        text += &wrapped("Question: ", &asked(question), width);
     }
     text += &wrapped("Answer: ", &answer.summary, width);
     for claim in &answer.claims {

@@ -13,6 +13,9 @@ pub struct ResultsFolder(PathBuf);
 pub struct CellFolder(PathBuf);
 
 impl ResultsFolder {
+    /// The name of the folder of what was submitted to clusters.
+    pub const CLUSTER: &str = ".cluster";
+
     /// The results at `path`.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self(path.into())
@@ -103,6 +106,11 @@ impl ResultsFolder {
     /// How the run that is under way goes.
     pub fn progress(&self) -> PathBuf {
         self.join(".progress.toml")
+    }
+
+    /// What was submitted to clusters, each in a folder of its own.
+    pub fn cluster(&self) -> PathBuf {
+        self.join(Self::CLUSTER)
     }
 
     /// Held by the one parent that may write here.

@@ -1,11 +1,11 @@
 //! The `homebench` binary, and the library that it and its tests are made of.
 //!
 //! [`cmd`] is the command line; [`parent`] decides which cells run and what a start that ended means; [`execute`] has the
-//! executors, which run cells somewhere; [`cell`] is what the process of a cell does; [`provenance`] says on what and from
+//! executors, which run cells somewhere; [`task`] is what the process of a cluster's task does, [`cell`] that of a cell; [`provenance`] says on what and from
 //! what numbers were made.
 //!
 //! May import: every crate but `metric` and `random`, which those below have wrapped. Within it, arrows run from `cmd` to
-//! `parent` and `cell`, `parent` to `execute` and `cell`, and what a cell and its parent say to each other is
+//! `parent`, `task` and `cell`, `task` to `parent` and `execute`, `parent` to `execute` and `cell`, and what a cell and its parent say to each other is
 //! `execute::protocol`, which both import; all of them say things through [`output`]. [`tensorboard`] writes curves for another program to show; [`bundled`] has the experiments that the
 //! binary carries. Must not hold: a computation of a result's number (`train`'s), how a
 //! table is written (`results`) or a report worded (`report`).
@@ -25,4 +25,5 @@ pub mod output;
 pub mod parent;
 pub mod provenance;
 mod signals;
+pub mod task;
 pub mod tensorboard;

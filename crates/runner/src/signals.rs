@@ -2,7 +2,7 @@
 //! shell ask for that.
 
 use anyhow::{Context, Result};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -38,14 +38,28 @@ pub(crate) fn set_at_end(flag: &Arc<AtomicBool>) -> Result<()> {
     Ok(())
 }
 
-/// Calls `hear` at every signal that asks for an end, on a thread of its own.
+/// The same, and at the signal by which a batch system says that a job's time is nearly over.
+///
+/// # Errors
+/// As of [`set_at_end`].
+pub(crate) fn set_at_end_or_warning(flag: &Arc<AtomicBool>) -> Result<()> {
+    signal_hook::flag::register(SIGUSR1, Arc::clone(flag)).context("listening for signals")?;
+    set_at_end(flag)
+}
+
+/// Whether a signal says that the terminal is gone.
+pub(crate) fn is_end_of_terminal(signal: i32) -> bool {
+    signal == SIGHUP
+}
+
+/// Calls `hear` with every signal that asks for an end, on a thread of its own.
 ///
 /// # Errors
 /// The system refuses a handler or a thread.
-pub(crate) fn listen(mut hear: impl FnMut() + Send + 'static) -> Result<()> {
+pub(crate) fn listen(mut hear: impl FnMut(i32) + Send + 'static) -> Result<()> {
     let mut signals = Signals::new(heard()).context("listening for signals")?;
     let named = std::thread::Builder::new().name("signals".to_owned());
-    let listener = named.spawn(move || signals.forever().for_each(|_| hear()));
+    let listener = named.spawn(move || signals.forever().for_each(&mut hear));
     listener.context("listening for signals")?;
     Ok(())
 }

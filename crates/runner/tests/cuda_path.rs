@@ -108,6 +108,7 @@ fn train(keeper: &mut dyn Keeper) -> Result<CellResult, TrainError> {
         last_epoch: None,
         freeze: Vec::new(),
         init_from: None,
+        distill: None,
         metrics: Default::default(),
         cohorts: Default::default(),
     };

@@ -118,6 +118,7 @@ fn train(places: &Places, training: TrainingConfig) -> Result<CellResult, TrainE
         last_epoch: None,
         freeze: Vec::new(),
         init_from: None,
+        distill: None,
         metrics: Default::default(),
         cohorts: Default::default(),
     };

@@ -93,6 +93,7 @@ fn train_all(
         seed: 1,
         start: None,
         freeze: &[],
+        distill: None,
     };
     let device = candle_core::Device::Cpu;
     train::train(

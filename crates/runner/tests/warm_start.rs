@@ -66,6 +66,7 @@ fn train(
             weights,
         }),
         freeze,
+        distill: None,
     };
     let device = candle_core::Device::Cpu;
     train::train(

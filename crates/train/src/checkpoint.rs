@@ -6,10 +6,12 @@
 //! function of the seed and the step.
 
 use super::CurvePoint;
+use super::balance::BalanceState;
 use super::inspect::{Diagnostics, GradientNorms, NormsSoFar};
 use super::network::Network;
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::{DType, Tensor};
+use homebench_kernels::Parameter;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
@@ -39,6 +41,9 @@ pub(super) struct Position {
     /// Of a model's own loss; absent where it has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) auxiliary_sum: Option<f64>,
+    /// Of distillation; absent where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) distillation_sum: Option<f64>,
     pub(super) train_rows: usize,
     pub(super) train_seconds: f64,
     pub(super) evaluation_rows: usize,
@@ -98,6 +103,9 @@ struct Header {
     position: Position,
     #[serde(skip_serializing_if = "Option::is_none")]
     gradient_norms: Option<NormsSoFar>,
+    /// Of what weighs the tasks; absent where their losses are only summed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    balance: Option<BalanceState>,
     #[serde(default)]
     buffers: Vec<BufferHeader>,
     #[serde(default)]
@@ -142,6 +150,7 @@ pub(super) fn write(
         }),
         position: state.position.clone(),
         gradient_norms: state.gradient_norms.map(GradientNorms::so_far),
+        balance: network.balancer().map(|balancer| balancer.state().clone()),
         buffers: buffers(network, selected.is_some()),
         curves: state.curves.to_vec(),
         diagnostics: state.diagnostics.clone(),
@@ -158,6 +167,9 @@ pub(super) fn write(
         for tensor in selected.weights.values() {
             write_tensor(&mut out, tensor)?;
         }
+    }
+    for adapter in network.adapters() {
+        write_tensor(&mut out, adapter.tensor())?;
     }
     for (_, kept) in network.kept_mut() {
         write_values(&mut out, &kept.values()?)?;
@@ -196,12 +208,12 @@ pub(super) fn read(
             bail!("it was written with diagnostics off and they are on now, or the other way round")
         }
     }
-    for parameter in network.variables().parameters() {
-        let values = read_values(&mut input, parameter.num_elements())?;
-        let tensor = parameter.tensor();
-        let values = Tensor::from_vec(values, tensor.shape(), tensor.device())?;
-        parameter.var().set(&values.to_dtype(tensor.dtype())?)?;
-    }
+    let has_balance = match (network.balancer_mut(), header.balance) {
+        (Some(balancer), Some(state)) => balancer.go_on_from(state),
+        (balancer, state) => balancer.is_none() && state.is_none(),
+    };
+    ensure!(has_balance, "its tasks are balanced otherwise");
+    read_parameters(&mut input, network.variables().parameters())?;
     let selected = match header.selected {
         None => None,
         Some(SelectedHeader { epoch, step, score }) => Some(Selected {
@@ -211,6 +223,7 @@ pub(super) fn read(
             weights: read_selected(&mut input, network)?,
         }),
     };
+    read_parameters(&mut input, network.adapters())?;
     for (_, kept) in network.kept_mut() {
         kept.set(&read_values(&mut input, kept.len())?)?;
     }
@@ -221,6 +234,16 @@ pub(super) fn read(
         selected,
         diagnostics: header.diagnostics,
     })
+}
+
+fn read_parameters(input: &mut impl Read, parameters: &[Parameter]) -> Result<()> {
+    for parameter in parameters {
+        let values = read_values(input, parameter.num_elements())?;
+        let tensor = parameter.tensor();
+        let values = Tensor::from_vec(values, tensor.shape(), tensor.device())?;
+        parameter.var().set(&values.to_dtype(tensor.dtype())?)?;
+    }
+    Ok(())
 }
 
 fn read_selected(input: &mut impl Read, network: &Network) -> Result<BTreeMap<String, Tensor>> {
@@ -239,19 +262,19 @@ fn read_selected(input: &mut impl Read, network: &Network) -> Result<BTreeMap<St
 
 /// Names and lengths of all buffers of a network, in the order in which they are written.
 fn buffers(network: &mut Network, with_selected: bool) -> Vec<BufferHeader> {
-    let variables = |kind: &str| -> Vec<BufferHeader> {
-        let parameters = network.variables().parameters().iter();
-        parameters
-            .map(|parameter| BufferHeader {
-                name: format!("{kind}/{}", parameter.path()),
-                length: parameter.num_elements(),
-            })
-            .collect()
+    let of = |kind: &str, parameters: &[Parameter]| -> Vec<BufferHeader> {
+        let header = |parameter: &Parameter| BufferHeader {
+            name: format!("{kind}/{}", parameter.path()),
+            length: parameter.num_elements(),
+        };
+        parameters.iter().map(header).collect()
     };
-    let mut all = variables("weights");
+    let variables = network.variables().parameters();
+    let mut all = of("weights", variables);
     if with_selected {
-        all.extend(variables("selected"));
+        all.extend(of("selected", variables));
     }
+    all.extend(of("adapters", network.adapters()));
     all.extend(network.kept_mut().map(|(name, kept)| BufferHeader {
         name: format!("optimizer/{name}"),
         length: kept.len(),

@@ -1,6 +1,6 @@
 //! Cohorts of the rows of a split: which row is in which.
 
-use super::scoring::Cohort;
+use super::scoring::{Cohort, SCENARIO, Scenarios};
 use homebench_data::{CodedColumn, NOBODY, Split};
 use homebench_diagnostic::Diagnostic;
 use rayon::prelude::*;
@@ -40,6 +40,41 @@ impl CodedCohort {
         Ok(Self {
             name: name.to_owned(),
             values: divided(coded),
+        })
+    }
+}
+
+impl CodedCohort {
+    /// # Errors
+    /// More scenarios than [`MOST_COHORTS`].
+    pub(super) fn of_scenarios(scenarios: &Scenarios, split: &Split) -> Result<Self, Diagnostic> {
+        let num_values = scenarios.values.len();
+        if num_values > MOST_COHORTS {
+            let message = format!(
+                "the scenario has {num_values} values in training; expected at most {MOST_COHORTS}, each of which is scored by itself"
+            );
+            return Err(Diagnostic::new("the description", message).hint(
+                "name a column of fewer values as `scenario`, or raise min_count of its feature so that rare ones are one",
+            ));
+        }
+        // Nothing there may be a scenario of its own in training. Beside rows whose scenario training doesn't have, it has no name either.
+        let (named, nameless): (Vec<usize>, Vec<usize>) =
+            (0..num_values).partition(|place| !scenarios.values[*place].is_empty());
+        let mut codes = vec![NOBODY; num_values + 1];
+        for (code, place) in named.iter().enumerate() {
+            codes[place + 1] = code as u32;
+        }
+        debug_assert!(nameless.len() <= 1, "texts of a vocabulary differ");
+        let ids = split.ids(scenarios.feature).into_iter();
+        let coded = CodedColumn {
+            codes: ids.map(|id| codes[id as usize]).collect(),
+            values: (named.into_iter())
+                .map(|place| scenarios.values[place].clone())
+                .collect(),
+        };
+        Ok(Self {
+            name: SCENARIO.to_owned(),
+            values: divided(in_order(coded)),
         })
     }
 }

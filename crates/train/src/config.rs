@@ -1,5 +1,6 @@
 //! How a cell is trained.
 
+use super::balance::BalanceConfig;
 use super::schedule::Schedule;
 use homebench_kernels::Precision;
 use homebench_kernels::optimizer::{AdagradConfig, AdamConfig, DenseRule, SgdConfig, SparseRule};
@@ -113,6 +114,9 @@ pub struct TrainingConfig {
     pub task_weights: BTreeMap<String, f64>,
     /// Factor of each task's positive labels in the loss, by name; 1 where absent.
     pub positive_weights: BTreeMap<String, f64>,
+    /// What each task's loss, or gradient, weighs in a step; each weighs 1 where absent.
+    #[serde(skip_serializing_if = "is_default")]
+    pub balance: BalanceConfig,
     /// How exactly a CUDA device multiplies.
     // The processor has no other than this.
     #[serde(skip_serializing_if = "is_default")]
@@ -143,6 +147,7 @@ impl Default for TrainingConfig {
             schedule: Schedule::default(),
             task_weights: BTreeMap::new(),
             positive_weights: BTreeMap::new(),
+            balance: BalanceConfig::default(),
             precision: PrecisionName::default(),
         }
     }
@@ -198,6 +203,7 @@ pub(super) fn in_order(weights: &BTreeMap<String, f64>, tasks: &[String]) -> Opt
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::balance::BalanceMethod;
 
     #[test]
     fn every_name_gives_its_rule_with_its_decay() {
@@ -242,6 +248,7 @@ mod tests {
                 final_share: 0.1,
             },
             task_weights: [("income".to_owned(), 2.0)].into(),
+            balance: BalanceMethod::Famo.defaults(),
             precision: PrecisionName::Bf16,
             ..TrainingConfig::default()
         };

@@ -2,7 +2,10 @@
 //!
 //! - `session` is the training: `order` and `loader` give its batches, `network` makes a step of them, `evaluation` scores a split
 //!   (`logit_spill` holds what waits to be scored), `checkpoint` makes bytes of the state between two steps.
+//! - `balance` weighs the tasks of a step: numbers in, numbers out; `balanced_loss` and `task_gradients` have what it weighs.
 //! - `warm_start` gives variables the values of another model's and says which stay; [`VariableShapes`] knows them by path.
+//! - `distillation` adds the distance of the model's features from a teacher's to a step's loss.
+//! - `relatedness` compares what tasks want of a trained network's weights.
 //! - `inspect` looks into experts and gates: the three anomalies as numbers.
 //! - [`device`] says which devices there are and whether a run fits on one.
 //!
@@ -12,41 +15,50 @@
 // Tests compare with the platform's functions, which results must not depend on.
 #![cfg_attr(test, allow(clippy::disallowed_methods))]
 
+mod balance;
+mod balanced_loss;
 mod checkpoint;
 mod cohorts;
 mod config;
 pub mod device;
+mod distillation;
 mod evaluation;
 mod inspect;
 mod keeper;
 mod loader;
 mod logit_spill;
+mod model_inputs;
 mod names;
 mod network;
 mod order;
 mod program;
+mod relatedness;
 mod schedule;
 mod scorer;
 mod scoring;
 mod selection;
 mod session;
+mod task_gradients;
 mod upcoming_rows;
 mod variable_shapes;
 mod warm_start;
 mod written_schedule;
 
+pub use balance::{BalanceAt, BalanceConfig, BalanceMethod, GradientScaling};
 pub use cohorts::{MOST_COHORTS, check_count};
 pub use config::{EmbeddingOptimizerName, OptimizerName, PrecisionName, TrainingConfig};
 pub use device::Device;
+pub use distillation::{DistillFrom, Distillation};
 pub use inspect::{Diagnostics, ExpertPoint, GatePoint, HistogramPoint};
 pub use keeper::{KeepNothing, Keeper};
+pub use model_inputs::{feature_dims, input_features, task_layout};
 pub use names::{InsideName, SplitName};
-pub use network::{feature_dims, task_layout};
 pub use order::{WHOLE_SHUFFLE_ROWS, shuffle_notice};
 pub use program::{Program, ProgramScores, judge};
+pub use relatedness::{MaskConfig, MaskOverlap, mask_overlaps};
 pub use schedule::Schedule;
 pub use scorer::Scorer;
-pub use scoring::{Cohort, MetricChoice, NEW_USERS, Scoring, carried};
+pub use scoring::{Cohort, MetricChoice, NEW_USERS, SCENARIO, Scoring, carried};
 pub use selection::{Combine, SelectionConfig, selected_by};
 pub use variable_shapes::{VariableShape, VariableShapes};
 pub use warm_start::{PathError, PathKey, StartFrom, StartPaths, check_frozen};
@@ -159,6 +171,8 @@ pub struct CellSettings<'a> {
     pub start: Option<StartFrom<'a>>,
     /// Paths of the variables that training leaves as they are.
     pub freeze: &'a [String],
+    /// What it learns from beside labels, where that is anything.
+    pub distill: Option<DistillFrom<'a>>,
 }
 
 /// How far training is.
@@ -317,6 +331,12 @@ pub enum TrainError {
     /// What it is to start from, or to leave as it is, can't be meant.
     #[error(transparent)]
     Path(#[from] PathError),
+    /// Its tasks can't be balanced as its settings say.
+    #[error("{0}")]
+    Balance(String),
+    /// A teacher or a student that has no features to compare, or none of a task.
+    #[error("nothing can be distilled: {0}")]
+    NoFeatures(String),
     /// The model refused its configuration.
     #[error(transparent)]
     Model(#[from] homebench_model::ModelError),

@@ -1,21 +1,29 @@
 //! Input, model and optimisers of a cell, and one step of their training.
 
+mod features;
+mod gradients_of_task;
+mod step;
+
+pub(super) use step::Others;
+
+use super::balance::Balancer;
 use super::config::in_order;
+use super::distillation::{Adapters, Distiller};
 use super::inspect::GradientNorms;
 use super::loader::Loaded;
+use super::model_inputs::{feature_dims, input_features, task_layout};
+use super::task_gradients;
 use super::variable_shapes::VariableShapes;
 use super::warm_start::{PathError, PathKey, named};
 use super::{TrainError, TrainingConfig};
 use candle_core::{DType, Device, Tensor};
 use homebench_data::{Batch, Schema, Task};
-use homebench_kernels::cuda::is_deferred;
-use homebench_kernels::dropout::Dropout;
 use homebench_kernels::loss::{Targets, multi_task_loss};
-use homebench_kernels::optimizer::{Kept, Lists, Optimizer, clip_gradient_norm};
+use homebench_kernels::optimizer::{Kept, Lists, Optimizer};
 use homebench_kernels::{Parameter, Role};
 use homebench_model::{
-    AuxiliaryLoss, BuildContext, EmbeddedInput, FeatureDims, Ids, ModelConfig, NoiseSource, Ranker,
-    StepOutput, TaskGroup, TaskLayout, Trace, TrainingPass, VarBuilder, Variables, table_shapes,
+    BuildContext, EmbeddedInput, Ids, InputColumns, ModelConfig, Ranker, TaskLayout, Trace,
+    VarBuilder, Variables, table_shapes,
 };
 
 /// Input, model and optimiser of a cell.
@@ -28,11 +36,17 @@ pub(super) struct Network {
     tables: Vec<(String, [usize; 2])>,
     /// What the optimiser of dense variables owns; tables are updated by `input`.
     dense: Vec<Parameter>,
+    /// Which of them the losses of more than one task reach.
+    is_shared: Vec<bool>,
     optimizer: Optimizer,
     task_weights: Option<Vec<f32>>,
     positive_weights: Option<Vec<f32>>,
     /// Which tasks predict a number; absent where none does.
     regression: Option<Vec<bool>>,
+    /// Weighs the tasks of a step, where their losses are not only summed.
+    balancer: Option<Balancer>,
+    /// What it learns from beside labels.
+    distiller: Option<Box<Distiller>>,
 }
 
 /// What is particular to a step.
@@ -43,13 +57,16 @@ pub(super) struct Step {
     pub(super) rate_factor: f64,
     /// Of the cell.
     pub(super) seed: u64,
+    /// Counted from 1.
+    pub(super) epoch: usize,
 }
 
-/// The loss of a step: that of the tasks, and where the model has one its own, times its weight. Their sum is what is learned from.
+/// The loss of a step: that of the tasks, and where there are such the model's own and that of distillation, times their weights. Their
+/// sum is what is learned from.
 pub(super) enum StepLoss {
     /// Read.
     Known(Losses),
-    /// One scalar or two that the device may not have computed yet.
+    /// A scalar of each that the device may not have computed yet.
     OnDevice(Tensor),
 }
 
@@ -58,18 +75,12 @@ pub(super) enum StepLoss {
 pub(super) struct Losses {
     pub(super) of_tasks: f64,
     pub(super) auxiliary: Option<f64>,
+    pub(super) distillation: Option<f64>,
 }
 
 impl Losses {
-    pub(super) fn of_values(values: &[f32]) -> Self {
-        Self {
-            of_tasks: f64::from(values[0]),
-            auxiliary: values.get(1).map(|value| f64::from(*value)),
-        }
-    }
-
     pub(super) fn total(self) -> f64 {
-        self.of_tasks + self.auxiliary.unwrap_or(0.0)
+        self.of_tasks + self.auxiliary.unwrap_or(0.0) + self.distillation.unwrap_or(0.0)
     }
 }
 
@@ -87,11 +98,17 @@ impl Network {
         // Initial weights are a function of (seed, path): another order of building gives the same
         // model.
         let vb = VarBuilder::from_seed(seed, DType::F32, device);
+        let features = input_features(schema, dims.embedding_dim);
         let context = BuildContext {
             layout: &layout,
             input_dim: dims.input_dim(),
             num_embedded: dims.num_embedded(),
             input_per_task: tables.per_task(),
+            columns: InputColumns {
+                features: &features,
+                scenario: schema.scenario,
+            },
+            after: &schema.after(),
         };
         let ranker = model.build(&context, &vb)?;
         // Before the tables are made, which the input updates row by row: a dense optimiser would
@@ -104,6 +121,8 @@ impl Network {
             .cloned()
             .collect();
         let regression: Vec<bool> = schema.tasks.iter().map(Task::is_regression).collect();
+        let is_shared = task_gradients::are_shared(&dense, &vb.finish()?);
+        let balancer = Balancer::new(&training.balance, &layout.tasks);
         let rule = training.sparse_rule();
         let input = EmbeddedInput::new(&dims, &layout, tables, rule, &vb)?;
         Ok(Self {
@@ -116,8 +135,33 @@ impl Network {
             task_weights: in_order(&training.task_weights, &layout.tasks),
             positive_weights: in_order(&training.positive_weights, &layout.tasks),
             regression: regression.contains(&true).then_some(regression),
+            balancer,
+            is_shared,
             layout,
+            distiller: None,
         })
+    }
+
+    /// Refuses a training whose balance needs what there is not.
+    pub(super) fn check_balance(&self) -> Result<(), TrainError> {
+        match &self.balancer {
+            Some(balancer) if balancer.needs_gradients() => {
+                task_gradients::check(balancer, &self.is_shared, self.model(), self.device())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The losses that a step left as numbers, in their order.
+    pub(super) fn losses(&self, values: &[f32]) -> Losses {
+        let mut values = values.iter().map(|value| f64::from(*value));
+        let of_tasks = values.next().expect("a step has a loss");
+        let distillation = self.distiller.as_ref().and_then(|_| values.next_back());
+        Losses {
+            of_tasks,
+            auxiliary: values.next(),
+            distillation,
+        }
     }
 
     /// Leaves the variables that these paths name as they are, running statistics included, whose norms then go by them.
@@ -136,6 +180,7 @@ impl Network {
         }
         // Neither decay nor clipping nor measured gradients know of them.
         self.dense.retain(|parameter| !parameter.is_frozen());
+        self.is_shared = task_gradients::are_shared(&self.dense, &self.variables);
         self.optimizer = Optimizer::new(&self.dense, training.dense_rule());
         Ok(())
     }
@@ -170,12 +215,31 @@ impl Network {
     /// Goes on as after so many steps and updates.
     pub(super) fn set_steps_done(&mut self, [dense, embedding]: [u64; 2]) {
         self.optimizer.set_steps_done(dense);
+        // The maps of distillation have a step in every step of the others.
+        if let Some(distiller) = &mut self.distiller {
+            distiller.adapters_mut().set_steps_done(dense);
+        }
         self.input.set_steps_done(embedding);
+    }
+
+    /// What weighs the tasks, where their losses are not only summed.
+    pub(super) fn balancer(&self) -> Option<&Balancer> {
+        self.balancer.as_ref()
+    }
+
+    /// The same, to be changed.
+    pub(super) fn balancer_mut(&mut self) -> Option<&mut Balancer> {
+        self.balancer.as_mut()
     }
 
     /// Everything the optimisers keep from step to step, by name, in a fixed order.
     pub(super) fn kept_mut(&mut self) -> impl Iterator<Item = (String, &mut Kept)> {
-        self.optimizer.kept_mut().chain(self.input.kept_mut())
+        let adapters = self
+            .distiller
+            .iter_mut()
+            .map(|distiller| distiller.adapters_mut());
+        let model = self.optimizer.kept_mut().chain(self.input.kept_mut());
+        model.chain(adapters.flat_map(Adapters::kept_mut))
     }
 
     /// Whether a task predicts a number.
@@ -230,106 +294,15 @@ impl Network {
         Ok(Some(Tensor::from_vec(flags, shape, self.device())?))
     }
 
-    /// The losses of a step as they are known, and their sum.
-    fn read_loss(
-        &self,
-        of_tasks: Tensor,
-        auxiliary: Option<Tensor>,
-    ) -> Result<(StepLoss, Tensor), TrainError> {
-        let Some(auxiliary) = auxiliary else {
-            // Reading a number waits for the device; its losses are read some steps later, many at once.
-            let value = match is_deferred(&of_tasks) {
-                false => StepLoss::Known(Losses::of_values(&[of_tasks.to_scalar::<f32>()?])),
-                true => StepLoss::OnDevice(of_tasks.detach().reshape(1)?),
-            };
-            return Ok((value, of_tasks));
-        };
-        let both = Tensor::stack(&[of_tasks.detach(), auxiliary.detach()], 0)?;
-        let value = match is_deferred(&of_tasks) {
-            false => StepLoss::Known(Losses::of_values(&both.to_vec1::<f32>()?)),
-            true => StepLoss::OnDevice(both),
-        };
-        Ok((value, (of_tasks + auxiliary)?))
-    }
-
-    /// One training step; gives the loss before it. On a device, nothing is waited for. `norms` sees the gradients.
-    pub(super) fn step(
-        &mut self,
-        loaded: &mut Loaded,
-        training: &TrainingConfig,
-        step: &Step,
-        norms: Option<&mut GradientNorms>,
-    ) -> Result<StepLoss, TrainError> {
-        let rate = training.embedding_dropout;
-        // Keyed by the step and not by a state, so that a training that goes on drops the same
-        // units.
-        let dropout = (rate > 0.0).then(|| Dropout::new(rate, step.seed, step.index, "embedding"));
-        let Loaded { batch, copied } = loaded;
-        let (of_batch, num_rows) = (ids(batch), batch.num_rows);
-        let xs = match copied {
-            Some(copied) => {
-                let input = &self.input;
-                input.gather_copied(of_batch, copied, num_rows, dropout.as_ref())?
-            }
-            None => {
-                let (input, numeric) = (&self.input, &batch.numeric);
-                input.gather(of_batch, numeric, num_rows, dropout.as_ref())?
-            }
-        };
-        let observed = self.observed(batch)?;
-        let pass = TrainingPass {
-            observed: observed.as_ref(),
-            noise: NoiseSource::Step {
-                seed: step.seed,
-                step: step.index,
-            },
-        };
-        let StepOutput { logits, auxiliary } =
-            self.model
-                .forward_step(&self.input.of_step(&xs), &pass, None)?;
-        let targets = Targets {
-            task_weights: self.task_weights.clone(),
-            positive_weights: self.positive_weights.clone(),
-            regression: self.regression.clone(),
-            ..Targets::observed(batch.labels.clone(), &batch.weights)
-        };
-        let of_tasks = multi_task_loss(&logits, &targets)?;
-        let auxiliary = match auxiliary {
-            Some(AuxiliaryLoss { loss, weight }) => Some((loss * weight)?),
-            None => None,
-        };
-        let (value, loss) = self.read_loss(of_tasks, auxiliary)?;
-        // Training ends with it: no update may spread it into the weights.
-        if matches!(&value, StepLoss::Known(losses) if !losses.total().is_finite()) {
-            return Ok(value);
+    /// The labels of a batch, where the model wants to know; 0 where a task is not observed.
+    fn labels(&self, batch: &Batch) -> Result<Option<Tensor>, TrainError> {
+        if !self.model.reads_labels() {
+            return Ok(None);
         }
-        let gradients = loss.backward()?;
-        for parameter in &self.dense {
-            parameter.collect(&gradients)?;
-        }
-        if let Some(norms) = norms {
-            // Before clipping, which would hide what the experts receive.
-            norms.measure(&self.dense)?;
-        }
-        if training.gradient_clip_norm > 0.0 {
-            clip_gradient_norm(&self.dense, training.gradient_clip_norm)?;
-        }
-        self.optimizer
-            .step(training.learning_rate * step.rate_factor)?;
-        // Tables are no variables of candle's graph, where their gradient would be as large as they
-        // are: the gradient of the gathered rows is scattered to those rows alone.
-        if let Some(gradient) = gradients.get(&xs) {
-            let rate = training
-                .embedding_learning_rate
-                .unwrap_or(training.learning_rate);
-            self.input.update(
-                of_batch,
-                gradient,
-                dropout.as_ref(),
-                rate * step.rate_factor,
-            )?;
-        }
-        Ok(value)
+        let known = |label: &f32| if label.is_nan() { 0.0 } else { *label };
+        let labels: Vec<f32> = batch.labels.iter().map(known).collect();
+        let shape = (batch.num_rows, self.layout.tasks.len());
+        Ok(Some(Tensor::from_vec(labels, shape, self.device())?))
     }
 }
 
@@ -341,62 +314,5 @@ fn ids(batch: &Batch) -> Ids<'_> {
             ids: &batch.list_ids,
             ends: &batch.list_ends,
         },
-    }
-}
-
-/// The tasks and groups of a schema, as a model sees them.
-pub fn task_layout(schema: &Schema) -> TaskLayout {
-    let in_group = |group: usize| {
-        let tasks = schema.tasks.iter().enumerate();
-        tasks
-            .filter(move |(_, task)| task.group == group)
-            .map(|(index, _)| index)
-    };
-    TaskLayout {
-        tasks: schema.tasks.iter().map(|task| task.name.clone()).collect(),
-        groups: schema
-            .groups
-            .iter()
-            .enumerate()
-            .map(|(group, name)| TaskGroup {
-                name: name.clone(),
-                tasks: in_group(group).collect(),
-            })
-            .collect(),
-    }
-}
-
-/// The features of a schema, as an input sees them.
-pub fn feature_dims(schema: &Schema, embedding_dim: usize) -> FeatureDims {
-    FeatureDims {
-        vocabularies: schema
-            .categorical
-            .iter()
-            .map(|feature| (feature.name.clone(), feature.vocabulary_size))
-            .collect(),
-        lists: schema
-            .lists
-            .iter()
-            .map(|list| {
-                (
-                    list.name.clone(),
-                    list.vocabulary_size,
-                    operator_pooling(list.pooling),
-                )
-            })
-            .collect(),
-        num_numeric: schema.numeric.len(),
-        embedding_dim,
-    }
-}
-/// A description's word for pooling as the operators have it.
-fn operator_pooling(
-    pooling: homebench_data::schema::Pooling,
-) -> homebench_kernels::optimizer::Pooling {
-    use homebench_data::schema::Pooling as Described;
-    use homebench_kernels::optimizer::Pooling;
-    match pooling {
-        Described::Sum => Pooling::Sum,
-        Described::Mean => Pooling::Mean,
     }
 }

@@ -42,7 +42,7 @@ pub fn judge(
     program: &mut dyn Program,
     observer: &mut dyn Observer,
 ) -> Result<CellResult, TrainError> {
-    let scored = Scored::new(settings, &dataset)?;
+    let scored = Scored::new(settings, &dataset, phase.is_some())?;
     let start = Instant::now();
     let predicted = program.fit(&dataset)?;
     let train_seconds = start.elapsed().as_secs_f64();

@@ -109,16 +109,39 @@ pub(super) struct Scored<'a> {
     settings: &'a CellSettings<'a>,
     /// Where cohorts ask for users.
     users: Option<TrainingUsers>,
+    /// Where rows have a scenario, and no cohort of the spec has its name.
+    scenarios: Option<Scenarios>,
     validation: SplitScoring,
 }
 
+/// What divides rows by their scenario, as the cohort [`SCENARIO`].
+#[derive(Debug)]
+pub(super) struct Scenarios {
+    /// Its place among features of ids.
+    pub(super) feature: usize,
+    /// What ids from 1 on stand for.
+    pub(super) values: Vec<String>,
+}
+
+/// The cohort that rows with a scenario have without being asked for.
+pub const SCENARIO: &str = "scenario";
+
 impl<'a> Scored<'a> {
+    /// With `by_scenario`, rows are scored by their scenario too, where they have one.
+    ///
     /// # Errors
     /// As of [`SplitScoring`].
     pub(super) fn new(
         settings: &'a CellSettings<'a>,
         dataset: &Prepared,
+        by_scenario: bool,
     ) -> Result<Self, TrainError> {
+        let by_scenario = by_scenario && !settings.cohorts.contains_key(SCENARIO);
+        let scenarios =
+            (dataset.schema.scenario.filter(|_| by_scenario)).map(|feature| Scenarios {
+                feature,
+                values: dataset.scenarios.clone(),
+            });
         let mut cohorts = settings.cohorts.values();
         let asks_for_users = cohorts.any(|cohort| cohort.is_of_users());
         let users = asks_for_users.then(|| TrainingUsers::of(&dataset.train));
@@ -128,8 +151,14 @@ impl<'a> Scored<'a> {
             return Err(unscorable(name)(no_weight(settings, name)));
         }
         Ok(Self {
-            validation: SplitScoring::new(settings, &dataset.validation, name, users.as_ref())?,
+            validation: SplitScoring::new(
+                settings,
+                &dataset.validation,
+                name,
+                (users.as_ref(), scenarios.as_ref()),
+            )?,
             users,
+            scenarios,
             settings,
         })
     }
@@ -139,7 +168,8 @@ impl<'a> Scored<'a> {
     }
 
     pub(super) fn test(&self, test: &Split) -> Result<SplitScoring, TrainError> {
-        SplitScoring::new(self.settings, test, SplitName::Test, self.users.as_ref())
+        let dividing = (self.users.as_ref(), self.scenarios.as_ref());
+        SplitScoring::new(self.settings, test, SplitName::Test, dividing)
     }
 }
 
@@ -171,16 +201,16 @@ impl SplitScoring {
         settings: &CellSettings<'_>,
         split: &Split,
         name: SplitName,
-        users: Option<&TrainingUsers>,
+        dividing: (Option<&TrainingUsers>, Option<&Scenarios>),
     ) -> Result<Self, TrainError> {
-        Self::checked(settings, split, name, users).map_err(unscorable(name))
+        Self::checked(settings, split, name, dividing).map_err(unscorable(name))
     }
 
     fn checked(
         settings: &CellSettings<'_>,
         split: &Split,
         name: SplitName,
-        users: Option<&TrainingUsers>,
+        (users, scenarios): (Option<&TrainingUsers>, Option<&Scenarios>),
     ) -> Result<Self, Diagnostic> {
         let groups = match &settings.metrics.group {
             Some(column) => groups(split, column, name)?,
@@ -201,12 +231,13 @@ impl SplitScoring {
             in_evaluations.filter(|metric| metric.is_in_curves() || selects(metric));
         let cohorts = settings.cohorts.iter();
         let cohorts = cohorts.map(|(cohort, kind)| CodedCohort::new(cohort, kind, split, users));
+        let by_scenario = scenarios.map(|scenarios| CodedCohort::of_scenarios(scenarios, split));
         Ok(Self {
             selection_metrics: in_evaluations.collect(),
             metrics: all,
             groups,
             weights,
-            cohorts: cohorts.collect::<Result<_, _>>()?,
+            cohorts: cohorts.chain(by_scenario).collect::<Result<_, _>>()?,
         })
     }
 }

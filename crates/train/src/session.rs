@@ -98,7 +98,7 @@ pub(super) fn run(
 ) -> Result<CellResult, TrainError> {
     let start = Instant::now();
     // What can't be scored is found out before hours of training.
-    let scored = Scored::new(settings, &dataset)?;
+    let scored = Scored::new(settings, &dataset, phase.is_some())?;
     let CellSettings {
         training,
         selection,
@@ -106,6 +106,7 @@ pub(super) fn run(
         seed,
         start: start_from,
         freeze,
+        distill,
         ..
     } = *settings;
     let steps_per_epoch = batches(dataset.train.num_rows(), training.batch_size).len();
@@ -113,11 +114,15 @@ pub(super) fn run(
     let with_diagnostics = phase.is_some() && observer.wants_diagnostics();
     let build = || {
         let mut network = Network::new(&dataset.schema, model, training, seed, device)?;
+        network.check_balance()?;
         if let Some(start) = &start_from {
             warm_start::begin(&network, start)?;
         }
         if !freeze.is_empty() {
             network.freeze(freeze, training)?;
+        }
+        if let Some(from) = &distill {
+            network.distill(&dataset.schema, from, seed)?;
         }
         let norms = with_diagnostics.then(|| network.gradient_norms());
         Ok((network, norms))
@@ -232,6 +237,7 @@ impl Session<'_> {
                 index: step as u64,
                 rate_factor: self.training.schedule.factor(step, self.total_steps),
                 seed: self.seed,
+                epoch: self.position.epoch,
             },
             self.gradient_norms.as_mut(),
         )?;
@@ -264,7 +270,7 @@ impl Session<'_> {
         let losses = Tensor::stack(&losses, 0)?.to_vec2::<f32>()?;
         self.position.train_seconds += start.elapsed().as_secs_f64();
         for ((step, _), losses) in unread.iter().zip(losses) {
-            self.take_loss(*step, Losses::of_values(&losses))?;
+            self.take_loss(*step, self.network.losses(&losses))?;
         }
         Ok(())
     }
@@ -285,6 +291,9 @@ impl Session<'_> {
         position.loss_count += 1;
         if let Some(auxiliary) = losses.auxiliary {
             *position.auxiliary_sum.get_or_insert(0.0) += auxiliary;
+        }
+        if let Some(distillation) = losses.distillation {
+            *position.distillation_sum.get_or_insert(0.0) += distillation;
         }
         self.report.loss += loss;
         self.report.steps += 1;
@@ -403,6 +412,7 @@ impl Session<'_> {
         let sum = std::mem::take(&mut self.position.loss_sum);
         let count = std::mem::take(&mut self.position.loss_count);
         let auxiliary = self.position.auxiliary_sum.take();
+        let distillation = self.position.distillation_sum.take();
         let (epoch, step) = (self.position.epoch, self.position.step);
         let mut of_training = |metric: Metric, sum: f64| {
             self.curves.push(CurvePoint {
@@ -418,6 +428,10 @@ impl Session<'_> {
         if let Some(auxiliary) = auxiliary {
             of_training(Metric::AuxiliaryLoss, auxiliary);
         }
+        if let Some(distillation) = distillation {
+            of_training(Metric::DistillationLoss, distillation);
+        }
+        self.record_weights();
         self.curves
             .extend(evaluation.scores.iter().map(|score| CurvePoint {
                 epoch,
@@ -428,6 +442,25 @@ impl Session<'_> {
                 value: score.value,
             }));
         self.observer.curves(&self.curves);
+    }
+
+    /// The mean weight of each task since the last evaluation, where tasks are balanced.
+    fn record_weights(&mut self) {
+        let tasks = self.network.layout().tasks.clone();
+        let Some(balancer) = self.network.balancer_mut() else {
+            return;
+        };
+        let weights = balancer.take_mean_weights();
+        let (epoch, step) = (self.position.epoch, self.position.step);
+        let points = tasks.into_iter().zip(weights);
+        self.curves.extend(points.map(|(task, value)| CurvePoint {
+            epoch,
+            step,
+            split: SplitName::Train,
+            task,
+            metric: Metric::LossWeight,
+            value,
+        }));
     }
 
     /// Restores the selected weights and scores validation with them and, once and in a final cell alone, test.

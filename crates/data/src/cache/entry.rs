@@ -4,8 +4,9 @@ use super::in_use::{self, CacheHold};
 use super::upkeep::OTHER_FILES;
 use crate::carried::CarriedRows;
 use crate::known_files::Stamp;
-use crate::manifest::{MANIFEST, Manifest, PREPARATION_VERSION};
+use crate::manifest::{MANIFEST, Manifest};
 use crate::packed::Widths;
+use crate::preparation_version;
 use crate::sealed_text::unsealed;
 use crate::{SPLITS, Schema, Split};
 use homebench_diagnostic::{Diagnostic, regular_file};
@@ -88,7 +89,7 @@ impl CacheEntry {
         let manifest = read_manifest(&text)?;
         // The folder's name has the first 16 digits of the hash; the manifest has all of it.
         let is_right = manifest.content_hash == content_hash
-            && manifest.preparation_version == PREPARATION_VERSION
+            && preparation_version::KNOWN.contains(&manifest.preparation_version)
             && manifest.files.len() == SPLITS.len()
             && manifest
                 .others
@@ -102,6 +103,7 @@ impl CacheEntry {
         let mut identity = blake3::Hasher::new();
         identity.update(text.as_bytes());
         let mut files = Vec::new();
+        let mut num_bytes = 0;
         let splits = SPLITS.iter().zip(&manifest.files);
         let splits =
             splits.map(|(split, entry)| (format!("{split}.arrow"), entry.bytes, &entry.blake3));
@@ -111,6 +113,7 @@ impl CacheEntry {
             let (file, stamp) = open_file(folder.join(&name), bytes, blake3)?;
             identity.update(format!("{name} {stamp:?}\n").as_bytes());
             files.push(file);
+            num_bytes += bytes;
         }
         let identity = identity.finalize().to_hex().to_string();
         if checked != Some(identity.as_str()) {
@@ -122,7 +125,7 @@ impl CacheEntry {
             folder: folder.to_path_buf(),
             manifest,
             files: Arc::new(files),
-            hold: CacheHold::new(identity, lock),
+            hold: CacheHold::new(identity, num_bytes, lock),
         }))
     }
 

@@ -14,13 +14,15 @@ pub(super) const IN_USE: &str = "in-use";
 #[derive(Debug, Clone, Default)]
 pub struct CacheHold {
     identity: String,
+    bytes: u64,
     _lock: Option<Arc<File>>,
 }
 
 impl CacheHold {
-    pub(super) fn new(identity: String, lock: Option<File>) -> Self {
+    pub(super) fn new(identity: String, bytes: u64, lock: Option<File>) -> Self {
         Self {
             identity,
+            bytes,
             _lock: lock.map(Arc::new),
         }
     }
@@ -29,6 +31,11 @@ impl CacheHold {
     /// them again.
     pub fn identity(&self) -> &str {
         &self.identity
+    }
+
+    /// Bytes of all of them.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
     }
 }
 

@@ -17,7 +17,8 @@ pub use upkeep::{
 };
 
 use super::file_lock::wait_for_lock;
-use super::manifest::{MANIFEST, Manifest, OtherFile, PREPARATION_VERSION, Reference};
+use super::manifest::{MANIFEST, Manifest, OtherFile, Reference};
+use super::preparation_version::preparation_version;
 use super::schema::{Description, Protocol, Source};
 use super::sealed_text::sealed;
 use super::source_files::Located;
@@ -39,7 +40,8 @@ pub(super) fn content_hash(protocol: &Protocol, rows: RowSubset, sources: &[Loca
         hasher.update(&(text.len() as u64).to_le_bytes());
         hasher.update(text.as_bytes());
     };
-    part(&format!("homebench prepared data {PREPARATION_VERSION}"));
+    let version = preparation_version(protocol, sources);
+    part(&format!("homebench prepared data {version}"));
     part(&protocol.canonical());
     // Another wording here changes every content hash, and with it the id of every cell on the
     // data.
@@ -170,11 +172,14 @@ impl Wanted<'_> {
         let mut table = self.fill(building.path(), observer)?;
         let mut warnings = std::mem::take(&mut table.warnings);
         if matches!(self.protocol.source, Source::Generated(_)) {
-            warnings = super::table::of_labels(&self.protocol.tasks, &table.written, &[]);
+            let (tasks, written) = (&self.protocol.tasks, &table.written);
+            warnings = super::table::of_labels(tasks, written, &[]);
+            warnings.extend(super::table::of_chains(tasks, written));
         }
         let reference = Reference::new(self.reference, self.protocol);
         let others = other_files(building.path())?;
-        let mut manifest = Manifest::new(hash, reference, table, warnings, others);
+        let version = preparation_version(self.protocol, self.sources);
+        let mut manifest = Manifest::new(version, hash, reference, table, warnings, others);
         let carried = self.carried.map(|columns| self.carried_names(columns));
         manifest.carried = carried.map(Iterator::collect);
         // Last, so that a folder with a manifest has all of its files.
@@ -205,7 +210,13 @@ impl Wanted<'_> {
         let plan = match &protocol.source {
             Source::Table(plan) => plan,
             Source::Generated(config) => {
-                let written = super::generated::prepare(config, reference.rows, folder, observer)?;
+                let written = super::generated::prepare(
+                    config,
+                    &protocol.tasks,
+                    reference.rows,
+                    folder,
+                    observer,
+                )?;
                 return Ok(PreparedTable {
                     categorical: config.categorical(),
                     lists: Vec::new(),

@@ -3,7 +3,7 @@
 use super::kind::{CarriedKind, usual_integer};
 use super::{SOURCE_ROW, source_row_array};
 use crate::expression::Values;
-use crate::packed::{BLOCK_ROWS, Hashing, Written};
+use crate::packed::{BLOCK_ROWS, Hashing, Watched, Written};
 use crate::{SPLITS, cant_write};
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch};
 use arrow::compute::concat_batches;
@@ -169,6 +169,7 @@ fn copy(from: &Path, to: &Path, schema: &SchemaRef) -> Result<Written, ArrowErro
         positives: Vec::new(),
         observed: Vec::new(),
         numbers: Vec::new(),
+        watched: Watched::default(),
         bytes: sink.bytes,
         blake3: sink.blake3(),
     })

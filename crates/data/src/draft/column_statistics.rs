@@ -252,6 +252,16 @@ impl ColumnStatistics {
             && self.distinct.len() as u64 == self.rows
     }
 
+    /// What keeps it from being a key, where its values are all known.
+    pub(super) fn why_not_unique(&self) -> Option<&'static str> {
+        match () {
+            () if self.is_cut || self.is_unique() => None,
+            () if self.missing > 0 => Some("a missing value"),
+            () if (self.distinct.len() as u64) < self.rows => Some("a value that is there twice"),
+            () => None,
+        }
+    }
+
     pub(super) fn is_constant(&self) -> bool {
         !self.is_cut && self.distinct.len() < 2 && (self.missing == 0 || self.distinct.len() == 0)
     }

@@ -10,8 +10,8 @@ pub(super) struct Roles {
     /// Files of rows: those with the columns of the first.
     pub(super) rows: Vec<Keyed>,
     pub(super) joins: Vec<JoinDraft>,
-    /// Files that go with no other.
-    pub(super) left_out: Vec<String>,
+    /// Files that go with no other, and why.
+    pub(super) left_out: Vec<(String, String)>,
 }
 
 /// A file with its key in the draft.
@@ -82,7 +82,8 @@ pub(super) fn roles(scanned: Vec<Scanned>) -> Roles {
                 found,
             });
         } else {
-            roles.left_out.push(other.file.name);
+            let why = why_left_out(&first.file, &other.file);
+            roles.left_out.push((other.file.name, why));
         }
     }
     // First, since the draft lists the columns of the first file of rows.
@@ -137,6 +138,25 @@ fn match_of(rows: &Scanned, table: &Scanned) -> Option<(usize, usize, f64)> {
         }
     }
     best.map(|(_, found)| found)
+}
+
+/// Why a table isn't joined: a column of the rows' name that would be its key but for a value that is there twice or missing.
+fn why_left_out(rows: &Scanned, table: &Scanned) -> String {
+    let named = table
+        .columns
+        .iter()
+        .filter(|key| !key.is_list && !key.name.starts_with("column_"));
+    let near = named.filter_map(|key| {
+        let column = rows.columns.iter().find(|column| column.name == key.name)?;
+        (overlap(column, key).0 >= SHARE).then_some((key, key.why_not_unique()?))
+    });
+    match near.into_iter().next() {
+        Some((key, what)) => format!(
+            "has {what} in `{}`, and a joined table has one row for each key: it is left out. Mend the file, and draft again.",
+            key.name
+        ),
+        None => "has no column whose values are keys of the rows, and is left out.".to_owned(),
+    }
 }
 
 /// The share of the column's distinct values that are keys, and of the keys that are values.

@@ -63,11 +63,8 @@ pub(super) fn draft(roles: &Roles) -> String {
     for join in &roles.joins {
         write_join(&mut text, join, columns);
     }
-    for file in &roles.left_out {
-        let _ = writeln!(
-            text,
-            "# {file} has no column whose values are keys of the rows, and is left out.\n"
-        );
+    for (file, why) in &roles.left_out {
+        let _ = writeln!(text, "# {file} {why}\n");
     }
     write_split(&mut text, columns, user, time);
     write_tasks(&mut text, &candidates);

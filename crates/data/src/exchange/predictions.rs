@@ -244,6 +244,7 @@ mod tests {
             name: name.to_owned(),
             group: 0,
             kind,
+            after: None,
         };
         let tasks = [
             task("click", TaskKind::Classification),

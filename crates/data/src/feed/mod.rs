@@ -9,6 +9,8 @@
 mod popularity;
 mod sample;
 #[cfg(test)]
+mod scenario_tests;
+#[cfg(test)]
 mod task_tests;
 #[cfg(test)]
 mod tests;
@@ -27,8 +29,11 @@ use truth::Truth;
 /// The column of users, by which grouped metrics group.
 pub(super) const USER: &str = "user";
 
+/// The feature of scenarios, the last of those of ids.
+pub(super) const SCENARIO: &str = "scenario";
+
 /// Knobs of the feed.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct FeedConfig {
     /// Seed of everything.
     pub seed: u64,
@@ -65,6 +70,68 @@ pub struct FeedConfig {
     pub noise: f64,
     /// Tasks in order.
     pub tasks: Vec<FeedTask>,
+    /// Scenarios in which rows are shown; 1 is none.
+    pub scenarios: FeedScenarios,
+}
+
+/// Scenarios of the feed, such as its tabs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FeedScenarios {
+    /// How many; 1 where rows have no scenario.
+    pub count: u32,
+    /// Exponent s of their shares of the rows, which fall as rank^-s; 0 is even.
+    pub skew: f64,
+    /// Share of the logits' variance, of tasks that are not unrelated, that is a scenario's own function of φ, 0 to 1.
+    pub share: f64,
+    /// Standard deviation of what a scenario adds to the logits of each task.
+    pub shift: f64,
+}
+
+impl Default for FeedScenarios {
+    fn default() -> Self {
+        Self {
+            count: 1,
+            skew: 0.0,
+            share: 0.0,
+            shift: 0.0,
+        }
+    }
+}
+
+impl FeedConfig {
+    /// Whether rows have a scenario.
+    pub(super) fn has_scenarios(&self) -> bool {
+        self.scenarios.count > 1
+    }
+}
+
+// As of tasks below: the text of a feed without scenarios is the one that it had before there were any.
+impl fmt::Debug for FeedConfig {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut written = formatter.debug_struct("FeedConfig");
+        written
+            .field("seed", &self.seed)
+            .field("rows", &self.rows)
+            .field("num_users", &self.num_users)
+            .field("num_user_segments", &self.num_user_segments)
+            .field("num_videos", &self.num_videos)
+            .field("num_authors", &self.num_authors)
+            .field("num_categories", &self.num_categories)
+            .field("popularity_skew", &self.popularity_skew)
+            .field("activity_skew", &self.activity_skew)
+            .field("num_factors", &self.num_factors)
+            .field("between_correlation", &self.between_correlation)
+            .field("within_correlation", &self.within_correlation)
+            .field("conflict", &self.conflict)
+            .field("nonlinearity", &self.nonlinearity)
+            .field("signal", &self.signal)
+            .field("noise", &self.noise)
+            .field("tasks", &self.tasks);
+        if self.has_scenarios() {
+            written.field("scenarios", &self.scenarios);
+        }
+        written.finish()
+    }
 }
 
 /// A task of the feed.
@@ -125,7 +192,11 @@ impl FeedConfig {
                     name: (*name).to_owned(),
                     vocabulary_size: count as usize + 1,
                 });
-        features.collect()
+        let scenario = self.has_scenarios().then(|| CategoricalFeature {
+            name: SCENARIO.to_owned(),
+            vocabulary_size: self.scenarios.count as usize + 1,
+        });
+        features.chain(scenario).collect()
     }
 
     pub(super) fn numeric(&self) -> Vec<String> {
@@ -148,6 +219,7 @@ pub struct Feed {
     observed: Vec<(usize, f64, Philox)>,
     num_tasks: usize,
     num_factors: usize,
+    has_scenarios: bool,
 }
 
 impl Feed {
@@ -161,6 +233,7 @@ impl Feed {
             observed: observed(config),
             num_tasks: config.tasks.len(),
             num_factors,
+            has_scenarios: config.has_scenarios(),
             sampler,
         }
     }
@@ -170,7 +243,7 @@ impl Feed {
         let num_rows = (range.end - range.start) as usize;
         let mut batch = Batch {
             num_rows,
-            categorical: Vec::with_capacity(num_rows * NUM_CATEGORICAL),
+            categorical: Vec::with_capacity(num_rows * (NUM_CATEGORICAL + 1)),
             numeric: Vec::with_capacity(num_rows * NUM_NUMERIC),
             labels: Vec::with_capacity(num_rows * self.num_tasks),
             users: Vec::with_capacity(num_rows),
@@ -183,6 +256,9 @@ impl Feed {
             batch.users.push(row.user);
             // Id 0 is the out-of-vocabulary row, which no made-up row has.
             batch.categorical.extend(row.categorical.map(|id| id + 1));
+            if self.has_scenarios {
+                batch.categorical.push(row.scenario + 1);
+            }
             batch.numeric.extend_from_slice(&row.numeric);
             for (block, probabilities) in (0..).zip(probabilities.chunks(4)) {
                 let drawn = self.labels.uniform4(index * blocks_per_row + block);

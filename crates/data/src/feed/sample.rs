@@ -61,6 +61,8 @@ pub(crate) fn num_factors_of_rows(num_factors: usize) -> usize {
 pub(super) struct Exposure {
     pub(super) user: u32,
     pub(super) segment: u32,
+    /// 0 where there are none.
+    pub(super) scenario: u32,
     pub(super) categorical: [u32; NUM_CATEGORICAL],
     pub(super) numeric: [f32; NUM_NUMERIC],
 }
@@ -71,6 +73,8 @@ pub(super) struct Sampler {
     num_factors: usize,
     choices: Philox,
     contexts: Philox,
+    /// Absent without scenarios.
+    scenarios: Option<(Philox, Popularity)>,
     users: Popularity,
     videos: Popularity,
     user_segment: Vec<u32>,
@@ -134,6 +138,10 @@ impl Sampler {
             num_factors,
             choices: stream("choices"),
             contexts: stream("contexts"),
+            scenarios: config.has_scenarios().then(|| {
+                let shares = Popularity::new(config.scenarios.count, config.scenarios.skew);
+                (stream("scenarios"), shares)
+            }),
             users: Popularity::new(config.num_users, config.activity_skew),
             videos: Popularity::new(config.num_videos, config.popularity_skew),
             user_activity: normals(stream("user activity"), config.num_users as usize),
@@ -175,11 +183,19 @@ impl Sampler {
         Exposure {
             user,
             segment,
+            scenario: self.scenario(index),
             categorical: [
                 user, segment, video, author, category, network, hour, weekday,
             ],
             numeric,
         }
+    }
+
+    fn scenario(&self, index: u64) -> u32 {
+        self.scenarios.as_ref().map_or(0, |(stream, shares)| {
+            let [column, toss, ..] = stream.u32x4(index);
+            shares.draw(column, toss)
+        })
     }
 
     fn fill(&self, to: &mut [f32], [user, video, hour]: [usize; 3], numeric: [f32; 3]) {

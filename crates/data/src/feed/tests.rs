@@ -31,6 +31,7 @@ pub(super) fn config() -> FeedConfig {
             FeedTask::new("c", 1, 0.05),
             FeedTask::new("d", 1, 0.002),
         ],
+        scenarios: FeedScenarios::default(),
     }
 }
 

@@ -35,8 +35,10 @@ pub(super) struct Truth {
     wave: f32,
     /// Whether the tasks of the groups after the first turn against what all have in common, by user segment.
     is_in_conflict: Vec<bool>,
-    /// Weights of the parts in the logits, [parts, lanes of tasks]; without and with conflict.
-    weights: [Vec<Vec<Lanes>>; 2],
+    /// Weights of the parts in the logits, [parts, lanes of tasks]; by scenario, of each without and with conflict.
+    weights: Vec<[Vec<Vec<Lanes>>; 2]>,
+    /// What each scenario adds to the logits, [scenarios, lanes of tasks]; none without scenarios.
+    shifts: Vec<Vec<Lanes>>,
     /// [lanes of tasks].
     intercepts: Vec<Lanes>,
     noise: f64,
@@ -83,7 +85,8 @@ impl Truth {
             // factor of 2.
             wave: (2.0 * config.nonlinearity).sqrt() as f32,
             is_in_conflict: in_conflict(config),
-            weights: [const { Vec::new() }; 2],
+            weights: Vec::new(),
+            shifts: shifts(config),
             intercepts: vec![[0.0; LANES]; tasks],
             noise: config.noise,
             rates: config.tasks.iter().map(|task| task.rate).collect(),
@@ -106,10 +109,17 @@ impl Truth {
         to: &mut [f64],
     ) {
         self.parts(factors, scratch);
-        let weights = &self.weights[usize::from(self.is_in_conflict[exposure.segment as usize])];
+        let of_scenario = &self.weights[exposure.scenario as usize];
+        let weights = &of_scenario[usize::from(self.is_in_conflict[exposure.segment as usize])];
+        let shifts = self.shifts.get(exposure.scenario as usize);
         let parts = scratch.as_flattened();
         for (group, to) in to.chunks_mut(LANES).enumerate() {
             let mut logits = self.intercepts[group];
+            if let Some(shifts) = shifts {
+                for (logit, shift) in logits.iter_mut().zip(&shifts[group]) {
+                    *logit += shift;
+                }
+            }
             for (part, weights) in parts.iter().zip(weights) {
                 for (logit, weight) in logits.iter_mut().zip(&weights[group]) {
                     *logit += part * weight;
@@ -141,7 +151,7 @@ impl Truth {
     fn calibrate(&mut self, config: &FeedConfig, sampler: &Sampler, num_factors: usize) {
         let starts: Vec<u64> = (0..CALIBRATION_ROWS).step_by(PIECE as usize).collect();
         let this = &*self;
-        let rows: Vec<(u32, Vec<f32>)> = starts
+        let rows: Vec<(usize, usize, Vec<f32>)> = starts
             .par_iter()
             .flat_map_iter(|start| {
                 let (mut factors, mut scratch) = (vec![0.0; num_factors], this.scratch());
@@ -149,45 +159,47 @@ impl Truth {
                     let exposure = sampler.expose(index(CALIBRATION_SPLIT, row), &mut factors);
                     this.parts(&factors, &mut scratch);
                     (
-                        exposure.segment,
+                        exposure.scenario as usize,
+                        usize::from(this.is_in_conflict[exposure.segment as usize]),
                         scratch.as_flattened()[..this.num_parts].to_vec(),
                     )
                 })
             })
             .collect();
         let whitening =
-            Whitening::from_rows(rows.iter().map(|(_, parts)| &parts[..]), self.num_parts);
-        for (conflict, weights) in [false, true].into_iter().zip(&mut self.weights) {
-            *weights = (0..self.num_parts)
-                .map(|part| {
-                    (0..self.intercepts.len())
-                        .map(|group| {
-                            std::array::from_fn(|lane| {
-                                let task = group * LANES + lane;
-                                let weight = match config.tasks.get(task) {
-                                    None => 0.0,
-                                    Some(_) => {
-                                        whitening.weight(part, &composition(config, task, conflict))
-                                    }
-                                };
-                                (config.signal * weight) as f32
-                            })
-                        })
-                        .collect()
-                })
-                .collect();
-        }
+            Whitening::from_rows(rows.iter().map(|(.., parts)| &parts[..]), self.num_parts);
+        let (num_parts, num_lanes) = (self.num_parts, self.intercepts.len());
+        let of_row = |conflict: bool, scenario: usize| -> Vec<Vec<Lanes>> {
+            let weight = |part: usize, task: usize| {
+                let of_task = config.tasks.get(task);
+                let weight = of_task.map_or(0.0, |_| {
+                    whitening.weight(part, &composition(config, task, conflict, scenario))
+                });
+                (config.signal * weight) as f32
+            };
+            let of_part = |part: usize| -> Vec<Lanes> {
+                (0..num_lanes)
+                    .map(|group| std::array::from_fn(|lane| weight(part, group * LANES + lane)))
+                    .collect()
+            };
+            (0..num_parts).map(of_part).collect()
+        };
+        let scenarios = 0..config.scenarios.count as usize;
+        self.weights = scenarios
+            .map(|scenario| [false, true].map(|conflict| of_row(conflict, scenario)))
+            .collect();
         for (task, wanted) in config.tasks.iter().enumerate() {
             let (group, lane) = (task / LANES, task % LANES);
             let scores: Vec<f64> = rows
                 .par_iter()
-                .map(|(segment, parts)| {
-                    let conflict = usize::from(self.is_in_conflict[*segment as usize]);
-                    let weights = self.weights[conflict].iter();
-                    weights
+                .map(|(scenario, conflict, parts)| {
+                    let weights = self.weights[*scenario][*conflict].iter();
+                    let score: f64 = weights
                         .zip(parts)
                         .map(|(weights, part)| f64::from(weights[group][lane]) * f64::from(*part))
-                        .sum()
+                        .sum();
+                    let shifts = self.shifts.get(*scenario);
+                    shifts.map_or(score, |shifts| score + f64::from(shifts[group][lane]))
                 })
                 .collect();
             self.intercepts[group][lane] = intercept(&scores, wanted.rate) as f32;
@@ -203,10 +215,35 @@ fn part_names(config: &FeedConfig) -> Vec<String> {
         .tasks
         .iter()
         .map(|task| format!("task {}", task.name));
+    // Behind the others, which are made uncorrelated first and so stay what they are.
+    let scenarios = (0..config.scenarios.count)
+        .filter(|_| config.has_scenarios())
+        .map(|scenario| format!("scenario {scenario}"));
     std::iter::once("all".to_owned())
         .chain(groups)
         .chain(tasks)
+        .chain(scenarios)
         .collect()
+}
+
+/// What each scenario adds to the logits of each task.
+fn shifts(config: &FeedConfig) -> Vec<Vec<Lanes>> {
+    if !config.has_scenarios() {
+        return Vec::new();
+    }
+    let shift = |scenario: u32, task: usize| {
+        config.tasks.get(task).map_or(0.0, |task| {
+            let stream = Philox::new(config.seed, "feed shift", &task.name);
+            (config.scenarios.shift * f64::from(stream.normal(u64::from(scenario)))) as f32
+        })
+    };
+    let groups = config.tasks.len().div_ceil(LANES);
+    let of_scenario = |scenario: u32| -> Vec<Lanes> {
+        (0..groups)
+            .map(|group| std::array::from_fn(|lane| shift(scenario, group * LANES + lane)))
+            .collect()
+    };
+    (0..config.scenarios.count).map(of_scenario).collect()
 }
 
 /// The segments whose users turn against the common part in all groups but the first: exactly the share asked for.
@@ -221,8 +258,22 @@ fn in_conflict(config: &FeedConfig) -> Vec<bool> {
     segments
 }
 
-/// Weights of the uncorrelated parts in a task's score; their squares add up to 1.
-fn composition(config: &FeedConfig, task: usize, conflict: bool) -> Vec<f64> {
+/// Weights of the uncorrelated parts in a task's score in a scenario; their squares add up to 1.
+fn composition(config: &FeedConfig, task: usize, conflict: bool, scenario: usize) -> Vec<f64> {
+    let mut weights = usual_composition(config, task, conflict);
+    if config.has_scenarios() && !config.tasks[task].is_unrelated {
+        let own = config.scenarios.share;
+        weights
+            .iter_mut()
+            .for_each(|weight| *weight *= (1.0 - own).sqrt());
+        weights.resize(weights.len() + scenario, 0.0);
+        weights.push(own.sqrt());
+    }
+    weights
+}
+
+/// The same without scenarios.
+fn usual_composition(config: &FeedConfig, task: usize, conflict: bool) -> Vec<f64> {
     let (between, within) = (config.between_correlation, config.within_correlation);
     let group = config.tasks[task].group;
     let mut weights = vec![0.0; 1 + config.num_groups() + config.tasks.len()];
@@ -235,6 +286,23 @@ fn composition(config: &FeedConfig, task: usize, conflict: bool) -> Vec<f64> {
     weights[1 + group] = (within - between).sqrt();
     weights[1 + config.num_groups() + task] = (1.0 - within).sqrt();
     weights
+}
+
+impl FeedConfig {
+    /// Correlation of the logits of two tasks, the mean over users of those segments where groups are turned and of the others.
+    /// It is the same in every scenario.
+    pub(crate) fn correlation(&self, task: usize, other: usize) -> f64 {
+        let turned = in_conflict(self).iter().filter(|turned| **turned).count();
+        let turned = turned as f64 / f64::from(self.num_user_segments.max(1));
+        let of = |conflict: bool| -> f64 {
+            let (one, other) = (
+                composition(self, task, conflict, 0),
+                composition(self, other, conflict, 0),
+            );
+            one.iter().zip(&other).map(|(a, b)| a * b).sum()
+        };
+        (1.0 - turned) * of(false) + turned * of(true)
+    }
 }
 
 /// What turns parts into uncorrelated ones of mean 0 and variance 1, one after another (Gram-Schmidt). Means are left to the

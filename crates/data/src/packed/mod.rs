@@ -5,9 +5,11 @@
 //! has [`BLOCK_ROWS`] rows; a column of width 0 is left out.
 
 mod map;
+mod watched;
 mod write;
 
 pub(super) use map::{Block, Mapped, map, record_batches};
+pub(super) use watched::{Link, Watched};
 pub(super) use write::{Hashing, PackedWriter, Written};
 
 use arrow::datatypes::{DataType, Field, Schema};

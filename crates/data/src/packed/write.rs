@@ -1,5 +1,6 @@
 //! Writing a split's file: rows as they come, counted, measured and hashed on the way.
 
+use super::watched::Watched;
 use super::{BLOCK_ROWS, Widths, list_item};
 use crate::{Batch, Numbers, cant_write};
 use arrow::array::{
@@ -26,6 +27,7 @@ pub(crate) struct Written {
     pub(crate) observed: Vec<usize>,
     /// Of the labels of each regression, by task.
     pub(crate) numbers: Vec<(usize, Numbers)>,
+    pub(crate) watched: Watched,
     pub(crate) bytes: u64,
     pub(crate) blake3: String,
 }
@@ -41,6 +43,7 @@ pub(crate) struct PackedWriter {
     positives: Vec<usize>,
     observed: Vec<usize>,
     measured: Vec<(usize, Moments)>,
+    watched: Watched,
 }
 
 /// Sums over the labels of a regression, in the order of the rows.
@@ -101,6 +104,7 @@ impl PackedWriter {
             positives: vec![0; widths.labels],
             observed: vec![0; widths.labels],
             measured: Vec::new(),
+            watched: Watched::default(),
         })
     }
 
@@ -108,6 +112,12 @@ impl PackedWriter {
     pub(crate) fn measuring(mut self, tasks: impl IntoIterator<Item = usize>) -> Self {
         let tasks = tasks.into_iter();
         self.measured = tasks.map(|task| (task, Moments::default())).collect();
+        self
+    }
+
+    /// Counts what chains and scenarios can't be.
+    pub(crate) fn watching(mut self, watched: Watched) -> Self {
+        self.watched = watched;
         self
     }
 
@@ -126,6 +136,7 @@ impl PackedWriter {
                 moments.add(row[*task]);
             }
         }
+        self.watched.count(rows, widths);
         let mut done = 0;
         while done < rows.num_rows {
             // Record batches are cut by count, wherever the source was cut: bytes depend on the
@@ -189,6 +200,7 @@ impl PackedWriter {
                 .iter()
                 .map(|(task, moments)| (*task, moments.numbers()))
                 .collect(),
+            watched: self.watched,
             bytes: sink.bytes,
             blake3: sink.blake3(),
         })

@@ -1,7 +1,7 @@
 //! Validation of `columns`: names, types, marks of missing values, and columns that are computed.
 
 use crate::expression::{ColumnType, Columns, Expression};
-use crate::timeline::{TimeRule, is_format};
+use crate::timeline::{TimeRule, check_format};
 use arrow::datatypes::TimeUnit;
 use homebench_diagnostic::{Diagnostic, Document, KeyPath};
 use toml::Value;
@@ -270,10 +270,14 @@ fn declared(
                 let message = "`unit` is for numbers and `format` for texts";
                 return Err(document.at_value(at, message).hint("keep one of them"));
             }
-            if let Some(format) = format.as_ref().filter(|format| !is_format(format)) {
-                let message = format!("`{format}` is no format of a time");
-                let hint = "write it in strftime's letters, such as \"%m/%d/%Y %H:%M:%S%.f\"; a zone is %z, or `zone` of the column";
+            if let Some(Err((message, hint))) = format.as_deref().map(check_format) {
                 return Err(document.at_value(at, message).hint(hint));
+            }
+            // A day in Berlin is the same day in UTC; as a time its midnight would be one of the day before.
+            if word == "date" && zone.is_some() {
+                return Err(document
+                    .at_value(at, "a date has no zone: it is the day that is written")
+                    .hint("leave `zone` out; for times of day that clocks of the zone show, write type = \"timestamp\""));
             }
             ColumnType::Time(TimeRule {
                 unit,

@@ -4,7 +4,7 @@ use super::check_generated::{Tasks, check_named_tasks, described, num_tasks, row
 use super::wire::{WireFeed, WireFeedShape};
 use super::{Description, path};
 use crate::TaskKind;
-use crate::feed::{FeedConfig, FeedTask, num_factors_of_rows};
+use crate::feed::{FeedConfig, FeedScenarios, FeedTask, num_factors_of_rows};
 use crate::generated::Generated;
 use homebench_diagnostic::{Diagnostic, Document, KeyPath};
 use std::collections::BTreeSet;
@@ -27,10 +27,11 @@ pub(super) fn validate(
         document,
         &knob("num_factors"),
         feed.num_factors,
-        tasks.tasks.len(),
-        tasks.groups.len(),
+        (tasks.tasks.len(), tasks.groups.len()),
+        feed.num_scenarios.filter(|count| *count > 1).unwrap_or(0) as usize,
     )?;
     check_shares(document, feed)?;
+    let scenarios = scenarios(document, feed)?;
     check_correlations(document, feed, &feed_tasks)?;
     let config = FeedConfig {
         seed: wire.seed,
@@ -50,6 +51,7 @@ pub(super) fn validate(
         signal: feed.signal,
         noise: feed.noise,
         tasks: feed_tasks,
+        scenarios,
     };
     let source = Generated::Feed(config);
     Ok(described(
@@ -156,15 +158,17 @@ fn check_factors(
     document: &Document,
     at: &KeyPath,
     num_factors: usize,
-    num_tasks: usize,
-    num_groups: usize,
+    (num_tasks, num_groups): (usize, usize),
+    num_scenarios: usize,
 ) -> Result<(), Diagnostic> {
     // The feed makes its parts uncorrelated one after another, which needs more factors than there
     // are parts.
-    let needed = 1 + num_tasks + num_groups;
+    let needed = 1 + num_tasks + num_groups + num_scenarios;
     let fewest = (1..=64).find(|factors| num_factors_of_rows(*factors) > needed);
     let Some(fewest) = fewest else {
-        let message = format!("{num_tasks} tasks in {num_groups} groups are too many for a feed");
+        let more = in_scenarios(num_scenarios);
+        let message =
+            format!("{num_tasks} tasks in {num_groups} groups{more} are too many for a feed");
         return Err(document
             .at_key(&path(&["tasks"]), message)
             .hint("leave some out"));
@@ -172,10 +176,59 @@ fn check_factors(
     if (fewest..=64).contains(&num_factors) {
         return Ok(());
     }
+    let more = in_scenarios(num_scenarios);
     let message = format!(
-        "expected {fewest} to 64 factors for {num_tasks} tasks in {num_groups} groups, found {num_factors}"
+        "expected {fewest} to 64 factors for {num_tasks} tasks in {num_groups} groups{more}, found {num_factors}"
     );
     Err(document.at_value(at, message))
+}
+
+fn in_scenarios(count: usize) -> String {
+    match count {
+        0 => String::new(),
+        count => format!(" and {count} scenarios"),
+    }
+}
+
+/// Most scenarios: each has a function of its own, and rows enough to be scored by itself.
+const MOST_SCENARIOS: u32 = 64;
+
+/// Scenarios, and that what is set of them is used.
+fn scenarios(document: &Document, feed: &WireFeedShape) -> Result<FeedScenarios, Diagnostic> {
+    let count = feed.num_scenarios.unwrap_or(1);
+    if !(1..=MOST_SCENARIOS).contains(&count) {
+        let at = knob("num_scenarios");
+        let message = format!("`{at}`: expected 1 to {MOST_SCENARIOS} scenarios, found {count}");
+        return Err(document
+            .at_value(&at, message)
+            .hint("1 is a feed without scenarios"));
+    }
+    for (key, value, largest) in [
+        ("scenario_skew", feed.scenario_skew, 4.0),
+        ("scenario_share", feed.scenario_share, 1.0),
+        ("scenario_shift", feed.scenario_shift, 20.0),
+    ] {
+        let Some(value) = value else { continue };
+        let at = knob(key);
+        if !(0.0..=largest).contains(&value) {
+            let message = format!("`{at}`: expected a number from 0 to {largest}, found {value}");
+            return Err(document
+                .at_value(&at, message)
+                .hint(format!("leave `{key}` out for 0")));
+        }
+        if count == 1 {
+            let message = format!("`{at}`: a feed without scenarios has none");
+            return Err(document
+                .at_key(&at, message)
+                .hint("leave it out, or set num_scenarios to 2 or more"));
+        }
+    }
+    Ok(FeedScenarios {
+        count,
+        skew: feed.scenario_skew.unwrap_or(0.0),
+        share: feed.scenario_share.unwrap_or(0.0),
+        shift: feed.scenario_shift.unwrap_or(0.0),
+    })
 }
 
 fn tasks(document: &Document, wire: &WireFeed) -> Result<(Tasks, Vec<FeedTask>), Diagnostic> {

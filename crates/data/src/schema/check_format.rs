@@ -33,7 +33,11 @@ pub(super) fn format(
         ("escape", wire.escape.is_some()),
         ("comment", wire.comment.is_some()),
     ];
-    let idle = of_text.into_iter().find(|(_, is_given)| *is_given);
+    // Texts of Parquet and Arrow may have spaces around them too.
+    let has_texts = matches!(kind, Some(FileKind::Parquet | FileKind::Arrow));
+    let is_idle =
+        |(key, is_given): &(&str, bool)| *is_given && !(has_texts && *key == "trim_spaces");
+    let idle = of_text.into_iter().find(is_idle);
     let says_itself = matches!(
         kind,
         Some(

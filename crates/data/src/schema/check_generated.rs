@@ -125,6 +125,7 @@ impl Tasks {
             name: name.to_owned(),
             group: place,
             kind,
+            after: None,
         });
         Ok(place)
     }

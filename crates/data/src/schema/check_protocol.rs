@@ -1,7 +1,7 @@
 //! Validation of protocols: which columns are inputs, and that no label leaks into them.
 
 use super::check_expression::{check_literals, expression};
-use super::check_table::{CheckedParts, column_index};
+use super::check_table::{CheckedParts, CheckedTask, column_index};
 use super::wire::{WireProtocol, WireTable};
 use super::{Feature, Label, LabelValue, Protocol, Source, TablePlan, path};
 use crate::expression::{Columns, Expression};
@@ -76,8 +76,12 @@ fn protocol(
                 (false, false) => "shorten not_inputs",
             }));
     }
+    let scenario = scenario(parts, &features, &at, &name)?;
     let filter = filter(parts, &at, wire)?;
-    let plan = plan(parts, filter, features, labels);
+    let plan = TablePlan {
+        scenario,
+        ..plan(parts, filter, features, labels)
+    };
     Ok(Protocol {
         about: wire.about.clone().unwrap_or_default(),
         tasks,
@@ -87,7 +91,29 @@ fn protocol(
     })
 }
 
-/// How the rows of a protocol are read.
+/// The place of the feature that is the scenario, among those of a protocol.
+fn scenario(
+    parts: &CheckedParts<'_>,
+    features: &[Feature],
+    at: &KeyPath,
+    name: &str,
+) -> Result<Option<usize>, Diagnostic> {
+    let Some(column) = parts.scenario else {
+        return Ok(None);
+    };
+    let place = super::check_scenario::of_features(features, column);
+    if place.is_some() {
+        return Ok(place);
+    }
+    let column = &parts.columns[column];
+    let message =
+        format!("protocol `{name}` leaves out the scenario: `{column}` is none of its inputs");
+    Err(parts.document.at_key(at, message).hint(format!(
+        "keep the feature of `{column}` among its inputs, or take `scenario` out of the description"
+    )))
+}
+
+/// How the rows of a protocol are read, without its scenario.
 fn plan(
     parts: &CheckedParts<'_>,
     filter: Option<Expression>,
@@ -109,6 +135,7 @@ fn plan(
         user: parts.user,
         keys: parts.keys.clone(),
         weight: parts.weight,
+        scenario: None,
         labels,
         split: parts.split.clone(),
     };
@@ -255,12 +282,17 @@ fn tasks(
         (Vec::<Task>::new(), Vec::<String>::new(), Vec::new());
     for (index, wanted) in wire.tasks.iter().enumerate() {
         let at = at.join(index.to_string());
-        let found = parts.tasks.iter().find(|(task, ..)| task == wanted);
-        let (task, group, label) = found.ok_or_else(|| {
+        let found = parts.tasks.iter().find(|task| task.name == *wanted);
+        let CheckedTask {
+            name: task,
+            group,
+            label,
+            ..
+        } = found.ok_or_else(|| {
             parts
                 .document
                 .at_value(&at, format!("there is no task `{wanted}`"))
-                .did_you_mean(wanted, parts.tasks.iter().map(|(task, ..)| task.as_str()))
+                .did_you_mean(wanted, parts.tasks.iter().map(|task| task.name.as_str()))
         })?;
         if tasks.iter().any(|other| other.name == *task) {
             let message = format!("the task `{task}` is listed twice");
@@ -274,11 +306,40 @@ fn tasks(
                 LabelValue::Number { .. } => TaskKind::Regression,
                 LabelValue::Condition(_) | LabelValue::Binary(_) => TaskKind::Classification,
             },
+            after: None,
         });
         if position.is_none() {
             groups.push(group.clone());
         }
         labels.push(label.clone());
     }
+    for place in 0..tasks.len() {
+        tasks[place].after = after(parts, &tasks, place, &at)?;
+    }
     Ok((tasks, groups, labels))
+}
+
+/// The place of the task that a task of a protocol comes after.
+fn after(
+    parts: &CheckedParts<'_>,
+    tasks: &[Task],
+    place: usize,
+    at: &KeyPath,
+) -> Result<Option<usize>, Diagnostic> {
+    let name = &tasks[place].name;
+    let described = parts.tasks.iter().find(|task| task.name == *name);
+    let Some(after) = described.and_then(|task| task.after.as_ref()) else {
+        return Ok(None);
+    };
+    let found = tasks.iter().position(|task| task.name == *after);
+    if found.is_some() {
+        return Ok(found);
+    }
+    let message = format!("the task `{name}` comes after `{after}`, which is none of these");
+    Err(parts
+        .document
+        .at_value(&at.join(place.to_string()), message)
+        .hint(format!(
+            "add \"{after}\" to the list, or leave `after` out of the task `{name}`"
+        )))
 }

@@ -290,9 +290,10 @@ impl SplitCheck<'_> {
                 let said = self
                     .document
                     .at_value(at, format!("expected {expected}, found `{text}`"));
+                let format = timeline::likely_format(text).unwrap_or("%m/%d/%Y");
                 Err(said.hint(format!(
                     "for times in another form say how they are written, in `columns`: {{ name = \"{name}\", type = \
-                     \"timestamp\", format = \"%m/%d/%Y\" }} in place of \"{name}\"; a number is written without quotes"
+                     \"timestamp\", format = \"{format}\" }} in place of \"{name}\"; a number is written without quotes"
                 )))
             }
         }

@@ -26,12 +26,22 @@ pub(super) struct CheckedParts<'a> {
     pub(super) format: Format,
     pub(super) allowed_values: Vec<(usize, Vec<String>)>,
     pub(super) features: Vec<Feature>,
-    /// (name, group, label).
-    pub(super) tasks: Vec<(String, String, Label)>,
+    pub(super) tasks: Vec<CheckedTask>,
     pub(super) user: Option<usize>,
     pub(super) keys: Vec<usize>,
     pub(super) weight: Option<usize>,
+    /// The column of scenarios.
+    pub(super) scenario: Option<usize>,
     pub(super) split: SplitPlan,
+}
+
+/// A task that any protocol may have.
+pub(super) struct CheckedTask {
+    pub(super) name: String,
+    pub(super) group: String,
+    pub(super) label: Label,
+    /// The name of the task that it comes after.
+    pub(super) after: Option<String>,
 }
 
 pub(super) fn validate(
@@ -56,6 +66,7 @@ pub(super) fn validate(
         .map(|column| column.declared.clone())
         .collect();
     types.extend(of_joins);
+    let num_read = columns.len();
     let derived = entries.derive(document, &mut columns, &mut types)?;
     super::check_join::keys(document, &wire.joins, &mut joins, &columns, &derived)?;
     for join in &mut joins {
@@ -91,8 +102,14 @@ pub(super) fn validate(
             Some(name) => Some(column_index(document, &columns, &path(&["weight"]), name)?),
             None => None,
         },
+        scenario: match &wire.scenario {
+            Some(name) => Some(super::check_scenario::column(
+                document, &columns, &features, name,
+            )?),
+            None => None,
+        },
         num_own_columns: own.len(),
-        optional: optional(document, &wire.optional, &entries, &own)?,
+        optional: optional(document, &wire.optional, &entries, &columns[..num_read])?,
         filter: match &wire.filter {
             Some(text) => {
                 let at = path(&["filter"]);
@@ -342,7 +359,7 @@ fn tasks(
     wire: &WireTable,
     known: Columns<'_>,
     allowed_values: &[(usize, Vec<String>)],
-) -> Result<Vec<(String, String, Label)>, Diagnostic> {
+) -> Result<Vec<CheckedTask>, Diagnostic> {
     let columns = known.names;
     let mut tasks = Vec::new();
     for name in document.keys_in_order(&path(&["tasks"])) {
@@ -380,8 +397,14 @@ fn tasks(
                 None => None,
             },
         };
-        tasks.push((name, task.group.clone(), label));
+        tasks.push(CheckedTask {
+            name,
+            group: task.group.clone(),
+            label,
+            after: task.after.clone(),
+        });
     }
+    super::check_chain::check(document, &tasks)?;
     Ok(tasks)
 }
 

@@ -1,7 +1,6 @@
 //! Validation of descriptions of tasks along an arc.
 
 use super::check_generated::{described, num_tasks, rows};
-use super::check_unit_tasks::LabelKnobs;
 use super::check_waves::check_waves;
 use super::wire::{WireArcShape, WireTaskArc};
 use super::{Description, path};
@@ -40,13 +39,7 @@ pub(super) fn validate(
         knobs.num_tasks,
         (2, names.len()),
     )?);
-    let labels = LabelKnobs {
-        table: KNOBS,
-        noise: knobs.noise,
-        signal: knobs.signal,
-        label_scales: &knobs.label_scales,
-    };
-    let (tasks, labels) = labels.validate(document, &names, &wire.tasks)?;
+    let (tasks, labels) = (knobs.labels()).validate(document, &names, &wire.tasks)?;
     check_shape(document, knobs)?;
     let config = TaskArcConfig {
         seed: wire.seed,

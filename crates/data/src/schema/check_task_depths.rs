@@ -1,7 +1,6 @@
 //! Validation of descriptions of tasks at depths.
 
 use super::check_generated::{described, num_tasks, rows};
-use super::check_unit_tasks::LabelKnobs;
 use super::wire::{WireNetworkShape, WireTaskDepths};
 use super::{Description, path};
 use crate::generated::Generated;
@@ -28,13 +27,7 @@ pub(super) fn validate(
     let knobs = &wire.network;
     let names = document.keys_in_order(&path(&["tasks"]));
     num_tasks(document, &path(&["tasks"]), None, (1, names.len()))?;
-    let labels = LabelKnobs {
-        table: KNOBS,
-        noise: knobs.noise,
-        signal: knobs.signal,
-        label_scales: &knobs.label_scales,
-    };
-    let (tasks, labels) = labels.validate(document, &names, &wire.tasks)?;
+    let (tasks, labels) = (knobs.labels()).validate(document, &names, &wire.tasks)?;
     check_shape(document, knobs, names.len())?;
     let config = TaskDepthsConfig {
         seed: wire.seed,

@@ -114,6 +114,8 @@ pub struct TablePlan {
     pub keys: Vec<usize>,
     /// The column of the rows' weights in training.
     pub weight: Option<usize>,
+    /// The feature whose value is the scenario of a row, an index into the features.
+    pub scenario: Option<usize>,
     /// One label per task.
     pub labels: Vec<Label>,
     /// Which rows go where.
@@ -374,6 +376,14 @@ impl Protocol {
         }
     }
 
+    /// The feature whose value is the scenario of a row, where there is one.
+    pub fn scenario(&self) -> Option<&str> {
+        match &self.source {
+            Source::Table(plan) => Some(&plan.features[plan.scenario?].name),
+            Source::Generated(config) => config.scenario(),
+        }
+    }
+
     /// Indices of the files that are read, in order.
     // Each once, though several joins may read it; in order, since the hash of the content is over
     // them.
@@ -400,9 +410,14 @@ impl Protocol {
                 TaskKind::Classification => "",
                 TaskKind::Regression => " regression",
             };
+            // As everything that came later, only where it is used: other descriptions keep their hashes.
+            let after = match task.after {
+                Some(before) => format!(" after {:?}", self.tasks[before].name),
+                None => String::new(),
+            };
             let _ = writeln!(
                 text,
-                "task {:?} group {:?}{kind}",
+                "task {:?} group {:?}{kind}{after}",
                 task.name, self.groups[task.group]
             );
         }
@@ -456,6 +471,13 @@ impl TablePlan {
             let added = join.first..join.first + join.columns.len() - 1;
             used.range(added).next().is_some()
         });
+    }
+
+    /// The join that gives a column.
+    pub fn join_of(&self, column: usize) -> Option<usize> {
+        let gives =
+            |join: &Join| (join.first..join.first + join.columns.len() - 1).contains(&column);
+        self.joins.iter().rposition(gives)
     }
 
     /// Index of the first computed column.
@@ -524,6 +546,9 @@ impl TablePlan {
         for label in &self.labels {
             label.write_canonical(&self.columns, text);
         }
+        if let Some(scenario) = self.scenario {
+            let _ = writeln!(text, "scenario {:?}", self.features[scenario].name);
+        }
         // What came to the format later adds lines only where it is used: descriptions from before
         // keep their hashes, and the cells on them their ids.
         if !self.optional.is_empty() {
@@ -558,6 +583,13 @@ impl TablePlan {
         }
         if let Some(filter) = &self.filter {
             let _ = writeln!(text, "filter {}", filter.canonical(&self.columns));
+        }
+        let of_labels = self.labels.iter().flat_map(Label::expressions);
+        let mut all = of_labels.chain(&self.derived).chain(&self.filter);
+        let is_time =
+            |column: usize| matches!(self.types.get(column), Some(Some(ColumnType::Time(_))));
+        if all.any(Expression::has_common_type) || self.joins.iter().any(|join| is_time(join.on)) {
+            let _ = writeln!(text, "operands have a common type");
         }
         let _ = writeln!(text, "split {}", self.split.canonical());
     }

@@ -1,5 +1,7 @@
 //! Dataset descriptions: TOML in, validated plans out.
 
+mod check_chain;
+mod check_click_chain;
 mod check_columns;
 mod check_expression;
 mod check_feature;
@@ -8,6 +10,7 @@ mod check_format;
 mod check_generated;
 mod check_join;
 mod check_protocol;
+mod check_scenario;
 mod check_split;
 mod check_table;
 mod check_task_arc;
@@ -20,6 +23,7 @@ mod file_format;
 mod label;
 pub(super) mod spec_knobs;
 mod wire;
+mod wire_click_chain;
 
 pub use description::{
     Description, Feature, FeatureKind, FetchRecipe, Join, Protocol, Source, SourceFile, SplitLimit,
@@ -108,6 +112,9 @@ impl Description {
             }
             wire::WireSource::TaskDepths => {
                 check_task_depths::validate(name, document, document.parse()?)
+            }
+            wire::WireSource::ClickChain => {
+                check_click_chain::validate(name, document, document.parse()?)
             }
         }?;
         check_names(&description, document)?;

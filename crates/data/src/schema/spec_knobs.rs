@@ -1,7 +1,7 @@
 //! Knobs of embedded sources that a spec sets in place of a description.
 
 use super::wire::WireSource;
-use super::{check_feed, check_task_arc, check_task_depths, check_two_task};
+use super::{check_click_chain, check_feed, check_task_arc, check_task_depths, check_two_task};
 use homebench_diagnostic::{Diagnostic, Document, KeyPath};
 use toml::Table;
 
@@ -25,6 +25,7 @@ pub(super) fn overlay(
         WireSource::TwoTaskRegression => check_two_task::KNOBS,
         WireSource::TaskArc => check_task_arc::KNOBS,
         WireSource::TaskDepths => check_task_depths::KNOBS,
+        WireSource::ClickChain => check_click_chain::KNOBS,
         WireSource::Table => {
             let message = "a dataset in files has no knobs: its rows are what they are";
             return Err(Diagnostic::new(document.name(), message).hint(

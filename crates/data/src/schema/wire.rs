@@ -1,6 +1,7 @@
 //! Descriptions as they are written in TOML. Nothing here is checked beyond its type.
 
 use super::Pooling;
+use super::check_unit_tasks::LabelKnobs;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -19,6 +20,8 @@ pub(super) enum WireSource {
     TaskArc,
     /// The embedded tasks at depths.
     TaskDepths,
+    /// The embedded chain of tasks.
+    ClickChain,
 }
 
 /// A dataset in files.
@@ -45,6 +48,8 @@ pub(super) struct WireTable {
     #[serde(default)]
     pub(super) keys: Vec<String>,
     pub(super) weight: Option<String>,
+    /// The column of scenarios.
+    pub(super) scenario: Option<String>,
     pub(super) features: BTreeMap<String, WireFeature>,
     pub(super) tasks: BTreeMap<String, WireTask>,
     #[serde(default)]
@@ -164,6 +169,8 @@ pub(super) struct WireTask {
     pub(super) transform: Option<Vec<WireTransform>>,
     pub(super) observed: Option<String>,
     pub(super) group: String,
+    /// The task that it comes after.
+    pub(super) after: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -274,6 +281,11 @@ pub(super) struct WireFeedShape {
     /// By task; 1 where it names none.
     #[serde(default)]
     pub(super) observed_share: BTreeMap<String, f64>,
+    /// None where absent.
+    pub(super) num_scenarios: Option<u32>,
+    pub(super) scenario_skew: Option<f64>,
+    pub(super) scenario_share: Option<f64>,
+    pub(super) scenario_shift: Option<f64>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -316,61 +328,73 @@ pub(super) struct WireTwoTaskTask {
     pub(super) group: String,
 }
 
-/// The embedded tasks along an arc.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct WireTaskArc {
-    pub(super) about: Option<String>,
-    #[allow(dead_code)]
-    pub(super) source: WireSource,
-    pub(super) seed: u64,
-    pub(super) rows: WireRows,
-    pub(super) arc: WireArcShape,
-    pub(super) tasks: BTreeMap<String, WireUnitTask>,
+/// A source whose true functions have mean 0 and variance 1, and the table of its knobs: its own, and those of labels.
+macro_rules! unit_source {
+    (
+        $(#[$about:meta])* $source:ident,
+        $table:ident: $shape:ident { $($(#[$attribute:meta])* $knob:ident: $kind:ty,)* }
+    ) => {
+        $(#[$about])*
+        #[derive(Debug, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        pub(super) struct $source {
+            pub(super) about: Option<String>,
+            #[allow(dead_code)]
+            pub(super) source: WireSource,
+            pub(super) seed: u64,
+            pub(super) rows: WireRows,
+            pub(super) $table: $shape,
+            pub(super) tasks: BTreeMap<String, WireUnitTask>,
+        }
+
+        #[derive(Debug, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        pub(super) struct $shape {
+            $($(#[$attribute])* pub(super) $knob: $kind,)*
+            noise: Option<f64>,
+            signal: Option<f64>,
+            /// By task; 1 where it names none.
+            #[serde(default)]
+            label_scales: BTreeMap<String, f64>,
+        }
+
+        impl $shape {
+            /// Those of labels.
+            pub(super) fn labels(&self) -> LabelKnobs<'_> {
+                LabelKnobs {
+                    table: stringify!($table),
+                    noise: self.noise,
+                    signal: self.signal,
+                    label_scales: &self.label_scales,
+                }
+            }
+        }
+    };
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct WireArcShape {
-    pub(super) input_dim: usize,
-    pub(super) step_degrees: f64,
-    #[serde(default)]
-    pub(super) frequencies: Vec<f64>,
-    #[serde(default)]
-    pub(super) phases: Vec<f64>,
-    /// All that are described where absent.
-    pub(super) num_tasks: Option<usize>,
-    pub(super) noise: Option<f64>,
-    pub(super) signal: Option<f64>,
-    /// By task; 1 where it names none.
-    #[serde(default)]
-    pub(super) label_scales: BTreeMap<String, f64>,
+unit_source! {
+    /// The embedded tasks along an arc.
+    WireTaskArc,
+    arc: WireArcShape {
+        input_dim: usize,
+        step_degrees: f64,
+        #[serde(default)]
+        frequencies: Vec<f64>,
+        #[serde(default)]
+        phases: Vec<f64>,
+        /// All that are described where absent.
+        num_tasks: Option<usize>,
+    }
 }
 
-/// The embedded tasks at depths.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct WireTaskDepths {
-    pub(super) about: Option<String>,
-    #[allow(dead_code)]
-    pub(super) source: WireSource,
-    pub(super) seed: u64,
-    pub(super) rows: WireRows,
-    pub(super) network: WireNetworkShape,
-    pub(super) tasks: BTreeMap<String, WireUnitTask>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct WireNetworkShape {
-    pub(super) input_dim: usize,
-    pub(super) hidden_dim: usize,
-    pub(super) depths: Vec<usize>,
-    pub(super) noise: Option<f64>,
-    pub(super) signal: Option<f64>,
-    /// By task; 1 where it names none.
-    #[serde(default)]
-    pub(super) label_scales: BTreeMap<String, f64>,
+unit_source! {
+    /// The embedded tasks at depths.
+    WireTaskDepths,
+    network: WireNetworkShape {
+        input_dim: usize,
+        hidden_dim: usize,
+        depths: Vec<usize>,
+    }
 }
 
 /// A task whose true function has mean 0 and variance 1.

@@ -2,6 +2,7 @@
 //!
 //! Of the labels of the test split nothing is said: whoever reads this has not chosen a model yet.
 
+mod chains;
 mod copies;
 mod fitted;
 mod labels;
@@ -9,7 +10,9 @@ mod reading;
 mod telling;
 mod unseen;
 
+pub(crate) use chains::{of_chains, of_scenarios};
 pub(crate) use labels::{constant_labels, of_labels};
+pub(super) use reading::{missing_number, nan_as_missing, unmatched_rows};
 
 use super::distinct_texts::DistinctTexts;
 use super::encode::RowEncoder;
@@ -45,7 +48,7 @@ pub(super) struct Audit<'a> {
     /// Whether each pair of tasks has had one label wherever both are observed, and on how many rows.
     pairs: BTreeMap<(usize, usize), (bool, u64)>,
     /// Labels by content of the training rows.
-    contents: HashMap<u64, u64>,
+    contents: HashMap<u64, Vec<u64>>,
     /// Hashes of training rows, by hashed feature; absent where there are too many to keep.
     hashes: HashMap<usize, Option<HashSet<u32>>>,
     /// Content is remembered where it has this many zeros at its end.

@@ -2,7 +2,7 @@
 
 use super::text_chunks::{Chunk, TextFile};
 use super::text_rows::record_place;
-use crate::expression::{Reading, RowFault};
+use crate::expression::{self, ColumnType, Reading, RowFault};
 use crate::schema::{SplitPlan, TablePlan};
 use crate::timeline;
 use homebench_diagnostic::{Diagnostic, Location};
@@ -124,9 +124,13 @@ impl Fault {
                     names[column],
                     allowed.join(", ")
                 );
-                with(said, message).hint(
-                    "correct the row, or add the value to [allowed_values] in the description",
-                )
+                with(said, message).hint(match found.is_empty() {
+                    true => format!(
+                        "fill it in, or add \"{}\" to `optional` in the description if it may be missing",
+                        names[column]
+                    ),
+                    false => "correct the row, or add the value to [allowed_values] in the description".to_owned(),
+                })
             }
             Self::Duplicate { column, key, first } => {
                 let message = format!(
@@ -211,9 +215,9 @@ pub(super) fn field_fault(plan: &TablePlan, reading: Reading, fault: RowFault) -
     } = fault;
     match column {
         None => Fault::Computed {
+            hint: computed_hint(&expected),
             expected,
             found,
-            hint: GUARD,
         },
         // A computed or a joined column has no field in the file of the row.
         Some(column) if column >= plan.num_own_columns => Fault::Computed {
@@ -221,7 +225,7 @@ pub(super) fn field_fault(plan: &TablePlan, reading: Reading, fault: RowFault) -
                 true => {
                     "every row needs a value to split by: give rows without one another, such as coalesce(..., 0)"
                 }
-                false => GUARD,
+                false => computed_hint(&expected),
             },
             expected: format!("{expected} in the column `{}`", plan.columns[column]),
             found,
@@ -240,6 +244,25 @@ pub(super) fn field_fault(plan: &TablePlan, reading: Reading, fault: RowFault) -
 
 /// What to do about an expression that can't be computed on every row.
 const GUARD: &str = "guard it with `case when ... then ... end`, or write `try_cast` for null where a value can't be cast";
+
+/// What to do about an expression, by what it expected.
+fn computed_hint(expected: &str) -> &'static str {
+    match expected {
+        expression::BESIDE_NUMBERS | expression::BESIDE_TIMES | expression::BESIDE_CONDITIONS => {
+            "to compare or keep texts, cast the other values: `cast(column as text)`; `try_cast` of a column of texts gives \
+             null where a text can't be cast"
+        }
+        expression::ONE_TYPE => {
+            "cast one of them to the type of the other, such as `cast(column as text)`"
+        }
+        expression::BESIDE_FLOATS => {
+            "cast the values with a point, such as `cast(column as decimal(38, 6))`: beside decimals integers keep all of \
+             their digits"
+        }
+        expression::DIGITS => "cast one side to a number of 64 bits: `cast(column as float)`",
+        _ => GUARD,
+    }
+}
 
 /// Whether a column says when a row was.
 fn divides(plan: &TablePlan, column: usize) -> bool {
@@ -263,19 +286,33 @@ fn hint(plan: &TablePlan, column: usize, reading: Reading, expected: &str, found
     if found.is_empty() {
         return format!("add \"{name}\" to `optional` in the description if it may be missing");
     }
-    general_hint(name, expected, found, plan.optional.contains(&column)).unwrap_or_else(|| match expected {
+    let has_header = plan.format.has_header;
+    let general = general_hint(
+        name,
+        expected,
+        found,
+        plan.optional.contains(&column),
+        has_header,
+    );
+    general.unwrap_or_else(|| match expected {
+        ZERO_OR_ONE if plan.types[column] == Some(ColumnType::Boolean) => format!(
+            "a boolean is true or false, t or f, 1 or 0: leave out the type of `{name}`, and say which value is positive: label = \
+             '{name} = \"{found}\"'"
+        ),
         ZERO_OR_ONE => label_hint(name, found),
         A_FLOAT => format!(
             "correct the row; if the value stands for nothing, write missing = [\"{found}\"] above the first table of the \
              description and add \"{name}\" to `optional`"
         ),
         A_WEIGHT => "correct the row, or divide all weights by one number".to_owned(),
-        NOT_NEGATIVE => "correct the row, or leave it out with `filter`".to_owned(),
+        NOT_NEGATIVE => format!("correct the row, or leave it out with filter = \"{name} >= 0\""),
         A_LABEL => {
             "give the task transform = [\"standardise\"], or [\"log1p\", \"standardise\"]".to_owned()
         }
         A_SCALED_LABEL => "correct the row, or leave the field empty where the label isn't known".to_owned(),
-        _ if reading == Reading::Time || divides => time_hint(name, found),
+        _ if divides && has_numeric_limits(plan) => limits_hint(name, found),
+        _ if reading == Reading::Time || divides || is_time(plan, column) => time_hint(name, found),
+        _ if plan.types[column].is_some() => typed_hint(name, plan.types[column].as_ref(), found),
             _ if timeline::TimeRule::default().parse(found).is_ok() => format!(
                 "give the column its type, and its numbers are seconds since 1970: {{ name = \"{name}\", type = \"timestamp\" }} in \
                  place of \"{name}\" in `columns`; or make the feature categorical"
@@ -296,12 +333,20 @@ pub(super) fn general_hint(
     expected: &str,
     found: &str,
     is_optional: bool,
+    has_header: bool,
 ) -> Option<String> {
     let text = found.trim();
     let optional = match is_optional {
         true => String::new(),
         false => format!(", and add \"{name}\" to `optional`"),
     };
+    if text == name && !has_header {
+        return Some(
+            "if this is the first line, it names the columns: set has_header = true in the format. Elsewhere it is a header again: \
+             remove the line"
+                .to_owned(),
+        );
+    }
     if text == name {
         return Some(
             "this is the header again: remove the line. Values are read before `filter` leaves rows out".to_owned(),
@@ -316,7 +361,12 @@ pub(super) fn general_hint(
     }
     if text.len() < found.len() && text.parse::<f64>().is_ok() {
         return Some(
-            "add trim_spaces = true to [format]: spaces belong to the layout then".to_owned(),
+            match found.trim_matches(' ') == text {
+                true => "add trim_spaces = true to [format]: spaces belong to the layout then",
+                // `trim_spaces` takes no other blanks off.
+                false => "take the tab or the hard space beside the value out of the file",
+            }
+            .to_owned(),
         );
     }
     if text.starts_with('"') {
@@ -342,6 +392,46 @@ pub(super) fn general_hint(
         return Some("write numbers with a point and without separators of thousands".to_owned());
     }
     None
+}
+
+fn is_time(plan: &TablePlan, column: usize) -> bool {
+    matches!(plan.types[column], Some(ColumnType::Time(_)))
+}
+
+/// What to do about a value that is none of its column's type.
+pub(super) fn typed_hint(name: &str, declared: Option<&ColumnType>, found: &str) -> String {
+    let is_whole = found
+        .trim()
+        .parse::<f64>()
+        .is_ok_and(|number| number.fract() == 0.0);
+    match declared == Some(&ColumnType::Integer) && is_whole {
+        // R writes ids from 100,000 on so.
+        true => format!("write its digits, or give `{name}` type = \"float\" in the description"),
+        false => format!("correct the row, or leave out the type of `{name}` in the description"),
+    }
+}
+
+/// Whether the limits of a split by time are numbers.
+fn has_numeric_limits(plan: &TablePlan) -> bool {
+    match &plan.split {
+        SplitPlan::Time {
+            validation_from, ..
+        } => validation_from.reading() == Reading::Number,
+        _ => false,
+    }
+}
+
+/// What to do about a value that is no number, where the limits of the split are.
+fn limits_hint(name: &str, found: &str) -> String {
+    let quoted = "write the limits of [split] as times in quotes";
+    match (
+        timeline::TimeRule::default().parse(found),
+        timeline::likely_format(found),
+    ) {
+        (Ok(_), _) => format!("{quoted}, such as validation_from = \"{found}\""),
+        (_, Some(_)) => format!("{}; and {quoted}", time_hint(name, found)),
+        _ => "correct the row, or take it out if it is none, such as a line of totals: the limits of [split] are numbers".to_owned(),
+    }
 }
 
 /// What to do about a label that is no 0 or 1.

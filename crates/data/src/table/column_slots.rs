@@ -104,7 +104,7 @@ impl ColumnSlots {
             crate::schema::SplitPlan::Hash { column, .. } => column,
             _ => None,
         };
-        Self {
+        let mut slots = Self {
             texts,
             hashes,
             numbers,
@@ -116,7 +116,19 @@ impl ColumnSlots {
                 .map(|join| join.on)
                 .chain(divides)
                 .collect(),
-        }
+        };
+        slots.read_joined_keys(plan);
+        slots
+    }
+
+    /// Has joined tables keep the values of their columns that divide rows.
+    fn read_joined_keys(&mut self, plan: &TablePlan) {
+        let joined = self
+            .keys
+            .iter()
+            .filter(|column| plan.join_of(**column).is_some());
+        self.readings
+            .extend(joined.map(|column| (*column, Reading::Raw)));
     }
 
     /// Of columns that are carried, and of what divides and filters rows.
@@ -141,6 +153,7 @@ impl ColumnSlots {
             } => drop(slots.readings.insert((*column, validation_from.reading()))),
             SplitPlan::Files { .. } => {}
         }
+        slots.read_joined_keys(plan);
         slots.add_sources(plan);
         slots
     }

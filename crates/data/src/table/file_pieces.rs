@@ -4,6 +4,7 @@ use super::bad_row::Fault;
 use super::column_slots::Need;
 use super::columnar::{Arrays, Batches, ColumnarFile, Decoded, guarded};
 use super::list_text::{ListForms, NoteForms};
+use super::raw_columns::ColumnRule;
 use super::row::{Row, Visit};
 use super::text_chunks::{Chunk, TextFile, is_recbole};
 use super::text_rows;
@@ -72,6 +73,7 @@ impl Part {
             kind => {
                 let mut file = ColumnarFile::open(path, kind, columns, needs, constants)?;
                 file.forms = forms;
+                file.trim_spaces = format.trim_spaces;
                 PartBody::Columnar(file)
             }
         };
@@ -92,7 +94,7 @@ impl Part {
         }
     }
 
-    /// The type of a column, where the file knows it.
+    /// The type that a column is read as, where the file knows it.
     fn data_type(&self, column: usize) -> Option<&DataType> {
         match &self.body {
             PartBody::Text(_) => None,
@@ -171,10 +173,26 @@ impl TableFile {
         self.parts.iter().find(has).map(Part::path)
     }
 
-    /// The types of a column in the parts that know it, with their files.
-    pub(crate) fn data_types(&self, column: usize) -> impl Iterator<Item = (&Path, &DataType)> {
+    /// The types of a column in the parts that have it, with their files; text where a part knows no types.
+    pub(super) fn types_of(&self, column: usize) -> impl Iterator<Item = (&Path, DataType)> {
+        let of_part = move |part: &Part| match &part.body {
+            PartBody::Text(file) => {
+                (file.positions[column] != usize::MAX).then_some(DataType::Utf8)
+            }
+            PartBody::Columnar(file) => file.plain_type(column),
+        };
         let parts = self.parts.iter();
-        parts.filter_map(move |part| Some((part.path(), part.data_type(column)?)))
+        parts.filter_map(move |part| Some((part.path(), of_part(part)?)))
+    }
+
+    /// Has every part that knows its types read its columns by these rules, and as these types where values have another kind.
+    pub(super) fn read_by(&mut self, rules: &Arc<[ColumnRule]>, casts: &[Vec<DataType>]) {
+        for part in &mut self.parts {
+            if let PartBody::Columnar(file) = &mut part.body {
+                file.rules = rules.clone();
+                file.casts = casts.to_vec();
+            }
+        }
     }
 
     /// The type of a column in each part; nothing where the part doesn't know it.
@@ -449,46 +467,6 @@ impl Piece<'_> {
             file.release(chunk);
         }
     }
-
-    /// The fault in words, with the place of the first row at or after the `from`-th whose column has this text.
-    pub(crate) fn locate(
-        &self,
-        fault: Fault,
-        from: u64,
-        column: usize,
-        text: &[u8],
-        names: &[String],
-    ) -> Diagnostic {
-        struct Finder<'a> {
-            fault: Option<Fault>,
-            from: u64,
-            column: usize,
-            text: &'a [u8],
-        }
-        impl Visit for Finder<'_> {
-            fn row<R: Row>(&mut self, index: u64, row: &R) -> Result<(), Fault> {
-                let is_it = index >= self.from && row.text(self.column) == self.text;
-                match self.fault.take_if(|_| is_it) {
-                    Some(fault) => Err(fault),
-                    None => Ok(()),
-                }
-            }
-        }
-        let mut finder = Finder {
-            fault: Some(fault),
-            from,
-            column,
-            text,
-        };
-        match self.visit(names, &mut finder) {
-            Err(said) => said,
-            // A row that was there before is there still.
-            Ok(()) => Diagnostic::new(
-                String::new(),
-                format!("column `{}`: a value that is not allowed", names[column]),
-            ),
-        }
-    }
 }
 
 /// Shows the rows of a batch.
@@ -506,7 +484,7 @@ impl<V: Visit> ColumnarRows<'_, V> {
         let row = self.batch_row + first as u64;
         let decoded = guarded(&self.file.path, || {
             let plain = self.file.plain(columns, row, self.names)?;
-            Decoded::new(self.file, &plain, self.names)
+            Decoded::new(self.file, &plain, row, self.names)
         });
         let decoded = match decoded {
             Ok(decoded) => decoded,

@@ -126,6 +126,21 @@ pub(crate) fn read_vocabularies(file: impl Read) -> Result<BTreeMap<String, Inte
     Ok(vocabularies)
 }
 
+/// The texts of a feature, in the order of their ids from 1 on.
+///
+/// # Errors
+/// Why the file is not what preparation wrote.
+pub(crate) fn texts_of(file: impl Read, feature: &str) -> Result<Vec<String>, String> {
+    let mut texts = Vec::new();
+    for record in csv::Reader::from_reader(file).into_byte_records() {
+        let record = record.map_err(|error| format!("{VOCABULARIES}: {error}"))?;
+        if record.get(0) == Some(feature.as_bytes()) {
+            texts.push(String::from_utf8_lossy(record.get(2).unwrap_or_default()).into_owned());
+        }
+    }
+    Ok(texts)
+}
+
 /// The vocabulary of a feature that has none of its own yet.
 static EMPTY: std::sync::LazyLock<Interner> = std::sync::LazyLock::new(Interner::default);
 

@@ -2,14 +2,18 @@
 
 use super::bad_row::{self, Fault};
 use super::column_slots::{ColumnSlots, ListColumn};
+use super::common_types;
 use super::file_pieces::TableFile;
 use super::interner::Interner;
-use super::raw_columns::{ColumnRule, RawColumns};
+use super::parse_rows::typed_values;
+use super::raw_columns::{ColumnRule, RawColumns, typed_text, typed_texts};
 use super::row::{self, Row, Visit};
 use super::row_lists::RowLists;
-use crate::expression::{Reading, RowFault, Values};
+use crate::expression::{ColumnType, Reading, RowFault, Values};
 use crate::schema::Join;
+use arrow::array::{Array, ArrayRef, StringArray};
 use homebench_diagnostic::Diagnostic;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -31,6 +35,8 @@ pub(super) struct JoinTable {
     columns: [Vec<usize>; 2],
     /// Rows of the table without a key, which no row finds.
     pub(super) without_key: u64,
+    /// Rows of the table of which a NaN was taken for nothing.
+    pub(super) num_nan: u64,
     list_columns: Vec<ListColumn>,
     /// The same by their columns of the plan.
     list_places: Vec<ListColumn>,
@@ -86,6 +92,35 @@ impl InUse {
         }
     }
 
+    /// Columns whose texts are looked up or become ids.
+    fn text_columns(&self) -> impl Iterator<Item = usize> + '_ {
+        let lists = self.lists.iter().map(|list| list.column);
+        let single = self.texts.iter().chain(&self.hashes).chain([&self.key]);
+        single.copied().chain(lists)
+    }
+
+    /// The texts of the columns that have a type, where the file knows its own.
+    fn typed(
+        &self,
+        rules: &[ColumnRule],
+        native: Option<&[Option<ArrayRef>]>,
+    ) -> Result<Vec<Option<StringArray>>, RowFault> {
+        let mut typed = vec![None; rules.len()];
+        let Some(arrays) = native else {
+            return Ok(typed);
+        };
+        for column in self.texts.iter().chain(&self.hashes).chain([&self.key]) {
+            if let (true, Some(array)) = (rules[*column].is_retyped(), &arrays[*column]) {
+                let texts = typed_texts(&rules[*column], array).map_err(|fault| RowFault {
+                    column: Some(*column),
+                    ..fault
+                })?;
+                typed[*column] = Some(texts);
+            }
+        }
+        Ok(typed)
+    }
+
     fn needs(&self, join: &Join) -> Vec<super::column_slots::Need> {
         let mut needs = vec![super::column_slots::Need::default(); join.columns.len()];
         for column in self.texts.iter().chain(&self.hashes).chain([&self.key]) {
@@ -131,6 +166,7 @@ impl JoinTable {
             values: BTreeMap::new(),
             columns: [of_plan(&columns.texts), of_plan(&columns.hashes)],
             without_key: 0,
+            num_nan: 0,
             list_columns: in_use.lists.clone(),
             list_places: columns
                 .lists
@@ -158,7 +194,10 @@ impl JoinTable {
             .files
             .iter()
             .map(|file| TableFile::open(&files[*file], join.format, &join.columns, &needs));
-        let opened = opened.collect::<Result<Vec<_>, _>>()?;
+        let opened = opened.collect::<Result<Vec<_>, _>>();
+        let mut opened = opened.map_err(with_own_format)?;
+        common_types::agree(&mut opened, &join.columns, &needs, &rules)?;
+        let opened = opened;
         let mut parts: BTreeMap<(usize, Reading), Vec<Values>> = BTreeMap::new();
         let mut table = table;
         let (mut seen, mut key_rows) = (0, Vec::new());
@@ -166,18 +205,27 @@ impl JoinTable {
             for wave in file.waves() {
                 for piece in wave? {
                     let native = piece.native(&join.columns)?;
+                    let typed = in_use.typed(&rules, native.as_deref());
+                    let typed = typed.map_err(|fault| {
+                        let row = fault.row as u64;
+                        piece.refuse(join_fault(join, Reading::Raw, fault), row, &join.columns)
+                    })?;
                     let mut reading = JoinReading {
                         table: &mut table,
                         in_use: &in_use,
                         files: &opened,
-                        rules: &rules,
-                        join,
+                        fields: Fields {
+                            rules: &rules,
+                            join,
+                            typed: &typed,
+                        },
                         raw: RawColumns::new(&rules, &in_use.kept, native),
                         seen: &mut seen,
                         key_rows: &mut key_rows,
                     };
                     piece.visit(&join.columns, &mut reading)?;
                     let raw = reading.raw;
+                    raw.note_nan_of_texts(in_use.text_columns());
                     for (place, column, kind) in &in_use.readings {
                         let values = raw.values(*place, *kind).map_err(|fault| {
                             let row = raw.place(fault.row);
@@ -185,6 +233,7 @@ impl JoinTable {
                         })?;
                         parts.entry((*column, *kind)).or_default().push(values);
                     }
+                    table.num_nan += raw.num_nan();
                     piece.release();
                 }
             }
@@ -200,7 +249,12 @@ impl JoinTable {
 
     /// The row of a key.
     pub(super) fn find(&self, key: &[u8]) -> Option<usize> {
-        self.keys.get(key).map(|row| row as usize)
+        self.keys.get(key_text(key)).map(|row| row as usize)
+    }
+
+    /// The row of a day that a key without a type writes without the midnight at which it starts.
+    pub(super) fn find_day(&self, key: &[u8]) -> Option<usize> {
+        self.find(key.strip_suffix(b"T00:00:00")?)
     }
 
     /// The place of a column of the plan among the texts in use.
@@ -245,22 +299,90 @@ impl JoinTable {
     }
 }
 
+/// The text by which a key is looked up: a day and its midnight are one point, whichever of the two a file or a type has.
+fn key_text(key: &[u8]) -> &[u8] {
+    let is_day = |day: &[u8]| {
+        day.len() == 10
+            && day.iter().enumerate().all(|(at, byte)| match at {
+                4 | 7 => *byte == b'-',
+                _ => byte.is_ascii_digit(),
+            })
+    };
+    match key.strip_suffix(b"T00:00:00") {
+        Some(day) if is_day(day) => day,
+        _ => key,
+    }
+}
+
+/// A refusal whose mend names the format that reads a joined table: that of the rows is another.
+fn with_own_format(refused: Diagnostic) -> Diagnostic {
+    let hint = refused.hint.clone().unwrap_or_default();
+    match hint.contains(" in the format") {
+        true => refused.hint(hint.replace(
+            " in the format",
+            " in the `format` of the join ([format] is that of the rows)",
+        )),
+        false => refused,
+    }
+}
+
 /// A value of a joined table that can't be read.
 fn join_fault(join: &Join, reading: Reading, fault: RowFault) -> Fault {
     let column = fault.column.unwrap_or_default();
     let name = &join.columns[column];
     Fault::Field {
         column,
-        hint: bad_row::general_hint(name, &fault.expected, &fault.found, true).unwrap_or_else(
-            || match reading {
-                Reading::Time => bad_row::time_hint(name, &fault.found),
-                _ => {
-                    "correct the row, or make the feature categorical in the description".to_owned()
-                }
-            },
-        ),
+        hint: bad_row::general_hint(
+            name,
+            &fault.expected,
+            &fault.found,
+            true,
+            join.format.has_header,
+        )
+        .unwrap_or_else(|| match (reading, &join.types[column]) {
+            (Reading::Time, _) | (_, Some(ColumnType::Time(_))) => {
+                bad_row::time_hint(name, &fault.found)
+            }
+            (_, Some(declared)) => bad_row::typed_hint(name, Some(declared), &fault.found),
+            _ => "correct the row, or make the feature categorical in the description".to_owned(),
+        }),
         expected: fault.expected,
         found: fault.found,
+    }
+}
+
+/// The fields of a table, in the one text that a column's type has for a value.
+#[derive(Clone, Copy)]
+struct Fields<'a> {
+    rules: &'a [ColumnRule],
+    join: &'a Join,
+    /// By column of the table: the texts of one that has a type, where the file knows its own.
+    typed: &'a [Option<StringArray>],
+}
+
+impl<'a> Fields<'a> {
+    /// The text of a field, empty where nothing is there.
+    fn text<'b, R: Row>(self, index: u64, row: &'b R, column: usize) -> Result<Cow<'b, [u8]>, Fault>
+    where
+        'a: 'b,
+    {
+        let rule = &self.rules[column];
+        if let Some(texts) = &self.typed[column] {
+            return Ok(Cow::Borrowed(match texts.is_valid(index as usize) {
+                true => texts.value(index as usize).as_bytes(),
+                false => b"",
+            }));
+        }
+        let field = rule.text(row.text(column));
+        typed_text(rule, field).map_err(|expected| {
+            let fault = RowFault {
+                row: index as usize,
+                column: Some(column),
+                expected,
+                found: String::from_utf8_lossy(field).into_owned(),
+            };
+            join_fault(self.join, Reading::Raw, fault)
+        })
     }
 }
 
@@ -269,8 +391,7 @@ struct JoinReading<'a> {
     table: &'a mut JoinTable,
     in_use: &'a InUse,
     files: &'a [TableFile],
-    rules: &'a [ColumnRule],
-    join: &'a Join,
+    fields: Fields<'a>,
     raw: RawColumns<'a>,
     /// Rows of the table so far, those without a key included.
     seen: &'a mut u64,
@@ -297,54 +418,51 @@ impl JoinReading<'_> {
 
 impl Visit for JoinReading<'_> {
     fn row<R: Row>(&mut self, index: u64, row: &R) -> Result<(), Fault> {
-        let (table, in_use) = (&mut *self.table, self.in_use);
+        let (in_use, fields) = (self.in_use, self.fields);
         *self.seen += 1;
-        let rule = &self.rules[in_use.key];
-        let key = rule.text(row.text(in_use.key));
+        let key = fields.text(index, row, in_use.key)?;
         if key.is_empty() {
-            table.without_key += 1;
+            self.table.without_key += 1;
             return Ok(());
         }
-        let known = table.keys.len();
+        let known = self.table.keys.len();
         // The interner numbers keys as they come, so that a key's number is its row.
-        let number = table.keys.intern(key, 0) as usize;
-        if table.keys.is_full() {
+        let number = self.table.keys.intern(key_text(&key), 0) as usize;
+        if self.table.keys.is_full() {
             return Err(Fault::TooMuchText { column: in_use.key });
         }
         if number < known {
             return Err(Fault::Duplicate {
                 column: in_use.key,
-                key: String::from_utf8_lossy(key).into_owned(),
+                key: String::from_utf8_lossy(&key).into_owned(),
                 first: self.place(number),
             });
         }
         self.key_rows.push(*self.seen - 1);
-        for (column, texts) in in_use.texts.iter().zip(&mut table.texts) {
-            table
-                .codes
-                .push(texts.intern(self.rules[*column].text(row.text(*column)), 0));
+        for (slot, column) in in_use.texts.iter().enumerate() {
+            let text = fields.text(index, row, *column)?;
+            let texts = &mut self.table.texts[slot];
+            self.table.codes.push(texts.intern(&text, 0));
             if texts.is_full() {
                 return Err(Fault::TooMuchText { column: *column });
             }
         }
-        let hashes = in_use.hashes.iter();
-        table
-            .hashes
-            .extend(hashes.map(|column| row::hash(self.rules[*column].text(row.text(*column)))));
+        for column in &in_use.hashes {
+            let hash = row::hash(&fields.text(index, row, *column)?);
+            self.table.hashes.push(hash);
+        }
         // A column of numbers may always be empty: a row without a match has none either.
         let pushed = self.raw.push(index, row);
-        pushed.map_err(|fault| join_fault(self.join, Reading::Number, fault))?;
+        pushed.map_err(|fault| join_fault(fields.join, Reading::Number, fault))?;
+        let table = &mut *self.table;
         for (list, texts) in in_use.lists.iter().zip(&mut table.list_texts) {
-            row.values(list.column, list.separator, &mut |value| {
-                let value = self.rules[list.column].text(value);
-                if value.is_empty() {
-                    return;
-                }
+            let values = typed_values(&fields.rules[list.column], row, list, &mut |value| {
                 table.lists.values.push(match list.is_hashed {
                     true => row::hash(value),
                     false => texts.intern(value, 0),
                 });
             });
+            values.map_err(|fault| join_fault(fields.join, Reading::Raw, fault))?;
             table.lists.end_list();
             if texts.is_full() {
                 return Err(Fault::TooMuchText {

@@ -8,6 +8,7 @@ pub(super) mod bad_row;
 mod carry;
 pub(super) mod column_slots;
 pub(super) mod columnar;
+mod common_types;
 mod distinct_texts;
 mod empty_split;
 mod encode;
@@ -38,14 +39,14 @@ mod text_tokens;
 mod wrong_header;
 mod wrong_layout;
 
-use super::packed::{PackedWriter, Written};
+use super::packed::{PackedWriter, Watched, Written};
 use super::pipeline::pipeline;
 use super::schema::{SourceFile, TablePlan};
 use super::{
     Batch, CategoricalFeature, DataWarning, ListFeature, Observer, RowSubset, SPLITS, Task,
 };
-use audit::Audit;
-pub(super) use audit::of_labels;
+use audit::{Audit, of_scenarios};
+pub(super) use audit::{of_chains, of_labels};
 pub(super) use carry::carry;
 use column_slots::ColumnSlots;
 pub(super) use columnar::guarded;
@@ -105,7 +106,7 @@ pub(super) fn prepare(
     let scales = fit::label_scales(plan, &splits[split_assignment::TRAIN]);
     let encoding = RowEncoder::new(plan, &columns, &texts.texts, encoders, scales);
     let mut audit = Audit::new(plan, tasks, &encoding);
-    audit.reading(&read.counts, &read.tables);
+    audit.reading(&read.counts, &read.tables, &columns.numbers);
     texts.say_undecoded(plan, &columns, &mut audit);
     audit.fitted(
         &encoding,
@@ -125,13 +126,18 @@ pub(super) fn prepare(
         .flatten()
         .map(|rows| rows.num_rows as u64)
         .sum();
+    let scenario = plan
+        .scenario
+        .map(|feature| plan.features[feature].name.as_str());
+    let watched = Watched::new(tasks, scenario, &encoding.categorical_features);
     let mut done = 0;
     let mut written = Vec::with_capacity(3);
     let (num_codes, num_lists) = (columns.num_codes(), columns.lists.len());
     for (split, (name, rows)) in SPLITS.iter().zip(&splits).enumerate() {
         let path = folder.join(format!("{name}.arrow"));
         let mut writer = PackedWriter::create(path, encoding.widths(plan.labels.len()))?
-            .measuring(plan.regressions());
+            .measuring(plan.regressions())
+            .watching(watched.clone());
         let encode = |wave| encode_wave(wave, &encoding, &columns);
         pipeline(rows.chunks(WAVE), encode, |batches| {
             for (batch, rows) in &batches {
@@ -146,6 +152,9 @@ pub(super) fn prepare(
             Ok(())
         })?;
         written.push(writer.finish()?);
+        if let (0, Some(scenario), Some(train)) = (split, scenario, written.last()) {
+            refuse_no_scenario(plan, files, scenario, train)?;
+        }
         if let Some(task) = written
             .last()
             .and_then(|split: &Written| split.observed.iter().position(|rows| *rows == 0))
@@ -174,6 +183,12 @@ pub(super) fn prepare(
         .map(|split| audit::constant_labels(plan, &splits[split]));
     let mut warnings = audit.finish(&encoding);
     warnings.extend(of_labels(tasks, &written, &constants));
+    warnings.extend(of_chains(tasks, &written));
+    warnings.extend(
+        scenario
+            .into_iter()
+            .flat_map(|name| of_scenarios(name, &written)),
+    );
     Ok(PreparedTable {
         written,
         warnings,
@@ -210,6 +225,25 @@ fn refuse_no_weight(
     )
 }
 
+/// Refuses training rows of which none has a scenario: nothing would tell them apart.
+fn refuse_no_scenario(
+    plan: &TablePlan,
+    files: &[PathBuf],
+    scenario: &str,
+    train: &Written,
+) -> Result<(), Diagnostic> {
+    if train.watched.without_scenario < train.rows as u64 {
+        return Ok(());
+    }
+    let message = format!(
+        "no training row has a scenario: the feature `{scenario}` has no value there that gets an id"
+    );
+    Err(
+        Diagnostic::new(empty_split::path_of(plan, files, SPLITS[0]), message)
+            .hint("name another column as `scenario`, lower the feature's min_count, or take `scenario` out of the description"),
+    )
+}
+
 /// Encodes some blocks of rows, in parallel.
 fn encode_wave<'a>(
     wave: &'a [CodedRows],
@@ -240,8 +274,17 @@ fn beyond(
 /// What was read beside the rows.
 struct ReadCounts {
     counts: PieceCounts,
-    /// Name of each joined table, and its rows without a key.
-    tables: Vec<(String, u64)>,
+    tables: Vec<JoinedTable>,
+}
+
+/// What is said of a joined table.
+pub(super) struct JoinedTable {
+    /// Names of its files.
+    pub(super) name: String,
+    /// Rows without a key.
+    pub(super) without_key: u64,
+    /// Rows of which a NaN was taken for nothing.
+    pub(super) num_nan: u64,
 }
 
 /// Parses the files into the rows of each split, with codes in `texts`.
@@ -281,14 +324,9 @@ fn read(
         }
         Ok(())
     })?;
-    let tables = plan.joins.iter().zip(opened.joins()).map(|(join, table)| {
-        let name = |file: &usize| sources[*file].name.clone();
-        let names: Vec<String> = join.files.iter().map(name).collect();
-        (names.join(" or "), table.without_key)
-    });
     let read = ReadCounts {
         counts,
-        tables: tables.collect(),
+        tables: opened.tables(sources),
     };
     let [a, b, c] = spills.map(Spill::read);
     Ok(([a?, b?, c?], read))

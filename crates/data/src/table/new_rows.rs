@@ -1,5 +1,7 @@
 //! Pieces of files of new rows, encoded by what was kept.
 
+use super::JoinedTable;
+use super::audit::{missing_number, nan_as_missing, unmatched_rows};
 use super::carry::kind;
 use super::column_slots::ColumnSlots;
 use super::encode::RowEncoder;
@@ -7,7 +9,7 @@ use super::file_pieces::TableFile;
 use super::fit::{Encoder, ListIds};
 use super::fitted_files::KeptEncoders;
 use super::opened_rows::OpenedRows;
-use super::parse_rows::{Parsed, Wanted};
+use super::parse_rows::{Parsed, PieceCounts, Wanted};
 use super::row_spill::CodedRows;
 use crate::carried::CarriedKind;
 use crate::expression::{Reading, Values};
@@ -25,6 +27,7 @@ pub(crate) struct NewPiece {
     pub(crate) named: Vec<Values>,
     /// By feature: its name, values without an id, all values.
     pub(crate) unseen: Vec<(String, u64, u64)>,
+    counts: PieceCounts,
 }
 
 /// Files of new rows, which need not have every column of the description.
@@ -86,7 +89,7 @@ impl NewFiles {
             .collect()
     }
 
-    /// Hands every piece to `take`, in order.
+    /// Hands every piece to `take`, in order, and gives what is to be said of all rows, in the words of preparation.
     ///
     /// # Errors
     /// A row that isn't as described, or an error of `take`.
@@ -100,7 +103,7 @@ impl NewFiles {
         named: &[(usize, Reading)],
         observer: &mut dyn Observer,
         take: &mut dyn FnMut(NewPiece) -> Result<()>,
-    ) -> Result<()> {
+    ) -> Result<Vec<String>> {
         let opened = OpenedRows::of_files(
             plan,
             columns,
@@ -112,13 +115,16 @@ impl NewFiles {
         )?;
         // What `take` says is kept beside the faults of rows, which have another type.
         let mut refused = None;
+        let mut counts = PieceCounts::default();
         let ended = opened.each_wave(Wanted::Rows(named), observer, |file, wave| {
             let encoded: Vec<Result<NewPiece, Diagnostic>> = wave
                 .into_par_iter()
                 .map(|parsed| encoded(plan, columns, encoders, file, parsed?))
                 .collect();
             for piece in encoded {
-                if let Err(error) = take(piece?) {
+                let piece = piece?;
+                counts.add(&piece.counts);
+                if let Err(error) = take(piece) {
                     refused = Some(error);
                     return Err(Diagnostic::new("", ""));
                 }
@@ -127,7 +133,10 @@ impl NewFiles {
         });
         match refused {
             Some(error) => Err(error),
-            None => Ok(ended?),
+            None => {
+                ended?;
+                Ok(said(plan, columns, &counts, &opened.tables(sources)))
+            }
         }
     }
 }
@@ -159,10 +168,53 @@ fn encoded(
     }
     let unseen = unseen(&encoding, &batch);
     Ok(NewPiece {
+        counts: parsed.counts,
         batch,
         named: parsed.carried.0,
         unseen,
     })
+}
+
+/// What preparation would say of rows that were read so: those without a row in a joined table, and what is missing.
+fn said(
+    plan: &TablePlan,
+    columns: &ColumnSlots,
+    counts: &PieceCounts,
+    tables: &[JoinedTable],
+) -> Vec<String> {
+    let mut said = Vec::new();
+    for ((join, table), of_table) in plan.joins.iter().enumerate().zip(tables) {
+        let of_join = |counts: &[u64]| counts.get(join).copied().unwrap_or(0);
+        let unmatched = of_join(&counts.unmatched);
+        if unmatched > 0 {
+            let (without_key, on) = (of_join(&counts.without_key), &plan.columns[table.on]);
+            let name = &of_table.name;
+            said.push(unmatched_rows(
+                unmatched,
+                counts.in_use,
+                name,
+                without_key,
+                on,
+            ));
+        }
+        if of_table.num_nan > 0 {
+            said.push(nan_as_missing(
+                of_table.num_nan,
+                &format!(" of {}", of_table.name),
+            ));
+        }
+    }
+    if counts.nan > 0 {
+        said.push(nan_as_missing(counts.nan, ""));
+    }
+    for (missing, column) in counts.missing_numbers.iter().zip(&columns.numbers) {
+        if *missing > 0 {
+            let table = plan.join_of(*column).map(|join| tables[join].name.as_str());
+            let name = &plan.columns[*column];
+            said.push(missing_number(name, *missing, counts.in_use, table));
+        }
+    }
+    said
 }
 
 /// Values without an id, by feature with a vocabulary.

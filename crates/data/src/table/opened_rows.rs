@@ -1,6 +1,8 @@
 //! The files of rows, opened, with everything that says which of their rows go where; shown to whoever takes rows, piece by piece.
 
-use super::column_slots::ColumnSlots;
+use super::JoinedTable;
+use super::column_slots::{ColumnSlots, Need};
+use super::common_types;
 use super::file_pieces::{Piece, TableFile};
 use super::join_table::JoinTable;
 use super::parse_rows::{self, Context, LEFT_OUT, Parsed, Wanted};
@@ -42,10 +44,7 @@ impl<'a> OpenedRows<'a> {
         observer: &mut dyn Observer,
     ) -> Result<Self, Diagnostic> {
         let own = &plan.columns[..plan.num_own_columns];
-        let mut needs = columns.needs(0, own.len());
-        for (need, declared) in needs.iter_mut().zip(&plan.types) {
-            need.is_declared = declared.is_some();
-        }
+        let needs = needs(plan, columns);
         let opened = plan.split.files().into_iter();
         let opened = opened
             .map(|file| TableFile::open(&files[file], plan.format, own, &needs))
@@ -60,7 +59,7 @@ impl<'a> OpenedRows<'a> {
     pub(super) fn of_files(
         plan: &'a TablePlan,
         columns: &'a ColumnSlots,
-        opened: Vec<TableFile>,
+        mut opened: Vec<TableFile>,
         sources: &[SourceFile],
         files: &[PathBuf],
         subset: RowSubset,
@@ -99,7 +98,9 @@ impl<'a> OpenedRows<'a> {
                 num_rows[0]
             ));
         }
-        check_units(plan, columns, &opened)?;
+        let rules = rules(plan);
+        let own = &plan.columns[..plan.num_own_columns];
+        common_types::agree(&mut opened, own, &needs(plan, columns), &rules)?;
         check_computed(plan, &opened)?;
         let joins = plan
             .joins
@@ -113,7 +114,7 @@ impl<'a> OpenedRows<'a> {
             sides: sides.into_iter().map(|(side, _)| side).collect(),
             starts,
             num_rows: num_rows.iter().sum(),
-            rules: rules(plan),
+            rules,
             joins,
             assignment: Assignment::new(&plan.split, num_rows, subset),
         };
@@ -125,9 +126,18 @@ impl<'a> OpenedRows<'a> {
         Ok(rows)
     }
 
-    /// The joined tables, in the order of the plan's.
-    pub(super) fn joins(&self) -> &[JoinTable] {
-        &self.joins
+    /// What is said of the joined tables, in the order of the plan's.
+    pub(super) fn tables(&self, sources: &[SourceFile]) -> Vec<JoinedTable> {
+        let tables = self.plan.joins.iter().zip(&self.joins);
+        let said = tables.map(|(join, table)| {
+            let names = join.files.iter().map(|file| sources[*file].name.as_str());
+            JoinedTable {
+                name: names.collect::<Vec<_>>().join(" or "),
+                without_key: table.without_key,
+                num_nan: table.num_nan,
+            }
+        });
+        said.collect()
     }
 
     /// The files, in order.
@@ -238,6 +248,15 @@ impl<'a> OpenedRows<'a> {
     }
 }
 
+/// What is needed of the columns of the files of rows.
+fn needs(plan: &TablePlan, columns: &ColumnSlots) -> Vec<Need> {
+    let mut needs = columns.needs(0, plan.num_own_columns);
+    for (need, declared) in needs.iter_mut().zip(&plan.types) {
+        need.is_declared = declared.is_some();
+    }
+    needs
+}
+
 /// What is known of the columns of the files of rows.
 fn rules(plan: &TablePlan) -> Vec<ColumnRule> {
     (0..plan.num_own_columns)
@@ -256,41 +275,6 @@ fn check_computed(plan: &TablePlan, opened: &[TableFile]) -> Result<(), Diagnost
             let message = format!("the file has a column `{name}`, which the description computes");
             return Err(Diagnostic::new(path.display().to_string(), message)
                 .hint("give the computed column another name"));
-        }
-    }
-    Ok(())
-}
-
-/// Refuses files whose times are counted in different units where they are read as numbers.
-fn check_units(
-    plan: &TablePlan,
-    columns: &ColumnSlots,
-    opened: &[TableFile],
-) -> Result<(), Diagnostic> {
-    for (column, reading) in &columns.readings {
-        if *reading != crate::expression::Reading::Number
-            || *column >= plan.num_own_columns
-            || plan.types[*column].is_some()
-        {
-            continue;
-        }
-        let mut types = opened.iter().flat_map(|file| file.data_types(*column));
-        let Some((first, expected)) = types.next() else {
-            continue;
-        };
-        let other = types.find(|(_, found)| {
-            *found != expected && (found.is_temporal() || expected.is_temporal())
-        });
-        if let Some((path, found)) = other {
-            let name = &plan.columns[*column];
-            let message = format!(
-                "column `{name}`: its type is {found}, and {expected} in {}; as numbers they would not count alike",
-                first.display()
-            );
-            return Err(Diagnostic::new(path.display().to_string(), message).hint(format!(
-                "say in which unit they count, in `columns`: {{ name = \"{name}\", type = \"timestamp\", unit = \"ms\" }} in \
-                 place of \"{name}\""
-            )));
         }
     }
     Ok(())

@@ -57,7 +57,14 @@ impl<'a> PieceColumns<'a> {
         self.raw.place(row)
     }
 
+    /// Rows of which a NaN was taken for nothing, in a number or in a text.
     pub(super) fn num_nan(&self) -> u64 {
+        let (plan, columns) = (self.context.plan, self.context.columns);
+        let lists = columns.lists.iter().map(|list| list.column);
+        let single = columns.texts.iter().chain(&columns.hashes);
+        let texts = single.chain(&columns.keys).copied().chain(lists);
+        self.raw
+            .note_nan_of_texts(texts.filter(|column| *column < plan.num_own_columns));
         self.raw.num_nan()
     }
 
@@ -92,10 +99,10 @@ impl<'a> PieceColumns<'a> {
                     Some(texts) => texts.get(row).as_bytes(),
                 };
                 // Nothing is equal to nothing.
-                let found = if key.is_empty() {
-                    None
-                } else {
-                    table.find(key)
+                let found = match (key.is_empty(), &computed) {
+                    (true, _) => None,
+                    (false, None) => table.find(key),
+                    (false, Some(_)) => table.find(key).or_else(|| table.find_day(key)),
                 };
                 without_key += u64::from(key.is_empty());
                 unmatched += u64::from(found.is_none());

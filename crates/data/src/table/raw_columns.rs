@@ -1,22 +1,25 @@
 //! The fields of a piece that are computed with: kept as they are read, then given as the values that are asked for.
 
 mod convert;
+mod nan;
+mod typed_text;
 
-pub(super) use convert::convert;
+pub(super) use convert::{convert, infinite_time};
+pub(super) use typed_text::{typed_text, typed_texts};
 
 use super::number_column::NumberColumn;
 use super::row::Row;
 use crate::expression::{ColumnType, Reading, RowFault, Values};
 use crate::timeline::TimeRule;
-use arrow::array::{Array, ArrayRef, Float32Array, Float64Array, UInt32Array};
+use arrow::array::{Array, ArrayRef, UInt32Array};
 use arrow::compute::take;
 use arrow::datatypes::TimeUnit;
-use convert::{boolean_text, count, infinite_time, native, without_marks};
-use std::cell::Cell;
+use convert::{Unreadable, boolean_text, count, native};
+use std::cell::RefCell;
 
 /// What is known of a column of a file before its values are seen.
 #[derive(Debug, Clone, Default)]
-pub(super) struct ColumnRule {
+pub(crate) struct ColumnRule {
     pub(super) declared: Option<ColumnType>,
     /// Texts that stand for nothing.
     pub(super) missing: Vec<String>,
@@ -47,7 +50,7 @@ impl ColumnRule {
             .any(|mark| mark.eq_ignore_ascii_case(wanted))
     }
 
-    fn time_rule(&self) -> TimeRule {
+    pub(super) fn time_rule(&self) -> TimeRule {
         match &self.declared {
             Some(ColumnType::Time(rule)) => rule.clone(),
             _ => TimeRule::default(),
@@ -91,8 +94,8 @@ pub(super) struct RawColumns<'a> {
     columns: Vec<RawColumn>,
     /// Index in the piece of each row.
     rows: Vec<u32>,
-    /// NaN that were taken for nothing.
-    num_nan: Cell<u64>,
+    /// Rows, or none, whether one of their NaN was taken for nothing.
+    nan_rows: RefCell<Vec<bool>>,
 }
 
 /// Which of a file's columns are kept.
@@ -125,7 +128,7 @@ impl<'a> RawColumns<'a> {
             native,
             columns,
             rows: Vec::new(),
-            num_nan: Cell::new(0),
+            nan_rows: RefCell::default(),
         }
     }
 
@@ -137,11 +140,6 @@ impl<'a> RawColumns<'a> {
     /// Index in the piece of a row.
     pub(super) fn place(&self, row: usize) -> u64 {
         self.rows.get(row).map_or(0, |place| u64::from(*place))
-    }
-
-    /// NaN that were taken for nothing.
-    pub(super) fn num_nan(&self) -> u64 {
-        self.num_nan.get()
     }
 
     /// Keeps what is needed of the `index`-th row of the piece.
@@ -176,7 +174,14 @@ impl<'a> RawColumns<'a> {
                             let count = count(point, time.unit.unwrap_or(TimeUnit::Second));
                             numbers.push(count.as_bytes(), None)
                         }
-                        Err(_) => Err("a time of the column's format"),
+                        Err(expected) => {
+                            return Err(RowFault {
+                                row: self.rows.len() - 1,
+                                column: Some(kept.column),
+                                expected,
+                                found: text.into_owned(),
+                            });
+                        }
                     }
                 }
                 declared => numbers.push(text, declared.as_ref()),
@@ -207,7 +212,7 @@ impl<'a> RawColumns<'a> {
         // As the description has it, where it says so.
         let asked = reading;
         let reading = match (reading, &rule.declared) {
-            (Reading::Raw, Some(declared)) => declared.reading(),
+            (Reading::Raw | Reading::Same, Some(declared)) => declared.reading(),
             (reading, _) => reading,
         };
         let found = |mut fault: RowFault| {
@@ -240,7 +245,12 @@ impl<'a> RawColumns<'a> {
                             let text = texts.get(row);
                             (!text.is_empty()).then(|| String::from_utf8_lossy(text))
                         };
-                        Values::Text((0..self.rows.len()).map(text).collect())
+                        let texts = (0..self.rows.len()).map(text).collect();
+                        match reading {
+                            // A file of texts has no types, and two such columns are equal as numbers or as texts.
+                            Reading::Same => Values::Untyped(texts),
+                            _ => Values::Text(texts),
+                        }
                     }
                 }
             }
@@ -290,52 +300,21 @@ impl<'a> RawColumns<'a> {
             expected: expected.to_owned(),
             found,
         };
-        let unreadable = |error: arrow::error::ArrowError| {
-            fault(0, "values that can be read", error.to_string())
-        };
-        let array = without_marks(&array, rule).map_err(unreadable)?;
         if let Some(row) = infinite_time(&array) {
             return Err(fault(row, "a time", "infinity".to_owned()));
         }
-        let values = native(&array, reading, rule).map_err(unreadable)?;
-        self.without_nan(values, rule)
-            .map_err(|(row, found)| fault(row, "a finite number", found))
-    }
-
-    /// NaN as nothing, where the column may have nothing.
-    fn without_nan(&self, values: Values, rule: &ColumnRule) -> Result<Values, (usize, String)> {
-        let number = |row: usize| (!values.is_null(row)).then(|| values.number(row));
-        if !matches!(values, Values::Float(_) | Values::Float32(_)) {
-            return Ok(values);
-        }
-        let mut num_nan = 0;
-        for row in 0..values.num_rows() {
-            match number(row) {
-                Some(value) if value.is_nan() && (rule.may_be_missing || rule.has_mark("nan")) => {
-                    num_nan += 1;
-                }
-                Some(value) if !value.is_finite() => return Err((row, value.to_string())),
-                _ => {}
-            }
-        }
-        if num_nan == 0 {
-            return Ok(values);
-        }
-        self.num_nan.set(self.num_nan.get().max(num_nan));
-        Ok(match values {
-            Values::Float(array) => {
-                let kept = array
-                    .iter()
-                    .map(|value| value.filter(|value| !value.is_nan()));
-                Values::Float(kept.collect::<Float64Array>())
-            }
-            Values::Float32(array) => {
-                let kept = array
-                    .iter()
-                    .map(|value| value.filter(|value| !value.is_nan()));
-                Values::Float32(kept.collect::<Float32Array>())
-            }
-            other => other,
-        })
+        let values = native(&array, reading, rule).map_err(|unreadable| match unreadable {
+            Unreadable::Value {
+                row,
+                expected,
+                found,
+            } => fault(row, &expected, found),
+            Unreadable::Array(error) => fault(0, "values that can be read", error.to_string()),
+        })?;
+        let is_nothing = rule.may_be_missing || rule.has_mark("nan");
+        let (values, rows) = nan::without_nan(values, is_nothing)
+            .map_err(|(row, found)| fault(row, "a finite number", found))?;
+        rows.into_iter().for_each(|row| self.note_nan(row));
+        Ok(values)
     }
 }

@@ -9,6 +9,11 @@ pub(crate) trait Row {
 
     /// Gives every value of a column that holds several, without empty ones.
     fn values(&self, column: usize, separator: u8, visit: &mut dyn FnMut(&[u8]));
+
+    /// Whether the values of a column that holds several are texts of the type that the description gives it already.
+    fn has_typed_values(&self, _column: usize) -> bool {
+        false
+    }
 }
 
 /// Is shown the rows of a piece, one by one.

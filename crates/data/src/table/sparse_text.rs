@@ -89,29 +89,43 @@ impl<'a> SparseRow<'a> {
         self.put("label", label);
         for word in words {
             let parts: Vec<&str> = word.split(':').collect();
-            let is_good = match (self.kind, &parts[..]) {
+            let read = match (self.kind, &parts[..]) {
                 (_, ["qid", id]) => {
                     self.put("qid", id);
-                    true
+                    Ok(())
                 }
-                (FileKind::LibFfm, [field, feature, value]) => {
+                (FileKind::LibFfm, [field, feature, value]) if is_number(value) => {
                     self.add(field, feature);
                     self.add(&format!("{field}:value"), value);
-                    is_number(value)
+                    Ok(())
                 }
-                (FileKind::LibSvm, [index, value]) => self.put(index, value) && is_number(value),
-                _ => false,
+                (FileKind::LibFfm, [_, _, _]) => Err("a finite number as the value"),
+                (FileKind::LibFfm, _) => Err("field:feature:value"),
+                (_, [index, value]) => self.put_indexed(index, value),
+                _ => Err("index:value"),
             };
-            if !is_good {
-                let expected = match self.kind {
-                    FileKind::LibFfm => "field:feature:value",
-                    _ => "index:value, each index once",
-                };
+            if let Err(expected) = read {
                 let place = word.as_ptr() as usize - text.as_ptr() as usize;
                 return Err((place + 1, expected, word.to_owned()));
             }
         }
         Ok(())
+    }
+
+    /// Sets the column of an index, whatever zeros stand before it.
+    fn put_indexed(&mut self, index: &str, value: &str) -> Result<(), &'static str> {
+        if index.is_empty() || !index.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err("index:value with a whole number as the index");
+        }
+        if !is_number(value) {
+            return Err("a finite number as the value");
+        }
+        let plain = index.trim_start_matches('0');
+        let plain = if plain.is_empty() { "0" } else { plain };
+        match self.put(plain, value) {
+            true => Ok(()),
+            false => Err("each index once"),
+        }
     }
 
     /// Sets a column that has one value; false where it has one already.
@@ -185,11 +199,20 @@ mod tests {
         );
         assert_eq!(svm("-1 1:2").unwrap(), "-1\t0\t\t2\n");
         assert_eq!(svm("").unwrap(), "\n");
+        // As scikit-learn reads it.
+        assert_eq!(svm("1 01:2 003:4").unwrap(), "1\t4\t\t2\n");
+        let refused = |line| svm(line).unwrap_err();
         assert_eq!(
-            svm("1 1:x").unwrap_err(),
-            (3, "index:value, each index once", "1:x".into())
+            refused("1 1:x"),
+            (3, "a finite number as the value", "1:x".into())
         );
-        assert_eq!(svm("1 3:1 3:2").unwrap_err().0, 7);
+        assert_eq!(refused("1 1:nan").1, "a finite number as the value");
+        assert_eq!(refused("1 3:1 03:2"), (7, "each index once", "03:2".into()));
+        assert_eq!(
+            refused("1 a:1").1,
+            "index:value with a whole number as the index"
+        );
+        assert_eq!(refused("1 1").1, "index:value");
         let ffm = |line| written(FileKind::LibFfm, &["label", "0", "1", "1:value"], line);
         assert_eq!(
             ffm("0 0:17:1 0:23:1 1:4:0.25").unwrap(),

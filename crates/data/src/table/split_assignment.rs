@@ -418,6 +418,13 @@ fn share(rows: RowSubset, all: u64) -> f64 {
 /// Whether a value is not before a limit.
 fn is_from(values: &Values, row: usize, limit: &SplitLimit) -> bool {
     let order = match (values, limit) {
+        // As a condition on the column compares it: 4.1 of 32 bits is the limit 4.1.
+        (Values::Float32(numbers), SplitLimit::Float(limit)) => {
+            numbers.value(row).partial_cmp(&(*limit as f32))
+        }
+        (Values::Float32(numbers), SplitLimit::Integer(limit)) => {
+            numbers.value(row).partial_cmp(&(*limit as f32))
+        }
         (Values::Time(times), SplitLimit::Time { time, .. }) => Some(times.value(row).cmp(time)),
         (_, SplitLimit::Integer(limit)) => match values.integer(row) {
             Some(value) => Some(value.cmp(limit)),

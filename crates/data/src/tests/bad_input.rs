@@ -172,12 +172,13 @@ fn an_empty_split() {
 
 #[test]
 fn a_split_of_one_class() {
-    insta::assert_snapshot!(notices(&dataset(DESCRIBED)), @"
+    insta::assert_snapshot!(notices(&dataset(DESCRIBED)), @r#"
     1 of 6 rows have no row in users.csv; its columns are empty there
     1 of 6 rows have no row in videos.tsv; its columns are empty there
+    `age` is missing on 2 of 6 rows, though users.csv has a row for them: inputs made of it are 0 after their transformation, or bucket 0; if it may be missing, add "age" to `optional`
     the feature `age` is the same (30) on every training row that has it, and missing on 1
     every label of the task `clicks` is positive in the validation split (2 rows): it has no AUC there
-    ");
+    "#);
 }
 
 #[test]
@@ -187,15 +188,16 @@ fn rows_that_a_filter_or_a_join_loses_are_counted() {
         "filter = \"seconds > 1 or day > 10\"\n[format]",
         1,
     );
-    insta::assert_snapshot!(notices(&dataset(&described)), @"
+    insta::assert_snapshot!(notices(&dataset(&described)), @r#"
     the filter left out 1 of 6 rows; on 1 of them a value that it needs is missing
     1 of 6 rows have no row in users.csv; its columns are empty there
     1 of 6 rows have no row in videos.tsv; its columns are empty there
+    `age` is missing on 1 of 5 rows, though users.csv has a row for them: inputs made of it are 0 after their transformation, or bucket 0; if it may be missing, add "age" to `optional`
     the feature `age` is the same (30) on every training row
     the feature `city` is the same (Oslo) on every training row
     the one value of the feature `city` in the test split was not seen in training
     every label of the task `clicks` is positive in the validation split (2 rows): it has no AUC there
-    ");
+    "#);
 }
 
 #[test]
@@ -250,13 +252,14 @@ fn a_file_that_changed_since_it_was_prepared() {
     let dataset = dataset(DESCRIBED);
     notices(&dataset);
     change(&dataset, "log.csv", "ann,3,11,7,0", "ann,3,11,70,1");
-    insta::assert_snapshot!(notices(&dataset), @"
+    insta::assert_snapshot!(notices(&dataset), @r#"
     /data/shop/log.csv: the file is another one than when it was last read; what is made from it is made anew
     1 of 6 rows have no row in users.csv; its columns are empty there
     1 of 6 rows have no row in videos.tsv; its columns are empty there
+    `age` is missing on 2 of 6 rows, though users.csv has a row for them: inputs made of it are 0 after their transformation, or bucket 0; if it may be missing, add "age" to `optional`
     the feature `age` is the same (30) on every training row that has it, and missing on 1
     every label of the task `clicks` is positive in the validation split (2 rows): it has no AUC there
-    ");
+    "#);
 }
 
 /// Writes a file when reading has begun.
@@ -325,13 +328,14 @@ fn a_cache_that_a_kill_cut_in_half() {
         (r"shop-[0-9a-f]{16}", "shop-[hash]"),
         (r"has \d+ bytes instead of \d+", "has [N] bytes instead of [2 N]"),
     ]}, {
-        insta::assert_snapshot!(notices(&dataset), @"
+        insta::assert_snapshot!(notices(&dataset), @r#"
         /cache/shop-[hash] is not whole (/cache/shop-[hash]/train.arrow has [N] bytes instead of [2 N]); it is prepared again
         1 of 6 rows have no row in users.csv; its columns are empty there
         1 of 6 rows have no row in videos.tsv; its columns are empty there
+        `age` is missing on 2 of 6 rows, though users.csv has a row for them: inputs made of it are 0 after their transformation, or bucket 0; if it may be missing, add "age" to `optional`
         the feature `age` is the same (30) on every training row that has it, and missing on 1
         every label of the task `clicks` is positive in the validation split (2 rows): it has no AUC there
-        ");
+        "#);
     });
     assert_eq!(
         all(&dataset.open().unwrap().train).categorical,

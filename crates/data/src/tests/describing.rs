@@ -5,7 +5,7 @@ use crate::{describe, prepare};
 use std::fmt::Write;
 
 /// Prepares the draft as the description `draft`, with the files where they are.
-fn prepared(dataset: &Dataset, draft: &str) -> crate::Summary {
+pub(super) fn prepared(dataset: &Dataset, draft: &str) -> crate::Summary {
     dataset.write("descriptions/draft.toml", draft);
     let places = Places {
         data: dataset.path("data/shop"),
@@ -15,7 +15,7 @@ fn prepared(dataset: &Dataset, draft: &str) -> crate::Summary {
         .unwrap_or_else(|error| panic!("{error}\n{draft}"))
 }
 
-fn described(dataset: &Dataset, names: &[&str]) -> String {
+pub(super) fn described(dataset: &Dataset, names: &[&str]) -> String {
     let files: Vec<PathBuf> = names
         .iter()
         .map(|name| dataset.path(&format!("data/shop/{name}")))
@@ -24,7 +24,7 @@ fn described(dataset: &Dataset, names: &[&str]) -> String {
 }
 
 #[track_caller]
-fn assert_has(draft: &str, line: &str) {
+pub(super) fn assert_has(draft: &str, line: &str) {
     assert!(draft.contains(line), "no {line}\n{draft}");
 }
 
@@ -230,134 +230,6 @@ fn a_parquet_file_is_described_by_its_types() {
     );
 }
 
-/// What is said of one file of these bytes.
-fn refusal(name: &str, bytes: &[u8]) -> String {
-    let dataset = Dataset::new();
-    let path = dataset.path(&format!("data/shop/{name}"));
-    std::fs::write(&path, bytes).unwrap();
-    let said = describe(&[path], 1_000_000, &mut Notices::default());
-    dataset.said(&said.unwrap_err().into())
-}
-
-fn gzip(bytes: &[u8]) -> Vec<u8> {
-    use std::io::Write;
-    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    packed.write_all(bytes).unwrap();
-    packed.finish().unwrap()
-}
-
-#[test]
-fn files_without_rows_are_refused() {
-    insta::assert_snapshot!(refusal("a.csv", b""), @r"
-    /data/shop/a.csv: the file is empty
-    hint: name files that have rows
-    ");
-    insta::assert_snapshot!(refusal("a.csv", b"\n\n"), @r"
-    /data/shop/a.csv: the file is empty
-    hint: name files that have rows
-    ");
-    insta::assert_snapshot!(refusal("a.csv", b"color,size\n"), @r"
-    /data/shop/a.csv: the file names columns and has no row
-    hint: name files that have rows
-    ");
-}
-
-#[test]
-fn files_that_hold_no_table_are_refused_by_what_they_hold() {
-    let utf_16: Vec<u8> = "\u{feff}id,name\n1,Ann\n"
-        .encode_utf16()
-        .flat_map(u16::to_le_bytes)
-        .collect();
-    insta::assert_snapshot!(refusal("a.csv", &utf_16), @r"
-    /data/shop/a.csv: expected lines of text, found text in UTF-16
-    hint: write it in UTF-8: iconv -f UTF-16 -t UTF-8 OLD > NEW
-    ");
-    let noise: Vec<u8> = (0..5000u32)
-        .map(|index| (index.wrapping_mul(2_654_435_761) >> 24) as u8)
-        .collect();
-    insta::assert_snapshot!(refusal("a.csv", &noise), @r"
-    /data/shop/a.csv: expected lines of text, found binary data
-    hint: name files that hold tables: text (CSV, TSV; also .gz and .zst), Parquet or Arrow
-    ");
-    insta::assert_snapshot!(refusal("a.csv.gz", &gzip(&noise)), @r"
-    /data/shop/a.csv.gz: expected lines of text, found binary data
-    hint: name files that hold tables: text (CSV, TSV; also .gz and .zst), Parquet or Arrow
-    ");
-    insta::assert_snapshot!(refusal("a.gz", b"id,name\n1,a\n"), @r"
-    /data/shop/a.gz: expected gzip data, as the name says, found something else
-    hint: take `.gz` off its name if it is not packed, or get it again
-    ");
-    insta::assert_snapshot!(refusal("a.csv", &gzip(b"id,name\n1,a\n")), @r"
-    /data/shop/a.csv: expected lines of text, found packed with gzip
-    hint: give it a name that ends in .gz
-    ");
-    insta::assert_snapshot!(refusal("a.parquet", b"id,name\n1,a\n"), @r#"
-    /data/shop/a.parquet: can't be read as Parquet: Parquet error: Invalid Parquet file. Corrupt footer
-    hint: the file is cut, damaged or of another kind; get it again, or name its kind with format = { kind = "..." }
-    "#);
-    insta::assert_snapshot!(refusal("a.csv", b"PAR1 and more"), @r#"
-    /data/shop/a.csv: expected lines of text, found Parquet
-    hint: give it a name that ends in .parquet (unpacked: Parquet is packed already), or say format = { kind = "parquet" }
-    "#);
-    insta::assert_snapshot!(refusal("a.xlsx", b"PK\x03\x04 and more"), @r"
-    /data/shop/a.xlsx: expected lines of text, found a ZIP archive or a workbook (.xlsx)
-    hint: unpack it and name the files inside; save a workbook as CSV
-    ");
-    insta::assert_snapshot!(refusal("a.jsonl", b"{\"a\": 1, \"b\": 2}\n{\"a\": 3, \"b\": 4}\n"), @r"
-    /data/shop/a.jsonl: expected lines of text with fields between separators, found JSON
-    hint: write it as CSV or Parquet first
-    ");
-    insta::assert_snapshot!(refusal("a.csv", b"a,b\r1,2\r3,4\r"), @r"
-    /data/shop/a.csv: expected lines of text, found lines that end in a carriage return alone
-    hint: write it with other line ends: tr '\r' '\n' < OLD > NEW
-    ");
-}
-
-#[test]
-fn lines_that_are_no_rows_and_names_that_are_there_twice_are_refused() {
-    insta::assert_snapshot!(refusal("a.csv", b"exported today\na,b\n1,2\n3,4\n"), @r"
-    /data/shop/a.csv:2:1: expected 1 field, found 2
-    hint: is the line above it a title or a comment? Remove it. Is `,` part of a value? Then the file needs quotes
-    ");
-    insta::assert_snapshot!(refusal("a.csv", b"a,b,c\n1,2,3\n4,5\n"), @r"
-    /data/shop/a.csv:3:1: expected 3 fields, found 2; column `c` is missing
-    hint: the row is cut; get the file again
-    ");
-    insta::assert_snapshot!(refusal("a.csv", b"a,a,b\n1,2,3\n4,5,6\n"), @r"
-    /data/shop/a.csv:1:1: the first line names the column `a` twice
-    hint: give the columns names of their own
-    ");
-}
-
-#[test]
-fn paths_that_name_no_file_are_refused() {
-    let dataset = Dataset::new();
-    let refusal = |names: &[&str]| {
-        let files: Vec<PathBuf> = names.iter().map(|name| dataset.path(name)).collect();
-        dataset.said(
-            &describe(&files, 10, &mut Notices::default())
-                .unwrap_err()
-                .into(),
-        )
-    };
-    insta::assert_snapshot!(refusal(&["data/shop"]), @r"
-    /data/shop: this is a folder, and its files are not parts of one table
-    hint: name the files in it, such as /data/shop/*.csv
-    ");
-    insta::assert_snapshot!(refusal(&["data/shop/*.tsv"]), @r"
-    /data/shop/*.tsv: no file matches this pattern
-    hint: look into the folder; patterns are read by the shell
-    ");
-    insta::assert_snapshot!(refusal(&["data/shop/trian.csv"]), @r"
-    /data/shop/trian.csv: there is no such file
-    hint: did you mean `train.csv`?
-    ");
-    insta::assert_snapshot!(refusal(&["data/shop/train.csv", "other/train.csv"]), @r"
-    /other/train.csv: /data/shop/train.csv has the same name
-    hint: all files of a dataset lie in one folder; rename one of them
-    ");
-}
-
 #[test]
 fn wide_files_and_long_texts_become_descriptions_that_load() {
     let dataset = Dataset::new();
@@ -480,158 +352,4 @@ fn a_long_file_is_looked_at_all_over_and_that_is_said() {
         "{}",
         summary.train.rows
     );
-}
-
-#[test]
-fn marks_of_missing_numbers_are_named_and_values_of_r_warned_of() {
-    let dataset = Dataset::new();
-    let mut text = "item,x,y,click\n".to_owned();
-    for row in 0..400u32 {
-        let x = if row % 50 == 7 {
-            "NA".to_owned()
-        } else {
-            format!("{}.5", row * 7 % 391)
-        };
-        let item = if row % 9 == 0 {
-            "1e+05".to_owned()
-        } else {
-            (100_001 + row % 13).to_string()
-        };
-        writeln!(text, "{item},{x},{},{}", row % 77, row % 2).unwrap();
-    }
-    dataset.write("data/shop/log.csv", &text);
-    let draft = described(&dataset, &["log.csv"]);
-    assert_has(&draft, "missing = [\"NA\"]");
-    assert_has(&draft, "optional = [\"x\"]");
-    assert_has(&draft, "numbers but for 8 values such as `NA`");
-    assert_has(
-        &draft,
-        "x = { kind = \"numeric\", transform = [\"standardise\"] }",
-    );
-    assert_has(
-        &draft,
-        "# 45 values of item are written like 1e+05, as R writes 100000",
-    );
-}
-
-#[test]
-fn columns_of_recbole_have_their_names_without_types() {
-    let dataset = Dataset::new();
-    let mut text =
-        "user_id:token\titem_id:token\tgenre:token_seq\ttimestamp:float\tlabel:float\n".to_owned();
-    for row in 0..400u32 {
-        let value = row.wrapping_mul(2_654_435_761) >> 9;
-        writeln!(
-            text,
-            "{}\t{}\taction g{}\t{}\t{}",
-            value % 31,
-            value % 17,
-            value % 5,
-            1_650_000_000 + row * 60,
-            value % 2
-        )
-        .unwrap();
-    }
-    dataset.write("data/shop/ml.inter", &text);
-    let draft = described(&dataset, &["ml.inter"]);
-    for line in [
-        "user = \"user_id\"",
-        "column = \"timestamp\"",
-        "user_id = { kind = \"categorical\" }",
-        "genre = { kind = \"list\", separator = \" \" }",
-        "label = \"label\"",
-    ] {
-        assert_has(&draft, line);
-    }
-    let summary = prepared(&dataset, &draft);
-    assert_eq!(summary.schema.lists[0].vocabulary_size, 7);
-}
-
-#[test]
-fn lists_in_brackets_times_and_rare_columns_become_drafts_that_load() {
-    let dataset = Dataset::new();
-    let mut text = "user,tags,clicked_at,click\n".to_owned();
-    for row in 0..300u32 {
-        writeln!(
-            text,
-            "{},\"['a', 'b{}']\",2022-04-{:02} 07:00:00+00:00,{}",
-            row % 7,
-            row % 3,
-            1 + row / 15,
-            row % 2
-        )
-        .unwrap();
-    }
-    dataset.write("data/shop/log.csv", &text);
-    let draft = described(&dataset, &["log.csv"]);
-    assert_has(&draft, "tags = { kind = \"list\" }");
-    assert_has(&draft, "column = \"clicked_at\"");
-    let summary = prepared(&dataset, &draft);
-    assert_eq!(summary.schema.lists[0].vocabulary_size, 5);
-}
-
-#[test]
-fn a_name_twice_and_an_index_of_pandas_are_left_out_with_the_reason() {
-    use arrow::array::{ArrayRef, Int64Array, RecordBatch};
-    use arrow::datatypes::{DataType, Field, Schema};
-    use std::sync::Arc;
-    let numbers = |step: i64| {
-        Arc::new(Int64Array::from_iter_values(
-            (0..300).map(|row| row * step % 101),
-        )) as ArrayRef
-    };
-    let clicks: ArrayRef = Arc::new(Int64Array::from_iter_values((0..300).map(|row| row % 2)));
-    let names = ["x", "y", "x", "click", "__index_level_0__"];
-    let fields = names.map(|name| Field::new(name, DataType::Int64, false));
-    let schema = Arc::new(Schema::new(fields.to_vec()));
-    let rows: ArrayRef = Arc::new(Int64Array::from_iter_values(0..300));
-    let columns = vec![numbers(7), numbers(13), numbers(5), clicks, rows];
-    let batch = RecordBatch::try_new(schema.clone(), columns).unwrap();
-    let dataset = Dataset::new();
-    let file = std::fs::File::create(dataset.path("data/shop/log.parquet")).unwrap();
-    let pandas = parquet::file::metadata::KeyValue::new(
-        "pandas".to_owned(),
-        r#"{"index_columns": ["__index_level_0__"], "columns": []}"#.to_owned(),
-    );
-    let properties = parquet::file::properties::WriterProperties::builder()
-        .set_key_value_metadata(Some(vec![pandas]))
-        .build();
-    let mut writer = parquet::arrow::ArrowWriter::try_new(file, schema, Some(properties)).unwrap();
-    writer.write(&batch).unwrap();
-    writer.close().unwrap();
-    let draft = described(&dataset, &["log.parquet"]);
-    assert_has(&draft, "# `x` is left out: there are several of that name");
-    assert_has(
-        &draft,
-        "# `__index_level_0__` is left out: it is the index of a pandas data frame",
-    );
-    assert_eq!(draft.matches("`x` is left out").count(), 1);
-    assert!(!draft.contains("__index_level_0__\""), "{draft}");
-    assert!(prepared(&dataset, &draft).train.rows > 200);
-}
-
-#[test]
-fn users_are_categories_other_times_no_inputs_and_integers_have_all_digits() {
-    let mut log = "user,seen,day,price,click\n".to_owned();
-    for row in 0..200u64 {
-        let (user, day) = ((1 << 60) + row % 7, 1 + row / 20);
-        writeln!(
-            log,
-            "{user},2022-04-{day:02} 10:{:02}:00,2022-04-{day:02},{}.5,{}",
-            row % 60,
-            row % 13,
-            row % 2
-        )
-        .unwrap();
-    }
-    let dataset = Dataset::described(DESCRIPTION, "", "");
-    dataset.write("data/shop/log.csv", &log);
-    let draft = described(&dataset, &["log.csv"]);
-    assert_has(
-        &draft,
-        "\"user\", # 7 distinct, 1152921504606846976 to 1152921504606846982",
-    );
-    assert_has(&draft, "\nuser = { kind = \"categorical\" }");
-    assert_has(&draft, "\n# seen: a time too;");
-    prepared(&dataset, &draft);
 }

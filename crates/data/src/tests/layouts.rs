@@ -245,7 +245,7 @@ fn files_of_libsvm_and_libffm_are_read_by_their_columns() {
     described.write("data/shop/log.csv", &rows.replace("1:4 2:7", "1:4 2=7"));
     let refused = described.refusal();
     assert!(
-        refused.contains("/log.csv:5:7: expected index:value, each index once, found `2=7`"),
+        refused.contains("/log.csv:5:7: expected index:value, found `2=7`"),
         "{refused}"
     );
     // libffm: fields and their features.

@@ -403,6 +403,6 @@ fn a_user_or_weight_that_is_no_column_and_a_negative_weight_are_refused() {
     let said = Dataset::described(&with("weight = \"size\""), "red, -1, yes\n", TEST).refusal();
     assert_eq!(
         said,
-        "/data/shop/train.csv:1:6: column `size`: expected a weight of 0 or more, found `-1`\nhint: correct the row, or leave it out with `filter`"
+        "/data/shop/train.csv:1:6: column `size`: expected a weight of 0 or more, found `-1`\nhint: correct the row, or leave it out with filter = \"size >= 0\""
     );
 }

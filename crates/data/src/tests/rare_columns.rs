@@ -152,7 +152,8 @@ fn bytes_uuids_runs_and_dictionaries_are_texts() {
     let decimals = Decimal128Array::from(vec![150, 275])
         .with_precision_and_scale(5, 2)
         .unwrap();
-    assert_eq!(of_values(Arc::new(decimals)), ["1.50", "2.75"]);
+    // One text whatever the places of their column, as `1.5 = 1.50` in SQL.
+    assert_eq!(of_values(Arc::new(decimals)), ["1.5", "2.75"]);
     let halves = Float16Array::from_iter_values([1.5, 2.0].map(half));
     assert_eq!(of_values(Arc::new(halves)), ["1.5", "2"]);
     assert_eq!(

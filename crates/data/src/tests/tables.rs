@@ -94,6 +94,8 @@ fn rows_are_joined_by_key_and_what_is_missing_is_empty() {
         [
             "1 of 6 rows have no row in users.csv; its columns are empty there",
             "1 of 6 rows have no row in videos.tsv; its columns are empty there",
+            "`age` is missing on 2 of 6 rows, though users.csv has a row for them: inputs made of it are 0 after their transformation, \
+             or bucket 0; if it may be missing, add \"age\" to `optional`",
             "the feature `age` is the same (30) on every training row that has it, and missing on 1",
             "every label of the task `clicks` is positive in the validation split (2 rows): it has no AUC there",
         ]

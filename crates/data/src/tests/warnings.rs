@@ -73,6 +73,23 @@ fn leaks_and_copies_are_found() {
 }
 
 #[test]
+fn a_copy_has_another_label_only_where_no_training_row_like_it_has_its_label() {
+    // All rows have the same inputs; in training one of 280 differs, and it is the last.
+    let copied = log(|row, fields| {
+        fields[2] = "i1".to_owned();
+        fields[3] = "1.25".to_owned();
+        fields[4] = u8::from(row == 279).to_string();
+        fields[5] = "5".to_owned();
+    });
+    let summary = summary(HEAD, &copied);
+    let copies = said(&summary, "copied_rows");
+    assert_eq!(
+        copies[0],
+        "40 of 40 rows of the validation split have inputs that a training row has too"
+    );
+}
+
+#[test]
 fn features_that_say_nothing_are_told() {
     let log = log(|row, fields| {
         if row < 280 {

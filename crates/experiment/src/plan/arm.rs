@@ -2,8 +2,8 @@
 
 use super::planned_cell::{PlannedCell, Shown};
 use crate::spec::{
-    CellContent, CellDataset, CellStart, Chosen, Configured, Experiment, Method, RandomSpace,
-    Start, Variant,
+    CellContent, CellDataset, CellDistill, CellStart, Chosen, Configured, Experiment, Method,
+    RandomSpace, Start, Variant,
 };
 use homebench_results::Phase;
 use homebench_train::{Device, Scoring, SelectionConfig};
@@ -187,10 +187,9 @@ impl Arm {
         self.variant == variant && self.split_seed == split_seed
     }
 
-    /// Name of the variant whose cells its own start from.
+    /// Name of the variant whose cells its own start from or learn from.
     pub fn starts_from(&self) -> Option<&str> {
-        let from = self.made_of.start.init_from.as_ref()?;
-        Some(&from.variant)
+        self.made_of.start.parent_variant()
     }
 
     /// Whether hyper-parameters are chosen on validation first.
@@ -298,13 +297,19 @@ impl Parts {
         );
         content.freeze.clone_from(&self.start.freeze);
         let parent = self.parent(phase, seed);
-        content.init_from = self.start.init_from.as_ref().map(|from| CellStart {
-            // Of one that is not known, the cell has an id that none has.
-            cell: parent
+        // Of one that is not known, the cell has an id that none has.
+        let cell = || {
+            parent
                 .as_ref()
-                .map(|parent| parent.id.clone())
-                .unwrap_or_default(),
+                .map_or_else(String::new, |one| one.id.clone())
+        };
+        content.init_from = self.start.init_from.as_ref().map(|from| CellStart {
+            cell: cell(),
             variables: from.variables.clone(),
+        });
+        content.distill = self.start.distill.as_ref().map(|distill| CellDistill {
+            cell: cell(),
+            how: distill.how.clone(),
         });
         PlannedCell {
             trial,
@@ -320,7 +325,7 @@ impl Parts {
 
     /// The cell that one of this phase and seed starts from.
     fn parent(&self, phase: Phase, seed: u64) -> Option<Arc<PlannedCell>> {
-        let from = self.start.init_from.as_ref()?;
+        let from = self.start.parent()?;
         let parents = match phase {
             Phase::Final => &self.parents.finals,
             Phase::Tuning => &self.parents.trials,

@@ -3,11 +3,11 @@
 use crate::spec::{CellContent, Configured};
 use homebench_data::Schema;
 use homebench_model::{
-    BuildContext, FeatureDims, MOST_PARAMETERS, ModelConfig, ModelError, Owner, Ranker, TaskLayout,
-    VarBuilder, Variables, table_shapes,
+    BuildContext, FeatureDims, InputColumns, MOST_PARAMETERS, ModelConfig, ModelError, Owner,
+    Ranker, TaskLayout, VarBuilder, Variables, table_shapes,
 };
 use homebench_results::tables::{ModelPartsRow, Scope};
-use homebench_train::{VariableShapes, feature_dims, task_layout};
+use homebench_train::{VariableShapes, feature_dims, input_features, task_layout};
 
 /// The budget of a model on a dataset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,11 +34,7 @@ impl Built {
         let tables = model.tables();
         let features = feature_dims(schema, tables.width(embedding_dim));
         // Before anything is multiplied in 64 bits.
-        let copies = if tables.per_task() {
-            layout.tasks.len()
-        } else {
-            1
-        };
+        let copies = tables.num_sets(layout.tasks.len());
         let numbers = [copies, features.num_table_rows(), features.embedding_dim];
         let embedded = (numbers.iter().map(|number| *number as u128))
             .try_fold(1, u128::checked_mul)
@@ -50,11 +46,17 @@ impl Built {
                 knob: None,
             });
         }
+        let columns = input_features(schema, features.embedding_dim);
         let context = BuildContext {
             layout: &layout,
             input_dim: features.input_dim(),
             num_embedded: features.num_embedded(),
             input_per_task: tables.per_task(),
+            columns: InputColumns {
+                features: &columns,
+                scenario: schema.scenario,
+            },
+            after: &schema.after(),
         };
         let variables = VarBuilder::for_counting();
         let ranker = model.build(&context, &variables)?;
@@ -82,10 +84,7 @@ pub fn budget(configured: &Configured, schema: &Schema) -> Result<Budget, ModelE
         });
     }
     let built = Built::new(model, configured.training.embedding_dim, schema)?;
-    let copies = match model.tables().per_task() {
-        true => built.layout.tasks.len(),
-        false => 1,
-    };
+    let copies = model.tables().num_sets(built.layout.tasks.len());
     let features = &built.features;
     let embedded = copies * features.num_table_rows() * features.embedding_dim;
     let biases = built.variables.parameters().iter();
@@ -110,6 +109,36 @@ pub(super) fn variable_shapes(
     let built = Built::new(model, configured.training.embedding_dim, schema)?;
     let tables = table_shapes(&built.features, &built.layout, model.tables());
     Ok(VariableShapes::new(&built.variables, &tables))
+}
+
+/// What of a model the gradients of tasks can be compared at.
+pub(super) struct Comparable {
+    /// Whether the losses of more than one task reach a dense variable.
+    pub(super) variables: bool,
+    /// Whether every task reads one tensor.
+    pub(super) representation: bool,
+}
+
+/// Whether the tasks of a model share anything on a dataset.
+///
+/// # Errors
+/// As [`budget`].
+pub(super) fn comparable(
+    configured: &Configured,
+    schema: &Schema,
+) -> Result<Comparable, ModelError> {
+    let built = Built::new(&configured.model, configured.training.embedding_dim, schema)?;
+    Ok(Comparable {
+        variables: built.variables.shared().next().is_some(),
+        representation: built.ranker.has_representation(),
+    })
+}
+
+/// Whether its tasks have features that a teacher's could be compared with.
+pub(super) fn has_features(configured: &Configured, schema: &Schema) -> Result<bool, ModelError> {
+    let width = configured.training.embedding_dim;
+    let built = Built::new(&configured.model, width, schema)?;
+    Ok(built.ranker.features().is_some())
 }
 
 /// What a cell's model costs.
@@ -179,10 +208,12 @@ mod tests {
                 name: "click".into(),
                 group: 0,
                 kind: TaskKind::default(),
+                after: None,
             }],
             groups: vec!["watch".into()],
             user: None,
             weight: None,
+            scenario: None,
         };
         let refused = |knobs: &str, embedding_dim: usize| {
             let configured = Configured {
@@ -226,10 +257,12 @@ mod tests {
                 name: "click".into(),
                 group: 0,
                 kind: TaskKind::default(),
+                after: None,
             }],
             groups: vec!["watch".into()],
             user: None,
             weight: None,
+            scenario: None,
         };
         let knobs = toml::from_str("expert_dims = [5]\ntower_dims = []").unwrap();
         let configured = Configured {

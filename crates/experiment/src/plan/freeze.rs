@@ -108,9 +108,13 @@ pub fn failure_of_all(plan: &Plan, arm: &Arm, results: &ResultsFolder) -> Option
     if let Some(parent) = plan.parent_of(arm)
         && let Some(why) = failure_of_all(plan, parent, results)
     {
+        let does = match arm.made_of.start.distill {
+            Some(_) => "learns",
+            None => "starts",
+        };
         let parent = parent.label();
         return Some(format!(
-            "`{parent}`, which it starts from, has no winner: {why}"
+            "`{parent}`, which it {does} from, has no winner: {why}"
         ));
     }
     let mut first = None;

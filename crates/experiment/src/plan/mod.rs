@@ -5,6 +5,7 @@ mod budget;
 mod cells;
 mod change;
 mod claim;
+mod distillations;
 mod estimate;
 mod freeze;
 mod glob;
@@ -15,6 +16,7 @@ mod parents;
 mod planned_cell;
 mod reuse;
 mod search;
+mod shared_gradients;
 mod solve;
 mod starts;
 

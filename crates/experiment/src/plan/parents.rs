@@ -1,4 +1,4 @@
-//! Which arms start from which: cells of the one are known once those of the other are.
+//! Which arms start from which, or learn from which: cells of the one are known once those of the other are.
 
 use super::arm::Arm;
 use super::cells::{Plan, Selection};
@@ -12,10 +12,9 @@ impl Plan {
     }
 
     fn parent_place(&self, arm: &Arm) -> Option<usize> {
-        let from = arm.made_of.start.init_from.as_ref()?;
+        let from = arm.made_of.start.parent_variant()?;
         let is_parent = |other: &Arm| {
-            other.belongs_to(&from.variant, arm.split_seed)
-                && other.made_of.dataset == arm.made_of.dataset
+            other.belongs_to(from, arm.split_seed) && other.made_of.dataset == arm.made_of.dataset
         };
         self.arms.iter().position(is_parent)
     }
@@ -36,7 +35,7 @@ impl Plan {
 
     /// Whether cells start from others.
     pub fn has_starts(&self) -> bool {
-        let starts = |arm: &Arm| arm.made_of.start.init_from.is_some();
+        let starts = |arm: &Arm| arm.made_of.start.parent_variant().is_some();
         self.arms.iter().any(starts)
     }
 

@@ -21,9 +21,9 @@ pub struct PlannedCell {
     pub settings: Vec<(String, String)>,
     /// Its rung, where trials are halved.
     pub rung: Option<Rung>,
-    /// The cell whose weights it starts from, where it starts from another's and that is known.
+    /// The cell whose weights it starts from or from whose features it learns, where there is one and that is known.
     pub parent: Option<Arc<PlannedCell>>,
-    /// Whether others start from its weights, so that these are kept although it is a trial.
+    /// Whether others start from its weights or learn from it, so that these are kept although it is a trial.
     pub keeps_weights: bool,
     /// Whether its trial has gone on to another rung.
     pub(super) is_passed: bool,
@@ -91,7 +91,7 @@ impl PlannedCell {
 
     /// Whether it starts from a cell that is not known yet: the winner of that one's variant is to come.
     pub fn awaits_parent(&self) -> bool {
-        self.content.init_from.is_some() && self.parent.is_none()
+        self.content.parent_cell().is_some() && self.parent.is_none()
     }
 
     /// Cells that have to be done before it, from the first on.
@@ -140,14 +140,14 @@ impl PlannedCell {
         if !is_named || !is_split || dataset.knobs != planned.dataset.knobs {
             return false;
         }
-        match (&mut planned.init_from, &there.content.init_from) {
+        match (planned.parent_cell(), there.content.parent_cell()) {
             (None, None) => {}
-            (Some(start), Some(there_start)) => {
+            (Some(_), Some(before)) => {
                 let Some(parent) = &self.parent else {
                     return false;
                 };
                 let id = parent.id_beside(&there.content);
-                start.cell = id.unwrap_or_else(|| there_start.cell.clone());
+                planned.set_parent_cell(id.as_deref().unwrap_or(before));
             }
             _ => return false,
         }
@@ -178,8 +178,8 @@ impl PlannedCell {
         let mut content = self.content.clone();
         content.dataset.clone_from(&child.dataset);
         content.device.clone_from(&child.device);
-        if let Some(start) = &mut content.init_from {
-            start.cell = self.parent.as_ref()?.id_beside(child)?;
+        if content.parent_cell().is_some() {
+            content.set_parent_cell(&self.parent.as_ref()?.id_beside(child)?);
         }
         Some(content.id())
     }

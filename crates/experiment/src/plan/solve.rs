@@ -319,6 +319,7 @@ mod tests {
             name: name.into(),
             group,
             kind: TaskKind::default(),
+            after: None,
         };
         Schema {
             categorical: vec![CategoricalFeature {
@@ -331,6 +332,7 @@ mod tests {
             groups: vec!["watch".into(), "interaction".into()],
             user: None,
             weight: None,
+            scenario: None,
         }
     }
 

@@ -1,6 +1,8 @@
 //! Whether what variants start from, and what of them stays, can be meant: by the variables of their models, before any is trained.
 
 use super::budget::variable_shapes;
+use super::distillations::check_distill;
+use super::shared_gradients;
 use crate::spec::{Configured, Experiment, Locator, Source, Variant, model_diagnostic};
 use homebench_data::Schema;
 use homebench_diagnostic::{Diagnostic, KeyPath};
@@ -10,11 +12,11 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Of so many paths a refusal names the first.
 const MOST_NAMED: usize = 12;
 
-/// Checks every path of every variant that names variables. Of a variant that is tuned, in each of its trials; what it starts from may
+/// Checks every path of every variant that names variables, and that models share what a balance of gradients needs. Of a variant that is tuned, in each of its trials; what it starts from may
 /// be any trial of the other.
 ///
 /// # Errors
-/// A path that names nothing, a variable of another shape, nothing left to train, each at its place.
+/// A path that names nothing, a model without what its balance needs, a variable of another shape, nothing left to train, each at its place.
 pub fn check_starts(
     experiment: &Experiment,
     source: &Source,
@@ -33,6 +35,8 @@ pub fn check_starts(
                 None => variant.locator(source),
             };
             check_frozen_of(variant, configured, &mut models, locator)?;
+            shared_gradients::check(variant, configured, schema, locator)?;
+            check_distill(variant, configured, schema, locator)?;
             let Some(from) = &variant.start.init_from else {
                 continue;
             };
@@ -234,16 +238,17 @@ fn below(variables: &VariableShapes) -> Vec<&str> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::spec::load;
     use homebench_data::{CategoricalFeature, Task, TaskKind};
 
-    fn schema() -> Schema {
+    pub(in crate::plan) fn schema() -> Schema {
         let task = |name: &str| Task {
             name: name.into(),
             group: 0,
             kind: TaskKind::default(),
+            after: None,
         };
         Schema {
             categorical: vec![CategoricalFeature {
@@ -256,6 +261,7 @@ mod tests {
             groups: vec!["watch".into()],
             user: None,
             weight: None,
+            scenario: None,
         }
     }
 

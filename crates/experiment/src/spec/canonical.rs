@@ -8,7 +8,7 @@ use homebench_diagnostic::Diagnostic;
 use homebench_model::ModelConfig;
 use homebench_results::{Phase, Unusable, read_kept};
 use homebench_train::{
-    CellSettings, Cohort, Device, MetricChoice, Scoring, SelectionConfig, StartPaths,
+    CellSettings, Cohort, Device, Distillation, MetricChoice, Scoring, SelectionConfig, StartPaths,
     TrainingConfig, carried,
 };
 use serde::{Deserialize, Serialize, Serializer};
@@ -45,6 +45,9 @@ pub struct CellContent {
     /// The cell whose selected weights it starts from; absent where all weights are fresh.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub init_from: Option<CellStart>,
+    /// The cell from whose features it learns; absent where it learns from labels alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub distill: Option<CellDistill>,
     /// Which data.
     pub dataset: CellDataset,
     /// Which model.
@@ -94,6 +97,16 @@ pub struct CellStart {
     /// Which of its variables; what is left out is at its default, which is every one.
     #[serde(default)]
     pub variables: StartPaths,
+}
+
+/// What a cell learns from beside labels.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CellDistill {
+    /// The id of another cell, on the same data: by it, all that decides its features decides this cell's numbers.
+    pub cell: String,
+    /// What is learned.
+    pub how: Distillation,
 }
 
 /// Which data a cell learns from.
@@ -200,6 +213,7 @@ impl CellContent {
             last_epoch: None,
             freeze: Vec::new(),
             init_from: None,
+            distill: None,
             metrics: scoring.metrics,
             cohorts: scoring.cohorts,
         }
@@ -219,7 +233,7 @@ impl CellContent {
         carried(&self.metrics, &self.cohorts)
     }
 
-    /// What the trainer is to know, but for the weights that it starts from.
+    /// What the trainer is to know, but for the weights that it starts from and its teacher.
     pub fn settings(&self) -> CellSettings<'_> {
         CellSettings {
             training: &self.training,
@@ -230,6 +244,24 @@ impl CellContent {
             seed: self.seed,
             start: None,
             freeze: &self.freeze,
+            distill: None,
+        }
+    }
+
+    /// The id of the cell that has to be done before it.
+    pub fn parent_cell(&self) -> Option<&str> {
+        let of_weights = self.init_from.as_ref().map(|start| &start.cell);
+        let of_features = self.distill.as_ref().map(|distill| &distill.cell);
+        of_weights.or(of_features).map(String::as_str)
+    }
+
+    /// Has it another cell before it, where it has one.
+    pub(crate) fn set_parent_cell(&mut self, id: &str) {
+        if let Some(start) = &mut self.init_from {
+            start.cell = id.to_owned();
+        }
+        if let Some(distill) = &mut self.distill {
+            distill.cell = id.to_owned();
         }
     }
 
@@ -338,7 +370,7 @@ fn encode(value: &toml::Value, out: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use homebench_train::OptimizerName;
+    use homebench_train::{BalanceMethod, OptimizerName};
 
     fn cell() -> CellContent {
         CellContent {
@@ -365,6 +397,7 @@ mod tests {
             last_epoch: None,
             freeze: Vec::new(),
             init_from: None,
+            distill: None,
             metrics: MetricChoice::default(),
             cohorts: BTreeMap::new(),
         }
@@ -390,7 +423,7 @@ mod tests {
 
     #[test]
     fn every_change_of_content_changes_the_id() {
-        let changes: [fn(&mut CellContent); 22] = [
+        let changes: [fn(&mut CellContent); 24] = [
             |cell| cell.seed = 2,
             |cell| cell.variant = "other".into(),
             |cell| cell.device = "cuda".into(),
@@ -412,6 +445,8 @@ mod tests {
             |cell| cell.training.embedding_learning_rate = Some(0.001),
             |cell| cell.training.optimizer = OptimizerName::Adamw,
             |cell| cell.training.task_weights = [("a".to_owned(), 2.0)].into(),
+            |cell| cell.training.balance = BalanceMethod::Uncertainty.defaults(),
+            |cell| cell.training.balance = BalanceMethod::Nash.defaults(),
             |cell| cell.model.knobs = toml::from_str("expert_dims = [32, 64]\nrank = 16").unwrap(),
         ];
         let mut ids = std::collections::BTreeSet::from([cell().id()]);

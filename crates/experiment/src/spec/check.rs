@@ -4,7 +4,7 @@ use super::source::{Locator, Source};
 use super::wire::{WireDataset, WireExperiment, WireTuning};
 use super::{
     Base, Chosen, Experiment, Space, Tuning, Variant, check_scores, expand, run, scores, selection,
-    start, training, tuning, variants,
+    settle, training, tuning, variants,
 };
 use homebench_data::{self as data, DatasetRef, Places, RowSubset};
 use homebench_diagnostic::{Diagnostic, KeyPath};
@@ -41,7 +41,7 @@ pub(super) fn experiment(
     // After the sweep: a budget may name one configuration, such as `home[rank=8]`.
     super::budget_goal::check_names(&variants, source)?;
     super::relations::check(&bases, &variants, source)?;
-    start::settle(&bases, &mut variants, &seeds, wire.tuning.is_some(), source)?;
+    settle::settle(&bases, &mut variants, &seeds, wire.tuning.is_some(), source)?;
     if let Some(name) = &wire.baseline {
         check_baseline(name, &variants, source)?;
     }

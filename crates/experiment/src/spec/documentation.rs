@@ -2,21 +2,21 @@
 
 use super::resolved::resolved_toml;
 use super::wire::{
-    WireBudget, WireDataset, WireExperiment, WireIncluded, WireInitFrom, WireMetrics, WireRun,
-    WireSelection, WireTuning,
+    WireBudget, WireDataset, WireDistill, WireExperiment, WireIncluded, WireInitFrom, WireMetrics,
+    WireRun, WireSelection, WireTuning,
 };
 use super::{Experiment, RunConfig, load};
 use homebench_diagnostic::keys_of;
-use homebench_train::{TrainingConfig, WrittenSchedule};
+use homebench_train::{BalanceConfig, BalanceMethod, TrainingConfig, WrittenSchedule};
 use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, BTreeSet};
 use toml::{Table, Value};
 
 const PAGE: &str = include_str!("../../../../docs/experiments.md");
 
-/// What examples are put into: two variants, so that a budget has another to be like.
+/// What examples are put into: variants enough that a budget has another to be like, and a student a teacher.
 const BASE: &str = "question = \"What is this?\"\nseeds = [1]\ndataset = { name = \"feed\" }\n\
-    [variants.a]\nmodel = \"mmoe\"\n[variants.b]\nmodel = \"home\"\n";
+    [variants.a]\nmodel = \"mmoe\"\n[variants.b]\nmodel = \"home\"\n[variants.single]\nmodel = \"single_task\"\n";
 
 /// Keys that a type is read from.
 fn known<T: DeserializeOwned>() -> BTreeSet<String> {
@@ -54,8 +54,10 @@ fn every_key_is_documented_and_no_other() {
     assert_eq!(keys("## `[training]`"), known::<TrainingConfig>());
     let schedule = keys("## `[training.schedule]`");
     assert_eq!(schedule, known::<WrittenSchedule>());
+    assert_eq!(keys("## `[training.balance]`"), known::<BalanceConfig>());
     assert_eq!(keys("### `budget`"), known::<WireBudget>());
     assert_eq!(keys("### `init_from`"), known::<WireInitFrom>());
+    assert_eq!(keys("### `distill`"), known::<WireDistill>());
     assert_eq!(keys("## `[tuning]`"), known::<WireTuning>());
     assert_eq!(keys("## `[selection]`"), known::<WireSelection>());
     assert_eq!(keys("## `[metrics]`"), known::<WireMetrics>());
@@ -124,6 +126,53 @@ fn the_defaults_are_those_of_the_program() {
     }
 }
 
+/// The table of methods of docs/training.md: a row each, with every key and default.
+#[test]
+fn every_method_of_balancing_is_documented_with_its_keys_and_defaults() {
+    let page = include_str!("../../../../docs/training.md");
+    let rows = page.lines().filter(|line| line.starts_with("| `"));
+    let mut documented = BTreeMap::new();
+    for row in rows {
+        let cells: Vec<&str> = row.trim_matches('|').split(" | ").map(str::trim).collect();
+        let name = cells[0].trim_matches('`');
+        if BalanceMethod::ALL
+            .iter()
+            .any(|method| method.name() == name)
+        {
+            assert_eq!(cells.len(), 5, "{row}");
+            let keys = cells[4].split('`').skip(1).step_by(2);
+            documented.insert(
+                name.to_owned(),
+                keys.map(str::to_owned).collect::<BTreeSet<_>>(),
+            );
+        }
+    }
+    for method in BalanceMethod::ALL {
+        let written = toml::to_string(&method.defaults()).unwrap();
+        let mut expected: BTreeSet<String> = written
+            .lines()
+            .filter(|line| {
+                !["method", "normalise", "balance_at"]
+                    .iter()
+                    .any(|key| line.starts_with(key))
+            })
+            .map(str::to_owned)
+            .collect();
+        // Those that follow something else where nothing is said.
+        let more = ["every_steps", "main_task"].into_iter();
+        expected.extend(
+            more.filter(|key| method.keys().contains(key))
+                .map(str::to_owned),
+        );
+        assert_eq!(
+            documented.get(method.name()),
+            Some(&expected),
+            "{}",
+            method.name()
+        );
+    }
+}
+
 fn merge(into: &mut Table, from: Table) {
     for (key, value) in from {
         match (into.get_mut(&key), value) {
@@ -161,10 +210,12 @@ fn every_example_loads_and_changes_something_or_says_the_default() {
         ("## `[dataset]`", "dataset"),
         ("## `[training]`", "training"),
         ("## `[training.schedule]`", "training.schedule"),
+        ("## `[training.balance]`", "training.balance"),
         ("## `[variants.<name>]`", "variants.a"),
         ("### A program", "variants.program"),
         ("### `budget`", "variants.a.budget"),
         ("### `init_from`", "variants.a.init_from"),
+        ("### `distill`", "variants.a.distill"),
         ("## `[tuning]`", "tuning"),
         ("## `[selection]`", "selection"),
         ("## `[metrics]`", "metrics"),
@@ -190,7 +241,7 @@ fn every_example_loads_and_changes_something_or_says_the_default() {
         let lines: Vec<&str> = example.split('`').skip(1).step_by(2).collect();
         let drawn = "\"training.learning_rate\" = { log_range = [1e-4, 1e-2] }";
         let experiment = check(&format!("{BASE}[random]\n{}\n{drawn}\n", lines.join("\n")));
-        assert_eq!(experiment.variants.len(), 2 * 3);
+        assert_eq!(experiment.variants.len(), 3 * 3);
     }
 }
 
@@ -216,7 +267,7 @@ fn whole_specs_and_domains_of_the_page_load() {
         .skip(1)
         .filter_map(|rest| rest.split("```").next())
         .collect();
-    assert_eq!(blocks.len(), 6);
+    assert_eq!(blocks.len(), 7);
     let tuned = check(blocks[0]);
     assert!(
         tuned
@@ -226,11 +277,12 @@ fn whole_specs_and_domains_of_the_page_load() {
     );
     let starting = check(blocks[1]).variants;
     assert!(starting[1].start.init_from.is_some() && starting[1].start.freeze.len() == 5);
-    assert_eq!(check(blocks[2]).variants.len(), 6);
-    assert!(check(blocks[3]).selection.metric.is_some());
-    let scored = check(blocks[4]).scoring;
+    assert!(check(blocks[2]).variants[2].start.distill.is_some());
+    assert_eq!(check(blocks[3]).variants.len(), 6);
+    assert!(check(blocks[4]).selection.metric.is_some());
+    let scored = check(blocks[5]).scoring;
     assert_eq!((scored.metrics.extra.len(), scored.cohorts.len()), (3, 2));
-    toml::from_str::<WireIncluded>(blocks[5]).unwrap();
+    toml::from_str::<WireIncluded>(blocks[6]).unwrap();
     let domains = PAGE
         .lines()
         .filter_map(|line| line.strip_prefix("| `{ ")?.split('`').next());

@@ -1,12 +1,14 @@
 //! Experiments: one TOML file, one question. Text becomes `Wire*` types, then a checked [`Experiment`], before
 //! anything runs.
 
+mod balance;
 mod budget_goal;
 mod canonical;
 mod check;
 mod check_method;
 mod check_scores;
 mod configure;
+mod distill;
 #[cfg(test)]
 mod documentation;
 mod draw;
@@ -23,6 +25,7 @@ mod scores;
 mod scripts;
 mod selection;
 mod setting;
+mod settle;
 mod source;
 mod space;
 mod start;
@@ -33,10 +36,13 @@ mod variants;
 mod wire;
 
 pub use budget_goal::{BudgetGoal, Quantity};
-pub use canonical::{CellContent, CellDataset, CellModel, CellStart, NUMERICS_VERSION};
+pub use canonical::{
+    CellContent, CellDataset, CellDistill, CellModel, CellStart, NUMERICS_VERSION,
+};
 pub use check::{check_dataset, model_diagnostic};
 pub use check_scores::check_carried_rows;
 pub use configure::Configured;
+pub use distill::Distill;
 pub use method::{Halving, Method, Sampling, Tpe};
 pub use overrides::Override;
 pub use precision::check_precision;

@@ -53,7 +53,12 @@ fn metric(at: &KeyPath, name: &str, source: &Source) -> Result<Metric, Diagnosti
     let known: Vec<String> = on_request.map(|metric| metric.example_name()).collect();
     match named_metric(name, &known) {
         Ok(metric) if metric.is_on_request() => Ok(metric),
-        Ok(metric @ (Metric::Loss | Metric::AuxiliaryLoss)) => Err(refuse(&format!(
+        Ok(
+            metric @ (Metric::Loss
+            | Metric::AuxiliaryLoss
+            | Metric::DistillationLoss
+            | Metric::LossWeight),
+        ) => Err(refuse(&format!(
             "`{}` is of training, and no score of a split",
             metric.name()
         ))

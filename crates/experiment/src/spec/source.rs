@@ -284,7 +284,7 @@ impl<'a> Locator<'a> {
     }
 
     /// Whether the spec has a value there: in a file, by an override or in a sweep.
-    pub(super) fn has(&self, path: &KeyPath) -> bool {
+    pub(crate) fn has(&self, path: &KeyPath) -> bool {
         let (place, is_chosen) = self.place(path);
         is_chosen || self.source.has(&place)
     }

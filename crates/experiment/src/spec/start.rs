@@ -1,12 +1,11 @@
-//! What a variant's training starts from, and what of it stays: `init_from` and `freeze`.
+//! What a variant's training starts from, what of it stays, and whose features it learns from: `init_from`, `freeze` and `distill`.
 
+use super::distill::{DISTILL, Distill};
 use super::source::Source;
-use super::wire::WireInitFrom;
-use super::{Base, Variant};
+use super::wire::{WireDistill, WireInitFrom};
 use homebench_diagnostic::{Diagnostic, KeyPath};
 use homebench_model::ModelConfig;
 use homebench_train::StartPaths;
-use std::collections::BTreeMap;
 use std::fmt;
 use toml::Value;
 
@@ -17,6 +16,20 @@ pub struct Start {
     pub init_from: Option<InitFrom>,
     /// Paths of the variables that training leaves as they are.
     pub freeze: Vec<String>,
+    /// The cells from whose features its cells learn; absent where they learn from labels alone.
+    pub distill: Option<Distill>,
+}
+
+/// The variant whose cells have to be done before those of another, and where that is said.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ParentVariant<'a> {
+    /// Its name.
+    pub(crate) variant: &'a str,
+    /// Seed of the one cell that all need; each needs that of its own seed where absent.
+    pub(crate) seed: Option<u64>,
+    /// The key of the variant whose table names it, and its own in there.
+    pub(super) table: &'static str,
+    pub(super) key: &'static str,
 }
 
 /// Cells whose selected weights others start from.
@@ -40,7 +53,43 @@ impl Start {
         if !self.freeze.is_empty() {
             keys.push(("freeze", texts(&self.freeze).to_string()));
         }
+        if let Some(distill) = &self.distill {
+            keys.push((DISTILL, distill.written()));
+        }
         keys
+    }
+
+    /// The variant whose cells have to be done before its own.
+    pub(crate) fn parent(&self) -> Option<ParentVariant<'_>> {
+        let of_weights = self.init_from.as_ref().map(|from| ParentVariant {
+            variant: &from.variant,
+            seed: from.seed,
+            table: INIT_FROM,
+            key: "variant",
+        });
+        let of_features = || {
+            self.distill.as_ref().map(|distill| ParentVariant {
+                variant: &distill.from,
+                seed: None,
+                table: DISTILL,
+                key: "from",
+            })
+        };
+        of_weights.or_else(of_features)
+    }
+
+    /// Its name, where there is one.
+    pub fn parent_variant(&self) -> Option<&str> {
+        self.parent().map(|parent| parent.variant)
+    }
+
+    pub(super) fn set_parent(&mut self, name: &str) {
+        if let Some(from) = &mut self.init_from {
+            from.variant = name.to_owned();
+        }
+        if let Some(distill) = &mut self.distill {
+            distill.from = name.to_owned();
+        }
     }
 }
 
@@ -99,6 +148,7 @@ impl fmt::Display for Start {
         if !self.freeze.is_empty() {
             parts.push(format!("frozen: {}", listed(&self.freeze)));
         }
+        parts.extend(self.distill.iter().map(Distill::to_string));
         formatter.write_str(&parts.join("; "))
     }
 }
@@ -117,8 +167,11 @@ const INIT_FROM: &str = "init_from";
 
 /// Reads what a variant says; `path` is that of its table.
 pub(super) fn resolve(
-    init_from: Option<WireInitFrom>,
-    freeze: Option<Vec<String>>,
+    (init_from, freeze, distill): (
+        Option<WireInitFrom>,
+        Option<Vec<String>>,
+        Option<WireDistill>,
+    ),
     model: &ModelConfig,
     path: &KeyPath,
     source: &Source,
@@ -126,6 +179,7 @@ pub(super) fn resolve(
     let given = [
         (INIT_FROM, init_from.is_some()),
         ("freeze", freeze.is_some()),
+        (DISTILL, distill.is_some()),
     ];
     if let Some((key, _)) = given.iter().find(|(_, given)| *given && model.is_program()) {
         let path = path.join(*key);
@@ -136,6 +190,12 @@ pub(super) fn resolve(
             .at_key(&path, message)
             .hint("leave it out; a program may read weights of its own from its `files`"));
     }
+    if init_from.is_some() && distill.is_some() {
+        // A cell names one other that has to be done before it.
+        let path = path.join(DISTILL);
+        let message = format!("`{path}`: a variant has either `init_from` or `distill`");
+        return Err(source.at_key(&path, message).hint("leave one of them out"));
+    }
     let init_from = match init_from {
         Some(wire) => Some(from_wire(wire, &path.join(INIT_FROM), source)?),
         None => None,
@@ -143,6 +203,9 @@ pub(super) fn resolve(
     Ok(Start {
         init_from,
         freeze: freeze.unwrap_or_default(),
+        distill: distill
+            .map(|wire| Distill::from_wire(wire, &path.join(DISTILL), source))
+            .transpose()?,
     })
 }
 
@@ -172,143 +235,6 @@ fn from_wire(wire: WireInitFrom, at: &KeyPath, source: &Source) -> Result<InitFr
             rename: wire.rename,
         },
     })
-}
-
-/// Finds the configuration that each configuration starts from, and refuses what can't be: no such variant, a program, a
-/// circle, a seed that no cell has.
-pub(super) fn settle(
-    bases: &[Base],
-    variants: &mut [Variant],
-    seeds: &[u64],
-    is_tuned: bool,
-    source: &Source,
-) -> Result<(), Diagnostic> {
-    let mut found = BTreeMap::new();
-    for variant in variants.iter() {
-        let Some(from) = &variant.start.init_from else {
-            continue;
-        };
-        let parent = parent(variant, from, bases, variants, source)?;
-        if parent.configured.model.is_program() {
-            let message = format!(
-                "`{}` is a program, which keeps no weights here",
-                parent.name
-            );
-            return Err(
-                refuse(variant, "variant", &message, source).hint("name a variant with a `model`")
-            );
-        }
-        check_seed(variant, from, seeds, is_tuned, source)?;
-        found.insert(variant.name.clone(), parent.name.clone());
-    }
-    check_circles(variants, &found, source)?;
-    for variant in variants {
-        if let (Some(from), Some(parent)) = (&mut variant.start.init_from, found.get(&variant.name))
-        {
-            from.variant.clone_from(parent);
-        }
-    }
-    Ok(())
-}
-
-fn refuse(variant: &Variant, key: &str, message: &str, source: &Source) -> Diagnostic {
-    let path = KeyPath::new(["variants", &variant.name, INIT_FROM, key]);
-    let locator = variant.locator(source);
-    locator.at_value(&path, format!("`{path}`: {message}"))
-}
-
-/// The configuration of the name; of a variant that is swept, the one that has every value which it sets from the same sweep.
-fn parent<'a>(
-    variant: &Variant,
-    from: &InitFrom,
-    bases: &[Base],
-    variants: &'a [Variant],
-    source: &Source,
-) -> Result<&'a Variant, Diagnostic> {
-    if let Some(parent) = variants.iter().find(|other| other.name == from.variant) {
-        return Ok(parent);
-    }
-    let own = variant.configured.chosen_values();
-    let mut swept = variants.iter().filter(|other| other.base == from.variant);
-    let alike = |other: &&Variant| {
-        let values = other.configured.chosen_values();
-        values.iter().all(|value| own.contains(value))
-    };
-    if let Some(parent) = swept.clone().find(alike) {
-        return Ok(parent);
-    }
-    if let Some(one) = swept.next() {
-        let message = format!(
-            "`{}` is swept, and no configuration of it has the values of `{}`",
-            from.variant, variant.name
-        );
-        return Err(refuse(variant, "variant", &message, source).hint(format!(
-            "sweep the same settings in both, or name one configuration, such as `{}`",
-            one.name
-        )));
-    }
-    let names: Vec<&str> = bases.iter().map(|base| base.name.as_str()).collect();
-    let message = format!(
-        "no variant is called `{}`; there are: {}",
-        from.variant,
-        names.join(", ")
-    );
-    Err(refuse(variant, "variant", &message, source).did_you_mean(&from.variant, names))
-}
-
-fn check_seed(
-    variant: &Variant,
-    from: &InitFrom,
-    seeds: &[u64],
-    is_tuned: bool,
-    source: &Source,
-) -> Result<(), Diagnostic> {
-    let Some(seed) = from.seed else {
-        return Ok(());
-    };
-    if is_tuned {
-        let message = format!(
-            "trials and final cells have no seed in common, so that {seed} can't be of both"
-        );
-        return Err(refuse(variant, "seed", &message, source)
-            .hint("leave it out: each cell starts from the cell of its own seed"));
-    }
-    if !seeds.contains(&seed) {
-        let known: Vec<String> = seeds.iter().map(u64::to_string).collect();
-        let message = format!("{seed} is none of `seeds`: {}", known.join(", "));
-        return Err(refuse(variant, "seed", &message, source)
-            .hint("write one of them, or leave it out for the seed of each cell"));
-    }
-    Ok(())
-}
-
-fn check_circles(
-    variants: &[Variant],
-    parents: &BTreeMap<String, String>,
-    source: &Source,
-) -> Result<(), Diagnostic> {
-    for variant in variants {
-        let mut passed: Vec<&str> = Vec::new();
-        let mut next = parents.get(&variant.name);
-        // A circle that this one only leads to is reported at one that is in it.
-        while let Some(name) = next.filter(|name| **name != variant.name) {
-            if passed.contains(&name.as_str()) {
-                break;
-            }
-            passed.push(name);
-            next = parents.get(name);
-        }
-        if next == Some(&variant.name) {
-            let way = match passed.as_slice() {
-                [] => String::new(),
-                between => format!(", by way of `{}`", between.join("`, `")),
-            };
-            let message = format!("`{}` would start from itself{way}", variant.name);
-            return Err(refuse(variant, "variant", &message, source)
-                .hint("the first variant of the chain has to be one without `init_from`"));
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

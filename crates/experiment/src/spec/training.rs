@@ -1,5 +1,6 @@
 //! Training settings, each checked at its place.
 
+use super::balance;
 use super::source::Locator;
 use homebench_diagnostic::{Diagnostic, KeyPath, keys_of, read};
 use homebench_train::{OptimizerName, Schedule, TrainingConfig, WrittenSchedule};
@@ -18,11 +19,15 @@ pub(super) fn has_key(key: &str) -> bool {
 
 /// Whether the training setting of this name is a table.
 pub(super) fn is_table(key: &str) -> bool {
+    // At its default, this one is not written.
+    if key == balance::BALANCE {
+        return true;
+    }
     let written = written(&TrainingConfig::default());
     written.get(key).is_some_and(Value::is_table)
 }
 
-/// `own` on top of `base`; `table` is where it stands in the spec. Tables within (weights, the schedule) replace those of
+/// `own` on top of `base`; `table` is where it stands in the spec. Tables within (weights, the schedule, the balance) replace those of
 /// `base`.
 pub(super) fn resolve(
     own: &Table,
@@ -53,6 +58,7 @@ pub(super) fn resolve(
         |at, task, weight| at.rate(task, weight),
     )?;
     at.fits_optimizer(own, &config)?;
+    balance::resolve(own, &mut config, table, source)?;
     Ok(config)
 }
 
@@ -78,7 +84,7 @@ pub(super) fn check_weighted(
     )))
 }
 
-/// Refuses weights of tasks that the dataset doesn't have.
+/// Refuses what the dataset's tasks don't fit: weights of tasks that there are not, and a balance that they can't have.
 pub(super) fn check_tasks(
     training: &TrainingConfig,
     tasks: &[&str],
@@ -101,7 +107,7 @@ pub(super) fn check_tasks(
                 .did_you_mean(name, tasks.iter().copied()));
         }
     }
-    Ok(())
+    balance::check_tasks(&training.balance, tasks, table, source)
 }
 
 struct TrainingTable<'a> {

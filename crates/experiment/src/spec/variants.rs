@@ -90,8 +90,11 @@ fn base(
             .map(|wire| budget_goal::resolve(wire, &model, &path.join("budget"), source))
             .transpose()?,
         start: start::resolve(
-            wire.init_from.take(),
-            wire.freeze.take(),
+            (
+                wire.init_from.take(),
+                wire.freeze.take(),
+                wire.distill.take(),
+            ),
             &model,
             &path,
             source,

@@ -136,15 +136,28 @@ pub(super) struct WireInitFrom {
     pub(super) rename: BTreeMap<String, String>,
 }
 
+/// Teachers of a variant's cells.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WireDistill {
+    pub(super) from: String,
+    pub(super) weight: Option<f64>,
+    pub(super) adapter_learning_rate: Option<f64>,
+    pub(super) adapter_weight_decay: Option<f64>,
+    #[serde(default)]
+    pub(super) teachers: BTreeMap<String, String>,
+}
+
 /// Keys of a variant that are no knobs.
 #[cfg(test)]
-pub(super) const VARIANT_KEYS: [&str; 11] = [
+pub(super) const VARIANT_KEYS: [&str; 12] = [
     "model",
     "ablates",
     "without",
     "plain_form",
     "init_from",
     "freeze",
+    "distill",
     "training",
     "budget",
     "grid",
@@ -161,6 +174,7 @@ pub(super) struct WireVariant {
     pub(super) budget: Option<WireBudget>,
     pub(super) init_from: Option<WireInitFrom>,
     pub(super) freeze: Option<Vec<String>>,
+    pub(super) distill: Option<WireDistill>,
     pub(super) grid: Option<toml::Table>,
     pub(super) random: Option<toml::Table>,
     pub(super) tuning: WireVariantTuning,
@@ -187,7 +201,7 @@ impl<'de> Visitor<'de> for VariantVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<WireVariant, A::Error> {
         let (mut model, mut training, mut budget) = (None, None, None);
         let (mut grid, mut random, mut tuning) = (None, None, None);
-        let (mut init_from, mut freeze) = (None, None);
+        let (mut init_from, mut freeze, mut distill) = (None, None, None);
         let mut relations = Relations::default();
         let mut knobs = toml::Table::new();
         while let Some(key) = map.next_key::<String>()? {
@@ -200,6 +214,7 @@ impl<'de> Visitor<'de> for VariantVisitor {
                 "budget" => budget = Some(map.next_value()?),
                 "init_from" => init_from = Some(map.next_value()?),
                 "freeze" => freeze = Some(map.next_value()?),
+                "distill" => distill = Some(map.next_value()?),
                 "grid" => grid = Some(map.next_value()?),
                 "random" => random = Some(map.next_value()?),
                 "tuning" => tuning = Some(map.next_value()?),
@@ -218,6 +233,7 @@ impl<'de> Visitor<'de> for VariantVisitor {
             budget,
             init_from,
             freeze,
+            distill,
             grid,
             random,
             tuning: tuning.unwrap_or_default(),

@@ -1,22 +1,32 @@
 //! Arithmetic: exact on integers and decimals.
 
+use super::operands::{conditions_as_numbers, width_of};
 use super::{Side, computed};
 use crate::RowFault;
 use crate::node::Arithmetic;
-use crate::values::{Values, decimals, scale_of};
+use crate::operands::{DIGITS, Family};
+use crate::values::{Values, decimals, rounded, scale_of};
 use arrow::array::{Float32Array, Float64Array, Int64Array};
 
 pub(super) fn arithmetic(
     operator: Arithmetic,
-    left: &Side,
-    right: &Side,
+    left: Side,
+    right: Side,
     num_rows: usize,
 ) -> Result<Values, RowFault> {
-    for side in [left, right] {
-        if matches!(side.values, Values::Text(_) | Values::Time(_)) {
+    for side in [&left, &right] {
+        if !matches!(
+            Family::of(&side.values),
+            None | Some(Family::Number | Family::Boolean)
+        ) {
             return Err(computed(0, "a number", side.values.kind()));
         }
     }
+    let [left, right] = [left, right].map(|side| Side {
+        values: conditions_as_numbers(side.values),
+        ..side
+    });
+    let (left, right) = (&left, &right);
     if matches!(left.values, Values::Null(_)) || matches!(right.values, Values::Null(_)) {
         return Ok(Values::Null(num_rows));
     }
@@ -29,18 +39,13 @@ pub(super) fn arithmetic(
         return whole_arithmetic(operator, left, right, num_rows);
     }
     let is_exact = |side: &Side| matches!(side.values, Values::Integer(_) | Values::Decimal(_));
-    if matches!(
-        operator,
-        Arithmetic::Plus | Arithmetic::Minus | Arithmetic::Times
-    ) && is_exact(left)
-        && is_exact(right)
-        && let Some(values) = decimal_arithmetic(operator, left, right, num_rows)
-    {
-        return Ok(values);
+    if operator != Arithmetic::Divide && is_exact(left) && is_exact(right) {
+        return decimal_arithmetic(operator, left, right, num_rows);
     }
-    let is_float32 = |side: &Side| matches!(side.values, Values::Float32(_));
-    let is_single = (is_float32(left) && (right.is_literal || is_float32(right)))
-        || (is_float32(right) && left.is_literal);
+    let has_float32 = [left, right]
+        .iter()
+        .any(|side| matches!(side.values, Values::Float16(_) | Values::Float32(_)));
+    let is_single = has_float32 && width_of(&[left, right]) < 64;
     let number = |row: usize| -> Result<Option<f64>, RowFault> {
         let (a, b) = (left.at(row), right.at(row));
         if left.values.is_null(a) || right.values.is_null(b) {
@@ -80,48 +85,55 @@ pub(super) fn arithmetic(
     }
 }
 
-/// Sums and products of decimals, exact; nothing where one has too many digits.
+/// Sums, products and remainders of decimals, exact.
 fn decimal_arithmetic(
     operator: Arithmetic,
     left: &Side,
     right: &Side,
     num_rows: usize,
-) -> Option<Values> {
+) -> Result<Values, RowFault> {
     let places = |side: &Side| match &side.values {
         Values::Decimal(array) => scale_of(array),
         _ => 0,
     };
     let (of_left, of_right) = (places(left), places(right));
     let scale = match operator {
-        Arithmetic::Times => of_left.checked_add(of_right)?,
+        Arithmetic::Times => of_left.saturating_add(of_right),
         _ => of_left.max(of_right),
+    };
+    let scaled = |digits: i128, own: i8| rounded(digits, own, scale);
+    let result = |a: i128, b: i128| match operator {
+        Arithmetic::Times => a.checked_mul(b),
+        Arithmetic::Plus => scaled(a, of_left)?.checked_add(scaled(b, of_right)?),
+        Arithmetic::Minus => scaled(a, of_left)?.checked_sub(scaled(b, of_right)?),
+        _ => scaled(a, of_left)?.checked_rem(scaled(b, of_right)?),
     };
     let mut values = Vec::with_capacity(num_rows);
     for row in 0..num_rows {
-        let (a, b) = (
-            left.values.exact(left.at(row)),
-            right.values.exact(right.at(row)),
-        );
-        let (Some((a, _)), Some((b, _))) = (a, b) else {
+        let (at_left, at_right) = (left.at(row), right.at(row));
+        let digits = (left.values.exact(at_left), right.values.exact(at_right));
+        let (Some((a, _)), Some((b, _))) = digits else {
             values.push(None);
             continue;
         };
-        let scaled = |digits: i128, own: i8| {
-            digits.checked_mul(10i128.checked_pow(u32::try_from(scale - own).ok()?)?)
-        };
-        let value = match operator {
-            Arithmetic::Times => a.checked_mul(b)?,
-            Arithmetic::Plus => scaled(a, of_left)?.checked_add(scaled(b, of_right)?)?,
-            _ => scaled(a, of_left)?.checked_sub(scaled(b, of_right)?)?,
-        };
-        if value.unsigned_abs() >= 10u128.pow(38) {
-            return None;
+        if operator == Arithmetic::Remainder && b == 0 {
+            values.push(None);
+            continue;
         }
-        values.push(Some(value));
+        let is_kept = |value: &i128| value.unsigned_abs() < 10u128.pow(38) && scale <= 37;
+        match result(a, b).filter(is_kept) {
+            Some(value) => values.push(Some(value)),
+            None => {
+                let (a, b) = (left.values.text(at_left), right.values.text(at_right));
+                return Err(computed(
+                    row,
+                    DIGITS,
+                    format!("{a} {} {b}", operator.word()),
+                ));
+            }
+        }
     }
-    (0..=37)
-        .contains(&scale)
-        .then(|| Values::Decimal(decimals(values, scale)))
+    Ok(Values::Decimal(decimals(values, scale.min(37))))
 }
 
 fn whole_arithmetic(
@@ -154,7 +166,7 @@ fn whole_arithmetic(
             Some(value) => values.push(Some(value)),
             None => {
                 let found = format!("{a} {} {b}", operator.word());
-                return Err(computed(row, "a result of at most 38 digits", found));
+                return Err(computed(row, DIGITS, found));
             }
         }
     }

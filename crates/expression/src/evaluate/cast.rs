@@ -1,16 +1,21 @@
 //! Casts between types.
 
 use super::{computed, integers};
-use crate::node::CastType;
+use crate::node::{CastType, NumberLiteral};
+use crate::number_text::read_number;
 use crate::timeline::{self, TimeRule};
-use crate::values::Values;
+use crate::values::{Values, decimals, rounded, scale_of};
 use crate::{RowFault, boolean};
 use arrow::array::{BooleanArray, Float64Array};
 
 pub(super) fn cast(values: &Values, to: CastType, is_try: bool) -> Result<Values, RowFault> {
     let expected = match to {
-        CastType::Text => return Ok(Values::Text(values.texts())),
+        CastType::Text => return Ok(Values::Text(values.cast_texts())),
         CastType::Integer => "an integer (round or floor it first)",
+        CastType::Bits(8) => "an integer from -128 to 127 (round or floor it first)",
+        CastType::Bits(16) => "an integer from -32768 to 32767 (round or floor it first)",
+        CastType::Bits(_) => "an integer of 64 bits (round or floor it first)",
+        CastType::Decimal(..) => "a number that has no more digits than the decimal",
         CastType::Float => "a number",
         CastType::Boolean => "true or false",
         CastType::Time | CastType::Date => "a time such as 2022-04-08T12:00:00",
@@ -23,12 +28,43 @@ pub(super) fn cast(values: &Values, to: CastType, is_try: bool) -> Result<Values
     };
     let rows = (0..values.num_rows()).map(|row| (row, values.is_null(row)));
     match to {
-        CastType::Text => Ok(Values::Text(values.texts())),
-        CastType::Integer => {
+        CastType::Text => Ok(Values::Text(values.cast_texts())),
+        CastType::Decimal(digits, places) => {
+            let mut cast = Vec::with_capacity(values.num_rows());
+            for (row, is_null) in rows {
+                let value = if is_null {
+                    None
+                } else {
+                    decimal(values, row, digits, places)
+                };
+                if value.is_none() && !is_null && !is_try {
+                    return Err(computed(row, expected, values.text(row)));
+                }
+                cast.push(value);
+            }
+            Ok(Values::Decimal(decimals(cast, places)))
+        }
+        CastType::Integer | CastType::Bits(_) => {
+            let is_within = |value: &i128| match to {
+                CastType::Bits(bits) => {
+                    (-(1i128 << (bits - 1))..1i128 << (bits - 1)).contains(value)
+                }
+                _ => value.unsigned_abs() < 10u128.pow(38),
+            };
             let whole = |row: usize| match values {
-                Values::Text(array) => array.value(row).trim().parse::<i128>().ok(),
+                Values::Text(array) | Values::Untyped(array) => {
+                    match read_number(array.value(row))? {
+                        NumberLiteral::Integer(integer) => Some(integer),
+                        NumberLiteral::Decimal(..) | NumberLiteral::Float(_) => None,
+                    }
+                }
                 Values::Boolean(array) => Some(i128::from(array.value(row))),
                 Values::Time(_) | Values::Null(_) => None,
+                Values::Decimal(array) if scale_of(array) > 0 => {
+                    let digits = array.value(row);
+                    let whole = rounded(digits, scale_of(array), 0)?;
+                    (rounded(whole, 0, scale_of(array)) == Some(digits)).then_some(whole)
+                }
                 _ => values.integer(row).or_else(|| {
                     let number = values.number(row);
                     (number.fract() == 0.0 && number.abs() < 1e38).then_some(number as i128)
@@ -37,7 +73,7 @@ pub(super) fn cast(values: &Values, to: CastType, is_try: bool) -> Result<Values
             let mut cast = Vec::with_capacity(values.num_rows());
             for (row, is_null) in rows {
                 let value = if is_null { None } else { whole(row) };
-                let value = value.filter(|value| value.unsigned_abs() < 10u128.pow(38));
+                let value = value.filter(is_within);
                 if value.is_none() && !is_null && !is_try {
                     return Err(computed(row, expected, values.text(row)));
                 }
@@ -49,7 +85,9 @@ pub(super) fn cast(values: &Values, to: CastType, is_try: bool) -> Result<Values
             .map(|(row, is_null)| {
                 let number = match values {
                     _ if is_null => return Ok(None),
-                    Values::Text(array) => array.value(row).trim().parse().unwrap_or(f64::NAN),
+                    Values::Text(array) | Values::Untyped(array) => {
+                        array.value(row).trim().parse().unwrap_or(f64::NAN)
+                    }
                     other => other.number(row),
                 };
                 each(row, number.is_finite().then_some(number))
@@ -74,7 +112,7 @@ pub(super) fn cast(values: &Values, to: CastType, is_try: bool) -> Result<Values
                 let time = match values {
                     _ if is_null => None,
                     Values::Time(array) => Some(array.value(row)),
-                    Values::Text(array) => {
+                    Values::Text(array) | Values::Untyped(array) => {
                         let parsed = TimeRule::default().parse(array.value(row));
                         parsed.ok().map(|(time, _)| time)
                     }
@@ -83,12 +121,38 @@ pub(super) fn cast(values: &Values, to: CastType, is_try: bool) -> Result<Values
                 if time.is_none() && !is_null && !is_try {
                     return Err(computed(row, expected, values.text(row)));
                 }
-                times.push(match to {
-                    CastType::Date => time.and_then(|time| timeline::truncate(time, "day")),
-                    _ => time,
-                });
+                times.push(time);
             }
-            Ok(Values::from_times(times))
+            Ok(match to {
+                CastType::Date => Values::from_days(
+                    times
+                        .into_iter()
+                        .map(|time| time.map(timeline::start_of_day)),
+                ),
+                _ => Values::from_times(times),
+            })
         }
     }
+}
+
+/// The digits of a value as a decimal, rounded to its places; nothing where it is no number or has more digits.
+fn decimal(values: &Values, row: usize, digits: u8, places: i8) -> Option<i128> {
+    let of_float = |number: f64| {
+        let scaled = (number * 10f64.powi(i32::from(places))).round();
+        (scaled.abs() < 1e38).then_some(scaled as i128)
+    };
+    let value = match values {
+        Values::Text(array) | Values::Untyped(array) => match read_number(array.value(row))? {
+            NumberLiteral::Integer(integer) => rounded(integer, 0, places),
+            NumberLiteral::Decimal(digits, own) => rounded(digits, own, places),
+            NumberLiteral::Float(number) => of_float(number),
+        },
+        Values::Boolean(array) => rounded(i128::from(array.value(row)), 0, places),
+        Values::Null(_) | Values::Time(_) => None,
+        _ => match values.exact(row) {
+            Some((digits, own)) => rounded(digits, own, places),
+            None => of_float(values.number(row)),
+        },
+    };
+    value.filter(|value| value.unsigned_abs() < 10u128.pow(u32::from(digits)))
 }

@@ -1,6 +1,7 @@
 //! Functions that choose among values: `case`, `coalesce`, `least` and `greatest`.
 
-use super::compare::compare;
+use super::compare::compare_alike;
+use super::operands::together;
 use super::{Side, evaluate, side, truth};
 use crate::node::Node;
 use crate::node::Operator;
@@ -60,7 +61,7 @@ pub(super) fn case(
         lengths.push(taken.len());
         parts.push(values);
     }
-    let parts = alike(parts).into_iter().zip(lengths);
+    let parts = together(parts)?.into_iter().zip(lengths);
     let parts: Vec<Values> = parts.map(|(part, rows)| part.spread(rows)).collect();
     Ok(Values::concat(&parts).take(&places))
 }
@@ -91,23 +92,8 @@ fn pick(rows: &[usize], holds: &[bool], wanted: bool) -> Vec<usize> {
         .collect()
 }
 
-/// Literals beside columns of 32 bits as such, which is how they compare.
-pub(super) fn alike(mut sides: Vec<Side>) -> Vec<Side> {
-    let mut columns = sides.iter().filter(|side| !side.is_literal).peekable();
-    let are_single = columns.peek().is_some()
-        && columns.all(|side| matches!(side.values, Values::Float32(_) | Values::Null(_)));
-    if are_single {
-        for side in sides.iter_mut().filter(|side| side.is_literal) {
-            if let Values::Integer(_) | Values::Decimal(_) | Values::Float(_) = side.values {
-                let number = side.values.number(0) as f32;
-                side.values = Values::Float32(vec![number].into());
-            }
-        }
-    }
-    sides
-}
-
-pub(super) fn coalesce(arguments: Vec<Side>, num_rows: usize) -> Values {
+pub(super) fn coalesce(arguments: Vec<Side>, num_rows: usize) -> Result<Values, RowFault> {
+    let arguments = together(arguments)?;
     let places: Vec<Option<usize>> = (0..num_rows)
         .map(|row| {
             let mut start = 0;
@@ -125,7 +111,7 @@ pub(super) fn coalesce(arguments: Vec<Side>, num_rows: usize) -> Values {
         .into_iter()
         .map(|argument| argument.values)
         .collect();
-    Values::concat(&parts).take(&places)
+    Ok(Values::concat(&parts).take(&places))
 }
 
 /// The greatest or the least value of each row; what is missing is passed over.
@@ -135,11 +121,11 @@ pub(super) fn extreme(
     operator: Operator,
 ) -> Result<Values, RowFault> {
     let mut best: Option<Side> = None;
-    for next in arguments {
+    for next in together(arguments)? {
         best = Some(match best {
             None => next,
             Some(before) => {
-                let is_better = compare(operator, &next, &before, num_rows)?;
+                let is_better = compare_alike(operator, &next, &before, num_rows);
                 let length = before.values.num_rows();
                 let places: Vec<Option<usize>> = (0..num_rows)
                     .map(|row| {

@@ -1,8 +1,9 @@
 //! Calls of functions.
 
+use super::operands::Together;
 use super::words::{arguments, text_of};
 use super::{Kind, Refused, Translator};
-use crate::node::{FUNCTIONS, Function, Node, Reading};
+use crate::node::{FUNCTIONS, Function, Node, Operator, Reading};
 use homebench_diagnostic::nearest;
 use sqlparser::ast::Expr;
 
@@ -43,13 +44,25 @@ impl Translator<'_> {
                 format!("`{name}` takes {expected}, found {}", given.len()),
             ));
         }
+        let how = match function {
+            Function::Coalesce => Some(Together::Choice),
+            Function::Greatest | Function::Least => Some(Together::Extreme),
+            Function::NullIf => return self.null_if(at, (given[0], given[1]), wanted),
+            _ => None,
+        };
         let mut nodes = Vec::with_capacity(given.len());
-        let common = given.iter().find_map(|part| self.kind(part)).or(wanted);
+        if let Some(how) = how {
+            let operands = self.operands(at, how, &given, wanted)?;
+            for part in given {
+                nodes.push(self.operand(part, &operands)?);
+            }
+            return Ok(Node::Call {
+                function: *function,
+                arguments: nodes,
+            });
+        }
         for (index, part) in given.iter().enumerate() {
             let of_part = match function {
-                Function::Coalesce | Function::NullIf | Function::Greatest | Function::Least => {
-                    common.or(Some(Reading::Ordered))
-                }
                 Function::Abs
                 | Function::Floor
                 | Function::Ceil
@@ -75,6 +88,21 @@ impl Translator<'_> {
         Ok(Node::Call {
             function: *function,
             arguments: nodes,
+        })
+    }
+
+    /// The first value where it isn't equal to the second: what is compared is as in a comparison, and what is kept is kept as it is.
+    fn null_if(
+        &mut self,
+        at: &Expr,
+        (value, other): (&Expr, &Expr),
+        wanted: Kind,
+    ) -> Result<Node, Refused> {
+        let is_equal = self.compare(at, value, Operator::Equal, other)?;
+        let kept = self.operands(at, Together::Choice, &[value], wanted)?;
+        Ok(Node::Case {
+            branches: vec![(is_equal, Node::Null)],
+            otherwise: Some(Box::new(self.operand(value, &kept)?)),
         })
     }
 

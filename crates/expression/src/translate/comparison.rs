@@ -1,11 +1,10 @@
-//! Comparisons: what each side is read as.
+//! Comparisons of two sides, of one with a list, and of one with two limits.
 
-use super::words::{comparison, negate, text_of, word};
-use super::{Kind, Refused, Translator};
-use crate::node::ColumnType;
+use super::operands::{Operands, Together};
+use super::words::{comparison, negate, text_of};
+use super::{Refused, Translator, is_null_literal};
 use crate::node::{Node, Operator, Reading};
-use crate::timeline::TimeRule;
-use sqlparser::ast::{Expr, Value};
+use sqlparser::ast::Expr;
 
 impl Translator<'_> {
     /// A comparison, in which each side that says nothing of itself is read as the other.
@@ -16,140 +15,95 @@ impl Translator<'_> {
         operator: Operator,
         right: &Expr,
     ) -> Result<Node, Refused> {
-        for side in [left, right] {
-            if matches!(side, Expr::BinaryOp { op, .. } if comparison(op).is_some()) {
-                return Err(self
-                    .refuse(
-                        side,
-                        "comparisons can't be chained: the first is true or false, and no number",
-                    )
-                    .hint("write `1 < x and x < 2`, or `x between 1 and 2`"));
-            }
-            if matches!(side, Expr::Value(value) if value.value == Value::Null) {
-                return Err(self
-                    .refuse(side, "a comparison with null is never true")
-                    .hint("write `column is null` or `column is not null`"));
-            }
-            if matches!(text_of(side), Some("")) {
-                return Err(self
-                    .refuse(
-                        side,
-                        "an empty text is a missing value, and no comparison with it is true",
-                    )
-                    .hint("write `column is null` or `column is not null`"));
-            }
+        let how = match operator.is_order() {
+            true => Together::Order,
+            false => Together::Equal,
+        };
+        let operands = self.compared(at, how, &[left, right])?;
+        self.compared_as(&operands, left, operator, right)
+    }
+
+    /// What sides that are compared are read as.
+    pub(super) fn compared(
+        &self,
+        at: &Expr,
+        how: Together,
+        sides: &[&Expr],
+    ) -> Result<Operands, Refused> {
+        for side in sides {
+            self.check_side(side)?;
         }
-        let (of_left, of_right) = (self.kind(left), self.kind(right));
-        if of_left.is_none() && of_right.is_none() {
-            // Two columns whose types nobody gave. An order is one of numbers, or of times: `play_time_ms >=
-            // duration_ms`; equal are values of any kind.
-            let number = match operator.is_order() {
-                true => Some(Reading::Ordered),
-                false => Some(Reading::Raw),
-            };
-            return Ok(Node::Compare {
-                operator,
-                left: self.boxed(left, number)?,
-                right: self.boxed(right, number)?,
-            });
-        }
-        let left_node = self.side(at, left, of_left, right, of_right, operator)?;
-        let right_node = self.side(at, right, of_right, left, of_left, operator)?;
+        self.operands(at, how, sides, None)
+    }
+
+    pub(super) fn compared_as(
+        &mut self,
+        operands: &Operands,
+        left: &Expr,
+        operator: Operator,
+        right: &Expr,
+    ) -> Result<Node, Refused> {
         Ok(Node::Compare {
             operator,
-            left: Box::new(left_node),
-            right: Box::new(right_node),
+            left: Box::new(self.operand(left, operands)?),
+            right: Box::new(self.operand(right, operands)?),
         })
     }
 
-    pub(super) fn side(
+    /// A side equal to any of a list.
+    pub(super) fn is_in(
         &mut self,
         at: &Expr,
         side: &Expr,
-        kind: Kind,
-        other: &Expr,
-        of_other: Kind,
-        operator: Operator,
+        list: &[Expr],
+        negated: bool,
     ) -> Result<Node, Refused> {
-        use Reading::{Boolean, Number, Text, Time};
-        // A text beside a time is one, and so is a text that a column without a type is ordered by.
-        let rule = self.time_rule(other);
-        match (kind, of_other, text_of(side)) {
-            (Some(Text), Some(Time), Some(text)) => {
-                // As the column's values are written, or as ISO 8601 has it.
-                let iso = TimeRule {
-                    format: None,
-                    ..rule.clone()
-                };
-                return match rule.parse(text).or_else(|_| iso.parse(text)) {
-                    Ok((time, _)) => Ok(Node::Time(time)),
-                    Err(expected) => {
-                        Err(self.refuse(side, format!("expected {expected}, found `{text}`")))
-                    }
-                };
-            }
-            (Some(Text), Some(Boolean), Some(text)) => {
-                return match crate::boolean(text) {
-                    Some(value) => Ok(Node::Boolean(value)),
-                    None => {
-                        Err(self.refuse(side, format!("expected true or false, found `{text}`")))
-                    }
-                };
-            }
-            (Some(Text), None, Some(text)) if operator.is_order() => {
-                return match TimeRule::default().parse(text) {
-                    Ok((time, _)) => Ok(Node::Time(time)),
-                    Err(_) => Err(self.no_order(side)),
-                };
-            }
-            _ => {}
-        }
-        if kind.is_none()
-            && of_other == Some(Text)
-            && operator.is_order()
-            && let Some(text) = text_of(other)
-        {
-            return match TimeRule::default().parse(text) {
-                Ok(_) => self.any(side, Some(Time)),
-                Err(_) => Err(self.no_order(other)),
-            };
-        }
-        // A text beside a time or a condition is read as one, see above.
-        let is_read_alike = matches!(kind, Some(Time | Boolean)) && text_of(other).is_some();
-        let is_mixed = match (kind, of_other) {
-            _ if is_read_alike => false,
-            (Some(a), Some(b)) => {
-                a != b && !matches!((a, b), (Number, Boolean) | (Boolean, Number))
-            }
-            _ => false,
-        };
-        if is_mixed {
-            let (a, b) = (kind.map_or("", word), of_other.map_or("", word));
-            return Err(self
-                .refuse(at, format!("{a} can't be compared with {b}"))
-                .hint("write texts in quotes and numbers without, or cast one side: cast(column as text)"));
-        }
-        self.any(side, of_other)
+        let sides: Vec<&Expr> = std::iter::once(side).chain(list).collect();
+        let operands = self.compared(at, Together::Equal, &sides)?;
+        let equal = list
+            .iter()
+            .map(|value| self.compared_as(&operands, side, Operator::Equal, value));
+        let any = Node::Any(equal.collect::<Result<_, _>>()?);
+        Ok(negate(any, negated))
     }
 
-    /// The rule of a column of times; that of ISO 8601 for anything else.
-    pub(super) fn time_rule(&self, side: &Expr) -> TimeRule {
-        let Expr::Identifier(name) = side else {
-            return TimeRule::default();
-        };
-        let column = self
-            .columns
-            .names
-            .iter()
-            .position(|column| *column == name.value);
-        match column.and_then(|column| self.columns.declared(column)) {
-            // A literal is written as a time even where the column counts a unit.
-            Some(ColumnType::Time(rule)) => TimeRule {
-                unit: None,
-                ..rule.clone()
-            },
-            _ => TimeRule::default(),
+    /// A side between two limits.
+    pub(super) fn is_between(
+        &mut self,
+        at: &Expr,
+        side: &Expr,
+        (low, high): (&Expr, &Expr),
+        negated: bool,
+    ) -> Result<Node, Refused> {
+        let operands = self.compared(at, Together::Order, &[side, low, high])?;
+        let from = self.compared_as(&operands, side, Operator::GreaterOrEqual, low)?;
+        let to = self.compared_as(&operands, side, Operator::LessOrEqual, high)?;
+        Ok(negate(Node::All(vec![from, to]), negated))
+    }
+
+    fn check_side(&self, side: &Expr) -> Result<(), Refused> {
+        if matches!(side, Expr::BinaryOp { op, .. } if comparison(op).is_some()) {
+            return Err(self
+                .refuse(
+                    side,
+                    "comparisons can't be chained: the first is true or false, and no number",
+                )
+                .hint("write `1 < x and x < 2`, or `x between 1 and 2`"));
         }
+        if is_null_literal(side) {
+            return Err(self
+                .refuse(side, "a comparison with null is never true")
+                .hint("write `column is null` or `column is not null`"));
+        }
+        if matches!(text_of(side), Some("")) {
+            return Err(self
+                .refuse(
+                    side,
+                    "an empty text is a missing value, and no comparison with it is true",
+                )
+                .hint("write `column is null` or `column is not null`"));
+        }
+        Ok(())
     }
 
     pub(super) fn no_order(&self, at: &Expr) -> Refused {
@@ -167,11 +121,22 @@ impl Translator<'_> {
         negated: bool,
         is_case_sensitive: bool,
     ) -> Result<Node, Refused> {
-        let Some(pattern) = text_of(pattern) else {
+        let Some(pattern_text) = text_of(pattern) else {
             return Err(self.refuse(pattern, "expected a pattern in quotes, such as \"%word%\""));
         };
+        if pattern_text.contains('\\') {
+            return Err(self
+                .refuse(
+                    pattern,
+                    "a backslash in a pattern is a letter in some programs and in others makes the next one a letter",
+                )
+                .hint(
+                    "for a `%` or `_` itself replace it first, as in `replace(column, '_', '-') like '%-%'`; for a backslash \
+                     write `_`, which is any letter",
+                ));
+        }
         let like = Node::Like {
-            pattern: pattern.to_owned(),
+            pattern: pattern_text.to_owned(),
             text: self.boxed(inner, Some(Reading::Text))?,
             is_case_sensitive,
         };

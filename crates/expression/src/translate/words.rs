@@ -1,8 +1,9 @@
 //! Words of SQL and what they are here.
 
-use crate::node::{Arithmetic, CastType, Node, NumberLiteral, Operator, Reading};
+use crate::node::{Arithmetic, CastType, Node, Operator};
 use sqlparser::ast::{
-    BinaryOperator, DataType, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Value,
+    BinaryOperator, DataType, ExactNumberInfo, Expr, FunctionArg, FunctionArgExpr,
+    FunctionArguments, Value,
 };
 
 pub(super) fn negate(node: Node, negated: bool) -> Node {
@@ -10,15 +11,6 @@ pub(super) fn negate(node: Node, negated: bool) -> Node {
         Node::Not(Box::new(node))
     } else {
         node
-    }
-}
-
-pub(super) fn word(reading: Reading) -> &'static str {
-    match reading {
-        Reading::Number | Reading::Ordered => "a number",
-        Reading::Text | Reading::Raw => "a text",
-        Reading::Time => "a time",
-        Reading::Boolean => "a condition",
     }
 }
 
@@ -69,60 +61,51 @@ pub(super) fn arithmetic(operator: &BinaryOperator) -> Option<Arithmetic> {
     })
 }
 
-pub(super) fn cast_type(data_type: &DataType) -> Option<CastType> {
-    Some(match data_type {
-        DataType::Text | DataType::Varchar(_) | DataType::String(_) | DataType::Char(_) => {
-            CastType::Text
+/// The type of a cast, or what to write in place of one whose meaning differs from program to program.
+pub(super) fn cast_type(data_type: &DataType) -> Result<CastType, &'static str> {
+    Ok(match data_type {
+        DataType::Text | DataType::Varchar(None) | DataType::String(None) => CastType::Text,
+        DataType::Varchar(Some(_)) | DataType::String(Some(_)) | DataType::Char(_) => {
+            return Err(
+                "write `cast(column as text)`, and `substring(cast(column as text), 1, 2)` for its first letters",
+            );
         }
-        DataType::Int(_)
-        | DataType::Integer(_)
-        | DataType::BigInt(_)
-        | DataType::Int64
-        | DataType::SmallInt(_)
-        | DataType::TinyInt(_) => CastType::Integer,
-        DataType::Float(_)
+        DataType::Int(None) | DataType::Integer(None) => CastType::Integer,
+        DataType::BigInt(None) | DataType::Int64 => CastType::Bits(64),
+        DataType::SmallInt(None) => CastType::Bits(16),
+        DataType::TinyInt(None) => CastType::Bits(8),
+        DataType::Float(ExactNumberInfo::None)
         | DataType::Float64
-        | DataType::Real
-        | DataType::Double(_)
-        | DataType::DoublePrecision
-        | DataType::Numeric(_)
-        | DataType::Decimal(_) => CastType::Float,
-        DataType::Bool | DataType::Boolean => CastType::Boolean,
-        DataType::Timestamp(..) | DataType::Datetime(_) => CastType::Time,
-        DataType::Date => CastType::Date,
-        _ => return None,
-    })
-}
-
-/// A number: exact where it is whole and has at most 38 digits.
-pub(super) fn number(digits: &str) -> Option<NumberLiteral> {
-    let digits = digits.replace('_', "");
-    let whole = digits
-        .split_once('.')
-        .map_or(&digits[..], |(whole, fraction)| {
-            match fraction.bytes().all(|digit| digit == b'0') && !whole.is_empty() {
-                true => whole,
-                false => &digits,
+        | DataType::Double(ExactNumberInfo::None)
+        | DataType::DoublePrecision => CastType::Float,
+        DataType::Numeric(info) | DataType::Decimal(info) => {
+            let (digits, places) = match info {
+                ExactNumberInfo::Precision(digits) => (*digits, 0),
+                ExactNumberInfo::PrecisionAndScale(digits, places) => (*digits, *places),
+                ExactNumberInfo::None => {
+                    return Err(
+                        "say how many digits it has and how many of them stand behind the point: `decimal(18, 3)`",
+                    );
+                }
+            };
+            match (u8::try_from(digits), i8::try_from(places)) {
+                (Ok(digits @ 1..=38), Ok(places @ 0..)) if places.unsigned_abs() <= digits => {
+                    CastType::Decimal(digits, places)
+                }
+                _ => {
+                    return Err(
+                        "a decimal has 1 to 38 digits, and no more of them behind the point than it has: `decimal(18, 3)`",
+                    );
+                }
             }
-        });
-    if let Ok(integer) = whole.parse::<i128>() {
-        return (integer.unsigned_abs() < 10u128.pow(38))
-            .then_some(NumberLiteral::Integer(integer));
-    }
-    // A decimal keeps its digits: 4.1 has no number of 64 bits.
-    if let Some((whole, fraction)) = digits.split_once('.')
-        && fraction.len() <= 18
-        && fraction.bytes().all(|digit| digit.is_ascii_digit())
-        && let Ok(all) = format!("{whole}{fraction}").parse::<i128>()
-        && all.unsigned_abs() < 10u128.pow(38)
-    {
-        return Some(NumberLiteral::Decimal(all, fraction.len() as i8));
-    }
-    let number: f64 = digits.parse().ok()?;
-    // `1e3` is the integer that it stands for.
-    let is_whole = number.fract() == 0.0 && number.abs() < 2f64.powi(53);
-    match is_whole {
-        true => Some(NumberLiteral::Integer(number as i128)),
-        false => number.is_finite().then_some(NumberLiteral::Float(number)),
-    }
+        }
+        DataType::Bool | DataType::Boolean => CastType::Boolean,
+        DataType::Timestamp(None, _) | DataType::Datetime(None) => CastType::Time,
+        DataType::Date => CastType::Date,
+        _ => {
+            return Err(
+                "casts are to text, integer, tinyint, smallint, bigint, float (of 64 bits), decimal(18, 3), boolean, timestamp and date",
+            );
+        }
+    })
 }

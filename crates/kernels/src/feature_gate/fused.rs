@@ -11,12 +11,13 @@ mod packed;
 use super::FeatureGates;
 use crate::parameter::{argument, values};
 use crate::rows::{chunks, unspecified};
+use crate::saved::{Saved, gradient_of};
 use backward::Backward;
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
 use forward::Forward;
-use std::sync::{Mutex, PoisonError};
 
 /// What forward keeps.
+#[derive(Clone)]
 pub(crate) struct State {
     /// Per input: the packed product, [rows, width], with softmax weights in place of logits.
     hidden: Vec<Vec<f32>>,
@@ -68,7 +69,7 @@ struct Operator {
     gates: FeatureGates,
     train: bool,
     needs_input_gradient: bool,
-    state: Mutex<Option<State>>,
+    state: Saved<State>,
 }
 
 pub(super) fn forward(gates: &FeatureGates, xs: &Tensor, train: bool) -> Result<Tensor> {
@@ -76,7 +77,7 @@ pub(super) fn forward(gates: &FeatureGates, xs: &Tensor, train: bool) -> Result<
         gates: gates.clone(),
         train,
         needs_input_gradient: xs.track_op(),
-        state: Mutex::default(),
+        state: Saved::default(),
     };
     xs.contiguous()?
         .apply_op2(gates.weight.parameters()[0].tensor(), operator)
@@ -104,7 +105,7 @@ impl CustomOp2 for Operator {
         let (dim, num_gates) = (self.gates.dim(), self.gates.sources.len());
         let (out, state) = run_forward(&self.gates, xs, num_rows)?;
         if self.train {
-            *self.state.lock().unwrap_or_else(PoisonError::into_inner) = Some(state);
+            self.state.put(state);
         }
         Ok((CpuStorage::F32(out), (num_gates, num_rows, dim).into()))
     }
@@ -116,22 +117,12 @@ impl CustomOp2 for Operator {
         _result: &Tensor,
         gradient: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let state = self
-            .state
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        let Some(state) = state else {
-            candle_core::bail!("feature-gates: a backward pass needs a forward pass in training");
-        };
+        let state = self.state.take(self.name())?;
         let gradient = gradient.contiguous()?;
         let (num_rows, gradient) = (num_rows(xs.dims()), &values(&gradient)?);
         let input_gradient = run_backward(&self.gates, &values(xs)?, &state, gradient, num_rows)?;
-        let input_gradient = self
-            .needs_input_gradient
-            .then(|| Tensor::from_vec(input_gradient, xs.shape(), xs.device()))
-            .transpose()?;
-        Ok((input_gradient, None))
+        let input_gradient = self.needs_input_gradient.then_some(input_gradient);
+        Ok((gradient_of(xs, input_gradient)?, None))
     }
 }
 

@@ -28,6 +28,8 @@ pub struct MixGate {
     pub activation: GateActivation,
     /// Index of the output.
     pub output: usize,
+    /// Those of the experts that no gradient reaches through this gate: it reads them as they are.
+    pub stopped: Vec<usize>,
 }
 
 /// All gates of a layer; their logits follow one another in the order of the gates.
@@ -40,7 +42,7 @@ impl Mix {
     /// Gates over `num_experts` experts with `num_outputs` outputs.
     ///
     /// # Errors
-    /// A gate that sees no expert or one that isn't there, or an output that no gate feeds.
+    /// A gate that sees no expert or one that isn't there, or stops one that it doesn't see; an output that no gate feeds.
     pub fn new(gates: Vec<MixGate>, num_experts: usize, num_outputs: usize) -> Result<Self> {
         let mut layout = MixLayout {
             gates: Vec::new(),
@@ -59,7 +61,14 @@ impl Mix {
                     candle_core::bail!("a gate sees expert {expert} of {num_experts}");
                 }
                 layout.outputs[gate.output].push((start + offset, *expert));
-                layout.uses[*expert].push((start + offset, gate.output));
+                if !gate.stopped.contains(expert) {
+                    layout.uses[*expert].push((start + offset, gate.output));
+                }
+            }
+            if let Some(expert) = gate.stopped.iter().find(|e| !gate.experts.contains(e)) {
+                candle_core::bail!(
+                    "a gate stops the gradient of expert {expert}, which it doesn't see"
+                );
             }
             layout.num_columns += gate.experts.len();
             layout.gates.push((gate, start..layout.num_columns));
@@ -81,6 +90,12 @@ impl Mix {
     pub(crate) fn gates(&self) -> impl Iterator<Item = (&MixGate, &Range<usize>)> {
         let gates = self.layout.gates.iter();
         gates.map(|(gate, columns)| (gate, columns))
+    }
+
+    /// Whether a gate reads an expert that it sends no gradient to. The device's kernels know no such gate.
+    pub(crate) fn stops_gradients(&self) -> bool {
+        let mut gates = self.layout.gates.iter();
+        gates.any(|(gate, _)| !gate.stopped.is_empty())
     }
 
     /// Number of experts that gates may see.
@@ -128,7 +143,7 @@ impl Mix {
     /// Shapes that don't fit, or an empty batch.
     pub fn forward(&self, experts: &Tensor, logits: &Tensor) -> Result<Tensor> {
         self.check_inputs(experts, logits)?;
-        if let Some(machine) = Machine::of(experts) {
+        if let Some(machine) = Machine::of(experts).filter(|_| !self.stops_gradients()) {
             return cuda::mix(machine, self, experts, logits);
         }
         if !(experts.device().is_cpu() && experts.dtype() == DType::F32) {
@@ -154,7 +169,10 @@ impl Mix {
         for ((gate, _), weights) in self.layout.gates.iter().zip(weights) {
             for (offset, expert) in gate.experts.iter().enumerate() {
                 let weight = weights.narrow(1, offset, 1)?;
-                let expert = experts.get(*expert)?;
+                let expert = match gate.stopped.contains(expert) {
+                    true => experts.get(*expert)?.detach(),
+                    false => experts.get(*expert)?,
+                };
                 let weight = composed::spread(&weight, expert.dim(1)?)?;
                 let part = (expert * weight)?;
                 let home = &mut outputs[gate.output];

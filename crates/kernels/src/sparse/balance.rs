@@ -63,17 +63,9 @@ impl BalanceLoss {
         routed: &Routed,
         observed: &[bool],
     ) -> (f64, Vec<f64>) {
-        let groups: Vec<Pairs<'_>> = match self.per_task {
-            true => (0..routing.num_tasks).map(Some).collect(),
-            false => vec![None],
-        }
-        .into_iter()
-        .map(|task| Pairs::new(routing, observed, task))
-        .filter(|pairs| !pairs.places.is_empty())
-        .collect();
+        let (groups, share) = Pairs::groups(routing, observed, self.per_task);
         let mut slopes = vec![0f64; routed.weights.len()];
         let mut value = 0.0;
-        let share = 1.0 / groups.len().max(1) as f64;
         for pairs in &groups {
             value += share
                 * match self.balance {
@@ -137,6 +129,21 @@ impl<'a> Pairs<'a> {
         }
     }
 
+    /// The pairs whose losses are averaged, those of each task or all of them, and each one's share of the mean. A task without
+    /// an observed row is left out.
+    fn groups(routing: &Routing, observed: &'a [bool], per_task: bool) -> (Vec<Self>, f64) {
+        let tasks = match per_task {
+            true => (0..routing.num_tasks).map(Some).collect(),
+            false => vec![None],
+        };
+        let groups = tasks
+            .into_iter()
+            .map(|task| Self::new(routing, observed, task));
+        let groups: Vec<Self> = groups.filter(|pairs| !pairs.places.is_empty()).collect();
+        let share = 1.0 / groups.len().max(1) as f64;
+        (groups, share)
+    }
+
     /// Each expert's sum over the pairs, in their order.
     fn sums(&self, value: impl Fn(usize) -> f64) -> Vec<f64> {
         let mut sums = vec![0f64; self.num_experts];
@@ -177,11 +184,7 @@ impl<'a> Pairs<'a> {
 
     /// Of all tasks at once: its groups are the tasks.
     fn mutual_information(&self, routing: &Routing, routed: &Routed, slopes: &mut [f64]) -> f64 {
-        let tasks: Vec<Self> = (0..routing.num_tasks)
-            .map(|task| Self::new(routing, self.observed, Some(task)))
-            .filter(|task| !task.places.is_empty())
-            .collect();
-        let share = 1.0 / tasks.len() as f64;
+        let (tasks, share) = Self::groups(routing, self.observed, true);
         let means: Vec<Vec<f64>> = tasks
             .iter()
             .map(|task| {

@@ -22,10 +22,11 @@ use crate::composed;
 use crate::cuda::is_on_processor;
 use crate::gate::GateLogits;
 use crate::parameter::values;
+use crate::saved::Saved;
 use crate::stacked_mlp::StackedMlp;
 use candle_core::{DType, Device, Result, Tensor};
 use operator::Operator;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 /// Of a hundred (row, expert) pairs, how many may be chosen before it is cheaper to run them all.
 // Gathering rows and adding them back costs about as much as a fifth of an expert.
@@ -157,7 +158,7 @@ impl SparseMixture {
             needs_input_gradient: xs.track_op(),
             has_own_gates: logits.is_none(),
             active,
-            kept: Mutex::default(),
+            kept: Saved::default(),
         };
         // A variable among the arguments makes candle call the backward pass although the inputs may need no gradient.
         let anchor = self.parts.experts.first_parameter();

@@ -6,13 +6,15 @@ use super::routing::Routed;
 use crate::gate::InputGradient;
 use crate::parameter::{argument, values};
 use crate::precision::{Precision, precision};
+use crate::saved::{Saved, gradient_of};
 use crate::selection::RowSelection;
 use crate::stacked_mlp;
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
 use std::borrow::Cow;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 /// What forward keeps for backward.
+#[derive(Clone)]
 pub(super) struct Kept {
     routed: Routed,
     /// As mixed: with the experts that every pair runs.
@@ -23,6 +25,7 @@ pub(super) struct Kept {
 }
 
 /// Flags and weights [rows, tasks, all experts], where some experts are run by every pair.
+#[derive(Clone)]
 struct Mixed {
     is_chosen: Vec<bool>,
     weights: Vec<f32>,
@@ -35,7 +38,7 @@ pub(super) struct Operator {
     pub(super) needs_input_gradient: bool,
     pub(super) has_own_gates: bool,
     pub(super) active: Option<Vec<f32>>,
-    pub(super) kept: Mutex<Option<Kept>>,
+    pub(super) kept: Saved<Kept>,
 }
 
 /// Gradients of the inputs and of the given logits.
@@ -204,7 +207,7 @@ impl CustomOp3 for Operator {
         let (xs, logits) = (argument(xs, xs_layout)?, argument(logits, logits_layout)?);
         let (out, kept) = self.forward(xs, logits, num_rows)?;
         if self.train {
-            *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(kept);
+            self.kept.put(kept);
         }
         let shape = (
             self.parts.routing.num_tasks,
@@ -222,22 +225,14 @@ impl CustomOp3 for Operator {
         _result: &Tensor,
         gradient: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let kept = self
-            .kept
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        let Some(kept) = kept else {
-            candle_core::bail!("sparse-mixture: a backward pass needs a forward pass in training");
-        };
+        let kept = self.kept.take(self.name())?;
         let gradient = gradient.contiguous()?;
         let (of_xs, of_logits) =
             self.backward(&values(xs)?, &values(&gradient)?, xs.dim(0)?, kept)?;
-        let tensor = |values: Option<Vec<f32>>, like: &Tensor| {
-            values
-                .map(|values| Tensor::from_vec(values, like.shape(), like.device()))
-                .transpose()
-        };
-        Ok((tensor(of_xs, xs)?, tensor(of_logits, logits)?, None))
+        Ok((
+            gradient_of(xs, of_xs)?,
+            gradient_of(logits, of_logits)?,
+            None,
+        ))
     }
 }

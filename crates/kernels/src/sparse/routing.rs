@@ -49,7 +49,7 @@ pub struct Routing {
 }
 
 /// What became of the pairs of a batch; all row-major [batch, tasks * experts].
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Routed {
     /// Softmax over all experts; empty where weights are given.
     pub(super) probabilities: Vec<f32>,
@@ -71,6 +71,23 @@ impl Routing {
             Choice::SharedThenPrivate { shared, private } => shared + private,
             Choice::Nonzero => self.num_experts,
         }
+    }
+
+    /// The most experts that the tasks of a row can choose together.
+    pub fn most_experts_of_row(&self) -> usize {
+        let most = match self.choice {
+            Choice::TopK(experts) => self.num_tasks * experts,
+            Choice::SharedThenPrivate { shared, private } => shared + self.num_tasks * private,
+            Choice::Nonzero => self.num_experts,
+        };
+        most.min(self.num_experts)
+    }
+
+    /// Whether the chosen expert's weight is 1 whatever the logits are, so that they get no gradient through it.
+    pub fn has_constant_weights(&self) -> bool {
+        self.weighting == Weighting::Renormalised
+            && self.experts_per_pair() == 1
+            && self.num_experts > 1
     }
 
     /// # Errors

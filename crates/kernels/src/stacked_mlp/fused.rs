@@ -11,13 +11,14 @@ use super::columns::Affine;
 use super::{Norm, StackedMlp};
 use crate::parameter::{argument, values};
 use crate::rows::{chunks, rows_of};
+use crate::saved::{Saved, gradient_of};
 use crate::selection::RowSelection;
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
 use std::borrow::Cow;
 use std::ops::Range;
-use std::sync::Mutex;
 
 /// What the forward pass keeps of a layer.
+#[derive(Clone)]
 pub(crate) struct LayerState {
     /// Products before bias and norm, [experts, rows, out].
     products: Vec<f32>,
@@ -160,7 +161,7 @@ struct Operator {
     mlp: StackedMlp,
     train: bool,
     needs_input_gradient: bool,
-    states: Mutex<Option<Vec<LayerState>>>,
+    states: Saved<Vec<LayerState>>,
 }
 
 pub(super) fn forward(mlp: &StackedMlp, xs: &Tensor, train: bool) -> Result<Tensor> {
@@ -168,7 +169,7 @@ pub(super) fn forward(mlp: &StackedMlp, xs: &Tensor, train: bool) -> Result<Tens
         mlp: mlp.clone(),
         train,
         needs_input_gradient: xs.track_op(),
-        states: Mutex::default(),
+        states: Saved::default(),
     };
     // A variable among the arguments makes candle call the backward pass although the input may need no gradient.
     xs.contiguous()?.apply_op2(mlp.first_parameter(), operator)
@@ -190,7 +191,7 @@ impl CustomOp2 for Operator {
         let num_rows = num_rows(layout.dims());
         let (out, states) = run_forward(&self.mlp, xs, num_rows, None, self.train)?;
         if self.train {
-            *self.lock() = Some(states);
+            self.states.put(states);
         }
         let experts = self.mlp.num_experts();
         let width = out.len() / (experts * num_rows).max(1);
@@ -204,9 +205,7 @@ impl CustomOp2 for Operator {
         _result: &Tensor,
         gradient: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let Some(states) = self.lock().take() else {
-            candle_core::bail!("stacked-mlp: a backward pass needs a forward pass in training");
-        };
+        let states = self.states.take(self.name())?;
         let gradient = gradient.contiguous()?;
         let input_gradient = run_backward(
             &self.mlp,
@@ -219,24 +218,13 @@ impl CustomOp2 for Operator {
             Cow::Borrowed(&values(&gradient)?),
             self.needs_input_gradient,
         )?;
-        let input_gradient = input_gradient
-            .map(|values| Tensor::from_vec(values, xs.shape(), xs.device()))
-            .transpose()?;
-        Ok((input_gradient, None))
+        Ok((gradient_of(xs, input_gradient)?, None))
     }
 }
 
 /// Rows of [inputs, rows, width] or [rows, width].
 fn num_rows(dims: &[usize]) -> usize {
     dims[dims.len() - 2]
-}
-
-impl Operator {
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Vec<LayerState>>> {
-        self.states
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
 }
 
 /// Whether the layer's products have a norm whose gradient has to be made.

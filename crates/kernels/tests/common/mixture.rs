@@ -171,6 +171,7 @@ fn mix() -> Result<Mix> {
         experts: experts.to_vec(),
         activation,
         output,
+        stopped: Vec::new(),
     };
     let gates = vec![
         gate(&[0, 1, 2], GateActivation::Softmax, 0),

@@ -15,7 +15,7 @@
 use crate::ModelError;
 use crate::features::Tables;
 use crate::knobs::{GATE_DIMS, Knob, Knobs, expert_knobs};
-use crate::layers::{ExpertSet, Gate, Level, LevelConfig, Levels, Towers};
+use crate::layers::{ExpertSet, Gate, LevelConfig, Levels};
 use crate::part::Place;
 use crate::ranker::{BuildContext, GateKind, Ranker};
 use crate::registry::Architecture;
@@ -117,15 +117,13 @@ fn build(
                 gated_sources: Vec::new(),
                 experts: own[unit].clone(),
                 output: unit,
+                stopped: Vec::new(),
             });
         }
         input_dim = config.expert.output_dim();
-        levels.push(Level::new(&config, vb)?);
+        levels.push(config);
     }
-    let towers = Towers::new(knobs, context, input_dim, (0..tasks.len()).collect(), vb)?;
-    Ok(Box::new(Levels {
-        levels,
-        towers,
-        gates_read_input: false,
-    }))
+    let sources = (0..tasks.len()).collect();
+    let levels = Levels::new(levels, sources, false, knobs, context, vb)?;
+    Ok(Box::new(levels))
 }

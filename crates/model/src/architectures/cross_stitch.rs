@@ -15,6 +15,7 @@ use crate::layers::{ExpertConfig, Towers, on_every_row};
 use crate::part::{Part, PartKind, Place};
 use crate::ranker::{BuildContext, Ranker, Trace};
 use crate::registry::Architecture;
+use crate::tap::FeatureTap;
 use crate::var_builder::{Init, VarBuilder};
 use candle_core::{Result, Tensor};
 use homebench_kernels::Parameter;
@@ -98,6 +99,7 @@ fn build_level(
         experts: (0..num_tasks).collect(),
         activation: GateActivation::Identity,
         output,
+        stopped: Vec::new(),
     };
     Ok(StitchLevel {
         networks: layer.build(input_dim, &builders, sources.collect())?,
@@ -127,6 +129,10 @@ impl Ranker for CrossStitch {
             hidden = level.mix.forward(&outputs, &numbers)?;
         }
         self.towers.forward_t(&hidden, train)
+    }
+
+    fn features(&self) -> Option<&FeatureTap> {
+        Some(self.towers.features())
     }
 
     fn flops_per_row(&self) -> usize {

@@ -11,6 +11,7 @@ use crate::layers::{ExpertConfig, Towers};
 use crate::part::{Part, PartKind, Place};
 use crate::ranker::{BuildContext, Ranker, Trace};
 use crate::registry::Architecture;
+use crate::tap::FeatureTap;
 use crate::var_builder::VarBuilder;
 use candle_core::{Result, Tensor};
 use homebench_kernels::stacked_mlp::StackedMlp;
@@ -70,6 +71,10 @@ impl Ranker for GroupBottom {
             }
         }
         self.towers.forward_t(&hidden, train)
+    }
+
+    fn features(&self) -> Option<&FeatureTap> {
+        Some(self.towers.features())
     }
 
     fn flops_per_row(&self) -> usize {

@@ -19,7 +19,7 @@
 use crate::ModelError;
 use crate::features::Tables;
 use crate::knobs::{GATE_DIMS, Knob, Knobs, expert_knobs};
-use crate::layers::{ExpertSet, FeatureGateConfig, Gate, Level, LevelConfig, Levels, Towers};
+use crate::layers::{ExpertSet, FeatureGateConfig, Gate, LevelConfig, Levels};
 use crate::part::Place;
 use crate::ranker::{BuildContext, GateKind, Ranker};
 use crate::registry::Architecture;
@@ -112,12 +112,8 @@ fn build(
     let meta = meta_layer(knobs, context);
     let task = task_layer(knobs, context, meta.expert.output_dim());
     let sources = (0..context.layout.tasks.len()).collect();
-    let towers = Towers::new(knobs, context, task.expert.output_dim(), sources, vb)?;
-    Ok(Box::new(Levels {
-        levels: vec![Level::new(&meta, vb)?, Level::new(&task, vb)?],
-        towers,
-        gates_read_input: false,
-    }))
+    let levels = Levels::new(vec![meta, task], sources, false, knobs, context, vb)?;
+    Ok(Box::new(levels))
 }
 
 /// (1) Feature gates, of layer 1 or 2.
@@ -243,6 +239,7 @@ fn push_gates(
             gated_sources: gated[..1].to_vec(),
             experts: own.to_vec(),
             output,
+            stopped: Vec::new(),
         });
     }
     level.gates.push(Gate {
@@ -252,5 +249,6 @@ fn push_gates(
         gated_sources: gated,
         experts: seen,
         output,
+        stopped: Vec::new(),
     });
 }

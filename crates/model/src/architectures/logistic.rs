@@ -49,7 +49,7 @@ fn build(
 ) -> std::result::Result<Box<dyn Ranker>, ModelError> {
     let num_numeric = context.input_dim - context.num_embedded;
     let linear = |task: &String| -> std::result::Result<Linear, ModelError> {
-        let vb = vb.pp("task").pp(task).pp("linear");
+        let vb = vb.pp("task").pp(task).pp("linear").of_one_task(true);
         // As its tables start: an untrained model says one half of every row.
         let zero = Init::Constant(0.0);
         Ok(Linear {
@@ -113,7 +113,7 @@ impl Ranker for Logistic {
 
 #[cfg(test)]
 mod tests {
-    use crate::{BuildContext, ModelConfig, TaskGroup, TaskLayout, VarBuilder};
+    use crate::{BuildContext, InputColumns, ModelConfig, TaskGroup, TaskLayout, VarBuilder};
     use candle_core::{DType, Device, Tensor};
     use std::collections::BTreeMap;
 
@@ -131,6 +131,8 @@ mod tests {
             input_dim: 4,
             num_embedded: 2,
             input_per_task: true,
+            columns: InputColumns::default(),
+            after: &[],
         };
         let tensor = |values: &[f32], shape: &[usize]| {
             Tensor::from_slice(values, shape, &Device::Cpu).unwrap()

@@ -11,7 +11,7 @@
 use crate::ModelError;
 use crate::features::Tables;
 use crate::knobs::{GATE_DIMS, Knob, Knobs, expert_knobs};
-use crate::layers::{ExpertSet, Level, LevelConfig, Levels, Towers};
+use crate::layers::{ExpertSet, LevelConfig, Levels};
 use crate::layout::Owner;
 use crate::part::{Part, PartKind, Place};
 use crate::ranker::{BuildContext, GateKind, Ranker};
@@ -79,12 +79,9 @@ fn build(
             config.add_gate(gate, 0, experts.clone(), output);
         }
         input_dim = config.expert.output_dim();
-        levels.push(Level::new(&config, vb)?);
+        levels.push(config);
     }
-    let towers = Towers::new(knobs, context, input_dim, (0..tasks.len()).collect(), vb)?;
-    Ok(Box::new(Levels {
-        levels,
-        towers,
-        gates_read_input: true,
-    }))
+    let sources = (0..tasks.len()).collect();
+    let levels = Levels::new(levels, sources, true, knobs, context, vb)?;
+    Ok(Box::new(levels))
 }

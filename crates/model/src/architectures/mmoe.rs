@@ -10,7 +10,7 @@
 use crate::ModelError;
 use crate::features::Tables;
 use crate::knobs::{GATE_DIMS, Knob, Knobs, expert_knobs};
-use crate::layers::{ExpertSet, Level, LevelConfig, Levels, Towers};
+use crate::layers::{ExpertSet, LevelConfig, Levels};
 use crate::part::Place;
 use crate::ranker::{BuildContext, GateKind, Ranker};
 use crate::registry::Architecture;
@@ -79,16 +79,6 @@ fn build(
         let gate = config.gate_of(place, GateKind::Softmax);
         config.add_gate(gate, 0, experts.clone(), output);
     }
-    let towers = Towers::new(
-        knobs,
-        context,
-        config.expert.output_dim(),
-        tower_sources,
-        vb,
-    )?;
-    Ok(Box::new(Levels {
-        levels: vec![Level::new(&config, vb)?],
-        towers,
-        gates_read_input: false,
-    }))
+    let levels = Levels::new(vec![config], tower_sources, false, knobs, context, vb)?;
+    Ok(Box::new(levels))
 }

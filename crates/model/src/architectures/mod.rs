@@ -1,7 +1,10 @@
 //! One file per architecture, each built from the same layers. A new one is a file and a line here.
 
 mod adatt;
+mod aitm;
 mod cross_stitch;
+mod escm2;
+mod esmm;
 // The example of docs/models.md: compiled and tested, in no registry.
 #[cfg(test)]
 mod group_bottom;
@@ -9,19 +12,24 @@ mod home;
 mod logistic;
 mod ml_mmoe;
 mod mmoe;
+mod pad_net;
+mod pepnet;
 mod ple;
+mod resflow;
 mod shared_bottom;
 mod single_task;
 mod smes;
 mod sparse_mmoe;
+mod stem;
 mod switch;
 mod switch_prior;
 mod task_expert;
+mod task_networks;
 
 use crate::registry::Architecture;
 
 /// Every architecture, in the order of the docs.
-pub(crate) static ARCHITECTURES: [Architecture; 16] = [
+pub(crate) static ARCHITECTURES: [Architecture; 23] = [
     logistic::LOGISTIC,
     single_task::SINGLE_TASK,
     shared_bottom::SHARED_BOTTOM,
@@ -37,6 +45,13 @@ pub(crate) static ARCHITECTURES: [Architecture; 16] = [
     switch::SWITCH,
     task_expert::TASK_EXPERT,
     cross_stitch::CROSS_STITCH,
+    pad_net::PAD_NET,
+    pepnet::PEPNET,
+    stem::STEM,
+    esmm::ESMM,
+    escm2::ESCM2,
+    aitm::AITM,
+    resflow::RESFLOW,
     home::HOME,
 ];
 
@@ -44,7 +59,7 @@ pub(crate) static ARCHITECTURES: [Architecture; 16] = [
 mod tests {
     use super::group_bottom::GROUP_BOTTOM;
     use crate::knobs::Knobs;
-    use crate::{BuildContext, TaskGroup, TaskLayout, Trace, VarBuilder};
+    use crate::{BuildContext, InputColumns, TaskGroup, TaskLayout, Trace, VarBuilder};
     use candle_core::{DType, Device, Tensor};
 
     #[test]
@@ -62,6 +77,8 @@ mod tests {
             input_dim: 3,
             num_embedded: 0,
             input_per_task: false,
+            columns: InputColumns::default(),
+            after: &[],
         };
         let given = "expert_dims = [4]\ntower_dims = []".parse().unwrap();
         let knobs = Knobs::resolve("group_bottom", &(GROUP_BOTTOM.knobs)(), &given).unwrap();

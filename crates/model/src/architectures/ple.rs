@@ -14,7 +14,7 @@
 use crate::ModelError;
 use crate::features::Tables;
 use crate::knobs::{GATE_DIMS, Knob, Knobs, expert_knobs};
-use crate::layers::{ExpertSet, Level, LevelConfig, Levels, Towers};
+use crate::layers::{ExpertSet, LevelConfig, Levels};
 use crate::part::Place;
 use crate::ranker::{BuildContext, GateKind, Ranker};
 use crate::registry::Architecture;
@@ -101,12 +101,9 @@ fn build(
             config.add_gate(gate, shared_source, all, tasks.len());
         }
         input_dim = config.expert.output_dim();
-        levels.push(Level::new(&config, vb)?);
+        levels.push(config);
     }
-    let towers = Towers::new(knobs, context, input_dim, (0..tasks.len()).collect(), vb)?;
-    Ok(Box::new(Levels {
-        levels,
-        towers,
-        gates_read_input: false,
-    }))
+    let sources = (0..tasks.len()).collect();
+    let levels = Levels::new(levels, sources, false, knobs, context, vb)?;
+    Ok(Box::new(levels))
 }

@@ -11,8 +11,9 @@ use crate::features::Tables;
 use crate::knobs::{Knobs, expert_knobs};
 use crate::layers::{ExpertConfig, Towers};
 use crate::part::{Part, PartKind, Place};
-use crate::ranker::{BuildContext, Ranker, Trace};
+use crate::ranker::{BuildContext, Ranker, StepOutput, Trace, TrainingPass};
 use crate::registry::Architecture;
+use crate::tap::FeatureTap;
 use crate::var_builder::VarBuilder;
 use candle_core::{Result, Tensor};
 use homebench_kernels::stacked_mlp::StackedMlp;
@@ -53,13 +54,42 @@ fn build(
     }))
 }
 
-impl Ranker for SharedBottom {
-    fn forward_t(&self, xs: &Tensor, train: bool, trace: Option<&mut Trace>) -> Result<Tensor> {
+impl SharedBottom {
+    fn hidden(&self, xs: &Tensor, train: bool, trace: Option<&mut Trace>) -> Result<Tensor> {
         let hidden = self.bottom.forward_t(xs, train)?;
         if let Some(trace) = trace {
             trace.push_experts(&self.set, &hidden);
         }
+        Ok(hidden)
+    }
+}
+
+impl Ranker for SharedBottom {
+    fn forward_t(&self, xs: &Tensor, train: bool, trace: Option<&mut Trace>) -> Result<Tensor> {
+        let hidden = self.hidden(xs, train, trace)?;
         self.towers.forward_t(&hidden, train)
+    }
+
+    fn forward_step(
+        &self,
+        xs: &Tensor,
+        pass: &TrainingPass<'_>,
+        trace: Option<&mut Trace>,
+    ) -> Result<StepOutput> {
+        let hidden = pass.represent(self.hidden(xs, true, trace)?)?;
+        Ok(StepOutput {
+            logits: self.towers.forward_t(&hidden, true)?,
+            auxiliary: None,
+            first: None,
+        })
+    }
+
+    fn has_representation(&self) -> bool {
+        true
+    }
+
+    fn features(&self) -> Option<&FeatureTap> {
+        Some(self.towers.features())
     }
 
     fn flops_per_row(&self) -> usize {

@@ -14,6 +14,7 @@ use crate::layers::{ExpertConfig, Towers};
 use crate::part::{Part, PartKind, Place};
 use crate::ranker::{BuildContext, Ranker, Trace};
 use crate::registry::Architecture;
+use crate::tap::FeatureTap;
 use crate::var_builder::VarBuilder;
 use candle_core::{Result, Tensor};
 use homebench_kernels::stacked_mlp::StackedMlp;
@@ -47,7 +48,8 @@ fn build(
         .iter()
         .map(|task| task.part(PartKind::Experts, 0))
         .collect();
-    let builders: Vec<(VarBuilder, usize)> = sets.iter().map(|set| (vb.part(set), 1)).collect();
+    let own = vb.of_one_task(true);
+    let builders: Vec<(VarBuilder, usize)> = sets.iter().map(|set| (own.part(set), 1)).collect();
     let each: Vec<usize> = (0..sets.len()).collect();
     // With embeddings shared after all, every network reads the one input that there is.
     let sources = match context.input_per_task {
@@ -73,6 +75,10 @@ impl Ranker for SingleTask {
             }
         }
         self.towers.forward_t(&hidden, train)
+    }
+
+    fn features(&self) -> Option<&FeatureTap> {
+        Some(self.towers.features())
     }
 
     fn flops_per_row(&self) -> usize {

@@ -11,14 +11,13 @@ use crate::ModelError;
 use crate::features::Tables;
 use crate::knobs::{GATE_DIMS, Knob, Knobs, expert_knobs};
 use crate::layers::{
-    BalanceConfig, ExpertConfig, SparseGates, SparseLevel, Towers, plain_networks, product_flops,
+    BalanceConfig, Encoder, SparseGates, SparseLevel, SparseParts, gates_learn, plain_networks,
+    product_flops,
 };
-use crate::part::{PartKind, Place};
-use crate::ranker::{BuildContext, GateKind, Ranker};
+use crate::ranker::{BuildContext, Ranker};
 use crate::registry::Architecture;
 use crate::var_builder::VarBuilder;
-use homebench_kernels::sparse::{Choice, Routing, SparseMixture, Weighting};
-use homebench_kernels::stacked_mlp::StackedMlp;
+use homebench_kernels::sparse::{Choice, Routing, Weighting};
 
 pub(super) const SMES: Architecture =
     Architecture {
@@ -59,43 +58,25 @@ fn build(
     context: &BuildContext<'_>,
     vb: &VarBuilder,
 ) -> Result<Box<dyn Ranker>, ModelError> {
-    let num_tasks = context.layout.tasks.len();
-    let routing = routing(knobs, num_tasks)?;
-    let (encoder, input_dim, encoder_flops) = encoder(knobs, context, vb)?;
-    let config = ExpertConfig::from_knobs(knobs);
-    let set = Place::shared().part(PartKind::Experts, 0);
-    let experts = config.build(
-        input_dim,
-        &[(vb.part(&set), routing.num_experts)],
-        vec![0; routing.num_experts],
-    )?;
+    let routing = routing(knobs, context.layout.tasks.len())?;
     let balance = BalanceConfig::switch(knobs);
-    let mut routes = SparseGates::per_task(knobs, context, input_dim, &routing, vb)?;
-    let own = routes.take_linear(balance.is_none());
-    let towers = Towers::new(
-        knobs,
-        context,
-        config.output_dim(),
-        (0..num_tasks).collect(),
-        vb,
-    )?;
-    let tasks = Place::tasks(context.layout);
-    let gate = |place: &Place| place.part(PartKind::Gate(GateKind::Softmax), 0);
-    let most_run = knobs.count("shared_k") + num_tasks * knobs.count("private_k");
-    Ok(Box::new(SparseLevel {
-        always: None,
-        flops_per_row: encoder_flops
-            + most_run.min(routing.num_experts) * config.flops_per_row(input_dim)
-            + routes.flops_per_row()
-            + towers.flops_per_row(),
-        mixture: SparseMixture::new(experts, own, routing)?,
-        gates: tasks.iter().map(gate).collect(),
+    if !gates_learn(&routing, balance.as_ref()) {
+        return Err(ModelError::knob(
+            "balance",
+            "one chosen expert always has the renormalised weight 1, so that gates would learn nothing; use \
+             balance = \"switch\" with a balance_weight above 0, or more experts by shared_k or private_k",
+        ));
+    }
+    let encoder = encoder(knobs, context, vb)?;
+    let routes = SparseGates::per_task(knobs, context, encoder.output_dim, &routing, vb)?;
+    let parts = SparseParts {
         encoder,
-        set,
+        routing,
+        num_always: 0,
         routes,
         balance,
-        towers,
-    }))
+    };
+    Ok(Box::new(SparseLevel::new(knobs, context, parts, vb)?))
 }
 
 fn routing(knobs: &Knobs, num_tasks: usize) -> Result<Routing, ModelError> {
@@ -124,18 +105,21 @@ fn routing(knobs: &Knobs, num_tasks: usize) -> Result<Routing, ModelError> {
     }
 }
 
-/// F with its width and FLOPs; none where it is the identity.
+/// F, the identity where it has no layer.
 fn encoder(
     knobs: &Knobs,
     context: &BuildContext<'_>,
     vb: &VarBuilder,
-) -> Result<(Option<StackedMlp>, usize, usize), ModelError> {
+) -> Result<Encoder, ModelError> {
     let mut dims = vec![context.input_dim];
     dims.extend(knobs.widths("encoder_dims"));
     if dims.len() == 1 {
-        return Ok((None, context.input_dim, 0));
+        return Ok(Encoder::identity(context));
     }
     let place = [vb.pp("shared").pp("encoder")];
-    let network = plain_networks(&dims, true, &place, vec![0])?;
-    Ok((Some(network), dims[dims.len() - 1], product_flops(&dims)))
+    Ok(Encoder {
+        network: Some(plain_networks(&dims, true, &place, vec![0])?),
+        output_dim: dims[dims.len() - 1],
+        flops_per_row: product_flops(&dims),
+    })
 }

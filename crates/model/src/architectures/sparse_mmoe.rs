@@ -13,12 +13,11 @@
 use crate::ModelError;
 use crate::features::Tables;
 use crate::knobs::{GATE_DIMS, Knob, Knobs, expert_knobs};
-use crate::layers::{BalanceConfig, ExpertConfig, SparseGates, SparseLevel, Towers};
-use crate::part::{PartKind, Place};
-use crate::ranker::{BuildContext, GateKind, Ranker};
+use crate::layers::{BalanceConfig, Encoder, SparseGates, SparseLevel, SparseParts, gates_learn};
+use crate::ranker::{BuildContext, Ranker};
 use crate::registry::Architecture;
 use crate::var_builder::VarBuilder;
-use homebench_kernels::sparse::{Choice, Routing, SparseMixture, Weighting};
+use homebench_kernels::sparse::{Choice, Routing, Weighting};
 
 pub(super) const SPARSE_MMOE: Architecture = Architecture {
     name: "sparse_mmoe",
@@ -89,48 +88,23 @@ fn build(
     context: &BuildContext<'_>,
     vb: &VarBuilder,
 ) -> Result<Box<dyn Ranker>, ModelError> {
-    let num_tasks = context.layout.tasks.len();
-    let (num_experts, num_always) = (
-        knobs.count("num_experts"),
-        knobs.count("num_shared_experts"),
-    );
-    let routing = routing(knobs, num_tasks)?;
+    let routing = routing(knobs, context.layout.tasks.len())?;
     let balance = BalanceConfig::new(knobs, &routing)?;
-    check_single_choice(knobs, balance.is_some())?;
-    let config = ExpertConfig::from_knobs(knobs);
-    let set = Place::shared().part(PartKind::Experts, 0);
-    let always = (num_always > 0).then(|| Place::always().part(PartKind::Experts, 0));
-    let mut sets = vec![(vb.part(&set), num_experts)];
-    sets.extend(always.iter().map(|part| (vb.part(part), num_always)));
-    let sources = vec![0; num_experts + num_always];
-    let experts = config.build(context.input_dim, &sets, sources)?;
-    let mut routes = SparseGates::new(knobs, context, &routing, vb)?;
-    // One operator for gates and experts needs gates that nothing else reads.
-    let own = routes.take_linear(balance.is_none());
-    let towers = Towers::new(
-        knobs,
-        context,
-        config.output_dim(),
-        (0..num_tasks).collect(),
-        vb,
-    )?;
-    let tasks = Place::tasks(context.layout);
-    let gate = |place: &Place| place.part(PartKind::Gate(GateKind::Softmax), 0);
-    // A row runs no more experts than there are, and no more than its tasks can choose together.
-    let most_run = num_experts.min(num_tasks * routing.experts_per_pair());
-    Ok(Box::new(SparseLevel {
-        encoder: None,
-        flops_per_row: (most_run + num_always) * config.flops_per_row(context.input_dim)
-            + routes.flops_per_row()
-            + towers.flops_per_row(),
-        mixture: SparseMixture::new(experts, own, routing)?,
-        gates: tasks.iter().map(gate).collect(),
-        set,
-        always,
-        routes,
+    if !gates_learn(&routing, balance.as_ref()) {
+        return Err(ModelError::knob(
+            "gate_weights",
+            "one chosen expert always has the renormalised weight 1, so that gates would learn nothing, with or \
+             without noise; use gate_weights = \"raw\", or balance = \"switch\" with a balance_weight above 0",
+        ));
+    }
+    let parts = SparseParts {
+        encoder: Encoder::identity(context),
+        routing,
+        num_always: knobs.count("num_shared_experts"),
+        routes: SparseGates::new(knobs, context, &routing, vb)?,
         balance,
-        towers,
-    }))
+    };
+    Ok(Box::new(SparseLevel::new(knobs, context, parts, vb)?))
 }
 
 fn routing(knobs: &Knobs, num_tasks: usize) -> Result<Routing, ModelError> {
@@ -152,21 +126,4 @@ fn routing(knobs: &Knobs, num_tasks: usize) -> Result<Routing, ModelError> {
         choice,
         weighting,
     })
-}
-
-/// One chosen expert whose weight is 1 teaches the gate nothing.
-fn check_single_choice(knobs: &Knobs, is_balanced: bool) -> Result<(), ModelError> {
-    let is_constant = knobs.count("top_k") == 1
-        && knobs.count("num_experts") > 1
-        && knobs.choice("gate") == "top_k"
-        && knobs.choice("gate_weights") == "renormalised";
-    let has_other_source = is_balanced || knobs.choice("gate_noise") == "learned";
-    match is_constant && !has_other_source {
-        true => Err(ModelError::knob(
-            "gate_weights",
-            "one chosen expert always has the renormalised weight 1, so that gates would learn nothing; \
-             use gate_weights = \"raw\", or a balance",
-        )),
-        false => Ok(()),
-    }
 }

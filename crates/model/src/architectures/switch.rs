@@ -20,6 +20,7 @@ use crate::ranker::{
     AuxiliaryLoss, BuildContext, GateKind, Ranker, StepOutput, Trace, TrainingPass,
 };
 use crate::registry::Architecture;
+use crate::tap::FeatureTap;
 use crate::var_builder::{Init, VarBuilder};
 use candle_core::{DType, Result, Tensor};
 use homebench_kernels::gate::GateLogits;
@@ -157,6 +158,24 @@ fn build(
     }
     let (width, num_tasks) = (knobs.count("hidden_dim"), context.layout.tasks.len());
     let prior = Prior::new(knobs, context.layout, units)?;
+    let routing = Routing {
+        // A task is a row here: gates see nothing else.
+        num_tasks: 1,
+        num_experts: units.num_experts,
+        choice: Choice::TopK(units.top_k),
+        weighting: match knobs.choice("gate_weights") {
+            "renormalised" => Weighting::Renormalised,
+            _ => Weighting::Raw,
+        },
+    };
+    let prior_weight = knobs.number("prior_weight");
+    if routing.has_constant_weights() && (prior.is_none() || prior_weight == 0.0) {
+        return Err(ModelError::knob(
+            "gate_weights",
+            "one chosen expert always has the renormalised weight 1, so that gates would learn nothing; use \
+             gate_weights = \"raw\", or a prior with a prior_weight above 0",
+        ));
+    }
     let embedding = task_embedding(knobs, context, vb)?;
     let blocks = (0..units.num_blocks)
         .map(|index| build_block(knobs, context, index, vb))
@@ -172,17 +191,8 @@ fn build(
         flops_per_row: product_flops(&[context.input_dim, width])
             + num_tasks * units.num_blocks * of_block
             + towers.flops_per_row(),
-        routing: Routing {
-            // A task is a row here: gates see nothing else.
-            num_tasks: 1,
-            num_experts: units.num_experts,
-            choice: Choice::TopK(units.top_k),
-            weighting: match knobs.choice("gate_weights") {
-                "renormalised" => Weighting::Renormalised,
-                _ => Weighting::Raw,
-            },
-        },
-        prior_weight: knobs.number("prior_weight"),
+        routing,
+        prior_weight,
         embedding,
         blocks,
         prior,
@@ -374,7 +384,12 @@ impl Ranker for Switch {
         Ok(StepOutput {
             logits: self.run(xs, &gate_logits, true, trace)?,
             auxiliary,
+            first: None,
         })
+    }
+
+    fn features(&self) -> Option<&FeatureTap> {
+        Some(self.towers.features())
     }
 
     fn flops_per_row(&self) -> usize {

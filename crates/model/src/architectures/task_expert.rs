@@ -16,6 +16,7 @@ use crate::layers::{ExpertConfig, Towers, linear_maps, product_flops};
 use crate::part::{Part, PartKind, Place};
 use crate::ranker::{BuildContext, GateKind, Ranker, Trace};
 use crate::registry::Architecture;
+use crate::tap::FeatureTap;
 use crate::var_builder::{Init, VarBuilder};
 use candle_core::{Result, Tensor};
 use homebench_kernels::gate::{GateActivation, GateLogits, LinearGate, Mix, MixGate};
@@ -199,23 +200,25 @@ impl Builder<'_> {
         let tasks: Vec<Place> = (Place::tasks(self.context.layout).iter())
             .map(|task| task.in_level(index))
             .collect();
-        let own: Vec<usize> = (0..num_tasks).collect();
+        let each: Vec<usize> = (0..num_tasks).collect();
         let mut flops = num_experts * self.config.flops_per_row(input_dim);
+        // A task's memory is read by that task alone, on every level.
+        let own = self.vb.of_one_task(true);
         let read = match has_memory && self.knobs.choice("memory_read") == "linear" {
             true => {
                 flops += num_tasks * product_flops(&[width, width]);
-                let maps = tasks.iter().map(|task| self.vb.part(&task.memory(index)));
+                let maps = tasks.iter().map(|task| own.part(&task.memory(index)));
                 let maps: Vec<VarBuilder> = maps.collect();
-                Some(linear_maps(width, width, &maps, own.clone())?)
+                Some(linear_maps(width, width, &maps, each.clone())?)
             }
             false => None,
         };
         let write = match has_memory && self.knobs.choice("memory_write") == "gated" {
             true => {
                 flops += num_tasks * product_flops(&[2 * width, width]);
-                let maps = tasks.iter().map(|task| self.vb.pp(&task.path).pp("write"));
+                let maps = tasks.iter().map(|task| own.pp(&task.path).pp("write"));
                 let maps: Vec<VarBuilder> = maps.collect();
-                Some(linear_maps(2 * width, width, &maps, own)?)
+                Some(linear_maps(2 * width, width, &maps, each)?)
             }
             false => None,
         };
@@ -260,7 +263,7 @@ impl Builder<'_> {
     ) -> std::result::Result<GateLogits, ModelError> {
         let init = Init::fan_in(width);
         let gate = |(task, part): (usize, &Part)| {
-            let vb = self.vb.part(part);
+            let vb = self.vb.of_one_task(true).part(part);
             Ok(LinearGate {
                 sources: match (width, reads_memory) {
                     (0, _) => Vec::new(),
@@ -295,6 +298,7 @@ impl Builder<'_> {
                 experts,
                 activation,
                 output: task,
+                stopped: Vec::new(),
             }
         };
         let memories = if has_memory { num_tasks } else { 0 };
@@ -390,6 +394,10 @@ impl Ranker for TaskExpert {
             Some(memory) => self.towers.forward_t(&memory, train),
             None => candle_core::bail!("a model without levels"),
         }
+    }
+
+    fn features(&self) -> Option<&FeatureTap> {
+        Some(self.towers.features())
     }
 
     fn flops_per_row(&self) -> usize {

@@ -18,6 +18,13 @@ enum BalanceKind {
     Selectors,
 }
 
+/// Whether the gates' logits get a gradient. Of one chosen expert whose renormalised weight is the constant 1 none comes through
+/// the experts, and noise has none of its own: a balance has to give it, by other numbers than that weight.
+pub(crate) fn gates_learn(routing: &Routing, balance: Option<&BalanceConfig>) -> bool {
+    let reads_weights = |balance: &BalanceConfig| matches!(balance.kind, BalanceKind::OfLogits(loss) if loss.balance == Balance::Importance);
+    !routing.has_constant_weights() || balance.is_some_and(|balance| !reads_weights(balance))
+}
+
 impl BalanceConfig {
     /// What `balance`, `balance_weight` and `balance_over` say; none where its weight is 0.
     pub(crate) fn new(

@@ -52,6 +52,20 @@ impl ExpertConfig {
         }
     }
 
+    /// The layer of this index by itself, for experts between whose layers something happens.
+    pub(crate) fn layer(&self, index: usize) -> Self {
+        let is_normalised = !self.norm_output_only || index + 1 == self.dims.len();
+        Self {
+            dims: vec![self.dims[index]],
+            norm: if is_normalised {
+                self.norm
+            } else {
+                NormKind::None
+            },
+            ..self.clone()
+        }
+    }
+
     /// Widths of the layers.
     pub(crate) fn dims(&self) -> &[usize] {
         &self.dims
@@ -165,17 +179,41 @@ pub(crate) fn linear_maps(
     sources: Vec<usize>,
 ) -> Result<StackedMlp, ModelError> {
     let init = Init::fan_in(inputs);
+    let biases = maps.iter().map(|vb| vb.get(outputs, "bias", init));
+    let biases = Stack::new(biases.collect::<Result<_, _>>()?, &[outputs])?;
+    let layer = StackedLayer {
+        bias: Some(biases),
+        ..map_layer(inputs, outputs, maps)?
+    };
+    Ok(StackedMlp::new(sources, vec![layer])?)
+}
+
+/// The same without biases.
+pub(crate) fn linear_maps_without_bias(
+    inputs: usize,
+    outputs: usize,
+    maps: &[VarBuilder],
+    sources: Vec<usize>,
+) -> Result<StackedMlp, ModelError> {
+    let layer = map_layer(inputs, outputs, maps)?;
+    Ok(StackedMlp::new(sources, vec![layer])?)
+}
+
+fn map_layer(
+    inputs: usize,
+    outputs: usize,
+    maps: &[VarBuilder],
+) -> Result<StackedLayer, ModelError> {
+    let init = Init::fan_in(inputs);
     let weights = maps
         .iter()
         .map(|vb| vb.get((inputs, outputs), "weight", init));
-    let biases = maps.iter().map(|vb| vb.get(outputs, "bias", init));
-    let layer = StackedLayer {
+    Ok(StackedLayer {
         weight: Stack::new(weights.collect::<Result<_, _>>()?, &[inputs, outputs])?,
-        bias: Some(Stack::new(biases.collect::<Result<_, _>>()?, &[outputs])?),
+        bias: None,
         norm: Norm::None,
         activation: Activation::Identity,
-    };
-    Ok(StackedMlp::new(sources, vec![layer])?)
+    })
 }
 
 /// One network of linear layers with `activation` between them, and nothing after the last.

@@ -1,7 +1,7 @@
 //! What the gates of a level read: an optional network before each softmax gate, then the linear maps of all gates.
 
 use super::expert::plain_networks;
-use super::level_config::{Gate, LevelConfig};
+use super::level_config::{Gate, LevelConfig, Own};
 use crate::ModelError;
 use crate::ranker::GateKind;
 use crate::var_builder::{Init, VarBuilder};
@@ -47,7 +47,8 @@ impl GateReader {
                 linear.push(constant_gate(gate, vb)?);
                 continue;
             }
-            linear.push(linear_gate(gate, sources, width, vb)?);
+            let vb = vb.of_one_task(Own::has(&config.own.gates, *index));
+            linear.push(linear_gate(gate, sources, width, &vb)?);
         }
         Ok(Self {
             hidden: Hidden::new(config, &behind, vb)?,
@@ -106,15 +107,18 @@ impl Hidden {
         // One operator runs them all, so they have one width. Each architecture's gates of a level read equally many inputs.
         let mut dims = vec![config.sources_of(first).len() * config.gate_input_dim];
         dims.extend(&config.gate_dims);
-        let builders: Vec<VarBuilder> = gates
+        let own = behind
             .iter()
-            .map(|gate| vb.pp(&gate.part.path).pp("hidden"))
+            .map(|index| vb.of_one_task(Own::has(&config.own.gates, *index)));
+        let own: Vec<VarBuilder> = own.collect();
+        let builders: Vec<VarBuilder> = (gates.iter().zip(&own))
+            .map(|(gate, vb)| vb.pp(&gate.part.path).pp("hidden"))
             .collect();
         let networks = plain_networks(&dims, true, &builders, (0..gates.len()).collect())?;
         let linear = gates
             .iter()
             .enumerate()
-            .map(|(place, gate)| linear_gate(gate, vec![place], *hidden_dim, vb));
+            .map(|(place, gate)| linear_gate(gate, vec![place], *hidden_dim, &own[place]));
         Ok(Some(Self {
             logits: GateLogits::new(linear.collect::<std::result::Result<_, _>>()?)?,
             sources: gates

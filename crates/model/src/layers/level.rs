@@ -4,10 +4,10 @@
 //! choice of what each sees, HoME's hierarchy mask included, is data.
 
 use super::gate::GateReader;
-use super::level_config::{ExpertSet, FeatureGateConfig, Gate, LevelConfig};
+use super::level_config::{ExpertSet, FeatureGateConfig, Gate, LevelConfig, Own};
 use crate::ModelError;
 use crate::part::{Part, PartKind};
-use crate::ranker::{GateKind, Trace};
+use crate::ranker::{GateKind, Trace, TrainingPass};
 use crate::var_builder::{Init, VarBuilder};
 use candle_core::{Result, Tensor};
 use homebench_kernels::Stack;
@@ -91,7 +91,11 @@ impl Level {
         let sets = set_ranges(config);
         let builders: Vec<(VarBuilder, usize)> = sets
             .iter()
-            .map(|(part, experts)| (vb.part(part), experts.len()))
+            .enumerate()
+            .map(|(index, (part, experts))| {
+                let own = Own::has(&config.own.sets, index);
+                (vb.of_one_task(own).part(part), experts.len())
+            })
             .collect();
         // The reader orders the gates; whatever goes with their logits below follows that order.
         let reader = GateReader::new(config, vb)?;
@@ -164,6 +168,17 @@ impl Level {
         self.mix.forward(&experts, &logits)
     }
 
+    /// As [`Self::forward_t`] in training, cut at what the experts put out.
+    pub(crate) fn forward_cut(
+        &self,
+        xs: &Tensor,
+        gate_xs: Option<&Tensor>,
+        pass: &TrainingPass<'_>,
+    ) -> Result<Tensor> {
+        let MixtureParts { experts, logits } = self.body.parts(xs, gate_xs, true)?;
+        self.mix.forward(&pass.represent(experts)?, &logits)
+    }
+
     pub(crate) fn flops_per_row(&self) -> usize {
         self.flops_per_row
     }
@@ -180,6 +195,7 @@ fn mix_gate(gate: &Gate) -> MixGate {
             GateKind::Residual => GateActivation::Identity,
         },
         output: gate.output,
+        stopped: gate.stopped.clone(),
     }
 }
 
@@ -218,7 +234,8 @@ fn build_feature_gates(
     }
     let (mut weights, mut lora_a, mut lora_b) = (Vec::new(), Vec::new(), Vec::new());
     let (mut sources, mut expert_sources) = (Vec::new(), Vec::new());
-    for set in &config.sets {
+    for (index, set) in config.sets.iter().enumerate() {
+        let vb = vb.of_one_task(Own::has(&config.own.feature_gates, index));
         let vb = vb.part(&set.place.part(PartKind::FeatureGate, config.index));
         let first = sources.len();
         let lead: &[usize] = if gate.per_expert {

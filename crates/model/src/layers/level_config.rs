@@ -39,6 +39,8 @@ pub(crate) struct Gate {
     pub(crate) experts: Vec<usize>,
     /// Output that its mix is added to.
     pub(crate) output: usize,
+    /// Those of its experts that its mix sends no gradient to.
+    pub(crate) stopped: Vec<usize>,
 }
 
 /// Feature gates of a level.
@@ -69,6 +71,22 @@ pub(crate) struct LevelConfig {
     pub(crate) num_outputs: usize,
     /// Whether a residual over one expert is the constant 1, and no variable.
     pub(crate) single_residual_is_fixed: bool,
+    /// What one task alone learns; nothing where nobody has looked.
+    pub(super) own: Own,
+}
+
+/// Whether one task alone learns each part of a level; what is beyond a list is shared.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Own {
+    pub(super) sets: Vec<bool>,
+    pub(super) feature_gates: Vec<bool>,
+    pub(super) gates: Vec<bool>,
+}
+
+impl Own {
+    pub(super) fn has(parts: &[bool], index: usize) -> bool {
+        parts.get(index).copied().unwrap_or(false)
+    }
 }
 
 impl LevelConfig {
@@ -85,6 +103,7 @@ impl LevelConfig {
             gates: Vec::new(),
             num_outputs,
             single_residual_is_fixed: false,
+            own: Own::default(),
         }
     }
 
@@ -114,6 +133,7 @@ impl LevelConfig {
             gated_sources: Vec::new(),
             experts,
             output,
+            stopped: Vec::new(),
         });
     }
 

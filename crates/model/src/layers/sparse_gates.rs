@@ -18,6 +18,8 @@ use homebench_kernels::{Parameter, matmul};
 pub(crate) struct SparseGates {
     form: Form,
     noise: Noise,
+    /// Names the stream of their noise: gates in two places of a model draw different numbers.
+    path: String,
     num_tasks: usize,
     num_experts: usize,
     flops_per_row: usize,
@@ -100,6 +102,7 @@ impl SparseGates {
             form,
             flops_per_row,
             noise: builder.noise(reads)?,
+            path: path(vb),
             num_tasks: routing.num_tasks,
             num_experts: routing.num_experts,
         })
@@ -118,6 +121,7 @@ impl SparseGates {
             flops_per_row: config.gates_flops_per_row(),
             form: Form::PerTask(Box::new(GateReader::new(&config, vb)?)),
             noise: Noise::None,
+            path: path(vb),
             num_tasks: routing.num_tasks,
             num_experts: routing.num_experts,
         })
@@ -171,7 +175,7 @@ impl SparseGates {
         };
         let noise = match pass.noise {
             NoiseSource::Step { seed, step } => {
-                gate_noise(seed, step, "gate", clean.dims2()?, clean.device())?
+                gate_noise(seed, step, &self.path, clean.dims2()?, clean.device())?
             }
             NoiseSource::Given(noise) => noise.reshape(clean.shape())?,
         };
@@ -267,6 +271,11 @@ impl SparseGates {
     }
 }
 
+/// Where gates are: `gate` of a model that has them in one place.
+fn path(vb: &VarBuilder) -> String {
+    vb.pp("gate").prefix().to_owned()
+}
+
 /// A row vector on every row. By a product, whose gradient has one order of sums on every processor.
 pub(crate) fn on_every_row(row: &Tensor, num_rows: usize) -> Result<Tensor> {
     matmul(
@@ -282,6 +291,7 @@ pub(crate) fn task_embeddings(
     vb: &VarBuilder,
 ) -> std::result::Result<Vec<Parameter>, ModelError> {
     let tasks = context.layout.tasks.iter();
+    let vb = vb.of_one_task(true);
     // As PyTorch's embeddings start, so that tasks differ from the first step.
     tasks
         .map(|task| {
@@ -305,4 +315,75 @@ pub(crate) fn linear(
         bias: Some(vb.get(outputs, "bias", init)?),
         num_logits: outputs,
     }])?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::SparseGates;
+    use crate::features::InputColumns;
+    use crate::knobs::{Knob, Knobs, expert_knobs};
+    use crate::layout::{TaskGroup, TaskLayout};
+    use crate::ranker::{BuildContext, NoiseSource, TrainingPass};
+    use crate::var_builder::VarBuilder;
+    use candle_core::{DType, Device, Tensor};
+    use homebench_kernels::sparse::{Choice, Routing, Weighting, gate_noise};
+
+    #[test]
+    fn gates_of_two_levels_draw_different_noise_and_those_of_one_the_noise_of_gate() {
+        let layout = TaskLayout {
+            tasks: vec!["a".into(), "b".into()],
+            groups: vec![TaskGroup {
+                name: "all".into(),
+                tasks: vec![0, 1],
+            }],
+        };
+        let context = BuildContext {
+            layout: &layout,
+            input_dim: 3,
+            num_embedded: 0,
+            input_per_task: false,
+            columns: InputColumns::default(),
+            after: &[],
+        };
+        let routing = Routing {
+            num_tasks: 2,
+            num_experts: 8,
+            choice: Choice::TopK(2),
+            weighting: Weighting::Renormalised,
+        };
+        let known = [
+            Knob::widths("gate_dims", true, &[], ""),
+            Knob::choice("gate", &["top_k"], "top_k", ""),
+            Knob::choice("gate_reads", &["row_only"], "row_only", ""),
+            Knob::count("task_dim", 1, 1, ""),
+            Knob::count("gate_rank", 1, 1, ""),
+            Knob::choice("gate_noise", &["fixed"], "fixed", ""),
+            Knob::number("gate_noise_std", 0.0, 1.0, ""),
+        ];
+        let experts = expert_knobs("none", "relu");
+        let known: Vec<Knob> = known.into_iter().chain(experts).collect();
+        let knobs = Knobs::resolve("two_levels", &known, &toml::Table::new()).unwrap();
+        let xs = Tensor::ones((5, 3), DType::F32, &Device::Cpu).unwrap();
+        let pass = TrainingPass {
+            observed: None,
+            labels: None,
+            noise: NoiseSource::Step { seed: 4, step: 9 },
+            cut: None,
+        };
+        let noise = |place: Option<&str>| -> Vec<f32> {
+            let vb = VarBuilder::from_seed(1, DType::F32, &Device::Cpu);
+            let vb = place.map_or(vb.clone(), |place| vb.pp(place));
+            let gates = SparseGates::new(&knobs, &context, &routing, &vb).unwrap();
+            let routes = gates.in_training(&xs, &pass).unwrap();
+            let noise = (routes.noisy.unwrap() - routes.clean.unwrap()).unwrap();
+            noise.flatten_all().unwrap().to_vec1().unwrap()
+        };
+        let close = |a: &[f32], b: &[f32]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-5);
+        let expected = gate_noise(4, 9, "gate", (5, 16), &Device::Cpu).unwrap();
+        let expected: Vec<f32> = expected.flatten_all().unwrap().to_vec1().unwrap();
+        assert!(close(&noise(None), &expected));
+        let [first, second] = ["level.0", "level.1"].map(|place| noise(Some(place)));
+        assert!(!close(&first, &second));
+        assert!(!close(&first, &expected));
+    }
 }

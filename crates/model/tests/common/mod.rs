@@ -9,17 +9,18 @@ use candle_core::{DType, Result, Tensor, Var};
 use homebench_kernels::loss::{Targets, multi_task_loss};
 use homebench_kernels::optimizer::{AdamConfig, Optimizer};
 use homebench_model::{
-    BuildContext, ModelConfig, NoiseSource, Ranker, StepOutput, TaskGroup, TaskLayout, Trace,
-    TrainingPass, VarBuilder, Variables,
+    BuildContext, InputColumns, InputFeature, ModelConfig, NoiseSource, Ranker, Representation,
+    StepOutput, TaskGroup, TaskLayout, Trace, TrainingPass, VarBuilder, Variables,
 };
 use homebench_random::Philox;
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 /// Weights, gradients or running statistics by variable path.
 pub(crate) type ByPath = BTreeMap<String, Tensor>;
 
 /// Every architecture with knobs that make a small model, then HoME's ablations and other switches.
-pub(crate) const MODELS: [(&str, &str); 53] = [
+pub(crate) const MODELS: [(&str, &str); 72] = [
     ("logistic", ""),
     ("single_task", ""),
     ("single_task", "norm = 'batch'\nactivation = 'silu'"),
@@ -68,7 +69,7 @@ pub(crate) const MODELS: [(&str, &str); 53] = [
     ("sparse_mmoe", "norm = 'layer'\nnum_experts = 3\ntop_k = 3"),
     ("smes", ""),
     ("smes", "encoder_dims = [6]\nnum_experts = 5"),
-    ("smes", "shared_k = 0\nbalance = 'none'"),
+    ("smes", "shared_k = 0\nprivate_k = 2\nbalance = 'none'"),
     ("smes", "private_k = 0\nnorm = 'batch'\nactivation = 'silu'"),
     ("switch", "hidden_dim = 6\nblock_dims = [5]"),
     (
@@ -102,6 +103,40 @@ pub(crate) const MODELS: [(&str, &str); 53] = [
     ("cross_stitch", ""),
     (
         "cross_stitch",
+        "norm = 'batch'\nactivation = 'silu'\ntower_dims = []",
+    ),
+    ("pad_net", ""),
+    ("pad_net", "exchange = 'none'"),
+    ("pad_net", "deep_supervision = 0\ntask_dims = [5, 4]"),
+    (
+        "pad_net",
+        "norm = 'batch'\nactivation = 'silu'\ntower_dims = []",
+    ),
+    ("pepnet", "prior_features = ['user']"),
+    (
+        "pepnet",
+        "prior_features = ['rest', 'user']\ngate_hidden_dim = 4\nnorm = 'batch'\nactivation = 'silu'",
+    ),
+    ("pepnet", "parts = 'epnet'\ntower_dims = []"),
+    (
+        "pepnet",
+        "parts = 'ppnet'\nprior_features = ['user', 'tab']\nnorm = 'layer'\nnorm_position = 'output'",
+    ),
+    ("stem", ""),
+    ("stem", "num_levels = 2\nnum_task_experts = 2"),
+    (
+        "stem",
+        "num_levels = 3\nstop_gradients = false\nnorm = 'batch'\nactivation = 'silu'",
+    ),
+    ("esmm", ""),
+    ("esmm", "norm = 'batch'\nactivation = 'silu'"),
+    ("escm2", ""),
+    ("escm2", "counterfactual = 'dr'\nnorm = 'batch'"),
+    ("aitm", ""),
+    ("aitm", "calibrator_weight = 0\nnorm = 'layer'"),
+    ("resflow", ""),
+    (
+        "resflow",
         "norm = 'batch'\nactivation = 'silu'\ntower_dims = []",
     ),
     ("home", "rank = 2"),
@@ -138,6 +173,22 @@ pub(crate) fn layout(groups: &[(&str, &[&str])]) -> TaskLayout {
         .collect();
     TaskLayout { tasks, groups }
 }
+
+/// The features of an input: a user, the scenario `tab`, and whatever is left.
+pub(crate) fn features(input_dim: usize) -> Vec<InputFeature> {
+    let feature = |name: &str, columns: std::ops::Range<usize>| InputFeature {
+        name: name.to_owned(),
+        columns,
+    };
+    vec![
+        feature("user", 0..2),
+        feature("tab", 2..3),
+        feature("rest", 3..input_dim),
+    ]
+}
+
+/// The second of three tasks comes after the first, and the third after that.
+pub(crate) const AFTER: [Option<usize>; 3] = [None, Some(0), Some(1)];
 
 /// Two groups, one of them with a task alone.
 pub(crate) fn three_tasks() -> TaskLayout {
@@ -184,11 +235,20 @@ impl Network {
     }
 
     fn build(config: &ModelConfig, layout: &TaskLayout, input_dim: usize, vb: &VarBuilder) -> Self {
+        let features = features(input_dim);
+        // As `AFTER`, of any number of tasks.
+        let tasks = 0..layout.tasks.len();
+        let after: Vec<Option<usize>> = tasks.map(|task| task.checked_sub(1)).collect();
         let context = BuildContext {
             layout,
             input_dim,
             num_embedded: 0,
             input_per_task: false,
+            columns: InputColumns {
+                features: &features,
+                scenario: Some(1),
+            },
+            after: &after,
         };
         let model = config.build(&context, vb).unwrap();
         Self {
@@ -212,11 +272,30 @@ impl Network {
 
     /// What a training step computes: the noise is that of step `index`.
     pub(crate) fn step(&self, xs: &Tensor, observed: Option<&Tensor>, index: u64) -> StepOutput {
+        self.cut_step(xs, observed, index, None)
+    }
+
+    /// The same, cut at the model's representation where `cut` is given.
+    pub(crate) fn cut_step(
+        &self,
+        xs: &Tensor,
+        observed: Option<&Tensor>,
+        index: u64,
+        cut: Option<&RefCell<Option<Representation>>>,
+    ) -> StepOutput {
         let noise = NoiseSource::Step {
             seed: 5,
             step: index,
         };
-        let pass = TrainingPass { observed, noise };
+        // Those that read them are models of three tasks in a chain.
+        let known = |rows: usize| Tensor::from_vec(labels(rows * 3), (rows, 3), &place::device());
+        let labels = (self.model.reads_labels()).then(|| known(xs.dim(0).unwrap()).unwrap());
+        let pass = TrainingPass {
+            observed,
+            labels: labels.as_ref(),
+            noise,
+            cut,
+        };
         self.model.forward_step(xs, &pass, None).unwrap()
     }
 
@@ -254,18 +333,26 @@ impl Network {
     }
 }
 
+/// Labels of which one in four is positive, in another place of each row.
+pub(crate) fn labels(count: usize) -> Vec<f32> {
+    let label = |index: usize| f32::from(u8::from(index.is_multiple_of(4)));
+    (0..count).map(label).collect()
+}
+
 /// The sum of the tasks' losses and the model's own, of a training step whose rows observe some tasks.
 pub(crate) fn loss_of_step(output: &StepOutput, observed: Option<&Tensor>) -> Result<Tensor> {
-    let label = |index: usize| f32::from(u8::from(index.is_multiple_of(3)));
     let targets = Targets {
         label_weights: observed.map(values),
-        ..Targets::new((0..output.logits.elem_count()).map(label).collect())
+        ..Targets::new(labels(output.logits.elem_count()))
     };
-    let loss = multi_task_loss(&output.logits, &targets)?;
-    match &output.auxiliary {
-        Some(auxiliary) => loss + (&auxiliary.loss * auxiliary.weight)?,
-        None => Ok(loss),
+    let mut loss = multi_task_loss(&output.logits, &targets)?;
+    if let Some(auxiliary) = &output.auxiliary {
+        loss = (loss + (&auxiliary.loss * auxiliary.weight)?)?;
     }
+    if let Some(first) = &output.first {
+        loss = (loss + (multi_task_loss(&first.logits, &targets)? * first.weight)?)?;
+    }
+    Ok(loss)
 }
 
 /// What 20 steps of Adam leave, by path, and before them the losses.

@@ -39,6 +39,8 @@ pub(crate) struct Summary {
     pub(crate) panels: Vec<Panel>,
     /// Metrics in the order of `metrics.csv`.
     pub(crate) metrics: Vec<Metric>,
+    /// Variants and panels whose scores are left out, since the task has the weight 0 in the variant's loss.
+    pub(crate) never_learned: Vec<(usize, usize)>,
     variant_places: HashMap<String, usize>,
     panel_places: HashMap<(String, String), usize>,
     samples: HashMap<(Split, usize, usize, Metric), Sample>,
@@ -59,6 +61,7 @@ impl Summary {
             variants,
             panels,
             metrics: Vec::new(),
+            never_learned: Vec::new(),
             samples: HashMap::new(),
         };
         // In the order of the file: the first metrics and tasks in it come first wherever they are listed.
@@ -71,6 +74,14 @@ impl Summary {
                 "test" => Split::Test,
                 _ => Split::Validation,
             };
+            // Of a tower that nobody trained: it would be judged as if the model were bad at the task.
+            if results.relations.never_learns(&cell.variant, &score.task) {
+                let key = (variant, panel);
+                if !summary.never_learned.contains(&key) {
+                    summary.never_learned.push(key);
+                }
+                continue;
+            }
             // There are few, so looking through them costs less than a set.
             if !summary.metrics.contains(&metric) {
                 summary.metrics.push(metric);
@@ -135,15 +146,56 @@ fn panels(results: &Results) -> Vec<Panel> {
         .scores
         .iter()
         .map(|score| (&results.cells[score.cell].dataset, &score.task));
+    let short = distinguishing(&datasets);
     let panels = distinct(places).into_iter().map(|(dataset, task)| Panel {
-        title: match datasets.len() {
-            1 => task.to_string(),
-            _ => format!("{dataset}: {task}"),
+        title: match datasets.iter().position(|name| name == dataset) {
+            Some(place) if datasets.len() > 1 => format!("{}: {task}", short[place]),
+            _ => task.to_string(),
         },
         dataset: dataset.clone(),
         task: task.to_string(),
     });
     panels.collect()
+}
+
+/// What tells datasets apart: of one source whose knobs are set, as `feed[conflict=0,num_tasks=6]` is, the settings that differ; otherwise
+/// their names.
+fn distinguishing(datasets: &[String]) -> Vec<String> {
+    let parsed: Option<Vec<(&str, Vec<&str>)>> = datasets
+        .iter()
+        .map(|name| {
+            let (source, settings) = name.strip_suffix(']')?.split_once('[')?;
+            Some((source, at_commas(settings)))
+        })
+        .collect();
+    let Some(parsed) = parsed else {
+        return datasets.to_vec();
+    };
+    let differs = |part: &&&str| !parsed.iter().all(|(_, parts)| parts.contains(part));
+    let short = parsed.iter().map(|(_, parts)| {
+        let parts: Vec<&str> = parts.iter().filter(differs).copied().collect();
+        parts.join(",")
+    });
+    let short: Vec<String> = short.collect();
+    let is_one_source = parsed.windows(2).all(|pair| pair[0].0 == pair[1].0);
+    match is_one_source && short.iter().all(|name| !name.is_empty()) {
+        true => short,
+        false => datasets.to_vec(),
+    }
+}
+
+/// The parts between commas that stand in no brackets.
+fn at_commas(text: &str) -> Vec<&str> {
+    let mut depth = 0usize;
+    text.split(|letter| {
+        match letter {
+            '(' | '[' => depth += 1,
+            ')' | ']' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        letter == ',' && depth == 0
+    })
+    .collect()
 }
 
 /// Refuses a metric that is not in the list: a misspelt one of an external table would otherwise stand there as one of its own, and of
@@ -198,6 +250,40 @@ mod tests {
     }
 
     #[test]
+    fn datasets_of_one_source_are_told_apart_by_the_settings_that_differ() {
+        let of = |names: &[&str]| {
+            let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+            distinguishing(&names).join(" | ")
+        };
+        let swept = ["feed[a=0,b=(x=1,y=2),c=3]", "feed[a=0,b=(x=1,y=3),c=3]"];
+        assert_eq!(of(&swept), "b=(x=1,y=2) | b=(x=1,y=3)");
+        assert_eq!(of(&["feed[a=0]", "feed[a=1,b=2]"]), "a=0 | a=1,b=2");
+        // Where a name would be left without anything, and of several sources, names stay whole.
+        assert_eq!(
+            of(&["feed[a=0]", "feed[a=0,b=2]"]),
+            "feed[a=0] | feed[a=0,b=2]"
+        );
+        assert_eq!(of(&["feed[a=0]", "other[a=1]"]), "feed[a=0] | other[a=1]");
+        assert_eq!(of(&["census", "feed[a=1]"]), "census | feed[a=1]");
+    }
+
+    #[test]
+    fn scores_on_a_task_that_was_never_learned_are_in_no_comparison_and_named() {
+        let folder = sample::Sample::default().write();
+        let spec = "[variants.MMoE.training]\ntask_weights = { income = 0.0 }\n";
+        std::fs::write(folder.path().join("spec.resolved.toml"), spec).unwrap();
+        let results = Results::read(folder.path()).unwrap();
+        let summary = Summary::new(&results).unwrap();
+        assert_eq!(summary.never_learned, [(1, 0)]);
+        assert!(summary.values(Split::Test, 1, 0, Metric::Auc).is_empty());
+        assert_eq!(summary.values(Split::Test, 1, 1, Metric::Auc).len(), 3);
+        let analysis = crate::analysis::Analysis::new(results, None).unwrap();
+        let said = crate::content::sureness::in_short(&analysis);
+        let left_out = "Left out, as the task has the weight 0 in the loss and was never learned: MMoE on income.";
+        assert!(said.contains(left_out), "{said}");
+    }
+
+    #[test]
     fn a_metric_that_nobody_knows_is_refused_with_its_place() {
         let folder = sample::Sample::default().write();
         let refused = |folder: &std::path::Path| {
@@ -209,7 +295,7 @@ mod tests {
         let text = std::fs::read_to_string(&own).unwrap();
         std::fs::write(&own, text.replacen("log_loss", "newest", 1)).unwrap();
         insta::assert_snapshot!(refused(folder.path()), @r"
-        error: metrics.csv, line 3, column `metric`: expected one of auc, log_loss, normalised_entropy, calibration, expected_calibration_error, gauc, gauc_unweighted, gauc_users, gauc_users_left_out, best_auc, auc_regret, r_squared, mse, best_mse, mse_regret, loss, auxiliary_loss, pr_auc, brier, mae, rmse, spearman, weighted_auc, weighted_pr_auc, weighted_log_loss, weighted_brier, weighted_calibration, weighted_r_squared, weighted_mse, weighted_rmse, weighted_mae, ranked_groups, ranked_groups_left_out, ndcg@10, mrr@10, recall@10, precision@10, hit_rate@10, found `newest`
+        error: metrics.csv, line 3, column `metric`: expected one of auc, log_loss, normalised_entropy, calibration, expected_calibration_error, gauc, gauc_unweighted, gauc_users, gauc_users_left_out, best_auc, auc_regret, r_squared, mse, best_mse, mse_regret, loss, auxiliary_loss, distillation_loss, loss_weight, pr_auc, brier, mae, rmse, spearman, weighted_auc, weighted_pr_auc, weighted_log_loss, weighted_brier, weighted_calibration, weighted_r_squared, weighted_mse, weighted_rmse, weighted_mae, ranked_groups, ranked_groups_left_out, ndcg@10, mrr@10, recall@10, precision@10, hit_rate@10, found `newest`
         ");
     }
 }

@@ -23,7 +23,7 @@ pub(super) fn push(
     altered(blocks, findings);
     missing(blocks, analysis);
     loud_warnings(blocks, analysis);
-    let question = context.question.first().map(|words| first_sentence(words));
+    let question = context.question.first().map(|words| asked(words));
     blocks.extend(question.map(|words| labelled("Question", &words)));
     let answer = Answer::new(analysis);
     blocks.push(labelled("Answer", &answer.summary));
@@ -97,17 +97,39 @@ fn labelled(label: &str, words: &str) -> Block {
     Block::Paragraph(spans)
 }
 
-/// The first sentence of a paragraph; of one that is too long, its beginning.
-pub(crate) fn first_sentence(words: &str) -> String {
-    let mut ends = words.match_indices([' ']).map(|(place, _)| place);
+/// Where the sentences of a paragraph end.
+fn ends(words: &str) -> impl Iterator<Item = usize> {
+    let spaces = words.match_indices([' ']).map(|(place, _)| place);
     let is_end = |place: &usize| {
         let (before, after) = words.split_at(*place);
         let next = after.trim_start().chars().next();
         // `e.g. this` and `.5 is` go on.
         before.ends_with(['.', '?', '!']) && next.is_some_and(char::is_uppercase)
     };
-    let end = ends.find(is_end).unwrap_or(words.len());
-    let sentence = &words[..end];
+    spaces.filter(is_end).chain([words.len()])
+}
+
+/// What a paragraph asks: its first sentences up to a question; the question alone where those are many words; the first sentence
+/// where nothing is asked.
+pub(crate) fn asked(words: &str) -> String {
+    let mut begin = 0;
+    for end in ends(words) {
+        if words[..end].ends_with('?') {
+            let is_short = words[..end].chars().count() <= LONGEST_SENTENCE;
+            return shortened(&words[if is_short { 0 } else { begin }..end]);
+        }
+        begin = end + 1;
+    }
+    first_sentence(words)
+}
+
+/// The first sentence of a paragraph; of one that is too long, its beginning.
+pub(crate) fn first_sentence(words: &str) -> String {
+    let end = ends(words).next().unwrap_or(words.len());
+    shortened(&words[..end])
+}
+
+fn shortened(sentence: &str) -> String {
     if sentence.chars().count() <= LONGEST_SENTENCE {
         return sentence.to_owned();
     }
@@ -124,7 +146,7 @@ pub(crate) fn first_sentence(words: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::first_sentence;
+    use super::{asked, first_sentence};
 
     #[test]
     fn a_sentence_ends_where_another_begins() {
@@ -132,6 +154,14 @@ mod tests {
         assert_eq!(of("Is it? Yes means: above."), "Is it?");
         assert_eq!(of("At .5 of e.g. two. More."), "At .5 of e.g. two.");
         assert_eq!(of("no end"), "no end");
+        assert_eq!(asked("Is it? Yes means: above."), "Is it?");
+        assert_eq!(
+            asked("Two are. Is it .5 there? No. Or?"),
+            "Two are. Is it .5 there?"
+        );
+        let context = "More words. ".repeat(40);
+        assert_eq!(asked(&format!("{context}Is it? No.")), "Is it?");
+        assert_eq!(asked("What is. What was."), "What is.");
         let long = of(&"word ".repeat(100));
         assert!(long.ends_with("word...") && long.len() < 340, "{long}");
     }

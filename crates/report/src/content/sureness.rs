@@ -48,6 +48,7 @@ pub(crate) fn in_short(analysis: &Analysis) -> String {
         ));
     }
     said.extend(identical(analysis));
+    said.extend(never_learned(analysis));
     let cells: Vec<bool> = analysis
         .results
         .own_cells()
@@ -72,6 +73,27 @@ fn shortly(mut names: Vec<String>) -> String {
         names.push(format!("{more} more"));
     }
     listed(names)
+}
+
+/// Scores that stand in no table and no comparison, since nobody trained what they are of.
+fn never_learned(analysis: &Analysis) -> Option<String> {
+    let summary = &analysis.summary;
+    let pairs = &summary.never_learned;
+    let variants = distinct(pairs.iter().map(|(variant, _)| *variant));
+    let of = |variant: usize| {
+        let own = pairs.iter().filter(|(other, _)| *other == variant);
+        let tasks = own.map(|(_, panel)| summary.panels[*panel].task.clone());
+        let tasks = listed(distinct(tasks));
+        format!("{} on {tasks}", summary.variants[variant])
+    };
+    let names: Vec<String> = variants.into_iter().map(of).collect();
+    let is_any = !names.is_empty();
+    is_any.then(|| {
+        format!(
+            "Left out, as the task has the weight 0 in the loss and was never learned: {}.",
+            names.join("; ")
+        )
+    })
 }
 
 /// Variants whose runs all have the same scores, and variants that have the scores of another one: nothing between them is chance.
@@ -143,6 +165,7 @@ fn items(analysis: &Analysis) -> Vec<Vec<Span>> {
     let items = items.into_iter().flatten();
     let items = items
         .chain(identical(analysis))
+        .chain(never_learned(analysis))
         .chain(at_the_edge(analysis));
     items.map(|words| vec![text(words)]).collect()
 }

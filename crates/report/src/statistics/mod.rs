@@ -11,11 +11,13 @@
 mod golden;
 mod improvement;
 mod judgement;
+mod mantel;
 mod resample;
 mod student;
 
 pub use improvement::{Improvement, improvement, probability_of_improvement};
 pub use judgement::{Evidence, FEWEST_RUNS, Judgement, Verdict, judge};
+pub use mantel::{Mantel, mantel};
 pub use resample::{bootstrap_interval, sign_flip_p_value, smallest_p_value};
 
 /// The level of every test.

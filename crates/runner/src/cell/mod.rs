@@ -25,12 +25,12 @@ use homebench_results::{self as record_files, CellFolder};
 use homebench_train::Device;
 use homebench_train::SplitName;
 use homebench_train::device;
-use homebench_train::{self as train, CellResult, StartFrom, TrainError};
+use homebench_train::{self as train, CellResult, TrainError};
 use keeper::CellKeeper;
 use listener::TrainingListener;
 use predictions::CellPredictions;
 use program::OutsideProgram;
-use start_weights::start_weights;
+use start_weights::CellBefore;
 use std::io::{BufRead, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::PathBuf;
@@ -148,15 +148,11 @@ fn try_cell(settings: &ChildSettings) -> Result<()> {
         write_result(settings, &content, &judged?, start)?;
         return Ok(program.remove()?);
     }
-    let start_weights = start_weights(&settings.folder, &content)?;
+    let before = CellBefore::read(&settings.folder, &content)?;
     let mut cell_settings = content.settings();
-    cell_settings.start = match (&content.init_from, &start_weights) {
-        (Some(start), Some(weights)) => Some(StartFrom {
-            paths: &start.variables,
-            weights,
-        }),
-        _ => None,
-    };
+    if let Some(before) = &before {
+        before.tell(&content, &mut cell_settings);
+    }
     let trained = blaming_data(&watch, || {
         pool.install(|| {
             train::train(

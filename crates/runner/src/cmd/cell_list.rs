@@ -1,6 +1,7 @@
 //! The cells of a results folder: every one that its spec asks for, every other one that is there, and the state of each. Without data: a
 //! folder is looked at where its data may not be.
 
+use crate::execute::{CellStanding, standings};
 use anyhow::Result;
 use homebench_experiment::plan::{Arm, Plan, PlannedCell, Reuse, reuse};
 use homebench_experiment::spec::{CellContent, Experiment, Source};
@@ -64,6 +65,7 @@ pub(super) fn rows(
     // A run that was killed leaves its state behind, so the lock says whether anything runs.
     let running = is_at_work.then(|| RunState::read(results)).flatten();
     let running = running.map(|state| state.cells).unwrap_or_default();
+    let standings = standings(results);
     let mut row = |cell: &PlannedCell, winner: Option<usize>| {
         let is_current = |there: &PlannedCell| current.contains(&there.id);
         let place = there
@@ -73,6 +75,14 @@ pub(super) fn rows(
         // Taken out, so that what is left in the end is what nobody asked for.
         let found = place.map(|place| there.remove(place));
         let (state, note, ended) = match &found {
+            Some(found) if standings.contains_key(&found.id) => {
+                let (state, note) = standing(&standings[&found.id]);
+                match state_of(results, cell, found, winner) {
+                    // What its outcome says is more than what a task has said last.
+                    ended if ended.0 == DONE => ended,
+                    _ => (state, note, None),
+                }
+            }
             Some(found) if running.iter().any(|one| one.id == found.id) => {
                 (RUNNING, String::new(), None)
             }
@@ -109,6 +119,18 @@ pub(super) fn rows(
         ended: None,
     }));
     Ok(rows)
+}
+
+/// How a cell that was submitted stands, in words.
+fn standing(standing: &CellStanding) -> (&'static str, String) {
+    match standing {
+        CellStanding::Queued(task) => ("queued", task.clone()),
+        CellStanding::Running(host) => (RUNNING, format!("on {host}")),
+        CellStanding::Lost(task, host, seconds) => (
+            "lost",
+            format!("{task} on {host} is silent for {seconds} s"),
+        ),
+    }
 }
 
 /// A final cell whose settings are those of a winner that is not known.

@@ -66,6 +66,14 @@ impl ForwardArguments {
                 .hint("give one row or more: [batch, width]")
                 .into());
         }
+        if let Some(named) = file.columns.width().filter(|named| *named != width) {
+            return Err(self
+                .refuse_inputs(format!(
+                    "x has width {width}, the features of the model {named}"
+                ))
+                .hint("give each feature in `features` its width")
+                .into());
+        }
         let weights = load(&self.weights)?;
         let vb = VarBuilder::from_weights(weights.clone(), DType::F32, &Device::Cpu);
         let context = BuildContext {
@@ -74,6 +82,8 @@ impl ForwardArguments {
             // The input is given as it would come out of the tables, so there are none here.
             num_embedded: 0,
             input_per_task: false,
+            columns: file.columns.columns(),
+            after: &file.columns.after,
         };
         let built = (file.config.build(&context, &vb)).and_then(|model| Ok((model, vb.finish()?)));
         let (model, variables) = built.map_err(|error| match width_of(&weights, &file) {
@@ -128,6 +138,8 @@ fn width_of(weights: &BTreeMap<String, Tensor>, file: &ModelFile) -> Option<usiz
             input_dim: *width,
             num_embedded: 0,
             input_per_task: false,
+            columns: file.columns.columns(),
+            after: &file.columns.after,
         };
         file.config.build(&context, &vb).is_ok() && vb.finish().is_ok()
     })

@@ -40,6 +40,8 @@ impl InitArguments {
             input_dim: self.input_dim,
             num_embedded: 0,
             input_per_task: false,
+            columns: file.columns.columns(),
+            after: &file.columns.after,
         };
         file.config
             .build(&context, &vb)

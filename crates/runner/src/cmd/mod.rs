@@ -4,34 +4,41 @@ mod arguments;
 mod board;
 mod broken;
 mod cache;
+mod cancel;
 mod cell;
 mod cell_list;
 mod compare;
 pub mod data;
 mod devices;
 mod diff;
+mod finished_cell;
 mod forward;
 mod init;
 mod instructions;
 mod integrity;
 mod interruption;
 mod kept_data;
+mod model_columns;
 mod model_file;
 mod models;
 mod new;
+mod on_cluster;
 mod open_folder;
 mod output_path;
 mod pack;
 mod plan;
 mod predict;
 mod progress;
+mod relatedness;
 mod report;
+mod routing;
 mod run;
 mod run_records;
 mod screen;
 mod session;
 mod status;
 mod style;
+mod task;
 mod watch;
 
 use crate::bundled::{self, Bundle};
@@ -59,7 +66,7 @@ Example:
   homebench run quickstart
 
 Exit codes: 0 done; 1 a cell failed, `diff` saw a regression, or a file of the results is gone, altered or not merged; \
-2 a bad spec, dataset or argument, or output that can't be written; 130 interrupted.";
+2 a bad spec, dataset or argument, or output that can't be written; 4 cells are under way on a cluster (`run --no-wait`); 130 interrupted.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -67,12 +74,15 @@ enum Command {
     New(new::NewArguments),
     Plan(plan::PlanArguments),
     Status(status::StatusArguments),
+    Cancel(cancel::CancelArguments),
     Report(report::ReportArguments),
     Figures(report::FiguresArguments),
     Diff(diff::DiffArguments),
     Compare(compare::CompareArguments),
     Pack(pack::PackArguments),
     Predict(predict::PredictArguments),
+    Relatedness(relatedness::RelatednessArguments),
+    Routing(routing::RoutingArguments),
     /// Get, describe, prepare and check datasets
     Data(data::DataArgs),
     Cache(cache::CacheArguments),
@@ -82,6 +92,8 @@ enum Command {
     Forward(forward::ForwardArguments),
     #[command(hide = true)]
     Cell(cell::CellArguments),
+    #[command(hide = true)]
+    Task(task::TaskArguments),
 }
 
 /// Reads the command line, does what it asks for, and gives the exit code. `bundle` is what the binary carries.
@@ -114,12 +126,15 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::New(arguments) => arguments.run(),
         Command::Plan(arguments) => arguments.run(),
         Command::Status(arguments) => arguments.run(),
+        Command::Cancel(arguments) => arguments.run(),
         Command::Report(arguments) => arguments.run(),
         Command::Figures(arguments) => arguments.run(),
         Command::Diff(arguments) => arguments.run(),
         Command::Compare(arguments) => arguments.run(),
         Command::Pack(arguments) => arguments.run(),
         Command::Predict(arguments) => arguments.run(),
+        Command::Relatedness(arguments) => arguments.run(),
+        Command::Routing(arguments) => arguments.run(),
         Command::Data(arguments) => data::run(&arguments).map(|()| ExitCode::SUCCESS),
         Command::Cache(arguments) => arguments.run(),
         Command::Models(arguments) => arguments.run(),
@@ -127,6 +142,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Init(arguments) => arguments.run(),
         Command::Forward(arguments) => arguments.run(),
         Command::Cell(arguments) => Ok(arguments.run()),
+        Command::Task(arguments) => arguments.run(),
     }
 }
 

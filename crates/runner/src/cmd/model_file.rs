@@ -1,5 +1,6 @@
 //! A model described by a file of its own (`model.toml`): the architecture, its tasks and groups, and its knobs.
 
+use super::model_columns::ModelColumns;
 use homebench_diagnostic::{Diagnostic, Document, KeyPath};
 use homebench_model::{ModelConfig, ModelError, TaskGroup, TaskLayout};
 use std::path::Path;
@@ -10,6 +11,7 @@ pub(super) struct ModelFile {
     document: Document,
     pub(super) config: ModelConfig,
     pub(super) layout: TaskLayout,
+    pub(super) columns: ModelColumns,
 }
 
 impl ModelFile {
@@ -36,12 +38,14 @@ impl ModelFile {
             return Err(document.at_value(&KeyPath::new(["model"]), message));
         };
         let layout = layout(&document, &mut table)?;
+        let columns = ModelColumns::take(&document, &mut table, &layout.tasks)?;
         let config = ModelConfig::from_table(model, &table);
         let config = config.map_err(|error| refusal(&document, &error))?;
         let file = Self {
             document,
             config,
             layout,
+            columns,
         };
         let checked = file.layout.validate();
         checked.map_err(|error| file.refuse(&error))?;

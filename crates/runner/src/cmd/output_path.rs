@@ -1,15 +1,46 @@
 //! Where a command writes a file that its user named.
 
+use crate::output::write_answer;
+use anyhow::Result;
 use homebench_diagnostic::Diagnostic;
+use homebench_results::write_unsynced;
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+
+/// Writes a table, with its header first, into the file that a user named, or to stdout.
+///
+/// # Errors
+/// As [`output_path`], or it can't be written.
+pub(super) fn write_table<const N: usize>(
+    out: Option<&Path>,
+    rows: impl IntoIterator<Item = [String; N]>,
+) -> Result<()> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    for row in rows {
+        writer.write_record(row)?;
+    }
+    let table = writer.into_inner()?;
+    match out {
+        Some(path) => {
+            let written = output_path(path, &[])?;
+            write_unsynced(&written, |out| Ok(out.write_all(&table)?))
+        }
+        None => {
+            write_answer(&String::from_utf8(table)?)?;
+            Ok(())
+        }
+    }
+}
 
 /// The path to write: that of the file itself where it is named by a link.
 ///
 /// # Errors
 /// Something else than a file is there, or it is one of the inputs.
-pub(super) fn output_path(path: &Path, inputs: &[&Path]) -> Result<PathBuf, Diagnostic> {
+pub(super) fn output_path(
+    path: &Path,
+    inputs: &[&Path],
+) -> std::result::Result<PathBuf, Diagnostic> {
     let refuse = |message: &str| {
         Diagnostic::new(path.display().to_string(), message).hint("name another file")
     };

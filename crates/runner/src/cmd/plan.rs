@@ -34,7 +34,7 @@ pub(super) struct PlanArguments {
 
 impl PlanArguments {
     pub(super) fn run(self) -> Result<ExitCode> {
-        let (session, mut plan) = self.spec.open(&mut NoticesAlone)?;
+        let (session, mut plan) = self.spec.open(&mut NoticesAlone, false)?;
         session.say_solutions();
         session.say_selection();
         session.say_untrained();

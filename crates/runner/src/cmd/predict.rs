@@ -1,6 +1,7 @@
 //! `homebench predict`: scores rows that were never seen, with the weights of a cell and what was kept of its data.
 
 use super::data::PlaceArgs;
+use super::finished_cell::FinishedCell;
 use super::output_path::output_path;
 use super::run::parse_count;
 use crate::cell::read_weights;
@@ -9,11 +10,7 @@ use anyhow::Result;
 use clap::Args;
 use homebench_data::{Batch, NewRows, ScoredRows, TableFormat};
 use homebench_diagnostic::{Diagnostic, regular_file};
-use homebench_experiment::spec::CellContent;
-use homebench_model::PROGRAM;
-use homebench_results::{
-    CellFolder, DataFacts, Outcome, PendingFile, ResultsFolder, Status, WEIGHTS, file_digest,
-};
+use homebench_results::{DataFacts, PendingFile, file_digest};
 use homebench_train::{Device, Scorer, device};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -49,8 +46,8 @@ pub(super) struct PredictArguments {
 impl PredictArguments {
     pub(super) fn run(self) -> Result<ExitCode> {
         let format = self.format()?;
-        let cell = Cell::open(&self.cell)?;
-        let rows = cell.new_rows()?;
+        let cell = FinishedCell::open(&self.cell)?;
+        let rows = new_rows(&cell)?;
         let device = device::open(self.device)?;
         let model = cell.content.model_config()?;
         let weights = read_weights(&cell.folder.weights())?;
@@ -146,6 +143,9 @@ fn say(scored: &ScoredRows) {
     if !scored.absent.is_empty() {
         note!("the files have no {}: left out", scored.absent.join(", "));
     }
+    for said in &scored.said {
+        note!("{said}");
+    }
     for unseen in scored.unseen.iter().filter(|unseen| unseen.unseen > 0) {
         let share = 100.0 * unseen.unseen as f64 / unseen.values.max(1) as f64;
         note!(
@@ -157,115 +157,50 @@ fn say(scored: &ScoredRows) {
     }
 }
 
-/// A cell whose weights can be used.
-struct Cell {
-    folder: CellFolder,
-    content: CellContent,
-    results: ResultsFolder,
-}
-
-impl Cell {
-    fn open(path: &Path) -> Result<Self, Diagnostic> {
-        let name = path.display().to_string();
-        let folder = CellFolder::new(path);
-        let refuse = |message: &str, hint: &str| Diagnostic::new(&name, message).hint(hint);
-        if !folder.content().exists() {
-            return Err(refuse(
-                "expected the folder of a cell, and it has no cell.toml",
-                "name one as <results>/cells/<id>; cells.csv of the results says which id is which",
-            ));
+/// What reads rows as those of the cell's data.
+fn new_rows(cell: &FinishedCell) -> Result<NewRows, Diagnostic> {
+    let kept = cell.results.data(&cell.content.dataset.content_hash);
+    let name = kept.display().to_string();
+    let again = "restore it, or run the experiment again, which writes it and trains nothing anew";
+    let facts = DataFacts::read(&kept).map_err(|unusable| {
+        let said = Diagnostic::from(unusable);
+        match said.hint {
+            Some(_) => said,
+            None => said.hint(again),
         }
-        let content = CellContent::read(&folder.content())?;
-        let outcome = Outcome::read(&folder)?;
-        let outcome =
-            outcome.filter(|outcome| outcome.status == Status::Done && outcome.id == content.id());
-        let Some(outcome) = outcome else {
-            return Err(refuse(
-                "the cell is not done, so it has no weights",
-                "run the experiment to its end, or name another cell",
-            ));
-        };
-        if content.final_phase().is_none() {
-            return Err(refuse(
-                "the cell is a trial of tuning, whose weights are not kept",
-                "name a final cell: cells.csv of the results has its phase",
-            ));
-        }
-        if content.model.name == PROGRAM {
-            return Err(refuse(
-                "the cell is of a program of the user's, which keeps no weights here",
-                "have the program itself score the rows",
-            ));
-        }
-        let weights = folder.weights();
-        let digest = outcome.files.get(WEIGHTS);
-        if digest.is_none() || digest != file_digest(&weights).as_ref() {
-            return Err(Diagnostic::new(
-                weights.display().to_string(),
-                "gone, or altered since homebench wrote it",
-            )
-            .hint("restore the file, or run the experiment again with --fresh"));
-        }
-        let Some(results) = folder.results() else {
-            return Err(refuse(
-                "the cell lies in no results folder, which keeps what reading rows takes",
-                "name it where it was trained, as <results>/cells/<id>",
-            ));
-        };
-        Ok(Self {
-            folder,
-            content,
-            results,
-        })
-    }
-
-    /// What reads rows as those of the cell's data.
-    fn new_rows(&self) -> Result<NewRows, Diagnostic> {
-        let kept = self.results.data(&self.content.dataset.content_hash);
-        let name = kept.display().to_string();
-        let again =
-            "restore it, or run the experiment again, which writes it and trains nothing anew";
-        let facts = DataFacts::read(&kept).map_err(|unusable| {
-            let said = Diagnostic::from(unusable);
-            match said.hint {
-                Some(_) => said,
-                None => said.hint(again),
-            }
-        })?;
-        let Some(facts) =
-            facts.filter(|facts| facts.content_hash == self.content.dataset.content_hash)
-        else {
-            return Err(Diagnostic::new(
-                name,
-                "nothing is kept of the data that the cell was trained on",
-            )
-            .hint(again));
-        };
-        for (file, digest) in &facts.files_blake3 {
-            let path = kept.join(file);
-            if file_digest(&path).as_ref() != Some(digest) {
-                let message = "gone, or altered since homebench wrote it";
-                return Err(Diagnostic::new(path.display().to_string(), message).hint(again));
-            }
-        }
-        let read = |file: &str| match facts.files_blake3.contains_key(file) {
-            true => regular_file::read_text(&kept.join(file))
-                .map_err(|error| Diagnostic::new(&name, format!("{file}: {error}")).hint(again)),
-            false => Ok(String::new()),
-        };
-        let vocabularies = "vocabularies.csv.zst";
-        let vocabularies = match facts.files_blake3.contains_key(vocabularies) {
-            true => Some(kept.join(vocabularies)),
-            false => None,
-        };
-        NewRows::new(
-            &facts.name,
-            &read("description.toml")?,
-            &facts.protocol,
-            self.content.dataset.split_seed,
-            &facts.canonical_blake3,
-            vocabularies.as_deref(),
-            &read("numbers.csv")?,
+    })?;
+    let Some(facts) = facts.filter(|facts| facts.content_hash == cell.content.dataset.content_hash)
+    else {
+        return Err(Diagnostic::new(
+            name,
+            "nothing is kept of the data that the cell was trained on",
         )
+        .hint(again));
+    };
+    for (file, digest) in &facts.files_blake3 {
+        let path = kept.join(file);
+        if file_digest(&path).as_ref() != Some(digest) {
+            let message = "gone, or altered since homebench wrote it";
+            return Err(Diagnostic::new(path.display().to_string(), message).hint(again));
+        }
     }
+    let read = |file: &str| match facts.files_blake3.contains_key(file) {
+        true => regular_file::read_text(&kept.join(file))
+            .map_err(|error| Diagnostic::new(&name, format!("{file}: {error}")).hint(again)),
+        false => Ok(String::new()),
+    };
+    let vocabularies = "vocabularies.csv.zst";
+    let vocabularies = match facts.files_blake3.contains_key(vocabularies) {
+        true => Some(kept.join(vocabularies)),
+        false => None,
+    };
+    NewRows::new(
+        &facts.name,
+        &read("description.toml")?,
+        &facts.protocol,
+        cell.content.dataset.split_seed,
+        &facts.canonical_blake3,
+        vocabularies.as_deref(),
+        &read("numbers.csv")?,
+    )
 }

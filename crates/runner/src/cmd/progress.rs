@@ -230,6 +230,10 @@ impl Watcher for RunView {
         self.line("ending the cells; Ctrl-C again ends them at once");
     }
 
+    fn noticed(&mut self, words: &str) {
+        self.line(words);
+    }
+
     fn tick(&mut self) {
         let is_due = |since: Option<Instant>, every| since.is_none_or(|at| at.elapsed() >= every);
         let shows = self.screen.is_some() && is_due(Some(self.shown), SHOW_EVERY);

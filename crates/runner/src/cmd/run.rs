@@ -3,9 +3,11 @@
 use super::cell::parse_split;
 use super::integrity::{exit_code, look, mend_before_run, say};
 use super::interruption::{
-    INTERRUPTED, listen_for_interruption, say_failed_fast, say_interrupted, with_cells,
+    INTERRUPTED, listen_for_interruption, say_failed_fast, say_interrupted, say_under_way,
+    with_cells,
 };
 use super::kept_data::keep_data;
+use super::on_cluster::{CellPlace, ClusterArguments, OnCluster};
 use super::open_folder::extent_of;
 use super::progress::RunView;
 use super::report::{say_notes, say_report};
@@ -32,6 +34,7 @@ use homebench_results::read::Results;
 use homebench_results::{self as record, MergedCell, ResultsFolder, Status, Winners};
 use homebench_train::device;
 use homebench_train::{self as train, Device, SplitName};
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 
@@ -46,11 +49,14 @@ const EXIT_CELL_FAILED: u8 = 1;
 Examples:
   homebench run experiments/quickstart.toml
   homebench run experiments/census.toml --jobs 2 --only 'home/*'
-  homebench run experiments/census.toml --set dataset.rows=20000 --out results/census-small")]
+  homebench run experiments/census.toml --set dataset.rows=20000 --out results/census-small
+  homebench run experiments/census.toml --executor slurm   # asks for what cluster.toml says")]
 pub(super) struct RunArguments {
     #[command(flatten)]
     spec: SpecArguments,
-    /// Cells at once [default: that of the spec, or 1]
+    #[command(flatten)]
+    cluster: ClusterArguments,
+    /// Cells at once [default: that of the spec, or 1]; on a cluster tasks at once [default: that of cluster.toml]
     #[arg(long, value_parser = parse_count)]
     jobs: Option<usize>,
     /// Threads of a cell [default: that of the spec, or the cores shared by the jobs]
@@ -85,7 +91,8 @@ impl RunArguments {
         // First of all, because preparing data can take minutes.
         listen_for_interruption()?;
         let mut preparing = RunView::preparing();
-        let opened = self.spec.open(&mut preparing);
+        let cluster = self.cluster.read(self.jobs)?;
+        let opened = self.spec.open(&mut preparing, cluster.is_some());
         preparing.finish(true);
         let (session, mut plan) = opened?;
         session.say_solutions();
@@ -104,7 +111,9 @@ impl RunArguments {
         let resolved = resolved_toml(&session.experiment, &session.dataset().protocol);
         let resolved = record::with_digest(resolved);
         let selection = plan.select(self.spec.only.as_deref())?;
-        check_memory(&session, &plan, &selection, self.jobs_of(&session))?;
+        if cluster.is_none() {
+            check_memory(&session, &plan, &selection, self.jobs_of(&session))?;
+        }
         // A folder of a newer homebench is left as it is, whatever else is asked for.
         look(results)?;
         // Before the folder is claimed: the final cells that it may hold are known by their winners alone.
@@ -116,9 +125,14 @@ impl RunArguments {
         }
         claim(results, &plan, &resolved, self.fresh)?;
         // All that may be refused comes before anything is changed.
-        let mut executor = self.executor(&session)?;
-        let threads = self.threads_of(&session);
-        let mut provenance = provenance(&session, executor.jobs(), threads);
+        let jobs = match &cluster {
+            Some(cluster) => cluster.tasks(),
+            None => self.jobs_of(&session),
+        };
+        let is_on_cluster = cluster.is_some();
+        let threads = self.threads_of(&session, cluster.as_ref());
+        let mut place = self.place(&session, threads, cluster)?;
+        let mut provenance = provenance(&session, jobs, threads);
         if self.require_clean {
             provenance.require_clean()?;
         }
@@ -128,6 +142,7 @@ impl RunArguments {
         if let Some(notice) = lock.notice() {
             note!("{notice}");
         }
+        place.enter(results, &mut provenance)?;
         // Another run may have begun and ended since the folder was looked at.
         claim(results, &plan, &resolved, self.fresh)?;
         mend_before_run(results, self.fresh)?;
@@ -141,7 +156,11 @@ impl RunArguments {
         keep_data(&session, &mut NoticesAlone)?;
         let runs = CellRuns {
             results,
-            retries: session.experiment.run.retries,
+            // Tasks start their cells again themselves.
+            retries: match is_on_cluster {
+                true => 0,
+                false => session.experiment.run.retries,
+            },
             fresh: self.fresh,
             threads,
             device: session.device,
@@ -159,9 +178,11 @@ impl RunArguments {
             seen: Default::default(),
         };
         let finished = phases.run(&mut provenance, &mut |plan, cells| {
-            run_cells(&session, plan, &runs, &mut executor, cells)
+            run_cells(&session, plan, &runs, place.executor(), cells)
         });
-        match finished.map_err(|error| lock.explain(error))? {
+        let finished = finished.map_err(|error| lock.explain(error))?;
+        place.leave(results, &mut provenance)?;
+        match finished {
             Finished::All => {
                 let cells = plan.finals_asked(&selection);
                 predict_done_cells(&session, &cells, &predictions, lock.watch())?;
@@ -172,6 +193,9 @@ impl RunArguments {
                 finish(&session, &plan, lock.watch())
             }
             Finished::Interrupted { ended, total } => Ok(say_interrupted(ended, total)),
+            Finished::UnderWay { ended, total } => {
+                Ok(say_under_way((ended, total), place.under_way()))
+            }
             Finished::FailedFast { ended, total } => {
                 say_failed_fast(ended, total);
                 Ok(ExitCode::from(EXIT_CELL_FAILED))
@@ -188,11 +212,23 @@ impl RunArguments {
         self.jobs.or(session.experiment.run.jobs).unwrap_or(1)
     }
 
-    fn threads_of(&self, session: &Session) -> usize {
-        threads_of(&session.experiment.run, self.jobs, self.threads)
+    fn threads_of(&self, session: &Session, cluster: Option<&OnCluster>) -> usize {
+        let run = &session.experiment.run;
+        match cluster {
+            Some(cluster) => self
+                .threads
+                .or(run.threads)
+                .unwrap_or_else(|| cluster.threads()),
+            None => threads_of(run, self.jobs, self.threads),
+        }
     }
 
-    fn executor(&self, session: &Session) -> Result<Local> {
+    fn place(
+        &self,
+        session: &Session,
+        threads: usize,
+        cluster: Option<OnCluster>,
+    ) -> Result<CellPlace> {
         let run = &session.experiment.run;
         if run.limits.memory_bytes.is_some() && !can_limit_memory() {
             return Err(Diagnostic::new(
@@ -202,10 +238,10 @@ impl RunArguments {
             .hint("leave the key out")
             .into());
         }
-        Ok(Local::new(LocalSettings {
+        let local = LocalSettings {
             program: Local::this_program()?,
             jobs: self.jobs_of(session),
-            threads: self.threads_of(session),
+            threads,
             device: session.device,
             places: session.places.clone(),
             checked_data: session.checked_data(),
@@ -215,7 +251,9 @@ impl RunArguments {
             tensorboard: run
                 .tensorboard
                 .then(|| tensorboard::folder(&session.results)),
-        }))
+            labels: Default::default(),
+        };
+        CellPlace::new(session, local, cluster, self.fresh)
     }
 }
 
@@ -299,6 +337,8 @@ fn run_cells(
         let seconds = session.expected_seconds(&estimator, cell, cost);
         (cell.id.clone(), seconds)
     });
+    let expected: BTreeMap<String, f64> = expected.collect();
+    executor.expect(&expected);
     let mut view = RunView::new(phase, expected, Some(runs.results.clone()));
     let finished = with_cells(|| runs.run(cells, executor, &mut view));
     // In a folder that is another's by now nothing is removed either.

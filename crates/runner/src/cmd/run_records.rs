@@ -67,7 +67,7 @@ fn start_fact(variant: &Variant) -> Option<StartFact> {
     let start = &variant.start;
     (*start != Start::default()).then(|| StartFact {
         variant: variant.name.clone(),
-        from: start.init_from.as_ref().map(|from| from.variant.clone()),
+        from: start.parent_variant().map(str::to_owned),
         said: start.to_string(),
     })
 }

@@ -199,7 +199,12 @@ fn untrained(experiment: &Experiment, data: &Summary) -> Vec<(Vec<String>, Vec<S
 
 impl SpecArguments {
     /// Checks everything that can be checked without reading data, then prepares the data and plans.
-    pub(super) fn open(&self, observer: &mut dyn data::Observer) -> Result<(Session, Plan)> {
+    /// Of cells that run on other machines, the device is theirs to look for.
+    pub(super) fn open(
+        &self,
+        observer: &mut dyn data::Observer,
+        is_remote: bool,
+    ) -> Result<(Session, Plan)> {
         let spec = self.find_spec()?;
         let (set, root) = self.divided_set()?;
         let (mut experiment, source) = spec::load(&spec, &set)?;
@@ -212,8 +217,13 @@ impl SpecArguments {
         spec::check_dataset(&experiment, &source, &places)?;
         let device = self.device.unwrap_or(experiment.run.device);
         spec::check_precision(&experiment, &source, device)?;
-        let cuda = Cuda::find_for(device);
-        cuda.check(device)?;
+        let cuda = match is_remote {
+            true => Cuda::NotBuiltIn,
+            false => Cuda::find_for(device),
+        };
+        if !is_remote {
+            cuda.check(device)?;
+        }
         let mut datasets = Vec::new();
         for reference in references(&experiment, &places)? {
             let mut summary = data::prepare(&reference, &places, observer)?;

@@ -56,6 +56,8 @@ pub struct LocalSettings {
     pub checkpoint_every: Duration,
     /// Where cells write their curves for TensorBoard, where they do.
     pub tensorboard: Option<PathBuf>,
+    /// What trainings are called there, by the id of a cell, where whoever runs it doesn't know that from the plan.
+    pub labels: BTreeMap<String, String>,
 }
 
 /// Processes of this machine.
@@ -135,7 +137,9 @@ impl Local {
             command.arg("--keep-weights");
         }
         if let Some(folder) = &settings.tensorboard {
-            let folder = tensorboard::cell_folder(folder, &cell.training_label());
+            let label = settings.labels.get(&cell.id).cloned();
+            let label = label.unwrap_or_else(|| cell.training_label());
+            let folder = tensorboard::cell_folder(folder, &label);
             command.arg("--tensorboard").arg(folder);
         }
         command

@@ -1,14 +1,20 @@
 //! Where cells run. An [`Executor`] takes cells and tells what becomes of them; [`crate::parent`] decides which, when, and how
-//! often. [`Local`] starts a process of this machine for each. One for a cluster needs no pipe: whoever trusts files alone tells
-//! starts and ends, and may leave out what a cell says and what it used.
+//! often. [`Local`] starts a process of this machine for each. [`Cluster`] needs no pipe: it trusts files alone, and has a [`Local`] at work
+//! wherever a task runs.
 
+pub(crate) mod cluster;
 mod judge;
 mod local;
 mod lock;
 mod process;
 pub(crate) mod protocol;
 
+pub use cluster::{
+    CellStanding, Cluster, ClusterRun, ClusterSettings, EngineKind, HostRecord, cancel,
+    read_settings, refuse_open, standings,
+};
 pub use local::{Local, LocalSettings};
+pub(crate) use lock::host as local_host;
 pub use lock::{AtWork, FolderLock, LeftBehind, LockWatch, LostFolder, at_work};
 pub use process::{can_limit_memory, kill_every_cell};
 pub use protocol::Message;
@@ -17,12 +23,25 @@ use crate::provenance::Usage;
 use anyhow::Result;
 use homebench_experiment::plan::PlannedCell;
 use homebench_results::{CellFolder, Outcome};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Runs cells somewhere.
 pub trait Executor {
     /// How many cells it takes at once.
     fn jobs(&self) -> usize;
+
+    /// Told before cells are submitted how many seconds each is expected to take, by id: whoever bundles them weighs them by it.
+    fn expect(&mut self, _seconds: &BTreeMap<String, f64>) {}
+
+    /// Whether an earlier parent has submitted this cell and it goes on, so that its folder is not to be touched. Its events come as if
+    /// it had been submitted now.
+    ///
+    /// # Errors
+    /// It can't be known.
+    fn take_up(&mut self, _cell: &PlannedCell) -> Result<bool> {
+        Ok(false)
+    }
 
     /// Starts a cell whose folder holds its content, or leaves it where it will be started, and returns at once.
     /// One that starts cells in bundles gathers them until it is asked for the next event.
@@ -46,6 +65,11 @@ pub trait Executor {
 
     /// Ends every cell that was submitted, whatever it does.
     fn kill(&mut self);
+
+    /// Whether cells that were submitted go on without this process, and it was asked not to wait for them.
+    fn leaves(&self) -> bool {
+        false
+    }
 }
 
 /// What became of the cell of this id.
@@ -66,6 +90,8 @@ pub enum EventKind {
     Said(Message),
     /// It runs no more.
     Ended(Ended),
+    /// Something that a user should read, of no cell in particular.
+    Noticed(String),
 }
 
 /// How a start of a cell ended.
@@ -86,6 +112,8 @@ pub struct Ended {
 pub enum Verdict {
     /// The cell is done.
     Done(Outcome),
+    /// It failed for good, and whoever ran it has written so.
+    Recorded(Outcome),
     /// It was asked to end before it was done, by whomever: the next start goes on from its checkpoint.
     Stopped,
     /// It failed.

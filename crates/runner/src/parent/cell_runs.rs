@@ -53,6 +53,8 @@ pub trait Watcher {
     fn stopped(&mut self, cell: &PlannedCell);
     /// Somebody asked for an end, and the cells were told.
     fn stopping(&mut self);
+    /// There is something to be read, of no cell in particular.
+    fn noticed(&mut self, _words: &str) {}
     /// Called many times a second.
     fn tick(&mut self);
 }
@@ -65,6 +67,13 @@ pub enum Finished {
     /// Somebody asked the run or one of its cells to stop.
     Interrupted {
         /// Cells that ended before.
+        ended: usize,
+        /// Cells that were to run.
+        total: usize,
+    },
+    /// The others go on without this process.
+    UnderWay {
+        /// Cells that ended.
         ended: usize,
         /// Cells that were to run.
         total: usize,
@@ -116,8 +125,12 @@ impl<'a> Going<'a> {
         let parent = cell.parent.as_ref()?;
         let failed = self.failed.get(parent.id.as_str())?;
         let reason = failed.error.as_deref().unwrap_or("no reason");
+        let does = match cell.content.distill {
+            Some(_) => "learns",
+            None => "starts",
+        };
         let reason = format!(
-            "`{}`, which it starts from, failed: {reason}",
+            "`{}`, which it {does} from, failed: {reason}",
             parent.label()
         );
         Some(Outcome {
@@ -162,6 +175,10 @@ impl CellRuns<'_> {
             watcher.tick();
             match executor.next_event(PATIENCE) {
                 Ok(Some(event)) => self.take_in(event, &mut going, watcher),
+                Ok(None) if executor.leaves() && going.broken.is_none() => {
+                    let (ended, total) = (going.ended, cells.len());
+                    return Ok(Finished::UnderWay { ended, total });
+                }
                 Ok(None) => {}
                 Err(error) => {
                     // Nobody would hear how they end.
@@ -265,6 +282,9 @@ impl CellRuns<'_> {
 
     /// Lays out the cell's folder and hands it over.
     fn start(&self, (cell, number): Try<'_>, executor: &mut dyn Executor) -> Result<()> {
+        if executor.take_up(cell)? {
+            return Ok(());
+        }
         let folder = self.lay_out(cell)?;
         // Only before the first: what a start that broke has kept is of this run.
         if self.fresh && number == 1 {
@@ -291,6 +311,9 @@ impl CellRuns<'_> {
     }
 
     fn take_in(&self, event: Event, going: &mut Going<'_>, watcher: &mut dyn Watcher) {
+        if let EventKind::Noticed(words) = &event.kind {
+            watcher.noticed(words);
+        }
         // An executor of a cluster may tell of a cell that was given up long ago.
         let Some((cell, number)) = going.running.get(event.cell.as_str()).copied() else {
             return;
@@ -299,6 +322,7 @@ impl CellRuns<'_> {
             EventKind::Started if number == 1 => watcher.started(cell),
             EventKind::Started => {}
             EventKind::Said(message) => watcher.message(cell, &message),
+            EventKind::Noticed(_) => {}
             EventKind::Ended(ended) => {
                 going.running.remove(cell.id.as_str());
                 if let Err(error) = self.take_in_end((cell, number), ended, going, watcher) {
@@ -320,6 +344,7 @@ impl CellRuns<'_> {
                 going.ended += 1;
                 watcher.ended(cell, outcome);
             }
+            Verdict::Recorded(outcome) => going.end_failed(cell, outcome, watcher),
             // However it ended, it may be because it was told to: no failure of its own, and the next run goes on with it.
             _ if going.stopping_since.is_some() => {}
             Verdict::Stopped => {

@@ -3,10 +3,11 @@
 mod host;
 mod usage;
 
+use crate::execute::HostRecord;
 use anyhow::Result;
 use homebench_diagnostic::Diagnostic;
 use homebench_results::{Ledger, ResultsFolder, cell_of, timestamp};
-pub(crate) use host::{cores, cpu_model, memory_bytes};
+pub(crate) use host::{cores, cpu_model, gpus, memory_bytes};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -27,11 +28,17 @@ pub struct Provenance {
     jobs: usize,
     threads_per_cell: usize,
     device: String,
+    /// Where its cells ran, where that isn't this machine.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    executor: Option<String>,
     cells: Vec<String>,
     source: SourceProvenance,
     build: BuildProvenance,
     host: HostProvenance,
     dataset: DatasetProvenance,
+    /// The machines of a cluster, each with the cells that ended there.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    hosts: Vec<HostRecord>,
     /// Its place among the runs of the file, once it is there.
     #[serde(skip)]
     place: Option<usize>,
@@ -129,6 +136,7 @@ impl Provenance {
             jobs,
             threads_per_cell: threads,
             device,
+            executor: None,
             cells: Vec::new(),
             source: source(),
             build: build(),
@@ -142,8 +150,19 @@ impl Provenance {
                 operating_system: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
             },
             dataset,
+            hosts: Vec::new(),
             place: None,
         }
+    }
+
+    /// Says what starts the processes of cells, where they are on other machines.
+    pub fn set_executor(&mut self, name: &str) {
+        self.executor = Some(name.to_owned());
+    }
+
+    /// Says where cells ended; it is written with the end of the run.
+    pub fn set_hosts(&mut self, hosts: Vec<HostRecord>) {
+        self.hosts = hosts;
     }
 
     /// Adds cells that this run is about to train, and writes it to `provenance.toml` at once, so that a kill leaves no cell
@@ -214,6 +233,21 @@ impl Provenance {
             .map_err(|said| said.hint("build from a clone, and have git installed")),
         }
     }
+}
+
+/// What tells this program from others that were built from other sources or in another way.
+pub(crate) fn build_id() -> String {
+    let parts = [
+        env!("CARGO_PKG_VERSION"),
+        env!("HOMEBENCH_SOURCE_BLAKE3"),
+        env!("HOMEBENCH_RUSTC"),
+        env!("HOMEBENCH_RUSTFLAGS"),
+        env!("HOMEBENCH_TARGET"),
+        env!("HOMEBENCH_OPT_LEVEL"),
+    ];
+    blake3::hash(parts.join("\n").as_bytes())
+        .to_hex()
+        .to_string()
 }
 
 /// An argument as text; of one that is no UTF-8, other bytes than ASCII's as `\xff`.

@@ -3,7 +3,8 @@
 use super::*;
 use candle_core::Device;
 use homebench_model::{
-    BuildContext, ExpertTrace, GateTrace, ModelConfig, TaskGroup, VarBuilder, Variables,
+    BuildContext, ExpertTrace, GateTrace, InputColumns, ModelConfig, TaskGroup, VarBuilder,
+    Variables,
 };
 
 const MOMENT: Moment = Moment { epoch: 2, step: 7 };
@@ -215,6 +216,8 @@ fn traced(name: &str, knobs: &str, change: impl Fn(&Variables)) -> Diagnostics {
         input_dim: 4,
         num_embedded: 0,
         input_per_task: false,
+        columns: InputColumns::default(),
+        after: &[],
     };
     let vb = VarBuilder::from_seed(3, DType::F32, &Device::Cpu);
     let config = ModelConfig::from_table(name, &knobs.parse().unwrap()).unwrap();

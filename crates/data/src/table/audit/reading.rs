@@ -1,11 +1,55 @@
 //! What was counted while rows were read.
 
 use super::{Audit, LOUD_SHARE};
+use crate::table::JoinedTable;
 use crate::table::parse_rows::PieceCounts;
+
+/// Rows for which a joined table has no row.
+pub(in crate::table) fn unmatched_rows(
+    unmatched: u64,
+    rows: u64,
+    table: &str,
+    without_key: u64,
+    on: &str,
+) -> String {
+    let nothing = match without_key {
+        0 => String::new(),
+        rows => format!("; {rows} of them have no `{on}`"),
+    };
+    format!(
+        "{unmatched} of {rows} rows have no row in {table}; its columns are empty there{nothing}"
+    )
+}
+
+/// Rows, of a table where one is named, whose NaN was taken for nothing.
+pub(in crate::table) fn nan_as_missing(rows: u64, of_table: &str) -> String {
+    format!("NaN on {rows} rows{of_table} was read as a missing value")
+}
+
+/// Rows on which an input's number is missing.
+pub(in crate::table) fn missing_number(
+    column: &str,
+    missing: u64,
+    rows: u64,
+    table: Option<&str>,
+) -> String {
+    let there = match table {
+        Some(table) => format!(", though {table} has a row for them"),
+        None => String::new(),
+    };
+    format!(
+        "`{column}` is missing on {missing} of {rows} rows{there}: inputs made of it are 0 after their transformation, or bucket 0"
+    )
+}
 
 impl Audit<'_> {
     /// What was counted while rows were read.
-    pub(in crate::table) fn reading(&mut self, counts: &PieceCounts, tables: &[(String, u64)]) {
+    pub(in crate::table) fn reading(
+        &mut self,
+        counts: &PieceCounts,
+        tables: &[JoinedTable],
+        numbers: &[usize],
+    ) {
         let in_use = counts.in_use;
         if counts.filtered > 0 || counts.filter_unknown > 0 {
             let left_out = counts.filtered + counts.filter_unknown;
@@ -19,19 +63,25 @@ impl Audit<'_> {
                 format!("the filter left out {left_out} of {in_use} rows{unknown}"),
             );
         }
-        for ((join, table), (name, keyless)) in self.plan.joins.iter().enumerate().zip(tables) {
+        for ((join, table), of_table) in self.plan.joins.iter().enumerate().zip(tables) {
+            let JoinedTable {
+                name,
+                without_key: keyless,
+                num_nan,
+            } = of_table;
             let unmatched = counts.unmatched.get(join).copied().unwrap_or(0);
             let without_key = counts.without_key.get(join).copied().unwrap_or(0);
             if unmatched > 0 {
-                let nothing = match without_key {
-                    0 => String::new(),
-                    rows => format!("; {rows} of them have no `{}`", self.plan.columns[table.on]),
-                };
+                let on = &self.plan.columns[table.on];
                 self.warn(
                     "unmatched_rows",
                     unmatched as f64 > LOUD_SHARE * in_use as f64,
-                    format!("{unmatched} of {in_use} rows have no row in {name}; its columns are empty there{nothing}"),
+                    unmatched_rows(unmatched, in_use, name, without_key, on),
                 );
+            }
+            if *num_nan > 0 {
+                let message = nan_as_missing(*num_nan, &format!(" of {name}"));
+                self.warn("nan_as_missing", false, message);
             }
             if *keyless > 0 {
                 self.warn(
@@ -45,6 +95,7 @@ impl Audit<'_> {
             }
         }
         let kept = in_use - counts.filtered - counts.filter_unknown;
+        self.say_missing_numbers(counts, tables, numbers, kept);
         if counts.nobody > 0
             && let Some(user) = self.plan.user
         {
@@ -59,8 +110,7 @@ impl Audit<'_> {
             );
         }
         if counts.nan > 0 {
-            let message = format!("NaN on {} rows was read as a missing number", counts.nan);
-            self.warn("nan_as_missing", false, message);
+            self.warn("nan_as_missing", false, nan_as_missing(counts.nan, ""));
         }
         for (task, unknown) in counts
             .observed_unknown
@@ -104,6 +154,32 @@ impl Audit<'_> {
                     ),
                 );
             }
+        }
+    }
+
+    /// Says which inputs are missing though a joined table has a row; of the rows' own columns `optional` says that they may be.
+    fn say_missing_numbers(
+        &mut self,
+        counts: &PieceCounts,
+        tables: &[JoinedTable],
+        numbers: &[usize],
+        kept: u64,
+    ) {
+        let plan = self.plan;
+        for (missing, column) in counts.missing_numbers.iter().zip(numbers) {
+            let joined = plan.join_of(*column).filter(|_| *missing > 0);
+            let Some(join) = joined.filter(|_| !plan.optional.contains(column)) else {
+                continue;
+            };
+            let (name, table) = (&plan.columns[*column], &tables[join].name);
+            self.warn(
+                "missing_numbers",
+                *missing as f64 > LOUD_SHARE * kept as f64,
+                format!(
+                    "{}; if it may be missing, add \"{name}\" to `optional`",
+                    missing_number(name, *missing, kept, Some(table))
+                ),
+            );
         }
     }
 }

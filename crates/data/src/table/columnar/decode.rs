@@ -2,8 +2,10 @@
 
 use super::super::column_slots::Need;
 use super::super::list_text::ListForms;
+use super::super::raw_columns::{ColumnRule, infinite_time, typed_texts};
 use super::super::row::Row;
 use super::{Arrays, ColumnarFile};
+use crate::expression::RowFault;
 use arrow::array::{Array, ArrayRef, AsArray, ListArray, StringArray, StringBuilder};
 use arrow::compute::cast;
 use arrow::datatypes::{
@@ -50,7 +52,7 @@ pub(crate) fn is_readable(found: &DataType) -> bool {
 }
 
 /// The type of a list's values, where this is one.
-fn item_of(found: &DataType) -> Option<&DataType> {
+pub(crate) fn item_of(found: &DataType) -> Option<&DataType> {
     match found {
         DataType::List(item)
         | DataType::LargeList(item)
@@ -65,13 +67,12 @@ fn is_number(found: &DataType) -> bool {
     match found {
         DataType::Dictionary(_, values) => is_number(values),
         DataType::Boolean | DataType::Null => true,
-        DataType::Decimal128(..) | DataType::Decimal256(..) => true,
         DataType::Date32 | DataType::Date64 | DataType::Timestamp(..) => true,
         other => other.is_numeric(),
     }
 }
 
-fn is_text(found: &DataType) -> bool {
+pub(super) fn is_text(found: &DataType) -> bool {
     match found {
         DataType::Dictionary(_, values) => is_text(values),
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => true,
@@ -89,33 +90,61 @@ pub(crate) struct Decoded {
 struct DecodedColumn {
     texts: Option<StringArray>,
     lists: Option<(ListArray, StringArray)>,
+    /// Whether its lists' values have texts of a type that the description gives.
+    is_typed: bool,
+}
+
+/// Why a column can't be converted.
+enum Undecoded {
+    /// A value of this row.
+    Value {
+        row: usize,
+        fault: RowFault,
+    },
+    Array(ArrowError),
+}
+
+impl From<ArrowError> for Undecoded {
+    fn from(error: ArrowError) -> Self {
+        Self::Array(error)
+    }
 }
 
 impl Decoded {
     /// Converts a batch; `names` are those of its columns.
     ///
     /// # Errors
-    /// A value that has no such form, such as a date beyond all calendars.
+    /// A value that has no such form, such as a date beyond all calendars, or is no value of the column's type; `first_row` is that
+    /// of the batch in the file.
     pub(crate) fn new(
         file: &ColumnarFile,
         arrays: &Arrays,
+        first_row: u64,
         names: &[String],
     ) -> Result<Self, Diagnostic> {
         let columns = arrays.arrays.iter().zip(&file.needs).zip(names);
-        let column = |((array, need), name): ((&Option<ArrayRef>, &Need), &String)| {
-            let Some(array) = array else {
-                return Ok(DecodedColumn::default());
+        let column =
+            |(index, ((array, need), name)): (usize, ((&Option<ArrayRef>, &Need), &String))| {
+                let Some(array) = array else {
+                    return Ok(DecodedColumn::default());
+                };
+                let rule = file.rules.get(index).filter(|rule| rule.is_retyped());
+                DecodedColumn::new(array, *need, rule).map_err(|unreadable| {
+                    let message = match unreadable {
+                        Undecoded::Array(error) => format!("column `{name}`: {error}"),
+                        Undecoded::Value { row, fault } => format!(
+                            "row {}, column `{name}`: expected {}, found `{}`",
+                            first_row + row as u64 + 1,
+                            fault.expected,
+                            fault.found
+                        ),
+                    };
+                    Diagnostic::new(file.path.display().to_string(), message)
+                        .hint("correct the row, or write the column in another type")
+                })
             };
-            DecodedColumn::new(array, *need).map_err(|error| {
-                Diagnostic::new(
-                    file.path.display().to_string(),
-                    format!("column `{name}`: {error}"),
-                )
-                .hint("write the column in another type")
-            })
-        };
         Ok(Self {
-            columns: columns.map(column).collect::<Result<_, _>>()?,
+            columns: columns.enumerate().map(column).collect::<Result<_, _>>()?,
             forms: file.forms.clone(),
         })
     }
@@ -130,15 +159,36 @@ impl Decoded {
 }
 
 impl DecodedColumn {
-    fn new(array: &ArrayRef, need: Need) -> Result<Self, ArrowError> {
+    fn new(array: &ArrayRef, need: Need, rule: Option<&ColumnRule>) -> Result<Self, Undecoded> {
         let mut column = Self::default();
         if item_of(array.data_type()).is_some() {
             let lists = lists(array)?;
-            let values = texts(lists.values())?;
+            let values = match rule {
+                None => texts(lists.values())?,
+                Some(rule) => {
+                    column.is_typed = true;
+                    typed_texts(rule, lists.values()).map_err(|mut fault| {
+                        fault.expected.push_str(" in the list");
+                        let mut ends = lists.value_offsets().iter().skip(1);
+                        let row = ends.position(|end| *end as usize > fault.row);
+                        let row = row.unwrap_or_default();
+                        Undecoded::Value { row, fault }
+                    })?
+                }
+            };
             column.lists = Some((lists, values));
             return Ok(column);
         }
         if need.text || need.list {
+            if let Some(row) = infinite_time(array) {
+                let fault = RowFault {
+                    row,
+                    column: None,
+                    expected: "a time".to_owned(),
+                    found: "infinity".to_owned(),
+                };
+                return Err(Undecoded::Value { row, fault });
+            }
             column.texts = Some(texts(array)?);
         }
         Ok(column)
@@ -159,8 +209,8 @@ fn lists(array: &ArrayRef) -> Result<ListArray, ArrowError> {
     ))
 }
 
-/// A column as texts: whole numbers in digits, other numbers in their shortest form (`1.5`, and `1` for 1.0, as a file of
-/// whole numbers has it), booleans as `true` and `false`, dates and times as ISO 8601 has them (times in UTC).
+/// A column as texts: whole numbers in digits, other numbers and decimals in their shortest form (`1.5`, and `1` for 1.0, as a
+/// file of whole numbers has it), booleans as `true` and `false`, dates and times as ISO 8601 has them (times in UTC).
 pub(crate) fn texts(array: &ArrayRef) -> Result<StringArray, ArrowError> {
     let text = |array: &ArrayRef| Ok(cast(array, &DataType::Utf8)?.as_string::<i32>().clone());
     match array.data_type() {
@@ -169,9 +219,26 @@ pub(crate) fn texts(array: &ArrayRef) -> Result<StringArray, ArrowError> {
         DataType::Float16 => texts(&cast(array, &DataType::Float32)?),
         DataType::Float32 => Ok(shortest(array.as_primitive::<Float32Type>().iter())),
         DataType::Float64 => Ok(shortest(array.as_primitive::<Float64Type>().iter())),
+        found if found.is_decimal() => {
+            let texts = text(array)?;
+            let shortest = texts.iter().map(|text| Some(shortest_decimal(text?)));
+            Ok(shortest.collect())
+        }
         // The zone's name would have to be known; values are in UTC whatever it is.
         DataType::Timestamp(unit, Some(_)) => text(&without_zone(array, *unit)),
         _ => text(array),
+    }
+}
+
+/// The digits of a decimal without zeros behind the point: one value has one text, whatever its column's places.
+fn shortest_decimal(text: &str) -> &str {
+    let shortest = match text.contains('.') {
+        true => text.trim_end_matches('0').trim_end_matches('.'),
+        false => text,
+    };
+    match shortest {
+        "-0" => "0",
+        shortest => shortest,
     }
 }
 
@@ -242,5 +309,9 @@ impl Row for ColumnarRow<'_> {
                 visit(values.value(value).as_bytes());
             }
         }
+    }
+
+    fn has_typed_values(&self, column: usize) -> bool {
+        self.columns[column].is_typed
     }
 }

@@ -8,19 +8,23 @@ mod batches;
 mod decode;
 mod guard;
 mod ipc_layout;
+mod marks;
 mod open_file;
 mod plain_arrays;
 
 pub(crate) use batches::Batches;
 pub(crate) use decode::Decoded;
-pub(crate) use decode::{is_list, is_readable, texts};
+pub(crate) use decode::{is_list, is_readable, item_of, texts};
 pub(crate) use guard::guarded;
 pub(crate) use open_file::open;
 
 use super::column_slots::Need;
+use super::common_types::cast_from;
 use super::list_text::ListForms;
+use super::raw_columns::ColumnRule;
 use crate::schema::FileKind;
 use arrow::array::{Array, ArrayRef, StringArray};
+use arrow::compute::cast;
 use arrow::datatypes::{DataType, SchemaRef};
 use arrow::error::ArrowError;
 use arrow::ipc::reader::{FileReader, StreamReader};
@@ -31,7 +35,7 @@ use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
 };
-use plain_arrays::Meaning;
+use plain_arrays::{Meaning, Unreadable};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -56,6 +60,12 @@ pub(crate) struct ColumnarFile {
     pub(crate) forms: Arc<ListForms>,
     /// Columns of the file that hold lists.
     list_places: Vec<usize>,
+    /// Per column of the description: its type and its marks; none where nobody describes the file.
+    pub(super) rules: Arc<[ColumnRule]>,
+    /// Per column of the description: what its values become where other parts have them in another type.
+    pub(super) casts: Vec<Vec<DataType>>,
+    /// Whether the spaces around texts are no part of them.
+    pub(super) trim_spaces: bool,
 }
 
 /// A value that every row has.
@@ -112,6 +122,9 @@ impl ColumnarFile {
             constants,
             needs: needs.to_vec(),
             forms: Arc::default(),
+            rules: Arc::default(),
+            casts: Vec::new(),
+            trim_spaces: false,
             list_places: (0..opened.schema.fields().len())
                 .filter(|place| is_list(opened.schema.field(*place).data_type()))
                 .collect(),
@@ -137,9 +150,26 @@ impl ColumnarFile {
         self.places[column].is_some() || self.constants[column].is_some()
     }
 
-    /// The type of a column of the description, where it is needed.
+    /// The type that a column of the description is read as, where it is needed.
     pub(crate) fn data_type(&self, column: usize) -> Option<&DataType> {
-        Some(self.schema.field(self.places[column]?).data_type())
+        let found = self.schema.field(self.places[column]?).data_type();
+        let mut casts = self.casts.get(column).into_iter().flatten();
+        let cast = casts.find(|cast| cast_from(found, cast).is_some());
+        Some(cast.unwrap_or(found))
+    }
+
+    /// The type of a column of the description as conversion knows it, where it is needed; text where the name of a folder gives it.
+    pub(super) fn plain_type(&self, column: usize) -> Option<DataType> {
+        let of_file = self.places[column].map(|place| {
+            plain_arrays::plain_type(self.schema.field(place).data_type(), self.meanings[column])
+        });
+        of_file.or_else(|| {
+            let constant = self.constants[column].as_ref()?;
+            Some(match constant {
+                Constant::Missing => DataType::Null,
+                Constant::Text(_) => DataType::Utf8,
+            })
+        })
     }
 
     /// Columns of the description that are read as lists and are texts in the file.
@@ -232,7 +262,8 @@ impl ColumnarFile {
         batches.map_err(|error| broken(&self.path, "Arrow", &error))
     }
 
-    /// Columns of rare types as those that conversion knows; `first_row` is that of the batch in the file.
+    /// Columns as everything reads them: of rare types as those that conversion knows, of one type in all parts, without marks of
+    /// missing values. `first_row` is that of the batch in the file.
     ///
     /// # Errors
     /// A value that has no such form, with its row.
@@ -243,22 +274,44 @@ impl ColumnarFile {
         names: &[String],
     ) -> Result<Arrays, Diagnostic> {
         let columns = batch.arrays.iter().zip(&self.meanings).zip(names);
-        let arrays = columns.map(|((array, meaning), name)| {
-            let Some(array) = array else { return Ok(None) };
-            let plain = plain_arrays::plain(array, *meaning);
-            plain.map(Some).map_err(|unreadable| {
-                let row = unreadable.row.map_or(String::new(), |row| {
-                    format!("row {}, ", first_row + row as u64 + 1)
-                });
-                let message = format!("{row}column `{name}`: {}", unreadable.why);
-                Diagnostic::new(self.path.display().to_string(), message)
-                    .hint("write the column as texts, or leave it out of the description")
-            })
-        });
+        let arrays = columns
+            .enumerate()
+            .map(|(column, ((array, meaning), name))| {
+                let Some(array) = array else { return Ok(None) };
+                let plain = plain_arrays::plain(array, *meaning);
+                let plain = plain.and_then(|array| self.described(column, array));
+                plain.map(Some).map_err(|unreadable| {
+                    let row = unreadable.row.map_or(String::new(), |row| {
+                        format!("row {}, ", first_row + row as u64 + 1)
+                    });
+                    let message = format!("{row}column `{name}`: {}", unreadable.why);
+                    Diagnostic::new(self.path.display().to_string(), message)
+                        .hint("write the column as texts, or leave it out of the description")
+                })
+            });
         Ok(Arrays {
             num_rows: batch.num_rows,
             arrays: arrays.collect::<Result<_, _>>()?,
         })
+    }
+}
+
+impl ColumnarFile {
+    /// A column in the type that all parts have in common, without what stands for nothing.
+    fn described(&self, column: usize, array: ArrayRef) -> Result<ArrayRef, Unreadable> {
+        let mut targets = self.casts.get(column).into_iter().flatten();
+        let array = match targets.find_map(|target| cast_from(array.data_type(), target)) {
+            Some(target) => cast(&array, &target).map_err(Unreadable::column)?,
+            None => array,
+        };
+        let array = match self.trim_spaces {
+            true => plain_arrays::trimmed_texts(&array).map_err(Unreadable::column)?,
+            false => array,
+        };
+        match self.rules.get(column) {
+            Some(rule) => marks::without_marks(&array, rule).map_err(Unreadable::column),
+            None => Ok(array),
+        }
     }
 }
 

@@ -30,7 +30,7 @@ pub(super) struct Unreadable {
 }
 
 impl Unreadable {
-    fn column(error: impl std::fmt::Display) -> Self {
+    pub(super) fn column(error: impl std::fmt::Display) -> Self {
         Self {
             row: None,
             why: error.to_string(),
@@ -113,6 +113,33 @@ pub(super) fn plain(array: &ArrayRef, meaning: Meaning) -> Result<ArrayRef, Unre
         DataType::FixedSizeBinary(_) => texts(array.as_fixed_size_binary().iter()),
         _ => lists(array, meaning),
     }
+}
+
+/// Texts, and items of lists that are texts, without the spaces around them.
+pub(super) fn trimmed_texts(array: &ArrayRef) -> Result<ArrayRef, arrow::error::ArrowError> {
+    let found = match array.data_type() {
+        DataType::Dictionary(_, values) => values,
+        found => found,
+    };
+    if let DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View = found {
+        let texts = cast(array, &DataType::Utf8)?;
+        let texts = texts.as_string::<i32>().iter();
+        let trimmed: StringArray = texts.map(|text| Some(text?.trim_matches(' '))).collect();
+        return Ok(Arc::new(trimmed));
+    }
+    let Some(item) = super::decode::item_of(found) else {
+        return Ok(array.clone());
+    };
+    let list = DataType::List(Arc::new(Field::new("item", item.clone(), true)));
+    let lists = trimmed(cast(array, &list)?.as_list::<i32>());
+    let values = trimmed_texts(lists.values())?;
+    let field = Arc::new(Field::new("item", values.data_type().clone(), true));
+    Ok(Arc::new(ListArray::new(
+        field,
+        lists.offsets().clone(),
+        values,
+        lists.nulls().cloned(),
+    )))
 }
 
 fn texts<'a>(values: impl Iterator<Item = Option<&'a [u8]>>) -> Result<ArrayRef, Unreadable> {

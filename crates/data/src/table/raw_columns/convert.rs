@@ -5,14 +5,15 @@ use crate::expression::{ColumnType, Reading, RowFault, Values, boolean};
 use crate::table::number_column::NumberColumn;
 use crate::table::{bad_row, columnar, parse_rows};
 use crate::timeline::{self, TimeRule};
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, UInt32Array};
-use arrow::compute::{cast, take};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array};
+use arrow::compute::cast;
 use arrow::datatypes::{
-    DataType, Decimal128Type, Float32Type, Float64Type, Int32Type, Int64Type, TimeUnit, UInt64Type,
+    DataType, Decimal128Type, Float16Type, Float32Type, Float64Type, Int32Type, Int64Type,
+    TimeUnit, UInt64Type,
 };
 
 /// The first row of an array of times that is no time but the end of all, as DuckDB writes it.
-pub(super) fn infinite_time(array: &ArrayRef) -> Option<usize> {
+pub(in crate::table) fn infinite_time(array: &ArrayRef) -> Option<usize> {
     let most = match array.data_type() {
         DataType::Date32 => i64::from(i32::MAX),
         DataType::Timestamp(..) => i64::MAX,
@@ -25,44 +26,6 @@ pub(super) fn infinite_time(array: &ArrayRef) -> Option<usize> {
     let counts = counts.ok()?;
     let mut counts = counts.as_primitive::<Int64Type>().iter();
     counts.position(|count| count.is_some_and(|count| count == most || count == -most))
-}
-
-/// An array without the numbers, times and conditions that the column's marks stand for; texts are compared with marks as texts.
-pub(super) fn without_marks(
-    array: &ArrayRef,
-    rule: &ColumnRule,
-) -> Result<ArrayRef, arrow::error::ArrowError> {
-    if rule.missing.is_empty() {
-        return Ok(array.clone());
-    }
-    let values = native(array, Reading::Time, rule)?;
-    let marks = rule.missing.iter();
-    let is_mark: Box<dyn Fn(usize) -> bool> = match &values {
-        Values::Null(_) | Values::Text(_) => return Ok(array.clone()),
-        Values::Time(times) => {
-            let written = TimeRule {
-                unit: None,
-                ..rule.time_rule()
-            };
-            let marks: Vec<i128> = marks
-                .filter_map(|mark| written.parse(mark).ok().map(|(time, _)| time))
-                .collect();
-            Box::new(move |row| marks.contains(&times.value(row)))
-        }
-        Values::Boolean(_) => {
-            let values = &values;
-            Box::new(move |row| rule.missing.contains(&values.text(row)))
-        }
-        _ => {
-            let marks: Vec<f64> = marks.filter_map(|mark| mark.parse().ok()).collect();
-            let values = &values;
-            Box::new(move |row| marks.contains(&values.number(row)))
-        }
-    };
-    let kept: UInt32Array = (0..array.len())
-        .map(|row| (!values.is_null(row) && !is_mark(row)).then_some(row as u32))
-        .collect();
-    take(array, &kept, None)
 }
 
 /// A time as a count of a unit since 1970.
@@ -91,23 +54,75 @@ pub(super) fn boolean_text(text: &[u8]) -> Option<bool> {
     }
 }
 
+/// Why an array can't be read.
+#[derive(Debug)]
+pub(in crate::table) enum Unreadable {
+    /// A value of this row: what was expected, and what was found.
+    Value {
+        row: usize,
+        expected: String,
+        found: String,
+    },
+    Array(arrow::error::ArrowError),
+}
+
+impl From<arrow::error::ArrowError> for Unreadable {
+    fn from(error: arrow::error::ArrowError) -> Self {
+        Self::Array(error)
+    }
+}
+
+/// The times of a file, where those without a zone are what clocks of the column's zone show.
+fn times(
+    counts: impl Iterator<Item = Option<i128>>,
+    has_zone: bool,
+    rule: &ColumnRule,
+) -> Result<Values, Unreadable> {
+    let time_rule = rule.time_rule();
+    if has_zone || time_rule.zone.is_none() {
+        return Ok(Values::from_times(counts));
+    }
+    let mut times = Vec::new();
+    for (row, shown) in counts.enumerate() {
+        times.push(match shown {
+            None => None,
+            Some(shown) => {
+                let time = time_rule.of_clock(shown);
+                Some(time.map_err(|expected| Unreadable::Value {
+                    row,
+                    expected,
+                    found: timeline::text(shown),
+                })?)
+            }
+        });
+    }
+    Ok(Values::from_times(times))
+}
+
 /// The values of an array of a file that knows its types.
-pub(super) fn native(
+pub(in crate::table) fn native(
     array: &ArrayRef,
     reading: Reading,
     rule: &ColumnRule,
-) -> Result<Values, arrow::error::ArrowError> {
-    let time = |unit: TimeUnit, array: &ArrayRef| -> Result<Values, arrow::error::ArrowError> {
+) -> Result<Values, Unreadable> {
+    let time = |unit: TimeUnit, array: &ArrayRef, has_zone: bool| -> Result<Values, Unreadable> {
         let counts = cast(array, &DataType::Int64)?;
         let counts = counts.as_primitive::<Int64Type>();
+        let size = timeline::nanoseconds_of(unit);
+        let points = counts.iter().map(|count| Some(i128::from(count?) * size));
         // Numbers that count as the file does, where nobody asked for a unit.
         if reading == Reading::Number && rule.time_rule().unit.is_none() {
-            return Ok(Values::Integer(counts.clone()));
+            if has_zone || rule.time_rule().zone.is_none() {
+                return Ok(Values::Integer(counts.clone()));
+            }
+            let Values::Time(times) = times(points, has_zone, rule)? else {
+                return Ok(Values::Null(counts.len()));
+            };
+            return Ok(parse_rows::integers(
+                times.iter().map(|time| Some(time?.div_euclid(size))),
+            ));
         }
-        let size = timeline::nanoseconds_of(unit);
-        Ok(Values::from_times(
-            counts.iter().map(|count| Some(i128::from(count?) * size)),
-        ))
+        times(points, has_zone, rule)
     };
     Ok(match array.data_type() {
         DataType::Dictionary(_, values) => return native(&cast(array, values)?, reading, rule),
@@ -138,10 +153,8 @@ pub(super) fn native(
             let integers = cast(array, &DataType::Int64)?;
             Values::Integer(integers.as_primitive::<Int64Type>().clone())
         }
-        DataType::Float16 | DataType::Float32 => {
-            let numbers = cast(array, &DataType::Float32)?;
-            Values::Float32(numbers.as_primitive::<Float32Type>().clone())
-        }
+        DataType::Float16 => Values::Float16(array.as_primitive::<Float16Type>().clone()),
+        DataType::Float32 => Values::Float32(array.as_primitive::<Float32Type>().clone()),
         DataType::Float64 => Values::Float(array.as_primitive::<Float64Type>().clone()),
         DataType::Decimal32(_, scale)
         | DataType::Decimal64(_, scale)
@@ -164,28 +177,15 @@ pub(super) fn native(
                 ));
             }
             let day = 86_400 * timeline::nanoseconds_of(TimeUnit::Second);
-            Values::from_times(days.iter().map(|days| Some(i128::from(days?) * day)))
-        }
-        DataType::Date64 => time(TimeUnit::Millisecond, array)?,
-        DataType::Timestamp(unit, zone) => {
-            let values = time(*unit, array)?;
-            match (values, rule.time_rule().zone, zone) {
-                // Clock times of a zone that the description names.
-                (Values::Time(times), Some(_), None) => {
-                    let local = times.iter().map(|time| {
-                        let text = timeline::text(time?);
-                        let rule = TimeRule {
-                            unit: None,
-                            format: None,
-                            ..rule.time_rule()
-                        };
-                        rule.parse(&text).ok().map(|(time, _)| time)
-                    });
-                    Values::from_times(local)
-                }
-                (values, ..) => values,
+            let points = days.iter().map(|days| Some(i128::from(days?) * day));
+            match rule.time_rule().zone {
+                None => Values::from_days(points),
+                // Midnight by the clocks of a zone that the description names.
+                Some(_) => times(points, false, rule)?,
             }
         }
+        DataType::Date64 => time(TimeUnit::Millisecond, array, false)?,
+        DataType::Timestamp(unit, zone) => time(*unit, array, zone.is_some())?,
         _ => {
             let texts = columnar::texts(array)?;
             let text = |text: Option<&str>| {
@@ -211,11 +211,13 @@ pub(in crate::table) fn convert(
         found: values.text(row),
     };
     Ok(match (reading, &values) {
-        (_, Values::Null(_)) | (Reading::Raw, _) => values,
-        (Reading::Text, Values::Text(_) | Values::Time(_) | Values::Boolean(_)) if is_file => {
-            values
-        }
-        (Reading::Text, _) => Values::Text(values.texts()),
+        (_, Values::Null(_)) | (Reading::Raw | Reading::Same, _) => values,
+        // Texts beside numbers, times and conditions are read as such, so these stay what they are.
+        (Reading::Text, Values::Time(_) | Values::Boolean(_)) if is_file => values,
+        (Reading::Text, _) => match rule.declared {
+            Some(ColumnType::Text) => Values::Text(values.texts()),
+            _ => values,
+        },
         (Reading::Ordered, Values::Text(_)) => {
             // Numbers where all are; else times, of which the first that is none is told.
             match convert(values.clone(), Reading::Number, rule, is_file) {
@@ -231,6 +233,8 @@ pub(in crate::table) fn convert(
         (Reading::Ordered, Values::Time(_)) => {
             convert(values.clone(), Reading::Time, rule, is_file)?
         }
+        // False comes before true, and the greatest of conditions is one.
+        (Reading::Ordered, Values::Boolean(_)) => values,
         (Reading::Ordered, _) => convert(values.clone(), Reading::Number, rule, is_file)?,
         (Reading::Number, Values::Boolean(array)) => {
             let numbers = array.iter().map(|value| Some(i64::from(value?)));
@@ -261,7 +265,7 @@ pub(in crate::table) fn convert(
                 ),
             }
         }
-        (Reading::Number, Values::Float(_) | Values::Float32(_))
+        (Reading::Number, Values::Float(_) | Values::Float32(_) | Values::Float16(_))
             if rule.declared == Some(ColumnType::Integer) =>
         {
             let is_whole = |row: &usize| values.is_null(*row) || values.number(*row).fract() == 0.0;
@@ -290,7 +294,7 @@ pub(in crate::table) fn convert(
             Values::Boolean(BooleanArray::from(conditions))
         }
         (Reading::Time, Values::Time(times)) => match rule.time_rule().is_date {
-            true => Values::from_times(
+            true => Values::from_days(
                 times
                     .iter()
                     .map(|time| Some(rule.time_rule().day_of(time?))),
@@ -310,7 +314,7 @@ pub(in crate::table) fn convert(
                 };
                 times.push(time);
             }
-            Values::from_times(times)
+            of_rule(times, &time_rule)
         }
         (Reading::Time, _) => {
             let written = rule.time_rule();
@@ -335,7 +339,14 @@ pub(in crate::table) fn convert(
                     },
                 });
             }
-            Values::from_times(times)
+            of_rule(times, &written)
         }
     })
+}
+
+fn of_rule(times: Vec<Option<i128>>, rule: &TimeRule) -> Values {
+    match rule.is_date {
+        true => Values::from_days(times),
+        false => Values::from_times(times),
+    }
 }

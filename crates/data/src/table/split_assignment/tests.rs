@@ -193,3 +193,19 @@ fn a_split_by_hash_keeps_a_users_rows_together_in_about_the_shares_asked_for() {
     // Rows of nobody are no group.
     assert!((0..100).any(|row| of(row, None) != of(0, None)));
 }
+
+#[test]
+fn a_number_of_32_bits_is_from_the_limit_that_it_was_rounded_from() {
+    let values = Values::Float32(vec![4.0f32, 4.1, 4.2, 16_777_217.0].into());
+    let from = |row, limit: &SplitLimit| is_from(&values, row, limit);
+    for (limit, expected) in [
+        (4.1, [false, true, true, true]),
+        (4.2, [false, false, true, true]),
+    ] {
+        let found = [0, 1, 2, 3].map(|row| from(row, &SplitLimit::Float(limit)));
+        assert_eq!(found, expected, "{limit}");
+    }
+    // 2^24 + 1 is 2^24 in 32 bits, on both sides.
+    assert!(from(3, &SplitLimit::Integer(16_777_217)));
+    assert!(!from(3, &SplitLimit::Integer(16_777_218)));
+}

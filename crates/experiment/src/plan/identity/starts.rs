@@ -1,6 +1,7 @@
 //! Ids of cells that start from others, and which these are.
 
-use super::{Written, ids};
+use super::ids;
+use super::writing::Written;
 use crate::plan::{Plan, PlannedCell};
 use crate::spec;
 use homebench_results::{ResultsFolder, Winners};

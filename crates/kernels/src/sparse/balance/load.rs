@@ -92,16 +92,7 @@ impl CustomOp2 for Load {
         }
         let deviation = |at: usize| f64::from(deviations[at]).max(LEAST_DEVIATION);
         let distance = |at: usize| f64::from(logits[at] - self.thresholds[at]) / deviation(at);
-        let tasks = match self.per_task {
-            true => (0..self.routing.num_tasks).map(Some).collect(),
-            false => vec![None],
-        };
-        let groups: Vec<Pairs<'_>> = tasks
-            .into_iter()
-            .map(|task| Pairs::new(&self.routing, &self.observed, task))
-            .filter(|pairs| !pairs.places.is_empty())
-            .collect();
-        let share = 1.0 / groups.len().max(1) as f64;
+        let (groups, share) = Pairs::groups(&self.routing, &self.observed, self.per_task);
         let mut gradients = [vec![0f32; logits.len()], vec![0f32; logits.len()]];
         let mut value = 0.0;
         for pairs in &groups {

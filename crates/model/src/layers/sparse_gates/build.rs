@@ -20,7 +20,9 @@ pub(super) fn per_task_config(
     num_experts: usize,
 ) -> LevelConfig {
     let places = Place::tasks(context.layout);
-    gate_config(knobs, &places, input_dim, num_experts)
+    let mut config = gate_config(knobs, &places, input_dim, num_experts);
+    config.own.gates = vec![true; places.len()];
+    config
 }
 
 /// A level of nothing but gates that read one input.
@@ -146,7 +148,8 @@ impl Builder<'_> {
 
     fn gates_of_tasks(&self) -> impl Iterator<Item = VarBuilder> {
         let tasks = self.context.layout.tasks.iter();
-        tasks.map(|task| self.vb.pp("task").pp(task).pp("gate"))
+        let vb = self.vb.of_one_task(true);
+        tasks.map(move |task| vb.pp("task").pp(task).pp("gate"))
     }
 
     fn selectors(&self) -> Result<(Form, usize), ModelError> {
@@ -166,7 +169,7 @@ impl Builder<'_> {
         let (mut steps, mut weights) = (Vec::new(), Vec::new());
         for task in Place::tasks(self.context.layout) {
             let gate = task.part(PartKind::Gate(GateKind::Softmax), 0);
-            let gate = self.vb.part(&gate);
+            let gate = self.vb.of_one_task(true).part(&gate);
             steps.push(weight_alone(
                 gate.get((width, num_steps), "selector", init)?,
                 num_steps,

@@ -179,7 +179,8 @@ fn birth(_process: u32) -> Option<String> {
     None
 }
 
-pub(super) fn host() -> String {
+/// The name of this machine.
+pub(crate) fn host() -> String {
     let system = rustix::system::uname();
     system.nodename().to_string_lossy().into_owned()
 }

@@ -9,6 +9,7 @@ mod lease;
 
 use crate::output::note;
 pub use holder::LeftBehind;
+pub(crate) use holder::host;
 
 use anyhow::anyhow;
 use holder::{Holder, Standing, Work, is_cell, left_behind};
@@ -72,6 +73,12 @@ impl fmt::Display for LostFolder {
 }
 
 impl LockWatch {
+    /// Says that the folder is no longer its holder's, because of this.
+    pub(crate) fn lose(&self, why: Diagnostic) {
+        // What came first is the reason.
+        let _ = self.0.set(why);
+    }
+
     /// Looks whether the folder is still its holder's.
     ///
     /// # Errors

@@ -63,6 +63,7 @@ fn planned(text: &str) -> (Plan, Experiment, Source) {
         groups: Vec::new(),
         user: None,
         weight: None,
+        scenario: None,
     };
     let summary = Summary {
         name: "feed".into(),

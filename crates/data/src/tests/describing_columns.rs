@@ -1,0 +1,159 @@
+//! What a draft makes of columns of particular programs and kinds.
+
+use super::describing::{assert_has, described, prepared};
+use super::*;
+use std::fmt::Write;
+
+#[test]
+fn marks_of_missing_numbers_are_named_and_values_of_r_warned_of() {
+    let dataset = Dataset::new();
+    let mut text = "item,x,y,click\n".to_owned();
+    for row in 0..400u32 {
+        let x = if row % 50 == 7 {
+            "NA".to_owned()
+        } else {
+            format!("{}.5", row * 7 % 391)
+        };
+        let item = if row % 9 == 0 {
+            "1e+05".to_owned()
+        } else {
+            (100_001 + row % 13).to_string()
+        };
+        writeln!(text, "{item},{x},{},{}", row % 77, row % 2).unwrap();
+    }
+    dataset.write("data/shop/log.csv", &text);
+    let draft = described(&dataset, &["log.csv"]);
+    assert_has(&draft, "missing = [\"NA\"]");
+    assert_has(&draft, "optional = [\"x\"]");
+    assert_has(&draft, "numbers but for 8 values such as `NA`");
+    assert_has(
+        &draft,
+        "x = { kind = \"numeric\", transform = [\"standardise\"] }",
+    );
+    assert_has(
+        &draft,
+        "# 45 values of item are written like 1e+05, as R writes 100000",
+    );
+}
+
+#[test]
+fn columns_of_recbole_have_their_names_without_types() {
+    let dataset = Dataset::new();
+    let mut text =
+        "user_id:token\titem_id:token\tgenre:token_seq\ttimestamp:float\tlabel:float\n".to_owned();
+    for row in 0..400u32 {
+        let value = row.wrapping_mul(2_654_435_761) >> 9;
+        writeln!(
+            text,
+            "{}\t{}\taction g{}\t{}\t{}",
+            value % 31,
+            value % 17,
+            value % 5,
+            1_650_000_000 + row * 60,
+            value % 2
+        )
+        .unwrap();
+    }
+    dataset.write("data/shop/ml.inter", &text);
+    let draft = described(&dataset, &["ml.inter"]);
+    for line in [
+        "user = \"user_id\"",
+        "column = \"timestamp\"",
+        "user_id = { kind = \"categorical\" }",
+        "genre = { kind = \"list\", separator = \" \" }",
+        "label = \"label\"",
+    ] {
+        assert_has(&draft, line);
+    }
+    let summary = prepared(&dataset, &draft);
+    assert_eq!(summary.schema.lists[0].vocabulary_size, 7);
+}
+
+#[test]
+fn lists_in_brackets_times_and_rare_columns_become_drafts_that_load() {
+    let dataset = Dataset::new();
+    let mut text = "user,tags,clicked_at,click\n".to_owned();
+    for row in 0..300u32 {
+        writeln!(
+            text,
+            "{},\"['a', 'b{}']\",2022-04-{:02} 07:00:00+00:00,{}",
+            row % 7,
+            row % 3,
+            1 + row / 15,
+            row % 2
+        )
+        .unwrap();
+    }
+    dataset.write("data/shop/log.csv", &text);
+    let draft = described(&dataset, &["log.csv"]);
+    assert_has(&draft, "tags = { kind = \"list\" }");
+    assert_has(&draft, "column = \"clicked_at\"");
+    let summary = prepared(&dataset, &draft);
+    assert_eq!(summary.schema.lists[0].vocabulary_size, 5);
+}
+
+#[test]
+fn a_name_twice_and_an_index_of_pandas_are_left_out_with_the_reason() {
+    use arrow::array::{ArrayRef, Int64Array, RecordBatch};
+    use arrow::datatypes::{DataType, Field, Schema};
+    use std::sync::Arc;
+    let numbers = |step: i64| {
+        Arc::new(Int64Array::from_iter_values(
+            (0..300).map(|row| row * step % 101),
+        )) as ArrayRef
+    };
+    let clicks: ArrayRef = Arc::new(Int64Array::from_iter_values((0..300).map(|row| row % 2)));
+    let names = ["x", "y", "x", "click", "__index_level_0__"];
+    let fields = names.map(|name| Field::new(name, DataType::Int64, false));
+    let schema = Arc::new(Schema::new(fields.to_vec()));
+    let rows: ArrayRef = Arc::new(Int64Array::from_iter_values(0..300));
+    let columns = vec![numbers(7), numbers(13), numbers(5), clicks, rows];
+    let batch = RecordBatch::try_new(schema.clone(), columns).unwrap();
+    let dataset = Dataset::new();
+    let file = std::fs::File::create(dataset.path("data/shop/log.parquet")).unwrap();
+    let pandas = parquet::file::metadata::KeyValue::new(
+        "pandas".to_owned(),
+        r#"{"index_columns": ["__index_level_0__"], "columns": []}"#.to_owned(),
+    );
+    let properties = parquet::file::properties::WriterProperties::builder()
+        .set_key_value_metadata(Some(vec![pandas]))
+        .build();
+    let mut writer = parquet::arrow::ArrowWriter::try_new(file, schema, Some(properties)).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+    let draft = described(&dataset, &["log.parquet"]);
+    assert_has(&draft, "# `x` is left out: there are several of that name");
+    assert_has(
+        &draft,
+        "# `__index_level_0__` is left out: it is the index of a pandas data frame",
+    );
+    assert_eq!(draft.matches("`x` is left out").count(), 1);
+    assert!(!draft.contains("__index_level_0__\""), "{draft}");
+    assert!(prepared(&dataset, &draft).train.rows > 200);
+}
+
+#[test]
+fn users_are_categories_other_times_no_inputs_and_integers_have_all_digits() {
+    let mut log = "user,seen,day,price,click\n".to_owned();
+    for row in 0..200u64 {
+        let (user, day) = ((1 << 60) + row % 7, 1 + row / 20);
+        writeln!(
+            log,
+            "{user},2022-04-{day:02} 10:{:02}:00,2022-04-{day:02},{}.5,{}",
+            row % 60,
+            row % 13,
+            row % 2
+        )
+        .unwrap();
+    }
+    let dataset = Dataset::described(DESCRIPTION, "", "");
+    dataset.write("data/shop/log.csv", &log);
+    let draft = described(&dataset, &["log.csv"]);
+    assert_has(
+        &draft,
+        "\"user\", # 7 distinct, 1152921504606846976 to 1152921504606846982",
+    );
+    assert_has(&draft, "\nuser = { kind = \"categorical\" }");
+    assert_has(&draft, "\n# seen: a time too;");
+    prepared(&dataset, &draft);
+}

@@ -1,0 +1,66 @@
+//! Versions of preparation: raised for what is prepared to other bytes than before, and for nothing else.
+
+use super::tables::{DESCRIBED, dataset};
+
+fn manifest(described: &str) -> String {
+    let dataset = dataset(described);
+    dataset.open().unwrap_or_else(|error| panic!("{error}"));
+    std::fs::read_to_string(dataset.prepared_folder().join("manifest.toml")).unwrap()
+}
+
+/// The hashes are those that the program wrote before types held in joined tables and lists.
+#[test]
+fn text_without_such_types_keeps_its_content_and_its_bytes() {
+    let before = manifest(DESCRIBED);
+    for expected in [
+        "preparation_version = 3\n",
+        "content_hash = \"86f88d56815d3abfebd79bd349ed3faf719c62281010e61f93503dd1e4b6c939\"",
+        "blake3 = \"e0e05ae0e90c68cf6a39eaaff5a84b3380715defee175aa5d72dbc277468352e\"",
+        "blake3 = \"53717b9eb943ffe45361f561283a0d3939e5b40c7338f23618f1dc4db94ff4ba\"",
+        "blake3 = \"c23f09e2beef94204512f36aa80aba1dd5e4dd80126469a70a6b4b68d7db104f\"",
+    ] {
+        assert!(before.contains(expected), "{expected}: {before}");
+    }
+    // So do types of the rows' own columns, which held before.
+    let typed = DESCRIBED.replacen("\"click\"]", "{ name = \"click\", type = \"integer\" }]", 1);
+    let hash = "72c1e1afae4a42a56f8e3ac81800c5b97a748c2daedb8898630369ce172a3ae8";
+    assert!(manifest(&typed).contains(hash));
+}
+
+#[test]
+fn what_is_prepared_otherwise_has_another_version() {
+    for (from, to) in [
+        ("\"length\"]", "{ name = \"length\", type = \"integer\" }]"),
+        (
+            "\"day\", \"seconds\"",
+            "{ name = \"day\", type = \"timestamp\", unit = \"s\" }, \"seconds\"",
+        ),
+    ] {
+        let described = DESCRIBED.replacen(from, to, 1);
+        let expected = match from.contains("length") {
+            true => "preparation_version = 4\n",
+            false => "preparation_version = 3\n",
+        };
+        let found = manifest(&described);
+        assert!(found.contains(expected), "{to}: {found}");
+    }
+    let years = DESCRIBED
+        .replacen(
+            "\"day\", \"seconds\"",
+            "{ name = \"day\", type = \"date\", format = \"%y\" }, \"seconds\"",
+            1,
+        )
+        .replacen("%y", "%y-%j", 1)
+        .replace("from = 12", "from = \"2012-01-01\"")
+        .replace("from = 13", "from = \"2013-01-01\"");
+    let dataset = dataset(&years);
+    let log = std::fs::read_to_string(dataset.path("data/shop/log.csv")).unwrap();
+    let days = ["10", "11", "12", "13"];
+    let log = days.iter().fold(log, |log, day| {
+        log.replace(&format!(",{day},"), &format!(",{day}-001,"))
+    });
+    dataset.write("data/shop/log.csv", &log);
+    dataset.open().unwrap_or_else(|error| panic!("{error}"));
+    let found = std::fs::read_to_string(dataset.prepared_folder().join("manifest.toml")).unwrap();
+    assert!(found.contains("preparation_version = 4\n"), "{found}");
+}

@@ -1,0 +1,84 @@
+//! A submission is read as it was written.
+
+use super::*;
+
+pub(in crate::execute::cluster) fn work() -> TaskWork {
+    TaskWork {
+        threads: 1,
+        retries: 2,
+        device: "cpu".into(),
+        descriptions: "/d".into(),
+        data: "/e".into(),
+        cache: "/f".into(),
+        checked_data: BTreeMap::from([("a".into(), "b".into())]),
+        predictions: vec!["test".into()],
+        time_limit_seconds: Some(3.5),
+        memory_limit_bytes: None,
+        checkpoint_every_seconds: 60.0,
+        tensorboard: false,
+        same_processors: false,
+        silence_seconds: 60.0,
+    }
+}
+
+pub(in crate::execute::cluster) fn cell(id: &str) -> ChunkCell {
+    ChunkCell {
+        id: id.into(),
+        label: format!("mmoe/{id}"),
+        keeps_weights: id == "b",
+    }
+}
+
+#[test]
+fn a_submission_is_read_as_it_was_written_and_orders_add_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let results = ResultsFolder::new(folder.path());
+    assert!(Submission::all(&results).unwrap().is_empty());
+    let chunks = [vec![cell("a"), cell("b")], vec![cell("c")]];
+    let work = work();
+    let mut made = Submission::intend(
+        &results,
+        EngineKind::Slurm,
+        &chunks,
+        (&work, "module load x\n"),
+    )
+    .unwrap();
+    let all = Submission::all(&results).unwrap();
+    let [found] = all.as_slice() else {
+        panic!("{all:?}");
+    };
+    assert_eq!((found.state(), found.job()), (State::Intended, None));
+    assert_eq!(found.work(), &work);
+    assert_eq!(found.chunks().unwrap(), chunks);
+    assert!(found.program().is_file());
+    let script = std::fs::read_to_string(found.script()).unwrap();
+    assert!(script.contains("\nmodule load x\nexec "), "{script}");
+    assert_eq!(made.orders(), Orders::default());
+    made.supersede(Some(1)).unwrap();
+    let orders = made.orders();
+    assert!(orders.is_superseded(1) && !orders.is_superseded(0) && !orders.stop);
+    made.order_stop().unwrap();
+    made.supersede(None).unwrap();
+    assert!(made.orders().is_superseded(0) && made.orders().stop);
+    made.set_state(State::Submitted, Some("17".into())).unwrap();
+    made.set_state(State::Over, None).unwrap();
+    let found = Submission::read(made.folder()).unwrap().unwrap();
+    assert_eq!((found.state(), found.job()), (State::Over, Some("17")));
+    assert!(!found.is_open());
+    found.remove();
+    assert!(!results.cluster().exists());
+}
+
+#[test]
+fn a_submission_of_a_newer_homebench_is_refused_and_one_half_written_is_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let results = ResultsFolder::new(folder.path());
+    let own = results.cluster().join("aa");
+    std::fs::create_dir_all(&own).unwrap();
+    assert!(Submission::all(&results).unwrap().is_empty());
+    std::fs::write(own.join(RECORD), "format = 2\nnew = 3\n").unwrap();
+    let said = Submission::all(&results).unwrap_err().to_string();
+    assert!(said.contains("newer homebench"), "{said}");
+    std::fs::write(own.join(RECORD), "format = 1\nnew = 3\n").unwrap();
+    assert!(Submission::all(&results).is_err());
+}
