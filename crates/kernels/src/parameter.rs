@@ -160,7 +160,8 @@ impl Parameter {
             let found = found.contiguous()?;
             return add_values(&machine, to, Address::of(&found)?, found.elem_count(), add);
         }
-        self.add_gradient(&found.to_vec1::<f32>()?);
+        // As it lies there: a copy of it would be read once and thrown away.
+        self.add_gradient(&values(&found.contiguous()?)?);
         Ok(())
     }
 
