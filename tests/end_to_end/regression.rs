@@ -278,10 +278,7 @@ fn a_knob_of_the_data_is_swept_and_variants_are_compared_at_each_of_its_values()
         "{settings}"
     );
     let report = bench.report("swept");
-    assert!(
-        report.contains("two-task[correlation=1]: first"),
-        "{report}"
-    );
+    assert!(report.contains("**correlation=1: first**"), "{report}");
     for figure in [
         "sensitivity_dataset_correlation",
         "gain_dataset_correlation",
