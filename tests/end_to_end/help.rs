@@ -2,30 +2,33 @@
 
 use crate::harness::Bench;
 
+/// Every command that is not hidden.
+const COMMANDS: [&str; 19] = [
+    "run",
+    "new",
+    "plan",
+    "status",
+    "report",
+    "figures",
+    "diff",
+    "compare",
+    "pack",
+    "predict",
+    "relatedness",
+    "routing",
+    "data",
+    "cache",
+    "models",
+    "devices",
+    "init",
+    "forward",
+    "cancel",
+];
+
 #[test]
 fn help_names_every_command() {
     let help = Bench::new().run(&["--help"]).expect(0).stdout;
-    for command in [
-        "run",
-        "new",
-        "plan",
-        "status",
-        "report",
-        "figures",
-        "diff",
-        "compare",
-        "pack",
-        "predict",
-        "relatedness",
-        "routing",
-        "data",
-        "cache",
-        "models",
-        "devices",
-        "init",
-        "forward",
-        "cancel",
-    ] {
+    for command in COMMANDS {
         assert!(
             help.contains(&format!("\n  {command} ")),
             "{command} is not in:\n{help}"
@@ -37,27 +40,7 @@ fn help_names_every_command() {
 
 #[test]
 fn every_command_shows_an_example() {
-    for command in [
-        "run",
-        "new",
-        "plan",
-        "status",
-        "report",
-        "figures",
-        "diff",
-        "compare",
-        "pack",
-        "predict",
-        "relatedness",
-        "routing",
-        "data",
-        "cache",
-        "models",
-        "devices",
-        "init",
-        "forward",
-        "cancel",
-    ] {
+    for command in COMMANDS {
         let help = Bench::new().run(&[command, "--help"]).expect(0).stdout;
         assert!(help.contains("Example"), "{command}:\n{help}");
     }

@@ -1,12 +1,12 @@
 //! Whole trainings on made data: predictions that are not finite fail a cell with their place, whatever made them, and a task of weight 0
 //! has no part in selection.
 
+use crate::harness::Unseen;
 use homebench_data::{self as data, DatasetRef, Places, Quiet};
 use homebench_experiment::spec::{CellContent, CellDataset, CellModel, NUMERICS_VERSION};
 use homebench_results::Phase;
 use homebench_train::{
-    self as train, CellResult, KeepNothing, Observer, OptimizerName, Progress, TrainError,
-    TrainingConfig,
+    self as train, CellResult, KeepNothing, OptimizerName, TrainError, TrainingConfig,
 };
 use std::fmt::Write as _;
 use std::path::Path;
@@ -21,12 +21,6 @@ const DESCRIPTION: &str = "source = \"table\"\ndefault_protocol = \"all\"\ncolum
     [protocols.all]\ntasks = [\"click\", \"like\"]\n";
 /// A numeric input that one row of one split has, exact in f32.
 const MARKED: f32 = 1.671875;
-
-struct Unseen;
-
-impl Observer for Unseen {
-    fn progress(&mut self, _: &Progress) {}
-}
 
 /// Days 1 to 9 of ten rows each; the row of index `row` of `day` has the marked input.
 fn made(day: usize, row: usize) -> (TempDir, Places) {

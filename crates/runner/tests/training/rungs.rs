@@ -1,60 +1,10 @@
 //! Trainings that end before their last epoch, as trials do on a rung of successive halving, and go on: they train no step twice, and come to
 //! what they would come to at one go.
 
-use homebench_data::{self as data, DatasetRef, Places, Quiet, RowSubset};
+use crate::harness::{self, Kept, values};
+use homebench_data::{DatasetRef, RowSubset};
 use homebench_model::ModelConfig;
-use homebench_train::{
-    self as train, CellResult, CellSettings, Keeper, Observer, Progress, Schedule, SelectionConfig,
-    TrainError, TrainingConfig,
-};
-use std::fs::File;
-use std::io::{Seek, Write};
-use std::path::PathBuf;
-
-struct Unseen;
-
-impl Observer for Unseen {
-    fn progress(&mut self, _: &Progress) {}
-}
-
-/// Keeps what it is given, and counts steps.
-#[derive(Default)]
-struct Kept {
-    file: Option<File>,
-    steps: usize,
-    refused: Option<String>,
-}
-
-impl Keeper for Kept {
-    fn key(&self) -> &str {
-        "training"
-    }
-
-    fn is_due(&mut self, _: usize) -> bool {
-        self.steps += 1;
-        false
-    }
-
-    fn keep(&mut self, fill: &mut dyn FnMut(&mut dyn Write) -> anyhow::Result<()>) {
-        let mut file = tempfile::tempfile().unwrap();
-        fill(&mut file).unwrap();
-        self.file = Some(file);
-    }
-
-    fn kept(&mut self) -> Option<File> {
-        let mut file = self.file.as_ref()?.try_clone().unwrap();
-        file.rewind().unwrap();
-        Some(file)
-    }
-
-    fn refused(&mut self, why: &str) {
-        self.refused = Some(why.to_owned());
-    }
-
-    fn is_stopping(&self) -> bool {
-        false
-    }
-}
+use homebench_train::{CellResult, CellSettings, Schedule, TrainError, TrainingConfig};
 
 /// 600 rows in 6 steps an epoch, whose step sizes fall to 0 at the end of all epochs.
 fn train_all(
@@ -62,13 +12,10 @@ fn train_all(
     last_epoch: Option<usize>,
     (max_epochs, patience, learning_rate): (usize, usize, f64),
 ) -> Result<CellResult, TrainError> {
-    let descriptions = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../experiments/datasets");
-    let places = Places::resolve(Some(&descriptions), None, None);
     let reference = DatasetRef {
         rows: RowSubset::TrainRows(600),
         ..DatasetRef::new("synthetic")
     };
-    let dataset = data::open(&reference, &places, &mut Quiet).expect("the embedded source opens");
     let training = TrainingConfig {
         batch_size: 100,
         embedding_dim: 3,
@@ -85,26 +32,10 @@ fn train_all(
     let knobs = "expert_dims = [8]\ntower_dims = [4]\nrank = 2";
     let model = ModelConfig::from_table("home", &knobs.parse().unwrap()).unwrap();
     let settings = CellSettings {
-        training: &training,
-        selection: &SelectionConfig::default(),
-        metrics: &Default::default(),
-        cohorts: &Default::default(),
         last_epoch,
-        seed: 1,
-        start: None,
-        freeze: &[],
-        distill: None,
+        ..harness::settings(&training)
     };
-    let device = candle_core::Device::Cpu;
-    train::train(
-        dataset,
-        &model,
-        &settings,
-        None,
-        &device,
-        &mut Unseen,
-        keeper,
-    )
+    harness::train(harness::made_up(&reference), &model, &settings, keeper)
 }
 
 /// At most 6 epochs, all of them.
@@ -126,11 +57,7 @@ fn assert_same(one: &CellResult, other: &CellResult) {
         )
     };
     assert_eq!(numbers(one), numbers(other));
-    let weights = |result: &CellResult| -> Vec<Vec<f32>> {
-        let of = |tensor: &candle_core::Tensor| tensor.flatten_all().unwrap().to_vec1().unwrap();
-        result.weights.values().map(of).collect()
-    };
-    assert_eq!(weights(one), weights(other));
+    assert_eq!(values(one), values(other));
 }
 
 #[test]

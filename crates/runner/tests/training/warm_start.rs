@@ -1,19 +1,12 @@
 //! Trainings that start from another's weights and leave a part of them as it is, of every model.
 
-use homebench_data::{self as data, DatasetRef, Places, Quiet, RowSubset};
-use homebench_model::ModelConfig;
+use crate::harness::{self, values};
+use homebench_data::{DatasetRef, RowSubset};
 use homebench_train::{
-    self as train, CellResult, CellSettings, KeepNothing, Observer, OptimizerName, Progress,
-    SelectionConfig, StartFrom, StartPaths, TrainError, TrainingConfig,
+    CellResult, CellSettings, KeepNothing, OptimizerName, StartFrom, StartPaths, TrainError,
+    TrainingConfig,
 };
 use std::collections::BTreeMap;
-use std::path::PathBuf;
-
-struct Unseen;
-
-impl Observer for Unseen {
-    fn progress(&mut self, _: &Progress) {}
-}
 
 /// Every model, with norms of each kind where they may stand.
 const MODELS: [(&str, &str); 13] = [
@@ -35,47 +28,29 @@ const MODELS: [(&str, &str); 13] = [
 type Weights = BTreeMap<String, candle_core::Tensor>;
 
 fn train(
-    (model, knobs): (&str, &str),
+    model: (&str, &str),
     training: &TrainingConfig,
     start: Option<&Weights>,
     freeze: &[String],
 ) -> Result<CellResult, TrainError> {
-    let descriptions = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../experiments/datasets");
-    let places = Places::resolve(Some(&descriptions), None, None);
     let reference = DatasetRef {
         rows: RowSubset::TrainRows(300),
         ..DatasetRef::new("synthetic")
     };
-    let dataset = data::open(&reference, &places, &mut Quiet).expect("the embedded source opens");
-    let widths = match model {
-        "logistic" => "",
-        _ => "expert_dims = [4]\ntower_dims = [3]\n",
-    };
-    let knobs = format!("{widths}{knobs}").parse().unwrap();
-    let model = ModelConfig::from_table(model, &knobs).unwrap();
     let paths = StartPaths::default();
     let settings = CellSettings {
-        training,
-        selection: &SelectionConfig::default(),
-        metrics: &Default::default(),
-        cohorts: &Default::default(),
-        last_epoch: None,
-        seed: 1,
         start: start.map(|weights| StartFrom {
             paths: &paths,
             weights,
         }),
         freeze,
-        distill: None,
+        ..harness::settings(training)
     };
-    let device = candle_core::Device::Cpu;
-    train::train(
-        dataset,
+    let model = harness::small_model(model);
+    harness::train(
+        harness::made_up(&reference),
         &model,
         &settings,
-        None,
-        &device,
-        &mut Unseen,
         &mut KeepNothing,
     )
 }
@@ -95,21 +70,18 @@ fn training() -> TrainingConfig {
     }
 }
 
-fn values(tensor: &candle_core::Tensor) -> Vec<f32> {
-    tensor.flatten_all().unwrap().to_vec1().unwrap()
-}
-
 #[test]
 fn what_is_frozen_keeps_its_bytes_and_the_rest_is_trained() {
     for model in MODELS {
-        let first = train(model, &training(), None, &[]).unwrap().weights;
+        let first = train(model, &training(), None, &[]).unwrap();
+        let (before, first) = (values(&first), first.weights);
         // One in two, so that most operators have both; running statistics are frozen with what they are of, or alone.
         let freeze: Vec<String> = first.keys().step_by(2).cloned().collect();
         let second = train(model, &training(), Some(&first), &freeze).unwrap();
         let mut num_moved = 0;
-        for (path, tensor) in &second.weights {
-            let is_moved = values(tensor) != values(&first[path]);
-            assert!(!(is_moved && freeze.contains(path)), "{model:?}: {path}");
+        for (path, after) in values(&second) {
+            let is_moved = after != before[&path];
+            assert!(!(is_moved && freeze.contains(&path)), "{model:?}: {path}");
             num_moved += usize::from(is_moved);
         }
         // A gate of one expert learns nothing, and a norm whose mean stays keeps its variance too.
@@ -132,13 +104,7 @@ fn frozen_tables_are_as_tables_that_no_step_moves() {
         let expected = train(model, &still, None, &[]).unwrap();
         let frozen = train(model, &training(), None, &["embedding".to_owned()]).unwrap();
         assert_eq!(frozen.curves, expected.curves, "{model:?}");
-        for (path, tensor) in &expected.weights {
-            assert_eq!(
-                values(&frozen.weights[path]),
-                values(tensor),
-                "{model:?}: {path}"
-            );
-        }
+        assert_eq!(values(&frozen), values(&expected), "{model:?}");
     }
 }
 

@@ -1,58 +1,12 @@
 //! Trainings whose tasks are balanced: of every method, on models of every kind, in one go and in pieces, on one thread and on several.
 
-use homebench_data::{self as data, DatasetRef, Places, Quiet, RowSubset};
-use homebench_model::ModelConfig;
+use crate::harness::{self, Kept, values};
+use homebench_data::{DatasetRef, RowSubset};
 use homebench_train::{
-    self as train, BalanceAt, BalanceConfig, BalanceMethod, CellResult, CellSettings,
-    EmbeddingOptimizerName, Keeper, Observer, OptimizerName, Progress, SelectionConfig, TrainError,
-    TrainingConfig,
+    BalanceAt, BalanceConfig, BalanceMethod, CellResult, CellSettings, EmbeddingOptimizerName,
+    OptimizerName, TrainError, TrainingConfig,
 };
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{Seek, Write};
-use std::path::PathBuf;
-
-struct Unseen;
-
-impl Observer for Unseen {
-    fn progress(&mut self, _: &Progress) {}
-}
-
-#[derive(Default)]
-struct Kept {
-    file: Option<File>,
-    refused: Option<String>,
-}
-
-impl Keeper for Kept {
-    fn key(&self) -> &str {
-        "training"
-    }
-
-    fn is_due(&mut self, _: usize) -> bool {
-        false
-    }
-
-    fn keep(&mut self, fill: &mut dyn FnMut(&mut dyn Write) -> anyhow::Result<()>) {
-        let mut file = tempfile::tempfile().unwrap();
-        fill(&mut file).unwrap();
-        self.file = Some(file);
-    }
-
-    fn kept(&mut self) -> Option<File> {
-        let mut file = self.file.as_ref()?.try_clone().unwrap();
-        file.rewind().unwrap();
-        Some(file)
-    }
-
-    fn refused(&mut self, why: &str) {
-        self.refused = Some(why.to_owned());
-    }
-
-    fn is_stopping(&self) -> bool {
-        false
-    }
-}
 
 /// Models of every kind that shares anything, with knobs that have operators of their own.
 const SHARING: [(&str, &str); 14] = [
@@ -81,8 +35,6 @@ fn train_with(
     keeper: &mut Kept,
     last_epoch: Option<usize>,
 ) -> Result<CellResult, TrainError> {
-    let descriptions = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../experiments/datasets");
-    let places = Places::resolve(Some(&descriptions), None, None);
     // One model on data with categorical features, whose tables are updated apart; the others on data that is soon made.
     let name = match (model, knobs) {
         ("home", "rank = 2") => "synthetic",
@@ -95,34 +47,13 @@ fn train_with(
     if name == "task-arc" {
         reference.knobs.insert("num_tasks".to_owned(), 3.into());
     }
-    let dataset = data::open(&reference, &places, &mut Quiet).expect("the embedded source opens");
-    let widths = match model {
-        "logistic" => "",
-        _ => "expert_dims = [4]\ntower_dims = [3]\n",
-    };
-    let knobs = format!("{widths}{knobs}").parse().unwrap();
-    let model = ModelConfig::from_table(model, &knobs).unwrap();
     let settings = CellSettings {
-        training,
-        selection: &SelectionConfig::default(),
-        metrics: &Default::default(),
-        cohorts: &Default::default(),
         last_epoch,
-        seed: 1,
-        start: None,
-        distill: None,
-        freeze: &[],
+        ..harness::settings(training)
     };
-    let device = candle_core::Device::Cpu;
-    train::train(
-        dataset,
-        &model,
-        &settings,
-        None,
-        &device,
-        &mut Unseen,
-        keeper,
-    )
+    let dataset = harness::made_up(&reference);
+    let model = harness::small_model((model, knobs));
+    harness::train(dataset, &model, &settings, keeper)
 }
 
 fn training(balance: BalanceConfig, max_epochs: usize) -> TrainingConfig {
@@ -144,14 +75,6 @@ fn train(model: (&str, &str), balance: BalanceConfig, max_epochs: usize) -> Cell
 }
 
 type Values = BTreeMap<String, Vec<f32>>;
-
-fn values(result: &CellResult) -> Values {
-    let of = |tensor: &candle_core::Tensor| tensor.flatten_all().unwrap().to_vec1().unwrap();
-    let weights = result.weights.iter();
-    weights
-        .map(|(path, tensor)| (path.clone(), of(tensor)))
-        .collect()
-}
 
 /// The largest difference of a value from what is expected, in shares of the largest of its variable.
 fn distance(found: &Values, expected: &Values) -> (f64, String) {

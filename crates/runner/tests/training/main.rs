@@ -1,0 +1,7 @@
+//! Whole trainings, called as a cell calls them.
+
+mod balance;
+mod harness;
+mod not_finite;
+mod rungs;
+mod warm_start;
