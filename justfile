@@ -38,7 +38,7 @@ report:
 # Write the numbers and the output that documents quote as the committed files have them now
 quote: contrasts
     HOMEBENCH_QUOTE=1 cargo test --release --workspace --test documents
-    HOMEBENCH_QUOTE=1 cargo test --release --workspace --test end_to_end readme
+    HOMEBENCH_QUOTE=1 cargo test --release --workspace --test end_to_end -- readme tutorial
 
 # Write CLAIMS.md from results/claims.toml and the provenance of the folders that it names
 claims:
@@ -47,6 +47,11 @@ claims:
 # Compute the differences of results/contrasts.toml from the committed scores
 contrasts:
     python3 results/contrasts.py
+
+# Build the documentation as a book, into target/book; mdBook is installed by `cargo install mdbook`
+book:
+    @command -v mdbook >/dev/null || { echo "mdBook is not installed: cargo install mdbook" >&2; exit 1; }
+    mdbook build
 
 # Run an experiment again and compare it byte for byte with what is committed: just reproduce census --jobs 2
 reproduce name *args:

@@ -87,3 +87,17 @@ fn links_lead_to_files_and_headings_that_are_there() {
     assert!(num_links > 100, "only {num_links} links were found");
     assert!(broken.is_empty(), "broken links:\n{}", broken.join("\n"));
 }
+
+#[test]
+fn the_book_has_every_page_of_docs() {
+    let listed = targets(&read(Path::new("docs/SUMMARY.md")));
+    let listed: BTreeSet<PathBuf> = listed
+        .iter()
+        .map(|link| Path::new("docs").join(link))
+        .collect();
+    let pages = documents()
+        .into_iter()
+        .filter(|page| page.starts_with("docs"));
+    let pages: BTreeSet<PathBuf> = pages.filter(|page| !page.ends_with("SUMMARY.md")).collect();
+    assert_eq!(listed, pages);
+}
