@@ -9,7 +9,7 @@ use toml::Table;
 use crate::quotes::with_quotes;
 use crate::{read, renews, root};
 
-pub const DOCUMENT: &str = "CLAIMS.md";
+pub(crate) const DOCUMENT: &str = "CLAIMS.md";
 const LIST: &str = "results/claims.toml";
 const VERDICTS: [&str; 5] = ["yes", "in part", "no", "undecided", "not run"];
 
