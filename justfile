@@ -36,14 +36,39 @@ report:
     for table in results/*/cells.csv; do target/release/homebench report "$(dirname "$table")" || exit 1; done
 
 # Write the numbers and the output that documents quote as the committed files have them now
-quote:
+quote: contrasts
     HOMEBENCH_QUOTE=1 cargo test --release --workspace --test documents
-    HOMEBENCH_QUOTE=1 cargo test --release --workspace --test end_to_end readme
+    HOMEBENCH_QUOTE=1 cargo test --release --workspace --test end_to_end -- readme tutorial
+
+# Write CLAIMS.md from results/claims.toml and the provenance of the folders that it names
+claims:
+    HOMEBENCH_QUOTE=1 cargo test --release --workspace --test documents claims
+
+# Compute the differences of results/contrasts.toml from the committed scores
+contrasts:
+    python3 results/contrasts.py
+
+# Build the documentation as a book, into target/book; mdBook is installed by `cargo install mdbook`
+book:
+    @command -v mdbook >/dev/null || { echo "mdBook is not installed: cargo install mdbook" >&2; exit 1; }
+    mdbook build
 
 # Run an experiment again and compare it byte for byte with what is committed: just reproduce census --jobs 2
 reproduce name *args:
+    shift && just _reproduce {{ name }} --fresh "$@"
+
+# Run every committed experiment again, the quickest first; after a stop the same command goes on: just reproduce-all --jobs 2
+reproduce-all *args:
+    .ci/reproduce-all "$@"
+
+# Train one committed cell of each experiment again and compare its rows byte for byte, as the gate does
+reproduce-cells *args: _data-census
+    cargo build --release --bin homebench
+    .ci/reproduce-cells "$@"
+
+_reproduce name *args:
     just _data-{{ if name =~ "census" { "census" } else { "none" } }}
-    shift && cargo run --release -- run experiments/{{ name }}.toml --out target/reproduced/{{ name }} --fresh "$@"
+    shift && cargo run --release -- run experiments/{{ name }}.toml --out target/reproduced/{{ name }} "$@"
     if [ -d results/{{ name }}/external ]; then cp -r results/{{ name }}/external target/reproduced/{{ name }}/; fi
     rm -rf target/packed/{{ name }} target/committed/results/{{ name }} && mkdir -p target/committed
     target/release/homebench pack target/reproduced/{{ name }} --into target/packed/{{ name }}

@@ -44,5 +44,6 @@ mod tasks_in_common;
 mod tensorboard;
 mod torture;
 mod training;
+mod tutorial;
 mod tuning;
 mod warm_start;
