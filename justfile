@@ -9,11 +9,17 @@ _default:
 
 # Run an experiment by its name, fetching its data first: just run census --jobs 2
 run name *args:
-    just _data-{{ if name =~ "census" { "census" } else { "none" } }}
+    just _data-{{ if name =~ "census" { "census" } else if name =~ "movielens" { "movielens" } else if name =~ "journey" { "journey" } else { "none" } }}
     shift && cargo run --release -- run experiments/{{ name }}.toml "$@"
 
 _data-census:
     cargo run --release -- data fetch census-income
+
+_data-movielens:
+    cargo run --release -- data fetch movielens-100k
+
+_data-journey:
+    cargo run --release -- data fetch complete-journey
 
 _data-none:
 
@@ -67,7 +73,7 @@ reproduce-cells *args: _data-census
     .ci/reproduce-cells "$@"
 
 _reproduce name *args:
-    just _data-{{ if name =~ "census" { "census" } else { "none" } }}
+    just _data-{{ if name =~ "census" { "census" } else if name =~ "movielens" { "movielens" } else if name =~ "journey" { "journey" } else { "none" } }}
     shift && cargo run --release -- run experiments/{{ name }}.toml --out target/reproduced/{{ name }} "$@"
     if [ -d results/{{ name }}/external ]; then cp -r results/{{ name }}/external target/reproduced/{{ name }}/; fi
     rm -rf target/packed/{{ name }} target/committed/results/{{ name }} && mkdir -p target/committed

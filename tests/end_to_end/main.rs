@@ -15,6 +15,7 @@ mod distillation;
 mod failures;
 mod fake_slurm;
 mod faults;
+mod fetch_routes;
 mod harness;
 mod help;
 mod identity;

@@ -47,12 +47,27 @@ pub fn fetch(name: &str, places: &Places, observer: &mut dyn Observer) -> Result
         check_all(observer)?;
         return Ok(Fetched::AlreadyThere(folder));
     }
+    // Before anything is downloaded: whoever doesn't agree can stop it.
+    for text in [&description.about, &description.licence] {
+        if !text.is_empty() {
+            observer.notice(text);
+        }
+    }
     let Some(recipe) = &description.fetch else {
+        let names: Vec<&str> = description
+            .files
+            .iter()
+            .map(|file| file.name.as_str())
+            .collect();
         return Err(Diagnostic::new(
             name,
-            "the description has no [fetch]: nobody knows where its files are",
+            "the description has no [fetch]: nothing can download its files",
         )
-        .hint(format!("put them into {} by hand", folder.display()))
+        .hint(format!(
+            "put {} into {} by hand",
+            names.join(", "),
+            folder.display()
+        ))
         .into());
     };
     let was_there = folder.exists();

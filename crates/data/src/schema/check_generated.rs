@@ -19,6 +19,7 @@ pub(super) fn described(
     Description {
         name: name.to_owned(),
         about: about.clone(),
+        licence: String::new(),
         default_protocol: protocol.to_owned(),
         protocols: vec![Protocol {
             name: protocol.to_owned(),

@@ -135,9 +135,11 @@ pub(super) fn validate(
         features,
         tasks,
     };
+    let prose = |text: &Option<String>| text.as_deref().unwrap_or_default().trim().to_owned();
     Ok(Description {
         name: name.to_owned(),
-        about: wire.about.as_deref().unwrap_or_default().trim().to_owned(),
+        about: prose(&wire.about),
+        licence: prose(&wire.licence),
         protocols: check_protocol::validate(&parts, &wire.protocols)?,
         default_protocol: check_protocol::default(document, &wire)?,
         files,

@@ -17,6 +17,8 @@ pub struct Description {
     pub name: String,
     /// What the data is, in prose.
     pub about: String,
+    /// On what terms its publisher gives it, in prose; empty where nothing is said and for embedded sources.
+    pub licence: String,
     /// Protocol in use where none is asked for.
     pub default_protocol: String,
     /// Protocols, in the order of the file.

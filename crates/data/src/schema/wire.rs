@@ -31,6 +31,7 @@ pub(super) enum WireSource {
 // keys_in_order has it.
 pub(super) struct WireTable {
     pub(super) about: Option<String>,
+    pub(super) licence: Option<String>,
     #[allow(dead_code)] // Read by itself, to know which of the two kinds a description is.
     pub(super) source: WireSource,
     pub(super) default_protocol: String,

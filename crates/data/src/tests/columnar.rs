@@ -16,14 +16,19 @@ use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
-fn batch(columns: Vec<(&str, ArrayRef)>) -> RecordBatch {
+pub(super) fn batch(columns: Vec<(&str, ArrayRef)>) -> RecordBatch {
     RecordBatch::try_from_iter_with_nullable(
         columns.into_iter().map(|(name, array)| (name, array, true)),
     )
     .unwrap()
 }
 
-fn write_parquet(path: &Path, batch: &RecordBatch, compression: Compression, group_rows: usize) {
+pub(super) fn write_parquet(
+    path: &Path,
+    batch: &RecordBatch,
+    compression: Compression,
+    group_rows: usize,
+) {
     let properties = WriterProperties::builder()
         .set_compression(compression)
         .set_max_row_group_row_count(Some(group_rows))

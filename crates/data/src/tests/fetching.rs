@@ -128,3 +128,17 @@ fn a_checksum_is_that_of_the_whole_file() {
         sha256(TRAIN)
     );
 }
+
+#[test]
+fn files_that_nothing_can_download_are_named_and_their_terms_are_said() {
+    let described = format!("about = \"Sales.\"\nlicence = \"\"\"\nCC0\n\"\"\"\n{DESCRIPTION}");
+    let dataset = Dataset::described(&described, TRAIN, TEST);
+    std::fs::remove_file(dataset.path("data/shop/train.csv")).unwrap();
+    let (fetched, notices) = run(&dataset);
+    assert_eq!(
+        fetched.unwrap_err(),
+        "shop: the description has no [fetch]: nothing can download its files\n\
+         hint: put train.csv, test.csv into /data/shop by hand"
+    );
+    assert_eq!(notices, ["Sales.", "CC0"]);
+}
