@@ -33,6 +33,7 @@ mod quickstart;
 mod regression;
 mod reports;
 mod reproduction;
+mod scenarios;
 mod search;
 mod selection;
 mod shop;
