@@ -371,7 +371,7 @@ fn models_with_weights_for_each_scenario_refuse_rows_without() {
     assert_said(
         "star",
         "norm = 'batch'",
-        "`star` has no knob `norm`; it has: activation, auxiliary, auxiliary_dims, expert_dims, partitioned_norm, tower_dims",
+        "`star` has no knob `norm`; it has: expert_dims, tower_dims, activation, partitioned_norm, auxiliary, auxiliary_dims",
     );
     assert_said(
         "m3oe",

@@ -175,11 +175,12 @@ mod tests {
     #[test]
     fn features_stand_side_by_side_and_names_have_to_be_known() {
         let found = take(
-            "features = [{ name = \"user\", width = 2 }, { name = \"tab\", width = 3 }]\nscenario = \"tab\"\nafter = { buy = \"click\" }",
+            "features = [{ name = \"user\", width = 2 }, { name = \"tab\", width = 3 }]\nscenario = \"tab\"\nnum_scenarios = 4\nafter = { buy = \"click\" }",
         );
         let found = found.unwrap();
         assert_eq!(found.features[1].columns, 2..5);
         assert_eq!((found.scenario, found.width()), (Some(1), Some(5)));
+        assert_eq!(found.columns().num_scenarios, 4);
         assert_eq!(found.after, [None, Some(0)]);
         assert_eq!(take("").unwrap().width(), None);
         let said = |text: &str| take(text).unwrap_err();
@@ -187,6 +188,12 @@ mod tests {
             said("scenario = \"tab\""),
             "`scenario`: no feature is called `tab`; there are: none"
         );
+        for count in ["0", "1001", "-1", "2.5", "\"two\""] {
+            assert_eq!(
+                said(&format!("num_scenarios = {count}")),
+                "`num_scenarios`: expected how many values the scenario has in training, a whole number of 1 to 1000"
+            );
+        }
         assert_eq!(
             said("after = { by = \"click\" }"),
             "`after`: no task is called `by`; there are: click, buy"
