@@ -34,6 +34,7 @@ mod quickstart;
 mod regression;
 mod reports;
 mod reproduction;
+mod scenarios;
 mod search;
 mod selection;
 mod shop;

@@ -438,7 +438,7 @@ fn a_file_to_include_that_is_none() {
     ");
     insta::assert_snapshot!(with("\"models.toml\"", &[("models.toml", &MODELS.replace("[16, 8]", "[16, 0]"))]), @r"error: models.toml:4:15: `variants.cgc.expert_dims`: expected a list of layer widths of at least 1, at least one, such as [64, 32], found [16, 0]");
     insta::assert_snapshot!(with("\"models.toml\"", &[("models.toml", &MODELS.replace("\"cgc\"", "\"cgg\""))]), @r"
-    error: models.toml:3:9: unknown model `cgg`; expected one of: logistic, single_task, shared_bottom, omoe, mmoe, ml_mmoe, cgc, ple, adatt_sp, adatt, sparse_mmoe, smes, switch, task_expert, cross_stitch, pad_net, pepnet, stem, esmm, escm2, aitm, resflow, home
+    error: models.toml:3:9: unknown model `cgg`; expected one of: logistic, single_task, shared_bottom, omoe, mmoe, ml_mmoe, cgc, ple, adatt_sp, adatt, sparse_mmoe, smes, switch, task_expert, cross_stitch, pad_net, pepnet, stem, star, hinet, m3oe, esmm, escm2, aitm, resflow, home
     hint: did you mean `cgc`?
     ");
     insta::assert_snapshot!(with("\"models.toml\"", &[("models.toml", &MODELS.replace("variants", "variant"))]), @r"

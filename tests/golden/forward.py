@@ -7,16 +7,18 @@ from cross_stitch_model import cross_stitch
 from pad_net_model import pad_net
 from personal_models import PERSONAL_MODELS
 from reference_models import DENSE_MODELS, Run
+from scenario_models import SCENARIO_MODELS
 from sparse_models import SPARSE_MODELS
 from switch_model import switch
 from task_expert_model import task_expert
 
 OTHER_MODELS = {"switch": switch, "task_expert": task_expert, "cross_stitch": cross_stitch, "pad_net": pad_net}
-MODELS = DENSE_MODELS | SPARSE_MODELS | OTHER_MODELS | PERSONAL_MODELS | CHAIN_MODELS
+MODELS = DENSE_MODELS | SPARSE_MODELS | OTHER_MODELS | PERSONAL_MODELS | CHAIN_MODELS | SCENARIO_MODELS
 
 
 def forward(config, parameters, x, train, create=None, **given):
-    """Logits [B, T] and the run that made them. `given`: `observed`, `noise`, `labels`, `constants`, of a training pass."""
+    """Logits [B, T] and the run that made them. `given`: `observed`, `noise`, `labels`, `constants`, of a training pass, and
+    `scenarios`, of any."""
     run = Run(config, parameters, train, create, **given)
     return MODELS[config["model"]](run, x), run
 

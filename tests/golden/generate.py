@@ -16,11 +16,14 @@ from cases import cases
 from checks import check_everything
 from draws import draw, inputs
 from forward import forward, loss
+from scenario_cases import scenario_cases
+from scenario_checks import check_scenario_models
 
 FOLDER = Path(__file__).parent / "cases"
 ADAM_STEPS, LEARNING_RATE = 20, 1e-2
 # Cases that also hold their variables and running statistics after the Adam steps.
 WITH_FINAL = {"shared_bottom", "mmoe", "mmoe_starred", "ple", "adatt", "home"}
+WITH_FINAL |= {"star", "hinet", "m3oe"}
 WITH_FINAL |= {"sparse_mmoe", "smes", "switch", "task_expert", "cross_stitch", "pad_net"}
 WITH_FINAL |= {"pepnet", "stem", "esmm", "escm2", "aitm", "resflow"}
 # Nearer to a ReLU's kink than this, float32 and float64 might fall on different sides: such a draw is refused.
@@ -48,12 +51,26 @@ def training_pass(config, parameters, batch, **given):
     return logits, loss(run, logits, batch.labels), run
 
 
+def backward(config, value, leaves):
+    """The gradients of the leaves. What a batch norm takes out again has none but rounding, which Adam would blow up: exactly 0."""
+    value.backward()
+    for path, leaf in leaves.items():
+        if is_cancelled(config, path):
+            assert leaf.grad.abs().max() < 1e-12, path
+            leaf.grad.zero_()
+
+
+def is_cancelled(config, path):
+    """What the star layer of `m3oe` adds to all rows alike, before a batch norm over them."""
+    return config["model"] == "m3oe" and config["norm"] == "batch" and path == "shared.star.bias"
+
+
 def gradients(config, parameters, batch):
     """A training pass, with the loss's gradient by path, the input's under "x"."""
     leaves = clone(parameters)
     x = batch.x.clone().requires_grad_(True)
     logits, value, run = training_pass(config, leaves, batch.with_x(x))
-    value.backward()
+    backward(config, value, leaves)
     found = {path: leaf.grad for path, leaf in leaves.items() if leaf.requires_grad}
     missing = [path for path, gradient in found.items() if gradient is None]
     assert not missing, f"no gradient: {missing}"
@@ -69,7 +86,7 @@ def adam(config, parameters, batch):
     for _ in range(ADAM_STEPS):
         optimiser.zero_grad()
         _, value, run = training_pass(config, leaves, batch)
-        value.backward()
+        backward(config, value, leaves)
         optimiser.step()
         leaves.update(run.running)
         losses.append(value.detach())
@@ -82,13 +99,13 @@ def make(name, text):
     config = tomllib.loads(text)
     for attempt in range(ATTEMPTS):
         key = ("golden", name, attempt)
-        batch, eval_x = inputs(config, key)
+        batch, eval_x, eval_scenarios = inputs(config, key)
         parameters = {}
         create = lambda path, shape: draw(config, key, path, shape)
         forward(config, parameters, batch.x, train=True, create=create, **batch.given)
         logits, value, found, run = gradients(config, parameters, batch)
-        eval_logits, eval_run = forward(config, parameters, eval_x, train=False)
-        if not (fit(run) and fit(eval_run)) or poor_gradients(config, found):
+        eval_logits, eval_run = forward(config, parameters, eval_x, train=False, scenarios=eval_scenarios)
+        if not (fit(run) and fit(eval_run)) or poor_gradients(config, found, batch):
             continue
         losses, final, margin = adam(config, parameters, batch)
         if margin > CHOICE_MARGIN:
@@ -101,6 +118,8 @@ def make(name, text):
             assert torch.allclose(weights.sum(dim=1), torch.ones(len(weights), dtype=weights.dtype)), path
 
     tensors = {"eval/x": eval_x} | batch.tensors()
+    if eval_scenarios is not None:
+        tensors["eval/scenarios"] = eval_scenarios
     tensors |= {f"w/{path}": tensor for path, tensor in parameters.items()}
     tensors |= {"train/logits": logits, "eval/logits": eval_logits, "train/loss": value}
     if run.auxiliary is not None:
@@ -145,7 +164,7 @@ def check_gradients(config, parameters, batch, found, constants):
         assert abs(difference - analytic) < 1e-6 * max(1, abs(analytic)), f"{path}{at}: {difference} {analytic}"
 
 
-def poor_gradients(config, found):
+def poor_gradients(config, found, batch):
     """Paths of gradients that would prove little, or not come out the same in float32 or on another machine.
 
     Too small as a whole: dead units, or a cancellation that leaves rounding. Single elements that are zero but for
@@ -157,15 +176,30 @@ def poor_gradients(config, found):
         constant = softmax and gradient.shape[-1] == 1
         noise = (gradient != 0) & (gradient.abs() < 1e-10)
         small = gradient.abs().max() < SMALLEST_GRADIENT and not constant
-        if without_gradient(config, path):
+        if without_gradient(config, path, batch):
             assert (gradient == 0).all(), path
-        elif noise.any() or small:
+        elif noise.any() or small or silent_scenario(path, gradient, batch):
             poor.append(path)
     return poor
 
 
-def without_gradient(config, path):
-    """The masks of experts that are 0 are 1 whatever the gates say; without a prior nothing else reaches the gates."""
+def silent_scenario(path, gradient, batch):
+    """Whether units that are off hide what a scenario with rows has of its own; [S, ...] of star layers, and of towers."""
+    if batch.scenarios is None or not (path.endswith("scenario_weight") or ".tower." in path and gradient.dim() == 3):
+        return False
+    present = [int(s) - 1 for s in batch.scenarios.unique() if s > 0]
+    return (gradient[present].flatten(1) == 0).all(dim=1).any()
+
+
+def without_gradient(config, path, batch):
+    """Attention over one other scenario of two says nothing, where no row lacks a scenario.
+
+    The masks of experts that are 0 are 1 whatever the gates say; without a prior nothing else reaches the gates.
+    """
+    if is_cancelled(config, path):
+        return True
+    if config.get("num_scenarios") == 2 and path.startswith("scenario.attention."):
+        return (batch.scenarios > 0).all()
     no_masks = config["model"] == "switch" and config["expert_init"] == "zero" and config["prior"] == "none"
     return no_masks and (path.endswith(".embedding") or ".shared.gate." in path)
 
@@ -174,10 +208,11 @@ def main():
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
     check_everything()
+    check_scenario_models()
     arguments = sys.argv[1:]
     check = "--check" in arguments
     chosen = [a for a in arguments if a != "--check"]
-    known = cases()
+    known = cases() | scenario_cases()
     unknown = set(chosen) - set(known)
     if unknown:
         raise SystemExit(f"unknown case {sorted(unknown)}; there are {', '.join(known)}")

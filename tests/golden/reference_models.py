@@ -18,7 +18,7 @@ EPSILON = 1e-5
 class Run:
     """One evaluation of a model: its configuration, its parameters, the mode, and what was seen on the way."""
 
-    def __init__(self, config, parameters, train, create=None, observed=None, noise=None, labels=None, constants=None):
+    def __init__(self, config, parameters, train, create=None, observed=None, noise=None, labels=None, scenarios=None, constants=None):
         self.config = config
         self.parameters = parameters
         self.train = train
@@ -26,6 +26,7 @@ class Run:
         self.observed = observed
         self.noise = noise
         self.labels = labels  # for losses of a model's own
+        self.scenarios = scenarios  # whole numbers [B], 0 of rows without a known one
         self.given_constants = constants
         self.constants = {}
         self.gates = {}

@@ -114,6 +114,12 @@ pub struct Schema {
 }
 
 impl Schema {
+    /// Values of the scenario in training, whose ids count from 1; 0 where there is no scenario.
+    pub fn num_scenarios(&self) -> usize {
+        let scenario = self.scenario.map(|place| &self.categorical[place]);
+        scenario.map_or(0, |feature| feature.vocabulary_size.saturating_sub(1))
+    }
+
     /// Of each task the one that it comes after; empty where none comes after another.
     pub fn after(&self) -> Vec<Option<usize>> {
         let after: Vec<Option<usize>> = self.tasks.iter().map(|task| task.after).collect();

@@ -74,6 +74,8 @@ pub struct InputColumns<'a> {
     pub features: &'a [InputFeature],
     /// The feature whose value is the row's scenario: an index into the features.
     pub scenario: Option<usize>,
+    /// Values of the scenario in training; rows of none of them have the id 0, the others ids from 1.
+    pub num_scenarios: usize,
 }
 
 /// What an architecture wants of the embedding tables.

@@ -38,6 +38,7 @@ mod layout;
 mod part;
 mod ranker;
 mod registry;
+mod scenario;
 mod tap;
 mod var_builder;
 mod variables;
@@ -53,6 +54,7 @@ pub use ranker::{
     Ranker, Representation, StepOutput, Trace, TrainingPass,
 };
 pub use registry::{ModelConfig, ModelEntry, PROGRAM, PROGRAM_KEYS, PROGRAM_SCRIPTS, registry};
+pub use scenario::{MOST_SCENARIOS, RowScenarios};
 pub use tap::{FeatureTap, TaskFeatures};
 pub use var_builder::{Init, MOST_PARAMETERS, VarBuilder};
 pub use variables::Variables;

@@ -119,6 +119,15 @@ impl Place {
         }
     }
 
+    /// A set of one under another name than that of experts, at `<path>.<name>`.
+    pub(crate) fn named(&self, name: &str, layer: usize) -> Part {
+        Part {
+            path: format!("{}.{name}", self.path),
+            name: name.to_owned(),
+            ..self.part(PartKind::Experts, layer)
+        }
+    }
+
     /// A memory that is read here as an expert, at `<path>.memory`.
     pub(crate) fn memory(&self, layer: usize) -> Part {
         Part {

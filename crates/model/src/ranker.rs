@@ -4,6 +4,7 @@ use crate::ModelError;
 use crate::features::InputColumns;
 use crate::layout::{Owner, TaskLayout};
 use crate::part::Part;
+use crate::scenario::RowScenarios;
 use crate::tap::FeatureTap;
 use candle_core::{Result, Tensor, Var};
 use std::cell::RefCell;
@@ -31,7 +32,9 @@ pub struct BuildContext<'a> {
 impl BuildContext<'_> {
     /// Refuses features whose columns the input doesn't have, and a scenario that is none of them.
     pub(crate) fn check_columns(&self) -> std::result::Result<(), ModelError> {
-        let InputColumns { features, scenario } = self.columns;
+        let InputColumns {
+            features, scenario, ..
+        } = self.columns;
         let message = match features.iter().find(|f| f.columns.end > self.input_dim) {
             Some(feature) => format!(
                 "the feature `{}` ends at column {} of an input of {}",
@@ -118,6 +121,12 @@ pub trait Ranker: Send {
 
     /// The features of each task, which its tower reads: what distillation compares. None of a model without towers.
     fn features(&self) -> Option<&FeatureTap> {
+        None
+    }
+
+    /// Where a model that has weights for each scenario is given those of the rows of a pass: each of its passes is one
+    /// [`RowScenarios::during`]. None of a model without.
+    fn scenarios(&self) -> Option<&RowScenarios> {
         None
     }
 

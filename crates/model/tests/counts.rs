@@ -297,6 +297,46 @@ fn stem_has_gates_over_every_tasks_experts_and_shared_ones() {
 }
 
 #[test]
+fn models_with_weights_for_each_scenario_run_those_of_one() {
+    // Three scenarios. Star layers have weights and biases once and once for each: 4 times 34 and 4 times 39.
+    let (layers, run) = (4 * (34 + 39), 56 + 54);
+    let plain = "partitioned_norm = false\nauxiliary = false";
+    assert_counts("star", plain, layers, run);
+    // Scale and shift of 5 inputs, as often.
+    assert_counts("star", "auxiliary = false", layers + 4 * 10, run);
+    // A layer of 3, then a logit a task: (5*3 + 3) + (3*3 + 3) and 2 (15 + 9).
+    let auxiliary = "partitioned_norm = false\nauxiliary_dims = [3]";
+    assert_counts("star", auxiliary, layers + 30, run + 48);
+
+    // Sub-experts of everybody and of three scenarios, a gate of 2 columns on 5 for each of the four: 12 and 20.
+    let (extraction, run) = (8 * 34 + 4 * 12, 8 * 56 + 4 * 20);
+    let few = "num_task_experts = 1\nnum_shared_experts = 1";
+    // A map of the scenario's 1 column: 6 and 6. Behind it 4 experts on 6, 38 and 64, and gates of 2 columns, 14 and 24.
+    let (attention, attention_flops) = (6 + 4 * 38 + 3 * 14 + 39, 6 + 4 * 64 + 3 * 24 + 54);
+    assert_counts("hinet", few, extraction + attention, run + attention_flops);
+    // Without, experts on 4, 30 and 48, and gates of 10 and 16.
+    let without = format!("{few}\nattention = false");
+    assert_counts(
+        "hinet",
+        &without,
+        extraction + 4 * 30 + 3 * 10 + 39,
+        run + 4 * 48 + 3 * 16 + 54,
+    );
+
+    // A star layer of 3, 4 times 18 and 30; layers of 4 on 3 and on 5, 16 + 24 and 24 + 40; 2 + 3 + 3 experts on 4, 30 and 48; gates of 2
+    // columns on 4, 10 of each scenario and task and 16 of each task; towers of each scenario.
+    let small = "star_dim = 3\nbottom_dim = 4\nnum_shared_experts = 2";
+    let (parameters, flops) = (
+        72 + 40 + 8 * 30 + 9 * 10 + 3 * 39,
+        30 + 64 + 8 * 48 + 3 * 16 + 54,
+    );
+    // Balances of scenarios and of tasks, 3 and 3, and two numbers of each scenario and task.
+    assert_counts("m3oe", small, parameters + 6 + 2 * 9, flops);
+    let shared = format!("{small}\nfusion = 'shared'");
+    assert_counts("m3oe", &shared, parameters + 4, flops);
+}
+
+#[test]
 fn models_of_chains_have_a_network_per_task_and_what_joins_them() {
     let (parameters, flops) = (3 * 34 + 39, 3 * 56 + 54);
     assert_counts("esmm", "", parameters, flops);

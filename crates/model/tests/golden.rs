@@ -21,6 +21,7 @@ struct Case {
     layout: TaskLayout,
     features: Vec<InputFeature>,
     scenario: Option<usize>,
+    num_scenarios: usize,
     after: Vec<Option<usize>>,
 }
 
@@ -82,6 +83,7 @@ fn read(path: &Path) -> Case {
     let tasks = words(&table.remove("tasks").unwrap());
     let groups = table.remove("groups").unwrap();
     let (features, scenario) = features(&mut table);
+    let num_scenarios = table.remove("num_scenarios");
     let after = after(&mut table, &tasks);
     let group = |value: &toml::Value| TaskGroup {
         name: value["name"].as_str().unwrap().to_string(),
@@ -103,6 +105,7 @@ fn read(path: &Path) -> Case {
         },
         features,
         scenario,
+        num_scenarios: num_scenarios.map_or(0, |count| count.as_integer().unwrap() as usize),
         after,
     }
 }
@@ -135,6 +138,7 @@ impl Case {
             columns: InputColumns {
                 features: &self.features,
                 scenario: self.scenario,
+                num_scenarios: self.num_scenarios,
             },
             after: &self.after,
         };
@@ -174,7 +178,7 @@ impl Case {
             },
             cut: None,
         };
-        let output = model.forward_step(xs, &pass, trace).unwrap();
+        let output = self.pass(model, "scenarios", || model.forward_step(xs, &pass, trace));
         let mut loss = multi_task_loss(&output.logits, &self.targets()).unwrap();
         let mut own = None;
         if let Some(auxiliary) = output.auxiliary {
@@ -187,6 +191,25 @@ impl Case {
             own = Some(of_first);
         }
         (output.logits, own, loss)
+    }
+
+    /// A pass of a model, told the scenarios of the rows where it has weights for each.
+    fn pass<T>(
+        &self,
+        model: &dyn Ranker,
+        scenarios: &str,
+        pass: impl FnOnce() -> candle_core::Result<T>,
+    ) -> T {
+        let given = match model.scenarios() {
+            Some(slot) => {
+                let ids: Vec<u32> = (values(self.tensor(scenarios)).iter())
+                    .map(|id| *id as u32)
+                    .collect();
+                slot.during(&ids, pass)
+            }
+            None => pass(),
+        };
+        given.unwrap()
     }
 
     /// Logits of the pairs that are observed: others are any numbers.
@@ -227,7 +250,9 @@ fn forward_agrees_in_training_and_evaluation() {
                 let (model, variables) = case.build(dtype);
                 let name = format!("{} {dtype:?}", case.name);
                 let input = |key: &str| case.tensor(key).to_dtype(dtype).unwrap();
-                let logits = model.forward_t(&input("eval/x"), false, None).unwrap();
+                let xs = input("eval/x");
+                let pass = || model.forward_t(&xs, false, None);
+                let logits = case.pass(&*model, "eval/scenarios", pass);
                 assert_close(
                     &format!("{name} evaluation logits"),
                     &values(&logits),

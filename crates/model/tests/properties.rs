@@ -224,6 +224,50 @@ fn a_masked_expert_gets_exactly_no_gradient_from_a_task_that_cannot_see_it() {
             "level.0.task.a.gate",
         ],
     );
+    // Towers are a task's own whatever the scenario; so are M3oE's gates, and what its modules count for a task.
+    assert_masked(
+        "star",
+        "",
+        0,
+        &["task.b.", "task.c."],
+        &[
+            "shared.expert",
+            "shared.norm.",
+            "shared.auxiliary",
+            "task.a.tower",
+        ],
+    );
+    assert_masked(
+        "hinet",
+        "",
+        0,
+        &["task.b.", "task.c."],
+        &[
+            "scenario.shared.expert",
+            "scenario.2.expert",
+            "scenario.attention",
+            "shared.expert",
+            "task.a.gate",
+        ],
+    );
+    assert_masked(
+        "m3oe",
+        "",
+        0,
+        &[
+            "task.b.gate",
+            "task.b.balance",
+            "task.b.scenario_fusion",
+            "task.c.task_fusion",
+            "task.c.tower",
+        ],
+        &[
+            "task.c.expert",
+            "scenario.expert",
+            "scenario.balance",
+            "shared.star",
+        ],
+    );
     // The last task of the chain teaches those before it; the first learns nothing from those behind.
     for name in ["esmm", "escm2", "aitm"] {
         let own = ["task.a.expert", "task.b.expert", "task.c.expert"];
@@ -353,6 +397,9 @@ fn other_models_give_the_same_bytes_at_any_number_of_threads() {
         ("cross_stitch", ""),
         ("pepnet", "prior_features = ['user']"),
         ("stem", "num_levels = 2"),
+        ("star", ""),
+        ("hinet", ""),
+        ("m3oe", ""),
         ("esmm", ""),
         ("escm2", "counterfactual = 'dr'"),
         ("aitm", ""),

@@ -3,7 +3,7 @@
 mod common;
 
 use candle_core::DType;
-use common::{AFTER, features, place, three_tasks};
+use common::{AFTER, NUM_SCENARIOS, features, place, three_tasks};
 use homebench_model::{BuildContext, InputColumns, ModelConfig, VarBuilder};
 
 /// What is said of a configuration, when it is read or when its model is built for tasks a, b, c in two groups.
@@ -12,6 +12,7 @@ fn said(name: &str, knobs: &str) -> String {
     let columns = InputColumns {
         features: &features,
         scenario: Some(1),
+        num_scenarios: NUM_SCENARIOS,
     };
     said_of(name, knobs, columns, &AFTER)
 }
@@ -311,6 +312,7 @@ fn pepnet_refuses_features_that_there_are_not_and_parts_that_read_nothing() {
     let columns = InputColumns {
         features: &features,
         scenario: None,
+        num_scenarios: 0,
     };
     let of = |knobs: &str| said_of("pepnet", knobs, columns, &[]);
     assert_eq!(
@@ -332,12 +334,65 @@ fn pepnet_refuses_features_that_there_are_not_and_parts_that_read_nothing() {
 }
 
 #[test]
+fn models_with_weights_for_each_scenario_refuse_rows_without() {
+    let features = features(7);
+    for name in ["star", "hinet", "m3oe"] {
+        let of = |scenario, num_scenarios| {
+            let columns = InputColumns {
+                features: &features,
+                scenario,
+                num_scenarios,
+            };
+            said_of(name, "", columns, &[])
+        };
+        assert_eq!(
+            of(None, 0),
+            format!(
+                "`{name}` has weights for each scenario, and the dataset has none; write scenario = \"a_column\" in its description, \
+                 or take another model"
+            )
+        );
+        assert_eq!(
+            of(Some(1), 0),
+            format!(
+                "`{name}` has weights for each scenario, and no training row has a value of the scenario `tab`; name a column that has \
+                 values there as `scenario`, or lower min_count of its feature"
+            )
+        );
+        assert_eq!(
+            of(Some(1), 1001),
+            format!(
+                "`{name}` has weights for each scenario, and `tab` has 1001 values in training; expected at most 1000: name a column of \
+                 fewer values as `scenario`, or raise min_count of its feature"
+            )
+        );
+        assert_eq!(of(Some(1), 1), "a model");
+    }
+    assert_said(
+        "star",
+        "norm = 'batch'",
+        "`star` has no knob `norm`; it has: expert_dims, tower_dims, activation, partitioned_norm, auxiliary, auxiliary_dims",
+    );
+    assert_said(
+        "m3oe",
+        "fusion = 'none'",
+        "fusion: expected one of \"each\", \"shared\", found \"none\"",
+    );
+    assert_said(
+        "hinet",
+        "num_scenario_experts = 0",
+        "num_scenario_experts: expected a whole number of at least 1, found 0",
+    );
+}
+
+#[test]
 fn features_beyond_the_input_and_chains_that_are_none_are_refused_of_every_model() {
     let far = features(8);
     let of = |scenario, after: &[Option<usize>]| {
         let columns = InputColumns {
             features: &far[..2],
             scenario,
+            num_scenarios: 0,
         };
         said_of("mmoe", "", columns, after)
     };
@@ -346,6 +401,7 @@ fn features_beyond_the_input_and_chains_that_are_none_are_refused_of_every_model
     let columns = InputColumns {
         features: &far,
         scenario: None,
+        num_scenarios: 0,
     };
     assert_eq!(
         said_of("mmoe", "", columns, &[]),

@@ -334,6 +334,17 @@ pub enum TrainError {
     /// Its tasks can't be balanced as its settings say.
     #[error("{0}")]
     Balance(String),
+    /// A model has weights for a scenario that no training row has.
+    #[error(
+        "no training row is of the scenario `{value}` of `{feature}`, and the weights that the model has for it would stay as they start: \
+         give the training split rows of it, or the dataset fewer scenarios"
+    )]
+    IdleScenario {
+        /// The feature.
+        feature: String,
+        /// Its value.
+        value: String,
+    },
     /// A teacher or a student that has no features to compare, or none of a task.
     #[error("nothing can be distilled: {0}")]
     NoFeatures(String),

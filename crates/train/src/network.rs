@@ -17,7 +17,7 @@ use super::variable_shapes::VariableShapes;
 use super::warm_start::{PathError, PathKey, named};
 use super::{TrainError, TrainingConfig};
 use candle_core::{DType, Device, Tensor};
-use homebench_data::{Batch, Schema, Task};
+use homebench_data::{Batch, Prepared, Schema, Task};
 use homebench_kernels::loss::{Targets, multi_task_loss};
 use homebench_kernels::optimizer::{Kept, Lists, Optimizer};
 use homebench_kernels::{Parameter, Role};
@@ -47,6 +47,8 @@ pub(super) struct Network {
     balancer: Option<Balancer>,
     /// What it learns from beside labels.
     distiller: Option<Box<Distiller>>,
+    /// The place of the scenario among a batch's ids of single features.
+    scenario: Option<usize>,
 }
 
 /// What is particular to a step.
@@ -107,6 +109,7 @@ impl Network {
             columns: InputColumns {
                 features: &features,
                 scenario: schema.scenario,
+                num_scenarios: schema.num_scenarios(),
             },
             after: &schema.after(),
         };
@@ -139,6 +142,7 @@ impl Network {
             is_shared,
             layout,
             distiller: None,
+            scenario: schema.scenario,
         })
     }
 
@@ -149,6 +153,25 @@ impl Network {
                 task_gradients::check(balancer, &self.is_shared, self.model(), self.device())
             }
             _ => Ok(()),
+        }
+    }
+
+    /// Refuses weights that no training row would move: those of a scenario without any.
+    pub(super) fn check_scenarios(&self, dataset: &Prepared) -> Result<(), TrainError> {
+        let (Some(scenarios), Some(feature)) = (self.model.scenarios(), self.scenario) else {
+            return Ok(());
+        };
+        let mut has_rows = vec![false; scenarios.num_scenarios()];
+        // Those of no known scenario have the id 0.
+        for id in dataset.train.ids(feature).into_iter().filter(|id| *id > 0) {
+            has_rows[id as usize - 1] = true;
+        }
+        match has_rows.iter().position(|has_rows| !has_rows) {
+            Some(idle) => Err(TrainError::IdleScenario {
+                feature: dataset.schema.categorical[feature].name.clone(),
+                value: dataset.scenarios[idle].clone(),
+            }),
+            None => Ok(()),
         }
     }
 
@@ -276,10 +299,26 @@ impl Network {
         let xs = self
             .input
             .gather(ids(batch), &batch.numeric, batch.num_rows, None)?;
-        let logits = self
-            .model
-            .forward_t(&xs.as_detached_tensor(), false, trace)?;
+        let xs = xs.as_detached_tensor();
+        let logits = self.pass(batch, || self.model.forward_t(&xs, false, trace))?;
         Ok(logits.flatten_all()?.to_vec1::<f32>()?)
+    }
+
+    /// A pass of the model, told the scenarios of the batch's rows where it has weights for each.
+    fn pass<T>(
+        &self,
+        batch: &Batch,
+        pass: impl FnOnce() -> candle_core::Result<T>,
+    ) -> candle_core::Result<T> {
+        match (self.model.scenarios(), self.scenario) {
+            (Some(scenarios), Some(scenario)) => {
+                let width = batch.categorical.len() / batch.num_rows.max(1);
+                let rows = batch.categorical.chunks_exact(width.max(1));
+                let ids: Vec<u32> = rows.map(|row| row[scenario]).collect();
+                scenarios.during(&ids, pass)
+            }
+            _ => pass(),
+        }
     }
 
     /// Which tasks the rows of a batch observe, where some are not and the model wants to know.

@@ -116,6 +116,7 @@ pub(super) fn run(
     let build = || {
         let mut network = Network::new(&dataset.schema, model, training, seed, device)?;
         network.check_balance()?;
+        network.check_scenarios(&dataset)?;
         if let Some(start) = &start_from {
             warm_start::begin(&network, start)?;
         }

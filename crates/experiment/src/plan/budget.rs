@@ -55,6 +55,7 @@ impl Built {
             columns: InputColumns {
                 features: &columns,
                 scenario: schema.scenario,
+                num_scenarios: schema.num_scenarios(),
             },
             after: &schema.after(),
         };

@@ -92,7 +92,9 @@ mod tests {
     #[test]
     fn students_with_features_and_tasks_of_the_data_are_taken_and_others_refused_at_their_place() {
         // Models of a chain of tasks, or of scenarios, which this schema hasn't.
-        let of_more = ["pepnet", "esmm", "escm2", "aitm", "resflow"];
+        let of_more = [
+            "pepnet", "star", "hinet", "m3oe", "esmm", "escm2", "aitm", "resflow",
+        ];
         for model in homebench_model::registry() {
             let name = model.name;
             if of_more.contains(&name) {

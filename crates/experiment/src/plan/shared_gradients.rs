@@ -81,7 +81,9 @@ mod tests {
     }
 
     /// Models of a chain of tasks, or of scenarios, which this schema hasn't.
-    const OF_MORE: [&str; 5] = ["pepnet", "esmm", "escm2", "aitm", "resflow"];
+    const OF_MORE: [&str; 8] = [
+        "pepnet", "star", "hinet", "m3oe", "esmm", "escm2", "aitm", "resflow",
+    ];
 
     #[test]
     fn models_that_share_nothing_have_no_gradients_to_compare() {

@@ -8,8 +8,10 @@ mod esmm;
 // The example of docs/models.md: compiled and tested, in no registry.
 #[cfg(test)]
 mod group_bottom;
+mod hinet;
 mod home;
 mod logistic;
+mod m3oe;
 mod ml_mmoe;
 mod mmoe;
 mod pad_net;
@@ -20,6 +22,7 @@ mod shared_bottom;
 mod single_task;
 mod smes;
 mod sparse_mmoe;
+mod star;
 mod stem;
 mod switch;
 mod switch_prior;
@@ -29,7 +32,7 @@ mod task_networks;
 use crate::registry::Architecture;
 
 /// Every architecture, in the order of the docs.
-pub(crate) static ARCHITECTURES: [Architecture; 23] = [
+pub(crate) static ARCHITECTURES: [Architecture; 26] = [
     logistic::LOGISTIC,
     single_task::SINGLE_TASK,
     shared_bottom::SHARED_BOTTOM,
@@ -48,6 +51,9 @@ pub(crate) static ARCHITECTURES: [Architecture; 23] = [
     pad_net::PAD_NET,
     pepnet::PEPNET,
     stem::STEM,
+    star::STAR,
+    hinet::HINET,
+    m3oe::M3OE,
     esmm::ESMM,
     escm2::ESCM2,
     aitm::AITM,

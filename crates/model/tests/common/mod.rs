@@ -9,8 +9,8 @@ use candle_core::{DType, Result, Tensor, Var};
 use homebench_kernels::loss::{Targets, multi_task_loss};
 use homebench_kernels::optimizer::{AdamConfig, Optimizer};
 use homebench_model::{
-    BuildContext, InputColumns, InputFeature, ModelConfig, NoiseSource, Ranker, Representation,
-    StepOutput, TaskGroup, TaskLayout, Trace, TrainingPass, VarBuilder, Variables,
+    BuildContext, FeatureTap, InputColumns, InputFeature, ModelConfig, NoiseSource, Ranker,
+    Representation, StepOutput, TaskGroup, TaskLayout, Trace, TrainingPass, VarBuilder, Variables,
 };
 use homebench_random::Philox;
 use std::cell::RefCell;
@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 pub(crate) type ByPath = BTreeMap<String, Tensor>;
 
 /// Every architecture with knobs that make a small model, then HoME's ablations and other switches.
-pub(crate) const MODELS: [(&str, &str); 72] = [
+pub(crate) const MODELS: [(&str, &str); 84] = [
     ("logistic", ""),
     ("single_task", ""),
     ("single_task", "norm = 'batch'\nactivation = 'silu'"),
@@ -128,6 +128,21 @@ pub(crate) const MODELS: [(&str, &str); 72] = [
         "stem",
         "num_levels = 3\nstop_gradients = false\nnorm = 'batch'\nactivation = 'silu'",
     ),
+    ("star", ""),
+    ("star", "auxiliary = false\nactivation = 'silu'"),
+    ("star", "partitioned_norm = false\nauxiliary_dims = []"),
+    (
+        "star",
+        "auxiliary = false\npartitioned_norm = false\ntower_dims = []",
+    ),
+    ("hinet", ""),
+    ("hinet", "gate_dims = [4]\nnum_scenario_experts = 1"),
+    ("hinet", "attention = false\nnum_shared_experts = 0"),
+    ("hinet", "norm = 'batch'\nactivation = 'silu'"),
+    ("m3oe", "star_dim = 6\nbottom_dim = 5"),
+    ("m3oe", "fusion = 'shared'\ntower_dims = []"),
+    ("m3oe", "norm = 'layer'"),
+    ("m3oe", "norm = 'batch'\nactivation = 'silu'"),
     ("esmm", ""),
     ("esmm", "norm = 'batch'\nactivation = 'silu'"),
     ("escm2", ""),
@@ -185,6 +200,70 @@ pub(crate) fn features(input_dim: usize) -> Vec<InputFeature> {
         feature("tab", 2..3),
         feature("rest", 3..input_dim),
     ]
+}
+
+/// How many scenarios the feature `tab` has.
+pub(crate) const NUM_SCENARIOS: usize = 3;
+
+/// A scenario for each row, or none, from what is in the row: so it stays with the row, whatever rows are beside it.
+pub(crate) fn scenarios(xs: &Tensor, num_scenarios: usize) -> Vec<u32> {
+    let width = xs.dim(1).unwrap();
+    let all = values(&xs.to_dtype(DType::F32).unwrap());
+    let of_row = |row: &[f32]| {
+        let bits = row.iter().fold(0u32, |hash, value| {
+            (hash.rotate_left(5) ^ value.to_bits()).wrapping_mul(0x9E37_79B1)
+        });
+        (bits >> 16) % (num_scenarios as u32 + 1)
+    };
+    all.chunks_exact(width).map(of_row).collect()
+}
+
+/// A model that is told the scenarios of its rows, where it has weights for each.
+struct InScenarios(Box<dyn Ranker>);
+
+impl InScenarios {
+    fn pass<T>(&self, xs: &Tensor, pass: impl FnOnce(&dyn Ranker) -> Result<T>) -> Result<T> {
+        let model = &*self.0;
+        match model.scenarios() {
+            Some(slot) => slot.during(&scenarios(xs, slot.num_scenarios()), || pass(model)),
+            None => pass(model),
+        }
+    }
+}
+
+impl Ranker for InScenarios {
+    fn forward_t(&self, xs: &Tensor, train: bool, trace: Option<&mut Trace>) -> Result<Tensor> {
+        self.pass(xs, |model| model.forward_t(xs, train, trace))
+    }
+
+    fn forward_step(
+        &self,
+        xs: &Tensor,
+        pass: &TrainingPass<'_>,
+        trace: Option<&mut Trace>,
+    ) -> Result<StepOutput> {
+        self.pass(xs, |model| model.forward_step(xs, pass, trace))
+    }
+
+    fn has_representation(&self) -> bool {
+        self.0.has_representation()
+    }
+
+    fn features(&self) -> Option<&FeatureTap> {
+        self.0.features()
+    }
+
+    fn reads_observed(&self) -> bool {
+        self.0.reads_observed()
+    }
+
+    fn reads_labels(&self) -> bool {
+        self.0.reads_labels()
+    }
+
+    fn flops_per_row(&self) -> usize {
+        self.0.flops_per_row()
+    }
 }
 
 /// The second of three tasks comes after the first, and the third after that.
@@ -247,12 +326,13 @@ impl Network {
             columns: InputColumns {
                 features: &features,
                 scenario: Some(1),
+                num_scenarios: NUM_SCENARIOS,
             },
             after: &after,
         };
         let model = config.build(&context, vb).unwrap();
         Self {
-            model,
+            model: Box::new(InScenarios(model)),
             variables: vb.finish().unwrap(),
             config: config.clone(),
         }

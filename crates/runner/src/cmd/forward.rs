@@ -21,7 +21,8 @@ use std::process::ExitCode;
 Example:
   homebench forward --model model.toml --weights w.safetensors --inputs x.safetensors --outputs y.safetensors
 
-The inputs hold `x` [batch, width]. The outputs hold `logits` [batch, tasks], in the order of the model's tasks, `gate/<path>` \
+The inputs hold `x` [batch, width], and `scenarios` [batch] where the model has weights for each: whole numbers from 1 to \
+num_scenarios, 0 of none of them. The outputs hold `logits` [batch, tasks], in the order of the model's tasks, `gate/<path>` \
 [batch, experts seen] and `expert/<path>` [experts, batch, width], all f32.")]
 pub(super) struct ForwardArguments {
     /// The architecture, its tasks, groups and knobs
@@ -54,6 +55,7 @@ impl ForwardArguments {
             return Err(Diagnostic::new(self.inputs.display().to_string(), message).into());
         };
         let xs = xs.to_dtype(DType::F32)?;
+        let scenarios = inputs.remove("scenarios");
         let (num_rows, width) = xs.dims2()?;
         if num_rows == 0 || width == 0 {
             let what = if num_rows == 0 {
@@ -106,7 +108,14 @@ impl ForwardArguments {
             _ => Precision::F32,
         });
         let mut trace = Trace::default();
-        let logits = model.forward_t(&xs, self.train, Some(&mut trace))?;
+        let mut pass = || model.forward_t(&xs, self.train, Some(&mut trace));
+        let logits = match model.scenarios() {
+            Some(slot) => {
+                let ids = self.scenarios(scenarios, num_rows, slot.num_scenarios())?;
+                slot.during(&ids, pass)?
+            }
+            None => pass()?,
+        };
         let mut outputs = BTreeMap::from([("logits".to_string(), logits)]);
         let gates = trace
             .gates
@@ -119,6 +128,31 @@ impl ForwardArguments {
         outputs.extend(gates.chain(experts));
         write_tensors(&written, &outputs)?;
         Ok(ExitCode::SUCCESS)
+    }
+
+    /// The scenario of each row.
+    fn scenarios(
+        &self,
+        given: Option<Tensor>,
+        num_rows: usize,
+        num_scenarios: usize,
+    ) -> Result<Vec<u32>> {
+        let refuse = |message: String| {
+            self.refuse_inputs(message).hint(format!(
+                "give the scenario of each row: {num_rows} whole numbers from 1 to {num_scenarios}, 0 where it is none of them"
+            ))
+        };
+        let Some(given) = given.filter(|given| given.dims() == [num_rows]) else {
+            let message = format!("expected a tensor `scenarios` of {num_rows} numbers");
+            return Err(refuse(message).into());
+        };
+        let ids = given.to_dtype(DType::F64)?.to_vec1::<f64>()?;
+        let is_one = |id: &f64| id.fract() == 0.0 && (0.0..=num_scenarios as f64).contains(id);
+        if let Some(row) = ids.iter().position(|id| !is_one(id)) {
+            let message = format!("row {row} of `scenarios` is {}", ids[row]);
+            return Err(refuse(message).into());
+        }
+        Ok(ids.into_iter().map(|id| id as u32).collect())
     }
 
     fn refuse_inputs(&self, message: String) -> Diagnostic {

@@ -2,7 +2,7 @@
 //! those of chains.
 
 use homebench_diagnostic::{Diagnostic, Document, KeyPath};
-use homebench_model::{InputColumns, InputFeature};
+use homebench_model::{InputColumns, InputFeature, MOST_SCENARIOS};
 use toml::{Table, Value};
 
 /// Features in the order of their columns, the scenario among them, and what each task comes after.
@@ -10,15 +10,17 @@ use toml::{Table, Value};
 pub(super) struct ModelColumns {
     features: Vec<InputFeature>,
     scenario: Option<usize>,
+    num_scenarios: usize,
     pub(super) after: Vec<Option<usize>>,
 }
 
 impl ModelColumns {
-    /// Takes the keys `features`, `scenario` and `after`, such as
+    /// Takes the keys `features`, `scenario`, `num_scenarios` and `after`, such as
     ///
     /// ```toml
     /// features = [{ name = "user", width = 8 }, { name = "tab", width = 8 }, { name = "age", width = 1 }]
     /// scenario = "tab"
+    /// num_scenarios = 4
     /// after = { buy = "click" }
     /// ```
     pub(super) fn take(
@@ -37,6 +39,10 @@ impl ModelColumns {
             }
             None => None,
         };
+        let num_scenarios = match table.remove("num_scenarios") {
+            Some(count) => num_scenarios(document, &count)?,
+            None => 0,
+        };
         let after = match table.remove("after") {
             Some(after) => self::after(document, &after, tasks)?,
             None => Vec::new(),
@@ -44,6 +50,7 @@ impl ModelColumns {
         Ok(Self {
             features,
             scenario,
+            num_scenarios,
             after,
         })
     }
@@ -52,6 +59,7 @@ impl ModelColumns {
         InputColumns {
             features: &self.features,
             scenario: self.scenario,
+            num_scenarios: self.num_scenarios,
         }
     }
 
@@ -59,6 +67,18 @@ impl ModelColumns {
     pub(super) fn width(&self) -> Option<usize> {
         self.features.last().map(|feature| feature.columns.end)
     }
+}
+
+fn num_scenarios(document: &Document, count: &Value) -> Result<usize, Diagnostic> {
+    let count = count
+        .as_integer()
+        .filter(|count| (1..=MOST_SCENARIOS as i64).contains(count));
+    count.map(|count| count as usize).ok_or_else(|| {
+        let message = format!(
+            "`num_scenarios`: expected how many values the scenario has in training, a whole number of 1 to {MOST_SCENARIOS}"
+        );
+        document.at_value(&KeyPath::new(["num_scenarios"]), message)
+    })
 }
 
 fn features(document: &Document, listed: &Value) -> Result<Vec<InputFeature>, Diagnostic> {
@@ -155,11 +175,12 @@ mod tests {
     #[test]
     fn features_stand_side_by_side_and_names_have_to_be_known() {
         let found = take(
-            "features = [{ name = \"user\", width = 2 }, { name = \"tab\", width = 3 }]\nscenario = \"tab\"\nafter = { buy = \"click\" }",
+            "features = [{ name = \"user\", width = 2 }, { name = \"tab\", width = 3 }]\nscenario = \"tab\"\nnum_scenarios = 4\nafter = { buy = \"click\" }",
         );
         let found = found.unwrap();
         assert_eq!(found.features[1].columns, 2..5);
         assert_eq!((found.scenario, found.width()), (Some(1), Some(5)));
+        assert_eq!(found.columns().num_scenarios, 4);
         assert_eq!(found.after, [None, Some(0)]);
         assert_eq!(take("").unwrap().width(), None);
         let said = |text: &str| take(text).unwrap_err();
@@ -167,6 +188,12 @@ mod tests {
             said("scenario = \"tab\""),
             "`scenario`: no feature is called `tab`; there are: none"
         );
+        for count in ["0", "1001", "-1", "2.5", "\"two\""] {
+            assert_eq!(
+                said(&format!("num_scenarios = {count}")),
+                "`num_scenarios`: expected how many values the scenario has in training, a whole number of 1 to 1000"
+            );
+        }
         assert_eq!(
             said("after = { by = \"click\" }"),
             "`after`: no task is called `by`; there are: click, buy"

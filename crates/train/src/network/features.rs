@@ -46,7 +46,8 @@ impl Network {
             .input
             .gather(ids(batch), &batch.numeric, batch.num_rows, None)?;
         let xs = xs.as_detached_tensor();
-        let (_, features) = tap.during(|| self.model.forward_t(&xs, false, None))?;
+        let (_, features) =
+            tap.during(|| self.pass(batch, || self.model.forward_t(&xs, false, None)))?;
         Ok(features)
     }
 }

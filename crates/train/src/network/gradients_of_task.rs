@@ -16,7 +16,8 @@ impl Network {
         let xs = self
             .input
             .gather(ids(batch), &batch.numeric, batch.num_rows, None)?;
-        let logits = self.model.forward_t(&xs.as_detached_tensor(), true, None)?;
+        let xs = xs.as_detached_tensor();
+        let logits = self.pass(batch, || self.model.forward_t(&xs, true, None))?;
         let mut task_weights = vec![0.0; self.layout.tasks.len()];
         task_weights[task] = 1.0;
         let targets = Targets {

@@ -104,9 +104,8 @@ impl Network {
             },
             cut,
         };
-        let output = self
-            .model
-            .forward_step(&self.input.of_step(&xs), &pass, None)?;
+        let read = self.input.of_step(&xs);
+        let output = self.pass(batch, || self.model.forward_step(&read, &pass, None))?;
         Ok((xs, output))
     }
 
