@@ -102,7 +102,7 @@ fn rows_without_scenarios_and_scenarios_without_rows_are_refused() {
         );
     }
     // In forty scenarios that fall as the fourth power of their rank, most have no row.
-    let few = "name = \"feed-small\"\nrows = 600\nknobs = { num_tasks = 3, num_scenarios = 40, scenario_skew = 4.0 }";
+    let few = "name = \"feed-small\"\nrows = 600\nknobs = { num_tasks = 3, num_factors = 16, conflict = 0.0, num_scenarios = 40, scenario_skew = 4.0 }";
     let said = said(few, "model = \"star\"", 1);
     assert!(
         said.contains("no training row is of the scenario `"),

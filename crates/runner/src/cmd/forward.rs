@@ -108,7 +108,7 @@ impl ForwardArguments {
             _ => Precision::F32,
         });
         let mut trace = Trace::default();
-        let pass = || model.forward_t(&xs, self.train, Some(&mut trace));
+        let mut pass = || model.forward_t(&xs, self.train, Some(&mut trace));
         let logits = match model.scenarios() {
             Some(slot) => {
                 let ids = self.scenarios(scenarios, num_rows, slot.num_scenarios())?;
