@@ -5,12 +5,17 @@
 #[path = "../../../kernels/tests/common/place.rs"]
 pub(crate) mod place;
 
+mod in_scenarios;
+pub(crate) mod scened;
+
+pub(crate) use in_scenarios::{InScenarios, NUM_SCENARIOS};
+
 use candle_core::{DType, Result, Tensor, Var};
 use homebench_kernels::loss::{Targets, multi_task_loss};
 use homebench_kernels::optimizer::{AdamConfig, Optimizer};
 use homebench_model::{
-    BuildContext, FeatureTap, InputColumns, InputFeature, ModelConfig, NoiseSource, Ranker,
-    Representation, StepOutput, TaskGroup, TaskLayout, Trace, TrainingPass, VarBuilder, Variables,
+    BuildContext, InputColumns, InputFeature, ModelConfig, NoiseSource, Ranker, Representation,
+    StepOutput, TaskGroup, TaskLayout, Trace, TrainingPass, VarBuilder, Variables,
 };
 use homebench_random::Philox;
 use std::cell::RefCell;
@@ -200,70 +205,6 @@ pub(crate) fn features(input_dim: usize) -> Vec<InputFeature> {
         feature("tab", 2..3),
         feature("rest", 3..input_dim),
     ]
-}
-
-/// How many scenarios the feature `tab` has.
-pub(crate) const NUM_SCENARIOS: usize = 3;
-
-/// A scenario for each row, or none, from what is in the row: so it stays with the row, whatever rows are beside it.
-pub(crate) fn scenarios(xs: &Tensor, num_scenarios: usize) -> Vec<u32> {
-    let width = xs.dim(1).unwrap();
-    let all = values(&xs.to_dtype(DType::F32).unwrap());
-    let of_row = |row: &[f32]| {
-        let bits = row.iter().fold(0u32, |hash, value| {
-            (hash.rotate_left(5) ^ value.to_bits()).wrapping_mul(0x9E37_79B1)
-        });
-        (bits >> 16) % (num_scenarios as u32 + 1)
-    };
-    all.chunks_exact(width).map(of_row).collect()
-}
-
-/// A model that is told the scenarios of its rows, where it has weights for each.
-struct InScenarios(Box<dyn Ranker>);
-
-impl InScenarios {
-    fn pass<T>(&self, xs: &Tensor, pass: impl FnOnce(&dyn Ranker) -> Result<T>) -> Result<T> {
-        let model = &*self.0;
-        match model.scenarios() {
-            Some(slot) => slot.during(&scenarios(xs, slot.num_scenarios()), || pass(model)),
-            None => pass(model),
-        }
-    }
-}
-
-impl Ranker for InScenarios {
-    fn forward_t(&self, xs: &Tensor, train: bool, trace: Option<&mut Trace>) -> Result<Tensor> {
-        self.pass(xs, |model| model.forward_t(xs, train, trace))
-    }
-
-    fn forward_step(
-        &self,
-        xs: &Tensor,
-        pass: &TrainingPass<'_>,
-        trace: Option<&mut Trace>,
-    ) -> Result<StepOutput> {
-        self.pass(xs, |model| model.forward_step(xs, pass, trace))
-    }
-
-    fn has_representation(&self) -> bool {
-        self.0.has_representation()
-    }
-
-    fn features(&self) -> Option<&FeatureTap> {
-        self.0.features()
-    }
-
-    fn reads_observed(&self) -> bool {
-        self.0.reads_observed()
-    }
-
-    fn reads_labels(&self) -> bool {
-        self.0.reads_labels()
-    }
-
-    fn flops_per_row(&self) -> usize {
-        self.0.flops_per_row()
-    }
 }
 
 /// The second of three tasks comes after the first, and the third after that.
