@@ -15,6 +15,7 @@ mod distillation;
 pub mod dropout;
 pub mod feature_gate;
 pub mod gate;
+pub mod interaction;
 mod layer_norm;
 pub mod loss;
 mod masked;
