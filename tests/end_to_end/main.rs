@@ -19,6 +19,7 @@ mod harness;
 mod help;
 mod identity;
 mod integrity;
+mod interactions;
 mod interplay;
 mod interruption;
 mod model_files;

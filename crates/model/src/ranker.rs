@@ -31,7 +31,9 @@ pub struct BuildContext<'a> {
 impl BuildContext<'_> {
     /// Refuses features whose columns the input doesn't have, and a scenario that is none of them.
     pub(crate) fn check_columns(&self) -> std::result::Result<(), ModelError> {
-        let InputColumns { features, scenario } = self.columns;
+        let InputColumns {
+            features, scenario, ..
+        } = self.columns;
         let message = match features.iter().find(|f| f.columns.end > self.input_dim) {
             Some(feature) => format!(
                 "the feature `{}` ends at column {} of an input of {}",

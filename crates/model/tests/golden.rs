@@ -21,6 +21,8 @@ struct Case {
     layout: TaskLayout,
     features: Vec<InputFeature>,
     scenario: Option<usize>,
+    num_embedded: usize,
+    embedding_dim: usize,
     after: Vec<Option<usize>>,
 }
 
@@ -83,6 +85,12 @@ fn read(path: &Path) -> Case {
     let groups = table.remove("groups").unwrap();
     let (features, scenario) = features(&mut table);
     let after = after(&mut table, &tasks);
+    let mut count = |key: &str| {
+        table
+            .remove(key)
+            .map_or(0, |value| value.as_integer().unwrap() as usize)
+    };
+    let (num_embedded, embedding_dim) = (count("num_embedded"), count("embedding_dim"));
     let group = |value: &toml::Value| TaskGroup {
         name: value["name"].as_str().unwrap().to_string(),
         tasks: words(&value["tasks"])
@@ -103,6 +111,8 @@ fn read(path: &Path) -> Case {
         },
         features,
         scenario,
+        num_embedded,
+        embedding_dim,
         after,
     }
 }
@@ -129,12 +139,13 @@ impl Case {
         let context = BuildContext {
             layout: &self.layout,
             input_dim: self.tensor("x").dim(D::Minus1).unwrap(),
-            num_embedded: 0,
+            num_embedded: self.num_embedded,
             // An input of each task's own, and behind them a shared one.
             input_per_task: self.tensor("x").rank() == 3,
             columns: InputColumns {
                 features: &self.features,
                 scenario: self.scenario,
+                embedding_dim: self.embedding_dim,
             },
             after: &self.after,
         };

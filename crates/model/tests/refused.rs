@@ -12,6 +12,7 @@ fn said(name: &str, knobs: &str) -> String {
     let columns = InputColumns {
         features: &features,
         scenario: Some(1),
+        ..InputColumns::default()
     };
     said_of(name, knobs, columns, &AFTER)
 }
@@ -311,6 +312,7 @@ fn pepnet_refuses_features_that_there_are_not_and_parts_that_read_nothing() {
     let columns = InputColumns {
         features: &features,
         scenario: None,
+        ..InputColumns::default()
     };
     let of = |knobs: &str| said_of("pepnet", knobs, columns, &[]);
     assert_eq!(
@@ -338,6 +340,7 @@ fn features_beyond_the_input_and_chains_that_are_none_are_refused_of_every_model
         let columns = InputColumns {
             features: &far[..2],
             scenario,
+            ..InputColumns::default()
         };
         said_of("mmoe", "", columns, after)
     };
@@ -346,6 +349,7 @@ fn features_beyond_the_input_and_chains_that_are_none_are_refused_of_every_model
     let columns = InputColumns {
         features: &far,
         scenario: None,
+        ..InputColumns::default()
     };
     assert_eq!(
         said_of("mmoe", "", columns, &[]),

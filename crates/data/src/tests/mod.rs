@@ -27,6 +27,7 @@ mod parts;
 mod preparation;
 mod rare_columns;
 mod regression;
+mod shared_tables;
 mod tables;
 mod times;
 mod typed_values;
