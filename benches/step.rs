@@ -106,6 +106,7 @@ fn tables(criterion: &mut Criterion) {
             lists: Vec::new(),
             num_numeric: 16,
             embedding_dim: EMBEDDING_DIM,
+            tables: Default::default(),
         };
         let context = BuildContext {
             layout: &layout,

@@ -20,6 +20,7 @@ mod harness;
 mod help;
 mod identity;
 mod integrity;
+mod interactions;
 mod interplay;
 mod interruption;
 mod model_files;

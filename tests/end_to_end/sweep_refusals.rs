@@ -70,15 +70,15 @@ fn of_files(spec: &str, files: &[(&str, &str)]) -> String {
 #[test]
 fn a_setting_that_nothing_has() {
     insta::assert_snapshot!(of_grid("rnk = [4, 8]"), @r"
-    error: spec.toml:8:1: `grid.rnk`: no variant has a knob `rnk`; there are: activation, expert_dims, feature_gate, feature_gate_mix, feature_gate_scope, gate_dims, gate_input, mask, norm, norm_position, num_experts, num_group_experts, num_lora, num_meta_group_experts, num_meta_shared_experts, num_shared_experts, num_task_experts, rank, self_gate, tower_dims
+    error: spec.toml:8:1: `grid.rnk`: no variant has a knob `rnk`; there are: activation, bottom, expert_dims, feature_gate, feature_gate_mix, feature_gate_scope, gate_dims, gate_input, mask, norm, norm_position, num_experts, num_group_experts, num_lora, num_meta_group_experts, num_meta_shared_experts, num_shared_experts, num_task_experts, rank, self_gate, tower_dims
     hint: did you mean `rank`?
     ");
     insta::assert_snapshot!(of_grid("learning_rate = [1e-3]"), @r#"
-    error: spec.toml:8:1: `grid.learning_rate`: no variant has a knob `learning_rate`; there are: activation, expert_dims, feature_gate, feature_gate_mix, feature_gate_scope, gate_dims, gate_input, mask, norm, norm_position, num_experts, num_group_experts, num_lora, num_meta_group_experts, num_meta_shared_experts, num_shared_experts, num_task_experts, rank, self_gate, tower_dims
+    error: spec.toml:8:1: `grid.learning_rate`: no variant has a knob `learning_rate`; there are: activation, bottom, expert_dims, feature_gate, feature_gate_mix, feature_gate_scope, gate_dims, gate_input, mask, norm, norm_position, num_experts, num_group_experts, num_lora, num_meta_group_experts, num_meta_shared_experts, num_shared_experts, num_task_experts, rank, self_gate, tower_dims
     hint: did you mean "training.learning_rate"?
     "#);
     insta::assert_snapshot!(of_grid("\"training.learning_rat\" = [1e-3]"), @r#"
-    error: spec.toml:8:28: unknown key `learning_rat` in [variants."mmoe[learning_rat=0.001]".training]; expected one of `batch_size`, `max_epochs`, `patience`, `evaluations_per_epoch`, `learning_rate`, `embedding_learning_rate`, `weight_decay`, `embedding_dim`, `optimizer`, `momentum`, `gradient_clip_norm`, `embedding_optimizer`, `embedding_l2`, `embedding_dropout`, `schedule`, `task_weights`, `positive_weights`, `balance`, `precision`
+    error: spec.toml:8:28: unknown key `learning_rat` in [variants."mmoe[learning_rat=0.001]".training]; expected one of `batch_size`, `max_epochs`, `patience`, `evaluations_per_epoch`, `learning_rate`, `embedding_learning_rate`, `weight_decay`, `embedding_dim`, `embedding_dims`, `optimizer`, `momentum`, `gradient_clip_norm`, `embedding_optimizer`, `embedding_l2`, `embedding_dropout`, `schedule`, `task_weights`, `positive_weights`, `balance`, `precision`
     hint: did you mean `learning_rate`?
     "#);
     insta::assert_snapshot!(of_grid("\"dataset.rows\" = [100]"), @r#"
@@ -94,11 +94,11 @@ fn a_setting_that_nothing_has() {
     hint: did you mean `training`?
     "#);
     insta::assert_snapshot!(at_end("grid = { num_experts = [2, 4] }"), @r"
-    error: spec.toml:20:10: `variants.home.grid.num_experts`: `home` has no knob `num_experts`; there are: activation, expert_dims, feature_gate, feature_gate_mix, feature_gate_scope, gate_dims, gate_input, mask, norm, norm_position, num_group_experts, num_lora, num_meta_group_experts, num_meta_shared_experts, num_shared_experts, num_task_experts, rank, self_gate, tower_dims
+    error: spec.toml:20:10: `variants.home.grid.num_experts`: `home` has no knob `num_experts`; there are: activation, bottom, expert_dims, feature_gate, feature_gate_mix, feature_gate_scope, gate_dims, gate_input, mask, norm, norm_position, num_group_experts, num_lora, num_meta_group_experts, num_meta_shared_experts, num_shared_experts, num_task_experts, rank, self_gate, tower_dims
     hint: did you mean `num_task_experts`?
     ");
     insta::assert_snapshot!(of_search("num_expert = { range = [2, 4] }"), @r"
-    error: spec.toml:13:1: `tuning.random.num_expert`: no variant has a knob `num_expert`; there are: activation, expert_dims, feature_gate, feature_gate_mix, feature_gate_scope, gate_dims, gate_input, mask, norm, norm_position, num_experts, num_group_experts, num_lora, num_meta_group_experts, num_meta_shared_experts, num_shared_experts, num_task_experts, rank, self_gate, tower_dims
+    error: spec.toml:13:1: `tuning.random.num_expert`: no variant has a knob `num_expert`; there are: activation, bottom, expert_dims, feature_gate, feature_gate_mix, feature_gate_scope, gate_dims, gate_input, mask, norm, norm_position, num_experts, num_group_experts, num_lora, num_meta_group_experts, num_meta_shared_experts, num_shared_experts, num_task_experts, rank, self_gate, tower_dims
     hint: did you mean `num_experts`?
     ");
 }
@@ -305,11 +305,11 @@ fn tuning_of_a_variant_where_nothing_is_tuned() {
 fn defaults_that_nothing_takes() {
     let with = |line: &str| refusal("[grid]", &format!("[defaults]\n{line}\n[grid]"));
     insta::assert_snapshot!(with("tower_dim = [8]"), @r"
-    error: spec.toml:8:1: `defaults.tower_dim`: no variant has a knob `tower_dim`; there are: activation, expert_dims, feature_gate, feature_gate_mix, feature_gate_scope, gate_dims, gate_input, mask, norm, norm_position, num_experts, num_group_experts, num_lora, num_meta_group_experts, num_meta_shared_experts, num_shared_experts, num_task_experts, rank, self_gate, tower_dims
+    error: spec.toml:8:1: `defaults.tower_dim`: no variant has a knob `tower_dim`; there are: activation, bottom, expert_dims, feature_gate, feature_gate_mix, feature_gate_scope, gate_dims, gate_input, mask, norm, norm_position, num_experts, num_group_experts, num_lora, num_meta_group_experts, num_meta_shared_experts, num_shared_experts, num_task_experts, rank, self_gate, tower_dims
     hint: did you mean `tower_dims`?
     ");
     insta::assert_snapshot!(with("batch_size = 8"), @r"
-    error: spec.toml:8:1: `defaults.batch_size`: no variant has a knob `batch_size`; there are: activation, expert_dims, feature_gate, feature_gate_mix, feature_gate_scope, gate_dims, gate_input, mask, norm, norm_position, num_experts, num_group_experts, num_lora, num_meta_group_experts, num_meta_shared_experts, num_shared_experts, num_task_experts, rank, self_gate, tower_dims
+    error: spec.toml:8:1: `defaults.batch_size`: no variant has a knob `batch_size`; there are: activation, bottom, expert_dims, feature_gate, feature_gate_mix, feature_gate_scope, gate_dims, gate_input, mask, norm, norm_position, num_experts, num_group_experts, num_lora, num_meta_group_experts, num_meta_shared_experts, num_shared_experts, num_task_experts, rank, self_gate, tower_dims
     hint: settings of training that variants share belong in [training]
     ");
     insta::assert_snapshot!(with("tower_dims = [0]"), @r"error: spec.toml:8:14: `variants.mmoe.tower_dims`: expected a list of layer widths of at least 1, or none, such as [64, 32], found [0]");
@@ -383,7 +383,7 @@ fn an_override_of_a_sweep_is_blamed_by_its_own_words() {
     let set = |text: &str| refusal_of(SPEC, &["--set", text]);
     insta::assert_snapshot!(set("grid.rank=[4, 0]"), @r#"error: --set grid.rank=[4, 0]: `variants."home[rank=0]".rank`: expected a whole number of at least 1, found 0"#);
     insta::assert_snapshot!(set("grid.rnk=[4]"), @r"
-    error: --set grid.rnk=[4]: `grid.rnk`: no variant has a knob `rnk`; there are: activation, expert_dims, feature_gate, feature_gate_mix, feature_gate_scope, gate_dims, gate_input, mask, norm, norm_position, num_experts, num_group_experts, num_lora, num_meta_group_experts, num_meta_shared_experts, num_shared_experts, num_task_experts, rank, self_gate, tower_dims
+    error: --set grid.rnk=[4]: `grid.rnk`: no variant has a knob `rnk`; there are: activation, bottom, expert_dims, feature_gate, feature_gate_mix, feature_gate_scope, gate_dims, gate_input, mask, norm, norm_position, num_experts, num_group_experts, num_lora, num_meta_group_experts, num_meta_shared_experts, num_shared_experts, num_task_experts, rank, self_gate, tower_dims
     hint: did you mean `rank`?
     ");
     insta::assert_snapshot!(set("tuning.random.training.learning_rate.log_range=[3, 1]"), @r#"error: --set tuning.random.training.learning_rate.log_range=[3, 1]: `tuning.random."training.learning_rate".log_range`: expected two numbers above 0, the smaller first, found [3, 1]"#);
@@ -392,7 +392,7 @@ fn an_override_of_a_sweep_is_blamed_by_its_own_words() {
     hint: what is reported is trained with fresh seeds: a winner is partly lucky with the seeds that chose it
     ");
     insta::assert_snapshot!(set("defaults.tower_dim=[3]"), @r"
-    error: --set defaults.tower_dim=[3]: `defaults.tower_dim`: no variant has a knob `tower_dim`; there are: activation, expert_dims, feature_gate, feature_gate_mix, feature_gate_scope, gate_dims, gate_input, mask, norm, norm_position, num_experts, num_group_experts, num_lora, num_meta_group_experts, num_meta_shared_experts, num_shared_experts, num_task_experts, rank, self_gate, tower_dims
+    error: --set defaults.tower_dim=[3]: `defaults.tower_dim`: no variant has a knob `tower_dim`; there are: activation, bottom, expert_dims, feature_gate, feature_gate_mix, feature_gate_scope, gate_dims, gate_input, mask, norm, norm_position, num_experts, num_group_experts, num_lora, num_meta_group_experts, num_meta_shared_experts, num_shared_experts, num_task_experts, rank, self_gate, tower_dims
     hint: did you mean `tower_dims`?
     ");
     insta::assert_snapshot!(set("split_seeds=[3]"), @r#"
@@ -404,7 +404,7 @@ fn an_override_of_a_sweep_is_blamed_by_its_own_words() {
     hint: paths are relative to the file that includes
     "#);
     insta::assert_snapshot!(set("variants.home.grid.num_experts=[3]"), @r"
-    error: --set variants.home.grid.num_experts=[3]: `variants.home.grid.num_experts`: `home` has no knob `num_experts`; there are: activation, expert_dims, feature_gate, feature_gate_mix, feature_gate_scope, gate_dims, gate_input, mask, norm, norm_position, num_group_experts, num_lora, num_meta_group_experts, num_meta_shared_experts, num_shared_experts, num_task_experts, rank, self_gate, tower_dims
+    error: --set variants.home.grid.num_experts=[3]: `variants.home.grid.num_experts`: `home` has no knob `num_experts`; there are: activation, bottom, expert_dims, feature_gate, feature_gate_mix, feature_gate_scope, gate_dims, gate_input, mask, norm, norm_position, num_group_experts, num_lora, num_meta_group_experts, num_meta_shared_experts, num_shared_experts, num_task_experts, rank, self_gate, tower_dims
     hint: did you mean `num_task_experts`?
     ");
     insta::assert_snapshot!(refusal_of(SPEC, &["--only", "home[rank=5]/*"]), @r"
@@ -433,7 +433,7 @@ fn a_file_to_include_that_is_none() {
     hint: write `include = "models.toml"`, or a list of such paths
     "#);
     insta::assert_snapshot!(with("\"models.toml\"", &[("models.toml", &MODELS.replace("expert_dims", "expert_dim"))]), @r"
-    error: models.toml:4:1: `cgc` has no knob `expert_dim`; it has: expert_dims, tower_dims, norm, norm_position, activation, gate_dims, num_task_experts, num_shared_experts
+    error: models.toml:4:1: `cgc` has no knob `expert_dim`; it has: expert_dims, tower_dims, norm, norm_position, activation, gate_dims, num_task_experts, num_shared_experts, bottom
     hint: did you mean `expert_dims`?
     ");
     insta::assert_snapshot!(with("\"models.toml\"", &[("models.toml", &MODELS.replace("[16, 8]", "[16, 0]"))]), @r"error: models.toml:4:15: `variants.cgc.expert_dims`: expected a list of layer widths of at least 1, at least one, such as [64, 32], found [16, 0]");

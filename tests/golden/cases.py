@@ -232,6 +232,52 @@ PAD_NET_CASES = {
     "starred": STARRED,
 }
 
+
+
+def bottom(kind, embedded=(), num_numeric=0, **settings):
+    """The keys of a bottom: its settings, and the columns of features of tables (by name), then of numeric ones."""
+    features = [{"name": name, "width": width} for name, width in dict(embedded).items()]
+    features += [{"name": f"n{n}", "width": 1} for n in range(num_numeric)]
+    keys = {"bottom": kind} | settings
+    if kind != "dcn_v2":
+        keys |= {"features": features, "num_embedded": sum(dict(embedded).values())}
+        keys |= {} if embedded else {"embedding_dim": 4}
+    return keys
+
+
+TWO, THREE = {"a": 2, "b": 2}, {"a": 2, "b": 2, "c": 2}
+FULL_CROSS = bottom("dcn_v2", cross_layers=2, cross_rank=0)
+
+
+def autoint(embedded, num_numeric, layers, heads, dim):
+    settings = {"attention_layers": layers, "attention_heads": heads, "attention_dim": dim}
+    return bottom("autoint", embedded, num_numeric, **settings)
+
+
+TWO_LAYERS = autoint(TWO, 1, 2, 2, 3)
+# Model, name after it, bottom.
+BOTTOM_CASES = [
+    ("mmoe", "fm", bottom("fm", TWO, 1)),
+    ("mmoe", "fm_embedded", bottom("fm", THREE)),
+    ("mmoe", "fm_numeric", bottom("fm", num_numeric=3)),
+    ("mmoe", "fm_two_numeric", bottom("fm", {"a": 3}, 2)),
+    ("shared_bottom", "fm", bottom("fm", TWO, 1)),
+    ("home", "fm", bottom("fm", TWO, 1)),
+    ("sparse_mmoe", "fm", bottom("fm", TWO, 1)),
+    ("mmoe", "dcn_v2", FULL_CROSS),
+    ("mmoe", "dcn_v2_low_rank", bottom("dcn_v2", cross_layers=3, cross_rank=2)),
+    ("mmoe", "dcn_v2_one_layer", bottom("dcn_v2", cross_layers=1, cross_rank=1)),
+    ("home", "dcn_v2", FULL_CROSS),
+    ("sparse_mmoe", "dcn_v2", FULL_CROSS),
+    ("single_task", "dcn_v2", FULL_CROSS),
+    ("mmoe", "autoint", TWO_LAYERS),
+    ("mmoe", "autoint_one_head", autoint(THREE, 0, 1, 1, 3)),
+    ("mmoe", "autoint_numeric", autoint({}, 3, 1, 2, 3)),
+    ("mmoe", "autoint_three_layers", autoint({"a": 4}, 1, 3, 3, 2)),
+    ("single_task", "autoint", TWO_LAYERS),
+    ("ple", "autoint", TWO_LAYERS),
+]
+
 # Model -> its knobs, and what its cases change.
 FAMILIES = {
     "pepnet": (PEPNET, PEPNET_CASES),
@@ -371,4 +417,7 @@ def cases():
         variant(f"{model}_one_expert_fixed", model, residual="fixed", **one)
     variant("mmoe_four_tasks", "mmoe", FOUR_TASKS)
     variant("ple_four_tasks", "ple", FOUR_TASKS)
+    every = BASELINES | {model: knobs for model, (knobs, _) in FAMILIES.items()} | {"home": HOME}
+    for model, name, keys in BOTTOM_CASES:
+        out[f"{model}_{name}"] = model_toml(model, every[model] | keys)
     return out

@@ -72,10 +72,11 @@ def inputs(config, key):
     """The training batch, the rows of the evaluation, and the scenarios of these, if they have any."""
     num_tasks = len(config["tasks"])
     random = generator(*key, "inputs")
+    input_dim = sum(feature["width"] for feature in config["features"]) if "features" in config else INPUT_DIM
     # Of tables per task and shared ones: an input from each.
     sets = (num_tasks + 1,) if config["model"] == "stem" else ()
-    x = exact(random.normal(size=(*sets, TRAIN_ROWS, INPUT_DIM)))
-    eval_x = exact(random.normal(size=(*sets, EVAL_ROWS, INPUT_DIM)))
+    x = exact(random.normal(size=(*sets, TRAIN_ROWS, input_dim)))
+    eval_x = exact(random.normal(size=(*sets, EVAL_ROWS, input_dim)))
     labels = (random.uniform(size=(TRAIN_ROWS, num_tasks)) < 0.4).astype(np.float64)
     labels[0], labels[1] = 0.0, 1.0  # both classes in every task
     batch = Batch(x, torch.from_numpy(labels))

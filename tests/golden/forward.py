@@ -2,6 +2,7 @@
 
 import torch.nn.functional as F
 
+from bottoms import before_model
 from chain_models import CHAIN_MODELS
 from cross_stitch_model import cross_stitch
 from pad_net_model import pad_net
@@ -20,7 +21,7 @@ def forward(config, parameters, x, train, create=None, **given):
     """Logits [B, T] and the run that made them. `given`: `observed`, `noise`, `labels`, `constants`, of a training pass, and
     `scenarios`, of any."""
     run = Run(config, parameters, train, create, **given)
-    return MODELS[config["model"]](run, x), run
+    return MODELS[config["model"]](run, before_model(run, x)), run
 
 
 def loss(run, logits, labels):

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from safetensors.numpy import save
 
+from bottom_checks import check_bottoms
 from cases import cases
 from checks import check_everything
 from draws import draw, inputs
@@ -26,6 +27,7 @@ WITH_FINAL = {"shared_bottom", "mmoe", "mmoe_starred", "ple", "adatt", "home"}
 WITH_FINAL |= {"star", "hinet", "m3oe"}
 WITH_FINAL |= {"sparse_mmoe", "smes", "switch", "task_expert", "cross_stitch", "pad_net"}
 WITH_FINAL |= {"pepnet", "stem", "esmm", "escm2", "aitm", "resflow"}
+WITH_FINAL |= {"mmoe_fm", "mmoe_dcn_v2", "mmoe_dcn_v2_low_rank", "mmoe_autoint", "single_task_autoint"}
 # Nearer to a ReLU's kink than this, float32 and float64 might fall on different sides: such a draw is refused.
 KINK_DISTANCE = 1e-3
 # Likewise the last expert chosen and the first one left, in every Adam step too: there a choice is no small matter.
@@ -207,6 +209,7 @@ def without_gradient(config, path, batch):
 def main():
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
+    check_bottoms()
     check_everything()
     check_scenario_models()
     arguments = sys.argv[1:]

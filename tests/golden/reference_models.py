@@ -219,8 +219,10 @@ def logistic(run, v):
 
 
 def single_task(run, v):
-    """T disjoint models: y_t = Tower_t(MLP_t(v))."""
-    return torch.stack([tower(run, t, expert_set(run, f"task.{t}", 1, v)[0]) for t in run.tasks], dim=1)
+    """T disjoint models: y_t = Tower_t(MLP_t(v)); v is [T, B, D] where each reads its own."""
+    read = v if v.dim() == 3 else v.expand(len(run.tasks), *v.shape)
+    h = [expert_set(run, f"task.{t}", 1, own)[0] for t, own in zip(run.tasks, read)]
+    return torch.stack([tower(run, t, own) for t, own in zip(run.tasks, h)], dim=1)
 
 
 def shared_bottom(run, v):

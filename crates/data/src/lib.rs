@@ -72,7 +72,7 @@ pub use mapped_file_shrank::tell_of_cut_files;
 pub use new_rows::{NewRows, ScoredRows, Unseen};
 pub use open::{
     RowColumns, Verified, carry, check, check_carried, known, open, open_checked, prepare,
-    row_columns, split_seed, verify, with_prediction_columns,
+    row_columns, split_seed, table_names, verify, with_prediction_columns,
 };
 pub use predictions::{PredictionLayout, PredictionWriter, ScoreScale, TableFormat};
 pub use reference::{DatasetRef, Places, RowSubset};
@@ -85,6 +85,7 @@ pub use table::NOBODY;
 use crate::schema::Pooling;
 use homebench_diagnostic::Diagnostic;
 use homebench_expression::timeline;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Names of the splits, in the order of files and records.
@@ -111,6 +112,9 @@ pub struct Schema {
     pub weight: Option<String>,
     /// The feature whose value is the scenario of a row, an index into [`Self::categorical`].
     pub scenario: Option<usize>,
+    /// The embedding table of each feature of ids that reads one of another name than its own, by feature: features with the same table share its
+    /// rows, and have the same ids.
+    pub tables: BTreeMap<String, String>,
 }
 
 impl Schema {

@@ -140,6 +140,7 @@ impl NewRows {
         let scenario = scenario.and_then(|name| categorical.iter().position(|f| f.name == *name));
         Ok(Schema {
             scenario,
+            tables: self.plan.tables(),
             categorical,
             lists,
             numeric,

@@ -60,6 +60,15 @@ pub fn row_columns(reference: &DatasetRef, places: &Places) -> Result<RowColumns
     })
 }
 
+/// Names of the embedding tables that the features read, each once, in the order of the description.
+///
+/// # Errors
+/// See [`check`].
+pub fn table_names(reference: &DatasetRef, places: &Places) -> Result<Vec<String>> {
+    let (_, protocol) = resolve(reference, places)?;
+    Ok(protocol.table_names())
+}
+
 /// The seed that divides the dataset's rows into splits, where its description divides them by a hash.
 ///
 /// # Errors
@@ -448,6 +457,7 @@ impl Resolved {
             user: self.protocol.user().map(str::to_owned),
             weight: self.protocol.weight().map(str::to_owned),
             scenario: self.scenario(&entry.manifest.categorical),
+            tables: self.protocol.tables(),
         }
     }
 

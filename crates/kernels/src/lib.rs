@@ -16,6 +16,7 @@ pub mod dropout;
 pub mod feature_gate;
 pub mod gate;
 pub mod grouped;
+pub mod interaction;
 mod layer_norm;
 pub mod loss;
 mod masked;

@@ -2,6 +2,7 @@
 
 use crate::var_builder::Init;
 use homebench_kernels::optimizer::{Lists, Pooling};
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 /// Sizes of the features of a row.
@@ -14,9 +15,10 @@ use std::ops::Range;
 ///     lists: Vec::new(),
 ///     num_numeric: 3,
 ///     embedding_dim: 8,
+///     tables: Default::default(),
 /// };
 /// assert_eq!(dims.input_dim(), 2 * 8 + 3);
-/// assert_eq!(dims.num_table_rows(), 1020);
+/// assert_eq!(dims.num_table_numbers(), 1020 * 8);
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct FeatureDims {
@@ -26,8 +28,19 @@ pub struct FeatureDims {
     pub lists: Vec<(String, usize, Pooling)>,
     /// Number of numeric features.
     pub num_numeric: usize,
-    /// Width of each embedding.
+    /// Width of each embedding, but for those in [`Self::tables`].
     pub embedding_dim: usize,
+    /// The table of each feature that reads one of another name than its own or of another width, by feature.
+    pub tables: BTreeMap<String, FeatureTable>,
+}
+
+/// The table that a feature reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FeatureTable {
+    /// Its name: features with tables of one name read one table.
+    pub name: String,
+    /// Units of its rows.
+    pub width: usize,
 }
 
 impl FeatureDims {
@@ -38,14 +51,50 @@ impl FeatureDims {
 
     /// How many columns of a model's input come from the tables.
     pub fn num_embedded(&self) -> usize {
-        (self.vocabularies.len() + self.lists.len()) * self.embedding_dim
+        self.embedded().map(|(name, _)| self.table_of(name).1).sum()
     }
 
-    /// Rows of all tables together.
-    pub fn num_table_rows(&self) -> usize {
-        let single = self.vocabularies.iter().map(|(_, rows)| rows);
-        let lists = self.lists.iter().map(|(_, rows, _)| rows);
-        single.chain(lists).sum()
+    /// Features of ids, in the order of their columns, with the number of rows of their tables.
+    fn embedded(&self) -> impl Iterator<Item = (&str, usize)> {
+        let single = self.vocabularies.iter().map(|(name, rows)| (name, rows));
+        let lists = self.lists.iter().map(|(name, rows, _)| (name, rows));
+        single
+            .chain(lists)
+            .map(|(name, rows)| (name.as_str(), *rows))
+    }
+
+    /// Name and width of the table of a feature.
+    pub fn table_of<'a>(&'a self, feature: &'a str) -> (&'a str, usize) {
+        match self.tables.get(feature) {
+            Some(table) => (&table.name, table.width),
+            None => (feature, self.embedding_dim),
+        }
+    }
+
+    /// Whether every feature has a table of its own, all of one width.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.tables.is_empty()
+    }
+
+    /// Names and shapes of the tables, each once, in the order of the features that read them first.
+    pub(crate) fn distinct_tables(&self) -> Vec<(&str, [usize; 2])> {
+        let mut tables: Vec<(&str, [usize; 2])> = Vec::new();
+        for (feature, rows) in self.embedded() {
+            let (name, width) = self.table_of(feature);
+            if !tables.iter().any(|(other, _)| *other == name) {
+                tables.push((name, [rows, width]));
+            }
+        }
+        tables
+    }
+
+    /// Numbers of all tables of a set together.
+    pub fn num_table_numbers(&self) -> u128 {
+        let tables = self.distinct_tables().into_iter();
+        tables
+            .map(|(_, shape)| shape.map(|width| width as u128))
+            .map(|[rows, width]| rows.saturating_mul(width))
+            .fold(0, u128::saturating_add)
     }
 }
 
@@ -76,6 +125,8 @@ pub struct InputColumns<'a> {
     pub scenario: Option<usize>,
     /// Values of the scenario in training; rows of none of them have the id 0, the others ids from 1.
     pub num_scenarios: usize,
+    /// Width of an embedding, where there is none too; 0 where nobody said.
+    pub embedding_dim: usize,
 }
 
 /// What an architecture wants of the embedding tables.
@@ -130,4 +181,4 @@ impl Tables {
 /// Standard deviation of fresh embeddings.
 // No paper here gives one. It is no knob either: every model and every committed result starts from the same, and another
 // value would be another experiment.
-const INITIAL_DEVIATION: f32 = 0.05;
+pub(crate) const INITIAL_DEVIATION: f32 = 0.05;

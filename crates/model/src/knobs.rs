@@ -343,6 +343,12 @@ impl Knobs {
         })
     }
 
+    /// These without a knob.
+    pub(crate) fn without(mut self, name: &str) -> Self {
+        self.values.remove(name);
+        self
+    }
+
     /// Every knob with its value, in the order of names.
     pub fn values(&self) -> &toml::Table {
         &self.values

@@ -28,6 +28,7 @@
 //! ```
 
 mod architectures;
+mod bottoms;
 mod chain;
 mod error;
 mod features;
@@ -43,8 +44,9 @@ mod tap;
 mod var_builder;
 mod variables;
 
+pub use bottoms::{BottomEntry, bottoms};
 pub use error::ModelError;
-pub use features::{FeatureDims, Ids, InputColumns, InputFeature, Tables};
+pub use features::{FeatureDims, FeatureTable, Ids, InputColumns, InputFeature, Tables};
 pub use input::{EmbeddedInput, table_shapes};
 pub use knobs::{Knob, KnobKind, Knobs};
 pub use layout::{Owner, TaskGroup, TaskLayout};

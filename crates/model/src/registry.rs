@@ -2,6 +2,7 @@
 
 use crate::ModelError;
 use crate::architectures::ARCHITECTURES;
+use crate::bottoms;
 use crate::chain;
 use crate::features::Tables;
 use crate::knobs::{Knob, Knobs};
@@ -35,6 +36,7 @@ static PROGRAM_ARCHITECTURE: Architecture = Architecture {
         })
     },
     tables: Tables::Shared,
+    no_bottom: None,
     layers: &[],
 };
 
@@ -47,6 +49,8 @@ pub(crate) struct Architecture {
     pub(crate) knobs: fn() -> Vec<Knob>,
     pub(crate) build: Build,
     pub(crate) tables: Tables,
+    /// Why no bottom can be put before it; none where one can.
+    pub(crate) no_bottom: Option<&'static str>,
     /// See [`ModelEntry::layers`].
     pub(crate) layers: &'static [&'static str],
 }
@@ -157,10 +161,38 @@ impl ModelConfig {
                 known,
             });
         };
+        let known = bottoms::with_bottom((architecture.knobs)(), knobs)?;
         Ok(Self {
-            knobs: Knobs::resolve(name, &(architecture.knobs)(), knobs)?,
+            knobs: bottoms::checked(Knobs::resolve(name, &known, knobs)?, architecture)?,
             architecture,
         })
+    }
+
+    /// This one with other knobs on top, as a sweep sets them: where those choose another bottom, the settings of the one before are gone.
+    ///
+    /// # Errors
+    /// As [`Self::from_table`].
+    pub fn with_knobs(&self, chosen: &toml::Table) -> Result<Self, ModelError> {
+        let mut knobs = self.knobs().clone();
+        match self.is_program() {
+            true => knobs.extend(chosen.clone()),
+            false => knobs = bottoms::replaced(&knobs, chosen),
+        }
+        Self::from_table(self.name(), &knobs)
+    }
+
+    /// The name of the bottom before it, where there is one.
+    pub fn bottom(&self) -> Option<&str> {
+        match self.is_program() {
+            true => None,
+            false => self.knobs().get(bottoms::BOTTOM)?.as_str(),
+        }
+    }
+
+    /// Whether a knob of this name can be set: those that it has, and its bottom where it can have one.
+    pub fn has_knob(&self, name: &str) -> bool {
+        let takes_bottom = !self.is_program() && self.architecture.no_bottom.is_none();
+        self.knobs().contains_key(name) || name == bottoms::BOTTOM && takes_bottom
     }
 
     /// Name in the registry.
@@ -178,7 +210,8 @@ impl ModelConfig {
         self.architecture.entry()
     }
 
-    /// Every knob with its value, defaults included, keys in order: canonical content for a cell's id.
+    /// Every knob with its value, defaults included, keys in order: canonical content for a cell's id. Those of a bottom are there where there
+    /// is one.
     pub fn knobs(&self) -> &toml::Table {
         self.knobs.values()
     }
@@ -206,7 +239,7 @@ impl ModelConfig {
                 message: "a model needs an input feature; found none".to_string(),
             });
         }
-        let built = (self.architecture.build)(&self.knobs, context, vb);
+        let built = bottoms::build(self.architecture, &self.knobs, context, vb);
         built.map_err(|error| match error {
             ModelError::TooLarge {
                 parameters, most, ..

@@ -65,7 +65,9 @@ fn variables_of(name: &str) -> BTreeSet<String> {
             let config = config(name, &format!("{knobs}\n{more}"));
             let network = Network::from_seed(&config, &three_tasks(), 7);
             let of_network = network.variables.parameters().iter();
-            paths.extend(of_network.map(|p| p.path().to_string()));
+            let paths_of_model = of_network.map(|p| p.path().to_string());
+            // Those of a bottom are in a table of their own.
+            paths.extend(paths_of_model.filter(|path| !is_of_bottom(path)));
         }
     }
     paths
@@ -113,6 +115,60 @@ fn the_table_of_models_has_every_model_its_equation_its_file_and_its_paths() {
                 used.contains(&format!(".{name}")),
                 "no variable is `{name}`"
             );
+        }
+    }
+}
+
+/// Whether a variable is of a bottom: of all tasks, or of one.
+fn is_of_bottom(path: &str) -> bool {
+    path.starts_with("bottom.") || path.contains(".bottom.")
+}
+
+#[test]
+fn the_table_of_bottoms_has_every_bottom_its_equation_its_file_and_its_paths() {
+    let rows = table("bottom");
+    let bottoms = homebench_model::bottoms();
+    let names: Vec<&str> = rows.iter().map(|row| row[0][0].as_str()).collect();
+    assert_eq!(names, bottoms.iter().map(|b| b.name).collect::<Vec<_>>());
+    for (row, bottom) in rows.iter().zip(&bottoms) {
+        let name = bottom.name;
+        assert_eq!(row[1], [bottom.equation], "{name}");
+        let knobs: Vec<&str> = bottom.knobs.iter().map(|knob| knob.name).collect();
+        let documented: Vec<&str> = (row[2].iter())
+            .map(|setting| setting.split(' ').next().unwrap())
+            .collect();
+        assert_eq!(documented, knobs, "{name}");
+        for (setting, knob) in row[2].iter().zip(bottom.knobs) {
+            assert_eq!(
+                *setting,
+                format!("{} = {}", knob.name, knob.default_value())
+            );
+        }
+        let declared = format!("name: \"{name}\"");
+        assert!(read(&row[3][0]).contains(&declared), "{name}");
+        let mut variables = BTreeSet::new();
+        let chosen = format!("bottom = '{name}'");
+        for (model, knobs) in MODELS.iter().filter(|(_, knobs)| knobs.contains(&chosen)) {
+            let network = Network::from_seed(&config(model, knobs), &three_tasks(), 7);
+            let of_bottom = network
+                .variables
+                .parameters()
+                .iter()
+                .map(|p| p.path().to_owned());
+            variables.extend(of_bottom.filter(|path| is_of_bottom(path)));
+        }
+        assert!(
+            variables.iter().any(|path| path.starts_with("bottom.")),
+            "{name}"
+        );
+        let below = |path: &str| path[path.find("bottom.").unwrap()..].to_owned();
+        for variable in &variables {
+            let found = row[4].iter().any(|pattern| fits(&below(variable), pattern));
+            assert!(found, "{name}: `{variable}` is not in its row");
+        }
+        for pattern in &row[4] {
+            let found = variables.iter().any(|path| fits(&below(path), pattern));
+            assert!(found, "{name} has nothing at `{pattern}`");
         }
     }
 }

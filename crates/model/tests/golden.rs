@@ -22,6 +22,8 @@ struct Case {
     features: Vec<InputFeature>,
     scenario: Option<usize>,
     num_scenarios: usize,
+    num_embedded: usize,
+    embedding_dim: usize,
     after: Vec<Option<usize>>,
 }
 
@@ -85,6 +87,12 @@ fn read(path: &Path) -> Case {
     let (features, scenario) = features(&mut table);
     let num_scenarios = table.remove("num_scenarios");
     let after = after(&mut table, &tasks);
+    let mut count = |key: &str| {
+        table
+            .remove(key)
+            .map_or(0, |value| value.as_integer().unwrap() as usize)
+    };
+    let (num_embedded, embedding_dim) = (count("num_embedded"), count("embedding_dim"));
     let group = |value: &toml::Value| TaskGroup {
         name: value["name"].as_str().unwrap().to_string(),
         tasks: words(&value["tasks"])
@@ -106,6 +114,8 @@ fn read(path: &Path) -> Case {
         features,
         scenario,
         num_scenarios: num_scenarios.map_or(0, |count| count.as_integer().unwrap() as usize),
+        num_embedded,
+        embedding_dim,
         after,
     }
 }
@@ -132,13 +142,14 @@ impl Case {
         let context = BuildContext {
             layout: &self.layout,
             input_dim: self.tensor("x").dim(D::Minus1).unwrap(),
-            num_embedded: 0,
+            num_embedded: self.num_embedded,
             // An input of each task's own, and behind them a shared one.
             input_per_task: self.tensor("x").rank() == 3,
             columns: InputColumns {
                 features: &self.features,
                 scenario: self.scenario,
                 num_scenarios: self.num_scenarios,
+                embedding_dim: self.embedding_dim,
             },
             after: &self.after,
         };

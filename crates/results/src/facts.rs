@@ -24,12 +24,15 @@ pub struct Facts {
     /// The models of the experiment, in the order of the registry.
     #[serde(default)]
     pub models: Vec<ModelFact>,
+    /// What stands between the input and models of the experiment, in the order of the docs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub bottoms: Vec<ModelFact>,
     /// Its datasets that are built into homebench.
     #[serde(default)]
     pub sources: Vec<SourceFact>,
 }
 
-/// A model of the registry.
+/// A model of the registry, or a bottom.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelFact {
@@ -81,9 +84,14 @@ impl Facts {
     /// The file can't be read or written.
     pub fn write(mut self, results: &ResultsFolder) -> Result<()> {
         let there = Self::read(results.path()).map_err(Diagnostic::from)?;
-        for model in &mut self.models {
-            if let Some(kept) = there.models.iter().find(|kept| kept.name == model.name) {
-                model.clone_from(kept);
+        for (own, there) in [
+            (&mut self.models, &there.models),
+            (&mut self.bottoms, &there.bottoms),
+        ] {
+            for model in own {
+                if let Some(kept) = there.iter().find(|kept| kept.name == model.name) {
+                    model.clone_from(kept);
+                }
             }
         }
         for source in &mut self.sources {

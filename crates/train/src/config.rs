@@ -94,6 +94,9 @@ pub struct TrainingConfig {
     pub weight_decay: f64,
     /// Width of each embedding.
     pub embedding_dim: usize,
+    /// Width of the rows of each embedding table, by name; `embedding_dim` where absent.
+    #[serde(skip_serializing_if = "is_default")]
+    pub embedding_dims: BTreeMap<String, usize>,
     /// How dense variables are updated.
     pub optimizer: OptimizerName,
     /// Share of the velocity that gradient descent keeps from step to step; 0 with other optimisers.
@@ -138,6 +141,7 @@ impl Default for TrainingConfig {
             embedding_learning_rate: None,
             weight_decay: 0.0,
             embedding_dim: 8,
+            embedding_dims: BTreeMap::new(),
             optimizer: OptimizerName::default(),
             momentum: 0.0,
             gradient_clip_norm: 0.0,
@@ -243,6 +247,7 @@ mod tests {
             optimizer: OptimizerName::Sgd,
             momentum: 0.9,
             embedding_optimizer: EmbeddingOptimizerName::RowwiseAdagrad,
+            embedding_dims: [("user".to_owned(), 3)].into(),
             schedule: Schedule::Cosine {
                 warm_up_steps: 10,
                 final_share: 0.1,

@@ -1,7 +1,8 @@
 //! What a dataset's schema is to models: tasks and groups, sizes of features, and the columns of each.
 
+use crate::TrainingConfig;
 use homebench_data::Schema;
-use homebench_model::{FeatureDims, InputFeature, TaskGroup, TaskLayout};
+use homebench_model::{FeatureDims, FeatureTable, InputFeature, Tables, TaskGroup, TaskLayout};
 
 /// The tasks and groups of a schema, as a model sees them.
 pub fn task_layout(schema: &Schema) -> TaskLayout {
@@ -25,8 +26,20 @@ pub fn task_layout(schema: &Schema) -> TaskLayout {
     }
 }
 
-/// The features of a schema, as an input sees them.
-pub fn feature_dims(schema: &Schema, embedding_dim: usize) -> FeatureDims {
+/// The features of a schema, as an input sees them that wants such tables.
+pub fn feature_dims(schema: &Schema, tables: Tables, training: &TrainingConfig) -> FeatureDims {
+    let embedding_dim = tables.width(training.embedding_dim);
+    let table = |feature: &String| {
+        let name = schema.tables.get(feature).unwrap_or(feature);
+        let width = training.embedding_dims.get(name);
+        let width = width.map_or(embedding_dim, |width| tables.width(*width));
+        let is_other = name != feature || width != embedding_dim;
+        let table = FeatureTable {
+            name: name.clone(),
+            width,
+        };
+        is_other.then(|| (feature.clone(), table))
+    };
     FeatureDims {
         vocabularies: schema
             .categorical
@@ -46,15 +59,19 @@ pub fn feature_dims(schema: &Schema, embedding_dim: usize) -> FeatureDims {
             .collect(),
         num_numeric: schema.numeric.len(),
         embedding_dim,
+        tables: embedded(schema).filter_map(table).collect(),
     }
 }
 
-/// The features of a schema in the order of a model's input, with their columns. Those of single ids come first, so that the scenario
-/// has its place among them here too.
-pub fn input_features(schema: &Schema, embedding_dim: usize) -> Vec<InputFeature> {
+/// Features of ids in the order of a model's input. Those of single ids come first, so that the scenario has its place among them here too.
+fn embedded(schema: &Schema) -> impl Iterator<Item = &String> {
     let single = schema.categorical.iter().map(|feature| &feature.name);
-    let lists = schema.lists.iter().map(|list| &list.name);
-    let embedded = single.chain(lists).map(|name| (name, embedding_dim));
+    single.chain(schema.lists.iter().map(|list| &list.name))
+}
+
+/// The features of a schema in the order of a model's input, with their columns.
+pub fn input_features(schema: &Schema, dims: &FeatureDims) -> Vec<InputFeature> {
+    let embedded = embedded(schema).map(|name| (name, dims.table_of(name).1));
     let widths = embedded.chain(schema.numeric.iter().map(|name| (name, 1)));
     let mut start = 0;
     let feature = |(name, width): (&String, usize)| {
@@ -104,8 +121,18 @@ mod tests {
             user: None,
             weight: None,
             scenario: Some(1),
+            tables: Default::default(),
         };
-        let found = input_features(&schema, 4);
+        let training = |dims: &[(&str, usize)]| TrainingConfig {
+            embedding_dim: 4,
+            embedding_dims: dims
+                .iter()
+                .map(|(name, width)| ((*name).to_owned(), *width))
+                .collect(),
+            ..TrainingConfig::default()
+        };
+        let dims = feature_dims(&schema, Tables::Shared, &training(&[]));
+        let found = input_features(&schema, &dims);
         let found: Vec<_> = found
             .iter()
             .map(|f| (f.name.as_str(), f.columns.clone()))
@@ -118,6 +145,23 @@ mod tests {
             ("price", 13..14),
         ];
         assert_eq!(found, expected);
-        assert_eq!(feature_dims(&schema, 4).input_dim(), 14);
+        assert_eq!((dims.input_dim(), dims.num_table_numbers()), (14, 4 * 23));
+        // Tags read the table of users, which is narrow; a linear model's tables are one unit wide whatever is said.
+        let shared = Schema {
+            tables: [("tags".to_owned(), "user".to_owned())].into(),
+            ..schema
+        };
+        for (tables, width, input_dim) in [(Tables::Shared, 3, 12), (Tables::Weights, 1, 5)] {
+            let dims = feature_dims(&shared, tables, &training(&[("user", 3)]));
+            assert_eq!(dims.table_of("tags"), ("user", width));
+            assert_eq!(
+                (dims.input_dim(), dims.num_embedded()),
+                (input_dim, input_dim - 2)
+            );
+            let tab = tables.width(4);
+            assert_eq!(dims.num_table_numbers(), (9 * width + 9 * tab) as u128);
+            let columns = input_features(&shared, &dims)[2].columns.clone();
+            assert_eq!(columns, width + tab..2 * width + tab);
+        }
     }
 }

@@ -96,11 +96,11 @@ impl Network {
     ) -> Result<Self, TrainError> {
         let layout = task_layout(schema);
         let tables = model.tables();
-        let dims = feature_dims(schema, tables.width(training.embedding_dim));
+        let dims = feature_dims(schema, tables, training);
         // Initial weights are a function of (seed, path): another order of building gives the same
         // model.
         let vb = VarBuilder::from_seed(seed, DType::F32, device);
-        let features = input_features(schema, dims.embedding_dim);
+        let features = input_features(schema, &dims);
         let context = BuildContext {
             layout: &layout,
             input_dim: dims.input_dim(),
@@ -110,6 +110,7 @@ impl Network {
                 features: &features,
                 scenario: schema.scenario,
                 num_scenarios: schema.num_scenarios(),
+                embedding_dim: dims.embedding_dim,
             },
             after: &schema.after(),
         };

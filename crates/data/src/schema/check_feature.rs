@@ -64,6 +64,7 @@ pub(super) fn feature(
         name,
         column,
         kind,
+        table: wire.table.clone(),
         protocols: wire.protocols.clone(),
     })
 }
@@ -72,12 +73,13 @@ pub(super) fn feature(
 fn check_knobs(document: &Document, at: &KeyPath, wire: &WireFeature) -> Result<(), Diagnostic> {
     use WireFeatureKind::{Bucket, Categorical, Hash, List, Numeric};
     // A knob that is ignored would be a setting that its author believes in.
-    let knobs: [(&str, bool, &[WireFeatureKind]); 5] = [
+    let knobs: [(&str, bool, &[WireFeatureKind]); 6] = [
         ("min_count", wire.min_count.is_some(), &[Categorical, List]),
         ("transform", wire.transform.is_some(), &[Numeric]),
         ("buckets", wire.buckets.is_some(), &[Bucket, Hash, List]),
         ("separator", wire.separator.is_some(), &[List]),
         ("pooling", wire.pooling.is_some(), &[List]),
+        ("table", wire.table.is_some(), &[Categorical, Hash, List]),
     ];
     for (knob, is_given, kinds) in knobs {
         if is_given && !kinds.contains(&wire.kind) {
@@ -92,6 +94,83 @@ fn check_knobs(document: &Document, at: &KeyPath, wire: &WireFeature) -> Result<
             return Err(document
                 .at_key(&at.join(knob), message)
                 .hint(format!("it belongs to kind = {}", kinds.join(" or "))));
+        }
+    }
+    Ok(())
+}
+
+/// Where the ids of a feature come from, as far as two features must agree to read one table; none of a feature that shares none.
+fn ids(kind: FeatureKind) -> Option<Vocabulary> {
+    match kind {
+        FeatureKind::Categorical { min_count } => Some(Vocabulary::Learned { min_count }),
+        FeatureKind::Hash { buckets } => Some(Vocabulary::Hashed { buckets }),
+        FeatureKind::List { vocabulary, .. } => Some(vocabulary),
+        FeatureKind::Numeric { .. } | FeatureKind::Bucket { .. } => None,
+    }
+}
+
+fn said_of_ids(vocabulary: Vocabulary) -> String {
+    match vocabulary {
+        Vocabulary::Learned { min_count } => format!("min_count = {min_count}"),
+        Vocabulary::Hashed { buckets } => format!("buckets = {buckets}"),
+    }
+}
+
+/// Checks that features which read one table agree on what its rows stand for.
+pub(super) fn tables(document: &Document, features: &[Feature]) -> Result<(), Diagnostic> {
+    for feature in features {
+        let Some(table) = &feature.table else {
+            continue;
+        };
+        let at = path(&["features", &feature.name, "table"]);
+        super::check_name(
+            document,
+            &path(&["features", &feature.name]),
+            "table",
+            table,
+        )?;
+        let others = features
+            .iter()
+            .filter(|other| other.name != feature.name && other.table() == table);
+        let mut others = others.peekable();
+        if others.peek().is_none() {
+            let known = features.iter().filter(|other| ids(other.kind).is_some());
+            let known: Vec<&str> = known
+                .map(Feature::table)
+                .filter(|name| name != table)
+                .collect();
+            let message = format!("no other feature reads the table `{table}`");
+            let said = document.at_value(&at, message);
+            return Err(match homebench_diagnostic::nearest(table, known.iter().copied()) {
+                Some(near) => said.hint(format!("did you mean \"{near}\"?")),
+                None => said.hint(
+                    "name another feature, whose table this one is to read, or leave `table` out",
+                ),
+            });
+        }
+        for other in others {
+            let (own, its) = (ids(feature.kind), ids(other.kind));
+            let (Some(own), Some(its)) = (own, its) else {
+                let message = format!(
+                    "`{}` has ids of buckets or none, which no other feature shares",
+                    other.name
+                );
+                return Err(document
+                    .at_value(&at, message)
+                    .hint("name a categorical, hash or list feature"));
+            };
+            if own != its {
+                let message = format!(
+                    "`{}` has {}, and `{}`, which reads the same table, {}",
+                    feature.name,
+                    said_of_ids(own),
+                    other.name,
+                    said_of_ids(its)
+                );
+                return Err(document
+                    .at_value(&at, message)
+                    .hint("give both the same `min_count` or the same `buckets`: a row of the table is one value"));
+            }
         }
     }
     Ok(())

@@ -89,6 +89,7 @@ pub(super) fn validate(
             feature(document, &columns, wire, name, &protocols)
         })
         .collect::<Result<Vec<_>, _>>()?;
+    super::check_feature::tables(document, &features)?;
     let known = Columns {
         names: &columns,
         types: &types,

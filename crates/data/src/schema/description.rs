@@ -7,7 +7,7 @@ use crate::generated::Generated;
 use crate::schema::Pooling;
 use crate::{Task, TaskKind};
 use arrow::datatypes::TimeUnit;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 /// A validated description.
@@ -133,8 +133,22 @@ pub struct Feature {
     pub column: usize,
     /// How it is made.
     pub kind: FeatureKind,
+    /// The embedding table that it reads, where other features may read it too; its own, of its own name, where absent.
+    pub table: Option<String>,
     /// Protocols that have it; all where absent.
     pub protocols: Option<Vec<String>>,
+}
+
+impl Feature {
+    /// The name of the embedding table that it reads, if it reads one.
+    pub fn table(&self) -> &str {
+        self.table.as_deref().unwrap_or(&self.name)
+    }
+
+    /// Whether models read it as ids, which have embeddings.
+    pub fn has_ids(&self) -> bool {
+        !matches!(self.kind, FeatureKind::Numeric { .. })
+    }
 }
 
 /// How an input is made from its column.
@@ -386,6 +400,32 @@ impl Protocol {
         }
     }
 
+    /// The embedding table of each feature that reads one of another name, by feature.
+    pub fn tables(&self) -> BTreeMap<String, String> {
+        let Source::Table(plan) = &self.source else {
+            return BTreeMap::new();
+        };
+        plan.tables()
+    }
+
+    /// Names of the embedding tables that features read, each once, in the order of the features.
+    pub fn table_names(&self) -> Vec<String> {
+        let mut names: Vec<String> = match &self.source {
+            Source::Table(plan) => {
+                let features = plan.features.iter();
+                let of_ids = features.filter(|feature| feature.has_ids());
+                of_ids.map(|feature| feature.table().to_owned()).collect()
+            }
+            Source::Generated(config) => {
+                let features = config.categorical().into_iter();
+                features.map(|feature| feature.name).collect()
+            }
+        };
+        let mut seen = BTreeSet::new();
+        names.retain(|name| seen.insert(name.clone()));
+        names
+    }
+
     /// Indices of the files that are read, in order.
     // Each once, though several joins may read it; in order, since the hash of the content is over
     // them.
@@ -440,6 +480,15 @@ impl TablePlan {
         labels
             .filter(|(_, label)| matches!(label.value, LabelValue::Number { .. }))
             .map(|(task, _)| task)
+    }
+
+    /// As [`Protocol::tables`].
+    pub fn tables(&self) -> BTreeMap<String, String> {
+        let features = self.features.iter();
+        let other = features.filter(|feature| feature.table() != feature.name);
+        other
+            .map(|feature| (feature.name.clone(), feature.table().to_owned()))
+            .collect()
     }
 
     /// Every column that something is made from.
@@ -531,12 +580,20 @@ impl TablePlan {
             let _ = writeln!(text, "allowed {:?} {values:?}", self.columns[*column]);
         }
         for Feature {
-            name, column, kind, ..
+            name,
+            column,
+            kind,
+            table,
+            ..
         } in &self.features
         {
+            let table = match table {
+                Some(table) => format!(" table {table:?}"),
+                None => String::new(),
+            };
             let _ = writeln!(
                 text,
-                "feature {name:?} {:?} {kind:?}",
+                "feature {name:?} {:?} {kind:?}{table}",
                 self.columns[*column]
             );
         }

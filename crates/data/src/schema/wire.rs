@@ -148,6 +148,8 @@ pub(super) struct WireFeature {
     pub(super) buckets: Option<u64>,
     pub(super) separator: Option<char>,
     pub(super) pooling: Option<Pooling>,
+    /// The embedding table that it reads, where that is not its own.
+    pub(super) table: Option<String>,
     /// Protocols that have the feature; all where absent.
     pub(super) protocols: Option<Vec<String>>,
 }

@@ -7,6 +7,7 @@ use crate::schema::Pooling;
 use crate::schema::{Feature, FeatureKind, Label, LabelValue, TablePlan, Vocabulary};
 use homebench_random::Philox;
 use rayon::prelude::*;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Quantiles come from all training rows up to this many, and from a seeded sample of about as many beyond.
 const QUANTILE_ROWS: u64 = 1 << 20;
@@ -142,7 +143,96 @@ pub(super) fn fit(
             )
         }
     });
-    fitted.unzip()
+    let (mut encoders, mut words): (Vec<Encoder>, Vec<Vec<Word>>) = fitted.unzip();
+    share_vocabularies(plan, texts, list_texts, &mut encoders, &mut words);
+    (encoders, words)
+}
+
+/// Gives features that read one table the ids of one vocabulary: that of all their values in training rows.
+fn share_vocabularies(
+    plan: &TablePlan,
+    texts: &[Interner],
+    list_texts: &[Interner],
+    encoders: &mut [Encoder],
+    words: &mut [Vec<Word>],
+) {
+    let mut tables: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    for (place, feature) in plan.features.iter().enumerate() {
+        tables.entry(feature.table()).or_default().push(place);
+    }
+    for readers in tables.values().filter(|readers| readers.len() > 1) {
+        // The same for all of a table, as the description was checked for.
+        let min_count = match plan.features[readers[0]].kind {
+            FeatureKind::Categorical { min_count } => min_count,
+            FeatureKind::List {
+                vocabulary: Vocabulary::Learned { min_count },
+                ..
+            } => min_count,
+            // A hash gives all of them the same ids as it is.
+            _ => continue,
+        };
+        let source = |place: &usize| match &encoders[*place] {
+            Encoder::List { slot, .. } => (true, *slot),
+            Encoder::Categorical { slot, .. } => (false, *slot),
+            other => unreachable!("no learned ids: {other:?}"),
+        };
+        let sources: Vec<(bool, usize)> = readers.iter().map(source).collect();
+        let interner = |(is_list, slot): (bool, usize)| match is_list {
+            true => &list_texts[slot],
+            false => &texts[slot],
+        };
+        // Two features of one column count its values once.
+        let distinct: BTreeSet<(bool, usize)> = sources.iter().copied().collect();
+        let (ids, shared) = shared_vocabulary(distinct.into_iter().map(interner), min_count);
+        for (place, source) in readers.iter().zip(sources) {
+            let texts = interner(source);
+            let of_codes = (0..texts.len() as u32).map(|code| {
+                let id = ids.get(texts.text(code));
+                id.copied().unwrap_or(0)
+            });
+            match &mut encoders[*place] {
+                Encoder::Categorical {
+                    ids,
+                    vocabulary_size,
+                    ..
+                }
+                | Encoder::List {
+                    ids: ListIds::Learned(ids),
+                    vocabulary_size,
+                    ..
+                } => {
+                    *ids = of_codes.collect();
+                    *vocabulary_size = shared.len() + 1;
+                }
+                other => unreachable!("no learned ids: {other:?}"),
+            }
+            words[*place] = shared.clone();
+        }
+    }
+}
+
+/// The ids of all texts together, and their words in that order: as [`vocabulary`], with the counts of all added up.
+fn shared_vocabulary<'a>(
+    texts: impl Iterator<Item = &'a Interner>,
+    min_count: u64,
+) -> (HashMap<&'a [u8], u32>, Vec<Word>) {
+    let mut counts: HashMap<&[u8], u64> = HashMap::new();
+    for texts in texts {
+        for code in 0..texts.len() as u32 {
+            *counts.entry(texts.text(code)).or_default() += texts.count(code);
+        }
+    }
+    counts.retain(|_, count| *count >= min_count.max(1));
+    // Sorted by what is distinct, so that the order of the map decides nothing.
+    let mut order: Vec<(&[u8], u64)> = counts.into_iter().collect();
+    order.sort_by(|(a, of_a), (b, of_b)| of_b.cmp(of_a).then_with(|| a.cmp(b)));
+    let words = order.iter().map(|(text, count)| Word {
+        text: text.to_vec(),
+        count: *count,
+    });
+    let words = words.collect();
+    let ids = order.iter().zip(1..).map(|((text, _), id)| (*text, id));
+    (ids.collect(), words)
 }
 
 /// Per code the id, and the words of the ids from 1: by falling count, then by text.

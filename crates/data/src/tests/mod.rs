@@ -29,6 +29,7 @@ mod public_sets;
 mod rare_columns;
 mod receipts;
 mod regression;
+mod shared_tables;
 mod tables;
 mod times;
 mod typed_values;

@@ -7,7 +7,7 @@ use homebench_model::{
     Ranker, TaskLayout, VarBuilder, Variables, table_shapes,
 };
 use homebench_results::tables::{ModelPartsRow, Scope};
-use homebench_train::{VariableShapes, feature_dims, input_features, task_layout};
+use homebench_train::{TrainingConfig, VariableShapes, feature_dims, input_features, task_layout};
 
 /// The budget of a model on a dataset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,16 +29,17 @@ struct Built {
 }
 
 impl Built {
-    fn new(model: &ModelConfig, embedding_dim: usize, schema: &Schema) -> Result<Self, ModelError> {
+    fn new(
+        model: &ModelConfig,
+        training: &TrainingConfig,
+        schema: &Schema,
+    ) -> Result<Self, ModelError> {
         let layout = task_layout(schema);
         let tables = model.tables();
-        let features = feature_dims(schema, tables.width(embedding_dim));
+        let features = feature_dims(schema, tables, training);
         // Before anything is multiplied in 64 bits.
-        let copies = tables.num_sets(layout.tasks.len());
-        let numbers = [copies, features.num_table_rows(), features.embedding_dim];
-        let embedded = (numbers.iter().map(|number| *number as u128))
-            .try_fold(1, u128::checked_mul)
-            .unwrap_or(u128::MAX);
+        let copies = tables.num_sets(layout.tasks.len()) as u128;
+        let embedded = copies.saturating_mul(features.num_table_numbers());
         if embedded > MOST_PARAMETERS {
             return Err(ModelError::TooLarge {
                 parameters: embedded,
@@ -46,7 +47,7 @@ impl Built {
                 knob: None,
             });
         }
-        let columns = input_features(schema, features.embedding_dim);
+        let columns = input_features(schema, &features);
         let context = BuildContext {
             layout: &layout,
             input_dim: features.input_dim(),
@@ -56,6 +57,7 @@ impl Built {
                 features: &columns,
                 scenario: schema.scenario,
                 num_scenarios: schema.num_scenarios(),
+                embedding_dim: features.embedding_dim,
             },
             after: &schema.after(),
         };
@@ -84,10 +86,11 @@ pub fn budget(configured: &Configured, schema: &Schema) -> Result<Budget, ModelE
             flops_per_row: 0,
         });
     }
-    let built = Built::new(model, configured.training.embedding_dim, schema)?;
+    let built = Built::new(model, &configured.training, schema)?;
     let copies = model.tables().num_sets(built.layout.tasks.len());
     let features = &built.features;
-    let embedded = copies * features.num_table_rows() * features.embedding_dim;
+    // As many as were found to be no more than a model may have.
+    let embedded = copies * features.num_table_numbers() as usize;
     let biases = built.variables.parameters().iter();
     let biases = biases.filter(|parameter| parameter.path().ends_with("bias"));
     let units: usize = biases.map(|parameter| parameter.num_elements()).sum();
@@ -107,7 +110,7 @@ pub(super) fn variable_shapes(
     schema: &Schema,
 ) -> Result<VariableShapes, ModelError> {
     let model = &configured.model;
-    let built = Built::new(model, configured.training.embedding_dim, schema)?;
+    let built = Built::new(model, &configured.training, schema)?;
     let tables = table_shapes(&built.features, &built.layout, model.tables());
     Ok(VariableShapes::new(&built.variables, &tables))
 }
@@ -128,7 +131,7 @@ pub(super) fn comparable(
     configured: &Configured,
     schema: &Schema,
 ) -> Result<Comparable, ModelError> {
-    let built = Built::new(&configured.model, configured.training.embedding_dim, schema)?;
+    let built = Built::new(&configured.model, &configured.training, schema)?;
     Ok(Comparable {
         variables: built.variables.shared().next().is_some(),
         representation: built.ranker.has_representation(),
@@ -137,8 +140,7 @@ pub(super) fn comparable(
 
 /// Whether its tasks have features that a teacher's could be compared with.
 pub(super) fn has_features(configured: &Configured, schema: &Schema) -> Result<bool, ModelError> {
-    let width = configured.training.embedding_dim;
-    let built = Built::new(&configured.model, width, schema)?;
+    let built = Built::new(&configured.model, &configured.training, schema)?;
     Ok(built.ranker.features().is_some())
 }
 
@@ -167,7 +169,7 @@ pub fn model_parts(
     if model.is_program() {
         return Ok(Vec::new());
     }
-    let built = Built::new(&model, content.training.embedding_dim, schema)?;
+    let built = Built::new(&model, &content.training, schema)?;
     let (entry, layout) = (model.entry(), &built.layout);
     let row = |part: &homebench_model::Part| {
         let (scope, owner) = match part.owner {
@@ -194,7 +196,6 @@ mod tests {
     use super::*;
     use homebench_data::{CategoricalFeature, Task, TaskKind};
     use homebench_model::ModelConfig;
-    use homebench_train::TrainingConfig;
 
     #[test]
     fn tables_and_layers_that_no_memory_holds_are_refused_with_their_size() {
@@ -215,6 +216,7 @@ mod tests {
             user: None,
             weight: None,
             scenario: None,
+            tables: Default::default(),
         };
         let refused = |knobs: &str, embedding_dim: usize| {
             let configured = Configured {
@@ -264,6 +266,7 @@ mod tests {
             user: None,
             weight: None,
             scenario: None,
+            tables: Default::default(),
         };
         let knobs = toml::from_str("expert_dims = [5]\ntower_dims = []").unwrap();
         let configured = Configured {

@@ -78,6 +78,7 @@ mod tests {
             user: None,
             weight: None,
             scenario: None,
+            tables: Default::default(),
         };
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("spec.toml");

@@ -81,6 +81,7 @@ fn ids(written: &Written) -> BTreeMap<String, String> {
             user: None,
             weight: None,
             scenario: None,
+            tables: Default::default(),
         },
         train: split.clone(),
         validation: split,

@@ -187,7 +187,9 @@ impl Solver<'_> {
 
     fn cost(&mut self, configured: &Configured) -> Result<Budget, ModelError> {
         let (model, knobs) = (configured.model.name(), configured.model.knobs());
-        let key = format!("{model} {} {knobs}", configured.training.embedding_dim);
+        let training = &configured.training;
+        let (width, widths) = (training.embedding_dim, &training.embedding_dims);
+        let key = format!("{model} {width} {widths:?} {knobs}");
         if let Some(known) = self.known.get(&key) {
             return Ok(*known);
         }
@@ -333,6 +335,7 @@ mod tests {
             user: None,
             weight: None,
             scenario: None,
+            tables: Default::default(),
         }
     }
 

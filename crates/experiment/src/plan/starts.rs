@@ -82,7 +82,9 @@ impl Models<'_> {
         locator: Locator<'_>,
     ) -> Result<String, Diagnostic> {
         let (model, knobs) = (configured.model.name(), configured.model.knobs());
-        let key = format!("{model} {} {knobs}", configured.training.embedding_dim);
+        let training = &configured.training;
+        let (width, widths) = (training.embedding_dim, &training.embedding_dims);
+        let key = format!("{model} {width} {widths:?} {knobs}");
         if !self.known.contains_key(&key) {
             let at = KeyPath::new(["variants", &variant.name]);
             let built = variable_shapes(configured, self.schema);
@@ -262,6 +264,7 @@ pub(super) mod tests {
             user: None,
             weight: None,
             scenario: None,
+            tables: Default::default(),
         }
     }
 

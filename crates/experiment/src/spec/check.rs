@@ -226,7 +226,7 @@ pub fn model_diagnostic<'a>(
     }
 }
 
-/// Checks that the dataset and its protocol exist and that its description makes a dataset with the tasks that
+/// Checks that the dataset and its protocol exist and that its description makes a dataset with the tasks and tables that
 /// the training settings name, reading no data.
 ///
 /// # Errors
@@ -254,7 +254,8 @@ pub fn check_dataset(
         let (tasks, _) = data::check(&dataset, places)
             .map_err(|error| misdescribed(error, &dataset, point, source))?;
         let names: Vec<&str> = tasks.iter().map(|task| task.name.as_str()).collect();
-        check_weights(experiment, &names, source)?;
+        let tables = data::table_names(&dataset, places)?;
+        check_weights(experiment, &names, &tables, source)?;
         let rows = data::row_columns(&dataset, places)?;
         check_scores::check(experiment, &dataset, &tasks, rows, source, places)?;
         selection::check(experiment, &tasks, rows, source)?;
@@ -308,16 +309,19 @@ fn misdescribed(
 fn check_weights(
     experiment: &Experiment,
     tasks: &[&str],
+    tables: &[String],
     source: &Source,
 ) -> Result<(), Diagnostic> {
     let table = KeyPath::new(["training"]);
     training::check_tasks(&experiment.training, tasks, &table, source.into())?;
+    training::check_tables(&experiment.training, tables, &table, source.into())?;
     let shared = table.join("task_weights");
     for variant in &experiment.variants {
         // What a variant has from `[training]` is right by now.
         let table = KeyPath::new(["variants", &variant.name, "training"]);
         let locator = variant.locator(source);
         training::check_tasks(&variant.configured.training, tasks, &table, locator)?;
+        training::check_tables(&variant.configured.training, tables, &table, locator)?;
         // Of variants alone: what `[training]` says may be replaced in every one of them.
         let weights = [table.join("task_weights"), shared.clone()];
         let configured = &variant.configured.training;
@@ -325,6 +329,7 @@ fn check_weights(
         for (index, trial) in variant.trials.iter().enumerate() {
             let locator = variant.trial_locator(index, source);
             training::check_tasks(&trial.training, tasks, &table, locator)?;
+            training::check_tables(&trial.training, tables, &table, locator)?;
             training::check_weighted(&trial.training, tasks, &weights, locator)?;
         }
     }

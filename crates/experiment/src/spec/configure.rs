@@ -7,7 +7,6 @@ use super::training;
 use homebench_diagnostic::{Diagnostic, KeyPath};
 use homebench_model::ModelConfig;
 use homebench_train::TrainingConfig;
-use std::borrow::Cow;
 use toml::{Table, Value};
 
 /// A model and its training, and what of both a sweep chose.
@@ -39,15 +38,14 @@ impl Configured {
         settings.sort_by(|a, b| a.setting.cmp(&b.setting));
         let at = KeyPath::new(["variants", name]);
         let locator = Locator::of_configuration(source, name, base, &settings);
-        let mut knobs = Cow::Borrowed(self.model.knobs());
-        for one in &chosen {
-            if let Some(knob) = one.setting.knob() {
-                knobs.to_mut().insert(knob.to_owned(), one.value.clone());
-            }
-        }
-        let model = match knobs {
-            Cow::Borrowed(_) => self.model.clone(),
-            Cow::Owned(knobs) => ModelConfig::from_table(self.model.name(), &knobs)
+        let knobs = chosen.iter().filter_map(|one| {
+            let knob = one.setting.knob()?;
+            Some((knob.to_owned(), one.value.clone()))
+        });
+        let knobs: Table = knobs.collect();
+        let model = match knobs.is_empty() {
+            true => self.model.clone(),
+            false => (self.model.with_knobs(&knobs))
                 .map_err(|error| model_diagnostic(&error, &at, locator))?,
         };
         let training = self.trained(&chosen, &at.join(TRAINING), locator)?;

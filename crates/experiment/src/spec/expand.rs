@@ -57,8 +57,8 @@ pub(super) fn variants(
 impl Base {
     /// Whether a sweep can set this.
     pub(super) fn has(&self, setting: &Setting) -> bool {
-        let knobs = self.configured.model.knobs();
-        setting.knob().is_none_or(|knob| knobs.contains_key(knob))
+        let model = &self.configured.model;
+        setting.knob().is_none_or(|knob| model.has_knob(knob))
     }
 
     fn configuration(&self, chosen: Vec<Chosen>, source: &Source) -> Result<Variant, Diagnostic> {
@@ -145,7 +145,11 @@ fn unknown(axis: &Axis, bases: &[Base], source: &Source) -> Diagnostic {
     let names = bases
         .iter()
         .flat_map(|base| base.configured.model.knobs().keys());
-    let knobs: BTreeSet<&str> = names.map(String::as_str).collect();
+    let mut knobs: BTreeSet<&str> = names.map(String::as_str).collect();
+    // A model without one doesn't write it, and can be given one.
+    let bottom = "bottom";
+    let can_have = |base: &Base| base.configured.model.has_knob(bottom);
+    knobs.extend(bases.iter().any(can_have).then_some(bottom));
     let who = match bases {
         [only] => format!("`{}` has no knob `{setting}`", only.name),
         _ => format!("no variant has a knob `{setting}`"),

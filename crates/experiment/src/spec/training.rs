@@ -7,6 +7,9 @@ use homebench_train::{OptimizerName, Schedule, TrainingConfig, WrittenSchedule};
 use std::collections::BTreeMap;
 use toml::{Table, Value};
 
+/// The widths of tables that have one of their own.
+const WIDTHS: &str = "embedding_dims";
+
 /// A table of training settings with every default written out, but for what the optimiser or the device has no use for.
 pub(super) fn written(config: &TrainingConfig) -> Table {
     Table::try_from(config).expect("training is plain TOML")
@@ -19,8 +22,8 @@ pub(super) fn has_key(key: &str) -> bool {
 
 /// Whether the training setting of this name is a table.
 pub(super) fn is_table(key: &str) -> bool {
-    // At its default, this one is not written.
-    if key == balance::BALANCE {
+    // At their defaults, these are not written.
+    if [balance::BALANCE, WIDTHS].contains(&key) {
         return true;
     }
     let written = written(&TrainingConfig::default());
@@ -110,6 +113,29 @@ pub(super) fn check_tasks(
     balance::check_tasks(&training.balance, tasks, table, source)
 }
 
+/// Refuses widths of tables that the dataset's features don't read.
+pub(super) fn check_tables(
+    training: &TrainingConfig,
+    tables: &[String],
+    table: &KeyPath,
+    source: Locator<'_>,
+) -> Result<(), Diagnostic> {
+    let known = || tables.iter().map(String::as_str);
+    let mut widths = training.embedding_dims.keys();
+    let Some(name) = widths.find(|name| !tables.contains(name)) else {
+        return Ok(());
+    };
+    let at = table.join(WIDTHS);
+    let there_are = match tables {
+        [] => "none, since no feature has ids".to_owned(),
+        tables => tables.join(", "),
+    };
+    let message = format!("`{at}`: no feature reads a table `{name}`; tables are: {there_are}");
+    Err(source
+        .at_key(&at.join(name), message)
+        .did_you_mean(name, known()))
+}
+
 struct TrainingTable<'a> {
     table: &'a KeyPath,
     source: Locator<'a>,
@@ -136,6 +162,10 @@ impl TrainingTable<'_> {
         }
         self.decay("weight_decay", &mut config.weight_decay)?;
         self.count("embedding_dim", config.embedding_dim)?;
+        let table = &self.table.join(WIDTHS);
+        for (name, width) in &config.embedding_dims {
+            TrainingTable { table, ..*self }.count(name, *width)?;
+        }
         self.share("momentum", &mut config.momentum)?;
         self.decay("gradient_clip_norm", &mut config.gradient_clip_norm)?;
         self.decay("embedding_l2", &mut config.embedding_l2)?;

@@ -249,10 +249,11 @@ mod tests {
     fn no_knob_has_the_name_of_another_key_of_a_variant() {
         // Those of `[random]` beside knobs.
         let others = ["n", "seed"];
-        for entry in homebench_model::registry() {
-            for knob in &entry.knobs {
-                assert!(!super::VARIANT_KEYS.contains(&knob.name) && !others.contains(&knob.name));
-            }
+        let (models, bottoms) = (homebench_model::registry(), homebench_model::bottoms());
+        let of_models = models.iter().flat_map(|model| &model.knobs);
+        let of_bottoms = bottoms.iter().flat_map(|bottom| bottom.knobs);
+        for knob in of_models.chain(of_bottoms) {
+            assert!(!super::VARIANT_KEYS.contains(&knob.name) && !others.contains(&knob.name));
         }
     }
 }

@@ -9,6 +9,7 @@ mod embedding;
 mod kept;
 mod pooled;
 mod sgd;
+mod shared;
 mod sparse;
 
 pub use adagrad::AdagradConfig;
@@ -20,6 +21,7 @@ pub use embedding::{Columns, EmbeddingTables};
 pub use kept::Kept;
 pub use pooled::{Lists, PooledTables, Pooling};
 pub use sgd::SgdConfig;
+pub use shared::{Reader, SharedTables};
 pub use sparse::SparseRule;
 pub(crate) use sparse::{RowFactors, UNTOUCHED};
 

@@ -24,7 +24,7 @@ pub enum Pooling {
 
 impl Pooling {
     /// The share of each of `count` values.
-    fn share(self, count: usize) -> f32 {
+    pub(super) fn share(self, count: usize) -> f32 {
         match self {
             Self::Sum => 1.0,
             Self::Mean => 1.0 / count.max(1) as f32,
@@ -43,7 +43,7 @@ pub struct Lists<'a> {
 
 impl<'a> Lists<'a> {
     /// The ids of list `index`, counted over rows and tables.
-    fn list(&self, index: usize) -> &'a [u32] {
+    pub(super) fn list(&self, index: usize) -> &'a [u32] {
         let start = match index {
             0 => 0,
             index => self.ends[index - 1],
@@ -298,7 +298,7 @@ impl PooledTables {
 }
 
 /// `to` = the pooled rows of `ids`, added up in their order.
-fn pool(to: &mut [f32], ids: &[u32], values: &[f32], pooling: Pooling) {
+pub(super) fn pool(to: &mut [f32], ids: &[u32], values: &[f32], pooling: Pooling) {
     to.fill(0.0);
     for id in ids {
         let start = *id as usize * to.len();

@@ -29,6 +29,7 @@ pub(super) const ADATT_SP: Architecture = Architecture {
     knobs: sp_knobs,
     build: |knobs, context, vb| build(knobs, context, 0, vb),
     tables: Tables::Shared,
+    no_bottom: None,
     layers: &[],
 };
 
@@ -49,6 +50,7 @@ pub(super) const ADATT: Architecture = Architecture {
     },
     build: |knobs, context, vb| build(knobs, context, knobs.count("num_shared_experts"), vb),
     tables: Tables::Shared,
+    no_bottom: None,
     layers: &[],
 };
 

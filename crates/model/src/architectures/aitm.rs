@@ -36,6 +36,7 @@ pub(super) const AITM: Architecture = Architecture {
     knobs,
     build,
     tables: Tables::Shared,
+    no_bottom: None,
     layers: &[],
 };
 

@@ -30,6 +30,7 @@ pub(super) const CROSS_STITCH: Architecture = Architecture {
     knobs: || expert_knobs("none", "relu").to_vec(),
     build,
     tables: Tables::Shared,
+    no_bottom: None,
     layers: &[],
 };
 

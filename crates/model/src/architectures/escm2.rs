@@ -36,6 +36,7 @@ pub(super) const ESCM2: Architecture = Architecture {
     knobs,
     build,
     tables: Tables::Shared,
+    no_bottom: None,
     layers: &[],
 };
 

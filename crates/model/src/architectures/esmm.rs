@@ -29,6 +29,7 @@ pub(super) const ESMM: Architecture = Architecture {
     knobs: || expert_knobs("none", "relu").to_vec(),
     build,
     tables: Tables::Shared,
+    no_bottom: None,
     layers: &[],
 };
 

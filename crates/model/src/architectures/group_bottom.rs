@@ -24,6 +24,7 @@ pub(super) const GROUP_BOTTOM: Architecture = Architecture {
     knobs: || expert_knobs("none", "relu").to_vec(),
     build,
     tables: Tables::Shared,
+    no_bottom: None,
     layers: &[],
 };
 

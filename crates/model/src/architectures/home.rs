@@ -34,6 +34,7 @@ pub(super) const HOME: Architecture = Architecture {
     knobs,
     build,
     tables: Tables::Shared,
+    no_bottom: None,
     layers: &["meta layer", "task layer"],
 };
 

@@ -24,6 +24,9 @@ pub(super) const LOGISTIC: Architecture = Architecture {
     knobs: Vec::new,
     build,
     tables: Tables::Weights,
+    no_bottom: Some(
+        "it is linear in the features of a row, and any interaction makes it another model",
+    ),
     layers: &[],
 };
 

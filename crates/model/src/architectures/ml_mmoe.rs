@@ -26,6 +26,7 @@ pub(super) const ML_MMOE: Architecture = Architecture {
     knobs,
     build,
     tables: Tables::Shared,
+    no_bottom: None,
     layers: &[],
 };
 

@@ -24,6 +24,7 @@ pub(super) const OMOE: Architecture = Architecture {
     knobs,
     build: build_omoe,
     tables: Tables::Shared,
+    no_bottom: None,
     layers: &[],
 };
 
@@ -35,6 +36,7 @@ pub(super) const MMOE: Architecture = Architecture {
     knobs,
     build: build_mmoe,
     tables: Tables::Shared,
+    no_bottom: None,
     layers: &[],
 };
 

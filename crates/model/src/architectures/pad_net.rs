@@ -52,6 +52,7 @@ pub(super) const PAD_NET: Architecture = Architecture {
     },
     build,
     tables: Tables::Shared,
+    no_bottom: None,
     layers: &[],
 };
 

@@ -34,6 +34,9 @@ pub(super) const PEPNET: Architecture = Architecture {
     knobs,
     build,
     tables: Tables::Shared,
+    no_bottom: Some(
+        "its gates read the columns of single features, and behind a bottom no column is a feature's",
+    ),
     layers: &[],
 };
 

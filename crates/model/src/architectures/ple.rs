@@ -28,6 +28,7 @@ pub(super) const CGC: Architecture = Architecture {
     knobs: cgc_knobs,
     build: |knobs, context, vb| build(knobs, context, 1, vb),
     tables: Tables::Shared,
+    no_bottom: None,
     layers: &[],
 };
 
@@ -43,6 +44,7 @@ pub(super) const PLE: Architecture = Architecture {
     },
     build: |knobs, context, vb| build(knobs, context, knobs.count("num_levels"), vb),
     tables: Tables::Shared,
+    no_bottom: None,
     layers: &[],
 };
 

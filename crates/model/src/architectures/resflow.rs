@@ -31,6 +31,7 @@ pub(super) const RESFLOW: Architecture = Architecture {
     knobs: || expert_knobs("none", "relu").to_vec(),
     build,
     tables: Tables::Shared,
+    no_bottom: None,
     layers: &[],
 };
 

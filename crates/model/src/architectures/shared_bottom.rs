@@ -26,6 +26,7 @@ pub(super) const SHARED_BOTTOM: Architecture = Architecture {
     knobs: || expert_knobs("none", "relu").to_vec(),
     build,
     tables: Tables::Shared,
+    no_bottom: None,
     layers: &[],
 };
 

@@ -27,6 +27,7 @@ pub(super) const SINGLE_TASK: Architecture = Architecture {
     knobs: || expert_knobs("none", "relu").to_vec(),
     build,
     tables: Tables::PerTask,
+    no_bottom: None,
     layers: &[],
 };
 

@@ -50,6 +50,7 @@ pub(super) const SMES: Architecture =
         },
         build,
         tables: Tables::Shared,
+        no_bottom: None,
         layers: &[],
     };
 

@@ -27,6 +27,7 @@ pub(super) const SPARSE_MMOE: Architecture = Architecture {
     knobs,
     build,
     tables: Tables::Shared,
+    no_bottom: None,
     layers: &[],
 };
 

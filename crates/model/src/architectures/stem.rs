@@ -32,6 +32,9 @@ pub(super) const STEM: Architecture = Architecture {
     knobs,
     build,
     tables: Tables::PerTaskAndShared,
+    no_bottom: Some(
+        "its gates add up the inputs of tasks' and shared tables, and a bottom would mix what its stopped gradients keep apart",
+    ),
     layers: &[],
 };
 

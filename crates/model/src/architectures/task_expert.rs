@@ -31,6 +31,7 @@ pub(super) const TASK_EXPERT: Architecture = Architecture {
     knobs,
     build,
     tables: Tables::Shared,
+    no_bottom: None,
     layers: &[],
 };
 

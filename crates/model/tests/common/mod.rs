@@ -25,7 +25,7 @@ use std::collections::BTreeMap;
 pub(crate) type ByPath = BTreeMap<String, Tensor>;
 
 /// Every architecture with knobs that make a small model, then HoME's ablations and other switches.
-pub(crate) const MODELS: [(&str, &str); 84] = [
+pub(crate) const MODELS: [(&str, &str); 94] = [
     ("logistic", ""),
     ("single_task", ""),
     ("single_task", "norm = 'batch'\nactivation = 'silu'"),
@@ -175,6 +175,22 @@ pub(crate) const MODELS: [(&str, &str); 84] = [
         "home",
         "rank = 2\nnum_shared_experts = 0\nnum_group_experts = 0",
     ),
+    ("mmoe", "bottom = 'fm'"),
+    ("home", "rank = 2\nbottom = 'fm'"),
+    ("mmoe", "bottom = 'dcn_v2'"),
+    (
+        "home",
+        "rank = 2\nbottom = 'dcn_v2'\ncross_rank = 3\ncross_layers = 3",
+    ),
+    ("mmoe", "bottom = 'autoint'\nattention_dim = 3"),
+    (
+        "ple",
+        "bottom = 'autoint'\nattention_layers = 1\nattention_heads = 1",
+    ),
+    ("aitm", "bottom = 'autoint'\nattention_layers = 2"),
+    ("sparse_mmoe", "bottom = 'dcn_v2'\ngate_noise = 'learned'"),
+    ("single_task", "bottom = 'dcn_v2'\ncross_rank = 1"),
+    ("single_task", "bottom = 'autoint'\nattention_layers = 1"),
 ];
 
 /// Tasks in the order of their groups.
@@ -206,6 +222,19 @@ pub(crate) fn features(input_dim: usize) -> Vec<InputFeature> {
         feature("rest", 3..input_dim),
     ]
 }
+
+/// The features of an input that a bottom reads: two that are embedded in two columns each, and numbers.
+pub(crate) fn fields(input_dim: usize) -> Vec<InputFeature> {
+    let embedded = [("user", 0..2), ("tab", 2..4)];
+    let embedded = embedded.map(|(name, columns)| (name.to_owned(), columns));
+    let numbers = (4..input_dim).map(|column| (format!("number_{column}"), column..column + 1));
+    let all = embedded.into_iter().chain(numbers);
+    all.map(|(name, columns)| InputFeature { name, columns })
+        .collect()
+}
+
+/// How many columns of [`fields`] are embedded.
+pub(crate) const NUM_EMBEDDED: usize = 4;
 
 /// The second of three tasks comes after the first, and the third after that.
 pub(crate) const AFTER: [Option<usize>; 3] = [None, Some(0), Some(1)];
@@ -255,19 +284,24 @@ impl Network {
     }
 
     fn build(config: &ModelConfig, layout: &TaskLayout, input_dim: usize, vb: &VarBuilder) -> Self {
-        let features = features(input_dim);
+        let has_bottom = config.knobs().contains_key("bottom");
+        let (features, num_embedded) = match has_bottom {
+            true => (fields(input_dim), NUM_EMBEDDED),
+            false => (features(input_dim), 0),
+        };
         // As `AFTER`, of any number of tasks.
         let tasks = 0..layout.tasks.len();
         let after: Vec<Option<usize>> = tasks.map(|task| task.checked_sub(1)).collect();
         let context = BuildContext {
             layout,
             input_dim,
-            num_embedded: 0,
+            num_embedded,
             input_per_task: false,
             columns: InputColumns {
                 features: &features,
                 scenario: Some(1),
                 num_scenarios: NUM_SCENARIOS,
+                embedding_dim: 2,
             },
             after: &after,
         };

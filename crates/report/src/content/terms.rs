@@ -61,6 +61,11 @@ pub(super) fn push(blocks: &mut Vec<Block>, analysis: &Analysis, facts: &Facts) 
         let row = [&model.name, &model.equation, &model.paper];
         models.push(row.map(Field::words).to_vec());
     }
+    for bottom in &facts.bottoms {
+        let name = format!("bottom {}", bottom.name);
+        let row = [&name, &bottom.equation, &bottom.paper];
+        models.push(row.map(Field::words).to_vec());
+    }
     if !models.rows.is_empty() {
         blocks.push(Block::Table(models));
     }

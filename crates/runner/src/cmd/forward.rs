@@ -81,8 +81,8 @@ impl ForwardArguments {
         let context = BuildContext {
             layout: &file.layout,
             input_dim: width,
-            // The input is given as it would come out of the tables, so there are none here.
-            num_embedded: 0,
+            // The input is given as it would come out of the tables.
+            num_embedded: file.columns.num_embedded,
             input_per_task: false,
             columns: file.columns.columns(),
             after: &file.columns.after,
@@ -170,7 +170,7 @@ fn width_of(weights: &BTreeMap<String, Tensor>, file: &ModelFile) -> Option<usiz
         let context = BuildContext {
             layout: &file.layout,
             input_dim: *width,
-            num_embedded: 0,
+            num_embedded: file.columns.num_embedded,
             input_per_task: false,
             columns: file.columns.columns(),
             after: &file.columns.after,

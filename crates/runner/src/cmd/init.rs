@@ -38,7 +38,7 @@ impl InitArguments {
         let context = BuildContext {
             layout: &file.layout,
             input_dim: self.input_dim,
-            num_embedded: 0,
+            num_embedded: file.columns.num_embedded,
             input_per_task: false,
             columns: file.columns.columns(),
             after: &file.columns.after,

@@ -5,20 +5,27 @@ use homebench_diagnostic::{Diagnostic, Document, KeyPath};
 use homebench_model::{InputColumns, InputFeature, MOST_SCENARIOS};
 use toml::{Table, Value};
 
+/// No feature has more columns.
+const WIDEST: usize = (1 << 32) - 1;
+
 /// Features in the order of their columns, the scenario among them, and what each task comes after.
 #[derive(Debug, Default)]
 pub(super) struct ModelColumns {
     features: Vec<InputFeature>,
     scenario: Option<usize>,
     num_scenarios: usize,
+    /// How many of the first columns come from tables.
+    pub(super) num_embedded: usize,
+    embedding_dim: usize,
     pub(super) after: Vec<Option<usize>>,
 }
 
 impl ModelColumns {
-    /// Takes the keys `features`, `scenario`, `num_scenarios` and `after`, such as
+    /// Takes the keys `features`, `num_embedded`, `embedding_dim`, `scenario`, `num_scenarios` and `after`, such as
     ///
     /// ```toml
     /// features = [{ name = "user", width = 8 }, { name = "tab", width = 8 }, { name = "age", width = 1 }]
+    /// num_embedded = 16
     /// scenario = "tab"
     /// num_scenarios = 4
     /// after = { buy = "click" }
@@ -32,6 +39,9 @@ impl ModelColumns {
             Some(listed) => features(document, &listed)?,
             None => Vec::new(),
         };
+        let end = features.last().map_or(0, |feature| feature.columns.end);
+        let num_embedded = count(document, table, "num_embedded", end)?;
+        let embedding_dim = count(document, table, "embedding_dim", WIDEST)?;
         let scenario = match table.remove("scenario") {
             Some(name) => {
                 let names: Vec<&str> = features.iter().map(|f| f.name.as_str()).collect();
@@ -51,6 +61,8 @@ impl ModelColumns {
             features,
             scenario,
             num_scenarios,
+            num_embedded,
+            embedding_dim,
             after,
         })
     }
@@ -60,6 +72,7 @@ impl ModelColumns {
             features: &self.features,
             scenario: self.scenario,
             num_scenarios: self.num_scenarios,
+            embedding_dim: self.embedding_dim,
         }
     }
 
@@ -81,6 +94,25 @@ fn num_scenarios(document: &Document, count: &Value) -> Result<usize, Diagnostic
     })
 }
 
+/// A number of columns, 0 where the file doesn't say.
+fn count(
+    document: &Document,
+    table: &mut Table,
+    key: &str,
+    most: usize,
+) -> Result<usize, Diagnostic> {
+    let Some(value) = table.remove(key) else {
+        return Ok(0);
+    };
+    let count = value
+        .as_integer()
+        .and_then(|count| usize::try_from(count).ok());
+    count.filter(|count| *count <= most).ok_or_else(|| {
+        let message = format!("`{key}`: expected a whole number from 0 to {most}, found {value}");
+        document.at_value(&KeyPath::new([key]), message)
+    })
+}
+
 fn features(document: &Document, listed: &Value) -> Result<Vec<InputFeature>, Diagnostic> {
     let expected = || {
         let message = "expected a list of features, such as [{ name = \"user\", width = 8 }, { name = \"age\", width = 1 }]";
@@ -95,7 +127,7 @@ fn features(document: &Document, listed: &Value) -> Result<Vec<InputFeature>, Di
         let width = value.get("width").and_then(Value::as_integer);
         let width = width.and_then(|width| usize::try_from(width).ok());
         let width = width
-            .filter(|width| (1..1 << 32).contains(width))
+            .filter(|width| (1..=WIDEST).contains(width))
             .ok_or_else(expected)?;
         if features.iter().any(|feature| feature.name == name) {
             let message = format!("the feature `{name}` comes twice");
@@ -183,7 +215,16 @@ mod tests {
         assert_eq!(found.columns().num_scenarios, 4);
         assert_eq!(found.after, [None, Some(0)]);
         assert_eq!(take("").unwrap().width(), None);
+        let found = take(
+            "features = [{ name = \"user\", width = 2 }]\nnum_embedded = 2\nembedding_dim = 2",
+        )
+        .unwrap();
+        assert_eq!((found.num_embedded, found.columns().embedding_dim), (2, 2));
         let said = |text: &str| take(text).unwrap_err();
+        assert_eq!(
+            said("num_embedded = 3"),
+            "`num_embedded`: expected a whole number from 0 to 0, found 3"
+        );
         assert_eq!(
             said("scenario = \"tab\""),
             "`scenario`: no feature is called `tab`; there are: none"

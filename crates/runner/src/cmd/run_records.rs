@@ -31,6 +31,12 @@ pub(super) fn facts(session: &Session) -> Facts {
     };
     let models = homebench_model::registry().into_iter();
     let models = models.filter(|model| is_used(model.name));
+    let is_before = |bottom: &str| {
+        let mut models = variants.iter().map(|variant| &variant.configured.model);
+        models.any(|model| model.bottom() == Some(bottom))
+    };
+    let bottoms = homebench_model::bottoms().into_iter();
+    let bottoms = bottoms.filter(|bottom| is_before(bottom.name));
     let datasets = session.datasets.iter().map(|(_, data)| data);
     let made = datasets.clone().filter(|data| data.origin == Origin::Made);
     let mut names: Vec<&String> = made.map(|data| &data.name).collect();
@@ -48,6 +54,13 @@ pub(super) fn facts(session: &Session) -> Facts {
                 name: model.name.to_owned(),
                 equation: model.equation.to_owned(),
                 paper: model.paper.to_owned(),
+            })
+            .collect(),
+        bottoms: bottoms
+            .map(|bottom| ModelFact {
+                name: bottom.name.to_owned(),
+                equation: bottom.equation.to_owned(),
+                paper: bottom.paper.to_owned(),
             })
             .collect(),
         sources: names

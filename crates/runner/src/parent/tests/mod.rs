@@ -64,6 +64,7 @@ fn planned(text: &str) -> (Plan, Experiment, Source) {
         user: None,
         weight: None,
         scenario: None,
+        tables: Default::default(),
     };
     let summary = Summary {
         name: "feed".into(),
