@@ -195,6 +195,21 @@ fn bottoms_are_swept_where_models_can_have_them_and_budgets_count_them() {
     );
     let flops: Vec<f64> = swept[1..].iter().map(|(_, flops, _)| *flops).collect();
     assert!(flops[0] < flops[1] && flops[1] < flops[2], "{flops:?}");
+    // A default goes to the models that can have it, with its settings.
+    let default = "[defaults]\nbottom = \"dcn_v2\"\ncross_layers = 1\n[variants.plain]\nmodel = \"mmoe\"\nbottom = \"none\"\nnum_experts = 2\nexpert_dims = [64]\n";
+    let shared = planned(&format!("{SPEC}{default}"));
+    let of = |name: &str| {
+        shared
+            .iter()
+            .find(|(other, ..)| other == name)
+            .expect("planned")
+            .1
+    };
+    assert_eq!((of("linear"), of("plain")), (swept[0].1, flops[0]));
+    assert!(
+        of("plain") < of("mmoe") && of("mmoe") < flops[2],
+        "{shared:?}"
+    );
     let own = "[variants.crossed]\nmodel = \"mmoe\"\nnum_experts = 2\nexpert_dims = [64]\nbottom = \"dcn_v2\"\n\
                cross_layers = 1\nbudget = { like = \"mmoe\", flops = 0.05 }\n";
     let equal = planned(&format!("{SPEC}{own}"));

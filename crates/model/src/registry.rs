@@ -70,6 +70,8 @@ pub struct ModelEntry {
     pub layers: &'static [&'static str],
     /// Its knobs.
     pub knobs: Vec<Knob>,
+    /// Why no bottom can be put before it; none where one can.
+    pub no_bottom: Option<&'static str>,
 }
 
 impl ModelEntry {
@@ -101,6 +103,7 @@ impl Architecture {
             equation: self.equation,
             layers: self.layers,
             knobs: (self.knobs)(),
+            no_bottom: self.no_bottom,
         }
     }
 }

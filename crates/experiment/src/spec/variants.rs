@@ -5,7 +5,7 @@ use super::source::{Locator, Source};
 use super::wire::WireVariant;
 use super::{Base, Configured, Space, budget_goal, start, training};
 use homebench_diagnostic::{Diagnostic, KeyPath};
-use homebench_model::{ModelConfig, registry};
+use homebench_model::{ModelConfig, bottoms, registry};
 use homebench_train::TrainingConfig;
 use std::collections::{BTreeMap, BTreeSet};
 use toml::Table;
@@ -57,7 +57,7 @@ fn base(
             .hint("names of variants are used in file names"));
     }
     // A default of a knob that this model hasn't is of the others; one that no model has was refused before.
-    let known = knobs(&wire.model);
+    let known = knobs(&wire, defaults);
     for (knob, value) in defaults {
         if known.contains(knob.as_str()) && !wire.knobs.contains_key(knob) {
             wire.knobs.insert(knob.clone(), value.clone());
@@ -109,12 +109,28 @@ fn base(
     })
 }
 
-/// Names of a model's knobs; none of a model that there is not, which is refused where it stands.
-fn knobs(model: &str) -> BTreeSet<&'static str> {
+/// Names of the knobs that a variant's model has with these defaults, those of its bottom too; none of a model that there is not, which is
+/// refused where it stands.
+fn knobs(variant: &WireVariant, defaults: &Table) -> BTreeSet<&'static str> {
+    const BOTTOM: &str = "bottom";
     let entries = registry();
-    let entry = entries.iter().find(|entry| entry.name == model);
-    let knobs = entry.into_iter().flat_map(|entry| &entry.knobs);
-    knobs.map(|knob| knob.name).collect()
+    let Some(entry) = entries.iter().find(|entry| entry.name == variant.model) else {
+        return BTreeSet::new();
+    };
+    let mut names: BTreeSet<&str> = entry.knobs.iter().map(|knob| knob.name).collect();
+    if entry.no_bottom.is_none() {
+        names.insert(BOTTOM);
+        let chosen = variant.knobs.get(BOTTOM).or_else(|| defaults.get(BOTTOM));
+        let chosen = chosen.and_then(toml::Value::as_str);
+        let bottoms = bottoms().into_iter();
+        let of_bottom = bottoms.filter(|bottom| Some(bottom.name) == chosen);
+        names.extend(
+            of_bottom
+                .flat_map(|bottom| bottom.knobs)
+                .map(|knob| knob.name),
+        );
+    }
+    names
 }
 
 /// Refuses a default that no variant has a knob for.
@@ -126,8 +142,10 @@ fn check_defaults(
     if defaults.is_empty() {
         return Ok(());
     }
-    let models = variants.values().map(|variant| variant.model.as_str());
-    let all: BTreeSet<&str> = models.flat_map(knobs).collect();
+    let variants = variants.values();
+    let all: BTreeSet<&str> = variants
+        .flat_map(|variant| knobs(variant, defaults))
+        .collect();
     for knob in defaults.keys() {
         if all.contains(knob.as_str()) {
             continue;
