@@ -47,6 +47,6 @@ mod tasks_in_common;
 mod tensorboard;
 mod torture;
 mod training;
-mod tutorial;
 mod tuning;
+mod tutorial;
 mod warm_start;

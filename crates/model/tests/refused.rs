@@ -13,7 +13,7 @@ fn said(name: &str, knobs: &str) -> String {
         features: &features,
         scenario: Some(1),
         num_scenarios: NUM_SCENARIOS,
-            ..InputColumns::default()
+        ..InputColumns::default()
     };
     said_of(name, knobs, columns, &AFTER)
 }
@@ -314,7 +314,7 @@ fn pepnet_refuses_features_that_there_are_not_and_parts_that_read_nothing() {
         features: &features,
         scenario: None,
         num_scenarios: 0,
-            ..InputColumns::default()
+        ..InputColumns::default()
     };
     let of = |knobs: &str| said_of("pepnet", knobs, columns, &[]);
     assert_eq!(
@@ -405,7 +405,7 @@ fn features_beyond_the_input_and_chains_that_are_none_are_refused_of_every_model
         features: &far,
         scenario: None,
         num_scenarios: 0,
-            ..InputColumns::default()
+        ..InputColumns::default()
     };
     assert_eq!(
         said_of("mmoe", "", columns, &[]),

@@ -42,6 +42,9 @@ pub(super) const HINET: Architecture = Architecture {
     knobs,
     build,
     tables: Tables::Shared,
+    no_bottom: Some(
+        "its attention reads the columns of the scenario, and behind a bottom no column is a feature's",
+    ),
     layers: &["scenario layer", "attention", "task layer"],
 };
 

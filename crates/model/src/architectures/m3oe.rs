@@ -41,6 +41,9 @@ pub(super) const M3OE: Architecture = Architecture {
     knobs,
     build,
     tables: Tables::Shared,
+    no_bottom: Some(
+        "its star layer, with weights for each scenario, is what stands between the input and the experts",
+    ),
     layers: &["bottom", "expert layer"],
 };
 

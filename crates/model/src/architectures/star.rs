@@ -35,6 +35,9 @@ pub(super) const STAR: Architecture = Architecture {
     knobs,
     build,
     tables: Tables::Shared,
+    no_bottom: Some(
+        "it normalises the input itself by scenario, and its auxiliary network reads the scenario's embedding there",
+    ),
     layers: &[],
 };
 
