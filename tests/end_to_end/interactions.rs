@@ -100,7 +100,7 @@ fn models_behind_bottoms_and_shared_tables_train_alike_and_score_new_rows_as_the
     let report = bench.read("out/report.md");
     for words in [
         "bottom fm",
-        "bottom dcn_v2",
+        "arXiv:2008.13535",
         "bottom autoint",
         "arXiv:1810.11921",
     ] {
