@@ -60,6 +60,7 @@ case "$mode" in
 down) echo "slurm_load_jobs error: Unable to contact slurm controller (connect failure)" >&2; exit 1 ;;
 garbage) echo "|||"; echo "hb-zz|x|WHAT|?|"; exit 1 ;;
 forgets) exit 0 ;;
+away) if [ "$(wc -l <"$home/squeue.asked")" -le 2 ]; then exit 1; fi ;;
 esac
 case " $* " in *" --format=%F "*) cat "$home/jobs/$name/id" 2>/dev/null; exit 0 ;; esac
 for one in ${name//,/ }; do

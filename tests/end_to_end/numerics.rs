@@ -33,9 +33,9 @@ fn trained() -> (toml::Table, BTreeMap<String, String>) {
     let mut versions = toml::Table::new();
     let mut digests = BTreeMap::new();
     for cell in bench.rows("out/cells.csv") {
-        let folder = bench.path(&format!("out/cells/{}", &cell[0]));
-        let text = std::fs::read_to_string(folder.join("cell.toml")).expect("a cell");
-        let content: toml::Table = toml::from_str(&text).expect("TOML");
+        let name = format!("out/cells/{}", &cell[0]);
+        let folder = bench.path(&name);
+        let content: toml::Table = bench.part(&name, "cell.toml").parse().expect("TOML");
         versions = toml::Table::from_iter([
             (
                 "numerics_version".to_owned(),
