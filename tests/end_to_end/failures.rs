@@ -183,7 +183,7 @@ fn a_cell_altered_by_hand_is_seen_and_not_reused() {
     bench.write(&outcome, &text.replace(",auc,0.", ",auc,0.9"));
     assert_ne!(bench.read(&outcome), text);
     let status = bench.run(&["status", "out"]).expect(1).stdout;
-    assert!(status.contains("its outcome.toml was altered"), "{status}");
+    assert!(status.contains("outcome.toml: altered"), "{status}");
     let again = bench.quickstart("out", &small).expect(0);
     assert!(
         again.stderr.contains("outcome.toml: altered")

@@ -37,7 +37,7 @@ fn the_end_of_the_terminal_leaves_tasks_alone() {
     let _end = EndTasks(&bench);
     let parent = start_until_checkpoint(&bench, &with(&LONG));
     assert!(send("HUP", parent.id()));
-    let stderr = end(parent, 4);
+    end(parent, 4);
     assert_eq!(tasks(&bench).len(), 2);
     bench.run(&["cancel", "out", "--now"]).expect(0);
 }

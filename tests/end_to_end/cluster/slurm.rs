@@ -139,6 +139,19 @@ fn a_batch_system_that_does_not_answer_is_waited_for_by_files() {
     }
 }
 
+/// Somebody cancels everything before it has begun to run: no node is to blame for that.
+#[test]
+fn tasks_that_were_cancelled_before_they_began_are_submitted_again() {
+    let bench = bench();
+    run(&bench, "local", &[]).expect(0);
+    let fake = FakeSlurm::new(&bench);
+    fake.set("sbatch", "cancelled");
+    let said = slurm(&bench, &fake, "out", &[]).expect(0).stderr;
+    assert_says(&said, "ended before it began (CANCELLED on fake1)");
+    assert_says(&said, "cells are submitted again");
+    bench.assert_same_results("out", "local");
+}
+
 /// What it may have kept of tasks that ended while it was away is taken back.
 #[test]
 fn a_batch_system_that_comes_back_is_left_with_nothing() {
@@ -208,7 +221,7 @@ fn an_interruption_takes_back_what_waits_and_asks_what_runs() {
         .unwrap();
     wait_for("a checkpoint", || has_checkpoint(&bench, "out"));
     assert!(send("INT", parent.id()));
-    let stderr = end(parent, 130);
+    end(parent, 130);
     wait_for("the end of the tasks", || tasks(&bench).is_empty());
     let asked = fake.asked("scancel");
     assert!(asked[0].contains("--state=PENDING"), "{asked:?}");
