@@ -130,6 +130,11 @@ cluster-torture kills="200" seed="2408":
     cargo build --release --bin homebench
     python3 tests/cluster/slurm.py target/release/homebench --long --kills {{ kills }} --seed {{ seed }}
 
+# Time 1,000 sleeping cells through Slurm and on this machine, and count what Slurm is asked meanwhile
+cluster-cost *args:
+    cargo build --release --bin homebench
+    python3 tests/cluster/cost.py target/release/homebench "$@"
+
 # Time a report over 10,000 cells
 report-speed *args:
     cargo build --release --bin homebench
@@ -139,6 +144,15 @@ report-speed *args:
 parent-speed *args:
     cargo build --release --bin homebench
     python3 benches/parent_overhead.py target/release/homebench "$@"
+
+# Time and memory of planning, submitting, collecting and reporting 100,000 cells of a cluster
+cluster-scale *args: _scale-environment
+    cargo build --release --bin homebench
+    .venv-scale/bin/python benches/cluster_scale.py target/release/homebench "$@"
+
+_scale-environment:
+    test -x .venv-scale/bin/python || python3 -m venv .venv-scale
+    .venv-scale/bin/pip install --quiet blake3
 
 # Memory and time of preparing and training on 1, 10 and 50 million rows of the feed: just feed-memory --millions 1
 feed-memory *args:

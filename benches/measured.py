@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+import resource
 import subprocess
 import sys
 import time
@@ -12,11 +13,17 @@ class Measured:
     seconds: float
     peak: int  # bytes, of the process alone
     lines: int  # of stdout
+    processor: float  # seconds, of the process and those that it waited for
 
 
-def run(command, folder):
-    """Runs a command in a folder, with its output in files `stdout` and `stderr` there; ends this program where it fails."""
-    start = time.perf_counter()
+def processor_seconds():
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def run(command, folder, code=0):
+    """Runs a command in a folder, with its output in files `stdout` and `stderr` there; ends this program where its exit code is another."""
+    start, used = time.perf_counter(), processor_seconds()
     with open(folder / "stdout", "w+b") as stdout, open(folder / "stderr", "wb") as stderr:
         process = subprocess.Popen(command, cwd=folder, stdout=stdout, stderr=stderr)
         peak = 0
@@ -31,6 +38,6 @@ def run(command, folder):
         seconds = time.perf_counter() - start
         stdout.seek(0)
         num_lines = stdout.read().count(b"\n")
-    if process.returncode != 0:
-        sys.exit((folder / "stderr").read_text()[-2000:])
-    return Measured(seconds, peak, num_lines)
+    if process.returncode != code:
+        sys.exit(f"exit code {process.returncode} instead of {code}: {(folder / 'stderr').read_text()[-2000:]}")
+    return Measured(seconds, peak, num_lines, processor_seconds() - used)

@@ -36,8 +36,8 @@ fn read(folder: &Path) {
     drop(Winners::read(&results).map_err(|refusal| refusal.to_string()));
     drop(Facts::read(folder).map_err(|unusable| unusable.said.to_string()));
     let cell = results.cell("fuzzed");
-    if let Ok(Some(outcome)) = Outcome::read(&cell) {
-        drop(outcome.altered_file(&cell).map(str::to_owned));
+    if let Ok(Some((outcome, parts))) = Outcome::read_with_parts(&cell) {
+        drop(outcome.altered_file(&cell, &parts).map(str::to_owned));
     }
     if let Err(refusal) = Results::read(folder) {
         drop(format!("{refusal:#}"));

@@ -181,7 +181,7 @@ class CellFiles(Kind):
 
     def read(self, work, path):
         run = self.breaker.cell(work, "cell")
-        tables = [digest(work / "cell" / name) for name in ("metrics.csv", "curves.csv", "weights.safetensors")]
+        tables = [digest(work / "cell" / name) for name in ("outcome.toml", "weights.safetensors")]
         run.err = "\n".join(line for line in (run.err + run.out).splitlines() if "notice" in line or "error" in line or "failed" in line or "panicked" in line)
         return [run], tables
 

@@ -4,10 +4,10 @@ import os
 import pathlib
 import re
 import resource
-import shutil
 import signal
 import subprocess
 import time
+import tomllib
 
 REPOSITORY = pathlib.Path(__file__).resolve().parent.parent.parent
 DESCRIPTIONS = REPOSITORY / "experiments/datasets"
@@ -106,17 +106,18 @@ class Breaker:
         places = ["--descriptions", str(DESCRIPTIONS), "--cache-dir", "cache", "--data-dir", "data", "--threads", "1"]
         command = [self.binary, "run", "t.toml", "--out", "done", *places]
         subprocess.run(command, cwd=self.base, env=self.environment, check=True, capture_output=True)
-        cell = next(path.parent for path in sorted(self.base.glob("done/cells/*/metrics.csv")))
+        outcome = next(path for path in sorted(self.base.glob("done/cells/*/outcome.toml")))
+        content = tomllib.loads(outcome.read_text())["parts"]["cell.toml"]
         (self.base / "cell").mkdir()
-        shutil.copy(cell / "cell.toml", self.base / "cell")
+        (self.base / "cell" / "cell.toml").write_text(content)
         crash = {**self.environment, "HOMEBENCH_FAULTS": "*=kill@5"}
         command = [self.binary, "cell", "cell", "--checkpoint-every", "0", *places]
         with subprocess.Popen(command, cwd=self.base, env=crash, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
                               stderr=subprocess.DEVNULL) as process:
             process.wait()
-        self.external(cell)
+        self.external(content)
 
-    def external(self, cell):
+    def external(self, cell_content):
         """Scores of another program, made of the folder's own."""
         folder = self.base / "done/external"
         folder.mkdir()
@@ -128,7 +129,7 @@ class Breaker:
         rows = [row for row in rows if row[2] == "test" and row[4] == "auc"]
         text = "\n".join(",".join(row) for row in [wanted, *[["trees", *row[1:]] for row in rows]])
         (folder / "trees.csv").write_text(text + "\n")
-        content = re.search(r'content_hash = "(\w+)"', (cell / "cell.toml").read_text())[1]
+        content = re.search(r'content_hash = "(\w+)"', cell_content)[1]
         (folder / "trees.toml").write_text(
             f'about = "Trees"\nprogram = "trees 1"\ncommand = "trees"\ndataset_content = "{content}"\ntrials = 0\n')
         # What is seen for the first time is sealed.

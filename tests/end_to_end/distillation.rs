@@ -98,7 +98,7 @@ fn a_student_learns_from_its_teacher_and_is_served_without_what_that_took() {
     assert_ne!(curve(&bench, student, "loss"), curve(&bench, plain, "loss"));
     assert_eq!(paths(&bench, student), paths(&bench, plain));
     let content: toml::Table = bench
-        .read(&format!("done/cells/{student}/cell.toml"))
+        .part(&format!("done/cells/{student}"), "cell.toml")
         .parse()
         .unwrap();
     assert_eq!(content["distill"]["cell"].as_str(), Some(single));

@@ -178,16 +178,15 @@ fn a_cell_altered_by_hand_is_seen_and_not_reused() {
     bench.quickstart("out", &small).expect(0);
     let before = bench.read("out/metrics.csv");
     let id = bench.rows("out/cells.csv")[0][0].to_owned();
-    let part = format!("out/cells/{id}/metrics.csv");
-    bench.write(&part, &bench.read(&part).replace("0.", "0.9"));
+    let outcome = format!("out/cells/{id}/outcome.toml");
+    let text = bench.read(&outcome);
+    bench.write(&outcome, &text.replace(",auc,0.", ",auc,0.9"));
+    assert_ne!(bench.read(&outcome), text);
     let status = bench.run(&["status", "out"]).expect(1).stdout;
-    assert!(
-        status.contains("its metrics.csv is gone or was altered"),
-        "{status}"
-    );
+    assert!(status.contains("outcome.toml: altered"), "{status}");
     let again = bench.quickstart("out", &small).expect(0);
     assert!(
-        again.stderr.contains("metrics.csv: altered")
+        again.stderr.contains("outcome.toml: altered")
             && again.stderr.contains("its cell is not reused"),
         "{}",
         again.stderr

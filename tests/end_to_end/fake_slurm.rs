@@ -30,6 +30,10 @@ script=${!#}
 echo 101 >"$home/jobs/$name/id"
 case "$mode" in
 never) for task in $(seq 0 "$last"); do echo never >"$home/jobs/$name/$task.pid"; done ;;
+cancelled)
+    rm "$home/sbatch.mode"
+    for task in $(seq 0 "$last"); do echo cancelled >"$home/jobs/$name/$task.pid"; done
+    ;;
 broken)
     for task in $(seq 0 "$last"); do
         echo "bash: $folder/homebench: cannot execute binary file: Exec format error" >"$folder/$task.log"
@@ -60,6 +64,7 @@ case "$mode" in
 down) echo "slurm_load_jobs error: Unable to contact slurm controller (connect failure)" >&2; exit 1 ;;
 garbage) echo "|||"; echo "hb-zz|x|WHAT|?|"; exit 1 ;;
 forgets) exit 0 ;;
+away) if [ "$(wc -l <"$home/squeue.asked")" -le 2 ]; then exit 1; fi ;;
 esac
 case " $* " in *" --format=%F "*) cat "$home/jobs/$name/id" 2>/dev/null; exit 0 ;; esac
 for one in ${name//,/ }; do
@@ -69,6 +74,7 @@ for one in ${name//,/ }; do
         case "$pid" in
         never) echo "$one|$task|PENDING|PartitionConfig|" ;;
         broken) echo "$one|$task|FAILED|NonZeroExitCode|fake1" ;;
+        cancelled) echo "$one|$task|CANCELLED|None|fake1" ;;
         *) if kill -0 "$pid" 2>/dev/null; then echo "$one|$task|RUNNING|None|fake1"; fi ;;
         esac
     done
@@ -81,7 +87,7 @@ signal=TERM
 case " $* " in *" --signal=USR1 "*) signal=USR1 ;; esac
 for file in "$home/jobs/$name"/*.pid; do
     pid=$(cat "$file" 2>/dev/null)
-    case "$pid" in never | broken) rm -f "$file" ;; ?*) kill -$signal "$pid" 2>/dev/null ;; esac
+    case "$pid" in never | broken | cancelled) rm -f "$file" ;; ?*) kill -$signal "$pid" 2>/dev/null ;; esac
 done
 exit 0
 "#;

@@ -71,6 +71,22 @@ impl Bench {
         std::fs::read_to_string(self.path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
     }
 
+    /// What a cell that ended keeps as text: `cell.toml`, or its part of a table.
+    pub(crate) fn part(&self, cell: &str, name: &str) -> String {
+        let outcome: toml::Table =
+            toml::from_str(&self.read(&format!("{cell}/outcome.toml"))).expect("TOML");
+        let part = outcome["parts"].get(name);
+        let part = part.unwrap_or_else(|| panic!("{cell} has no {name}"));
+        part.as_str().expect("a text").to_owned()
+    }
+
+    /// Makes a cell that ended one that has not, as a kill just before its end leaves it.
+    pub(crate) fn take_outcome(&self, cell: &str) {
+        let content = self.part(cell, "cell.toml");
+        self.write(&format!("{cell}/cell.toml"), &content);
+        std::fs::remove_file(self.path(&format!("{cell}/outcome.toml"))).expect("an outcome");
+    }
+
     /// Reads report.md of a results folder, with each paragraph on one line, as Markdown has it.
     pub(crate) fn report(&self, folder: &str) -> String {
         let mut report = String::new();
@@ -139,9 +155,12 @@ impl Bench {
 
     /// Rows of a CSV file of the folder, without the header.
     pub(crate) fn rows(&self, name: &str) -> Vec<csv::StringRecord> {
-        let text = self.read(name);
-        let mut reader = csv::Reader::from_reader(text.as_bytes());
-        reader.records().collect::<Result<_, _>>().expect("a table")
+        rows(&self.read(name))
+    }
+
+    /// The same of a cell's part of a table.
+    pub(crate) fn rows_of(&self, cell: &str, name: &str) -> Vec<csv::StringRecord> {
+        rows(&self.part(cell, name))
     }
 
     /// Fails, naming the first file, unless two results folders are the same but for times, logs and the lock.
@@ -202,6 +221,11 @@ impl Bench {
         files.sort();
         files
     }
+}
+
+fn rows(text: &str) -> Vec<csv::StringRecord> {
+    let mut reader = csv::Reader::from_reader(text.as_bytes());
+    reader.records().collect::<Result<_, _>>().expect("a table")
 }
 
 impl Ran {

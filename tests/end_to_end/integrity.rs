@@ -122,7 +122,6 @@ fn a_run_trains_again_what_was_changed_and_says_so() {
         bench.write(&two, &first);
     };
     let times = format!("done/cells/{}/throughput.csv", ids[0]);
-    let description = format!("done/cells/{}/cell.toml", ids[0]);
     let changes: [(&str, &dyn Fn()); 6] = [
         ("outcome.toml: altered", &|| {
             edit(
@@ -140,8 +139,8 @@ fn a_run_trains_again_what_was_changed_and_says_so() {
         ("throughput.csv: altered", &|| {
             edit(&bench, &times, ",cpu,", ",gpu,")
         }),
-        ("cell.toml: altered", &|| {
-            edit(&bench, &description, "seed = 1", "seed = 3")
+        ("outcome.toml: altered", &|| {
+            edit(&bench, &one, "\nseed = ", "\nseed = 3")
         }),
     ];
     for (expected, change) in changes {
@@ -200,10 +199,9 @@ fn a_provenance_that_is_lost_is_never_replaced_unasked() {
 fn files_of_a_newer_homebench_are_refused_and_stay_as_they_are() {
     let bench = done(&format!("{SPEC}{TUNED}"));
     let id = cells(&bench).pop().expect("a cell");
-    let names = ["outcome.toml", "cell.toml"].map(|name| format!("done/cells/{id}/{name}"));
-    let names = names.into_iter().chain(
-        ["winners.toml", "facts.toml", "provenance.toml"].map(|name| format!("done/{name}")),
-    );
+    let outcome = format!("cells/{id}/outcome.toml");
+    let names = [&outcome, "winners.toml", "facts.toml", "provenance.toml"];
+    let names = names.map(|name| format!("done/{name}"));
     for name in names {
         let whole = bench.read(&name);
         for first in ["schema = 3\n", "format = 3\n"] {
@@ -325,13 +323,13 @@ fn a_seal_of_a_file_outside_the_folder_is_no_seal() {
     }
     bench.write("done/provenance.toml", &whole);
     // A cell's own tables are looked at by whoever reads those of the folder.
-    let part = format!("done/cells/{id}/metrics.csv");
-    edit(&bench, &part, ",0.", ",0.9");
+    let outcome = format!("done/cells/{id}/outcome.toml");
+    edit(&bench, &outcome, ",auc,0.", ",auc,0.9");
     for command in ["status", "report", "figures"] {
         let ran = bench.run(&[command, "done"]).expect(1);
         let said = format!("{}{}", ran.stdout, ran.stderr);
         assert!(
-            said.contains(&format!("cells/{id}/metrics.csv: altered")),
+            said.contains(&format!("cells/{id}/outcome.toml: altered")),
             "{said}"
         );
     }

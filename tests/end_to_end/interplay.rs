@@ -27,14 +27,15 @@ fn epochs_and_trials_are_selected_by_rankings_within_a_column_and_by_weights() {
         assert_eq!(trials.clone().count(), 4);
         // Trials have what they are chosen by, and nothing else of what final cells are scored by.
         for row in trials {
-            let content = bench.read(&format!("{metric}/cells/{}/cell.toml", &row[0]));
+            let cell = format!("{metric}/cells/{}", &row[0]);
+            let content = bench.part(&cell, "cell.toml");
             assert!(!content.contains("cohorts") && !content.contains("extra"));
             assert_eq!(
                 content.contains("session"),
                 metric == "ndcg@10",
                 "{content}"
             );
-            let scores = bench.rows(&format!("{metric}/cells/{}/metrics.csv", &row[0]));
+            let scores = bench.rows_of(&cell, "metrics.csv");
             assert!(scores.iter().any(|row| &row[5] == metric));
             assert!(scores.iter().all(|row| &row[5] != "brier"));
         }

@@ -44,9 +44,9 @@ fn run(bench: &Bench, name: &str, digests: &mut BTreeMap<String, String>) -> tom
     bench.run(&words).expect(0);
     let mut versions = toml::Table::new();
     for cell in bench.rows(&format!("{name}/cells.csv")) {
-        let folder = bench.path(&format!("{name}/cells/{}", &cell[0]));
-        let text = std::fs::read_to_string(folder.join("cell.toml")).expect("a cell");
-        let content: toml::Table = toml::from_str(&text).expect("TOML");
+        let name = format!("{name}/cells/{}", &cell[0]);
+        let folder = bench.path(&name);
+        let content: toml::Table = bench.part(&name, "cell.toml").parse().expect("TOML");
         versions = toml::Table::from_iter([
             (
                 "numerics_version".to_owned(),

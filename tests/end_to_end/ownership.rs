@@ -25,8 +25,8 @@ fn another_spec_is_refused_before_anything_is_replaced() {
     );
     assert_eq!(bench.files("done", &[".lock"]), before);
     // Cells that were started count too.
-    for entry in std::fs::read_dir(bench.path("done/cells")).expect("cells") {
-        std::fs::remove_file(entry.expect("a cell").path().join("outcome.toml")).expect("a file");
+    for id in cells(&bench) {
+        bench.take_outcome(&format!("done/cells/{id}"));
     }
     let said = run(&bench, &other).expect(2).stderr;
     assert!(said.contains("2 cells, 0 of them finished,"), "{said}");
@@ -74,7 +74,8 @@ fn nothing_of_others_is_removed_or_written_through_links() {
     let id = cells(&bench).pop().expect("a cell");
     for name in [".lock".to_owned(), format!("cells/{id}/log.txt")] {
         let name = format!("done/{name}");
-        std::fs::remove_file(bench.path(&name)).expect("a file");
+        // A cell that has said nothing has no log.
+        let _ = std::fs::remove_file(bench.path(&name));
         link(elsewhere.join("precious"), &name);
         run(&bench, &["--fresh"]).expect(2);
         std::fs::remove_file(bench.path(&name)).expect("a link");

@@ -181,7 +181,7 @@ fn predictions_asked_for_later_train_nothing_and_have_the_same_bytes_and_are_sea
     let cells = cells(&bench, "later");
     let before: Vec<String> = cells
         .values()
-        .map(|id| bench.read(&format!("later/cells/{id}/log.txt")))
+        .map(|id| bench.read(&format!("later/cells/{id}/throughput.csv")))
         .collect();
     assert!(
         !bench
@@ -195,7 +195,7 @@ fn predictions_asked_for_later_train_nothing_and_have_the_same_bytes_and_are_sea
     assert!(ran.stderr.contains("nothing is trained"), "{}", ran.stderr);
     let after: Vec<String> = cells
         .values()
-        .map(|id| bench.read(&format!("later/cells/{id}/log.txt")))
+        .map(|id| bench.read(&format!("later/cells/{id}/throughput.csv")))
         .collect();
     assert_eq!(before, after);
     // The specs differ in [run], which is no part of the resolved spec.

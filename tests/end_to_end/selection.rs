@@ -40,10 +40,10 @@ fn run(bench: &Bench, out: &str, more: &[&str]) -> Ran {
 }
 
 /// The best epoch of a cell's curve by the weighted mean over tasks of a metric, and its score.
-fn best(bench: &Bench, part: &str, metric: &str, weights: &[(&str, f64)], sign: f64) -> (u64, f64) {
+fn best(bench: &Bench, cell: &str, metric: &str, weights: &[(&str, f64)], sign: f64) -> (u64, f64) {
     let mut epochs = BTreeMap::<u64, f64>::new();
     let total: f64 = weights.iter().map(|(_, weight)| weight).sum();
-    for row in bench.rows(part) {
+    for row in bench.rows_of(cell, "curves.csv") {
         let weight = weights.iter().find(|(task, _)| *task == &row[6]);
         if let (true, Some((_, weight))) = (&row[5] == "validation" && &row[7] == metric, weight) {
             let value: f64 = row[8].parse().expect("a value");
@@ -67,8 +67,8 @@ pub(crate) fn assert_selected(
     sign: f64,
 ) {
     for row in bench.rows(&format!("{out}/cells.csv")) {
-        let part = format!("{out}/cells/{}/curves.csv", &row[0]);
-        let (epoch, score) = best(bench, &part, metric, weights, sign);
+        let cell = format!("{out}/cells/{}", &row[0]);
+        let (epoch, score) = best(bench, &cell, metric, weights, sign);
         assert_eq!(row[7], epoch.to_string(), "{row:?}");
         let found: f64 = row[9].parse().expect("a score");
         assert!((found - score).abs() < 1e-12, "{row:?} {score}");
@@ -142,6 +142,6 @@ fn lower_losses_win_and_the_default_is_what_it_is_without_the_table() {
     assert_eq!(cells("without"), cells("default"));
     assert_ne!(cells("without"), cells("loss"));
     let id = bench.rows("default/cells.csv")[0][0].to_owned();
-    let content = bench.read(&format!("default/cells/{id}/cell.toml"));
+    let content = bench.part(&format!("default/cells/{id}"), "cell.toml");
     assert!(!content.contains("selection"), "{content}");
 }

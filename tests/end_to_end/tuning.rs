@@ -105,9 +105,9 @@ fn every_variant_is_tuned_alike_and_test_is_read_by_final_cells_alone() {
     assert_eq!(of_split("test"), finals);
     assert_eq!(of_split("validation"), finals);
     for id in &trials {
-        let part = bench.read(&format!("out/cells/{id}/metrics.csv"));
+        let part = bench.part(&format!("out/cells/{id}"), "metrics.csv");
         assert!(part.contains(",validation,") && !part.contains(",test,"));
-        let content = bench.read(&format!("out/cells/{id}/cell.toml"));
+        let content = bench.part(&format!("out/cells/{id}"), "cell.toml");
         assert!(content.contains("phase = \"tuning\""), "{content}");
     }
 

@@ -333,7 +333,7 @@ fn a_tuned_variant_starts_from_what_won_and_its_trials_from_trials() {
     assert_eq!(cells("added", "tuning").len(), 2);
     let start_of = |id: &String| -> String {
         let content: toml::Table = bench
-            .read(&format!("done/cells/{id}/cell.toml"))
+            .part(&format!("done/cells/{id}"), "cell.toml")
             .parse()
             .unwrap();
         content["init_from"]["cell"].as_str().unwrap().to_owned()

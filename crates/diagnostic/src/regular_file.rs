@@ -14,6 +14,22 @@ pub const MOST_TEXT_BYTES: u64 = 16 << 20;
 /// # Errors
 /// None there, none that may be read, or none that is regular: the error's text then names what it is.
 pub fn open(path: &Path) -> Result<File> {
+    again_if_stale(|| open_once(path))
+}
+
+/// Reads by a path, and once more where the file was replaced meanwhile: a network file system says of one that it has open under a name
+/// which another has by now that it is stale, and the second look finds the other.
+///
+/// # Errors
+/// What `read` says.
+pub fn again_if_stale<T>(mut read: impl FnMut() -> Result<T>) -> Result<T> {
+    match read() {
+        Err(error) if error.kind() == ErrorKind::StaleNetworkFileHandle => read(),
+        other => other,
+    }
+}
+
+fn open_once(path: &Path) -> Result<File> {
     // Without waiting for a writer, which opening a pipe does; on a regular file it means nothing.
     let file = OpenOptions::new()
         .read(true)
@@ -79,8 +95,11 @@ pub fn read_text(path: &Path) -> Result<String> {
 /// # Errors
 /// See [`read_text`].
 pub fn read_text_up_to(path: &Path, most_bytes: u64) -> Result<String> {
-    let mut bytes = Vec::new();
-    open(path)?.take(most_bytes + 1).read_to_end(&mut bytes)?;
+    let bytes = again_if_stale(|| {
+        let mut bytes = Vec::new();
+        open(path)?.take(most_bytes + 1).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    })?;
     let refuse = |message: String| Error::new(ErrorKind::InvalidData, message);
     if bytes.len() as u64 > most_bytes {
         let megabytes = most_bytes >> 20;
@@ -116,6 +135,28 @@ mod tests {
             let said = read_text(path).unwrap_err().to_string();
             assert_eq!(said, format!("it is {what} and not a file"));
         }
+    }
+
+    #[test]
+    fn a_file_that_was_replaced_under_its_reader_is_read_once_more_and_no_oftener() {
+        let stale = || Error::from_raw_os_error(libc::ESTALE);
+        let mut answers = vec![Ok(3), Err(stale())];
+        assert_eq!(again_if_stale(|| answers.pop().unwrap()).unwrap(), 3);
+        let mut looks = 0;
+        let always = again_if_stale(|| {
+            looks += 1;
+            Err::<(), _>(stale())
+        });
+        assert_eq!((always.unwrap_err().kind(), looks), (stale().kind(), 2));
+        let mut looks = 0;
+        let absent = again_if_stale(|| {
+            looks += 1;
+            Err::<(), _>(Error::from(ErrorKind::NotFound))
+        });
+        assert_eq!(
+            (absent.unwrap_err().kind(), looks),
+            (ErrorKind::NotFound, 1)
+        );
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use homebench_diagnostic::Diagnostic;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
@@ -65,13 +65,33 @@ impl PendingFile {
     /// # Errors
     /// What the system said, with the file's name and the mend.
     pub fn finish(self) -> Result<(), Diagnostic> {
+        self.put_in_place(false)
+    }
+
+    /// As [`Self::finish`], and waits for the disk.
+    ///
+    /// # Errors
+    /// As of [`Self::finish`].
+    pub fn finish_synced(self) -> Result<(), Diagnostic> {
+        self.put_in_place(true)
+    }
+
+    fn put_in_place(self, is_synced: bool) -> Result<(), Diagnostic> {
         let Self { path, partial } = self;
-        let persisted = partial
-            .into_inner()
-            .map_err(io::IntoInnerError::into_error)
-            .and_then(|partial| partial.persist(&path).map_err(|error| error.error));
-        persisted.map_err(|error| unwritable(&path, &error))?;
-        Ok(())
+        let place = || {
+            let partial = partial
+                .into_inner()
+                .map_err(io::IntoInnerError::into_error)?;
+            if is_synced {
+                partial.as_file().sync_all()?;
+            }
+            put(partial, &path)?;
+            match is_synced {
+                true => sync_folder(&path),
+                false => Ok(()),
+            }
+        };
+        place().map_err(|error| unwritable(&path, &error))
     }
 }
 
@@ -94,7 +114,7 @@ fn write_with(
     // Whatever is left of one that failed goes when it is dropped: its room may be needed.
     let partial = create_partial(path).map_err(|error| unwritable(path, &error))?;
     let result = write_partial(partial.as_file(), fill, is_synced).and_then(|()| {
-        partial.persist(path).map_err(|error| error.error)?;
+        put(partial, path)?;
         if is_synced {
             sync_folder(path)?;
         }
@@ -256,6 +276,24 @@ fn write_partial(
     Ok(())
 }
 
+/// Renames a partial file into its place.
+fn put(partial: NamedTempFile, path: &Path) -> io::Result<()> {
+    let own = same_file(partial.as_file())?;
+    let is_in_place = || File::open(path).and_then(|file| same_file(&file)).ok() == Some(own);
+    match partial.persist(path) {
+        Ok(_) => Ok(()),
+        // A server that did it and whose answer was lost does it a second time, and then finds nothing to rename.
+        Err(error) if error.error.kind() == io::ErrorKind::NotFound && is_in_place() => Ok(()),
+        Err(error) => Err(error.error),
+    }
+}
+
+/// What tells a file from every other.
+fn same_file(file: &File) -> io::Result<(u64, u64)> {
+    let there = file.metadata()?;
+    Ok((there.dev(), there.ino()))
+}
+
 /// Makes a hidden file beside `path` that no other writer has, under a name that nobody can know before. It is made exclusively, so a
 /// link in its place is not followed.
 fn create_partial(path: &Path) -> io::Result<NamedTempFile> {
@@ -317,6 +355,27 @@ mod tests {
         assert!(said.contains("free some disk space"), "{said}");
         assert_eq!(fs::read_to_string(&path).unwrap(), "old");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_rename_whose_answer_was_lost_is_no_failure_and_one_that_failed_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.csv");
+        let partial = create_partial(&path).unwrap();
+        // The server did it, and is asked again.
+        fs::rename(partial.path(), &path).unwrap();
+        put(partial, &path).unwrap();
+        // Somebody removed the partial file, and what is in place is another's.
+        let partial = create_partial(&path).unwrap();
+        fs::remove_file(partial.path()).unwrap();
+        assert_eq!(
+            put(partial, &path).unwrap_err().kind(),
+            io::ErrorKind::NotFound
+        );
+        let nowhere = folder.path().join("b.csv");
+        let partial = create_partial(&nowhere).unwrap();
+        fs::remove_file(partial.path()).unwrap();
+        assert!(put(partial, &nowhere).is_err());
     }
 
     #[test]

@@ -10,6 +10,8 @@ use super::tables::{CellsRow, Table};
 use super::winners::Winners;
 use crate::facts::Facts;
 use homebench_diagnostic::{Diagnostic, shortened};
+use rayon::prelude::*;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::Path;
 
@@ -183,53 +185,83 @@ fn outcomes(results: &ResultsFolder, found: &mut Vec<Finding>) -> Result<Outcome
         num: 0,
         has_done: false,
     };
-    for id in results.cell_ids()? {
-        let read = Outcome::read(&CellFolder::new(results.join("cells").join(&id)));
-        let file = format!("cells/{id}/outcome.toml");
-        match read {
-            Ok(None) => continue,
-            Ok(Some(outcome)) if outcome.id == id => {
-                outcomes.has_done |= outcome.status == Status::Done;
-                let cell = CellFolder::new(results.join("cells").join(&id));
-                // Tables of the folder rest on these. Weights are looked at by whoever uses the cell again.
-                let parts = outcome
-                    .files
-                    .iter()
-                    .filter(|(name, _)| name.ends_with(".csv"));
-                for (name, digest) in parts {
-                    let path = cell.path().join(name);
-                    let now = file_digest(&path);
-                    let file = format!("cells/{id}/{name}");
-                    found.extend(compare(&file, Some(digest), now.as_ref(), &path));
-                }
-            }
-            Ok(Some(outcome)) => found.push(Finding {
-                detail: Some(format!("it is of the cell {}", outcome.id)),
-                ..Finding::new(file, Problem::Damaged)
-            }),
-            Err(unusable) => take(found, &file, unusable)?,
-        }
-        outcomes.num += 1;
+    // Several at a time: on a file system of a network most of it is waiting.
+    let looked: Vec<_> = results
+        .cell_ids()?
+        .into_par_iter()
+        .map(|id| outcome_of(results, &id))
+        .collect();
+    for one in looked {
+        let one = one?;
+        outcomes.num += usize::from(one.is_there);
+        outcomes.has_done |= one.is_done;
+        found.extend(one.found);
     }
     Ok(outcomes)
+}
+
+/// What a look at a cell's outcome has shown.
+#[derive(Default)]
+struct Looked {
+    is_there: bool,
+    is_done: bool,
+    found: Vec<Finding>,
+}
+
+fn outcome_of(results: &ResultsFolder, id: &str) -> Result<Looked, Diagnostic> {
+    let cell = CellFolder::new(results.join("cells").join(id));
+    let file = format!("cells/{id}/outcome.toml");
+    let mut looked = Looked {
+        is_there: true,
+        ..Looked::default()
+    };
+    match Outcome::read(&cell) {
+        Ok(None) => return Ok(Looked::default()),
+        Ok(Some(outcome)) if outcome.id == id => {
+            looked.is_done = outcome.status == Status::Done;
+            // Tables of the folder rest on these, which cells of older versions have as files. Weights are looked at by whoever uses
+            // the cell again.
+            let parts = outcome
+                .files
+                .iter()
+                .filter(|(name, _)| name.ends_with(".csv"));
+            for (name, digest) in parts {
+                let path = cell.path().join(name);
+                let now = file_digest(&path);
+                let file = format!("cells/{id}/{name}");
+                let finding = compare(&file, Some(digest), now.as_ref(), &path);
+                looked.found.extend(finding);
+            }
+        }
+        Ok(Some(outcome)) => looked.found.push(Finding {
+            detail: Some(format!("it is of the cell {}", outcome.id)),
+            ..Finding::new(file, Problem::Damaged)
+        }),
+        Err(unusable) => take(&mut looked.found, &file, unusable)?,
+    }
+    Ok(looked)
 }
 
 /// Files that are sealed.
 fn files(results: &ResultsFolder, ledger: &Ledger, found: &mut Vec<Finding>) {
     let has_cells = results.join("cells").is_dir();
-    for (name, digest) in &ledger.files {
-        // Without their folder, as in a repository, cells are left out and not gone.
-        if !has_cells && name.starts_with("cells/") {
-            continue;
-        }
-        // Told already, with more words.
-        if found.iter().any(|other| other.file == *name) {
-            continue;
-        }
-        let path = results.join(name);
-        let now = file_digest(&path);
-        found.extend(compare(name, Some(digest), now.as_ref(), &path));
-    }
+    // Told already, with more words.
+    let told: BTreeSet<&str> = found.iter().map(|other| other.file.as_str()).collect();
+    // Without their folder, as in a repository, cells are left out and not gone.
+    let is_here = |name: &str| has_cells || !name.starts_with("cells/");
+    let names: Vec<(&String, &String)> = ledger
+        .files
+        .iter()
+        .filter(|(name, _)| is_here(name) && !told.contains(name.as_str()))
+        .collect();
+    let more: Vec<Finding> = names
+        .into_par_iter()
+        .filter_map(|(name, digest)| {
+            let path = results.join(name);
+            compare(name, Some(digest), file_digest(&path).as_ref(), &path)
+        })
+        .collect();
+    found.extend(more);
 }
 
 /// Files of the folder itself. Those that are not sealed, as while a run is under way, have a digest of their own each.
@@ -300,6 +332,7 @@ fn compare(
 
 #[cfg(test)]
 mod tests {
+    use super::super::cell_parts::CellParts;
     use super::super::kept::with_digest;
     use super::super::seal::{seal, seal_external};
     use super::*;
@@ -317,7 +350,7 @@ mod tests {
         let cell = results.cell("aa");
         std::fs::create_dir_all(cell.path()).unwrap();
         Outcome::failed("aa", "broke".into(), 1)
-            .write(&cell)
+            .write(&cell, &CellParts::default())
             .unwrap();
         seal(&results, ["aa"]).unwrap();
         (folder, results)

@@ -63,10 +63,16 @@ pub struct Kept<T> {
     pub format: i64,
 }
 
-/// Writes a file that [`read_kept`] reads, under a header of comments.
-pub(crate) fn text_of(header: &str, content: &impl Serialize) -> anyhow::Result<String> {
+/// The text of a file that [`read_kept`] reads, under a header of comments, with more TOML behind the content.
+pub(crate) fn text_of(
+    header: &str,
+    content: &impl Serialize,
+    more: &str,
+) -> anyhow::Result<String> {
     let content = toml::to_string(content)?;
-    Ok(with_digest(format!("{header}{KEY} = {FORMAT}\n{content}")))
+    Ok(with_digest(format!(
+        "{header}{KEY} = {FORMAT}\n{content}{more}"
+    )))
 }
 
 /// Writes `content` for [`read_kept`] under a header of comments, unless the file says just that already.
@@ -74,7 +80,7 @@ pub(crate) fn text_of(header: &str, content: &impl Serialize) -> anyhow::Result<
 /// # Errors
 /// The file can't be read or written.
 pub fn write_kept(path: &Path, header: &str, content: &impl Serialize) -> anyhow::Result<()> {
-    let text = text_of(header, content)?;
+    let text = text_of(header, content, "")?;
     if read_text(path)?.is_some_and(|there| there == text) {
         return Ok(());
     }
@@ -111,12 +117,29 @@ pub fn read_kept<T: DeserializeOwned>(path: &Path) -> Result<Option<Kept<T>>, Un
     let Some(text) = read_text(path).map_err(Unusable::damaged)? else {
         return Ok(None);
     };
-    let name = path.display().to_string();
-    let is_whole = is_whole(&text);
-    let document = || Document::new(&name, &text);
+    parse_kept(&path.display().to_string(), &text).map(Some)
+}
+
+/// The content of a text of homebench's that a file has, of which errors speak.
+///
+/// # Errors
+/// As of [`read_kept`].
+pub fn parse_kept<T: DeserializeOwned>(file: &str, text: &str) -> Result<Kept<T>, Unusable> {
+    parse_kept_without(file, text, |_| {})
+}
+
+/// As [`parse_kept`], of what is left when `take` has taken what is read in another way.
+pub(crate) fn parse_kept_without<T: DeserializeOwned>(
+    file: &str,
+    text: &str,
+    take: impl FnOnce(&mut Table),
+) -> Result<Kept<T>, Unusable> {
+    let name = file.to_owned();
+    let is_whole = is_whole(text);
+    let document = || Document::new(&name, text);
     // What homebench wrote may be longer than what a person writes, so the limits of documents are for other texts.
     let own = is_whole == Some(true);
-    let own = own.then(|| toml::from_str::<Table>(&text).ok()).flatten();
+    let own = own.then(|| toml::from_str::<Table>(text).ok()).flatten();
     let mut table: Table = match own {
         Some(table) => table,
         None => document().parse().map_err(Unusable::damaged)?,
@@ -134,6 +157,7 @@ pub fn read_kept<T: DeserializeOwned>(path: &Path) -> Result<Option<Kept<T>>, Un
     if format == 1 && table.is_empty() {
         return Err(Unusable::damaged(Diagnostic::new(name, "it is empty")));
     }
+    take(&mut table);
     let content = read_value(&Value::Table(table)).map_err(|refusal| {
         let place = document().at_key(&refusal.place(), "").location;
         let said = refusal.diagnostic(&name).at(place);
@@ -147,7 +171,7 @@ pub fn read_kept<T: DeserializeOwned>(path: &Path) -> Result<Option<Kept<T>>, Un
         None if format == 1 => {}
         Some(false) | None => return Err(altered(&name)),
     }
-    Ok(Some(Kept { content, format }))
+    Ok(Kept { content, format })
 }
 
 fn newer(name: &str, format: i64) -> Unusable {

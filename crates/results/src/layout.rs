@@ -1,5 +1,9 @@
 //! Names of the files and folders of an experiment's results.
 
+use super::cell_parts::CONTENT;
+use super::kept::Unusable;
+use super::outcome::Outcome;
+use super::regular::read_text;
 use homebench_diagnostic::Diagnostic;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -152,17 +156,36 @@ impl CellFolder {
         &self.0
     }
 
-    /// The resolved content, written by the parent before the cell starts.
+    /// The resolved content, written by the parent before the cell starts. Once the cell has ended its outcome has it, and this is gone.
     pub fn content(&self) -> PathBuf {
-        self.0.join("cell.toml")
+        self.0.join(CONTENT)
     }
 
-    /// What became of the cell, written last.
+    /// Whether its content is anywhere: one without was killed as it was begun.
+    pub fn has_content(&self) -> bool {
+        self.content().exists() || self.outcome().exists()
+    }
+
+    /// The text of its content, and the file that has it; nothing where there is none.
+    ///
+    /// # Errors
+    /// A file that can't be used.
+    pub fn content_text(&self) -> Result<Option<(PathBuf, String)>, Unusable> {
+        let path = self.content();
+        if let Some(text) = read_text(&path).map_err(Unusable::damaged)? {
+            return Ok(Some((path, text)));
+        }
+        let ended = Outcome::read_file(self)?;
+        let text = ended.and_then(|(_, mut parts)| parts.take(CONTENT));
+        Ok(text.map(|text| (self.outcome(), text)))
+    }
+
+    /// What became of the cell, written last, with its content and its parts of the tables.
     pub fn outcome(&self) -> PathBuf {
         self.0.join("outcome.toml")
     }
 
-    /// Everything the cell said on stderr.
+    /// Everything the cell said on stderr; gone once it is done and has said nothing.
     pub fn log(&self) -> PathBuf {
         self.0.join("log.txt")
     }
@@ -191,7 +214,7 @@ impl CellFolder {
         is_its.then(|| Some(ResultsFolder(cells.parent()?.to_path_buf())))?
     }
 
-    /// The cell's part of a merged table.
+    /// The file of the cell's part of a merged table: that of its times, and those of cells of older versions.
     pub fn part(&self, table: &str) -> PathBuf {
         self.0.join(table)
     }

@@ -9,6 +9,7 @@
 //! machine needs this crate and `report` alone.
 
 mod atomic;
+mod cell_parts;
 mod data_facts;
 mod facts;
 mod findings;
@@ -33,11 +34,13 @@ pub use atomic::{
     PendingFile, create_dir, create_dir_inside, is_partial, refuse_link, remove, remove_partials,
     set_aside, unwritable, write, write_unsynced,
 };
+pub use cell_parts::CellParts;
 pub use data_facts::{DataFacts, FeatureFact, SplitFact, TaskFact};
 pub use facts::{Facts, ModelFact, SourceFact, StartFact};
 pub use findings::{Finding, Problem, findings};
 pub use kept::{
-    FORMAT, Flaw, Kept, Unusable, is_whole, read_kept, with_digest, without_digest, write_kept,
+    FORMAT, Flaw, Kept, Unusable, is_whole, parse_kept, read_kept, with_digest, without_digest,
+    write_kept,
 };
 pub use layout::{CellFolder, ResultsFolder, WEIGHTS, cell_of};
 pub use ledger::{Ledger, change_ledger};

@@ -1,17 +1,19 @@
 //! The merged tables of an experiment: every cell's part, in the order of the plan.
 
-use super::atomic;
-use super::layout::{CellFolder, ResultsFolder};
+use super::atomic::{self, PendingFile};
+use super::layout::ResultsFolder;
 use super::ledger::{Ledger, change_ledger};
 use super::outcome::{Outcome, Status};
+use super::regular::read_text;
 use super::tables::{
-    self, COHORTS, CellsRow, DataWarningsRow, ModelPartsRow, PARTS, Part, SettingsRow, Table,
-    TuningRow, packed_path,
+    self, COHORTS, CellsRow, DataWarningsRow, ModelPartsRow, Part, SettingsRow, TIMES, Table,
+    TuningRow, packed_path, repeatable_parts,
 };
 use crate::phase::Phase;
 use anyhow::Result;
-use homebench_diagnostic::{Diagnostic, regular_file};
-use std::io::{self, BufRead, BufReader, Write};
+use homebench_diagnostic::Diagnostic;
+use std::io::{self, Write};
+use std::path::Path;
 
 /// A cell that ended, as the merged tables show it.
 #[derive(Debug, Clone, PartialEq)]
@@ -74,17 +76,7 @@ pub fn merge_into(
     model_parts: impl IntoIterator<Item = ModelPartsRow>,
     data_warnings: impl IntoIterator<Item = DataWarningsRow>,
 ) -> Result<()> {
-    for part in PARTS {
-        let with_part = cells.iter().filter(|cell| cell.is_in(part, from));
-        merge_part((results, from), part, with_part)?;
-    }
-    let has_cohorts = |cell: &&MergedCell| {
-        cell.is_in(COHORTS, from) && cell.outcome.files.contains_key(COHORTS.file)
-    };
-    match cells.iter().any(|cell| has_cohorts(&cell)) {
-        true => merge_part((results, from), COHORTS, cells.iter().filter(has_cohorts))?,
-        false => atomic::remove(&results.join(COHORTS.file))?,
-    }
+    merge_parts((results, from), cells)?;
     write_or_remove(results, cells.iter().flat_map(MergedCell::settings_rows))?;
     write_or_remove(results, cells.iter().filter_map(MergedCell::tuning_row))?;
     write_or_remove(results, model_parts.into_iter())?;
@@ -93,21 +85,91 @@ pub fn merge_into(
     atomic::write(&results.cells_csv(), |out| tables::write(out, rows))
 }
 
-fn merge_part<'a>(
-    (results, from): (&ResultsFolder, &ResultsFolder),
+/// A table that is put together of cells' parts.
+struct MergedPart {
     part: Part,
-    cells: impl Iterator<Item = &'a MergedCell> + Clone,
-) -> Result<()> {
-    let path = results.join(part.file);
-    atomic::write(&path, |out| {
-        writeln!(out, "{}", part.header())?;
-        for cell in cells.clone() {
-            append(part, &from.cell(&cell.outcome.id), out)?;
+    file: PendingFile,
+}
+
+impl MergedPart {
+    fn begin(part: Part, results: &ResultsFolder) -> Result<Self> {
+        let mut file = PendingFile::create(&results.join(part.file))?;
+        writeln!(file, "{}", part.header()).map_err(|error| of_table(part, results, &error))?;
+        Ok(Self { part, file })
+    }
+
+    /// Adds a cell's part, whose text `path` has, without its header.
+    fn add(&mut self, path: &Path, text: &str, results: &ResultsFolder) -> Result<()> {
+        let expected = self.part.header();
+        let (header, rows) = text.split_once('\n').unwrap_or((text, ""));
+        if header != expected {
+            let found = format!("expected the header `{expected}`, found `{header}`");
+            return Err(altered(path, self.part, &found).into());
         }
-        Ok(())
-    })?;
-    // What an earlier pack left is of other cells, or of fewer rows.
-    Ok(atomic::remove(&packed_path(&path))?)
+        let written = self.file.write_all(rows.as_bytes());
+        Ok(written.map_err(|error| of_table(self.part, results, &error))?)
+    }
+}
+
+fn of_table(part: Part, results: &ResultsFolder, error: &io::Error) -> Diagnostic {
+    atomic::unwritable(&results.join(part.file), error)
+}
+
+fn altered(path: &Path, part: Part, what: &str) -> Diagnostic {
+    let place = format!("{}: {}", path.display(), part.file);
+    Diagnostic::new(place, what)
+        .hint("the file was altered: run the experiment again with `--fresh`")
+}
+
+/// Every table of cells' parts, in one pass over the cells: each is read once, however many there are.
+fn merge_parts(
+    (results, from): (&ResultsFolder, &ResultsFolder),
+    cells: &[MergedCell],
+) -> Result<()> {
+    let mut tables: Vec<MergedPart> = repeatable_parts()
+        .map(|part| MergedPart::begin(part, results))
+        .collect::<Result<_>>()?;
+    let mut cohorts: Option<MergedPart> = None;
+    let mut times = MergedPart::begin(TIMES, results)?;
+    for cell in cells {
+        let folder = from.cell(&cell.outcome.id);
+        let is_done = cell.outcome.status == Status::Done;
+        // Scores and curves of trials stay with their cells, so that no table of results can mix them with final ones; what trials cost
+        // in time is shown.
+        if is_done && cell.phase() == Phase::Final {
+            let path = folder.outcome();
+            let parts = Outcome::read_with_parts(&folder).map_err(Diagnostic::from)?;
+            let parts = parts.map(|(_, parts)| parts).unwrap_or_default();
+            for table in &mut tables {
+                let text = parts.get(table.part.file);
+                let text = text.ok_or_else(|| altered(&path, table.part, "it is not there"))?;
+                table.add(&path, text, results)?;
+            }
+            if let Some(text) = parts.get(COHORTS.file) {
+                let table = match &mut cohorts {
+                    Some(table) => table,
+                    none => none.insert(MergedPart::begin(COHORTS, results)?),
+                };
+                table.add(&path, text, results)?;
+            }
+        }
+        // Of a cell that failed, what its process used is shown, where the system told.
+        let path = folder.part(TIMES.file);
+        match read_text(&path)? {
+            Some(text) if is_done || TIMES.is_whole(&text) => times.add(&path, &text, results)?,
+            None if is_done => return Err(altered(&path, TIMES, "it is not there").into()),
+            _ => {}
+        }
+    }
+    if cohorts.is_none() {
+        atomic::remove(&results.join(COHORTS.file))?;
+    }
+    for table in tables.into_iter().chain(cohorts).chain([times]) {
+        table.file.finish_synced()?;
+        // What an earlier pack left is of other cells, or of fewer rows.
+        atomic::remove(&packed_path(&results.join(table.part.file)))?;
+    }
+    Ok(())
 }
 
 /// A table that is there only where it has rows.
@@ -126,15 +188,6 @@ impl MergedCell {
             Some(_) => Phase::Tuning,
             None => Phase::Final,
         }
-    }
-
-    /// Scores and curves of trials stay in their own folders, so that no table of results can mix them with final ones; what trials cost in
-    /// time is shown. Of a cell that failed, only what its process used is shown, where the system told.
-    fn is_in(&self, part: Part, results: &ResultsFolder) -> bool {
-        let of_phase = part.has_times() || self.phase() == Phase::Final;
-        let is_done = self.outcome.status == Status::Done;
-        let own = || results.cell(&self.outcome.id).part(part.file);
-        of_phase && (is_done || part.has_times() && part.is_whole(&own()))
     }
 
     fn settings_rows(&self) -> impl Iterator<Item = SettingsRow> + '_ {
@@ -192,33 +245,10 @@ impl MergedCell {
     }
 }
 
-/// Copies a part without its header, a buffer at a time.
-fn append(part: Part, folder: &CellFolder, out: &mut dyn Write) -> Result<()> {
-    let path = folder.part(part.file);
-    let expected = part.header();
-    let refuse = |found: String| {
-        Diagnostic::new(
-            path.display().to_string(),
-            format!("expected the header `{expected}`, found {found}"),
-        )
-        .hint("the file was altered: run the experiment again with `--fresh`")
-    };
-    let file = regular_file::open(&path).map_err(|error| refuse(error.to_string()))?;
-    let mut reader = BufReader::new(file);
-    let mut header = String::new();
-    reader
-        .read_line(&mut header)
-        .map_err(|error| refuse(error.to_string()))?;
-    if header.strip_suffix('\n') != Some(&expected) {
-        return Err(refuse(format!("`{}`", header.trim_end())).into());
-    }
-    io::copy(&mut reader, out)?;
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cell_parts::CellParts;
     use crate::outcome::OutcomeResult;
 
     fn cell(id: &str, trial: Option<TrialPlace>) -> MergedCell {
@@ -249,41 +279,37 @@ mod tests {
         }
     }
 
-    fn write_parts(results: &ResultsFolder, id: &str) {
+    /// Writes a cell with a row of its id in each table, and more.
+    fn write_cell(results: &ResultsFolder, cell: &MergedCell, more: Option<(Part, &str)>) {
+        let id = &cell.outcome.id;
         let folder = results.cell(id);
         std::fs::create_dir_all(folder.path()).unwrap();
-        for part in PARTS {
+        let text = |part: Part| {
             let header = part.header();
-            let row = vec![id; header.split(',').count()].join(",");
-            std::fs::write(folder.part(part.file), format!("{header}\n{row}\n")).unwrap();
+            let row = vec![id.as_str(); header.split(',').count()].join(",");
+            format!("{header}\n{row}\n")
+        };
+        let mut parts = CellParts::of_content(String::new());
+        repeatable_parts().for_each(|part| parts.insert(part.file, &text(part)));
+        if let Some((part, row)) = more {
+            parts.insert(part.file, &format!("{}\n{row}\n", part.header()));
         }
+        std::fs::write(folder.part(TIMES.file), text(TIMES)).unwrap();
+        cell.outcome.write(&folder, &parts).unwrap();
     }
 
     #[test]
     fn cohorts_have_a_table_where_a_cell_has_them_and_none_else() {
         let folder = tempfile::tempdir().unwrap();
         let results = ResultsFolder::new(folder.path());
-        let mut cells = [cell("aa", None), cell("bb", None)];
-        cells
-            .iter()
-            .for_each(|cell| write_parts(&results, &cell.outcome.id));
-        let path = results.cell("bb").part(COHORTS.file);
+        let cells = [cell("aa", None), cell("bb", None)];
         let header = COHORTS.header();
-        std::fs::write(
-            &path,
-            format!("{header}\nbb,v,1,test,like,tab,1,auc,0.5,9,3\n"),
-        )
-        .unwrap();
-        cells[1]
-            .outcome
-            .files
-            .insert(COHORTS.file.into(), "digest".into());
+        write_cell(&results, &cells[0], None);
+        let row = "bb,v,1,test,like,tab,1,auc,0.5,9,3";
+        write_cell(&results, &cells[1], Some((COHORTS, row)));
         merge(&results, &cells, [], []).unwrap();
         let text = std::fs::read_to_string(results.join(COHORTS.file)).unwrap();
-        assert_eq!(
-            text,
-            format!("{header}\nbb,v,1,test,like,tab,1,auc,0.5,9,3\n")
-        );
+        assert_eq!(text, format!("{header}\n{row}\n"));
         // Of another spec, which asks for none.
         merge(&results, &cells[..1], [], []).unwrap();
         assert!(!results.join(COHORTS.file).exists());
@@ -301,7 +327,7 @@ mod tests {
         let cells = [cell("aa", Some(trial)), cell("bb", None)];
         cells
             .iter()
-            .for_each(|cell| write_parts(&results, &cell.outcome.id));
+            .for_each(|cell| write_cell(&results, cell, None));
         std::fs::write(results.join("gates.csv.zst"), "of an earlier pack").unwrap();
         let warning = DataWarningsRow {
             dataset: "synthetic".into(),

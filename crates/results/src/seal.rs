@@ -11,6 +11,7 @@ use super::tables::{
 };
 use anyhow::Result;
 use homebench_diagnostic::Diagnostic;
+use rayon::prelude::*;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -40,16 +41,13 @@ pub fn seal<'a>(results: &ResultsFolder, cells: impl IntoIterator<Item = &'a str
     let of_cells = cells
         .into_iter()
         .flat_map(|id| CELL_FILES.map(|file| format!("cells/{id}/{file}")));
-    for name in OWN_FILES.map(str::to_owned).into_iter().chain(of_cells) {
-        if let Some(digest) = file_digest(&results.join(&name)) {
-            files.insert(name, digest);
-        }
-    }
-    for name in data_names(results) {
-        if let Some(digest) = file_digest(&results.join(&name)) {
-            files.insert(name, digest);
-        }
-    }
+    let own = OWN_FILES.map(str::to_owned).into_iter();
+    let names: Vec<String> = own.chain(of_cells).chain(data_names(results)).collect();
+    let digests = names.into_par_iter().filter_map(|name| {
+        let digest = file_digest(&results.join(&name))?;
+        Some((name, digest))
+    });
+    files.par_extend(digests);
     files.extend(external_digests(results));
     let external = ledger.files.iter().filter(|(name, _)| is_external(name));
     files.extend(external.map(|(name, digest)| (name.clone(), digest.clone())));

@@ -188,6 +188,15 @@ fn run_chunk(
     watch: &LockWatch,
 ) -> Result<()> {
     let work = submission.work();
+    // As a run on this machine would have it: a batch system starts tasks elsewhere.
+    std::env::set_current_dir(&work.started_in).map_err(|error| {
+        let what = format!(
+            "the run was started here, and {} can't go there: {error}",
+            local_host()
+        );
+        Diagnostic::new(work.started_in.display().to_string(), what)
+            .hint("start the run in a folder that every node sees under the same path")
+    })?;
     if work.same_processors
         && let Some(why) = processor::refusal(submission)?
     {
@@ -197,7 +206,7 @@ fn run_chunk(
     let (mut cells, mut labels) = (Vec::new(), BTreeMap::new());
     for one in chunk {
         let folder = results.cell(&one.id);
-        let content = CellContent::read(&folder.content())?;
+        let content = CellContent::read(&folder)?;
         let mut cell = PlannedCell::new(content);
         if cell.id != one.id {
             let path = folder.content().display().to_string();

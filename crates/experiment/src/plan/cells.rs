@@ -1,6 +1,7 @@
 //! The cells of an experiment, in a fixed order: trials before final cells, variants as in the file, then splits, then seeds.
 
 use super::arm::{Arm, Parts, Search};
+use super::cells_there::CellsThere;
 use super::glob::matches_glob;
 use super::planned_cell::{PlannedCell, Shown};
 use super::reuse::{Reuse, reuse};
@@ -51,7 +52,7 @@ impl Plan {
         experiment: &Experiment,
         source: &Source,
         winners: &Winners,
-        there: &[PlannedCell],
+        there: &CellsThere,
         results: &ResultsFolder,
     ) -> Result<Self, Diagnostic> {
         let splits: Vec<Option<u64>> = match experiment.split_seeds.as_slice() {
@@ -72,7 +73,7 @@ impl Plan {
             .flat_map(on_splits)
             .collect();
         let mut plan = Self::on_data(experiment, &data, experiment.run.device);
-        let found = |cell: &PlannedCell| there.iter().find(|there| cell.is_elsewhere(there));
+        let found = |cell: &PlannedCell| there.matching(cell).next();
         let is_there = |cell: &PlannedCell| found(cell).is_some();
         let ends = |cell: &PlannedCell| match found(cell) {
             Some(there) => reuse(&results.cell(&there.id), there),

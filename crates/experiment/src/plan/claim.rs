@@ -1,6 +1,7 @@
 //! Whether an experiment may write into a folder: results are never overwritten unasked.
 
 use super::cells::Plan;
+use super::cells_there::CellsThere;
 use super::change::change;
 use super::planned_cell::PlannedCell;
 use crate::spec::{CellContent, load};
@@ -81,22 +82,21 @@ fn others(results: &ResultsFolder, plan: &Plan) -> Result<Vec<String>, Diagnosti
     let planned: BTreeSet<&str> = plan.cells().map(|cell| cell.id.as_str()).collect();
     let mut others = results.cell_ids()?;
     // A folder without a content is of a start that was killed at once.
-    others.retain(|id| !planned.contains(id.as_str()) && results.cell(id).content().exists());
+    others.retain(|id| !planned.contains(id.as_str()) && results.cell(id).has_content());
     if others.is_empty() {
         return Ok(others);
     }
     // What an earlier `--fresh` replaced is there too, and belongs to no spec any more. Of a spec that can't be read, every cell counts.
     if let Ok((experiment, source)) = load(&results.resolved_spec(), &[]) {
-        let content = |id: &String| CellContent::read(&results.cell(id).content());
+        let content = |id: &String| CellContent::read(&results.cell(id));
         let ids = results.cell_ids()?;
         let there = ids.iter().filter_map(|id| content(id).ok());
-        let there: Vec<PlannedCell> = there.map(PlannedCell::new).collect();
+        let there = CellsThere::new(there.map(PlannedCell::new));
         let winners = Winners::read(results)?;
         let own = Plan::without_data(&experiment, &source, &winners, &there, results)?;
-        others.retain(|id| {
-            let there = content(id).map(PlannedCell::new);
-            there.is_ok_and(|there| own.cells().any(|cell| cell.is_elsewhere(&there)))
-        });
+        let of_own = own.cells().flat_map(|cell| there.matching(cell));
+        let of_own: BTreeSet<&str> = of_own.map(|cell| cell.id.as_str()).collect();
+        others.retain(|id| of_own.contains(id.as_str()));
     }
     Ok(others)
 }
@@ -106,13 +106,13 @@ fn is_of_homebench(results: &ResultsFolder) -> bool {
     results.provenance().exists()
         || results
             .cell_ids()
-            .is_ok_and(|ids| ids.iter().any(|id| results.cell(id).content().exists()))
+            .is_ok_and(|ids| ids.iter().any(|id| results.cell(id).has_content()))
 }
 
 /// Why a cell is not of the plan: in what the planned one of its name differs.
 fn why(results: &ResultsFolder, plan: &Plan, id: &str) -> String {
     let unknown = || "its spec, its data or the numerics changed".to_owned();
-    let Ok(there) = CellContent::read(&results.cell(id).content()) else {
+    let Ok(there) = CellContent::read(&results.cell(id)) else {
         return unknown();
     };
     let same_name = |cell: &&PlannedCell| {

@@ -9,6 +9,7 @@ mod starts;
 mod writing;
 
 use super::cells::Plan;
+use super::cells_there::CellsThere;
 use super::planned_cell::PlannedCell;
 use crate::spec::{self, Override};
 use content::{Content, Draws, Spec, drawn};
@@ -100,8 +101,14 @@ fn ids(written: &Written) -> BTreeMap<String, String> {
     let mut plan = Plan::new(&experiment, &data, Device::Cpu)
         .unwrap_or_else(|error| panic!("{error}\n{}", text()));
     let results = ResultsFolder::new(Path::new("no-such-folder"));
-    let mut blind =
-        Plan::without_data(&experiment, &source, &Winners::default(), &[], &results).unwrap();
+    let mut blind = Plan::without_data(
+        &experiment,
+        &source,
+        &Winners::default(),
+        &CellsThere::default(),
+        &results,
+    )
+    .unwrap();
     for arm in plan.arms.iter_mut().chain(&mut blind.arms) {
         if arm.is_tuned() {
             arm.freeze(2);

@@ -129,9 +129,9 @@ impl PlannedCell {
         }
     }
 
-    /// Whether `there` is this cell, on whatever data and device it ran: for a plan without data.
+    /// Whether `there` is this cell, on whatever data and device it ran: for a plan without data. Both have the same variant and seed.
     pub fn is_elsewhere(&self, there: &Self) -> bool {
-        let (dataset, mut planned) = (&there.content.dataset, self.content.clone());
+        let (dataset, planned) = (&there.content.dataset, &self.content);
         // The description's own split, which a cell doesn't name, may be the one that is meant.
         let is_split = dataset.split_seed.is_none() || dataset.split_seed == self.split_seed;
         let is_named =
@@ -140,6 +140,7 @@ impl PlannedCell {
         if !is_named || !is_split || dataset.knobs != planned.dataset.knobs {
             return false;
         }
+        let mut planned = planned.clone();
         match (planned.parent_cell(), there.content.parent_cell()) {
             (None, None) => {}
             (Some(_), Some(before)) => {

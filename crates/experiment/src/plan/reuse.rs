@@ -3,11 +3,12 @@
 use super::planned_cell::PlannedCell;
 use crate::spec::CellContent;
 use homebench_diagnostic::Diagnostic;
-use homebench_results::tables::{CurvesRow, read_rows};
+use homebench_results::tables::{CurvesRow, Table, rows_of_text};
 use homebench_results::{
     CellFolder, Finding, Flaw, Outcome, OutcomeResult, Problem, ResultsFolder, Status,
 };
 use homebench_train::{CurvePoint, SplitName, selected_by};
+use rayon::prelude::*;
 
 /// Whether a cell has to be trained.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,9 +36,9 @@ impl Reuse {
 
 /// Looks at what is there of a cell.
 pub fn reuse(folder: &CellFolder, cell: &PlannedCell) -> Reuse {
-    let outcome = match Outcome::read(folder) {
+    let (outcome, mut parts) = match Outcome::read_with_parts(folder) {
         Ok(None) => return Reuse::Missing,
-        Ok(Some(outcome)) => outcome,
+        Ok(Some(read)) => read,
         Err(unusable) => {
             let what = match unusable.flaw {
                 Flaw::Newer => "was written by a newer homebench",
@@ -48,21 +49,24 @@ pub fn reuse(folder: &CellFolder, cell: &PlannedCell) -> Reuse {
         }
     };
     // The content is hashed anew: a folder that was copied or renamed by hand is not what its name says.
-    let same_content = CellContent::read(&folder.content())
-        .is_ok_and(|content| content.id() == cell.id && outcome.id == cell.id);
-    if !same_content {
+    let content = parts.content();
+    let content = content.and_then(|text| CellContent::parse("", text).ok());
+    let is_planned =
+        content.is_some_and(|content| content.id() == cell.id && outcome.id == cell.id);
+    if !is_planned {
         return Reuse::Refused("its cell.toml is not what was planned".to_owned());
     }
     if outcome.status == Status::Failed {
         return Reuse::Failed(outcome);
     }
-    if let Some(file) = outcome.altered_file(folder) {
+    if let Some(file) = outcome.altered_file(folder, &parts) {
         return Reuse::Refused(format!("its {file} is gone or was altered"));
     }
+    let curve = parts.take(CurvesRow::FILE).unwrap_or_default();
     match outcome
         .result
         .as_ref()
-        .filter(|result| !is_of_its_curve(result, folder, &cell.content))
+        .filter(|result| !is_of_its_curve(result, curve, &cell.content))
     {
         Some(_) => Reuse::Refused("its score is not that of its curves.csv".to_owned()),
         None => Reuse::Done(outcome),
@@ -70,8 +74,8 @@ pub fn reuse(folder: &CellFolder, cell: &PlannedCell) -> Reuse {
 }
 
 /// Whether a cell's score and epoch are those that its learning curve selects.
-fn is_of_its_curve(result: &OutcomeResult, folder: &CellFolder, content: &CellContent) -> bool {
-    let curve = read_rows::<CurvesRow, _>(folder.path(), |row, _| {
+fn is_of_its_curve(result: &OutcomeResult, curve: String, content: &CellContent) -> bool {
+    let curve = rows_of_text::<CurvesRow, _>(CurvesRow::FILE.into(), curve, |row, _| {
         let is_its = row.split == SplitName::Validation.name();
         let moment = (row.epoch as usize, row.step as usize);
         let point = || CurvePoint::on_validation(moment, row.task, row.metric, row.value);
@@ -92,23 +96,39 @@ fn is_of_its_curve(result: &OutcomeResult, folder: &CellFolder, content: &CellCo
 /// # Errors
 /// A cell of a newer homebench; a folder that can't be read.
 pub fn unknown_cells(results: &ResultsFolder) -> Result<Vec<Finding>, Diagnostic> {
-    let mut found = Vec::new();
-    for id in results.cell_ids()? {
-        let file = format!("cells/{id}/cell.toml");
-        let problem = match CellContent::read_if_any(&results.cell(&id).content()) {
-            Ok(Some(content)) if content.id() == id => continue,
-            Ok(Some(_)) => Problem::Altered,
-            // A start that was killed before it wrote it.
-            Ok(None) if !results.cell(&id).outcome().exists() => continue,
-            Ok(None) => Problem::Gone,
-            Err(unusable) if unusable.flaw == Flaw::Newer => return Err(unusable.said),
-            Err(_) => Problem::Damaged,
-        };
-        found.push(Finding {
-            file,
-            problem,
-            detail: None,
-        });
-    }
-    Ok(found)
+    let ids = results.cell_ids()?;
+    let looked = ids.into_par_iter().map(|id| unknown_cell(results, &id));
+    let looked: Vec<Option<Finding>> = looked.collect::<Result<_, _>>()?;
+    Ok(looked.into_iter().flatten().collect())
+}
+
+fn unknown_cell(results: &ResultsFolder, id: &str) -> Result<Option<Finding>, Diagnostic> {
+    let folder = results.cell(id);
+    // Once it has ended, its outcome has it.
+    let name = match folder.content().exists() || !folder.outcome().exists() {
+        true => "cell.toml",
+        false => "outcome.toml",
+    };
+    let problem = match CellContent::read_if_any(&folder) {
+        Ok(Some(content)) if content.id() == id => return Ok(None),
+        Ok(Some(_)) => Problem::Altered,
+        // A start that was killed before it wrote it.
+        Ok(None) if !folder.outcome().exists() => return Ok(None),
+        Ok(None) => Problem::Gone,
+        Err(unusable) if unusable.flaw == Flaw::Newer => return Err(unusable.said),
+        Err(_) => Problem::Damaged,
+    };
+    Ok(Some(Finding {
+        file: format!("cells/{id}/{name}"),
+        problem,
+        detail: None,
+    }))
+}
+
+/// What is there of many cells, in their order. Several at a time: on a file system of a network most of it is waiting.
+pub fn reuse_all(results: &ResultsFolder, cells: &[&PlannedCell]) -> Vec<Reuse> {
+    let looked = cells
+        .par_iter()
+        .map(|cell| reuse(&results.cell(&cell.id), cell));
+    looked.collect()
 }

@@ -6,14 +6,13 @@ use homebench_data::seal::FinalPhase;
 use homebench_data::{DatasetRef, RowSubset};
 use homebench_diagnostic::Diagnostic;
 use homebench_model::ModelConfig;
-use homebench_results::{Phase, Unusable, read_kept};
+use homebench_results::{CellFolder, Phase, Unusable, parse_kept};
 use homebench_train::{
     CellSettings, Cohort, Device, Distillation, MetricChoice, Scoring, SelectionConfig, StartPaths,
     TrainingConfig, carried,
 };
 use serde::{Deserialize, Serialize, Serializer};
 use std::collections::BTreeMap;
-use std::path::Path;
 
 /// Raised when the same content gives other numbers than before; cells of another version are not reused.
 pub const NUMERICS_VERSION: u32 = 3;
@@ -279,21 +278,32 @@ impl CellContent {
         toml::to_string(self).expect("a cell's content is plain TOML")
     }
 
-    /// Reads a `cell.toml`.
+    /// Reads the content of a cell.
     ///
     /// # Errors
-    /// No such file, or not what [`CellContent::to_toml`] writes.
-    pub fn read(path: &Path) -> Result<Self, Diagnostic> {
-        let absent = || Diagnostic::new(path.display().to_string(), "no such file");
-        Self::read_if_any(path)?.ok_or_else(absent)
+    /// There is none, or not what [`CellContent::to_toml`] writes.
+    pub fn read(folder: &CellFolder) -> Result<Self, Diagnostic> {
+        let place = || folder.content().display().to_string();
+        let absent = || Diagnostic::new(place(), "no such file");
+        Self::read_if_any(folder)?.ok_or_else(absent)
     }
 
-    /// Reads a `cell.toml`, which may be absent.
+    /// Reads the content of a cell, which may be absent.
     ///
     /// # Errors
     /// Not what [`CellContent::to_toml`] writes, or of a newer homebench.
-    pub fn read_if_any(path: &Path) -> Result<Option<Self>, Unusable> {
-        Ok(read_kept(path)?.map(|kept| kept.content))
+    pub fn read_if_any(folder: &CellFolder) -> Result<Option<Self>, Unusable> {
+        let text = folder.content_text()?;
+        text.map(|(file, text)| Self::parse(&file.display().to_string(), &text))
+            .transpose()
+    }
+
+    /// Reads what a file has of a cell's content.
+    ///
+    /// # Errors
+    /// As of [`Self::read_if_any`].
+    pub fn parse(file: &str, text: &str) -> Result<Self, Unusable> {
+        Ok(parse_kept(file, text)?.content)
     }
 
     /// Which data, as the data layer asks for it.
@@ -467,13 +477,14 @@ mod tests {
     /// Cells that were run before, each named by the id that it had then.
     #[test]
     fn cells_of_before_keep_their_ids_and_the_keys_that_they_wrote() {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cells");
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cells");
         let mut num_cells = 0;
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
-            let cell = CellContent::read(&path).unwrap();
+            let text = std::fs::read_to_string(&path).unwrap();
+            let cell = CellContent::parse("cell.toml", &text).unwrap();
             assert_eq!(cell.id(), path.file_stem().unwrap().to_string_lossy());
-            let written: toml::Table = std::fs::read_to_string(&path).unwrap().parse().unwrap();
+            let written: toml::Table = text.parse().unwrap();
             assert_eq!(toml::Table::try_from(&cell).unwrap(), written);
             num_cells += 1;
         }

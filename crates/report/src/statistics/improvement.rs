@@ -31,10 +31,13 @@ pub fn probability_of_improvement(variant: &[f64], baseline: &[f64]) -> Option<f
 /// all tasks have as many runs. Nothing without tasks or runs.
 pub fn improvement(tasks: &[(Vec<f64>, Vec<f64>, bool)]) -> Option<Improvement> {
     let (num_runs, num_others) = tasks.first().map(|(a, b, _)| (a.len(), b.len()))?;
-    let mut wins = vec![0.0; num_runs * num_others];
-    if wins.is_empty() {
+    if num_runs * num_others == 0 {
         return None;
     }
+    if num_runs * num_others > DRAWN_PAIRS / FEWEST_DRAWS {
+        return Some(by_ranks(tasks, (num_runs, num_others)));
+    }
+    let mut wins = vec![0.0; num_runs * num_others];
     for (variant, baseline, higher) in tasks {
         let of_task = self::wins(variant, baseline);
         for (sum, win) in wins.iter_mut().zip(of_task) {
@@ -63,31 +66,132 @@ fn wins(variant: &[f64], baseline: &[f64]) -> Vec<f64> {
 fn bootstrap(wins: &[f64], num_others: usize) -> Interval {
     let num_runs = wins.len() / num_others;
     let num_draws = (DRAWN_PAIRS / wins.len()).clamp(FEWEST_DRAWS, MOST_DRAWS);
-    let random = Philox::new(0, "bootstrap", "improvement");
-    let per_draw = (num_runs + num_others) as u64;
-    let mut means: Vec<f64> = (0..num_draws as u64)
-        .map(|draw| {
-            let mut times = vec![0.0; num_others];
-            for place in 0..num_others as u64 {
-                times[random.below(draw * per_draw + place, num_others as u32) as usize] += 1.0;
-            }
-            let row = |place: u64| {
-                let index = draw * per_draw + num_others as u64 + place;
-                let run = random.below(index, num_runs as u32) as usize;
-                let row = &wins[run * num_others..(run + 1) * num_others];
-                row.iter()
-                    .zip(&times)
-                    .map(|(win, times)| win * times)
-                    .sum::<f64>()
-            };
-            (0..num_runs as u64).map(row).sum::<f64>() / wins.len() as f64
-        })
-        .collect();
+    let draws = Draws::new(num_runs, num_others);
+    let means = (0..num_draws as u64).map(|draw| {
+        let mut times = vec![0.0; num_others];
+        draws.others(draw).for_each(|other| times[other] += 1.0);
+        let row = |run: usize| {
+            let row = &wins[run * num_others..(run + 1) * num_others];
+            row.iter()
+                .zip(&times)
+                .map(|(win, times)| win * times)
+                .sum::<f64>()
+        };
+        draws.runs(draw).map(row).sum::<f64>() / wins.len() as f64
+    });
+    percentiles(means.collect())
+}
+
+/// Which runs of both variants are drawn.
+struct Draws {
+    random: Philox,
+    num_runs: usize,
+    num_others: usize,
+}
+
+impl Draws {
+    fn new(num_runs: usize, num_others: usize) -> Self {
+        Self {
+            random: Philox::new(0, "bootstrap", "improvement"),
+            num_runs,
+            num_others,
+        }
+    }
+
+    fn first(&self, draw: u64) -> u64 {
+        draw * (self.num_runs + self.num_others) as u64
+    }
+
+    fn others(&self, draw: u64) -> impl Iterator<Item = usize> {
+        let (first, most) = (self.first(draw), self.num_others as u32);
+        (0..self.num_others as u64)
+            .map(move |place| self.random.below(first + place, most) as usize)
+    }
+
+    fn runs(&self, draw: u64) -> impl Iterator<Item = usize> {
+        let (first, most) = (self.first(draw), self.num_runs as u32);
+        let first = first + self.num_others as u64;
+        (0..self.num_runs as u64).map(move |place| self.random.below(first + place, most) as usize)
+    }
+}
+
+fn percentiles(mut means: Vec<f64>) -> Interval {
     means.sort_by(f64::total_cmp);
-    let quantile = |share: f64| means[((share * num_draws as f64).ceil() as usize).max(1) - 1];
+    let num_draws = means.len() as f64;
+    let quantile = |share: f64| means[((share * num_draws).ceil() as usize).max(1) - 1];
     Interval {
         low: quantile(0.025),
         high: quantile(0.975),
+    }
+}
+
+/// As [`improvement`], where there are so many pairs of runs that looking at each in every draw would take minutes: the pairs that a run
+/// wins are those of the runs below it, which are counted in the order of the values.
+fn by_ranks(
+    tasks: &[(Vec<f64>, Vec<f64>, bool)],
+    (num_runs, num_others): (usize, usize),
+) -> Improvement {
+    let orders: Vec<_> = tasks.iter().map(Order::new).collect();
+    let num_pairs = (num_runs * num_others) as f64;
+    let mean = |run_times: &[f64], other_times: &[f64]| {
+        let of_task = |order: &Order| order.wins(run_times, other_times) / num_pairs;
+        orders.iter().map(of_task).sum::<f64>() / orders.len() as f64
+    };
+    let draws = Draws::new(num_runs, num_others);
+    let means = (0..FEWEST_DRAWS as u64).map(|draw| {
+        let (mut run_times, mut other_times) = (vec![0.0; num_runs], vec![0.0; num_others]);
+        draws.runs(draw).for_each(|run| run_times[run] += 1.0);
+        draws
+            .others(draw)
+            .for_each(|other| other_times[other] += 1.0);
+        mean(&run_times, &other_times)
+    });
+    Improvement {
+        mean: mean(&vec![1.0; num_runs], &vec![1.0; num_others]),
+        interval: (num_runs > 1 && num_others > 1).then(|| percentiles(means.collect())),
+    }
+}
+
+/// The values of both variants of a task, worst first.
+struct Order(Vec<Valued>);
+
+struct Valued {
+    /// Higher is better.
+    value: f64,
+    is_other: bool,
+    place: usize,
+}
+
+impl Order {
+    fn new((variant, baseline, higher): &(Vec<f64>, Vec<f64>, bool)) -> Self {
+        let valued = |values: &[f64], is_other| {
+            let values = values.iter().enumerate();
+            let values = values.map(move |(place, value)| Valued {
+                value: if *higher { *value } else { -value },
+                is_other,
+                place,
+            });
+            values.collect::<Vec<_>>()
+        };
+        let mut all = valued(variant, false);
+        all.extend(valued(baseline, true));
+        all.sort_by(|one, other| one.value.total_cmp(&other.value));
+        Self(all)
+    }
+
+    /// Pairs that the variant wins, where each run counts so many times.
+    fn wins(&self, run_times: &[f64], other_times: &[f64]) -> f64 {
+        let (mut below, mut won) = (0.0, 0.0);
+        for equal in self.0.chunk_by(|one, other| one.value == other.value) {
+            let times = |are_others, times: &[f64]| -> f64 {
+                let its = equal.iter().filter(|one| one.is_other == are_others);
+                its.map(|one| times[one.place]).sum()
+            };
+            let (runs, others) = (times(false, run_times), times(true, other_times));
+            won += runs * (below + others / 2.0);
+            below += others;
+        }
+        won
     }
 }
 
@@ -120,6 +224,38 @@ mod tests {
         );
         assert_eq!(improvement(&[]), None);
         assert_eq!(improvement(&[(vec![], vec![1.0], true)]), None);
+    }
+
+    /// Counting by ranks comes to what looking at every pair does, in each draw: ties, tasks of which lower is better, and all.
+    #[test]
+    fn many_runs_are_judged_as_few_are() {
+        let random = Philox::new(3, "test", "improvement");
+        let values = |from: u64, count: u64| -> Vec<f64> {
+            // Coarse enough for ties.
+            let value = |place| f64::from((random.normal(place) * 10.0).round());
+            (from..from + count).map(value).collect()
+        };
+        let tasks = [
+            (values(0, 70), values(100, 60), true),
+            (values(200, 70), values(300, 60), false),
+            (values(400, 70), values(500, 60), true),
+        ];
+        let by_pairs = improvement(&tasks).unwrap();
+        let ranked = by_ranks(&tasks, (70, 60));
+        assert!((by_pairs.mean - ranked.mean).abs() < 1e-12);
+        // 4,200 pairs are looked at in 952 draws, of which the first 500 are those of the ranks.
+        let near = |one: f64, other: f64| (one - other).abs() < 0.02;
+        let (one, other) = (by_pairs.interval.unwrap(), ranked.interval.unwrap());
+        assert!(
+            near(one.low, other.low) && near(one.high, other.high),
+            "{one:?} {other:?}"
+        );
+        // More pairs than that: the same draws of both, so the same to rounding.
+        let tasks = [(values(1000, 100), values(2000, 90), true)];
+        let (variant, baseline, _) = &tasks[0];
+        let whole = improvement(&tasks).unwrap();
+        let pairs = bootstrap(&wins(variant, baseline), 90);
+        assert_eq!(whole.interval, Some(pairs));
     }
 
     /// The interval's width is that of a Mann-Whitney statistic: for equal variants sqrt((n + m + 1) / 12 n m).

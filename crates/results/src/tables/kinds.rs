@@ -134,7 +134,8 @@ fn json() -> String {
 
 #[test]
 fn the_python_reader_knows_what_every_column_holds() {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../python/homebench/columns.json");
+    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../python/homebench/columns.json");
     let json = json();
     if std::env::var_os("HOMEBENCH_WRITE_COLUMNS").is_some() {
         std::fs::write(&file, &json).unwrap();

@@ -15,7 +15,7 @@ mod tests;
 pub use cohorts::CohortsRow;
 pub use data_warnings::DataWarningsRow;
 pub use open::{ReadError, open_table, table_file};
-pub use reader::{TableReader, read_rows, read_rows_if_any};
+pub use reader::{TableReader, read_rows, read_rows_if_any, rows_of_text};
 pub use rows::{
     CellsRow, CurvesRow, ExpertsRow, GatesRow, HistogramsRow, MetricsRow, ModelPartsRow, Scope,
     SettingsRow, ThroughputRow, TuningRow,
@@ -24,10 +24,8 @@ pub use rows::{
 pub(crate) use open::packed_path;
 pub(crate) use rows::ExternalRow;
 
-use crate::regular::read_text;
 use serde::{Deserialize, Serialize};
 use std::io::Write;
-use std::path::Path;
 
 /// A struct whose fields are the columns of a CSV file, found by name.
 pub trait Row {
@@ -130,12 +128,9 @@ impl Part {
         (self.columns)().join(",")
     }
 
-    /// Whether a file begins with the header and has at least one row, the last of them whole.
-    pub fn is_whole(self, path: &Path) -> bool {
-        let whole = |text: &str| {
-            let rows = text.strip_prefix(&(self.header() + "\n"));
-            rows.is_some_and(|rows| rows.ends_with('\n'))
-        };
-        matches!(read_text(path), Ok(Some(text)) if whole(&text))
+    /// Whether a text begins with the header and has at least one row, the last of them whole.
+    pub fn is_whole(self, text: &str) -> bool {
+        let rows = text.strip_prefix(&(self.header() + "\n"));
+        rows.is_some_and(|rows| rows.ends_with('\n'))
     }
 }

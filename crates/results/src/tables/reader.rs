@@ -6,7 +6,7 @@ use super::{Row, Table};
 use homebench_diagnostic::shortened;
 use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
-use std::io::Read;
+use std::io::{Cursor, Read};
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 
@@ -36,8 +36,22 @@ impl<R: Row> TableReader<R> {
     /// A file that can't be read, or has not all columns.
     pub fn open(folder: &Path, name: &str) -> Result<Self, ReadError> {
         let (file, text) = open_table(folder, name)?;
+        Self::of_reader(file, text, PIECE)
+    }
+
+    /// The table of a text that a file has among others.
+    ///
+    /// # Errors
+    /// Not all columns are there.
+    pub fn of_text(file: PathBuf, text: String) -> Result<Self, ReadError> {
+        // Small ones are read by the thousand.
+        let piece = text.len().clamp(1, PIECE);
+        Self::of_reader(file, Box::new(Cursor::new(text)), piece)
+    }
+
+    fn of_reader(file: PathBuf, text: Box<dyn Read>, piece: usize) -> Result<Self, ReadError> {
         let mut reader = csv::ReaderBuilder::new()
-            .buffer_capacity(PIECE)
+            .buffer_capacity(piece)
             .from_reader(text);
         let headers = reader.headers().cloned();
         let headers = headers.map_err(|source| unreadable(&file, source))?;
@@ -164,9 +178,27 @@ fn unreadable(file: &Path, source: csv::Error) -> ReadError {
 /// A file that can't be read, a missing column, or a value that is not what its column holds; each with file, line and column.
 pub fn read_rows<T: Table, Made>(
     folder: &Path,
+    of_row: impl for<'r> FnMut(T::Of<'r>, &'r TableReader<T>) -> Result<Option<Made>, ReadError>,
+) -> Result<Vec<Made>, ReadError> {
+    rows_of(TableReader::<T>::open(folder, T::FILE)?, of_row)
+}
+
+/// As [`read_rows`], of the text of a table that a file has among others.
+///
+/// # Errors
+/// As of [`read_rows`].
+pub fn rows_of_text<T: Table, Made>(
+    file: PathBuf,
+    text: String,
+    of_row: impl for<'r> FnMut(T::Of<'r>, &'r TableReader<T>) -> Result<Option<Made>, ReadError>,
+) -> Result<Vec<Made>, ReadError> {
+    rows_of(TableReader::<T>::of_text(file, text)?, of_row)
+}
+
+fn rows_of<T: Table, Made>(
+    mut table: TableReader<T>,
     mut of_row: impl for<'r> FnMut(T::Of<'r>, &'r TableReader<T>) -> Result<Option<Made>, ReadError>,
 ) -> Result<Vec<Made>, ReadError> {
-    let mut table = TableReader::<T>::open(folder, T::FILE)?;
     let mut found = Vec::new();
     while table.advance()? {
         found.extend(of_row(table.row()?, &table)?);

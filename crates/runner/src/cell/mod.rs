@@ -95,7 +95,7 @@ pub fn run_cell(settings: &ChildSettings) -> ExitCode {
 
 fn try_cell(settings: &ChildSettings) -> Result<()> {
     let start = Instant::now();
-    let content = CellContent::read(&settings.folder.content())?;
+    let content = CellContent::read(&settings.folder)?;
     let mut keeper = keeper(settings, &content);
     let model = content.model_config()?;
     let dataset = data::open_checked(
@@ -112,9 +112,6 @@ fn try_cell(settings: &ChildSettings) -> Result<()> {
         )
         .hint("run the experiment again: it will be planned on the data as it is now")
         .into());
-    }
-    if let Some(notice) = train::shuffle_notice(dataset.train.num_rows()) {
-        note!("{notice}");
     }
     // Those of an earlier start are of other weights.
     for path in prediction_files(&settings.folder) {

@@ -113,7 +113,9 @@ pub fn predict_again(
     device: &Device,
     observer: &mut dyn DataObserver,
 ) -> Result<()> {
-    let content = CellContent::read(&folder.content())?;
+    let content = CellContent::read(folder)?;
+    let read = Outcome::read_with_parts(folder).map_err(Diagnostic::from)?;
+    let (_, parts) = read.context("the cell is done")?;
     let reference = content.dataset_ref();
     let dataset = data::open(&reference, places, observer)?;
     if dataset.content_hash != content.dataset.content_hash {
@@ -154,7 +156,7 @@ pub fn predict_again(
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         outcome.files.insert(name.into_owned(), digest);
     }
-    outcome.write(folder)
+    outcome.write(folder, &parts)
 }
 
 /// Hears nothing but predictions.

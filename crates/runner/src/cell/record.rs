@@ -6,11 +6,9 @@ use crate::provenance::Usage;
 use anyhow::{Context, Result};
 use candle_core::{DType, Tensor};
 use homebench_experiment::spec::CellContent;
-use homebench_results::tables::{
-    self, COHORTS, CohortsRow, CurvesRow, MetricsRow, Table, ThroughputRow, repeatable_parts,
-};
+use homebench_results::tables::{self, CohortsRow, CurvesRow, MetricsRow, Table, ThroughputRow};
 use homebench_results::{
-    self as atomic, CellFolder, Outcome, OutcomeResult, Phase, Status, file_digest,
+    self as atomic, CellFolder, CellParts, Outcome, OutcomeResult, Phase, Status, file_digest,
 };
 use homebench_train::CellResult;
 use safetensors::tensor::{Dtype, TensorView};
@@ -45,15 +43,16 @@ pub fn write_parts(
 ) -> Result<()> {
     let id = content.id();
     let key = Key::new(&id, content);
-    write_part(folder, metrics_rows(key, result))?;
+    let mut parts = CellParts::of_content(content.to_toml());
+    parts.add(metrics_rows(key, result))?;
     if !result.cohorts.is_empty() {
-        write_part(folder, cohorts_rows(key, result))?;
+        parts.add(cohorts_rows(key, result))?;
     }
-    write_part(folder, curves_rows(key, result))?;
-    write_part(folder, experts_rows(key, &result.diagnostics))?;
-    write_part(folder, gates_rows(key, &result.diagnostics))?;
-    write_part(folder, histograms_rows(key, &result.diagnostics))?;
-    write_part(folder, [throughput_row(key, Some(result), times)])?;
+    parts.add(curves_rows(key, result))?;
+    parts.add(experts_rows(key, &result.diagnostics))?;
+    parts.add(gates_rows(key, &result.diagnostics))?;
+    parts.add(histograms_rows(key, &result.diagnostics))?;
+    write_times(folder, throughput_row(key, Some(result), times))?;
     // Nobody asks for the weights of a trial, since its winner is trained anew, unless trials of another variant start from them.
     // A program keeps its own, where it likes.
     if (content.phase == Phase::Final || keeps_weights) && !result.weights.is_empty() {
@@ -64,7 +63,7 @@ pub fn write_parts(
     if content.last_epoch.is_none() {
         atomic::remove(&folder.checkpoint())?;
     }
-    done(folder, &id, result).write(folder)
+    done(folder, &id, result).write(folder, &parts)
 }
 
 /// Writes what is known of a cell that failed, its outcome last.
@@ -78,16 +77,16 @@ pub fn write_failed(
     times: &CellTimes,
 ) -> Result<()> {
     let key = Key::new(&outcome.id, content);
-    write_part(folder, [throughput_row(key, None, times)])?;
-    outcome.write(folder)
+    write_times(folder, throughput_row(key, None, times))?;
+    outcome.write(folder, &CellParts::of_content(content.to_toml()))
 }
 
 fn done(folder: &CellFolder, id: &str, result: &CellResult) -> Outcome {
     // Without the table of times, so that outcomes are the same bytes on a repeat.
-    let parts = repeatable_parts().map(|table| folder.part(table.file));
-    let others = [folder.part(COHORTS.file), folder.weights()];
-    let others = others.into_iter().chain(prediction_files(folder));
-    let files = parts.chain(others).filter_map(|path| {
+    let others = [folder.weights()]
+        .into_iter()
+        .chain(prediction_files(folder));
+    let files = others.filter_map(|path| {
         let name = path.file_name()?.to_string_lossy().into_owned();
         Some((name, file_digest(&path)?))
     });
@@ -126,8 +125,10 @@ impl<'a> Key<'a> {
     }
 }
 
-fn write_part<T: Table>(folder: &CellFolder, rows: impl IntoIterator<Item = T>) -> Result<()> {
-    atomic::write_unsynced(&folder.part(T::FILE), |out| tables::write(out, rows))
+/// By itself: all else that a cell keeps is the same bytes on a repeat.
+fn write_times(folder: &CellFolder, row: ThroughputRow<'_>) -> Result<()> {
+    let path = folder.part(ThroughputRow::FILE);
+    atomic::write_unsynced(&path, |out| tables::write(out, [row]))
 }
 
 fn metrics_rows<'a>(key: Key<'a>, result: &'a CellResult) -> impl Iterator<Item = MetricsRow<'a>> {

@@ -30,7 +30,7 @@ impl CellBefore {
         };
         let cells = folder.path().parent().unwrap_or(Path::new("."));
         let before = CellFolder::new(cells.join(id));
-        let found = CellContent::read(&before.content())?;
+        let found = CellContent::read(&before)?;
         let weights = weights(&before, id, &found, content)?;
         Ok(Some(Self {
             model: found.model_config()?,

@@ -3,7 +3,7 @@
 
 use crate::execute::{CellStanding, standings};
 use anyhow::Result;
-use homebench_experiment::plan::{Arm, Plan, PlannedCell, Reuse, reuse};
+use homebench_experiment::plan::{Arm, CellsThere, Plan, PlannedCell, Reuse, reuse};
 use homebench_experiment::spec::{CellContent, Experiment, Source};
 use homebench_results::tables::{CellsRow, read_rows_if_any};
 use homebench_results::{Finding, Ledger, MergedCell, Problem, ResultsFolder, RunState, Winners};
@@ -67,13 +67,8 @@ pub(super) fn rows(
     let running = running.map(|state| state.cells).unwrap_or_default();
     let standings = standings(results);
     let mut row = |cell: &PlannedCell, winner: Option<usize>| {
-        let is_current = |there: &PlannedCell| current.contains(&there.id);
-        let place = there
-            .iter()
-            .position(|there| is_current(there) && cell.is_elsewhere(there))
-            .or_else(|| there.iter().position(|there| cell.is_elsewhere(there)));
         // Taken out, so that what is left in the end is what nobody asked for.
-        let found = place.map(|place| there.remove(place));
+        let found = there.take(cell, |there| current.contains(&there.id));
         let (state, note, ended) = match &found {
             Some(found) if standings.contains_key(&found.id) => {
                 let (state, note) = standing(&standings[&found.id]);
@@ -109,7 +104,7 @@ pub(super) fn rows(
         }
         rows.extend(arm.finals.iter().map(|cell| row(cell, None)));
     }
-    rows.extend(there.into_iter().map(|cell| CellRow {
+    rows.extend(there.into_rest().map(|cell| CellRow {
         id: cell.id,
         name: cell.content.variant,
         split_seed: cell.split_seed,
@@ -148,11 +143,11 @@ fn row_to_come(arm: &Arm, seed: u64) -> CellRow {
 
 /// Cells that were started, by their own word, in the order of their ids. Those of which it can't be told what they are were looked at
 /// before.
-fn cells_there(results: &ResultsFolder) -> Result<Vec<PlannedCell>> {
-    let content = |id: &String| CellContent::read_if_any(&results.cell(id).content());
+fn cells_there(results: &ResultsFolder) -> Result<CellsThere> {
+    let content = |id: &String| CellContent::read_if_any(&results.cell(id));
     let ids = results.cell_ids()?;
     let contents = ids.iter().filter_map(|id| content(id).unwrap_or(None));
-    Ok(contents.map(PlannedCell::new).collect())
+    Ok(CellsThere::new(contents.map(PlannedCell::new)))
 }
 
 /// The state of a planned cell that was started, what is to be known of it, and what became of it.

@@ -22,13 +22,12 @@ impl FinishedCell {
         let name = path.display().to_string();
         let folder = CellFolder::new(path);
         let refuse = |message: &str, hint: &str| Diagnostic::new(&name, message).hint(hint);
-        if !folder.content().exists() {
+        let Some(content) = CellContent::read_if_any(&folder)? else {
             return Err(refuse(
-                "expected the folder of a cell, and it has no cell.toml",
+                "expected the folder of a cell, and it has neither outcome.toml nor cell.toml",
                 "name one as <results>/cells/<id>; cells.csv of the results says which id is which",
             ));
-        }
-        let content = CellContent::read(&folder.content())?;
+        };
         let outcome = Outcome::read(&folder)?;
         let outcome =
             outcome.filter(|outcome| outcome.status == Status::Done && outcome.id == content.id());

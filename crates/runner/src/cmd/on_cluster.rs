@@ -189,6 +189,7 @@ impl CellPlace {
         set_ender(None);
         provenance.set_hosts(cluster.hosts());
         provenance.complete(results)?;
+        cluster.take_back();
         cluster.clear_away();
         Ok(())
     }

@@ -4,7 +4,7 @@ use super::cell_list::{STALE, current, rows};
 use crate::execute::at_work;
 use anyhow::Result;
 use homebench_diagnostic::Diagnostic;
-use homebench_experiment::plan::{Plan, matches_glob};
+use homebench_experiment::plan::{CellsThere, Plan, matches_glob};
 use homebench_experiment::spec;
 use homebench_report::{Extent, Folder, MissingCell};
 use homebench_results::read::{Cell, Results, distinct};
@@ -201,7 +201,13 @@ pub(super) fn extent_of(results: &ResultsFolder, read: &Results) -> Extent {
     };
     let winners = Winners::read(results).unwrap_or_default();
     // Final cells are counted by their names, which need nothing of what trials came to.
-    let Ok(plan) = Plan::without_data(&experiment, &source, &winners, &[], results) else {
+    let Ok(plan) = Plan::without_data(
+        &experiment,
+        &source,
+        &winners,
+        &CellsThere::default(),
+        results,
+    ) else {
         return Extent::default();
     };
     // By name and seed: which split is the description's own, only its data tells.

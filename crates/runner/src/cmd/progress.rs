@@ -193,10 +193,17 @@ impl Watcher for RunView {
         self.state.cells.retain(|state| state.id != cell.id);
         self.work_ended += self.expected.get(&cell.id).copied().unwrap_or_default();
         let running = self.running.remove(&cell.id);
-        let seconds = running.map_or(0.0, |running| running.start.elapsed().as_secs_f64());
+        // On a cluster one may have ended before it was seen to run.
+        let time = |word: &str| {
+            let seconds = running
+                .as_ref()
+                .map(|cell| cell.start.elapsed().as_secs_f64());
+            seconds.map_or_else(String::new, |seconds| format!(" {word} {seconds:.1} s"))
+        };
         let what = match (outcome.status, &outcome.result) {
             (Status::Done, Some(result)) => format!(
-                "done in {seconds:.1} s, validation score {} at epoch {}",
+                "done{}, validation score {} at epoch {}",
+                time("in"),
                 number(result.validation_score),
                 result.selected_epoch
             ),
@@ -206,7 +213,8 @@ impl Watcher for RunView {
                 outcome.error.as_deref().unwrap_or("no reason")
             ),
             _ => format!(
-                "failed after {seconds:.1} s: {} (cells/{}/log.txt)",
+                "failed{}: {} (cells/{}/log.txt)",
+                time("after"),
                 outcome.error.as_deref().unwrap_or("no reason"),
                 cell.id
             ),

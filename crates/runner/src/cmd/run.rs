@@ -299,9 +299,11 @@ fn predict_done_cells(
             "{}: predicting with the weights that it keeps; nothing is trained",
             cell.label()
         );
-        let name = format!("cells/{}/outcome.toml", cell.id);
-        // Before it is another: whoever is killed in between has altered nothing.
-        record::change_ledger(results, |ledger| ledger.withdraw(|path| path == name))?;
+        let own = ["outcome.toml", "cell.toml"].map(|name| format!("cells/{}/{name}", cell.id));
+        // Before it is another, which has both: whoever is killed in between has altered nothing.
+        record::change_ledger(results, |ledger| {
+            ledger.withdraw(|path| own.iter().any(|name| name == path))
+        })?;
         let device = device::open(session.device)?;
         predict_again(
             &folder,

@@ -2,7 +2,7 @@
 
 use super::judge::judge;
 use super::process::{Process, listen};
-use super::{Ended, Event, EventKind, Executor};
+use super::{Ended, Event, EventKind, Executor, Verdict};
 use crate::tensorboard;
 use anyhow::{Result, anyhow};
 use homebench_data::Places;
@@ -210,11 +210,15 @@ impl Executor for Local {
             let follow = || {
                 let reason = listen(stdout, |message| tell(Ok(EventKind::Said(message))));
                 process.wait().map(|exit| {
+                    let verdict = judge(&folder, &id, &exit, reason);
+                    if matches!(verdict, Verdict::Done(_)) {
+                        remove_silent_log(&folder);
+                    }
                     EventKind::Ended(Ended {
                         seconds: exit.seconds,
                         usage: exit.usage,
                         starts,
-                        verdict: judge(&folder, &id, &exit, reason),
+                        verdict,
                     })
                 })
             };
@@ -269,13 +273,33 @@ impl Drop for Local {
 
 /// How often a cell was started, by its log: nothing that the next run compares may count interruptions.
 fn starts(folder: &CellFolder) -> std::io::Result<usize> {
+    let log = read_log(folder)?;
+    Ok(lines(&log).filter(|line| is_start(line)).count())
+}
+
+/// Removes the log of a cell that is done and has said nothing: the times of its starts are no reason to keep a file for each cell.
+fn remove_silent_log(folder: &CellFolder) {
+    let is_silent = |log: Vec<u8>| lines(&log).all(|line| line.is_empty() || is_start(line));
+    if read_log(folder).is_ok_and(is_silent) {
+        // It does no harm where it stays.
+        let _ = record::remove(&folder.log());
+    }
+}
+
+fn read_log(folder: &CellFolder) -> std::io::Result<Vec<u8>> {
     let mut log = Vec::new();
     match regular_file::open(&folder.log()) {
         Ok(mut file) => drop(file.read_to_end(&mut log)?),
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(0),
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
         Err(error) => return Err(error),
     }
-    let lines = log.split(|byte| *byte == b'\n');
-    let starts = lines.filter(|line| line.starts_with(START_OF_TRY.as_bytes()));
-    Ok(starts.count())
+    Ok(log)
+}
+
+fn lines(log: &[u8]) -> impl Iterator<Item = &[u8]> {
+    log.split(|byte| *byte == b'\n')
+}
+
+fn is_start(line: &[u8]) -> bool {
+    line.starts_with(START_OF_TRY.as_bytes())
 }

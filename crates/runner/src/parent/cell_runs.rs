@@ -6,7 +6,8 @@ use anyhow::{Result, anyhow};
 use homebench_experiment::plan::PlannedCell;
 use homebench_results::tables::TIMES;
 use homebench_results::{
-    CellFolder, Outcome, ResultsFolder, create_dir_inside, remove, remove_partials, write_unsynced,
+    CellFolder, CellParts, Outcome, ResultsFolder, create_dir_inside, remove, remove_partials,
+    write_unsynced,
 };
 use homebench_train::Device;
 use std::collections::{BTreeMap, VecDeque};
@@ -261,7 +262,8 @@ impl CellRuns<'_> {
         let folder = self.lay_out(cell)?;
         // Of an earlier try, whose times are not those of this end.
         remove(&folder.part(TIMES.file))?;
-        outcome.write(&folder)
+        let parts = CellParts::of_content(cell.content.to_toml());
+        outcome.write(&folder, &parts)
     }
 
     /// Makes the cell's folder, with its content and without an outcome.
@@ -271,12 +273,12 @@ impl CellRuns<'_> {
         create_dir_inside(self.results.path(), &inside)?;
         // Nobody else writes here: this process holds the lock of the results, and the cell's last one has ended.
         remove_partials(folder.path(), None)?;
-        // Before the content: a cell that has an outcome has the content that it is of.
-        remove(&folder.outcome())?;
         let content = cell.content.to_toml();
         write_unsynced(&folder.content(), |out| {
             Ok(out.write_all(content.as_bytes())?)
         })?;
+        // After the content, which an outcome has too: at any moment it is somewhere.
+        remove(&folder.outcome())?;
         Ok(folder)
     }
 

@@ -2,7 +2,9 @@
 
 use anyhow::Result;
 use homebench_data::Schema;
-use homebench_experiment::plan::{Plan, PlannedCell, Reuse, failure_of_all, model_parts, reuse};
+use homebench_experiment::plan::{
+    Plan, PlannedCell, Reuse, failure_of_all, model_parts, reuse_all,
+};
 use homebench_results::tables::ModelPartsRow;
 use homebench_results::{MergedCell, Outcome, ResultsFolder};
 use std::collections::BTreeSet;
@@ -10,16 +12,22 @@ use std::collections::BTreeSet;
 /// Every cell that ended with its label, in the order of the plan. Where every trial of a variant failed, its final cells count as
 /// failed too.
 pub fn ended_cells(plan: &Plan, results: &ResultsFolder) -> Vec<(String, MergedCell)> {
-    let ended = |cell: &PlannedCell, winner| match reuse(&results.cell(&cell.id), cell) {
-        Reuse::Done(outcome) | Reuse::Failed(outcome) => {
-            Some((cell.label(), cell.merged(outcome, winner)))
-        }
-        Reuse::Missing | Reuse::Refused(_) => None,
+    let ended = |cells: Vec<&PlannedCell>, winner| {
+        let there = reuse_all(results, &cells);
+        let ended = cells
+            .into_iter()
+            .zip(there)
+            .filter_map(move |(cell, there)| match there {
+                Reuse::Done(outcome) | Reuse::Failed(outcome) => {
+                    Some((cell.label(), cell.merged(outcome, winner)))
+                }
+                Reuse::Missing | Reuse::Refused(_) => None,
+            });
+        ended.collect::<Vec<_>>()
     };
     let mut all = Vec::new();
     for arm in &plan.arms {
-        let trials = arm.trial_cells();
-        all.extend(trials.filter_map(|cell| ended(cell, arm.winner)));
+        all.extend(ended(arm.trial_cells().collect(), arm.winner));
     }
     // After the trials of all: the order of tables is that of the plan.
     for arm in &plan.arms {
@@ -30,7 +38,7 @@ pub fn ended_cells(plan: &Plan, results: &ResultsFolder) -> Vec<(String, MergedC
             };
             all.extend(arm.stand_ins().iter().map(failed));
         }
-        all.extend(arm.finals.iter().filter_map(|cell| ended(cell, None)));
+        all.extend(ended(arm.finals.iter().collect(), None));
     }
     all
 }

@@ -6,7 +6,7 @@ use crate::output::note;
 use crate::provenance::Provenance;
 use anyhow::Result;
 use homebench_experiment::plan::{
-    Arm, Configure, Ends, Plan, PlannedCell, Reuse, Selection, freeze, reuse,
+    Arm, Configure, Ends, Plan, PlannedCell, Reuse, Selection, freeze, reuse, reuse_all,
 };
 use homebench_results::{Outcome, ResultsFolder, WEIGHTS, Winners, remove, set_aside};
 use std::collections::BTreeSet;
@@ -133,11 +133,11 @@ impl Phases<'_> {
                 cell.keeps_weights && (!is_frozen(cell) || winner(cell) == cell.trial);
             may_be_parent && !outcome.files.contains_key(WEIGHTS)
         };
-        let needs_run = |cell: &&&PlannedCell| {
-            if self.fresh {
-                return true;
-            }
-            match reuse(&self.results.cell(&cell.id), cell) {
+        if self.fresh {
+            return selected.to_vec();
+        }
+        let needs_run = |cell: &PlannedCell, there: Reuse| {
+            match there {
                 Reuse::Done(outcome) if lacks_weights(cell, &outcome) => {
                     note!(
                         "{}: others start from its weights, which it did not keep",
@@ -153,7 +153,10 @@ impl Phases<'_> {
             }
             true
         };
-        let missing: Vec<_> = selected.iter().filter(needs_run).copied().collect();
+        let there = reuse_all(self.results, selected);
+        let missing = selected.iter().zip(there);
+        let missing = missing.filter_map(|(cell, there)| needs_run(cell, there).then_some(*cell));
+        let missing: Vec<_> = missing.collect();
         let reused = selected.len() - missing.len();
         if reused > 0 {
             let what = match selected[0].trial {

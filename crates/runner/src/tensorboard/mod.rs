@@ -3,8 +3,10 @@
 
 mod event;
 
-use homebench_results::tables::{CurvesRow, ReadError, Table, TableReader};
-use homebench_results::{CellFolder, ResultsFolder};
+use anyhow::Context;
+use homebench_diagnostic::Diagnostic;
+use homebench_results::tables::{CurvesRow, Table, rows_of_text};
+use homebench_results::{CellFolder, Outcome, ResultsFolder};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};
@@ -145,20 +147,23 @@ pub fn write_missing(folder: &Path, id: &str, cell: &CellFolder) -> anyhow::Resu
     Ok(EventFile::open(folder, id)?.hold(&points)?)
 }
 
-fn points_of(cell: &CellFolder) -> Result<Vec<Point>, ReadError> {
-    let mut table = TableReader::<CurvesRow>::open(cell.path(), CurvesRow::FILE)?;
-    let mut points = Vec::new();
-    while table.advance()? {
-        let row = table.row()?;
-        points.push(Point {
-            step: row.step,
-            split: row.split.to_owned(),
-            task: row.task.to_owned(),
-            metric: row.metric.to_owned(),
-            value: row.value,
-        });
-    }
-    Ok(points)
+fn points_of(cell: &CellFolder) -> anyhow::Result<Vec<Point>> {
+    let read = Outcome::read_with_parts(cell).map_err(Diagnostic::from)?;
+    let curves = read.and_then(|(_, mut parts)| parts.take(CurvesRow::FILE));
+    let point = |row: CurvesRow<'_>| Point {
+        step: row.step,
+        split: row.split.to_owned(),
+        task: row.task.to_owned(),
+        metric: row.metric.to_owned(),
+        value: row.value,
+    };
+    let of_row = |row: CurvesRow<'_>, _: &_| Ok(Some(point(row)));
+    let curves = curves.context("it has no curves")?;
+    Ok(rows_of_text::<CurvesRow, _>(
+        cell.outcome(),
+        curves,
+        of_row,
+    )?)
 }
 
 fn path(folder: &Path, id: &str) -> PathBuf {

@@ -2,7 +2,7 @@
 
 use super::ids;
 use super::writing::Written;
-use crate::plan::{Plan, PlannedCell};
+use crate::plan::{CellsThere, Plan, PlannedCell};
 use crate::spec;
 use homebench_results::{ResultsFolder, Winners};
 use std::path::Path;
@@ -56,8 +56,14 @@ fn a_cell_starts_from_one_on_the_same_split_and_the_same_point_of_the_data() {
     std::fs::write(&path, text).unwrap();
     let (experiment, source) = spec::load(&path, &[]).unwrap();
     let results = ResultsFolder::new(Path::new("no-such-folder"));
-    let plan =
-        Plan::without_data(&experiment, &source, &Winners::default(), &[], &results).unwrap();
+    let plan = Plan::without_data(
+        &experiment,
+        &source,
+        &Winners::default(),
+        &CellsThere::default(),
+        &results,
+    )
+    .unwrap();
     let cells: Vec<&PlannedCell> = plan.cells().collect();
     assert_eq!(cells.len(), 4 * 2 * 2 * 2 * 2);
     let depth = |cell: &PlannedCell| cell.ancestors().len();

@@ -1,5 +1,5 @@
 use super::*;
-use homebench_experiment::plan::Plan;
+use homebench_experiment::plan::{CellsThere, Plan};
 use homebench_experiment::spec;
 use homebench_results::{Phase, ResultsFolder, Winners};
 use tempfile::TempDir;
@@ -15,8 +15,14 @@ fn planned() -> (TempDir, CellContent, CellContent) {
     std::fs::write(&path, SPEC).unwrap();
     let (experiment, source) = spec::load(&path, &[]).unwrap_or_else(|said| panic!("{said}"));
     let results = ResultsFolder::new(folder.path());
-    let plan =
-        Plan::without_data(&experiment, &source, &Winners::default(), &[], &results).unwrap();
+    let plan = Plan::without_data(
+        &experiment,
+        &source,
+        &Winners::default(),
+        &CellsThere::default(),
+        &results,
+    )
+    .unwrap();
     let student = plan.cells().find(|cell| cell.label() == "student/1");
     let student = student.unwrap();
     let teacher = student.parent.as_ref().unwrap().content.clone();

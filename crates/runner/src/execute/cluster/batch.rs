@@ -6,6 +6,7 @@ use super::events::{EventReader, TaskStart};
 use super::submission::{ChunkCell, Submission};
 use homebench_results::{CellFolder, ResultsFolder};
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
 /// A cell that waits to be submitted, or that a task has.
@@ -125,6 +126,13 @@ impl Task {
     }
 }
 
+/// What time it is by the clock of whoever keeps the files of a folder: that of this machine may be minutes away from it, or be set
+/// while a run is under way, and would make every task look silent.
+pub(super) fn files_now(folder: &Path) -> SystemTime {
+    let made = tempfile::tempfile_in(folder).and_then(|file| file.metadata()?.modified());
+    made.unwrap_or_else(|_| SystemTime::now())
+}
+
 /// A submission as its parent follows it.
 #[derive(Debug)]
 pub(super) struct Batch {
@@ -148,13 +156,15 @@ impl Batch {
         }
     }
 
-    /// How long nothing was written about a task, by the clock of whoever keeps the files: for whoever looks only once.
-    pub(super) fn quiet_for(&self, task: usize) -> Duration {
+    /// How long nothing was written about a task, where it is now this [by the clock](files_now) of whoever keeps the files: for whoever
+    /// looks only once.
+    pub(super) fn quiet_for(&self, task: usize, now: SystemTime) -> Duration {
         let own = self.tasks[task].reader.last_change();
         let submitted = std::fs::metadata(self.submission.folder().join("orders"));
         let submitted = submitted.ok().and_then(|found| found.modified().ok());
         let last = own.into_iter().chain(submitted).max();
-        let elapsed = last.and_then(|last| SystemTime::now().duration_since(last).ok());
+        // What was written meanwhile is later.
+        let elapsed = last.and_then(|last| now.duration_since(last).ok());
         elapsed.unwrap_or_default()
     }
 
@@ -166,5 +176,38 @@ impl Batch {
         let error = lines.clone().find(|line| line.starts_with("error:"));
         let last = error.or_else(|| lines.next())?;
         Some(last.trim().to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::execute::cluster::settings::EngineKind;
+    use crate::execute::cluster::submission::tests::work;
+    use std::fs::File;
+
+    #[test]
+    fn silence_is_measured_by_the_clock_of_the_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let results = ResultsFolder::new(folder.path());
+        let how = (&work(), "");
+        let submission =
+            Submission::intend(&results, EngineKind::Manual, &[Vec::new()], how).unwrap();
+        let task = Task::new(&submission, 0, Vec::new());
+        let batch = Batch::new(submission.clone(), vec![task]);
+        // A server whose clock is a day behind that of this machine.
+        let server = SystemTime::now() - Duration::from_secs(86_400);
+        let at = |path: &Path, time| File::options().append(true).open(path)?.set_modified(time);
+        File::create(submission.events(0)).unwrap();
+        at(&submission.folder().join("orders"), server).unwrap();
+        at(&submission.events(0), server + Duration::from_secs(5)).unwrap();
+        let quiet = |seconds| batch.quiet_for(0, server + Duration::from_secs(seconds));
+        assert_eq!(quiet(7), Duration::from_secs(2));
+        // Something was written after the look at the clock.
+        assert_eq!(quiet(3), Duration::ZERO);
+        let now = files_now(&results.cluster());
+        let away = SystemTime::now().duration_since(now).unwrap_or_default();
+        assert!(away < Duration::from_secs(60), "{away:?}");
+        assert_eq!(std::fs::read_dir(results.cluster()).unwrap().count(), 1);
     }
 }

@@ -105,7 +105,7 @@ pub(super) fn call(program: &str, arguments: &[String]) -> Called {
 }
 
 /// How long an answer is waited for; tests have less patience.
-fn patience() -> Duration {
+pub(super) fn patience() -> Duration {
     let text = std::env::var("HOMEBENCH_CALL_SECONDS").ok();
     let seconds = text.and_then(|text| text.parse().ok());
     let time = seconds.and_then(|seconds: f64| Duration::try_from_secs_f64(seconds).ok());

@@ -86,7 +86,11 @@ impl Cluster {
             let words = batch.last_words(task);
             let said = words.clone().unwrap_or_else(|| "it left no log".to_owned());
             let what = format!("{name} ended before it began ({how}): {said}");
-            if !self.has_seen_start {
+            let is_by_others = followed
+                .state
+                .as_ref()
+                .is_some_and(TaskState::is_ended_by_others);
+            if !self.has_seen_start && !is_by_others {
                 let mend = match words {
                     Some(_) => format!("its log is {}", log.display()),
                     None => format!(

@@ -56,6 +56,16 @@ pub(crate) enum TaskState {
     },
 }
 
+/// Ends that say nothing of what a task was to do: somebody or something else ended it.
+const BY_OTHERS: [&str; 5] = ["BOOT_FAIL", "CANCELLED", "NODE_FAIL", "PREEMPTED", "REVOKED"];
+
+impl TaskState {
+    /// Whether the task was ended by somebody, or with its node.
+    pub(super) fn is_ended_by_others(&self) -> bool {
+        matches!(self, Self::Ended { how, .. } if BY_OTHERS.contains(&how.as_str()))
+    }
+}
+
 /// States by submission and task. A task that is not in it is unknown, which alone says nothing.
 pub(crate) type States = BTreeMap<(String, usize), TaskState>;
 

@@ -1,6 +1,7 @@
 //! What a parent sees of its tasks, and what it concludes.
 
 use super::Cluster;
+use super::batch::files_now;
 use super::engine::{Known, TaskState};
 use super::events::TaskEvent;
 use super::submission::{State, Submission};
@@ -9,7 +10,7 @@ use anyhow::Result;
 use homebench_diagnostic::Diagnostic;
 use homebench_experiment::plan::{PlannedCell, Reuse, reuse};
 use homebench_experiment::spec::CellContent;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// The longest wait between two questions to the batch system.
 const LONGEST_POLL: Duration = Duration::from_secs(300);
@@ -60,6 +61,7 @@ impl Cluster {
         let Some(states) = states else {
             // Nothing is concluded.
             self.num_unanswered += 1;
+            self.was_away = true;
             if self.num_unanswered == UNANSWERED {
                 self.notice("the batch system doesn't answer; tasks go on, and are looked at by their files".to_owned());
             }
@@ -158,6 +160,7 @@ impl Cluster {
                 for event in news {
                     self.take_event((number, task), event);
                 }
+                self.tell_of_start((number, task));
             }
         }
     }
@@ -171,15 +174,7 @@ impl Cluster {
                 self.has_seen_start = true;
             }
             TaskEvent::Beat => {}
-            TaskEvent::Began(cell) => {
-                followed.running = Some(cell.clone());
-                if followed.cells.contains_key(&cell) && self.started.insert(cell.clone()) {
-                    self.events.push_back(Event {
-                        cell,
-                        kind: EventKind::Started,
-                    });
-                }
-            }
+            TaskEvent::Began(cell) => followed.running = Some(cell),
             TaskEvent::Said { cell, message } => self.events.push_back(Event {
                 cell,
                 kind: EventKind::Said(message),
@@ -200,6 +195,23 @@ impl Cluster {
             TaskEvent::Refused(why) => followed.refused = Some(why),
             TaskEvent::Broken(why) => followed.broken = Some(why),
             TaskEvent::Over => followed.is_over = true,
+        }
+    }
+
+    /// Tells of the cell that a task runs. Not of those that have begun and ended since the last look: whoever comes late would see all of
+    /// them run at once.
+    fn tell_of_start(&mut self, (number, task): (usize, usize)) {
+        let followed = &self.batches[number].tasks[task];
+        let running = followed.running.as_ref();
+        let is_new =
+            |cell: &&String| followed.cells.contains_key(*cell) && !followed.unseen.contains(*cell);
+        if let Some(cell) = running.filter(is_new)
+            && self.started.insert(cell.clone())
+        {
+            self.events.push_back(Event {
+                cell: cell.clone(),
+                kind: EventKind::Started,
+            });
         }
     }
 
@@ -224,7 +236,7 @@ impl Cluster {
             return true;
         }
         let folder = self.results.cell(cell);
-        let Ok(content) = CellContent::read(&folder.content()) else {
+        let Ok(content) = CellContent::read(&folder) else {
             return false;
         };
         let verdict = match reuse(&folder, &PlannedCell::new(content)) {
@@ -236,8 +248,10 @@ impl Cluster {
             self.hosts.add(start, cell);
         }
         // The task gets on, so none of its cells is to blame for an end of it so far.
-        for other in followed.cells.keys() {
-            self.losses.remove(other);
+        if !self.losses.is_empty() {
+            for other in followed.cells.keys() {
+                self.losses.remove(other);
+            }
         }
         self.end(cell, verdict);
         true
@@ -245,12 +259,13 @@ impl Cluster {
 
     /// Looks at every task for whether it still has anything to do.
     fn conclude(&mut self) -> Result<()> {
+        let now = files_now(&self.results.cluster());
         for number in 0..self.batches.len() {
             if self.batches[number].is_closed || self.batches[number].unknown_since.is_some() {
                 continue;
             }
             for task in 0..self.batches[number].tasks.len() {
-                if let Some(close) = self.verdict_on(number, task)? {
+                if let Some(close) = self.verdict_on((number, task), now)? {
                     self.close((number, task), close)?;
                 }
             }
@@ -265,7 +280,7 @@ impl Cluster {
     }
 
     /// Whether a task is to be followed no longer.
-    fn verdict_on(&self, number: usize, task: usize) -> Result<Option<Close>> {
+    fn verdict_on(&self, (number, task): (usize, usize), now: SystemTime) -> Result<Option<Close>> {
         let batch = &self.batches[number];
         let followed = &batch.tasks[task];
         let silence = self.run.settings.silence;
@@ -279,7 +294,7 @@ impl Cluster {
         }
         if let (Some(TaskState::Never(reason)), Some(since)) =
             (&followed.state, followed.never_since)
-            && (since.elapsed() >= silence || batch.quiet_for(task) >= silence)
+            && (since.elapsed() >= silence || batch.quiet_for(task, now) >= silence)
         {
             let what = format!(
                 "{} can never run: {reason}",
@@ -305,13 +320,13 @@ impl Cluster {
             .gone_since
             .is_some_and(|since| since.elapsed() >= silence);
         // Whoever looks only once has the files' times alone.
-        let is_quiet = self.run.leaves && is_gone && batch.quiet_for(task) >= silence * 2;
+        let is_quiet = self.run.leaves && is_gone && batch.quiet_for(task, now) >= silence * 2;
         if is_silent && is_gone_for_long || is_quiet {
             return Ok(Some(Close::Lost(how())));
         }
         let long = silence * LONG_SILENCE;
-        let is_mute =
-            followed.heard.elapsed() >= long || self.run.leaves && batch.quiet_for(task) >= long;
+        let is_mute = followed.heard.elapsed() >= long
+            || self.run.leaves && batch.quiet_for(task, now) >= long;
         if followed.start.is_some() && is_mute {
             let words = format!("no word of it for {} s", long.as_secs());
             return Ok(Some(Close::Lost(words)));

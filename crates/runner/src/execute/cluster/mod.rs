@@ -22,26 +22,28 @@ mod slurm;
 mod slurm_states;
 mod standing;
 pub(crate) mod submission;
+mod submit;
+mod work;
 
 pub use adopt::{cancel, refuse_open};
 pub use hosts::HostRecord;
 pub use settings::{ClusterSettings, EngineKind, read_settings};
 pub use standing::{CellStanding, standings};
 
+use crate::output::note;
 use super::{Ended, Event, EventKind, LocalSettings, Verdict};
 use anyhow::Result;
-use batch::{Batch, Task, WaitingCell};
-use chunk::{Bundling, CellLoad, bundles};
-use engine::{Engine, Submitted, TaskNeeds};
+use batch::{Batch, WaitingCell};
+use engine::{Engine, TaskNeeds};
 use homebench_diagnostic::Diagnostic;
 use homebench_results::ResultsFolder;
 use homebench_train::Device;
 use hosts::Hosts;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use submission::{ChunkCell, State, Submission, TaskWork};
+use submission::Submission;
+use work::TaskWork;
 
 /// What the process of a task needs beside its cell.
 const TASK_BYTES: u64 = 64 << 20;
@@ -51,8 +53,6 @@ const LEAST_TIME: Duration = Duration::from_secs(300);
 const SPARE_TIME: Duration = Duration::from_secs(180);
 /// How much longer than expected a bundle may take. A wrong guess costs a start from a checkpoint.
 const SPARE_FACTOR: f64 = 3.0;
-/// How often a submission is tried again that is refused in the middle of a run, such as while a controller starts anew.
-const MOST_REFUSALS: usize = 20;
 
 /// What a run asks of its cluster.
 #[derive(Debug, Clone, PartialEq)]
@@ -108,6 +108,8 @@ pub struct Cluster {
     is_killed: bool,
     num_refused: usize,
     num_unanswered: usize,
+    /// Whether the batch system was ever away.
+    was_away: bool,
     looked: Option<Instant>,
     polled: Option<Instant>,
     poll_wait: Duration,
@@ -143,7 +145,7 @@ impl Cluster {
         let most_tasks = engine.most_tasks()?;
         let now = Instant::now();
         let cluster = Self {
-            work: task_work(&run)?,
+            work: TaskWork::of_run(&run)?,
             results: results.clone(),
             engine,
             most_tasks,
@@ -167,6 +169,7 @@ impl Cluster {
             is_killed: false,
             num_refused: 0,
             num_unanswered: 0,
+            was_away: false,
             looked: None,
             polled: None,
             poll_wait: run.settings.poll,
@@ -205,6 +208,30 @@ impl Cluster {
                 engine.cancel(submission, None);
             }
         }
+    }
+
+    /// Takes back what a batch system that was away still has of submissions that are over: once it is there again it takes tasks that
+    /// ended meanwhile for some that are to be started, and would keep them for ever.
+    pub fn take_back(&self) {
+        let over = self.batches.iter().filter(|batch| batch.is_closed);
+        let over: Vec<&Submission> = over.map(|batch| &batch.submission).collect();
+        if !self.was_away || over.is_empty() {
+            return;
+        }
+        let start = Instant::now();
+        while self.engine.states(&over).is_none() {
+            if start.elapsed() > calls::patience() {
+                let names: Vec<String> = over.iter().map(|submission| submission.name()).collect();
+                note!(
+                    "the batch system doesn't answer; once it does, look whether it has any of {} and cancel those",
+                    names.join(", ")
+                );
+                return;
+            }
+            std::thread::sleep(self.engine.look_every());
+        }
+        over.iter()
+            .for_each(|submission| self.engine.cancel(submission, None));
     }
 
     /// Takes away what is over and was without trouble. Logs of tasks that were lost stay.
@@ -260,87 +287,6 @@ impl Cluster {
         });
     }
 
-    /// Has a cell submitted with the next.
-    fn gather(&mut self, cell: WaitingCell) {
-        if self.gathered.is_empty() {
-            self.gathered_since = Instant::now();
-        }
-        self.places.remove(&cell.cell.id);
-        self.gathered.push(cell);
-    }
-
-    /// Whether what is gathered is to be submitted now: at once where nothing else is under way, else with what gathers in a while.
-    fn is_due(&self) -> bool {
-        let wait = self.run.settings.poll;
-        let is_alone = self.places.is_empty() && self.num_refused == 0;
-        !self.gathered.is_empty() && (is_alone || self.gathered_since.elapsed() >= wait)
-    }
-
-    /// Submits what is gathered.
-    fn submit_gathered(&mut self) -> Result<()> {
-        let gathered = std::mem::take(&mut self.gathered);
-        let loads: Vec<CellLoad> = gathered.iter().map(|cell| cell.load.clone()).collect();
-        let how = Bundling {
-            tasks: self.run.settings.tasks,
-            task_time: self.run.settings.task_time,
-            most: self.most_tasks,
-        };
-        let bundles = bundles(&loads, how);
-        let seconds = |bundle: &Vec<usize>| bundle.iter().map(|place| loads[*place].seconds).sum();
-        let needs = self.needs(bundles.iter().map(seconds).fold(0.0, f64::max));
-        let chunks: Vec<Vec<ChunkCell>> = bundles
-            .iter()
-            .map(|bundle| {
-                bundle
-                    .iter()
-                    .map(|place| gathered[*place].cell.clone())
-                    .collect()
-            })
-            .collect();
-        let settings = &self.run.settings;
-        let mut submission = Submission::intend(
-            &self.results,
-            self.run.kind,
-            &chunks,
-            (&self.work, &settings.setup),
-        )?;
-        fail_on_purpose("intended");
-        let submitted = match self.engine.submit(&submission, &needs) {
-            Ok(submitted) => submitted,
-            Err(error) => return self.refused(submission, gathered, error),
-        };
-        fail_on_purpose("submitted");
-        let (num_cells, num_tasks) = (gathered.len(), chunks.len());
-        let is_known = match submitted {
-            Submitted::As(job) => {
-                submission.set_state(State::Submitted, Some(job.clone()))?;
-                let name = self.run.kind.name();
-                self.notice(format!(
-                    "submitted: {num_cells} cells in {num_tasks} tasks of {name} {job}"
-                ));
-                true
-            }
-            Submitted::Unknown => {
-                let name = submission.name();
-                self.notice(format!(
-                    "no answer came to the submission {name}; looking for it by its name"
-                ));
-                false
-            }
-        };
-        let mut by_place: Vec<Option<WaitingCell>> = gathered.into_iter().map(Some).collect();
-        let tasks = bundles.iter().enumerate().map(|(task, bundle)| {
-            let cells = bundle.iter().filter_map(|place| by_place[*place].take());
-            Task::new(&submission, task, cells.collect())
-        });
-        let mut batch = Batch::new(submission.clone(), tasks.collect());
-        batch.unknown_since = (!is_known).then(Instant::now);
-        self.follow(batch);
-        (self.has_submitted, self.num_refused, self.is_seen) = (true, 0, false);
-        (self.polled, self.looked) = (None, None);
-        Ok(())
-    }
-
     /// Follows a submission from now on.
     fn follow(&mut self, batch: Batch) {
         let number = self.batches.len();
@@ -360,62 +306,4 @@ impl Cluster {
         let open: Vec<Submission> = open.map(|batch| batch.submission.clone()).collect();
         *self.open.lock().unwrap_or_else(PoisonError::into_inner) = open;
     }
-
-    /// What a refused submission means: the end of the run where it is the first, a wait where others were accepted.
-    fn refused(
-        &mut self,
-        mut submission: Submission,
-        gathered: Vec<WaitingCell>,
-        error: anyhow::Error,
-    ) -> Result<()> {
-        // Should it have been accepted all the same, its tasks find that nothing is wanted of them.
-        submission.supersede(None)?;
-        submission.set_state(State::Superseded, None)?;
-        self.num_refused += 1;
-        if !self.has_submitted || self.num_refused > MOST_REFUSALS {
-            submission.remove();
-            return Err(error);
-        }
-        self.notice(format!("{error:#}; trying again in a while"));
-        (self.gathered, self.gathered_since) = (gathered, Instant::now());
-        Ok(())
-    }
-}
-
-/// Ends this process where a test asks for it.
-fn fail_on_purpose(moment: &str) {
-    let faults = std::env::var("HOMEBENCH_FAULTS").unwrap_or_default();
-    if faults
-        .split(',')
-        .any(|fault| fault == format!("parent=kill@{moment}"))
-    {
-        let _ =
-            rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
-    }
-}
-
-/// How tasks run cells, with paths that mean the same everywhere.
-fn task_work(run: &ClusterRun) -> Result<TaskWork> {
-    let local = &run.local;
-    let absolute = |path: &PathBuf| std::path::absolute(path);
-    Ok(TaskWork {
-        threads: local.threads,
-        retries: run.retries,
-        device: local.device.to_string(),
-        descriptions: absolute(&local.places.descriptions)?,
-        data: absolute(&local.places.data)?,
-        cache: absolute(&local.places.cache)?,
-        checked_data: local.checked_data.clone(),
-        predictions: local
-            .predictions
-            .iter()
-            .map(|split| split.name().to_owned())
-            .collect(),
-        time_limit_seconds: local.limits.time.map(|time| time.as_secs_f64()),
-        memory_limit_bytes: local.limits.memory_bytes,
-        checkpoint_every_seconds: local.checkpoint_every.as_secs_f64(),
-        tensorboard: local.tensorboard.is_some(),
-        same_processors: run.settings.same_processors,
-        silence_seconds: run.settings.silence.as_secs_f64(),
-    })
 }

@@ -3,7 +3,7 @@
 use super::events::{EventReader, TaskEvent};
 use super::submission::Submission;
 use homebench_results::ResultsFolder;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime};
 
 /// How a cell that was submitted and has not ended stands.
@@ -57,7 +57,7 @@ pub fn standings(results: &ResultsFolder) -> BTreeMap<String, CellStanding> {
 struct Told {
     host: Option<String>,
     running: Option<String>,
-    ended: Vec<String>,
+    ended: BTreeSet<String>,
     is_over: bool,
     /// How long it has been silent, where that is too long.
     lost_for: Option<Duration>,
@@ -79,7 +79,7 @@ impl Told {
         match event {
             TaskEvent::Start(start) => (self.host, self.is_over) = (Some(start.host), false),
             TaskEvent::Began(cell) => self.running = Some(cell),
-            TaskEvent::Ended(cell) => self.ended.push(cell),
+            TaskEvent::Ended(cell) => drop(self.ended.insert(cell)),
             TaskEvent::Over => self.is_over = true,
             _ => {}
         }

@@ -6,18 +6,16 @@
 //! that was submitted, since another may be built meanwhile.
 
 use super::settings::EngineKind;
-use homebench_data::Places;
+use super::work::TaskWork;
 use homebench_diagnostic::{Diagnostic, regular_file};
-use homebench_experiment::spec::{Limits, predicted_split};
 use homebench_results::{ResultsFolder, create_dir_inside, unwritable, write};
-use homebench_train::{Device, SplitName};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs::OpenOptions;
 use std::hash::{BuildHasher, Hasher};
 use std::io::{ErrorKind, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 /// The format of a submission's files.
 const FORMAT: u32 = 1;
@@ -42,60 +40,6 @@ pub(crate) enum State {
     Superseded,
     /// Every task of it has ended.
     Over,
-}
-
-/// How a task runs its cells.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct TaskWork {
-    pub(crate) threads: usize,
-    pub(crate) retries: usize,
-    pub(crate) device: String,
-    pub(crate) descriptions: PathBuf,
-    pub(crate) data: PathBuf,
-    pub(crate) cache: PathBuf,
-    pub(crate) checked_data: BTreeMap<String, String>,
-    pub(crate) predictions: Vec<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) time_limit_seconds: Option<f64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) memory_limit_bytes: Option<u64>,
-    pub(crate) checkpoint_every_seconds: f64,
-    pub(crate) tensorboard: bool,
-    /// Whether a node with another processor than the first is to refuse.
-    pub(crate) same_processors: bool,
-    /// After so long without a word a task counts as lost.
-    pub(crate) silence_seconds: f64,
-}
-
-impl TaskWork {
-    pub(crate) fn places(&self) -> Places {
-        Places {
-            descriptions: self.descriptions.clone(),
-            data: self.data.clone(),
-            cache: self.cache.clone(),
-        }
-    }
-
-    pub(crate) fn limits(&self) -> Limits {
-        Limits {
-            time: self.time_limit_seconds.map(Duration::from_secs_f64),
-            memory_bytes: self.memory_limit_bytes,
-        }
-    }
-
-    pub(crate) fn device(&self) -> Result<Device, String> {
-        self.device.parse()
-    }
-
-    pub(crate) fn predicted(&self) -> Vec<SplitName> {
-        let names = self.predictions.iter();
-        names.filter_map(|name| predicted_split(name)).collect()
-    }
-
-    pub(crate) fn silence(&self) -> Duration {
-        Duration::from_secs_f64(self.silence_seconds)
-    }
 }
 
 /// A cell of a task, with what its content doesn't say.
@@ -256,7 +200,15 @@ impl Submission {
     fn link_program(&self) -> anyhow::Result<()> {
         let own = super::super::Local::this_program()?;
         let place = self.program();
-        if std::fs::hard_link(&own, &place).is_ok() {
+        let file = |path: &Path| {
+            let there = std::fs::metadata(path).ok()?;
+            Some((there.dev(), there.ino()))
+        };
+        // A network's server may have made the link and its answer be lost: the second asking then finds it there. A copy would empty the
+        // file that it copies.
+        if std::fs::hard_link(&own, &place).is_ok()
+            || file(&place).is_some_and(|place| Some(place) == file(&own))
+        {
             return Ok(());
         }
         std::fs::copy(&own, &place).map_err(|error| unwritable(&place, &error))?;

@@ -143,7 +143,7 @@ fn a_variant_is_tuned_once_the_one_that_it_starts_from_is() {
         .collect();
     assert_eq!(won, [("third", 1), ("second", 1), ("first", 2)]);
     let start_of = |id: &str| -> String {
-        let text = std::fs::read_to_string(place.results.cell(id).content()).unwrap();
+        let (_, text) = place.results.cell(id).content_text().unwrap().unwrap();
         let content: toml::Table = text.parse().unwrap();
         content["init_from"]["cell"].as_str().unwrap().to_owned()
     };
@@ -160,9 +160,9 @@ fn a_variant_is_tuned_once_the_one_that_it_starts_from_is() {
     );
     // A winning trial that keeps no weights is trained again for what starts from it, and no other.
     let won = place.results.cell(cells(2)[1]);
-    let mut outcome = Outcome::read(&won).unwrap().unwrap();
+    let (mut outcome, parts) = Outcome::read_with_parts(&won).unwrap().unwrap();
     outcome.files.remove("weights.safetensors").unwrap();
-    outcome.write(&won).unwrap();
+    outcome.write(&won, &parts).unwrap();
     let (_, again) = place.run_search(&text, Mock::new(1).scoring(score), None);
     assert_eq!(again, ["first/trial-2/7"]);
 }

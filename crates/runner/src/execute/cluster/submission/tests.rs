@@ -1,12 +1,14 @@
 //! A submission is read as it was written.
 
 use super::*;
+use std::collections::BTreeMap;
 
 pub(in crate::execute::cluster) fn work() -> TaskWork {
     TaskWork {
         threads: 1,
         retries: 2,
         device: "cpu".into(),
+        started_in: "/c".into(),
         descriptions: "/d".into(),
         data: "/e".into(),
         cache: "/f".into(),

@@ -1,0 +1,76 @@
+//! The ways in which a run of many machines ends before its cells do.
+
+use super::*;
+
+#[test]
+fn an_interruption_ends_the_tasks_with_checkpoints() {
+    let bench = bench();
+    let _end = EndTasks(&bench);
+    let parent = start_until_checkpoint(&bench, &with(&LONG));
+    assert!(send("INT", parent.id()));
+    let stderr = end(parent, 130);
+    assert_says(&stderr, "interrupted: 0 of 4 cells ended");
+    assert_says(&stderr, "--executor processes");
+    wait_for("the end of the tasks", || tasks(&bench).is_empty());
+    assert!(has_checkpoint(&bench, "out"));
+    let status = bench.run(&["status", "out"]).expect(1).stdout;
+    assert!(
+        status.contains("unfinished") && !status.contains("queued"),
+        "{status}"
+    );
+    // Nothing is left that would keep a run on this machine out.
+    let refused = run(
+        &bench,
+        "out",
+        &["--fail-fast", "--set", "training.max_epochs=100000"],
+    );
+    assert!(
+        !refused.stderr.contains("may be at work"),
+        "{}",
+        refused.stderr
+    );
+}
+
+#[test]
+fn the_end_of_the_terminal_leaves_tasks_alone() {
+    let bench = bench();
+    let _end = EndTasks(&bench);
+    let parent = start_until_checkpoint(&bench, &with(&LONG));
+    assert!(send("HUP", parent.id()));
+    end(parent, 4);
+    assert_eq!(tasks(&bench).len(), 2);
+    bench.run(&["cancel", "out", "--now"]).expect(0);
+}
+
+#[test]
+fn a_run_may_leave_and_come_back_until_all_is_done() {
+    let bench = bench();
+    let _end = EndTasks(&bench);
+    run(&bench, "local", &[]).expect(0);
+    let no_wait = with(&["--no-wait"]);
+    let first = run(&bench, "out", &no_wait).expect(4).stderr;
+    assert_says(&first, "of 4 cells ended");
+    assert_says(&first, "--no-wait");
+    let mut ran = None;
+    wait_for("the end", || {
+        let next = run(&bench, "out", &no_wait);
+        let is_done = next.code != Some(4);
+        ran = Some(next);
+        is_done
+    });
+    ran.unwrap().expect(0);
+    bench.assert_same_results("out", "local");
+}
+
+#[test]
+fn what_was_left_is_cancelled_by_hand() {
+    let bench = bench();
+    let _end = EndTasks(&bench);
+    leave_running(&bench);
+    let said = bench.run(&["cancel", "out"]).expect(0).stdout;
+    assert_eq!(said, "1 submission ended\n");
+    wait_for("the end of the tasks", || tasks(&bench).is_empty());
+    assert!(has_checkpoint(&bench, "out"));
+    let said = bench.run(&["cancel", "out"]).expect(0).stdout;
+    assert_eq!(said, "nothing is submitted\n");
+}
