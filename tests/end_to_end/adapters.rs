@@ -140,7 +140,7 @@ fn a_program_is_tuned_on_validation_and_its_winner_reads_test_once() {
         .collect();
     assert_ne!(scores[0], scores[1], "the knob reaches the program");
     for trial in &tuning {
-        let part = bench.read(&format!("out/cells/{}/metrics.csv", &trial[2]));
+        let part = bench.part(&format!("out/cells/{}", &trial[2]), "metrics.csv");
         assert!(!part.contains(",test,"), "a trial saw test");
     }
     let winners = bench.read("out/winners.toml");
