@@ -47,8 +47,8 @@ fn built(
         input_per_task: false,
         columns: InputColumns {
             features,
-            scenario: None,
             embedding_dim,
+            ..InputColumns::default()
         },
         after: &[],
     };

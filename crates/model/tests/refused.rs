@@ -344,6 +344,7 @@ fn models_with_weights_for_each_scenario_refuse_rows_without() {
                 features: &features,
                 scenario,
                 num_scenarios,
+                ..InputColumns::default()
             };
             said_of(name, "", columns, &[])
         };

@@ -29,6 +29,7 @@ fn build(name: &str, knobs: &str, num_scenarios: usize, vb: &VarBuilder) -> Scen
             features: &features,
             scenario: Some(1),
             num_scenarios,
+            ..InputColumns::default()
         },
         after: &[],
     };

@@ -16,7 +16,7 @@ static SELECTION: LazyLock<SelectionConfig> = LazyLock::new(SelectionConfig::def
 static METRICS: LazyLock<MetricChoice> = LazyLock::new(MetricChoice::default);
 
 /// Looks at nothing.
-pub struct Unseen;
+pub(crate) struct Unseen;
 
 impl Observer for Unseen {
     fn progress(&mut self, _: &Progress) {}
@@ -24,10 +24,10 @@ impl Observer for Unseen {
 
 /// Keeps what it is given, and counts steps.
 #[derive(Default)]
-pub struct Kept {
+pub(crate) struct Kept {
     file: Option<File>,
-    pub steps: usize,
-    pub refused: Option<String>,
+    pub(crate) steps: usize,
+    pub(crate) refused: Option<String>,
 }
 
 impl Keeper for Kept {
@@ -62,14 +62,14 @@ impl Keeper for Kept {
 }
 
 /// Opens a source that makes its rows up.
-pub fn made_up(reference: &DatasetRef) -> Prepared {
+pub(crate) fn made_up(reference: &DatasetRef) -> Prepared {
     let descriptions = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../experiments/datasets");
     let places = Places::resolve(Some(&descriptions), None, None);
     data::open(reference, &places, &mut Quiet).expect("the embedded source opens")
 }
 
 /// A model of experts of four units, or what stands for these in it.
-pub fn small_model((name, knobs): (&str, &str)) -> ModelConfig {
+pub(crate) fn small_model((name, knobs): (&str, &str)) -> ModelConfig {
     let widths = match name {
         "logistic" => "",
         _ => "expert_dims = [4]\ntower_dims = [3]\n",
@@ -79,7 +79,7 @@ pub fn small_model((name, knobs): (&str, &str)) -> ModelConfig {
 }
 
 /// Of seed 1, with the default of everything else.
-pub fn settings(training: &TrainingConfig) -> CellSettings<'_> {
+pub(crate) fn settings(training: &TrainingConfig) -> CellSettings<'_> {
     static NO_COHORTS: BTreeMap<String, train::Cohort> = BTreeMap::new();
     CellSettings {
         training,
@@ -95,7 +95,7 @@ pub fn settings(training: &TrainingConfig) -> CellSettings<'_> {
 }
 
 /// Trains on the processor.
-pub fn train(
+pub(crate) fn train(
     dataset: Prepared,
     model: &ModelConfig,
     settings: &CellSettings<'_>,
@@ -106,7 +106,7 @@ pub fn train(
 }
 
 /// The values of each variable, by path.
-pub fn values(result: &CellResult) -> BTreeMap<String, Vec<f32>> {
+pub(crate) fn values(result: &CellResult) -> BTreeMap<String, Vec<f32>> {
     let of = |tensor: &candle_core::Tensor| tensor.flatten_all().unwrap().to_vec1().unwrap();
     let weights = result.weights.iter();
     weights

@@ -57,7 +57,13 @@ pub(crate) enum TaskState {
 }
 
 /// Ends that say nothing of what a task was to do: somebody or something else ended it.
-const BY_OTHERS: [&str; 5] = ["BOOT_FAIL", "CANCELLED", "NODE_FAIL", "PREEMPTED", "REVOKED"];
+const BY_OTHERS: [&str; 5] = [
+    "BOOT_FAIL",
+    "CANCELLED",
+    "NODE_FAIL",
+    "PREEMPTED",
+    "REVOKED",
+];
 
 impl TaskState {
     /// Whether the task was ended by somebody, or with its node.

@@ -30,8 +30,8 @@ pub use hosts::HostRecord;
 pub use settings::{ClusterSettings, EngineKind, read_settings};
 pub use standing::{CellStanding, standings};
 
-use crate::output::note;
 use super::{Ended, Event, EventKind, LocalSettings, Verdict};
+use crate::output::note;
 use anyhow::Result;
 use batch::{Batch, WaitingCell};
 use engine::{Engine, TaskNeeds};
