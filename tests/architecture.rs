@@ -231,7 +231,7 @@ fn the_key_to_the_test_split_is_made_in_one_place() {
     );
     assert_eq!(
         places("FrozenSelection::freeze("),
-        ["crates/train/src/session.rs"]
+        ["crates/train/src/session/scores.rs"]
     );
 }
 

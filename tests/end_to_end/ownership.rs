@@ -8,6 +8,7 @@ use std::path::PathBuf;
 #[test]
 fn another_spec_is_refused_before_anything_is_replaced() {
     let bench = done(SPEC);
+    let ids = cells(&bench);
     // As of a run that was killed before it merged.
     for name in ["cells.csv", "metrics.csv", "report.md"] {
         std::fs::remove_file(bench.path(&format!("done/{name}"))).expect("a file");
@@ -25,7 +26,7 @@ fn another_spec_is_refused_before_anything_is_replaced() {
     );
     assert_eq!(bench.files("done", &[".lock"]), before);
     // Cells that were started count too.
-    for id in cells(&bench) {
+    for id in ids {
         bench.take_outcome(&format!("done/cells/{id}"));
     }
     let said = run(&bench, &other).expect(2).stderr;

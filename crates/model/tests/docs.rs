@@ -121,7 +121,8 @@ fn the_table_of_models_has_every_model_its_equation_its_file_and_its_paths() {
 
 /// Whether a variable is of a bottom: of all tasks, or of one.
 fn is_of_bottom(path: &str) -> bool {
-    path.starts_with("bottom.") || path.contains(".bottom.")
+    let parts: Vec<&str> = path.split('.').collect();
+    matches!(parts[..], ["bottom", ..] | ["task", _, "bottom", ..])
 }
 
 #[test]

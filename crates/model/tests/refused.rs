@@ -374,7 +374,7 @@ fn models_with_weights_for_each_scenario_refuse_rows_without() {
     assert_said(
         "star",
         "norm = 'batch'",
-        "`star` has no knob `norm`; it has: expert_dims, tower_dims, activation, partitioned_norm, auxiliary, auxiliary_dims",
+        "`star` has no knob `norm`; it has: expert_dims, tower_dims, activation, partitioned_norm, auxiliary, auxiliary_dims, bottom",
     );
     assert_said(
         "m3oe",

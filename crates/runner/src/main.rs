@@ -21,6 +21,7 @@ const BUNDLE: homebench_runner::bundled::Bundle = bundle![
     "balance-conflict.toml",
     "balance-real.toml",
     "balance-scale.toml",
+    "balance-speed.toml",
     "census-8.toml",
     "census.toml",
     "chain.toml",
