@@ -221,12 +221,12 @@ impl WithBottom {
         if !self.is_of_tasks {
             return self.bottoms[0].forward_t(xs, train);
         }
-        let of_task = |(task, bottom): (usize, &Box<dyn Interaction>)| match xs.rank() {
+        let tasks = self.bottoms.iter().enumerate();
+        let tasks = tasks.map(|(task, bottom)| match xs.rank() {
             // One input for all tasks, as files of inputs have it.
             2 => bottom.forward_t(xs, train),
             _ => bottom.forward_t(&xs.get(task)?, train),
-        };
-        let tasks = self.bottoms.iter().enumerate().map(of_task);
+        });
         Tensor::stack(&tasks.collect::<Result<Vec<_>>>()?, 0)
     }
 }
