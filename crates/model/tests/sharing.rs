@@ -64,7 +64,8 @@ fn a_step_that_is_cut_is_the_same_step_in_two_parts() {
         for (model, knobs) in MODELS {
             let network = Network::from_seed(&config(model, knobs), &three_tasks(), WIDTH);
             let has = network.model.has_representation();
-            let xs = inputs(24, WIDTH, 1.0);
+            // Within a half: three cross layers make fourth powers of inputs, whose rounding larger ones would show.
+            let xs = inputs(24, WIDTH, 0.5);
             let whole = network.gradients(&xs, |logits| of_task(logits, 1));
             let logits = network.step(&xs, None, 0).logits;
             let cut = RefCell::default();
@@ -89,9 +90,6 @@ fn a_step_that_is_cut_is_the_same_step_in_two_parts() {
             let of_leaf = heads.get(cut.leaf()).unwrap();
             let through = (cut.output() * of_leaf).unwrap().sum_all().unwrap();
             collect(&through.backward().unwrap());
-            // Sums that cancel out keep the rounding of what they are of: that of a model whose slopes are large is larger.
-            let largest = whole.values().flatten();
-            let largest = largest.fold(1f32, |most, slope| most.max(slope.abs()));
             for parameter in network.variables.parameters() {
                 let expected = whole.get(parameter.path());
                 let found = parameter.gradient();
@@ -100,7 +98,7 @@ fn a_step_that_is_cut_is_the_same_step_in_two_parts() {
                     (expected.unwrap_or(&zeros), found.unwrap_or(zeros.clone()));
                 let scale = expected
                     .iter()
-                    .fold(1e-2 * largest, |most, slope| most.max(slope.abs()));
+                    .fold(1e-2f32, |most, slope| most.max(slope.abs()));
                 for (one, other) in found.iter().zip(expected) {
                     assert!(
                         (one - other).abs() <= 2e-5 * scale,
