@@ -48,9 +48,9 @@ pub struct TrialPlace {
 }
 
 /// Writes `metrics.csv`, `curves.csv`, `experts.csv`, `gates.csv`, `expert_histograms.csv`, `throughput.csv` and `cells.csv`
-/// from the cells' parts; `cohorts.csv` where cells have such a part; `settings.csv` where anything was swept or tuned, `tuning.csv` where there are trials, `model_parts.csv` where
-/// models have parts, and `data_warnings.csv` where preparation found anything in the data that a reader has to know. Nothing vouches for
-/// them until they are sealed.
+/// from the cells' parts; `cohorts.csv` where cells have such a part; `settings.csv` where anything was swept or tuned, `tuning.csv`
+/// where there are trials, `model_parts.csv` where models have parts, and `data_warnings.csv` where preparation found anything in the
+/// data that a reader has to know. Nothing vouches for them until they are sealed.
 ///
 /// # Errors
 /// A part that can't be read or has other columns; a table that can't be written.
@@ -162,7 +162,9 @@ fn merge_parts(
         }
     }
     if cohorts.is_none() {
-        atomic::remove(&results.join(COHORTS.file))?;
+        let stale = results.join(COHORTS.file);
+        atomic::remove(&packed_path(&stale))?;
+        atomic::remove(&stale)?;
     }
     for table in tables.into_iter().chain(cohorts).chain([times]) {
         table.file.finish_synced()?;
@@ -311,8 +313,10 @@ mod tests {
         let text = std::fs::read_to_string(results.join(COHORTS.file)).unwrap();
         assert_eq!(text, format!("{header}\n{row}\n"));
         // Of another spec, which asks for none.
+        let packed = packed_path(&results.join(COHORTS.file));
+        std::fs::write(&packed, "of an earlier pack").unwrap();
         merge(&results, &cells[..1], [], []).unwrap();
-        assert!(!results.join(COHORTS.file).exists());
+        assert!(!results.join(COHORTS.file).exists() && !packed.exists());
     }
 
     #[test]

@@ -29,8 +29,8 @@ pub struct Packed {
 }
 
 /// Copies what a reader needs to check an experiment into a new folder: tables, specs and provenance, winners and external scores.
-/// `metrics.csv`, `curves.csv`, `experts.csv`, `gates.csv` and `expert_histograms.csv` become `.csv.zst`, of experts and gates with the
-/// rows of the selected epoch alone. The copy is sealed. The same tables give the same bytes. Not copied: cells with their weights and
+/// `metrics.csv`, `cohorts.csv`, `curves.csv`, `experts.csv`, `gates.csv` and `expert_histograms.csv` become `.csv.zst`, of experts and
+/// gates with the rows of the selected epoch alone. The copy is sealed. The same tables give the same bytes. Not copied: cells with their weights and
 /// logs, and what is drawn from the rest.
 ///
 /// # Errors
@@ -158,7 +158,7 @@ mod tests {
     use super::*;
     use crate::read::Inside;
     use crate::sample::Sample;
-    use crate::tables::{HistogramsRow, write};
+    use crate::tables::{CohortsRow, HistogramsRow, write};
     use tempfile::TempDir;
 
     /// A sealed folder with experts and gates of three epochs, of which the third was selected, two evaluations each.
@@ -196,9 +196,23 @@ mod tests {
             count: 5,
             ..HistogramsRow::default()
         });
+        let cohorts = cells.map(|cell| CohortsRow {
+            cell,
+            variant: "a, b",
+            seed: 0,
+            split: "test",
+            task: "like",
+            cohort: "tab",
+            cohort_value: "1",
+            metric: "auc",
+            value: Some(0.5),
+            rows: 9,
+            positives: Some(3),
+        });
         put(&results, experts);
         put(&results, gates);
         put(&results, bins);
+        put(&results, cohorts);
         seal(&results, []).unwrap();
         (folder, results)
     }
@@ -229,7 +243,7 @@ mod tests {
             (read, inside)
         };
         let (_parent, new, done) = packed(&results);
-        assert_eq!(done.num_tables, 5);
+        assert_eq!(done.num_tables, 6);
         assert!(done.bytes_now < done.bytes_before, "{done:?}");
         for name in LONG {
             assert!(!new.join(name).exists() && packed_path(&new.join(name)).exists());

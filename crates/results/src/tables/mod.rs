@@ -97,8 +97,9 @@ pub const COHORTS: Part = Part::of::<CohortsRow>();
 pub const TIMES: Part = Part::of::<ThroughputRow>();
 
 /// The tables with many rows of a cell, which may be there packed: `experts.csv.zst` in place of `experts.csv`.
-pub(crate) const LONG: [&str; 5] = [
+pub(crate) const LONG: [&str; 6] = [
     MetricsRow::FILE,
+    CohortsRow::FILE,
     CurvesRow::FILE,
     ExpertsRow::FILE,
     GatesRow::FILE,
