@@ -11,6 +11,7 @@ use plotters::style::{Color as _, RGBAColor, ShapeStyle, TextStyle};
 use plotters::style::{FontDesc, FontFamily, FontStyle, FontTransform};
 use resvg::tiny_skia::{Pixmap, Transform};
 use resvg::usvg::{Options, Tree};
+use std::borrow::Cow;
 use std::sync::{Arc, LazyLock};
 
 // Without this, every width that the layout measured would be a quarter too large.
@@ -34,12 +35,26 @@ pub(super) fn to_svg(canvas: &Canvas) -> Result<String> {
     // plotters gives the picture as many CSS pixels as it has dots, three times its size on paper, and no title.
     let (_, body) = drawn.split_once('>').context("an opening svg tag")?;
     let pixels = |dots: u32| f64::from(dots) * CSS_PIXELS_PER_DOT;
+    let family = format!(" font-family=\"{}\"", font::FAMILY);
     Ok(format!(
-        "<svg width=\"{}\" height=\"{}\" viewBox=\"0 0 {width} {height}\" role=\"img\" xmlns=\"http://www.w3.org/2000/svg\">\n<title>{}</title>{body}",
+        "<svg width=\"{}\" height=\"{}\" viewBox=\"0 0 {width} {height}\" role=\"img\"{family} xmlns=\"http://www.w3.org/2000/svg\">\n<title>{}</title>{}",
         pixels(width),
         pixels(height),
         escape_markup(&canvas.description),
+        without_repeats(body, &family),
     ))
+}
+
+/// The body without what every element would say again: the font, which the root has, and the opacity that is the default. It is a third
+/// of the bytes.
+fn without_repeats(body: &str, family: &str) -> String {
+    let lines = body.split_inclusive('\n');
+    let shortened = lines.map(|line| match line.starts_with('<') {
+        true => Cow::from(line.replace(family, "").replace(" opacity=\"1\"", "")),
+        // The text of an element.
+        false => line.into(),
+    });
+    shortened.collect()
 }
 
 /// The SVG as a bitmap, one pixel a dot.
@@ -163,6 +178,8 @@ mod tests {
         );
         assert!(svg.contains("<title>a &lt; b &amp; c</title>"));
         assert!(svg.contains("H&lt;&amp;"));
+        assert_eq!(svg.matches(font::FAMILY).count(), 1, "{svg}");
+        assert!(!svg.contains("opacity=\"1\""), "{svg}");
         assert!(svg.trim_end().ends_with("</svg>"));
     }
 
