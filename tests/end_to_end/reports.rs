@@ -11,7 +11,7 @@ fn a_report_takes_the_baseline_that_is_asked_for_and_gives_the_same_bytes_again(
     assert_eq!(before, bench.files("out", &[".lock"]), "from the same CSV");
     let first = bench.report("out");
     assert!(first.contains("--baseline shared_bottom"), "{first}");
-    assert!(!first.contains("## The author's answer"), "{first}");
+    assert!(!first.contains("## Author's conclusion"), "{first}");
     // Neither one that the spec names nor the author's answer is part of any cell.
     let tables = ["cells.csv", "metrics.csv"].map(|name| bench.read(&format!("out/{name}")));
     bench
@@ -31,7 +31,7 @@ fn a_report_takes_the_baseline_that_is_asked_for_and_gives_the_same_bytes_again(
     assert!(spec.contains("baseline = \"home\"\n"), "{spec}");
     let named = bench.report("out");
     let (_, answered) = named
-        .split_once("## The author's answer\n\n")
+        .split_once("## Author's conclusion\n\n")
         .expect("an answer");
     let words = "`home`, by far.\n\nBut three seeds are few.\n\nThese are the words of the experiment's author";
     assert!(answered.starts_with(words), "{answered}");

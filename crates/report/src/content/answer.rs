@@ -43,7 +43,7 @@ pub(super) fn push(
     blocks.extend(forest.map(super::figure_block(true)));
     blocks.push(labelled("How sure", &sureness::in_short(analysis)));
     let outcome = context.outcome.first().map(|words| first_sentence(words));
-    blocks.extend(outcome.map(|words| labelled("The author's words", &words)));
+    blocks.extend(outcome.map(|words| labelled("Author's conclusion", &words)));
 }
 
 /// How many differences hold beside those that were claimed.

@@ -44,7 +44,7 @@ pub(super) fn block(analysis: &Analysis) -> Option<Block> {
     Some(Block::Paragraph(vec![
         strong("By chance:"),
         text(format!(
-            " the test AUC of {} can't be told apart from .5 (95 %, Hanley and McNeil). Such a run may rank the task's rows no \
+            " the test AUC of {} does not differ significantly from .5 (95 %, Hanley and McNeil). Such a run may rank the task's rows no \
              better than a coin; a mean and an interval that include it speak of it more than of the other runs.",
             named(places)
         )),

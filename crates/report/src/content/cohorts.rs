@@ -1,8 +1,8 @@
 //! Scores by cohort: the main metric of every task, folded, one table for each way to divide the rows.
 
-use super::paragraph;
+use super::{paragraph, table_link};
 use crate::analysis::Analysis;
-use crate::document::{Block, Cell as Field, Table, link, text};
+use crate::document::{Block, Cell as Field, Table, text};
 use crate::format::{counted, grouped, score};
 use crate::statistics::mean;
 use homebench_results::read::{CohortScore, distinct};
@@ -37,7 +37,7 @@ pub(super) fn push(blocks: &mut Vec<Block>, analysis: &Analysis) {
             "Test scores of each task's main metric on parts of the rows, mean over runs. Nothing is corrected for looking at many \
              cohorts, and a small one tells little. Every metric, and validation: ",
         ),
-        link("cohorts.csv", "cohorts.csv"),
+        table_link(&analysis.results, "cohorts.csv"),
         text("."),
     ]));
     for name in distinct(scores.iter().map(|score| score.cohort.clone())) {

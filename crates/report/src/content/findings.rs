@@ -97,7 +97,7 @@ fn certainty(summary: &Summary, standing: &Standing) -> String {
     }
     if standing.rivals.len() > MOST_NAMED {
         return format!(
-            ", but can't be told apart from {} others.",
+            ", with no significant difference from {} others.",
             standing.rivals.len()
         );
     }
@@ -105,7 +105,7 @@ fn certainty(summary: &Summary, standing: &Standing) -> String {
         .rivals
         .iter()
         .map(|&rival| &summary.variants[rival]);
-    format!(", but can't be told apart from {}.", listed(rivals))
+    format!(", with no significant difference from {}.", listed(rivals))
 }
 
 fn against_baseline(

@@ -106,7 +106,7 @@ fn asked(blocks: &mut Vec<Block>, context: &Context) {
     if context.outcome.is_empty() {
         return;
     }
-    blocks.push(Block::Heading("The author's answer".to_owned()));
+    blocks.push(Block::Heading("Author's conclusion".to_owned()));
     blocks.extend(context.outcome.iter().map(prose));
     blocks.push(paragraph(
         "These are the words of the experiment's author, from its spec. Everything else is computed from the tables.",
@@ -261,7 +261,7 @@ fn quoted(name: &str) -> String {
 }
 
 /// A link to a table, in the form that the folder has it in.
-fn table_link(results: &Results, name: &str) -> Span {
+pub(super) fn table_link(results: &Results, name: &str) -> Span {
     let file = table_file(&results.folder, name);
     let name = file.file_name().unwrap_or_default().to_string_lossy();
     link(&name, &name)

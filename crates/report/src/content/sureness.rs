@@ -128,7 +128,7 @@ fn identical(analysis: &Analysis) -> Vec<String> {
     let mut said = Vec::new();
     if !constant.is_empty() {
         said.push(format!(
-            "Identical with every seed, so that its runs show no chance: {}.",
+            "Identical with every seed, so its runs say nothing about chance: {}.",
             shortly(constant.into_iter().cloned().collect())
         ));
     }
@@ -222,7 +222,7 @@ fn detectable(analysis: &Analysis) -> Option<String> {
         format!("; in the mean over tasks {words}, by variant")
     });
     Some(format!(
-        "What could have been seen: a true difference to {} has to be this large for a paired test at 5 %, before any \
+        "Smallest detectable effect: a true difference to {} has to be this large for a paired test at 5 %, before any \
          correction, to find it in four of five such experiments: {}{of_means}. A smaller one may be there unseen.",
         analysis.baseline_name(),
         listed(metrics),
@@ -330,7 +330,7 @@ fn at_the_edge(analysis: &Analysis) -> Vec<String> {
     let edges = tuning_tables::at_the_edge(&analysis.results).into_iter();
     let words = edges.map(|(setting, variants)| {
         format!(
-            "At the end of what was tried, so that a better value may lie beyond: {setting} of {}.",
+            "At the edge of the values tried; a better one may lie beyond: {setting} of {}.",
             listed(variants)
         )
     });
@@ -357,7 +357,7 @@ fn still_improving(analysis: &Analysis) -> Option<String> {
     let cut = still_improving_runs(analysis);
     (!cut.is_empty()).then(|| {
         format!(
-            "Still improving when training ended, so that more epochs might change the order: {}.",
+            "Still improving when training ended; more epochs might change the order: {}.",
             named(cut)
         )
     })

@@ -67,7 +67,7 @@ impl Leaderboard {
     const METHOD: &'static str = "Variants are ranked on each task by their mean test score over the runs that all of them have; a dataset's \
         rank is the mean over its tasks, and all datasets count alike. 1 is best. Intervals are the middle 95 % of 2,000 draws of datasets \
         and, within each, of runs; first is the share of the draws in which a variant has the best mean rank. Variants whose intervals \
-        overlap are not told apart by it.";
+        overlap are not separated by it.";
 
     fn table(&self) -> Table {
         let mut table = Table::new(&["variant", "mean rank", "95 % interval", "first"]);
