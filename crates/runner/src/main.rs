@@ -17,6 +17,7 @@ macro_rules! bundle {
 /// alone.
 const BUNDLE: homebench_runner::bundled::Bundle = bundle![
     "ablation.toml",
+    "anomalies-tuned.toml",
     "anomalies.toml",
     "balance-conflict.toml",
     "balance-real.toml",
