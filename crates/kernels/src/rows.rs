@@ -92,14 +92,27 @@ pub(crate) fn reduce_parts(out: &mut [f32], parts: &[f32], add: bool) {
 /// A vector of this length whose values are unspecified: for outputs that are written in full before they are read.
 ///
 /// Clearing would be a pass over memory of its own, a fifth of the time of a training step.
-#[expect(clippy::uninit_vec, reason = "every bit pattern is an f32")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+#[expect(
+    clippy::uninit_vec,
+    reason = "the assembly stands for a write of every value"
+)]
 pub(crate) fn unspecified(length: usize) -> Vec<f32> {
-    let mut values = Vec::with_capacity(length);
-    // SAFETY: every bit pattern is an f32, the capacity is there, and callers write before they read.
+    let mut values: Vec<f32> = Vec::with_capacity(length);
+    // SAFETY: the capacity is there. A float that nobody wrote is not a float to the compiler, and a slice of such would be undefined
+    // behaviour. It has to assume that the assembly, which gets the pointer and may write to memory, wrote all of them; in fact it is
+    // empty. What is there is whatever memory holds, and callers write before they read.
     unsafe {
+        std::arch::asm!("/* {0} */", in(reg) values.as_mut_ptr(), options(nostack, preserves_flags));
         values.set_len(length);
     }
     values
+}
+
+/// A vector of this length, for outputs that are written in full before they are read.
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+pub(crate) fn unspecified(length: usize) -> Vec<f32> {
+    vec![0.0; length]
 }
 
 #[cfg(test)]

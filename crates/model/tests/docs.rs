@@ -74,6 +74,15 @@ fn variables_of(name: &str) -> BTreeSet<String> {
 }
 
 #[test]
+fn the_readme_counts_the_multi_task_models() {
+    let models = homebench_model::registry();
+    let single = ["logistic", "single_task"];
+    let several = models.iter().filter(|entry| !single.contains(&entry.name));
+    let row = format!("| multi-task architectures | {} |", several.count());
+    assert!(read("README.md").contains(&row), "expected `{row}`");
+}
+
+#[test]
 fn the_table_of_models_has_every_model_its_equation_its_file_and_its_paths() {
     let of_parts: BTreeMap<String, Vec<String>> = table("part")
         .into_iter()
