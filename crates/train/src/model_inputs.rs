@@ -114,6 +114,7 @@ mod tests {
                 name: "tags".to_owned(),
                 vocabulary_size: 5,
                 pooling: Default::default(),
+                mean_length: 2.5,
             }],
             numeric: vec!["age".to_owned(), "price".to_owned()],
             tasks: Vec::new(),
