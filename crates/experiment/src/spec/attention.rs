@@ -116,9 +116,14 @@ impl Place<'_> {
             None => format!("the dataset has no input `{list}`"),
         };
         let message = format!("`{place}`: {what}; lists are: {}", lists.join(", "));
+        let mend = format!(
+            "write a list before its target, such as lists = {{ {} = \"{target}\" }}",
+            lists[0]
+        );
         Err(self
             .source
             .at_key(&place, message)
+            .hint(mend)
             .did_you_mean(list, lists))
     }
 
@@ -134,14 +139,21 @@ impl Place<'_> {
             Some(InputKind::Number) => format!("`{target}` is a number, which has no embedding"),
             None => format!("the dataset has no input `{target}`"),
         };
-        let known = match &single[..] {
-            [] => "none".to_owned(),
-            names => names.join(", "),
+        let (known, mend) = match &single[..] {
+            [] => ("none".to_owned(), "leave the list out".to_owned()),
+            names => (
+                names.join(", "),
+                format!(
+                    "write a feature of one id behind the list, such as lists = {{ {list} = \"{}\" }}",
+                    names[0]
+                ),
+            ),
         };
         let message = format!("`{place}`: {what}; a target has one id a row: {known}");
         Err(self
             .source
             .at_value(&place, message)
+            .hint(mend)
             .did_you_mean(target, single))
     }
 
