@@ -107,6 +107,7 @@ fn tables(criterion: &mut Criterion) {
             num_numeric: 16,
             embedding_dim: EMBEDDING_DIM,
             tables: Default::default(),
+            attention: Default::default(),
         };
         let context = BuildContext {
             layout: &layout,

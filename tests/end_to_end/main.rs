@@ -1,6 +1,7 @@
 //! The binary as a user meets it: every test starts it as a process, in an empty folder of its own.
 
 mod adapters;
+mod attention;
 #[macro_use]
 mod bad_input;
 mod budgets;

@@ -71,8 +71,8 @@ pub use kept::{KeptData, KeptSplit, keep};
 pub use mapped_file_shrank::tell_of_cut_files;
 pub use new_rows::{NewRows, ScoredRows, Unseen};
 pub use open::{
-    RowColumns, Verified, carry, check, check_carried, known, open, open_checked, prepare,
-    row_columns, split_seed, table_names, verify, with_prediction_columns,
+    RowColumns, Verified, carry, check, check_carried, described_inputs, known, open, open_checked,
+    prepare, row_columns, split_seed, table_names, verify, with_prediction_columns,
 };
 pub use predictions::{PredictionLayout, PredictionWriter, ScoreScale, TableFormat};
 pub use reference::{DatasetRef, Places, RowSubset};
@@ -152,6 +152,8 @@ pub struct ListFeature {
     pub vocabulary_size: usize,
     /// How the embeddings of a row's list become one.
     pub pooling: Pooling,
+    /// Ids of a training row in the mean; 0 where no training rows are at hand, as for new rows.
+    pub mean_length: f64,
 }
 
 /// A task to predict.

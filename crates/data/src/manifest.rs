@@ -95,6 +95,9 @@ pub(super) struct ListEntry {
     /// Of sum, of mean where absent.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) is_sum: bool,
+    /// Ids of a training row in the mean; absent where an older version prepared the dataset, which is then made again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) mean_length: Option<f64>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -165,6 +168,7 @@ impl Manifest {
                     name: feature.name,
                     vocabulary_size: feature.vocabulary_size,
                     is_sum: feature.pooling == Pooling::Sum,
+                    mean_length: Some(feature.mean_length),
                 })
                 .collect(),
         }

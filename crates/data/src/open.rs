@@ -5,7 +5,7 @@ use super::carried::{CarriedSplits, with_columns};
 use super::generated::LazyGenerator;
 use super::manifest::CategoricalEntry;
 use super::predictions::{PredictionLayout, ScoreScale};
-use super::schema::{self, Description, Protocol, Source};
+use super::schema::{self, DescribedInput, Description, Protocol, Source};
 use super::source_files::{self, Located, Trust};
 use super::split::{Split, SplitTruth};
 use super::table::fitted_files::{FittedNumbers, NUMBERS, VOCABULARIES, texts_of};
@@ -67,6 +67,15 @@ pub fn row_columns(reference: &DatasetRef, places: &Places) -> Result<RowColumns
 pub fn table_names(reference: &DatasetRef, places: &Places) -> Result<Vec<String>> {
     let (_, protocol) = resolve(reference, places)?;
     Ok(protocol.table_names())
+}
+
+/// What models read of a row of a dataset, as far as its description tells.
+///
+/// # Errors
+/// See [`check`].
+pub fn described_inputs(reference: &DatasetRef, places: &Places) -> Result<Vec<DescribedInput>> {
+    let (_, protocol) = resolve(reference, places)?;
+    Ok(protocol.inputs())
 }
 
 /// The seed that divides the dataset's rows into splits, where its description divides them by a hash.
@@ -447,6 +456,8 @@ impl Resolved {
                 true => Pooling::Sum,
                 false => Pooling::Mean,
             },
+            // There in every dataset that was found whole.
+            mean_length: feature.mean_length.unwrap_or(0.0),
         });
         Schema {
             categorical: categorical.collect(),

@@ -35,6 +35,7 @@ mod softmax;
 pub mod sparse;
 mod stack;
 pub mod stacked_mlp;
+pub mod target_attention;
 
 pub use distillation::{normalised_distance, normalised_distance_composed};
 pub use layer_norm::{layer_norm, layer_norm_composed};

@@ -16,6 +16,7 @@ use std::ops::Range;
 ///     num_numeric: 3,
 ///     embedding_dim: 8,
 ///     tables: Default::default(),
+///     attention: Default::default(),
 /// };
 /// assert_eq!(dims.input_dim(), 2 * 8 + 3);
 /// assert_eq!(dims.num_table_numbers(), 1020 * 8);
@@ -32,6 +33,8 @@ pub struct FeatureDims {
     pub embedding_dim: usize,
     /// The table of each feature that reads one of another name than its own or of another width, by feature.
     pub tables: BTreeMap<String, FeatureTable>,
+    /// Which lists attend to a target in place of being pooled.
+    pub attention: Attention,
 }
 
 /// The table that a feature reads.
@@ -41,6 +44,26 @@ pub struct FeatureTable {
     pub name: String,
     /// Units of its rows.
     pub width: usize,
+}
+
+/// Lists whose elements are weighed by how they compare with a target, and added up.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Attention {
+    /// The lists, each once; nothing attends where there is none.
+    pub lists: Vec<AttendingList>,
+    /// Widths of the hidden layers of each list's activation unit.
+    pub hidden_dims: Vec<usize>,
+}
+
+/// A list that attends to a target.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AttendingList {
+    /// Name of the multi-valued feature.
+    pub list: String,
+    /// Name of the single-valued feature that its elements are compared with; their tables have one width.
+    pub target: String,
+    /// Elements of a row in the mean, for the FLOPs of a row. Nothing else depends on it.
+    pub mean_length: f64,
 }
 
 impl FeatureDims {
@@ -71,9 +94,15 @@ impl FeatureDims {
         }
     }
 
-    /// Whether every feature has a table of its own, all of one width.
+    /// Whether every feature has a table of its own, all of one width, and each list's rows are pooled.
     pub(crate) fn is_plain(&self) -> bool {
-        self.tables.is_empty()
+        self.tables.is_empty() && self.attention.lists.is_empty()
+    }
+
+    /// Whether a multi-valued feature attends to a target.
+    pub(crate) fn attends(&self, list: &str) -> bool {
+        let mut lists = self.attention.lists.iter();
+        lists.any(|attending| attending.list == list)
     }
 
     /// Names and shapes of the tables, each once, in the order of the features that read them first.

@@ -2,19 +2,23 @@
 //!
 //! The rows of a batch are gathered into a leaf of candle's graph; its gradient updates those rows alone.
 
+mod attention;
 mod tables;
+
+pub use attention::TargetAttention;
 pub use tables::table_shapes;
 
 use crate::ModelError;
 use crate::features::{FeatureDims, Ids, Tables};
 use crate::layout::TaskLayout;
 use crate::var_builder::VarBuilder;
+use attention::{PlacedList, element_lists, placed};
 use candle_core::{Device, Tensor, Var};
 use homebench_kernels::Parameter;
 use homebench_kernels::cuda::{BatchParts, CopiedBatch};
 use homebench_kernels::dropout::Dropout;
 use homebench_kernels::optimizer::{
-    BatchRows, Columns, Kept, SparseRule, gather_on_device, update_on_device,
+    BatchRows, Columns, Kept, RowGradients, SparseRule, gather_on_device, update_on_device,
 };
 use std::sync::{Mutex, PoisonError};
 use tables::{TableSet, roots};
@@ -37,6 +41,7 @@ use tables::{TableSet, roots};
 ///     num_numeric: 1,
 ///     embedding_dim: 4,
 ///     tables: Default::default(),
+///     attention: Default::default(),
 /// };
 /// let rule = SparseRule::RowWiseAdagrad { epsilon: 1e-8, weight_decay: 0.0 };
 /// let vb = VarBuilder::from_seed(1, DType::F32, &Device::Cpu);
@@ -57,6 +62,8 @@ use tables::{TableSet, roots};
 pub struct EmbeddedInput {
     copies: Vec<TableSet>,
     dims: FeatureDims,
+    /// Lists that attend to a target, which [`TargetAttention`] makes units of.
+    attending: Vec<PlacedList>,
     per_task: bool,
     device: Device,
     /// For batches that nobody has copied to a device before.
@@ -68,7 +75,7 @@ impl EmbeddedInput {
     /// Tables under `embedding.<feature>.weight`, or `task.<name>.embedding...` where each task has its own, or both.
     ///
     /// # Errors
-    /// Weights to load that don't fit.
+    /// Weights to load that don't fit; lists that can't attend to what they are to attend to.
     pub fn new(
         dims: &FeatureDims,
         layout: &TaskLayout,
@@ -76,10 +83,12 @@ impl EmbeddedInput {
         rule: SparseRule,
         vb: &VarBuilder,
     ) -> Result<Self, ModelError> {
+        let attending = placed(dims)?;
         let copy = |root: &String| TableSet::new(root, dims, tables, rule, vb);
         Ok(Self {
             copies: (roots(layout, tables).iter().map(copy)).collect::<Result<_, ModelError>>()?,
             dims: dims.clone(),
+            attending,
             per_task: tables.per_task(),
             device: vb.device().clone(),
             room: Mutex::new(CopiedBatch::new(vb.device())?),
@@ -110,9 +119,12 @@ impl EmbeddedInput {
 
     /// The input of a batch, as a leaf whose gradient candle computes. Dropout drops embedded units, never numeric features.
     ///
+    /// Where lists attend to a target the leaf is packed, and [`TargetAttention::forward`] makes the input of it, dropout included.
+    ///
     /// # Shapes
     /// - ids, and numeric: [batch, numeric features], row-major
-    /// - result: [batch, input_dim], or [sets, batch, input_dim] with tables per task: a set a task, then the shared one if there is one
+    /// - result: [batch, input_dim], or [sets, batch, input_dim] with tables per task: a set a task, then the shared one if there is one;
+    ///   packed as [`ElementLists`](homebench_kernels::target_attention::ElementLists) says
     ///
     /// # Errors
     /// An id beyond its table.
@@ -123,6 +135,9 @@ impl EmbeddedInput {
         num_rows: usize,
         dropout: Option<&Dropout>,
     ) -> Result<Var, ModelError> {
+        if !self.attending.is_empty() {
+            return self.gather_packed(ids, numeric);
+        }
         let mut room = self.room.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(room) = &mut *room {
             room.fill(BatchParts {
@@ -142,19 +157,70 @@ impl EmbeddedInput {
             .zip(values.chunks_exact_mut(num_rows * stride))
         {
             copy.gather(ids, out, self.columns())?;
-            // Every copy has the numeric features, which have no tables. Chunks of zero columns would panic.
-            let num_numeric = self.dims.num_numeric;
-            if num_numeric > 0 {
-                let rows = out
-                    .chunks_exact_mut(stride)
-                    .zip(numeric.chunks_exact(num_numeric));
-                for (row, numeric) in rows {
-                    row[stride - num_numeric..].copy_from_slice(numeric);
-                }
-            }
+            self.put_numeric(numeric, out);
         }
         self.drop_out(dropout, &mut values);
         Ok(Var::from_vec(values, self.shape(num_rows), &Device::Cpu)?)
+    }
+
+    /// Every copy has the numeric features, which have no tables.
+    fn put_numeric(&self, numeric: &[f32], out: &mut [f32]) {
+        let (stride, num_numeric) = (self.dims.input_dim(), self.dims.num_numeric);
+        // Chunks of zero columns would panic.
+        if num_numeric > 0 {
+            let rows = out
+                .chunks_exact_mut(stride)
+                .zip(numeric.chunks_exact(num_numeric));
+            for (row, numeric) in rows {
+                row[stride - num_numeric..].copy_from_slice(numeric);
+            }
+        }
+    }
+
+    /// Rows, and behind them the elements of the lists that attend to a target.
+    fn gather_packed(&self, ids: Ids<'_>, numeric: &[f32]) -> Result<Var, ModelError> {
+        let lists = element_lists(&self.attending, &self.dims, ids, self.copies.len())?;
+        let mut values = vec![0f32; lists.packed_len()];
+        for (set, copy) in self.copies.iter().enumerate() {
+            let rows = &mut values[lists.rows(set)];
+            copy.gather(ids, rows, self.columns())?;
+            self.put_numeric(numeric, rows);
+            for place in 0..self.attending.len() {
+                copy.gather_elements(place, ids, &mut values[lists.elements(set, place)])?;
+            }
+        }
+        let length = values.len();
+        Ok(Var::from_vec(values, length, &Device::Cpu)?)
+    }
+
+    /// As [`Self::update`], from the gradient of what [`Self::gather_packed`] gave.
+    fn update_packed(
+        &mut self,
+        ids: Ids<'_>,
+        gradient: &Tensor,
+        learning_rate: f64,
+    ) -> Result<(), ModelError> {
+        let lists = element_lists(&self.attending, &self.dims, ids, self.copies.len())?;
+        let gradient = gradient.flatten_all()?.to_vec1::<f32>()?;
+        if gradient.len() != lists.packed_len() {
+            let message = format!(
+                "a gradient of {} numbers is not of the {} that were gathered",
+                gradient.len(),
+                lists.packed_len()
+            );
+            return Err(ModelError::Tensor { message });
+        }
+        let columns = self.columns();
+        for (set, copy) in self.copies.iter_mut().enumerate() {
+            let elements = (0..self.attending.len()).map(|place| lists.elements(set, place));
+            let elements: Vec<&[f32]> = elements.map(|part| &gradient[part]).collect();
+            let gradient = RowGradients {
+                rows: &gradient[lists.rows(set)],
+                elements: &elements,
+            };
+            copy.update(ids, gradient, columns, learning_rate)?;
+        }
+        Ok(())
     }
 
     /// As [`Self::gather`], of a batch that has been copied to this input's device.
@@ -185,7 +251,7 @@ impl EmbeddedInput {
         }
     }
 
-    /// Updates the rows of `ids` from the gradient of [`Self::gather`]'s result under the same dropout.
+    /// Updates the rows of `ids` from the gradient of [`Self::gather`]'s result under the same dropout, which a packed one has behind it.
     ///
     /// # Errors
     /// The gradient has another shape.
@@ -199,6 +265,9 @@ impl EmbeddedInput {
         // Only the gradient of the embedded columns is of use; without any there is nothing to update.
         if self.dims.num_embedded() == 0 {
             return Ok(());
+        }
+        if !self.attending.is_empty() {
+            return self.update_packed(ids, gradient, learning_rate);
         }
         let columns = self.columns();
         let num_rows = gradient.elem_count() / (self.copies.len() * columns.stride);
@@ -215,6 +284,10 @@ impl EmbeddedInput {
         self.drop_out(dropout, &mut gradient);
         let size = gradient.len() / self.copies.len();
         for (copy, gradient) in self.copies.iter_mut().zip(gradient.chunks_exact(size)) {
+            let gradient = RowGradients {
+                rows: gradient,
+                elements: &[],
+            };
             copy.update(ids, gradient, columns, learning_rate)?;
         }
         Ok(())

@@ -46,8 +46,10 @@ mod variables;
 
 pub use bottoms::{BottomEntry, bottoms};
 pub use error::ModelError;
-pub use features::{FeatureDims, FeatureTable, Ids, InputColumns, InputFeature, Tables};
-pub use input::{EmbeddedInput, table_shapes};
+pub use features::{
+    AttendingList, Attention, FeatureDims, FeatureTable, Ids, InputColumns, InputFeature, Tables,
+};
+pub use input::{EmbeddedInput, TargetAttention, table_shapes};
 pub use knobs::{Knob, KnobKind, Knobs};
 pub use layout::{Owner, TaskGroup, TaskLayout};
 pub use part::{Part, PartKind};

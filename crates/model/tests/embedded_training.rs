@@ -30,6 +30,7 @@ fn train(name: &str, knobs: &str, tables: Tables) -> (Vec<f32>, Vec<Vec<f32>>) {
         num_numeric: 2,
         embedding_dim: 4,
         tables: Default::default(),
+        attention: Default::default(),
     };
     let vb = VarBuilder::from_seed(5, DType::F32, &place::device());
     let context = BuildContext {

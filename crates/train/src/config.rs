@@ -1,5 +1,6 @@
 //! How a cell is trained.
 
+use super::attention_config::AttentionConfig;
 use super::balance::BalanceConfig;
 use super::schedule::Schedule;
 use homebench_kernels::Precision;
@@ -97,6 +98,9 @@ pub struct TrainingConfig {
     /// Width of the rows of each embedding table, by name; `embedding_dim` where absent.
     #[serde(skip_serializing_if = "is_default")]
     pub embedding_dims: BTreeMap<String, usize>,
+    /// Which lists attend to a target; all are pooled where absent.
+    #[serde(skip_serializing_if = "is_default")]
+    pub attention: AttentionConfig,
     /// How dense variables are updated.
     pub optimizer: OptimizerName,
     /// Share of the velocity that gradient descent keeps from step to step; 0 with other optimisers.
@@ -142,6 +146,7 @@ impl Default for TrainingConfig {
             weight_decay: 0.0,
             embedding_dim: 8,
             embedding_dims: BTreeMap::new(),
+            attention: AttentionConfig::default(),
             optimizer: OptimizerName::default(),
             momentum: 0.0,
             gradient_clip_norm: 0.0,
@@ -248,6 +253,10 @@ mod tests {
             momentum: 0.9,
             embedding_optimizer: EmbeddingOptimizerName::RowwiseAdagrad,
             embedding_dims: [("user".to_owned(), 3)].into(),
+            attention: AttentionConfig {
+                lists: [("seen".to_owned(), "item".to_owned())].into(),
+                hidden_dims: vec![8, 4],
+            },
             schedule: Schedule::Cosine {
                 warm_up_steps: 10,
                 final_share: 0.1,

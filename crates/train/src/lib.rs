@@ -15,6 +15,7 @@
 // Tests compare with the platform's functions, which results must not depend on.
 #![cfg_attr(test, allow(clippy::disallowed_methods))]
 
+mod attention_config;
 mod balance;
 mod balanced_loss;
 mod checkpoint;
@@ -44,6 +45,7 @@ mod variable_shapes;
 mod warm_start;
 mod written_schedule;
 
+pub use attention_config::AttentionConfig;
 pub use balance::{BalanceAt, BalanceConfig, BalanceMethod, GradientScaling};
 pub use cohorts::{MOST_COHORTS, check_count};
 pub use config::{EmbeddingOptimizerName, OptimizerName, PrecisionName, TrainingConfig};

@@ -2,7 +2,10 @@
 
 use crate::TrainingConfig;
 use homebench_data::Schema;
-use homebench_model::{FeatureDims, FeatureTable, InputFeature, Tables, TaskGroup, TaskLayout};
+use homebench_model::{
+    AttendingList, Attention, FeatureDims, FeatureTable, InputFeature, Tables, TaskGroup,
+    TaskLayout,
+};
 
 /// The tasks and groups of a schema, as a model sees them.
 pub fn task_layout(schema: &Schema) -> TaskLayout {
@@ -60,6 +63,24 @@ pub fn feature_dims(schema: &Schema, tables: Tables, training: &TrainingConfig) 
         num_numeric: schema.numeric.len(),
         embedding_dim,
         tables: embedded(schema).filter_map(table).collect(),
+        attention: attention(schema, training),
+    }
+}
+
+/// The lists that attend to a target, with their mean lengths.
+fn attention(schema: &Schema, training: &TrainingConfig) -> Attention {
+    let attending = |(list, target): (&String, &String)| {
+        let mut lists = schema.lists.iter();
+        let feature = lists.find(|feature| feature.name == *list);
+        AttendingList {
+            list: list.clone(),
+            target: target.clone(),
+            mean_length: feature.map_or(0.0, |feature| feature.mean_length),
+        }
+    };
+    Attention {
+        lists: training.attention.lists.iter().map(attending).collect(),
+        hidden_dims: training.attention.hidden_dims.clone(),
     }
 }
 
@@ -100,6 +121,7 @@ fn operator_pooling(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::AttentionConfig;
     use homebench_data::{CategoricalFeature, ListFeature};
 
     #[test]
@@ -114,6 +136,7 @@ mod tests {
                 name: "tags".to_owned(),
                 vocabulary_size: 5,
                 pooling: Default::default(),
+                mean_length: 2.5,
             }],
             numeric: vec!["age".to_owned(), "price".to_owned()],
             tasks: Vec::new(),
@@ -163,5 +186,22 @@ mod tests {
             let columns = input_features(&shared, &dims)[2].columns.clone();
             assert_eq!(columns, width + tab..2 * width + tab);
         }
+        let attending = TrainingConfig {
+            attention: AttentionConfig {
+                lists: [("tags".to_owned(), "user".to_owned())].into(),
+                ..AttentionConfig::default()
+            },
+            ..TrainingConfig::default()
+        };
+        let attention = feature_dims(&shared, Tables::Shared, &attending).attention;
+        let expected = AttendingList {
+            list: "tags".to_owned(),
+            target: "user".to_owned(),
+            mean_length: 2.5,
+        };
+        assert_eq!(
+            (attention.lists, attention.hidden_dims),
+            (vec![expected], vec![36])
+        );
     }
 }

@@ -18,18 +18,21 @@ use super::warm_start::{PathError, PathKey, named};
 use super::{TrainError, TrainingConfig};
 use candle_core::{DType, Device, Tensor};
 use homebench_data::{Batch, Prepared, Schema, Task};
+use homebench_kernels::dropout::Dropout;
 use homebench_kernels::loss::{Targets, multi_task_loss};
 use homebench_kernels::optimizer::{Kept, Lists, Optimizer};
 use homebench_kernels::{Parameter, Role};
 use homebench_model::{
-    BuildContext, EmbeddedInput, Ids, InputColumns, ModelConfig, Ranker, TaskLayout, Trace,
-    VarBuilder, Variables, table_shapes,
+    BuildContext, EmbeddedInput, Ids, InputColumns, ModelConfig, Ranker, TargetAttention,
+    TaskLayout, Trace, VarBuilder, Variables, table_shapes,
 };
 
 /// Input, model and optimiser of a cell.
 pub(super) struct Network {
     layout: TaskLayout,
     input: EmbeddedInput,
+    /// What makes a model's input of lists that attend to a target, where there are such.
+    attention: Option<TargetAttention>,
     model: Box<dyn Ranker>,
     variables: Variables,
     /// Paths and shapes of the tables.
@@ -115,6 +118,7 @@ impl Network {
             after: &schema.after(),
         };
         let ranker = model.build(&context, &vb)?;
+        let attention = TargetAttention::new(&dims, &layout, tables, &vb)?;
         // Before the tables are made, which the input updates row by row: a dense optimiser would
         // pass over every row of them at every step.
         let dense: Vec<Parameter> = vb
@@ -132,6 +136,7 @@ impl Network {
         Ok(Self {
             tables: table_shapes(&dims, &layout, tables),
             input,
+            attention,
             model: ranker,
             variables: vb.finish()?,
             optimizer: Optimizer::new(&dense, training.dense_rule()),
@@ -218,6 +223,12 @@ impl Network {
         &*self.model
     }
 
+    /// FLOPs of a row's products, in the model and in front of it.
+    pub(super) fn flops_per_row(&self) -> usize {
+        let before = self.attention.as_ref().map(TargetAttention::flops_per_row);
+        before.unwrap_or(0) + self.model.flops_per_row()
+    }
+
     pub(super) fn variables(&self) -> &Variables {
         &self.variables
     }
@@ -297,12 +308,29 @@ impl Network {
         batch: &Batch,
         trace: Option<&mut Trace>,
     ) -> Result<Vec<f32>, TrainError> {
-        let xs = self
-            .input
-            .gather(ids(batch), &batch.numeric, batch.num_rows, None)?;
-        let xs = xs.as_detached_tensor();
+        let xs = self.input_of(batch)?;
         let logits = self.pass(batch, || self.model.forward_t(&xs, false, trace))?;
         Ok(logits.flatten_all()?.to_vec1::<f32>()?)
+    }
+
+    /// What the model reads of a batch where no gradient reaches the tables, and nothing is dropped.
+    fn input_of(&self, batch: &Batch) -> Result<Tensor, TrainError> {
+        let (ids, numeric) = (ids(batch), &batch.numeric);
+        let gathered = self.input.gather(ids, numeric, batch.num_rows, None)?;
+        Ok(self.attended(gathered.as_detached_tensor(), ids, None)?)
+    }
+
+    /// What the model reads of what was gathered.
+    fn attended(
+        &self,
+        gathered: Tensor,
+        ids: Ids<'_>,
+        dropout: Option<&Dropout>,
+    ) -> candle_core::Result<Tensor> {
+        match &self.attention {
+            Some(attention) => attention.forward(&gathered, ids, dropout),
+            None => Ok(gathered),
+        }
     }
 
     /// A pass of the model, told the scenarios of the batch's rows where it has weights for each.

@@ -98,6 +98,11 @@ impl CacheEntry {
         if !is_right {
             return Err(format!("its {MANIFEST} describes another dataset"));
         }
+        if manifest.lists.iter().any(|list| list.mean_length.is_none()) {
+            return Err(format!(
+                "its {MANIFEST} is of an older version and doesn't say how long lists are"
+            ));
+        }
         // Before the files are opened: who clears the cache waits for it, or has removed them all.
         let lock = in_use::hold(folder);
         let mut identity = blake3::Hasher::new();

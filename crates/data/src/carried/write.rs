@@ -168,6 +168,7 @@ fn copy(from: &Path, to: &Path, schema: &SchemaRef) -> Result<Written, ArrowErro
         rows: num_rows,
         positives: Vec::new(),
         observed: Vec::new(),
+        list_ids: Vec::new(),
         numbers: Vec::new(),
         watched: Watched::default(),
         bytes: sink.bytes,

@@ -25,6 +25,8 @@ pub(crate) struct Written {
     pub(crate) positives: Vec<usize>,
     /// Labels that are observed, by task.
     pub(crate) observed: Vec<usize>,
+    /// Ids of all rows' lists, by list.
+    pub(crate) list_ids: Vec<u64>,
     /// Of the labels of each regression, by task.
     pub(crate) numbers: Vec<(usize, Numbers)>,
     pub(crate) watched: Watched,
@@ -42,6 +44,7 @@ pub(crate) struct PackedWriter {
     rows: usize,
     positives: Vec<usize>,
     observed: Vec<usize>,
+    list_ids: Vec<u64>,
     measured: Vec<(usize, Moments)>,
     watched: Watched,
 }
@@ -103,6 +106,7 @@ impl PackedWriter {
             rows: 0,
             positives: vec![0; widths.labels],
             observed: vec![0; widths.labels],
+            list_ids: vec![0; widths.lists],
             measured: Vec::new(),
             watched: Watched::default(),
         })
@@ -136,6 +140,7 @@ impl PackedWriter {
                 moments.add(row[*task]);
             }
         }
+        self.count_lists(&rows.list_ends);
         self.watched.count(rows, widths);
         let mut done = 0;
         while done < rows.num_rows {
@@ -180,6 +185,16 @@ impl PackedWriter {
         Ok(())
     }
 
+    fn count_lists(&mut self, ends: &[u32]) {
+        let mut start = 0;
+        for lists in ends.chunks_exact(self.widths.lists.max(1)) {
+            for (count, end) in self.list_ids.iter_mut().zip(lists) {
+                *count += u64::from(end - start);
+                start = *end;
+            }
+        }
+    }
+
     /// Writes what is left and the footer.
     pub(crate) fn finish(mut self) -> Result<Written, Diagnostic> {
         if self.pending.num_rows > 0 {
@@ -195,6 +210,7 @@ impl PackedWriter {
             rows: self.rows,
             positives: self.positives,
             observed: self.observed,
+            list_ids: self.list_ids,
             numbers: self
                 .measured
                 .iter()

@@ -18,6 +18,7 @@ mod check_task_depths;
 mod check_two_task;
 mod check_unit_tasks;
 mod check_waves;
+mod described_inputs;
 mod description;
 mod file_format;
 mod label;
@@ -25,6 +26,7 @@ pub(super) mod spec_knobs;
 mod wire;
 mod wire_click_chain;
 
+pub use described_inputs::{DescribedInput, InputKind};
 pub use description::{
     Description, Feature, FeatureKind, FetchRecipe, Join, Protocol, Source, SourceFile, SplitLimit,
     SplitPlan, TablePlan, Vocabulary,

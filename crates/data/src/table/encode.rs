@@ -71,6 +71,8 @@ impl RowEncoder {
                         name,
                         vocabulary_size: *vocabulary_size,
                         pooling: *pooling,
+                        // Known once the rows are written.
+                        mean_length: 0.0,
                     });
                     encoding.lists.push(encoder);
                     continue;

@@ -189,11 +189,16 @@ pub(super) fn prepare(
             .into_iter()
             .flat_map(|name| of_scenarios(name, &written)),
     );
+    let of_train = &written[split_assignment::TRAIN];
+    let mut lists = encoding.list_features;
+    for (list, count) in lists.iter_mut().zip(&of_train.list_ids) {
+        list.mean_length = *count as f64 / of_train.rows as f64;
+    }
     Ok(PreparedTable {
         written,
         warnings,
         categorical: encoding.categorical_features,
-        lists: encoding.list_features,
+        lists,
         numeric: encoding.numeric_features,
     })
 }

@@ -93,6 +93,43 @@ fn lists_keep_their_order_and_repeats_and_unseen_values_are_out_of_vocabulary() 
 }
 
 #[test]
+fn mean_lengths_are_of_training_rows_and_a_dataset_that_lacks_them_is_prepared_again() {
+    let shop = shop(SHOP, LOG);
+    let lengths = |prepared: &Prepared| -> Vec<f64> {
+        let lists = prepared.schema.lists.iter();
+        lists.map(|list| list.mean_length).collect()
+    };
+    let prepared = shop.open().unwrap();
+    assert_eq!(lengths(&prepared), [5.0 / 4.0; 3]);
+    let before = all(&prepared.train);
+    drop(prepared);
+    // As a version wrote it that didn't count them.
+    let manifest = shop.prepared_folder().join("manifest.toml");
+    let text = std::fs::read_to_string(&manifest).unwrap();
+    let text = crate::sealed_text::unsealed(&text).unwrap();
+    let kept: Vec<&str> = (text.lines())
+        .filter(|line| !line.starts_with("mean_length = "))
+        .collect();
+    assert_eq!(kept.len() + 3, text.lines().count());
+    let old = crate::sealed_text::sealed(&(kept.join("\n") + "\n"));
+    std::fs::write(&manifest, old).unwrap();
+    let mut notices = Notices::default();
+    let reference = DatasetRef::new("shop");
+    let prepared = crate::open(&reference, &shop.places(), &mut notices).unwrap();
+    let said = notices.0.join("\n");
+    assert!(
+        said.contains("is of an older version and doesn't say how long lists are"),
+        "{said}"
+    );
+    assert_eq!(lengths(&prepared), [5.0 / 4.0; 3]);
+    let after = all(&prepared.train);
+    assert_eq!(
+        (before.list_ids, before.list_ends),
+        (after.list_ids, after.list_ends)
+    );
+}
+
+#[test]
 fn an_export_says_of_every_feature_what_its_ids_are() {
     let with_a_bucket = SHOP.replace(
         "[tasks.buys]",

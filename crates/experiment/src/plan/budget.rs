@@ -4,7 +4,7 @@ use crate::spec::{CellContent, Configured};
 use homebench_data::Schema;
 use homebench_model::{
     BuildContext, FeatureDims, InputColumns, MOST_PARAMETERS, ModelConfig, ModelError, Owner,
-    Ranker, TaskLayout, VarBuilder, Variables, table_shapes,
+    Ranker, TargetAttention, TaskLayout, VarBuilder, Variables, table_shapes,
 };
 use homebench_results::tables::{ModelPartsRow, Scope};
 use homebench_train::{TrainingConfig, VariableShapes, feature_dims, input_features, task_layout};
@@ -25,6 +25,7 @@ struct Built {
     layout: TaskLayout,
     features: FeatureDims,
     variables: Variables,
+    attention: Option<TargetAttention>,
     ranker: Box<dyn Ranker>,
 }
 
@@ -63,10 +64,12 @@ impl Built {
         };
         let variables = VarBuilder::for_counting();
         let ranker = model.build(&context, &variables)?;
+        let attention = TargetAttention::new(&features, &layout, tables, &variables)?;
         Ok(Self {
             variables: variables.finish()?,
             layout,
             features,
+            attention,
             ranker,
         })
     }
@@ -94,10 +97,11 @@ pub fn budget(configured: &Configured, schema: &Schema) -> Result<Budget, ModelE
     let biases = built.variables.parameters().iter();
     let biases = biases.filter(|parameter| parameter.path().ends_with("bias"));
     let units: usize = biases.map(|parameter| parameter.num_elements()).sum();
+    let before = built.attention.as_ref().map(TargetAttention::flops_per_row);
     Ok(Budget {
         parameters: built.variables.num_trained() + embedded,
         activations_per_row: features.input_dim() + units,
-        flops_per_row: built.ranker.flops_per_row(),
+        flops_per_row: before.unwrap_or(0) + built.ranker.flops_per_row(),
     })
 }
 

@@ -189,7 +189,8 @@ impl Solver<'_> {
         let (model, knobs) = (configured.model.name(), configured.model.knobs());
         let training = &configured.training;
         let (width, widths) = (training.embedding_dim, &training.embedding_dims);
-        let key = format!("{model} {width} {widths:?} {knobs}");
+        let attention = &training.attention;
+        let key = format!("{model} {width} {widths:?} {attention:?} {knobs}");
         if let Some(known) = self.known.get(&key) {
             return Ok(*known);
         }

@@ -84,7 +84,8 @@ impl Models<'_> {
         let (model, knobs) = (configured.model.name(), configured.model.knobs());
         let training = &configured.training;
         let (width, widths) = (training.embedding_dim, &training.embedding_dims);
-        let key = format!("{model} {width} {widths:?} {knobs}");
+        let attention = &training.attention;
+        let key = format!("{model} {width} {widths:?} {attention:?} {knobs}");
         if !self.known.contains_key(&key) {
             let at = KeyPath::new(["variants", &variant.name]);
             let built = variable_shapes(configured, self.schema);

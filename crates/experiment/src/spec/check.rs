@@ -3,8 +3,8 @@
 use super::source::{Locator, Source};
 use super::wire::{WireDataset, WireExperiment, WireTuning};
 use super::{
-    Base, Chosen, Experiment, Space, Tuning, Variant, check_scores, expand, run, scores, selection,
-    settle, training, tuning, variants,
+    Base, Chosen, Experiment, Space, Tuning, Variant, attention, check_scores, expand, run, scores,
+    selection, settle, training, tuning, variants,
 };
 use homebench_data::{self as data, DatasetRef, Places, RowSubset};
 use homebench_diagnostic::{Diagnostic, KeyPath};
@@ -256,6 +256,14 @@ pub fn check_dataset(
         let names: Vec<&str> = tasks.iter().map(|task| task.name.as_str()).collect();
         let tables = data::table_names(&dataset, places)?;
         check_weights(experiment, &names, &tables, source)?;
+        let inputs = data::described_inputs(&dataset, places)?;
+        for variant in &experiment.variants {
+            let name = variant.name.as_str();
+            attention::check(&variant.configured, &inputs, name, variant.locator(source))?;
+            for (index, trial) in variant.trials.iter().enumerate() {
+                attention::check(trial, &inputs, name, variant.trial_locator(index, source))?;
+            }
+        }
         let rows = data::row_columns(&dataset, places)?;
         check_scores::check(experiment, &dataset, &tasks, rows, source, places)?;
         selection::check(experiment, &tasks, rows, source)?;

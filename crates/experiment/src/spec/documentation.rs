@@ -7,7 +7,9 @@ use super::wire::{
 };
 use super::{Experiment, RunConfig, load};
 use homebench_diagnostic::keys_of;
-use homebench_train::{BalanceConfig, BalanceMethod, TrainingConfig, WrittenSchedule};
+use homebench_train::{
+    AttentionConfig, BalanceConfig, BalanceMethod, TrainingConfig, WrittenSchedule,
+};
 use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, BTreeSet};
 use toml::{Table, Value};
@@ -55,6 +57,8 @@ fn every_key_is_documented_and_no_other() {
     let schedule = keys("## `[training.schedule]`");
     assert_eq!(schedule, known::<WrittenSchedule>());
     assert_eq!(keys("## `[training.balance]`"), known::<BalanceConfig>());
+    let attention = keys("## `[training.attention]`");
+    assert_eq!(attention, known::<AttentionConfig>());
     assert_eq!(keys("### `budget`"), known::<WireBudget>());
     assert_eq!(keys("### `init_from`"), known::<WireInitFrom>());
     assert_eq!(keys("### `distill`"), known::<WireDistill>());
@@ -96,6 +100,10 @@ fn the_defaults_are_those_of_the_program() {
     );
     for (key, default) in defaults("## `[training]`") {
         assert_eq!(default.as_ref(), table.get(&key), "{key}");
+    }
+    let attention = Table::try_from(AttentionConfig::default()).unwrap();
+    for (key, default) in defaults("## `[training.attention]`") {
+        assert_eq!(default.as_ref(), attention.get(&key), "{key}");
     }
     let run = RunConfig::default();
     let documented = defaults("## `[run]`");
@@ -211,6 +219,7 @@ fn every_example_loads_and_changes_something_or_says_the_default() {
         ("## `[training]`", "training"),
         ("## `[training.schedule]`", "training.schedule"),
         ("## `[training.balance]`", "training.balance"),
+        ("## `[training.attention]`", "training.attention"),
         ("## `[variants.<name>]`", "variants.a"),
         ("### A program", "variants.program"),
         ("### `budget`", "variants.a.budget"),

@@ -1,6 +1,7 @@
 //! Experiments: one TOML file, one question. Text becomes `Wire*` types, then a checked [`Experiment`], before
 //! anything runs.
 
+mod attention;
 mod balance;
 mod budget_goal;
 mod canonical;

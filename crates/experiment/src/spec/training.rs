@@ -1,7 +1,7 @@
 //! Training settings, each checked at its place.
 
-use super::balance;
 use super::source::Locator;
+use super::{attention, balance};
 use homebench_diagnostic::{Diagnostic, KeyPath, keys_of, read};
 use homebench_train::{OptimizerName, Schedule, TrainingConfig, WrittenSchedule};
 use std::collections::BTreeMap;
@@ -23,7 +23,7 @@ pub(super) fn has_key(key: &str) -> bool {
 /// Whether the training setting of this name is a table.
 pub(super) fn is_table(key: &str) -> bool {
     // At their defaults, these are not written.
-    if [balance::BALANCE, WIDTHS].contains(&key) {
+    if [balance::BALANCE, attention::ATTENTION, WIDTHS].contains(&key) {
         return true;
     }
     let written = written(&TrainingConfig::default());
@@ -61,6 +61,7 @@ pub(super) fn resolve(
         |at, task, weight| at.rate(task, weight),
     )?;
     at.fits_optimizer(own, &config)?;
+    attention::check_units(&config, table, source)?;
     balance::resolve(own, &mut config, table, source)?;
     Ok(config)
 }

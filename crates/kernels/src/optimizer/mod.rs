@@ -21,7 +21,7 @@ pub use embedding::{Columns, EmbeddingTables};
 pub use kept::Kept;
 pub use pooled::{Lists, PooledTables, Pooling};
 pub use sgd::SgdConfig;
-pub use shared::{Reader, SharedTables};
+pub use shared::{Reader, Reads, RowGradients, SharedTables};
 pub use sparse::SparseRule;
 pub(crate) use sparse::{RowFactors, UNTOUCHED};
 

@@ -19,15 +19,35 @@ use std::ops::Range;
 pub struct Reader {
     /// Which of the tables.
     pub table: usize,
-    /// How a row's list of ids becomes one vector; absent of a feature with one id.
-    pub pooling: Option<Pooling>,
+    /// What it reads of it.
+    pub reads: Reads,
+}
+
+/// What a feature reads of a table in a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reads {
+    /// The row of one id.
+    One,
+    /// The rows of a list of ids, as one.
+    Pooled(Pooling),
+    /// The rows of a list of ids, each as it is: its units in the batch's input are 0 until something else is made of them.
+    Elements,
+}
+
+/// The gradient of what readers read.
+#[derive(Debug, Clone, Copy)]
+pub struct RowGradients<'a> {
+    /// Of the input that they were gathered into, [batch, stride].
+    pub rows: &'a [f32],
+    /// Of what [`SharedTables::gather_elements`] gives, [elements, width], for each reader of elements in their order.
+    pub elements: &'a [&'a [f32]],
 }
 
 /// A reader, where its ids are and where its units go.
 #[derive(Debug)]
 struct Placed {
     table: usize,
-    pooling: Option<Pooling>,
+    reads: Reads,
     /// Its place among the single ids, or among the lists, of a row.
     column: usize,
     /// First unit among those of all readers.
@@ -72,11 +92,12 @@ impl SharedTables {
             find_distance(std::iter::once(&mut table), width);
             tables.push((table, width));
         }
-        let num_single = readers.iter().filter(|r| r.pooling.is_none()).count();
+        let is_single = |reader: &Reader| reader.reads == Reads::One;
+        let num_single = readers.iter().filter(|reader| is_single(reader)).count();
         let mut placed = Vec::with_capacity(readers.len());
         let mut offset = 0;
         for (place, reader) in readers.iter().enumerate() {
-            if reader.pooling.is_none() != (place < num_single) {
+            if is_single(reader) != (place < num_single) {
                 candle_core::bail!("features of one id come before those of lists");
             }
             let Some((_, width)) = tables.get(reader.table) else {
@@ -84,10 +105,10 @@ impl SharedTables {
             };
             placed.push(Placed {
                 table: reader.table,
-                pooling: reader.pooling,
-                column: match reader.pooling {
-                    None => place,
-                    Some(_) => place - num_single,
+                reads: reader.reads,
+                column: match is_single(reader) {
+                    true => place,
+                    false => place - num_single,
                 },
                 offset,
                 width: *width,
@@ -128,7 +149,7 @@ impl SharedTables {
     }
 
     /// Writes what every reader reads into `out` ([batch, stride]), the first reader's units at the offset: of one id ([batch, features])
-    /// its row, of a list its rows pooled.
+    /// its row, of a list its rows pooled, and zeros of one that is read element by element.
     ///
     /// # Errors
     /// An id beyond its table, or buffers that don't fit.
@@ -154,9 +175,10 @@ impl SharedTables {
                         let to = &mut out[columns.offset + reader.offset..][..reader.width];
                         let ids = self.ids(ids, row, reader);
                         let values = &values[reader.table];
-                        match reader.pooling {
-                            Some(pooling) => pool(to, ids, values, pooling),
-                            None => {
+                        match reader.reads {
+                            Reads::Pooled(pooling) => pool(to, ids, values, pooling),
+                            Reads::Elements => to.fill(0.0),
+                            Reads::One => {
                                 let start = ids[0] as usize * reader.width;
                                 to.copy_from_slice(&values[start..start + reader.width]);
                             }
@@ -167,11 +189,55 @@ impl SharedTables {
         Ok(())
     }
 
+    /// Writes the rows of every id of a list into `out` ([elements, width]), list after list in the order of the batch; `place` counts the
+    /// readers of elements.
+    ///
+    /// # Errors
+    /// No such reader, an id beyond its table, or a buffer that doesn't fit.
+    pub fn gather_elements(&self, place: usize, lists: Lists<'_>, out: &mut [f32]) -> Result<()> {
+        let Some(reader) = self.of_elements().nth(place) else {
+            candle_core::bail!("there is no reader {place} of elements");
+        };
+        let (table, width) = &self.tables[reader.table];
+        let ids = self.list_ids(lists, reader);
+        let num_elements = ids.clone().count();
+        if out.len() != num_elements * width {
+            candle_core::bail!(
+                "{num_elements} elements of {width} units don't fit {} values",
+                out.len()
+            );
+        }
+        table.check(ids.clone())?;
+        let values = table.parameter.read()?;
+        for (to, id) in out.chunks_exact_mut(*width).zip(ids) {
+            to.copy_from_slice(&values[id as usize * width..][..*width]);
+        }
+        Ok(())
+    }
+
+    /// Readers of elements, in their order.
+    fn of_elements(&self) -> impl Iterator<Item = &Placed> {
+        let readers = self.readers.iter();
+        readers.filter(|reader| reader.reads == Reads::Elements)
+    }
+
+    /// The ids of a list in every row.
+    fn list_ids<'a>(
+        &self,
+        lists: Lists<'a>,
+        reader: &Placed,
+    ) -> impl Iterator<Item = u32> + Clone + use<'a> {
+        let of_reader = (reader.column..lists.ends.len()).step_by(self.num_lists);
+        of_reader.flat_map(move |index| lists.list(index)).copied()
+    }
+
     /// The ids of a reader in a row.
     fn ids<'a>(&self, ids: BatchIds<'a>, row: usize, reader: &Placed) -> &'a [u32] {
-        match reader.pooling {
-            None => &ids.single[row * self.num_single + reader.column..][..1],
-            Some(_) => ids.lists.list(row * self.num_lists + reader.column),
+        match reader.reads {
+            Reads::One => &ids.single[row * self.num_single + reader.column..][..1],
+            Reads::Pooled(_) | Reads::Elements => {
+                ids.lists.list(row * self.num_lists + reader.column)
+            }
         }
     }
 
@@ -206,8 +272,8 @@ impl SharedTables {
         Ok(num_rows)
     }
 
-    /// Updates the rows that were read from the gradient of the input that they were gathered into ([batch, stride]). Gradients of a row of a
-    /// table add up, in the order of the batch and in each of its rows in that of the readers.
+    /// Updates the rows that were read from the gradient of what was read. Gradients of a row of a table add up, in the order of the batch and
+    /// in each of its rows in that of the readers.
     ///
     /// # Errors
     /// An id beyond its table, buffers that don't fit, or a table that can't be written.
@@ -215,12 +281,13 @@ impl SharedTables {
         &mut self,
         single: &[u32],
         lists: Lists<'_>,
-        gradient: &[f32],
+        gradient: RowGradients<'_>,
         columns: Columns,
         learning_rate: f64,
     ) -> Result<()> {
         let ids = BatchIds { single, lists };
-        self.check(ids, gradient.len(), columns)?;
+        self.check(ids, gradient.rows.len(), columns)?;
+        self.check_elements(lists, gradient.elements)?;
         self.step += 1;
         let factors = self.rule.factors(learning_rate, self.step);
         let mut tables = std::mem::take(&mut self.tables);
@@ -233,16 +300,30 @@ impl SharedTables {
             .try_for_each(|(place, (table, width))| {
                 let readers = this.readers.iter().filter(|reader| reader.table == place);
                 let readers: Vec<&Placed> = readers.collect();
+                let mut elements: Vec<&[f32]> = (readers.iter())
+                    .map(|reader| this.gradient_of_elements(reader, gradient))
+                    .collect();
                 table.clear_sums();
-                for (row, gradient) in gradient.chunks_exact(columns.stride).enumerate() {
-                    for reader in &readers {
+                let rows = gradient.rows.chunks_exact(columns.stride);
+                for (row, gradient) in rows.enumerate() {
+                    for (reader, elements) in readers.iter().zip(&mut elements) {
                         let ids = this.ids(ids, row, reader);
                         let units = &gradient[columns.offset + reader.offset..][..reader.width];
-                        let share = reader
-                            .pooling
-                            .map_or(1.0, |pooling| pooling.share(ids.len()));
-                        for id in ids {
-                            table.add_gradient(*id, units, share);
+                        match reader.reads {
+                            Reads::One => table.add_gradient(ids[0], units, 1.0),
+                            Reads::Pooled(pooling) => {
+                                let share = pooling.share(ids.len());
+                                for id in ids {
+                                    table.add_gradient(*id, units, share);
+                                }
+                            }
+                            Reads::Elements => {
+                                for id in ids {
+                                    let (units, rest) = elements.split_at(reader.width);
+                                    table.add_gradient(*id, units, 1.0);
+                                    *elements = rest;
+                                }
+                            }
                         }
                     }
                 }
@@ -251,183 +332,27 @@ impl SharedTables {
         self.tables = tables;
         updated
     }
+
+    /// The gradient of a reader's elements; nothing of another reader.
+    fn gradient_of_elements<'a>(&self, reader: &Placed, gradient: RowGradients<'a>) -> &'a [f32] {
+        let mut of_elements = self.of_elements();
+        let place = of_elements.position(|other| std::ptr::eq(other, reader));
+        let gradient = place.map(|place| gradient.elements[place]);
+        gradient.unwrap_or_default()
+    }
+
+    /// Refuses gradients that are not of the elements.
+    fn check_elements(&self, lists: Lists<'_>, gradients: &[&[f32]]) -> Result<()> {
+        let expected: Vec<usize> = (self.of_elements())
+            .map(|reader| self.list_ids(lists, reader).count() * reader.width)
+            .collect();
+        let found: Vec<usize> = gradients.iter().map(|gradient| gradient.len()).collect();
+        if found != expected {
+            candle_core::bail!("gradients of {found:?} values, expected {expected:?}");
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::optimizer::{AdamConfig, EmbeddingTables, PooledTables};
-    use crate::parameter::Role;
-    use candle_core::{Device, Var};
-
-    fn parameter(path: &str, rows: usize, width: usize) -> Parameter {
-        let values: Vec<f32> = (0..rows * width)
-            .map(|v| (v * 7 % 11) as f32 / 4.0)
-            .collect();
-        let var = Var::from_vec(values, (rows, width), &Device::Cpu).unwrap();
-        Parameter::new(path, var, Role::Trained)
-    }
-
-    fn reader(table: usize, pooling: Option<Pooling>) -> Reader {
-        Reader { table, pooling }
-    }
-
-    fn flat(parameter: &Parameter) -> Vec<f32> {
-        parameter.tensor().flatten_all().unwrap().to_vec1().unwrap()
-    }
-
-    /// Two rows: ids [1, 0] and [3, 2], lists [1, 3, 1], [] and [0], [2, 1].
-    const SINGLE: [u32; 4] = [1, 0, 3, 2];
-    const LISTS: Lists<'static> = Lists {
-        ids: &[1, 3, 1, 0, 2, 1],
-        ends: &[3, 3, 4, 6],
-    };
-
-    const RULES: [SparseRule; 2] = [
-        SparseRule::Adam(AdamConfig {
-            beta1: 0.9,
-            beta2: 0.999,
-            epsilon: 1e-8,
-            weight_decay: 0.0,
-        }),
-        SparseRule::RowWiseAdagrad {
-            epsilon: 1e-8,
-            weight_decay: 0.1,
-        },
-    ];
-
-    #[test]
-    fn a_table_of_one_reader_and_one_width_is_as_the_others_have_it() {
-        let poolings = [Pooling::Mean, Pooling::Sum];
-        let columns = Columns {
-            stride: 10,
-            offset: 1,
-        };
-        for rule in RULES {
-            let ours: Vec<Parameter> = ["a", "b", "c", "d"]
-                .map(|path| parameter(path, 4, 2))
-                .to_vec();
-            let theirs: Vec<Parameter> = ["a", "b", "c", "d"]
-                .map(|path| parameter(path, 4, 2))
-                .to_vec();
-            let readers: Vec<Reader> = (0..4)
-                .map(|table| reader(table, table.checked_sub(2).map(|list| poolings[list])))
-                .collect();
-            let mut shared = SharedTables::new(ours.clone(), &readers, rule).unwrap();
-            let mut single = EmbeddingTables::new(theirs[..2].to_vec(), rule).unwrap();
-            let pairs = theirs[2..].iter().cloned().zip(poolings).collect();
-            let mut pooled = PooledTables::new(pairs, rule).unwrap();
-            let of_lists = Columns {
-                offset: 5,
-                ..columns
-            };
-            for step in 0..3 {
-                let (mut found, mut expected) = (vec![-1f32; 20], vec![-1f32; 20]);
-                shared.gather(&SINGLE, LISTS, &mut found, columns).unwrap();
-                single.gather(&SINGLE, &mut expected, columns).unwrap();
-                pooled.gather(LISTS, &mut expected, of_lists).unwrap();
-                assert_eq!(found, expected);
-                let slopes: Vec<f32> = (0..20).map(|i| (i * 5 % 7) as f32 - step as f32).collect();
-                shared
-                    .update(&SINGLE, LISTS, &slopes, columns, 0.1)
-                    .unwrap();
-                single.update(&SINGLE, &slopes, columns, 0.1).unwrap();
-                pooled.update(LISTS, &slopes, of_lists, 0.1).unwrap();
-            }
-            for (ours, theirs) in ours.iter().zip(&theirs) {
-                assert_eq!(flat(ours), flat(theirs), "{rule:?}");
-            }
-            assert_eq!((shared.steps_done(), shared.kept_mut().count()), (3, 8));
-        }
-    }
-
-    #[test]
-    fn a_shared_row_has_the_gradients_of_all_its_readers_and_one_state() {
-        // An id and a list of one table: the sum of both gradients in one step of Adam, not two steps.
-        let table = parameter("item", 4, 2);
-        let readers = [reader(0, None), reader(0, Some(Pooling::Mean))];
-        let rule = RULES[0];
-        let mut shared = SharedTables::new(vec![table.clone()], &readers, rule).unwrap();
-        let columns = Columns {
-            stride: 4,
-            offset: 0,
-        };
-        let lists = Lists {
-            ids: &[1, 2, 3],
-            ends: &[2, 3],
-        };
-        let slopes = [1f32, -2., 4., 6., 0., 0., 0., 8.];
-        let before = flat(&table);
-        shared
-            .update(&[1, 0], lists, &slopes, columns, 0.1)
-            .unwrap();
-        // By hand: row 1 has [1, -2] and half of [4, 6]; row 2 that half; row 3 [0, 8]; row 0 nothing but zeros.
-        let alone = parameter("item", 4, 2);
-        let mut expected = EmbeddingTables::new(vec![alone.clone()], rule).unwrap();
-        let of_rows = [3f32, 1., 2., 3., 0., 8., 0., 0.];
-        let plain = Columns {
-            stride: 2,
-            offset: 0,
-        };
-        expected
-            .update(&[1, 2, 3, 0], &of_rows, plain, 0.1)
-            .unwrap();
-        assert_eq!(flat(&table), flat(&alone));
-        assert_ne!(flat(&table), before);
-        assert_eq!(shared.kept_mut().count(), 2);
-    }
-
-    #[test]
-    fn widths_differ_and_frozen_tables_stay() {
-        let (wide, narrow) = (parameter("wide", 4, 3), parameter("narrow", 4, 1));
-        let readers = [
-            reader(0, None),
-            reader(1, None),
-            reader(1, Some(Pooling::Sum)),
-        ];
-        let tables = vec![wide.clone(), narrow.clone()];
-        let mut shared = SharedTables::new(tables, &readers, RULES[1]).unwrap();
-        let columns = Columns {
-            stride: 6,
-            offset: 0,
-        };
-        let lists = Lists {
-            ids: &[3, 3],
-            ends: &[0, 2],
-        };
-        let mut out = vec![-1f32; 12];
-        shared.gather(&SINGLE, lists, &mut out, columns).unwrap();
-        let (w, n) = (flat(&wide), flat(&narrow));
-        let expected = [
-            w[3],
-            w[4],
-            w[5],
-            n[0],
-            0.0,
-            -1.0, //
-            w[9],
-            w[10],
-            w[11],
-            n[2],
-            2.0 * n[3],
-            -1.0,
-        ];
-        assert_eq!(out, expected);
-        wide.freeze();
-        shared
-            .update(&SINGLE, lists, &[1.0; 12], columns, 0.1)
-            .unwrap();
-        assert_eq!(flat(&wide), w);
-        assert_ne!(flat(&narrow), n);
-        let said = shared.gather(&[4, 0, 0, 0], lists, &mut out, columns);
-        assert!(
-            said.unwrap_err()
-                .to_string()
-                .contains("wide: id 4 in a table of 4 rows")
-        );
-        assert!(shared.gather(&[1, 0], lists, &mut out, columns).is_err());
-        let turned = [reader(1, Some(Pooling::Sum)), reader(0, None)];
-        assert!(SharedTables::new(vec![wide.clone(), narrow.clone()], &turned, RULES[0]).is_err());
-        assert!(SharedTables::new(vec![wide], &[reader(1, None)], RULES[0]).is_err());
-    }
-}
+mod tests;

@@ -263,7 +263,7 @@ fn build_block(
         set,
         scale: block.pp("norm").get(width, "weight", Init::Constant(1.0))?,
         shift: block.pp("norm").get(width, "bias", Init::Constant(0.0))?,
-        hidden: plain_layers(&dims, activation, &block)?,
+        hidden: plain_layers(&dims, activation, std::slice::from_ref(&block))?,
     })
 }
 

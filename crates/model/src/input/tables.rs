@@ -6,7 +6,8 @@ use crate::layout::TaskLayout;
 use crate::var_builder::VarBuilder;
 use homebench_kernels::Parameter;
 use homebench_kernels::optimizer::{
-    Columns, EmbeddingTables, Kept, PooledTables, Reader, SharedTables, SparseRule,
+    Columns, EmbeddingTables, Kept, PooledTables, Reader, Reads, RowGradients, SharedTables,
+    SparseRule,
 };
 
 /// Paths and shapes of the tables that an [`EmbeddedInput`](super::EmbeddedInput) makes, without making any.
@@ -79,8 +80,8 @@ impl TableSet {
         }
         if !vb.device().is_cpu() {
             return Err(ModelError::InvalidLayout {
-                message: "tables that features share, and widths of features, are on processors alone; use `device = \"cpu\"`, or leave \
-                          `table` of the description and `embedding_dims` out"
+                message: "tables that features share, widths of features, and lists that attend to a target are on processors alone; use \
+                          `device = \"cpu\"`, or leave `table` of the description, `embedding_dims` and `attention` out"
                     .to_owned(),
             });
         }
@@ -93,11 +94,14 @@ impl TableSet {
         };
         let single = dims.vocabularies.iter().map(|(name, _)| Reader {
             table: place(name),
-            pooling: None,
+            reads: Reads::One,
         });
         let lists = dims.lists.iter().map(|(name, _, pooling)| Reader {
             table: place(name),
-            pooling: Some(*pooling),
+            reads: match dims.attends(name) {
+                true => Reads::Elements,
+                false => Reads::Pooled(*pooling),
+            },
         });
         let readers: Vec<Reader> = single.chain(lists).collect();
         let parameters = parameters.collect::<Result<_, _>>()?;
@@ -130,19 +134,32 @@ impl TableSet {
         }
     }
 
+    /// Writes the rows of every id of an attending list into `out`; `place` counts those lists.
+    pub(super) fn gather_elements(
+        &self,
+        place: usize,
+        ids: Ids<'_>,
+        out: &mut [f32],
+    ) -> candle_core::Result<()> {
+        match self {
+            Self::Plain { .. } => candle_core::bail!("no list of these tables attends to a target"),
+            Self::Shared(tables) => tables.gather_elements(place, ids.lists, out),
+        }
+    }
+
     /// Updates the rows that were read.
     pub(super) fn update(
         &mut self,
         ids: Ids<'_>,
-        gradient: &[f32],
+        gradient: RowGradients<'_>,
         columns: Columns,
         rate: f64,
     ) -> candle_core::Result<()> {
         match self {
             Self::Plain { single, lists } => {
                 let of_lists = behind(single, columns);
-                single.update(ids.single, gradient, columns, rate)?;
-                lists.update(ids.lists, gradient, of_lists, rate)
+                single.update(ids.single, gradient.rows, columns, rate)?;
+                lists.update(ids.lists, gradient.rows, of_lists, rate)
             }
             Self::Shared(tables) => tables.update(ids.single, ids.lists, gradient, columns, rate),
         }

@@ -17,6 +17,7 @@ fn input() -> EmbeddedInput {
         num_numeric: 1,
         embedding_dim: 4,
         tables: Default::default(),
+        attention: Default::default(),
     })
 }
 
@@ -74,6 +75,7 @@ fn the_shapes_of_tables_are_those_that_are_made() {
         num_numeric: 1,
         embedding_dim: 2,
         tables: Default::default(),
+        attention: Default::default(),
     };
     let layout = TaskLayout {
         tasks: vec!["click".to_owned(), "like".to_owned()],
@@ -122,6 +124,7 @@ fn lists_lie_between_single_values_and_numbers_and_move_with_their_own_gradient(
         num_numeric: 1,
         embedding_dim: 2,
         tables: Default::default(),
+        attention: Default::default(),
     });
     assert_eq!(input.dims.input_dim(), 5);
     let ids = Ids {

@@ -216,21 +216,17 @@ fn map_layer(
     })
 }
 
-/// One network of linear layers with `activation` between them, and nothing after the last.
+/// A network of linear layers with `activation` between them, and nothing after the last, per builder. Network i reads input i.
 pub(crate) fn plain_layers(
     dims: &[usize],
     activation: Activation,
-    vb: &VarBuilder,
+    networks: &[VarBuilder],
 ) -> Result<StackedMlp, ModelError> {
-    stacked(
-        dims,
-        std::slice::from_ref(vb),
-        vec![0],
-        |is_last| match is_last {
-            true => Activation::Identity,
-            false => activation,
-        },
-    )
+    let sources = (0..networks.len()).collect();
+    stacked(dims, networks, sources, |is_last| match is_last {
+        true => Activation::Identity,
+        false => activation,
+    })
 }
 
 /// A network of linear layers with ReLU between them and after the last where `relu_last`, per builder: towers, and

@@ -1,6 +1,6 @@
 //! What a network has to do with distillation: a teacher of its own, and features.
 
-use super::{Network, ids};
+use super::Network;
 use crate::TrainError;
 use crate::distillation::{DistillFrom, Distiller};
 use homebench_data::{Batch, Schema};
@@ -42,10 +42,7 @@ impl Network {
         let Some(tap) = self.model.features() else {
             return Err(TrainError::NoFeatures("the model has none".to_owned()));
         };
-        let xs = self
-            .input
-            .gather(ids(batch), &batch.numeric, batch.num_rows, None)?;
-        let xs = xs.as_detached_tensor();
+        let xs = self.input_of(batch)?;
         let (_, features) =
             tap.during(|| self.pass(batch, || self.model.forward_t(&xs, false, None)))?;
         Ok(features)

@@ -1,6 +1,6 @@
 //! Gradients of one task's loss alone.
 
-use super::{Network, ids};
+use super::Network;
 use crate::TrainError;
 use crate::relatedness::is_linear_weight;
 use homebench_data::Batch;
@@ -13,10 +13,7 @@ impl Network {
         batch: &Batch,
         task: usize,
     ) -> Result<Vec<(String, Vec<f32>)>, TrainError> {
-        let xs = self
-            .input
-            .gather(ids(batch), &batch.numeric, batch.num_rows, None)?;
-        let xs = xs.as_detached_tensor();
+        let xs = self.input_of(batch)?;
         let logits = self.pass(batch, || self.model.forward_t(&xs, true, None))?;
         let mut task_weights = vec![0.0; self.layout.tasks.len()];
         task_weights[task] = 1.0;

@@ -7,7 +7,6 @@ use crate::task_gradients::{self, Moved};
 use candle_core::Var;
 use homebench_kernels::Role;
 use homebench_kernels::cuda::is_deferred;
-use homebench_kernels::dropout::Dropout;
 use homebench_kernels::optimizer::clip_gradient_norm;
 use homebench_model::{
     AuxiliaryLoss, FirstPrediction, NoiseSource, Representation, StepOutput, TrainingPass,
@@ -104,7 +103,7 @@ impl Network {
             },
             cut,
         };
-        let read = self.input.of_step(&xs);
+        let read = self.attended(self.input.of_step(&xs), of_batch, dropout)?;
         let output = self.pass(batch, || self.model.forward_step(&read, &pass, None))?;
         Ok((xs, output))
     }

@@ -163,7 +163,7 @@ impl Session<'_> {
             epochs_run: self.position.epoch,
             validation_score: selected.score,
             parameters: self.network.variables().num_trained(),
-            flops_per_row: self.network.model().flops_per_row(),
+            flops_per_row: self.network.flops_per_row(),
             curves: self.curves,
             scores,
             cohorts,
