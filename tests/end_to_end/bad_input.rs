@@ -56,7 +56,7 @@ macro_rules! assert_refused {
 #[test]
 fn a_misspelt_key() {
     assert_refused!(refusal("learning_rate", "learning_rat"), @r"
-    error: spec.toml:7:1: unknown key `learning_rat` in [training]; expected one of `batch_size`, `max_epochs`, `patience`, `evaluations_per_epoch`, `learning_rate`, `embedding_learning_rate`, `weight_decay`, `embedding_dim`, `embedding_dims`, `attention`, `optimizer`, `momentum`, `gradient_clip_norm`, `embedding_optimizer`, `embedding_l2`, `embedding_dropout`, `schedule`, `task_weights`, `positive_weights`, `balance`, `precision`
+    error: spec.toml:7:1: unknown key `learning_rat` in [training]; expected one of `batch_size`, `max_epochs`, `patience`, `evaluations_per_epoch`, `learning_rate`, `embedding_learning_rate`, `weight_decay`, `embedding_dim`, `embedding_dims`, `attention`, `pretrained`, `optimizer`, `momentum`, `gradient_clip_norm`, `embedding_optimizer`, `embedding_l2`, `embedding_dropout`, `schedule`, `task_weights`, `positive_weights`, `balance`, `precision`
     hint: did you mean `learning_rate`?
     ");
 }
@@ -405,7 +405,7 @@ fn rows_that_are_none() {
 fn an_override_is_blamed_by_its_own_words() {
     assert_refused!(refusal_of(SPEC, &["--set", "training.learning_rate=nan"]), @"error: --set training.learning_rate=nan: `training.learning_rate`: expected a finite number above 0, found NaN");
     assert_refused!(refusal_of(SPEC, &["--set", "training.batchsize=3"]), @r"
-    error: --set training.batchsize=3: unknown key `batchsize` in [training]; expected one of `batch_size`, `max_epochs`, `patience`, `evaluations_per_epoch`, `learning_rate`, `embedding_learning_rate`, `weight_decay`, `embedding_dim`, `embedding_dims`, `attention`, `optimizer`, `momentum`, `gradient_clip_norm`, `embedding_optimizer`, `embedding_l2`, `embedding_dropout`, `schedule`, `task_weights`, `positive_weights`, `balance`, `precision`
+    error: --set training.batchsize=3: unknown key `batchsize` in [training]; expected one of `batch_size`, `max_epochs`, `patience`, `evaluations_per_epoch`, `learning_rate`, `embedding_learning_rate`, `weight_decay`, `embedding_dim`, `embedding_dims`, `attention`, `pretrained`, `optimizer`, `momentum`, `gradient_clip_norm`, `embedding_optimizer`, `embedding_l2`, `embedding_dropout`, `schedule`, `task_weights`, `positive_weights`, `balance`, `precision`
     hint: did you mean `batch_size`?
     ");
     assert_refused!(refusal_of(SPEC, &["--set", "variants.new.rank=3"]), @r"

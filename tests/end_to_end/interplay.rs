@@ -77,7 +77,10 @@ fn cohorts_are_in_copies_and_in_reports_of_some_cells_and_diffs_read_them() {
     assert!(bench.path("packed/cohorts.csv.zst").exists());
     bench.run(&["report", "packed"]).expect(0);
     let report = bench.read("packed/report.md");
-    assert!(report.contains("## Cohorts") && report.contains("(cohorts.csv.zst)"), "{report}");
+    assert!(
+        report.contains("## Cohorts") && report.contains("(cohorts.csv.zst)"),
+        "{report}"
+    );
     bench.run(&["diff", "one", "packed"]).expect(0);
     bench.run(&["status", "packed"]).expect(0);
 }

@@ -31,6 +31,7 @@ mod output;
 mod overhead;
 mod ownership;
 mod predictions;
+mod pretrained;
 mod process;
 mod quickstart;
 mod regression;

@@ -78,7 +78,7 @@ fn a_setting_that_nothing_has() {
     hint: did you mean "training.learning_rate"?
     "#);
     insta::assert_snapshot!(of_grid("\"training.learning_rat\" = [1e-3]"), @r#"
-    error: spec.toml:8:28: unknown key `learning_rat` in [variants."mmoe[learning_rat=0.001]".training]; expected one of `batch_size`, `max_epochs`, `patience`, `evaluations_per_epoch`, `learning_rate`, `embedding_learning_rate`, `weight_decay`, `embedding_dim`, `embedding_dims`, `attention`, `optimizer`, `momentum`, `gradient_clip_norm`, `embedding_optimizer`, `embedding_l2`, `embedding_dropout`, `schedule`, `task_weights`, `positive_weights`, `balance`, `precision`
+    error: spec.toml:8:28: unknown key `learning_rat` in [variants."mmoe[learning_rat=0.001]".training]; expected one of `batch_size`, `max_epochs`, `patience`, `evaluations_per_epoch`, `learning_rate`, `embedding_learning_rate`, `weight_decay`, `embedding_dim`, `embedding_dims`, `attention`, `pretrained`, `optimizer`, `momentum`, `gradient_clip_norm`, `embedding_optimizer`, `embedding_l2`, `embedding_dropout`, `schedule`, `task_weights`, `positive_weights`, `balance`, `precision`
     hint: did you mean `learning_rate`?
     "#);
     insta::assert_snapshot!(of_grid("\"dataset.rows\" = [100]"), @r#"

@@ -5,6 +5,7 @@
 //!   Arrow), learns from training rows and encodes; [`generated`] makes the rows of embedded sources ([`feed`], `two_task`, `task_arc`, `task_depths`, `click_chain`).
 //! - `carried` holds columns that are neither inputs nor labels and stay with each row.
 //! - `packed` is the format of prepared splits, `cache` the folders that hold them, `open` the way from a reference to rows.
+//! - `pretrained` keeps the vectors that embedding tables may start from.
 //! - [`exchange`] writes rows for programs outside and reads what they predict.
 //! - [`Split`] gives rows, [`SealedSplit`] gives none before [`seal`] has the proof that selection is over.
 //!
@@ -41,6 +42,7 @@ mod pipeline;
 mod predictions;
 mod prefetch;
 mod preparation_version;
+mod pretrained;
 mod reference;
 mod relations;
 pub mod schema;
@@ -72,9 +74,11 @@ pub use mapped_file_shrank::tell_of_cut_files;
 pub use new_rows::{NewRows, ScoredRows, Unseen};
 pub use open::{
     RowColumns, Verified, carry, check, check_carried, described_inputs, known, open, open_checked,
-    prepare, row_columns, split_seed, table_names, verify, with_prediction_columns,
+    prepare, pretrained_names, row_columns, split_seed, table_names, verify,
+    with_prediction_columns,
 };
 pub use predictions::{PredictionLayout, PredictionWriter, ScoreScale, TableFormat};
+pub use pretrained::{PretrainedTable, PretrainedVectors};
 pub use reference::{DatasetRef, Places, RowSubset};
 pub use relations::{TaskRelations, task_relations};
 pub use schema::spec_knobs::blamed as blamed_knob;
@@ -226,6 +230,8 @@ pub struct Prepared {
     pub test: SealedSplit,
     /// What the ids of scenarios from 1 on stand for; none where rows have no scenario.
     pub scenarios: Vec<String>,
+    /// Vectors that embedding tables may start from.
+    pub pretrained: PretrainedVectors,
 }
 
 /// A file or folder that can't be written, and the mend.

@@ -22,6 +22,9 @@ pub(super) struct Manifest {
     pub(super) categorical: Vec<CategoricalEntry>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) lists: Vec<ListEntry>,
+    /// Embedding tables that have pretrained vectors, with the numbers of each of these.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) pretrained: Vec<PretrainedEntry>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) warnings: Vec<DataWarning>,
     /// Files beside the splits.
@@ -33,6 +36,12 @@ pub(super) struct Manifest {
     /// What it was made from; for lists of the cache.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) reference: Option<Reference>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct PretrainedEntry {
+    pub(super) table: String,
+    pub(super) width: usize,
 }
 
 /// A file beside the splits.
@@ -152,6 +161,11 @@ impl Manifest {
             numeric: table.numeric,
             files: files
                 .map(|(split, written)| FileEntry::new(split, written))
+                .collect(),
+            pretrained: table
+                .pretrained
+                .into_iter()
+                .map(|(table, width)| PretrainedEntry { table, width })
                 .collect(),
             categorical: table
                 .categorical

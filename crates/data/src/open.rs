@@ -78,6 +78,16 @@ pub fn described_inputs(reference: &DatasetRef, places: &Places) -> Result<Vec<D
     Ok(protocol.inputs())
 }
 
+/// Names of the embedding tables that have pretrained vectors, in the order of the description; nothing of an embedded source, which has no
+/// files of vectors.
+///
+/// # Errors
+/// See [`check`].
+pub fn pretrained_names(reference: &DatasetRef, places: &Places) -> Result<Option<Vec<String>>> {
+    let (_, protocol) = resolve(reference, places)?;
+    Ok(protocol.pretrained_names())
+}
+
 /// The seed that divides the dataset's rows into splits, where its description divides them by a hash.
 ///
 /// # Errors
@@ -569,6 +579,12 @@ impl Resolved {
                 (Some(_), false) => Origin::Fetched,
                 (None, false) => Origin::Placed,
             },
+            pretrained: entry
+                .manifest
+                .pretrained
+                .iter()
+                .map(|entry| (entry.table.clone(), entry.width))
+                .collect(),
             warnings: entry.manifest.warnings.clone(),
             split_digests: [TRAIN, VALIDATION, TEST]
                 .map(|split| entry.manifest.files[split].blake3.clone()),
@@ -598,6 +614,7 @@ impl Resolved {
             watch: entry.watch(),
             scales: self.scales(entry)?,
             scenarios: self.scenarios(entry, &schema)?,
+            pretrained: entry.pretrained()?,
             schema,
         })
     }

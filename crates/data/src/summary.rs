@@ -1,6 +1,7 @@
 //! What may be known of a dataset without reading a row of it.
 
 use super::{CacheHold, Schema};
+use std::collections::BTreeMap;
 
 /// A prepared dataset in numbers.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,6 +24,8 @@ pub struct Summary {
     pub test_rows: usize,
     /// Where its source files come from.
     pub origin: Origin,
+    /// Embedding tables that have pretrained vectors, with the numbers of each of these.
+    pub pretrained: BTreeMap<String, usize>,
     /// What preparation noticed, the loud first.
     pub warnings: Vec<DataWarning>,
     /// Digests (blake3) of the prepared rows of train, validation and test.

@@ -106,7 +106,7 @@ impl FeatureDims {
     }
 
     /// Names and shapes of the tables, each once, in the order of the features that read them first.
-    pub(crate) fn distinct_tables(&self) -> Vec<(&str, [usize; 2])> {
+    pub fn distinct_tables(&self) -> Vec<(&str, [usize; 2])> {
         let mut tables: Vec<(&str, [usize; 2])> = Vec::new();
         for (feature, rows) in self.embedded() {
             let (name, width) = self.table_of(feature);

@@ -6,7 +6,7 @@ mod attention;
 mod tables;
 
 pub use attention::TargetAttention;
-pub use tables::table_shapes;
+pub use tables::{table_paths, table_shapes};
 
 use crate::ModelError;
 use crate::features::{FeatureDims, Ids, Tables};

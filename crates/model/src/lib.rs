@@ -49,7 +49,7 @@ pub use error::ModelError;
 pub use features::{
     AttendingList, Attention, FeatureDims, FeatureTable, Ids, InputColumns, InputFeature, Tables,
 };
-pub use input::{EmbeddedInput, TargetAttention, table_shapes};
+pub use input::{EmbeddedInput, TargetAttention, table_paths, table_shapes};
 pub use knobs::{Knob, KnobKind, Knobs};
 pub use layout::{Owner, TaskGroup, TaskLayout};
 pub use part::{Part, PartKind};

@@ -34,6 +34,16 @@ pub enum EmbeddingOptimizerName {
     RowwiseAdagrad,
 }
 
+/// What training does to an embedding table that begins with pretrained vectors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PretrainedUse {
+    /// It stays as it begins: no update, no decay.
+    Frozen,
+    /// It is updated as any table.
+    Trained,
+}
+
 /// How exactly matrices are multiplied; everything else is in f32 whatever this is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -101,6 +111,9 @@ pub struct TrainingConfig {
     /// Which lists attend to a target; all are pooled where absent.
     #[serde(skip_serializing_if = "is_default")]
     pub attention: AttentionConfig,
+    /// Embedding tables that begin with the pretrained vectors that the data have of them, by name; the others begin at random.
+    #[serde(skip_serializing_if = "is_default")]
+    pub pretrained: BTreeMap<String, PretrainedUse>,
     /// How dense variables are updated.
     pub optimizer: OptimizerName,
     /// Share of the velocity that gradient descent keeps from step to step; 0 with other optimisers.
@@ -147,6 +160,7 @@ impl Default for TrainingConfig {
             embedding_dim: 8,
             embedding_dims: BTreeMap::new(),
             attention: AttentionConfig::default(),
+            pretrained: BTreeMap::new(),
             optimizer: OptimizerName::default(),
             momentum: 0.0,
             gradient_clip_norm: 0.0,

@@ -3,6 +3,7 @@
 //! - `session` is the training: `order` and `loader` give its batches, `network` makes a step of them, `evaluation` scores a split
 //!   (`logit_spill` holds what waits to be scored), `checkpoint` makes bytes of the state between two steps.
 //! - `balance` weighs the tasks of a step: numbers in, numbers out; `balanced_loss` and `task_gradients` have what it weighs.
+//! - `pretrained` gives embedding tables the vectors that the data have of them.
 //! - `warm_start` gives variables the values of another model's and says which stay; [`VariableShapes`] knows them by path.
 //! - `distillation` adds the distance of the model's features from a teacher's to a step's loss.
 //! - `relatedness` compares what tasks want of a trained network's weights.
@@ -32,6 +33,7 @@ mod model_inputs;
 mod names;
 mod network;
 mod order;
+mod pretrained;
 mod program;
 mod relatedness;
 mod schedule;
@@ -48,7 +50,9 @@ mod written_schedule;
 pub use attention_config::AttentionConfig;
 pub use balance::{BalanceAt, BalanceConfig, BalanceMethod, GradientScaling};
 pub use cohorts::{MOST_COHORTS, check_count};
-pub use config::{EmbeddingOptimizerName, OptimizerName, PrecisionName, TrainingConfig};
+pub use config::{
+    EmbeddingOptimizerName, OptimizerName, PrecisionName, PretrainedUse, TrainingConfig,
+};
 pub use device::Device;
 pub use distillation::{DistillFrom, Distillation};
 pub use inspect::{Diagnostics, ExpertPoint, GatePoint, HistogramPoint};
@@ -56,6 +60,7 @@ pub use keeper::{KeepNothing, Keeper};
 pub use model_inputs::{feature_dims, input_features, task_layout};
 pub use names::{InsideName, SplitName};
 pub use order::{WHOLE_SHUFFLE_ROWS, shuffle_notice};
+pub use pretrained::pretrained_paths;
 pub use program::{Program, ProgramScores, judge};
 pub use relatedness::{MaskConfig, MaskOverlap, mask_overlaps};
 pub use schedule::Schedule;
@@ -333,6 +338,14 @@ pub enum TrainError {
     /// What it is to start from, or to leave as it is, can't be meant.
     #[error(transparent)]
     Path(#[from] PathError),
+    /// A table is to begin with pretrained vectors that the data don't have, or have in another width.
+    #[error("the embedding table `{table}` can't begin with pretrained vectors: {why}")]
+    Pretrained {
+        /// Name of the table.
+        table: String,
+        /// What is in the way.
+        why: String,
+    },
     /// Its tasks can't be balanced as its settings say.
     #[error("{0}")]
     Balance(String),

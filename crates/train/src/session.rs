@@ -12,7 +12,7 @@ use super::order::Order;
 use super::scoring::Scored;
 use super::{
     CellResult, CellSettings, CurvePoint, Keeper, Observer, Progress, SelectionConfig, TrainError,
-    TrainingConfig, warm_start,
+    TrainingConfig, pretrained, warm_start,
 };
 use anyhow::anyhow;
 use candle_core::{Device, Tensor};
@@ -117,6 +117,7 @@ pub(super) fn run(
         let mut network = Network::new(&dataset.schema, model, training, seed, device)?;
         network.check_balance()?;
         network.check_scenarios(&dataset)?;
+        pretrained::begin(&network, model, training, &dataset.pretrained)?;
         if let Some(start) = &start_from {
             warm_start::begin(&network, start)?;
         }

@@ -7,6 +7,7 @@ use crate::known_files::Stamp;
 use crate::manifest::{MANIFEST, Manifest};
 use crate::packed::Widths;
 use crate::preparation_version;
+use crate::pretrained::{PRETRAINED, PretrainedVectors};
 use crate::sealed_text::unsealed;
 use crate::{SPLITS, Schema, Split};
 use homebench_diagnostic::{Diagnostic, regular_file};
@@ -138,6 +139,22 @@ impl CacheEntry {
     pub(crate) fn file(&self, split: usize) -> (&File, &Path) {
         let file = &self.files[split];
         (&file.file, &file.path)
+    }
+
+    /// The pretrained vectors, by a handle on the file whose bytes were checked.
+    ///
+    /// # Errors
+    /// A process that may open no more files.
+    pub(crate) fn pretrained(&self) -> Result<PretrainedVectors, String> {
+        let mut others = self.files[SPLITS.len()..].iter();
+        let Some(CacheFile { file, path, .. }) =
+            others.find(|file| file.path.ends_with(PRETRAINED))
+        else {
+            return Ok(PretrainedVectors::default());
+        };
+        let file = file.try_clone();
+        let file = file.map_err(|error| format!("{}: {error}", path.display()))?;
+        Ok(PretrainedVectors::new(file, path))
     }
 
     /// What keeps the files in the cache, and says which they are.

@@ -222,6 +222,7 @@ impl Wanted<'_> {
                     lists: Vec::new(),
                     numeric: config.numeric(),
                     written,
+                    pretrained: Vec::new(),
                     warnings: Vec::new(),
                 });
             }
@@ -249,6 +250,7 @@ impl Wanted<'_> {
                         lists: Vec::new(),
                         numeric: Vec::new(),
                         written,
+                        pretrained: Vec::new(),
                         warnings: Vec::new(),
                     },
                 )

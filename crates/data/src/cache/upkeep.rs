@@ -4,6 +4,7 @@ use super::entry::read_manifest;
 use super::in_use::{IN_USE, LockState, take};
 use crate::file_lock::wait_for_lock;
 use crate::manifest::{MANIFEST, Manifest, Reference};
+use crate::pretrained::PRETRAINED;
 use crate::{Places, SPLITS, cant_write};
 use homebench_diagnostic::{Diagnostic, regular_file};
 use std::fs::File;
@@ -20,7 +21,7 @@ const UPKEEP_LOCK: &str = ".upkeep.lock";
 const NAME_DIGITS: usize = 16;
 
 /// What preparation writes beside the splits, where there is something to write.
-pub(super) const OTHER_FILES: [&str; 2] = ["vocabularies.csv", "numbers.csv"];
+pub(super) const OTHER_FILES: [&str; 3] = ["vocabularies.csv", "numbers.csv", PRETRAINED];
 
 /// Tells backup programs that a folder can be made again.
 const TAG: &str = "CACHEDIR.TAG";

@@ -137,8 +137,16 @@ fn plan(
         weight: parts.weight,
         scenario: None,
         labels,
+        pretrained: parts.pretrained.clone(),
         split: parts.split.clone(),
     };
+    // Vectors of a table that no feature of the protocol reads are not read either.
+    let features = &plan.features;
+    plan.pretrained.retain(|vectors| {
+        features
+            .iter()
+            .any(|feature| feature.table() == vectors.table)
+    });
     let used = plan.columns_in_use();
     plan.retain_joins(&used);
     plan

@@ -3,7 +3,7 @@
 use super::SplitLimit;
 use super::check_table::{column_index, file_keys};
 use super::wire::{WireSplit, WireSplitKind};
-use super::{Join, SourceFile, SplitPlan, path};
+use super::{SourceFile, SplitPlan, path};
 use crate::expression::{ColumnType, Columns, Reading};
 use crate::timeline::{self, TimeRule};
 use homebench_diagnostic::{Diagnostic, Document};
@@ -14,7 +14,7 @@ pub(super) fn split(
     document: &Document,
     wire: &WireSplit,
     files: &[SourceFile],
-    joins: &[Join],
+    beside: &[usize],
     columns: Columns<'_>,
     user: Option<usize>,
 ) -> Result<SplitPlan, Diagnostic> {
@@ -22,7 +22,7 @@ pub(super) fn split(
         document,
         wire,
         files,
-        joins,
+        beside,
         columns,
         user,
     };
@@ -39,7 +39,8 @@ struct SplitCheck<'a> {
     document: &'a Document,
     wire: &'a WireSplit,
     files: &'a [SourceFile],
-    joins: &'a [Join],
+    /// Files that are read beside the rows: those of joins and of pretrained vectors.
+    beside: &'a [usize],
     /// Of all rows.
     columns: Columns<'a>,
     user: Option<usize>,
@@ -182,14 +183,13 @@ impl SplitCheck<'_> {
         })
     }
 
-    /// The files named at `files`; all that no join reads where absent.
+    /// The files named at `files`; all that are not read beside the rows where absent.
     fn row_files(&self) -> Result<Vec<usize>, Diagnostic> {
         if self.wire.files.is_some() {
             return self.required_files("files", &self.wire.files);
         }
-        let is_joined = |file: &usize| self.joins.iter().any(|join| join.files.contains(file));
         Ok((0..self.files.len())
-            .filter(|file| !is_joined(file))
+            .filter(|file| !self.beside.contains(file))
             .collect())
     }
 

@@ -5,8 +5,8 @@ use super::check_feature::feature;
 use super::check_format::format;
 use super::wire::{WireFile, WireTable, WireTask, WireTaskKind};
 use super::{
-    Description, Feature, FetchRecipe, Format, Join, Label, LabelValue, SourceFile, SplitPlan,
-    check_group, check_name, check_protocol, path,
+    Description, Feature, FetchRecipe, Format, Join, Label, LabelValue, PretrainedFile, SourceFile,
+    SplitPlan, check_group, check_name, check_protocol, path,
 };
 use crate::expression::{ColumnType, Columns, Expression};
 use homebench_diagnostic::{Diagnostic, Document, KeyPath};
@@ -32,6 +32,7 @@ pub(super) struct CheckedParts<'a> {
     pub(super) weight: Option<usize>,
     /// The column of scenarios.
     pub(super) scenario: Option<usize>,
+    pub(super) pretrained: Vec<PretrainedFile>,
     pub(super) split: SplitPlan,
 }
 
@@ -90,6 +91,14 @@ pub(super) fn validate(
         })
         .collect::<Result<Vec<_>, _>>()?;
     super::check_feature::tables(document, &features)?;
+    let pretrained =
+        super::check_pretrained::pretrained(document, &wire.pretrained, &files, &features)?;
+    let beside: Vec<usize> = joins
+        .iter()
+        .flat_map(|join| &join.files)
+        .chain(pretrained.iter().flat_map(|pretrained| &pretrained.files))
+        .copied()
+        .collect();
     let known = Columns {
         names: &columns,
         types: &types,
@@ -120,7 +129,8 @@ pub(super) fn validate(
             }
             None => None,
         },
-        split: super::check_split::split(document, &wire.split, &files, &joins, known, user)?,
+        split: super::check_split::split(document, &wire.split, &files, &beside, known, user)?,
+        pretrained,
         missing: entries
             .own
             .iter()

@@ -120,6 +120,8 @@ pub struct TablePlan {
     pub scenario: Option<usize>,
     /// One label per task.
     pub labels: Vec<Label>,
+    /// Vectors that embedding tables of these inputs may start from.
+    pub pretrained: Vec<PretrainedFile>,
     /// Which rows go where.
     pub split: SplitPlan,
 }
@@ -222,6 +224,19 @@ pub struct Join {
     pub missing: Vec<Vec<String>>,
     /// Index of the first added column among the plan's columns; all of the table's are added but its key.
     pub first: usize,
+}
+
+/// Where the pretrained vectors of an embedding table are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PretrainedFile {
+    /// Name of the embedding table.
+    pub table: String,
+    /// Indices of the files that have the vectors, one after another.
+    pub files: Vec<usize>,
+    /// The column, or the tensor, of the values that the vectors are of.
+    pub key: String,
+    /// The column, or the tensor, of the vectors.
+    pub vector: String,
 }
 
 /// Which rows go where.
@@ -426,6 +441,16 @@ impl Protocol {
         names
     }
 
+    /// Names of the embedding tables that have pretrained vectors, in the order of the description; nothing where rows are made by an
+    /// embedded source, which has no files.
+    pub fn pretrained_names(&self) -> Option<Vec<String>> {
+        let Source::Table(plan) = &self.source else {
+            return None;
+        };
+        let tables = plan.pretrained.iter();
+        Some(tables.map(|pretrained| pretrained.table.clone()).collect())
+    }
+
     /// Indices of the files that are read, in order.
     // Each once, though several joins may read it; in order, since the hash of the content is over
     // them.
@@ -436,7 +461,10 @@ impl Protocol {
                     .joins
                     .iter()
                     .flat_map(|join| join.files.iter().copied());
-                plan.split.files().into_iter().chain(joined).collect()
+                let pretrained = plan.pretrained.iter();
+                let vectors = pretrained.flat_map(|pretrained| pretrained.files.iter().copied());
+                let rows = plan.split.files().into_iter();
+                rows.chain(joined).chain(vectors).collect()
             }
             Source::Generated(_) => BTreeSet::new(),
         }
@@ -639,6 +667,9 @@ impl TablePlan {
         }
         for join in &self.joins {
             let _ = writeln!(text, "{join:?}");
+        }
+        for pretrained in &self.pretrained {
+            let _ = writeln!(text, "{pretrained:?}");
         }
         if let Some(filter) = &self.filter {
             let _ = writeln!(text, "filter {}", filter.canonical(&self.columns));

@@ -9,6 +9,7 @@ mod check_feed;
 mod check_format;
 mod check_generated;
 mod check_join;
+mod check_pretrained;
 mod check_protocol;
 mod check_scenario;
 mod check_split;
@@ -28,8 +29,8 @@ mod wire_click_chain;
 
 pub use described_inputs::{DescribedInput, InputKind};
 pub use description::{
-    Description, Feature, FeatureKind, FetchRecipe, Join, Protocol, Source, SourceFile, SplitLimit,
-    SplitPlan, TablePlan, Vocabulary,
+    Description, Feature, FeatureKind, FetchRecipe, Join, PretrainedFile, Protocol, Source,
+    SourceFile, SplitLimit, SplitPlan, TablePlan, Vocabulary,
 };
 pub use file_format::{Encoding, FileKind, Format, Separator};
 pub use label::{Label, LabelValue};

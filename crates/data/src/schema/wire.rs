@@ -58,6 +58,9 @@ pub(super) struct WireTable {
     pub(super) filter: Option<String>,
     #[serde(default)]
     pub(super) joins: BTreeMap<String, WireJoin>,
+    /// By embedding table.
+    #[serde(default)]
+    pub(super) pretrained: BTreeMap<String, WirePretrained>,
     pub(super) split: WireSplit,
     pub(super) protocols: BTreeMap<String, WireProtocol>,
 }
@@ -222,6 +225,18 @@ pub(super) struct WireJoin {
     #[serde(default)]
     pub(super) prefix: String,
     pub(super) format: Option<WireFormat>,
+}
+
+/// Vectors that the rows of an embedding table may start from.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WirePretrained {
+    /// One key of [files], or several.
+    pub(super) file: toml::Value,
+    /// The column, or the tensor, of the values that the vectors are of.
+    pub(super) key: String,
+    /// The column, or the tensor, of the vectors.
+    pub(super) vector: String,
 }
 
 #[derive(Debug, Deserialize)]

@@ -6,6 +6,7 @@ mod chains;
 mod copies;
 mod fitted;
 mod labels;
+mod pretrained;
 mod reading;
 mod telling;
 mod unseen;

@@ -24,6 +24,7 @@ mod number_column;
 mod opened_rows;
 mod parse_rows;
 mod piece_columns;
+mod pretrained;
 mod raw_columns;
 pub(super) mod row;
 mod row_lists;
@@ -71,6 +72,8 @@ pub(super) struct PreparedTable {
     pub(super) lists: Vec<ListFeature>,
     pub(super) numeric: Vec<String>,
     pub(super) written: [Written; 3],
+    /// Names of the tables that have pretrained vectors, and the numbers of each of these.
+    pub(super) pretrained: Vec<(String, usize)>,
     pub(super) warnings: Vec<DataWarning>,
 }
 
@@ -121,6 +124,8 @@ pub(super) fn prepare(
     let path = folder.join("numbers.csv");
     encode::write_numbers(&path, plan, &encoding)
         .map_err(|error| super::cant_write(&path, &error))?;
+    let pretrained = pretrained::prepare(plan, sources, files, &words, folder)?;
+    audit.pretrained(&pretrained);
     let total: u64 = splits
         .iter()
         .flatten()
@@ -194,9 +199,13 @@ pub(super) fn prepare(
     for (list, count) in lists.iter_mut().zip(&of_train.list_ids) {
         list.mean_length = *count as f64 / of_train.rows as f64;
     }
+    let widths = pretrained.into_iter();
     Ok(PreparedTable {
         written,
         warnings,
+        pretrained: widths
+            .map(|coverage| (coverage.table, coverage.width))
+            .collect(),
         categorical: encoding.categorical_features,
         lists,
         numeric: encoding.numeric_features,

@@ -27,6 +27,10 @@ sha256 = ""
 file = "rows"
 on = "a"
 columns = ["a", "c"]
+[pretrained.a]
+file = "rows"
+key = "k"
+vector = "v"
 [split]
 kind = "hash"
 [features.a]
@@ -69,6 +73,7 @@ fn every_key_of_a_description_is_in_the_documentation() {
         "files.rows",
         "fetch",
         "joins.more",
+        "pretrained.a",
         "split",
         "features.a",
         "tasks.t",

@@ -25,6 +25,7 @@ mod nine_days;
 mod operands;
 mod parts;
 mod preparation;
+mod pretrained;
 mod public_sets;
 mod rare_columns;
 mod receipts;

@@ -88,6 +88,7 @@ fn ids(written: &Written) -> BTreeMap<String, String> {
         validation: split,
         test_rows: 100,
         origin: Origin::Made,
+        pretrained: Default::default(),
         warnings: Vec::new(),
         split_digests: Default::default(),
         hold: Default::default(),

@@ -57,7 +57,7 @@ pub fn check_starts(
 }
 
 /// What of a variant is trained: its trials, one of which its final cells have too, or itself where it isn't tuned.
-fn configurations(variant: &Variant) -> Vec<(Option<usize>, &Configured)> {
+pub(super) fn configurations(variant: &Variant) -> Vec<(Option<usize>, &Configured)> {
     match variant.trials.as_slice() {
         [] => vec![(None, &variant.configured)],
         trials => {

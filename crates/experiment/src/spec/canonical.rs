@@ -380,7 +380,7 @@ fn encode(value: &toml::Value, out: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use homebench_train::{BalanceMethod, OptimizerName};
+    use homebench_train::{BalanceMethod, OptimizerName, PretrainedUse};
 
     fn cell() -> CellContent {
         CellContent {
@@ -433,7 +433,7 @@ mod tests {
 
     #[test]
     fn every_change_of_content_changes_the_id() {
-        let changes: [fn(&mut CellContent); 24] = [
+        let changes: [fn(&mut CellContent); 26] = [
             |cell| cell.seed = 2,
             |cell| cell.variant = "other".into(),
             |cell| cell.device = "cuda".into(),
@@ -454,6 +454,8 @@ mod tests {
             |cell| cell.training.learning_rate = 0.002,
             |cell| cell.training.embedding_learning_rate = Some(0.001),
             |cell| cell.training.optimizer = OptimizerName::Adamw,
+            |cell| cell.training.pretrained = [("a".to_owned(), PretrainedUse::Frozen)].into(),
+            |cell| cell.training.pretrained = [("a".to_owned(), PretrainedUse::Trained)].into(),
             |cell| cell.training.task_weights = [("a".to_owned(), 2.0)].into(),
             |cell| cell.training.balance = BalanceMethod::Uncertainty.defaults(),
             |cell| cell.training.balance = BalanceMethod::Nash.defaults(),

@@ -3,8 +3,8 @@
 use super::source::{Locator, Source};
 use super::wire::{WireDataset, WireExperiment, WireTuning};
 use super::{
-    Base, Chosen, Experiment, Space, Tuning, Variant, attention, check_scores, expand, run, scores,
-    selection, settle, training, tuning, variants,
+    Base, Chosen, Experiment, Space, Tuning, Variant, attention, check_scores, expand, pretrained,
+    run, scores, selection, settle, training, tuning, variants,
 };
 use homebench_data::{self as data, DatasetRef, Places, RowSubset};
 use homebench_diagnostic::{Diagnostic, KeyPath};
@@ -264,6 +264,14 @@ pub fn check_dataset(
                 attention::check(trial, &inputs, name, variant.trial_locator(index, source))?;
             }
         }
+        let vectors = data::pretrained_names(&dataset, places)?;
+        pretrained::check_names(
+            experiment,
+            &dataset.name,
+            &tables,
+            vectors.as_deref(),
+            source,
+        )?;
         let rows = data::row_columns(&dataset, places)?;
         check_scores::check(experiment, &dataset, &tasks, rows, source, places)?;
         selection::check(experiment, &tasks, rows, source)?;

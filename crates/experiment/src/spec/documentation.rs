@@ -276,7 +276,7 @@ fn whole_specs_and_domains_of_the_page_load() {
         .skip(1)
         .filter_map(|rest| rest.split("```").next())
         .collect();
-    assert_eq!(blocks.len(), 7);
+    assert_eq!(blocks.len(), 8);
     let tuned = check(blocks[0]);
     assert!(
         tuned
@@ -284,14 +284,19 @@ fn whole_specs_and_domains_of_the_page_load() {
             .iter()
             .all(|variant| variant.trials.len() == 4)
     );
-    let starting = check(blocks[1]).variants;
+    let pretrained = check(blocks[1]).variants;
+    let tables = pretrained
+        .iter()
+        .map(|variant| variant.configured.training.pretrained.len());
+    assert!(tables.eq([0, 1, 1]));
+    let starting = check(blocks[2]).variants;
     assert!(starting[1].start.init_from.is_some() && starting[1].start.freeze.len() == 5);
-    assert!(check(blocks[2]).variants[2].start.distill.is_some());
-    assert_eq!(check(blocks[3]).variants.len(), 6);
-    assert!(check(blocks[4]).selection.metric.is_some());
-    let scored = check(blocks[5]).scoring;
+    assert!(check(blocks[3]).variants[2].start.distill.is_some());
+    assert_eq!(check(blocks[4]).variants.len(), 6);
+    assert!(check(blocks[5]).selection.metric.is_some());
+    let scored = check(blocks[6]).scoring;
     assert_eq!((scored.metrics.extra.len(), scored.cohorts.len()), (3, 2));
-    toml::from_str::<WireIncluded>(blocks[6]).unwrap();
+    toml::from_str::<WireIncluded>(blocks[7]).unwrap();
     let domains = PAGE
         .lines()
         .filter_map(|line| line.strip_prefix("| `{ ")?.split('`').next());

@@ -1,5 +1,7 @@
 //! `spec.resolved.toml`: an experiment with every default written out, itself a spec that gives the same cells.
 
+use super::pretrained::PRETRAINED;
+use super::training::{WIDTHS, written};
 use super::{Base, Domain, Experiment, KeyPath, Method, Sampling, Space, Variant};
 use homebench_data::RowSubset;
 use homebench_model::PROGRAM_SCRIPTS;
@@ -181,6 +183,12 @@ fn variant(text: &mut String, base: &Base, experiment: &Experiment) {
         let of_variants = BTreeMap::from([(&base.name, of_variant)]);
         let root = BTreeMap::from([("variants", of_variants)]);
         let _ = writeln!(text, "{}", in_toml(&root));
+        // Tables that are not written where they are empty, which says another thing here than what [training] has.
+        let [own, shared] = [&base.configured.training, &experiment.training].map(written);
+        let emptied = [WIDTHS, PRETRAINED].into_iter();
+        for key in emptied.filter(|key| shared.contains_key(*key) && !own.contains_key(*key)) {
+            let _ = writeln!(text, "[{}]\n", table.join("training").join(key));
+        }
     }
     space(text, &base.sweep, &table, true);
     space(text, &base.tuning, &table.join("tuning"), false);

@@ -1,5 +1,6 @@
 //! Training settings, each checked at its place.
 
+use super::pretrained::PRETRAINED;
 use super::source::Locator;
 use super::{attention, balance};
 use homebench_diagnostic::{Diagnostic, KeyPath, keys_of, read};
@@ -8,7 +9,7 @@ use std::collections::BTreeMap;
 use toml::{Table, Value};
 
 /// The widths of tables that have one of their own.
-const WIDTHS: &str = "embedding_dims";
+pub(crate) const WIDTHS: &str = "embedding_dims";
 
 /// A table of training settings with every default written out, but for what the optimiser or the device has no use for.
 pub(super) fn written(config: &TrainingConfig) -> Table {
@@ -23,7 +24,7 @@ pub(super) fn has_key(key: &str) -> bool {
 /// Whether the training setting of this name is a table.
 pub(super) fn is_table(key: &str) -> bool {
     // At their defaults, these are not written.
-    if [balance::BALANCE, attention::ATTENTION, WIDTHS].contains(&key) {
+    if [balance::BALANCE, attention::ATTENTION, WIDTHS, PRETRAINED].contains(&key) {
         return true;
     }
     let written = written(&TrainingConfig::default());

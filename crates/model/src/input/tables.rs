@@ -26,6 +26,12 @@ pub fn table_shapes(
     roots(layout, tables).iter().flat_map(of_root).collect()
 }
 
+/// Paths of a table in every set of tables that an [`EmbeddedInput`](super::EmbeddedInput) makes, in the order of the sets.
+pub fn table_paths(table: &str, layout: &TaskLayout, tables: Tables) -> Vec<String> {
+    let roots = roots(layout, tables);
+    roots.iter().map(|root| path(root, table)).collect()
+}
+
 fn path(root: &str, table: &str) -> String {
     format!("{root}embedding.{table}.weight")
 }

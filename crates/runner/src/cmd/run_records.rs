@@ -9,7 +9,7 @@ use homebench_data::{DatasetRef, Origin, Summary, about_embedded};
 use homebench_experiment::spec::{CellDataset, Start, Variant};
 use homebench_results::tables::DataWarningsRow;
 use homebench_results::{self as record, Facts, ModelFact, ResultsFolder, SourceFact, StartFact};
-use homebench_train as train;
+use homebench_train::{self as train, PretrainedUse};
 
 /// A second run of the same experiment touches nothing.
 pub(super) fn write_resolved(results: &ResultsFolder, resolved: &str) -> Result<()> {
@@ -78,10 +78,20 @@ pub(super) fn facts(session: &Session) -> Facts {
 /// What a report says of a variant that doesn't begin with fresh weights alone.
 fn start_fact(variant: &Variant) -> Option<StartFact> {
     let start = &variant.start;
-    (*start != Start::default()).then(|| StartFact {
+    let of_start = (*start != Start::default()).then(|| start.to_string());
+    let tables = variant.configured.training.pretrained.iter();
+    let tables = tables.map(|(table, how)| match how {
+        PretrainedUse::Frozen => format!("{table} (frozen)"),
+        PretrainedUse::Trained => format!("{table} (trained)"),
+    });
+    let tables: Vec<String> = tables.collect();
+    let pretrained = (!tables.is_empty())
+        .then(|| format!("begins with pretrained vectors of {}", tables.join(", ")));
+    let said: Vec<String> = of_start.into_iter().chain(pretrained).collect();
+    (!said.is_empty()).then(|| StartFact {
         variant: variant.name.clone(),
         from: start.parent_variant().map(str::to_owned),
-        said: start.to_string(),
+        said: said.join("; "),
     })
 }
 

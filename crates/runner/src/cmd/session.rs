@@ -8,8 +8,8 @@ use clap::Args;
 use homebench_data::{self as data, DataWarning, DatasetRef, Places, Summary};
 use homebench_diagnostic::Diagnostic;
 use homebench_experiment::plan::{
-    Arm, Budget, Costs, Estimator, Plan, PlannedCell, Solution, check_starts, cost_of, solve,
-    solve_trial,
+    Arm, Budget, Costs, Estimator, Plan, PlannedCell, Solution, check_pretrained, check_starts,
+    cost_of, solve, solve_trial,
 };
 use homebench_experiment::spec::{self, Chosen, Configured, Experiment, Override, Source, Start};
 use homebench_model::PROGRAM;
@@ -237,6 +237,8 @@ impl SpecArguments {
         // Builds every model once, so that one that can't be built is refused before another is trained.
         let (costs, solutions) = solve(&mut experiment, &source, &datasets[0].1.schema)?;
         check_starts(&experiment, &source, &datasets[0].1.schema)?;
+        let first = &datasets[0].1;
+        check_pretrained(&experiment, &source, &first.schema, &first.pretrained)?;
         let plan = Plan::new(&experiment, &datasets, device)?;
         let default = Path::new("runs").join(&experiment.name);
         let results = ResultsFolder::new(self.out.clone().unwrap_or(default));

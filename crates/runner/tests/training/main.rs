@@ -3,5 +3,6 @@
 mod balance;
 mod harness;
 mod not_finite;
+mod pretrained;
 mod rungs;
 mod warm_start;

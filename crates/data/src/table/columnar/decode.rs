@@ -6,7 +6,7 @@ use super::super::raw_columns::{ColumnRule, infinite_time, typed_texts};
 use super::super::row::Row;
 use super::{Arrays, ColumnarFile};
 use crate::expression::RowFault;
-use arrow::array::{Array, ArrayRef, AsArray, ListArray, StringArray, StringBuilder};
+use arrow::array::{Array, ArrayRef, AsArray, Float64Array, ListArray, StringArray, StringBuilder};
 use arrow::compute::cast;
 use arrow::datatypes::{
     DataType, Field, Float32Type, Float64Type, TimeUnit, TimestampMicrosecondType,
@@ -207,6 +207,13 @@ fn lists(array: &ArrayRef) -> Result<ListArray, ArrowError> {
     Ok(super::plain_arrays::trimmed(
         cast(array, &list)?.as_list::<i32>(),
     ))
+}
+
+/// Lists of numbers, and the values of all of them in 64 bits, which the lists' offsets count.
+pub(crate) fn number_lists(array: &ArrayRef) -> Result<(ListArray, Float64Array), ArrowError> {
+    let lists = lists(array)?;
+    let numbers = cast(lists.values(), &DataType::Float64)?;
+    Ok((lists, numbers.as_primitive::<Float64Type>().clone()))
 }
 
 /// A column as texts: whole numbers in digits, other numbers and decimals in their shortest form (`1.5`, and `1` for 1.0, as a

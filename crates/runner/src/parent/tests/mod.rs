@@ -76,6 +76,7 @@ fn planned(text: &str) -> (Plan, Experiment, Source) {
         validation: split,
         test_rows: 100,
         origin: Origin::Made,
+        pretrained: Default::default(),
         warnings: Vec::new(),
         split_digests: Default::default(),
         hold: Default::default(),
