@@ -16,6 +16,8 @@ const TOLERANCE: Tolerance = Tolerance {
     absolute: 2e-5,
 };
 
+type Build<'a> = &'a dyn Fn(&mut Builder) -> Result<Subject>;
+
 /// Columns of the rows: two targets, a number, then the sums of three lists and a column that is nobody's.
 const STRIDE: usize = 24;
 const NUM_LISTS: usize = 3;
@@ -107,7 +109,7 @@ fn weighted_sums_equal_the_reference() {
 #[test]
 fn gradients_are_those_of_finite_differences() -> Result<()> {
     const STEP: f64 = 1e-6;
-    let cases: [&dyn Fn(&mut Builder) -> Result<Subject>; 3] = [
+    let cases: [Build<'_>; 3] = [
         &|b| compared(b, 2, 5, 0),
         &|b| summed(b, 2, 5, None),
         &|b| summed(b, 2, 5, Some(half())),
