@@ -1,11 +1,11 @@
 //! `spec.resolved.toml`: an experiment with every default written out, itself a spec that gives the same cells.
 
-use super::pretrained::PRETRAINED;
-use super::training::{WIDTHS, written};
+use super::balance::BALANCE;
+use super::training::written;
 use super::{Base, Domain, Experiment, KeyPath, Method, Sampling, Space, Variant};
 use homebench_data::RowSubset;
 use homebench_model::PROGRAM_SCRIPTS;
-use homebench_train::{SelectionConfig, TrainingConfig};
+use homebench_train::{BalanceConfig, SelectionConfig, TrainingConfig};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -183,11 +183,21 @@ fn variant(text: &mut String, base: &Base, experiment: &Experiment) {
         let of_variants = BTreeMap::from([(&base.name, of_variant)]);
         let root = BTreeMap::from([("variants", of_variants)]);
         let _ = writeln!(text, "{}", in_toml(&root));
-        // Tables that are not written where they are empty, which says another thing here than what [training] has.
+        // Tables that are not written at their defaults, which say another thing here than what [training] has.
         let [own, shared] = [&base.configured.training, &experiment.training].map(written);
-        let emptied = [WIDTHS, PRETRAINED].into_iter();
-        for key in emptied.filter(|key| shared.contains_key(*key) && !own.contains_key(*key)) {
-            let _ = writeln!(text, "[{}]\n", table.join("training").join(key));
+        for key in shared
+            .iter()
+            .filter(|(_, value)| value.is_table())
+            .map(|(key, _)| key)
+        {
+            if !own.contains_key(key) {
+                let _ = writeln!(text, "[{}]", table.join("training").join(key));
+                // Equal weights have a name; other tables are empty.
+                if key == BALANCE {
+                    let _ = writeln!(text, "{}", in_toml(&BalanceConfig::default()).trim_end());
+                }
+                text.push('\n');
+            }
         }
     }
     space(text, &base.sweep, &table, true);
@@ -198,4 +208,47 @@ fn variant(text: &mut String, base: &Base, experiment: &Experiment) {
 fn only_one<'a>(base: &Base, experiment: &'a Experiment) -> Option<&'a Variant> {
     let mut all = experiment.variants.iter();
     all.find(|variant| variant.name == base.name && variant.trials.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::load;
+    use super::resolved_toml;
+
+    #[test]
+    fn a_variant_that_takes_a_table_of_training_back_still_does() {
+        for (shared, back) in [
+            (
+                "balance = { method = \"uw\" }",
+                "balance = { method = \"ew\" }",
+            ),
+            (
+                "attention = { lists = { seen = \"item\" } }",
+                "attention = {}",
+            ),
+            ("embedding_dims = { item = 4 }", "embedding_dims = {}"),
+            ("pretrained = { item = \"frozen\" }", "pretrained = {}"),
+            ("task_weights = { like = 2.0 }", "task_weights = {}"),
+            ("positive_weights = { like = 2.0 }", "positive_weights = {}"),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("spec.toml");
+            let read = |text: &str| {
+                std::fs::write(&path, text).unwrap();
+                load(&path, &[])
+                    .unwrap_or_else(|said| panic!("{said:?}: {text}"))
+                    .0
+            };
+            let asked = read(&format!(
+                "question = \"?\"\nseeds = [1]\ndataset = {{ name = \"feed\" }}\n[training]\n{shared}\n\
+                 [variants.all]\nmodel = \"mmoe\"\n[variants.other]\nmodel = \"mmoe\"\ntraining = {{ {back} }}\n"
+            ));
+            let [all, other] =
+                [0, 1].map(|place| asked.variants[place].configured.training.clone());
+            assert_ne!(all, other, "{shared}");
+            let again = read(&resolved_toml(&asked, "all"));
+            assert_eq!(again.variants[0].configured.training, all, "{shared}");
+            assert_eq!(again.variants[1].configured.training, other, "{shared}");
+        }
+    }
 }
