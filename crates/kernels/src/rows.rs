@@ -93,10 +93,6 @@ pub(crate) fn reduce_parts(out: &mut [f32], parts: &[f32], add: bool) {
 ///
 /// Clearing would be a pass over memory of its own, a fifth of the time of a training step.
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
-#[expect(
-    clippy::uninit_vec,
-    reason = "the assembly stands for a write of every value"
-)]
 pub(crate) fn unspecified(length: usize) -> Vec<f32> {
     let mut values: Vec<f32> = Vec::with_capacity(length);
     // SAFETY: the capacity is there. A float that nobody wrote is not a float to the compiler, and a slice of such would be undefined
