@@ -168,11 +168,17 @@ class Cluster:
         self.start(node, ["slurmd", "-D", "-N", node, "-f", str(self.conf)])
 
     def wait_for_nodes(self):
+        states = []
+
         def are_up():
-            states = self.call("sinfo", "-h", "-N", "-o", "%N %t").stdout.split("\n")
+            states[:] = self.call("sinfo", "-h", "-N", "-o", "%N %t").stdout.split("\n")[:-1]
             return sum(line.endswith((" idle", " mix", " alloc")) for line in states) >= len(self.nodes)
 
-        self.wait(40, f"{len(self.nodes)} nodes", are_up)
+        try:
+            # A node that was killed while a task ended there is "comp" until the controller has asked it again.
+            self.wait(150, f"{len(self.nodes)} nodes", are_up)
+        except RuntimeError as error:
+            raise RuntimeError(f"{error}\n{states}") from None
 
     def stop(self, name, how):
         process = self.running.pop(name, None)
