@@ -132,8 +132,8 @@ LOW_CONTRAST = """
       }
       return behind(svg.parentElement);
     };
-    for (const part of svg.querySelectorAll('rect, polygon, text, text *')) {
-      if (part.localName === 'rect' || part.localName === 'polygon') {
+    for (const part of svg.querySelectorAll('rect, polygon, circle, text, text *')) {
+      if (['rect', 'polygon', 'circle'].includes(part.localName)) {
         shapes.push({ part, area: part.getBoundingClientRect() });
         continue;
       }

@@ -162,26 +162,30 @@ fn merge_parts(
         }
     }
     if cohorts.is_none() {
-        let stale = results.join(COHORTS.file);
-        atomic::remove(&packed_path(&stale))?;
-        atomic::remove(&stale)?;
+        atomic::remove(&results.join(COHORTS.file))?;
+        remove_packed(results, COHORTS.file)?;
     }
     for table in tables.into_iter().chain(cohorts).chain([times]) {
         table.file.finish_synced()?;
-        // What an earlier pack left is of other cells, or of fewer rows.
-        atomic::remove(&packed_path(&results.join(table.part.file)))?;
+        remove_packed(results, table.part.file)?;
     }
     Ok(())
+}
+
+/// What an earlier pack left is of other cells, or of fewer rows.
+fn remove_packed(results: &ResultsFolder, name: &str) -> Result<()> {
+    Ok(atomic::remove(&packed_path(&results.join(name)))?)
 }
 
 /// A table that is there only where it has rows.
 fn write_or_remove<T: Table>(results: &ResultsFolder, rows: impl Iterator<Item = T>) -> Result<()> {
     let path = results.join(T::FILE);
     let mut rows = rows.peekable();
-    if rows.peek().is_some() {
-        return atomic::write(&path, |out| tables::write(out, rows));
+    match rows.peek().is_some() {
+        true => atomic::write(&path, |out| tables::write(out, rows))?,
+        false => atomic::remove(&path)?,
     }
-    Ok(atomic::remove(&path)?)
+    remove_packed(results, T::FILE)
 }
 
 impl MergedCell {
@@ -332,7 +336,10 @@ mod tests {
         cells
             .iter()
             .for_each(|cell| write_cell(&results, cell, None));
-        std::fs::write(results.join("gates.csv.zst"), "of an earlier pack").unwrap();
+        let stale = ["gates.csv.zst", "settings.csv.zst", "model_parts.csv.zst"];
+        for name in stale {
+            std::fs::write(results.join(name), "of an earlier pack").unwrap();
+        }
         let warning = DataWarningsRow {
             dataset: "synthetic".into(),
             protocol: "all".into(),
@@ -342,7 +349,9 @@ mod tests {
             message: "40 of 40 values, all of them".into(),
         };
         merge(&results, &cells, [], [warning]).unwrap();
-        assert!(!results.join("gates.csv.zst").exists());
+        for name in stale {
+            assert!(!results.join(name).exists(), "{name}");
+        }
         let read = |name: &str| std::fs::read_to_string(results.join(name)).unwrap();
         for name in ["metrics.csv", "curves.csv", "experts.csv", "gates.csv"] {
             assert!(!read(name).contains("aa") && read(name).contains("bb"));

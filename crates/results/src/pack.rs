@@ -29,8 +29,8 @@ pub struct Packed {
 }
 
 /// Copies what a reader needs to check an experiment into a new folder: tables, specs and provenance, winners and external scores.
-/// `metrics.csv`, `cohorts.csv`, `curves.csv`, `experts.csv`, `gates.csv` and `expert_histograms.csv` become `.csv.zst`, of experts and
-/// gates with the rows of the selected epoch alone. The copy is sealed. The same tables give the same bytes. Not copied: cells with their weights and
+/// All tables but `cells.csv`, `tuning.csv` and `data_warnings.csv` become `.csv.zst`, of experts and gates with the rows of the selected
+/// epoch alone. The copy is sealed. The same tables give the same bytes. Not copied: cells with their weights and
 /// logs, and what is drawn from the rest.
 ///
 /// # Errors

@@ -6,7 +6,7 @@
 
 use homebench_data::Summary;
 use homebench_results::ResultsFolder;
-use homebench_results::tables::{CellsRow, ReadError, Table, ThroughputRow, read_rows};
+use homebench_results::tables::{CellsRow, ReadError, Table, ThroughputRow, read_rows, table_file};
 use homebench_train::TrainingConfig;
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -208,7 +208,7 @@ fn folders_beside(results: &Path) -> Vec<PathBuf> {
         .into_iter()
         .flatten()
         .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| path != results && path.join(ThroughputRow::FILE).is_file())
+        .filter(|path| path != results && table_file(path, ThroughputRow::FILE).is_file())
         .collect();
     folders.sort();
     folders

@@ -65,7 +65,7 @@ pub(super) fn push(blocks: &mut Vec<Block>, analysis: &Analysis, context: &Conte
     if !results.throughput.is_empty() {
         blocks.push(Block::Paragraph(vec![
             text("Speed differs from run to run and is kept apart: "),
-            link("throughput.csv", "throughput.csv"),
+            table_link(results, "throughput.csv"),
             text(" and "),
             link("its chart", "figures/throughput.svg"),
             text("."),

@@ -67,7 +67,15 @@ pub(super) fn look(variant: usize) -> Look {
 
 /// Draws a marker whose circle would have this radius.
 pub(super) fn marker(canvas: &mut Canvas, shape: Shape, at: Point, radius: f64, ink: Ink) {
-    canvas.area(outline(shape, at, radius), ink);
+    // The factors give all shapes about the same area.
+    match shape {
+        Shape::Circle => canvas.circle(at, radius, ink),
+        Shape::Square => canvas.area(polygon(at, 4, 0.125, 1.25 * radius), ink),
+        Shape::Triangle => canvas.area(polygon(at, 3, -0.25, 1.5 * radius), ink),
+        Shape::Diamond => canvas.area(polygon(at, 4, 0.0, 1.35 * radius), ink),
+        Shape::TriangleDown => canvas.area(polygon(at, 3, 0.25, 1.5 * radius), ink),
+        Shape::Pentagon => canvas.area(polygon(at, 5, -0.25, 1.15 * radius), ink),
+    }
 }
 
 /// Draws a marker's outline around paper, so that markers below it stay apart.
@@ -80,28 +88,20 @@ pub(super) fn hollow_marker(
     ink: Ink,
 ) {
     // Paper over the inside of a larger area: a line alone would let what lies below shine through.
-    canvas.area(outline(shape, at, radius + width / 2.0), ink);
-    canvas.area(outline(shape, at, radius - width / 2.0), PAPER);
+    marker(canvas, shape, at, radius + width / 2.0, ink);
+    marker(canvas, shape, at, radius - width / 2.0, PAPER);
 }
 
-fn outline(shape: Shape, (x, y): Point, radius: f64) -> Vec<Point> {
-    // Corners, the angle of the first one in turns, and a factor that gives all shapes about the same area.
-    let (corners, turn, factor) = match shape {
-        Shape::Circle => (32, 0.0, 1.0),
-        Shape::Square => (4, 0.125, 1.25),
-        Shape::Triangle => (3, -0.25, 1.5),
-        Shape::Diamond => (4, 0.0, 1.35),
-        Shape::TriangleDown => (3, 0.25, 1.5),
-        Shape::Pentagon => (5, -0.25, 1.15),
-    };
+/// Corners at one distance from the middle, the first at an angle of `turn` whole turns.
+fn polygon((x, y): Point, num_corners: usize, turn: f64, distance: f64) -> Vec<Point> {
     let corner = |index: usize| {
-        let angle = std::f64::consts::TAU * (turn + index as f64 / corners as f64);
+        let angle = std::f64::consts::TAU * (turn + index as f64 / num_corners as f64);
         (
-            x + factor * radius * libm::cos(angle),
-            y + factor * radius * libm::sin(angle),
+            x + distance * libm::cos(angle),
+            y + distance * libm::sin(angle),
         )
     };
-    (0..corners).map(corner).collect()
+    (0..num_corners).map(corner).collect()
 }
 
 #[cfg(test)]

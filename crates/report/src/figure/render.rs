@@ -45,12 +45,19 @@ pub(super) fn to_svg(canvas: &Canvas) -> Result<String> {
     ))
 }
 
-/// The body without what every element would say again: the font, which the root has, and the opacity that is the default. It is a third
-/// of the bytes.
+/// The body without what every element would say again: the font, which the root has, and the opacity and the stroke that are the default.
+/// It is a third of the bytes.
 fn without_repeats(body: &str, family: &str) -> String {
+    let defaults = [
+        family,
+        " opacity=\"1\"",
+        " stroke=\"none\" stroke-width=\"1\"",
+    ];
     let lines = body.split_inclusive('\n');
     let shortened = lines.map(|line| match line.starts_with('<') {
-        true => Cow::from(line.replace(family, "").replace(" opacity=\"1\"", "")),
+        true => {
+            Cow::from((defaults.iter()).fold(line.to_owned(), |line, said| line.replace(said, "")))
+        }
         // The text of an element.
         false => line.into(),
     });
@@ -95,6 +102,10 @@ fn draw(canvas: &Canvas, backend: &mut SVGBackend) -> Result<()> {
             }
             Mark::Area { outline, ink } => {
                 backend.fill_polygon(outline.iter().map(place), &shape(*ink, 1.0))
+            }
+            Mark::Circle { at, radius, ink } => {
+                let radius = radius.round().max(1.0) as u32;
+                backend.draw_circle(place(at), radius, &shape(*ink, 1.0), true)
             }
             Mark::Text {
                 at,

@@ -96,14 +96,18 @@ pub const COHORTS: Part = Part::of::<CohortsRow>();
 /// The part with times.
 pub const TIMES: Part = Part::of::<ThroughputRow>();
 
-/// The tables with many rows of a cell, which may be there packed: `experts.csv.zst` in place of `experts.csv`.
-pub(crate) const LONG: [&str; 6] = [
+/// The tables that may be there packed, `experts.csv.zst` in place of `experts.csv`: those with several rows of a cell. What a reader
+/// opens first, `cells.csv` and `tuning.csv`, never is.
+pub(crate) const LONG: [&str; 9] = [
     MetricsRow::FILE,
     CohortsRow::FILE,
     CurvesRow::FILE,
     ExpertsRow::FILE,
     GatesRow::FILE,
     HistogramsRow::FILE,
+    SettingsRow::FILE,
+    ModelPartsRow::FILE,
+    ThroughputRow::FILE,
 ];
 
 /// The parts without times, which are the same bytes on a repeat.
