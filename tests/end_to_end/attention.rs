@@ -129,7 +129,15 @@ fn lists_that_attend_train_alike_and_score_new_rows_as_they_were_scored() {
         }
     }
     let report = bench.read("out/report.md");
-    assert!(report.contains("attending"), "{report}");
+    let report = report.split_whitespace().collect::<Vec<_>>().join(" ");
+    let said = "has lists attend to a target in place of being pooled:";
+    for sentence in [
+        format!("both {said} hashes to item, tags to color."),
+        format!("alone {said} hashes to item."),
+    ] {
+        assert!(report.contains(&sentence), "{sentence}: {report}");
+    }
+    assert!(!report.contains(&format!("pooled {said}")), "{report}");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Prepared splits for other programs: the files that cells map, and a description of their columns.
 
-use super::open::{files, resolve};
+use super::described::resolve;
+use super::open::files;
 use super::schema::{FeatureKind, Pooling, Source, Vocabulary};
 use super::{DatasetRef, Observer, Places, SPLITS, Summary, cant_write};
 use anyhow::Result;

@@ -20,6 +20,7 @@ mod about_embedded;
 mod cache;
 mod carried;
 mod click_chain;
+mod described;
 mod disk_space;
 mod draft;
 pub mod exchange;
@@ -65,6 +66,10 @@ pub use cache::{
     clear_cache,
 };
 pub use carried::{CarriedRows, CarriedSplits, CodedColumn, ColumnCounts};
+pub use described::{
+    RowColumns, check, check_carried, described_inputs, known, pretrained_names, row_columns,
+    split_seed, table_names,
+};
 pub use draft::describe;
 pub use export::{export, kinds_of_ids};
 pub use file_lock::is_without_locks;
@@ -72,11 +77,7 @@ pub use homebench_expression as expression;
 pub use kept::{KeptData, KeptSplit, keep};
 pub use mapped_file_shrank::tell_of_cut_files;
 pub use new_rows::{NewRows, ScoredRows, Unseen};
-pub use open::{
-    RowColumns, Verified, carry, check, check_carried, described_inputs, known, open, open_checked,
-    prepare, pretrained_names, row_columns, split_seed, table_names, verify,
-    with_prediction_columns,
-};
+pub use open::{Verified, carry, open, open_checked, prepare, verify, with_prediction_columns};
 pub use predictions::{PredictionLayout, PredictionWriter, ScoreScale, TableFormat};
 pub use pretrained::{PretrainedTable, PretrainedVectors};
 pub use reference::{DatasetRef, Places, RowSubset};

@@ -1,8 +1,8 @@
 //! Rows that were never seen, read as those that a model was trained on: by the description, the vocabularies and the scales of then.
 
 use super::carried::{CarriedKind, source_row_array};
+use super::described::{folder_of, resolve_description};
 use super::expression::Reading;
-use super::open::{folder_of, resolve_description};
 use super::predictions::{ScoreScale, TableFormat, TableSink, about, named_columns, score_name};
 use super::schema::{Description, FileKind, Source, SourceFile, SplitPlan, TablePlan};
 use super::table::column_slots::ColumnSlots;

@@ -1,6 +1,6 @@
 //! How tasks of embedded sources are related in truth.
 
-use super::open::resolve_description;
+use super::described::resolve_description;
 use super::schema::{Description, Source};
 use homebench_diagnostic::{Diagnostic, Document};
 

@@ -232,7 +232,7 @@ impl DescriptionState {
         let Some(reference) = reference else {
             return Self::Unknown;
         };
-        match crate::open::canonical(&reference.dataset_ref(), places) {
+        match crate::described::canonical(&reference.dataset_ref(), places) {
             Ok(canonical) if reference.is_of(&canonical) => Self::Same,
             Ok(_) => Self::Changed,
             Err(_) => Self::Gone,

@@ -373,7 +373,7 @@ fn a_day_that_is_computed_finds_the_row_of_its_day() {
 fn descriptions_that_bring_no_operands_together_keep_their_ids() {
     let canonical = |label: &str| {
         let dataset = shop(&with_tasks(&[("a", &format!("label = \"{label}\""))]), "");
-        crate::open::canonical(&DatasetRef::new("shop"), &dataset.places()).unwrap()
+        crate::described::canonical(&DatasetRef::new("shop"), &dataset.places()).unwrap()
     };
     for label in [
         "like = 1",

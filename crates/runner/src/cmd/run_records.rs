@@ -75,7 +75,7 @@ pub(super) fn facts(session: &Session) -> Facts {
     }
 }
 
-/// What a report says of a variant that doesn't begin with fresh weights alone.
+/// What a report says of a variant that doesn't begin with fresh weights alone, or whose lists attend in place of being pooled.
 fn start_fact(variant: &Variant) -> Option<StartFact> {
     let start = &variant.start;
     let of_start = (*start != Start::default()).then(|| start.to_string());
@@ -87,7 +87,17 @@ fn start_fact(variant: &Variant) -> Option<StartFact> {
     let tables: Vec<String> = tables.collect();
     let pretrained = (!tables.is_empty())
         .then(|| format!("begins with pretrained vectors of {}", tables.join(", ")));
-    let said: Vec<String> = of_start.into_iter().chain(pretrained).collect();
+    let lists = &variant.configured.training.attention.lists;
+    let lists = lists
+        .iter()
+        .map(|(list, target)| format!("{list} to {target}"));
+    let lists: Vec<String> = lists.collect();
+    let attention = (!lists.is_empty()).then(|| {
+        let listed = lists.join(", ");
+        format!("has lists attend to a target in place of being pooled: {listed}")
+    });
+    let said = of_start.into_iter().chain(pretrained).chain(attention);
+    let said: Vec<String> = said.collect();
     (!said.is_empty()).then(|| StartFact {
         variant: variant.name.clone(),
         from: start.parent_variant().map(str::to_owned),
