@@ -130,6 +130,31 @@ fn a_table_with_vectors_of_few_rows_is_said_loudly() {
 }
 
 #[test]
+fn numbers_that_32_bits_turn_into_0_are_counted() {
+    let dataset = shop(DESCRIBED);
+    let said = |numbers: Vec<f64>| {
+        let field = Arc::new(Field::new("item", DataType::Float64, true));
+        let values = Arc::new(Float64Array::from(numbers));
+        let vectors = FixedSizeListArray::new(field, 3, values, None);
+        let keys = texts(&["98", "nobody"]);
+        let columns = vec![("item_id", keys), ("embedding", Arc::new(vectors) as _)];
+        write_columns(&dataset, columns);
+        let warnings = summary(&dataset).warnings;
+        let mut of_vectors = warnings.into_iter();
+        of_vectors
+            .find(|warning| warning.kind == "pretrained_vectors")
+            .unwrap()
+            .message
+    };
+    // numpy's float32 of 1e-50 is 0, of 1e-40 a subnormal number. A vector that nothing reads loses nothing.
+    let none = said(vec![0.0, -0.0, 1e-40, 1e-50, 1.0, 1.0]);
+    assert!(!none.contains("became 0"), "{none}");
+    let two = said(vec![1e-50, -1e-46, 1e-40, 1e-50, 1.0, 1.0]);
+    let expected = "; 2 numbers of its vectors are too small for 32 bits and became 0";
+    assert!(two.ends_with(expected), "{two}");
+}
+
+#[test]
 fn vectors_are_part_of_what_a_dataset_is_and_their_absence_is_not() {
     let dataset = shop(DESCRIBED);
     let hash = || dataset.open().unwrap().content_hash;

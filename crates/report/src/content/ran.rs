@@ -1,6 +1,6 @@
 //! What ran, what it cost, and what failed.
 
-use super::{paragraph, tables};
+use super::{paragraph, table_link, tables};
 use crate::analysis::Analysis;
 use crate::document::{Block, link, text};
 use crate::format::{self, counted, grouped};

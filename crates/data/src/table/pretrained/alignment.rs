@@ -26,6 +26,8 @@ pub(in crate::table) struct Coverage {
     pub(in crate::table) occurrences: [u64; 2],
     /// Keys of the files, and those of them that are no value of the vocabulary.
     pub(in crate::table) keys: [u64; 2],
+    /// Numbers of vectors in use that aren't 0 and are too small for 32 bits, so that they became 0.
+    pub(in crate::table) num_underflows: u64,
 }
 
 /// A row of a file of vectors.
@@ -49,6 +51,7 @@ pub(super) struct Alignment<'a> {
     width: Option<(usize, String)>,
     /// By id.
     vectors: HashMap<u32, Vec<f32>>,
+    num_underflows: u64,
     /// The first keys.
     shown: Vec<String>,
 }
@@ -65,6 +68,7 @@ impl<'a> Alignment<'a> {
             paths: Vec::new(),
             width: None,
             vectors: HashMap::new(),
+            num_underflows: 0,
             shown: Vec::new(),
         }
     }
@@ -93,11 +97,14 @@ impl<'a> Alignment<'a> {
                 .refuse(row, &self.pretrained.vector, "there is no vector")
                 .hint("give the row a vector, or leave it out"));
         };
-        let vector = self.numbers(row, vector)?;
-        self.check_width(row, vector.len())?;
+        let numbers = self.numbers(row, vector)?;
+        self.check_width(row, numbers.len())?;
         self.check_new(row, key)?;
         if let Some(id) = self.ids.get(key.as_bytes()) {
-            self.vectors.insert(*id, vector);
+            let pairs = vector.iter().zip(&numbers);
+            let lost = pairs.filter(|(said, kept)| **kept == 0.0 && **said != Some(0.0));
+            self.num_underflows += lost.count() as u64;
+            self.vectors.insert(*id, numbers);
         }
         Ok(())
     }
@@ -205,6 +212,7 @@ impl<'a> Alignment<'a> {
             values: [words.len() as u64, ids.len() as u64],
             occurrences: [words.iter().map(|word| word.count).sum(), with_vector.sum()],
             keys: [self.keys.len() as u64, (self.keys.len() - ids.len()) as u64],
+            num_underflows: self.num_underflows,
         };
         let table = PretrainedTable {
             width,
