@@ -62,6 +62,10 @@ impl Rows for Table {
             _ => Ok(values.clone()),
         }
     }
+
+    fn time_text(&self, _: usize, _: usize) -> Option<String> {
+        None
+    }
 }
 
 fn column(fields: &[&str]) -> Column {

@@ -18,7 +18,7 @@ pub mod values;
 pub use node::{ColumnType, NumberLiteral, Reading};
 pub use number_text::read_number;
 pub use operands::{
-    BESIDE_CONDITIONS, BESIDE_FLOATS, BESIDE_NUMBERS, BESIDE_TIMES, DIGITS, ONE_TYPE,
+    BESIDE_CONDITIONS, BESIDE_FLOATS, BESIDE_NUMBERS, BESIDE_TIMES, DIGITS, NO_TIME, ONE_TYPE,
 };
 pub use translate::Columns;
 pub use values::Values;
@@ -42,6 +42,8 @@ pub trait Rows {
     /// # Errors
     /// The first value that can't be read so.
     fn values(&self, column: usize, reading: Reading) -> Result<Values, RowFault>;
+    /// A row's time as a text, where the column holds times by its own type, and no description says what they count as numbers.
+    fn time_text(&self, column: usize, row: usize) -> Option<String>;
 }
 
 /// A value that is not as it should be.
@@ -116,7 +118,7 @@ impl Expression {
     /// # Errors
     /// The first row on which it can't be computed.
     pub fn evaluate(&self, rows: &dyn Rows) -> Result<Values, RowFault> {
-        match evaluate::evaluate(&self.node, rows) {
+        match checked(&self.node, rows).and_then(|()| evaluate::evaluate(&self.node, rows)) {
             // What is wrong with types has no row to be told of.
             Err(_) if rows.num_rows() == 0 => Ok(Values::Null(0)),
             values => values,
@@ -128,7 +130,7 @@ impl Expression {
     /// # Errors
     /// As [`evaluate`](Self::evaluate), and a value that is no condition.
     pub fn condition(&self, rows: &dyn Rows) -> Result<Values, RowFault> {
-        match evaluate::condition(&self.node, rows) {
+        match checked(&self.node, rows).and_then(|()| evaluate::condition(&self.node, rows)) {
             Err(_) if rows.num_rows() == 0 => Ok(Values::Boolean(Vec::<bool>::new().into())),
             values => values,
         }
@@ -145,6 +147,25 @@ impl Expression {
         self.node.write(columns, &mut text);
         text
     }
+}
+
+/// Refuses a column of times beside numbers: what it is, the file alone knows, after the expression was read.
+fn checked(node: &node::Node, rows: &dyn Rows) -> Result<(), RowFault> {
+    for column in node.columns_beside_numbers() {
+        let values = rows.values(column, Reading::Number)?;
+        let Some(row) = (0..values.num_rows()).find(|row| !values.is_null(*row)) else {
+            continue;
+        };
+        if let Some(found) = rows.time_text(column, row) {
+            return Err(RowFault {
+                row,
+                column: Some(column),
+                expected: NO_TIME.to_owned(),
+                found,
+            });
+        }
+    }
+    Ok(())
 }
 
 /// True or false as texts have it.

@@ -317,6 +317,40 @@ impl Node {
         }
     }
 
+    /// Columns that are brought to a common type with numbers.
+    pub(crate) fn columns_beside_numbers(&self) -> BTreeSet<usize> {
+        let mut columns = BTreeSet::new();
+        let mut add = |part: &Self| {
+            if let Self::Column {
+                column,
+                reading: Reading::Number,
+            } = part
+            {
+                columns.insert(*column);
+            }
+        };
+        self.walk(&mut |node| match node {
+            Self::Compare { left, right, .. } => {
+                add(left);
+                add(right);
+            }
+            Self::Case {
+                branches,
+                otherwise,
+            } => {
+                branches.iter().for_each(|(_, value)| add(value));
+                otherwise.iter().for_each(|value| add(value));
+            }
+            Self::Call {
+                function:
+                    Function::Coalesce | Function::NullIf | Function::Greatest | Function::Least,
+                arguments,
+            } => arguments.iter().for_each(&mut add),
+            _ => {}
+        });
+        columns
+    }
+
     /// Columns, and what each is read as.
     pub(crate) fn readings(&self) -> BTreeSet<(usize, Reading)> {
         let mut readings = BTreeSet::new();

@@ -15,6 +15,10 @@ pub(crate) enum Family {
 /// What is expected of a text among numbers.
 pub const BESIDE_NUMBERS: &str = "a number, since the other values are numbers";
 
+/// What is expected of a time among numbers.
+pub const NO_TIME: &str =
+    "a number, since the other values are numbers, and a time has no unit that it counts";
+
 /// What is expected of a text among times.
 pub const BESIDE_TIMES: &str = "a time such as 2022-04-08, since the other values are times";
 

@@ -27,6 +27,10 @@ impl Rows for Table {
             other => panic!("{other:?}"),
         })
     }
+
+    fn time_text(&self, _: usize, _: usize) -> Option<String> {
+        None
+    }
 }
 
 fn names() -> Vec<String> {

@@ -37,8 +37,13 @@ impl TimeRule {
     /// # Errors
     /// What was expected.
     pub fn parse(&self, text: &str) -> Result<(i128, bool), String> {
-        let (time, has_zone) = self.parse_time(text)?;
-        Ok((self.day_of(time), has_zone))
+        let written = self.parse_time(text)?;
+        let time = match (self.is_date, written.local) {
+            // The day that is written, whatever day it is in UTC then.
+            (true, Some(local)) => start_of_day(nanoseconds(local)),
+            _ => self.day_of(written.time),
+        };
+        Ok((time, written.has_zone))
     }
 
     /// The time itself, or the start of its day in UTC where only the day counts.
@@ -49,33 +54,30 @@ impl TimeRule {
         }
     }
 
-    fn parse_time(&self, text: &str) -> Result<(i128, bool), String> {
+    fn parse_time(&self, text: &str) -> Result<Written, String> {
         if let Some(format) = &self.format {
             return self.parse_as(text, format);
         }
         if let Some(unit) = self.unit {
             return match counted(text, unit) {
-                Some(time) => Ok((time, true)),
+                Some(time) => Ok(Written::counted(time)),
                 None => Err(format!("a number of {} since 1970", unit_name(unit))),
             };
         }
         match iso(text) {
-            Some((local, Some(offset))) => {
-                Ok((nanoseconds(local) - i128::from(offset) * SECOND, true))
-            }
-            Some((local, None)) => Ok((self.in_zone(local)?, false)),
+            Some((local, offset)) => self.written(local, offset),
             None => Err("a time such as 2022-04-08 or 2022-04-08T12:00:00".to_owned()),
         }
     }
 
-    fn parse_as(&self, text: &str, format: &str) -> Result<(i128, bool), String> {
+    fn parse_as(&self, text: &str, format: &str) -> Result<Written, String> {
         let wrong = || format!("a time written as {format}");
         let mut parsed = Parsed::new();
         chrono::format::parse(&mut parsed, text, StrftimeItems::new(format))
             .map_err(|_| wrong())?;
         if let Some(seconds) = parsed.timestamp() {
             let rest = i128::from(parsed.nanosecond().unwrap_or(0));
-            return Ok((i128::from(seconds) * SECOND + rest, true));
+            return Ok(Written::counted(i128::from(seconds) * SECOND + rest));
         }
         // An hour alone is the full hour, a date alone its midnight.
         if parsed.hour_div_12().is_some() && parsed.minute().is_none() {
@@ -83,15 +85,30 @@ impl TimeRule {
         }
         set_centuries(&mut parsed).map_err(|_| wrong())?;
         let date = parsed.to_naive_date().map_err(|_| wrong())?;
+        if parsed
+            .year()
+            .is_some_and(|year| !has_whole_year(text, year))
+        {
+            return Err(format!("{}, with four digits of the year", wrong()));
+        }
         let time = match parsed.hour_div_12() {
             Some(_) => parsed.to_naive_time().map_err(|_| wrong())?,
             None => NaiveTime::MIN,
         };
-        let local = date.and_time(time);
-        match parsed.offset() {
-            Some(offset) => Ok((nanoseconds(local) - i128::from(offset) * SECOND, true)),
-            None => Ok((self.in_zone(local)?, false)),
-        }
+        self.written(date.and_time(time), parsed.offset())
+    }
+
+    /// A date and a time of day with the offset, in seconds, that stands beside them.
+    fn written(&self, local: NaiveDateTime, offset: Option<i32>) -> Result<Written, String> {
+        let time = match offset {
+            Some(offset) => nanoseconds(local) - i128::from(offset) * SECOND,
+            None => self.in_zone(local)?,
+        };
+        Ok(Written {
+            time,
+            local: Some(local),
+            has_zone: offset.is_some(),
+        })
     }
 
     /// The time that clocks of the column's zone show as `local`.
@@ -127,6 +144,29 @@ impl TimeRule {
             self.is_date
         )
     }
+}
+
+/// A time that was read from a text.
+struct Written {
+    time: i128,
+    /// The date and the time of day that stand there; none of a count.
+    local: Option<NaiveDateTime>,
+    has_zone: bool,
+}
+
+impl Written {
+    fn counted(time: i128) -> Self {
+        Self {
+            time,
+            local: None,
+            has_zone: true,
+        }
+    }
+}
+
+/// Whether a text has a year in four digits or more: 99 is also read as the year 99.
+fn has_whole_year(text: &str, year: i32) -> bool {
+    year.abs() >= 1000 || text.contains(&format!("{:04}", year.abs()))
 }
 
 /// What clocks of a zone show at a time, counted as a time in UTC is.

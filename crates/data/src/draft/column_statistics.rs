@@ -1,5 +1,6 @@
 //! What a column holds.
 
+use crate::table::bad_row::may_have_thousands;
 use crate::table::interner::Interner;
 use crate::table::list_text;
 use std::collections::BTreeMap;
@@ -192,10 +193,12 @@ impl ColumnStatistics {
         }
     }
 
-    /// Whether the values are numbers that have a comma in the place of the point.
-    fn has_decimal_commas(&self) -> bool {
-        let is_such = |text: &[u8]| {
+    /// Where the values are numbers with one comma: whether it may separate thousands in all of them.
+    fn commas(&self) -> Option<bool> {
+        let mut may_be_thousands = true;
+        let mut is_such = |text: &[u8]| {
             let text = String::from_utf8_lossy(text);
+            may_be_thousands &= may_have_thousands(&text);
             text.matches(',').count() == 1
                 && !text.contains('.')
                 && text.replace(',', ".").parse::<f64>().is_ok()
@@ -205,7 +208,8 @@ impl ColumnStatistics {
             .map(|id| self.distinct.text(id))
             .filter(|text| !text.is_empty())
             .peekable();
-        texts.peek().is_some() && texts.all(is_such)
+        let are_such = texts.peek().is_some() && texts.all(&mut is_such);
+        are_such.then_some(may_be_thousands)
     }
 
     /// Whether its values are numbers, apart from a few marks for missing ones.
@@ -291,11 +295,23 @@ impl ColumnStatistics {
         sorted.get(at).or(sorted.last()).copied()
     }
 
-    /// The text that this share of the values lies below.
+    /// Values that begin with the year 9999, which stands for no end.
+    pub(super) fn num_endless(&self) -> u64 {
+        let ids = (0..self.distinct.len() as u32).filter(|id| self.is_endless(*id));
+        ids.map(|id| self.distinct.count(id)).sum()
+    }
+
+    fn is_endless(&self, id: u32) -> bool {
+        self.distinct.text(id).starts_with(b"9999")
+    }
+
+    /// The text that this share of the values lies below, those without an end left out.
     pub(super) fn text_quantile(&self, share: f64) -> Option<String> {
         let mut ids: Vec<u32> = (0..self.distinct.len() as u32).collect();
+        ids.retain(|id| !self.is_endless(*id));
         ids.sort_by_key(|id| self.distinct.text(*id));
-        let mut left = (self.present() as f64 * share) as u64;
+        let present = self.present().saturating_sub(self.num_endless());
+        let mut left = (present as f64 * share) as u64;
         let at = ids.into_iter().find(|id| {
             let count = self.distinct.count(*id);
             let is_it = count > left;
@@ -347,11 +363,16 @@ impl ColumnStatistics {
                     "; numbers but for {count} {values} such as `{mark}`"
                 ));
             }
-        } else if self.has_decimal_commas() {
-            text.push_str(&format!(
-                "; numbers with decimal commas: compute cast(replace({}, ',', '.') as float)",
-                self.name
-            ));
+        } else if let Some(may_be_thousands) = self.commas() {
+            let name = &self.name;
+            let point = format!("cast(replace({name}, ',', '.') as float)");
+            text.push_str(&match may_be_thousands {
+                true => format!(
+                    "; numbers with a comma: where it separates thousands, compute cast(replace({name}, ',', '') as float); where it is a \
+                     decimal point, {point}"
+                ),
+                false => format!("; numbers with decimal commas: compute {point}"),
+            });
         } else if let Some((most, _)) = self.by_count().first() {
             let most: String = most.chars().take(30).filter(|c| !c.is_control()).collect();
             text.push_str(&format!(", most often {most:?}"));

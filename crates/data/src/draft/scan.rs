@@ -6,7 +6,7 @@ use crate::part_files::{self, PartFile};
 use crate::schema::{FileKind, Format};
 use crate::table::bad_row::Fault;
 use crate::table::column_slots::Need;
-use crate::table::columnar::{self, is_list, is_readable};
+use crate::table::columnar::{self, has_bytes, is_list, is_readable};
 use crate::table::file_pieces::TableFile;
 use crate::table::row::{Row, Visit};
 use crate::table::text_chunks::{TextFile, is_recbole};
@@ -42,7 +42,8 @@ pub(super) fn scan(path: &Path, name: String, most_rows: u64) -> Result<Scanned,
     let Columns {
         format,
         mut columns,
-        left_out,
+        mut left_out,
+        of_bytes,
     } = match kind {
         FileKind::Text => Columns::of_text(&parts)?,
         FileKind::RecBole => Columns::of_recbole(&first.path)?,
@@ -54,6 +55,14 @@ pub(super) fn scan(path: &Path, name: String, most_rows: u64) -> Result<Scanned,
         }
         FileKind::Parquet | FileKind::Arrow => Columns::of_columnar(&first.path, kind)?,
     };
+    for name in of_bytes {
+        let at = columns.iter().position(|column| column.name == name);
+        let Some(at) = at else { continue };
+        if !is_text(path, format, &columns[at]) {
+            columns.remove(at);
+            left_out.push((name, "its bytes are no UTF-8 text".to_owned()));
+        }
+    }
     // Columns that names of folders give stand behind those of the files.
     for (name, _) in &first.constants {
         if columns.iter().all(|column| column.name != *name) {
@@ -61,12 +70,6 @@ pub(super) fn scan(path: &Path, name: String, most_rows: u64) -> Result<Scanned,
         }
     }
     let names: Vec<String> = columns.iter().map(|column| column.name.clone()).collect();
-    let need = |column: &ColumnStatistics| Need {
-        text: !column.is_list,
-        number: false,
-        list: column.is_list,
-        ..Need::default()
-    };
     let needs: Vec<Need> = columns.iter().map(need).collect();
     let file = TableFile::open(path, format, &names, &needs)?;
     let num_rows = file.num_rows();
@@ -117,6 +120,36 @@ pub(super) fn scan(path: &Path, name: String, most_rows: u64) -> Result<Scanned,
     })
 }
 
+fn need(column: &ColumnStatistics) -> Need {
+    Need {
+        text: !column.is_list,
+        list: column.is_list,
+        ..Need::default()
+    }
+}
+
+/// Whether every value of a column of bytes is a text: images and digests are none.
+fn is_text(path: &Path, format: Format, column: &ColumnStatistics) -> bool {
+    struct Pass;
+    impl Visit for Pass {
+        fn row<R: Row>(&mut self, _index: u64, _row: &R) -> Result<(), Fault> {
+            Ok(())
+        }
+    }
+    let names = [column.name.clone()];
+    let pass = || -> Result<(), Diagnostic> {
+        let file = TableFile::open(path, format, &names, &[need(column)])?;
+        for wave in file.waves() {
+            for piece in wave? {
+                piece.visit(&names, &mut Pass)?;
+                piece.release();
+            }
+        }
+        Ok(())
+    };
+    pass().is_ok()
+}
+
 /// Whether files have the same columns.
 pub(super) fn are_parts(parts: &[PartFile]) -> bool {
     let names = |part: &PartFile| -> Option<(FileKind, Vec<String>)> {
@@ -150,6 +183,8 @@ struct Columns {
     columns: Vec<ColumnStatistics>,
     /// Columns that can't be read, with the reason.
     left_out: Vec<(String, String)>,
+    /// Names of those of them that hold bytes, which may be texts.
+    of_bytes: Vec<String>,
 }
 
 impl Columns {
@@ -170,6 +205,7 @@ impl Columns {
                 .map(|name| ColumnStatistics::new(name, false, num_columns))
                 .collect(),
             left_out: vec![(String::new(), "it has no name".to_owned()); nameless],
+            of_bytes: Vec::new(),
         })
     }
 
@@ -190,6 +226,7 @@ impl Columns {
             format,
             columns: columns.collect(),
             left_out: Vec::new(),
+            of_bytes: Vec::new(),
         })
     }
 
@@ -199,6 +236,7 @@ impl Columns {
         let num_columns = schema.fields().len();
         let mut columns: Vec<ColumnStatistics> = Vec::new();
         let mut left_out: Vec<(String, String)> = Vec::new();
+        let mut of_bytes = Vec::new();
         for field in schema.fields() {
             let (name, found) = (field.name().clone(), field.data_type());
             let count = schema.fields().iter().filter(|other| *other.name() == name);
@@ -215,7 +253,12 @@ impl Columns {
                 () => None,
             };
             match why {
-                None => columns.push(ColumnStatistics::new(name, is_list(found), num_columns)),
+                None => {
+                    if has_bytes(found) {
+                        of_bytes.push(name.clone());
+                    }
+                    columns.push(ColumnStatistics::new(name, is_list(found), num_columns));
+                }
                 Some(why) if !is_known => left_out.push((name, why)),
                 Some(_) => {}
             }
@@ -224,6 +267,7 @@ impl Columns {
             format: Format::default(),
             columns,
             left_out,
+            of_bytes,
         })
     }
 }

@@ -217,6 +217,17 @@ fn write_split(
     let fractions = "validation_fraction = 0.1\ntest_fraction = 0.1\nseed = 1";
     match (limits, user) {
         (Some((column, validation, test)), _) => {
+            let endless = if column.is_numeric() {
+                0
+            } else {
+                column.num_endless()
+            };
+            if endless > 0 {
+                let _ = writeln!(
+                    text,
+                    "# {endless} rows are of the year 9999, as \"never\" is often written: they are in the test. A filter leaves them out."
+                );
+            }
             let _ = writeln!(
                 text,
                 "# The last tenth of the rows is for the test, the tenth before it for validation.\n[split]\nkind = \"time\"\n\

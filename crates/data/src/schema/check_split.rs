@@ -275,6 +275,11 @@ impl SplitCheck<'_> {
             .filter(|rule| rule.unit.is_none())
             .cloned()
             .unwrap_or_default();
+        // Days are their midnights, and a limit may lie between two of them.
+        let as_values = TimeRule {
+            is_date: false,
+            ..as_values
+        };
         let iso = TimeRule {
             format: None,
             ..as_values.clone()

@@ -1,5 +1,6 @@
 //! What is wrong with a row, in words, with its line, character and column.
 
+use super::parse_rows::is_unknown;
 use super::text_chunks::{Chunk, TextFile};
 use super::text_rows::record_place;
 use crate::expression::{self, ColumnType, Reading, RowFault};
@@ -255,6 +256,10 @@ fn computed_hint(expected: &str) -> &'static str {
         expression::ONE_TYPE => {
             "cast one of them to the type of the other, such as `cast(column as text)`"
         }
+        expression::NO_TIME => {
+            "compare it with a time in quotes, such as \"2022-04-08 12:00:00\", or take its seconds since 1970: \
+             `extract(epoch from column)`"
+        }
         expression::BESIDE_FLOATS => {
             "cast the values with a point, such as `cast(column as decimal(38, 6))`: beside decimals integers keep all of \
              their digits"
@@ -381,6 +386,12 @@ pub(super) fn general_hint(
     let is_decimal_comma = text.matches(',').count() == 1
         && !text.contains('.')
         && text.replace(',', ".").parse::<f64>().is_ok();
+    if is_decimal_comma && may_have_thousands(text) {
+        return Some(format!(
+            "compute the number in `columns`: {{ name = \"{name}_number\", expression = \"cast(replace({name}, ',', '') as float)\" }} where \
+             the comma separates thousands, `replace({name}, ',', '.')` where it is a decimal point; and use `{name}_number`"
+        ));
+    }
     if is_decimal_comma {
         return Some(format!(
             "if the comma is a decimal point, compute the number in `columns`: {{ name = \"{name}_number\", expression = \
@@ -392,6 +403,18 @@ pub(super) fn general_hint(
         return Some("write numbers with a point and without separators of thousands".to_owned());
     }
     None
+}
+
+/// Whether the commas of a number may separate thousands: three digits after each, one to three before.
+pub(crate) fn may_have_thousands(text: &str) -> bool {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    let mut parts = digits.split(',');
+    let is_digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+    let first = parts.next().unwrap_or_default();
+    (1..=3).contains(&first.len())
+        && !first.starts_with('0')
+        && is_digits(first)
+        && parts.all(|part| part.len() == 3 && is_digits(part))
 }
 
 fn is_time(plan: &TablePlan, column: usize) -> bool {
@@ -444,6 +467,13 @@ fn label_hint(name: &str, found: &str) -> String {
         Ok(_) => format!(
             "say which values are positive, such as label = \"{name} = {found}\" or label = \"{name} >= {found}\""
         ),
+        Err(_) if is_unknown(found) => format!(
+            "if `{found}` means that the label is not known, write {{ name = \"{name}\", missing = [\"{found}\"] }} in `columns`; then \
+             say which value is positive, such as label = '{name} = \"yes\"'"
+        ),
+        Err(_) if matches!(&*found.to_lowercase(), "no" | "n") => {
+            format!("say which value is positive, such as label = '{name} <> \"{found}\"'")
+        }
         Err(_) => format!("say which value is positive: label = '{name} = \"{found}\"'"),
     }
 }

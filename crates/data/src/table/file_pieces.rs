@@ -148,6 +148,12 @@ impl TableFile {
         })
     }
 
+    /// Says which texts of each column stand for nothing, so that they have the form of no list.
+    pub(crate) fn with_marks(self, marks: &[Vec<String>]) -> Self {
+        self.forms.set_marks(marks);
+        self
+    }
+
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }

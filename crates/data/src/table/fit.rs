@@ -276,6 +276,33 @@ fn moments<'a, I: Iterator<Item = f64>>(
     train: &'a [CodedRows],
     values: impl Fn(&'a CodedRows) -> I,
 ) -> (f64, f64) {
+    let all = || train.iter().flat_map(&values);
+    let least = all().fold(f64::INFINITY, f64::min);
+    let largest = all().fold(f64::NEG_INFINITY, f64::max);
+    if least >= largest {
+        // By its values: a deviation near 0 may also be that of numbers far from 0 that differ little.
+        return (least, 0.0);
+    }
+    let (mean, deviation) = mean_and_deviation(train, &values);
+    // Far from 0 sums lose the digits that the deviation is made of, and squares of very small numbers leave 64 bits. Those of very
+    // large ones too: their deviation is no number, and the row is refused when it is encoded.
+    let is_exact = deviation > mean.abs() * 1e-5 && deviation > 1e-140;
+    if is_exact || !deviation.is_finite() {
+        return (mean, 1.0 / deviation);
+    }
+    let range = largest - least;
+    let (above, deviation) = mean_and_deviation(train, |rows| {
+        values(rows).map(|value| (value - least) / range)
+    });
+    // A range of subnormal numbers has no inverse.
+    let scale = (1.0 / deviation / range).min(f64::MAX);
+    (least + above * range, scale)
+}
+
+fn mean_and_deviation<'a, I: Iterator<Item = f64>>(
+    train: &'a [CodedRows],
+    values: impl Fn(&'a CodedRows) -> I,
+) -> (f64, f64) {
     // On one thread, in the order of the file: additions in another order end in another last
     // digit, and every standardised value with them. Blocks don't depend on threads, so neither
     // does this.
@@ -294,10 +321,7 @@ fn moments<'a, I: Iterator<Item = f64>>(
         mean += difference * here / total;
         count = total;
     }
-    let deviation = (squares / count.max(1.0)).sqrt();
-    // Rounding leaves a constant column with a deviation of a few ulps of its value.
-    let is_constant = deviation <= mean.abs() * 1e-12;
-    (mean, if is_constant { 0.0 } else { 1.0 / deviation })
+    (mean, (squares / count.max(1.0)).sqrt())
 }
 
 /// What turns a label into what models learn: minus `mean`, times `scale`.
@@ -403,7 +427,31 @@ mod tests {
         let (mean, scale) = of(&[rows(vec![1.0, 2.0]), rows(vec![3.0, 4.0, 10.0])]);
         assert!((mean - 4.0).abs() < 1e-12);
         assert!((scale - 1.0 / 10.0_f64.sqrt()).abs() < 1e-12);
-        assert_eq!(of(&[rows(vec![0.1; 3]), rows(vec![0.1; 4])]).1, 0.0);
+        assert_eq!(of(&[rows(vec![0.1; 3]), rows(vec![0.1; 4])]), (0.1, 0.0));
+    }
+
+    #[test]
+    fn moments_keep_their_digits_far_from_0_and_near_it() {
+        let of = |numbers: Vec<f64>| moments(&[rows(numbers)], |rows| values(rows, 0, 1));
+        let digits = |numbers: fn(f64) -> f64| (0..1_000).map(|row| numbers(f64::from(row % 10)));
+        // 1 / deviation of 0 to 9, each as often, by exact arithmetic.
+        let expected = 1.0 / 8.25_f64.sqrt();
+        let far: [(fn(f64) -> f64, f64); 5] = [
+            (|digit| 1e13 + digit, 1.0),
+            (|digit| -1e15 - digit, 1.0),
+            (|digit| 1e-162 * digit, 1e-162),
+            (|digit| 1e-300 * digit, 1e-300),
+            // Halves are exact there.
+            (|digit| 1_649_419_200.0 + digit / 512.0, 1.0 / 512.0),
+        ];
+        for (numbers, unit) in far {
+            let (mean, scale) = of(digits(numbers).collect());
+            assert!((scale * unit / expected - 1.0).abs() < 1e-12, "{unit}");
+            let middle = numbers(4.5);
+            assert!((mean - middle).abs() <= middle.abs() * f64::EPSILON);
+        }
+        // What 64 bits round together is one number.
+        assert_eq!(of(digits(|digit| 1e20 + digit).collect()).1, 0.0);
     }
 
     #[test]

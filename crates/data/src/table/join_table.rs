@@ -14,7 +14,7 @@ use crate::schema::Join;
 use arrow::array::{Array, ArrayRef, StringArray};
 use homebench_diagnostic::Diagnostic;
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 /// A joined table in memory: the columns in use alone, distinct texts once.
@@ -31,6 +31,8 @@ pub(super) struct JoinTable {
     hashes: Vec<u32>,
     /// Columns that are computed with, by their index in the plan.
     values: BTreeMap<(usize, Reading), Values>,
+    /// Those of them that hold times by the type of a file.
+    times: BTreeSet<usize>,
     /// Columns in use, as indices into the plan's: texts, hashes.
     columns: [Vec<usize>; 2],
     /// Rows of the table without a key, which no row finds.
@@ -164,6 +166,7 @@ impl JoinTable {
             num_hashes: in_use.hashes.len(),
             hashes: Vec::new(),
             values: BTreeMap::new(),
+            times: BTreeSet::new(),
             columns: [of_plan(&columns.texts), of_plan(&columns.hashes)],
             without_key: 0,
             num_nan: 0,
@@ -193,7 +196,8 @@ impl JoinTable {
         let opened = join
             .files
             .iter()
-            .map(|file| TableFile::open(&files[*file], join.format, &join.columns, &needs));
+            .map(|file| TableFile::open(&files[*file], join.format, &join.columns, &needs))
+            .map(|file| Ok(file?.with_marks(&join.missing)));
         let opened = opened.collect::<Result<Vec<_>, _>>();
         let mut opened = opened.map_err(with_own_format)?;
         common_types::agree(&mut opened, &join.columns, &needs, &rules)?;
@@ -233,7 +237,11 @@ impl JoinTable {
                         })?;
                         parts.entry((*column, *kind)).or_default().push(values);
                     }
+                    let times = in_use.readings.iter();
+                    let times = times.filter(|(place, ..)| raw.holds_times(*place));
+                    let times: Vec<usize> = times.map(|(_, column, _)| *column).collect();
                     table.num_nan += raw.num_nan();
+                    table.times.extend(times);
                     piece.release();
                 }
             }
@@ -285,6 +293,11 @@ impl JoinTable {
     /// The values of a column of the plan on every row of the table.
     pub(super) fn values(&self, column: usize, reading: Reading) -> &Values {
         &self.values[&(column, reading)]
+    }
+
+    /// As [`RawColumns::holds_times`], of a column of the plan that is computed with.
+    pub(super) fn holds_times(&self, column: usize) -> bool {
+        self.times.contains(&column)
     }
 
     /// The codes of a list, empty where there is no row, and the values that they number where it isn't hashed.

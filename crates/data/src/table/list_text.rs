@@ -13,6 +13,8 @@ pub(crate) struct ListForms {
     columns: Vec<usize>,
     /// Per column: whether values stand in brackets, once that is known.
     is_bracketed: Vec<OnceLock<bool>>,
+    /// Per column: texts that the description takes for nothing.
+    marks: OnceLock<Vec<Vec<String>>>,
 }
 
 impl ListForms {
@@ -21,7 +23,23 @@ impl ListForms {
         Self {
             columns: lists.collect(),
             is_bracketed: needs.iter().map(|_| OnceLock::new()).collect(),
+            marks: OnceLock::new(),
         }
+    }
+
+    /// Says which texts of each column stand for nothing.
+    pub(crate) fn set_marks(&self, marks: &[Vec<String>]) {
+        let _ = self.marks.set(marks.to_vec());
+    }
+
+    /// Whether a text of a column has values.
+    fn has_values(&self, column: usize, text: &[u8]) -> bool {
+        let marks = self.marks.get().and_then(|marks| marks.get(column));
+        let is_mark = || {
+            let mut marks = marks.into_iter().flatten();
+            marks.any(|mark| mark.as_bytes() == text)
+        };
+        !text.is_empty() && !is_missing_mark(text) && !is_mark()
     }
 
     /// Whether the forms of these columns are known; of all where they are not given.
@@ -36,7 +54,7 @@ impl ListForms {
     fn note<R: Row>(&self, row: &R) {
         for column in &self.columns {
             let text = row.text(*column);
-            if !text.is_empty() && !is_missing_mark(text) {
+            if self.has_values(*column, text) {
                 let _ = self.is_bracketed[*column].set(is_bracketed(text));
             }
         }
@@ -52,10 +70,12 @@ impl ListForms {
     }
 
     fn check_text(&self, column: usize, text: &[u8]) -> Result<(), Fault> {
-        let has_form = !text.is_empty() && !is_missing_mark(text);
-        let Some(expected) = self.is_bracketed[column].get().filter(|_| has_form) else {
+        let Some(expected) = self.is_bracketed[column].get() else {
             return Ok(());
         };
+        if !self.has_values(column, text) {
+            return Ok(());
+        }
         let expected = match (expected, is_bracketed(text)) {
             (true, true) if parse(text, &mut |_| {}).is_some() => return Ok(()),
             (_, false) if is_cut(text) => "a list whose brackets close",
@@ -109,17 +129,62 @@ impl Visit for NoteForms<'_> {
 /// Brackets that lists stand in: JSON's and Python's, sets' and PostgreSQL's, tuples'.
 const BRACKETS: [(u8, u8); 3] = [(b'[', b']'), (b'{', b'}'), (b'(', b')')];
 
-/// What stands between the brackets of a list, without the `array(...)` of NumPy.
+/// What Python and NumPy write around a list in brackets.
+const AROUND_BRACKETS: [&[u8]; 4] = [b"array(", b"frozenset(", b"set(", b"deque("];
+
+/// What Scala and Spark write in front of values in round brackets.
+const BEFORE_BRACKETS: [&[u8]; 6] = [
+    b"WrappedArray",
+    b"ArraySeq",
+    b"ArrayBuffer",
+    b"List",
+    b"Vector",
+    b"Set",
+];
+
+/// What stands between the brackets of a list, without the name of its type.
 fn between_brackets(text: &[u8]) -> Option<&[u8]> {
     let text = text.trim_ascii();
-    let text = match text.strip_prefix(b"array(") {
-        Some(rest) => rest.strip_suffix(b")")?.trim_ascii(),
-        None => text,
-    };
+    let around = AROUND_BRACKETS
+        .iter()
+        .find_map(|name| text.strip_prefix(*name));
+    if let Some(inside) = around {
+        let inside = inside.strip_suffix(b")")?.trim_ascii();
+        return between(without_dtype(inside));
+    }
+    let before = BEFORE_BRACKETS
+        .iter()
+        .find_map(|name| text.strip_prefix(*name));
+    if let Some(inside) = before.filter(|rest| rest.starts_with(b"(")) {
+        return inside.strip_prefix(b"(")?.strip_suffix(b")");
+    }
+    let inside = between(text)?;
+    // "(no genres listed)" is a text; a tuple of one value has a comma.
+    let is_list = |byte: &u8| matches!(byte, b',' | b'"' | b'\'');
+    match text.starts_with(b"(") && !inside.trim_ascii().is_empty() && !inside.iter().any(is_list) {
+        true => None,
+        false => Some(inside),
+    }
+}
+
+fn between(text: &[u8]) -> Option<&[u8]> {
     let (open, close) = BRACKETS
         .into_iter()
         .find(|(open, _)| text.first() == Some(open))?;
     text.strip_prefix(&[open])?.strip_suffix(&[close])
+}
+
+/// A list without the `, dtype=object` that NumPy writes behind it.
+fn without_dtype(text: &[u8]) -> &[u8] {
+    let Some(end) = text.iter().rposition(|byte| *byte == b']') else {
+        return text;
+    };
+    let behind = text[end + 1..].trim_ascii_start().strip_prefix(b",");
+    let is_dtype = |behind: &[u8]| behind.trim_ascii_start().starts_with(b"dtype=");
+    match behind.is_some_and(is_dtype) {
+        true => &text[..=end],
+        false => text,
+    }
 }
 
 /// Whether a text begins and ends as a list in brackets.
@@ -174,6 +239,11 @@ fn bare<'a>(text: &'a [u8], value: &mut Vec<u8>) -> Option<&'a [u8]> {
         .position(|byte| *byte == b',')
         .unwrap_or(text.len());
     let mut found = text[..end].trim_ascii();
+    let count = |wanted: u8| found.iter().filter(|byte| **byte == wanted).count();
+    // A call that a comma cuts: datetime.date(2022, 4, 1).
+    if count(b'(') != count(b')') {
+        return None;
+    }
     if found
         .iter()
         .any(|byte| matches!(byte, b'[' | b']' | b'{' | b'}' | b'"' | b'\''))
@@ -279,6 +349,17 @@ mod tests {
             ("('a',)", &["a"]),
             ("{a,b8}", &["a", "b8"]),
             ("array([1, 8])", &["1", "8"]),
+            ("array(['a', 'b]'], dtype=object)", &["a", "b]"]),
+            ("array([1, 8], dtype=int64)", &["1", "8"]),
+            ("array(['a'],\n      dtype='<U1')", &["a"]),
+            ("array([], dtype=object)", &[]),
+            ("frozenset({'a', 'b'})", &["a", "b"]),
+            ("deque(['a', 'b'])", &["a", "b"]),
+            ("WrappedArray(a, b)", &["a", "b"]),
+            ("List(a b, c)", &["a b", "c"]),
+            ("Set()", &[]),
+            ("()", &[]),
+            ("[New York (NY), Rome]", &["New York (NY)", "Rome"]),
             (r#"[null, None, "null", '']"#, &["null"]),
             (r"['C:\\x']", &["C:\\x"]),
         ] {
@@ -302,6 +383,10 @@ mod tests {
             "[{\"a\": 1}]",
             "{'a': 1}",
             r#"["\ud83d"]"#,
+            "(no genres listed)",
+            "Set (2)",
+            "[datetime.date(2022, 4, 1)]",
+            "array(['a', 'b'], dtype=object",
         ] {
             assert_eq!(values(text), None, "{text}");
         }

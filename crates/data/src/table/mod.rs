@@ -4,7 +4,7 @@
 //! on the number of threads.
 
 mod audit;
-pub(super) mod bad_row;
+pub(crate) mod bad_row;
 mod carry;
 pub(super) mod column_slots;
 pub(super) mod columnar;
@@ -116,7 +116,7 @@ pub(super) fn prepare(
         &splits[split_assignment::TRAIN],
         columns.numbers.len(),
     );
-    audit.fitted_texts(&columns, &texts, &words);
+    audit.fitted_texts(&columns, &texts, &words, &splits[split_assignment::TRAIN]);
     // This and the next file are for people; nothing here reads them back.
     let path = folder.join("vocabularies.csv");
     encode::write_vocabularies(&path, &plan.features, &words)

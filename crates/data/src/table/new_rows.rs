@@ -54,7 +54,10 @@ impl NewFiles {
             need.may_be_absent = !required.is_any();
         }
         let files = plan.split.files();
-        let open = |file: &usize| TableFile::open(&paths[*file], plan.format, own, &needs);
+        let open = |file: &usize| {
+            let opened = TableFile::open(&paths[*file], plan.format, own, &needs)?;
+            Ok::<_, Diagnostic>(opened.with_marks(&plan.missing))
+        };
         let files = files.iter().map(open).collect::<Result<Vec<_>, _>>()?;
         let is_there = |(column, reading): &&(usize, Reading)| {
             let sources = ColumnSlots::of_inputs(

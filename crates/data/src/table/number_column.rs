@@ -63,16 +63,19 @@ impl NumberColumn {
             _ => {}
         }
         // `9007199254740993.0` is the integer that it is.
+        let is_integer = declared == Some(&ColumnType::Integer);
         let whole = match text.split_once('.') {
             Some((whole, zeros))
-                if !zeros.is_empty() && zeros.bytes().all(|digit| digit == b'0') =>
+                if (is_integer || !zeros.is_empty())
+                    && zeros.bytes().all(|digit| digit == b'0') =>
             {
                 whole
             }
             _ => text,
         };
+        // A number of 64 bits has two zeros, and -0.0 stays the one that it is.
         if let Ok(integer) = whole.parse::<i128>()
-            && integer != 0
+            && (integer != 0 || is_integer)
             && integer.unsigned_abs() < 10u128.pow(38)
         {
             match i64::try_from(integer) {
@@ -88,7 +91,7 @@ impl NumberColumn {
             }
             return Ok(());
         }
-        if declared == Some(&ColumnType::Integer) {
+        if is_integer {
             return Err("an integer");
         }
         match text.parse::<f64>() {
@@ -197,5 +200,16 @@ mod tests {
             refusing.push(b"1.5", Some(&ColumnType::Integer)),
             Err("an integer")
         );
+        // Floats that are whole are integers where the description says so, zeros too.
+        let mut typed = NumberColumn::default();
+        for field in ["0.0", "0.00", "-0", "1.", "10.0"] {
+            assert_eq!(
+                typed.push(field.as_bytes(), Some(&ColumnType::Integer)),
+                Ok(())
+            );
+        }
+        let (values, _) = typed.finish();
+        let digits: Vec<String> = (0..5).map(|row| values.text(row)).collect();
+        assert_eq!(digits, ["0", "0", "0", "1", "10"]);
     }
 }

@@ -48,6 +48,7 @@ impl<'a> OpenedRows<'a> {
         let opened = plan.split.files().into_iter();
         let opened = opened
             .map(|file| TableFile::open(&files[file], plan.format, own, &needs))
+            .map(|file| Ok(file?.with_marks(&plan.missing)))
             .collect::<Result<Vec<_>, _>>()?;
         Self::of_files(plan, columns, opened, sources, files, subset, observer)
     }

@@ -3,10 +3,12 @@
 mod allowed;
 mod counts;
 mod inputs;
+mod label_marks;
 mod labels;
 mod numbers;
 
 pub(super) use counts::PieceCounts;
+pub(super) use label_marks::is_unknown;
 pub(super) use labels::marked_columns;
 
 use super::bad_row::{self, Fault};

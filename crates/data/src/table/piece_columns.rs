@@ -213,6 +213,24 @@ impl Rows for PieceColumns<'_> {
             .insert((column, reading), values.clone());
         Ok(values)
     }
+
+    fn time_text(&self, column: usize, row: usize) -> Option<String> {
+        let text = |reading| Some(self.values(column, reading).ok()?.text(row));
+        if column < self.context.plan.num_own_columns {
+            return self.raw.holds_times(column).then(|| text(Reading::Time))?;
+        }
+        match self.joined(column) {
+            // Of a joined table nothing is kept but what is asked of it: its count.
+            Some((join, _)) => {
+                let holds_times = self.context.joins[join].holds_times(column);
+                holds_times.then(|| text(Reading::Number))?
+            }
+            None => match self.values(column, Reading::Raw) {
+                Ok(times @ Values::Time(_)) => Some(times.text(row)),
+                _ => None,
+            },
+        }
+    }
 }
 
 /// Some rows of a piece.
@@ -241,5 +259,9 @@ impl Rows for ChosenRows<'_> {
         }
         let rows: Vec<Option<usize>> = self.rows.iter().map(|row| Some(*row)).collect();
         Ok(values.take(&rows))
+    }
+
+    fn time_text(&self, column: usize, row: usize) -> Option<String> {
+        self.all.time_text(column, self.among_all(row))
     }
 }

@@ -31,7 +31,12 @@ impl ColumnRule {
     /// A text of the column, empty where it is a mark for nothing.
     #[inline]
     pub(super) fn text<'a>(&self, text: &'a [u8]) -> &'a [u8] {
-        match self.missing.iter().any(|mark| mark.as_bytes() == text) {
+        let is_text = self.declared == Some(ColumnType::Text);
+        let is_mark = |mark: &String| {
+            let mark = mark.as_bytes();
+            mark == text || (!is_text && is_same_number(mark, text))
+        };
+        match self.missing.iter().any(is_mark) {
             true => b"",
             false => text,
         }
@@ -56,6 +61,28 @@ impl ColumnRule {
             _ => TimeRule::default(),
         }
     }
+}
+
+/// Whether two texts are one decimal number, such as -999 and the -999.0 that pandas writes of it.
+fn is_same_number(a: &[u8], b: &[u8]) -> bool {
+    // By their digits: numbers of 64 bits would make long ids one.
+    fn digits(text: &[u8]) -> Option<&[u8]> {
+        let text = text.trim_ascii();
+        let text = text.strip_prefix(b"+").unwrap_or(text);
+        let unsigned = text.strip_prefix(b"-").unwrap_or(text);
+        let is_number = unsigned.first().is_some_and(u8::is_ascii_digit)
+            && unsigned
+                .iter()
+                .all(|byte| byte.is_ascii_digit() || *byte == b'.');
+        let Some(point) = text.iter().position(|byte| *byte == b'.') else {
+            return is_number.then_some(text);
+        };
+        let zeros = text.iter().rev().take_while(|byte| **byte == b'0').count();
+        let end = text.len() - zeros;
+        let end = if end == point + 1 { point } else { end };
+        is_number.then_some(&text[..end])
+    }
+    digits(a).is_some_and(|a| digits(b) == Some(a))
 }
 
 /// Texts one after another.
@@ -275,6 +302,14 @@ impl<'a> RawColumns<'a> {
         Ok(values)
     }
 
+    /// Whether the file's own type of a column is one of times, and no description says what they count.
+    pub(super) fn holds_times(&self, column: usize) -> bool {
+        let arrays = self.native.as_ref();
+        let array = arrays.and_then(|arrays| arrays[column].as_ref());
+        array.is_some_and(|array| convert::is_time(array.data_type()))
+            && self.rules[column].time_rule().unit.is_none()
+    }
+
     fn field<'b>(&'b self, kept: &'b RawColumn, row: usize) -> &'b [u8] {
         kept.texts.as_ref().map_or(b"", |texts| texts.get(row))
     }
@@ -316,5 +351,39 @@ impl<'a> RawColumns<'a> {
             .map_err(|(row, found)| fault(row, "a finite number", found))?;
         rows.into_iter().for_each(|row| self.note_nan(row));
         Ok(values)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mark_is_every_spelling_of_its_number_and_no_other_text() {
+        let is_same = |a: &str, b: &str| is_same_number(a.as_bytes(), b.as_bytes());
+        for text in ["-999", "-999.0", "-999.00", "-999.", " -999 "] {
+            assert!(is_same("-999", text), "{text}");
+        }
+        assert!(is_same("-99.90", "-99.9") && is_same("0", "0.0") && is_same("7", "+7"));
+        for (a, b) in [
+            ("-999", "999"),
+            ("-999", "-9990"),
+            ("9007199254740993", "9007199254740992"),
+            ("a", "a.0"),
+            ("1.2", "1.2.0"),
+            ("", ""),
+            ("-", "-"),
+        ] {
+            assert!(!is_same(a, b), "{a} {b}");
+        }
+        let rule = |declared| ColumnRule {
+            declared,
+            missing: vec!["-1".to_owned()],
+            may_be_missing: true,
+        };
+        assert_eq!(rule(None).text(b"-1.0"), b"");
+        assert_eq!(rule(Some(ColumnType::Integer)).text(b"-1.0"), b"");
+        assert_eq!(rule(Some(ColumnType::Text)).text(b"-1.0"), b"-1.0");
+        assert_eq!(rule(None).text(b"1.0"), b"1.0");
     }
 }

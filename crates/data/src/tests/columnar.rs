@@ -430,3 +430,63 @@ fn times_are_texts_in_iso_8601_and_numbers_as_the_file_counts_them() {
         }
     }
 }
+
+#[test]
+fn a_time_of_a_file_stands_beside_no_number() {
+    let times = TimestampMillisecondArray::from_iter_values(
+        (0..6).map(|row| 1_650_000_000_000 + row * 100_000_000),
+    );
+    let columns = log();
+    let mut columns: Vec<(&str, ArrayRef)> = vec![
+        ("click", columns.column(0).clone()),
+        ("seconds", columns.column(1).clone()),
+        ("user", columns.column(3).clone()),
+        ("video", columns.column(4).clone()),
+    ];
+    columns.push(("day", Arc::new(times)));
+    let of = |filter: &str| {
+        let text = DESCRIBED
+            .replace(
+                "source = \"table\"",
+                &format!("source = \"table\"\nfilter = '{filter}'"),
+            )
+            .replace("\"log.csv\"", "\"log.parquet\"")
+            .replace("validation_from = 12", "validation_from = \"2022-04-18\"")
+            .replace("test_from = 13", "test_from = \"2022-04-19\"");
+        let dataset = dataset(&text);
+        let path = dataset.path("data/shop/log.parquet");
+        write_parquet(&path, &batch(columns.clone()), Compression::SNAPPY, 4);
+        dataset
+    };
+    // All are above that count of seconds, whatever day it is: in the file they are milliseconds.
+    for filter in [
+        "day >= 1650200000",
+        "day in (1, 2)",
+        "day between 1 and 2",
+        "coalesce(day, 5) > 4",
+        "greatest(day, 5) > 4",
+        "case when click then day else 5 end > 4",
+    ] {
+        let refused = of(filter).refusal();
+        assert!(
+            refused.contains("column `day`: expected a number, since the other values are numbers, and a time has no unit")
+                && refused.contains("found `2022-04-15T05:20:00`"),
+            "{filter}: {refused}"
+        );
+        assert!(
+            refused.contains("`extract(epoch from column)`"),
+            "{refused}"
+        );
+    }
+    // What the hint says.
+    for filter in [
+        "day >= \"2022-04-16 00:00:00\"",
+        "extract(epoch from day) >= 1650067200",
+    ] {
+        let prepared = of(filter)
+            .open()
+            .unwrap_or_else(|error| panic!("{filter}: {error}"));
+        let rows = [prepared.train.num_rows(), prepared.validation.num_rows()];
+        assert_eq!(rows, [2, 1], "{filter}");
+    }
+}

@@ -157,3 +157,64 @@ fn users_are_categories_other_times_no_inputs_and_integers_have_all_digits() {
     assert_has(&draft, "\n# seen: a time too;");
     prepared(&dataset, &draft);
 }
+
+#[test]
+fn bytes_that_are_no_text_are_left_out_and_other_files_are_drafted_all_the_same() {
+    use super::columnar::{batch, write_parquet};
+    use arrow::array::{ArrayRef, BinaryArray, Int64Array};
+    use std::sync::Arc;
+    let numbers = |step: i64, most: i64| -> ArrayRef {
+        Arc::new(Int64Array::from_iter_values(
+            (0..300).map(|row| row * step % most),
+        ))
+    };
+    let bytes = |of: fn(u8) -> Vec<u8>| -> ArrayRef {
+        Arc::new(BinaryArray::from_iter_values(
+            (0..300).map(|row| of((row % 7) as u8)),
+        ))
+    };
+    let columns = vec![
+        ("x", numbers(7, 101)),
+        ("image", bytes(|value| vec![0xff, value])),
+        ("word", bytes(|value| vec![b'a' + value])),
+        ("click", numbers(1, 2)),
+    ];
+    let dataset = Dataset::new();
+    let path = dataset.path("data/shop/log.parquet");
+    write_parquet(
+        &path,
+        &batch(columns),
+        parquet::basic::Compression::SNAPPY,
+        100,
+    );
+    let draft = described(&dataset, &["log.parquet"]);
+    assert_has(&draft, "# `image` is left out: its bytes are no UTF-8 text");
+    assert_has(&draft, "\nword = { kind = \"categorical\" }");
+    prepared(&dataset, &draft);
+}
+
+#[test]
+fn commas_of_thousands_and_times_without_an_end_are_named() {
+    let mut log = "price,seen,click\n".to_owned();
+    for row in 0..200 {
+        // One of ten rows ends never.
+        let day = match row % 10 {
+            9 => "9999-12-31".to_owned(),
+            _ => format!("2022-04-{:02}", row / 10 + 1),
+        };
+        writeln!(log, "\"{},000\",{day},{}", row % 12 + 1, row % 2).unwrap();
+    }
+    let dataset = Dataset::described(DESCRIPTION, "", "");
+    dataset.write("data/shop/log.csv", &log);
+    let draft = described(&dataset, &["log.csv"]);
+    assert_has(
+        &draft,
+        "numbers with a comma: where it separates thousands, compute cast(replace(price, ',', '') as float)",
+    );
+    assert_has(&draft, "# 20 rows are of the year 9999");
+    // Of 180 rows with a day, nine on each of twenty days.
+    assert_has(
+        &draft,
+        "validation_from = \"2022-04-17\"\ntest_from = \"2022-04-19\"",
+    );
+}

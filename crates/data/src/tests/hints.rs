@@ -147,3 +147,85 @@ fn hints_fit_what_was_found() {
         );
     }
 }
+
+#[test]
+fn words_and_numbers_for_unknown_labels_are_told_with_what_to_write() {
+    let words = log(|row, fields| fields[5] = ["yes", "no", "NA"][row % 3].to_owned());
+    let described = with_tasks(&[("likes", "label = 'like = \"yes\"'")]);
+    let found = summary(&described, &words);
+    assert_eq!(
+        said(&found, "label_unknown_word"),
+        [
+            "the label of the task `likes` is made from the column `like`, and 120 rows with `NA` are taken for known labels: if it means \
+             unknown, write { name = \"like\", missing = [\"NA\"] } in `columns`"
+        ]
+    );
+    assert_eq!(train(&found), [(280, 94)]);
+    let followed = described.replace(
+        "\"click\", \"like\"",
+        "\"click\", { name = \"like\", missing = [\"NA\"] }",
+    );
+    let found = summary(&followed, &words);
+    assert_eq!(said(&found, "label_unknown_word"), [] as [&str; 0]);
+    // 93 of 280 rows are unknown.
+    assert_eq!(train(&found), [(187, 94)]);
+    // Whoever names the word knows that it is there.
+    let named = with_tasks(&[(
+        "likes",
+        "label = 'like = \"yes\"'\nobserved = 'like <> \"NA\"'",
+    )]);
+    assert_eq!(
+        said(&summary(&named, &words), "label_unknown_word"),
+        [] as [&str; 0]
+    );
+    let named = with_tasks(&[("likes", "label = 'like in (\"yes\", \"NA\")'")]);
+    assert_eq!(
+        said(&summary(&named, &words), "label_unknown_word"),
+        [] as [&str; 0]
+    );
+    // A column of such words: the first that is found decides what is proposed.
+    let plain = with_tasks(&[("likes", "label = \"like\"")]);
+    for (first, proposed) in [
+        (
+            "unknown",
+            "if `unknown` means that the label is not known, write { name = \"like\", missing = [\"unknown\"] }",
+        ),
+        ("no", "label = 'like <> \"no\"'"),
+        ("yes", "label = 'like = \"yes\"'"),
+    ] {
+        let refused = shop(&plain, &log(|_, fields| fields[5] = first.to_owned())).refusal();
+        assert!(refused.contains(proposed), "{refused}");
+    }
+
+    let ratings = log(|row, fields| fields[5] = ["-1", "3", "7", "10"][row % 4].to_owned());
+    for task in [
+        "label = \"like >= 7\"",
+        "label = \"like\"\nkind = \"regression\"",
+    ] {
+        let found = summary(&with_tasks(&[("likes", task)]), &ratings);
+        let expected = "whose one negative number is -1, and 90 rows with -1 are taken for known labels: if -1 means unknown, add observed = \
+                        \"like >= 0\" to the task";
+        let said = said(&found, "label_minus_one");
+        assert!(said.len() == 1 && said[0].ends_with(expected), "{said:?}");
+    }
+}
+
+#[test]
+fn a_number_with_a_comma_may_be_one_of_thousands() {
+    let described = |column: &str, feature: &str| {
+        HEAD.replace("[files.log]", "[format]\nseparator = \";\"\n[files.log]")
+            .replace("\"like\"]", &format!("\"like\"{column}]"))
+            .replace("x = { kind", &format!("{feature} = {{ kind"))
+    };
+    let log = log(|row, fields| fields[3] = format!("{},000", row % 9 + 1).replace(',', "@"));
+    let log = log.replace(',', ";").replace('@', ",");
+    let refused = shop(&described("", "x"), &log).refusal();
+    let expected = "{ name = \"x_number\", expression = \"cast(replace(x, ',', '') as float)\" } where the comma separates thousands";
+    assert!(refused.contains(expected), "{refused}");
+    let computed = ", { name = \"x_number\", expression = \"cast(replace(x, ',', '') as float)\" }";
+    let dataset = shop(&described(computed, "x_number"), &log);
+    summary_of(&dataset, RowSubset::All);
+    let numbers = std::fs::read_to_string(dataset.prepared_folder().join("numbers.csv")).unwrap();
+    // 1,000 to 9,000, in training 280 times.
+    assert!(numbers.contains("x_number,false,49"), "{numbers}");
+}

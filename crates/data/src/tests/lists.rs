@@ -518,3 +518,82 @@ tasks = ["buys"]
         "{said}"
     );
 }
+
+#[test]
+fn a_text_in_round_brackets_and_a_declared_mark_are_no_lists() {
+    let description = SHOP_OF_DAYS;
+    let of = |description: &str, lists: [&str; 5]| {
+        let rows = lists.iter().zip(1..);
+        let rows = rows.map(|(list, day)| format!("{day};{list};{}\n", day % 2));
+        let dataset = Dataset::described(description, "", "");
+        let log = format!("day;tags;bought\n{}", rows.collect::<String>());
+        dataset.write("data/shop/log.csv", &log);
+        let train = dataset
+            .open()
+            .unwrap_or_else(|error| panic!("{error}"))
+            .train;
+        all(&train).list_ends
+    };
+    // As MovieLens writes genres.
+    let none = "(no genres listed)";
+    let ends = vec![1, 3, 4];
+    assert_eq!(
+        of(
+            description,
+            [none, "Adventure|Animation", "Comedy", "Comedy", "Comedy"]
+        ),
+        ends
+    );
+    assert_eq!(
+        of(
+            description,
+            ["Comedy", "Adventure|Animation", none, "Comedy", "Comedy"]
+        ),
+        ends
+    );
+    for mark in [none, "[none]"] {
+        let marked = description.replace(
+            "\"tags\"",
+            &format!("{{ name = \"tags\", missing = [\"{mark}\"] }}"),
+        );
+        let ends = vec![0, 2, 3];
+        assert_eq!(
+            of(
+                &marked,
+                [mark, "Adventure|Animation", "Comedy", mark, "Comedy"]
+            ),
+            ends,
+            "{mark}"
+        );
+    }
+    // As NumPy writes arrays of texts.
+    let arrays = [
+        "array(['a', 'b'], dtype=object)",
+        "array([], dtype=object)",
+        "array(['a'], dtype=object)",
+        "array(['a'], dtype=object)",
+        "array(['b'], dtype=object)",
+    ];
+    assert_eq!(of(description, arrays), [2, 2, 3]);
+}
+
+const SHOP_OF_DAYS: &str = r#"source = "table"
+default_protocol = "all"
+columns = ["day", "tags", "bought"]
+[format]
+separator = ";"
+[files.log]
+name = "log.csv"
+[features]
+tags = { kind = "list" }
+[tasks.buys]
+label = "bought"
+group = "shop"
+[split]
+kind = "time"
+column = "day"
+validation_from = 4
+test_from = 5
+[protocols.all]
+tasks = ["buys"]
+"#;

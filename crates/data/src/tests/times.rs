@@ -262,3 +262,54 @@ fn times_of_any_unit_compare_as_times() {
     let later = (0..280).filter(|row| row % 24 < 23).count();
     assert_eq!(train(&summary(&described, &log)), [(280, later)]);
 }
+
+#[test]
+fn a_limit_may_lie_between_two_days_and_a_day_is_the_one_that_is_written() {
+    let typed = |from: &str, to: &str, rule: &str| {
+        HEAD.replace(
+            "validation_from = 8",
+            &format!("validation_from = \"{from}\""),
+        )
+        .replace("test_from = 9", &format!("test_from = \"{to}\""))
+        .replace(
+            "\"day\", \"user\"",
+            &format!("{{ name = \"day\", {rule} }}, \"user\""),
+        )
+    };
+    let of = |text: &'static str| {
+        log(move |row, fields| fields[0] = text.replace('N', &(row / 40 + 1).to_string()))
+    };
+    // Midnight of the 8th comes after noon of the 7th.
+    let date = typed(
+        "2022-04-07 12:00:00",
+        "2022-04-08 12:00:00",
+        "type = \"date\"",
+    );
+    assert_eq!(sizes(&summary(&date, &of("2022-04-0N"))), [280, 40, 40]);
+    // In UTC these are the days after and before.
+    let date = typed("2022-04-08", "2022-04-09", "type = \"date\"");
+    for text in ["2022-04-0NT23:00:00-05:00", "2022-04-0NT01:00:00+02:00"] {
+        assert_eq!(sizes(&summary(&date, &of(text))), [280, 40, 40], "{text}");
+    }
+}
+
+#[test]
+fn years_of_two_digits_are_read_with_the_format_of_the_hint() {
+    let american = log(|row, fields| fields[0] = format!("{}/1/22", row / 40 + 4));
+    let limits = HEAD
+        .replace("validation_from = 8", "validation_from = \"11/1/22\"")
+        .replace("test_from = 9", "test_from = \"12/1/22\"");
+    let typed =
+        |format: &str| format!("{{ name = \"day\", type = \"timestamp\", format = \"{format}\" }}");
+    let refused = shop(&limits, &american).refusal();
+    let hint = typed("%m/%d/%y");
+    assert!(refused.contains(&hint), "{refused}");
+    let with = |column: &str| limits.replace("columns = [\"day\"", &format!("columns = [{column}"));
+    assert_eq!(sizes(&summary(&with(&hint), &american)), [280, 40, 40]);
+    // %Y would take 22 for the year 22, before every other.
+    let refused = shop(&with(&typed("%m/%d/%Y")), &american).refusal();
+    assert!(
+        refused.contains("with four digits of the year"),
+        "{refused}"
+    );
+}

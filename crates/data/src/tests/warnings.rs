@@ -173,3 +173,41 @@ fn training_numbers_far_from_all_others_and_features_of_one_value_are_told() {
     );
     assert_eq!(train(&summary(&allowed, &log(|_, _| {})))[0].0, 280);
 }
+
+#[test]
+fn what_expressions_leave_empty_and_lists_that_never_split_are_counted() {
+    let computed = HEAD
+        .replace(
+            "\"like\"]",
+            "\"like\", { name = \"ratio\", expression = \"x / click\" }]",
+        )
+        .replace("x = { kind", "ratio = { kind");
+    let found = summary(&computed, &log(|_, _| {}));
+    assert_eq!(
+        said(&found, "missing_numbers"),
+        [
+            "`ratio` is missing on 252 of 360 rows: inputs made of it are 0 after their transformation, or bucket 0; its expression has no \
+             value there"
+        ]
+    );
+    let list = HEAD.replace("{ kind = \"categorical\" }", "{ kind = \"list\" }");
+    let spaced = log(|row, fields| fields[2] = format!("i{} i{}", row % 5, row % 3));
+    let found = summary(&list, &spaced);
+    assert_eq!(
+        said(&found, "unsplit_list"),
+        [
+            "no training row has two values of the list `item`, and 280 of 280 values hold a ` `: if it stands between values, give the \
+             feature separator = \" \""
+        ]
+    );
+    let followed = list.replace("kind = \"list\"", "kind = \"list\", separator = \" \"");
+    assert_eq!(
+        said(&summary(&followed, &spaced), "unsplit_list"),
+        [] as [&str; 0]
+    );
+    // Lists of one value each.
+    assert_eq!(
+        said(&summary(&list, &log(|_, _| {})), "unsplit_list"),
+        [] as [&str; 0]
+    );
+}

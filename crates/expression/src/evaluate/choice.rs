@@ -23,6 +23,10 @@ impl Rows for Chosen<'_> {
     fn values(&self, column: usize, reading: Reading) -> Result<Values, RowFault> {
         Ok(self.rows.values(column, reading)?.take(&self.chosen))
     }
+
+    fn time_text(&self, column: usize, row: usize) -> Option<String> {
+        self.rows.time_text(column, self.chosen[row]?)
+    }
 }
 
 pub(super) fn case(

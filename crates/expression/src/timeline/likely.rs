@@ -4,7 +4,7 @@ use super::TimeRule;
 use arrow::datatypes::TimeUnit;
 
 /// Formats of times that are no ISO 8601, the month before the day where both are possible.
-const OTHER_FORMATS: [&str; 19] = [
+const OTHER_FORMATS: [&str; 25] = [
     "%m/%d/%Y",
     "%m/%d/%Y %H:%M",
     "%m/%d/%Y %H:%M:%S",
@@ -23,6 +23,12 @@ const OTHER_FORMATS: [&str; 19] = [
     "%Y-%m-%d %H",
     "%d-%b-%Y",
     "%b %d, %Y",
+    "%m/%d/%y",
+    "%m/%d/%y %H:%M",
+    "%d/%m/%y",
+    "%d.%m.%y",
+    "%y-%m-%d",
+    "%d-%b-%y",
     "%d/%b/%Y:%H:%M:%S %z",
 ];
 

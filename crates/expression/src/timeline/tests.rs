@@ -189,3 +189,57 @@ fn sizes_tell_units_apart() {
         Some(TimeUnit::Millisecond)
     );
 }
+
+#[test]
+fn a_year_of_two_digits_is_none_of_four() {
+    let in_format = |format: &str, text: &str| {
+        let rule = TimeRule {
+            format: Some(format.to_owned()),
+            ..TimeRule::default()
+        };
+        rule.parse(text).map(|(time, _)| day_text(time))
+    };
+    // As Python's strptime.
+    let refused = in_format("%m/%d/%Y", "12/31/99").unwrap_err();
+    assert_eq!(
+        refused,
+        "a time written as %m/%d/%Y, with four digits of the year"
+    );
+    assert!(in_format("%d-%b-%Y", "08-Apr-22").is_err());
+    assert_eq!(in_format("%m/%d/%Y", "12/31/0099").unwrap(), "0099-12-31");
+    for (text, format, day) in [
+        ("12/31/99", "%m/%d/%y", "1999-12-31"),
+        ("1/1/00", "%m/%d/%y", "2000-01-01"),
+        ("31/12/99", "%d/%m/%y", "1999-12-31"),
+        ("31.12.99", "%d.%m.%y", "1999-12-31"),
+        ("08-Apr-22", "%d-%b-%y", "2022-04-08"),
+        ("22-04-08", "%y-%m-%d", "2022-04-08"),
+    ] {
+        assert_eq!(likely_format(text), Some(format), "{text}");
+        assert_eq!(in_format(format, text).unwrap(), day, "{text}");
+    }
+}
+
+#[test]
+fn the_day_of_a_date_is_the_one_that_is_written() {
+    let day = |rule: TimeRule, text: &str| {
+        let rule = TimeRule {
+            is_date: true,
+            ..rule
+        };
+        day_text(rule.parse(text).unwrap().0)
+    };
+    let iso = TimeRule::default;
+    assert_eq!(day(iso(), "2022-04-08T23:00:00-05:00"), "2022-04-08");
+    assert_eq!(day(iso(), "2022-04-08T01:00:00+02:00"), "2022-04-08");
+    let with_zone = TimeRule {
+        format: Some("%d/%b/%Y:%H:%M:%S %z".to_owned()),
+        ..TimeRule::default()
+    };
+    assert_eq!(day(with_zone, "08/Apr/2022:23:00:00 -0500"), "2022-04-08");
+    let tokyo = TimeRule {
+        zone: Some(Tz::Asia__Tokyo),
+        ..TimeRule::default()
+    };
+    assert_eq!(day(tokyo, "2022-04-08T01:00:00"), "2022-04-08");
+}

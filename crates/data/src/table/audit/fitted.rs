@@ -1,11 +1,13 @@
 //! Features of which the training rows say little: constant, missing, rounded, or ruled by a few numbers.
 
-use super::Audit;
+use super::{Audit, FEW_VALUES, LOUD_SHARE};
 use crate::schema::{FeatureKind, Vocabulary};
 use crate::table::column_slots::{ColumnSlots, ListColumn};
 use crate::table::distinct_texts::DistinctTexts;
 use crate::table::encode::RowEncoder;
 use crate::table::fit::{Encoder, Word, log1p_signed};
+use crate::table::interner::Interner;
+use crate::table::row_lists::RowLists;
 use crate::table::row_spill::CodedRows;
 
 /// Share of distinct numbers that 32 bits must keep; a few meet by chance, whatever the scale.
@@ -131,13 +133,49 @@ impl Audit<'_> {
         }
     }
 
+    /// Says that no list has two values, though many hold what stands between values elsewhere.
+    fn say_unsplit(
+        &mut self,
+        name: &str,
+        mut lengths: impl Iterator<Item = u32>,
+        values: &Interner,
+    ) {
+        if lengths.any(|length| length > 1) {
+            return;
+        }
+        let rows = |of: &dyn Fn(&[u8]) -> bool| -> u64 {
+            let ids = 0..values.len() as u32;
+            let ids = ids.filter(|id| of(values.text(*id)));
+            ids.map(|id| values.count(id)).sum()
+        };
+        let all = rows(&|_| true);
+        // A comma is often followed by a space, which is then no separator itself.
+        let held = [b'|', b',', b';', b' '].map(|byte| (byte, rows(&|text| text.contains(&byte))));
+        let Some((separator, rows)) = held.into_iter().find(|(_, rows)| *rows > 0) else {
+            return;
+        };
+        if all >= FEW_VALUES && rows as f64 >= LOUD_SHARE * all as f64 {
+            let separator = char::from(separator);
+            self.warn(
+                "unsplit_list",
+                true,
+                format!(
+                    "no training row has two values of the list `{name}`, and {rows} of {all} values hold a `{separator}`: if it stands \
+                     between values, give the feature separator = \"{separator}\""
+                ),
+            );
+        }
+    }
+
     /// What was learned of texts: features that are one value, or none, on every training row.
     pub(in crate::table) fn fitted_texts(
         &mut self,
         columns: &ColumnSlots,
         texts: &DistinctTexts,
         words: &[Vec<Word>],
+        train: &[CodedRows],
     ) {
+        let num_lists = columns.lists.len();
         for (feature, words) in self.plan.features.iter().zip(words) {
             let interner = match feature.kind {
                 FeatureKind::Categorical { .. } => &texts.texts[columns.text_slot(feature.column)],
@@ -151,6 +189,9 @@ impl Audit<'_> {
                         separator,
                         is_hashed: matches!(vocabulary, Vocabulary::Hashed { .. }),
                     });
+                    let ends = train.iter().map(|rows| &rows.list_ends[..]);
+                    let lengths = ends.flat_map(|ends| lengths(ends, slot, num_lists));
+                    self.say_unsplit(&feature.name, lengths, &texts.lists[slot]);
                     &texts.lists[slot]
                 }
                 _ => continue,
@@ -178,4 +219,10 @@ impl Audit<'_> {
             }
         }
     }
+}
+
+/// Lengths of one of the lists of each row.
+fn lengths(ends: &[u32], slot: usize, num_lists: usize) -> impl Iterator<Item = u32> {
+    let lists = (slot..ends.len()).step_by(num_lists.max(1));
+    lists.map(|list| RowLists::range(ends, list).len() as u32)
 }

@@ -140,24 +140,40 @@ impl Audit<'_> {
                 format!("the label of the task `{name}` is unknown on {unknown} rows, since a value is missing there: they are not observed"),
             );
         }
-        let marked = crate::table::parse_rows::marked_columns(self.plan);
-        for (index, (task, column, _)) in marked.into_iter().enumerate() {
-            let rows = counts.minus_one.get(index).copied().unwrap_or(0);
-            if rows > 0 && counts.has_zero[index] && !counts.is_not_marked[index] {
-                let (name, column) = (&self.tasks[task].name, &self.plan.columns[column]);
+        self.say_label_marks(counts);
+    }
+
+    /// Says which values may stand for unknown labels and are taken for known ones.
+    fn say_label_marks(&mut self, counts: &PieceCounts) {
+        let marked = crate::table::parse_rows::marked_columns(self.plan).into_iter();
+        for ((task, column, _), marks) in marked.zip(&counts.label_marks) {
+            let (name, column) = (&self.tasks[task].name, &self.plan.columns[column]);
+            let made = format!("the label of the task `{name}` is made from the column `{column}`");
+            if let Some((mark, rows)) = marks.negative() {
                 self.warn(
                     "label_minus_one",
                     true,
                     format!(
-                        "the label of the task `{name}` is made from the column `{column}`, which holds -1, 0 and 1, and {rows} rows \
-                         with -1 are taken for known labels: if -1 means unknown, add observed = \"{column} >= 0\" to the task"
+                        "{made}, whose one negative number is {mark}, and {rows} rows with {mark} are taken for known labels: \
+                         if {mark} means unknown, add observed = \"{column} >= 0\" to the task"
+                    ),
+                );
+            }
+            for (word, rows) in &marks.words {
+                self.warn(
+                    "label_unknown_word",
+                    true,
+                    format!(
+                        "{made}, and {rows} rows with `{word}` are taken for known labels: if it means unknown, write \
+                         {{ name = \"{column}\", missing = [{word:?}] }} in `columns`"
                     ),
                 );
             }
         }
     }
 
-    /// Says which inputs are missing though a joined table has a row; of the rows' own columns `optional` says that they may be.
+    /// Says which inputs are missing though a joined table has a row, or an expression is computed; of the rows' own columns `optional` says
+    /// that they may be.
     fn say_missing_numbers(
         &mut self,
         counts: &PieceCounts,
@@ -167,11 +183,21 @@ impl Audit<'_> {
     ) {
         let plan = self.plan;
         for (missing, column) in counts.missing_numbers.iter().zip(numbers) {
+            let name = &plan.columns[*column];
+            if *missing > 0 && *column >= plan.first_derived() {
+                let is_loud = *missing as f64 > LOUD_SHARE * kept as f64;
+                let message = missing_number(name, *missing, kept, None);
+                self.warn(
+                    "missing_numbers",
+                    is_loud,
+                    format!("{message}; its expression has no value there"),
+                );
+            }
             let joined = plan.join_of(*column).filter(|_| *missing > 0);
             let Some(join) = joined.filter(|_| !plan.optional.contains(column)) else {
                 continue;
             };
-            let (name, table) = (&plan.columns[*column], &tables[join].name);
+            let table = &tables[join].name;
             self.warn(
                 "missing_numbers",
                 *missing as f64 > LOUD_SHARE * kept as f64,

@@ -1,5 +1,7 @@
 //! What is counted of the rows of a piece.
 
+use super::label_marks::LabelMarks;
+
 /// What preparation counts row by row.
 #[derive(Debug, Clone, Default)]
 pub(in crate::table) struct PieceCounts {
@@ -25,12 +27,8 @@ pub(in crate::table) struct PieceCounts {
     pub(in crate::table) label_unknown: Vec<u64>,
     /// Rows whose `observed` is unknown, by task.
     pub(in crate::table) observed_unknown: Vec<u64>,
-    /// Rows with a known label and -1 in a column that it is made from, by [`marked_columns`].
-    pub(in crate::table) minus_one: Vec<u64>,
-    /// Whether such a column has other values than -1, 0 and 1.
-    pub(in crate::table) is_not_marked: Vec<bool>,
-    /// Whether such a column has a 0: without one, -1 is the negative class.
-    pub(in crate::table) has_zero: Vec<bool>,
+    /// What may stand for unknown labels, by [`marked_columns`].
+    pub(in crate::table) label_marks: Vec<LabelMarks>,
 }
 
 impl PieceCounts {
@@ -51,12 +49,9 @@ impl PieceCounts {
         add(&mut self.without_key, &other.without_key);
         add(&mut self.observed_unknown, &other.observed_unknown);
         add(&mut self.label_unknown, &other.label_unknown);
-        add(&mut self.minus_one, &other.minus_one);
-        let any = |to: &mut Vec<bool>, from: &[bool]| {
-            to.resize(from.len().max(to.len()), false);
-            to.iter_mut().zip(from).for_each(|(to, from)| *to |= from);
-        };
-        any(&mut self.is_not_marked, &other.is_not_marked);
-        any(&mut self.has_zero, &other.has_zero);
+        let most = self.label_marks.len().max(other.label_marks.len());
+        self.label_marks.resize_with(most, LabelMarks::default);
+        let pairs = self.label_marks.iter_mut().zip(&other.label_marks);
+        pairs.for_each(|(to, from)| to.merge(from));
     }
 }

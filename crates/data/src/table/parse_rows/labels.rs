@@ -1,6 +1,7 @@
 //! Labels of the rows of a piece, and what marks of unknown ones look like.
 
 use super::PieceCounts;
+use super::label_marks::LabelMarks;
 use crate::expression::{Expression, Reading, RowFault, Rows, Values};
 use crate::schema::{Label, LabelValue, TablePlan};
 use crate::table::bad_row;
@@ -36,8 +37,7 @@ pub(super) fn labels(
         for (row, value) in values.into_iter().enumerate() {
             if is_observed(row) {
                 labels[row * width + task] = value;
-                let is_condition = matches!(label.value, LabelValue::Condition(_));
-                counts.label_unknown[task] += u64::from(is_condition && value.is_nan());
+                counts.label_unknown[task] += u64::from(value.is_nan());
             }
         }
     }
@@ -83,7 +83,7 @@ fn label_values(label: &Label, rows: &ChosenRows<'_>) -> Result<Vec<f64>, RowFau
     }
 }
 
-/// Columns that a label is made from, as numbers or texts: one of them may mark unknown labels by -1.
+/// Columns that a label is made from, by task, as numbers or texts: one of their values may mark unknown labels.
 pub(in crate::table) fn marked_columns(plan: &TablePlan) -> Vec<(usize, usize, Reading)> {
     fn add(
         plan: &TablePlan,
@@ -103,12 +103,15 @@ pub(in crate::table) fn marked_columns(plan: &TablePlan) -> Vec<(usize, usize, R
     for (task, label) in plan.labels.iter().enumerate() {
         match &label.value {
             LabelValue::Condition(condition) => add(plan, task, condition, &mut found),
-            LabelValue::Binary(column) => {
-                if let Some(index) = column.checked_sub(plan.first_derived()) {
-                    add(plan, task, &plan.derived[index], &mut found);
+            LabelValue::Binary(column) | LabelValue::Number { column, .. } => {
+                match column.checked_sub(plan.first_derived()) {
+                    Some(index) => add(plan, task, &plan.derived[index], &mut found),
+                    None if matches!(label.value, LabelValue::Number { .. }) => {
+                        found.push((task, *column, Reading::Number));
+                    }
+                    None => {}
                 }
             }
-            LabelValue::Number { .. } => {}
         }
     }
     found.sort_unstable();
@@ -116,31 +119,31 @@ pub(in crate::table) fn marked_columns(plan: &TablePlan) -> Vec<(usize, usize, R
     found
 }
 
-/// Counts rows whose label may be marked as unknown by -1 and is taken for a known one.
-pub(super) fn count_marks(
+/// Counts rows whose label may be marked as unknown and is taken for a known one.
+fn count_marks(
     plan: &TablePlan,
     rows: &ChosenRows<'_>,
     labels: &[f64],
     counts: &mut PieceCounts,
 ) -> Result<(), RowFault> {
-    let marked = marked_columns(plan);
-    counts.minus_one = vec![0; marked.len()];
-    counts.is_not_marked = vec![false; marked.len()];
-    counts.has_zero = vec![false; marked.len()];
-    for (index, (task, column, reading)) in marked.into_iter().enumerate() {
+    for (task, column, reading) in marked_columns(plan) {
+        let mut marks = LabelMarks::default();
         let values = rows.values(column, reading)?;
         for row in 0..values.num_rows() {
             if labels[row * plan.labels.len() + task].is_nan() || values.is_null(row) {
                 continue;
             }
-            let number = match &values {
-                Values::Text(texts) => texts.value(row).trim().parse().unwrap_or(f64::INFINITY),
-                other => other.number(row),
-            };
-            counts.minus_one[index] += u64::from(number == -1.0);
-            counts.has_zero[index] |= number == 0.0;
-            counts.is_not_marked[index] |= ![-1.0, 0.0, 1.0].contains(&number);
+            match &values {
+                Values::Text(texts) => marks.note_text(texts.value(row)),
+                other => marks.note_number(other.number(row)),
+            }
         }
+        // Whoever names a word knows that it is there.
+        let named = plan.labels[task].expressions();
+        for (_, word) in named.flat_map(Expression::text_comparisons) {
+            marks.words.remove(word);
+        }
+        counts.label_marks.push(marks);
     }
     Ok(())
 }

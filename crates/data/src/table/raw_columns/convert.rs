@@ -28,6 +28,16 @@ pub(in crate::table) fn infinite_time(array: &ArrayRef) -> Option<usize> {
     counts.position(|count| count.is_some_and(|count| count == most || count == -most))
 }
 
+/// Whether values of this type are times or days.
+pub(super) fn is_time(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::Date32 | DataType::Date64 | DataType::Timestamp(..) => true,
+        DataType::Dictionary(_, values) => is_time(values),
+        DataType::RunEndEncoded(_, values) => is_time(values.data_type()),
+        _ => false,
+    }
+}
+
 /// A time as a count of a unit since 1970.
 pub(super) fn count(time: i128, unit: TimeUnit) -> String {
     let size = timeline::nanoseconds_of(unit);
