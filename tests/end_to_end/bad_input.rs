@@ -453,6 +453,66 @@ fn a_precision_that_the_device_does_not_have() {
 }
 
 #[test]
+fn positive_labels_of_a_task_of_numbers() {
+    let spec = "question = \"Which?\"\nseeds = [1]\ndataset = { name = \"two-task\" }\n\
+                [training]\npositive_weights = { first = 3.0 }\n[variants.a]\nmodel = \"mmoe\"\n";
+    assert_refused!(refusal_of(spec, &[]), @r"
+    error: spec.toml:5:22: `training.positive_weights.first`: `first` predicts a number, and numbers are not positive or negative labels
+    hint: leave it out; `task_weights` gives the whole loss of a task another weight
+    ");
+}
+
+/// A table of rows whose feature is called as the column of weights.
+const WEIGHED: &str = r#"source = "table"
+default_protocol = "all"
+columns = ["row", "weight", "y", "importance"]
+weight = "importance"
+[files.log]
+name = "log.csv"
+[split]
+kind = "time"
+column = "row"
+validation_from = 30
+test_from = 45
+[features]
+weight = { kind = "numeric" }
+[tasks.y]
+label = "y"
+group = "a"
+[protocols.all]
+tasks = ["y"]
+"#;
+
+#[test]
+fn two_columns_of_one_name_for_a_program() {
+    let bench = Bench::new();
+    bench.write("descriptions/log.toml", WEIGHED);
+    bench.write("ranker.py", "");
+    let spec = "question = \"Which?\"\nseeds = [1]\ndataset = { name = \"log\" }\n\
+                [variants.outside]\ncommand = [\"python3\", \"ranker.py\"]\nrows_as = \"csv\"\n";
+    bench.write("spec.toml", spec);
+    let arguments = ["run", "spec.toml", "--descriptions", "descriptions"];
+    assert_refused!(bench.run(&arguments).expect(2).stderr, @r#"
+    error: spec.toml:6:11: `variants.outside.rows_as`: rows as CSV would have two columns `weight`: a feature of that name, and what every dataset calls so
+    hint: write `rows_as = "arrow"`, which has features, labels, users and weights apart, or rename the feature in the description
+    "#);
+    bench.write("spec.toml", &spec.replace("csv", "arrow"));
+    let said = bench.run(&arguments).stderr;
+    assert!(!said.contains("rows_as"), "{said}");
+}
+
+#[test]
+fn crashes_on_purpose_that_no_cell_would_hear() {
+    let bench = Bench::new();
+    bench.write("spec.toml", SPEC);
+    let faults = ("HOMEBENCH_FAULTS", "mmoe/*=bar");
+    assert_refused!(bench.run_with(faults, &["run", "spec.toml"]).expect(2).stderr, @r"
+    error: HOMEBENCH_FAULTS: `mmoe/*=bar`: expected `<cells>=<kind>[@<step>][:once]`; kinds are: panic, abort, segfault, kill, exit, hang, memory
+    hint: write, for example, `mmoe/*=abort@20:once`, or unset the variable
+    ");
+}
+
+#[test]
 fn arguments_that_are_none() {
     for arguments in [
         ["--jobs", "0"],

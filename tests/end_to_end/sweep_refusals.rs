@@ -379,6 +379,78 @@ fn values_that_a_budget_makes_one() {
 }
 
 #[test]
+fn values_of_a_grid_that_a_budget_makes_one() {
+    let budget = "budget = { like = \"home[rank=4]\", flops = 0.1 }\ngrid.expert_dims = [[16, 8], [32, 16]]\n[variants.home]";
+    insta::assert_snapshot!(refusal("[variants.home]", budget), @r#"
+    error: spec.toml:18:30: `variants."mmoe[expert_dims=32x16]".expert_dims`: its budget gives `mmoe[expert_dims=32x16]` the widths of `mmoe[expert_dims=16x8]`, [39, 20]: two variants of one result
+    hint: leave one of the two values out; with a budget, widths of one ratio are one configuration
+    "#);
+}
+
+#[test]
+fn settings_that_change_nothing_of_a_variant() {
+    let linear = "[variants.linear]\nmodel = \"logistic\"\n";
+    for setting in [
+        "embedding_dim\" = [2, 4]",
+        "precision\" = [\"f32\", \"bf16\"]",
+    ] {
+        let said = at_end(&format!(
+            "{linear}[variants.linear.grid]\n\"training.{setting}"
+        ));
+        let name = setting.split('"').next().expect("a name");
+        let expected = format!(
+            "error: spec.toml:23:1: `variants.linear.grid.\"training.{name}\"`: `training.{name}` changes nothing in `linear`, a logistic\n\
+             hint: leave it out: all of its values would give the same numbers"
+        );
+        assert_eq!(said.trim_end(), expected);
+    }
+    let search = "\"training.learning_rate\" = { log_range = [1e-4, 1e-2] }";
+    let precision = "\"training.precision\" = { choices = [\"f32\", \"bf16\"] }";
+    let spec = SPEC.replace(search, precision) + linear;
+    insta::assert_snapshot!(refusal_of(&spec, &[]), @r#"
+    error: spec.toml:20:11: `linear` has none of the settings to tune, and the others would be tuned without it
+    hint: give it settings of its own in [variants.linear.tuning.random] or [variants.linear.tuning.grid], such as "training.learning_rate"
+    "#);
+    // Of four trials two would be the same.
+    let grid = "[tuning.grid]\n\"training.embedding_dim\" = [2, 4]\n\"training.learning_rate\" = [1e-3, 1e-2]";
+    let spec = SPEC.replace(&format!("[tuning.random]\n{search}"), grid) + linear;
+    insta::assert_snapshot!(refusal_of(&spec.replace("trials = 2\n", ""), &[]), @r"
+    error: spec.toml:11:9: every variant is tuned with the same number of trials: the grid of `linear` makes 2, `mmoe` has 4
+    hint: draw them: [tuning.random] with `choices`, and `trials = ...`; or give `linear` a grid of its own in [variants.linear.tuning.grid]
+    ");
+}
+
+#[test]
+fn how_tables_are_updated_that_are_frozen() {
+    let kept = "[variants.kept]\nmodel = \"mmoe\"\nfreeze = [\"embedding\"]\n";
+    insta::assert_snapshot!(at_end(&format!("{kept}training.embedding_l2 = 0.1")), @r"
+    error: spec.toml:23:10: `variants.kept.training.embedding_l2`: `freeze` has all embedding tables, so that none of them is updated
+    hint: leave it out, or leave `embedding` out of `freeze`
+    ");
+    let grid = "[variants.kept.grid]\n\"training.embedding_l2\" = [0.1, 0.2]";
+    insta::assert_snapshot!(at_end(&format!("{kept}{grid}")), @r#"
+    error: spec.toml:24:1: `variants.kept.grid."training.embedding_l2"`: `training.embedding_l2` changes nothing in `kept`, whose `freeze` has all embedding tables
+    hint: leave it out: all of its values would give the same numbers
+    "#);
+}
+
+#[test]
+fn draws_of_no_setting() {
+    insta::assert_snapshot!(refusal("[grid]\nrank = [4, 8]", "[random]\nn = 2"), @r"
+    error: spec.toml:7:2: `random`: expected at least one setting to draw, found none
+    hint: add one, such as `training.learning_rate = { log_range = [1e-4, 1e-2] }`, or leave the table out
+    ");
+    insta::assert_snapshot!(at_end("[variants.home.random]\nn = 2"), @r"
+    error: spec.toml:20:16: `variants.home.random`: expected at least one setting to draw, found none
+    hint: add one, such as `training.learning_rate = { log_range = [1e-4, 1e-2] }`, or leave the table out
+    ");
+    insta::assert_snapshot!(of_search("seed = 3"), @r"
+    error: spec.toml:12:9: `tuning.random`: expected at least one setting to draw, found none
+    hint: add one, such as `training.learning_rate = { log_range = [1e-4, 1e-2] }`, or leave the table out
+    ");
+}
+
+#[test]
 fn an_override_of_a_sweep_is_blamed_by_its_own_words() {
     let set = |text: &str| refusal_of(SPEC, &["--set", text]);
     insta::assert_snapshot!(set("grid.rank=[4, 0]"), @r#"error: --set grid.rank=[4, 0]: `variants."home[rank=0]".rank`: expected a whole number of at least 1, found 0"#);

@@ -14,6 +14,8 @@ rows = 600
 batch_size = 128
 max_epochs = 2
 embedding_dim = 2
+# Would shrink the tables that are frozen below, too.
+embedding_l2 = 0.1
 [defaults]
 num_experts = 2
 expert_dims = [4]
@@ -29,7 +31,7 @@ const ADDED: &str = r#"[variants.added]
 model = "mmoe"
 init_from = { variant = "base", rename = { "task.like.gate" = "task.follow.gate" } }
 freeze = ["embedding", "shared", "task.click", "task.long_view", "task.like"]
-training = { weight_decay = 0.1, optimizer = "adamw", embedding_l2 = 0.1, gradient_clip_norm = 0.5 }
+training = { weight_decay = 0.1, optimizer = "adamw", gradient_clip_norm = 0.5 }
 "#;
 
 fn spec() -> String {

@@ -1,7 +1,8 @@
 //! What the description of a dataset tells without its source files.
 
 use super::carried::with_columns;
-use super::schema::{self, DescribedInput, Description, Protocol};
+use super::exchange::column_given_twice;
+use super::schema::{self, DescribedInput, Description, Protocol, Source};
 use super::{DatasetRef, Places, RowSubset, Task};
 use anyhow::Result;
 use homebench_diagnostic::Diagnostic;
@@ -44,6 +45,27 @@ pub fn row_columns(reference: &DatasetRef, places: &Places) -> Result<RowColumns
         has_user: protocol.user().is_some(),
         has_weight: protocol.weight().is_some(),
     })
+}
+
+/// The feature whose name another column of rows as CSV has as well: a label, the user or the weight.
+///
+/// # Errors
+/// See [`check`].
+pub fn csv_column_given_twice(reference: &DatasetRef, places: &Places) -> Result<Option<String>> {
+    let (_, protocol) = resolve(reference, places)?;
+    // The users of a made-up feed are those of its feature `user`: whichever of the two is read, it tells them apart alike.
+    if matches!(protocol.source, Source::Generated(_)) {
+        return Ok(None);
+    }
+    let rows = RowColumns {
+        has_user: protocol.user().is_some(),
+        has_weight: protocol.weight().is_some(),
+    };
+    let tasks = protocol.tasks.iter().map(|task| task.name.as_str());
+    let inputs = protocol.inputs();
+    let features = inputs.iter().map(|input| input.name.as_str());
+    let twice = column_given_twice(features, tasks, rows);
+    Ok(twice.map(str::to_owned))
 }
 
 /// Names of the embedding tables that the features read, each once, in the order of the description.

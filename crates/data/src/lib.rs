@@ -67,8 +67,8 @@ pub use cache::{
 };
 pub use carried::{CarriedRows, CarriedSplits, CodedColumn, ColumnCounts};
 pub use described::{
-    RowColumns, check, check_carried, described_inputs, known, pretrained_names, row_columns,
-    split_seed, table_names,
+    RowColumns, check, check_carried, csv_column_given_twice, described_inputs, known,
+    pretrained_names, row_columns, split_seed, table_names,
 };
 pub use draft::describe;
 pub use export::{export, kinds_of_ids};
@@ -76,7 +76,7 @@ pub use file_lock::is_without_locks;
 pub use homebench_expression as expression;
 pub use kept::{KeptData, KeptSplit, keep};
 pub use mapped_file_shrank::tell_of_cut_files;
-pub use new_rows::{NewRows, ScoredRows, Unseen};
+pub use new_rows::{AbsentColumn, NewRows, ScoredRows, Unseen};
 pub use open::{Verified, carry, open, open_checked, prepare, verify, with_prediction_columns};
 pub use predictions::{PredictionLayout, PredictionWriter, ScoreScale, TableFormat};
 pub use pretrained::{PretrainedTable, PretrainedVectors};

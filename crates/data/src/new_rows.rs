@@ -44,12 +44,21 @@ pub struct ScoredRows {
     pub num_rows: u64,
     /// Features with values that training didn't give an id.
     pub unseen: Vec<Unseen>,
-    /// Keys and user that the files don't have.
-    pub absent: Vec<String>,
+    /// Keys and user that not every file has.
+    pub absent: Vec<AbsentColumn>,
     /// Whether the description has a filter, which is not applied.
     pub has_filter: bool,
     /// What was counted of the rows, in the words in which preparation says it: those without a row in a joined table, and what is missing.
     pub said: Vec<String>,
+}
+
+/// A key or the user, left out because a file doesn't have it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AbsentColumn {
+    /// Its name.
+    pub column: String,
+    /// The first file without it, where others have it; absent where none has.
+    pub file: Option<PathBuf>,
 }
 
 /// Values of a feature that training didn't give an id.
@@ -181,16 +190,12 @@ impl NewRows {
             paths.push(file.clone());
         }
         let mut plan = self.plan.clone();
-        plan.split = SplitPlan::Hash {
-            files: (first..paths.len()).collect(),
-            column: None,
-            validation_fraction: 0.0,
-            test_fraction: 0.0,
-            seed: 0,
-        };
+        plan.split = rows_of((first..paths.len()).collect());
         let opened = NewFiles::open(&plan, &self.named, &paths);
         let opened = opened.map_err(|refused| self.by_kept_description(refused, files))?;
         let named = opened.named().to_vec();
+        let absent = self.absent(&plan, &named, &paths);
+        let absent = absent.map_err(|refused| self.by_kept_description(refused, files))?;
         let kinds = opened.kinds(&plan);
         let columns = ColumnSlots::of_inputs(&plan, &named);
         let encoders = self.encoders(&columns)?;
@@ -200,12 +205,7 @@ impl NewRows {
         let mut scored = ScoredRows {
             num_rows: 0,
             unseen: Vec::new(),
-            absent: self
-                .named
-                .iter()
-                .filter(|column| !named.contains(column))
-                .map(|(column, _)| plan.columns[*column].clone())
-                .collect(),
+            absent,
             has_filter: self.has_filter,
             said: Vec::new(),
         };
@@ -224,6 +224,38 @@ impl NewRows {
             Err(other) => other,
         })?;
         Ok((sink.finish()?, scored))
+    }
+
+    /// The columns that name rows and are not among those `there`, which all files have.
+    fn absent(
+        &self,
+        plan: &TablePlan,
+        there: &[(usize, Reading)],
+        paths: &[PathBuf],
+    ) -> Result<Vec<AbsentColumn>, Diagnostic> {
+        let absent = self.named.iter().filter(|column| !there.contains(column));
+        let absent: Vec<&(usize, Reading)> = absent.collect();
+        let files = plan.split.files();
+        let mut of_files = Vec::new();
+        // Each file by itself, where it takes more than one to know whose fault it is.
+        if !absent.is_empty() && files.len() > 1 {
+            for file in files {
+                let mut alone = plan.clone();
+                alone.split = rows_of(vec![file]);
+                let opened = NewFiles::open(&alone, &self.named, paths)?;
+                of_files.push((&paths[file], opened.named().to_vec()));
+            }
+        }
+        let named = |column: &(usize, Reading)| {
+            let has = of_files.iter().any(|(_, there)| there.contains(column));
+            let mut all = of_files.iter();
+            let without = all.find(|(_, there)| has && !there.contains(column));
+            AbsentColumn {
+                column: plan.columns[column.0].clone(),
+                file: without.map(|(path, _)| (*path).clone()),
+            }
+        };
+        Ok(absent.into_iter().map(named).collect())
     }
 
     fn write_piece<W: Write + Send>(
@@ -394,6 +426,17 @@ fn vocabularies_of(path: &Path) -> Result<BTreeMap<String, Interner>, String> {
     read_vocabularies(zstd::Decoder::new(file).map_err(failed)?)
 }
 
+/// All rows of these files.
+fn rows_of(files: Vec<usize>) -> SplitPlan {
+    SplitPlan::Hash {
+        files,
+        column: None,
+        validation_fraction: 0.0,
+        test_fraction: 0.0,
+        seed: 0,
+    }
+}
+
 /// A plan that reads inputs alone: no labels, no filter, no weights.
 fn of_inputs(plan: &TablePlan, named: &[(usize, Reading)]) -> TablePlan {
     let mut plan = plan.clone();
@@ -408,13 +451,7 @@ fn of_inputs(plan: &TablePlan, named: &[(usize, Reading)]) -> TablePlan {
     plan.filter = None;
     plan.weight = None;
     plan.user = None;
-    plan.split = SplitPlan::Hash {
-        files: Vec::new(),
-        column: None,
-        validation_fraction: 0.0,
-        test_fraction: 0.0,
-        seed: 0,
-    };
+    plan.split = rows_of(Vec::new());
     // A value that is not allowed is refused where it is read.
     let bare = TablePlan {
         allowed_values: Vec::new(),

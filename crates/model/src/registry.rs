@@ -224,6 +224,15 @@ impl ModelConfig {
         self.architecture.tables
     }
 
+    /// Training settings that change nothing of it, by name.
+    pub fn unused_settings(&self) -> &'static [&'static str] {
+        match self.tables() {
+            // Rows of one unit whatever the spec's width, and sums in place of products of matrices.
+            Tables::Weights => &["embedding_dim", "embedding_dims", "precision"],
+            Tables::Shared | Tables::PerTask | Tables::PerTaskAndShared => &[],
+        }
+    }
+
     /// Builds the model's variables and layers.
     ///
     /// # Errors

@@ -45,6 +45,7 @@ mod task_gradients;
 mod upcoming_rows;
 mod variable_shapes;
 mod warm_start;
+mod without_effect;
 mod written_schedule;
 
 pub use attention_config::AttentionConfig;
@@ -69,6 +70,7 @@ pub use scoring::{Cohort, MetricChoice, NEW_USERS, SCENARIO, Scoring, carried};
 pub use selection::{Combine, SelectionConfig, selected_by};
 pub use variable_shapes::{VariableShape, VariableShapes};
 pub use warm_start::{PathError, PathKey, StartFrom, StartPaths, check_frozen};
+pub use without_effect::without_effect;
 pub use written_schedule::{ScheduleKind, WrittenSchedule};
 
 use homebench_data::seal::FinalPhase;

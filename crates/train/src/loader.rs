@@ -60,6 +60,13 @@ pub(super) fn batches(num_rows: usize, batch_size: usize) -> Vec<Range<usize>> {
     ranges
 }
 
+/// How many [`batches`] there are.
+pub(super) fn num_batches(num_rows: usize, batch_size: usize) -> usize {
+    let batches = num_rows.div_ceil(batch_size);
+    let is_one_left = batches > 1 && num_rows - (batches - 1) * batch_size == 1;
+    batches - usize::from(is_one_left)
+}
+
 /// Runs `step` on the batches `ranges` of `order`, one after another, until it fails.
 ///
 /// # Errors
@@ -128,5 +135,12 @@ mod tests {
         assert_eq!(batches(1, 4), vec![0..1]);
         assert_eq!(batches(3, 4), vec![0..3]);
         assert!(batches(0, 4).is_empty());
+        for (rows, size) in (0..30).flat_map(|rows| (1..9).map(move |size| (rows, size))) {
+            assert_eq!(
+                num_batches(rows, size),
+                batches(rows, size).len(),
+                "{rows} {size}"
+            );
+        }
     }
 }

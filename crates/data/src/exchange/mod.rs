@@ -4,4 +4,5 @@ mod predictions;
 mod rows;
 
 pub use predictions::{PredictionError, Predictions, read_predictions};
+pub(crate) use rows::column_given_twice;
 pub use rows::{RowsAs, write_rows};

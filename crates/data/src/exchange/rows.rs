@@ -1,8 +1,9 @@
 //! The rows of a split as a file for another program.
 
 use crate::packed::PackedWriter;
-use crate::{Batch, Schema, Split, cant_write};
+use crate::{Batch, RowColumns, Schema, Split, cant_write};
 use anyhow::Result;
+use std::collections::BTreeSet;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
@@ -106,14 +107,35 @@ fn header(schema: &Schema, with_labels: bool) -> Vec<String> {
     let categorical = schema.categorical.iter().map(|feature| &feature.name);
     let lists = schema.lists.iter().map(|feature| &feature.name);
     let features = categorical.chain(lists).chain(&schema.numeric).cloned();
-    let labels = schema
-        .tasks
-        .iter()
-        .map(|task| format!("label_{}", task.name));
-    let user = schema.user.iter().map(|_| "user".to_owned());
-    let weight = schema.weight.iter().map(|_| "weight".to_owned());
-    let labels = labels.filter(|_| with_labels);
-    features.chain(labels).chain(user).chain(weight).collect()
+    let tasks = schema.tasks.iter().map(|task| task.name.as_str());
+    let rows = RowColumns {
+        has_user: schema.user.is_some(),
+        has_weight: schema.weight.is_some(),
+    };
+    features
+        .chain(beside_features(tasks.filter(|_| with_labels), rows))
+        .collect()
+}
+
+/// Names of the columns after those of features.
+fn beside_features<'a>(
+    tasks: impl Iterator<Item = &'a str>,
+    rows: RowColumns,
+) -> impl Iterator<Item = String> {
+    let labels = tasks.map(|task| format!("label_{task}"));
+    let user = rows.has_user.then(|| "user".to_owned());
+    let weight = rows.has_weight.then(|| "weight".to_owned());
+    labels.chain(user).chain(weight)
+}
+
+/// The name that two columns of rows as CSV would have: a feature and a label, the user or the weight.
+pub(crate) fn column_given_twice<'a>(
+    mut features: impl Iterator<Item = &'a str>,
+    tasks: impl Iterator<Item = &'a str>,
+    rows: RowColumns,
+) -> Option<&'a str> {
+    let others: BTreeSet<String> = beside_features(tasks, rows).collect();
+    features.find(|name| others.contains(*name))
 }
 
 fn write_row<W: Write>(
@@ -160,4 +182,30 @@ fn write_row<W: Write>(
 
 fn of_row<T>(column: &[T], width: usize, row: usize) -> &[T] {
     &column[row * width..(row + 1) * width]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_feature_called_as_a_column_that_is_there_is_found() {
+        let rows = |has_user, has_weight| RowColumns {
+            has_user,
+            has_weight,
+        };
+        let found = |feature, rows| {
+            column_given_twice(["age", feature].into_iter(), ["click"].into_iter(), rows)
+        };
+        for (feature, has_user, has_weight) in [
+            ("label_click", false, false),
+            ("user", true, false),
+            ("weight", false, true),
+        ] {
+            assert_eq!(found(feature, rows(has_user, has_weight)), Some(feature));
+        }
+        for feature in ["user", "weight", "click", "label_like"] {
+            assert_eq!(found(feature, rows(false, false)), None);
+        }
+    }
 }

@@ -50,13 +50,17 @@ fn dataset() -> Dataset {
 }
 
 fn score(dataset: &Dataset, files: &[&str]) -> anyhow::Result<ScoredRows> {
+    score_by(DESCRIBED, dataset, files)
+}
+
+fn score_by(described: &str, dataset: &Dataset, files: &[&str]) -> anyhow::Result<ScoredRows> {
     dataset.open().unwrap();
     let numbers = std::fs::read_to_string(dataset.prepared_folder().join("numbers.csv")).unwrap();
-    let document = Document::new("description.toml", DESCRIBED);
+    let document = Document::new("description.toml", described);
     let description = crate::schema::Description::parse("shop", &document).unwrap();
     let canonical = description.protocol(None).unwrap().canonical();
     let digest = blake3::hash(canonical.as_bytes()).to_hex().to_string();
-    let rows = NewRows::new("shop", DESCRIBED, "all", None, &digest, None, &numbers).unwrap();
+    let rows = NewRows::new("shop", described, "all", None, &digest, None, &numbers).unwrap();
     let files: Vec<PathBuf> = files.iter().map(|file| dataset.path(file)).collect();
     let mut model = |batch: &crate::Batch| Ok(vec![0.0; batch.num_rows]);
     let places = dataset.places();
@@ -92,6 +96,46 @@ fn rows_without_a_row_in_a_table_and_missing_numbers_are_said_as_preparation_say
     assert_eq!(
         score(&dataset, &["whole.csv"]).unwrap().said,
         [] as [&str; 0]
+    );
+}
+
+#[test]
+fn a_key_that_some_files_have_is_said_of_the_one_that_lacks_it() {
+    let described = DESCRIBED.replace(
+        "columns = [\"row\",",
+        "keys = [\"id\", \"visit\"]\ncolumns = [\"id\", \"visit\", \"row\",",
+    );
+    let dataset = Dataset::described(&described, "", "");
+    let mut log = "id,visit,row,u,x,y\n".to_owned();
+    for row in 0..60 {
+        let (user, y) = (row % 3 / 2 + 1, row % 2);
+        log.push_str(&format!("{row},{row},{row},{user},0,{y}\n"));
+    }
+    dataset.write("data/shop/log.csv", &log);
+    dataset.write("data/shop/users.csv", "u,age\n1,10\n2,20\n");
+    dataset.write("whole.csv", "id,visit,u,x\n7,8,1,1\n");
+    dataset.write("visits.csv", "visit,u,x\n8,1,1\n");
+    dataset.write("bare.csv", "x,u\n1,2\n");
+    let absent = |files: &[&str]| {
+        let scored = score_by(&described, &dataset, files).unwrap();
+        let absent = scored.absent.into_iter().map(|absent| {
+            let file = absent.file.as_deref().and_then(std::path::Path::file_name);
+            let file = file.map(|name| name.to_string_lossy().into_owned());
+            (absent.column, file)
+        });
+        absent.collect::<Vec<_>>()
+    };
+    let of = |column: &str, file: Option<&str>| (column.to_owned(), file.map(str::to_owned));
+    assert!(absent(&["whole.csv"]).is_empty());
+    assert_eq!(absent(&["bare.csv"]), [of("id", None), of("visit", None)]);
+    let bare = Some("bare.csv");
+    assert_eq!(
+        absent(&["whole.csv", "visits.csv", "bare.csv"]),
+        [of("id", Some("visits.csv")), of("visit", bare)]
+    );
+    assert_eq!(
+        absent(&["visits.csv", "bare.csv"]),
+        [of("id", None), of("visit", bare)]
     );
 }
 

@@ -1,14 +1,17 @@
 //! Whether what variants learn from teachers can be had: by their models and the tasks, before any is trained.
 
 use super::budget::has_features;
-use crate::spec::{Configured, Locator, Variant, model_diagnostic};
+use super::starts::configurations;
+use crate::spec::{Configured, Distill, Locator, Variant, model_diagnostic};
 use homebench_data::Schema;
 use homebench_diagnostic::{Diagnostic, KeyPath};
 
-/// Checks that the variant's model has features, and that every task named in `teachers` is one.
+/// Checks that the variant's model has features, that every task named in `teachers` is one, and that each task's teacher was trained.
+/// `all` are the variants of the experiment.
 pub(super) fn check_distill(
     variant: &Variant,
     configured: &Configured,
+    all: &[Variant],
     schema: &Schema,
     locator: Locator<'_>,
 ) -> Result<(), Diagnostic> {
@@ -50,7 +53,60 @@ pub(super) fn check_distill(
             }
         }
     }
-    Ok(())
+    let teacher = all.iter().find(|other| other.name == distill.from);
+    let teacher = teacher.expect("the spec was checked");
+    check_trained(distill, teacher, &names, &at, locator)
+}
+
+/// Refuses a task to learn from whose weight is 0 in the teacher's loss: its network is as it began, and so are its features.
+fn check_trained(
+    distill: &Distill,
+    teacher: &Variant,
+    tasks: &[&str],
+    at: &KeyPath,
+    locator: Locator<'_>,
+) -> Result<(), Diagnostic> {
+    // What it starts from may have trained the task.
+    if teacher.start.init_from.is_some() {
+        return Ok(());
+    }
+    let is_trained = |task: &str| {
+        let mut all = configurations(teacher).into_iter();
+        all.all(|(_, one)| one.training.task_weights.get(task) != Some(&0.0))
+    };
+    let teachers = &distill.how.teachers;
+    let learned = |task: &str| {
+        teachers
+            .get(task)
+            .map_or_else(|| task.to_owned(), Clone::clone)
+    };
+    let untrained = tasks.iter().find(|task| !is_trained(&learned(task)));
+    let Some(task) = untrained else {
+        return Ok(());
+    };
+    let (of, from) = (learned(task), &teacher.name);
+    let message = |at: &KeyPath| {
+        format!(
+            "`{at}`: `{task}` would learn from the features of `{of}` in `{from}`, where its weight is 0: that network is never trained"
+        )
+    };
+    let said = match teachers.contains_key(*task) {
+        true => {
+            let at = at.join("teachers").join(*task);
+            locator.at_value(&at, message(&at))
+        }
+        false => locator.at_key(at, message(at)),
+    };
+    let weight = format!("give `{of}` a weight above 0 in the `task_weights` of `{from}`");
+    Err(
+        said.hint(match tasks.iter().find(|other| is_trained(other)) {
+            Some(other) => {
+                let teacher = format!("{} = \"{other}\"", KeyPath::new([*task]));
+                format!("name another teacher, `teachers = {{ {teacher} }}`, or {weight}")
+            }
+            None => weight,
+        }),
+    )
 }
 
 #[cfg(test)]
@@ -132,6 +188,18 @@ mod tests {
                 "[variants.student]\nmodel = \"mmoe\"\ntraining = {{ balance = {{ method = \"{method}\" }} }}\ndistill = {{ from = \"single\" }}"
             ))
         };
+        let weighed = |teachers: &str| {
+            checked(&format!(
+                "training = {{ task_weights = {{ like = 0.0 }} }}\n[variants.student]\nmodel = \"mmoe\"\ndistill = {{ from = \"single\", teachers = {{ {teachers} }} }}"
+            ))
+        };
+        weighed("like = \"click\"").unwrap();
+        let found =
+            [weighed(""), weighed("like = \"click\", click = \"like\"")].map(Result::unwrap_err);
+        insta::assert_snapshot!(found.join("\n"), @r#"
+        line 9: `variants.student.distill`: `like` would learn from the features of `like` in `single`, where its weight is 0: that network is never trained (name another teacher, `teachers = { like = "click" }`, or give `like` a weight above 0 in the `task_weights` of `single`)
+        line 9: `variants.student.distill.teachers.click`: `click` would learn from the features of `like` in `single`, where its weight is 0: that network is never trained (name another teacher, `teachers = { click = "click" }`, or give `like` a weight above 0 in the `task_weights` of `single`)
+        "#);
         balanced("uw").unwrap();
         insta::assert_snapshot!(balanced("pcgrad").unwrap_err(), @"line 9: `variants.student.distill`: beside it tasks can't be balanced by their gradients, as `pcgrad` does (leave it out, or balance by losses, such as with `uw`)");
     }

@@ -128,7 +128,41 @@ pub fn solve(
             costs.trials.insert(variant.name.clone(), of_trials);
         }
     }
+    check_solved(&experiment.variants, source)?;
     Ok((costs, solutions))
+}
+
+/// Refuses two configurations of a variant that its budget made one: cells of two names, and one result.
+fn check_solved(variants: &[Variant], source: &Source) -> Result<(), Diagnostic> {
+    for (index, variant) in variants.iter().enumerate() {
+        if variant.budget.is_none() {
+            continue;
+        }
+        let alike = |(one, other): (&Configured, &Configured)| {
+            one.model == other.model && one.training == other.training
+        };
+        let is_same = |other: &&Variant| {
+            let mut trials = variant.trials.iter().zip(&other.trials);
+            other.base == variant.base
+                && other.start == variant.start
+                && alike((&variant.configured, &other.configured))
+                && trials.all(alike)
+        };
+        let Some(other) = variants[..index].iter().find(is_same) else {
+            continue;
+        };
+        let path = KeyPath::new(["variants", &variant.name, "expert_dims"]);
+        let message = format!(
+            "`{path}`: its budget gives `{}` the widths of `{}`, {:?}: two variants of one result",
+            variant.name,
+            other.name,
+            widths(&variant.configured.model)
+        );
+        return Err(variant.locator(source).at_value(&path, message).hint(
+            "leave one of the two values out; with a budget, widths of one ratio are one configuration",
+        ));
+    }
+    Ok(())
 }
 
 /// A trial that was suggested when others had ended, with the widths that keep its variant's budget.

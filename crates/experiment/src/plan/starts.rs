@@ -36,7 +36,7 @@ pub fn check_starts(
             };
             check_frozen_of(variant, configured, &mut models, locator)?;
             shared_gradients::check(variant, configured, schema, locator)?;
-            check_distill(variant, configured, schema, locator)?;
+            check_distill(variant, configured, &experiment.variants, schema, locator)?;
             let Some(from) = &variant.start.init_from else {
                 continue;
             };

@@ -6,7 +6,8 @@ use super::{
     Base, Chosen, Experiment, Space, Tuning, Variant, attention, check_scores, expand, pretrained,
     run, scores, selection, settle, training, tuning, variants,
 };
-use homebench_data::{self as data, DatasetRef, Places, RowSubset};
+use homebench_data::exchange::RowsAs;
+use homebench_data::{self as data, DatasetRef, Places, RowSubset, Task};
 use homebench_diagnostic::{Diagnostic, KeyPath};
 use homebench_model::{ModelConfig, ModelError};
 use homebench_train::TrainingConfig;
@@ -253,9 +254,8 @@ pub fn check_dataset(
     for (point, dataset) in experiment.points.iter().zip(experiment.datasets()) {
         let (tasks, _) = data::check(&dataset, places)
             .map_err(|error| misdescribed(error, &dataset, point, source))?;
-        let names: Vec<&str> = tasks.iter().map(|task| task.name.as_str()).collect();
         let tables = data::table_names(&dataset, places)?;
-        check_weights(experiment, &names, &tables, source)?;
+        check_weights(experiment, &tasks, &tables, source)?;
         let inputs = data::described_inputs(&dataset, places)?;
         for variant in &experiment.variants {
             let name = variant.name.as_str();
@@ -273,6 +273,7 @@ pub fn check_dataset(
             source,
         )?;
         let rows = data::row_columns(&dataset, places)?;
+        check_rows_as(experiment, &dataset, source, places)?;
         check_scores::check(experiment, &dataset, &tasks, rows, source, places)?;
         selection::check(experiment, &tasks, rows, source)?;
     }
@@ -322,21 +323,52 @@ fn misdescribed(
     said.into()
 }
 
+/// Refuses rows as CSV with two columns of one name, of which a program that reads them by name gets one.
+fn check_rows_as(
+    experiment: &Experiment,
+    dataset: &DatasetRef,
+    source: &Source,
+    places: &Places,
+) -> anyhow::Result<()> {
+    const ROWS_AS: &str = "rows_as";
+    let is_csv = |variant: &&Variant| {
+        let model = &variant.configured.model;
+        let rows_as = model.knobs().get(ROWS_AS).and_then(toml::Value::as_str);
+        model.is_program() && rows_as == Some(RowsAs::Csv.ending())
+    };
+    let Some(variant) = experiment.variants.iter().find(is_csv) else {
+        return Ok(());
+    };
+    let Some(name) = data::csv_column_given_twice(dataset, places)? else {
+        return Ok(());
+    };
+    let path = KeyPath::new(["variants", &variant.name, ROWS_AS]);
+    let message = format!(
+        "`{path}`: rows as CSV would have two columns `{name}`: a feature of that name, and what every dataset calls so"
+    );
+    let said = variant.locator(source).at_value(&path, message);
+    Err(said
+        .hint("write `rows_as = \"arrow\"`, which has features, labels, users and weights apart, or rename the feature in the description")
+        .into())
+}
+
 fn check_weights(
     experiment: &Experiment,
-    tasks: &[&str],
+    of_dataset: &[Task],
     tables: &[String],
     source: &Source,
 ) -> Result<(), Diagnostic> {
+    let tasks: Vec<&str> = of_dataset.iter().map(|task| task.name.as_str()).collect();
+    let tasks = tasks.as_slice();
     let table = KeyPath::new(["training"]);
-    training::check_tasks(&experiment.training, tasks, &table, source.into())?;
+    training::check_tasks(&experiment.training, of_dataset, &table, source.into())?;
     training::check_tables(&experiment.training, tables, &table, source.into())?;
     let shared = table.join("task_weights");
     for variant in &experiment.variants {
         // What a variant has from `[training]` is right by now.
         let table = KeyPath::new(["variants", &variant.name, "training"]);
         let locator = variant.locator(source);
-        training::check_tasks(&variant.configured.training, tasks, &table, locator)?;
+        training::check_tasks(&variant.configured.training, of_dataset, &table, locator)?;
         training::check_tables(&variant.configured.training, tables, &table, locator)?;
         // Of variants alone: what `[training]` says may be replaced in every one of them.
         let weights = [table.join("task_weights"), shared.clone()];
@@ -344,7 +376,7 @@ fn check_weights(
         training::check_weighted(configured, tasks, &weights, locator)?;
         for (index, trial) in variant.trials.iter().enumerate() {
             let locator = variant.trial_locator(index, source);
-            training::check_tasks(&trial.training, tasks, &table, locator)?;
+            training::check_tasks(&trial.training, of_dataset, &table, locator)?;
             training::check_tables(&trial.training, tables, &table, locator)?;
             training::check_weighted(&trial.training, tasks, &weights, locator)?;
         }

@@ -18,6 +18,13 @@ const MOST_CONFIGURATIONS: usize = 100_000;
 // Names are used in file names, which most file systems end at 255 bytes.
 const LONGEST_NAME: usize = 120;
 
+/// Training settings of how embedding tables are updated, and of nothing else.
+pub(super) const OF_TABLES: [&str; 3] = [
+    "embedding_learning_rate",
+    "embedding_optimizer",
+    "embedding_l2",
+];
+
 /// Every configuration of every variant, in the order of the spec.
 ///
 /// # Errors
@@ -28,6 +35,7 @@ pub(super) fn variants(
     source: &Source,
 ) -> Result<Vec<Variant>, Diagnostic> {
     check_settings(bases, shared, |base| &base.sweep, source)?;
+    check_draws(bases, shared, None, source)?;
     let mut variants = Vec::with_capacity(bases.len());
     for base in bases {
         let space = shared.with(&base.sweep, |axis| base.has(&axis.setting));
@@ -55,10 +63,29 @@ pub(super) fn variants(
 }
 
 impl Base {
-    /// Whether a sweep can set this.
+    /// Whether a sweep can set this: a knob that the model has, or what its training does not leave unused.
     pub(super) fn has(&self, setting: &Setting) -> bool {
         let model = &self.configured.model;
-        setting.knob().is_none_or(|knob| model.has_knob(knob))
+        let has_knob = setting.knob().is_none_or(|knob| model.has_knob(knob));
+        has_knob && self.why_unused(setting).is_none()
+    }
+
+    /// Why a training setting changes nothing here; absent where it may.
+    fn why_unused(&self, setting: &Setting) -> Option<String> {
+        let key = setting.in_training()?.first()?.as_str();
+        let (name, model) = (&self.name, &self.configured.model);
+        if model.unused_settings().contains(&key) {
+            let model = model.name();
+            return Some(format!(
+                "`{setting}` changes nothing in `{name}`, a {model}"
+            ));
+        }
+        let is_of_frozen = self.start.freezes_tables(model) && OF_TABLES.contains(&key);
+        is_of_frozen.then(|| {
+            format!(
+                "`{setting}` changes nothing in `{name}`, whose `freeze` has all embedding tables"
+            )
+        })
     }
 
     fn configuration(&self, chosen: Vec<Chosen>, source: &Source) -> Result<Variant, Diagnostic> {
@@ -140,8 +167,50 @@ pub(super) fn check_settings(
     Ok(())
 }
 
+/// Refuses a number of draws, or their seed, where no setting is drawn: in `[random]`, or in that of `table`.
+pub(super) fn check_draws(
+    bases: &[Base],
+    shared: &Space,
+    table: Option<&str>,
+    source: &Source,
+) -> Result<(), Diagnostic> {
+    let own = |base: &Base| match table {
+        Some(_) => base.tuning.clone(),
+        None => base.sweep.clone(),
+    };
+    let refuse = |at: KeyPath| {
+        let at = at.join("random");
+        let message = format!("`{at}`: expected at least one setting to draw, found none");
+        Err(source.at_key(&at, message).hint(
+            "add one, such as `training.learning_rate = { log_range = [1e-4, 1e-2] }`, or leave the table out",
+        ))
+    };
+    let draws = |random: &RandomSpace| random.n.is_some() || random.seed.is_some();
+    let is_drawn = |base: &Base| {
+        let space = shared.with(&own(base), |axis| base.has(&axis.setting));
+        !space.random.axes.is_empty()
+    };
+    if draws(&shared.random) && !bases.iter().any(is_drawn) {
+        return refuse(KeyPath::new(table));
+    }
+    for base in bases {
+        if draws(&own(base).random) && !is_drawn(base) {
+            let at = KeyPath::new(["variants", &base.name]);
+            return refuse(table.iter().fold(at, |at, table| at.join(*table)));
+        }
+    }
+    Ok(())
+}
+
 fn unknown(axis: &Axis, bases: &[Base], source: &Source) -> Diagnostic {
     let setting = axis.setting.to_string();
+    let unused = bases.iter().find_map(|base| base.why_unused(&axis.setting));
+    if let Some(why) = unused {
+        let message = format!("`{}`: {why}", axis.place);
+        return source
+            .at_key(&axis.place, message)
+            .hint("leave it out: all of its values would give the same numbers");
+    }
     let names = bases
         .iter()
         .flat_map(|base| base.configured.model.knobs().keys());

@@ -4,7 +4,7 @@ use super::distill::{DISTILL, Distill};
 use super::source::Source;
 use super::wire::{WireDistill, WireInitFrom};
 use homebench_diagnostic::{Diagnostic, KeyPath};
-use homebench_model::ModelConfig;
+use homebench_model::{ModelConfig, Tables};
 use homebench_train::StartPaths;
 use std::fmt;
 use toml::Value;
@@ -44,6 +44,12 @@ pub struct InitFrom {
 }
 
 impl Start {
+    /// Whether every embedding table of this model stays as it begins.
+    pub(super) fn freezes_tables(&self, model: &ModelConfig) -> bool {
+        // Of models with tables of tasks, the path is that of the shared ones alone.
+        model.tables() == Tables::Shared && self.freeze.iter().any(|path| path == "embedding")
+    }
+
     /// Its keys, as a spec has them.
     pub(super) fn keys(&self) -> Vec<(&'static str, String)> {
         let mut keys = Vec::new();

@@ -3,6 +3,7 @@
 use super::pretrained::PRETRAINED;
 use super::source::Locator;
 use super::{attention, balance};
+use homebench_data::Task;
 use homebench_diagnostic::{Diagnostic, KeyPath, keys_of, read};
 use homebench_train::{OptimizerName, Schedule, TrainingConfig, WrittenSchedule};
 use std::collections::BTreeMap;
@@ -89,13 +90,15 @@ pub(super) fn check_weighted(
     )))
 }
 
-/// Refuses what the dataset's tasks don't fit: weights of tasks that there are not, and a balance that they can't have.
+/// Refuses what the dataset's tasks don't fit: weights of tasks that there are not, weights of positive labels where labels are numbers,
+/// and a balance that they can't have.
 pub(super) fn check_tasks(
     training: &TrainingConfig,
-    tasks: &[&str],
+    of_dataset: &[Task],
     table: &KeyPath,
     source: Locator<'_>,
 ) -> Result<(), Diagnostic> {
+    let tasks: Vec<&str> = of_dataset.iter().map(|task| task.name.as_str()).collect();
     for (key, weights) in [
         ("task_weights", &training.task_weights),
         ("positive_weights", &training.positive_weights),
@@ -112,7 +115,19 @@ pub(super) fn check_tasks(
                 .did_you_mean(name, tasks.iter().copied()));
         }
     }
-    balance::check_tasks(&training.balance, tasks, table, source)
+    let mut numbers = of_dataset.iter().filter(|task| task.is_regression());
+    if let Some(Task { name, .. }) =
+        numbers.find(|task| training.positive_weights.contains_key(&task.name))
+    {
+        let place = table.join("positive_weights").join(name);
+        let message = format!(
+            "`{place}`: `{name}` predicts a number, and numbers are not positive or negative labels"
+        );
+        return Err(source
+            .at_key(&place, message)
+            .hint("leave it out; `task_weights` gives the whole loss of a task another weight"));
+    }
+    balance::check_tasks(&training.balance, &tasks, table, source)
 }
 
 /// Refuses widths of tables that the dataset's features don't read.

@@ -2,7 +2,7 @@
 
 use super::check_method;
 use super::configure::Configured;
-use super::expand::{check_distinct, check_settings, combinations, draws};
+use super::expand::{check_distinct, check_draws, check_settings, combinations, draws};
 use super::method::{self, Method, Sampling};
 use super::source::Source;
 use super::space::Space;
@@ -55,6 +55,7 @@ pub(super) fn tune(
     }
     let space = Space::read(wire.grid.as_ref(), wire.random.as_ref(), &at, false, source)?;
     check_settings(bases, &space, |base| &base.tuning, source)?;
+    check_draws(bases, &space, Some(TABLE), source)?;
     let (method, sampling) = method::read(wire, source)?;
     let of_variant = |variant: &Variant| {
         let base = bases.iter().find(|base| base.name == variant.base);

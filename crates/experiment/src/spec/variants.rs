@@ -1,6 +1,7 @@
 //! The variants of a spec as their tables have them, with `[defaults]` underneath.
 
 use super::check::{check_batch_norm, model_diagnostic};
+use super::expand::OF_TABLES;
 use super::source::{Locator, Source};
 use super::wire::WireVariant;
 use super::{Base, Configured, Space, budget_goal, start, training};
@@ -75,7 +76,7 @@ fn base(
     check_batch_norm(&model, &training, &batch_size, &path, locator)?;
     let (grid, random) = (wire.grid.as_ref(), wire.random.as_ref());
     let tuning = &wire.tuning;
-    Ok(Base {
+    let base = Base {
         sweep: Space::read(grid, random, &path, true, source)?,
         tuning: Space::read(
             tuning.grid.as_ref(),
@@ -106,7 +107,36 @@ fn base(
             training,
             settings: Vec::new(),
         },
-    })
+    };
+    check_frozen(&base, &wire.training, shared, source)?;
+    Ok(base)
+}
+
+/// Refuses what a variant's own table says of how embedding tables are updated where all of them are frozen. What it repeats of `[training]`
+/// is taken: a resolved spec repeats all of it.
+fn check_frozen(
+    base: &Base,
+    own: &Table,
+    shared: &TrainingConfig,
+    source: &Source,
+) -> Result<(), Diagnostic> {
+    let Configured {
+        model, training, ..
+    } = &base.configured;
+    if !base.start.freezes_tables(model) {
+        return Ok(());
+    }
+    let [of_variant, shared] = [training, shared].map(training::written);
+    let is_new = |key: &&str| own.contains_key(*key) && of_variant.get(*key) != shared.get(*key);
+    let Some(key) = OF_TABLES.into_iter().find(|key| is_new(key)) else {
+        return Ok(());
+    };
+    let path = KeyPath::new(["variants", &base.name, "training", key]);
+    let message =
+        format!("`{path}`: `freeze` has all embedding tables, so that none of them is updated");
+    Err(source
+        .at_key(&path, message)
+        .hint("leave it out, or leave `embedding` out of `freeze`"))
 }
 
 /// Names of the knobs that a variant's model has with these defaults, those of its bottom too; none of a model that there is not, which is

@@ -5,6 +5,7 @@
 //! first start. Kinds: `panic`, `abort`, `segfault`, `kill`, `exit`, `hang`, `memory`. The variable is heard by the process of
 //! a cell alone, which says so.
 
+use homebench_diagnostic::Diagnostic;
 use homebench_experiment::plan::matches_glob;
 use std::process;
 use std::time::Duration;
@@ -22,6 +23,11 @@ enum CrashKind {
     Memory,
 }
 
+/// Refuses crashes that are asked for in words that no cell would hear.
+pub fn check_faults() -> Result<(), Diagnostic> {
+    CrashAt::check(&std::env::var(VARIABLE).unwrap_or_default())
+}
+
 /// What is to happen to this process, and when.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct CrashAt {
@@ -37,28 +43,49 @@ impl CrashAt {
 
     fn parse(text: &str, label: &str, tries: usize) -> Option<Self> {
         text.split(',').find_map(|item| {
-            let (cells, what) = item.split_once('=')?;
-            let (what, only_first) = match what.strip_suffix(":once") {
-                Some(what) => (what, true),
-                None => (what, false),
-            };
-            let (kind, step) = what.split_once('@').unwrap_or((what, "0"));
-            let kind = match kind {
-                "panic" => CrashKind::Panic,
-                "abort" => CrashKind::Abort,
-                "segfault" => CrashKind::Segfault,
-                "kill" => CrashKind::Kill,
-                "exit" => CrashKind::Exit,
-                "hang" => CrashKind::Hang,
-                "memory" => CrashKind::Memory,
-                _ => return None,
-            };
+            let (cells, only_first, crash) = Self::read(item)?;
             let applies = matches_glob(cells, label) && (tries == 1 || !only_first);
-            applies.then_some(Self {
-                kind,
-                step: step.parse().ok()?,
-            })
+            applies.then_some(crash)
         })
+    }
+
+    /// An item of the list: the cells, whether it is for their first start alone, and what happens.
+    fn read(item: &str) -> Option<(&str, bool, Self)> {
+        let (cells, what) = item.split_once('=')?;
+        let (what, only_first) = match what.strip_suffix(":once") {
+            Some(what) => (what, true),
+            None => (what, false),
+        };
+        let (kind, step) = what.split_once('@').unwrap_or((what, "0"));
+        let kind = match kind {
+            "panic" => CrashKind::Panic,
+            "abort" => CrashKind::Abort,
+            "segfault" => CrashKind::Segfault,
+            "kill" => CrashKind::Kill,
+            "exit" => CrashKind::Exit,
+            "hang" => CrashKind::Hang,
+            "memory" => CrashKind::Memory,
+            _ => return None,
+        };
+        let step = step.parse().ok()?;
+        Some((cells, only_first, Self { kind, step }))
+    }
+
+    /// Refuses a list that asks for what nothing here does; `parent=...` is heard elsewhere.
+    fn check(text: &str) -> Result<(), Diagnostic> {
+        let is_heard = |item: &&str| {
+            item.is_empty() || item.starts_with("parent=kill@") || Self::read(item).is_some()
+        };
+        match text.split(',').find(|item| !is_heard(item)) {
+            None => Ok(()),
+            Some(item) => {
+                let message = format!(
+                    "`{item}`: expected `<cells>=<kind>[@<step>][:once]`; kinds are: panic, abort, segfault, kill, exit, hang, memory"
+                );
+                Err(Diagnostic::new(VARIABLE, message)
+                    .hint("write, for example, `mmoe/*=abort@20:once`, or unset the variable"))
+            }
+        }
     }
 
     /// What a user reads who didn't expect it.
@@ -129,6 +156,21 @@ mod tests {
         };
         assert_eq!(CrashAt::parse(text, "home/2", 5), Some(hang));
         assert_eq!(CrashAt::parse(text, "home/1", 1), None);
-        assert_eq!(CrashAt::parse("a/1=sulk", "a/1", 1), None);
+    }
+
+    #[test]
+    fn a_crash_that_nobody_would_hear_is_refused() {
+        for right in [
+            "",
+            "parent=kill@intended",
+            "mmoe/*=abort@20:once,home/2=hang",
+        ] {
+            assert!(CrashAt::check(right).is_ok(), "{right}");
+        }
+        for wrong in ["a/1=sulk", "a/1", "a/1=kill@soon", "a/1=kill,b=bar"] {
+            let refused = CrashAt::check(wrong).unwrap_err();
+            let last = wrong.rsplit(',').next().unwrap();
+            assert!(refused.message.starts_with(&format!("`{last}`")), "{wrong}");
+        }
     }
 }

@@ -9,6 +9,7 @@ mod program;
 mod record;
 mod start_weights;
 
+pub use crash_at::check_faults;
 pub use predictions::{missing_predictions, predict_again, prediction_files, read_weights};
 pub use record::{CellTimes, write_failed, write_parts, write_tensors};
 

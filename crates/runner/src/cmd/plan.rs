@@ -38,6 +38,7 @@ impl PlanArguments {
         session.say_solutions();
         session.say_selection();
         session.say_untrained();
+        session.say_without_effect();
         session.say_starts();
         let selection = plan.select(self.spec.only.as_deref())?;
         look(&session.results)?;

@@ -8,7 +8,7 @@ use crate::cell::read_weights;
 use crate::output::{NoticesAlone, note, unwritable_answer};
 use anyhow::Result;
 use clap::Args;
-use homebench_data::{Batch, NewRows, ScoredRows, TableFormat};
+use homebench_data::{AbsentColumn, Batch, NewRows, ScoredRows, TableFormat};
 use homebench_diagnostic::{Diagnostic, regular_file};
 use homebench_results::{DataFacts, PendingFile, file_digest};
 use homebench_train::{Device, Scorer, device};
@@ -140,8 +140,20 @@ fn say(scored: &ScoredRows) {
     if scored.has_filter {
         note!("the filter of the description is not applied: every row is scored");
     }
-    if !scored.absent.is_empty() {
-        note!("the files have no {}: left out", scored.absent.join(", "));
+    let mut left = scored.absent.as_slice();
+    while let Some(AbsentColumn { file, .. }) = left.first() {
+        let end = left.iter().position(|column| column.file != *file);
+        let (of_file, others) = left.split_at(end.unwrap_or(left.len()));
+        let columns: Vec<&str> = of_file.iter().map(|one| one.column.as_str()).collect();
+        let columns = columns.join(", ");
+        match file {
+            None => note!("the files have no {columns}: left out"),
+            Some(file) => note!(
+                "{} has no {columns}, which another file has: left out of all rows",
+                file.display()
+            ),
+        }
+        left = others;
     }
     for said in &scored.said {
         note!("{said}");

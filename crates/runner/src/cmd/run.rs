@@ -14,7 +14,7 @@ use super::report::{say_notes, say_report};
 use super::run_records::{data_warnings, facts, provenance, write_resolved};
 use super::screen::answer_width;
 use super::session::{Session, SpecArguments};
-use crate::cell::{missing_predictions, predict_again};
+use crate::cell::{check_faults, missing_predictions, predict_again};
 use crate::execute::{Executor, FolderLock, Local, LocalSettings, LockWatch, can_limit_memory};
 use crate::output::{NoticesAlone, Reader, note, write_answer};
 use crate::parent::{CellRuns, Finished, Phases, ended_cells, frozen_winners, parts_of_finals};
@@ -90,6 +90,7 @@ impl RunArguments {
     pub(super) fn run(self) -> Result<ExitCode> {
         // First of all, because preparing data can take minutes.
         listen_for_interruption()?;
+        check_faults()?;
         let mut preparing = RunView::preparing();
         let cluster = self.cluster.read(self.jobs)?;
         let opened = self.spec.open(&mut preparing, cluster.is_some());
@@ -98,6 +99,7 @@ impl RunArguments {
         session.say_solutions();
         session.say_selection();
         session.say_untrained();
+        session.say_without_effect();
         session.say_starts();
         if let Some(notice) = train::shuffle_notice(session.dataset().train.rows) {
             note!("{notice}");

@@ -14,8 +14,8 @@ use homebench_experiment::plan::{
 use homebench_experiment::spec::{self, Chosen, Configured, Experiment, Override, Source, Start};
 use homebench_model::PROGRAM;
 use homebench_results::ResultsFolder;
-use homebench_train::Device;
 use homebench_train::device::Cuda;
+use homebench_train::{self as train, Device};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -161,6 +161,13 @@ impl Session {
         );
     }
 
+    /// Says on stderr what of training can't do anything on so many rows, with the variants that have it.
+    pub(super) fn say_without_effect(&self) {
+        for (said, variants) in idle_settings(&self.experiment, self.dataset()) {
+            note!("{}: {said}", variants.join(", "));
+        }
+    }
+
     /// Says on stderr which variants start from others, and what of them stays.
     pub(super) fn say_starts(&self) {
         for variant in &self.experiment.variants {
@@ -176,6 +183,31 @@ impl Session {
             note!("{}: {solution}", solution.variant);
         }
     }
+}
+
+/// What is to be said of settings of training without effect, with the variants or their trials that have them, in the order of the spec.
+fn idle_settings(experiment: &Experiment, data: &Summary) -> Vec<(String, Vec<String>)> {
+    let mut found: Vec<(String, Vec<String>)> = Vec::new();
+    for variant in &experiment.variants {
+        // A program may do with its settings what it likes.
+        if variant.configured.model.is_program() {
+            continue;
+        }
+        let trained = match variant.trials.as_slice() {
+            [] => std::slice::from_ref(&variant.configured),
+            trials => trials,
+        };
+        for configured in trained {
+            for said in train::without_effect(&configured.training, data.train.rows) {
+                match found.iter_mut().find(|(other, _)| *other == said) {
+                    Some((_, variants)) if variants.contains(&variant.name) => {}
+                    Some((_, variants)) => variants.push(variant.name.clone()),
+                    None => found.push((said, vec![variant.name.clone()])),
+                }
+            }
+        }
+    }
+    found
 }
 
 /// Tasks whose weight is 0, with the variants that have these, in the order of the spec.
