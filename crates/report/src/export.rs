@@ -5,6 +5,7 @@ use super::analysis::{Analysis, Comparison, TaskMeans};
 use super::content::{tables, task_mean_tables};
 use super::document::{Table, table_to_latex, table_to_markdown};
 use super::drawn::NewFile;
+use super::left_out;
 use super::published::{PublishedTable, published};
 use super::statistics::{Interval, Judgement};
 use anyhow::Result;
@@ -59,11 +60,14 @@ fn files(analysis: &Analysis) -> Result<Files> {
         }
     }
     if let Some(means) = &analysis.task_means {
-        let title = format!(
+        let mut title = format!(
             "Mean over tasks of test {}, and its difference to that of {}",
             means.scale.label(),
             analysis.baseline_name()
         );
+        if let Some(words) = left_out::of_means(analysis, &means.shared) {
+            title += &format!(". {}", words.trim_end_matches('.'));
+        }
         insert(
             &mut files,
             "task_means",
@@ -244,7 +248,7 @@ fn differences_csv(analysis: &Analysis, comparison: &Comparison) -> Result<Strin
 }
 
 fn task_means_csv(analysis: &Analysis, means: &TaskMeans) -> Result<String> {
-    let header = [
+    let mut header = vec![
         "variant",
         "mean",
         "standard_deviation",
@@ -255,6 +259,15 @@ fn task_means_csv(analysis: &Analysis, means: &TaskMeans) -> Result<String> {
         "holm_p_value",
         "verdict",
     ];
+    // Of folders in which no variant lacks a task the table stays as it was.
+    let is_partial = means.lacks_a_task();
+    if is_partial {
+        header.extend([
+            "tasks_of_difference",
+            "left_out_of_difference",
+            "left_out_of_mean",
+        ]);
+    }
     let rows = means.rows.iter().zip(&analysis.summary.variants);
     let rows = rows.map(|(row, variant)| {
         let mut fields = vec![variant.clone()];
@@ -265,6 +278,12 @@ fn task_means_csv(analysis: &Analysis, means: &TaskMeans) -> Result<String> {
         let p_value = difference.and_then(|difference| difference.p_value);
         fields.extend([p_value, corrected(row.judgement)].map(or_empty));
         fields.push(verdict(row.judgement));
+        if is_partial {
+            let number = difference.map(|_| row.both.num_tasks.to_string());
+            fields.push(number.unwrap_or_default());
+            fields.push(left_out::titles(analysis, &row.both.left_out).join(";"));
+            fields.push(means.shared.tasks_left_out.join(";"));
+        }
         fields
     });
     csv_text(&header, rows)

@@ -18,6 +18,7 @@ mod files;
 mod folder;
 mod format;
 mod leaderboard;
+mod left_out;
 mod published;
 pub mod routing;
 pub mod statistics;

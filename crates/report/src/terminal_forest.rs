@@ -2,6 +2,7 @@
 
 use super::analysis::{Advantage, AdvantagePanel, Analysis};
 use super::format::signed;
+use super::left_out;
 use super::statistics::Verdict;
 use std::fmt::Write as _;
 
@@ -47,6 +48,10 @@ pub(super) fn forest(analysis: &Analysis, width: usize) -> String {
     let mut text = textwrap::fill(&words, width) + "\n";
     for panel in &panels[..num_shown] {
         text += &draw(analysis, panel, &names, (room, columns));
+    }
+    let tasks = analysis.tasks_of_means(&variants);
+    if let Some(words) = left_out::of_differences(analysis, analysis.baseline, &tasks) {
+        text += &(textwrap::fill(&words, width) + "\n");
     }
     let left_out = panels.len() - num_shown;
     let variants_left_out = analysis.summary.variants.len() - 1 - variants.len();

@@ -1,6 +1,7 @@
 //! By how much each variant is better than the baseline, in the mean over tasks and task by task: what the answer's charts show.
 
 use super::Analysis;
+use super::shared_tasks::TasksOfBoth;
 use crate::statistics::{Interval, Judgement, PairedDifference, Verdict};
 
 /// How much better than the baseline a variant is: above zero is better, whatever the metric.
@@ -48,6 +49,17 @@ impl Analysis {
         });
         let all = means.chain(tasks);
         all.filter(|panel| panel.advantages.iter().any(Option::is_some))
+            .collect()
+    }
+
+    /// What the differences of these variants' means are over; empty where there is no mean over tasks.
+    pub(crate) fn tasks_of_means(&self, variants: &[usize]) -> Vec<(usize, &TasksOfBoth)> {
+        let means = self.task_means.iter();
+        means
+            .flat_map(|means| {
+                let variants = variants.iter();
+                variants.map(move |variant| (*variant, &means.rows[*variant].both))
+            })
             .collect()
     }
 }

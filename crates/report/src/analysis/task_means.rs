@@ -1,8 +1,10 @@
-//! The mean over tasks: a variant's test scores as one number a run, and its difference to the baseline's at the same seed.
+//! The mean over tasks: a variant's test scores as one number a run, and its difference to the baseline's at the same seed. Which tasks
+//! several means are over is decided in `shared_tasks`.
 
 use super::Analysis;
 use super::comparison::Spread;
-use super::summary::{Panel, Run, Sample, Split};
+use super::shared_tasks::{PairOfMeans, Part, SharedTasks, TasksOfBoth};
+use super::summary::{Panel, Run, Sample};
 use crate::statistics::{Evidence, Judgement, PairedDifference, judge, mean, paired_difference};
 use homebench_metric::Metric;
 use std::collections::BTreeMap;
@@ -67,27 +69,38 @@ impl Scale {
 }
 
 impl Analysis {
-    /// A variant's test values by run, a mean over the tasks of a panel each; runs that lack a task are left out. Nothing where tasks
+    /// A variant's test values by run, a mean over the shared tasks each; runs that lack a task are left out. Nothing where tasks
     /// have no scale in common.
-    pub(crate) fn over_tasks(&self, variant: usize) -> BTreeMap<Run, f64> {
-        self.over_panels(variant, |_| true)
+    pub(crate) fn over_tasks(&self, variant: usize, shared: &SharedTasks) -> BTreeMap<Run, f64> {
+        self.over_panels(variant, shared, |_| true)
     }
 
     /// As [`Self::over_tasks`], over the panels that are wanted.
     pub(crate) fn over_panels(
         &self,
         variant: usize,
+        shared: &SharedTasks,
         is_wanted: impl Fn(&Panel) -> bool,
     ) -> BTreeMap<Run, f64> {
-        let parts = self.parts_of_mean().into_iter();
-        // A panel of another dataset, on which the variant never ran, has no sample of it.
-        let samples: Vec<(Metric, &Sample)> = parts
+        if shared.variants_left_out.contains(&variant) {
+            return BTreeMap::new();
+        }
+        let datasets = self.datasets_of(variant);
+        let wanted: Vec<Part> = shared
+            .parts
+            .iter()
+            .copied()
             .filter(|(panel, _)| is_wanted(&self.summary.panels[*panel]))
-            .map(|(panel, metric)| {
-                let sample = self.summary.sample(Split::Test, variant, panel, metric);
-                (metric, sample)
-            })
-            .filter(|(_, sample)| !sample.is_empty())
+            .filter(|part| datasets.contains(self.dataset_of(*part)))
+            .collect();
+        self.mean_of(variant, &wanted)
+    }
+
+    /// A variant's mean over these parts, by run.
+    pub(super) fn mean_of(&self, variant: usize, parts: &[Part]) -> BTreeMap<Run, f64> {
+        let samples: Vec<(Metric, &Sample)> = parts
+            .iter()
+            .map(|part| (part.1, self.sample_of(variant, *part)))
             .collect();
         let (Some(scale), Some((_, first))) = (self.scale, samples.first()) else {
             return BTreeMap::new();
@@ -103,7 +116,7 @@ impl Analysis {
     }
 
     /// The panels that take part in a mean over tasks, with their main metrics: those whose main metric is on the common scale.
-    pub(crate) fn parts_of_mean(&self) -> Vec<(usize, Metric)> {
+    pub(crate) fn parts_of_mean(&self) -> Vec<Part> {
         let panels = 0..self.summary.panels.len();
         let with_metric = panels.filter_map(|panel| Some((panel, self.main_metric(panel)?)));
         let is_part = |(_, metric): &(usize, Metric)| {
@@ -117,6 +130,8 @@ impl Analysis {
 /// Every variant's mean over tasks.
 pub(crate) struct TaskMeans {
     pub(crate) scale: Scale,
+    /// What the variants' own means are over.
+    pub(crate) shared: SharedTasks,
     /// One per variant.
     pub(crate) rows: Vec<TaskMean>,
 }
@@ -124,8 +139,10 @@ pub(crate) struct TaskMeans {
 /// A variant's mean over tasks, over runs that have a score on every task.
 pub(crate) struct TaskMean {
     pub(crate) score: Spread,
-    /// Its difference to the baseline, run by run; nothing for the baseline.
+    /// Its difference to the baseline over the tasks that both have, run by run; nothing for the baseline.
     pub(crate) difference: Option<PairedDifference>,
+    /// Those tasks.
+    pub(crate) both: TasksOfBoth,
     /// What is said of it, corrected over variants.
     pub(crate) judgement: Option<Judgement>,
 }
@@ -143,11 +160,18 @@ impl TaskMeans {
         if num_parts < 2 || summary.variants.len() < 2 || !is_one_dataset {
             return None;
         }
-        let scores = (0..summary.variants.len())
-            .map(|variant| analysis.over_tasks(variant))
-            .collect::<Vec<_>>();
-        let mut rows: Vec<TaskMean> = (0..scores.len())
-            .map(|variant| row(&scores, variant, analysis.baseline))
+        let variants: Vec<usize> = (0..summary.variants.len()).collect();
+        let shared = analysis.shared_tasks(&variants);
+        let mut rows: Vec<TaskMean> = variants
+            .iter()
+            .map(|variant| {
+                let own = analysis.over_tasks(*variant, &shared);
+                let pair = match *variant == analysis.baseline {
+                    true => PairOfMeans::default(),
+                    false => analysis.pair_over_tasks(*variant, analysis.baseline),
+                };
+                row(&own, pair)
+            })
             .collect();
         // One family: every variant against the baseline.
         let higher = scale.higher_is_better();
@@ -161,36 +185,50 @@ impl TaskMeans {
         for (row, judgement) in rows.iter_mut().zip(judge(&family)) {
             row.judgement = judgement;
         }
-        Some(Self { scale, rows })
+        Some(Self {
+            scale,
+            shared,
+            rows,
+        })
+    }
+
+    /// Whether a difference is over fewer tasks than there are.
+    pub(crate) fn lacks_a_task(&self) -> bool {
+        let mut rows = self.rows.iter();
+        rows.any(|row| !row.both.left_out.is_empty())
     }
 }
 
-fn row<K: Ord>(scores: &[BTreeMap<K, f64>], variant: usize, baseline: usize) -> TaskMean {
-    let values: Vec<f64> = scores[variant].values().copied().collect();
-    let pairs: Vec<(f64, f64)> = scores[variant]
+fn row<K: Ord>(own: &BTreeMap<K, f64>, pair: PairOfMeans<K>) -> TaskMean {
+    let values: Vec<f64> = own.values().copied().collect();
+    let pairs: Vec<(f64, f64)> = pair
+        .ours
         .iter()
-        .filter(|_| variant != baseline)
-        .filter_map(|(run, value)| Some((*value, *scores[baseline].get(run)?)))
+        .filter_map(|(run, value)| Some((*value, *pair.theirs.get(run)?)))
         .collect();
     TaskMean {
         score: Spread::of(&values),
         difference: paired_difference(&pairs),
+        both: pair.both,
         judgement: None,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::row;
+    use super::{PairOfMeans, TasksOfBoth, row};
     use std::collections::BTreeMap;
 
     #[test]
     fn differences_are_paired_by_run_and_tested_against_zero() {
-        let scores = [
-            BTreeMap::from([(1, 0.70), (2, 0.71), (3, 0.72)]),
-            BTreeMap::from([(1, 0.72), (2, 0.72), (3, 0.75), (4, 0.90)]),
-        ];
-        let found = row(&scores, 1, 0);
+        let theirs = BTreeMap::from([(1, 0.70), (2, 0.71), (3, 0.72)]);
+        let ours = BTreeMap::from([(1, 0.72), (2, 0.72), (3, 0.75), (4, 0.90)]);
+        let pair = PairOfMeans {
+            ours: ours.clone(),
+            theirs: theirs.clone(),
+            both: TasksOfBoth::default(),
+        };
+        let found = row(&ours, pair);
         let other = found.difference.unwrap();
         // scipy.stats.ttest_rel([.72, .72, .75], [.70, .71, .72])
         assert!((other.mean - 0.02).abs() < 1e-12);
@@ -198,6 +236,7 @@ mod tests {
         let interval = other.interval.unwrap();
         assert!((interval.low + 0.004_841_377_117_503_176).abs() < 1e-9);
         assert!((found.score.mean.unwrap() - 0.7725).abs() < 1e-12);
-        assert_eq!(row(&scores, 0, 0).difference, None);
+        let alone = row(&theirs, PairOfMeans::default());
+        assert_eq!(alone.difference, None);
     }
 }

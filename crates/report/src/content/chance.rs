@@ -17,7 +17,10 @@ pub(super) fn block(analysis: &Analysis) -> Option<Block> {
             continue;
         }
         let cell = &analysis.results.cells[score.cell];
-        if let Some((variant, panel)) = summary.place(&cell.variant, &cell.dataset, &score.task) {
+        let place = summary.place(&cell.variant, &cell.dataset, &score.task);
+        // What is in no mean spoils none.
+        let place = place.filter(|place| !summary.never_learned.contains(place));
+        if let Some((variant, panel)) = place {
             let (by_chance, others) = &mut places[variant * summary.panels.len() + panel];
             match is_by_chance(score) {
                 true => *by_chance += 1,

@@ -2,6 +2,7 @@
 
 use crate::analysis::Analysis;
 use crate::format::{self, counted, listed};
+use crate::left_out;
 use crate::statistics::{Judgement, PairedDifference, Verdict};
 use homebench_results::read::distinct;
 
@@ -61,11 +62,8 @@ fn claims(analysis: &Analysis) -> Vec<Claim> {
     let summary = &analysis.summary;
     let mut claims = Vec::new();
     if let Some(means) = &analysis.task_means {
-        let place = format!(
-            "the mean over {}",
-            counted(analysis.parts_of_mean().len(), "task")
-        );
         for (variant, row) in summary.variants.iter().zip(&means.rows) {
+            let place = left_out::mean_over(analysis, &row.both);
             let found = row.difference.as_ref().zip(row.judgement);
             let claim = |found| claim(variant, ("in", &place), found, true);
             claims.extend(found.map(claim));

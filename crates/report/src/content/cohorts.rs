@@ -56,6 +56,8 @@ fn lines<'a>(analysis: &Analysis, scores: impl Iterator<Item = &'a CohortScore>)
         let place = analysis
             .summary
             .place(&cell.variant, &cell.dataset, &score.task);
+        // As in every other table.
+        let place = place.filter(|place| !analysis.summary.never_learned.contains(place));
         let Some((variant, panel)) = place else {
             continue;
         };

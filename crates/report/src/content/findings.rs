@@ -4,6 +4,7 @@ use super::{chance, task_mean_tables as tables};
 use crate::analysis::{Analysis, Comparison, Gain, Standing, Summary, TaskMeans};
 use crate::document::{Block, Span, strong, text};
 use crate::format::{self, MOST_NAMED, counted, listed};
+use crate::left_out;
 use crate::statistics::{FEWEST_RUNS, Judgement};
 use homebench_metric::Metric;
 
@@ -162,17 +163,25 @@ fn mean_over_tasks(analysis: &Analysis, means: &TaskMeans) -> String {
     };
     let parts = analysis.parts_of_mean();
     let panels = analysis.summary.panels.iter().enumerate();
-    let left_out = panels.filter(|(place, _)| parts.iter().all(|(part, _)| part != place));
-    let left_out: Vec<&String> = left_out.map(|(_, panel)| &panel.title).collect();
-    let without = match left_out.is_empty() {
+    let others = panels.filter(|(place, _)| parts.iter().all(|(part, _)| part != place));
+    let others: Vec<&String> = others.map(|(_, panel)| &panel.title).collect();
+    let without = match others.is_empty() {
         true => String::new(),
-        false => format!(", without {}", listed(left_out)),
+        false => format!(", without {}", listed(others)),
     };
-    format!(
+    let mut words = format!(
         "Mean over tasks{without} of test {}, and its difference to that of {} at the same seed. {sure}",
         means.scale.title(),
         analysis.baseline_name()
-    )
+    );
+    let rows = means.rows.iter().enumerate();
+    let rows: Vec<_> = rows.map(|(variant, row)| (variant, &row.both)).collect();
+    let of_means = left_out::of_means(analysis, &means.shared);
+    let of_differences = left_out::of_differences(analysis, analysis.baseline, &rows);
+    for more in of_means.into_iter().chain(of_differences) {
+        words += &format!(" {more}");
+    }
+    words
 }
 
 /// The variants over all tasks.

@@ -16,6 +16,10 @@ pub(crate) fn task_means(analysis: &Analysis, means: &TaskMeans, shown: &[usize]
         "p (Holm)",
         "verdict",
     ]);
+    let is_partial = means.lacks_a_task();
+    if is_partial {
+        table.header.push("tasks of the difference".to_owned());
+    }
     for &variant in shown {
         let row = &means.rows[variant];
         let Spread { mean, deviation } = row.score;
@@ -30,6 +34,11 @@ pub(crate) fn task_means(analysis: &Analysis, means: &TaskMeans, shown: &[usize]
             Field::number(format::p_value(p_value), p_value),
         ];
         fields.extend(judgement_fields(row.judgement));
+        if is_partial {
+            let number = row.difference.as_ref().map(|_| row.both.num_tasks);
+            let words = number.map_or(ABSENT.to_owned(), |number| number.to_string());
+            fields.push(Field::number(words, number.map(|number| number as f64)));
+        }
         table.push(fields);
     }
     table

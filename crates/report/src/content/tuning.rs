@@ -5,6 +5,7 @@ use super::{paragraph, tuning_tables as tables};
 use crate::analysis::Analysis;
 use crate::document::Block;
 use crate::format::counted;
+use crate::left_out;
 use homebench_results::read::context::Context;
 use homebench_results::read::distinct;
 
@@ -42,6 +43,8 @@ pub(super) fn push(blocks: &mut Vec<Block>, analysis: &Analysis, context: &Conte
     }
     if !results.tuning.is_empty() {
         blocks.push(Block::Table(tables::tuned(analysis, context.train_rows)));
+        let words = left_out::of_means(analysis, &tables::shared_tasks(analysis));
+        blocks.extend(words.map(paragraph));
         blocks.push(Block::Details {
             summary: "Every trial".to_owned(),
             blocks: vec![Block::Table(tables::trials(results))],

@@ -1,6 +1,6 @@
 //! The tables of tuning and sweeps.
 
-use crate::analysis::Analysis;
+use crate::analysis::{Analysis, SharedTasks};
 use crate::document::{Cell as Field, Table};
 use crate::format::{self, ABSENT, grouped};
 use crate::statistics::{mean, standard_deviation};
@@ -69,6 +69,7 @@ pub(super) fn tuned(analysis: &Analysis, train_rows: Option<u64>) -> Table {
         "validation, fresh seeds",
         "test, mean over tasks",
     ]);
+    let shared = shared_tasks(analysis);
     for variant in distinct(results.tuning.iter().map(|trial| trial.variant.as_str())) {
         let trials = trials_of(results, variant);
         let failed = trials
@@ -109,7 +110,7 @@ pub(super) fn tuned(analysis: &Analysis, train_rows: Option<u64>) -> Table {
                 format::mean_and_deviation(mean(&finals), standard_deviation(&finals)),
                 mean(&finals),
             ),
-            number(test_over_tasks(analysis, variant)),
+            number(test_over_tasks(analysis, variant, &shared)),
         ]);
     }
     table
@@ -154,13 +155,22 @@ pub(super) fn at_the_edge(results: &Results) -> BTreeMap<&str, Vec<&str>> {
     edges
 }
 
-/// Mean over tasks of the mean test score, on the scale that they have in common.
-fn test_over_tasks(analysis: &Analysis, variant: &str) -> Option<f64> {
+/// The tasks that all tuned variants have.
+pub(super) fn shared_tasks(analysis: &Analysis) -> SharedTasks {
+    let tuned = distinct(analysis.results.tuning.iter().map(|trial| &trial.variant));
+    let places = tuned
+        .iter()
+        .filter_map(|name| analysis.summary.variant_place(name));
+    analysis.shared_tasks(&places.collect::<Vec<_>>())
+}
+
+/// Mean over these tasks of the mean test score, on the scale that they have in common.
+fn test_over_tasks(analysis: &Analysis, variant: &str, shared: &SharedTasks) -> Option<f64> {
     let place = analysis.summary.variant_place(variant)?;
     let scale = analysis.scale?;
-    let parts = analysis.parts_of_mean().into_iter();
+    let parts = shared.parts.iter();
     let means: Option<Vec<f64>> = parts
-        .map(|(panel, metric)| {
+        .map(|&(panel, metric)| {
             let row = &analysis.main_of(panel)?.panels[panel][place];
             scale.value(metric, row.test.mean?)
         })

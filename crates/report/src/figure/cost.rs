@@ -5,7 +5,8 @@ use super::canvas::{Canvas, inches, points};
 use super::palette::{TEXT, look, marker};
 use super::panel::{self, GAP, Grid, MEDIUM, THIN};
 use super::values::Estimate;
-use crate::analysis::Analysis;
+use crate::analysis::{Analysis, SharedTasks};
+use crate::left_out;
 use crate::statistics::mean;
 use homebench_results::read::Cell;
 
@@ -51,28 +52,37 @@ type Costs = Vec<Option<f64>>;
 fn figure(analysis: &Analysis, panels: &[(&str, Costs)], costs: &str) -> Option<Canvas> {
     let summary = &analysis.summary;
     let scale = analysis.scale?;
-    let scores: Vec<Option<Estimate>> = (0..summary.variants.len())
-        .map(|variant| {
-            let runs = analysis.over_tasks(variant);
-            Estimate::of(&runs.into_values().collect::<Vec<_>>())
-        })
-        .collect();
-    let is_shown = |variant: &usize| {
-        let has_cost = |(_, costs): &(&str, Costs)| costs[*variant].is_some_and(|cost| cost > 0.0);
-        scores[*variant].is_some() && panels.iter().any(has_cost)
+    let has_cost = |variant: &usize| {
+        let in_panel = |(_, costs): &(&str, Costs)| costs[*variant].is_some_and(|cost| cost > 0.0);
+        panels.iter().any(in_panel)
     };
-    let variants: Vec<usize> = (0..summary.variants.len()).filter(is_shown).collect();
+    let all = 0..summary.variants.len();
+    let shared = analysis.shared_tasks(&all.clone().filter(has_cost).collect::<Vec<_>>());
+    let score = |variant: usize, shared: &SharedTasks| {
+        let runs = analysis.over_tasks(variant, shared);
+        Estimate::of(&runs.into_values().collect::<Vec<_>>())
+    };
+    let scores: Vec<Option<Estimate>> =
+        all.clone().map(|variant| score(variant, &shared)).collect();
+    let is_shown = |variant: &usize| scores[*variant].is_some() && has_cost(variant);
+    let variants: Vec<usize> = all.clone().filter(is_shown).collect();
     if variants.len() < 2 {
         return None;
     }
-    let without = (0..summary.variants.len()).filter(|v| scores[*v].is_some() && !is_shown(v));
+    // One without a cost need not have the tasks of those that are shown.
+    let has_score = |variant: &usize| score(*variant, &analysis.own_tasks(*variant)).is_some();
+    let without = all.filter(|v| !has_cost(v) && has_score(v));
     let without: Vec<&str> = without.map(|v| summary.variants[v].as_str()).collect();
     let label = scale.label();
     let over = match summary.panels.len() {
         1 => String::new(),
         _ => ", mean over tasks".to_owned(),
     };
-    let description = format!("Test {label}{over}, of each variant against its {costs}.");
+    let tasks = left_out::of_means(analysis, &shared);
+    let mut description = format!("Test {label}{over}, of each variant against its {costs}.");
+    if let Some(words) = &tasks {
+        description += &format!(" {words}");
+    }
     let reach = || scores.iter().flatten().flat_map(Estimate::reach);
     let vertical = |upper: f64, lower: f64| Axis::around(reach(), lower, upper).with_ticks(4);
     let room = panel::label_room(&vertical(0.0, PANEL_HEIGHT));
@@ -114,6 +124,9 @@ fn figure(analysis: &Analysis, panels: &[(&str, Costs)], costs: &str) -> Option<
         .any(|v| scores[*v].is_some_and(|s| s.interval.is_some()))
     {
         panel::remark(&mut canvas, "Bars: 95 % intervals of the mean over seeds.");
+    }
+    if let Some(words) = tasks {
+        panel::remark(&mut canvas, &words);
     }
     if !without.is_empty() {
         let without = without.join(", ");

@@ -11,6 +11,7 @@ use super::panel::{self, Entry, GAP, Grid, MEDIUM, PAGE_WIDTH, SMALL, THIN};
 use super::values::{labels as metric_labels, own_metric};
 use super::{FOREST, file_name, font};
 use crate::analysis::{Advantage, AdvantagePanel, Analysis};
+use crate::left_out;
 use crate::statistics::Verdict;
 
 /// Variants and tasks that are shown; a chart of more would push the answer off the screen.
@@ -77,12 +78,18 @@ fn figure(
     let label = metric_labels(analysis, chosen.panels.iter().copied());
     let baseline = analysis.baseline_name();
     let all = (analysis.summary.variants.len() - 1, variants.len());
-    let left_out = super::chosen::best_of(all.1, all.0);
+    let best = super::chosen::best_of(all.1, all.0);
     let description = format!(
         "Gain over {baseline} in test {label}, paired by seed: right of the line is better. Bars are 95 % intervals, each by itself; \
-         what is filled holds after Holm's correction.{left_out}{}",
+         what is filled holds after Holm's correction.{best}{}",
         chosen.remark()
     );
+    let tasks = analysis.tasks_of_means(variants);
+    let tasks = left_out::of_differences(analysis, analysis.baseline, &tasks);
+    let description = match &tasks {
+        Some(words) => format!("{description} {words}"),
+        None => description,
+    };
     let mut canvas = Canvas::new(grid.width, 0.0, &description);
     let mut is_cut = false;
     for (place, panel) in panels.iter().enumerate() {
@@ -120,7 +127,10 @@ fn figure(
             "What ends in an arrow goes on beyond the axis.",
         );
     }
-    let remark = format!("{}{}", left_out.trim_start(), chosen.remark());
+    if let Some(words) = tasks {
+        panel::remark(&mut canvas, &words);
+    }
+    let remark = format!("{}{}", best.trim_start(), chosen.remark());
     if !remark.is_empty() {
         panel::remark(&mut canvas, remark.trim_start());
     }

@@ -8,6 +8,7 @@ use super::palette::{FRAME, GRID, TEXT, look, marker};
 use super::panel::{self, Grid, Names, THIN};
 use super::values::{Estimate, gains, labels, of_task, own_metric};
 use crate::analysis::{Analysis, Scale};
+use crate::left_out;
 use homebench_metric::Metric;
 use homebench_results::read::Relations;
 
@@ -61,12 +62,20 @@ fn figure(analysis: &Analysis, ladder: &Ladder) -> Option<Canvas> {
     let height = names.row_height * ladder.rungs.len() as f64;
     let has_mean = analysis.scale.is_some() && num_tasks > 1;
     let chosen = Chosen::new(analysis, height, usize::from(has_mean));
+    let pairs = ladder.rungs.iter();
+    let pairs: Vec<_> = pairs
+        .map(|(variant, _)| analysis.pair_over_tasks(*variant, ladder.base))
+        .collect();
+    let tasks = ladder.rungs.iter().zip(&pairs);
+    let tasks: Vec<_> = tasks
+        .map(|((variant, _), pair)| (*variant, &pair.both))
+        .collect();
+    let tasks = left_out::of_differences(analysis, ladder.base, &tasks).filter(|_| has_mean);
     let mut panels: Vec<(String, Vec<Option<Estimate>>)> = Vec::new();
     if let Some(scale) = analysis.scale.filter(|_| num_tasks > 1) {
-        let base = analysis.over_tasks(ladder.base);
-        let changes = ladder.rungs.iter().map(|(variant, _)| {
-            let values = analysis.over_tasks(*variant);
-            Estimate::of(&gains(scale.higher_is_better(), &values, &base))
+        let changes = pairs.iter().map(|pair| {
+            let higher = scale.higher_is_better();
+            Estimate::of(&gains(higher, &pair.ours, &pair.theirs))
         });
         let title = match scale {
             Scale::Metric(_) => "mean over tasks".to_owned(),
@@ -94,10 +103,13 @@ fn figure(analysis: &Analysis, ladder: &Ladder) -> Option<Canvas> {
     let base = &summary.variants[ladder.base];
     let grid = Grid::new(panels.len(), names.room, points(9.0), height);
     let label = labels(analysis, 0..num_tasks);
-    let description = format!(
+    let mut description = format!(
         "What each part that is left out of {base} changes in test {label}.{}",
         chosen.remark()
     );
+    if let Some(words) = &tasks {
+        description += &format!(" {words}");
+    }
     let mut canvas = Canvas::new(grid.width, 0.0, &description);
     for (place, (title, changes)) in panels.iter().enumerate() {
         let frame = grid.frame(place);
@@ -127,6 +139,9 @@ fn figure(analysis: &Analysis, ladder: &Ladder) -> Option<Canvas> {
             "Against {base} at the same seed, turned so that less is worse; bars: 95 % intervals, each by itself."
         ),
     );
+    if let Some(words) = tasks {
+        panel::remark(&mut canvas, &words);
+    }
     chosen.say(&mut canvas);
     Some(canvas)
 }

@@ -7,7 +7,8 @@ use super::palette::{FRAME, GRID, TEXT, look, marker};
 use super::panel::{self, Entry, GAP, Grid, MEDIUM, SMALL, THIN};
 use super::values::{Estimate, gains};
 use super::{font, labels};
-use crate::analysis::{Analysis, Panel, Run, SINGLE_TASK, Scale};
+use crate::analysis::{Analysis, Panel, Run, SINGLE_TASK, Scale, SharedTasks};
+use crate::left_out;
 use homebench_results::read::{Cell, Inside, distinct};
 use std::collections::BTreeMap;
 
@@ -21,6 +22,8 @@ struct Sweep {
     setting: String,
     values: Vec<String>,
     lines: Vec<Line>,
+    /// What is said of tasks that a variant of the lines lacks.
+    left_out: Option<String>,
 }
 
 /// A variant without the setting; where others were swept too, with a value of each.
@@ -29,8 +32,16 @@ struct Line {
     /// The values of the other settings, `rank=2`; empty without.
     others: String,
     is_single_task: bool,
+    /// The variants and the data at a value of the sweep.
+    places: Vec<Place>,
     /// Test scores by run, for each value of the sweep.
     runs: Vec<Runs>,
+}
+
+struct Place {
+    value: usize,
+    variant: usize,
+    dataset: String,
 }
 
 type Runs = BTreeMap<Run, f64>;
@@ -40,6 +51,16 @@ impl Line {
         match self.others.is_empty() {
             true => self.name.clone(),
             false => format!("{}[{}]", self.name, self.others),
+        }
+    }
+
+    /// Takes the means at each value over the tasks that are told for a variant.
+    fn fill(&mut self, shared: impl Fn(usize) -> SharedTasks, analysis: &Analysis) {
+        self.runs.iter_mut().for_each(BTreeMap::clear);
+        for place in &self.places {
+            let of_data = |panel: &Panel| panel.dataset == place.dataset;
+            let runs = analysis.over_panels(place.variant, &shared(place.variant), of_data);
+            self.runs[place.value].extend(runs);
         }
     }
 
@@ -111,21 +132,37 @@ fn sweep(analysis: &Analysis, settings: &Settings<'_>, setting: String) -> Sweep
                 is_single_task: cell.is_some_and(|cell| cell.model == SINGLE_TASK),
                 name,
                 others,
+                places: Vec::new(),
                 runs: vec![Runs::new(); values.len()],
             });
             lines.len() - 1
         });
-        let of_data = |panel: &Panel| panel.dataset == *dataset;
-        lines[place].runs[value].extend(analysis.over_panels(*variant, of_data));
+        lines[place].places.push(Place {
+            value,
+            variant: *variant,
+            dataset: (*dataset).to_owned(),
+        });
+    }
+    for line in &mut lines {
+        line.fill(|variant| analysis.own_tasks(variant), analysis);
     }
     // A line of one value is a draw at random, beside which others are swept.
     if lines.iter().any(Line::has_two_values) {
         lines.retain(Line::has_two_values);
     }
+    // What stands in one figure is over the same tasks.
+    let places = lines.iter().flat_map(|line| &line.places);
+    let variants = distinct(places.map(|place| place.variant));
+    let shared = analysis.shared_tasks(&variants);
+    for line in &mut lines {
+        line.fill(|_| shared.clone(), analysis);
+    }
+    lines.retain(|line| line.runs.iter().any(|runs| !runs.is_empty()));
     Sweep {
         setting,
         values,
         lines,
+        left_out: left_out::of_means(analysis, &shared),
     }
 }
 
@@ -190,7 +227,10 @@ fn figure(sweep: &Sweep, scale: Scale, is_gain: bool) -> Option<Canvas> {
             format!("gain in {label}"),
         ),
     };
-    let description = format!("{what} {label}, a mean over tasks, by {}.", sweep.setting);
+    let mut description = format!("{what} {label}, a mean over tasks, by {}.", sweep.setting);
+    if let Some(words) = &sweep.left_out {
+        description += &format!(" {words}");
+    }
     let mut canvas = Canvas::new(grid.width, 0.0, &description);
     let frame = grid.frame(0);
     let vertical = axis(frame.1, frame.3);
@@ -215,6 +255,9 @@ fn figure(sweep: &Sweep, scale: Scale, is_gain: bool) -> Option<Canvas> {
     let remark =
         format!("Bars: 95 % intervals over seeds.{against} Values lie at equal distances.");
     panel::remark(&mut canvas, &remark);
+    if let Some(words) = &sweep.left_out {
+        panel::remark(&mut canvas, words);
+    }
     Some(canvas)
 }
 

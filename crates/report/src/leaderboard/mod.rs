@@ -5,7 +5,7 @@
 mod page;
 mod ranks;
 
-use crate::analysis::{Analysis, Run};
+use crate::analysis::{Analysis, Run, Split};
 use crate::drawn::{Drawn, NewFile};
 use crate::figure::Figure;
 use crate::statistics::Interval;
@@ -62,6 +62,31 @@ struct Piece {
     scores: TaskScores,
 }
 
+/// A task on which some of the ranked variants have no test score in a folder.
+struct Lacked {
+    dataset: String,
+    task: String,
+    folder: String,
+    variants: Vec<String>,
+}
+
+impl Lacked {
+    fn note(&self) -> String {
+        let have = if self.variants.len() == 1 {
+            "has"
+        } else {
+            "have"
+        };
+        format!(
+            "{}: {} is left out, since {} {have} no test score on it in {}",
+            self.dataset,
+            self.task,
+            crate::format::named(self.variants.clone()),
+            self.folder
+        )
+    }
+}
+
 /// A row of the leaderboard.
 struct Ranked<'a> {
     variant: &'a str,
@@ -88,16 +113,17 @@ impl Leaderboard {
             .cloned()
             .collect();
         notes.extend(only_here(&parts, &shared));
+        let lacked: Vec<Lacked> = parts
+            .iter()
+            .flat_map(|part| part.lacked(&variants))
+            .collect();
+        notes.extend(lacked.iter().map(Lacked::note));
         let mut pieces = Vec::new();
         for part in &parts {
-            pieces.extend(part.pieces(&variants, &mut notes));
+            pieces.extend(part.pieces(&variants, &lacked, &mut notes));
         }
         if pieces.is_empty() {
-            let names: Vec<&str> = parts.iter().map(|part| part.name.as_str()).collect();
-            let said = "no dataset has a run in which all shared variants have a test score";
-            return Err(Diagnostic::new(names.join(", "), said)
-                .hint("`homebench status` says of each folder which cells failed or are missing")
-                .into());
+            return Err(nothing_to_rank(&parts, &lacked).into());
         }
         let (datasets, ranked) = grouped(pieces);
         notes.extend(page::differences(&datasets));
@@ -183,13 +209,52 @@ impl Part {
         })
     }
 
+    /// The tasks that some of these variants lack, of the datasets on which all of them have a score.
+    fn lacked(&self, variants: &[String]) -> Vec<Lacked> {
+        let summary = &self.analysis.summary;
+        let has = |variant: &String, panel: usize| {
+            let metric = self.analysis.main_metric(panel);
+            let place = summary.variant_place(variant).zip(metric);
+            place.is_some_and(|(variant, metric)| {
+                !summary
+                    .values(Split::Test, variant, panel, metric)
+                    .is_empty()
+            })
+        };
+        let panels =
+            || (0..summary.panels.len()).filter(|panel| self.analysis.main[*panel].is_some());
+        let is_ranked = |panel: &usize| {
+            let dataset = &summary.panels[*panel].dataset;
+            let same = || panels().filter(|other| summary.panels[*other].dataset == *dataset);
+            variants
+                .iter()
+                .all(|variant| same().any(|panel| has(variant, panel)))
+        };
+        let lacked = panels().filter(is_ranked).filter_map(|panel| {
+            let without = variants.iter().filter(|variant| !has(variant, panel));
+            let without: Vec<String> = without.cloned().collect();
+            (!without.is_empty()).then(|| Lacked {
+                dataset: summary.panels[panel].dataset.clone(),
+                task: summary.panels[panel].task.clone(),
+                folder: self.name.clone(),
+                variants: without,
+            })
+        });
+        lacked.collect()
+    }
+
     /// The scores of these variants, a piece for each of the folder's datasets.
-    fn pieces(&self, variants: &[String], notes: &mut Vec<String>) -> Vec<Piece> {
+    fn pieces(
+        &self,
+        variants: &[String],
+        lacked: &[Lacked],
+        notes: &mut Vec<String>,
+    ) -> Vec<Piece> {
         let summary = &self.analysis.summary;
         let datasets = distinct(summary.panels.iter().map(|panel| panel.dataset.clone()));
         let is_alone = datasets.len() == 1;
         let piece = |dataset: String| {
-            let found = self.piece(variants, &dataset, is_alone);
+            let found = self.piece(variants, lacked, &dataset, is_alone);
             if found.is_none() {
                 notes.push(format!(
                     "{}: {dataset} is left out, since in none of its runs all shared variants have a score",
@@ -201,11 +266,24 @@ impl Part {
         datasets.into_iter().filter_map(piece).collect()
     }
 
-    fn piece(&self, variants: &[String], dataset: &str, is_alone: bool) -> Option<Piece> {
+    fn piece(
+        &self,
+        variants: &[String],
+        lacked: &[Lacked],
+        dataset: &str,
+        is_alone: bool,
+    ) -> Option<Piece> {
         let summary = &self.analysis.summary;
+        // In every folder, whichever lacks it: the same data would otherwise be two datasets.
+        let is_left_out = |panel: &usize| {
+            let task = &summary.panels[*panel].task;
+            let mut lacked = lacked.iter();
+            lacked.any(|one| one.dataset == dataset && one.task == *task)
+        };
         let panels = 0..summary.panels.len();
         let tasks: Vec<(usize, Metric)> = panels
             .filter(|panel| summary.panels[*panel].dataset == dataset)
+            .filter(|panel| !is_left_out(panel))
             .filter_map(|panel| Some((panel, self.analysis.main_metric(panel)?)))
             .collect();
         let places: Option<Vec<usize>> = variants
@@ -214,7 +292,7 @@ impl Part {
             .collect();
         let places = places?;
         let sample = |variant: usize, (panel, metric): (usize, Metric)| {
-            summary.sample(crate::analysis::Split::Test, variant, panel, metric)
+            summary.sample(Split::Test, variant, panel, metric)
         };
         // Runs in which every variant has a score on every task: the others would be ranked by other runs.
         let first = tasks.first()?;
@@ -371,6 +449,24 @@ fn sharing(mut parts: Vec<Part>) -> Result<(Vec<Part>, Vec<String>), Diagnostic>
         ));
     }
     Ok((parts, notes))
+}
+
+fn nothing_to_rank(parts: &[Part], lacked: &[Lacked]) -> Diagnostic {
+    let names: Vec<&str> = parts.iter().map(|part| part.name.as_str()).collect();
+    let said = "no dataset has a run in which all shared variants have a test score";
+    let hint = match lacked.is_empty() {
+        true => {
+            "`homebench status` says of each folder which cells failed or are missing".to_owned()
+        }
+        false => {
+            let notes: Vec<String> = lacked.iter().map(Lacked::note).collect();
+            format!(
+                "name folders whose shared variants have a task in common; {}",
+                notes.join("; ")
+            )
+        }
+    };
+    Diagnostic::new(names.join(", "), said).hint(hint)
 }
 
 fn nothing_shared(names: &[(String, Vec<String>)]) -> Diagnostic {

@@ -3,7 +3,10 @@ use homebench_results::sample::Sample;
 use tempfile::TempDir;
 
 fn board(samples: &[Sample]) -> Result<(Leaderboard, String)> {
-    let folders: Vec<TempDir> = samples.iter().map(Sample::write).collect();
+    board_of(samples.iter().map(Sample::write).collect())
+}
+
+fn board_of(folders: Vec<TempDir>) -> Result<(Leaderboard, String)> {
     let paths: Vec<PathBuf> = folders
         .iter()
         .map(|folder| folder.path().to_owned())
@@ -56,6 +59,48 @@ fn the_same_data_in_two_folders_counts_once() {
     .unwrap();
     assert_eq!(board.datasets.len(), 1);
     assert!(text.contains("counts once"), "{text}");
+}
+
+/// A folder in which a variant has the weight 0 for these tasks.
+fn without(variant: &str, lacked: &[&str], tasks: &[&str]) -> TempDir {
+    let folder = named(&["MMoE", "HoME"], tasks).write();
+    let weights: Vec<String> = lacked.iter().map(|task| format!("{task} = 0.0")).collect();
+    let spec = format!(
+        "[variants.{variant}.training]\ntask_weights = {{ {} }}\n",
+        weights.join(", ")
+    );
+    std::fs::write(folder.path().join("spec.resolved.toml"), spec).unwrap();
+    folder
+}
+
+#[test]
+fn a_task_that_a_shared_variant_lacks_is_left_out_in_every_folder_and_named() {
+    let tasks = ["click", "buy", "like"];
+    let (board, text) = board_of(vec![
+        without("HoME", &["like"], &tasks),
+        named(&["MMoE", "HoME"], &tasks).write(),
+    ])
+    .unwrap();
+    assert_eq!(board.datasets.len(), 1, "the same data, once");
+    assert_eq!(board.datasets[0].tasks, ["click", "buy"]);
+    assert_eq!(board.ranks.means, [1.0, 2.0]);
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let note = "Note: census: like is left out, since HoME has no test score on it in FOLDER_0.";
+    assert!(words.join(" ").contains(note), "{text}");
+}
+
+#[test]
+fn without_a_task_that_all_have_the_tasks_that_are_lacked_are_told() {
+    let tasks = ["click", "buy"];
+    let refused = board_of(vec![
+        without("HoME", &["click"], &tasks),
+        without("HoME", &["buy"], &tasks),
+    ]);
+    let said = refused.map(|_| ()).unwrap_err().to_string();
+    insta::assert_snapshot!(said, @"
+    FOLDER_0, FOLDER_1: no dataset has a run in which all shared variants have a test score
+    hint: name folders whose shared variants have a task in common; census: click is left out, since HoME has no test score on it in FOLDER_0; census: buy is left out, since HoME has no test score on it in FOLDER_1
+    ");
 }
 
 #[test]

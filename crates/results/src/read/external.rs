@@ -165,6 +165,12 @@ fn add_table(
             positives: row.positives,
         });
     }
+    if lines.is_empty() {
+        let message = "a header and no scores, so there is nothing to compare";
+        return Err(Diagnostic::new(table.file().display().to_string(), message).hint(
+            "write the scores below the header, or take the table and its .toml out of the folder",
+        ));
+    }
     check_seeds(results, &lines, table.file())?;
     Ok(lines)
 }
@@ -219,6 +225,7 @@ mod tests {
             refused(&TABLE.replacen("income", "imcome", 1), Some(ORIGIN)),
             refused(&TABLE.replacen(",value,", ",score,", 1), Some(ORIGIN)),
             refused(TABLE, Some(&ORIGIN.replace("\"income\"", "\"incom\""))),
+            refused(&TABLE[..=TABLE.find('\n').unwrap()], Some(ORIGIN)),
         ];
         insta::assert_snapshot!(said.join("\n"), @r#"
             external/trees.toml: no such file
@@ -233,6 +240,8 @@ mod tests {
             hint: people write external/, not homebench: mend the file, make it again with the program that wrote it, or take it and its .toml out of the folder
             external/trees.toml: [[winners]]: expected a task of metrics.csv, found `incom`
             hint: did you mean `income`?
+            external/trees.csv: a header and no scores, so there is nothing to compare
+            hint: write the scores below the header, or take the table and its .toml out of the folder
             "#);
     }
 

@@ -190,11 +190,11 @@ fn placed(error: &ReadError) -> Diagnostic {
             format!("{}, line 1", file.display()),
             format!("expected a column `{column}`, found {found}"),
         ),
-        ReadError::Malformed { file, source } => {
-            Diagnostic::new(file.display().to_string(), format!("not a table: {source}"))
+        ReadError::Malformed { file, why } => {
+            Diagnostic::new(file.display().to_string(), format!("not a table: {why}"))
         }
-        ReadError::Unreadable { file, source } => {
-            Diagnostic::new(file.display().to_string(), source.to_string())
+        ReadError::Unreadable { file, why } => {
+            Diagnostic::new(file.display().to_string(), why.to_string())
         }
     }
 }

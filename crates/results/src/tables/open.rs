@@ -9,20 +9,20 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     /// The file can't be opened or read.
-    #[error("{file}: {source}")]
+    #[error("{file}: {why}")]
     Unreadable {
         /// The file.
         file: PathBuf,
-        /// What the system said.
-        source: io::Error,
+        /// What the system said. No source of the error: its words are in those above, and would be said twice.
+        why: io::Error,
     },
     /// The file isn't CSV, for example a row is shorter than the header.
-    #[error("{file}: not a table: {source}")]
+    #[error("{file}: not a table: {why}")]
     Malformed {
         /// The file.
         file: PathBuf,
-        /// What is wrong, with its line.
-        source: csv::Error,
+        /// What is wrong, with its line; no source, as above.
+        why: csv::Error,
     },
     /// A column is missing.
     #[error("{file}, line 1: expected a column `{column}`, found {found}")]
@@ -53,7 +53,7 @@ pub enum ReadError {
 impl ReadError {
     /// Whether there is no such file.
     pub(crate) fn is_absence(&self) -> bool {
-        matches!(self, Self::Unreadable { source, .. } if source.kind() == io::ErrorKind::NotFound)
+        matches!(self, Self::Unreadable { why, .. } if why.kind() == io::ErrorKind::NotFound)
     }
 }
 
@@ -92,6 +92,6 @@ pub fn open_table(folder: &Path, name: &str) -> Result<(PathBuf, Box<dyn Read>),
     };
     match open() {
         Ok(text) => Ok((file, text)),
-        Err(source) => Err(ReadError::Unreadable { file, source }),
+        Err(why) => Err(ReadError::Unreadable { file, why }),
     }
 }

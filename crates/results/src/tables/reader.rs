@@ -54,7 +54,7 @@ impl<R: Row> TableReader<R> {
             .buffer_capacity(piece)
             .from_reader(text);
         let headers = reader.headers().cloned();
-        let headers = headers.map_err(|source| unreadable(&file, source))?;
+        let headers = headers.map_err(|why| unreadable(&file, why))?;
         // Found once: to look for a name in the header at every value would cost more than to read it.
         let mut columns = Vec::new();
         for (field, column) in column::names::<R>().iter().enumerate() {
@@ -87,7 +87,7 @@ impl<R: Row> TableReader<R> {
     /// A line that can't be read, or has more or fewer values than the header.
     pub fn advance(&mut self) -> Result<bool, ReadError> {
         let read = self.reader.read_record(&mut self.record);
-        let is_line = read.map_err(|source| unreadable(&self.file, source))?;
+        let is_line = read.map_err(|why| unreadable(&self.file, why))?;
         // Most lines are shorter than the longest value.
         if self.record.as_slice().len() > LONGEST_VALUE {
             self.check_lengths()?;
@@ -160,15 +160,15 @@ impl<R: Row> TableReader<R> {
     }
 }
 
-fn unreadable(file: &Path, source: csv::Error) -> ReadError {
+fn unreadable(file: &Path, why: csv::Error) -> ReadError {
     let file = file.to_owned();
     // A packed table that is cut off or no zstd ends up here too: its bytes are read through the decoder.
-    match source.is_io_error() {
+    match why.is_io_error() {
         true => ReadError::Unreadable {
             file,
-            source: source.into(),
+            why: why.into(),
         },
-        false => ReadError::Malformed { file, source },
+        false => ReadError::Malformed { file, why },
     }
 }
 

@@ -272,6 +272,9 @@ fn a_packed_table_is_read_like_a_plain_one_which_counts_where_both_are_there() {
     std::fs::remove_file(packed_path(&plain)).unwrap();
     let absent = read(folder.path()).unwrap_err();
     assert!(absent.starts_with("throughput.csv: No such"), "{absent}");
+    // What the system says is in the error's own words, so no cause repeats it.
+    let absent = read_rows::<ThroughputRow, _>(folder.path(), |_, _| Ok(Some(()))).unwrap_err();
+    assert!(std::error::Error::source(&absent).is_none());
 }
 
 #[test]
