@@ -266,7 +266,7 @@ fn a_column_of_another_type_is_refused_with_file_and_column() {
     assert_eq!(
         refusal("user", Arc::new(times)),
         "/data/shop/log.parquet: column `user`: expected texts, numbers or dates, found the type Time64(µs)\n\
-         hint: write the column as texts, or leave it out of the description"
+         hint: write the column as numbers or texts in the file, or leave it out of the description"
     );
 }
 
