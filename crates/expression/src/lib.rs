@@ -24,13 +24,23 @@ pub use translate::Columns;
 pub use values::Values;
 
 use node::Node;
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt;
+use translate::is_plain_name;
 
 /// An expression over a row; columns are indices into the plan's list.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Expression {
     node: Node,
+    text: String,
+}
+
+/// Those that compute the same are one, however they are written.
+impl PartialEq for Expression {
+    fn eq(&self, other: &Self) -> bool {
+        self.node == other.node
+    }
 }
 
 /// What an expression is evaluated on: some rows, column by column.
@@ -65,7 +75,10 @@ impl Expression {
     /// # Errors
     /// What is wrong and at which byte of `text`.
     pub fn parse(text: &str, columns: Columns<'_>) -> Result<Self, ExpressionError> {
-        translate::parse(text, columns, false).map(|node| Self { node })
+        translate::parse(text, columns, false).map(|node| Self {
+            node,
+            text: text.trim().to_owned(),
+        })
     }
 
     /// Reads an expression that holds or doesn't.
@@ -73,14 +86,23 @@ impl Expression {
     /// # Errors
     /// As [`parse`](Self::parse), and an expression that is no condition.
     pub fn parse_condition(text: &str, columns: Columns<'_>) -> Result<Self, ExpressionError> {
-        translate::parse(text, columns, true).map(|node| Self { node })
+        translate::parse(text, columns, true).map(|node| Self {
+            node,
+            text: text.trim().to_owned(),
+        })
     }
 
     /// Where both hold.
     pub fn and(self, other: Self) -> Self {
         Self {
+            text: format!("({}) and ({})", self.text, other.text),
             node: Node::All(vec![self.node, other.node]),
         }
+    }
+
+    /// As it was written.
+    pub fn text(&self) -> &str {
+        &self.text
     }
 
     /// Columns that it reads, and what each is read as.
@@ -174,6 +196,14 @@ pub fn boolean(text: &str) -> Option<bool> {
         "true" | "t" | "yes" | "y" | "1" => Some(true),
         "false" | "f" | "no" | "n" | "0" => Some(false),
         _ => None,
+    }
+}
+
+/// A column's name as an expression has it: between backticks where it is no word.
+pub fn spelled(name: &str) -> Cow<'_, str> {
+    match is_plain_name(name) {
+        true => Cow::Borrowed(name),
+        false => Cow::Owned(format!("`{}`", name.replace('`', "``"))),
     }
 }
 

@@ -272,8 +272,8 @@ fn refusals_say_where_and_what() {
         ),
         (
             "extract(fortnight from seen) = 1",
-            7,
-            "expected: date/time field",
+            8,
+            "expected date/time field",
         ),
         (
             "date_part('fortnight', seen) = 1",
@@ -351,6 +351,141 @@ fn refusals_say_where_and_what() {
         "count(*) > 1",
     ] {
         assert!(parse(text).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn what_other_languages_write_is_told_in_plain_words() {
+    let cases = [
+        (
+            "size = 1 && size = 2",
+            9,
+            "`&&` is no operator here",
+            "write `and`",
+        ),
+        (
+            "size ** 2 > 1",
+            5,
+            "`**` is no operator here",
+            "write the product, such as `a * a`",
+        ),
+        (
+            "size // 2 > 1",
+            5,
+            "`//` is no operator here",
+            "for the whole number below write `floor(a / b)`",
+        ),
+        (
+            "!size",
+            0,
+            "`!` is no operator here",
+            "write `not`, as in `not (a = 1)`",
+        ),
+        (
+            "size in ()",
+            9,
+            "expected the values of a list, found `)`",
+            "write them between the parentheses, such as `in (1, 2)`",
+        ),
+        ("size => 1", 5, "`=>` is no operator here", "write `>=`"),
+        ("size =< 1", 5, "`=<` is no operator here", "write `<=`"),
+        (
+            "size & 1",
+            0,
+            "`&` is no operator here",
+            "write `and` between conditions",
+        ),
+        (
+            "size ? 1 : 2",
+            5,
+            "`?` is no operator here",
+            "to choose write `case when a > 1 then b else c end`",
+        ),
+        (
+            "size >",
+            6,
+            "expected a value or a condition, found the end",
+            "",
+        ),
+        ("(size > 1", 9, "expected `)`, found the end", ""),
+        (
+            "word = “a”",
+            7,
+            "`“` is no quote here",
+            "write straight ones: 'text'",
+        ),
+        (
+            "case when size > 1 then 2",
+            5,
+            "expected `and`, `or` or the end, found `when`",
+            "write `case when a > 1 then b else c end`, with `end` at its end",
+        ),
+        ("word = 'a", 7, "a quote opens here and doesn't close", ""),
+    ];
+    for (text, offset, message, hint) in cases {
+        let refused = parse(text).unwrap_err();
+        assert_eq!(
+            (
+                refused.offset,
+                &*refused.message,
+                refused.hint.as_deref().unwrap_or_default()
+            ),
+            (offset, message, hint),
+            "{text}"
+        );
+    }
+    // What the hints say, followed.
+    for text in [
+        "size = 1 and size = 2",
+        "size * size > 1",
+        "floor(size / 2) > 1",
+        "not (size = 1)",
+        "size in (1, 2)",
+        "case when size > 1 then 1 else 2 end",
+    ] {
+        assert!(parse(text).is_ok(), "{text}");
+    }
+    let names = names();
+    let columns = Columns {
+        names: &names,
+        types: &[],
+        later: &[],
+    };
+    let refused = Expression::parse_condition("word || size", columns).unwrap_err();
+    assert_eq!(
+        refused.hint.as_deref(),
+        Some("write `or` between conditions")
+    );
+}
+
+#[test]
+fn texts_and_names_without_their_quotes_are_told() {
+    for (text, hint) in [
+        ("word = yes", "A text stands in quotes: 'yes'"),
+        ("word in (yes, 'no')", "A text stands in quotes: 'yes'"),
+        (
+            "user = users",
+            "did you mean `user`? A text stands in quotes: 'users'",
+        ),
+    ] {
+        let refused = parse(text).unwrap_err();
+        assert_eq!(refused.hint.as_deref(), Some(hint), "{text}");
+    }
+    let names = ["x y", "x-1", "1st", "x"].map(String::from);
+    let columns = Columns {
+        names: &names[..3],
+        types: &[],
+        later: &[],
+    };
+    for name in &names[..3] {
+        let refused = Expression::parse(&format!("{name} > 2"), columns).unwrap_err();
+        assert_eq!(
+            refused.hint,
+            Some(format!(
+                "write the column's name, which is no word, between backticks: `{name}`"
+            ))
+        );
+        assert!(Expression::parse(&format!("{} > 2", spelled(name)), columns).is_ok());
     }
 }
 

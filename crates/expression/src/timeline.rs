@@ -6,7 +6,10 @@ mod iso;
 mod likely;
 
 pub use format::check_format;
-pub use likely::{likely_format, likely_unit, looks_iso};
+pub use likely::{
+    common_format, is_iso_form, is_month, is_written_as, likely_format, likely_unit, looks_iso,
+    with_zone_name,
+};
 
 use arrow::datatypes::TimeUnit;
 use chrono::format::{Parsed, StrftimeItems};

@@ -3,12 +3,13 @@
 
 mod calls;
 mod comparison;
+mod grammar;
 mod operands;
 mod operators;
 mod parsing;
 mod words;
 
-pub(super) use parsing::parse;
+pub(super) use parsing::{is_plain_name, parse};
 
 use super::ExpressionError;
 use super::node::{CastType, ColumnType, FUNCTIONS, Function, Node, Operator, Reading};
@@ -56,6 +57,14 @@ fn is_null_literal(part: &Expr) -> bool {
     match part {
         Expr::Nested(inner) => is_null_literal(inner),
         Expr::Value(value) => value.value == Value::Null,
+        _ => false,
+    }
+}
+
+fn is_join_of_texts(part: &Expr) -> bool {
+    match part {
+        Expr::Nested(inner) => is_join_of_texts(inner),
+        Expr::BinaryOp { op, .. } => *op == BinaryOperator::StringConcat,
         _ => false,
     }
 }
@@ -196,6 +205,9 @@ impl Translator<'_> {
             Some(Reading::Number) if matches!(expression, Expr::Identifier(_)) => {
                 self.any(expression, Some(Reading::Boolean))
             }
+            Some(_) if is_join_of_texts(expression) => Err(self
+                .refuse(expression, "expected a condition, and `||` joins texts")
+                .hint("write `or` between conditions")),
             Some(_) => Err(self
                 .refuse(expression, "expected a condition, such as a comparison")
                 .hint("compare it: `column = 1`, `column > 0`, `column = \"text\"`")),

@@ -3,6 +3,7 @@
 use crate::table::bad_row::may_have_thousands;
 use crate::table::interner::Interner;
 use crate::table::list_text;
+use crate::timeline;
 use std::collections::BTreeMap;
 
 /// What stands for a missing number in many files.
@@ -12,6 +13,8 @@ const MARKS: [&str; 33] = [
     "missing", "Missing", "unknown", "Unknown", "#VALUE!", "#DIV/0!",
 ];
 
+/// Distinct values that are looked at to find how times are written.
+const MOST_TIMES: usize = 10_000;
 /// Distinct values of a column that are counted; one with more is said to have more.
 const MOST_DISTINCT: usize = 1 << 20;
 /// The same of all columns of a file together, and of one of very many.
@@ -215,7 +218,62 @@ impl ColumnStatistics {
     /// Whether its values are numbers, apart from a few marks for missing ones.
     pub(super) fn is_numeric(&self) -> bool {
         let marks = self.num_marks();
-        !self.is_list && self.numbers > marks && self.numbers + marks == self.present()
+        // One number among marks may be a word like them.
+        let has_numbers = self.numbers > marks || self.distinct.len() > self.marks.len() + 1;
+        !self.is_list && self.numbers > 0 && has_numbers && self.numbers + marks == self.present()
+    }
+
+    /// Of two words beside marks for a missing one, the one that means yes, with the rows that have it and those that have either.
+    pub(super) fn yes_beside_marks(&self) -> Option<(String, u64, u64)> {
+        let is_pair = self.distinct.len() == self.marks.len() + 2;
+        if self.is_list || self.is_cut || self.marks.is_empty() || self.numbers > 0 || !is_pair {
+            return None;
+        }
+        let values = self.by_count();
+        let mut words = values
+            .into_iter()
+            .filter(|(value, _)| !self.marks.contains_key(value.as_str()));
+        let (one, other) = (words.next()?, words.next()?);
+        let both = one.1 + other.1;
+        let (is_one, is_other) = (is_yes(&one.0), is_yes(&other.0));
+        let (yes, count) = if is_one { one } else { other };
+        (is_one != is_other).then_some((yes, count, both))
+    }
+
+    /// How its texts are written where they are times in another form than ISO 8601.
+    pub(super) fn time_format(&self) -> Option<&'static str> {
+        if self.is_list || self.is_cut || self.numbers > 0 || self.distinct.len() < 3 {
+            return None;
+        }
+        let texts = self.time_texts()?;
+        let is_iso = timeline::TimeRule::default().parse(texts.first()?).is_ok();
+        match is_iso {
+            true => None,
+            false => timeline::common_format(texts.into_iter()),
+        }
+    }
+
+    /// The first of its texts; nothing where one is no UTF-8.
+    fn time_texts(&self) -> Option<Vec<&str>> {
+        let ids = 0..self.distinct.len().min(MOST_TIMES) as u32;
+        let texts = ids.map(|id| std::str::from_utf8(self.distinct.text(id)).ok());
+        let texts: Option<Vec<&str>> = texts.collect();
+        Some(texts?.into_iter().filter(|text| !text.is_empty()).collect())
+    }
+
+    /// Whether its times could as well have the day before the month.
+    fn may_begin_with_the_day(&self) -> bool {
+        let Some(rest) = self
+            .time_format()
+            .and_then(|format| format.strip_prefix("%m/%d"))
+        else {
+            return false;
+        };
+        let format = format!("%d/%m{rest}");
+        let texts = self.time_texts().unwrap_or_default();
+        texts
+            .into_iter()
+            .all(|text| timeline::is_written_as(text, &format))
     }
 
     fn num_marks(&self) -> u64 {
@@ -224,7 +282,7 @@ impl ColumnStatistics {
 
     /// What stands for missing numbers.
     pub(super) fn missing_marks(&self) -> Vec<&'static str> {
-        match self.is_numeric() {
+        match self.is_numeric() || self.yes_beside_marks().is_some() {
             true => self.marks.keys().copied().collect(),
             false => Vec::new(),
         }
@@ -305,11 +363,23 @@ impl ColumnStatistics {
         self.distinct.text(id).starts_with(b"9999")
     }
 
-    /// The text that this share of the values lies below, those without an end left out.
+    /// The text that this share of the values lies below, those without an end left out; times in another form than ISO 8601 are in the order
+    /// of time.
     pub(super) fn text_quantile(&self, share: f64) -> Option<String> {
         let mut ids: Vec<u32> = (0..self.distinct.len() as u32).collect();
         ids.retain(|id| !self.is_endless(*id));
         ids.sort_by_key(|id| self.distinct.text(*id));
+        if let Some(format) = self.time_format() {
+            let rule = timeline::TimeRule {
+                format: Some(format.to_owned()),
+                ..timeline::TimeRule::default()
+            };
+            let time = |id: &u32| {
+                let text = String::from_utf8_lossy(self.distinct.text(*id));
+                rule.parse(&text).ok()
+            };
+            ids.sort_by_cached_key(time);
+        }
         let present = self.present().saturating_sub(self.num_endless());
         let mut left = (present as f64 * share) as u64;
         let at = ids.into_iter().find(|id| {
@@ -376,9 +446,22 @@ impl ColumnStatistics {
         } else if let Some((most, _)) = self.by_count().first() {
             let most: String = most.chars().take(30).filter(|c| !c.is_control()).collect();
             text.push_str(&format!(", most often {most:?}"));
+            if let Some((yes, _, both)) = self.yes_beside_marks() {
+                let count = self.present() - both;
+                text.push_str(&format!("; {yes:?} or not but for {count} marks"));
+            }
+            if self.may_begin_with_the_day() {
+                text.push_str("; %d before %m where the day comes first");
+            }
         }
         text
     }
+}
+
+/// Whether a word means yes.
+pub(super) fn is_yes(value: &str) -> bool {
+    const YES: [&str; 6] = ["yes", "true", "y", "t", "positive", "1"];
+    YES.contains(&value.to_lowercase().as_str())
 }
 
 /// The range that holds both.

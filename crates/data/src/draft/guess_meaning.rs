@@ -1,6 +1,6 @@
 //! What columns may be: labels, users, times. Guessed from their names and values.
 
-use super::column_statistics::ColumnStatistics;
+use super::column_statistics::{ColumnStatistics, is_yes};
 use std::collections::BTreeSet;
 
 /// A label that the rows may have.
@@ -40,12 +40,20 @@ pub(super) fn candidates(columns: &[ColumnStatistics]) -> Vec<Candidate> {
             .unwrap_or(name);
         // A comparison with a number that is not there doesn't hold, which is no negative label.
         let is_compared = column.is_numeric() && label != column.name;
-        let observed = is_compared && column.absent() > 0;
+        let lacks_some = is_compared && column.absent() > 0;
+        let observed = match () {
+            () if column.yes_beside_marks().is_some() => {
+                Some(format!("{} is not null", mention(&column.name)))
+            }
+            () if has_minus_one(column) => Some(format!("{} >= 0", mention(&column.name))),
+            () => {
+                lacks_some.then(|| format!("{} >= {}", mention(&column.name), column.extremes().0))
+            }
+        };
         found.push(Candidate {
             task,
             label,
-            observed: observed
-                .then(|| format!("{} >= {}", mention(&column.name), column.extremes().0)),
+            observed,
             column: index,
             rate,
             is_strong,
@@ -56,7 +64,6 @@ pub(super) fn candidates(columns: &[ColumnStatistics]) -> Vec<Candidate> {
 
 /// A label's text, its rate, and whether it is likely one.
 fn candidate(column: &ColumnStatistics) -> Option<(String, f64, bool)> {
-    const YES: [&str; 6] = ["yes", "true", "y", "t", "positive", "1"];
     const RATINGS: [&str; 5] = ["rating", "ratings", "score", "stars", "grade"];
     let values = column.by_count();
     let name = mention(&column.name);
@@ -67,23 +74,29 @@ fn candidate(column: &ColumnStatistics) -> Option<(String, f64, bool)> {
     if is_binary {
         return Some((column.name.clone(), column.positive_rate(), true));
     }
+    if let Some((yes, count, both)) = column.yes_beside_marks() {
+        let rate = count as f64 / both.max(1) as f64;
+        return Some((format!("{name} == {}", literal(&yes)), rate, true));
+    }
+    // -1 is mostly a label that isn't known, and may be a class of its own.
+    if has_minus_one(column) {
+        let known = values.iter().filter(|(value, _)| value != "-1");
+        let known: u64 = known.map(|(_, count)| count).sum();
+        let rate = column.positive as f64 / known.max(1) as f64;
+        return Some((format!("{name} == 1"), rate, false));
+    }
     if let [(first, a), (second, b)] = &values[..]
         && !column.is_numeric()
     {
         // Of two words one that means yes makes a label; any other pair may be two kinds of
         // anything.
-        let is_yes = |value: &String| YES.contains(&value.to_lowercase().as_str());
         let (value, count) = match (is_yes(first), is_yes(second)) {
             (true, false) => (first, a),
             _ => (second, b),
         };
-        let literal = match value.contains('"') {
-            true => format!("'{value}'"),
-            false => format!("\"{value}\""),
-        };
         let rate = *count as f64 / column.rows.max(1) as f64;
         return Some((
-            format!("{name} == {literal}"),
+            format!("{name} == {}", literal(value)),
             rate,
             is_yes(first) != is_yes(second),
         ));
@@ -95,6 +108,22 @@ fn candidate(column: &ColumnStatistics) -> Option<(String, f64, bool)> {
     let is_sparse_count =
         column.is_numeric() && column.smallest == 0.0 && column.positive_rate() < 0.5;
     is_sparse_count.then(|| (format!("{name} > 0"), column.positive_rate(), false))
+}
+
+fn literal(value: &str) -> String {
+    match value.contains('"') {
+        true => format!("'{value}'"),
+        false => format!("\"{value}\""),
+    }
+}
+
+/// Whether a column holds -1, 0 and 1 and nothing else.
+fn has_minus_one(column: &ColumnStatistics) -> bool {
+    column.is_whole()
+        && !column.is_cut
+        && column.absent() == 0
+        && column.distinct.len() == 3
+        && (column.smallest, column.largest) == (-1.0, 1.0)
 }
 
 /// Of whole numbers on a short scale from 1, the least of the upper third, and the share of rows from there.
@@ -200,6 +229,9 @@ pub(super) fn looks_like_time(column: &ColumnStatistics) -> bool {
             || is_unnamed_seconds
             || is_milliseconds
             || is_finer && column.is_named(&TIME_WORDS);
+    }
+    if column.time_format().is_some() {
+        return true;
     }
     let looks = |id: u32| {
         let text = column.distinct.text(id);

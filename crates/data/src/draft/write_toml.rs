@@ -75,7 +75,15 @@ pub(super) fn draft(roles: &Roles) -> String {
 fn write_columns(text: &mut String, columns: &[ColumnStatistics]) {
     text.push_str("columns = [\n");
     for column in columns {
-        let _ = writeln!(text, "    {}, # {}", quoted(&column.name), column.summary());
+        let name = quoted(&column.name);
+        let entry = match column.time_format() {
+            Some(format) => format!(
+                "{{ name = {name}, type = \"timestamp\", format = {} }}",
+                quoted(format)
+            ),
+            None => name,
+        };
+        let _ = writeln!(text, "    {entry}, # {}", column.summary());
     }
     text.push_str("]\n");
 }

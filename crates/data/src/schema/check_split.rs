@@ -295,6 +295,14 @@ impl SplitCheck<'_> {
                 let said = self
                     .document
                     .at_value(at, format!("expected {expected}, found `{text}`"));
+                if timeline::is_month(text) {
+                    let day = format!("{}-01", text.replace('/', "-"));
+                    return Err(said.hint(format!(
+                        "write a whole date, such as \"{day}\"; where the column has months too, divide by their first days: \
+                         {}, and column = \"first_day\" in [split]",
+                        first_days(name)
+                    )));
+                }
                 let format = timeline::likely_format(text).unwrap_or("%m/%d/%Y");
                 Err(said.hint(format!(
                     "for times in another form say how they are written, in `columns`: {{ name = \"{name}\", type = \
@@ -327,6 +335,14 @@ impl SplitCheck<'_> {
             )
             .hint(format!("it is {what}"))
     }
+}
+
+/// The entry of `columns` that makes the first days of months.
+fn first_days(name: &str) -> String {
+    format!(
+        "{{ name = \"first_day\", expression = \"cast(concat({}, '-01') as timestamp)\" }} in `columns`",
+        crate::expression::spelled(name)
+    )
 }
 
 fn name(kind: WireSplitKind) -> &'static str {

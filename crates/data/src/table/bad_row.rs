@@ -3,7 +3,8 @@
 use super::parse_rows::is_unknown;
 use super::text_chunks::{Chunk, TextFile};
 use super::text_rows::record_place;
-use crate::expression::{self, ColumnType, Reading, RowFault};
+use super::time_hint::time_hint;
+use crate::expression::{self, ColumnType, Expression, Reading, RowFault};
 use crate::schema::{SplitPlan, TablePlan};
 use crate::timeline;
 use homebench_diagnostic::{Diagnostic, Location};
@@ -23,9 +24,11 @@ pub(crate) enum Fault {
     },
     /// An expression that can't be computed on a row.
     Computed {
+        /// What of the description is computed, in words.
+        part: String,
         expected: String,
         found: String,
-        hint: &'static str,
+        hint: String,
     },
     /// A value that the description doesn't allow.
     Value {
@@ -104,13 +107,16 @@ impl Fault {
                 with(said, message).hint(hint)
             }
             Self::Computed {
+                part,
                 expected,
                 found,
                 hint,
             } => {
-                let message = format!(
-                    "{place}an expression of the description: expected {expected}, found `{found}`"
-                );
+                let found = match TYPES.contains(&&*found) {
+                    true => found,
+                    false => format!("`{found}`"),
+                };
+                let message = format!("{place}{part}: expected {expected}, found {found}");
                 with(said, message).hint(hint)
             }
             Self::Value {
@@ -160,6 +166,8 @@ pub(crate) fn too_much_text(place: &str, column: &str) -> String {
     )
 }
 
+/// Words for types, which stand in the place of a value that has the wrong one.
+const TYPES: [&str; 3] = ["a time", "a text", "a condition"];
 /// What a label that is a column has to be.
 pub(crate) const ZERO_OR_ONE: &str = "0 or 1";
 /// What a column that splits by time has to have in every row.
@@ -216,21 +224,38 @@ pub(super) fn field_fault(plan: &TablePlan, reading: Reading, fault: RowFault) -
     } = fault;
     match column {
         None => Fault::Computed {
-            hint: computed_hint(&expected),
+            part: "an expression of the description".to_owned(),
+            hint: computed_hint(&expected, &found).to_owned(),
             expected,
             found,
         },
         // A computed or a joined column has no field in the file of the row.
-        Some(column) if column >= plan.num_own_columns => Fault::Computed {
-            hint: match divides(plan, column) {
-                true => {
-                    "every row needs a value to split by: give rows without one another, such as coalesce(..., 0)"
-                }
-                false => computed_hint(&expected),
-            },
-            expected: format!("{expected} in the column `{}`", plan.columns[column]),
-            found,
-        },
+        Some(column) if column >= plan.num_own_columns => {
+            let derived = column.checked_sub(plan.first_derived());
+            Fault::Computed {
+                hint: match derived {
+                    _ if divides(plan, column) && expected == A_TIME => {
+                        "every row needs a value to split by: give rows without one another, such as coalesce(..., 0)"
+                            .to_owned()
+                    }
+                    Some(_) => computed_hint(&expected, &found).to_owned(),
+                    None if expected == A_FLOAT => {
+                        "correct the value in the joined table, or give the feature transform = [\"log1p\", \"standardise\"]"
+                            .to_owned()
+                    }
+                    None => "correct the value in the joined table".to_owned(),
+                },
+                part: match derived {
+                    Some(index) => part_of(
+                        &format!("the column `{}`", plan.columns[column]),
+                        &plan.derived[index],
+                    ),
+                    None => format!("the joined column `{}`", plan.columns[column]),
+                },
+                expected,
+                found,
+            }
+        }
         Some(column) => Fault::Field {
             hint: hint(plan, column, reading, &expected, &found),
             expected: match found.is_empty() && divides(plan, column) {
@@ -243,22 +268,37 @@ pub(super) fn field_fault(plan: &TablePlan, reading: Reading, fault: RowFault) -
     }
 }
 
+/// Longest expression that is shown whole.
+const MOST_SHOWN: usize = 120;
+
+/// What of the description is computed, with its expression.
+pub(super) fn part_of(what: &str, expression: &Expression) -> String {
+    let words: Vec<&str> = expression.text().split_whitespace().collect();
+    let text = words.join(" ");
+    match text.char_indices().nth(MOST_SHOWN) {
+        Some((end, _)) => format!("{what}, which is {}...", &text[..end]),
+        None => format!("{what}, which is {text}"),
+    }
+}
+
 /// What to do about an expression that can't be computed on every row.
 const GUARD: &str = "guard it with `case when ... then ... end`, or write `try_cast` for null where a value can't be cast";
 
 /// What to do about an expression, by what it expected.
-fn computed_hint(expected: &str) -> &'static str {
+fn computed_hint(expected: &str, found: &str) -> &'static str {
     match expected {
+        _ if found == "a time" => {
+            "of a time take its seconds since 1970, `extract(epoch from column)`, or another part of it"
+        }
+        _ if found == "a text" => {
+            "of a text take the number that it spells: `try_cast(column as float)`, null where it spells none"
+        }
         expression::BESIDE_NUMBERS | expression::BESIDE_TIMES | expression::BESIDE_CONDITIONS => {
             "to compare or keep texts, cast the other values: `cast(column as text)`; `try_cast` of a column of texts gives \
              null where a text can't be cast"
         }
         expression::ONE_TYPE => {
             "cast one of them to the type of the other, such as `cast(column as text)`"
-        }
-        expression::NO_TIME => {
-            "compare it with a time in quotes, such as \"2022-04-08 12:00:00\", or take its seconds since 1970: \
-             `extract(epoch from column)`"
         }
         expression::BESIDE_FLOATS => {
             "cast the values with a point, such as `cast(column as decimal(38, 6))`: beside decimals integers keep all of \
@@ -282,10 +322,28 @@ fn hint(plan: &TablePlan, column: usize, reading: Reading, expected: &str, found
     if is_nothing && plan.weight == Some(column) {
         return "a weight is needed on every row: fill it in, or write 0".to_owned();
     }
+    let spelled = expression::spelled(name);
+    if is_nothing && divides && !found.is_empty() {
+        let optional = match plan.optional.contains(&column) {
+            true => String::new(),
+            false => format!("add \"{name}\" to `optional`, and "),
+        };
+        return format!(
+            "if it stands for a missing value, write missing = [\"{}\"] above the first table of the description; without a time \
+             the row belongs to no split. To leave such rows out: {optional}filter = \"{spelled} is not null\"",
+            found.trim().replace('\\', "\\\\")
+        );
+    }
     if is_nothing && divides {
         return format!(
             "fill it in; without it the row belongs to no split. To leave such rows out: add \"{name}\" to `optional`, and \
-             filter = \"{name} is not null\""
+             filter = \"{spelled} is not null\""
+        );
+    }
+    if expected == expression::NO_TIME {
+        return format!(
+            "compare it with a time in quotes, such as \"2022-04-08 12:00:00\", or take its seconds since 1970: \
+             `extract(epoch from {spelled})`"
         );
     }
     if found.is_empty() {
@@ -316,7 +374,9 @@ fn hint(plan: &TablePlan, column: usize, reading: Reading, expected: &str, found
         }
         A_SCALED_LABEL => "correct the row, or leave the field empty where the label isn't known".to_owned(),
         _ if divides && has_numeric_limits(plan) => limits_hint(name, found),
-        _ if reading == Reading::Time || divides || is_time(plan, column) => time_hint(name, found),
+        _ if reading == Reading::Time || divides || is_time(plan, column) => {
+            time_hint(name, plan.types[column].as_ref(), divides, found)
+        }
         _ if plan.types[column].is_some() => typed_hint(name, plan.types[column].as_ref(), found),
             _ if timeline::TimeRule::default().parse(found).is_ok() => format!(
                 "give the column its type, and its numbers are seconds since 1970: {{ name = \"{name}\", type = \"timestamp\" }} in \
@@ -328,7 +388,10 @@ fn hint(plan: &TablePlan, column: usize, reading: Reading, expected: &str, found
         _ if plan.labels.iter().any(|label| label.column() == Some(column)) => {
             "correct the row, or leave the field empty where the label isn't known".to_owned()
         }
-        _ => format!("correct the row, or compare `{name}` with a text in quotes"),
+        _ => format!(
+            "correct the row; where `{name}` holds texts, `try_cast({spelled} as float)` is null for one that spells no number, \
+             and `=` compares with a text in quotes"
+        ),
     })
 }
 
@@ -452,7 +515,7 @@ fn limits_hint(name: &str, found: &str) -> String {
         timeline::likely_format(found),
     ) {
         (Ok(_), _) => format!("{quoted}, such as validation_from = \"{found}\""),
-        (_, Some(_)) => format!("{}; and {quoted}", time_hint(name, found)),
+        (_, Some(_)) => format!("{}; and {quoted}", time_hint(name, None, true, found)),
         _ => "correct the row, or take it out if it is none, such as a line of totals: the limits of [split] are numbers".to_owned(),
     }
 }
@@ -475,56 +538,6 @@ fn label_hint(name: &str, found: &str) -> String {
             format!("say which value is positive, such as label = '{name} <> \"{found}\"'")
         }
         Err(_) => format!("say which value is positive: label = '{name} = \"{found}\"'"),
-    }
-}
-
-/// What to do about a text that is no time.
-pub(super) fn time_hint(name: &str, found: &str) -> String {
-    // Where units are mixed, words follow the number.
-    let digits = found.split(',').next().unwrap_or_default();
-    let number = digits.parse::<f64>().ok();
-    let written = |rule: &str| {
-        format!(
-            "say how its times are written, in `columns`: {{ name = \"{name}\", type = \"timestamp\", {rule} }} in place of \
-             \"{name}\""
-        )
-    };
-    let format = timeline::likely_format(found);
-    match (number, number.and_then(timeline::likely_unit)) {
-        // Fourteen digits are a date and a time of day, and thirteen are milliseconds.
-        (Some(_), _) if found.len() == 14 && format.is_some() => {
-            written("format = \"%Y%m%d%H%M%S\"")
-        }
-        (_, Some(unit)) => {
-            let unit = match unit {
-                arrow::datatypes::TimeUnit::Second => "s",
-                arrow::datatypes::TimeUnit::Millisecond => "ms",
-                arrow::datatypes::TimeUnit::Microsecond => "us",
-                arrow::datatypes::TimeUnit::Nanosecond => "ns",
-            };
-            format!(
-                "{}, and the limits of [split] as times in quotes; or count both in one unit",
-                written(&format!("unit = \"{unit}\""))
-            )
-        }
-        _ if format.is_some() => {
-            let format = format.unwrap_or_default();
-            let other = match format.strip_prefix("%m/%d") {
-                Some(rest) => format!(" (%d/%m{rest} where the day comes first)"),
-                None => String::new(),
-            };
-            format!("{}{other}", written(&format!("format = \"{format}\"")))
-        }
-        (Some(_), None) => "write the limits of [split] as numbers without quotes".to_owned(),
-        // The form is right, and there is no such time: the 30th of February, or an hour that clocks skip.
-        _ if timeline::looks_iso(found) => {
-            "correct the row: the calendar, or the clocks of the column's `zone`, have no such time"
-                .to_owned()
-        }
-        _ => format!(
-            "{}; format is in strftime's letters",
-            written("format = \"...\"")
-        ),
     }
 }
 

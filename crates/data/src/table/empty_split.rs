@@ -5,6 +5,7 @@ use super::row_spill::CodedRows;
 use super::split_assignment::{self, Side, TEST, TRAIN};
 use crate::RowSubset;
 use crate::schema::{SplitPlan, TablePlan};
+use crate::timeline;
 use homebench_diagnostic::Diagnostic;
 use std::path::PathBuf;
 
@@ -69,7 +70,13 @@ fn mend(plan: &TablePlan, empty: usize) -> String {
         } => {
             let column = &plan.columns[*column];
             let (validation, test) = (validation_from.shown(), test_from.shown());
-            match empty {
+            let as_dates = match as_date(&validation) {
+                Some(date) => format!(
+                    "; if `{column}` holds dates, write both limits as such in quotes: validation_from = \"{date}\""
+                ),
+                None => String::new(),
+            };
+            let mend = match empty {
                 TRAIN => format!(
                     "every `{column}` is {validation} or more: set `validation_from` of [split] to a later value"
                 ),
@@ -80,7 +87,8 @@ fn mend(plan: &TablePlan, empty: usize) -> String {
                     "no `{column}` is {validation} or more and less than {test}: move `validation_from` and `test_from` of \
                      [split] apart"
                 ),
-            }
+            };
+            mend + &as_dates
         }
         SplitPlan::Hash { column, .. } => {
             let what = match column {
@@ -92,6 +100,12 @@ fn mend(plan: &TablePlan, empty: usize) -> String {
             )
         }
     }
+}
+
+/// The date that a number of eight digits spells.
+fn as_date(number: &str) -> Option<String> {
+    (timeline::likely_format(number) == Some("%Y%m%d"))
+        .then(|| format!("{}-{}-{}", &number[..4], &number[4..6], &number[6..]))
 }
 
 /// The file that a split's rows come from.

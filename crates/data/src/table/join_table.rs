@@ -354,7 +354,7 @@ fn join_fault(join: &Join, reading: Reading, fault: RowFault) -> Fault {
         )
         .unwrap_or_else(|| match (reading, &join.types[column]) {
             (Reading::Time, _) | (_, Some(ColumnType::Time(_))) => {
-                bad_row::time_hint(name, &fault.found)
+                super::time_hint::time_hint(name, join.types[column].as_ref(), false, &fault.found)
             }
             (_, Some(declared)) => bad_row::typed_hint(name, Some(declared), &fault.found),
             _ => "correct the row, or make the feature categorical in the description".to_owned(),

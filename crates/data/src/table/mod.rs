@@ -37,6 +37,7 @@ mod text_marks;
 pub(super) mod text_records;
 pub(super) mod text_rows;
 mod text_tokens;
+mod time_hint;
 mod wrong_header;
 mod wrong_layout;
 

@@ -27,7 +27,7 @@ use crate::schema::TablePlan;
 use allowed::check_allowed;
 use homebench_diagnostic::Diagnostic;
 use inputs::{add_codes, add_lists};
-use labels::labels;
+use labels::{LabelFault, labels};
 use numbers::{missing_numbers, numbers};
 
 /// The rows in use of a piece.
@@ -102,7 +102,11 @@ pub(super) fn parse(
     let rows: Vec<u64> = (0..values.num_rows())
         .map(|row| start + values.place(row))
         .collect();
-    let kept_by_filter = filter(plan, &values, &mut parsed.counts).map_err(place)?;
+    let kept_by_filter = filter(plan, &values, &mut parsed.counts).map_err(|fault| {
+        let filter = plan.filter.as_ref();
+        let of = filter.map(|filter| bad_row::part_of("`filter`", filter));
+        values.refuse_in(piece, fault, of)
+    })?;
     let splits = context
         .assignment
         .splits(side, &rows, &values, kept_by_filter.as_deref())
@@ -138,15 +142,17 @@ pub(super) fn parse(
     add_lists(context, &values, &mut parsed).map_err(place)?;
     parsed.numbers = numbers(plan, columns, &values, &splits).map_err(place)?;
     let observing = values.chosen(&kept);
-    parsed.labels = labels(plan, &observing, &mut parsed.counts).map_err(|fault| {
-        place(match fault.column {
+    parsed.labels = labels(plan, &observing, &mut parsed.counts).map_err(|refused| {
+        let LabelFault { fault, of } = refused;
+        let fault = match fault.column {
             // A column is read on all rows, and its faults are told by their rows among all.
             Some(_) => fault,
             None => RowFault {
                 row: kept.get(fault.row).copied().unwrap_or_default(),
                 ..fault
             },
-        })
+        };
+        values.refuse_in(piece, fault, of)
     })?;
     keep(&kept, splits.len(), columns, &mut parsed);
     parsed.splits = kept.iter().map(|row| splits[*row]).collect();

@@ -1,6 +1,6 @@
 //! Every column of a piece's rows: those of the file, those of the tables that are joined, and those that are computed.
 
-use super::bad_row;
+use super::bad_row::{self, Fault};
 use super::column_slots::is_retyped;
 use super::file_pieces::Piece;
 use super::parse_rows::Context;
@@ -84,10 +84,7 @@ impl<'a> PieceColumns<'a> {
             return Ok(matches.rows.clone());
         }
         let (table, on) = (&self.context.joins[join], self.context.plan.joins[join].on);
-        let is_plain = |column: usize| {
-            column < self.context.plan.num_own_columns && !is_retyped(self.context.plan, column)
-        };
-        let computed = match is_plain(on) {
+        let computed = match self.is_plain(on) {
             true => None,
             false => Some(self.texts(on)?),
         };
@@ -117,6 +114,11 @@ impl<'a> PieceColumns<'a> {
         Ok(self.matches[join].get_or_init(|| matches).rows.clone())
     }
 
+    /// Whether the rows' own texts are those of a column.
+    fn is_plain(&self, column: usize) -> bool {
+        column < self.context.plan.num_own_columns && !is_retyped(self.context.plan, column)
+    }
+
     /// Rows without a row of a joined table, and those of them that have no key.
     pub(super) fn unmatched(&self, join: usize) -> (u64, u64) {
         // A table of which no row asked has been looked up for its count all the same.
@@ -140,7 +142,17 @@ impl<'a> PieceColumns<'a> {
     }
 
     /// A fault of one of the rows, with its place in the file.
-    pub(super) fn refuse(&self, piece: &Piece<'_>, mut fault: RowFault) -> Diagnostic {
+    pub(super) fn refuse(&self, piece: &Piece<'_>, fault: RowFault) -> Diagnostic {
+        self.refuse_in(piece, fault, None)
+    }
+
+    /// As [`refuse`](Self::refuse), of a part of the description that no column is computed by.
+    pub(super) fn refuse_in(
+        &self,
+        piece: &Piece<'_>,
+        mut fault: RowFault,
+        of: Option<String>,
+    ) -> Diagnostic {
         let plan = self.context.plan;
         let place = self.raw.place(fault.row);
         // As the file has it: 1e39 is no row of zeros.
@@ -157,11 +169,33 @@ impl<'a> PieceColumns<'a> {
             .map(|(_, reading)| *reading)
             .next()
             .unwrap_or(Reading::Number);
-        piece.refuse(
-            bad_row::field_fault(plan, reading, fault),
-            place,
-            &plan.columns,
-        )
+        let of = match fault.column {
+            Some(column) => self.in_joined_table(column, fault.row),
+            None => of,
+        };
+        let mut said = bad_row::field_fault(plan, reading, fault);
+        if let (Fault::Computed { part, .. }, Some(of)) = (&mut said, of) {
+            *part = of;
+        }
+        piece.refuse(said, place, &plan.columns)
+    }
+
+    /// Where a value of a joined column is: in the row of its table that has the row's key.
+    fn in_joined_table(&self, column: usize, row: usize) -> Option<String> {
+        let plan = self.context.plan;
+        if !(plan.num_own_columns..plan.first_derived()).contains(&column) {
+            return None;
+        }
+        let (join, _) = self.joined(column)?;
+        let on = plan.joins[join].on;
+        let key = match self.is_plain(on) {
+            true => String::from_utf8_lossy(self.raw.text(on, row)).into_owned(),
+            false => self.texts(on).ok()?.get(row).to_owned(),
+        };
+        Some(format!(
+            "the column `{}` of the joined table's row with the key `{key}`, which is the row's `{}`",
+            plan.columns[column], plan.columns[on]
+        ))
     }
 }
 
@@ -195,11 +229,13 @@ impl Rows for PieceColumns<'_> {
         let values = if column < plan.num_own_columns {
             self.raw.values(column, reading)?
         } else if let Some(index) = column.checked_sub(plan.first_derived()) {
-            let computed = plan.derived[index].evaluate(self)?;
-            convert(computed, reading, &ColumnRule::default(), false).map_err(|mut fault| {
-                fault.column = Some(column);
-                fault
-            })?
+            // Whose fault it is, unless it is that of a column that it reads.
+            let own = |fault: RowFault| RowFault {
+                column: fault.column.or(Some(column)),
+                ..fault
+            };
+            let computed = plan.derived[index].evaluate(self).map_err(own)?;
+            convert(computed, reading, &ColumnRule::default(), false).map_err(own)?
         } else {
             let (join, _) = self
                 .joined(column)

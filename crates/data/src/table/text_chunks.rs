@@ -257,7 +257,7 @@ impl TextFile {
 }
 
 /// A name of RecBole's without its type.
-fn untyped(name: &str) -> &str {
+pub(super) fn untyped(name: &str) -> &str {
     match name.rsplit_once(':') {
         Some((bare, "token" | "token_seq" | "float" | "float_seq")) => bare,
         _ => name,

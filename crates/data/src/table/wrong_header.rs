@@ -2,7 +2,7 @@
 
 use super::text_chunks::TextFile;
 use super::text_records::Records;
-use crate::schema::{Format, Separator};
+use crate::schema::{FileKind, Format, Separator};
 use homebench_diagnostic::{Diagnostic, Location};
 
 /// Separators that a file may have instead of the one that its format says, the likelier first.
@@ -89,14 +89,43 @@ fn mend(file: &TextFile, column: &str) -> Option<String> {
     ))
 }
 
+/// The first line of a file that names the separator, as Excel wants it.
+// The separator itself divides it, so that its fields don't show which one it is.
+pub(super) fn separator_line(file: &TextFile) -> Option<&str> {
+    let line = file.bytes()[file.start()..]
+        .split(|byte| *byte == b'\n')
+        .next()?;
+    let line = std::str::from_utf8(line).ok()?;
+    let line = line.trim_end_matches('\r').trim_matches('"');
+    line.starts_with("sep=").then_some(line)
+}
+
+/// Whether the first line has types behind all names, as RecBole's atomic files have them.
+fn has_types(file: &TextFile, found: &[String]) -> bool {
+    let mut names = found.iter().flat_map(|field| field.split('\t'));
+    file.format.kind != Some(FileKind::RecBole)
+        && names.all(|name| super::text_chunks::untyped(name) != name)
+}
+
 /// What to do about a first line that is none of names.
 fn other_first_line(file: &TextFile, found: &[String]) -> Option<String> {
     let first = found.first()?.trim();
-    if let Some(separator) = first.strip_prefix("sep=") {
-        return Some(format!(
-            "remove the first line, which tells Excel the separator, and set separator = {:?} in the format",
-            if separator.is_empty() { "," } else { separator }
-        ));
+    if let Some(line) = separator_line(file) {
+        let remove = "remove the first line, which tells Excel the separator";
+        let separator = line.trim_start_matches("sep=");
+        return Some(
+            match separator == file.format.separator.text() || separator.is_empty() {
+                true => remove.to_owned(),
+                false => format!("{remove}, and set separator = {separator:?} in the format"),
+            },
+        );
+    }
+    if has_types(file, found) {
+        return Some(
+            "the first line has the columns' types behind their names, as RecBole's files do: set kind = \"recbole\" in the \
+             format, in place of its other keys"
+                .to_owned(),
+        );
     }
     if first.starts_with('#') && file.format.comment.is_none() {
         return Some(

@@ -42,7 +42,16 @@ fn mend(file: &TextFile, row: &RecordPlace) -> (&'static str, String) {
     let has_quotes = line.contains(&b'"');
     let other_separator =
         super::wrong_header::separator_for(line, format, expected).filter(|_| found == 1);
+    let no_row = no_row(line);
     match () {
+        () if no_row.is_some() => (no_row.unwrap_or_default(), "remove the line".to_owned()),
+        () if super::wrong_header::separator_line(file).is_some() => (
+            "",
+            format!(
+                "remove the first line of the file, `{}`, which tells Excel the separator",
+                super::wrong_header::separator_line(file).unwrap_or_default()
+            ),
+        ),
         () if header_ends && found + 1 == expected => (
             "; the first line ends with a separator, which makes a column without a name",
             format!("take {separator} off the end of the first line"),
@@ -108,6 +117,24 @@ fn mend(file: &TextFile, row: &RecordPlace) -> (&'static str, String) {
                 false => format!("is {separator} part of a value? Then the file needs quotes"),
             },
         ),
+    }
+}
+
+/// What a line is that programs write behind the rows, in words.
+fn no_row(line: &[u8]) -> Option<&'static str> {
+    let text = std::str::from_utf8(line).ok()?.trim();
+    let is_count = || {
+        let inside = text.strip_prefix('(')?.strip_suffix(')')?;
+        let (number, word) = inside.split_once(' ')?;
+        let is_digits = number.bytes().all(|byte| byte.is_ascii_digit());
+        (is_digits && matches!(word, "row" | "rows")).then_some(())
+    };
+    match text {
+        "" => Some("; the line has nothing but blanks"),
+        "\u{1a}" => {
+            Some("; the line is Ctrl-Z, with which programs of DOS marked the end of a file")
+        }
+        _ => is_count().map(|()| "; the line counts the rows, as psql writes it behind them"),
     }
 }
 

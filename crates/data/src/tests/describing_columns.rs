@@ -218,3 +218,83 @@ fn commas_of_thousands_and_times_without_an_end_are_named() {
         "validation_from = \"2022-04-17\"\ntest_from = \"2022-04-19\"",
     );
 }
+
+/// A draft of rows with a column of these values beside a user and a number.
+fn draft_of(name: &str, value: impl Fn(u32) -> String) -> (Dataset, String) {
+    let mut text = format!("user,{name},x\n");
+    for row in 0..300u32 {
+        writeln!(text, "u{},{},{}.5", row % 97, value(row), row * 7 % 181).unwrap();
+    }
+    let dataset = Dataset::new();
+    dataset.write("data/shop/log.csv", &text);
+    let draft = described(&dataset, &["log.csv"]);
+    (dataset, draft)
+}
+
+#[test]
+fn numbers_stay_numbers_where_most_are_missing() {
+    let value = |row: u32| match row % 5 {
+        0..=2 => "nan".to_owned(),
+        _ => format!("{}.25", row * 11 % 97),
+    };
+    let (_, draft) = draft_of("z", value);
+    assert_has(&draft, "numbers but for 180 values such as `nan`");
+    assert_has(&draft, "missing = [\"nan\"]");
+    assert_has(
+        &draft,
+        "z = { kind = \"numeric\", transform = [\"standardise\"] }",
+    );
+    // A word that is a number is one more word.
+    let (_, draft) = draft_of("z", |row| ["1", "-", "-"][row as usize % 3].to_owned());
+    assert_has(&draft, "z = { kind = \"categorical\" }");
+}
+
+#[test]
+fn labels_that_some_rows_mark_as_unknown_are_found() {
+    for (words, label) in [
+        (["yes", "no", "NA"], "click == \"yes\""),
+        (["False", "NA", "True"], "click == \"True\""),
+    ] {
+        let (dataset, draft) = draft_of("click", |row| words[row as usize % 3].to_owned());
+        assert_has(&draft, "missing = [\"NA\"]");
+        assert_has(&draft, "or not but for 100 marks");
+        assert_has(
+            &draft,
+            &format!(
+                "# Positive in 50.00 % of the rows that have it.\n[tasks.click]\nlabel = '{label}'\nobserved = \"click is not null\""
+            ),
+        );
+        let summary = prepared(&dataset, &draft);
+        let (rows, observed) = (summary.train.rows, summary.train.observed[0]);
+        assert!(observed * 2 > rows && observed * 4 < rows * 3, "{observed}");
+    }
+    let (_, draft) = draft_of("click", |row| ["-1", "0", "1"][row as usize % 3].to_owned());
+    assert_has(
+        &draft,
+        "# Positive in 50.00 % of the rows that have it.\n# [tasks.click]\n# label = \"click == 1\"\n# observed = \"click >= 0\"",
+    );
+}
+
+#[test]
+fn dates_in_other_forms_divide_the_rows_in_the_order_of_time() {
+    let american = |row: u32| format!("{}/{}/2022 1:05 PM", row / 25 + 1, row % 25 + 1);
+    let german = |row: u32| format!("{:02}.{:02}.2022", row % 25 + 1, row / 25 + 1);
+    let cases: [(&dyn Fn(u32) -> String, &str, &str); 2] = [
+        (&american, "%m/%d/%Y %I:%M %p", "10/16/2022 1:05 PM"),
+        (&german, "%d.%m.%Y", "16.10.2022"),
+    ];
+    for (write, format, from) in cases {
+        let (dataset, draft) = draft_of("seen", write);
+        assert_has(
+            &draft,
+            &format!("{{ name = \"seen\", type = \"timestamp\", format = \"{format}\" }}"),
+        );
+        assert_has(&draft, "column = \"seen\"");
+        assert_has(&draft, &format!("validation_from = \"{from}\""));
+        let labelled = draft
+            .replace("label = \"\"", "label = \"x > 50\"")
+            .replace("\nx = {", "\n# x = {");
+        let summary = prepared(&dataset, &labelled);
+        assert_eq!((summary.train.rows, summary.test_rows), (240, 30));
+    }
+}

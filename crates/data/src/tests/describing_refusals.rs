@@ -130,3 +130,11 @@ fn paths_that_name_no_file_are_refused() {
     hint: all files of a dataset lie in one folder; rename one of them
     ");
 }
+
+#[test]
+fn a_first_line_that_names_the_separator_is_named() {
+    insta::assert_snapshot!(refusal("a.csv", b"sep=;\na;b;c\n1;2;3\n4;5;6\n"), @r"
+    /data/shop/a.csv:2:1: expected 2 fields, found 3
+    hint: remove the first line of the file, `sep=;`, which tells Excel the separator
+    ");
+}

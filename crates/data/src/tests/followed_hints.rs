@@ -4,7 +4,7 @@ use super::nine_days::*;
 use super::*;
 
 /// Asserts that a refusal says so, and that the description that follows its hint is prepared.
-fn follow(described: &str, log: &str, hint: &str, followed: &str) {
+pub(super) fn follow(described: &str, log: &str, hint: &str, followed: &str) {
     let refused = shop(described, log).refusal();
     assert!(refused.contains(hint), "{hint}: {refused}");
     assert!(refused.contains("hint: "), "{refused}");

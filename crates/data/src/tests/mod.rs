@@ -15,6 +15,7 @@ mod embedded;
 mod faults;
 mod fetching;
 mod followed_hints;
+mod followed_mends;
 mod hints;
 mod kuairand;
 mod layouts;

@@ -160,7 +160,7 @@ fn columns_of_two_types_are_equal_by_value() {
     let columns: Vec<(&str, ArrayRef)> = vec![("i", Arc::new(numbers)), ("s", Arc::new(words))];
     let refused = parquet(&[("same", "i = s")], columns, "").refusal();
     assert!(
-        refused.contains("log.parquet: row 1, an expression of the description: expected a number, since the other values are numbers, found `abc`"),
+        refused.contains("log.parquet: row 1, a label, which is i = s: expected a number, since the other values are numbers, found `abc`"),
         "{refused}"
     );
 }

@@ -368,7 +368,7 @@ fn a_broken_mask_is_refused_where_it_is_broken() {
         DESCRIPTION.replace("group = \"shop\"", "group = \"shop\"\nobserved = 'size ='");
     let said = Dataset::described(&described, TRAIN, TEST).refusal();
     assert!(
-        said.contains("shop.toml:21:19: this is no SQL expression"),
+        said.contains("shop.toml:21:19: expected a value or a condition, found the end"),
         "{said}"
     );
 }

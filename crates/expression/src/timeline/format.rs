@@ -117,6 +117,11 @@ pub fn check_format(format: &str) -> Result<(), (String, &'static str)> {
     let is_day = (has_year && of_year) || (has_iso_year && number(Numeric::IsoWeek) && has_weekday);
     match is_day {
         true => Ok(()),
+        false if has_year && has_month => refuse(
+            "doesn't say which day a time is on",
+            "add %d for the day; of a month without one compute its first day in `columns`, such as { name = \"first_day\", \
+             expression = \"cast(concat(month, '-01') as timestamp)\" } of a column `month` without a type",
+        ),
         false => refuse(
             "doesn't say which day a time is on",
             "a year, a month and a day are %Y, %m and %d; a year and its day from 1 to 366 are %Y and %j",

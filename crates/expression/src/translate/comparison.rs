@@ -4,6 +4,7 @@ use super::operands::{Operands, Together};
 use super::words::{comparison, negate, text_of};
 use super::{Refused, Translator, is_null_literal};
 use crate::node::{Node, Operator, Reading};
+use homebench_diagnostic::nearest;
 use sqlparser::ast::Expr;
 
 impl Translator<'_> {
@@ -32,6 +33,9 @@ impl Translator<'_> {
     ) -> Result<Operands, Refused> {
         for side in sides {
             self.check_side(side)?;
+        }
+        if how == Together::Equal {
+            self.check_words(sides)?;
         }
         self.operands(at, how, sides, None)
     }
@@ -102,6 +106,38 @@ impl Translator<'_> {
                     "an empty text is a missing value, and no comparison with it is true",
                 )
                 .hint("write `column is null` or `column is not null`"));
+        }
+        Ok(())
+    }
+
+    /// Refuses a word beside a column that is no column itself: a text without its quotes.
+    fn check_words(&self, sides: &[&Expr]) -> Result<(), Refused> {
+        let is_known = |name: &str| {
+            let mut names = self.columns.names.iter().chain(self.columns.later);
+            names.any(|column| column == name)
+        };
+        let is_column = |side: &&Expr| match side {
+            Expr::Identifier(name) => is_known(&name.value),
+            _ => false,
+        };
+        if !sides.iter().any(is_column) {
+            return Ok(());
+        }
+        for side in sides {
+            if let Expr::Identifier(name) = side
+                && name.quote_style.is_none()
+                && !is_known(&name.value)
+            {
+                let name = &name.value;
+                let names = self.columns.names.iter().map(String::as_str);
+                let near = match nearest(name, names) {
+                    Some(near) => format!("did you mean `{near}`? "),
+                    None => String::new(),
+                };
+                return Err(self
+                    .refuse(side, format!("there is no column `{name}`"))
+                    .hint(format!("{near}A text stands in quotes: '{name}'")));
+            }
         }
         Ok(())
     }

@@ -93,7 +93,17 @@ impl Translator<'_> {
                     self.any(right, Some(Reading::Text))?,
                 ],
             }),
-            other => Err(self.refuse(at, format!("`{other}` has no meaning here"))),
+            other => {
+                let refused = self.refuse(at, format!("`{other}` is no operator here"));
+                Err(match other {
+                    BinaryOperator::BitwiseAnd => refused.hint("write `and` between conditions"),
+                    BinaryOperator::BitwiseOr => refused.hint("write `or` between conditions"),
+                    BinaryOperator::BitwiseXor => {
+                        refused.hint("for a power write the product, such as `a * a`")
+                    }
+                    _ => refused,
+                })
+            }
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The text of an expression into the parser's tree.
 
+use super::grammar::{fault, fault_of_words, goes_on, in_a_name};
 use super::{Columns, Refused, Translator};
 use crate::node::Node;
 use sqlparser::dialect::Dialect;
@@ -15,15 +16,15 @@ const MAX_DEPTH: usize = 40;
 /// SQL as MySQL, Spark and BigQuery quote it: names between backticks, texts between either kind of quotes.
 // A double quote that opened a name in one program and a text in another would change a condition's meaning without a word.
 #[derive(Debug)]
-struct Quoting;
+pub(super) struct Quoting;
 
 impl Dialect for Quoting {
     fn is_identifier_start(&self, letter: char) -> bool {
-        letter.is_alphabetic() || letter == '_'
+        is_name_start(letter)
     }
 
     fn is_identifier_part(&self, letter: char) -> bool {
-        letter.is_alphanumeric() || letter == '_'
+        is_name_part(letter)
     }
 
     fn is_delimited_identifier_start(&self, letter: char) -> bool {
@@ -35,6 +36,19 @@ impl Dialect for Quoting {
     }
 }
 
+fn is_name_start(letter: char) -> bool {
+    letter.is_alphabetic() || letter == '_'
+}
+
+fn is_name_part(letter: char) -> bool {
+    letter.is_alphanumeric() || letter == '_'
+}
+
+/// Whether a name is a word, which needs no backticks.
+pub(crate) fn is_plain_name(name: &str) -> bool {
+    name.starts_with(is_name_start) && name.chars().all(is_name_part)
+}
+
 /// Stack of the thread that parses.
 // The parser leans a chain of `or` to the left, and walks and drops it as deep as it is long: a thousand levels are a few
 // megabytes, which a thread of rayon doesn't have.
@@ -43,7 +57,11 @@ const PARSER_STACK: usize = 64 << 20;
 pub(crate) fn parse(text: &str, columns: Columns<'_>, is_condition: bool) -> Result<Node, Refused> {
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().stack_size(PARSER_STACK);
-        match thread.spawn_scoped(scope, || parse_here(text, columns, is_condition)) {
+        let here = || {
+            parse_here(text, columns, is_condition)
+                .map_err(|refused| in_a_name(refused, text, columns))
+        };
+        match thread.spawn_scoped(scope, here) {
             Ok(parsing) => parsing.join().unwrap_or_else(|_| {
                 Err(Refused::new(0, "the SQL parser can't read this expression"))
             }),
@@ -61,7 +79,7 @@ fn parse_here(text: &str, columns: Columns<'_>, is_condition: bool) -> Result<No
     }
     let tokens = Tokenizer::new(&Quoting, text)
         .tokenize_with_location()
-        .map_err(|error| Refused::new(offset_of(text, error.location), error.message))?;
+        .map_err(|error| fault_of_words(text, error.message, error.location))?;
     if let Some(token) = tokens.get(MAX_TOKENS) {
         let message = format!("the expression is too long: more than {MAX_TOKENS} words");
         return Err(Refused::new(offset_of(text, token.span.start), message));
@@ -83,12 +101,11 @@ fn parse_here(text: &str, columns: Columns<'_>, is_condition: bool) -> Result<No
             format!("more than {MAX_DEPTH} levels of `not` and parentheses"),
         ),
         ParserError::TokenizerError(message) | ParserError::ParserError(message) => {
-            Refused::new(at, format!("this is no SQL expression: {message}"))
+            fault(text, &message, at)
         }
     })?;
     if next.token != Token::EOF {
-        let message = format!("expected `and`, `or` or the end, found `{}`", next.token);
-        return Err(Refused::new(at, message));
+        return Err(goes_on(text, &next.token, at));
     }
     let mut translator = Translator {
         text,

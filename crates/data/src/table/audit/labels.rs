@@ -5,6 +5,9 @@ use crate::table::row_spill::CodedRows;
 use crate::table::split_assignment::{TEST, TRAIN};
 use crate::{DataWarning, SPLITS, Task};
 
+/// From here on integers that differ may be one number of 64 bits: 2 to the power of 53.
+const FIRST_ROUNDED: f64 = 9_007_199_254_740_992.0;
+
 /// Warnings about the labels of the splits that may be looked at, from what was written of them.
 pub(crate) fn of_labels(
     tasks: &[Task],
@@ -45,14 +48,20 @@ pub(crate) fn of_labels(
                          the task transform = [\"standardise\"]"
                     ),
                 ),
-                found => warn(
-                    "constant_label",
-                    format!(
-                        "every label of the task `{name_of_task}` is {} in the {name} split ({} rows): it has no R² there",
-                        found.flatten().unwrap_or(f64::from(numbers.least)),
-                        written.observed[*task]
-                    ),
-                ),
+                found => {
+                    let label = found.flatten().unwrap_or(f64::from(numbers.least));
+                    let rounded = match label.abs() < FIRST_ROUNDED {
+                        true => "",
+                        false => ", or rounds to it in 64 bits,",
+                    };
+                    warn(
+                        "constant_label",
+                        format!(
+                            "every label of the task `{name_of_task}` is {label}{rounded} in the {name} split ({} rows): it has no R² there",
+                            written.observed[*task]
+                        ),
+                    );
+                }
             }
         }
     }

@@ -31,11 +31,11 @@ pub(super) fn refusal(found: &DataType, need: Need) -> Option<(&'static str, &'s
         // Texts of numbers are read as such, and told by their row where one is none.
         () if need.number && !need.is_declared && !is_text(found) => Some((
             "numbers",
-            "write the column as numbers, give it type = \"float\" in `columns`, make the feature categorical, or compare with a text in quotes",
+            "write the column as numbers in the file, such as whole numbers of a unit, or leave it out of the description",
         )),
         () if (need.text || need.list || need.value) && !is_text(found) => Some((
             "texts, numbers or dates",
-            "write the column as texts, or leave it out of the description",
+            "write the column as numbers or texts in the file, or leave it out of the description",
         )),
         () => None,
     }

@@ -13,12 +13,33 @@ const LARGEST_LABEL: f64 = 1.8e19;
 /// Largest label that is standardised: beyond, the sum of squares has no number of 64 bits.
 const LARGEST_SCALED_LABEL: f64 = 1e150;
 
+/// A label that can't be made, and by what, where that is an expression of a task.
+pub(super) struct LabelFault {
+    pub(super) fault: RowFault,
+    pub(super) of: Option<String>,
+}
+
+impl From<RowFault> for LabelFault {
+    fn from(fault: RowFault) -> Self {
+        Self { fault, of: None }
+    }
+}
+
+impl LabelFault {
+    fn of(what: &str, expression: &Expression, fault: RowFault) -> Self {
+        Self {
+            fault,
+            of: Some(bad_row::part_of(what, expression)),
+        }
+    }
+}
+
 /// Labels of the rows that are kept, row-major; NaN where a task is not observed.
 pub(super) fn labels(
     plan: &TablePlan,
     rows: &ChosenRows<'_>,
     counts: &mut PieceCounts,
-) -> Result<Vec<f64>, RowFault> {
+) -> Result<Vec<f64>, LabelFault> {
     let width = plan.labels.len();
     let mut labels = vec![f64::NAN; rows.num_rows() * width];
     counts.observed_unknown = vec![0; width];
@@ -27,7 +48,9 @@ pub(super) fn labels(
         let observed = match &label.observed {
             None => None,
             Some(observed) => {
-                let condition = observed.condition(rows)?;
+                let condition = observed
+                    .condition(rows)
+                    .map_err(|fault| LabelFault::of("`observed`", observed, fault))?;
                 counts.observed_unknown[task] = condition.num_unknown();
                 Some(condition.holds())
             }
@@ -46,9 +69,13 @@ pub(super) fn labels(
 }
 
 /// The labels of all rows; NaN where one is unknown or missing, which is a row that doesn't observe the task.
-fn label_values(label: &Label, rows: &ChosenRows<'_>) -> Result<Vec<f64>, RowFault> {
+fn label_values(label: &Label, rows: &ChosenRows<'_>) -> Result<Vec<f64>, LabelFault> {
     match &label.value {
-        LabelValue::Condition(condition) => Ok(condition.condition(rows)?.numbers()),
+        LabelValue::Condition(condition) => {
+            let values = condition.condition(rows);
+            let values = values.map_err(|fault| LabelFault::of("a label", condition, fault))?;
+            Ok(values.numbers())
+        }
         LabelValue::Binary(column) => Ok(rows.values(*column, Reading::Boolean)?.numbers()),
         LabelValue::Number {
             column,
@@ -67,7 +94,7 @@ fn label_values(label: &Label, rows: &ChosenRows<'_>) -> Result<Vec<f64>, RowFau
                     LARGEST_LABEL
                 };
                 if label.abs() > most {
-                    return Err(RowFault {
+                    let fault = RowFault {
                         row: rows.among_all(row),
                         column: Some(*column),
                         expected: match standardise {
@@ -75,7 +102,8 @@ fn label_values(label: &Label, rows: &ChosenRows<'_>) -> Result<Vec<f64>, RowFau
                             false => bad_row::A_LABEL.to_owned(),
                         },
                         found: values.text(row),
-                    });
+                    };
+                    return Err(fault.into());
                 }
             }
             Ok(labels)
