@@ -29,6 +29,7 @@ const BUNDLE: homebench_runner::bundled::Bundle = bundle![
     "compare-census-8.toml",
     "compare-census-g1.toml",
     "compare-feed.toml",
+    "compare-feed-tuned.toml",
     "compare-journey.toml",
     "compare-movielens.toml",
     "correlation.toml",

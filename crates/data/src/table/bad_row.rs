@@ -238,6 +238,7 @@ pub(super) fn field_fault(plan: &TablePlan, reading: Reading, fault: RowFault) -
                         "every row needs a value to split by: give rows without one another, such as coalesce(..., 0)"
                             .to_owned()
                     }
+                    _ if expected == expression::NO_TIME => time_beside_numbers("column"),
                     Some(_) => computed_hint(&expected, &found).to_owned(),
                     None if expected == A_FLOAT => {
                         "correct the value in the joined table, or give the feature transform = [\"log1p\", \"standardise\"]"
@@ -266,6 +267,12 @@ pub(super) fn field_fault(plan: &TablePlan, reading: Reading, fault: RowFault) -
             found,
         },
     }
+}
+
+fn time_beside_numbers(name: &str) -> String {
+    format!(
+        "compare it with a time in quotes, such as \"2022-04-08 12:00:00\", or take its seconds since 1970: `extract(epoch from {name})`"
+    )
 }
 
 /// Longest expression that is shown whole.
@@ -341,10 +348,7 @@ fn hint(plan: &TablePlan, column: usize, reading: Reading, expected: &str, found
         );
     }
     if expected == expression::NO_TIME {
-        return format!(
-            "compare it with a time in quotes, such as \"2022-04-08 12:00:00\", or take its seconds since 1970: \
-             `extract(epoch from {spelled})`"
-        );
+        return time_beside_numbers(&spelled);
     }
     if found.is_empty() {
         return format!("add \"{name}\" to `optional` in the description if it may be missing");
