@@ -1,6 +1,7 @@
 //! What a prepared dataset says of itself.
 
 use super::packed::Written;
+use super::preparation_version::RULES;
 use super::schema::Protocol;
 use super::table::PreparedTable;
 use super::table::split_assignment::TEST;
@@ -15,6 +16,9 @@ pub(super) const MANIFEST: &str = "manifest.toml";
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Manifest {
     pub(super) preparation_version: u32,
+    /// [`RULES`] of the version that prepared it.
+    #[serde(default)]
+    pub(super) rules: u32,
     pub(super) content_hash: String,
     pub(super) numeric: Vec<String>,
     /// Files in the order of [`SPLITS`].
@@ -153,6 +157,7 @@ impl Manifest {
         let files = SPLITS.iter().zip(table.written);
         Self {
             preparation_version,
+            rules: RULES,
             content_hash: content_hash.to_owned(),
             warnings,
             others,

@@ -99,6 +99,11 @@ impl CacheEntry {
         if !is_right {
             return Err(format!("its {MANIFEST} describes another dataset"));
         }
+        if manifest.rules != preparation_version::RULES {
+            return Err(format!(
+                "its {MANIFEST} is of another version, which prepares a few datasets to other rows"
+            ));
+        }
         if manifest.lists.iter().any(|list| list.mean_length.is_none()) {
             return Err(format!(
                 "its {MANIFEST} is of an older version and doesn't say how long lists are"

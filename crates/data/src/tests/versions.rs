@@ -35,11 +35,13 @@ fn what_is_prepared_otherwise_has_another_version() {
             "\"day\", \"seconds\"",
             "{ name = \"day\", type = \"timestamp\", unit = \"s\" }, \"seconds\"",
         ),
+        ("\"seconds\"", "{ name = \"seconds\", missing = [\"-1\"] }"),
     ] {
         let described = DESCRIBED.replacen(from, to, 1);
-        let expected = match from.contains("length") {
-            true => "preparation_version = 4\n",
-            false => "preparation_version = 3\n",
+        let expected = match from {
+            "\"length\"]" => "preparation_version = 4\n",
+            "\"seconds\"" => "preparation_version = 5\n",
+            _ => "preparation_version = 3\n",
         };
         let found = manifest(&described);
         assert!(found.contains(expected), "{to}: {found}");
@@ -47,7 +49,7 @@ fn what_is_prepared_otherwise_has_another_version() {
     let years = DESCRIBED
         .replacen(
             "\"day\", \"seconds\"",
-            "{ name = \"day\", type = \"date\", format = \"%y\" }, \"seconds\"",
+            "{ name = \"day\", type = \"timestamp\", format = \"%y\" }, \"seconds\"",
             1,
         )
         .replacen("%y", "%y-%j", 1)
@@ -63,4 +65,25 @@ fn what_is_prepared_otherwise_has_another_version() {
     dataset.open().unwrap_or_else(|error| panic!("{error}"));
     let found = std::fs::read_to_string(dataset.prepared_folder().join("manifest.toml")).unwrap();
     assert!(found.contains("preparation_version = 4\n"), "{found}");
+}
+
+#[test]
+fn what_older_rules_prepared_is_made_again() {
+    let dataset = dataset(DESCRIBED);
+    let before = dataset.open().unwrap().content_hash;
+    let manifest = dataset.prepared_folder().join("manifest.toml");
+    let text = std::fs::read_to_string(&manifest).unwrap();
+    let text = crate::sealed_text::unsealed(&text).unwrap();
+    let older = text.replacen("rules = 1\n", "", 1);
+    assert_ne!(older, text);
+    std::fs::write(&manifest, crate::sealed_text::sealed(&older)).unwrap();
+    let mut notices = super::Notices::default();
+    let reference = crate::DatasetRef::new("shop");
+    let again = crate::open(&reference, &dataset.places(), &mut notices).unwrap();
+    let said = notices.0.join("\n");
+    assert!(
+        said.contains("is of another version, which prepares a few datasets to other rows"),
+        "{said}"
+    );
+    assert_eq!(again.content_hash, before);
 }
