@@ -158,7 +158,7 @@ mod tests {
     use super::*;
     use crate::read::Inside;
     use crate::sample::Sample;
-    use crate::tables::{CohortsRow, HistogramsRow, write};
+    use crate::tables::{CohortsRow, HistogramsRow, ModelPartsRow, Scope, SettingsRow, write};
     use tempfile::TempDir;
 
     /// A sealed folder with experts and gates of three epochs, of which the third was selected, two evaluations each.
@@ -213,6 +213,28 @@ mod tests {
         put(&results, gates);
         put(&results, bins);
         put(&results, cohorts);
+        put(
+            &results,
+            cells.map(|cell| SettingsRow {
+                cell: cell.to_owned(),
+                variant: "a, b".to_owned(),
+                setting: "rank".to_owned(),
+                value: "8".to_owned(),
+            }),
+        );
+        put(
+            &results,
+            [ModelPartsRow {
+                variant: "a, b".to_owned(),
+                layer: 0,
+                layer_title: "level 0".to_owned(),
+                path: "shared.expert".to_owned(),
+                kind: "expert".to_owned(),
+                scope: Scope::All,
+                owner: String::new(),
+                name: "experts".to_owned(),
+            }],
+        );
         seal(&results, []).unwrap();
         (folder, results)
     }
@@ -243,7 +265,7 @@ mod tests {
             (read, inside)
         };
         let (_parent, new, done) = packed(&results);
-        assert_eq!(done.num_tables, 6);
+        assert_eq!(done.num_tables, LONG.len());
         assert!(done.bytes_now < done.bytes_before, "{done:?}");
         for name in LONG {
             assert!(!new.join(name).exists() && packed_path(&new.join(name)).exists());
