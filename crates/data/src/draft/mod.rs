@@ -34,7 +34,7 @@ pub fn describe(
         check_argument::check_name(path, &files[..index])?;
         check_argument::check_is_table(path)?;
         observer.notice(&format!("reading {name}"));
-        scanned.push(scan::scan(path, name, most_rows)?);
+        scanned.push(scan::scan(path, &name, most_rows)?);
     }
     Ok(write_toml::draft(&file_roles::roles(scanned)))
 }

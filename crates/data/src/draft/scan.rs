@@ -6,7 +6,7 @@ use crate::part_files::{self, PartFile};
 use crate::schema::{FileKind, Format};
 use crate::table::bad_row::Fault;
 use crate::table::column_slots::Need;
-use crate::table::columnar::{self, has_bytes, is_list, is_readable};
+use crate::table::columnar::{self, is_list, is_readable};
 use crate::table::file_pieces::TableFile;
 use crate::table::row::{Row, Visit};
 use crate::table::text_chunks::{TextFile, is_recbole};
@@ -32,7 +32,34 @@ pub(super) struct Scanned {
 ///
 /// # Errors
 /// A file that can't be read or has no rows.
-pub(super) fn scan(path: &Path, name: String, most_rows: u64) -> Result<Scanned, Diagnostic> {
+pub(super) fn scan(path: &Path, name: &str, most_rows: u64) -> Result<Scanned, Diagnostic> {
+    scan_without(path, name, most_rows, &[]).or_else(|refused| {
+        match &columns_without_text(path)?[..] {
+            [] => Err(refused),
+            no_text => scan_without(path, name, most_rows, no_text),
+        }
+    })
+}
+
+/// Names of columns of a file that knows its types whose bytes are no texts, such as images and digests.
+fn columns_without_text(path: &Path) -> Result<Vec<String>, Diagnostic> {
+    let parts = part_files::parts(path)?.files;
+    let kind = FileKind::of_part(path, &parts[0].path, Format::default());
+    if !matches!(kind, FileKind::Parquet | FileKind::Arrow) {
+        return Ok(Vec::new());
+    }
+    let found = Columns::of_columnar(&parts[0].path, kind)?;
+    let columns = found.columns.into_iter();
+    let no_text = columns.filter(|column| !is_text(path, found.format, column));
+    Ok(no_text.map(|column| column.name).collect())
+}
+
+fn scan_without(
+    path: &Path,
+    name: &str,
+    most_rows: u64,
+    no_text: &[String],
+) -> Result<Scanned, Diagnostic> {
     let parts = part_files::parts(path)?.files;
     let first = &parts[0];
     let kind = match FileKind::of_part(path, &first.path, Format::default()) {
@@ -43,7 +70,6 @@ pub(super) fn scan(path: &Path, name: String, most_rows: u64) -> Result<Scanned,
         format,
         mut columns,
         mut left_out,
-        of_bytes,
     } = match kind {
         FileKind::Text => Columns::of_text(&parts)?,
         FileKind::RecBole => Columns::of_recbole(&first.path)?,
@@ -55,14 +81,9 @@ pub(super) fn scan(path: &Path, name: String, most_rows: u64) -> Result<Scanned,
         }
         FileKind::Parquet | FileKind::Arrow => Columns::of_columnar(&first.path, kind)?,
     };
-    for name in of_bytes {
-        let at = columns.iter().position(|column| column.name == name);
-        let Some(at) = at else { continue };
-        if !is_text(path, format, &columns[at]) {
-            columns.remove(at);
-            left_out.push((name, "its bytes are no UTF-8 text".to_owned()));
-        }
-    }
+    columns.retain(|column| !no_text.contains(&column.name));
+    let why = || "its bytes are no UTF-8 text".to_owned();
+    left_out.extend(no_text.iter().map(|name| (name.clone(), why())));
     // Columns that names of folders give stand behind those of the files.
     for (name, _) in &first.constants {
         if columns.iter().all(|column| column.name != *name) {
@@ -110,7 +131,7 @@ pub(super) fn scan(path: &Path, name: String, most_rows: u64) -> Result<Scanned,
     }
     let num_seen = seeing.num_seen;
     Ok(Scanned {
-        name,
+        name: name.to_owned(),
         format,
         kind,
         columns,
@@ -128,7 +149,7 @@ fn need(column: &ColumnStatistics) -> Need {
     }
 }
 
-/// Whether every value of a column of bytes is a text: images and digests are none.
+/// Whether every value of a column can be read as a text.
 fn is_text(path: &Path, format: Format, column: &ColumnStatistics) -> bool {
     struct Pass;
     impl Visit for Pass {
@@ -183,8 +204,6 @@ struct Columns {
     columns: Vec<ColumnStatistics>,
     /// Columns that can't be read, with the reason.
     left_out: Vec<(String, String)>,
-    /// Names of those of them that hold bytes, which may be texts.
-    of_bytes: Vec<String>,
 }
 
 impl Columns {
@@ -205,7 +224,6 @@ impl Columns {
                 .map(|name| ColumnStatistics::new(name, false, num_columns))
                 .collect(),
             left_out: vec![(String::new(), "it has no name".to_owned()); nameless],
-            of_bytes: Vec::new(),
         })
     }
 
@@ -226,7 +244,6 @@ impl Columns {
             format,
             columns: columns.collect(),
             left_out: Vec::new(),
-            of_bytes: Vec::new(),
         })
     }
 
@@ -236,7 +253,6 @@ impl Columns {
         let num_columns = schema.fields().len();
         let mut columns: Vec<ColumnStatistics> = Vec::new();
         let mut left_out: Vec<(String, String)> = Vec::new();
-        let mut of_bytes = Vec::new();
         for field in schema.fields() {
             let (name, found) = (field.name().clone(), field.data_type());
             let count = schema.fields().iter().filter(|other| *other.name() == name);
@@ -253,12 +269,7 @@ impl Columns {
                 () => None,
             };
             match why {
-                None => {
-                    if has_bytes(found) {
-                        of_bytes.push(name.clone());
-                    }
-                    columns.push(ColumnStatistics::new(name, is_list(found), num_columns));
-                }
+                None => columns.push(ColumnStatistics::new(name, is_list(found), num_columns)),
                 Some(why) if !is_known => left_out.push((name, why)),
                 Some(_) => {}
             }
@@ -267,7 +278,6 @@ impl Columns {
             format: Format::default(),
             columns,
             left_out,
-            of_bytes,
         })
     }
 }

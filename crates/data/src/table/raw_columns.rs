@@ -31,15 +31,18 @@ impl ColumnRule {
     /// A text of the column, empty where it is a mark for nothing.
     #[inline]
     pub(super) fn text<'a>(&self, text: &'a [u8]) -> &'a [u8] {
-        let is_text = self.declared == Some(ColumnType::Text);
-        let is_mark = |mark: &String| {
-            let mark = mark.as_bytes();
-            mark == text || (!is_text && is_same_number(mark, text))
-        };
-        match self.missing.iter().any(is_mark) {
+        let is_number = matches!(self.declared, Some(ColumnType::Integer | ColumnType::Float));
+        match self.is_mark(text, is_number) {
             true => b"",
             false => text,
         }
+    }
+
+    fn is_mark(&self, text: &[u8], is_number: bool) -> bool {
+        self.missing.iter().any(|mark| {
+            let mark = mark.as_bytes();
+            mark == text || (is_number && is_same_number(mark, text))
+        })
     }
 
     /// Whether the column has a type whose values have one text however the file spells them.
@@ -185,7 +188,8 @@ impl<'a> RawColumns<'a> {
             let Some(numbers) = &mut kept.numbers else {
                 continue;
             };
-            if text.is_empty() && rule.may_be_missing {
+            // Read as a number, a mark that is one is every spelling of it.
+            if (text.is_empty() || rule.is_mark(text, true)) && rule.may_be_missing {
                 numbers.push_nothing();
                 continue;
             }
@@ -381,7 +385,9 @@ mod tests {
             missing: vec!["-1".to_owned()],
             may_be_missing: true,
         };
-        assert_eq!(rule(None).text(b"-1.0"), b"");
+        // A column without a type may hold texts.
+        assert_eq!(rule(None).text(b"-1.0"), b"-1.0");
+        assert!(rule(None).is_mark(b"-1.0", true));
         assert_eq!(rule(Some(ColumnType::Integer)).text(b"-1.0"), b"");
         assert_eq!(rule(Some(ColumnType::Text)).text(b"-1.0"), b"-1.0");
         assert_eq!(rule(None).text(b"1.0"), b"1.0");

@@ -246,7 +246,7 @@ fn numbers_stay_numbers_where_most_are_missing() {
     );
     // A word that is a number is one more word.
     let (_, draft) = draft_of("z", |row| ["1", "-", "-"][row as usize % 3].to_owned());
-    assert_has(&draft, "z = { kind = \"categorical\" }");
+    assert_has(&draft, "label = 'z == \"1\"'");
 }
 
 #[test]

@@ -106,6 +106,8 @@ fn labels_are_summed_up_and_those_that_do_not_vary_are_said() {
     assert_eq!(
         notices.0,
         [
+            "the label of the task `watched` is unknown on 1 rows, since a value is missing there: they are not observed",
+            "the label of the task `price` is unknown on 1 rows, since a value is missing there: they are not observed",
             "the label of the task `long` is unknown on 1 rows, since a value is missing there: they are not observed",
             "2 of 2 rows of the validation split have inputs that a training row has too; 2 of them have another label there",
             "1 of 1 rows of the test split have inputs that a training row has too",

@@ -297,7 +297,7 @@ fn joins_and_splits_are_checked_in_the_description() {
         (
             "[format]",
             "filter = \"day => 1\"\n[format]",
-            "expected `and`, `or` or the end, found `=>`",
+            "`=>` is no operator here\nhint: write `>=`",
         ),
     ] {
         let said = refusal(from, to);

@@ -179,14 +179,14 @@ fn what_expressions_leave_empty_and_lists_that_never_split_are_counted() {
     let computed = HEAD
         .replace(
             "\"like\"]",
-            "\"like\", { name = \"ratio\", expression = \"x / click\" }]",
+            "\"like\", { name = \"ratio\", expression = \"x / like\" }]",
         )
         .replace("x = { kind", "ratio = { kind");
     let found = summary(&computed, &log(|_, _| {}));
     assert_eq!(
         said(&found, "missing_numbers"),
         [
-            "`ratio` is missing on 252 of 360 rows: inputs made of it are 0 after their transformation, or bucket 0; its expression has no \
+            "`ratio` is missing on 180 of 360 rows: inputs made of it are 0 after their transformation, or bucket 0; its expression has no \
              value there"
         ]
     );

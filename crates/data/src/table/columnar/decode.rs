@@ -51,15 +51,6 @@ pub(crate) fn is_readable(found: &DataType) -> bool {
     is_text(item_of(found).unwrap_or(found))
 }
 
-/// Whether values of this type, or those of its lists, are bytes, which need not be texts.
-pub(crate) fn has_bytes(found: &DataType) -> bool {
-    match item_of(found).unwrap_or(found) {
-        DataType::Dictionary(_, values) => has_bytes(values),
-        DataType::RunEndEncoded(_, values) => has_bytes(values.data_type()),
-        item => item.is_binary(),
-    }
-}
-
 /// The type of a list's values, where this is one.
 pub(crate) fn item_of(found: &DataType) -> Option<&DataType> {
     match found {

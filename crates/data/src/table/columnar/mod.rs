@@ -14,7 +14,7 @@ mod plain_arrays;
 
 pub(crate) use batches::Batches;
 pub(crate) use decode::Decoded;
-pub(crate) use decode::{has_bytes, is_list, is_readable, item_of, number_lists, texts};
+pub(crate) use decode::{is_list, is_readable, item_of, number_lists, texts};
 pub(crate) use guard::guarded;
 pub(crate) use open_file::open;
 
