@@ -486,6 +486,7 @@ tasks = ["y"]
 #[test]
 fn two_columns_of_one_name_for_a_program() {
     let bench = Bench::new();
+    std::fs::create_dir(bench.path("descriptions")).expect("a folder");
     bench.write("descriptions/log.toml", WEIGHED);
     bench.write("ranker.py", "");
     let spec = "question = \"Which?\"\nseeds = [1]\ndataset = { name = \"log\" }\n\
