@@ -434,15 +434,17 @@ mod tests {
         assert_eq!(of(&[rows(vec![0.1; 3]), rows(vec![0.1; 4])]), (0.1, 0.0));
     }
 
+    type OfDigit = fn(f64) -> f64;
+
     #[test]
     fn moments_keep_their_digits_far_from_0_and_near_it() {
         let of = |numbers: Vec<f64>| moments(&[rows(numbers)], |rows| values(rows, 0, 1));
-        let digits = |numbers: fn(f64) -> f64| -> Vec<f64> {
+        let digits = |numbers: OfDigit| -> Vec<f64> {
             (0..1_000).map(|row| numbers(f64::from(row % 10))).collect()
         };
         // 1 / deviation of 0 to 9, each as often, by exact arithmetic.
         let expected = 1.0 / 8.25_f64.sqrt();
-        let far: [(fn(f64) -> f64, f64); 5] = [
+        let far: [(OfDigit, f64); 5] = [
             (|digit| 1e13 + digit, 1.0),
             (|digit| -1e15 - digit, 1.0),
             (|digit| 1e-162 * digit, 1e-162),

@@ -446,7 +446,10 @@ fn a_time_of_a_file_stands_beside_no_number() {
     columns.push(("day", Arc::new(times)));
     let of = |filter: &str| {
         let text = DESCRIBED
-            .replace("optional = [", &format!("filter = '{filter}'\noptional = ["))
+            .replace(
+                "optional = [",
+                &format!("filter = '{filter}'\noptional = ["),
+            )
             .replace("\"log.csv\"", "\"log.parquet\"")
             .replace("validation_from = 12", "validation_from = \"2022-04-18\"")
             .replace("test_from = 13", "test_from = \"2022-04-19\"");

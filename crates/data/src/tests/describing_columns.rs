@@ -277,9 +277,10 @@ fn labels_that_some_rows_mark_as_unknown_are_found() {
 
 #[test]
 fn dates_in_other_forms_divide_the_rows_in_the_order_of_time() {
+    type Value<'a> = &'a dyn Fn(u32) -> String;
     let american = |row: u32| format!("{}/{}/2022 1:05 PM", row / 25 + 1, row % 25 + 1);
     let german = |row: u32| format!("{:02}.{:02}.2022", row % 25 + 1, row / 25 + 1);
-    let cases: [(&dyn Fn(u32) -> String, &str, &str); 2] = [
+    let cases: [(Value<'_>, &str, &str); 2] = [
         (&american, "%m/%d/%Y %I:%M %p", "10/16/2022 1:05 PM"),
         (&german, "%d.%m.%Y", "16.10.2022"),
     ];

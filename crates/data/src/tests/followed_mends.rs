@@ -44,7 +44,8 @@ fn marks_in_the_place_of_a_time_are_left_out() {
 
 #[test]
 fn times_beside_iso_8601_are_told_their_format() {
-    let cases: [(&str, fn(usize) -> String, &str); 7] = [
+    type Value = fn(usize) -> String;
+    let cases: [(&str, Value, &str); 7] = [
         (
             "",
             |day| format!("2022-04-0{day}T12"),

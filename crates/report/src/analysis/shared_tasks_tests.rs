@@ -12,20 +12,23 @@ const CLICK: usize = 0;
 const LIKE: usize = 2;
 const TASKS: [&str; 3] = ["click", "buy", "like"];
 
-/// Test AUCs of five seeds by task, of a run in which `like` is hard.
-const WHOLE: [[f64; 5]; 3] = [
+/// By task and seed.
+type Scores = [[f64; 5]; 3];
+
+/// Test AUCs of a run in which `like` is hard.
+const WHOLE: Scores = [
     [0.754, 0.7495, 0.7559, 0.7502, 0.7563],
     [0.7012, 0.7024, 0.6859, 0.6996, 0.708],
     [0.4196, 0.5179, 0.5, 0.4294, 0.3872],
 ];
-const PART: [[f64; 5]; 3] = [
+const PART: Scores = [
     [0.7568, 0.7576, 0.7588, 0.758, 0.7553],
     [0.6946, 0.6691, 0.6963, 0.6888, 0.705],
     [0.4424, 0.5779, 0.4448, 0.5528, 0.4318],
 ];
 
 /// A folder of these variants, of which those after the first lack the tasks that are told for them: the weight there is 0.
-fn folder(variants: &[(&str, [[f64; 5]; 3], &[&str])]) -> TempDir {
+fn folder(variants: &[(&str, Scores, &[&str])]) -> TempDir {
     let sample = Sample {
         variants: variants
             .iter()
