@@ -3,7 +3,7 @@
 # Truth:  a probability of 0 for what happened costs what the library clips to: 36.0 in scikit-learn for 64 bits and 15.9 for the same
 #         numbers in 32 bits, 36.8 in XGBoost; CatBoost takes logits and clips nothing.
 # Seen with: scikit-learn 1.9.1, xgboost-cpu 3.2.0, catboost 1.2.10.
-# Matters: rankers write scores in 32 bits, and logits beyond 17 (104 for small ones) are probabilities of 1 and 0 there. A few such rows
+# Matters: rankers write scores in 32 bits, where a probability is 1 from a logit of about 17 on, and 0 below about -104. A few such rows
 #          decide which of two models has the lower log loss. Compute it from logits, or say what was clipped on how many rows.
 set -eu
 work=$(mktemp -d)
