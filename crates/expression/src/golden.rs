@@ -63,7 +63,7 @@ impl Rows for Table {
         }
     }
 
-    fn time_text(&self, _: usize, _: usize) -> Option<String> {
+    fn times(&self, _: usize) -> Option<Values> {
         None
     }
 }

@@ -34,6 +34,8 @@ use translate::is_plain_name;
 pub struct Expression {
     node: Node,
     text: String,
+    /// Columns that are brought to a common type with numbers; kept, because every piece of a file asks for them.
+    beside_numbers: BTreeSet<usize>,
 }
 
 /// Those that compute the same are one, however they are written.
@@ -52,8 +54,8 @@ pub trait Rows {
     /// # Errors
     /// The first value that can't be read so.
     fn values(&self, column: usize, reading: Reading) -> Result<Values, RowFault>;
-    /// A row's time as a text, where the column holds times by its own type, and no description says what they count as numbers.
-    fn time_text(&self, column: usize, row: usize) -> Option<String>;
+    /// Each row's time, where the column holds times by its own type, and no description says what they count as numbers.
+    fn times(&self, column: usize) -> Option<Values>;
 }
 
 /// A value that is not as it should be.
@@ -75,10 +77,7 @@ impl Expression {
     /// # Errors
     /// What is wrong and at which byte of `text`.
     pub fn parse(text: &str, columns: Columns<'_>) -> Result<Self, ExpressionError> {
-        translate::parse(text, columns, false).map(|node| Self {
-            node,
-            text: text.trim().to_owned(),
-        })
+        translate::parse(text, columns, false).map(|node| Self::new(node, text.trim().to_owned()))
     }
 
     /// Reads an expression that holds or doesn't.
@@ -86,18 +85,21 @@ impl Expression {
     /// # Errors
     /// As [`parse`](Self::parse), and an expression that is no condition.
     pub fn parse_condition(text: &str, columns: Columns<'_>) -> Result<Self, ExpressionError> {
-        translate::parse(text, columns, true).map(|node| Self {
+        translate::parse(text, columns, true).map(|node| Self::new(node, text.trim().to_owned()))
+    }
+
+    fn new(node: Node, text: String) -> Self {
+        Self {
+            beside_numbers: node.columns_beside_numbers(),
             node,
-            text: text.trim().to_owned(),
-        })
+            text,
+        }
     }
 
     /// Where both hold.
     pub fn and(self, other: Self) -> Self {
-        Self {
-            text: format!("({}) and ({})", self.text, other.text),
-            node: Node::All(vec![self.node, other.node]),
-        }
+        let text = format!("({}) and ({})", self.text, other.text);
+        Self::new(Node::All(vec![self.node, other.node]), text)
     }
 
     /// As it was written.
@@ -140,7 +142,10 @@ impl Expression {
     /// # Errors
     /// The first row on which it can't be computed.
     pub fn evaluate(&self, rows: &dyn Rows) -> Result<Values, RowFault> {
-        match checked(&self.node, rows).and_then(|()| evaluate::evaluate(&self.node, rows)) {
+        match self
+            .checked(rows)
+            .and_then(|()| evaluate::evaluate(&self.node, rows))
+        {
             // What is wrong with types has no row to be told of.
             Err(_) if rows.num_rows() == 0 => Ok(Values::Null(0)),
             values => values,
@@ -152,7 +157,10 @@ impl Expression {
     /// # Errors
     /// As [`evaluate`](Self::evaluate), and a value that is no condition.
     pub fn condition(&self, rows: &dyn Rows) -> Result<Values, RowFault> {
-        match checked(&self.node, rows).and_then(|()| evaluate::condition(&self.node, rows)) {
+        match self
+            .checked(rows)
+            .and_then(|()| evaluate::condition(&self.node, rows))
+        {
             Err(_) if rows.num_rows() == 0 => Ok(Values::Boolean(Vec::<bool>::new().into())),
             values => values,
         }
@@ -169,25 +177,24 @@ impl Expression {
         self.node.write(columns, &mut text);
         text
     }
-}
 
-/// Refuses a column of times beside numbers: what it is, the file alone knows, after the expression was read.
-fn checked(node: &node::Node, rows: &dyn Rows) -> Result<(), RowFault> {
-    for column in node.columns_beside_numbers() {
-        let values = rows.values(column, Reading::Number)?;
-        let Some(row) = (0..values.num_rows()).find(|row| !values.is_null(*row)) else {
-            continue;
-        };
-        if let Some(found) = rows.time_text(column, row) {
-            return Err(RowFault {
-                row,
-                column: Some(column),
-                expected: NO_TIME.to_owned(),
-                found,
-            });
+    /// Refuses a column of times beside numbers: what it is, the file alone knows, after the expression was read.
+    fn checked(&self, rows: &dyn Rows) -> Result<(), RowFault> {
+        for column in &self.beside_numbers {
+            let Some(times) = rows.times(*column) else {
+                continue;
+            };
+            if let Some(row) = (0..times.num_rows()).find(|row| !times.is_null(*row)) {
+                return Err(RowFault {
+                    row,
+                    column: Some(*column),
+                    expected: NO_TIME.to_owned(),
+                    found: times.text(row),
+                });
+            }
         }
+        Ok(())
     }
-    Ok(())
 }
 
 /// True or false as texts have it.

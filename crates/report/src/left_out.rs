@@ -31,6 +31,16 @@ pub(crate) fn of_means(analysis: &Analysis, shared: &SharedTasks) -> Option<Stri
     (!said.is_empty()).then(|| said.join(" "))
 }
 
+/// The one task that is left on all datasets, where there were others; a mean over datasets is no mean over tasks.
+pub(crate) fn only_task(analysis: &Analysis, shared: &SharedTasks) -> Option<String> {
+    let parts = shared.parts.iter();
+    let tasks = distinct(parts.map(|(panel, _)| &analysis.summary.panels[*panel].task));
+    match &tasks[..] {
+        [one] if !shared.tasks_left_out.is_empty() => Some((*one).clone()),
+        _ => None,
+    }
+}
+
 /// `the mean over 3 tasks`, and of fewer than there are, which are left out.
 pub(crate) fn mean_over(analysis: &Analysis, both: &TasksOfBoth) -> String {
     match both.left_out.is_empty() {

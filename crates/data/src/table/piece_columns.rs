@@ -250,21 +250,21 @@ impl Rows for PieceColumns<'_> {
         Ok(values)
     }
 
-    fn time_text(&self, column: usize, row: usize) -> Option<String> {
-        let text = |reading| Some(self.values(column, reading).ok()?.text(row));
+    fn times(&self, column: usize) -> Option<Values> {
         if column < self.context.plan.num_own_columns {
-            return self.raw.holds_times(column).then(|| text(Reading::Time))?;
+            let holds_times = self.raw.holds_times(column);
+            return holds_times.then(|| self.values(column, Reading::Time).ok())?;
         }
         match self.joined(column) {
             // Of a joined table nothing is kept but what is asked of it: its count.
             Some((join, _)) => {
                 let holds_times = self.context.joins[join].holds_times(column);
-                holds_times.then(|| text(Reading::Number))?
+                holds_times.then(|| self.values(column, Reading::Number).ok())?
             }
-            None => match self.values(column, Reading::Raw) {
-                Ok(times @ Values::Time(_)) => Some(times.text(row)),
-                _ => None,
-            },
+            None => {
+                let computed = self.values(column, Reading::Raw).ok();
+                computed.filter(|values| matches!(values, Values::Time(_)))
+            }
         }
     }
 }
@@ -281,6 +281,14 @@ impl ChosenRows<'_> {
     pub(super) fn among_all(&self, row: usize) -> usize {
         self.rows[row]
     }
+
+    fn chosen(&self, values: Values) -> Values {
+        if self.is_all {
+            return values;
+        }
+        let rows: Vec<Option<usize>> = self.rows.iter().map(|row| Some(*row)).collect();
+        values.take(&rows)
+    }
 }
 
 impl Rows for ChosenRows<'_> {
@@ -289,15 +297,10 @@ impl Rows for ChosenRows<'_> {
     }
 
     fn values(&self, column: usize, reading: Reading) -> Result<Values, RowFault> {
-        let values = self.all.values(column, reading)?;
-        if self.is_all {
-            return Ok(values);
-        }
-        let rows: Vec<Option<usize>> = self.rows.iter().map(|row| Some(*row)).collect();
-        Ok(values.take(&rows))
+        Ok(self.chosen(self.all.values(column, reading)?))
     }
 
-    fn time_text(&self, column: usize, row: usize) -> Option<String> {
-        self.all.time_text(column, self.among_all(row))
+    fn times(&self, column: usize) -> Option<Values> {
+        Some(self.chosen(self.all.times(column)?))
     }
 }

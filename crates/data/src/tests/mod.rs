@@ -19,6 +19,7 @@ mod followed_mends;
 mod hints;
 mod kuairand;
 mod layouts;
+mod list_texts;
 mod lists;
 mod missing;
 mod new_rows;

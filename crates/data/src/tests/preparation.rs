@@ -321,6 +321,14 @@ fn a_constant_number_is_said_and_is_zero() {
         ]
     );
     assert_eq!(all(&dataset.open().unwrap().train).numeric, [0.0, 0.0]);
+    let rounded = "red, 0.7, yes\nblue, 0.7000000000000001, no\n";
+    let dataset = Dataset::described(DESCRIPTION, rounded, TEST);
+    let (_, notices) = summary(&dataset, RowSubset::All);
+    assert_eq!(
+        notices[0],
+        "the feature `size` is the same (0.7 but for rounding) on every training row; it is 0 everywhere"
+    );
+    assert_eq!(all(&dataset.open().unwrap().train).numeric, [0.0, 0.0]);
 }
 
 #[test]

@@ -73,6 +73,15 @@ fn numbers_are_centred_before_they_are_rounded() {
             "every label of the task `likes` is 7 in the validation split (40 rows): it has no R² there",
         ]
     );
+    let (.., summary) =
+        regression(&|row| format!("{:?}", 0.7 / (row + 1) as f64 * (row + 1) as f64));
+    let rounded = said(&summary, "constant_label");
+    assert!(
+        rounded[0].contains(
+            "or differs from it by rounding in 64 bits alone, in the train split (280 rows)"
+        ),
+        "{rounded:?}"
+    );
     // A label whose square 32 bits don't hold is refused where nothing scales it.
     let plain = with_tasks(&[("likes", "label = \"like\"\nkind = \"regression\"")]);
     let huge = log(|row, fields| fields[5] = format!("{}e30", row + 1));

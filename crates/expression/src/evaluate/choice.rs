@@ -24,8 +24,8 @@ impl Rows for Chosen<'_> {
         Ok(self.rows.values(column, reading)?.take(&self.chosen))
     }
 
-    fn time_text(&self, column: usize, row: usize) -> Option<String> {
-        self.rows.time_text(column, self.chosen[row]?)
+    fn times(&self, column: usize) -> Option<Values> {
+        Some(self.rows.times(column)?.take(&self.chosen))
     }
 }
 

@@ -74,9 +74,10 @@ fn figure(analysis: &Analysis, panels: &[(&str, Costs)], costs: &str) -> Option<
     let without = all.filter(|v| !has_cost(v) && has_score(v));
     let without: Vec<&str> = without.map(|v| summary.variants[v].as_str()).collect();
     let label = scale.label();
-    let over = match summary.panels.len() {
-        1 => String::new(),
-        _ => ", mean over tasks".to_owned(),
+    let over = match (summary.panels.len(), left_out::only_task(analysis, &shared)) {
+        (1, _) => String::new(),
+        (_, Some(task)) => format!(", {task} alone"),
+        (_, None) => ", mean over tasks".to_owned(),
     };
     let tasks = left_out::of_means(analysis, &shared);
     let mut description = format!("Test {label}{over}, of each variant against its {costs}.");

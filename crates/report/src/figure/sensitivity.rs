@@ -24,6 +24,8 @@ struct Sweep {
     lines: Vec<Line>,
     /// What is said of tasks that a variant of the lines lacks.
     left_out: Option<String>,
+    /// The one task that these leave.
+    only_task: Option<String>,
 }
 
 /// A variant without the setting; where others were swept too, with a value of each.
@@ -163,6 +165,7 @@ fn sweep(analysis: &Analysis, settings: &Settings<'_>, setting: String) -> Sweep
         values,
         lines,
         left_out: left_out::of_means(analysis, &shared),
+        only_task: left_out::only_task(analysis, &shared),
     }
 }
 
@@ -221,13 +224,20 @@ fn figure(sweep: &Sweep, scale: Scale, is_gain: bool) -> Option<Canvas> {
     let name_room = MEDIUM + GAP;
     let grid = Grid::new(1, room + name_room, 0.0, PANEL_HEIGHT);
     let (what, vertical_name) = match is_gain {
-        false => ("Test", format!("test {label}, mean over tasks")),
+        false => match &sweep.only_task {
+            Some(task) => ("Test", format!("test {label}, {task} alone")),
+            None => ("Test", format!("test {label}, mean over tasks")),
+        },
         true => (
             "Gain over single-task models in test",
             format!("gain in {label}"),
         ),
     };
-    let mut description = format!("{what} {label}, a mean over tasks, by {}.", sweep.setting);
+    let over = match &sweep.only_task {
+        Some(task) => format!("{task} alone"),
+        None => "a mean over tasks".to_owned(),
+    };
+    let mut description = format!("{what} {label}, {over}, by {}.", sweep.setting);
     if let Some(words) = &sweep.left_out {
         description += &format!(" {words}");
     }

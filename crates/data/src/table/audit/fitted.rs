@@ -47,7 +47,9 @@ impl Audit<'_> {
                 self.warn("missing_feature", true, message);
                 continue;
             };
-            if values().all(|value| value == first) {
+            let is_same = values().all(|value| value == first);
+            if is_same || scale == Some(0.0) {
+                let rounding = if is_same { "" } else { " but for rounding" };
                 let missing =
                     train.iter().map(|rows| rows.num_rows).sum::<usize>() - values().count();
                 let some = match missing {
@@ -63,7 +65,7 @@ impl Audit<'_> {
                     "constant_feature",
                     false,
                     format!(
-                        "the feature `{name}` is the same ({first}) on every training row{some}{becomes}"
+                        "the feature `{name}` is the same ({first}{rounding}) on every training row{some}{becomes}"
                     ),
                 );
                 continue;

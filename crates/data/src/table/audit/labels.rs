@@ -1,6 +1,7 @@
 //! Labels of the splits that may be looked at.
 
 use crate::schema::{LabelValue, TablePlan};
+use crate::table::fit::{is_constant, limits};
 use crate::table::row_spill::CodedRows;
 use crate::table::split_assignment::{TEST, TRAIN};
 use crate::{DataWarning, SPLITS, Task};
@@ -12,7 +13,7 @@ const FIRST_ROUNDED: f64 = 9_007_199_254_740_992.0;
 pub(crate) fn of_labels(
     tasks: &[Task],
     written: &[crate::packed::Written; 3],
-    constants: &[Vec<Option<f64>>],
+    constants: &[Vec<Option<ConstantLabel>>],
 ) -> Vec<DataWarning> {
     let mut warnings = Vec::new();
     let mut warn = |kind: &str, message: String| {
@@ -36,11 +37,15 @@ pub(crate) fn of_labels(
                 );
             }
         }
-        let constant = written.numbers.iter();
-        for (task, numbers) in constant.filter(|(_, numbers)| numbers.least == numbers.most) {
+        let of_split = constants.get(split);
+        for (task, numbers) in &written.numbers {
             let name_of_task = &tasks[*task].name;
             // As the file has it, not as it was scaled.
-            match constants.get(split).map(|constants| constants[*task]) {
+            let constant = of_split.map(|constants| constants[*task]);
+            if numbers.least != numbers.most && constant.flatten().is_none() {
+                continue;
+            }
+            match constant {
                 Some(None) => warn(
                     "rounded_labels",
                     format!(
@@ -49,10 +54,14 @@ pub(crate) fn of_labels(
                     ),
                 ),
                 found => {
-                    let label = found.flatten().unwrap_or(f64::from(numbers.least));
-                    let rounded = match label.abs() < FIRST_ROUNDED {
-                        true => "",
-                        false => ", or rounds to it in 64 bits,",
+                    let ConstantLabel { label, is_rounded } =
+                        found.flatten().unwrap_or(ConstantLabel {
+                            label: f64::from(numbers.least),
+                            is_rounded: false,
+                        });
+                    let rounded = match is_rounded {
+                        false => "",
+                        true => ", or differs from it by rounding in 64 bits alone,",
                     };
                     warn(
                         "constant_label",
@@ -106,18 +115,29 @@ fn say_scales(tasks: &[Task], train: &crate::packed::Written, warn: &mut dyn FnM
 }
 
 /// The label that all rows of a split have of a task of regression, before it is scaled.
-pub(crate) fn constant_labels(plan: &TablePlan, rows: &[CodedRows]) -> Vec<Option<f64>> {
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ConstantLabel {
+    label: f64,
+    /// Whether the file may have had others, or the labels differ by the rounding of what computed them.
+    is_rounded: bool,
+}
+
+/// By task, the label of all these rows; none where they differ.
+pub(crate) fn constant_labels(plan: &TablePlan, rows: &[CodedRows]) -> Vec<Option<ConstantLabel>> {
     let width = plan.labels.len();
     let label = |(task, label): (usize, &crate::schema::Label)| {
         if !matches!(label.value, LabelValue::Number { .. }) {
             return None;
         }
-        let mut labels = rows
+        let labels = rows
             .iter()
             .flat_map(|rows| rows.labels.iter().skip(task).step_by(width))
             .filter(|label| !label.is_nan());
-        let first = *labels.next()?;
-        labels.all(|label| *label == first).then_some(first)
+        let (least, largest) = limits(labels.copied())?;
+        is_constant(least, largest).then_some(ConstantLabel {
+            label: least,
+            is_rounded: least != largest || least.abs() >= FIRST_ROUNDED,
+        })
     };
     plan.labels.iter().enumerate().map(label).collect()
 }
