@@ -3,11 +3,11 @@
 //! On the processor in f32, products, exponentials and sums of rows are this crate's. candle's products follow the processor's caches, its
 //! sums the width of its registers, and its exponentials the platform's library: the same experiment would have other bytes elsewhere.
 
-use crate::parameter::{argument, values};
+use crate::operator::{Argument, Arrived, Fused, Gradients, Output, apply_1, apply_2};
 use crate::product::{Matrix, add_or_copy, multiply};
 use crate::rows::{chunks, pieces, reduce_parts, split_mut, unspecified};
 use crate::simd;
-use candle_core::{CpuStorage, CustomOp1, CustomOp2, D, DType, Layout, Result, Shape, Tensor};
+use candle_core::{D, DType, Result, Tensor};
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -24,7 +24,7 @@ fn is_ours(xs: &Tensor) -> bool {
 /// A tensor operation fails.
 pub fn sigmoid(xs: &Tensor) -> Result<Tensor> {
     if is_ours(xs) {
-        return xs.contiguous()?.apply_op1(Sigmoid);
+        return apply_1(Sigmoid, xs);
     }
     // By the hyperbolic tangent, which doesn't overflow.
     ((xs * 0.5)?.tanh()? + 1.0)? * 0.5
@@ -49,7 +49,7 @@ pub fn softmax(xs: &Tensor) -> Result<Tensor> {
     let largest = xs.max_keepdim(D::Minus1)?.detach();
     let distances = xs.broadcast_sub(&largest)?;
     let powers = match is_ours(xs) {
-        true => distances.contiguous()?.apply_op1(Exponential)?,
+        true => apply_1(Exponential, &distances)?,
         false => distances.exp()?,
     };
     let sums = sum_of_rows(&powers)?;
@@ -62,7 +62,7 @@ pub fn softmax(xs: &Tensor) -> Result<Tensor> {
 /// A tensor operation fails.
 pub fn sum_of_rows(xs: &Tensor) -> Result<Tensor> {
     if is_ours(xs) {
-        return xs.contiguous()?.apply_op1(RowSum);
+        return apply_1(RowSum, xs);
     }
     xs.sum_keepdim(D::Minus1)
 }
@@ -78,7 +78,7 @@ pub(crate) fn mean_of_rows(xs: &Tensor) -> Result<Tensor> {
 /// A tensor operation fails.
 pub fn spread(xs: &Tensor, width: usize) -> Result<Tensor> {
     if is_ours(xs) {
-        return xs.contiguous()?.apply_op1(Spread(width));
+        return apply_1(Spread(width), xs);
     }
     let mut dims = xs.dims().to_vec();
     dims[xs.rank() - 1] = width;
@@ -91,107 +91,108 @@ pub fn spread(xs: &Tensor, width: usize) -> Result<Tensor> {
 /// Factors that don't meet.
 pub fn matmul(left: &Tensor, right: &Tensor) -> Result<Tensor> {
     if is_ours(left) {
-        return left
-            .contiguous()?
-            .apply_op2(&right.contiguous()?, MatrixProduct);
+        return apply_2(MatrixProduct, left, right);
     }
     left.matmul(right)
 }
 
 /// A function of each number on its own, from its argument.
-fn map(
-    storage: &CpuStorage,
-    layout: &Layout,
-    of: impl Fn(f32) -> f32,
-) -> Result<(CpuStorage, Shape)> {
-    let xs = argument(storage, layout)?;
-    let out = xs.iter().map(|x| of(*x)).collect();
-    Ok((CpuStorage::F32(out), layout.shape().clone()))
+fn map(xs: Argument<'_>, of: impl Fn(f32) -> f32) -> Output<()> {
+    Output::new(xs.values.iter().map(|x| of(*x)).collect(), xs.dims, ())
+}
+
+/// Each gradient times what its result says of the slope.
+fn times_slopes(arrived: &Arrived<'_, ()>, slope: impl Fn(f32) -> f32) -> Vec<f32> {
+    let results = arrived.gradient.iter().zip(arrived.result);
+    results.map(|(gradient, y)| gradient * slope(*y)).collect()
 }
 
 struct Sigmoid;
 
-impl CustomOp1 for Sigmoid {
-    fn name(&self) -> &'static str {
-        "sigmoid"
+impl Fused<1> for Sigmoid {
+    const NAME: &'static str = "sigmoid";
+    type Kept = ();
+
+    fn forward(&self, [xs]: [Argument<'_>; 1]) -> Result<Output<()>> {
+        Ok(map(xs, simd::sigmoid))
     }
 
-    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        map(storage, layout, simd::sigmoid)
-    }
-
-    fn bwd(&self, _xs: &Tensor, ys: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
-        let slope = (ys - ys.sqr()?)?;
-        Ok(Some((gradient * slope)?))
+    fn backward(&self, _xs: [Argument<'_>; 1], arrived: Arrived<'_, ()>) -> Result<Gradients<1>> {
+        Ok([Some(times_slopes(&arrived, |y| y - y * y))])
     }
 }
 
 struct Exponential;
 
-impl CustomOp1 for Exponential {
-    fn name(&self) -> &'static str {
-        "exponential"
+impl Fused<1> for Exponential {
+    const NAME: &'static str = "exponential";
+    type Kept = ();
+
+    fn forward(&self, [xs]: [Argument<'_>; 1]) -> Result<Output<()>> {
+        Ok(map(xs, simd::exp))
     }
 
-    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        map(storage, layout, simd::exp)
+    fn backward(&self, _xs: [Argument<'_>; 1], arrived: Arrived<'_, ()>) -> Result<Gradients<1>> {
+        Ok([Some(times_slopes(&arrived, |y| y))])
     }
+}
 
-    fn bwd(&self, _xs: &Tensor, ys: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
-        Ok(Some((gradient * ys)?))
+/// The sums of `num_rows` rows, of no numbers too.
+fn row_sums(xs: &[f32], num_rows: usize) -> Vec<f32> {
+    let mut sums = vec![0f32; num_rows];
+    let width = xs.len() / num_rows.max(1);
+    if width > 0 {
+        for (sum, row) in sums.iter_mut().zip(xs.chunks_exact(width)) {
+            for value in row {
+                *sum += value;
+            }
+        }
     }
+    sums
+}
+
+fn repeated(xs: &[f32], width: usize) -> Vec<f32> {
+    let repeated = xs.iter().flat_map(|x| std::iter::repeat_n(*x, width));
+    repeated.collect()
 }
 
 struct RowSum;
 
-impl CustomOp1 for RowSum {
-    fn name(&self) -> &'static str {
-        "row-sum"
-    }
+impl Fused<1> for RowSum {
+    const NAME: &'static str = "row-sum";
+    type Kept = ();
 
-    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let xs = argument(storage, layout)?;
-        let mut dims = layout.dims().to_vec();
-        let width = dims.pop().unwrap_or(1);
-        // Rows of no numbers have a sum too.
-        let mut sums = vec![0f32; dims.iter().product()];
-        if width > 0 {
-            for (sum, row) in sums.iter_mut().zip(xs.chunks_exact(width)) {
-                for value in row {
-                    *sum += value;
-                }
-            }
-        }
+    fn forward(&self, [xs]: [Argument<'_>; 1]) -> Result<Output<()>> {
+        let mut dims = xs.dims.to_vec();
+        dims.pop();
+        let sums = row_sums(xs.values, dims.iter().product());
         dims.push(1);
-        Ok((CpuStorage::F32(sums), dims.into()))
+        Ok(Output::new(sums, dims, ()))
     }
 
-    fn bwd(&self, xs: &Tensor, _sums: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
-        Ok(Some(spread(gradient, xs.dim(D::Minus1)?)?))
+    fn backward(&self, [xs]: [Argument<'_>; 1], arrived: Arrived<'_, ()>) -> Result<Gradients<1>> {
+        let width = xs.dims.last().copied().unwrap_or(1);
+        Ok([Some(repeated(arrived.gradient, width))])
     }
 }
 
 struct Spread(usize);
 
-impl CustomOp1 for Spread {
-    fn name(&self) -> &'static str {
-        "spread"
-    }
+impl Fused<1> for Spread {
+    const NAME: &'static str = "spread";
+    type Kept = ();
 
-    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let xs = argument(storage, layout)?;
-        let mut dims = layout.dims().to_vec();
+    fn forward(&self, [xs]: [Argument<'_>; 1]) -> Result<Output<()>> {
+        let mut dims = xs.dims.to_vec();
         if dims.pop() != Some(1) {
-            candle_core::bail!("expected a last dimension of 1, found {:?}", layout.dims());
+            candle_core::bail!("expected a last dimension of 1, found {:?}", xs.dims);
         }
-        let out = xs.iter().flat_map(|x| std::iter::repeat_n(*x, self.0));
-        let out = CpuStorage::F32(out.collect());
         dims.push(self.0);
-        Ok((out, dims.into()))
+        Ok(Output::new(repeated(xs.values, self.0), dims, ()))
     }
 
-    fn bwd(&self, _xs: &Tensor, _ys: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
-        Ok(Some(sum_of_rows(gradient)?))
+    fn backward(&self, [xs]: [Argument<'_>; 1], arrived: Arrived<'_, ()>) -> Result<Gradients<1>> {
+        Ok([Some(row_sums(arrived.gradient, xs.values.len()))])
     }
 }
 
@@ -236,6 +237,14 @@ struct Factor<'a> {
 }
 
 impl<'a> Factor<'a> {
+    fn new(matrices: Argument<'a>) -> Result<Self> {
+        Ok(Self {
+            data: matrices.values,
+            batch: Batch::of(matrices.dims)?,
+            is_transposed: false,
+        })
+    }
+
     fn matrix(&self, index: usize) -> Matrix<'a> {
         (self.batch).matrix(self.data, index, self.is_transposed)
     }
@@ -297,68 +306,43 @@ fn products_over_rows(left: Factor<'_>, right: Factor<'_>) -> Vec<f32> {
 
 struct MatrixProduct;
 
-impl CustomOp2 for MatrixProduct {
-    fn name(&self) -> &'static str {
-        "matrix-product"
+impl Fused<2> for MatrixProduct {
+    const NAME: &'static str = "matrix-product";
+    type Kept = ();
+
+    fn forward(&self, [left, right]: [Argument<'_>; 2]) -> Result<Output<()>> {
+        let (of_left, of_right) = (Factor::new(left)?, Factor::new(right)?);
+        let (left_batch, right_batch) = (of_left.batch, of_right.batch);
+        if left_batch.count != right_batch.count || left_batch.columns != right_batch.rows {
+            candle_core::bail!("products of {:?} by {:?} don't fit", left.dims, right.dims);
+        }
+        let mut dims = left.dims.to_vec();
+        dims[left.dims.len() - 1] = right_batch.columns;
+        Ok(Output::new(products(of_left, of_right), dims, ()))
     }
 
-    fn cpu_fwd(
+    fn backward(
         &self,
-        left: &CpuStorage,
-        left_layout: &Layout,
-        right: &CpuStorage,
-        right_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let (of_left, of_right) = (
-            Batch::of(left_layout.dims())?,
-            Batch::of(right_layout.dims())?,
-        );
-        if of_left.count != of_right.count || of_left.columns != of_right.rows {
-            candle_core::bail!(
-                "products of {:?} by {:?} don't fit",
-                left_layout.dims(),
-                right_layout.dims()
-            );
-        }
-        let factor = |data, batch| Factor {
-            data,
-            batch,
+        [left, right]: [Argument<'_>; 2],
+        arrived: Arrived<'_, ()>,
+    ) -> Result<Gradients<2>> {
+        let (left, right) = (Factor::new(left)?, Factor::new(right)?);
+        let of_gradient = Factor {
+            data: arrived.gradient,
+            batch: Batch {
+                columns: right.batch.columns,
+                ..left.batch
+            },
             is_transposed: false,
         };
-        let out = products(
-            factor(argument(left, left_layout)?, of_left),
-            factor(argument(right, right_layout)?, of_right),
-        );
-        let mut dims = left_layout.dims().to_vec();
-        dims[left_layout.dims().len() - 1] = of_right.columns;
-        Ok((CpuStorage::F32(out), dims.into()))
-    }
-
-    fn bwd(
-        &self,
-        left: &Tensor,
-        right: &Tensor,
-        _result: &Tensor,
-        gradient: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let gradient = gradient.contiguous()?;
-        let (of_left, of_right) = (values(left)?, values(right)?);
-        let of_gradient = values(&gradient)?;
-        let factor = |data, dims, is_transposed| -> Result<Factor<'_>> {
-            Ok(Factor {
-                data,
-                batch: Batch::of(dims)?,
-                is_transposed,
-            })
+        let transposed = Factor {
+            is_transposed: true,
+            ..right
         };
-        let of_gradient = factor(&of_gradient, gradient.dims(), false)?;
-        let left_gradient = products(of_gradient, factor(&of_right, right.dims(), true)?);
-        let right_gradient = products_over_rows(factor(&of_left, left.dims(), false)?, of_gradient);
-        let tensor = |values, like: &Tensor| Tensor::from_vec(values, like.shape(), like.device());
-        Ok((
-            Some(tensor(left_gradient, left)?),
-            Some(tensor(right_gradient, right)?),
-        ))
+        Ok([
+            Some(products(of_gradient, transposed)),
+            Some(products_over_rows(left, of_gradient)),
+        ])
     }
 }
 

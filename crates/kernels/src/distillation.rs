@@ -2,9 +2,9 @@
 
 use crate::composed::{spread, sum_of_rows};
 use crate::cuda::is_on_processor;
-use crate::parameter::{argument, values};
-use crate::saved::Saved;
-use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
+use crate::operator::{Argument, Arrived, Fused, Gradients, Output, apply_1};
+use crate::parameter::values;
+use candle_core::{Result, Tensor};
 use rayon::prelude::*;
 
 /// Added to squared lengths, so that rows of zeros have a direction: none.
@@ -52,9 +52,8 @@ pub fn normalised_distance(xs: &Tensor, targets: &Tensor) -> Result<Tensor> {
         targets: values(&targets.contiguous()?)?.to_vec(),
         width,
         num_rows,
-        slopes: Saved::default(),
     };
-    xs.contiguous()?.apply_op1(operator)
+    apply_1(operator, xs)
 }
 
 /// The same from candle's stock operators, on any device and type: the reference.
@@ -75,16 +74,15 @@ struct Operator {
     targets: Vec<f32>,
     width: usize,
     num_rows: usize,
-    slopes: Saved<Vec<f32>>,
 }
 
-impl CustomOp1 for Operator {
-    fn name(&self) -> &'static str {
-        "normalised-distance"
-    }
+impl Fused<1> for Operator {
+    const NAME: &'static str = "normalised-distance";
+    /// The slopes.
+    type Kept = Vec<f32>;
 
-    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let xs = argument(storage, layout)?;
+    fn forward(&self, [xs]: [Argument<'_>; 1]) -> Result<Output<Vec<f32>>> {
+        let xs = xs.values;
         let part = TASK_ROWS * self.width;
         let mut slopes = vec![0f32; xs.len()];
         let mut distances = vec![0f64; xs.len() / self.width];
@@ -102,18 +100,21 @@ impl CustomOp1 for Operator {
                     *distance = row_distance(slopes, xs, target, self.num_rows as f64);
                 }
             });
-        self.slopes.put(slopes);
         // Rows in order, whoever made them: the same sum at any number of threads.
         let sum: f64 = distances.iter().sum();
         let value = (sum / self.num_rows as f64) as f32;
-        Ok((CpuStorage::F32(vec![value]), Shape::from(())))
+        Ok(Output::new(vec![value], (), slopes))
     }
 
-    fn bwd(&self, xs: &Tensor, _result: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
-        let factor = gradient.to_scalar::<f32>()?;
-        let mut slopes = self.slopes.take(self.name())?;
+    fn backward(
+        &self,
+        _arguments: [Argument<'_>; 1],
+        arrived: Arrived<'_, Vec<f32>>,
+    ) -> Result<Gradients<1>> {
+        let mut slopes = arrived.kept;
+        let factor = arrived.gradient[0];
         slopes.iter_mut().for_each(|slope| *slope *= factor);
-        Ok(Some(Tensor::from_vec(slopes, xs.shape(), xs.device())?))
+        Ok([Some(slopes)])
     }
 }
 

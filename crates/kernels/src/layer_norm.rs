@@ -2,12 +2,12 @@
 
 use crate::composed::{mean_of_rows, spread};
 use crate::cuda::is_on_processor;
-use crate::parameter::{argument, values};
+use crate::operator::{Argument, Arrived, Fused, Gradients, Output, apply_3};
 use crate::product::dot;
 use crate::rows::{chunks, reduce_parts, split_mut, unspecified};
 use crate::simd::multiversioned;
 use crate::stacked_mlp::NORM_EPSILON;
-use candle_core::{CpuStorage, CustomOp3, D, Layout, Result, Shape, Tensor};
+use candle_core::{D, Result, Tensor};
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -30,7 +30,7 @@ pub fn layer_norm(xs: &Tensor, scale: &Tensor, shift: &Tensor) -> Result<Tensor>
         );
     }
     match is_on_processor(xs) {
-        true => xs.contiguous()?.apply_op3(scale, shift, Operator),
+        true => apply_3(LayerNorm, xs, scale, shift),
         false => layer_norm_composed(xs, scale, shift),
     }
 }
@@ -50,62 +50,38 @@ pub fn layer_norm_composed(xs: &Tensor, scale: &Tensor, shift: &Tensor) -> Resul
         .broadcast_add(shift)
 }
 
-struct Operator;
+struct LayerNorm;
 
-impl CustomOp3 for Operator {
-    fn name(&self) -> &'static str {
-        "layer-norm"
-    }
+impl Fused<3> for LayerNorm {
+    const NAME: &'static str = "layer-norm";
+    type Kept = ();
 
-    fn cpu_fwd(
-        &self,
-        xs: &CpuStorage,
-        xs_layout: &Layout,
-        scale: &CpuStorage,
-        scale_layout: &Layout,
-        shift: &CpuStorage,
-        shift_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let xs = argument(xs, xs_layout)?;
-        let (scale, shift) = (
-            argument(scale, scale_layout)?,
-            argument(shift, shift_layout)?,
-        );
-        let width = scale.len();
-        let mut out = unspecified(xs.len());
-        let parts = chunks(xs.len() / width);
+    fn forward(&self, [xs, scale, shift]: [Argument<'_>; 3]) -> Result<Output<()>> {
+        let width = scale.values.len();
+        let mut out = unspecified(xs.values.len());
+        let parts = chunks(xs.values.len() / width);
         split_mut(&mut out, width, &parts)
             .into_par_iter()
             .zip(&parts)
             .for_each(|(out, part)| {
-                normalise(out, &xs[part.start * width..part.end * width], scale, shift);
+                let rows = &xs.values[part.start * width..part.end * width];
+                normalise(out, rows, scale.values, shift.values);
             });
-        Ok((CpuStorage::F32(out), xs_layout.shape().clone()))
+        Ok(Output::new(out, xs.dims, ()))
     }
 
-    fn bwd(
+    fn backward(
         &self,
-        xs: &Tensor,
-        scale: &Tensor,
-        shift: &Tensor,
-        _result: &Tensor,
-        gradient: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let gradient = gradient.contiguous()?;
-        let (of_xs, sums) = backward(&values(xs)?, &values(scale)?, &values(&gradient)?);
-        let width = scale.elem_count();
-        let tensor =
-            |values: &[f32], like: &Tensor| Tensor::from_slice(values, like.shape(), like.device());
-        Ok((
-            Some(Tensor::from_vec(of_xs, xs.shape(), xs.device())?),
-            Some(tensor(&sums[..width], scale)?),
-            Some(tensor(&sums[width..], shift)?),
-        ))
+        [xs, scale, _]: [Argument<'_>; 3],
+        arrived: Arrived<'_, ()>,
+    ) -> Result<Gradients<3>> {
+        let (of_xs, of_scale, of_shift) = backward(xs.values, scale.values, arrived.gradient);
+        Ok([Some(of_xs), Some(of_scale), Some(of_shift)])
     }
 }
 
-/// The gradients of the rows, and those of scale and shift, one after the other.
-fn backward(xs: &[f32], scale: &[f32], gradient: &[f32]) -> (Vec<f32>, Vec<f32>) {
+/// The gradients of the rows, of scale and of shift.
+fn backward(xs: &[f32], scale: &[f32], gradient: &[f32]) -> (Vec<f32>, Vec<f32>, Vec<f32>) {
     let width = scale.len();
     let parts: Vec<Range<usize>> = chunks(xs.len() / width);
     let mut of_xs = unspecified(xs.len());
@@ -121,7 +97,8 @@ fn backward(xs: &[f32], scale: &[f32], gradient: &[f32]) -> (Vec<f32>, Vec<f32>)
     let mut sums = vec![0f32; 2 * width];
     // Chunks in order, whoever made them.
     reduce_parts(&mut sums, &of_parts, false);
-    (of_xs, sums)
+    let of_shift = sums.split_off(width);
+    (of_xs, sums, of_shift)
 }
 
 /// Mean of a row, and one over its deviation; the row less its mean is left in `centred`.

@@ -21,6 +21,7 @@ mod layer_norm;
 pub mod loss;
 mod masked;
 pub mod mixture;
+mod operator;
 pub mod optimizer;
 mod parameter;
 mod precision;

@@ -1,10 +1,9 @@
 //! The loss of all tasks at once: binary cross-entropy from logits, or the squared error where a task predicts a number.
 
 use crate::cuda::{self, Machine};
-use crate::parameter::argument;
+use crate::operator::{Argument, Arrived, Fused, Gradients, Output, apply_1};
 use crate::simd::{exp, multiversioned};
-use candle_core::{CpuStorage, CustomOp1, DType, Device, Layout, Result, Shape, Tensor};
-use std::sync::{Mutex, PoisonError};
+use candle_core::{DType, Device, Result, Tensor};
 
 /// Labels of a batch with what weighs them.
 #[derive(Debug, Clone)]
@@ -157,9 +156,8 @@ pub fn multi_task_loss(logits: &Tensor, targets: &Targets) -> Result<Tensor> {
     let operator = Operator {
         targets: targets.clone(),
         per_task: false,
-        gradient: Mutex::default(),
     };
-    logits.contiguous()?.apply_op1(operator)
+    apply_1(operator, logits)
 }
 
 /// The losses that [`multi_task_loss`] adds up, one a task: for whoever weighs them by what they are. That of a task that no row
@@ -194,9 +192,8 @@ pub fn task_losses(logits: &Tensor, targets: &Targets) -> Result<Tensor> {
     let operator = Operator {
         targets: targets.clone(),
         per_task: true,
-        gradient: Mutex::default(),
     };
-    logits.contiguous()?.apply_op1(operator)
+    apply_1(operator, logits)
 }
 
 /// The same from candle's stock operators: the reference.
@@ -264,17 +261,16 @@ struct Operator {
     targets: Targets,
     /// Whether each task's loss is a number of its own.
     per_task: bool,
-    gradient: Mutex<Vec<f32>>,
 }
 
-impl CustomOp1 for Operator {
-    fn name(&self) -> &'static str {
-        "multi-task-loss"
-    }
+impl Fused<1> for Operator {
+    const NAME: &'static str = "multi-task-loss";
+    /// The slopes.
+    type Kept = Vec<f32>;
 
-    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let logits = argument(storage, layout)?;
-        let num_tasks = layout.dims()[1];
+    fn forward(&self, [logits]: [Argument<'_>; 1]) -> Result<Output<Vec<f32>>> {
+        let [_, num_tasks] = logits.sizes()?;
+        let logits = logits.values;
         let factors = self.targets.factors(num_tasks);
         let positive = match &self.targets.positive_weights {
             Some(weights) => weights.repeat(logits.len() / num_tasks),
@@ -295,7 +291,6 @@ impl CustomOp1 for Operator {
                 squared_errors(places, &mut losses, &mut gradient, logits, &labels);
             }
         }
-        *self.gradient.lock().unwrap_or_else(PoisonError::into_inner) = gradient;
         if self.per_task {
             let mut sums = vec![0f64; num_tasks];
             for row in losses.chunks_exact(num_tasks) {
@@ -304,35 +299,32 @@ impl CustomOp1 for Operator {
                 }
             }
             let sums = sums.iter().map(|sum| *sum as f32).collect();
-            return Ok((CpuStorage::F32(sums), Shape::from(num_tasks)));
+            return Ok(Output::new(sums, num_tasks, gradient));
         }
         let loss: f64 = losses.iter().map(|loss| f64::from(*loss)).sum();
-        Ok((CpuStorage::F32(vec![loss as f32]), Shape::from(())))
+        Ok(Output::new(vec![loss as f32], (), gradient))
     }
 
-    fn bwd(&self, logits: &Tensor, _result: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
-        let saved = self.gradient.lock().unwrap_or_else(PoisonError::into_inner);
-        let scaled = match self.per_task {
+    fn backward(
+        &self,
+        _arguments: [Argument<'_>; 1],
+        arrived: Arrived<'_, Vec<f32>>,
+    ) -> Result<Gradients<1>> {
+        let mut slopes = arrived.kept;
+        match self.per_task {
             true => {
-                let factors = gradient.to_vec1::<f32>()?;
-                let rows = saved.chunks_exact(factors.len());
-                rows.flat_map(|row| {
-                    row.iter()
-                        .zip(&factors)
-                        .map(|(value, factor)| value * factor)
-                })
-                .collect()
+                for row in slopes.chunks_exact_mut(arrived.gradient.len()) {
+                    for (slope, factor) in row.iter_mut().zip(arrived.gradient) {
+                        *slope *= factor;
+                    }
+                }
             }
             false => {
-                let factor = gradient.to_scalar::<f32>()?;
-                saved.iter().map(|value| value * factor).collect()
+                let factor = arrived.gradient[0];
+                slopes.iter_mut().for_each(|slope| *slope *= factor);
             }
-        };
-        Ok(Some(Tensor::from_vec(
-            scaled,
-            logits.shape(),
-            logits.device(),
-        )?))
+        }
+        Ok([Some(slopes)])
     }
 }
 

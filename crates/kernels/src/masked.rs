@@ -2,15 +2,14 @@
 
 use crate::composed::matmul;
 use crate::cuda::is_on_processor;
-use crate::parameter::{argument, values};
+use crate::operator::{Argument, Arrived, Fused, Gradients, Output, apply_2};
 use crate::product::{Matrix, multiply};
 use crate::rows::{blocks, chunks, reduce_parts, rows_of, split_mut, unspecified};
 use crate::simd::multiversioned;
 use crate::stacked_mlp::add_column_sums;
-use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
+use candle_core::{Result, Tensor};
 use rayon::prelude::*;
 use std::ops::Range;
-use std::sync::{Mutex, PoisonError};
 
 /// `h (1 + h W + b)` of every stream.
 ///
@@ -31,12 +30,7 @@ pub fn masked(streams: &Tensor, maps: &Tensor) -> Result<Tensor> {
     if !is_on_processor(streams) {
         return masked_composed(streams, maps);
     }
-    let operator = Operator {
-        changes: Mutex::default(),
-    };
-    streams
-        .contiguous()?
-        .apply_op2(&maps.contiguous()?, operator)
+    apply_2(Masked, streams, maps)
 }
 
 /// The same from candle's stock operators: the reference.
@@ -50,25 +44,16 @@ pub fn masked_composed(streams: &Tensor, maps: &Tensor) -> Result<Tensor> {
     streams + changes.mul(streams)?
 }
 
-struct Operator {
+struct Masked;
+
+impl Fused<2> for Masked {
+    const NAME: &'static str = "masked-streams";
     /// `h W + b`.
-    changes: Mutex<Vec<f32>>,
-}
+    type Kept = Vec<f32>;
 
-impl CustomOp2 for Operator {
-    fn name(&self) -> &'static str {
-        "masked-streams"
-    }
-
-    fn cpu_fwd(
-        &self,
-        streams: &CpuStorage,
-        layout: &Layout,
-        maps: &CpuStorage,
-        maps_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let (_, rows, width) = layout.shape().dims3()?;
-        let (streams, maps) = (argument(streams, layout)?, argument(maps, maps_layout)?);
+    fn forward(&self, [streams, maps]: [Argument<'_>; 2]) -> Result<Output<Vec<f32>>> {
+        let [_, rows, width] = streams.sizes()?;
+        let (dims, streams, maps) = (streams.dims, streams.values, maps.values);
         let parts: Vec<Range<usize>> = blocks(0..rows).collect();
         let mut changes = unspecified(streams.len());
         let mut out = unspecified(streams.len());
@@ -93,22 +78,16 @@ impl CustomOp2 for Operator {
                 );
                 mask(out, own, changes);
             });
-        *self.changes.lock().unwrap_or_else(PoisonError::into_inner) = changes;
-        Ok((CpuStorage::F32(out), layout.shape().clone()))
+        Ok(Output::new(out, dims, changes))
     }
 
-    fn bwd(
+    fn backward(
         &self,
-        streams: &Tensor,
-        maps: &Tensor,
-        _result: &Tensor,
-        gradient: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
-        let gradient = gradient.contiguous()?;
-        let (count, rows, width) = streams.dims3()?;
-        let (own, maps_values) = (values(streams)?, values(maps)?);
-        let gradient = values(&gradient)?;
+        [streams, maps]: [Argument<'_>; 2],
+        arrived: Arrived<'_, Vec<f32>>,
+    ) -> Result<Gradients<2>> {
+        let [count, rows, width] = streams.sizes()?;
+        let own = streams.values;
         let parts: Vec<Range<usize>> = chunks(rows);
         let mut of_streams = unspecified(own.len());
         let size = (width + 1) * width;
@@ -119,11 +98,11 @@ impl CustomOp2 for Operator {
             .enumerate()
             .for_each_init(Vec::new, |scratch, (task, (out, of_map))| {
                 let (stream, part) = (task / parts.len(), &parts[task % parts.len()]);
-                let [own, changes, gradient] = [&own[..], &changes[..], &gradient[..]]
+                let [own, changes, gradient] = [own, &arrived.kept, arrived.gradient]
                     .map(|data| rows_of(data, stream, rows, part, width));
                 scratch.resize(own.len(), 0.0);
                 mask_gradient(out, scratch, own, changes, gradient);
-                let (weights, _) = map_of(&maps_values, stream, width);
+                let (weights, _) = map_of(maps.values, stream, width);
                 let of_changes = Matrix::new(scratch, part.len(), width);
                 let weights = Matrix::new(weights, width, width).transposed();
                 multiply(out, width, of_changes, weights, true);
@@ -138,11 +117,7 @@ impl CustomOp2 for Operator {
         for (out, parts) in of_maps.chunks_exact_mut(size).zip(of_streams_parts) {
             reduce_parts(out, parts, false);
         }
-        let tensor = |values, like: &Tensor| Tensor::from_vec(values, like.shape(), like.device());
-        Ok((
-            Some(tensor(of_streams, streams)?),
-            Some(tensor(of_maps, maps)?),
-        ))
+        Ok([Some(of_streams), Some(of_maps)])
     }
 }
 

@@ -7,10 +7,9 @@
 use crate::cuda::{self, Machine};
 use crate::feature_gate::{self, FeatureGates};
 use crate::gate::{GateLogits, InputGradient, Mix};
-use crate::parameter::{argument, values};
-use crate::saved::{Saved, gradient_of};
+use crate::operator::{Argument, Arrived, Fused, Gradients, Output, apply_3};
 use crate::stacked_mlp::{self, StackedMlp};
-use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
+use candle_core::{Result, Tensor};
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -102,24 +101,20 @@ impl Mixture {
             return self.parts.mix.forward(&experts, &logits);
         }
         self.check_inputs(xs, gate_xs, train)?;
-        let xs = xs.contiguous()?;
-        let gate_xs = gate_xs.map(Tensor::contiguous).transpose()?;
         let operator = Operator {
             parts: self.parts.clone(),
             train,
             needs_input_gradient: xs.track_op(),
-            gates_read: match &gate_xs {
+            gates_read: match gate_xs {
                 Some(given) => GatesRead::Given {
                     needs_gradient: given.track_op(),
                 },
                 None if self.parts.gates_read_gated => GatesRead::Gated,
                 None => GatesRead::Inputs,
             },
-            kept: Saved::default(),
         };
-        // A variable among the arguments makes candle call the backward pass although the inputs may need no gradient.
         let anchor = self.parts.experts.first_parameter();
-        xs.apply_op3(gate_xs.as_ref().unwrap_or(&xs), anchor, operator)
+        apply_3(operator, xs, gate_xs.unwrap_or(xs), anchor)
     }
 
     /// The same from candle's stock operators, on any device and type: the reference.
@@ -248,14 +243,18 @@ struct Operator {
     train: bool,
     needs_input_gradient: bool,
     gates_read: GatesRead,
-    kept: Saved<Kept>,
 }
 
 /// Gradients of the inputs and of the gates' own input.
-type Gradients = (Option<Vec<f32>>, Option<Vec<f32>>);
+type InputGradients = (Option<Vec<f32>>, Option<Vec<f32>>);
 
 impl Operator {
-    fn forward(&self, xs: &[f32], gate_xs: &[f32], num_rows: usize) -> Result<(Vec<f32>, Kept)> {
+    fn run_forward(
+        &self,
+        xs: &[f32],
+        gate_xs: &[f32],
+        num_rows: usize,
+    ) -> Result<(Vec<f32>, Kept)> {
         let parts = &*self.parts;
         let gated = parts
             .feature_gates
@@ -286,14 +285,14 @@ impl Operator {
         }
     }
 
-    fn backward(
+    fn run_backward(
         &self,
         xs: &[f32],
         gate_xs: &[f32],
         gradient: &[f32],
         num_rows: usize,
         kept: Kept,
-    ) -> Result<Gradients> {
+    ) -> Result<InputGradients> {
         let parts = &*self.parts;
         let width = parts.experts.output_dim();
         let Kept {
@@ -357,53 +356,34 @@ impl Operator {
     }
 }
 
-impl CustomOp3 for Operator {
-    fn name(&self) -> &'static str {
-        "mixture"
-    }
+impl Fused<3> for Operator {
+    const NAME: &'static str = "mixture";
+    type Kept = Kept;
 
-    fn cpu_fwd(
-        &self,
-        xs: &CpuStorage,
-        xs_layout: &Layout,
-        gate_xs: &CpuStorage,
-        gate_xs_layout: &Layout,
-        _anchor: &CpuStorage,
-        _anchor_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let num_rows = num_rows(xs_layout.dims());
-        let (xs, gate_xs) = (argument(xs, xs_layout)?, argument(gate_xs, gate_xs_layout)?);
-        let (out, kept) = self.forward(xs, gate_xs, num_rows)?;
-        if self.train {
-            self.kept.put(kept);
-        }
+    fn forward(&self, [xs, gate_xs, _anchor]: [Argument<'_>; 3]) -> Result<Output<Kept>> {
+        let num_rows = num_rows(xs.dims);
+        let (out, kept) = self.run_forward(xs.values, gate_xs.values, num_rows)?;
         let width = self.parts.experts.output_dim();
-        let shape = (self.parts.mix.num_outputs(), num_rows, width);
-        Ok((CpuStorage::F32(out), shape.into()))
+        Ok(Output {
+            values: out,
+            shape: (self.parts.mix.num_outputs(), num_rows, width).into(),
+            kept: self.train.then_some(kept),
+        })
     }
 
-    fn bwd(
+    fn backward(
         &self,
-        xs: &Tensor,
-        gate_xs: &Tensor,
-        _anchor: &Tensor,
-        _result: &Tensor,
-        gradient: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let kept = self.kept.take(self.name())?;
-        let gradient = gradient.contiguous()?;
-        let (of_xs, of_gate_xs) = self.backward(
-            &values(xs)?,
-            &values(gate_xs)?,
-            &values(&gradient)?,
-            num_rows(xs.dims()),
-            kept,
+        [xs, gate_xs, _anchor]: [Argument<'_>; 3],
+        arrived: Arrived<'_, Kept>,
+    ) -> Result<Gradients<3>> {
+        let (of_xs, of_gate_xs) = self.run_backward(
+            xs.values,
+            gate_xs.values,
+            arrived.gradient,
+            num_rows(xs.dims),
+            arrived.kept,
         )?;
         let of_xs = of_xs.filter(|_| self.needs_input_gradient);
-        Ok((
-            gradient_of(xs, of_xs)?,
-            gradient_of(gate_xs, of_gate_xs)?,
-            None,
-        ))
+        Ok([of_xs, of_gate_xs, None])
     }
 }

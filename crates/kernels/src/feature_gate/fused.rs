@@ -9,11 +9,10 @@ mod forward;
 mod packed;
 
 use super::FeatureGates;
-use crate::parameter::{argument, values};
+use crate::operator::{Argument, Arrived, Fused, Gradients, Output, apply_2};
 use crate::rows::{chunks, unspecified};
-use crate::saved::{Saved, gradient_of};
 use backward::Backward;
-use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
+use candle_core::{Result, Tensor};
 use forward::Forward;
 
 /// What forward keeps.
@@ -69,7 +68,6 @@ struct Operator {
     gates: FeatureGates,
     train: bool,
     needs_input_gradient: bool,
-    state: Saved<State>,
 }
 
 pub(super) fn forward(gates: &FeatureGates, xs: &Tensor, train: bool) -> Result<Tensor> {
@@ -77,10 +75,8 @@ pub(super) fn forward(gates: &FeatureGates, xs: &Tensor, train: bool) -> Result<
         gates: gates.clone(),
         train,
         needs_input_gradient: xs.track_op(),
-        state: Saved::default(),
     };
-    xs.contiguous()?
-        .apply_op2(gates.weight.parameters()[0].tensor(), operator)
+    apply_2(operator, xs, gates.weight.parameters()[0].tensor())
 }
 
 /// Rows of [inputs, rows, width] or [rows, width].
@@ -88,41 +84,28 @@ fn num_rows(dims: &[usize]) -> usize {
     dims[dims.len() - 2]
 }
 
-impl CustomOp2 for Operator {
-    fn name(&self) -> &'static str {
-        "feature-gates"
+impl Fused<2> for Operator {
+    const NAME: &'static str = "feature-gates";
+    type Kept = State;
+
+    fn forward(&self, [xs, _anchor]: [Argument<'_>; 2]) -> Result<Output<State>> {
+        let num_rows = num_rows(xs.dims);
+        let (out, state) = run_forward(&self.gates, xs.values, num_rows)?;
+        Ok(Output {
+            values: out,
+            shape: (self.gates.sources.len(), num_rows, self.gates.dim()).into(),
+            kept: self.train.then_some(state),
+        })
     }
 
-    fn cpu_fwd(
+    fn backward(
         &self,
-        storage: &CpuStorage,
-        layout: &Layout,
-        _anchor: &CpuStorage,
-        _anchor_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let xs = argument(storage, layout)?;
-        let num_rows = num_rows(layout.dims());
-        let (dim, num_gates) = (self.gates.dim(), self.gates.sources.len());
-        let (out, state) = run_forward(&self.gates, xs, num_rows)?;
-        if self.train {
-            self.state.put(state);
-        }
-        Ok((CpuStorage::F32(out), (num_gates, num_rows, dim).into()))
-    }
-
-    fn bwd(
-        &self,
-        xs: &Tensor,
-        _anchor: &Tensor,
-        _result: &Tensor,
-        gradient: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let state = self.state.take(self.name())?;
-        let gradient = gradient.contiguous()?;
-        let (num_rows, gradient) = (num_rows(xs.dims()), &values(&gradient)?);
-        let input_gradient = run_backward(&self.gates, &values(xs)?, &state, gradient, num_rows)?;
-        let input_gradient = self.needs_input_gradient.then_some(input_gradient);
-        Ok((gradient_of(xs, input_gradient)?, None))
+        [xs, _anchor]: [Argument<'_>; 2],
+        arrived: Arrived<'_, State>,
+    ) -> Result<Gradients<2>> {
+        let (num_rows, gradient) = (num_rows(xs.dims), arrived.gradient);
+        let of_xs = run_backward(&self.gates, xs.values, &arrived.kept, gradient, num_rows)?;
+        Ok([self.needs_input_gradient.then_some(of_xs), None])
     }
 }
 

@@ -2,11 +2,12 @@
 
 use crate::composed::matmul;
 use crate::cuda::{self, Machine, is_on_processor};
-use crate::parameter::{Parameter, argument, values};
+use crate::operator::{Argument, Arrived, Fused, Gradients, Output, apply_2};
+use crate::parameter::Parameter;
 use crate::product::{Matrix, add_or_copy, multiply};
 use crate::rows::{blocks, chunks, reduce_parts, rows_of, split_by_chunk, split_mut, unspecified};
 use crate::stacked_mlp::add_column_sums;
-use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
+use candle_core::{Result, Tensor};
 use rayon::prelude::*;
 use std::ops::Range;
 use std::sync::Arc;
@@ -105,7 +106,7 @@ impl GateLogits {
                     gates: self.clone(),
                     needs_input_gradient: xs.track_op(),
                 };
-                xs.contiguous()?.apply_op2(anchor.tensor(), operator)
+                apply_2(operator, xs, anchor.tensor())
             }
             _ => self.forward_composed(xs),
         }
@@ -339,46 +340,30 @@ fn num_rows(dims: &[usize]) -> usize {
     dims[dims.len() - 2]
 }
 
-impl CustomOp2 for Operator {
-    fn name(&self) -> &'static str {
-        "gate-logits"
+impl Fused<2> for Operator {
+    const NAME: &'static str = "gate-logits";
+    type Kept = ();
+
+    fn forward(&self, [xs, _anchor]: [Argument<'_>; 2]) -> Result<Output<()>> {
+        let num_rows = num_rows(xs.dims);
+        let out = self.gates.run_forward(xs.values, num_rows)?;
+        Ok(Output::new(out, (num_rows, self.gates.num_columns), ()))
     }
 
-    fn cpu_fwd(
+    fn backward(
         &self,
-        storage: &CpuStorage,
-        layout: &Layout,
-        _anchor: &CpuStorage,
-        _anchor_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let xs = argument(storage, layout)?;
-        let num_rows = num_rows(layout.dims());
-        let out = self.gates.run_forward(xs, num_rows)?;
-        Ok((
-            CpuStorage::F32(out),
-            (num_rows, self.gates.num_columns).into(),
-        ))
-    }
-
-    fn bwd(
-        &self,
-        xs: &Tensor,
-        _anchor: &Tensor,
-        _result: &Tensor,
-        gradient: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let num_rows = num_rows(xs.dims());
-        let gradient = gradient.contiguous()?;
+        [xs, _anchor]: [Argument<'_>; 2],
+        arrived: Arrived<'_, ()>,
+    ) -> Result<Gradients<2>> {
         let wanted = match self.needs_input_gradient {
             true => InputGradient::Fresh,
             false => InputGradient::Unneeded,
         };
-        let (input, gradient) = (&values(xs)?, &values(&gradient)?);
-        let input_gradient = (self.gates).run_backward(input, gradient, num_rows, wanted)?;
-        let input_gradient = input_gradient
-            .map(|values| Tensor::from_vec(values, xs.shape(), xs.device()))
-            .transpose()?;
-        Ok((input_gradient, None))
+        let (num_rows, gradient) = (num_rows(xs.dims), arrived.gradient);
+        let of_xs = self
+            .gates
+            .run_backward(xs.values, gradient, num_rows, wanted)?;
+        Ok([of_xs, None])
     }
 }
 

@@ -3,10 +3,11 @@
 use super::passes::MixLayout;
 use crate::composed;
 use crate::cuda::{self, Machine};
-use crate::parameter::{argument, values};
-use candle_core::{CpuStorage, CustomOp2, DType, Layout, Result, Shape, Tensor};
+use crate::operator::{Argument, Arrived, Fused, Gradients, Output, apply_2};
+use crate::parameter::values;
+use candle_core::{DType, Result, Tensor};
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 /// How logits become weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -151,11 +152,8 @@ impl Mix {
         }
         let operator = Operator {
             layout: self.layout.clone(),
-            weights: Mutex::default(),
         };
-        experts
-            .contiguous()?
-            .apply_op2(&logits.contiguous()?, operator)
+        apply_2(operator, experts, logits)
     }
 
     /// The same from candle's stock operators: the reference.
@@ -249,59 +247,32 @@ impl Mix {
 
 struct Operator {
     layout: Arc<MixLayout>,
-    weights: Mutex<Vec<f32>>,
 }
 
-impl CustomOp2 for Operator {
-    fn name(&self) -> &'static str {
-        "mix"
-    }
+impl Fused<2> for Operator {
+    const NAME: &'static str = "mix";
+    /// The weights.
+    type Kept = Vec<f32>;
 
-    fn cpu_fwd(
-        &self,
-        storage: &CpuStorage,
-        layout: &Layout,
-        logits: &CpuStorage,
-        logits_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let experts = argument(storage, layout)?;
-        let (_, num_rows, width) = layout.shape().dims3()?;
-        let mut weights = argument(logits, logits_layout)?.to_vec();
-        let out = self.layout.sums(experts, &mut weights, num_rows, width);
-        *self.weights.lock().unwrap_or_else(PoisonError::into_inner) = weights;
+    fn forward(&self, [experts, logits]: [Argument<'_>; 2]) -> Result<Output<Vec<f32>>> {
+        let [_, num_rows, width] = experts.sizes()?;
+        let mut weights = logits.values.to_vec();
+        let out = (self.layout).sums(experts.values, &mut weights, num_rows, width);
         let shape = (self.layout.outputs.len(), num_rows, width);
-        Ok((CpuStorage::F32(out), shape.into()))
+        Ok(Output::new(out, shape, weights))
     }
 
-    fn bwd(
+    fn backward(
         &self,
-        experts: &Tensor,
-        logits: &Tensor,
-        _result: &Tensor,
-        gradient: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let (_, num_rows, width) = experts.dims3()?;
-        let weights = self.weights.lock().unwrap_or_else(PoisonError::into_inner);
-        let gradient = gradient.contiguous()?;
-        let [of_experts, of_logits] = self.layout.gradients(
-            &values(experts)?,
-            &weights,
-            &values(&gradient)?,
-            num_rows,
-            width,
-        );
-        Ok((
-            Some(Tensor::from_vec(
-                of_experts,
-                experts.shape(),
-                experts.device(),
-            )?),
-            Some(Tensor::from_vec(
-                of_logits,
-                logits.shape(),
-                logits.device(),
-            )?),
-        ))
+        [experts, _]: [Argument<'_>; 2],
+        arrived: Arrived<'_, Vec<f32>>,
+    ) -> Result<Gradients<2>> {
+        let [_, num_rows, width] = experts.sizes()?;
+        let (weights, gradient) = (&arrived.kept, arrived.gradient);
+        let gradients = self
+            .layout
+            .gradients(experts.values, weights, gradient, num_rows, width);
+        Ok(gradients.map(Some))
     }
 }
 

@@ -1,11 +1,11 @@
 //! Linear maps by group as one operator of candle's graph, on rows laid out group after group.
 
 use super::RowGroups;
-use crate::parameter::{argument, values};
+use crate::operator::{Argument, Arrived, Fused, Gradients, Output};
 use crate::product::{Matrix, add_or_copy, multiply};
 use crate::rows::{chunks, pieces, reduce_parts, unspecified};
 use crate::stacked_mlp::add_column_sums;
-use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
+use candle_core::Result;
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -13,7 +13,7 @@ use std::ops::Range;
 const TASK_ROWS: usize = 64;
 
 /// See the module.
-pub(super) struct Operator {
+pub(super) struct GroupedLinear {
     pub(super) groups: RowGroups,
     pub(super) needs_input_gradient: bool,
 }
@@ -63,7 +63,7 @@ impl Sizes {
     }
 }
 
-impl Operator {
+impl GroupedLinear {
     /// Some rows of a group, side by side: as they lie where all rows are of it.
     fn gathered<'d>(
         &self,
@@ -139,7 +139,7 @@ impl Operator {
         out
     }
 
-    fn forward(&self, xs: &[f32], weights: &[f32], biases: &[f32], sizes: Sizes) -> Vec<f32> {
+    fn outputs(&self, xs: &[f32], weights: &[f32], biases: &[f32], sizes: Sizes) -> Vec<f32> {
         let size = self.groups.num_rows() * sizes.inputs;
         let Sizes { outputs, .. } = sizes;
         self.make(
@@ -238,55 +238,27 @@ impl Operator {
     }
 }
 
-impl CustomOp3 for Operator {
-    fn name(&self) -> &'static str {
-        "grouped-linear"
-    }
+impl Fused<3> for GroupedLinear {
+    const NAME: &'static str = "grouped-linear";
+    type Kept = ();
 
-    fn cpu_fwd(
-        &self,
-        xs: &CpuStorage,
-        xs_layout: &Layout,
-        weights: &CpuStorage,
-        weights_layout: &Layout,
-        biases: &CpuStorage,
-        biases_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let sizes = Sizes::new(xs_layout.dims(), weights_layout.dims())?;
-        let out = self.forward(
-            argument(xs, xs_layout)?,
-            argument(weights, weights_layout)?,
-            argument(biases, biases_layout)?,
-            sizes,
-        );
+    fn forward(&self, [xs, weights, biases]: [Argument<'_>; 3]) -> Result<Output<()>> {
+        let sizes = Sizes::new(xs.dims, weights.dims)?;
+        let out = self.outputs(xs.values, weights.values, biases.values, sizes);
         let shape = (sizes.num_networks, self.groups.num_rows(), sizes.outputs);
-        Ok((CpuStorage::F32(out), shape.into()))
+        Ok(Output::new(out, shape, ()))
     }
 
-    fn bwd(
+    fn backward(
         &self,
-        xs: &Tensor,
-        weights: &Tensor,
-        biases: &Tensor,
-        _result: &Tensor,
-        gradient: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let sizes = Sizes::new(xs.dims(), weights.dims())?;
-        let gradient = gradient.contiguous()?;
-        let gradient = values(&gradient)?;
-        let of_xs = match self.needs_input_gradient {
-            true => {
-                let found = self.input_gradient(&gradient, &values(weights)?, sizes);
-                Some(Tensor::from_vec(found, xs.shape(), xs.device())?)
-            }
-            false => None,
-        };
-        let (of_weights, of_biases) = self.weight_gradients(&values(xs)?, &gradient, sizes);
-        let tensor = |found, like: &Tensor| Tensor::from_vec(found, like.shape(), like.device());
-        Ok((
-            of_xs,
-            Some(tensor(of_weights, weights)?),
-            Some(tensor(of_biases, biases)?),
-        ))
+        [xs, weights, _]: [Argument<'_>; 3],
+        arrived: Arrived<'_, ()>,
+    ) -> Result<Gradients<3>> {
+        let sizes = Sizes::new(xs.dims, weights.dims)?;
+        let gradient = arrived.gradient;
+        let of_xs = (self.needs_input_gradient)
+            .then(|| self.input_gradient(gradient, weights.values, sizes));
+        let (of_weights, of_biases) = self.weight_gradients(xs.values, gradient, sizes);
+        Ok([of_xs, Some(of_weights), Some(of_biases)])
     }
 }

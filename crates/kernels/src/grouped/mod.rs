@@ -8,9 +8,10 @@ mod fused;
 
 use crate::composed::matmul;
 use crate::cuda::is_on_processor;
+use crate::operator::apply_3;
 use crate::selection::RowSelection;
 use candle_core::{DType, Device, Result, Tensor};
-use fused::Operator;
+use fused::GroupedLinear;
 use std::sync::Arc;
 
 /// Which group each row of a batch is in. Clones share everything.
@@ -112,12 +113,11 @@ pub fn grouped_linear(
     if !is_on_processor(xs) {
         return grouped_linear_composed(xs, weights, biases, groups);
     }
-    let operator = Operator {
+    let operator = GroupedLinear {
         groups: groups.clone(),
         needs_input_gradient: xs.track_op(),
     };
-    xs.contiguous()?
-        .apply_op3(&weights.contiguous()?, &biases.contiguous()?, operator)
+    apply_3(operator, xs, weights, biases)
 }
 
 /// The same from candle's stock operators, every group's weights on every row, on any device and type: the reference.

@@ -2,12 +2,11 @@
 
 use crate::composed::{matmul, softmax};
 use crate::cuda::is_on_processor;
-use crate::parameter::{argument, values};
+use crate::operator::{Argument, Arrived, Fused, Gradients, Output, apply_1};
 use crate::product::{Matrix, multiply};
 use crate::rows::{split_mut, unspecified};
-use crate::saved::Saved;
 use crate::simd::multiversioned;
-use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
+use candle_core::{Result, Tensor};
 use rayon::prelude::*;
 
 /// Queries, keys, values and residuals, in this order.
@@ -40,11 +39,8 @@ pub fn field_attention(maps: &Tensor, num_fields: usize, num_heads: usize) -> Re
     if !is_on_processor(maps) {
         return composed(maps, sizes);
     }
-    let operator = Operator {
-        sizes,
-        weights: Saved::default(),
-    };
-    maps.contiguous()?.apply_op1(operator)
+    let operator = Operator { sizes };
+    apply_1(operator, maps)
 }
 
 /// The same from candle's stock operators, on any device and type: the reference.
@@ -133,18 +129,15 @@ impl Sizes {
 
 struct Operator {
     sizes: Sizes,
-    /// [rows, heads, fields, fields].
-    weights: Saved<Vec<f32>>,
 }
 
-impl CustomOp1 for Operator {
-    fn name(&self) -> &'static str {
-        "field-attention"
-    }
+impl Fused<1> for Operator {
+    const NAME: &'static str = "field-attention";
+    /// The weights, [rows, heads, fields, fields].
+    type Kept = Vec<f32>;
 
-    fn cpu_fwd(&self, maps: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let sizes = self.sizes;
-        let maps = argument(maps, layout)?;
+    fn forward(&self, [maps]: [Argument<'_>; 1]) -> Result<Output<Vec<f32>>> {
+        let (sizes, maps) = (self.sizes, maps.values);
         let parts = super::parts_of(sizes.rows);
         let map_size = sizes.rows * sizes.of_row();
         let mut weights = unspecified(sizes.rows * sizes.weights());
@@ -160,17 +153,17 @@ impl CustomOp1 for Operator {
                     attend(out, weights, &row_of_maps(maps, row, sizes), sizes);
                 }
             });
-        self.weights.put(weights);
         let shape = (sizes.rows * sizes.fields, sizes.width());
-        Ok((CpuStorage::F32(out), shape.into()))
+        Ok(Output::new(out, shape, weights))
     }
 
-    fn bwd(&self, maps: &Tensor, _result: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
+    fn backward(
+        &self,
+        [maps]: [Argument<'_>; 1],
+        arrived: Arrived<'_, Vec<f32>>,
+    ) -> Result<Gradients<1>> {
         let sizes = self.sizes;
-        let gradient = gradient.contiguous()?;
-        let weights = self.weights.take(self.name())?;
-        let (own, slopes) = (values(maps)?, values(&gradient)?);
-        let (own, slopes) = (&own[..], &slopes[..]);
+        let (own, slopes, weights) = (maps.values, arrived.gradient, &arrived.kept);
         let parts = super::parts_of(sizes.rows);
         let mut out = unspecified(own.len());
         let map_size = sizes.rows * sizes.of_row();
@@ -191,7 +184,7 @@ impl CustomOp1 for Operator {
                     attend_gradient(out, scratch, (weights, slopes), &maps, sizes);
                 }
             });
-        Ok(Some(Tensor::from_vec(out, maps.shape(), maps.device())?))
+        Ok([Some(out)])
     }
 }
 

@@ -1,10 +1,10 @@
 //! The sum of the products of all pairs of a row's fields, unit by unit.
 
 use crate::cuda::is_on_processor;
-use crate::parameter::{argument, values};
+use crate::operator::{Argument, Arrived, Fused, Gradients, Output, apply_1};
 use crate::rows::{split_mut, unspecified};
 use crate::simd::multiversioned;
-use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
+use candle_core::{Result, Tensor};
 use rayon::prelude::*;
 
 /// `sum over i < j of e_i e_j`, unit by unit, in one pass over a row: bi-interaction pooling, He and Chua, "Neural factorization machines for
@@ -34,7 +34,7 @@ pub fn sum_of_pairs(fields: &Tensor) -> Result<Tensor> {
         candle_core::bail!("pairs of {count} fields of {width} units have no sum");
     }
     match is_on_processor(fields) {
-        true => fields.contiguous()?.apply_op1(Operator),
+        true => apply_1(SumOfPairs, fields),
         false => sum_of_pairs_composed(fields),
     }
 }
@@ -48,45 +48,46 @@ pub fn sum_of_pairs_composed(fields: &Tensor) -> Result<Tensor> {
     (squared - fields.sqr()?.sum(1)?)? * 0.5
 }
 
-struct Operator;
+struct SumOfPairs;
 
-impl CustomOp1 for Operator {
-    fn name(&self) -> &'static str {
-        "sum-of-pairs"
-    }
+impl Fused<1> for SumOfPairs {
+    const NAME: &'static str = "sum-of-pairs";
+    type Kept = ();
 
-    fn cpu_fwd(&self, fields: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let (rows, count, width) = layout.shape().dims3()?;
-        let fields = argument(fields, layout)?;
+    fn forward(&self, [fields]: [Argument<'_>; 1]) -> Result<Output<()>> {
+        let [rows, count, width] = fields.sizes()?;
         let (parts, size) = (super::parts_of(rows), count * width);
         let mut out = unspecified(rows * width);
         split_mut(&mut out, width, &parts)
             .into_par_iter()
             .zip(&parts)
-            .for_each(|(out, part)| pairs(out, &fields[part.start * size..part.end * size], width));
-        Ok((CpuStorage::F32(out), (rows, width).into()))
+            .for_each(|(out, part)| {
+                pairs(
+                    out,
+                    &fields.values[part.start * size..part.end * size],
+                    width,
+                );
+            });
+        Ok(Output::new(out, (rows, width), ()))
     }
 
-    fn bwd(&self, fields: &Tensor, _result: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
-        let gradient = gradient.contiguous()?;
-        let (rows, count, width) = fields.dims3()?;
-        let (own, slopes) = (values(fields)?, values(&gradient)?);
-        let (own, slopes) = (&own[..], &slopes[..]);
+    fn backward(
+        &self,
+        [fields]: [Argument<'_>; 1],
+        arrived: Arrived<'_, ()>,
+    ) -> Result<Gradients<1>> {
+        let [rows, count, width] = fields.sizes()?;
         let (parts, size) = (super::parts_of(rows), count * width);
-        let mut out = unspecified(own.len());
+        let mut out = unspecified(fields.values.len());
         split_mut(&mut out, size, &parts)
             .into_par_iter()
             .zip(&parts)
             .for_each(|(out, part)| {
-                let own = &own[part.start * size..part.end * size];
-                let slopes = &slopes[part.start * width..part.end * width];
+                let own = &fields.values[part.start * size..part.end * size];
+                let slopes = &arrived.gradient[part.start * width..part.end * width];
                 pairs_gradient(out, own, slopes, width);
             });
-        Ok(Some(Tensor::from_vec(
-            out,
-            fields.shape(),
-            fields.device(),
-        )?))
+        Ok([Some(out)])
     }
 }
 

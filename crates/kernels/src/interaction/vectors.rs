@@ -1,11 +1,11 @@
 //! Numbers as fields: each times a vector of its own.
 
 use crate::cuda::is_on_processor;
-use crate::parameter::{argument, values};
+use crate::operator::{Argument, Arrived, Fused, Gradients, Output, apply_2};
 use crate::product::dot;
 use crate::rows::{chunks, reduce_parts, split_mut, unspecified};
 use crate::simd::multiversioned;
-use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
+use candle_core::{Result, Tensor};
 use rayon::prelude::*;
 
 /// `x_n V_n` of each of a row's numbers.
@@ -36,9 +36,7 @@ pub fn scaled_vectors(numbers: &Tensor, vectors: &Tensor) -> Result<Tensor> {
         candle_core::bail!("{count} numbers of a row can't have {num_vectors} vectors");
     }
     match is_on_processor(numbers) {
-        true => numbers
-            .contiguous()?
-            .apply_op2(&vectors.contiguous()?, Operator),
+        true => apply_2(ScaledVectors, numbers, vectors),
         false => scaled_vectors_composed(numbers, vectors),
     }
 }
@@ -53,49 +51,33 @@ pub fn scaled_vectors_composed(numbers: &Tensor, vectors: &Tensor) -> Result<Ten
         .broadcast_mul(&vectors.unsqueeze(0)?.contiguous()?)
 }
 
-struct Operator;
+struct ScaledVectors;
 
-impl CustomOp2 for Operator {
-    fn name(&self) -> &'static str {
-        "scaled-vectors"
-    }
+impl Fused<2> for ScaledVectors {
+    const NAME: &'static str = "scaled-vectors";
+    type Kept = ();
 
-    fn cpu_fwd(
-        &self,
-        numbers: &CpuStorage,
-        layout: &Layout,
-        vectors: &CpuStorage,
-        vectors_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let (rows, count) = layout.shape().dims2()?;
-        let (_, width) = vectors_layout.shape().dims2()?;
-        let (numbers, vectors) = (
-            argument(numbers, layout)?,
-            argument(vectors, vectors_layout)?,
-        );
+    fn forward(&self, [numbers, vectors]: [Argument<'_>; 2]) -> Result<Output<()>> {
+        let ([rows, count], [_, width]) = (numbers.sizes()?, vectors.sizes()?);
         let parts = super::parts_of(rows);
         let mut out = unspecified(rows * count * width);
         split_mut(&mut out, count * width, &parts)
             .into_par_iter()
             .zip(&parts)
             .for_each(|(out, part)| {
-                let numbers = &numbers[part.start * count..part.end * count];
-                scale(out, numbers, vectors, width);
+                let numbers = &numbers.values[part.start * count..part.end * count];
+                scale(out, numbers, vectors.values, width);
             });
-        Ok((CpuStorage::F32(out), (rows, count, width).into()))
+        Ok(Output::new(out, (rows, count, width), ()))
     }
 
-    fn bwd(
+    fn backward(
         &self,
-        numbers: &Tensor,
-        vectors: &Tensor,
-        _result: &Tensor,
-        gradient: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let gradient = gradient.contiguous()?;
-        let ((rows, count), (_, width)) = (numbers.dims2()?, vectors.dims2()?);
-        let (own, of_vectors, slopes) = (values(numbers)?, values(vectors)?, values(&gradient)?);
-        let (own, of_vectors, slopes) = (&own[..], &of_vectors[..], &slopes[..]);
+        [numbers, vectors]: [Argument<'_>; 2],
+        arrived: Arrived<'_, ()>,
+    ) -> Result<Gradients<2>> {
+        let ([rows, count], [_, width]) = (numbers.sizes()?, vectors.sizes()?);
+        let (own, of_vectors, slopes) = (numbers.values, vectors.values, arrived.gradient);
         let (parts, size) = (chunks(rows), count * width);
         let mut to_numbers = unspecified(own.len());
         let mut sums = vec![0f32; parts.len() * size];
@@ -111,18 +93,7 @@ impl CustomOp2 for Operator {
         let mut to_vectors = unspecified(size);
         // Chunks in order, whoever made them.
         reduce_parts(&mut to_vectors, &sums, false);
-        Ok((
-            Some(Tensor::from_vec(
-                to_numbers,
-                numbers.shape(),
-                numbers.device(),
-            )?),
-            Some(Tensor::from_vec(
-                to_vectors,
-                vectors.shape(),
-                vectors.device(),
-            )?),
-        ))
+        Ok([Some(to_numbers), Some(to_vectors)])
     }
 }
 

@@ -8,9 +8,8 @@ pub use load::load_loss;
 
 use super::routing::{Routed, Routing};
 use super::{as_of, for_loss};
-use crate::parameter::argument;
-use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
-use std::sync::{Mutex, PoisonError};
+use crate::operator::{Argument, Arrived, Fused, Gradients, Output, apply_1};
+use candle_core::{Result, Tensor};
 
 /// What is evened out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,9 +51,8 @@ impl BalanceLoss {
             loss: self,
             routing: *routing,
             observed: observed_pairs(routing, logits, observed)?,
-            gradient: Mutex::default(),
         };
-        as_of(&for_loss(logits)?.apply_op1(operator)?, logits)
+        as_of(&apply_1(operator, &for_loss(logits)?)?, logits)
     }
 
     fn value_and_slopes(
@@ -234,16 +232,15 @@ struct Operator {
     loss: BalanceLoss,
     routing: Routing,
     observed: Vec<bool>,
-    gradient: Mutex<Vec<f32>>,
 }
 
-impl CustomOp1 for Operator {
-    fn name(&self) -> &'static str {
-        "balance-loss"
-    }
+impl Fused<1> for Operator {
+    const NAME: &'static str = "balance-loss";
+    /// The slopes.
+    type Kept = Vec<f32>;
 
-    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let logits = argument(storage, layout)?;
+    fn forward(&self, [logits]: [Argument<'_>; 1]) -> Result<Output<Vec<f32>>> {
+        let logits = logits.values;
         // Every pair is routed: who is observed is known to the sums alone.
         let routed = self.routing.route(logits, None);
         let (value, slopes) = self
@@ -272,21 +269,22 @@ impl CustomOp1 for Operator {
                 *out = (f64::from(factors[expert]) * (slope(expert) - mean)) as f32;
             }
         }
-        *self.gradient.lock().unwrap_or_else(PoisonError::into_inner) = gradient;
-        Ok((CpuStorage::F32(vec![value as f32]), Shape::from(())))
+        Ok(Output::new(vec![value as f32], (), gradient))
     }
 
-    fn bwd(&self, logits: &Tensor, _result: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
-        let saved = self.gradient.lock().unwrap_or_else(PoisonError::into_inner);
-        scaled(&saved, gradient, logits).map(Some)
+    fn backward(
+        &self,
+        _arguments: [Argument<'_>; 1],
+        arrived: Arrived<'_, Vec<f32>>,
+    ) -> Result<Gradients<1>> {
+        Ok([Some(scaled(arrived.kept, arrived.gradient))])
     }
 }
 
-/// Saved slopes times the gradient of a loss.
-pub(super) fn scaled(saved: &[f32], gradient: &Tensor, like: &Tensor) -> Result<Tensor> {
-    let factor = gradient.to_scalar::<f32>()?;
-    let values = saved.iter().map(|value| value * factor).collect();
-    Tensor::from_vec(values, like.shape(), like.device())
+/// Slopes times the gradient of their loss, which is one number.
+pub(super) fn scaled(mut slopes: Vec<f32>, gradient: &[f32]) -> Vec<f32> {
+    slopes.iter_mut().for_each(|slope| *slope *= gradient[0]);
+    slopes
 }
 
 #[cfg(test)]

@@ -1,9 +1,8 @@
 //! How far gates are from what a prior asks of them.
 
 use super::{as_of, for_loss};
-use crate::parameter::argument;
-use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
-use std::sync::{Mutex, PoisonError};
+use crate::operator::{Argument, Arrived, Fused, Gradients, Output, apply_1};
+use candle_core::{Result, Tensor};
 
 /// Keeps a logarithm of 0 away.
 const SMALL: f64 = 1e-6;
@@ -25,29 +24,25 @@ pub fn jensen_shannon(probabilities: &Tensor, targets: Vec<f64>) -> Result<Tenso
             targets.len()
         );
     }
-    let operator = Divergence {
-        targets,
-        gradient: Mutex::default(),
-    };
+    let operator = Divergence { targets };
     as_of(
-        &for_loss(probabilities)?.apply_op1(operator)?,
+        &apply_1(operator, &for_loss(probabilities)?)?,
         probabilities,
     )
 }
 
 struct Divergence {
     targets: Vec<f64>,
-    gradient: Mutex<Vec<f32>>,
 }
 
-impl CustomOp1 for Divergence {
-    fn name(&self) -> &'static str {
-        "jensen-shannon"
-    }
+impl Fused<1> for Divergence {
+    const NAME: &'static str = "jensen-shannon";
+    /// The slopes.
+    type Kept = Vec<f32>;
 
-    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let probabilities = argument(storage, layout)?;
-        let rows = layout.dims()[0] as f64;
+    fn forward(&self, [probabilities]: [Argument<'_>; 1]) -> Result<Output<Vec<f32>>> {
+        let rows = probabilities.dims[0] as f64;
+        let probabilities = probabilities.values;
         let mut value = 0.0;
         let mut gradient = Vec::with_capacity(probabilities.len());
         for (a, r) in probabilities.iter().zip(&self.targets) {
@@ -60,21 +55,15 @@ impl CustomOp1 for Divergence {
             let slope = of_a - logarithm + a / (a + SMALL) - (a + r) / (2.0 * middle);
             gradient.push((0.5 * slope / rows) as f32);
         }
-        *self.gradient.lock().unwrap_or_else(PoisonError::into_inner) = gradient;
-        Ok((
-            CpuStorage::F32(vec![(value / rows) as f32]),
-            Shape::from(()),
-        ))
+        Ok(Output::new(vec![(value / rows) as f32], (), gradient))
     }
 
-    fn bwd(
+    fn backward(
         &self,
-        probabilities: &Tensor,
-        _result: &Tensor,
-        gradient: &Tensor,
-    ) -> Result<Option<Tensor>> {
-        let saved = self.gradient.lock().unwrap_or_else(PoisonError::into_inner);
-        super::balance::scaled(&saved, gradient, probabilities).map(Some)
+        _arguments: [Argument<'_>; 1],
+        arrived: Arrived<'_, Vec<f32>>,
+    ) -> Result<Gradients<1>> {
+        Ok([Some(super::balance::scaled(arrived.kept, arrived.gradient))])
     }
 }
 

@@ -21,8 +21,8 @@ pub use selector::{Selectors, selector_entropy};
 use crate::composed;
 use crate::cuda::is_on_processor;
 use crate::gate::GateLogits;
+use crate::operator::apply_3;
 use crate::parameter::values;
-use crate::saved::Saved;
 use crate::stacked_mlp::StackedMlp;
 use candle_core::{DType, Device, Result, Tensor};
 use operator::Operator;
@@ -144,10 +144,9 @@ impl SparseMixture {
         if !self.is_fused(xs) {
             return self.forward_composed(xs, by, active, train);
         }
-        let xs = xs.contiguous()?;
         let logits = match by {
             RouteBy::Gates => None,
-            RouteBy::Logits(logits) => Some(logits.contiguous()?),
+            RouteBy::Logits(logits) => Some(logits),
         };
         let active = active
             .map(|active| Ok::<_, candle_core::Error>(values(&active.contiguous()?)?.to_vec()))
@@ -158,11 +157,9 @@ impl SparseMixture {
             needs_input_gradient: xs.track_op(),
             has_own_gates: logits.is_none(),
             active,
-            kept: Saved::default(),
         };
-        // A variable among the arguments makes candle call the backward pass although the inputs may need no gradient.
         let anchor = self.parts.experts.first_parameter();
-        xs.apply_op3(logits.as_ref().unwrap_or(&xs), anchor, operator)
+        apply_3(operator, xs, logits.unwrap_or(xs), anchor)
     }
 
     /// The same from candle's stock operators, every expert on every row, on any device and type: the reference.

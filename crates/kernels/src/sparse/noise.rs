@@ -1,9 +1,9 @@
 //! Noise of gates' logits in training.
 
-use crate::parameter::{argument, values};
+use crate::operator::{Argument, Arrived, Fused, Gradients, Output, apply_1};
 use crate::random::Philox;
 use crate::simd::{exp, multiversioned, sigmoid};
-use candle_core::{CpuStorage, CustomOp1, Device, Layout, Result, Shape, Tensor};
+use candle_core::{Device, Result, Tensor};
 use rayon::prelude::*;
 
 /// Pairs of numbers that one task draws.
@@ -40,7 +40,7 @@ pub fn gate_noise(
 /// A tensor operation fails.
 pub fn softplus(xs: &Tensor) -> Result<Tensor> {
     if crate::cuda::is_on_processor(xs) {
-        return xs.contiguous()?.apply_op1(Softplus);
+        return apply_1(Softplus, xs);
     }
     // max(x, 0) + ln(1 + e^-|x|), which doesn't overflow.
     let tail = (xs.abs()?.neg()?.exp()? + 1.0)?.log()?;
@@ -49,23 +49,20 @@ pub fn softplus(xs: &Tensor) -> Result<Tensor> {
 
 struct Softplus;
 
-impl CustomOp1 for Softplus {
-    fn name(&self) -> &'static str {
-        "softplus"
+impl Fused<1> for Softplus {
+    const NAME: &'static str = "softplus";
+    type Kept = ();
+
+    fn forward(&self, [xs]: [Argument<'_>; 1]) -> Result<Output<()>> {
+        let mut out = vec![0f32; xs.values.len()];
+        softplus_of(&mut out, xs.values);
+        Ok(Output::new(out, xs.dims, ()))
     }
 
-    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let xs = argument(storage, layout)?;
-        let mut out = vec![0f32; xs.len()];
-        softplus_of(&mut out, xs);
-        Ok((CpuStorage::F32(out), layout.shape().clone()))
-    }
-
-    fn bwd(&self, xs: &Tensor, _result: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
-        let gradient = gradient.contiguous()?;
-        let mut out = values(&gradient)?.to_vec();
-        softplus_gradient(&mut out, &values(xs)?);
-        Ok(Some(Tensor::from_vec(out, xs.shape(), xs.device())?))
+    fn backward(&self, [xs]: [Argument<'_>; 1], arrived: Arrived<'_, ()>) -> Result<Gradients<1>> {
+        let mut out = arrived.gradient.to_vec();
+        softplus_gradient(&mut out, xs.values);
+        Ok([Some(out)])
     }
 }
 

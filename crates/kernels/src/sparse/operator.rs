@@ -4,12 +4,11 @@ use super::Parts;
 use super::passes::{Pairs, Places};
 use super::routing::Routed;
 use crate::gate::InputGradient;
-use crate::parameter::{argument, values};
+use crate::operator::{Argument, Arrived, Fused, Gradients, Output};
 use crate::precision::{Precision, precision};
-use crate::saved::{Saved, gradient_of};
 use crate::selection::RowSelection;
 use crate::stacked_mlp;
-use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
+use candle_core::Result;
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -38,14 +37,10 @@ pub(super) struct Operator {
     pub(super) needs_input_gradient: bool,
     pub(super) has_own_gates: bool,
     pub(super) active: Option<Vec<f32>>,
-    pub(super) kept: Saved<Kept>,
 }
 
-/// Gradients of the inputs and of the given logits.
-type Gradients = (Option<Vec<f32>>, Option<Vec<f32>>);
-
 impl Operator {
-    fn forward(&self, xs: &[f32], logits: &[f32], num_rows: usize) -> Result<(Vec<f32>, Kept)> {
+    fn run_forward(&self, xs: &[f32], logits: &[f32], num_rows: usize) -> Result<(Vec<f32>, Kept)> {
         let parts = &*self.parts;
         let logits = match &parts.gates {
             Some(gates) if self.has_own_gates => Cow::Owned(gates.run_forward(xs, num_rows)?),
@@ -143,13 +138,14 @@ impl Operator {
         }
     }
 
-    fn backward(
+    /// The gradients of the inputs and of the given logits.
+    fn run_backward(
         &self,
         xs: &[f32],
         gradient: &[f32],
         num_rows: usize,
         kept: Kept,
-    ) -> Result<Gradients> {
+    ) -> Result<[Option<Vec<f32>>; 2]> {
         let parts = &*self.parts;
         let pairs = self.pairs(&kept, num_rows);
         let of_experts = pairs.expert_gradient(gradient);
@@ -174,9 +170,9 @@ impl Operator {
         match &parts.gates {
             Some(gates) if self.has_own_gates => {
                 let wanted = of_xs.map_or(InputGradient::Unneeded, InputGradient::AddTo);
-                Ok((gates.run_backward(xs, &of_logits, num_rows, wanted)?, None))
+                Ok([gates.run_backward(xs, &of_logits, num_rows, wanted)?, None])
             }
-            _ => Ok((of_xs, Some(of_logits))),
+            _ => Ok([of_xs, Some(of_logits)]),
         }
     }
 }
@@ -189,50 +185,33 @@ fn without_always(of_weights: &[f32], num_experts: usize, num_always: usize) -> 
         .collect()
 }
 
-impl CustomOp3 for Operator {
-    fn name(&self) -> &'static str {
-        "sparse-mixture"
+impl Fused<3> for Operator {
+    const NAME: &'static str = "sparse-mixture";
+    type Kept = Kept;
+
+    fn forward(&self, [xs, logits, _anchor]: [Argument<'_>; 3]) -> Result<Output<Kept>> {
+        let num_rows = xs.dims[0];
+        let (out, kept) = self.run_forward(xs.values, logits.values, num_rows)?;
+        let parts = &*self.parts;
+        Ok(Output {
+            values: out,
+            shape: (
+                parts.routing.num_tasks,
+                num_rows,
+                parts.experts.output_dim(),
+            )
+                .into(),
+            kept: self.train.then_some(kept),
+        })
     }
 
-    fn cpu_fwd(
+    fn backward(
         &self,
-        xs: &CpuStorage,
-        xs_layout: &Layout,
-        logits: &CpuStorage,
-        logits_layout: &Layout,
-        _anchor: &CpuStorage,
-        _anchor_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let num_rows = xs_layout.dims()[0];
-        let (xs, logits) = (argument(xs, xs_layout)?, argument(logits, logits_layout)?);
-        let (out, kept) = self.forward(xs, logits, num_rows)?;
-        if self.train {
-            self.kept.put(kept);
-        }
-        let shape = (
-            self.parts.routing.num_tasks,
-            num_rows,
-            self.parts.experts.output_dim(),
-        );
-        Ok((CpuStorage::F32(out), shape.into()))
-    }
-
-    fn bwd(
-        &self,
-        xs: &Tensor,
-        logits: &Tensor,
-        _anchor: &Tensor,
-        _result: &Tensor,
-        gradient: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let kept = self.kept.take(self.name())?;
-        let gradient = gradient.contiguous()?;
-        let (of_xs, of_logits) =
-            self.backward(&values(xs)?, &values(&gradient)?, xs.dim(0)?, kept)?;
-        Ok((
-            gradient_of(xs, of_xs)?,
-            gradient_of(logits, of_logits)?,
-            None,
-        ))
+        [xs, _, _anchor]: [Argument<'_>; 3],
+        arrived: Arrived<'_, Kept>,
+    ) -> Result<Gradients<3>> {
+        let [of_xs, of_logits] =
+            self.run_backward(xs.values, arrived.gradient, xs.dims[0], arrived.kept)?;
+        Ok([of_xs, of_logits, None])
     }
 }

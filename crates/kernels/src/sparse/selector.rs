@@ -5,9 +5,8 @@
 
 use super::{as_of, for_loss};
 use crate::composed;
-use crate::parameter::argument;
-use candle_core::{CpuStorage, CustomOp1, D, Layout, Result, Shape, Tensor};
-use std::sync::{Mutex, PoisonError};
+use crate::operator::{Argument, Arrived, Fused, Gradients, Output, apply_1};
+use candle_core::{D, Result, Tensor};
 
 /// Sizes of DSelect-k's selectors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,26 +125,22 @@ pub fn selector_entropy(shares: &Tensor, observed: Option<&Tensor>) -> Result<Te
     if observed.len() != rows * tasks {
         candle_core::bail!("{} pairs can't have {} flags", rows * tasks, observed.len());
     }
-    let operator = Entropy {
-        observed,
-        gradient: Mutex::default(),
-    };
-    as_of(&for_loss(shares)?.apply_op1(operator)?, shares)
+    let operator = Entropy { observed };
+    as_of(&apply_1(operator, &for_loss(shares)?)?, shares)
 }
 
 struct Entropy {
     observed: Vec<f32>,
-    gradient: Mutex<Vec<f32>>,
 }
 
-impl CustomOp1 for Entropy {
-    fn name(&self) -> &'static str {
-        "selector-entropy"
-    }
+impl Fused<1> for Entropy {
+    const NAME: &'static str = "selector-entropy";
+    /// The slopes.
+    type Kept = Vec<f32>;
 
-    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let shares = argument(storage, layout)?;
-        let (_, _, selectors, experts) = layout.shape().dims4()?;
+    fn forward(&self, [shares]: [Argument<'_>; 1]) -> Result<Output<Vec<f32>>> {
+        let [_, _, selectors, experts] = shares.sizes()?;
+        let shares = shares.values;
         let mut gradient = vec![0f32; shares.len()];
         let pairs = self
             .observed
@@ -178,13 +173,15 @@ impl CustomOp1 for Entropy {
                 *slope = (scale * (of_sum - logarithm - 1.0)) as f32;
             }
         }
-        *self.gradient.lock().unwrap_or_else(PoisonError::into_inner) = gradient;
-        Ok((CpuStorage::F32(vec![value as f32]), Shape::from(())))
+        Ok(Output::new(vec![value as f32], (), gradient))
     }
 
-    fn bwd(&self, shares: &Tensor, _result: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
-        let saved = self.gradient.lock().unwrap_or_else(PoisonError::into_inner);
-        super::balance::scaled(&saved, gradient, shares).map(Some)
+    fn backward(
+        &self,
+        _arguments: [Argument<'_>; 1],
+        arrived: Arrived<'_, Vec<f32>>,
+    ) -> Result<Gradients<1>> {
+        Ok([Some(super::balance::scaled(arrived.kept, arrived.gradient))])
     }
 }
 

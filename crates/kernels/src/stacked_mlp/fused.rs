@@ -9,11 +9,10 @@ mod forward;
 
 use super::columns::Affine;
 use super::{Norm, StackedMlp};
-use crate::parameter::{argument, values};
+use crate::operator::{Argument, Arrived, Fused, Gradients, Output, apply_2};
 use crate::rows::{chunks, rows_of};
-use crate::saved::{Saved, gradient_of};
 use crate::selection::RowSelection;
-use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
+use candle_core::{Result, Tensor};
 use std::borrow::Cow;
 use std::ops::Range;
 
@@ -161,7 +160,6 @@ struct Operator {
     mlp: StackedMlp,
     train: bool,
     needs_input_gradient: bool,
-    states: Saved<Vec<LayerState>>,
 }
 
 pub(super) fn forward(mlp: &StackedMlp, xs: &Tensor, train: bool) -> Result<Tensor> {
@@ -169,56 +167,40 @@ pub(super) fn forward(mlp: &StackedMlp, xs: &Tensor, train: bool) -> Result<Tens
         mlp: mlp.clone(),
         train,
         needs_input_gradient: xs.track_op(),
-        states: Saved::default(),
     };
-    // A variable among the arguments makes candle call the backward pass although the input may need no gradient.
-    xs.contiguous()?.apply_op2(mlp.first_parameter(), operator)
+    apply_2(operator, xs, mlp.first_parameter())
 }
 
-impl CustomOp2 for Operator {
-    fn name(&self) -> &'static str {
-        "stacked-mlp"
-    }
+impl Fused<2> for Operator {
+    const NAME: &'static str = "stacked-mlp";
+    type Kept = Vec<LayerState>;
 
-    fn cpu_fwd(
-        &self,
-        storage: &CpuStorage,
-        layout: &Layout,
-        _anchor: &CpuStorage,
-        _anchor_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let xs = argument(storage, layout)?;
-        let num_rows = num_rows(layout.dims());
-        let (out, states) = run_forward(&self.mlp, xs, num_rows, None, self.train)?;
-        if self.train {
-            self.states.put(states);
-        }
+    fn forward(&self, [xs, _anchor]: [Argument<'_>; 2]) -> Result<Output<Vec<LayerState>>> {
+        let num_rows = num_rows(xs.dims);
+        let (out, states) = run_forward(&self.mlp, xs.values, num_rows, None, self.train)?;
         let experts = self.mlp.num_experts();
         let width = out.len() / (experts * num_rows).max(1);
-        Ok((CpuStorage::F32(out), (experts, num_rows, width).into()))
+        Ok(Output {
+            values: out,
+            shape: (experts, num_rows, width).into(),
+            kept: self.train.then_some(states),
+        })
     }
 
-    fn bwd(
+    fn backward(
         &self,
-        xs: &Tensor,
-        _anchor: &Tensor,
-        _result: &Tensor,
-        gradient: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let states = self.states.take(self.name())?;
-        let gradient = gradient.contiguous()?;
-        let input_gradient = run_backward(
-            &self.mlp,
-            &Forward {
-                xs: &values(xs)?,
-                num_rows: num_rows(xs.dims()),
-                selection: None,
-                states: &states,
-            },
-            Cow::Borrowed(&values(&gradient)?),
-            self.needs_input_gradient,
-        )?;
-        Ok((gradient_of(xs, input_gradient)?, None))
+        [xs, _anchor]: [Argument<'_>; 2],
+        arrived: Arrived<'_, Vec<LayerState>>,
+    ) -> Result<Gradients<2>> {
+        let forward = Forward {
+            xs: xs.values,
+            num_rows: num_rows(xs.dims),
+            selection: None,
+            states: &arrived.kept,
+        };
+        let gradient = Cow::Borrowed(arrived.gradient);
+        let of_xs = run_backward(&self.mlp, &forward, gradient, self.needs_input_gradient)?;
+        Ok([of_xs, None])
     }
 }
 

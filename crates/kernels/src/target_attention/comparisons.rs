@@ -2,10 +2,10 @@
 
 use super::element_lists::{ElementLists, Part};
 use crate::cuda::is_on_processor;
-use crate::parameter::{argument, values};
+use crate::operator::{Argument, Arrived, Fused, Gradients, Output, apply_1};
 use crate::rows::{split_mut, unspecified};
 use crate::simd::multiversioned;
-use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
+use candle_core::{Result, Tensor};
 use rayon::prelude::*;
 use std::ops::Range;
 use std::sync::Arc;
@@ -43,7 +43,7 @@ pub fn comparisons(packed: &Tensor, lists: &Arc<ElementLists>, list: usize) -> R
         return comparisons_composed(packed, lists, list);
     }
     let lists = lists.clone();
-    packed.contiguous()?.apply_op1(Operator { lists, list })
+    apply_1(Operator { lists, list }, packed)
 }
 
 /// The same from candle's stock operators, on any device and type: the reference.
@@ -94,18 +94,17 @@ impl Operator {
     }
 }
 
-impl CustomOp1 for Operator {
-    fn name(&self) -> &'static str {
-        "comparisons-with-target"
-    }
+impl Fused<1> for Operator {
+    const NAME: &'static str = "comparisons-with-target";
+    type Kept = ();
 
-    fn cpu_fwd(&self, packed: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let packed = argument(packed, layout)?;
+    fn forward(&self, [packed]: [Argument<'_>; 1]) -> Result<Output<()>> {
+        let packed = packed.values;
         let (lists, list) = (&self.lists, &self.lists.lists()[self.list]);
         let (num_sets, size) = (lists.num_sets(), PARTS * list.width);
         let shape = (num_sets, lists.num_scores(self.list), size);
         if list.num_elements() == 0 {
-            return Ok((CpuStorage::F32(vec![0.0; num_sets * size]), shape.into()));
+            return Ok(Output::new(vec![0.0; num_sets * size], shape, ()));
         }
         let parts = lists.parts();
         let mut out = unspecified(num_sets * list.num_elements() * size);
@@ -114,13 +113,15 @@ impl CustomOp1 for Operator {
             .into_par_iter()
             .zip(tasks)
             .for_each(|(out, (set, part))| compare(out, lists.part(packed, set, self.list, part)));
-        Ok((CpuStorage::F32(out), shape.into()))
+        Ok(Output::new(out, shape, ()))
     }
 
-    fn bwd(&self, packed: &Tensor, _result: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
-        let gradient = gradient.contiguous()?;
-        let (own, slopes) = (values(packed)?, values(&gradient)?);
-        let (own, slopes) = (&own[..], &slopes[..]);
+    fn backward(
+        &self,
+        [packed]: [Argument<'_>; 1],
+        arrived: Arrived<'_, ()>,
+    ) -> Result<Gradients<1>> {
+        let (own, slopes) = (packed.values, arrived.gradient);
         let (lists, list) = (&self.lists, &self.lists.lists()[self.list]);
         let (count, size) = (list.num_elements(), PARTS * list.width);
         let parts = lists.parts();
@@ -153,11 +154,7 @@ impl CustomOp1 for Operator {
                 let part = lists.part(own, set, self.list, part);
                 compare_gradient(to_rows, to_elements, slopes, part);
             });
-        Ok(Some(Tensor::from_vec(
-            out,
-            packed.shape(),
-            packed.device(),
-        )?))
+        Ok([Some(out)])
     }
 }
 

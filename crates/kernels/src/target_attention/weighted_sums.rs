@@ -3,12 +3,12 @@
 use super::element_lists::{ElementLists, Part};
 use crate::cuda::is_on_processor;
 use crate::dropout::Dropout;
+use crate::operator::{Argument, Arrived, Fused, Gradients, Output, apply_2};
 use crate::optimizer::Columns;
-use crate::parameter::{argument, values};
 use crate::product::dot;
 use crate::rows::{split_mut, unspecified};
 use crate::simd::multiversioned;
-use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
+use candle_core::{Result, Tensor};
 use rayon::prelude::*;
 use std::ops::Range;
 use std::sync::Arc;
@@ -70,9 +70,7 @@ pub fn weighted_sums(
         lists: lists.clone(),
         dropout,
     };
-    packed
-        .contiguous()?
-        .apply_op2(&scores.contiguous()?, operator)
+    apply_2(operator, packed, scores)
 }
 
 /// The same from candle's stock operators, on any device and type: the reference.
@@ -157,22 +155,12 @@ impl Operator {
     }
 }
 
-impl CustomOp2 for Operator {
-    fn name(&self) -> &'static str {
-        "weighted-sums-of-elements"
-    }
+impl Fused<2> for Operator {
+    const NAME: &'static str = "weighted-sums-of-elements";
+    type Kept = ();
 
-    fn cpu_fwd(
-        &self,
-        packed: &CpuStorage,
-        packed_layout: &Layout,
-        scores: &CpuStorage,
-        scores_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let (packed, scores) = (
-            argument(packed, packed_layout)?,
-            argument(scores, scores_layout)?,
-        );
+    fn forward(&self, [packed, scores]: [Argument<'_>; 2]) -> Result<Output<()>> {
+        let (packed, scores) = (packed.values, scores.values);
         let (lists, parts) = (&self.lists, self.lists.parts());
         let (num_rows, stride) = (lists.num_rows(), lists.stride());
         let shape = (lists.num_sets(), num_rows, stride);
@@ -192,20 +180,16 @@ impl CustomOp2 for Operator {
         if let Some(dropout) = self.dropout {
             dropout.apply(&mut out, stride);
         }
-        Ok((CpuStorage::F32(out), shape.into()))
+        Ok(Output::new(out, shape, ()))
     }
 
-    fn bwd(
+    fn backward(
         &self,
-        packed: &Tensor,
-        scores: &Tensor,
-        _result: &Tensor,
-        gradient: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let gradient = gradient.contiguous()?;
-        let (own, of_scores) = (values(packed)?, values(scores)?);
-        let (own, of_scores) = (&own[..], &of_scores[..]);
-        let mut slopes = values(&gradient)?.to_vec();
+        [packed, scores]: [Argument<'_>; 2],
+        arrived: Arrived<'_, ()>,
+    ) -> Result<Gradients<2>> {
+        let (own, of_scores) = (packed.values, scores.values);
+        let mut slopes = arrived.gradient.to_vec();
         let (lists, parts) = (&self.lists, self.lists.parts());
         let stride = lists.stride();
         // The mask of the forward pass, made again.
@@ -243,18 +227,7 @@ impl CustomOp2 for Operator {
                 }
             }
         }
-        Ok((
-            Some(Tensor::from_vec(
-                to_packed,
-                packed.shape(),
-                packed.device(),
-            )?),
-            Some(Tensor::from_vec(
-                to_scores,
-                scores.shape(),
-                scores.device(),
-            )?),
-        ))
+        Ok([Some(to_packed), Some(to_scores)])
     }
 }
 

@@ -3,9 +3,9 @@
 use super::super::routing::Routing;
 use super::super::{as_of, for_loss};
 use super::{Pairs, observed_pairs, scaled, squared_variation};
-use crate::parameter::{argument, values};
-use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
-use std::sync::{Mutex, PoisonError};
+use crate::operator::{Argument, Arrived, Fused, Gradients, Output, apply_2};
+use crate::parameter::values;
+use candle_core::{Result, Tensor};
 
 /// The squared coefficient of variation of the experts' expected loads: of the probability, over the noise of an expert's own
 /// logit, that it is among the chosen. What it must exceed is a constant to the gradient.
@@ -36,9 +36,8 @@ pub fn load_loss(
         thresholds: thresholds(routing, &values(&noisy)?),
         observed: observed_pairs(routing, logits, observed)?,
         per_task,
-        gradients: Mutex::default(),
     };
-    let loss = for_loss(logits)?.apply_op2(&for_loss(deviations)?, operator)?;
+    let loss = apply_2(operator, &for_loss(logits)?, &for_loss(deviations)?)?;
     as_of(&loss, logits)
 }
 
@@ -70,23 +69,14 @@ struct Load {
     thresholds: Vec<f32>,
     observed: Vec<bool>,
     per_task: bool,
-    gradients: Mutex<[Vec<f32>; 2]>,
 }
 
-impl CustomOp2 for Load {
-    fn name(&self) -> &'static str {
-        "load-loss"
-    }
+impl Fused<2> for Load {
+    const NAME: &'static str = "load-loss";
+    type Kept = [Vec<f32>; 2];
 
-    fn cpu_fwd(
-        &self,
-        logits: &CpuStorage,
-        logits_layout: &Layout,
-        deviations: &CpuStorage,
-        deviations_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let logits = argument(logits, logits_layout)?;
-        let deviations = argument(deviations, deviations_layout)?;
+    fn forward(&self, [logits, deviations]: [Argument<'_>; 2]) -> Result<Output<[Vec<f32>; 2]>> {
+        let (logits, deviations) = (logits.values, deviations.values);
         if deviations.len() != logits.len() || self.thresholds.len() != logits.len() {
             candle_core::bail!("a deviation is needed for each of {} logits", logits.len());
         }
@@ -108,28 +98,16 @@ impl CustomOp2 for Load {
                 }
             }
         }
-        *self
-            .gradients
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = gradients;
-        Ok((CpuStorage::F32(vec![value as f32]), Shape::from(())))
+        Ok(Output::new(vec![value as f32], (), gradients))
     }
 
-    fn bwd(
+    fn backward(
         &self,
-        logits: &Tensor,
-        deviations: &Tensor,
-        _result: &Tensor,
-        gradient: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let saved = self
-            .gradients
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        Ok((
-            Some(scaled(&saved[0], gradient, logits)?),
-            Some(scaled(&saved[1], gradient, deviations)?),
-        ))
+        _arguments: [Argument<'_>; 2],
+        arrived: Arrived<'_, [Vec<f32>; 2]>,
+    ) -> Result<Gradients<2>> {
+        let Arrived { kept, gradient, .. } = arrived;
+        Ok(kept.map(|slopes| Some(scaled(slopes, gradient))))
     }
 }
 
