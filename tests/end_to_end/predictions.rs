@@ -317,7 +317,17 @@ fn what_can_not_be_predicted_is_refused_with_its_place_and_a_mend() {
         assert!(ran.stderr.contains("hint:"), "{}", ran.stderr);
         std::fs::write(&path, bytes).expect("a file");
     }
-    bench.run(&["predict", &folder, "new.csv"]).expect(0);
+    let said = bench.run(&["predict", &folder, "new.csv"]).expect(0).stderr;
+    assert!(!said.contains("is not the table"), "{said}");
+    let table = bench.path("data/shop/brands.csv");
+    let bytes = std::fs::read(&table).expect("a file");
+    std::fs::write(&table, [&bytes[..], b"zz9,nobody\n"].concat()).expect("a file");
+    let said = bench.run(&["predict", &folder, "new.csv"]).expect(0).stderr;
+    assert!(
+        said.contains("data/shop/brands.csv is not the table that training read: rows are joined to what it holds now"),
+        "{said}"
+    );
+    std::fs::write(&table, bytes).expect("a file");
     let weights = bench.path(&format!("{folder}/weights.safetensors"));
     let bytes = std::fs::read(&weights).expect("a file");
     std::fs::write(&weights, &bytes[1..]).expect("a file");

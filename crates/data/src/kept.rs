@@ -261,6 +261,26 @@ fn division(found: &Resolved, plan: Option<&TablePlan>) -> String {
     }
 }
 
+/// A description that says which files it was used with, whether it asked for these or not: `predict` knows by it which of the tables that
+/// it joins have changed since.
+fn with_digests(text: &str, found: &Resolved) -> String {
+    let Ok(mut table) = text.parse::<toml::Table>() else {
+        return text.to_owned();
+    };
+    let files = table.get_mut("files").and_then(toml::Value::as_table_mut);
+    let Some(files) = files else {
+        return text.to_owned();
+    };
+    for located in found.sources() {
+        let key = &found.description.files[located.file].key;
+        if let Some(file) = files.get_mut(key).and_then(toml::Value::as_table_mut) {
+            let digest = || located.sha256.clone().into();
+            file.entry("sha256").or_insert_with(digest);
+        }
+    }
+    toml::to_string(&table).unwrap_or_else(|_| text.to_owned())
+}
+
 /// A limit, with its date where it counts time.
 fn date(limit: &SplitLimit) -> String {
     let number = match limit {
@@ -306,11 +326,11 @@ fn ends(rows: &super::CarriedRows, limit: &SplitLimit) -> Option<(String, String
     }
 }
 
-/// The description in full; what is kept is read back and found to mean the same.
+/// The description in full, with the digests of the files that were read; what is kept is read back and found to mean the same.
 fn description(found: &Resolved, places: &Places) -> Result<String, Diagnostic> {
     let (name, reference) = (&found.description.name, &found.reference);
     let document = Description::document(&places.descriptions, &reference.name, &reference.knobs)?;
-    let text = document.to_toml()?;
+    let text = with_digests(&document.to_toml()?, found);
     let again = Description::parse(name, &Document::new("description.toml", text.as_str()))?;
     let same = |protocol: &Protocol| {
         let seed = reference.split_seed;

@@ -5,6 +5,7 @@ use super::described::{folder_of, resolve_description};
 use super::expression::Reading;
 use super::predictions::{ScoreScale, TableFormat, TableSink, about, named_columns, score_name};
 use super::schema::{Description, FileKind, Source, SourceFile, SplitPlan, TablePlan};
+use super::source_files::digest_now;
 use super::table::column_slots::ColumnSlots;
 use super::table::fitted_files::{FittedNumbers, KeptEncoders, read_vocabularies};
 use super::table::interner::Interner;
@@ -14,7 +15,7 @@ use anyhow::Result;
 use arrow::array::{ArrayRef, Float64Array, RecordBatch};
 use arrow::datatypes::{DataType, Field, SchemaRef};
 use homebench_diagnostic::{Diagnostic, Document, regular_file};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -177,6 +178,7 @@ impl NewRows {
     ) -> Result<(W, ScoredRows)> {
         let mut sources = self.description.files.clone();
         let mut paths = self.joined_files(places)?;
+        let changed = self.changed_tables(&paths, places, observer)?;
         let first = paths.len();
         for file in files {
             sources.push(SourceFile {
@@ -219,10 +221,13 @@ impl NewRows {
             observer,
             &mut |piece| self.write_piece(&piece, &schema, &kinds, &mut scored, &mut sink, model),
         );
-        scored.said = said.map_err(|error| match error.downcast::<Diagnostic>() {
-            Ok(refused) => self.by_kept_description(refused, files).into(),
-            Err(other) => other,
-        })?;
+        scored.said = changed;
+        scored
+            .said
+            .extend(said.map_err(|error| match error.downcast::<Diagnostic>() {
+                Ok(refused) => self.by_kept_description(refused, files).into(),
+                Err(other) => other,
+            })?);
         Ok((sink.finish()?, scored))
     }
 
@@ -392,9 +397,7 @@ impl NewRows {
     fn joined_files(&self, places: &Places) -> Result<Vec<PathBuf>, Diagnostic> {
         let folder = folder_of(&self.description, &places.data);
         let mut paths = Vec::with_capacity(self.description.files.len());
-        let needed: Vec<usize> = (self.plan.joins.iter())
-            .flat_map(|join| join.files.iter().copied())
-            .collect();
+        let needed = self.joined_tables();
         for (index, file) in self.description.files.iter().enumerate() {
             let names = std::iter::once(&file.name).chain(&file.other_names);
             let mut found = names.map(|name| folder.join(name));
@@ -408,6 +411,38 @@ impl NewRows {
             }
         }
         Ok(paths)
+    }
+
+    /// Of the joined tables at `paths`, those with other bytes than training read.
+    fn changed_tables(
+        &self,
+        paths: &[PathBuf],
+        places: &Places,
+        observer: &mut dyn Observer,
+    ) -> Result<Vec<String>, Diagnostic> {
+        let folder = folder_of(&self.description, &places.data);
+        let memory = places.cache.join("sources.toml");
+        let mut changed = Vec::new();
+        for index in self.joined_tables() {
+            let (file, path) = (&self.description.files[index], &paths[index]);
+            // A folder of an older version doesn't say what training read.
+            let Some(then) = &file.sha256 else {
+                continue;
+            };
+            if *then != digest_now(path, &folder, &memory, observer)? {
+                changed.push(format!(
+                    "{} is not the table that training read: rows are joined to what it holds now",
+                    path.display()
+                ));
+            }
+        }
+        Ok(changed)
+    }
+
+    /// The files of joined tables, each once, as indices into those of the description.
+    fn joined_tables(&self) -> BTreeSet<usize> {
+        let joins = self.plan.joins.iter();
+        joins.flat_map(|join| join.files.iter().copied()).collect()
     }
 
     fn missing_table(&self, file: &str, folder: &Path) -> Diagnostic {

@@ -220,6 +220,11 @@ pub(super) struct Resolved {
 }
 
 impl Resolved {
+    /// The files that it is made from.
+    pub(super) fn sources(&self) -> &[Located] {
+        &self.sources
+    }
+
     pub(super) fn new(
         reference: &DatasetRef,
         places: &Places,

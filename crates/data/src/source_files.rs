@@ -70,38 +70,16 @@ fn locate_entry(
     let file = &description.files[index];
     let (path, is_hand_placed) = find(description, file, folder)?;
     let parts = part_files::parts(&path)?;
-    let mut stamps = Vec::with_capacity(parts.files.len());
-    for part in &parts.files {
-        let metadata =
-            std::fs::metadata(&part.path).map_err(|error| cant_read(&part.path, &error))?;
-        stamps.push((part.path.clone(), Stamp::of_metadata(&metadata)));
-    }
+    let stamps = stamps_of(&parts)?;
     // A cut file is refused before it is read.
     let bytes = stamps.iter().map(|(_, stamp)| stamp.bytes).sum();
     check_size(description, file, &path, bytes, is_hand_placed)?;
     let was_changed = std::mem::take(&mut known.is_changed);
-    let digests = stamps
-        .iter()
-        .map(|(path, stamp)| known.sha256(path, stamp, observer))
-        .collect::<Result<Vec<_>, _>>()?;
-    let is_file = path.is_file();
-    if known.is_changed && !is_file {
+    let sha256 = digest(&path, folder, &stamps, known, observer)?;
+    if known.is_changed && !path.is_file() {
         say_parts(&path, &parts, observer);
     }
     known.is_changed |= was_changed;
-    let sha256 = match &digests[..] {
-        [only] if is_file => only.clone(),
-        _ => {
-            let root = if path.is_dir() { &path } else { folder };
-            let mut hasher = Sha256::new();
-            for ((path, _), digest) in stamps.iter().zip(&digests) {
-                let name = path.strip_prefix(root).unwrap_or(path).display();
-                // The lines that `sha256sum` prints: anyone can compute the digest without this program.
-                hasher.update(format!("{digest}  {name}\n"));
-            }
-            digits(hasher)
-        }
-    };
     check_content(description, file, &path, &sha256, is_hand_placed, observer)?;
     Ok(Located {
         file: index,
@@ -109,6 +87,57 @@ fn locate_entry(
         sha256,
         stamps,
     })
+}
+
+/// The digest of what an entry of a description is on this machine now; `memory` is where checksums are remembered.
+///
+/// # Errors
+/// A file that can't be read.
+pub(super) fn digest_now(
+    path: &Path,
+    folder: &Path,
+    memory: &Path,
+    observer: &mut dyn Observer,
+) -> Result<String, Diagnostic> {
+    let mut known = KnownFiles::read(memory, Trust::Remembered);
+    let stamps = stamps_of(&part_files::parts(path)?)?;
+    let digest = digest(path, folder, &stamps, &mut known, observer);
+    known.write(memory);
+    digest
+}
+
+fn stamps_of(parts: &Parts) -> Result<Vec<(PathBuf, Stamp)>, Diagnostic> {
+    let stamp = |part: &part_files::PartFile| {
+        let metadata =
+            std::fs::metadata(&part.path).map_err(|error| cant_read(&part.path, &error))?;
+        Ok((part.path.clone(), Stamp::of_metadata(&metadata)))
+    };
+    parts.files.iter().map(stamp).collect()
+}
+
+/// See [`Located::sha256`].
+fn digest(
+    path: &Path,
+    folder: &Path,
+    stamps: &[(PathBuf, Stamp)],
+    known: &mut KnownFiles,
+    observer: &mut dyn Observer,
+) -> Result<String, Diagnostic> {
+    let digests = stamps
+        .iter()
+        .map(|(path, stamp)| known.sha256(path, stamp, observer))
+        .collect::<Result<Vec<_>, _>>()?;
+    if let ([only], true) = (&digests[..], path.is_file()) {
+        return Ok(only.clone());
+    }
+    let root = if path.is_dir() { path } else { folder };
+    let mut hasher = Sha256::new();
+    for ((path, _), digest) in stamps.iter().zip(&digests) {
+        let name = path.strip_prefix(root).unwrap_or(path).display();
+        // The lines that `sha256sum` prints: anyone can compute the digest without this program.
+        hasher.update(format!("{digest}  {name}\n"));
+    }
+    Ok(digits(hasher))
 }
 
 /// Says which files an entry of several is, once, when they are new.
