@@ -8,17 +8,11 @@ use std::collections::BTreeMap;
 fn description() -> String {
     let lists = "color = { kind = \"categorical\", table = \"tags\" }\n\
                  hashes = { kind = \"list\", column = \"tags\", buckets = 7, pooling = \"sum\" }";
-    let described =
-        shop::DESCRIPTION.replace("color = { kind = \"categorical\", min_count = 2 }", lists);
-    assert_ne!(described, shop::DESCRIPTION);
-    described
+    shop::with_color(lists)
 }
 
 fn bench(variants: &str) -> Bench {
-    let bench = shop::bench(&[]);
-    bench.write("descriptions/shop.toml", &description());
-    bench.write("shop.toml", &(shop::spec(&[]) + variants));
-    bench
+    shop::bench_of(&description(), variants)
 }
 
 const VARIANTS: &str = r#"

@@ -7,13 +7,7 @@ use crate::shop;
 /// The shop with a second feature of the table of tags.
 fn bench() -> Bench {
     let shared = "color = { kind = \"categorical\", table = \"tags\" }";
-    let described =
-        shop::DESCRIPTION.replace("color = { kind = \"categorical\", min_count = 2 }", shared);
-    assert_ne!(described, shop::DESCRIPTION);
-    let bench = shop::bench(&[]);
-    bench.write("descriptions/shop.toml", &described);
-    bench.write("shop.toml", &(shop::spec(&[]) + VARIANTS));
-    bench
+    shop::bench_of(&shop::with_color(shared), VARIANTS)
 }
 
 const VARIANTS: &str = r#"

@@ -101,10 +101,8 @@ fn write_tags(bench: &Bench) {
 }
 
 fn bench(variants: &str) -> Bench {
-    let bench = shop::bench(&[]);
     let described = format!("{}{VECTORS}", shop::DESCRIPTION);
-    bench.write("descriptions/shop.toml", &described);
-    bench.write("shop.toml", &(shop::spec(&[]) + variants));
+    let bench = shop::bench_of(&described, variants);
     write_visitors(&bench, 0);
     write_tags(&bench);
     bench

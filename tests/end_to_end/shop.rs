@@ -159,6 +159,21 @@ pub(crate) fn bench(models: &[(&str, &str)]) -> Bench {
     bench
 }
 
+/// The bench with another description, and variants as they stand in a spec.
+pub(crate) fn bench_of(described: &str, variants: &str) -> Bench {
+    let bench = bench(&[]);
+    bench.write("descriptions/shop.toml", described);
+    bench.write("shop.toml", &(spec(&[]) + variants));
+    bench
+}
+
+/// The description with the feature `color` described in another way.
+pub(crate) fn with_color(color: &str) -> String {
+    let described = DESCRIPTION.replace("color = { kind = \"categorical\", min_count = 2 }", color);
+    assert_ne!(described, DESCRIPTION);
+    described
+}
+
 pub(crate) fn run(bench: &Bench, out: &str, more: &[&str]) -> Ran {
     let mut arguments = vec![
         "run",

@@ -111,10 +111,7 @@ impl Fused<1> for Operator {
         _arguments: [Argument<'_>; 1],
         arrived: Arrived<'_, Vec<f32>>,
     ) -> Result<Gradients<1>> {
-        let mut slopes = arrived.kept;
-        let factor = arrived.gradient[0];
-        slopes.iter_mut().for_each(|slope| *slope *= factor);
-        Ok([Some(slopes)])
+        Ok([Some(arrived.scaled_slopes())])
     }
 }
 

@@ -310,18 +310,13 @@ impl Fused<1> for Operator {
         _arguments: [Argument<'_>; 1],
         arrived: Arrived<'_, Vec<f32>>,
     ) -> Result<Gradients<1>> {
+        if !self.per_task {
+            return Ok([Some(arrived.scaled_slopes())]);
+        }
         let mut slopes = arrived.kept;
-        match self.per_task {
-            true => {
-                for row in slopes.chunks_exact_mut(arrived.gradient.len()) {
-                    for (slope, factor) in row.iter_mut().zip(arrived.gradient) {
-                        *slope *= factor;
-                    }
-                }
-            }
-            false => {
-                let factor = arrived.gradient[0];
-                slopes.iter_mut().for_each(|slope| *slope *= factor);
+        for row in slopes.chunks_exact_mut(arrived.gradient.len()) {
+            for (slope, factor) in row.iter_mut().zip(arrived.gradient) {
+                *slope *= factor;
             }
         }
         Ok([Some(slopes)])

@@ -47,6 +47,19 @@ pub(crate) struct Arrived<'a, K> {
     pub(crate) kept: K,
 }
 
+impl Arrived<'_, Vec<f32>> {
+    /// The gradient of an argument whose slopes were kept, where the result is one number.
+    pub(crate) fn scaled_slopes(self) -> Vec<f32> {
+        scaled(self.kept, self.gradient[0])
+    }
+}
+
+/// Slopes times the gradient of the one number that they are slopes of.
+pub(crate) fn scaled(mut slopes: Vec<f32>, gradient: f32) -> Vec<f32> {
+    slopes.iter_mut().for_each(|slope| *slope *= gradient);
+    slopes
+}
+
 /// The gradients of the arguments, where they have any.
 pub(crate) type Gradients<const N: usize> = [Option<Vec<f32>>; N];
 

@@ -277,14 +277,8 @@ impl Fused<1> for Operator {
         _arguments: [Argument<'_>; 1],
         arrived: Arrived<'_, Vec<f32>>,
     ) -> Result<Gradients<1>> {
-        Ok([Some(scaled(arrived.kept, arrived.gradient))])
+        Ok([Some(arrived.scaled_slopes())])
     }
-}
-
-/// Slopes times the gradient of their loss, which is one number.
-pub(super) fn scaled(mut slopes: Vec<f32>, gradient: &[f32]) -> Vec<f32> {
-    slopes.iter_mut().for_each(|slope| *slope *= gradient[0]);
-    slopes
 }
 
 #[cfg(test)]

@@ -63,7 +63,7 @@ impl Fused<1> for Divergence {
         _arguments: [Argument<'_>; 1],
         arrived: Arrived<'_, Vec<f32>>,
     ) -> Result<Gradients<1>> {
-        Ok([Some(super::balance::scaled(arrived.kept, arrived.gradient))])
+        Ok([Some(arrived.scaled_slopes())])
     }
 }
 

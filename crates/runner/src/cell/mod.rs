@@ -8,10 +8,12 @@ mod predictions;
 mod program;
 mod record;
 mod start_weights;
+mod tensors_file;
 
 pub use crash_at::check_faults;
-pub use predictions::{missing_predictions, predict_again, prediction_files, read_weights};
-pub use record::{CellTimes, write_failed, write_parts, write_tensors};
+pub use predictions::{missing_predictions, predict_again, prediction_files};
+pub use record::{CellTimes, write_failed, write_parts};
+pub use tensors_file::{read_tensors, read_weights, write_tensors};
 
 use crate::execute::protocol::{EXIT_ENVIRONMENT, EXIT_FAILED, EXIT_STOPPED, Message, STOP};
 use crate::output::note;

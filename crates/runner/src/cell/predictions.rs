@@ -1,17 +1,17 @@
 //! Predictions of a cell: a file a split, written while its selected weights score the rows.
 
+use super::tensors_file::read_weights;
 use anyhow::{Context, Result};
-use candle_core::{Device, Tensor};
+use candle_core::Device;
 use homebench_data::{
     self as data, Observer as DataObserver, Places, PredictionLayout, PredictionWriter,
 };
-use homebench_diagnostic::{Diagnostic, regular_file};
+use homebench_diagnostic::Diagnostic;
 use homebench_experiment::spec::CellContent;
 use homebench_results::{CellFolder, Outcome, PendingFile, file_digest};
 use homebench_train::{self as train, PredictedBlock, SplitName};
-use std::collections::BTreeMap;
-use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::PathBuf;
 
 /// The splits that a cell may have predictions of.
 const PREDICTED: [SplitName; 2] = [SplitName::Validation, SplitName::Test];
@@ -77,28 +77,6 @@ pub fn missing_predictions(outcome: &Outcome, wanted: &[SplitName]) -> Vec<Split
         .iter()
         .filter(|split| !outcome.files.contains_key(&name(split)));
     missing.copied().collect()
-}
-
-/// The weights of a cell.
-///
-/// # Errors
-/// A file that is gone or is no safetensors.
-pub fn read_weights(path: &Path) -> Result<BTreeMap<String, Tensor>, Diagnostic> {
-    let refuse = |error: &dyn std::fmt::Display| {
-        Diagnostic::new(
-            path.display().to_string(),
-            format!("can't read the weights: {error}"),
-        )
-        .hint("restore the file, or run the experiment again with --fresh")
-    };
-    let mut bytes = Vec::new();
-    let read = regular_file::open(path).and_then(|mut file| file.read_to_end(&mut bytes));
-    read.map_err(|error| refuse(&error))?;
-    let tensors = candle_core::safetensors::load_buffer(&bytes, &Device::Cpu);
-    Ok(tensors
-        .map_err(|error| refuse(&error))?
-        .into_iter()
-        .collect())
 }
 
 /// Writes predictions of a final cell that is done, by the weights that it keeps; nothing is trained.

@@ -2,18 +2,15 @@
 
 use super::diagnostics_rows::{experts_rows, gates_rows, histograms_rows};
 use super::predictions::prediction_files;
+use super::tensors_file::write_tensors;
 use crate::provenance::Usage;
-use anyhow::{Context, Result};
-use candle_core::{DType, Tensor};
+use anyhow::Result;
 use homebench_experiment::spec::CellContent;
 use homebench_results::tables::{self, CohortsRow, CurvesRow, MetricsRow, Table, ThroughputRow};
 use homebench_results::{
     self as atomic, CellFolder, CellParts, Outcome, OutcomeResult, Phase, Status, file_digest,
 };
 use homebench_train::CellResult;
-use safetensors::tensor::{Dtype, TensorView};
-use std::collections::BTreeMap;
-use std::path::Path;
 
 /// What only the process of a cell knows of its time.
 #[derive(Debug, Clone, PartialEq)]
@@ -198,29 +195,4 @@ fn throughput_row<'a>(
         cpu_seconds: times.usage.map(|usage| usage.cpu_seconds),
         tries: times.tries as u64,
     }
-}
-
-/// Writes tensors as f32 in the safetensors format, in the order of their names, atomically.
-///
-/// # Errors
-/// A tensor can't be read, or the file can't be written.
-pub fn write_tensors(path: &Path, tensors: &BTreeMap<String, Tensor>) -> Result<()> {
-    let mut buffers = Vec::with_capacity(tensors.len());
-    for (name, tensor) in tensors {
-        let values = tensor
-            .to_dtype(DType::F32)
-            .and_then(|tensor| tensor.flatten_all()?.to_vec1::<f32>())
-            .with_context(|| format!("reading {name}"))?;
-        let bytes: Vec<u8> = values
-            .iter()
-            .flat_map(|value| value.to_le_bytes())
-            .collect();
-        buffers.push((name, tensor.dims().to_vec(), bytes));
-    }
-    let mut views = Vec::with_capacity(buffers.len());
-    for (name, shape, bytes) in &buffers {
-        views.push((*name, TensorView::new(Dtype::F32, shape.clone(), bytes)?));
-    }
-    let bytes = safetensors::serialize(views, None)?;
-    atomic::write_unsynced(path, |out| Ok(out.write_all(&bytes)?))
 }

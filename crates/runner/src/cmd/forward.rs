@@ -3,15 +3,14 @@
 
 use super::model_file::ModelFile;
 use super::output_path::output_path;
-use crate::cell::write_tensors;
+use crate::cell::{read_tensors, write_tensors};
 use anyhow::Result;
 use candle_core::{DType, Device, Tensor};
 use clap::Args;
-use homebench_diagnostic::{Diagnostic, regular_file};
+use homebench_diagnostic::Diagnostic;
 use homebench_kernels::{Parameter, Precision, Role, set_precision};
 use homebench_model::{BuildContext, Trace, VarBuilder};
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -180,19 +179,9 @@ fn width_of(weights: &BTreeMap<String, Tensor>, file: &ModelFile) -> Option<usiz
 }
 
 fn load(path: &Path) -> Result<BTreeMap<String, Tensor>, Diagnostic> {
-    let refuse = |error: &dyn std::fmt::Display| {
-        Diagnostic::new(
-            path.display().to_string(),
-            format!("can't read as safetensors: {error}"),
-        )
-        .hint("expected a file as `homebench init` or the safetensors packages write it")
-    };
-    let mut bytes = Vec::new();
-    let read = regular_file::open(path).and_then(|mut file| file.read_to_end(&mut bytes));
-    read.map_err(|error| refuse(&error))?;
-    let tensors = candle_core::safetensors::load_buffer(&bytes, &Device::Cpu);
-    Ok(tensors
-        .map_err(|error| refuse(&error))?
-        .into_iter()
-        .collect())
+    read_tensors(
+        path,
+        "can't read as safetensors",
+        "expected a file as `homebench init` or the safetensors packages write it",
+    )
 }

@@ -2,8 +2,8 @@
 
 use super::super::routing::Routing;
 use super::super::{as_of, for_loss};
-use super::{Pairs, observed_pairs, scaled, squared_variation};
-use crate::operator::{Argument, Arrived, Fused, Gradients, Output, apply_2};
+use super::{Pairs, observed_pairs, squared_variation};
+use crate::operator::{Argument, Arrived, Fused, Gradients, Output, apply_2, scaled};
 use crate::parameter::values;
 use candle_core::{Result, Tensor};
 
@@ -107,7 +107,7 @@ impl Fused<2> for Load {
         arrived: Arrived<'_, [Vec<f32>; 2]>,
     ) -> Result<Gradients<2>> {
         let Arrived { kept, gradient, .. } = arrived;
-        Ok(kept.map(|slopes| Some(scaled(slopes, gradient))))
+        Ok(kept.map(|slopes| Some(scaled(slopes, gradient[0]))))
     }
 }
 
