@@ -218,6 +218,8 @@ impl NewRows {
             &paths,
             &encoders,
             &named,
+            // Folders of older versions have none.
+            (!self.numbers.kinds.is_empty()).then_some(&self.numbers.kinds),
             observer,
             &mut |piece| self.write_piece(&piece, &schema, &kinds, &mut scored, &mut sink, model),
         );

@@ -23,13 +23,19 @@ const OF_TYPES: u32 = 4;
 // mark that is a number is every spelling of it.
 const OF_DAYS: u32 = 5;
 
+/// Of text files, and of several parts, with a column that is computed with and has no type, or that of floats.
+// 6: such a column is of integers, floats or times by all of its rows, and no longer by those that were read together; a column of floats has
+// floats alone; a mark that is a number is every spelling of it, whatever the column is read as.
+const OF_KINDS: u32 = 6;
+
 /// Raised when few datasets are prepared to other bytes and no description tells which: what older rules prepared is made again, nearly
 /// always to the same bytes, and keeps its hash.
 // 1: numbers that differ little and lie far from 0 keep their spread; more lists in brackets are read, and fewer texts are taken for such.
-pub(super) const RULES: u32 = 1;
+// 2: parts of a joined table keep the digits of their numbers.
+pub(super) const RULES: u32 = 2;
 
 /// The versions of datasets that can be read.
-pub(super) const KNOWN: [u32; 3] = [OF_ALL, OF_TYPES, OF_DAYS];
+pub(super) const KNOWN: [u32; 4] = [OF_ALL, OF_TYPES, OF_DAYS, OF_KINDS];
 
 /// The version that prepares a protocol's rows from these files.
 pub(super) fn preparation_version(protocol: &Protocol, sources: &[Located]) -> u32 {
@@ -37,6 +43,7 @@ pub(super) fn preparation_version(protocol: &Protocol, sources: &[Located]) -> u
         return OF_ALL;
     };
     match knows_types(plan, sources) || says_types(plan) {
+        _ if decides_kinds(plan, sources) => OF_KINDS,
         _ if says_days(plan) => OF_DAYS,
         true => OF_TYPES,
         false => OF_ALL,
@@ -60,8 +67,35 @@ fn says_days(plan: &TablePlan) -> bool {
     has_days || marks.any(|mark| mark.parse::<f64>().is_ok())
 }
 
+/// Whether what is computed with a column depends on what all of its rows hold, or a mark stands for more texts than its own.
+fn decides_kinds(plan: &TablePlan, sources: &[Located]) -> bool {
+    let declared = |column: usize| plan.types.get(column).and_then(Option::as_ref);
+    let is_open = |column: usize| matches!(declared(column), None | Some(ColumnType::Float));
+    let computed_with = plan.columns_computed_with();
+    let has_open = computed_with.into_iter().any(is_open);
+    let own_marks = plan.missing.iter().take(plan.num_own_columns);
+    let has_marks = own_marks.enumerate().any(|(column, marks)| {
+        let is_number = |mark: &String| mark.parse::<f64>().is_ok();
+        let is_exact = matches!(
+            declared(column),
+            Some(ColumnType::Text | ColumnType::Integer | ColumnType::Float)
+        );
+        !is_exact && marks.iter().any(is_number)
+    });
+    let kinds = kinds_of_files(plan, sources);
+    let has_text = kinds.iter().any(|kind| !kind.knows_types());
+    let has_parts = sources.iter().any(|source| source.parts().count() > 1);
+    (has_open || has_marks) && (has_text || has_parts || plan.split.files().len() > 1)
+}
+
 /// Whether a file knows the types of its columns, or is libsvm's.
 fn knows_types(plan: &TablePlan, sources: &[Located]) -> bool {
+    let mut kinds = kinds_of_files(plan, sources).into_iter();
+    kinds.any(|kind| kind.knows_types() || matches!(kind, FileKind::LibSvm))
+}
+
+/// The kinds of all files and of their parts, each as whatever reads it.
+fn kinds_of_files(plan: &TablePlan, sources: &[Located]) -> Vec<FileKind> {
     let formats = |file: usize| {
         let joins = plan
             .joins
@@ -70,15 +104,14 @@ fn knows_types(plan: &TablePlan, sources: &[Located]) -> bool {
         let of_rows = plan.split.files().contains(&file).then_some(plan.format);
         of_rows.into_iter().chain(joins.map(|join| join.format))
     };
-    sources.iter().any(|source| {
-        formats(source.file).any(|format| {
-            let mut parts = source.parts();
-            parts.any(|part| {
-                let kind = FileKind::of_part(&source.path, part, format);
-                matches!(kind, FileKind::Parquet | FileKind::Arrow | FileKind::LibSvm)
-            })
-        })
-    })
+    let mut kinds = Vec::new();
+    for source in sources {
+        for format in formats(source.file) {
+            let parts = source.parts();
+            kinds.extend(parts.map(|part| FileKind::of_part(&source.path, part, format)));
+        }
+    }
+    kinds
 }
 
 /// Whether the description gives a type that holds now where it didn't, or years of two digits.

@@ -120,6 +120,11 @@ impl Expression {
             .collect()
     }
 
+    /// Columns whose values may give another result as integers than as the floats of the same size.
+    pub fn columns_computed_with(&self) -> BTreeSet<usize> {
+        self.node.columns_computed_with()
+    }
+
     /// Columns that are compared with texts, and the texts.
     pub fn text_comparisons(&self) -> Vec<(usize, &str)> {
         let mut found = Vec::new();

@@ -351,6 +351,39 @@ impl Node {
         columns
     }
 
+    /// Columns whose values may give another result as integers than as the floats of the same size: those that are computed with, and not
+    /// only compared with a number.
+    pub(crate) fn columns_computed_with(&self) -> BTreeSet<usize> {
+        let is_literal = |node: &Self| {
+            matches!(
+                node,
+                Self::Number(_)
+                    | Self::Text(_)
+                    | Self::Time(_)
+                    | Self::WrittenTime(..)
+                    | Self::Day(_)
+                    | Self::Boolean(_)
+                    | Self::Null
+            )
+        };
+        let mut compared: Vec<&Self> = Vec::new();
+        let mut columns = BTreeSet::new();
+        self.walk(&mut |node| match node {
+            Self::Compare { left, right, .. } if is_literal(right) => compared.push(&**left),
+            Self::Compare { left, right, .. } if is_literal(left) => compared.push(&**right),
+            Self::IsNull(inner) => compared.push(&**inner),
+            // A part is visited after what it is part of.
+            Self::Column {
+                column,
+                reading: Reading::Number | Reading::Ordered,
+            } if !compared.iter().any(|known| std::ptr::eq(*known, node)) => {
+                columns.insert(*column);
+            }
+            _ => {}
+        });
+        columns
+    }
+
     /// Columns, and what each is read as.
     pub(crate) fn readings(&self) -> BTreeSet<(usize, Reading)> {
         let mut readings = BTreeSet::new();

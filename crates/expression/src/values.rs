@@ -7,10 +7,14 @@ use arrow::array::{
     Float64Array, Int64Array, NullArray, StringArray,
 };
 use arrow::datatypes::{
-    DataType, Decimal128Type, Float16Type, Float32Type, Float64Type, Int64Type,
+    ArrowPrimitiveType, DataType, Decimal128Type, Float16Type, Float32Type, Float64Type, Int64Type,
 };
 use std::cmp::Ordering;
+use std::collections::BTreeSet;
 use std::sync::Arc;
+
+/// A number of 16 bits.
+type Half = <Float16Type as ArrowPrimitiveType>::Native;
 
 /// Most digits of a decimal of 128 bits.
 pub const DECIMAL_DIGITS: u8 = 38;
@@ -306,6 +310,54 @@ impl Values {
         }
     }
 
+    /// As [`concat`](Self::concat), but of numbers of several kinds only where one kind has the values of all exactly.
+    pub fn concat_exactly(parts: &[Self]) -> Option<Self> {
+        let of_numbers = parts.iter().filter(|part| !matches!(part, Self::Null(_)));
+        let families = of_numbers.map(Family::of);
+        if !families
+            .clone()
+            .all(|family| family == Some(Family::Number))
+        {
+            return Some(Self::concat(parts));
+        }
+        let widths: BTreeSet<u32> = parts.iter().filter_map(Self::width).collect();
+        let Some(width) = widths.last().copied() else {
+            return exact_decimals(parts);
+        };
+        // Beside a literal, numbers of 16 and of 32 bits are compared as such.
+        if widths.len() > 1 {
+            return None;
+        }
+        let holds = |part: &Self, row: usize| {
+            let number = part.number(row);
+            let number = match width {
+                16 => f64::from(Half::from_f64(number)),
+                32 => f64::from(number as f32),
+                _ => number,
+            };
+            part.exact(row).is_none_or(|exact| {
+                number.fract() == 0.0
+                    && compare_decimals(exact, (number as i128, 0)) == Some(Ordering::Equal)
+            })
+        };
+        let mut all = parts.iter();
+        if !all.all(|part| (0..part.num_rows()).all(|row| holds(part, row))) {
+            return None;
+        }
+        let numbers = parts.iter().flat_map(|part| {
+            (0..part.num_rows()).map(move |row| (!part.is_null(row)).then(|| part.number(row)))
+        });
+        Some(match width {
+            16 => Self::Float16(numbers.map(|number| number.map(Half::from_f64)).collect()),
+            32 => Self::Float32(
+                numbers
+                    .map(|number| number.map(|number| number as f32))
+                    .collect(),
+            ),
+            _ => Self::Float(numbers.collect()),
+        })
+    }
+
     /// The values of these rows, null where there is no row.
     pub fn take(&self, rows: &[Option<usize>]) -> Self {
         if let Self::Null(_) = self {
@@ -340,6 +392,37 @@ impl Values {
             _ => None,
         }
     }
+}
+
+/// Integers and decimals together, with the most places that any of them has; nothing where 38 digits don't hold that.
+fn exact_decimals(parts: &[Values]) -> Option<Values> {
+    if parts
+        .iter()
+        .all(|part| matches!(part, Values::Integer(_) | Values::Null(_)))
+    {
+        return Some(Values::concat(parts));
+    }
+    let places = |part: &Values| match part {
+        Values::Decimal(array) => scale_of(array),
+        _ => 0,
+    };
+    let scale = parts.iter().map(places).max().unwrap_or(0).max(0);
+    let mut all = Vec::new();
+    for part in parts {
+        for row in 0..part.num_rows() {
+            all.push(match part.exact(row) {
+                None => None,
+                Some((digits, own)) => {
+                    let digits = rounded(digits, own, scale)?;
+                    if digits.unsigned_abs() >= 10u128.pow(u32::from(DECIMAL_DIGITS)) {
+                        return None;
+                    }
+                    Some(digits)
+                }
+            });
+        }
+    }
+    Some(Values::Decimal(decimals(all, scale)))
 }
 
 /// Decimals with `scale` places.

@@ -148,6 +148,11 @@ pub enum Encoding {
 }
 
 impl FileKind {
+    /// Whether its files say what their columns hold.
+    pub fn knows_types(self) -> bool {
+        matches!(self, Self::Parquet | Self::Arrow)
+    }
+
     /// What a file is: as its format says, else by the ending of its name.
     pub fn of_file(path: &Path, format: Format) -> Self {
         let name = path.file_name().unwrap_or_default().to_string_lossy();

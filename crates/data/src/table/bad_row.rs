@@ -5,7 +5,7 @@ mod hint;
 
 pub(super) use computed::part_of;
 pub(crate) use hint::may_have_thousands;
-pub(super) use hint::{general_hint, is_missing_mark, typed_hint};
+pub(super) use hint::{exact_integer_hint, general_hint, is_missing_mark, typed_hint};
 
 use super::text_chunks::{Chunk, TextFile};
 use super::text_rows::record_place;
@@ -184,6 +184,11 @@ pub(super) const A_FLOAT: &str = "a number that 32 bits hold, below 3.4e38 in si
 pub(super) const A_WEIGHT: &str = "a weight of 0, or between 1.2e-38 and 3.4e38";
 /// What a weight has to be that is none at all.
 pub(super) const NOT_NEGATIVE: &str = "a weight of 0 or more";
+/// What an integer has to be in a column of floats.
+pub(super) const EXACT_INTEGER: &str = "an integer below 2^53, since other rows have a point";
+/// What a number of a new row has to be in a column that had integers alone.
+pub(super) const AN_INTEGER_AS_IN_TRAINING: &str =
+    "an integer, as the rows of training have in a column that is computed with";
 /// What a label of a regression has to be.
 pub(super) const A_LABEL: &str = "a label below 1.8e19 in size, whose square 32 bits hold";
 /// What a label that is standardised has to be.

@@ -2,7 +2,9 @@
 
 use super::column_slots::ColumnSlots;
 use super::fit::{Encoder, LabelScale, ListIds, Word, log1p_signed};
+use super::fitted_files::COLUMN;
 use super::interner::Interner;
+use super::opened_rows::KindsByName;
 use super::row::bucket;
 use super::row_lists::RowLists;
 use super::row_spill::CodedRows;
@@ -330,6 +332,7 @@ pub(super) fn write_numbers(
     path: &Path,
     plan: &TablePlan,
     encoding: &RowEncoder,
+    kinds: &KindsByName,
 ) -> std::io::Result<()> {
     let mut writer = csv::Writer::from_path(path)?;
     writer.write_record(["feature", "log1p", "mean", "scale", "edges"])?;
@@ -366,6 +369,9 @@ pub(super) fn write_numbers(
             String::new(),
         ];
         writer.write_record(std::iter::once(&format!("label {name}")).chain(&fields))?;
+    }
+    for (name, kind) in kinds {
+        writer.write_record([&format!("{COLUMN}{name}"), kind.word(), "", "", ""])?;
     }
     writer.flush()
 }

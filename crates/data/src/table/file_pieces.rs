@@ -436,6 +436,14 @@ impl Piece<'_> {
         }
     }
 
+    /// The type of a column, where the file knows it.
+    pub(crate) fn data_type(&self, column: usize) -> Option<&DataType> {
+        match &self.body {
+            PieceBody::Text { .. } => None,
+            PieceBody::Columnar { file, .. } => file.data_type(column),
+        }
+    }
+
     /// Whether its fields are texts.
     pub(crate) fn is_text(&self) -> bool {
         matches!(self.body, PieceBody::Text { .. })

@@ -4,6 +4,8 @@ use super::column_slots::{ColumnSlots, ListColumn};
 use super::encode::RowEncoder;
 use super::fit::{Encoder, ListIds};
 use super::interner::Interner;
+use super::opened_rows::KindsByName;
+use super::text_kinds::TextKind;
 use crate::predictions::ScoreScale;
 use crate::schema::{Feature, FeatureKind, Label, LabelValue, TablePlan, Vocabulary};
 use crate::{CategoricalFeature, ListFeature};
@@ -21,7 +23,12 @@ pub(crate) struct FittedNumbers {
     features: BTreeMap<String, FittedNumber>,
     /// Of the labels of regressions, in the order of their tasks.
     labels: Vec<FittedNumber>,
+    /// Of columns of texts that are computed with.
+    pub(crate) kinds: KindsByName,
 }
+
+/// What stands before the name of a column of texts, whose kind is in the place of `log1p`.
+pub(super) const COLUMN: &str = "column ";
 
 #[derive(Debug, Clone)]
 struct FittedNumber {
@@ -42,6 +49,12 @@ impl FittedNumbers {
         for record in reader.records() {
             let record = record.map_err(|error| error.to_string())?;
             let field = |index: usize| record.get(index).unwrap_or_default();
+            if let Some(column) = field(0).strip_prefix(COLUMN)
+                && let Some(kind) = TextKind::of_word(field(1))
+            {
+                numbers.kinds.insert(column.to_owned(), kind);
+                continue;
+            }
             let number = |text: &str| {
                 text.parse::<f64>()
                     .map_err(|_| format!("`{text}` is no number"))

@@ -9,6 +9,7 @@ use super::parse_rows::typed_values;
 use super::raw_columns::{ColumnRule, RawColumns, typed_text, typed_texts};
 use super::row::{self, Row, Visit};
 use super::row_lists::RowLists;
+use super::text_kinds::{self, TextKind, float_kind};
 use crate::expression::{ColumnType, Reading, RowFault, Values};
 use crate::schema::Join;
 use arrow::array::{Array, ArrayRef, StringArray};
@@ -123,6 +124,23 @@ impl InUse {
         Ok(typed)
     }
 
+    /// The kinds of the columns of texts that are read as numbers or times: all of their values stand in one array.
+    fn kinds(
+        &self,
+        opened: &[TableFile],
+        join: &Join,
+        rules: &[ColumnRule],
+    ) -> Vec<Option<TextKind>> {
+        let readings = self.readings.iter();
+        let of_kinds = readings
+            .filter(|(.., reading)| matches!(reading, Reading::Number | Reading::Ordered))
+            .map(|(place, ..)| *place)
+            .filter(|place| rules[*place].declared.is_none());
+        let wanted: BTreeSet<usize> = of_kinds.collect();
+        let wanted: Vec<usize> = wanted.into_iter().collect();
+        text_kinds::of_files(opened, &join.columns, rules, &wanted)
+    }
+
     fn needs(&self, join: &Join) -> Vec<super::column_slots::Need> {
         let mut needs = vec![super::column_slots::Need::default(); join.columns.len()];
         for column in self.texts.iter().chain(&self.hashes).chain([&self.key]) {
@@ -187,6 +205,7 @@ impl JoinTable {
                 declared: join.types[column].clone(),
                 missing: join.missing[column].clone(),
                 may_be_missing: true,
+                kind: float_kind(join.types[column].as_ref()),
             })
             .collect();
         let mut needs = in_use.needs(join);
@@ -202,6 +221,11 @@ impl JoinTable {
         let mut opened = opened.map_err(with_own_format)?;
         common_types::agree(&mut opened, &join.columns, &needs, &rules)?;
         let opened = opened;
+        let mut rules = rules;
+        for (column, kind) in in_use.kinds(&opened, join, &rules).into_iter().enumerate() {
+            rules[column].kind = rules[column].kind.or(kind);
+        }
+        let rules = rules;
         let mut parts: BTreeMap<(usize, Reading), Vec<Values>> = BTreeMap::new();
         let mut table = table;
         let (mut seen, mut key_rows) = (0, Vec::new());
@@ -248,9 +272,10 @@ impl JoinTable {
         }
         for (_, column, kind) in &in_use.readings {
             let parts = parts.remove(&(*column, *kind)).unwrap_or_default();
-            table
-                .values
-                .insert((*column, *kind), Values::concat(&parts));
+            let Some(values) = Values::concat_exactly(&parts) else {
+                return Err(refuse_parts(join, &opened, *column, &parts));
+            };
+            table.values.insert((*column, *kind), values);
         }
         Ok(table)
     }
@@ -339,6 +364,25 @@ fn with_own_format(refused: Diagnostic) -> Diagnostic {
     }
 }
 
+/// A column whose parts hold values that no type has all of, exactly.
+fn refuse_parts(join: &Join, opened: &[TableFile], column: usize, parts: &[Values]) -> Diagnostic {
+    let place = column - join.first;
+    let name = &join.columns[place + usize::from(place >= join.key)];
+    let kinds: BTreeSet<&str> = parts.iter().map(Values::kind).collect();
+    let kinds: Vec<&str> = kinds.into_iter().filter(|kind| *kind != "null").collect();
+    let path = opened
+        .first()
+        .map_or_else(String::new, |file| file.path().display().to_string());
+    let message = format!(
+        "column `{name}`: its parts hold {}, and no type has all of their values exactly",
+        kinds.join(" and ")
+    );
+    Diagnostic::new(path, message).hint(format!(
+        "give the column one type where the description joins the table: {{ name = \"{name}\", type = \"float\" }} in place of \"{name}\" \
+         rounds to 64 bits; or write all parts with one type"
+    ))
+}
+
 /// A value of a joined table that can't be read.
 fn join_fault(join: &Join, reading: Reading, fault: RowFault) -> Fault {
     let column = fault.column.unwrap_or_default();
@@ -353,6 +397,7 @@ fn join_fault(join: &Join, reading: Reading, fault: RowFault) -> Fault {
             join.format.has_header,
         )
         .unwrap_or_else(|| match (reading, &join.types[column]) {
+            _ if fault.expected == bad_row::EXACT_INTEGER => bad_row::exact_integer_hint(name),
             (Reading::Time, _) | (_, Some(ColumnType::Time(_))) => {
                 super::time_hint::time_hint(name, join.types[column].as_ref(), false, &fault.found)
             }

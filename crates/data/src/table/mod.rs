@@ -33,6 +33,7 @@ mod sniff;
 mod sparse_text;
 pub(super) mod split_assignment;
 pub(super) mod text_chunks;
+mod text_kinds;
 mod text_marks;
 pub(super) mod text_records;
 pub(super) mod text_rows;
@@ -56,7 +57,7 @@ use distinct_texts::{DistinctTexts, Renumbering};
 pub use encode::NOBODY;
 use encode::RowEncoder;
 use homebench_diagnostic::Diagnostic;
-use opened_rows::OpenedRows;
+use opened_rows::{KindsByName, OpenedRows};
 use parse_rows::{Parsed, PieceCounts, Wanted};
 use rayon::prelude::*;
 use row_lists::RowLists;
@@ -123,7 +124,7 @@ pub(super) fn prepare(
     encode::write_vocabularies(&path, &plan.features, &words)
         .map_err(|error| super::cant_write(&path, &error))?;
     let path = folder.join("numbers.csv");
-    encode::write_numbers(&path, plan, &encoding)
+    encode::write_numbers(&path, plan, &encoding, &read.kinds)
         .map_err(|error| super::cant_write(&path, &error))?;
     let pretrained = pretrained::prepare(plan, sources, files, &words, folder)?;
     audit.pretrained(&pretrained);
@@ -289,6 +290,8 @@ fn beyond(
 /// What was read beside the rows.
 struct ReadCounts {
     counts: PieceCounts,
+    /// Of the columns of texts that are computed with.
+    kinds: KindsByName,
     tables: Vec<JoinedTable>,
 }
 
@@ -341,6 +344,7 @@ fn read(
     })?;
     let read = ReadCounts {
         counts,
+        kinds: opened.kinds(),
         tables: opened.tables(sources),
     };
     let [a, b, c] = spills.map(Spill::read);

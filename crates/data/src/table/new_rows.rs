@@ -8,7 +8,7 @@ use super::encode::RowEncoder;
 use super::file_pieces::TableFile;
 use super::fit::{Encoder, ListIds};
 use super::fitted_files::KeptEncoders;
-use super::opened_rows::OpenedRows;
+use super::opened_rows::{KindsByName, OpenedRows};
 use super::parse_rows::{Parsed, PieceCounts, Wanted};
 use super::row_spill::CodedRows;
 use crate::carried::CarriedKind;
@@ -104,6 +104,7 @@ impl NewFiles {
         paths: &[PathBuf],
         encoders: &KeptEncoders<'_>,
         named: &[(usize, Reading)],
+        kinds: Option<&KindsByName>,
         observer: &mut dyn Observer,
         take: &mut dyn FnMut(NewPiece) -> Result<()>,
     ) -> Result<Vec<String>> {
@@ -114,6 +115,7 @@ impl NewFiles {
             sources,
             paths,
             RowSubset::All,
+            kinds,
             observer,
         )?;
         // What `take` says is kept beside the faults of rows, which have another type.

@@ -106,10 +106,33 @@ impl NumberColumn {
         }
     }
 
-    /// The column, and the first row whose integer has more digits than a column of numbers of 64 bits keeps.
-    pub(super) fn finish(&self) -> (Values, Option<usize>) {
+    /// Whether a text is a number that is no integer; nothing where it is no number.
+    pub(super) fn is_float(text: &[u8]) -> Option<bool> {
+        let mut column = Self::default();
+        let pushed = column.push(text, None);
+        pushed.ok().map(|()| column.has_floats)
+    }
+
+    /// The first row whose number is no integer.
+    pub(super) fn first_float(&self) -> Option<usize> {
+        let mut tags = self.tags.iter();
+        tags.position(|tag| *tag == Tag::Float)
+    }
+
+    /// The integer of a row, in its digits.
+    pub(super) fn digits(&self, row: usize) -> String {
+        match self.tags[row] {
+            Tag::Long => self.long[self.bits[row] as usize].to_string(),
+            Tag::Float => f64::from_bits(self.bits[row] as u64).to_string(),
+            _ => self.bits[row].to_string(),
+        }
+    }
+
+    /// The column, as floats where one of them is or all are to be, and the first row whose integer has more digits than a number of 64
+    /// bits keeps.
+    pub(super) fn finish(&self, as_floats: bool) -> (Values, Option<usize>) {
         let rows = || self.bits.iter().zip(&self.tags);
-        if self.has_floats {
+        if self.has_floats || as_floats {
             let mut inexact = None;
             let numbers: Float64Array = rows()
                 .enumerate()
@@ -160,7 +183,7 @@ mod tests {
                 false => column.push(field.as_bytes(), None).unwrap(),
             }
         }
-        column.finish()
+        column.finish(false)
     }
 
     #[test]
@@ -208,7 +231,7 @@ mod tests {
                 Ok(())
             );
         }
-        let (values, _) = typed.finish();
+        let (values, _) = typed.finish(false);
         let digits: Vec<String> = (0..5).map(|row| values.text(row)).collect();
         assert_eq!(digits, ["0", "0", "0", "1", "10"]);
     }

@@ -8,11 +8,14 @@ use super::join_table::JoinTable;
 use super::parse_rows::{self, Context, LEFT_OUT, Parsed, Wanted};
 use super::raw_columns::ColumnRule;
 use super::split_assignment::{self, Assignment, Side};
+use super::text_kinds::{self, Seen, TextKind, float_kind};
+use crate::expression::Reading;
 use crate::pipeline::pipeline;
 use crate::schema::{SourceFile, SplitPlan, TablePlan};
 use crate::{Observer, RowSubset};
 use homebench_diagnostic::Diagnostic;
 use rayon::prelude::*;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 /// The files of rows of a description.
@@ -27,8 +30,13 @@ pub(super) struct OpenedRows<'a> {
     num_rows: u64,
     rules: Vec<ColumnRule>,
     joins: Vec<JoinTable>,
+    /// Of the computed columns, the kinds of those that are texts and are computed with.
+    derived_kinds: Vec<Option<TextKind>>,
     assignment: Assignment,
 }
+
+/// The kinds of columns by their names.
+pub(crate) type KindsByName = BTreeMap<String, TextKind>;
 
 impl<'a> OpenedRows<'a> {
     /// Opens the files (`files` are all of the description's) and finds which rows are in use.
@@ -50,10 +58,12 @@ impl<'a> OpenedRows<'a> {
             .map(|file| TableFile::open(&files[file], plan.format, own, &needs))
             .map(|file| Ok(file?.with_marks(&plan.missing)))
             .collect::<Result<Vec<_>, _>>()?;
-        Self::of_files(plan, columns, opened, sources, files, subset, observer)
+        Self::of_files(
+            plan, columns, opened, sources, files, subset, None, observer,
+        )
     }
 
-    /// Of files that are opened, those of the plan's split in their order.
+    /// Of files that are opened, those of the plan's split in their order; `kinds` are those of an earlier reading.
     ///
     /// # Errors
     /// As of [`Self::open`].
@@ -64,6 +74,7 @@ impl<'a> OpenedRows<'a> {
         sources: &[SourceFile],
         files: &[PathBuf],
         subset: RowSubset,
+        kinds: Option<&KindsByName>,
         observer: &mut dyn Observer,
     ) -> Result<Self, Diagnostic> {
         let sides = split_assignment::sides(&plan.split);
@@ -99,10 +110,24 @@ impl<'a> OpenedRows<'a> {
                 num_rows[0]
             ));
         }
-        let rules = rules(plan);
+        let mut rules = rules(plan);
         let own = &plan.columns[..plan.num_own_columns];
         common_types::agree(&mut opened, own, &needs(plan, columns), &rules)?;
         check_computed(plan, &opened)?;
+        let wanted = columns_of_kinds(plan, columns);
+        let own_wanted: Vec<usize> = (wanted.iter().copied())
+            .filter(|column| *column < own.len() && rules[*column].declared.is_none())
+            .collect();
+        let known = |column: usize| kinds.and_then(|kinds| kinds.get(&plan.columns[column]));
+        let found = match kinds {
+            None => text_kinds::of_files(&opened, own, &rules, &own_wanted),
+            Some(_) => (0..own.len())
+                .map(|column| known(column).copied())
+                .collect(),
+        };
+        for column in own_wanted {
+            rules[column].kind = found[column];
+        }
         let joins = plan
             .joins
             .par_iter()
@@ -117,8 +142,16 @@ impl<'a> OpenedRows<'a> {
             num_rows: num_rows.iter().sum(),
             rules,
             joins,
+            derived_kinds: (plan.first_derived()..plan.columns.len())
+                .map(|column| known(column).copied())
+                .collect(),
             assignment: Assignment::new(&plan.split, num_rows, subset),
         };
+        if kinds.is_none() {
+            for column in wanted.range(plan.first_derived()..) {
+                rows.find_derived_kind(*column);
+            }
+        }
         if let (true, RowSubset::TrainRows(wanted)) = (rows.assignment.needs_splits(subset), subset)
         {
             // How many training rows there are is known when all rows have been read once.
@@ -141,6 +174,41 @@ impl<'a> OpenedRows<'a> {
         said.collect()
     }
 
+    /// Finds the kind of a computed column of texts; what it is computed from has its kinds already.
+    fn find_derived_kind(&mut self, column: usize) {
+        let context = self.context(Wanted::Kind(column));
+        let mut seen = Seen::default();
+        for ((file, side), start) in self.files.iter().zip(&self.sides).zip(&self.starts) {
+            for wave in file.waves().map_while(Result::ok) {
+                // What is wrong with a row is told when it is read for what it is.
+                let parsed: Vec<Result<Parsed, Diagnostic>> = wave
+                    .par_iter()
+                    .map(|piece| parse_rows::parse(&context, *side, *start, piece))
+                    .collect();
+                parsed
+                    .iter()
+                    .flatten()
+                    .for_each(|parsed| seen.append(&parsed.seen));
+                if seen.is_other {
+                    return;
+                }
+            }
+        }
+        let kind = seen.kind();
+        self.derived_kinds[column - self.plan.first_derived()] = kind;
+    }
+
+    /// The kinds of the columns of texts that are computed with, for whoever reads new rows.
+    pub(super) fn kinds(&self) -> KindsByName {
+        let own = self.rules.iter().enumerate();
+        let own = own.filter(|(_, rule)| rule.declared.is_none());
+        let own = own.map(|(column, rule)| (column, rule.kind));
+        let derived = (self.plan.first_derived()..).zip(self.derived_kinds.iter().copied());
+        own.chain(derived)
+            .filter_map(|(column, kind)| Some((self.plan.columns[column].clone(), kind?)))
+            .collect()
+    }
+
     /// The files, in order.
     pub(super) fn files(&self) -> &[TableFile] {
         &self.files
@@ -152,6 +220,7 @@ impl<'a> OpenedRows<'a> {
             columns: self.columns,
             rules: &self.rules,
             joins: &self.joins,
+            derived_kinds: &self.derived_kinds,
             assignment: &self.assignment,
             wanted,
         }
@@ -249,6 +318,18 @@ impl<'a> OpenedRows<'a> {
     }
 }
 
+/// Columns whose kind decides what is computed with them.
+fn columns_of_kinds(plan: &TablePlan, columns: &ColumnSlots) -> BTreeSet<usize> {
+    let mut computed_with = plan.columns_computed_with();
+    let is_read = |column: &usize| {
+        [Reading::Number, Reading::Ordered]
+            .iter()
+            .any(|reading| columns.readings.contains(&(*column, *reading)))
+    };
+    computed_with.retain(is_read);
+    computed_with
+}
+
 /// What is needed of the columns of the files of rows.
 fn needs(plan: &TablePlan, columns: &ColumnSlots) -> Vec<Need> {
     let mut needs = columns.needs(0, plan.num_own_columns);
@@ -265,6 +346,7 @@ fn rules(plan: &TablePlan) -> Vec<ColumnRule> {
             declared: plan.types.get(column).cloned().flatten(),
             missing: plan.missing.get(column).cloned().unwrap_or_default(),
             may_be_missing: plan.may_be_missing(column),
+            kind: float_kind(plan.types[column].as_ref()),
         })
         .collect()
 }

@@ -21,6 +21,7 @@ use super::raw_columns::{ColumnRule, RawColumns, typed_text};
 use super::row::{self, Row, Visit};
 use super::row_lists::RowLists;
 use super::split_assignment::{Assignment, Side, TRAIN};
+use super::text_kinds::{Seen, TextKind};
 use crate::expression::values::decimals;
 use crate::expression::{Reading, RowFault, Rows, Values};
 use crate::schema::TablePlan;
@@ -53,6 +54,8 @@ pub(super) struct Parsed {
     pub(super) row_splits: (u64, Vec<u8>),
     /// Columns that are carried, and the index of each row among those of its side, where these are asked for.
     pub(super) carried: (Vec<Values>, Vec<u64>),
+    /// What was seen of the column whose kind is asked for.
+    pub(super) seen: Seen,
 }
 
 /// A split that no row has: the row is left out.
@@ -65,6 +68,8 @@ pub(super) struct Context<'a> {
     /// By column of the files of rows.
     pub(super) rules: &'a [ColumnRule],
     pub(super) joins: &'a [JoinTable],
+    /// By computed column.
+    pub(super) derived_kinds: &'a [Option<TextKind>],
     pub(super) assignment: &'a Assignment,
     pub(super) wanted: Wanted<'a>,
 }
@@ -78,6 +83,8 @@ pub(super) enum Wanted<'a> {
     Splits,
     /// Their splits and these columns.
     Carried(&'a [(usize, Reading)]),
+    /// What a computed column holds, of rows that a filter leaves out too.
+    Kind(usize),
 }
 
 /// Reads a piece of a file whose first row is the `start`-th of its side.
@@ -99,6 +106,10 @@ pub(super) fn parse(
     } = reading;
     let values = PieceColumns::new(context, raw);
     let place = |fault: RowFault| values.refuse(piece, fault);
+    if let Wanted::Kind(column) = context.wanted {
+        parsed.seen = Seen::of_values(&values.values(column, Reading::Raw).map_err(place)?);
+        return Ok(parsed);
+    }
     let rows: Vec<u64> = (0..values.num_rows())
         .map(|row| start + values.place(row))
         .collect();

@@ -235,7 +235,11 @@ impl Rows for PieceColumns<'_> {
                 ..fault
             };
             let computed = plan.derived[index].evaluate(self).map_err(own)?;
-            convert(computed, reading, &ColumnRule::default(), false).map_err(own)?
+            let rule = ColumnRule {
+                kind: self.context.derived_kinds[index],
+                ..ColumnRule::default()
+            };
+            convert(computed, reading, &rule, false).map_err(own)?
         } else {
             let (join, _) = self
                 .joined(column)

@@ -9,6 +9,7 @@ pub(super) use typed_text::{typed_text, typed_texts};
 
 use super::number_column::NumberColumn;
 use super::row::Row;
+use super::text_kinds::TextKind;
 use crate::expression::{ColumnType, Reading, RowFault, Values};
 use crate::timeline::TimeRule;
 use arrow::array::{Array, ArrayRef, UInt32Array};
@@ -25,24 +26,33 @@ pub(crate) struct ColumnRule {
     pub(super) missing: Vec<String>,
     /// Whether its numbers and times may be missing.
     pub(super) may_be_missing: bool,
+    /// What its values are over all rows, where they are computed with.
+    pub(super) kind: Option<TextKind>,
 }
 
 impl ColumnRule {
     /// A text of the column, empty where it is a mark for nothing.
     #[inline]
     pub(super) fn text<'a>(&self, text: &'a [u8]) -> &'a [u8] {
-        let is_number = matches!(self.declared, Some(ColumnType::Integer | ColumnType::Float));
-        match self.is_mark(text, is_number) {
+        match self.is_mark(text) {
             true => b"",
             false => text,
         }
     }
 
-    fn is_mark(&self, text: &[u8], is_number: bool) -> bool {
+    /// A mark that is a number is every spelling of it, unless the description says that the column holds texts: whatever the column is
+    /// read as, the same rows have no value.
+    fn is_mark(&self, text: &[u8]) -> bool {
+        let is_text = self.declared == Some(ColumnType::Text);
         self.missing.iter().any(|mark| {
             let mark = mark.as_bytes();
-            mark == text || (is_number && is_same_number(mark, text))
+            mark == text || (!is_text && is_same_number(mark, text))
         })
+    }
+
+    /// Whether the description says that its values are floats, so that integers become such whatever digits they lose.
+    pub(super) fn is_float(&self) -> bool {
+        self.declared == Some(ColumnType::Float)
     }
 
     /// Whether the column has a type whose values have one text however the file spells them.
@@ -188,8 +198,7 @@ impl<'a> RawColumns<'a> {
             let Some(numbers) = &mut kept.numbers else {
                 continue;
             };
-            // Read as a number, a mark that is one is every spelling of it.
-            if (text.is_empty() || rule.is_mark(text, true)) && rule.may_be_missing {
+            if text.is_empty() && rule.may_be_missing {
                 numbers.push_nothing();
                 continue;
             }
@@ -257,18 +266,7 @@ impl<'a> RawColumns<'a> {
                 let kept = kept.expect("what is computed with is kept");
                 match (&kept.numbers, reading) {
                     (Some(numbers), Reading::Number) => {
-                        let (values, inexact) = numbers.finish();
-                        let is_float = rule.declared == Some(ColumnType::Float);
-                        if let Some(row) = inexact.filter(|_| !is_float) {
-                            return Err(RowFault {
-                                row,
-                                column: Some(column),
-                                expected: "an integer below 2^53, since other rows have a point"
-                                    .to_owned(),
-                                found: String::from_utf8_lossy(self.field(kept, row)).into_owned(),
-                            });
-                        }
-                        return Ok(values);
+                        return convert::of_kind(numbers, rule).map_err(found);
                     }
                     _ => {
                         let texts = kept.texts.as_ref().expect("its texts are kept");
@@ -312,10 +310,6 @@ impl<'a> RawColumns<'a> {
         let array = arrays.and_then(|arrays| arrays[column].as_ref());
         array.is_some_and(|array| convert::is_time(array.data_type()))
             && self.rules[column].time_rule().unit.is_none()
-    }
-
-    fn field<'b>(&'b self, kept: &'b RawColumn, row: usize) -> &'b [u8] {
-        kept.texts.as_ref().map_or(b"", |texts| texts.get(row))
     }
 
     fn native_values(
@@ -384,10 +378,9 @@ mod tests {
             declared,
             missing: vec!["-1".to_owned()],
             may_be_missing: true,
+            kind: None,
         };
-        // A column without a type may hold texts.
-        assert_eq!(rule(None).text(b"-1.0"), b"-1.0");
-        assert!(rule(None).is_mark(b"-1.0", true));
+        assert_eq!(rule(None).text(b"-1.0"), b"");
         assert_eq!(rule(Some(ColumnType::Integer)).text(b"-1.0"), b"");
         assert_eq!(rule(Some(ColumnType::Text)).text(b"-1.0"), b"-1.0");
         assert_eq!(rule(None).text(b"1.0"), b"1.0");

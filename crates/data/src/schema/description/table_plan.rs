@@ -182,6 +182,15 @@ impl TablePlan {
         readings
     }
 
+    /// Columns whose values may give another result as integers than as the floats of the same size.
+    pub fn columns_computed_with(&self) -> BTreeSet<usize> {
+        let labels = self.labels.iter().flat_map(Label::expressions);
+        let expressions = labels.chain(&self.filter).chain(&self.derived);
+        expressions
+            .flat_map(Expression::columns_computed_with)
+            .collect()
+    }
+
     pub(super) fn write_canonical(&self, text: &mut String) {
         let format = self.format.canonical();
         let _ = writeln!(text, "columns {:?}\nformat {format}", self.columns);

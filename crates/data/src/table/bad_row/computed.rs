@@ -1,5 +1,6 @@
 //! What is said of an expression that can't be computed on a row.
 
+use super::EXACT_INTEGER;
 use crate::expression::{self, Expression};
 
 /// Longest expression that is shown whole.
@@ -37,6 +38,9 @@ pub(super) fn computed_hint(expected: &str, found: &str) -> &'static str {
         expression::BESIDE_FLOATS => {
             "cast the values with a point, such as `cast(column as decimal(38, 6))`: beside decimals integers keep all of \
              their digits"
+        }
+        EXACT_INTEGER => {
+            "cast what it is computed from: `cast(column as decimal(38, 6))` keeps all digits, and `cast(column as float)` rounds"
         }
         expression::DIGITS => "cast one side to a number of 64 bits: `cast(column as float)`",
         _ => GUARD,

@@ -1,6 +1,9 @@
 //! What to do about a value that can't be read.
 
-use super::{A_FLOAT, A_LABEL, A_SCALED_LABEL, A_WEIGHT, NOT_NEGATIVE, ZERO_OR_ONE};
+use super::{
+    A_FLOAT, A_LABEL, A_SCALED_LABEL, A_WEIGHT, AN_INTEGER_AS_IN_TRAINING, EXACT_INTEGER,
+    NOT_NEGATIVE, ZERO_OR_ONE,
+};
 use crate::expression::{self, ColumnType, Reading};
 use crate::schema::{SplitPlan, TablePlan};
 use crate::table::parse_rows::is_unknown;
@@ -96,6 +99,8 @@ pub(super) fn hint(
         has_header,
     );
     general.unwrap_or_else(|| match expected {
+        EXACT_INTEGER => exact_integer_hint(name),
+        AN_INTEGER_AS_IN_TRAINING => integer_as_in_training_hint(name),
         ZERO_OR_ONE if plan.types[column] == Some(ColumnType::Boolean) => format!(
             "a boolean is true or false, t or f, 1 or 0: leave out the type of `{name}`, and say which value is positive: label = \
              '{name} = \"{found}\"'"
@@ -260,6 +265,21 @@ fn limits_hint(name: &str, found: &str) -> String {
         (_, Some(_)) => format!("{}; and {quoted}", time_hint(name, None, true, found)),
         _ => "correct the row, or take it out if it is none, such as a line of totals: the limits of [split] are numbers".to_owned(),
     }
+}
+
+/// What to do about an integer that 64 bits round, beside numbers with a point.
+pub(in crate::table) fn exact_integer_hint(name: &str) -> String {
+    format!(
+        "give the column a type, in `columns`: {{ name = \"{name}\", type = \"float\" }} in place of \"{name}\" rounds it; where the other \
+         rows have but zeros behind the point, type = \"integer\" keeps all digits"
+    )
+}
+
+/// What to do about a float of a new row, where training had integers.
+pub(in crate::table) fn integer_as_in_training_hint(name: &str) -> String {
+    format!(
+        "to score such rows, give the column its type, {{ name = \"{name}\", type = \"float\" }}, and run the experiment again"
+    )
 }
 
 /// What to do about a label that is no 0 or 1.

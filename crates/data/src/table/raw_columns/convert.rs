@@ -1,8 +1,10 @@
 //! Values of a column as another type, and without those that its marks stand for.
 
 use super::ColumnRule;
+use crate::expression::values::compare_decimals;
 use crate::expression::{ColumnType, Reading, RowFault, Values, boolean};
 use crate::table::number_column::NumberColumn;
+use crate::table::text_kinds::TextKind;
 use crate::table::{bad_row, columnar, parse_rows};
 use crate::timeline::{self, TimeRule};
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array};
@@ -11,6 +13,9 @@ use arrow::datatypes::{
     DataType, Decimal128Type, Float16Type, Float32Type, Float64Type, Int32Type, Int64Type,
     TimeUnit, UInt64Type,
 };
+
+/// Largest size up to which every integer is a number of 64 bits: 2 to the power of 53.
+const EXACT: f64 = 9_007_199_254_740_992.0;
 
 /// The first row of an array of times that is no time but the end of all, as DuckDB writes it.
 pub(in crate::table) fn infinite_time(array: &ArrayRef) -> Option<usize> {
@@ -229,15 +234,18 @@ pub(in crate::table) fn convert(
             _ => values,
         },
         (Reading::Ordered, Values::Text(_)) => {
-            // Numbers where all are; else times, of which the first that is none is told.
-            match convert(values.clone(), Reading::Number, rule, is_file) {
-                Ok(numbers) => numbers,
-                Err(number) => {
-                    convert(values.clone(), Reading::Time, rule, is_file).map_err(|time| {
+            let as_read = |reading| convert(values.clone(), reading, rule, is_file);
+            match rule.kind {
+                Some(TextKind::Time) => as_read(Reading::Time)?,
+                Some(_) => as_read(Reading::Number)?,
+                // Numbers where all are; else times, of which the first that is none is told.
+                None => match as_read(Reading::Number) {
+                    Ok(numbers) => numbers,
+                    Err(number) => as_read(Reading::Time).map_err(|time| {
                         let is_time = time.row > number.row;
                         if is_time { time } else { number }
-                    })?
-                }
+                    })?,
+                },
             }
         }
         (Reading::Ordered, Values::Time(_)) => {
@@ -260,7 +268,28 @@ pub(in crate::table) fn convert(
                         .map_err(|expected| fault(row, expected))?,
                 }
             }
-            numbers.finish().0
+            of_kind(&numbers, rule)?
+        }
+        (Reading::Number, Values::Integer(_) | Values::Decimal(_))
+            if rule.kind == Some(TextKind::Float) =>
+        {
+            let is_exact = |row: &usize| {
+                let number = values.number(*row);
+                let is_same = |exact| compare_decimals(exact, (number as i128, 0));
+                rule.is_float()
+                    || number.abs() <= EXACT
+                    || values.exact(*row).and_then(is_same) == Some(std::cmp::Ordering::Equal)
+            };
+            let is_there = |row: &usize| !values.is_null(*row);
+            let mut rows = (0..values.num_rows()).filter(is_there);
+            match rows.find(|row| !is_exact(row)) {
+                Some(row) => return Err(fault(row, bad_row::EXACT_INTEGER)),
+                None => Values::Float(
+                    (0..values.num_rows())
+                        .map(|row| is_there(&row).then(|| values.number(row)))
+                        .collect(),
+                ),
+            }
         }
         (Reading::Number, Values::Time(array)) => {
             let unit = rule.time_rule().unit.unwrap_or(TimeUnit::Second);
@@ -352,6 +381,28 @@ pub(in crate::table) fn convert(
             of_rule(times, &written)
         }
     })
+}
+
+/// A column of numbers as its kind is.
+///
+/// # Errors
+/// The first row that is not of the kind.
+pub(super) fn of_kind(numbers: &NumberColumn, rule: &ColumnRule) -> Result<Values, RowFault> {
+    let fault = |row: usize, expected: &str| RowFault {
+        row,
+        column: None,
+        expected: expected.to_owned(),
+        found: numbers.digits(row),
+    };
+    // Of new rows: those of training had no such number.
+    if let (Some(TextKind::Integer), Some(row)) = (rule.kind, numbers.first_float()) {
+        return Err(fault(row, bad_row::AN_INTEGER_AS_IN_TRAINING));
+    }
+    let (values, inexact) = numbers.finish(rule.kind == Some(TextKind::Float));
+    match inexact.filter(|_| !rule.is_float()) {
+        Some(row) => Err(fault(row, bad_row::EXACT_INTEGER)),
+        None => Ok(values),
+    }
 }
 
 fn of_rule(times: Vec<Option<i128>>, rule: &TimeRule) -> Values {

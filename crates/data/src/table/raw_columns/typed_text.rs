@@ -22,7 +22,7 @@ pub(in crate::table) fn typed_text<'a>(
     let number = |declared: &ColumnType| {
         let mut column = NumberColumn::default();
         column.push(field, Some(declared)).map_err(str::to_owned)?;
-        Ok(Cow::Owned(column.finish().0.text(0).into_bytes()))
+        Ok(Cow::Owned(column.finish(false).0.text(0).into_bytes()))
     };
     match &rule.declared {
         None | Some(ColumnType::Text) => Ok(Cow::Borrowed(field)),
