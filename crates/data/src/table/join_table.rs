@@ -270,10 +270,15 @@ impl JoinTable {
                 }
             }
         }
-        for (_, column, kind) in &in_use.readings {
+        for (place, column, kind) in &in_use.readings {
             let parts = parts.remove(&(*column, *kind)).unwrap_or_default();
-            let Some(values) = Values::concat_exactly(&parts) else {
-                return Err(refuse_parts(join, &opened, *column, &parts));
+            // Those that the description calls floats are rounded to such.
+            let values = match rules[*place].is_float() {
+                true => Some(Values::concat(&parts)),
+                false => Values::concat_exactly(&parts),
+            };
+            let Some(values) = values else {
+                return Err(refuse_parts(join, &opened, *place, &parts));
             };
             table.values.insert((*column, *kind), values);
         }
@@ -365,9 +370,8 @@ fn with_own_format(refused: Diagnostic) -> Diagnostic {
 }
 
 /// A column whose parts hold values that no type has all of, exactly.
-fn refuse_parts(join: &Join, opened: &[TableFile], column: usize, parts: &[Values]) -> Diagnostic {
-    let place = column - join.first;
-    let name = &join.columns[place + usize::from(place >= join.key)];
+fn refuse_parts(join: &Join, opened: &[TableFile], place: usize, parts: &[Values]) -> Diagnostic {
+    let name = &join.columns[place];
     let kinds: BTreeSet<&str> = parts.iter().map(Values::kind).collect();
     let kinds: Vec<&str> = kinds.into_iter().filter(|kind| *kind != "null").collect();
     let path = opened

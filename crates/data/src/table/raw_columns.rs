@@ -34,19 +34,27 @@ impl ColumnRule {
     /// A text of the column, empty where it is a mark for nothing.
     #[inline]
     pub(super) fn text<'a>(&self, text: &'a [u8]) -> &'a [u8] {
-        match self.is_mark(text) {
+        let is_number = matches!(self.declared, Some(ColumnType::Integer | ColumnType::Float));
+        match self.is_mark(text, is_number) {
             true => b"",
             false => text,
         }
     }
 
-    /// A mark that is a number is every spelling of it, unless the description says that the column holds texts: whatever the column is
-    /// read as, the same rows have no value.
-    fn is_mark(&self, text: &[u8]) -> bool {
-        let is_text = self.declared == Some(ColumnType::Text);
+    /// The same of a text file's column that is computed with, where a mark that is a number is every spelling of it: whatever the column
+    /// is read as, the same rows have no value.
+    #[inline]
+    pub(super) fn computed_text<'a>(&self, text: &'a [u8]) -> &'a [u8] {
+        match self.is_mark(text, self.declared != Some(ColumnType::Text)) {
+            true => b"",
+            false => text,
+        }
+    }
+
+    fn is_mark(&self, text: &[u8], is_number: bool) -> bool {
         self.missing.iter().any(|mark| {
             let mark = mark.as_bytes();
-            mark == text || (!is_text && is_same_number(mark, text))
+            mark == text || (is_number && is_same_number(mark, text))
         })
     }
 
@@ -191,7 +199,10 @@ impl<'a> RawColumns<'a> {
         self.rows.push(index as u32);
         for kept in &mut self.columns {
             let rule = &self.rules[kept.column];
-            let text = rule.text(row.text(kept.column));
+            let text = match self.native {
+                None => rule.computed_text(row.text(kept.column)),
+                Some(_) => rule.text(row.text(kept.column)),
+            };
             if let Some(texts) = &mut kept.texts {
                 texts.push(text);
             }
@@ -380,7 +391,10 @@ mod tests {
             may_be_missing: true,
             kind: None,
         };
-        assert_eq!(rule(None).text(b"-1.0"), b"");
+        // A column without a type may hold texts, unless it is computed with.
+        assert_eq!(rule(None).text(b"-1.0"), b"-1.0");
+        assert_eq!(rule(None).computed_text(b"-1.0"), b"");
+        assert_eq!(rule(Some(ColumnType::Text)).computed_text(b"-1.0"), b"-1.0");
         assert_eq!(rule(Some(ColumnType::Integer)).text(b"-1.0"), b"");
         assert_eq!(rule(Some(ColumnType::Text)).text(b"-1.0"), b"-1.0");
         assert_eq!(rule(None).text(b"1.0"), b"1.0");

@@ -210,6 +210,7 @@ fn of_piece(
 ) -> Vec<Seen> {
     struct Texts<'a> {
         rules: &'a [ColumnRule],
+        is_text_file: bool,
         /// Columns of texts, and their places.
         columns: Vec<(usize, usize)>,
         seen: Vec<Seen>,
@@ -217,8 +218,11 @@ fn of_piece(
     impl Visit for Texts<'_> {
         fn row<R: Row>(&mut self, _: u64, row: &R) -> Result<(), Fault> {
             for (place, column) in &self.columns {
-                let text = self.rules[*column].text(row.text(*column));
-                self.seen[*place].add(text);
+                let (rule, text) = (&self.rules[*column], row.text(*column));
+                self.seen[*place].add(match self.is_text_file {
+                    true => rule.computed_text(text),
+                    false => rule.text(text),
+                });
             }
             Ok(())
         }
@@ -226,6 +230,7 @@ fn of_piece(
     let places = wanted.iter().copied().enumerate();
     let mut texts = Texts {
         rules,
+        is_text_file: piece.is_text(),
         columns: places
             .filter(|(_, column)| piece.data_type(*column).is_none_or(|found| is_text(found)))
             .collect(),

@@ -116,19 +116,23 @@ fn parts_of_integers_and_of_floats_are_computed_with_as_floats() {
 
 #[test]
 fn a_part_without_a_value_is_of_the_kind_of_the_others() {
-    let dataset = of_parts("\"s\", \"e\"", "s < e", "s,e", &|row| {
-        let end = if row < 30 {
-            format!("2022-04-0{}", 1 + row % 3)
-        } else {
-            String::new()
+    let text = described("\"s\", \"e\"", "s < e", "optional = [\"e\"]");
+    let dataset = Dataset::described(&text, "", "");
+    for (part, rows) in [0..20, 20..40, 40..60].into_iter().enumerate() {
+        let line = |row: usize| {
+            let end = match part {
+                1 => String::new(),
+                _ => format!("2022-04-0{}", 1 + row % 3),
+            };
+            format!("{row},2022-04-0{},{end}\n", 1 + row % 5)
         };
-        format!("2022-04-0{},{end}", 1 + row % 5)
-    });
-    let found = labels(&dataset);
-    for (row, label) in found.iter().enumerate() {
-        match row < 30 {
-            true => assert_eq!(*label, f32::from(u8::from(row % 5 < row % 3)), "{row}"),
-            false => assert!(label.is_nan(), "{row}"),
+        let text = format!("k,s,e\n{}", rows.map(line).collect::<String>());
+        dataset.write(&format!("data/shop/log/{part}.csv"), &text);
+    }
+    for (row, label) in labels(&dataset).iter().enumerate() {
+        match (20..40).contains(&row) {
+            true => assert!(label.is_nan(), "{row}"),
+            false => assert_eq!(*label, f32::from(u8::from(row % 5 < row % 3)), "{row}"),
         }
     }
 }
@@ -259,9 +263,27 @@ fn a_joined_table_in_parts_keeps_the_digits_of_its_numbers() {
     assert_eq!(of("x = 7", float(7.0), integer(3)), (true, false));
     let said = joined("x = 9007199254740993", integer(big), float(0.5)).refusal();
     assert!(
-        said.contains("column `x`: its parts hold a number and an integer, and no type has all of their values exactly"),
+        said.starts_with(
+            "/data/shop/users/0.parquet: row 1, column `x`: expected an integer below 2^53"
+        ),
         "{said}"
     );
+    // Beside a literal, 4.1 of 32 bits is another number than a decimal's 4.1.
+    let mixed = joined("x = 4.1", single(4.1), decimal(410, 2));
+    let said = mixed.refusal();
+    assert!(
+        said.contains("column `x`: its parts hold a decimal and a number, and no type has all of their values exactly"),
+        "{said}"
+    );
+    // The hint, followed: 64 bits tell the two apart.
+    let text = std::fs::read_to_string(mixed.path("descriptions/shop.toml")).unwrap();
+    let typed = text.replace(
+        "\"u\", \"x\"]",
+        "\"u\", { name = \"x\", type = \"float\" }]",
+    );
+    assert_ne!(typed, text);
+    mixed.write("descriptions/shop.toml", &typed);
+    assert_eq!(labels(&mixed)[..2], [0.0, 1.0]);
 }
 
 #[test]

@@ -40,11 +40,20 @@ fn what_is_prepared_otherwise_has_another_version() {
         let described = DESCRIBED.replacen(from, to, 1);
         let expected = match from {
             "\"length\"]" => "preparation_version = 4\n",
-            "\"seconds\"" => "preparation_version = 5\n",
+            "\"seconds\"" => "preparation_version = 6\n",
             _ => "preparation_version = 3\n",
         };
         let found = manifest(&described);
         assert!(found.contains(expected), "{to}: {found}");
+    }
+    // Days, and a column that is computed with and has no type.
+    let dated = "{ name = \"date\", expression = \"cast('2022-04-08' as date)\" }";
+    let computed = "{ name = \"minutes\", expression = \"seconds / 60\" }";
+    for (column, version) in [(computed, 6), (dated, 3)] {
+        let described = DESCRIBED.replacen("\"seconds\"", &format!("\"seconds\", {column}"), 1);
+        let found = manifest(&described);
+        let expected = format!("preparation_version = {version}\n");
+        assert!(found.contains(&expected), "{column}: {found}");
     }
     let years = DESCRIBED
         .replacen(
@@ -74,7 +83,7 @@ fn what_older_rules_prepared_is_made_again() {
     let manifest = dataset.prepared_folder().join("manifest.toml");
     let text = std::fs::read_to_string(&manifest).unwrap();
     let text = crate::sealed_text::unsealed(&text).unwrap();
-    let older = text.replacen("rules = 1\n", "", 1);
+    let older = text.replacen("rules = 2\n", "", 1);
     assert_ne!(older, text);
     std::fs::write(&manifest, crate::sealed_text::sealed(&older)).unwrap();
     let mut notices = super::Notices::default();

@@ -277,7 +277,7 @@ pub(in crate::table) fn convert(
                 let number = values.number(*row);
                 let is_same = |exact| compare_decimals(exact, (number as i128, 0));
                 rule.is_float()
-                    || number.abs() <= EXACT
+                    || number.abs() < EXACT
                     || values.exact(*row).and_then(is_same) == Some(std::cmp::Ordering::Equal)
             };
             let is_there = |row: &usize| !values.is_null(*row);
