@@ -9,7 +9,7 @@ mod operators;
 mod parsing;
 mod words;
 
-pub(super) use parsing::{is_plain_name, parse};
+pub(super) use parsing::{is_plain_name, parse, parse_spelled};
 
 use super::ExpressionError;
 use super::node::{CastType, ColumnType, FUNCTIONS, Function, Node, Operator, Reading};
@@ -50,6 +50,7 @@ struct Translator<'a> {
     text: &'a str,
     columns: Columns<'a>,
     depth: usize,
+    most_parts: usize,
 }
 
 /// Whether a part is the word `null`.
@@ -184,7 +185,7 @@ impl Translator<'_> {
     /// A part that is wanted as `wanted` where it doesn't say itself what it is.
     fn any(&mut self, expression: &Expr, wanted: Kind) -> Result<Node, Refused> {
         self.depth += 1;
-        if self.depth > MAX_PARTS {
+        if self.depth > self.most_parts {
             let message = format!("more than {MAX_PARTS} parts within each other");
             return Err(self.refuse(expression, message));
         }

@@ -385,7 +385,7 @@ pub fn decimal_text(value: i128, scale: i8) -> String {
 }
 
 /// A decimal in digits with all of its places.
-fn padded_decimal(value: i128, scale: i8) -> String {
+pub(crate) fn padded_decimal(value: i128, scale: i8) -> String {
     let text = decimal_text(value, scale);
     let places = usize::from(scale.max(0).unsigned_abs());
     let has = text
