@@ -220,6 +220,12 @@ impl Expression {
     }
 }
 
+/// Whether each value is not before a limit, which is one value: as the expression `column >= limit` has it. Null where a value is
+/// missing.
+pub fn not_before(values: &Values, limit: Values) -> arrow::array::BooleanArray {
+    evaluate::not_before(values, limit)
+}
+
 /// True or false as texts have it.
 pub fn boolean(text: &str) -> Option<bool> {
     match text.trim().to_ascii_lowercase().as_str() {
