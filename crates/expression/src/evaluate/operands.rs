@@ -8,13 +8,9 @@ use crate::operands::{
     common,
 };
 use crate::timeline::{self, TimeRule};
-use crate::values::{DECIMAL_DIGITS, Values, decimals, rounded, scale_of};
+use crate::values::{DECIMAL_DIGITS, Half, Values, decimals, rounded, scale_of};
 use crate::{RowFault, boolean};
 use arrow::array::{Array, BooleanArray, Float32Array, Float64Array, Int64Array};
-use arrow::datatypes::{ArrowPrimitiveType, Float16Type};
-
-/// Numbers that 16 bits hold.
-type Half = <Float16Type as ArrowPrimitiveType>::Native;
 
 /// Two sides of a comparison as values of one type; texts are read as what they stand beside.
 pub(super) fn pair(left: Side, right: Side) -> Result<(Side, Side), RowFault> {
