@@ -24,7 +24,7 @@ pub use operands::{
 pub use translate::Columns;
 pub use values::Values;
 
-use node::Node;
+use node::{CastType, Node};
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt;
@@ -183,6 +183,21 @@ impl Expression {
     /// Whether it brings operands to a common type, casts or chooses: rules that came later than the canonical spelling.
     pub fn has_common_type(&self) -> bool {
         node::has_common_type(&self.node)
+    }
+
+    /// Whether it casts to days.
+    pub fn casts_to_days(&self) -> bool {
+        let mut found = false;
+        self.node.walk(&mut |node| {
+            found |= matches!(
+                node,
+                Node::Cast {
+                    to: CastType::Date,
+                    ..
+                }
+            );
+        });
+        found
     }
 
     /// The expression in its canonical spelling. A few expressions share it that compute something else: see [`exact`](Self::exact).

@@ -233,10 +233,13 @@ impl Translator<'_> {
             Expr::TypedString(typed) => {
                 let text = typed.value.value.clone().into_string();
                 match (cast_type(&typed.data_type), text) {
-                    (Ok(CastType::Time), Some(text)) => self.time(expression, &text).map(Node::Time),
+                    (Ok(CastType::Time), Some(text)) => {
+                        self.time(expression, &text, TimeRule::default()).map(Node::Time)
+                    }
+                    // The day that is written, whatever day it is in UTC then.
                     (Ok(CastType::Date), Some(text)) => {
-                        let time = self.time(expression, &text)?;
-                        Ok(Node::Day(crate::timeline::start_of_day(time)))
+                        let rule = TimeRule { is_date: true, ..TimeRule::default() };
+                        self.time(expression, &text, rule).map(Node::Day)
                     }
                     _ => Err(self.refuse(expression, "expected `date '...'` or `timestamp '...'`")),
                 }
@@ -343,8 +346,8 @@ impl Translator<'_> {
         }
     }
 
-    fn time(&self, at: &Expr, text: &str) -> Result<i128, Refused> {
-        match TimeRule::default().parse(text) {
+    fn time(&self, at: &Expr, text: &str, rule: TimeRule) -> Result<i128, Refused> {
+        match rule.parse(text) {
             Ok((time, _)) => Ok(time),
             Err(expected) => Err(self.refuse(at, format!("expected {expected}, found `{text}`"))),
         }
