@@ -110,6 +110,7 @@ pub(super) fn prepare(
     let scales = fit::label_scales(plan, &splits[split_assignment::TRAIN]);
     let encoding = RowEncoder::new(plan, &columns, &texts.texts, encoders, scales);
     let mut audit = Audit::new(plan, tasks, &encoding);
+    audit.filtered(read.divided.as_ref().unwrap_or(&read.counts));
     audit.reading(&read.counts, &read.tables, &columns.numbers);
     texts.say_undecoded(plan, &columns, &mut audit);
     audit.fitted(
@@ -289,6 +290,8 @@ fn beyond(
 /// What was read beside the rows.
 struct ReadCounts {
     counts: PieceCounts,
+    /// What was counted when all rows were divided, where only some of them were read again.
+    divided: Option<PieceCounts>,
     tables: Vec<JoinedTable>,
 }
 
@@ -341,6 +344,7 @@ fn read(
     })?;
     let read = ReadCounts {
         counts,
+        divided: opened.divided().cloned(),
         tables: opened.tables(sources),
     };
     let [a, b, c] = spills.map(Spill::read);

@@ -5,7 +5,7 @@ use super::column_slots::{ColumnSlots, Need};
 use super::common_types;
 use super::file_pieces::{Piece, TableFile};
 use super::join_table::JoinTable;
-use super::parse_rows::{self, Context, LEFT_OUT, Parsed, Wanted};
+use super::parse_rows::{self, Context, LEFT_OUT, Parsed, PieceCounts, Wanted};
 use super::raw_columns::ColumnRule;
 use super::split_assignment::{self, Assignment, Side};
 use crate::pipeline::pipeline;
@@ -28,6 +28,8 @@ pub(super) struct OpenedRows<'a> {
     rules: Vec<ColumnRule>,
     joins: Vec<JoinTable>,
     assignment: Assignment,
+    /// What was counted when all rows were divided, where only some of them are read again.
+    divided: Option<PieceCounts>,
 }
 
 impl<'a> OpenedRows<'a> {
@@ -118,6 +120,7 @@ impl<'a> OpenedRows<'a> {
             rules,
             joins,
             assignment: Assignment::new(&plan.split, num_rows, subset),
+            divided: None,
         };
         if let (true, RowSubset::TrainRows(wanted)) = (rows.assignment.needs_splits(subset), subset)
         {
@@ -139,6 +142,11 @@ impl<'a> OpenedRows<'a> {
             }
         });
         said.collect()
+    }
+
+    /// What the filter left out is counted here, where rows were divided before they are read.
+    pub(super) fn divided(&self) -> Option<&PieceCounts> {
+        self.divided.as_ref()
     }
 
     /// The files, in order.
@@ -203,7 +211,8 @@ impl<'a> OpenedRows<'a> {
         wanted: usize,
         observer: &mut dyn Observer,
     ) -> Result<(), Diagnostic> {
-        let splits = self.row_splits(observer)?;
+        let (splits, counts) = self.row_splits(observer)?;
+        self.divided = Some(counts);
         let is_training = |split: &&u8| usize::from(**split) == split_assignment::TRAIN;
         let num_train = splits.iter().filter(is_training).count();
         if wanted > num_train {
@@ -220,11 +229,14 @@ impl<'a> OpenedRows<'a> {
         Ok(())
     }
 
-    /// The split of every row of the files of rows that all splits share.
-    fn row_splits(&self, observer: &mut dyn Observer) -> Result<Vec<u8>, Diagnostic> {
+    /// The split of every row of the files of rows that all splits share, and what was counted of the rows.
+    fn row_splits(
+        &self,
+        observer: &mut dyn Observer,
+    ) -> Result<(Vec<u8>, PieceCounts), Diagnostic> {
         let context = self.context(Wanted::Splits);
         let mut splits = vec![LEFT_OUT; self.num_rows as usize];
-        let mut done = 0;
+        let mut counts = PieceCounts::default();
         for ((file, side), start) in self.files.iter().zip(&self.sides).zip(&self.starts) {
             for wave in file.waves() {
                 let wave = wave?;
@@ -238,14 +250,14 @@ impl<'a> OpenedRows<'a> {
                     .collect();
                 for parsed in parsed {
                     let parsed = parsed?;
-                    done += parsed.counts.rows;
+                    counts.add(&parsed.counts);
                     let (first, of_piece) = parsed.row_splits;
                     splits[first as usize..][..of_piece.len()].copy_from_slice(&of_piece);
                 }
-                observer.progress("dividing rows", done, self.num_rows);
+                observer.progress("dividing rows", counts.rows, self.num_rows);
             }
         }
-        Ok(splits)
+        Ok((splits, counts))
     }
 }
 
