@@ -2,10 +2,12 @@
 
 mod computed;
 mod hint;
+mod joined;
 
 pub(super) use computed::part_of;
 pub(crate) use hint::may_have_thousands;
 pub(super) use hint::{general_hint, is_missing_mark, typed_hint};
+pub(super) use joined::{TableRow, nothing_joined, part_of_joined};
 
 use super::text_chunks::{Chunk, TextFile};
 use super::text_rows::record_place;
@@ -118,9 +120,10 @@ impl Fault {
                 found,
                 hint,
             } => {
-                let found = match TYPES.contains(&&*found) {
-                    true => found,
-                    false => format!("`{found}`"),
+                let found = match &*found {
+                    "" => "nothing".to_owned(),
+                    word if TYPES.contains(&word) => found,
+                    value => format!("`{value}`"),
                 };
                 let message = format!("{place}{part}: expected {expected}, found {found}");
                 with(said, message).hint(hint)
