@@ -20,6 +20,7 @@ mod join_table;
 pub(super) mod list_text;
 mod map_source;
 pub(super) mod new_rows;
+mod no_rows;
 mod number_column;
 mod opened_rows;
 mod parse_rows;

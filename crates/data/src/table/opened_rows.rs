@@ -5,6 +5,7 @@ use super::column_slots::{ColumnSlots, Need};
 use super::common_types;
 use super::file_pieces::{Piece, TableFile};
 use super::join_table::JoinTable;
+use super::no_rows;
 use super::parse_rows::{self, Context, LEFT_OUT, Parsed, PieceCounts, Wanted};
 use super::raw_columns::ColumnRule;
 use super::split_assignment::{self, Assignment, Side};
@@ -49,7 +50,10 @@ impl<'a> OpenedRows<'a> {
         let needs = needs(plan, columns);
         let opened = plan.split.files().into_iter();
         let opened = opened
-            .map(|file| TableFile::open(&files[file], plan.format, own, &needs))
+            .map(|file| {
+                let opened = TableFile::open(&files[file], plan.format, own, &needs);
+                opened.map_err(|said| no_rows::mend(said, plan, sources, files, file))
+            })
             .map(|file| Ok(file?.with_marks(&plan.missing)))
             .collect::<Result<Vec<_>, _>>()?;
         Self::of_files(plan, columns, opened, sources, files, subset, observer)

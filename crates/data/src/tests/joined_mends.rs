@@ -1,5 +1,6 @@
-//! What is said of rows without a joined row, each mend followed.
+//! What is said of rows without a joined row and of files in the wrong place, each mend followed.
 
+use super::followed_hints::follow;
 use super::nine_days::*;
 use super::*;
 
@@ -124,4 +125,56 @@ fn a_split_by_a_joined_time_is_mended_as_the_hint_says() {
     );
     let followed = computed("coalesce(since, '1970-01-01')");
     assert_eq!(sizes_of(&followed, &plain), [258, 51, 51]);
+}
+
+#[test]
+fn a_file_that_has_no_rows_is_told_from_one_with_a_wrong_name() {
+    let with_cities = HEAD.replace("[split]", "[files.cities]\nname = \"cities.csv\"\n[split]");
+    let refusal = |described: &str| {
+        let dataset = shop(described, &log(|_, _| {}));
+        dataset.write("data/shop/cities.csv", "city,people\na,1\n");
+        dataset.open().err().map(|error| dataset.said(&error))
+    };
+    insta::assert_snapshot!(refusal(&with_cities).unwrap(), @r#"
+    /data/shop/cities.csv:1:1: there is no column `day`; the file has `city`, `people`
+    hint: correct the name in the description, or get the right file; if `cities` has no rows to rank, name the files that do, files = ["log"] in [split], or add its columns to theirs by a table in [joins]
+    "#);
+    let followed = with_cities.replace("[split]", "[split]\nfiles = [\"log\"]");
+    assert_eq!(refusal(&followed), None);
+}
+
+#[test]
+fn allowed_values_are_of_the_rows_own_columns() {
+    let allowed = |top: &str| described(BY_DAY, top, "");
+    let plain = log(|_, _| {});
+    let refused = refusal_of(&allowed("allowed_values = { wt = [\"2\"] }\n"), &plain);
+    assert!(
+        refused.contains(
+            "`wt` is a column of a joined table, and only columns of the files of rows can have allowed values\n\
+             hint: leave it out here; to leave out rows with other values: filter = \"wt in ('2')\""
+        ),
+        "{refused}"
+    );
+    // By hand: the rows of u0 to u4.
+    let followed = allowed("filter = \"wt in ('2')\"\n");
+    assert_eq!(sizes_of(&followed, &plain).iter().sum::<usize>(), 258);
+    let computed = HEAD
+        .replace(
+            "\"like\"]",
+            "\"like\", { name = \"half\", expression = \"x / 2\" }]",
+        )
+        .replace("optional", "allowed_values = { half = [\"1\"] }\noptional");
+    let refused = shop(&computed, &plain).refusal();
+    assert!(
+        refused.contains("`half` is computed, and only"),
+        "{refused}"
+    );
+    follow(
+        &computed,
+        &plain,
+        "filter = \"half in ('1')\"",
+        &computed
+            .replace("allowed_values = { half = [\"1\"] }\n", "")
+            .replace("optional", "filter = \"half > -1\"\noptional"),
+    );
 }
