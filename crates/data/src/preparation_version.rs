@@ -1,7 +1,7 @@
 //! Which version of preparation made a dataset: raised only for what is prepared to other bytes than before, so that all other
 //! datasets keep their content hashes, and the cells on them their ids.
 
-use super::expression::ColumnType;
+use super::expression::{ColumnType, Expression};
 use super::schema::{FeatureKind, FileKind, Protocol, Source, TablePlan};
 use super::source_files::Located;
 
@@ -18,8 +18,8 @@ const OF_ALL: u32 = 3;
 // refused where clocks skip them, as text is; zeros before an index of libsvm say nothing.
 const OF_TYPES: u32 = 4;
 
-/// Of descriptions that have days, years of four digits, or numbers as marks of missing values.
-// 5: %Y is a year of four digits; a date beside an offset is the day that is written; a limit may lie between two days; in a text file a
+/// Of descriptions that have days or cast to days, years of four digits, or numbers as marks of missing values.
+// 5: %Y is a year of four digits; a date beside an offset is the day that is written, also in a cast; a limit may lie between two days; in a text file a
 // mark that is a number is every spelling of it.
 const OF_DAYS: u32 = 5;
 
@@ -64,7 +64,9 @@ fn says_days(plan: &TablePlan) -> bool {
     });
     let of_joins = plan.joins.iter().flat_map(|join| &join.missing);
     let mut marks = plan.missing.iter().chain(of_joins).flatten();
-    has_days || marks.any(|mark| mark.parse::<f64>().is_ok())
+    has_days
+        || plan.expressions().any(Expression::casts_to_days)
+        || marks.any(|mark| mark.parse::<f64>().is_ok())
 }
 
 /// Whether what is computed with a column depends on what all of its rows hold, or a mark stands for more texts than its own.

@@ -7,6 +7,7 @@ mod compare;
 mod operands;
 
 pub(super) use arithmetic::integers;
+pub(super) use compare::not_before;
 
 use super::functions;
 use super::node::{Function, Node, NumberLiteral, Operator};

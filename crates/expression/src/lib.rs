@@ -11,6 +11,7 @@ mod functions;
 mod node;
 mod number_text;
 mod operands;
+mod spelling;
 pub mod timeline;
 mod translate;
 pub mod values;
@@ -23,7 +24,7 @@ pub use operands::{
 pub use translate::Columns;
 pub use values::Values;
 
-use node::Node;
+use node::{CastType, Node};
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt;
@@ -34,6 +35,8 @@ use translate::is_plain_name;
 pub struct Expression {
     node: Node,
     text: String,
+    /// What its canonical spelling is read as; nothing where that can't be read.
+    again: Option<Box<Node>>,
     /// Columns that are brought to a common type with numbers; kept, because every piece of a file asks for them.
     beside_numbers: BTreeSet<usize>,
 }
@@ -77,7 +80,7 @@ impl Expression {
     /// # Errors
     /// What is wrong and at which byte of `text`.
     pub fn parse(text: &str, columns: Columns<'_>) -> Result<Self, ExpressionError> {
-        translate::parse(text, columns, false).map(|node| Self::new(node, text.trim().to_owned()))
+        Self::read(text, columns, false)
     }
 
     /// Reads an expression that holds or doesn't.
@@ -85,21 +88,32 @@ impl Expression {
     /// # Errors
     /// As [`parse`](Self::parse), and an expression that is no condition.
     pub fn parse_condition(text: &str, columns: Columns<'_>) -> Result<Self, ExpressionError> {
-        translate::parse(text, columns, true).map(|node| Self::new(node, text.trim().to_owned()))
+        Self::read(text, columns, true)
     }
 
-    fn new(node: Node, text: String) -> Self {
+    fn read(text: &str, columns: Columns<'_>, is_condition: bool) -> Result<Self, ExpressionError> {
+        let node = translate::parse(text, columns, is_condition)?;
+        let again = translate::parse_spelled(&node, columns, is_condition);
+        Ok(Self::new(node, text.trim().to_owned(), again))
+    }
+
+    fn new(node: Node, text: String, again: Option<Node>) -> Self {
         Self {
             beside_numbers: node.columns_beside_numbers(),
             node,
             text,
+            again: again.map(Box::new),
         }
     }
 
     /// Where both hold.
     pub fn and(self, other: Self) -> Self {
         let text = format!("({}) and ({})", self.text, other.text);
-        Self::new(Node::All(vec![self.node, other.node]), text)
+        let again = match (self.again, other.again) {
+            (Some(own), Some(other)) => Some(Node::All(vec![*own, *other])),
+            _ => None,
+        };
+        Self::new(Node::All(vec![self.node, other.node]), text, again)
     }
 
     /// As it was written.
@@ -176,11 +190,35 @@ impl Expression {
         node::has_common_type(&self.node)
     }
 
-    /// The expression in its one canonical spelling.
+    /// Whether it casts to days.
+    pub fn casts_to_days(&self) -> bool {
+        let mut found = false;
+        self.node.walk(&mut |node| {
+            found |= matches!(
+                node,
+                Node::Cast {
+                    to: CastType::Date,
+                    ..
+                }
+            );
+        });
+        found
+    }
+
+    /// The expression in its canonical spelling. A few expressions share it that compute something else: see [`exact`](Self::exact).
     pub fn canonical(&self, columns: &[String]) -> String {
-        let mut text = String::new();
-        self.node.write(columns, &mut text);
-        text
+        spelling::canonical(&self.node, columns)
+    }
+
+    /// A spelling that no other expression has, where the canonical one may be that of another that computes something else, such as
+    /// `n * 0.1` and `n * 1e-1`. `shows_places`: whether zeros at the end of the decimals that it computes are seen anywhere.
+    pub fn exact(&self, columns: &[String], shows_places: bool) -> Option<String> {
+        spelling::exact(&self.node, self.again.as_deref(), columns, shows_places)
+    }
+
+    /// Whether it makes texts of values, as a cast to text does: of decimals with their zeros at the end.
+    pub fn makes_texts(&self) -> bool {
+        spelling::makes_texts(&self.node)
     }
 
     /// Refuses a column of times beside numbers: what it is, the file alone knows, after the expression was read.
@@ -200,6 +238,12 @@ impl Expression {
         }
         Ok(())
     }
+}
+
+/// Whether each value is not before a limit, which is one value: as the expression `column >= limit` has it. Null where a value is
+/// missing.
+pub fn not_before(values: &Values, limit: Values) -> arrow::array::BooleanArray {
+    evaluate::not_before(values, limit)
 }
 
 /// True or false as texts have it.

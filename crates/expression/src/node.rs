@@ -1,9 +1,9 @@
-//! Expressions as a tree, and their one canonical spelling.
+//! Expressions as a tree.
 
 use crate::number_text::read_number;
 use crate::timeline::{self, TimeRule};
 use std::collections::BTreeSet;
-use std::fmt::{self, Write};
+use std::fmt;
 
 /// What the values of a column are read as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -394,134 +394,6 @@ impl Node {
         });
         readings
     }
-
-    /// Appends the canonical spelling.
-    pub(crate) fn write(&self, columns: &[String], text: &mut String) {
-        let list = |parts: &[Self], between: &str, text: &mut String| {
-            for (index, part) in parts.iter().enumerate() {
-                text.push_str(if index > 0 { between } else { "" });
-                part.write(columns, text);
-            }
-        };
-        match self {
-            Self::Column { column, .. } => {
-                let _ = write!(text, "`{}`", columns[*column].replace('`', "``"));
-            }
-            Self::Number(NumberLiteral::Integer(number)) => {
-                let _ = write!(text, "{number}");
-            }
-            Self::Number(NumberLiteral::Decimal(digits, scale)) => {
-                text.push_str(&super::values::decimal_text(*digits, *scale));
-            }
-            Self::Number(NumberLiteral::Float(number)) => {
-                let _ = write!(text, "{number:?}");
-            }
-            Self::Text(value) => write_text(value, text),
-            Self::Time(time) | Self::WrittenTime(_, time) => {
-                text.push_str("timestamp ");
-                write_text(&timeline::text(*time), text);
-            }
-            Self::Day(time) => {
-                text.push_str("date ");
-                write_text(&timeline::day_text(*time), text);
-            }
-            Self::Boolean(value) => {
-                let _ = write!(text, "{value}");
-            }
-            Self::Null => text.push_str("null"),
-            Self::Compare {
-                operator,
-                left,
-                right,
-            } => {
-                text.push('(');
-                left.write(columns, text);
-                let _ = write!(text, " {} ", operator.word());
-                right.write(columns, text);
-                text.push(')');
-            }
-            Self::Arithmetic {
-                operator,
-                left,
-                right,
-            } => {
-                text.push('(');
-                left.write(columns, text);
-                let _ = write!(text, " {} ", operator.word());
-                right.write(columns, text);
-                text.push(')');
-            }
-            Self::All(parts) => {
-                text.push('(');
-                list(parts, " and ", text);
-                text.push(')');
-            }
-            Self::Any(parts) => {
-                text.push('(');
-                list(parts, " or ", text);
-                text.push(')');
-            }
-            Self::Not(inner) => {
-                text.push_str("not ");
-                inner.write(columns, text);
-            }
-            Self::IsNull(inner) => {
-                text.push('(');
-                inner.write(columns, text);
-                text.push_str(" is null)");
-            }
-            Self::IsTruth(inner, truth) => {
-                text.push('(');
-                inner.write(columns, text);
-                let _ = write!(text, " is {truth})");
-            }
-            Self::Like {
-                text: inner,
-                pattern,
-                is_case_sensitive,
-            } => {
-                text.push('(');
-                inner.write(columns, text);
-                text.push_str(if *is_case_sensitive {
-                    " like "
-                } else {
-                    " ilike "
-                });
-                write_text(pattern, text);
-                text.push(')');
-            }
-            Self::Case {
-                branches,
-                otherwise,
-            } => {
-                text.push_str("case");
-                for (condition, value) in branches {
-                    text.push_str(" when ");
-                    condition.write(columns, text);
-                    text.push_str(" then ");
-                    value.write(columns, text);
-                }
-                if let Some(value) = otherwise {
-                    text.push_str(" else ");
-                    value.write(columns, text);
-                }
-                text.push_str(" end");
-            }
-            Self::Call {
-                function,
-                arguments,
-            } => {
-                let _ = write!(text, "{}(", function.name());
-                list(arguments, ", ", text);
-                text.push(')');
-            }
-            Self::Cast { inner, to, is_try } => {
-                text.push_str(if *is_try { "try_cast(" } else { "cast(" });
-                inner.write(columns, text);
-                let _ = write!(text, " as {to})");
-            }
-        }
-    }
 }
 
 /// Whether what a part computes has changed since its canonical spelling was first hashed.
@@ -563,8 +435,4 @@ pub(crate) fn has_common_type(node: &Node) -> bool {
         };
     });
     found
-}
-
-fn write_text(value: &str, text: &mut String) {
-    let _ = write!(text, "'{}'", value.replace('\'', "''"));
 }

@@ -9,7 +9,7 @@ mod operators;
 mod parsing;
 mod words;
 
-pub(super) use parsing::{is_plain_name, parse};
+pub(super) use parsing::{is_plain_name, parse, parse_spelled};
 
 use super::ExpressionError;
 use super::node::{CastType, ColumnType, FUNCTIONS, Function, Node, Operator, Reading};
@@ -50,6 +50,7 @@ struct Translator<'a> {
     text: &'a str,
     columns: Columns<'a>,
     depth: usize,
+    most_parts: usize,
 }
 
 /// Whether a part is the word `null`.
@@ -184,7 +185,7 @@ impl Translator<'_> {
     /// A part that is wanted as `wanted` where it doesn't say itself what it is.
     fn any(&mut self, expression: &Expr, wanted: Kind) -> Result<Node, Refused> {
         self.depth += 1;
-        if self.depth > MAX_PARTS {
+        if self.depth > self.most_parts {
             let message = format!("more than {MAX_PARTS} parts within each other");
             return Err(self.refuse(expression, message));
         }
@@ -232,10 +233,13 @@ impl Translator<'_> {
             Expr::TypedString(typed) => {
                 let text = typed.value.value.clone().into_string();
                 match (cast_type(&typed.data_type), text) {
-                    (Ok(CastType::Time), Some(text)) => self.time(expression, &text).map(Node::Time),
+                    (Ok(CastType::Time), Some(text)) => {
+                        self.time(expression, &text, TimeRule::default()).map(Node::Time)
+                    }
+                    // The day that is written, whatever day it is in UTC then.
                     (Ok(CastType::Date), Some(text)) => {
-                        let time = self.time(expression, &text)?;
-                        Ok(Node::Day(crate::timeline::start_of_day(time)))
+                        let rule = TimeRule { is_date: true, ..TimeRule::default() };
+                        self.time(expression, &text, rule).map(Node::Day)
                     }
                     _ => Err(self.refuse(expression, "expected `date '...'` or `timestamp '...'`")),
                 }
@@ -342,8 +346,8 @@ impl Translator<'_> {
         }
     }
 
-    fn time(&self, at: &Expr, text: &str) -> Result<i128, Refused> {
-        match TimeRule::default().parse(text) {
+    fn time(&self, at: &Expr, text: &str, rule: TimeRule) -> Result<i128, Refused> {
+        match rule.parse(text) {
             Ok((time, _)) => Ok(time),
             Err(expected) => Err(self.refuse(at, format!("expected {expected}, found `{text}`"))),
         }

@@ -13,8 +13,8 @@ use std::cmp::Ordering;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// A number of 16 bits.
-type Half = <Float16Type as ArrowPrimitiveType>::Native;
+/// Numbers that 16 bits hold.
+pub type Half = <Float16Type as ArrowPrimitiveType>::Native;
 
 /// Most digits of a decimal of 128 bits.
 pub const DECIMAL_DIGITS: u8 = 38;
@@ -150,8 +150,8 @@ impl Values {
             Self::Boolean(array) => array.value(row).to_string(),
             Self::Integer(array) => array.value(row).to_string(),
             Self::Decimal(array) => decimal_text(array.value(row), scale_of(array)),
+            Self::Float16(array) => half_text(array.value(row)),
             // Minus nothing is nothing, and no other value.
-            Self::Float16(array) => (array.value(row).to_f32() + 0.0).to_string(),
             Self::Float32(array) => (array.value(row) + 0.0).to_string(),
             Self::Float(array) => (array.value(row) + 0.0).to_string(),
             Self::Text(array) | Self::Untyped(array) => array.value(row).to_owned(),
@@ -446,6 +446,20 @@ fn decimal_number(value: i128, scale: i8) -> f64 {
     decimal_text(value, scale).parse().unwrap_or(f64::NAN)
 }
 
+/// A number of 16 bits in the fewest digits that tell it from its neighbours: 0.1, and not the 0.099975586 that it is.
+pub fn half_text(value: Half) -> String {
+    let number = value.to_f64();
+    let is_same = |read: &f64| Half::from_f64(*read) == value;
+    // Five digits tell all of them apart. Of two texts that are equally near, the greater may be the only one that is read as the
+    // number, since below a power of two neighbours are nearer: 0.015625 is 0.01563 and not 0.01562.
+    let texts = (0..5).flat_map(|places| {
+        [number, number * (1.0 + 1e-9)].map(|number| format!("{number:.places$e}"))
+    });
+    let mut read = texts.filter_map(|text| text.parse::<f64>().ok());
+    // Minus nothing is nothing, and no other value.
+    (read.find(is_same).unwrap_or(number) + 0.0).to_string()
+}
+
 /// A decimal in digits, without zeros at the end.
 pub fn decimal_text(value: i128, scale: i8) -> String {
     if scale <= 0 {
@@ -468,7 +482,7 @@ pub fn decimal_text(value: i128, scale: i8) -> String {
 }
 
 /// A decimal in digits with all of its places.
-fn padded_decimal(value: i128, scale: i8) -> String {
+pub(crate) fn padded_decimal(value: i128, scale: i8) -> String {
     let text = decimal_text(value, scale);
     let places = usize::from(scale.max(0).unsigned_abs());
     let has = text
@@ -583,6 +597,26 @@ mod tests {
         }
         let array = decimals([Some(41)], 1);
         assert_eq!(Values::Decimal(array).number(0), 4.1);
+    }
+
+    /// The texts are those of numpy 2: `numpy.format_float_positional(value, unique=True, trim="-")`.
+    #[test]
+    fn numbers_of_16_bits_have_the_texts_of_numpy() {
+        for (number, expected) in [
+            (0.1, "0.1"),
+            (0.2, "0.2"),
+            (0.05, "0.05"),
+            (1.5, "1.5"),
+            (1.0 / 3.0, "0.3333"),
+            (0.015_625, "0.01563"),
+            (6e-8, "0.00000006"),
+            (-0.0, "0"),
+            (-2.75, "-2.75"),
+            (2048.0, "2048"),
+            (65_504.0, "65500"),
+        ] {
+            assert_eq!(half_text(Half::from_f64(number)), expected);
+        }
     }
 
     #[test]

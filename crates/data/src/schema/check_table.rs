@@ -1,5 +1,6 @@
 //! Validation of descriptions of files.
 
+use super::check_allowed::allowed_values;
 use super::check_expression::{check_literals, expression};
 use super::check_feature::feature;
 use super::check_format::format;
@@ -76,7 +77,7 @@ pub(super) fn validate(
         }
     }
     let fetch = fetch(document, &wire, &files)?;
-    let allowed_values = allowed_values(document, &wire, &own)?;
+    let allowed_values = allowed_values(document, &wire, &columns, [own.len(), num_read])?;
     let protocols = document.keys_in_order(&path(&["protocols"]));
     let user = match &wire.user {
         Some(name) => Some(column_index(document, &columns, &path(&["user"]), name)?),
@@ -342,29 +343,6 @@ fn fetch(
         sha256: fetch.sha256.to_lowercase(),
         members: members.collect::<Result<_, _>>()?,
     }))
-}
-
-fn allowed_values(
-    document: &Document,
-    wire: &WireTable,
-    columns: &[String],
-) -> Result<Vec<(usize, Vec<String>)>, Diagnostic> {
-    wire.allowed_values
-        .iter()
-        .map(|(name, values)| {
-            let at = path(&["allowed_values", name]);
-            let column = columns.iter().position(|column| column == name);
-            let column = column.ok_or_else(|| {
-                document
-                    .at_key(&at, format!("there is no column `{name}`"))
-                    .did_you_mean(name, columns.iter().map(String::as_str))
-            })?;
-            if values.is_empty() {
-                return Err(document.at_value(&at, "expected at least one value"));
-            }
-            Ok((column, values.clone()))
-        })
-        .collect()
 }
 
 fn tasks(

@@ -1,5 +1,6 @@
 //! Dataset descriptions: TOML in, validated plans out.
 
+mod check_allowed;
 mod check_chain;
 mod check_click_chain;
 mod check_columns;

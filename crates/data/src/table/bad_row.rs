@@ -2,17 +2,19 @@
 
 mod computed;
 mod hint;
+mod joined;
 
 pub(super) use computed::part_of;
 pub(crate) use hint::may_have_thousands;
 pub(super) use hint::{exact_integer_hint, general_hint, is_missing_mark, typed_hint};
+pub(super) use joined::{TableRow, nothing_joined, part_of_joined};
 
 use super::text_chunks::{Chunk, TextFile};
 use super::text_rows::record_place;
-use crate::expression::{self, Reading, RowFault};
+use crate::expression::{self, Expression, Reading, RowFault};
 use crate::schema::TablePlan;
 use computed::computed_hint;
-use hint::{divides, hint, time_beside_numbers};
+use hint::{divides, hint, limit_example, time_beside_numbers};
 use homebench_diagnostic::{Diagnostic, Location};
 use std::path::Path;
 
@@ -118,9 +120,10 @@ impl Fault {
                 found,
                 hint,
             } => {
-                let found = match TYPES.contains(&&*found) {
-                    true => found,
-                    false => format!("`{found}`"),
+                let found = match &*found {
+                    "" => "nothing".to_owned(),
+                    word if TYPES.contains(&word) => found,
+                    value => format!("`{value}`"),
                 };
                 let message = format!("{place}{part}: expected {expected}, found {found}");
                 with(said, message).hint(hint)
@@ -214,9 +217,8 @@ pub(super) fn field_fault(plan: &TablePlan, reading: Reading, fault: RowFault) -
             let derived = column.checked_sub(plan.first_derived());
             Fault::Computed {
                 hint: match derived {
-                    _ if divides(plan, column) && expected == A_TIME => {
-                        "every row needs a value to split by: give rows without one another, such as coalesce(..., 0)"
-                            .to_owned()
+                    Some(index) if divides(plan, column) && expected == A_TIME => {
+                        value_to_split_by(plan, &plan.derived[index])
                     }
                     _ if expected == expression::NO_TIME => time_beside_numbers("column"),
                     Some(_) => computed_hint(&expected, &found).to_owned(),
@@ -247,6 +249,22 @@ pub(super) fn field_fault(plan: &TablePlan, reading: Reading, fault: RowFault) -
             found,
         },
     }
+}
+
+/// What to do about a computed column that has nothing on a row and splits rows.
+fn value_to_split_by(plan: &TablePlan, expression: &Expression) -> String {
+    // Longer expressions would hide what is to be written.
+    const MOST_SHOWN: usize = 40;
+    let text = expression.text();
+    let shown = match text.len() <= MOST_SHOWN && !text.contains('\n') {
+        true => text,
+        false => "...",
+    };
+    format!(
+        "every row needs a value to split by: give rows without one another, such as coalesce({shown}, {}), with which they are \
+         training rows",
+        limit_example(plan)
+    )
 }
 
 fn with(said: Diagnostic, message: String) -> Diagnostic {

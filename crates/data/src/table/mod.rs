@@ -20,6 +20,7 @@ mod join_table;
 pub(super) mod list_text;
 mod map_source;
 pub(super) mod new_rows;
+mod no_rows;
 mod number_column;
 mod opened_rows;
 mod parse_rows;
@@ -111,6 +112,7 @@ pub(super) fn prepare(
     let scales = fit::label_scales(plan, &splits[split_assignment::TRAIN]);
     let encoding = RowEncoder::new(plan, &columns, &texts.texts, encoders, scales);
     let mut audit = Audit::new(plan, tasks, &encoding);
+    audit.filtered(read.divided.as_ref().unwrap_or(&read.counts));
     audit.reading(&read.counts, &read.tables, &columns.numbers);
     texts.say_undecoded(plan, &columns, &mut audit);
     audit.fitted(
@@ -292,6 +294,8 @@ struct ReadCounts {
     counts: PieceCounts,
     /// Of the columns of texts that are computed with.
     kinds: KindsByName,
+    /// What was counted when all rows were divided, where only some of them were read again.
+    divided: Option<PieceCounts>,
     tables: Vec<JoinedTable>,
 }
 
@@ -345,6 +349,7 @@ fn read(
     let read = ReadCounts {
         counts,
         kinds: opened.kinds(),
+        divided: opened.divided().cloned(),
         tables: opened.tables(sources),
     };
     let [a, b, c] = spills.map(Spill::read);

@@ -5,7 +5,8 @@ use super::column_slots::{ColumnSlots, Need};
 use super::common_types;
 use super::file_pieces::{Piece, TableFile};
 use super::join_table::JoinTable;
-use super::parse_rows::{self, Context, LEFT_OUT, Parsed, Wanted};
+use super::no_rows;
+use super::parse_rows::{self, Context, LEFT_OUT, Parsed, PieceCounts, Wanted};
 use super::raw_columns::ColumnRule;
 use super::split_assignment::{self, Assignment, Side};
 use super::text_kinds::{self, Seen, TextKind, float_kind};
@@ -33,6 +34,8 @@ pub(super) struct OpenedRows<'a> {
     /// Of the computed columns, the kinds of those that are texts and are computed with.
     derived_kinds: Vec<Option<TextKind>>,
     assignment: Assignment,
+    /// What was counted when all rows were divided, where only some of them are read again.
+    divided: Option<PieceCounts>,
 }
 
 /// The kinds of columns by their names.
@@ -55,7 +58,10 @@ impl<'a> OpenedRows<'a> {
         let needs = needs(plan, columns);
         let opened = plan.split.files().into_iter();
         let opened = opened
-            .map(|file| TableFile::open(&files[file], plan.format, own, &needs))
+            .map(|file| {
+                let opened = TableFile::open(&files[file], plan.format, own, &needs);
+                opened.map_err(|said| no_rows::mend(said, plan, sources, files, file))
+            })
             .map(|file| Ok(file?.with_marks(&plan.missing)))
             .collect::<Result<Vec<_>, _>>()?;
         Self::of_files(
@@ -146,6 +152,7 @@ impl<'a> OpenedRows<'a> {
                 .map(|column| known(column).copied())
                 .collect(),
             assignment: Assignment::new(&plan.split, num_rows, subset),
+            divided: None,
         };
         if kinds.is_none() {
             for column in wanted.range(plan.first_derived()..) {
@@ -207,6 +214,11 @@ impl<'a> OpenedRows<'a> {
         own.chain(derived)
             .filter_map(|(column, kind)| Some((self.plan.columns[column].clone(), kind?)))
             .collect()
+    }
+
+    /// What the filter left out is counted here, where rows were divided before they are read.
+    pub(super) fn divided(&self) -> Option<&PieceCounts> {
+        self.divided.as_ref()
     }
 
     /// The files, in order.
@@ -272,7 +284,8 @@ impl<'a> OpenedRows<'a> {
         wanted: usize,
         observer: &mut dyn Observer,
     ) -> Result<(), Diagnostic> {
-        let splits = self.row_splits(observer)?;
+        let (splits, counts) = self.row_splits(observer)?;
+        self.divided = Some(counts);
         let is_training = |split: &&u8| usize::from(**split) == split_assignment::TRAIN;
         let num_train = splits.iter().filter(is_training).count();
         if wanted > num_train {
@@ -289,11 +302,14 @@ impl<'a> OpenedRows<'a> {
         Ok(())
     }
 
-    /// The split of every row of the files of rows that all splits share.
-    fn row_splits(&self, observer: &mut dyn Observer) -> Result<Vec<u8>, Diagnostic> {
+    /// The split of every row of the files of rows that all splits share, and what was counted of the rows.
+    fn row_splits(
+        &self,
+        observer: &mut dyn Observer,
+    ) -> Result<(Vec<u8>, PieceCounts), Diagnostic> {
         let context = self.context(Wanted::Splits);
         let mut splits = vec![LEFT_OUT; self.num_rows as usize];
-        let mut done = 0;
+        let mut counts = PieceCounts::default();
         for ((file, side), start) in self.files.iter().zip(&self.sides).zip(&self.starts) {
             for wave in file.waves() {
                 let wave = wave?;
@@ -307,14 +323,14 @@ impl<'a> OpenedRows<'a> {
                     .collect();
                 for parsed in parsed {
                     let parsed = parsed?;
-                    done += parsed.counts.rows;
+                    counts.add(&parsed.counts);
                     let (first, of_piece) = parsed.row_splits;
                     splits[first as usize..][..of_piece.len()].copy_from_slice(&of_piece);
                 }
-                observer.progress("dividing rows", done, self.num_rows);
+                observer.progress("dividing rows", counts.rows, self.num_rows);
             }
         }
-        Ok(splits)
+        Ok((splits, counts))
     }
 }
 

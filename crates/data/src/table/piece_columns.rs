@@ -1,6 +1,6 @@
 //! Every column of a piece's rows: those of the file, those of the tables that are joined, and those that are computed.
 
-use super::bad_row::{self, Fault};
+use super::bad_row::{self, Fault, TableRow};
 use super::column_slots::is_retyped;
 use super::file_pieces::Piece;
 use super::parse_rows::Context;
@@ -11,6 +11,7 @@ use arrow::array::{Array, StringArray};
 use homebench_diagnostic::Diagnostic;
 use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
+use std::mem::take;
 use std::rc::Rc;
 
 /// The row of a joined table that each row has, and how many have none and have no key.
@@ -169,19 +170,25 @@ impl<'a> PieceColumns<'a> {
             .map(|(_, reading)| *reading)
             .next()
             .unwrap_or(Reading::Number);
-        let of = match fault.column {
-            Some(column) => self.in_joined_table(column, fault.row),
-            None => of,
-        };
+        let joined = (fault.column).and_then(|column| self.in_joined_table(column, fault.row));
+        let column = fault.column;
+        let is_nothing = fault.found.is_empty();
         let mut said = bad_row::field_fault(plan, reading, fault);
-        if let (Fault::Computed { part, .. }, Some(of)) = (&mut said, of) {
-            *part = of;
+        match (&mut said, joined, column) {
+            (Fault::Computed { part, hint, .. }, Some((on, row)), Some(column)) => {
+                *part = bad_row::part_of_joined(plan, column, on, &row);
+                if is_nothing {
+                    *hint = bad_row::nothing_joined(plan, column, on, &row);
+                }
+            }
+            (Fault::Computed { part, .. }, None, None) => *part = of.unwrap_or(take(part)),
+            _ => {}
         }
         piece.refuse(said, place, &plan.columns)
     }
 
-    /// Where a value of a joined column is: in the row of its table that has the row's key.
-    fn in_joined_table(&self, column: usize, row: usize) -> Option<String> {
+    /// The column that a joined column is found by, and what the row has in its table.
+    fn in_joined_table(&self, column: usize, row: usize) -> Option<(usize, TableRow)> {
         let plan = self.context.plan;
         if !(plan.num_own_columns..plan.first_derived()).contains(&column) {
             return None;
@@ -192,10 +199,13 @@ impl<'a> PieceColumns<'a> {
             true => String::from_utf8_lossy(self.raw.text(on, row)).into_owned(),
             false => self.texts(on).ok()?.get(row).to_owned(),
         };
-        Some(format!(
-            "the column `{}` of the joined table's row with the key `{key}`, which is the row's `{}`",
-            plan.columns[column], plan.columns[on]
-        ))
+        let is_found = self.found(join).ok()?[row].is_some();
+        let row = match (key.is_empty(), is_found) {
+            (true, _) => TableRow::WithoutKey,
+            (false, true) => TableRow::Found(key),
+            (false, false) => TableRow::Unmatched(key),
+        };
+        Some((on, row))
     }
 }
 

@@ -3,12 +3,11 @@
 use super::bad_row;
 use super::parse_rows::LEFT_OUT;
 use crate::RowSubset;
-use crate::expression::values::compare_exactly;
-use crate::expression::{Reading, RowFault, Values};
+use crate::expression::values::decimals;
+use crate::expression::{Reading, RowFault, Values, not_before};
 use crate::schema::{SplitLimit, SplitPlan};
 use crate::timeline;
 use homebench_random::Philox;
-use std::cmp::Ordering;
 
 /// Splits in the order of files and records.
 pub(crate) const TRAIN: usize = 0;
@@ -373,6 +372,8 @@ fn by_time(
         }
         _ => values.number(row),
     };
+    let [is_test, is_validation] =
+        [test_from, validation_from].map(|limit| from_limit(values, limit));
     (0..values.num_rows())
         .map(|row| {
             if kept.is_some_and(|kept| !kept[row]) {
@@ -399,8 +400,8 @@ fn by_time(
                 ));
             }
             Ok(match () {
-                () if is_from(values, row, test_from) => TEST,
-                () if is_from(values, row, validation_from) => VALIDATION,
+                () if is_test[row] => TEST,
+                () if is_validation[row] => VALIDATION,
                 () => TRAIN,
             } as u8)
         })
@@ -415,28 +416,21 @@ fn share(rows: RowSubset, all: u64) -> f64 {
     }
 }
 
-/// Whether a value is not before a limit.
-fn is_from(values: &Values, row: usize, limit: &SplitLimit) -> bool {
-    let order = match (values, limit) {
-        // As a condition on the column compares it: 4.1 of 32 bits is the limit 4.1.
-        (Values::Float32(numbers), SplitLimit::Float(limit)) => {
-            numbers.value(row).partial_cmp(&(*limit as f32))
-        }
-        (Values::Float32(numbers), SplitLimit::Integer(limit)) => {
-            numbers.value(row).partial_cmp(&(*limit as f32))
-        }
-        (Values::Time(times), SplitLimit::Time { time, .. }) => Some(times.value(row).cmp(time)),
-        (_, SplitLimit::Integer(limit)) => match values.integer(row) {
-            Some(value) => Some(value.cmp(limit)),
-            None => compare_exactly(*limit, values.number(row)).map(Ordering::reverse),
+/// By row, whether a value is not before a limit, as a condition on the column compares it: 4.1 of 32 bits is the limit 4.1.
+fn from_limit(values: &Values, limit: &SplitLimit) -> Vec<bool> {
+    let limit = match limit {
+        SplitLimit::Integer(number) => match i64::try_from(*number) {
+            Ok(number) => Values::Integer(vec![number].into()),
+            Err(_) => Values::Decimal(decimals([Some(*number)], 0)),
         },
-        (_, SplitLimit::Float(limit)) => match values.integer(row) {
-            Some(value) => compare_exactly(value, *limit),
-            None => values.number(row).partial_cmp(limit),
-        },
-        (_, SplitLimit::Time { .. }) => None,
+        SplitLimit::Float(number) => Values::Float(vec![*number].into()),
+        SplitLimit::Time { time, .. } => Values::from_times([Some(*time)]),
     };
-    order.is_some_and(Ordering::is_ge)
+    let is_from = not_before(values, limit);
+    is_from
+        .iter()
+        .map(|is_from| is_from == Some(true))
+        .collect()
 }
 
 /// A number of a text that does not depend on the machine or the run.

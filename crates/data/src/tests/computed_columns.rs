@@ -115,3 +115,34 @@ fn computed_columns_use_those_before_them_and_those_of_joined_tables() {
         "{refused}"
     );
 }
+
+/// A text with an offset is cast to the day that is written, as a column of the type `date` has it.
+#[test]
+fn a_cast_to_a_day_is_the_day_of_a_column_of_days() {
+    let texts = [
+        "2022-04-08T23:00:00-05:00",
+        "2022-04-08T12:00:00Z",
+        "2022-04-09T01:00:00+05:00",
+    ];
+    let written = log(|row, fields| {
+        fields[1] = texts[row % 3].to_owned();
+        fields[5] = texts[row % 3].to_owned();
+    });
+    let described = |label: &str| {
+        with_tasks(&[("click", &format!("label = '{label}'"))])
+            .replace("user = \"user\"\n", "")
+            .replace("\"like\"]", "{ name = \"like\", type = \"date\" }]")
+    };
+    // By hand: of 280 training rows 84 are clicks, and 94, 93 and 93 have the first, the second and the third text.
+    for (label, positives) in [
+        ("cast(user as date) = like and click = 1", 84),
+        (
+            "cast(user as date) = date \"2022-04-08T23:00:00-05:00\"",
+            187,
+        ),
+        ("like = \"2022-04-09T23:00:00-05:00\"", 93),
+    ] {
+        let summary = summary(&described(label), &written);
+        assert_eq!(train(&summary), [(280, positives)], "{label}");
+    }
+}

@@ -17,6 +17,7 @@ mod fetching;
 mod followed_hints;
 mod followed_mends;
 mod hints;
+mod joined_mends;
 mod kinds;
 mod kuairand;
 mod layouts;

@@ -402,3 +402,46 @@ fn descriptions_that_bring_no_operands_together_keep_their_ids() {
         }
     }
 }
+
+#[test]
+fn labels_that_compute_other_values_have_other_ids() {
+    let canonical = |label: &str| {
+        let dataset = shop(&with_tasks(&[("a", &format!("label = \"{label}\""))]), "");
+        crate::described::canonical(&DatasetRef::new("shop"), &dataset.places()).unwrap()
+    };
+    // 3 * 0.1 is 0.3 in decimals and 0.30000000000000004 in 64 bits.
+    assert_ne!(
+        canonical("like * 0.1 = 0.3"),
+        canonical("like * 1e-1 = 0.3")
+    );
+    assert_ne!(
+        canonical("concat(user, 1.50) = 'a1.50'"),
+        canonical("concat(user, 1.5) = 'a1.50'")
+    );
+    assert_eq!(canonical("like > 0.50"), canonical("like > 0.5"));
+}
+
+#[test]
+fn descriptions_of_public_sets_keep_their_ids() {
+    let folder =
+        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../experiments/datasets");
+    let mut num_protocols = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|extension| extension != "toml") {
+            continue;
+        }
+        let text = std::fs::read_to_string(&path).unwrap();
+        let document = homebench_diagnostic::Document::new("d.toml", &text);
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        // Those that share columns with others need the folder beside them.
+        let Ok(described) = crate::schema::Description::parse(name, &document) else {
+            continue;
+        };
+        for protocol in &described.protocols {
+            assert!(!protocol.canonical().contains(" exactly "), "{name}");
+            num_protocols += 1;
+        }
+    }
+    assert!(num_protocols >= 8, "{num_protocols}");
+}

@@ -156,6 +156,9 @@ fn bytes_uuids_runs_and_dictionaries_are_texts() {
     assert_eq!(of_values(Arc::new(decimals)), ["1.5", "2.75"]);
     let halves = Float16Array::from_iter_values([1.5, 2.0].map(half));
     assert_eq!(of_values(Arc::new(halves)), ["1.5", "2"]);
+    // The shortest digits that are read as the number of 16 bits, as numpy prints it.
+    let halves = Float16Array::from_iter_values([0.1, 0.2].map(half));
+    assert_eq!(of_values(Arc::new(halves)), ["0.1", "0.2"]);
     assert_eq!(
         of_values(Arc::new(Int64Array::from(vec![7, 9]))),
         ["7", "9"]

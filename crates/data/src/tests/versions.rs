@@ -77,6 +77,19 @@ fn what_is_prepared_otherwise_has_another_version() {
 }
 
 #[test]
+fn casts_to_days_have_the_version_of_days() {
+    for (label, version) in [
+        ("try_cast(user as date) is not null", 5),
+        ("cast(user as text) is null", 3),
+    ] {
+        let found =
+            manifest(&DESCRIBED.replacen("click == 1", &format!("click == 1 or {label}"), 1));
+        let expected = format!("preparation_version = {version}\n");
+        assert!(found.contains(&expected), "{label}: {found}");
+    }
+}
+
+#[test]
 fn what_older_rules_prepared_is_made_again() {
     let dataset = dataset(DESCRIBED);
     let before = dataset.open().unwrap().content_hash;

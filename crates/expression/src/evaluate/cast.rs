@@ -107,13 +107,18 @@ pub(super) fn cast(values: &Values, to: CastType, is_try: bool) -> Result<Values
             .collect::<Result<BooleanArray, _>>()
             .map(Values::Boolean),
         CastType::Time | CastType::Date => {
+            // The day that a text has, whatever day it is in UTC then: as a column of the type `date` has it.
+            let rule = TimeRule {
+                is_date: to == CastType::Date,
+                ..TimeRule::default()
+            };
             let mut times = Vec::with_capacity(values.num_rows());
             for (row, is_null) in rows {
                 let time = match values {
                     _ if is_null => None,
                     Values::Time(array) => Some(array.value(row)),
                     Values::Text(array) | Values::Untyped(array) => {
-                        let parsed = TimeRule::default().parse(array.value(row));
+                        let parsed = rule.parse(array.value(row));
                         parsed.ok().map(|(time, _)| time)
                     }
                     _ => None,
@@ -155,4 +160,41 @@ fn decimal(values: &Values, row: usize, digits: u8, places: i8) -> Option<i128> 
         },
     };
     value.filter(|value| value.unsigned_abs() < 10u128.pow(u32::from(digits)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Columns, Expression};
+
+    /// The day that is written, as DuckDB and PostgreSQL cast a text to a date.
+    #[test]
+    fn a_text_with_an_offset_is_cast_to_the_day_that_it_has() {
+        let texts = [
+            "2022-04-08T23:00:00-05:00",
+            "2022-04-09T01:00:00+05:00",
+            "2022-04-08",
+        ];
+        let texts = Values::Text(texts.to_vec().into());
+        let Ok(days) = cast(&texts, CastType::Date, false) else {
+            panic!("they are times");
+        };
+        assert_eq!(
+            [0, 1, 2].map(|row| days.cast_text(row)),
+            ["2022-04-08", "2022-04-09", "2022-04-08"]
+        );
+        let names = ["day".to_owned()];
+        let columns = Columns {
+            names: &names,
+            types: &[],
+            later: &[],
+        };
+        let literal = Expression::parse("date '2022-04-08T23:00:00-05:00'", columns).unwrap();
+        assert_eq!(literal.canonical(&names), "date '2022-04-08'");
+        // A time keeps its place on the line of times.
+        let Ok(times) = cast(&texts, CastType::Time, false) else {
+            panic!("they are times");
+        };
+        assert_eq!(times.text(0), "2022-04-09T04:00:00");
+    }
 }

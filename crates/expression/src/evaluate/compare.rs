@@ -86,6 +86,17 @@ pub(super) fn compare(
     Ok(compare_alike(operator, &left, &right, num_rows))
 }
 
+/// Whether each value is not before a limit, as `column >= limit` has it; null where one is missing.
+pub(crate) fn not_before(values: &Values, limit: Values) -> BooleanArray {
+    let num_rows = values.num_rows();
+    let values = Side {
+        values: values.clone(),
+        is_literal: false,
+    };
+    let limit = Side::literal(limit);
+    compare_alike(Operator::GreaterOrEqual, &values, &limit, num_rows)
+}
+
 /// A comparison of sides that have one type.
 pub(super) fn compare_alike(
     operator: Operator,

@@ -7,14 +7,10 @@ use crate::operands::{
     BESIDE_CONDITIONS, BESIDE_FLOATS, BESIDE_NUMBERS, BESIDE_TIMES, DIGITS, Family, ONE_TYPE,
     common,
 };
-use crate::timeline::{self, TimeRule};
-use crate::values::{DECIMAL_DIGITS, Values, decimals, rounded, scale_of};
+use crate::timeline::TimeRule;
+use crate::values::{DECIMAL_DIGITS, Half, Values, decimals, rounded, scale_of};
 use crate::{RowFault, boolean};
 use arrow::array::{Array, BooleanArray, Float32Array, Float64Array, Int64Array};
-use arrow::datatypes::{ArrowPrimitiveType, Float16Type};
-
-/// Numbers that 16 bits hold.
-type Half = <Float16Type as ArrowPrimitiveType>::Native;
 
 /// Two sides of a comparison as values of one type; texts are read as what they stand beside.
 pub(super) fn pair(left: Side, right: Side) -> Result<(Side, Side), RowFault> {
@@ -94,23 +90,24 @@ fn read_as(side: Side, family: Option<Family>, are_days: bool) -> Result<Side, R
             numbers(&read.collect::<Result<Vec<_>, _>>()?)?
         }
         (Values::Text(texts) | Values::Untyped(texts), Some(Family::Time)) => {
+            // A column of texts may have times of day; a text in quotes beside days is the day that is written.
+            let is_date = are_days && is_literal;
+            let rule = TimeRule {
+                is_date,
+                ..TimeRule::default()
+            };
             let mut times = Vec::with_capacity(texts.len());
             for (row, text) in texts.iter().enumerate() {
                 times.push(match text {
                     None => None,
-                    Some(text) => match TimeRule::default().parse(text) {
+                    Some(text) => match rule.parse(text) {
                         Ok((time, _)) => Some(time),
                         Err(_) => return Err(computed(row, BESIDE_TIMES, text)),
                     },
                 });
             }
-            // A column of texts may have times of day.
-            match are_days && is_literal {
-                true => Values::from_days(
-                    times
-                        .into_iter()
-                        .map(|time| time.map(timeline::start_of_day)),
-                ),
+            match is_date {
+                true => Values::from_days(times),
                 false => Values::from_times(times),
             }
         }

@@ -1,8 +1,9 @@
 //! The text of an expression into the parser's tree.
 
 use super::grammar::{fault, fault_of_words, goes_on, in_a_name};
-use super::{Columns, Refused, Translator};
+use super::{Columns, MAX_PARTS, Refused, Translator};
 use crate::node::Node;
+use crate::spelling;
 use sqlparser::dialect::Dialect;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer};
@@ -55,13 +56,22 @@ pub(crate) fn is_plain_name(name: &str) -> bool {
 const PARSER_STACK: usize = 64 << 20;
 
 pub(crate) fn parse(text: &str, columns: Columns<'_>, is_condition: bool) -> Result<Node, Refused> {
+    on_own_thread(|| {
+        parse_here(text, columns, is_condition, Writer::User)
+            .map_err(|refused| in_a_name(refused, text, columns))
+    })
+}
+
+/// What a node's spelling is read as.
+pub(crate) fn parse_spelled(node: &Node, columns: Columns<'_>, is_condition: bool) -> Option<Node> {
+    let text = spelling::readable(node, columns.names);
+    on_own_thread(|| parse_here(&text, columns, is_condition, Writer::Spelling)).ok()
+}
+
+fn on_own_thread(parse: impl FnOnce() -> Result<Node, Refused> + Send) -> Result<Node, Refused> {
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().stack_size(PARSER_STACK);
-        let here = || {
-            parse_here(text, columns, is_condition)
-                .map_err(|refused| in_a_name(refused, text, columns))
-        };
-        match thread.spawn_scoped(scope, here) {
+        match thread.spawn_scoped(scope, parse) {
             Ok(parsing) => parsing.join().unwrap_or_else(|_| {
                 Err(Refused::new(0, "the SQL parser can't read this expression"))
             }),
@@ -70,7 +80,20 @@ pub(crate) fn parse(text: &str, columns: Columns<'_>, is_condition: bool) -> Res
     })
 }
 
-fn parse_here(text: &str, columns: Columns<'_>, is_condition: bool) -> Result<Node, Refused> {
+/// Who wrote an expression.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Writer {
+    User,
+    /// Its parts are in parentheses, each of which counts: limits are those of the expression that it spells.
+    Spelling,
+}
+
+fn parse_here(
+    text: &str,
+    columns: Columns<'_>,
+    is_condition: bool,
+    writer: Writer,
+) -> Result<Node, Refused> {
     if text.trim().is_empty() {
         return Err(Refused::new(
             0,
@@ -80,14 +103,16 @@ fn parse_here(text: &str, columns: Columns<'_>, is_condition: bool) -> Result<No
     let tokens = Tokenizer::new(&Quoting, text)
         .tokenize_with_location()
         .map_err(|error| fault_of_words(text, error.message, error.location))?;
-    if let Some(token) = tokens.get(MAX_TOKENS) {
-        let message = format!("the expression is too long: more than {MAX_TOKENS} words");
-        return Err(Refused::new(offset_of(text, token.span.start), message));
+    if writer == Writer::User {
+        if let Some(token) = tokens.get(MAX_TOKENS) {
+            let message = format!("the expression is too long: more than {MAX_TOKENS} words");
+            return Err(Refused::new(offset_of(text, token.span.start), message));
+        }
+        check_depth(text, &tokens)?;
     }
-    check_depth(text, &tokens)?;
     // Deeper than what was just let through needs: the parser tells its own limit as a fault of grammar.
     let mut parser = Parser::new(&Quoting)
-        .with_recursion_limit(MAX_DEPTH * 8)
+        .with_recursion_limit(MAX_PARTS * 4)
         .with_tokens_with_locations(tokens);
     let parsed = parser.parse_expr();
     let next = parser.peek_token();
@@ -111,6 +136,11 @@ fn parse_here(text: &str, columns: Columns<'_>, is_condition: bool) -> Result<No
         text,
         columns,
         depth: 0,
+        // Parentheses around a part are a part of their own.
+        most_parts: match writer {
+            Writer::User => MAX_PARTS,
+            Writer::Spelling => MAX_PARTS * 2,
+        },
     };
     match is_condition {
         true => translator.condition(&parsed),

@@ -100,13 +100,17 @@ impl TablePlan {
             .collect()
     }
 
+    /// The expressions of labels, of computed columns and of the filter, in this order.
+    pub fn expressions(&self) -> impl Iterator<Item = &Expression> {
+        let labels = self.labels.iter().flat_map(Label::expressions);
+        labels.chain(&self.derived).chain(&self.filter)
+    }
+
     /// Every column that something is made from.
     // Ordered, never by hash: what is made from it must be the same in every run.
     pub fn columns_in_use(&self) -> BTreeSet<usize> {
         let features = self.features.iter().map(|feature| feature.column);
-        let labels = self.labels.iter().flat_map(Label::expressions);
-        let expressions = labels.chain(&self.filter).chain(&self.derived);
-        let expressions = expressions.flat_map(Expression::columns);
+        let expressions = self.expressions().flat_map(Expression::columns);
         let keys = self.joins.iter().map(|join| join.on);
         let label_columns = self.labels.iter().filter_map(Label::column);
         let allowed = self.allowed_values.iter().map(|(column, _)| *column);
@@ -155,9 +159,7 @@ impl TablePlan {
 
     /// Columns whose values are computed with, and what each is read as.
     pub fn readings(&self) -> BTreeSet<(usize, Reading)> {
-        let labels = self.labels.iter().flat_map(Label::expressions);
-        let expressions = labels.chain(&self.filter).chain(&self.derived);
-        let mut readings: BTreeSet<_> = expressions.flat_map(Expression::readings).collect();
+        let mut readings: BTreeSet<_> = self.expressions().flat_map(Expression::readings).collect();
         for feature in &self.features {
             if let FeatureKind::Numeric { .. } | FeatureKind::Bucket { .. } = feature.kind {
                 readings.insert((feature.column, Reading::Number));
@@ -264,12 +266,19 @@ impl TablePlan {
         if let Some(filter) = &self.filter {
             let _ = writeln!(text, "filter {}", filter.canonical(&self.columns));
         }
-        let of_labels = self.labels.iter().flat_map(Label::expressions);
-        let mut all = of_labels.chain(&self.derived).chain(&self.filter);
         let is_time =
             |column: usize| matches!(self.types.get(column), Some(Some(ColumnType::Time(_))));
-        if all.any(Expression::has_common_type) || self.joins.iter().any(|join| is_time(join.on)) {
+        if self.expressions().any(Expression::has_common_type)
+            || self.joins.iter().any(|join| is_time(join.on))
+        {
             let _ = writeln!(text, "operands have a common type");
+        }
+        // The spellings above came first, and a few of them are those of expressions that compute something else.
+        let shows_places = self.expressions().any(Expression::makes_texts);
+        for (place, expression) in self.expressions().enumerate() {
+            if let Some(exact) = expression.exact(&self.columns, shows_places) {
+                let _ = writeln!(text, "expression {place} exactly {exact}");
+            }
         }
         let _ = writeln!(text, "split {}", self.split.canonical());
     }

@@ -43,13 +43,8 @@ pub(in crate::table) fn missing_number(
 }
 
 impl Audit<'_> {
-    /// What was counted while rows were read.
-    pub(in crate::table) fn reading(
-        &mut self,
-        counts: &PieceCounts,
-        tables: &[JoinedTable],
-        numbers: &[usize],
-    ) {
+    /// What the filter left out.
+    pub(in crate::table) fn filtered(&mut self, counts: &PieceCounts) {
         let in_use = counts.in_use;
         if counts.filtered > 0 || counts.filter_unknown > 0 {
             let left_out = counts.filtered + counts.filter_unknown;
@@ -63,6 +58,16 @@ impl Audit<'_> {
                 format!("the filter left out {left_out} of {in_use} rows{unknown}"),
             );
         }
+    }
+
+    /// What was counted while rows were read.
+    pub(in crate::table) fn reading(
+        &mut self,
+        counts: &PieceCounts,
+        tables: &[JoinedTable],
+        numbers: &[usize],
+    ) {
+        let in_use = counts.in_use;
         for ((join, table), of_table) in self.plan.joins.iter().enumerate().zip(tables) {
             let JoinedTable {
                 name,

@@ -5,7 +5,7 @@ use super::{
     NOT_NEGATIVE, ZERO_OR_ONE,
 };
 use crate::expression::{self, ColumnType, Reading};
-use crate::schema::{SplitPlan, TablePlan};
+use crate::schema::{SplitLimit, SplitPlan, TablePlan};
 use crate::table::parse_rows::is_unknown;
 use crate::table::time_hint::time_hint;
 use crate::timeline;
@@ -50,6 +50,24 @@ pub(super) fn time_beside_numbers(name: &str) -> String {
 /// Whether a column says when a row was.
 pub(super) fn divides(plan: &TablePlan, column: usize) -> bool {
     matches!(&plan.split, SplitPlan::Time { column: by, .. } if *by == column)
+}
+
+/// A value before the limits of a split by time, as an expression has it.
+pub(super) fn limit_example(plan: &TablePlan) -> String {
+    let SplitPlan::Time {
+        validation_from, ..
+    } = &plan.split
+    else {
+        return "0".to_owned();
+    };
+    match validation_from {
+        SplitLimit::Integer(limit) => (limit - 1).min(0).to_string(),
+        SplitLimit::Float(limit) => (limit.floor() - 1.0).min(0.0).to_string(),
+        SplitLimit::Time { time, .. } => match *time > 0 {
+            true => "'1970-01-01'".to_owned(),
+            false => "'0001-01-01'".to_owned(),
+        },
+    }
 }
 
 /// What to do about a value, by the column's use and by what was found.

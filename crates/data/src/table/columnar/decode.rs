@@ -6,10 +6,11 @@ use super::super::raw_columns::{ColumnRule, infinite_time, typed_texts};
 use super::super::row::Row;
 use super::{Arrays, ColumnarFile};
 use crate::expression::RowFault;
+use crate::expression::values::{Half, half_text};
 use arrow::array::{Array, ArrayRef, AsArray, Float64Array, ListArray, StringArray, StringBuilder};
 use arrow::compute::cast;
 use arrow::datatypes::{
-    DataType, Field, Float32Type, Float64Type, TimeUnit, TimestampMicrosecondType,
+    DataType, Field, Float16Type, Float32Type, Float64Type, TimeUnit, TimestampMicrosecondType,
     TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType,
 };
 use arrow::error::ArrowError;
@@ -222,8 +223,12 @@ pub(crate) fn texts(array: &ArrayRef) -> Result<StringArray, ArrowError> {
     let text = |array: &ArrayRef| Ok(cast(array, &DataType::Utf8)?.as_string::<i32>().clone());
     match array.data_type() {
         DataType::Dictionary(_, values) => texts(&cast(array, values)?),
-        // Rust writes the shortest digits of an f32 and an f64; 16 bits are exact in 32.
-        DataType::Float16 => texts(&cast(array, &DataType::Float32)?),
+        DataType::Float16 => {
+            let numbers = array.as_primitive::<Float16Type>().iter();
+            let text = |number: Option<Half>| Some(half_text(number.filter(|it| !it.is_nan())?));
+            Ok(numbers.map(text).collect())
+        }
+        // Rust writes the shortest digits of an f32 and an f64.
         DataType::Float32 => Ok(shortest(array.as_primitive::<Float32Type>().iter())),
         DataType::Float64 => Ok(shortest(array.as_primitive::<Float64Type>().iter())),
         found if found.is_decimal() => {

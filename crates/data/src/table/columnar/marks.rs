@@ -3,19 +3,15 @@
 
 use super::super::raw_columns::ColumnRule;
 use super::decode::{is_text, item_of};
-use crate::expression::values::{DECIMAL_DIGITS, scale_of};
+use crate::expression::values::{DECIMAL_DIGITS, Half, scale_of};
 use crate::timeline::{self, TimeRule};
 use arrow::array::{Array, ArrayRef, AsArray, ListArray, UInt32Array};
 use arrow::compute::{cast, take};
 use arrow::datatypes::{
-    ArrowPrimitiveType, DataType, Decimal128Type, Field, Float16Type, Float32Type, Float64Type,
-    Int64Type, TimeUnit,
+    DataType, Decimal128Type, Field, Float16Type, Float32Type, Float64Type, Int64Type, TimeUnit,
 };
 use arrow::error::ArrowError;
 use std::sync::Arc;
-
-/// Numbers of 16 bits.
-type Half = <Float16Type as ArrowPrimitiveType>::Native;
 
 /// An array without the values that the column's marks stand for; texts are compared with marks where they are read.
 pub(super) fn without_marks(array: &ArrayRef, rule: &ColumnRule) -> Result<ArrayRef, ArrowError> {

@@ -1,4 +1,7 @@
 use super::*;
+use arrow::array::{ArrayRef, AsArray, Float32Array};
+use arrow::datatypes::{DataType, Float16Type};
+use std::sync::Arc;
 
 fn plan() -> SplitPlan {
     SplitPlan::Files {
@@ -195,17 +198,27 @@ fn a_split_by_hash_keeps_a_users_rows_together_in_about_the_shares_asked_for() {
 }
 
 #[test]
-fn a_number_of_32_bits_is_from_the_limit_that_it_was_rounded_from() {
+fn a_number_of_few_bits_is_from_the_limit_that_it_was_rounded_from() {
     let values = Values::Float32(vec![4.0f32, 4.1, 4.2, 16_777_217.0].into());
-    let from = |row, limit: &SplitLimit| is_from(&values, row, limit);
     for (limit, expected) in [
         (4.1, [false, true, true, true]),
         (4.2, [false, false, true, true]),
     ] {
-        let found = [0, 1, 2, 3].map(|row| from(row, &SplitLimit::Float(limit)));
+        let found = from_limit(&values, &SplitLimit::Float(limit));
         assert_eq!(found, expected, "{limit}");
     }
     // 2^24 + 1 is 2^24 in 32 bits, on both sides.
-    assert!(from(3, &SplitLimit::Integer(16_777_217)));
-    assert!(!from(3, &SplitLimit::Integer(16_777_218)));
+    assert!(from_limit(&values, &SplitLimit::Integer(16_777_217))[3]);
+    assert!(!from_limit(&values, &SplitLimit::Integer(16_777_218))[3]);
+    // By numpy, float16(0.1) is 0.099976 and float16(0.3) is 0.300049, and each is equal to the limit rounded so.
+    let halves: ArrayRef = Arc::new(Float32Array::from(vec![0.05, 0.1, 0.2, 0.3]));
+    let halves = arrow::compute::cast(&halves, &DataType::Float16).unwrap();
+    let halves = Values::Float16(halves.as_primitive::<Float16Type>().clone());
+    for (limit, expected) in [
+        (0.1, [false, true, true, true]),
+        (0.3, [false, false, false, true]),
+    ] {
+        let found = from_limit(&halves, &SplitLimit::Float(limit));
+        assert_eq!(found, expected, "{limit}");
+    }
 }
