@@ -1,7 +1,7 @@
 //! What homebench did not write, it neither removes nor writes over, in results folders and elsewhere.
 
 use crate::harness::experiment;
-use crate::small_run::{SPEC, cells, done, run};
+use crate::small_run::{SPEC, cells, copy, done, run};
 use std::path::PathBuf;
 
 /// A folder belongs to a spec from its first cell on.
@@ -83,6 +83,39 @@ fn nothing_of_others_is_removed_or_written_through_links() {
     }
     assert_eq!(bench.files("elsewhere", &[]).len(), 2);
     assert_eq!(bench.read("elsewhere/precious"), "mine");
+}
+
+/// What is not as it was written is moved out of the way; what is behind a link is another folder's.
+#[test]
+fn a_run_moves_nothing_behind_a_link() {
+    let bench = done(SPEC);
+    let ids = cells(&bench);
+    copy(&bench.path("done"), &bench.path("other"));
+    let hash = std::fs::read_dir(bench.path("done/data")).expect("a folder");
+    let hash = hash.map(|entry| entry.expect("an entry").file_name());
+    let hash = hash.last().expect("data").into_string().expect("UTF-8");
+    let data = format!("data/{hash}");
+    bench.write(&format!("other/{data}/data.toml"), "damaged");
+    let before = bench.files("other", &[]);
+    for (own, theirs) in [
+        (format!("cells/{}", ids[0]), format!("cells/{}", ids[1])),
+        (data.clone(), data),
+    ] {
+        let place = bench.path(&format!("done/{own}"));
+        std::fs::rename(&place, bench.path("aside")).expect("a folder");
+        std::os::unix::fs::symlink(bench.path(&format!("other/{theirs}")), &place).expect("a link");
+        for more in [&[][..], &["--fresh"]] {
+            let said = run(&bench, more).expect(2).stderr;
+            assert!(
+                said.contains(&format!("done/{own}: it is a link")),
+                "{said}"
+            );
+            assert_eq!(bench.files("other", &[]), before);
+        }
+        std::fs::remove_file(&place).expect("a link");
+        std::fs::rename(bench.path("aside"), &place).expect("a folder");
+        run(&bench, &[]).expect(0);
+    }
 }
 
 #[test]

@@ -31,8 +31,8 @@ mod time;
 mod winners;
 
 pub use atomic::{
-    PendingFile, create_dir, create_dir_inside, is_partial, refuse_link, remove, remove_partials,
-    set_aside, unwritable, write, write_unsynced,
+    PendingFile, create_dir, create_dir_inside, is_partial, refuse_link, refuse_link_above, remove,
+    remove_partials, set_aside, unwritable, write, write_unsynced,
 };
 pub use cell_parts::CellParts;
 pub use data_facts::{DataFacts, FeatureFact, SplitFact, TaskFact};

@@ -35,6 +35,7 @@ use homebench_results::{self as record, MergedCell, ResultsFolder, Status, Winne
 use homebench_train::device;
 use homebench_train::{self as train, Device, SplitName};
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 
@@ -300,6 +301,7 @@ fn predict_done_cells(
             cell.label()
         );
         let own = ["outcome.toml", "cell.toml"].map(|name| format!("cells/{}/{name}", cell.id));
+        record::refuse_link_above(results.path(), Path::new(&own[0]))?;
         // Before it is another, which has both: whoever is killed in between has altered nothing.
         record::change_ledger(results, |ledger| {
             ledger.withdraw(|path| own.iter().any(|name| name == path))
