@@ -50,6 +50,6 @@ pub use pack::{Packed, pack};
 pub use phase::Phase;
 pub use regular::read_text;
 pub use run_state::{CellState, RunState};
-pub use seal::{seal, seal_external};
+pub use seal::{is_own, seal, seal_external};
 pub use time::timestamp;
 pub use winners::{TriedSettings, Winner, Winners};
