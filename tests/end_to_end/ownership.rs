@@ -138,6 +138,37 @@ fn two_reports_at_once_wait_for_each_other() {
     assert!(!bench.files("done", &[]).iter().any(is_left));
 }
 
+/// Its report is another's, and so is its lock.
+#[test]
+fn no_report_goes_into_the_folder_of_another_experiment() {
+    let bench = done(SPEC);
+    copy(&bench.path("done"), &bench.path("other"));
+    // The default of `compare`, and an experiment of that name.
+    copy(&bench.path("done"), &bench.path("runs/compare"));
+    bench.write("other/report.md", "theirs");
+    let before = bench.files("other", &[]);
+    std::os::unix::fs::symlink(bench.path("other"), bench.path("linked")).expect("a link");
+    for out in ["other", "linked", "new/../other", "other/only/mmoe"] {
+        for words in [&["report", "done"][..], &["compare", "done", "done"]] {
+            let said = bench.run(&[words, &["--out", out]].concat());
+            let said = said.expect(2).stderr;
+            assert!(said.contains("another folder with `--out DIR`"), "{said}");
+            assert_eq!(bench.files("other", &[]), before);
+        }
+    }
+    let before = bench.files("runs/compare", &[]);
+    let said = bench.run(&["compare", "done", "other"]).expect(2).stderr;
+    assert!(
+        said.contains("runs/compare: it is a results folder"),
+        "{said}"
+    );
+    assert_eq!(bench.files("runs/compare", &[]), before);
+    // Its own folder may be named as well, and what the hint says helps.
+    for out in ["done", "board"] {
+        bench.run(&["report", "done", "--out", out]).expect(0);
+    }
+}
+
 /// A spec is copied by people; what stands beside it is theirs.
 #[test]
 fn a_folder_with_nothing_of_homebench_but_a_spec_is_somebody_elses() {

@@ -95,6 +95,41 @@ fn refuse_own(named: &Path, written: PathBuf) -> std::result::Result<PathBuf, Di
     }
 }
 
+/// Refuses a folder for a report where another experiment has its own, or homebench keeps what that one rests on; `own` is the results
+/// folder that the report is of, if it is of one.
+///
+/// # Errors
+/// It is such a folder.
+pub(super) fn refuse_other_results(
+    out: &Path,
+    own: Option<&ResultsFolder>,
+) -> std::result::Result<(), Diagnostic> {
+    let Some((results, inside)) = folder_around(out).filter(|(_, inside)| is_own(inside)) else {
+        return Ok(());
+    };
+    if own.is_some_and(|own| is_same(own.path(), &results)) {
+        return Ok(());
+    }
+    let message = match inside.as_os_str().is_empty() {
+        true => "it is a results folder with a report of its own".to_owned(),
+        false => format!(
+            "homebench itself writes there in the results folder {}",
+            results.display()
+        ),
+    };
+    Err(Diagnostic::new(out.display().to_string(), message)
+        .hint("name another folder with `--out DIR`"))
+}
+
+/// Whether two paths lead to the same folder.
+fn is_same(one: &Path, other: &Path) -> bool {
+    let key = |path: &Path| {
+        let there = std::fs::metadata(path).ok()?;
+        Some((there.dev(), there.ino()))
+    };
+    key(one).is_some_and(|one| Some(one) == key(other))
+}
+
 /// The results folder that a path is in, and the path in it. Neither has to be there yet.
 fn folder_around(path: &Path) -> Option<(PathBuf, PathBuf)> {
     let whole = whole_path(path).ok()?;
@@ -198,6 +233,46 @@ mod tests {
             "cells.csv",
         ] {
             assert!(output_path(&path(name), &[]).is_ok(), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_report_goes_into_no_other_experiments_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        for (name, file) in [("own", "provenance.toml"), ("other", "spec.resolved.toml")] {
+            std::fs::create_dir_all(path(name)).unwrap();
+            std::fs::write(path(name).join(file), "").unwrap();
+        }
+        symlink(path("other"), path("to-other")).unwrap();
+        symlink(path("own"), path("to-own")).unwrap();
+        let own = ResultsFolder::new(path("own"));
+        let is_refused = |out: &str, own| {
+            refuse_other_results(&path(out), own).is_err_and(|said| said.hint.is_some())
+        };
+        for other in [
+            "other",
+            "to-other",
+            "other/only/home",
+            "new/../other",
+            "own/../other/cells/a",
+        ] {
+            assert!(
+                is_refused(other, Some(&own)) && is_refused(other, None),
+                "{other}"
+            );
+        }
+        for free in ["new", "other/mine", "own/mine"] {
+            assert!(
+                !is_refused(free, Some(&own)) && !is_refused(free, None),
+                "{free}"
+            );
+        }
+        for its in ["own", "to-own", "own/only/home"] {
+            assert!(
+                !is_refused(its, Some(&own)) && is_refused(its, None),
+                "{its}"
+            );
         }
     }
 

@@ -3,6 +3,7 @@
 use super::arguments::ResultsArgument;
 use super::integrity::{exit_code, look, say};
 use super::open_folder::{is_of_merge, open_folder};
+use super::output_path::refuse_other_results;
 use super::screen::answer_width;
 use crate::execute::FolderLock;
 use crate::output::{note, write_answer};
@@ -55,6 +56,9 @@ impl ReportArguments {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let results = self.results.open()?;
         let out = self.out_folder(&results);
+        if let Some(out) = &out {
+            refuse_other_results(out, Some(&results))?;
+        }
         // Elsewhere nobody else writes, and a run may be at work.
         let is_inside = out
             .as_ref()
