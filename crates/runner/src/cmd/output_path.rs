@@ -121,6 +121,12 @@ pub(super) fn refuse_other_results(
         .hint("name another folder with `--out DIR`"))
 }
 
+/// Whether a path is a folder or in it, however both are spelled.
+pub(super) fn is_inside(path: &Path, folder: &Path) -> bool {
+    let whole = whole_path(path);
+    whole.is_ok_and(|whole| whole.ancestors().any(|above| is_same(above, folder)))
+}
+
 /// Whether two paths lead to the same folder.
 fn is_same(one: &Path, other: &Path) -> bool {
     let key = |path: &Path| {
@@ -237,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn a_report_goes_into_no_other_experiments_folder() {
+    fn a_report_goes_into_its_own_folder_or_into_nobodys() {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
         for (name, file) in [("own", "provenance.toml"), ("other", "spec.resolved.toml")] {
@@ -267,6 +273,16 @@ mod tests {
                 !is_refused(free, Some(&own)) && !is_refused(free, None),
                 "{free}"
             );
+        }
+        for (out, is_in_it) in [
+            ("own", true),
+            ("to-own/new", true),
+            ("new/../own/./only", true),
+            ("own/../other", false),
+            ("owner", false),
+            (".", false),
+        ] {
+            assert_eq!(is_inside(&path(out), own.path()), is_in_it, "{out}");
         }
         for its in ["own", "to-own", "own/only/home"] {
             assert!(

@@ -3,7 +3,7 @@
 use super::arguments::ResultsArgument;
 use super::integrity::{exit_code, look, say};
 use super::open_folder::{is_of_merge, open_folder};
-use super::output_path::refuse_other_results;
+use super::output_path::{is_inside, refuse_other_results};
 use super::screen::answer_width;
 use crate::execute::FolderLock;
 use crate::output::{note, write_answer};
@@ -62,8 +62,9 @@ impl ReportArguments {
         // Elsewhere nobody else writes, and a run may be at work.
         let is_inside = out
             .as_ref()
-            .is_none_or(|out| out.starts_with(results.path()));
-        let lock = is_inside.then(|| FolderLock::take_to_draw(&results));
+            .is_none_or(|out| is_inside(out, results.path()));
+        // What is accepted is sealed in the folder, wherever the report goes.
+        let lock = (is_inside || self.accept_external).then(|| FolderLock::take_to_draw(&results));
         let _lock = lock.transpose()?;
         let mut found = look(&results)?;
         if self.accept_external {
