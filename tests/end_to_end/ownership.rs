@@ -65,6 +65,13 @@ fn nothing_of_others_is_removed_or_written_through_links() {
         std::fs::remove_file(bench.path(folder)).expect("a link");
         std::fs::rename(bench.path("aside"), bench.path(folder)).expect("a folder");
     }
+    // Nor of a part of the cells.
+    link(elsewhere.clone(), "done/only");
+    let part = ["report", "done", "--only", "mmoe"];
+    let said = bench.run(&part).expect(2).stderr;
+    assert!(said.contains("done/only: it is a link"), "{said}");
+    std::fs::remove_file(bench.path("done/only")).expect("a link");
+    bench.run(&part).expect(0);
     // A report that was changed by hand is kept.
     bench.write("done/report.md", "mine");
     let said = bench.run(&["report", "done"]).expect(0).stderr;
