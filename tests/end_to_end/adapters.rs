@@ -98,6 +98,41 @@ fn a_program_is_judged_like_a_model_and_the_same_bytes_come_again() {
     bench.run(&["status", "out"]).expect(0);
 }
 
+/// What a cell's program folder holds is removed in the end, so it has to be the cell's.
+#[test]
+fn nothing_is_removed_or_written_behind_a_link_in_the_place_of_a_programs_folder() {
+    let bench = Bench::new();
+    spec(&bench, "", "");
+    run(&bench, &["--only", "rates/1"]).expect(0);
+    let cell = format!("out/cells/{}", &bench.rows("out/cells.csv")[0][0]);
+    bench.take_outcome(&cell);
+    std::fs::create_dir_all(bench.path("precious/state")).expect("a folder");
+    bench.write("precious/notes", "mine");
+    bench.write("precious/state/notes", "mine");
+    let program = bench.path(&format!("{cell}/program"));
+    let link = |to: &str, place: &std::path::Path| {
+        std::os::unix::fs::symlink(bench.path(to), place).expect("a link");
+    };
+    let refused = |place: &str| {
+        let said = run(&bench, &["--only", "rates/1"]).expect(2).stderr;
+        assert!(said.contains(&format!("{place}: it is a link")), "{said}");
+        assert_eq!(bench.files("precious", &[]).len(), 2);
+        assert_eq!(bench.read("precious/notes"), "mine");
+    };
+    link("precious", &program);
+    refused(&format!("{cell}/program"));
+    std::fs::remove_file(&program).expect("a link");
+    std::fs::create_dir(&program).expect("a folder");
+    link("precious/state", &program.join("state"));
+    refused(&format!("{cell}/program/state"));
+    // What the hint says helps. A link among the rows of an earlier start is removed, and nothing behind it.
+    std::fs::remove_file(program.join("state")).expect("a link");
+    link("precious", &program.join("rows"));
+    run(&bench, &["--only", "rates/1"]).expect(0);
+    assert!(!program.exists());
+    assert_eq!(bench.files("precious", &[]).len(), 2);
+}
+
 #[test]
 fn a_script_that_was_edited_is_another_cell() {
     let bench = Bench::new();

@@ -74,6 +74,45 @@ fn a_description_that_the_project_lacks_is_a_carried_one() {
     );
 }
 
+/// A cache may be shared with others, who put there what they like.
+#[test]
+fn carried_files_are_written_anew_in_the_place_of_a_pipe_and_through_no_link() {
+    let bench = Bench::new();
+    let cache = bench.path("cache").display().to_string();
+    let plan = with_small(&["plan", "quickstart"]);
+    let plan = || bench.run_with(("HOMEBENCH_CACHE", &cache), &plan);
+    plan().expect(0);
+    let entries = std::fs::read_dir(&cache).expect("a folder").flatten();
+    let is_carried = |path: &std::path::PathBuf| {
+        let name = path.file_name().and_then(|name| name.to_str());
+        name.is_some_and(|name| name.starts_with("bundled-"))
+    };
+    let mut folders = entries.map(|entry| entry.path());
+    let folder = folders.find(is_carried).expect("carried files");
+    for name in ["ablation.toml", "quickstart.toml"] {
+        std::fs::remove_file(folder.join(name)).expect("a file");
+        let made = std::process::Command::new("mkfifo")
+            .arg(folder.join(name))
+            .status();
+        assert!(made.expect("mkfifo").success());
+    }
+    plan().expect(0);
+    assert!(folder.join("ablation.toml").is_file());
+    bench.write("notes", "mine");
+    std::fs::remove_file(folder.join("quickstart.toml")).expect("a file");
+    std::os::unix::fs::symlink(bench.path("notes"), folder.join("quickstart.toml"))
+        .expect("a link");
+    plan().expect(0);
+    assert_eq!(bench.read("notes"), "mine");
+    std::fs::remove_dir_all(&folder).expect("a folder");
+    std::fs::create_dir(bench.path("elsewhere")).expect("a folder");
+    std::os::unix::fs::symlink(bench.path("elsewhere"), &folder).expect("a link");
+    let said = plan().expect(2).stderr;
+    assert!(said.contains("it is a link"), "{said}");
+    assert!(said.contains("--cache-dir"), "{said}");
+    assert_eq!(bench.files("elsewhere", &[]).len(), 0);
+}
+
 #[test]
 fn an_experiment_that_is_not_there_is_told_the_nearest() {
     let bench = Bench::new();

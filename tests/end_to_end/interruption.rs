@@ -302,3 +302,46 @@ fn an_extended_experiment_that_was_interrupted_goes_on() {
     let is_aside = |(path, _): &(PathBuf, Vec<u8>)| path.to_string_lossy().contains(".damaged");
     assert!(!left.iter().any(is_aside));
 }
+
+/// A folder is one, however its path is spelled; and what is accepted is sealed in it, wherever the report goes.
+#[test]
+fn a_folder_at_work_is_kept_from_reports_by_every_spelling_of_its_path() {
+    let bench = done(SPEC);
+    std::os::unix::fs::symlink(bench.path("done"), bench.path("linked")).expect("a link");
+    let descriptions = experiment("datasets");
+    let words = ["run", "s.toml", "--out", "done", "--set", "seeds=[1,2,3]"];
+    let words = [&words[..], &["--descriptions", &descriptions]].concat();
+    let mut parent = bench
+        .command(&words)
+        .env("HOMEBENCH_FAULTS", "mmoe/3=hang")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the binary starts");
+    let cell = wait_for_cell(parent.id());
+    let whole = bench.path("done").display().to_string();
+    for out in [
+        "done",
+        "./done",
+        "new/../done",
+        "done/only/../mine",
+        "linked",
+        &whole,
+    ] {
+        let said = bench.run(&["report", "done", "--out", out]);
+        let said = said.expect(2).stderr;
+        assert!(said.contains("wait until it ends"), "{out}: {said}");
+    }
+    let before = bench.read("done/provenance.toml");
+    let accepting = ["report", "done", "--out", "else", "--accept-external"];
+    let said = bench.run(&accepting).expect(2).stderr;
+    assert!(said.contains("wait until it ends"), "{said}");
+    assert_eq!(bench.read("done/provenance.toml"), before);
+    // The run's tables are not merged yet, which the exit code says.
+    bench.run(&["report", "done", "--out", "else"]).expect(1);
+    assert!(send("KILL", parent.id()));
+    parent.wait().expect("its end");
+    wait_until_gone(cell);
+    run(&bench, &["--set", "seeds=[1,2,3]"]).expect(0);
+    bench.run(&accepting).expect(0);
+}

@@ -1,7 +1,7 @@
 //! What homebench did not write, it neither removes nor writes over, in results folders and elsewhere.
 
 use crate::harness::experiment;
-use crate::small_run::{SPEC, cells, done, run};
+use crate::small_run::{SPEC, cells, copy, done, run};
 use std::path::PathBuf;
 
 /// A folder belongs to a spec from its first cell on.
@@ -65,6 +65,13 @@ fn nothing_of_others_is_removed_or_written_through_links() {
         std::fs::remove_file(bench.path(folder)).expect("a link");
         std::fs::rename(bench.path("aside"), bench.path(folder)).expect("a folder");
     }
+    // Nor of a part of the cells.
+    link(elsewhere.clone(), "done/only");
+    let part = ["report", "done", "--only", "mmoe"];
+    let said = bench.run(&part).expect(2).stderr;
+    assert!(said.contains("done/only: it is a link"), "{said}");
+    std::fs::remove_file(bench.path("done/only")).expect("a link");
+    bench.run(&part).expect(0);
     // A report that was changed by hand is kept.
     bench.write("done/report.md", "mine");
     let said = bench.run(&["report", "done"]).expect(0).stderr;
@@ -85,6 +92,39 @@ fn nothing_of_others_is_removed_or_written_through_links() {
     assert_eq!(bench.read("elsewhere/precious"), "mine");
 }
 
+/// What is not as it was written is moved out of the way; what is behind a link is another folder's.
+#[test]
+fn a_run_moves_nothing_behind_a_link() {
+    let bench = done(SPEC);
+    let ids = cells(&bench);
+    copy(&bench.path("done"), &bench.path("other"));
+    let hash = std::fs::read_dir(bench.path("done/data")).expect("a folder");
+    let hash = hash.map(|entry| entry.expect("an entry").file_name());
+    let hash = hash.last().expect("data").into_string().expect("UTF-8");
+    let data = format!("data/{hash}");
+    bench.write(&format!("other/{data}/data.toml"), "damaged");
+    let before = bench.files("other", &[]);
+    for (own, theirs) in [
+        (format!("cells/{}", ids[0]), format!("cells/{}", ids[1])),
+        (data.clone(), data),
+    ] {
+        let place = bench.path(&format!("done/{own}"));
+        std::fs::rename(&place, bench.path("aside")).expect("a folder");
+        std::os::unix::fs::symlink(bench.path(&format!("other/{theirs}")), &place).expect("a link");
+        for more in [&[][..], &["--fresh"]] {
+            let said = run(&bench, more).expect(2).stderr;
+            assert!(
+                said.contains(&format!("done/{own}: it is a link")),
+                "{said}"
+            );
+            assert_eq!(bench.files("other", &[]), before);
+        }
+        std::fs::remove_file(&place).expect("a link");
+        std::fs::rename(bench.path("aside"), &place).expect("a folder");
+        run(&bench, &[]).expect(0);
+    }
+}
+
 #[test]
 fn two_reports_at_once_wait_for_each_other() {
     let bench = done(SPEC);
@@ -103,6 +143,37 @@ fn two_reports_at_once_wait_for_each_other() {
     let is_left =
         |(path, _): &(PathBuf, Vec<u8>)| path.extension().is_some_and(|ending| ending == "part");
     assert!(!bench.files("done", &[]).iter().any(is_left));
+}
+
+/// Its report is another's, and so is its lock.
+#[test]
+fn no_report_goes_into_the_folder_of_another_experiment() {
+    let bench = done(SPEC);
+    copy(&bench.path("done"), &bench.path("other"));
+    // The default of `compare`, and an experiment of that name.
+    copy(&bench.path("done"), &bench.path("runs/compare"));
+    bench.write("other/report.md", "theirs");
+    let before = bench.files("other", &[]);
+    std::os::unix::fs::symlink(bench.path("other"), bench.path("linked")).expect("a link");
+    for out in ["other", "linked", "new/../other", "other/only/mmoe"] {
+        for words in [&["report", "done"][..], &["compare", "done", "done"]] {
+            let said = bench.run(&[words, &["--out", out]].concat());
+            let said = said.expect(2).stderr;
+            assert!(said.contains("another folder with `--out DIR`"), "{said}");
+            assert_eq!(bench.files("other", &[]), before);
+        }
+    }
+    let before = bench.files("runs/compare", &[]);
+    let said = bench.run(&["compare", "done", "other"]).expect(2).stderr;
+    assert!(
+        said.contains("runs/compare: it is a results folder"),
+        "{said}"
+    );
+    assert_eq!(bench.files("runs/compare", &[]), before);
+    // Its own folder may be named as well, and what the hint says helps.
+    for out in ["done", "board"] {
+        bench.run(&["report", "done", "--out", out]).expect(0);
+    }
 }
 
 /// A spec is copied by people; what stands beside it is theirs.

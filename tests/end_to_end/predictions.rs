@@ -252,6 +252,21 @@ fn what_can_not_be_predicted_is_refused_with_its_place_and_a_mend() {
         &["predict", &folder, "new.csv", "--out", "new.csv"],
         &["this command reads it"],
     );
+    // Nor is anything of a results folder that homebench wrote.
+    let before = bench.files("one", &[]);
+    for out in ["one/metrics.csv", "one/cells/../cells.csv"] {
+        refused(
+            &["predict", &folder, "new.csv", "--out", out],
+            &["homebench itself writes there", "name another file"],
+        );
+    }
+    for out in ["one/metrics.csv", &format!("{folder}/weights.safetensors")] {
+        refused(
+            &["relatedness", &folder, "--out", out],
+            &["can't be written"],
+        );
+    }
+    assert_eq!(bench.files("one", &[]), before);
     refused(
         &[
             "run",

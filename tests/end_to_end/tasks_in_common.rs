@@ -167,6 +167,16 @@ fn routing_is_held_against_the_truth_where_there_is_one() {
         "{}",
         ran.stderr
     );
+    // It may stand beside the tables, and in the place of none.
+    for out in ["done/gates.csv", "done/data/routing.csv"] {
+        let said = bench.run(&["routing", "done", "--out", out]);
+        let said = said.expect(2).stderr;
+        assert!(said.contains("homebench itself writes there"), "{said}");
+    }
+    let out = ["routing", "done", "--out", "done/routing.csv"];
+    bench.run(&out).expect(0);
+    assert_eq!(bench.read("done/routing.csv"), ran.stdout);
+    bench.run(&["status", "done"]).expect(0);
     let other = ARC.replace("task-arc", "task-depths");
     run(&bench, &other, &["--fresh", "--set", "seeds=[1]"]);
     let said = bench.run(&["routing", "done"]).expect(2).stderr;

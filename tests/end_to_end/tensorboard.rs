@@ -93,3 +93,47 @@ fn points_are_there_once_after_kills_and_results_are_those_of_a_run_without() {
     run(&bench, "plain", "", &with);
     assert_eq!(records(&bench, "plain"), before);
 }
+
+/// They are no results, so a run says what it can't write and goes on.
+#[test]
+fn curves_are_written_into_no_file_of_others_and_through_no_link() {
+    let bench = Bench::new();
+    bench.write("spec.toml", SPEC);
+    let with = ["--set", "run.tensorboard=true"];
+    let fresh = [&with[..], &["--fresh"]].concat();
+    run(&bench, "out", "", &with);
+    let whole = records(&bench, "out");
+    let folder = bench.path("out/tensorboard/mmoe/1");
+    let entry = std::fs::read_dir(&folder).unwrap().next().unwrap().unwrap();
+    let own = entry.path();
+    // What was emptied is filled again, though its cell is done.
+    std::fs::write(&own, "").unwrap();
+    run(&bench, "out", "", &with);
+    assert_eq!(without_time(&records(&bench, "out")), without_time(&whole));
+    let link = |to: &str, place: &Path| std::os::unix::fs::symlink(bench.path(to), place).unwrap();
+    bench.write("notes", "mine");
+    for target in ["notes", "nowhere"] {
+        std::fs::remove_file(&own).unwrap();
+        link(target, &own);
+        // Both of cells that are done and of those that train.
+        for words in [&with[..], &fresh] {
+            let said = run(&bench, "out", "", words);
+            assert!(said.contains("a link is in its place"), "{said}");
+            assert_eq!(bench.read("notes"), "mine");
+            assert!(!bench.path("nowhere").exists());
+        }
+    }
+    std::fs::remove_file(&own).unwrap();
+    std::fs::write(&own, "mine, and no event file of homebench's").unwrap();
+    let said = run(&bench, "out", "", &fresh);
+    assert!(said.contains("is no event file"), "{said}");
+    assert!(std::fs::read_to_string(&own).unwrap().starts_with("mine"));
+    std::fs::remove_dir_all(bench.path("out/tensorboard")).unwrap();
+    std::fs::create_dir(bench.path("elsewhere")).unwrap();
+    link("elsewhere", &bench.path("out/tensorboard"));
+    for words in [&with[..], &fresh] {
+        let said = run(&bench, "out", "", words);
+        assert!(said.contains("out/tensorboard: it is a link"), "{said}");
+        assert_eq!(bench.files("elsewhere", &[]).len(), 0);
+    }
+}

@@ -85,7 +85,7 @@ impl Drawn {
             }
             Err(unusable) if unusable.flaw == Flaw::Newer => return Err(unusable.said.into()),
             Err(unusable) => {
-                let aside = set_aside(&path, "damaged")?;
+                let aside = set_aside(root, Path::new(LIST), "damaged")?;
                 notes.push(format!(
                     "{}; kept as {}, so nothing of an earlier report is removed",
                     unusable.said,
@@ -159,7 +159,7 @@ impl Drawn {
         let known = self.known.get(&file.name);
         let is_own = now.is_some_and(|now| known.is_some_and(|known| known.contains(&now)));
         if !is_own {
-            let aside = set_aside(&path, "kept")?;
+            let aside = set_aside(&self.root, Path::new(&file.name), "kept")?;
             self.notes.push(format!(
                 "{} is not known to be as homebench wrote it: kept as {}",
                 path.display(),

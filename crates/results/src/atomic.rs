@@ -221,12 +221,27 @@ pub fn refuse_link(folder: &Path) -> Result<(), Diagnostic> {
     }
 }
 
-/// Puts a file out of the way of one that is to be written, under its name with `ending`, and gives the new path. What stands there
-/// already stays, so a number is added where it has to be.
+/// Refuses a link in the place of one of the folders that lead from `root` to what is `inside`. That itself may be one: it is replaced
+/// or renamed as a link, and nothing behind it.
 ///
 /// # Errors
-/// What the system said, with the file's name and the mend.
-pub fn set_aside(path: &Path, ending: &str) -> Result<PathBuf, Diagnostic> {
+/// That one of them is a link.
+pub fn refuse_link_above(root: &Path, inside: &Path) -> Result<(), Diagnostic> {
+    let mut folders: Vec<&Path> = inside.ancestors().skip(1).collect();
+    // The last is `root`, which may be linked; the outermost is named first.
+    folders.pop();
+    let mut outermost_first = folders.into_iter().rev();
+    outermost_first.try_for_each(|folder| refuse_link(&root.join(folder)))
+}
+
+/// Puts a file `inside` of `root` out of the way of one that is to be written, under its name with `ending`, and gives the new path. What
+/// stands there already stays, so a number is added where it has to be.
+///
+/// # Errors
+/// What the system said, with the file's name and the mend; a link in the place of a folder on the way.
+pub fn set_aside(root: &Path, inside: &Path, ending: &str) -> Result<PathBuf, Diagnostic> {
+    refuse_link_above(root, inside)?;
+    let path = root.join(inside);
     let name = |number: usize| {
         let mut name = path.as_os_str().to_owned();
         name.push(match number {
@@ -237,7 +252,7 @@ pub fn set_aside(path: &Path, ending: &str) -> Result<PathBuf, Diagnostic> {
     };
     let is_free = |path: &PathBuf| fs::symlink_metadata(path).is_err();
     let aside = (1..).map(name).find(is_free).expect("names don't end");
-    fs::rename(path, &aside).map_err(|error| unwritable(path, &error))?;
+    fs::rename(&path, &aside).map_err(|error| unwritable(&path, &error))?;
     Ok(aside)
 }
 
@@ -411,10 +426,29 @@ mod tests {
         let path = folder.path().join("a.toml");
         for expected in ["a.toml.damaged", "a.toml.damaged-2", "a.toml.damaged-3"] {
             fs::write(&path, expected).unwrap();
-            let aside = set_aside(&path, "damaged").unwrap();
+            let aside = set_aside(folder.path(), Path::new("a.toml"), "damaged").unwrap();
             assert_eq!(aside, folder.path().join(expected));
             assert_eq!(fs::read_to_string(aside).unwrap(), expected);
         }
+    }
+
+    #[test]
+    fn nothing_is_set_aside_behind_a_link_and_a_link_is_as_one() {
+        let (folder, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let theirs = elsewhere.path().join("x/a.toml");
+        fs::create_dir(elsewhere.path().join("x")).unwrap();
+        fs::write(&theirs, "theirs").unwrap();
+        let link = |to: &Path, name: &str| {
+            std::os::unix::fs::symlink(to, folder.path().join(name)).unwrap();
+        };
+        link(elsewhere.path(), "cells");
+        link(&theirs, "a.toml");
+        let aside = |inside: &str| set_aside(folder.path(), Path::new(inside), "damaged");
+        let said = aside("cells/x/a.toml").unwrap_err().to_string();
+        assert!(said.contains("cells: it is a link"), "{said}");
+        let aside = aside("a.toml").unwrap();
+        assert_eq!(fs::read_link(aside).unwrap(), theirs);
+        assert_eq!(fs::read_to_string(&theirs).unwrap(), "theirs");
     }
 
     #[test]

@@ -31,8 +31,8 @@ mod time;
 mod winners;
 
 pub use atomic::{
-    PendingFile, create_dir, create_dir_inside, is_partial, refuse_link, remove, remove_partials,
-    set_aside, unwritable, write, write_unsynced,
+    PendingFile, create_dir, create_dir_inside, is_partial, refuse_link, refuse_link_above, remove,
+    remove_partials, set_aside, unwritable, write, write_unsynced,
 };
 pub use cell_parts::CellParts;
 pub use data_facts::{DataFacts, FeatureFact, SplitFact, TaskFact};
@@ -50,6 +50,6 @@ pub use pack::{Packed, pack};
 pub use phase::Phase;
 pub use regular::read_text;
 pub use run_state::{CellState, RunState};
-pub use seal::{seal, seal_external};
+pub use seal::{is_own, seal, seal_external};
 pub use time::timestamp;
 pub use winners::{TriedSettings, Winner, Winners};

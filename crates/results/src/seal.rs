@@ -127,6 +127,32 @@ pub(crate) fn is_of_data(name: &str) -> bool {
     parts.is_some_and(|(folder, file)| is_plain(folder) && DATA_FILES.contains(&file))
 }
 
+/// Whether a path in a results folder is one at which homebench writes, or reads what it rests on: no place for other output.
+pub fn is_own(inside: &Path) -> bool {
+    // Also what was submitted to clusters, which lies in a hidden folder.
+    const FOLDERS: [&str; 7] = [
+        "cells",
+        "data",
+        "external",
+        "figures",
+        "only",
+        "tables",
+        "tensorboard",
+    ];
+    const FILES: [&str; 3] = ["provenance.toml", "report.html", "report.md"];
+    let Some(first) = inside.components().next() else {
+        return true;
+    };
+    // Tables are packed under their names with this ending.
+    let first = first.as_os_str().to_string_lossy();
+    let name = first.strip_suffix(".zst").unwrap_or(&first);
+    name.starts_with('.')
+        || FOLDERS.contains(&name)
+        || FILES.contains(&name)
+        || OWN_FILES.contains(&name)
+        || names().any(|own| own == name)
+}
+
 /// Every table of a folder.
 pub(crate) fn names() -> impl Iterator<Item = &'static str> {
     let parts = PARTS.iter().map(|part| part.file);

@@ -4,7 +4,8 @@
 //! name each other by paths, and messages show the lines of a file.
 
 use homebench_data::Places;
-use homebench_diagnostic::Diagnostic;
+use homebench_diagnostic::{Diagnostic, regular_file};
+use homebench_results::{create_dir, create_dir_inside};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -73,17 +74,22 @@ pub fn complete(places: &mut Places, dataset: Option<&str>) -> Result<(), Diagno
 
 /// Writes all files into a folder of the cache that is named after what they say, those that are there already aside.
 fn write_files(cache: &Path) -> Result<PathBuf, Diagnostic> {
-    let folder = cache.join(format!("bundled-{}", &digest()[..NAME_DIGITS]));
-    for (name, text) in files() {
-        let path = folder.join(name);
+    let name = format!("bundled-{}", &digest()[..NAME_DIGITS]);
+    let folder = cache.join(&name);
+    let mend = "free some space or permit writing there; or choose another folder with --cache-dir";
+    create_dir(cache).map_err(|said| said.hint(mend))?;
+    for (file, text) in files() {
+        let path = folder.join(file);
+        if let Some(inside) = Path::new(&name).join(file).parent() {
+            // The folder that a link leads to is somebody else's.
+            create_dir_inside(cache, inside).map_err(|said| said.hint(mend))?;
+        }
         // One that was edited would be another experiment under the same name.
-        if std::fs::read(&path).is_ok_and(|found| found == text.as_bytes()) {
+        if !path.is_symlink() && regular_file::read_text(&path).is_ok_and(|found| found == *text) {
             continue;
         }
         write(&path, text).map_err(|error| {
-            Diagnostic::new(path.display().to_string(), format!("can't write: {error}")).hint(
-                "free some space or permit writing there; or choose another folder with --cache-dir",
-            )
+            Diagnostic::new(path.display().to_string(), format!("can't write: {error}")).hint(mend)
         })?;
     }
     Ok(folder)
@@ -92,7 +98,6 @@ fn write_files(cache: &Path) -> Result<PathBuf, Diagnostic> {
 /// Whole or not at all, also where other processes write the same.
 fn write(path: &Path, text: &str) -> std::io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
-    std::fs::create_dir_all(folder)?;
     let part = tempfile::Builder::new()
         .suffix(".part")
         .tempfile_in(folder)?;

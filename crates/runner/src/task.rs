@@ -8,7 +8,7 @@ use crate::execute::{Local, LocalSettings, LockWatch, LostFolder, Message, local
 use crate::output::note;
 use crate::parent::{CellRuns, Finished, Watcher};
 use crate::provenance::{build_id, cores, cpu_model, gpus, memory_bytes};
-use crate::{signals, tensorboard};
+use crate::signals;
 use anyhow::{Context, Result};
 use homebench_diagnostic::Diagnostic;
 use homebench_experiment::plan::{PlannedCell, Reuse, reuse};
@@ -236,7 +236,7 @@ fn run_chunk(
         predictions: work.predicted(),
         limits: work.limits(),
         checkpoint_every: Duration::from_secs_f64(work.checkpoint_every_seconds),
-        tensorboard: work.tensorboard.then(|| tensorboard::folder(results)),
+        tensorboard: work.tensorboard,
         labels,
     });
     let runs = CellRuns {

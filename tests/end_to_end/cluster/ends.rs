@@ -74,3 +74,27 @@ fn what_was_left_is_cancelled_by_hand() {
     let said = bench.run(&["cancel", "out"]).expect(0).stdout;
     assert_eq!(said, "nothing is submitted\n");
 }
+
+/// What a submission's files may be in a folder from elsewhere: a pipe keeps its reader for ever, and a link leads to what is another's.
+#[test]
+fn files_of_a_submission_that_are_none_hold_nobody_up_and_are_not_written_through() {
+    let bench = bench();
+    let _end = EndTasks(&bench);
+    leave_running(&bench);
+    let submissions = std::fs::read_dir(bench.path("out/.cluster")).expect("a folder");
+    let mut folders = submissions.map(|entry| entry.expect("an entry").path());
+    let folder = folders.find(|path| path.is_dir()).expect("a submission");
+    let (orders, chunks) = (folder.join("orders"), folder.join("chunks"));
+    std::fs::rename(&chunks, bench.path("chunks")).expect("a file");
+    let made = std::process::Command::new("mkfifo").arg(&chunks).status();
+    assert!(made.expect("mkfifo").success());
+    bench.run(&["status", "out"]);
+    let said = run(&bench, "out", &with(&LONG)).expect(2).stderr;
+    assert_says(&said, "chunks: can't be read: it is a pipe (FIFO)");
+    std::fs::rename(bench.path("chunks"), &chunks).expect("a file");
+    std::fs::remove_file(&orders).expect("a file");
+    bench.write("notes", "mine");
+    std::os::unix::fs::symlink(bench.path("notes"), &orders).expect("a link");
+    bench.run(&["cancel", "out"]);
+    assert_eq!(bench.read("notes"), "mine");
+}

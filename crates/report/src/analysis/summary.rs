@@ -1,6 +1,6 @@
 //! Results by variant and panel: which seeds have which value.
 
-use homebench_diagnostic::Diagnostic;
+use homebench_diagnostic::{Diagnostic, regular_file};
 use homebench_metric::Metric;
 use homebench_results::read::{Results, Score, distinct};
 use homebench_results::tables::open_table;
@@ -217,7 +217,7 @@ fn place_of(results: &Results, metric: &str) -> Option<String> {
     files.sort();
     // As the folder is read: its own scores, then external ones by name.
     let external = files.into_iter().filter_map(|file| {
-        let text = std::fs::File::open(&file).ok()?;
+        let text = regular_file::open(&file).ok()?;
         Some((file, Box::new(text) as Box<dyn Read>))
     });
     let own = open_table(&results.folder, "metrics.csv").ok();
@@ -297,5 +297,15 @@ mod tests {
         insta::assert_snapshot!(refused(folder.path()), @r"
         error: metrics.csv, line 3, column `metric`: expected one of auc, log_loss, normalised_entropy, calibration, expected_calibration_error, gauc, gauc_unweighted, gauc_users, gauc_users_left_out, best_auc, auc_regret, r_squared, mse, best_mse, mse_regret, loss, auxiliary_loss, distillation_loss, loss_weight, pr_auc, brier, mae, rmse, spearman, weighted_auc, weighted_pr_auc, weighted_log_loss, weighted_brier, weighted_calibration, weighted_r_squared, weighted_mse, weighted_rmse, weighted_mae, ranked_groups, ranked_groups_left_out, ndcg@10, mrr@10, recall@10, precision@10, hit_rate@10, found `newest`
         ");
+        // A pipe that lies among external scores is not waited for.
+        std::fs::write(&own, text).unwrap();
+        let external = folder.path().join("external");
+        std::fs::create_dir(&external).unwrap();
+        let made = std::process::Command::new("mkfifo")
+            .arg(external.join("a-pipe"))
+            .status();
+        assert!(made.unwrap().success());
+        let results = Results::read(folder.path()).unwrap();
+        assert_eq!(place_of(&results, "newest"), None);
     }
 }

@@ -5,8 +5,10 @@ use super::predictions::CellPredictions;
 use super::{ChildSettings, tell_parent};
 use crate::execute::protocol::Message;
 use crate::tensorboard::{EventFile, Point};
+use homebench_diagnostic::Diagnostic;
 use homebench_experiment::spec::CellContent;
 use homebench_train::{CurvePoint, Observer, PredictedBlock, Progress, SplitName};
+use std::fmt::Display;
 use std::io;
 
 pub(super) struct TrainingListener {
@@ -20,11 +22,12 @@ impl TrainingListener {
         content: &CellContent,
         predictions: Option<CellPredictions>,
     ) -> Self {
-        let opened = settings
-            .tensorboard
-            .as_ref()
-            .map(|folder| EventFile::open(folder, &content.training_id()));
-        let events = opened.and_then(|opened| opened.map_err(say_unwritable).ok());
+        let opened = settings.tensorboard.as_ref().zip(settings.folder.results());
+        let opened = opened.map(|(inside, results)| {
+            EventFile::open(results.path(), inside, &content.training_id())
+        });
+        let say = |said: Diagnostic| say_unwritable(&said);
+        let events = opened.and_then(|opened| opened.map_err(say).ok());
         Self {
             events,
             predictions,
@@ -33,7 +36,7 @@ impl TrainingListener {
 }
 
 /// They are no results: a training without them is as good.
-fn say_unwritable(error: io::Error) {
+fn say_unwritable(error: &dyn Display) {
     tell_parent(&Message::Notice(format!(
         "its curves are not written for TensorBoard: {error}"
     )));
@@ -71,7 +74,7 @@ impl Observer for TrainingListener {
             })
             .collect();
         if let Err(error) = events.hold(&points) {
-            say_unwritable(error);
+            say_unwritable(&error);
             self.events = None;
         }
     }

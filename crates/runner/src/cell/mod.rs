@@ -68,7 +68,7 @@ pub struct ChildSettings {
     pub predictions: Vec<SplitName>,
     /// Whether its weights are kept although it is a trial.
     pub keeps_weights: bool,
-    /// Where its curves are written for TensorBoard, where they are.
+    /// Where its curves are written for TensorBoard, in the folder of results, where they are.
     pub tensorboard: Option<PathBuf>,
     /// Where data is.
     pub places: Places,

@@ -5,8 +5,10 @@ use crate::execute::protocol::Message;
 use anyhow::{Context as _, Result};
 use homebench_data::exchange::{Predictions, RowsAs, read_predictions, write_rows};
 use homebench_data::{Prepared, Schema, Split, kinds_of_ids};
+use homebench_diagnostic::Diagnostic;
 use homebench_experiment::spec::{CellContent, script_digest};
 use homebench_model::{PROGRAM_KEYS, PROGRAM_SCRIPTS};
+use homebench_results::{create_dir_inside, refuse_link, unwritable, write_unsynced};
 use homebench_train::{Program, ProgramScores, TrainError};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -21,6 +23,8 @@ use std::time::Duration;
 const FORMAT: u32 = 1;
 /// How often it is looked whether the program has ended, or is to end.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
+/// The folder of a cell that its program reads from and writes into.
+const FOLDER: &str = "program";
 /// What a program may keep from one start of its cell to the next.
 const STATE: &str = "state";
 
@@ -40,9 +44,9 @@ impl<'a> OutsideProgram<'a> {
     /// # Errors
     /// A folder that can't be written.
     pub(super) fn new(settings: &ChildSettings, content: &'a CellContent) -> Result<Self> {
-        let folder = settings.folder.path().join("program");
-        std::fs::create_dir_all(folder.join(STATE))
-            .with_context(|| format!("making {}", folder.display()))?;
+        let cell = settings.folder.path();
+        // Everything in it is removed in the end, so it has to be the cell's own and no link to another's.
+        create_dir_inside(cell, &Path::new(FOLDER).join(STATE))?;
         let rows_as = content
             .model
             .knobs
@@ -51,8 +55,8 @@ impl<'a> OutsideProgram<'a> {
         let program = Self {
             content,
             threads: settings.threads,
-            // The program may change its working folder.
-            folder: folder.canonicalize()?,
+            // The program may change its working folder. Of the cell's folder alone: a link in this one's place is not followed.
+            folder: cell.canonicalize()?.join(FOLDER),
             rows_as: rows_as.and_then(RowsAs::named).unwrap_or(RowsAs::Arrow),
             kinds: kinds_of_ids(&content.dataset_ref(), &settings.places)?,
         };
@@ -63,13 +67,17 @@ impl<'a> OutsideProgram<'a> {
     /// Removes everything of a cell that is done.
     ///
     /// # Errors
-    /// Something that can't be removed.
-    pub(super) fn remove(&self) -> std::io::Result<()> {
-        std::fs::remove_dir_all(&self.folder)
+    /// Something that can't be removed; a link, which the program may have put there meanwhile.
+    pub(super) fn remove(&self) -> Result<(), Diagnostic> {
+        refuse_link(&self.folder)?;
+        std::fs::remove_dir_all(&self.folder).map_err(|error| unwritable(&self.folder, &error))
     }
 
     /// Removes the rows that were written for the program: of a cell that failed the rest may tell why.
     pub(super) fn remove_given(&self) {
+        if refuse_link(&self.folder).is_err() {
+            return;
+        }
         for split in ["train", "validation", "test"] {
             // What stays takes space and is removed at the next start.
             let _ = std::fs::remove_file(self.rows_file(split));
@@ -77,16 +85,18 @@ impl<'a> OutsideProgram<'a> {
     }
 
     /// Removes what was written for the program and by it, but for its state.
-    fn remove_rows(&self) -> std::io::Result<()> {
-        for entry in std::fs::read_dir(&self.folder)? {
-            let path = entry?.path();
-            if path.is_dir() && !path.is_symlink() {
-                if path.file_name().is_none_or(|name| name != STATE) {
-                    std::fs::remove_dir_all(path)?;
-                }
-            } else {
-                std::fs::remove_file(path)?;
-            }
+    fn remove_rows(&self) -> Result<(), Diagnostic> {
+        let failed = |path: &Path, error| unwritable(path, &error);
+        let entries = std::fs::read_dir(&self.folder);
+        for entry in entries.map_err(|error| failed(&self.folder, error))? {
+            let path = entry.map_err(|error| failed(&self.folder, error))?.path();
+            let removed = match path.is_dir() && !path.is_symlink() {
+                true if path.file_name().is_some_and(|name| name == STATE) => Ok(()),
+                true => std::fs::remove_dir_all(&path),
+                // A link itself, and nothing behind it.
+                false => std::fs::remove_file(&path),
+            };
+            removed.map_err(|error| failed(&path, error))?;
         }
         Ok(())
     }
@@ -113,9 +123,11 @@ impl<'a> OutsideProgram<'a> {
         let settings = self.folder.join(format!("{phase}.json"));
         let text = serde_json::to_string_pretty(&self.settings(schema, phase, split));
         let text = text.map_err(|error| TrainError::Program(error.to_string()))?;
-        std::fs::write(&settings, text + "\n")
-            .with_context(|| format!("writing {}", settings.display()))
-            .map_err(TrainError::Data)?;
+        write_unsynced(
+            &settings,
+            |out| Ok(out.write_all((text + "\n").as_bytes())?),
+        )
+        .map_err(TrainError::Data)?;
         self.check_scripts()?;
         let command = words(&self.content.model.knobs["command"]);
         let status = self.wait_for(start(&command, &settings)?)?;

@@ -32,7 +32,7 @@ pub(super) struct CellArguments {
     /// Keep the weights, although it is a trial
     #[arg(long)]
     keep_weights: bool,
-    /// Where its curves are written for TensorBoard
+    /// Where its curves are written for TensorBoard, in the folder of results
     #[arg(long, value_name = "DIR")]
     tensorboard: Option<PathBuf>,
     #[command(flatten)]

@@ -2,6 +2,7 @@
 
 use super::arguments::open_results;
 use super::integrity::{exit_code, look, say};
+use super::output_path::refuse_other_results;
 use super::report::say_report;
 use super::screen::{answer_width, terminal_width};
 use crate::output::{note, write_answer};
@@ -33,6 +34,7 @@ pub(super) struct CompareArguments {
 
 impl CompareArguments {
     pub(super) fn run(self) -> Result<ExitCode> {
+        refuse_other_results(&self.out, None)?;
         let mut found = Vec::new();
         let mut folders = Vec::new();
         for path in &self.folders {

@@ -6,9 +6,10 @@ use homebench_diagnostic::{Diagnostic, visible};
 use homebench_experiment::plan::unknown_cells;
 use homebench_report::check_drawn;
 use homebench_results::{
-    self as record, Finding, Problem, ResultsFolder, cell_of, change_ledger, findings, set_aside,
+    Finding, Problem, ResultsFolder, cell_of, change_ledger, findings, refuse_link_above, set_aside,
 };
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::process::ExitCode;
 
 /// What a script reads as "it is not as it was written".
@@ -71,6 +72,13 @@ pub(super) fn mend_before_run(results: &ResultsFolder, fresh: bool) -> Result<()
             .hint(lost.mend(results))
             .into());
     }
+    // Before the first of them is moved: what is behind a link is another folder's.
+    let is_moved = |finding: &&Finding| {
+        finding.problem != Problem::NotMerged && !finding.file.starts_with("external/")
+    };
+    for finding in found.iter().filter(is_moved) {
+        refuse_link_above(results.path(), Path::new(&finding.file))?;
+    }
     let mut cells = BTreeSet::new();
     for finding in &found {
         let path = results.join(&finding.file);
@@ -80,9 +88,9 @@ pub(super) fn mend_before_run(results: &ResultsFolder, fresh: bool) -> Result<()
             Some(id) => {
                 cells.insert(id.to_owned());
                 keep_aside(results, finding, "its cell is not reused")?;
-                let outcome = results.cell(id).outcome();
-                if outcome != path && outcome.exists() {
-                    set_aside(&outcome, "damaged")?;
+                let outcome = Path::new("cells").join(id).join("outcome.toml");
+                if results.path().join(&outcome) != path && results.cell(id).outcome().exists() {
+                    set_aside(results.path(), &outcome, "damaged")?;
                 }
             }
             // It stays as it is, and is said at the end.
@@ -113,7 +121,7 @@ fn keep_aside(results: &ResultsFolder, finding: &Finding, what: &str) -> Result<
     let said = place(results, finding);
     match std::fs::symlink_metadata(&path) {
         Ok(_) => {
-            let aside = record::set_aside(&path, "damaged")?;
+            let aside = set_aside(results.path(), Path::new(&finding.file), "damaged")?;
             note!("{said}; kept as {}, {what}", aside.display());
         }
         Err(_) => note!("{said}; {what}"),

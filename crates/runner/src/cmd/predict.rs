@@ -47,6 +47,8 @@ impl PredictArguments {
     pub(super) fn run(self) -> Result<ExitCode> {
         let format = self.format()?;
         let cell = FinishedCell::open(&self.cell)?;
+        let written = self.out.as_deref().map(|out| self.written(&cell, out));
+        let written = written.transpose()?;
         let rows = new_rows(&cell)?;
         let device = device::open(self.device)?;
         let model = cell.content.model_config()?;
@@ -63,11 +65,25 @@ impl PredictArguments {
                     "the weights and what is kept of the data don't fit: restore both, or run the experiment again",
                 )
             })?;
-            self.score(&rows, &scorer, format)
+            self.score(&rows, &scorer, format, written.as_deref())
         })
     }
 
-    fn score(&self, rows: &NewRows, scorer: &Scorer, format: TableFormat) -> Result<ExitCode> {
+    /// The file to write, which is none that is read.
+    fn written(&self, cell: &FinishedCell, out: &Path) -> Result<PathBuf, Diagnostic> {
+        let weights = cell.folder.weights();
+        let mut inputs: Vec<&Path> = self.files.iter().map(PathBuf::as_path).collect();
+        inputs.push(&weights);
+        output_path(out, &inputs)
+    }
+
+    fn score(
+        &self,
+        rows: &NewRows,
+        scorer: &Scorer,
+        format: TableFormat,
+        written: Option<&Path>,
+    ) -> Result<ExitCode> {
         let places = self.places.resolve();
         let mut done = 0;
         let mut model = |batch: &Batch| -> Result<Vec<f32>> {
@@ -87,11 +103,9 @@ impl PredictArguments {
             Ok(outputs)
         };
         let (files, observer) = (&self.files, &mut NoticesAlone);
-        let scored = match &self.out {
-            Some(path) => {
-                let inputs: Vec<&Path> = files.iter().map(PathBuf::as_path).collect();
-                let written = output_path(path, &inputs)?;
-                let file = PendingFile::create(&written)?;
+        let scored = match written {
+            Some(written) => {
+                let file = PendingFile::create(written)?;
                 let (file, scored) =
                     rows.score(files, &places, file, format, &mut model, observer)?;
                 file.finish()?;

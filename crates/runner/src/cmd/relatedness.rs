@@ -2,7 +2,7 @@
 
 use super::data::PlaceArgs;
 use super::finished_cell::FinishedCell;
-use super::output_path::write_table;
+use super::output_path::{output_path, write_table};
 use super::run::parse_count;
 use crate::cell::read_weights;
 use crate::output::{NoticesAlone, note};
@@ -58,6 +58,10 @@ fn parse_share(text: &str) -> Result<f64, String> {
 impl RelatednessArguments {
     pub(super) fn run(self) -> Result<ExitCode> {
         let cell = FinishedCell::open(&self.cell)?;
+        // Before gradients are computed for it.
+        if let Some(out) = &self.out {
+            output_path(out, &[&cell.folder.weights()])?;
+        }
         let content = &cell.content;
         let model = content.model_config()?;
         let weights = read_weights(&cell.folder.weights())?;

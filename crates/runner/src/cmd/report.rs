@@ -3,13 +3,14 @@
 use super::arguments::ResultsArgument;
 use super::integrity::{exit_code, look, say};
 use super::open_folder::{is_of_merge, open_folder};
+use super::output_path::{is_inside, refuse_other_results};
 use super::screen::answer_width;
 use crate::execute::FolderLock;
 use crate::output::{note, write_answer};
 use clap::Args;
 use homebench_diagnostic::Diagnostic;
 use homebench_report::Folder;
-use homebench_results::{ResultsFolder, create_dir, seal_external};
+use homebench_results::{ResultsFolder, create_dir, create_dir_inside, seal_external};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -54,12 +55,16 @@ pub(super) struct FiguresArguments {
 impl ReportArguments {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let results = self.results.open()?;
-        let out = self.out_folder(&results);
+        if let Some(out) = &self.out {
+            refuse_other_results(out, Some(&results))?;
+        }
         // Elsewhere nobody else writes, and a run may be at work.
-        let is_inside = out
+        let is_inside = self
+            .out
             .as_ref()
-            .is_none_or(|out| out.starts_with(results.path()));
-        let lock = is_inside.then(|| FolderLock::take_to_draw(&results));
+            .is_none_or(|out| is_inside(out, results.path()));
+        // What is accepted is sealed in the folder, wherever the report goes.
+        let lock = (is_inside || self.accept_external).then(|| FolderLock::take_to_draw(&results));
         let _lock = lock.transpose()?;
         let mut found = look(&results)?;
         if self.accept_external {
@@ -74,9 +79,8 @@ impl ReportArguments {
         found.retain(|finding| !(opened.is_unmerged && is_of_merge(finding)));
         say(&results, &found);
         let mut folder = opened.folder;
-        if let Some(out) = &out {
-            create_dir(out)?;
-            folder = folder.writing_into(out, &way(out, results.path())?);
+        if let Some(out) = self.make_folder(&results)? {
+            folder = folder.writing_into(&out, &way(&out, results.path())?);
             folder.write_figures()?;
         }
         let files = folder.write_report()?;
@@ -96,26 +100,35 @@ impl ReportArguments {
         Ok(exit_code(&found, code))
     }
 
-    /// Where the report goes; nothing where that is the results folder.
-    fn out_folder(&self, results: &ResultsFolder) -> Option<PathBuf> {
-        let of_pattern = || {
-            let pattern = self.only.as_ref()?;
-            let fit = |letter: char| match letter {
-                letter if letter.is_ascii_alphanumeric() || "-_.=".contains(letter) => letter,
-                _ => ' ',
-            };
-            let words: String = pattern.chars().map(fit).collect();
-            let words: Vec<&str> = words.split_whitespace().collect();
-            // A pattern of stars alone has no words.
-            let name = words.join("_");
-            let name = name.trim_start_matches('.');
-            Some(
-                results
-                    .join("only")
-                    .join(if name.is_empty() { "all" } else { name }),
-            )
+    /// Makes the folder that the report goes into; nothing where that is the results folder.
+    fn make_folder(&self, results: &ResultsFolder) -> Result<Option<PathBuf>, Diagnostic> {
+        if let Some(out) = &self.out {
+            create_dir(out)?;
+            return Ok(Some(out.clone()));
+        }
+        let Some(pattern) = &self.only else {
+            return Ok(None);
         };
-        self.out.clone().or_else(of_pattern)
+        let inside = Path::new("only").join(folder_name(pattern));
+        // Not through a link, which nobody named.
+        create_dir_inside(results.path(), &inside)?;
+        Ok(Some(results.path().join(inside)))
+    }
+}
+
+/// What the folder of the cells that a pattern fits is called.
+fn folder_name(pattern: &str) -> String {
+    let fit = |letter: char| match letter {
+        letter if letter.is_ascii_alphanumeric() || "-_.=".contains(letter) => letter,
+        _ => ' ',
+    };
+    let words: String = pattern.chars().map(fit).collect();
+    let words: Vec<&str> = words.split_whitespace().collect();
+    let name = words.join("_");
+    match name.trim_start_matches('.') {
+        // A pattern of stars alone has no words.
+        "" => "all".to_owned(),
+        name => name.to_owned(),
     }
 }
 

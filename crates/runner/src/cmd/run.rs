@@ -35,6 +35,7 @@ use homebench_results::{self as record, MergedCell, ResultsFolder, Status, Winne
 use homebench_train::device;
 use homebench_train::{self as train, Device, SplitName};
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 
@@ -250,9 +251,7 @@ impl RunArguments {
             predictions: self.predictions_of(session),
             limits: run.limits,
             checkpoint_every: run.checkpoint_every,
-            tensorboard: run
-                .tensorboard
-                .then(|| tensorboard::folder(&session.results)),
+            tensorboard: run.tensorboard,
             labels: Default::default(),
         };
         CellPlace::new(session, local, cluster, self.fresh)
@@ -302,6 +301,7 @@ fn predict_done_cells(
             cell.label()
         );
         let own = ["outcome.toml", "cell.toml"].map(|name| format!("cells/{}/{name}", cell.id));
+        record::refuse_link_above(results.path(), Path::new(&own[0]))?;
         // Before it is another, which has both: whoever is killed in between has altered nothing.
         record::change_ledger(results, |ledger| {
             ledger.withdraw(|path| own.iter().any(|name| name == path))
@@ -390,20 +390,21 @@ fn check_memory(
 
 /// Event files of cells that were done before anybody asked for them, and where all are.
 fn complete_tensorboard(plan: &Plan, results: &ResultsFolder) {
-    let folder = tensorboard::folder(results);
     let cells = plan
         .arms
         .iter()
         .flat_map(|arm| arm.trials.iter().flatten().chain(&arm.finals));
     let done = cells.filter(|cell| matches!(reuse(&results.cell(&cell.id), cell), Reuse::Done(_)));
     for cell in done {
-        let place = tensorboard::cell_folder(&folder, &cell.training_label());
+        let inside = tensorboard::cell_folder(&cell.training_label());
         let training = cell.content.training_id();
-        if let Err(error) = tensorboard::write_missing(&place, &training, &results.cell(&cell.id)) {
+        let folder = results.cell(&cell.id);
+        if let Err(error) = tensorboard::write_missing(results, &inside, &training, &folder) {
             // They are no results: everything else goes on.
             note!("{}: no event file for TensorBoard: {error:#}", cell.label());
         }
     }
+    let folder = tensorboard::folder(results);
     note!("curves: tensorboard --logdir {}", folder.display());
 }
 

@@ -54,8 +54,8 @@ pub struct LocalSettings {
     pub limits: Limits,
     /// Least time between two checkpoints of a cell.
     pub checkpoint_every: Duration,
-    /// Where cells write their curves for TensorBoard, where they do.
-    pub tensorboard: Option<PathBuf>,
+    /// Whether cells write their curves for TensorBoard.
+    pub tensorboard: bool,
     /// What trainings are called there, by the id of a cell, where whoever runs it doesn't know that from the plan.
     pub labels: BTreeMap<String, String>,
 }
@@ -136,11 +136,11 @@ impl Local {
         if cell.keeps_weights {
             command.arg("--keep-weights");
         }
-        if let Some(folder) = &settings.tensorboard {
+        if settings.tensorboard {
             let label = settings.labels.get(&cell.id).cloned();
             let label = label.unwrap_or_else(|| cell.training_label());
-            let folder = tensorboard::cell_folder(folder, &label);
-            command.arg("--tensorboard").arg(folder);
+            let inside = tensorboard::cell_folder(&label);
+            command.arg("--tensorboard").arg(inside);
         }
         command
             .env("RAYON_NUM_THREADS", &threads)

@@ -8,8 +8,11 @@ use anyhow::Result;
 use homebench_experiment::plan::{
     Arm, Configure, Ends, Plan, PlannedCell, Reuse, Selection, freeze, reuse, reuse_all,
 };
-use homebench_results::{Outcome, ResultsFolder, WEIGHTS, Winners, remove, set_aside};
+use homebench_results::{
+    Outcome, ResultsFolder, WEIGHTS, Winners, refuse_link_above, remove, set_aside,
+};
 use std::collections::BTreeSet;
+use std::path::Path;
 
 /// An experiment that may write into its folder.
 pub struct Phases<'a> {
@@ -112,8 +115,11 @@ impl Phases<'_> {
             trials.filter(|cell| cell.rung.is_some() && !kept.contains(cell.id.as_str()));
         for cell in on_rungs {
             // Of one that was interrupted or killed it is its own.
-            if ends(cell).has_ended() {
-                remove(&self.results.cell(&cell.id).checkpoint())?;
+            let checkpoint = self.results.cell(&cell.id).checkpoint();
+            if ends(cell).has_ended() && checkpoint.exists() {
+                let inside = Path::new("cells").join(&cell.id).join("checkpoint");
+                refuse_link_above(self.results.path(), &inside)?;
+                remove(&checkpoint)?;
             }
         }
         Ok(())
@@ -185,7 +191,7 @@ pub fn frozen_winners(
     let mut winners = match Winners::read(results) {
         Ok(winners) => winners,
         Err(said) => {
-            let aside = set_aside(&results.winners(), "damaged")?;
+            let aside = set_aside(results.path(), Path::new("winners.toml"), "damaged")?;
             let said = said.without_hint();
             note!("{said}; kept as {}, tuned anew", aside.display());
             Winners::default()

@@ -46,6 +46,23 @@ pub(super) fn scalars<'a>(
     record(&event)
 }
 
+/// Whether a file begins as one of ours: with the first record of any time, or a piece of it that a killed process left.
+///
+/// # Errors
+/// The file can't be read.
+pub(super) fn is_event_file(file: &mut impl Read) -> io::Result<bool> {
+    let whole = header(0.0);
+    let mut found = Vec::new();
+    file.take(whole.len() as u64).read_to_end(&mut found)?;
+    // Between its length and its version the record has its time, and at its end a checksum of that.
+    let fixed = (0..=HEAD).chain(HEAD + 9..whole.len() - 4);
+    let is_begun = fixed
+        .take_while(|place| *place < found.len())
+        .all(|place| found[place] == whole[place]);
+    let is_whole = found.len() == whole.len();
+    Ok(is_begun && (!is_whole || whole_record(&found).is_some()))
+}
+
 /// Ends of the whole records that a file begins with, in order.
 ///
 /// # Errors

@@ -4,9 +4,11 @@
 mod event;
 
 use anyhow::Context;
-use homebench_diagnostic::Diagnostic;
+use homebench_diagnostic::{Diagnostic, regular_file};
 use homebench_results::tables::{CurvesRow, Table, rows_of_text};
-use homebench_results::{CellFolder, Outcome, ResultsFolder};
+use homebench_results::{
+    CellFolder, Outcome, ResultsFolder, create_dir_inside, remove, unwritable,
+};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};
@@ -15,20 +17,22 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 /// TensorBoard reads files with `tfevents` in their name.
 const BEGINNING: &str = "events.out.tfevents.";
+/// The folder of them in a folder of results.
+const FOLDER: &str = "tensorboard";
 
 /// Where the event files of a folder of results are.
 pub fn folder(results: &ResultsFolder) -> PathBuf {
-    results.join("tensorboard")
+    results.join(FOLDER)
 }
 
-/// Where those of the cell with this label are: what TensorBoard calls it.
-pub fn cell_folder(folder: &Path, label: &str) -> PathBuf {
+/// Where those of the cell with this label are, in the folder of results: what TensorBoard calls it.
+pub fn cell_folder(label: &str) -> PathBuf {
     let parts = label.split('/').map(|part| match part {
         // Names that lead elsewhere.
         "" | "." | ".." => "_",
         name => name,
     });
-    parts.fold(folder.to_owned(), |path, part| path.join(part))
+    parts.fold(PathBuf::from(FOLDER), |path, part| path.join(part))
 }
 
 /// A point of a curve.
@@ -55,29 +59,27 @@ pub struct EventFile {
 }
 
 impl EventFile {
-    /// Opens the file of the cell `id`, and removes those of other cells that had its place.
+    /// Opens the file of the cell `id` in the folder `inside` of the results, and removes those of other cells that had its place.
     ///
     /// # Errors
-    /// A folder that can't be written.
-    pub fn open(folder: &Path, id: &str) -> io::Result<Self> {
-        std::fs::create_dir_all(folder)?;
-        let own = path(folder, id);
-        for entry in std::fs::read_dir(folder)? {
-            let entry = entry?;
+    /// A folder that can't be written, a link in the place of one or of the file, or a file that is no event file of homebench.
+    pub fn open(results: &Path, inside: &Path, id: &str) -> Result<Self, Diagnostic> {
+        create_dir_inside(results, inside)?;
+        let folder = results.join(inside);
+        let own = path(&folder, id);
+        let failed = |error| unwritable(&own, &error);
+        // First: where it can't be written, nothing is removed for it.
+        let file = open_own(&own)?;
+        for entry in std::fs::read_dir(&folder).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
             let name = entry.file_name();
             let id = name.to_str().and_then(|name| name.strip_prefix(BEGINNING));
             let is_ours =
                 id.is_some_and(|id| id.len() == 16 && id.bytes().all(|c| c.is_ascii_hexdigit()));
             if is_ours && entry.path() != own {
-                std::fs::remove_file(entry.path())?;
+                remove(&entry.path())?;
             }
         }
-        let file = File::options()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(own)?;
         Ok(Self {
             file,
             num_written: None,
@@ -135,16 +137,46 @@ impl EventFile {
     }
 }
 
-/// Writes the event file of a cell that is done, from its learning curves, where it has none.
+/// Opens an event file, or makes it. It is written in place, so it has to be homebench's.
+fn open_own(own: &Path) -> Result<File, Diagnostic> {
+    let mut options = regular_file::unlinked();
+    let options = options.read(true).write(true).create(true).truncate(false);
+    let opened = options.open(own).and_then(regular_file::regular);
+    let mut file = opened.map_err(|error| unwritable(own, &error))?;
+    let is_its = event::is_event_file(&mut file).map_err(|error| unwritable(own, &error))?;
+    if !is_its {
+        let message = "what is there is no event file that homebench wrote";
+        return Err(Diagnostic::new(own.display().to_string(), message)
+            .hint("move it away, then run this again"));
+    }
+    Ok(file)
+}
+
+/// Writes the event file of a cell that is done, from its learning curves, where it has none, or one without a point.
 ///
 /// # Errors
 /// Curves that can't be read, or a file that can't be written.
-pub fn write_missing(folder: &Path, id: &str, cell: &CellFolder) -> anyhow::Result<()> {
-    if path(folder, id).exists() {
+pub fn write_missing(
+    results: &ResultsFolder,
+    inside: &Path,
+    id: &str,
+    cell: &CellFolder,
+) -> anyhow::Result<()> {
+    let own = path(&results.path().join(inside), id);
+    // One that was emptied, or whose cell was killed before it had a point, is there too.
+    let is_filled = |mut file: File| event::ends_of_records(&mut file).map(|ends| ends.len() > 1);
+    if !own.is_symlink()
+        && regular_file::open(&own)
+            .and_then(is_filled)
+            .unwrap_or(false)
+    {
         return Ok(());
     }
     let points = points_of(cell)?;
-    Ok(EventFile::open(folder, id)?.hold(&points)?)
+    let mut events = EventFile::open(results.path(), inside, id)?;
+    Ok(events
+        .hold(&points)
+        .map_err(|error| unwritable(&own, &error))?)
 }
 
 fn points_of(cell: &CellFolder) -> anyhow::Result<Vec<Point>> {
@@ -202,9 +234,11 @@ mod tests {
 
     #[test]
     fn a_training_that_goes_on_has_each_point_once_and_earlier_ones_keep_their_times() {
-        let folder = tempfile::tempdir().unwrap();
-        let (folder, id) = (folder.path().join("mmoe/1"), "0123456789abcdef");
-        let mut first = EventFile::open(&folder, id).unwrap();
+        let root = tempfile::tempdir().unwrap();
+        let (inside, id) = (Path::new("mmoe/1"), "0123456789abcdef");
+        let folder = root.path().join(inside);
+        let open = || EventFile::open(root.path(), inside, id).unwrap();
+        let mut first = open();
         first.hold(&points(&[])).unwrap();
         first.hold(&points(&[10])).unwrap();
         first.hold(&points(&[10, 20])).unwrap();
@@ -213,7 +247,7 @@ mod tests {
         let before = std::fs::read(path(&folder, id)).unwrap();
         // Killed in the middle of a record, after the checkpoint that has the first two evaluations.
         std::fs::write(path(&folder, id), &before[..before.len() - 5]).unwrap();
-        let mut second = EventFile::open(&folder, id).unwrap();
+        let mut second = open();
         second.hold(&points(&[10, 20])).unwrap();
         assert_eq!(num_records(&folder, id), 3);
         second.hold(&points(&[10, 20, 30])).unwrap();
@@ -222,7 +256,7 @@ mod tests {
         let earlier = before.len() * 3 / 5;
         assert_eq!(after[..earlier], before[..earlier]);
         // From the beginning, as with --fresh.
-        let mut third = EventFile::open(&folder, id).unwrap();
+        let mut third = open();
         third.hold(&points(&[])).unwrap();
         third.hold(&points(&[10])).unwrap();
         assert_eq!(num_records(&folder, id), 2);
@@ -232,9 +266,10 @@ mod tests {
     fn a_cell_takes_the_place_of_another_and_leaves_the_files_of_others() {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path();
-        EventFile::open(folder, "0123456789abcdef").unwrap();
+        let open = |id| EventFile::open(folder, Path::new(""), id).unwrap();
+        open("0123456789abcdef");
         std::fs::write(folder.join("events.out.tfevents.1700000000.host"), "theirs").unwrap();
-        EventFile::open(folder, "fedcba9876543210").unwrap();
+        open("fedcba9876543210");
         let mut names: Vec<String> = std::fs::read_dir(folder)
             .unwrap()
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
@@ -250,8 +285,33 @@ mod tests {
     }
 
     #[test]
+    fn what_is_no_event_file_is_refused_and_stays_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let (folder, id) = (folder.path(), "0123456789abcdef");
+        let open = || EventFile::open(folder, Path::new(""), id);
+        let own = path(folder, id);
+        let other = path(folder, "fedcba9876543210");
+        std::fs::write(&other, "of another cell").unwrap();
+        let text = "notes that are longer than the first record of an event file";
+        for notes in ["notes", text] {
+            std::fs::write(&own, notes).unwrap();
+            let said = open().unwrap_err().to_string();
+            assert!(said.contains("is no event file"), "{said}");
+            assert_eq!(std::fs::read_to_string(&own).unwrap(), notes);
+            assert!(other.exists());
+        }
+        // A killed process may have written a piece of the first record, or none of it.
+        let header = event::header(1.0);
+        for length in [0, 5, header.len() - 1, header.len()] {
+            std::fs::write(&own, &header[..length]).unwrap();
+            open().unwrap().hold(&points(&[10])).unwrap();
+            assert_eq!(num_records(folder, id), 2);
+        }
+    }
+
+    #[test]
     fn no_label_leads_out_of_the_folder() {
-        let found = cell_folder(Path::new("t"), "../a[b=c]/./1");
-        assert_eq!(found, Path::new("t/_/a[b=c]/_/1"));
+        let found = cell_folder("../a[b=c]/./1");
+        assert_eq!(found, Path::new("tensorboard/_/a[b=c]/_/1"));
     }
 }

@@ -4,8 +4,10 @@ use super::chunk::CellLoad;
 use super::engine::TaskState;
 use super::events::{EventReader, TaskStart};
 use super::submission::{ChunkCell, Submission};
+use homebench_diagnostic::regular_file;
 use homebench_results::{CellFolder, ResultsFolder};
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read;
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -170,7 +172,9 @@ impl Batch {
 
     /// The last line that a task left in its log, or its last error.
     pub(super) fn last_words(&self, task: usize) -> Option<String> {
-        let text = std::fs::read(self.submission.log(task)).ok()?;
+        let mut text = Vec::new();
+        let mut log = regular_file::open(&self.submission.log(task)).ok()?;
+        log.read_to_end(&mut text).ok()?;
         let text = String::from_utf8_lossy(&text).into_owned();
         let mut lines = text.lines().rev().filter(|line| !line.trim().is_empty());
         let error = lines.clone().find(|line| line.starts_with("error:"));

@@ -8,10 +8,9 @@
 use super::settings::EngineKind;
 use super::work::TaskWork;
 use homebench_diagnostic::{Diagnostic, regular_file};
-use homebench_results::{ResultsFolder, create_dir_inside, unwritable, write};
+use homebench_results::{ResultsFolder, create_dir_inside, refuse_link, unwritable, write};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
-use std::fs::OpenOptions;
 use std::hash::{BuildHasher, Hasher};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::MetadataExt;
@@ -24,6 +23,8 @@ const CHUNKS: &str = "chunks";
 const ORDERS: &str = "orders";
 const PROGRAM: &str = "homebench";
 const SCRIPT: &str = "task.sh";
+/// The most bytes of `chunks`, which has about a hundred for each cell: more than a text that people write.
+const MOST_CHUNKS: u64 = 1 << 30;
 /// The words of `orders`.
 const STOP: &str = "stop";
 const SUPERSEDED: &str = "superseded";
@@ -181,8 +182,9 @@ impl Submission {
     /// Every submission of a results folder, in the order of their names.
     ///
     /// # Errors
-    /// As of [`Self::read`].
+    /// As of [`Self::read`]; a link in the place of the folder of all of them, which are written and removed.
     pub(crate) fn all(results: &ResultsFolder) -> Result<Vec<Self>, Diagnostic> {
+        refuse_link(&results.cluster())?;
         let entries = std::fs::read_dir(results.cluster());
         let mut folders: Vec<PathBuf> = entries
             .into_iter()
@@ -273,9 +275,13 @@ impl Submission {
 
     fn order(&self, line: &str) -> Result<(), Diagnostic> {
         let path = self.folder.join(ORDERS);
-        let appended = OpenOptions::new()
+        // Made anew where somebody moved it away: what it said to tasks before is said once more by whoever ends them.
+        let mut options = regular_file::unlinked();
+        let appended = options
+            .create(true)
             .append(true)
             .open(&path)
+            .and_then(regular_file::regular)
             .and_then(|mut file| {
                 file.write_all(format!("{line}\n").as_bytes())?;
                 file.sync_all()
@@ -303,8 +309,8 @@ impl Submission {
                 "`homebench cancel` ends what was submitted; run the experiment again after that",
             )
         };
-        // By itself: it may be larger than a text that people write.
-        let text = std::fs::read_to_string(&path).map_err(|error| refuse(error.to_string()))?;
+        let text = regular_file::read_text_up_to(&path, MOST_CHUNKS);
+        let text = text.map_err(|error| refuse(error.to_string()))?;
         let lines = text.lines().map(serde_json::from_str);
         lines
             .collect::<Result<_, _>>()

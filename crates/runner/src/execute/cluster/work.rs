@@ -61,7 +61,7 @@ impl TaskWork {
             time_limit_seconds: local.limits.time.map(|time| time.as_secs_f64()),
             memory_limit_bytes: local.limits.memory_bytes,
             checkpoint_every_seconds: local.checkpoint_every.as_secs_f64(),
-            tensorboard: local.tensorboard.is_some(),
+            tensorboard: local.tensorboard,
             same_processors: run.settings.same_processors,
             silence_seconds: run.settings.silence.as_secs_f64(),
         })

@@ -72,6 +72,44 @@ fn a_submission_is_read_as_it_was_written_and_orders_add_up() {
 }
 
 #[test]
+fn pipes_are_not_waited_for_and_nothing_is_written_or_removed_through_links() {
+    let (folder, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let results = ResultsFolder::new(folder.path());
+    let chunks = [vec![cell("a")]];
+    let made = Submission::intend(&results, EngineKind::Manual, &chunks, (&work(), "")).unwrap();
+    let pipe = |path: &Path| {
+        std::fs::remove_file(path).unwrap();
+        let made = std::process::Command::new("mkfifo").arg(path).status();
+        assert!(made.unwrap().success());
+    };
+    pipe(&made.folder().join(CHUNKS));
+    let said = made.chunks().unwrap_err().to_string();
+    assert!(said.contains("a pipe (FIFO)"), "{said}");
+    let orders = made.folder().join(ORDERS);
+    pipe(&orders);
+    assert!(made.order_stop().is_err());
+    let notes = elsewhere.path().join("notes");
+    std::fs::write(&notes, "mine").unwrap();
+    for target in [&notes, &elsewhere.path().join("nowhere")] {
+        std::fs::remove_file(&orders).unwrap();
+        std::os::unix::fs::symlink(target, &orders).unwrap();
+        let said = made.supersede(None).unwrap_err().to_string();
+        assert!(said.contains("a link is in its place"), "{said}");
+    }
+    assert_eq!(std::fs::read_to_string(&notes).unwrap(), "mine");
+    assert_eq!(std::fs::read_dir(elsewhere.path()).unwrap().count(), 1);
+    // What the hint says helps.
+    std::fs::remove_file(&orders).unwrap();
+    made.supersede(None).unwrap();
+    assert!(made.orders().is_superseded(0));
+    let other = tempfile::tempdir().unwrap();
+    std::os::unix::fs::symlink(results.cluster(), other.path().join(ResultsFolder::CLUSTER))
+        .unwrap();
+    let said = Submission::all(&ResultsFolder::new(other.path())).unwrap_err();
+    assert!(said.to_string().contains("it is a link"), "{said}");
+}
+
+#[test]
 fn a_submission_of_a_newer_homebench_is_refused_and_one_half_written_is_none() {
     let folder = tempfile::tempdir().unwrap();
     let results = ResultsFolder::new(folder.path());
