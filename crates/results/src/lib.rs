@@ -28,6 +28,7 @@ pub mod sample;
 mod seal;
 pub mod tables;
 mod time;
+mod used_data;
 mod winners;
 
 pub use atomic::{
@@ -52,4 +53,5 @@ pub use regular::read_text;
 pub use run_state::{CellState, RunState};
 pub use seal::{seal, seal_external};
 pub use time::timestamp;
+pub use used_data::other_data;
 pub use winners::{TriedSettings, Winner, Winners};
