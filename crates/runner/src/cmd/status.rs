@@ -2,7 +2,7 @@
 
 use super::arguments::ResultsArgument;
 use super::cell_list::{CellRow, DONE, STALE, current, rows};
-use super::integrity::look;
+use super::integrity::{look, other_data};
 use super::screen::{for_stdout, terminal_width};
 use super::watch::watch;
 use crate::execute::at_work;
@@ -67,6 +67,9 @@ impl StatusArguments {
         // Whoever watched has seen what went well.
         if self.watch {
             rows.retain(|row| !row.is_done());
+        }
+        for other in other_data(&results) {
+            answer += &(for_stdout(&other, "") + "\n");
         }
         if !rows.is_empty() {
             answer += &aligned(&rows, has_splits);
@@ -141,6 +144,7 @@ fn say_copy(results: &ResultsFolder, found: &[Finding]) -> Result<ExitCode> {
         "{} cells: {done} done; this folder has their tables alone, as a packed copy does",
         is_done.len()
     )];
+    lines.extend(other_data(results));
     let finding = |finding: &Finding| format!("{finding}; {}", finding.mend(results));
     lines.extend(found.iter().map(finding));
     let lines = lines.iter().map(|line| for_stdout(line, "") + "\n");
