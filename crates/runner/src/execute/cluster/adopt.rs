@@ -12,7 +12,7 @@ use super::settings::{EngineKind, read_settings};
 use super::slurm::Slurm;
 use super::submission::{State, Submission};
 use anyhow::Result;
-use homebench_diagnostic::Diagnostic;
+use homebench_diagnostic::{Diagnostic, shell_word};
 use homebench_results::{Outcome, ResultsFolder, Status};
 use std::time::{Duration, Instant};
 
@@ -130,8 +130,9 @@ fn in_the_way(results: &ResultsFolder, submission: &Submission) -> Diagnostic {
     let folder = results.path().display().to_string();
     let what =
         format!("tasks of an earlier run with `--executor {engine}` may be at work in this folder");
-    Diagnostic::new(&folder, what).hint(format!(
-        "go on with `homebench run --executor {engine}`, or end them with `homebench cancel {folder}`"
+    Diagnostic::new(folder, what).hint(format!(
+        "go on with `homebench run --executor {engine}`, or end them with `homebench cancel {}`",
+        shell_word(results.path())
     ))
 }
 
