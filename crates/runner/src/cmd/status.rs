@@ -5,7 +5,7 @@ use super::cell_list::{CellRow, DONE, STALE, current, rows};
 use super::integrity::{look, other_data};
 use super::screen::{for_stdout, terminal_width};
 use super::watch::watch;
-use crate::execute::at_work;
+use crate::execute::{at_work, unreadable_submissions};
 use crate::output::write_answer;
 use anyhow::Result;
 use clap::Args;
@@ -63,7 +63,14 @@ impl StatusArguments {
             Err(error) => return Err(error),
         };
         let found = of_rows(&results, found, &rows, running.is_some());
-        let is_whole = found.is_empty() && rows.iter().all(CellRow::is_done);
+        let unreadable = unreadable_submissions(&results);
+        let is_whole =
+            found.is_empty() && unreadable.is_empty() && rows.iter().all(CellRow::is_done);
+        for said in &unreadable {
+            let hint = said.hint.as_deref().unwrap_or_default();
+            let line = format!("{}: {}; {hint}", said.source, said.message);
+            answer += &(for_stdout(&visible(&line), "") + "\n");
+        }
         // Whoever watched has seen what went well.
         if self.watch {
             rows.retain(|row| !row.is_done());

@@ -11,7 +11,7 @@ pub(crate) mod protocol;
 
 pub use cluster::{
     CellStanding, Cluster, ClusterRun, ClusterSettings, EngineKind, HostRecord, cancel,
-    read_settings, refuse_open, standings,
+    read_settings, refuse_open, standings, unreadable_submissions,
 };
 pub use local::{Local, LocalSettings};
 pub(crate) use lock::host as local_host;

@@ -28,7 +28,7 @@ mod work;
 pub use adopt::{cancel, refuse_open};
 pub use hosts::HostRecord;
 pub use settings::{ClusterSettings, EngineKind, read_settings};
-pub use standing::{CellStanding, standings};
+pub use standing::{CellStanding, standings, unreadable_submissions};
 
 use super::{Ended, Event, EventKind, LocalSettings, Verdict};
 use crate::output::note;
