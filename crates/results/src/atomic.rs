@@ -250,6 +250,9 @@ pub fn unwritable(path: &Path, error: &io::Error) -> Diagnostic {
     match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => said
             .hint("free some disk space, then run the same command again: finished cells are kept"),
+        io::ErrorKind::FileTooLarge => said.hint(
+            "raise the limit of file sizes (`ulimit -f`), then run the same command again: finished cells are kept",
+        ),
         // The name of this kind of error is not stable yet.
         _ if error.raw_os_error() == Some(LINK_IN_PLACE) => {
             said.hint("a link is in its place: move it away, then run this again")
@@ -355,6 +358,9 @@ mod tests {
         assert!(said.contains("free some disk space"), "{said}");
         assert_eq!(fs::read_to_string(&path).unwrap(), "old");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        let limited = io::Error::from_raw_os_error(libc::EFBIG);
+        let said = unwritable(&path, &limited).to_string();
+        assert!(said.contains("ulimit -f"), "{said}");
     }
 
     #[test]

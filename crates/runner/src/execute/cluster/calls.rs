@@ -141,6 +141,7 @@ pub(super) fn close_files_in_child(command: &mut Command, has_own_session: bool)
         .filter(|number| *number > 2)
         .collect();
     let prepare = move || {
+        crate::signals::heed_size_limit();
         if has_own_session {
             // Fails only for the leader of a group, which a new process is not.
             let _ = rustix::process::setsid();
