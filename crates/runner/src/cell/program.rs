@@ -1,7 +1,10 @@
 //! The cell of a program of the user's: it is given rows and settings as files, and gives back predictions as files.
 
-use super::{ChildSettings, end_with_its_parent, is_asked_to_stop, tell_parent};
+use super::{
+    ChildSettings, end_by_the_closed_stdin, end_with_its_parent, is_asked_to_stop, tell_parent,
+};
 use crate::execute::protocol::Message;
+use crate::execute::{adopt_orphans, close_files_in_child, kill_descendants};
 use anyhow::{Context as _, Result};
 use homebench_data::exchange::{Predictions, RowsAs, read_predictions, write_rows};
 use homebench_data::{Prepared, Schema, Split, kinds_of_ids};
@@ -40,6 +43,8 @@ impl<'a> OutsideProgram<'a> {
     /// # Errors
     /// A folder that can't be written.
     pub(super) fn new(settings: &ChildSettings, content: &'a CellContent) -> Result<Self> {
+        end_by_the_closed_stdin();
+        adopt_orphans();
         let folder = settings.folder.path().join("program");
         std::fs::create_dir_all(folder.join(STATE))
             .with_context(|| format!("making {}", folder.display()))?;
@@ -58,6 +63,11 @@ impl<'a> OutsideProgram<'a> {
         };
         program.remove_rows()?;
         Ok(program)
+    }
+
+    /// Ends what the program has started and left behind: nothing of it is to write once its cell has ended.
+    pub(super) fn end_processes(&self) {
+        kill_descendants();
     }
 
     /// Removes everything of a cell that is done.
@@ -212,11 +222,18 @@ impl<'a> OutsideProgram<'a> {
             if is_asked_to_stop() {
                 // What it has of a state is its own affair; a cell of it begins anew.
                 let _ = child.kill();
+                self.end_processes();
                 let _ = child.wait();
                 return Err(TrainError::Stopped);
             }
             std::thread::sleep(LOOK_EVERY);
         }
+    }
+}
+
+impl Drop for OutsideProgram<'_> {
+    fn drop(&mut self) {
+        self.end_processes();
     }
 }
 
@@ -267,6 +284,8 @@ fn start(command: &[String], settings: &Path) -> Result<Child, TrainError> {
         .stdin(Stdio::null())
         .stdout(log);
     end_with_its_parent(&mut process);
+    // What it leaves behind would hold the lock of the results.
+    close_files_in_child(&mut process, false);
     process.spawn().map_err(refuse)
 }
 

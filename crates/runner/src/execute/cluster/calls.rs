@@ -132,7 +132,7 @@ fn changes_calls(name: &str) -> bool {
 
 /// Has every file that is open now closed in the program that a command starts, also those that children inherit, such as the lock of a
 /// results folder; and where asked for, gives the program a session of its own, which no terminal ends.
-pub(super) fn close_files_in_child(command: &mut Command, has_own_session: bool) {
+pub(crate) fn close_files_in_child(command: &mut Command, has_own_session: bool) {
     let open: Vec<i32> = std::fs::read_dir("/dev/fd")
         .into_iter()
         .flatten()
