@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use tempfile::NamedTempFile;
+use tempfile::{NamedTempFile, TempDir};
 
 /// The end of a partial file's name. `.gitignore` has it.
 const PARTIAL: &str = ".part";
@@ -204,6 +204,23 @@ pub fn create_dir_inside(root: &Path, inside: &Path) -> Result<(), Diagnostic> {
         }
     }
     Ok(())
+}
+
+/// Makes a hidden folder beside the place of one that is to be made, which is removed where it is dropped.
+///
+/// # Errors
+/// What the system said, with the folder's name and the mend.
+pub(crate) fn partial_folder(place: &Path) -> Result<TempDir, Diagnostic> {
+    let above = folder_of(place);
+    create_dir(above)?;
+    let made = tempfile::Builder::new()
+        .prefix(PREFIX)
+        .suffix(PARTIAL)
+        .rand_bytes(NUM_RANDOM)
+        // As for any folder that a program makes.
+        .permissions(fs::Permissions::from_mode(0o777))
+        .tempdir_in(above);
+    made.map_err(|error| unwritable(above, &error))
 }
 
 /// Refuses a link where a folder of its own is to be written in.
