@@ -127,7 +127,10 @@ fn write_with(
 }
 
 /// Refuses what is neither a file nor a link in a file's place: a folder that somebody filled, or a device that others need.
-fn refuse_special(path: &Path) -> Result<(), Diagnostic> {
+///
+/// # Errors
+/// What is there.
+pub fn refuse_special(path: &Path) -> Result<(), Diagnostic> {
     match fs::symlink_metadata(path) {
         Ok(there) if !there.is_file() && !there.is_symlink() => {
             let what = match there.is_dir() {
@@ -148,7 +151,11 @@ fn refuse_special(path: &Path) -> Result<(), Diagnostic> {
 /// What the system said, with the file's name and the mend.
 pub fn remove(path: &Path) -> Result<(), Diagnostic> {
     match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(unwritable(path, &error)),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            // A folder isn't removed whatever is permitted.
+            refuse_special(path)?;
+            Err(unwritable(path, &error))
+        }
         _ => Ok(()),
     }
 }
@@ -426,6 +433,19 @@ mod tests {
         let said = create_dir_inside(folder.path(), Path::new("tables/new")).unwrap_err();
         assert!(said.to_string().contains("tables: it is a link"), "{said}");
         assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_folder_in_the_place_of_a_file_is_to_be_moved_away() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("checkpoint");
+        fs::create_dir(&path).unwrap();
+        let refused = [remove(&path), refuse_special(&path)];
+        for said in refused.map(|refused| refused.unwrap_err().to_string()) {
+            assert!(said.contains("checkpoint: can't be written: a folder is in its place"));
+            assert!(said.contains("move it away"), "{said}");
+        }
+        assert!(path.is_dir());
     }
 
     #[test]

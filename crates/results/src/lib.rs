@@ -32,8 +32,8 @@ mod used_data;
 mod winners;
 
 pub use atomic::{
-    PendingFile, create_dir, create_dir_inside, is_partial, refuse_link, remove, remove_partials,
-    set_aside, unwritable, write, write_unsynced,
+    PendingFile, create_dir, create_dir_inside, is_partial, refuse_link, refuse_special, remove,
+    remove_partials, set_aside, unwritable, write, write_unsynced,
 };
 pub use cell_parts::CellParts;
 pub use data_facts::{DataFacts, FeatureFact, SplitFact, TaskFact};
