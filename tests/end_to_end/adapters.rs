@@ -205,6 +205,70 @@ fn what_a_program_gets_wrong_is_its_cells_failure_with_place_and_fix() {
     assert!(large.contains("`run.memory_limit_bytes` allows"), "{large}");
 }
 
+/// A spec whose program is a shell that starts `first`, notes its number, and then does `then`.
+#[cfg(target_os = "linux")]
+fn spec_of_shell(bench: &Bench, first: &str, then: &str) {
+    spec(bench, "", "");
+    let text = bench.read("spec.toml");
+    let text = text.replace("[\"python3\", \"rates.py\"]", "[\"sh\", \"start.sh\"]");
+    bench.write("spec.toml", &text);
+    let script = format!("{first} &\necho $! > number.new\nmv number.new number\n{then}\n");
+    bench.write("start.sh", &script);
+}
+
+#[cfg(target_os = "linux")]
+fn number(bench: &Bench) -> Option<u32> {
+    let text = std::fs::read_to_string(bench.path("number")).ok()?;
+    text.trim().parse().ok()
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn what_a_program_leaves_behind_ends_with_its_cell_and_holds_no_lock() {
+    let bench = Bench::new();
+    spec_of_shell(&bench, "sleep 471", "exec python3 rates.py \"$1\"");
+    run(&bench, &["--only", "rates/1"]).expect(0);
+    crate::process::wait_until_gone(number(&bench).expect("it began"));
+    bench.run(&["report", "out"]).expect(0);
+    run(&bench, &["--only", "rates/1"]).expect(0);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn what_a_program_has_started_ends_with_the_run_however_it_ends() {
+    use crate::process::{LONG_ENOUGH, send, wait_until_gone};
+    for (signal, first) in [
+        ("TERM", "sleep 472"),
+        ("KILL", "sleep 473"),
+        // In a session of its own.
+        ("KILL", "setsid sleep 474"),
+    ] {
+        let bench = Bench::new();
+        spec_of_shell(&bench, first, "wait");
+        let descriptions = experiment("datasets");
+        let words = ["run", "spec.toml", "--descriptions", &descriptions];
+        let words = [&words[..], &["--out", "out", "--only", "rates/1"]].concat();
+        let mut command = bench.command(&words);
+        let quiet = std::process::Stdio::null;
+        let mut parent = command
+            .stdout(quiet())
+            .stderr(quiet())
+            .spawn()
+            .expect("it starts");
+        let start = std::time::Instant::now();
+        let process = loop {
+            if let Some(process) = number(&bench) {
+                break process;
+            }
+            assert!(start.elapsed() < LONG_ENOUGH, "the program never began");
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        };
+        assert!(send(signal, parent.id()));
+        parent.wait().expect("it was started");
+        wait_until_gone(process);
+    }
+}
+
 #[test]
 fn a_command_that_names_no_file_or_no_program_is_refused() {
     let bench = Bench::new();

@@ -168,6 +168,15 @@ fn a_new_spec_runs_as_it_stands_and_with_every_setting_that_it_shows() {
 }
 
 #[test]
+fn the_command_that_runs_a_new_spec_is_one_that_a_shell_takes() {
+    let bench = Bench::new();
+    let said = bench.run(&["new", "a b"]).expect(0).stdout;
+    assert_eq!(said, "a b.toml: edit it, then: homebench run 'a b.toml'\n");
+    let text = bench.read("a b.toml");
+    assert!(text.contains("#   homebench run 'a b.toml'\n"), "{text}");
+}
+
+#[test]
 fn a_new_spec_begins_as_another_and_writes_over_nothing() {
     let bench = Bench::new();
     bench

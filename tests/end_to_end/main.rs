@@ -8,6 +8,7 @@ mod budgets;
 mod bundled;
 mod cache;
 mod chains;
+mod changed_data;
 mod cluster;
 mod cohorts;
 mod data;

@@ -1,7 +1,7 @@
 //! What happens to a command whose output nobody reads, or that can't be written.
 #![cfg(target_os = "linux")]
 
-use crate::harness::{Bench, SMALL, experiment};
+use crate::harness::{Bench, Ran, SMALL, experiment};
 use crate::process::{send, wait_for_cell, wait_until_gone};
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -82,6 +82,23 @@ fn a_reader_that_has_left_is_no_error_and_a_full_disk_is_one() {
         assert!(stderr.contains(said), "{words:?}: {stderr}");
         assert!(stderr.contains("hint: "), "{words:?}: {stderr}");
     }
+}
+
+#[test]
+fn a_limit_of_file_sizes_is_told_with_the_mend() {
+    let bench = finished();
+    let program = bench.command(&[]).get_program().to_owned();
+    let mut command = Command::new("sh");
+    let limited = "ulimit -f 2; exec \"$0\" report out --out elsewhere";
+    command.args(["-c", limited]).arg(program);
+    let said = Ran::finish(command.current_dir(bench.path(".")))
+        .expect(2)
+        .stderr;
+    assert!(said.contains("can't be written"), "{said}");
+    assert!(
+        said.contains("raise the limit of file sizes (`ulimit -f`)"),
+        "{said}"
+    );
 }
 
 #[test]

@@ -177,6 +177,14 @@ fn routing_is_held_against_the_truth_where_there_is_one() {
     bench.run(&out).expect(0);
     assert_eq!(bench.read("done/routing.csv"), ran.stdout);
     bench.run(&["status", "done"]).expect(0);
+    let gates = bench.read("done/gates.csv");
+    bench.write("done/gates.csv", &(gates.trim_end().to_owned() + "1\n"));
+    let said = bench.run(&["routing", "done"]).expect(1).stderr;
+    assert!(
+        said.contains("gates.csv: altered since homebench wrote it"),
+        "{said}"
+    );
+    bench.write("done/gates.csv", &gates);
     let other = ARC.replace("task-arc", "task-depths");
     run(&bench, &other, &["--fresh", "--set", "seeds=[1]"]);
     let said = bench.run(&["routing", "done"]).expect(2).stderr;

@@ -255,6 +255,7 @@ fn unpack(
     let damaged = |error: std::io::Error| {
         Diagnostic::new(&recipe.archive, format!("can't unpack: {error}")).hint(match error.kind() {
             ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "free some space, then run the command again",
+            ErrorKind::FileTooLarge => "raise the limit of file sizes (`ulimit -f`), then run the command again",
             _ => "nothing was put in place; the archive is no tar archive packed with gzip, or damaged",
         })
     };

@@ -238,5 +238,5 @@ pub struct Prepared {
 /// A file or folder that can't be written, and the mend.
 fn cant_write(path: &Path, error: &dyn std::fmt::Display) -> Diagnostic {
     Diagnostic::new(path.display().to_string(), format!("can't write: {error}"))
-        .hint("free some space, permit writing there or move away what is in its place; or choose another folder with --data-dir and --cache-dir")
+        .hint("free some space, permit writing there or move away what is in its place; or choose another folder with --data-dir and --cache-dir; of a limit of file sizes, raise it (`ulimit -f`)")
 }

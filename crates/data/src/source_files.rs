@@ -4,7 +4,7 @@ use super::Observer;
 use super::known_files::{KnownFiles, Stamp};
 use super::part_files::{self, Parts};
 use super::schema::{Description, SourceFile};
-use homebench_diagnostic::{Diagnostic, regular_file};
+use homebench_diagnostic::{Diagnostic, regular_file, shell_command};
 use sha2::{Digest, Sha256};
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -176,7 +176,8 @@ fn find(
     };
     let said = Diagnostic::new(path.display().to_string(), what);
     Err(if description.fetch.is_some() {
-        said.hint(format!("run `homebench data fetch {}`", description.name))
+        let name = shell_command([description.name.as_str()]);
+        said.hint(format!("run `homebench data fetch {name}`"))
     } else {
         said.hint("put it there, or name another folder with --data-dir or HOMEBENCH_DATA")
     })
@@ -187,7 +188,7 @@ fn mend(description: &Description, path: &Path) -> String {
         format!(
             "remove {} and run `homebench data fetch {}`",
             path.display(),
-            description.name
+            shell_command([description.name.as_str()])
         )
     } else {
         format!("remove {} and get it again", path.display())

@@ -15,6 +15,7 @@ mod number_limits;
 mod reader;
 mod refusal;
 pub mod regular_file;
+mod shell;
 mod shortened;
 mod size_limits;
 mod spans;
@@ -28,6 +29,7 @@ pub use reader::{keys_of, read};
 pub use refusal::Refusal;
 pub use visible::{visible, visible_lines};
 
+pub use shell::{shell_command, shell_word};
 pub use shortened::shortened;
 use std::fmt;
 

@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use tempfile::NamedTempFile;
+use tempfile::{NamedTempFile, TempDir};
 
 /// The end of a partial file's name. `.gitignore` has it.
 const PARTIAL: &str = ".part";
@@ -127,7 +127,10 @@ fn write_with(
 }
 
 /// Refuses what is neither a file nor a link in a file's place: a folder that somebody filled, or a device that others need.
-fn refuse_special(path: &Path) -> Result<(), Diagnostic> {
+///
+/// # Errors
+/// What is there.
+pub fn refuse_special(path: &Path) -> Result<(), Diagnostic> {
     match fs::symlink_metadata(path) {
         Ok(there) if !there.is_file() && !there.is_symlink() => {
             let what = match there.is_dir() {
@@ -148,7 +151,11 @@ fn refuse_special(path: &Path) -> Result<(), Diagnostic> {
 /// What the system said, with the file's name and the mend.
 pub fn remove(path: &Path) -> Result<(), Diagnostic> {
     match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(unwritable(path, &error)),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            // A folder isn't removed whatever is permitted.
+            refuse_special(path)?;
+            Err(unwritable(path, &error))
+        }
         _ => Ok(()),
     }
 }
@@ -204,6 +211,23 @@ pub fn create_dir_inside(root: &Path, inside: &Path) -> Result<(), Diagnostic> {
         }
     }
     Ok(())
+}
+
+/// Makes a hidden folder beside the place of one that is to be made, which is removed where it is dropped.
+///
+/// # Errors
+/// What the system said, with the folder's name and the mend.
+pub(crate) fn partial_folder(place: &Path) -> Result<TempDir, Diagnostic> {
+    let above = folder_of(place);
+    create_dir(above)?;
+    let made = tempfile::Builder::new()
+        .prefix(PREFIX)
+        .suffix(PARTIAL)
+        .rand_bytes(NUM_RANDOM)
+        // As for any folder that a program makes.
+        .permissions(fs::Permissions::from_mode(0o777))
+        .tempdir_in(above);
+    made.map_err(|error| unwritable(above, &error))
 }
 
 /// Refuses a link where a folder of its own is to be written in.
@@ -265,6 +289,9 @@ pub fn unwritable(path: &Path, error: &io::Error) -> Diagnostic {
     match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => said
             .hint("free some disk space, then run the same command again: finished cells are kept"),
+        io::ErrorKind::FileTooLarge => said.hint(
+            "raise the limit of file sizes (`ulimit -f`), then run the same command again: finished cells are kept",
+        ),
         // The name of this kind of error is not stable yet.
         _ if error.raw_os_error() == Some(LINK_IN_PLACE) => {
             said.hint("a link is in its place: move it away, then run this again")
@@ -370,6 +397,9 @@ mod tests {
         assert!(said.contains("free some disk space"), "{said}");
         assert_eq!(fs::read_to_string(&path).unwrap(), "old");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        let limited = io::Error::from_raw_os_error(libc::EFBIG);
+        let said = unwritable(&path, &limited).to_string();
+        assert!(said.contains("ulimit -f"), "{said}");
     }
 
     #[test]
@@ -418,6 +448,19 @@ mod tests {
         let said = create_dir_inside(folder.path(), Path::new("tables/new")).unwrap_err();
         assert!(said.to_string().contains("tables: it is a link"), "{said}");
         assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_folder_in_the_place_of_a_file_is_to_be_moved_away() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("checkpoint");
+        fs::create_dir(&path).unwrap();
+        let refused = [remove(&path), refuse_special(&path)];
+        for said in refused.map(|refused| refused.unwrap_err().to_string()) {
+            assert!(said.contains("checkpoint: can't be written: a folder is in its place"));
+            assert!(said.contains("move it away"), "{said}");
+        }
+        assert!(path.is_dir());
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use crate::kept::{Unusable, read_kept, write_kept};
 use crate::layout::ResultsFolder;
+use crate::used_data::UsedData;
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -101,15 +102,25 @@ impl DataFacts {
         Ok(read_kept(&folder.join(FILE))?.map(|kept| kept.content))
     }
 
-    /// Those of every dataset of a results folder, in the order of their titles; none where an older homebench ran it.
+    /// Those of every dataset that cells of a results folder learned from, in the order of their titles; none where an older homebench
+    /// ran it.
     ///
     /// # Errors
     /// A file that is there but can't be used.
-    pub fn read_all(results: &Path) -> Result<Vec<Self>, Unusable> {
-        let folder = ResultsFolder::new(results).join("data");
+    pub fn read_all(results: &ResultsFolder) -> Result<Vec<Self>, Unusable> {
+        Self::read_used(results, &UsedData::read(results))
+    }
+
+    pub(crate) fn read_used(
+        results: &ResultsFolder,
+        used: &UsedData,
+    ) -> Result<Vec<Self>, Unusable> {
         let mut all = Vec::new();
-        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-            all.extend(Self::read(&entry.path())?);
+        let entries = std::fs::read_dir(results.join("data"));
+        for entry in entries.into_iter().flatten().flatten() {
+            if used.has_folder(&entry.file_name().to_string_lossy()) {
+                all.extend(Self::read(&entry.path())?);
+            }
         }
         all.sort_by(|a, b| (&a.title, &a.content_hash).cmp(&(&b.title, &b.content_hash)));
         Ok(all)

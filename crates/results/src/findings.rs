@@ -9,7 +9,7 @@ use super::seal::{OWN_FILES, is_external, names, table_digest};
 use super::tables::{CellsRow, Table};
 use super::winners::Winners;
 use crate::facts::Facts;
-use homebench_diagnostic::{Diagnostic, shortened};
+use homebench_diagnostic::{Diagnostic, shell_word, shortened};
 use rayon::prelude::*;
 use std::collections::BTreeSet;
 use std::fmt;
@@ -89,8 +89,7 @@ impl Finding {
             _ if self.file == "provenance.toml" => MEND,
             _ if self.file == "winners.toml" => "restore it, or tune again with `--fresh`",
             _ if is_external(&self.file) => {
-                let folder = results.path().to_string_lossy();
-                let folder = shlex::try_quote(&folder).unwrap_or_else(|_| folder.clone());
+                let folder = shell_word(results.path());
                 return format!(
                     "restore it; if the change is meant, say so with `homebench report {folder} --accept-external`"
                 );

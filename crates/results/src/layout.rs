@@ -103,8 +103,7 @@ impl ResultsFolder {
 
     /// What is kept of the data with this content hash: its description, and what preparation learned.
     pub fn data(&self, content_hash: &str) -> PathBuf {
-        let digits = content_hash.get(..DATA_DIGITS).unwrap_or(content_hash);
-        self.join("data").join(digits)
+        self.join("data").join(data_folder_name(content_hash))
     }
 
     /// How the run that is under way goes.
@@ -133,6 +132,11 @@ pub const WEIGHTS: &str = "weights.safetensors";
 
 /// Digits of a content hash that name a folder.
 const DATA_DIGITS: usize = 16;
+
+/// The name of the folder of what is kept of data.
+pub(crate) fn data_folder_name(content_hash: &str) -> &str {
+    content_hash.get(..DATA_DIGITS).unwrap_or(content_hash)
+}
 
 /// The cell that a path in a results folder is of.
 pub fn cell_of(name: &str) -> Option<&str> {

@@ -28,11 +28,12 @@ pub mod sample;
 mod seal;
 pub mod tables;
 mod time;
+mod used_data;
 mod winners;
 
 pub use atomic::{
-    PendingFile, create_dir, create_dir_inside, is_partial, refuse_link, refuse_link_above, remove,
-    remove_partials, set_aside, unwritable, write, write_unsynced,
+    PendingFile, create_dir, create_dir_inside, is_partial, refuse_link, refuse_link_above,
+    refuse_special, remove, remove_partials, set_aside, unwritable, write, write_unsynced,
 };
 pub use cell_parts::CellParts;
 pub use data_facts::{DataFacts, FeatureFact, SplitFact, TaskFact};
@@ -52,4 +53,5 @@ pub use regular::read_text;
 pub use run_state::{CellState, RunState};
 pub use seal::{is_own, seal, seal_external};
 pub use time::timestamp;
+pub use used_data::other_data;
 pub use winners::{TriedSettings, Winner, Winners};

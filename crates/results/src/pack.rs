@@ -31,12 +31,16 @@ pub struct Packed {
 /// Copies what a reader needs to check an experiment into a new folder: tables, specs and provenance, winners and external scores.
 /// All tables but `cells.csv`, `tuning.csv` and `data_warnings.csv` become `.csv.zst`, of experts and gates with the rows of the selected
 /// epoch alone. The copy is sealed. The same tables give the same bytes. Not copied: cells with their weights and
-/// logs, and what is drawn from the rest.
+/// logs, and what is drawn from the rest, which `draw` adds. The copy is made beside its place and is there once it is whole.
 ///
 /// # Errors
 /// A folder that was altered since it was sealed, or can't be read (with file, line and column); something at `new` already, or a
-/// file that can't be written there.
-pub fn pack(results: &ResultsFolder, new: &ResultsFolder) -> Result<Packed> {
+/// file that can't be written there; what `draw` refuses.
+pub fn pack(
+    results: &ResultsFolder,
+    new: &ResultsFolder,
+    draw: impl FnOnce(&ResultsFolder) -> Result<()>,
+) -> Result<Packed> {
     if let Some(found) = findings(results)?.first() {
         // A new seal would vouch for it.
         let name = results.path().display().to_string();
@@ -44,14 +48,31 @@ pub fn pack(results: &ResultsFolder, new: &ResultsFolder) -> Result<Packed> {
             .hint(found.mend(results))
             .into());
     }
-    let into = new.path();
-    // Also a link that leads nowhere yet.
-    if std::fs::symlink_metadata(into).is_ok() {
-        let said = Diagnostic::new(into.display().to_string(), "there is something already");
-        return Err(said.hint("remove it first, or name a new folder").into());
-    }
+    let place = new.path();
+    let refuse_taken = || match std::fs::symlink_metadata(place) {
+        // Also a link that leads nowhere yet.
+        Ok(_) => {
+            let said = Diagnostic::new(place.display().to_string(), "there is something already");
+            Err(said.hint("remove it first, or name a new folder"))
+        }
+        Err(_) => Ok(()),
+    };
+    refuse_taken()?;
     let read = Results::read(results.path())?;
-    atomic::create_dir(into)?;
+    // A full disk or a kill leaves nothing in its place that would be in the way of the same command.
+    let partial = atomic::partial_folder(place)?;
+    let copy = ResultsFolder::new(partial.path());
+    let done = fill(results, &read, &copy)?;
+    draw(&copy)?;
+    refuse_taken()?;
+    std::fs::rename(partial.path(), place).map_err(|error| atomic::unwritable(place, &error))?;
+    // It has another name by now.
+    let _ = partial.keep();
+    Ok(done)
+}
+
+fn fill(results: &ResultsFolder, read: &Results, new: &ResultsFolder) -> Result<Packed> {
+    let into = new.path();
     let mut done = Packed::default();
     for name in names() {
         match open_table(results.path(), name) {
@@ -60,7 +81,7 @@ pub fn pack(results: &ResultsFolder, new: &ResultsFolder) -> Result<Packed> {
             Ok((file, _)) if !LONG.contains(&name) => copy_into(&file, into)?,
             Ok((file, text)) => {
                 let packed = packed_path(&new.join(name));
-                atomic::write(&packed, |out| compress(&read, name, text, out))?;
+                atomic::write(&packed, |out| compress(read, name, text, out))?;
                 done.num_tables += 1;
                 done.bytes_before += file.metadata()?.len();
                 done.bytes_now += packed.metadata()?.len();
@@ -251,7 +272,7 @@ mod tests {
     fn packed(results: &ResultsFolder) -> (TempDir, ResultsFolder, Packed) {
         let parent = tempfile::tempdir().unwrap();
         let new = ResultsFolder::new(parent.path().join("small"));
-        let done = pack(results, &new).unwrap();
+        let done = pack(results, &new, |_| Ok(())).unwrap();
         (parent, new, done)
     }
 
@@ -308,13 +329,41 @@ mod tests {
     fn an_altered_folder_and_a_place_that_is_taken_are_refused() {
         let (_folder, results) = folder();
         let (_parent, new, _) = packed(&results);
-        let refused = pack(&results, &new).unwrap_err().to_string();
+        let draw = |_: &ResultsFolder| Ok(());
+        let refused = pack(&results, &new, draw).unwrap_err().to_string();
         assert!(refused.contains("there is something already"), "{refused}");
         let altered = csv(&results, "metrics.csv").replacen("0.9", "0.8", 1);
         std::fs::write(results.join("metrics.csv"), altered).unwrap();
         let other = ResultsFolder::new(new.join("other"));
-        let refused = pack(&results, &other).unwrap_err().to_string();
+        let refused = pack(&results, &other, draw).unwrap_err().to_string();
         assert!(refused.contains("metrics.csv: altered since"), "{refused}");
         assert!(!other.path().exists());
+    }
+
+    #[test]
+    fn a_copy_that_could_not_be_made_leaves_nothing_in_the_way() {
+        let (_folder, results) = folder();
+        let parent = tempfile::tempdir().unwrap();
+        let new = ResultsFolder::new(parent.path().join("new/small"));
+        let full = |copy: &ResultsFolder| {
+            assert!(copy.cells_csv().exists() && !new.path().exists());
+            Err(atomic::unwritable(copy.path(), &io::ErrorKind::StorageFull.into()).into())
+        };
+        let refused = pack(&results, &new, full).unwrap_err().to_string();
+        assert!(refused.contains("the same command again"), "{refused}");
+        let beside = || {
+            std::fs::read_dir(parent.path().join("new"))
+                .unwrap()
+                .count()
+        };
+        assert_eq!(beside(), 0);
+        // What a killed one left is in nobody's way.
+        let _ = atomic::partial_folder(new.path()).unwrap().keep();
+        pack(&results, &new, |_| Ok(())).unwrap();
+        assert!(findings(&new).unwrap().is_empty());
+        assert_eq!(beside(), 2);
+        use std::os::unix::fs::PermissionsExt;
+        let mode = |path: &Path| path.metadata().unwrap().permissions().mode();
+        assert_eq!(mode(new.path()), mode(&parent.path().join("new")));
     }
 }

@@ -9,6 +9,7 @@ use super::tables::{
     CellsRow, CohortsRow, DataWarningsRow, ModelPartsRow, PARTS, SettingsRow, TIMES, Table,
     TuningRow, open_table,
 };
+use super::used_data::UsedData;
 use anyhow::Result;
 use homebench_diagnostic::Diagnostic;
 use rayon::prelude::*;
@@ -107,13 +108,22 @@ pub(crate) fn external_names(results: &ResultsFolder) -> Vec<String> {
     names
 }
 
-/// Files of the data that cells learned from, as paths in the folder.
+/// Files of the data that cells learned from, or are to, as paths in the folder.
 pub(crate) fn data_names(results: &ResultsFolder) -> Vec<String> {
     let folders = std::fs::read_dir(results.join("data"))
         .into_iter()
         .flatten();
-    let folders = folders.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-    let names = folders.flat_map(|folder| DATA_FILES.map(|file| format!("data/{folder}/{file}")));
+    let mut folders: Vec<String> = folders
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .collect();
+    if !folders.is_empty() {
+        let used = UsedData::read(results);
+        // Others are nobody's to vouch for.
+        folders.retain(|folder| used.is_own_folder(folder));
+    }
+    let names = folders
+        .iter()
+        .flat_map(|folder| DATA_FILES.map(|file| format!("data/{folder}/{file}")));
     let mut names: Vec<String> = names.filter(|name| results.join(name).is_file()).collect();
     names.sort();
     names

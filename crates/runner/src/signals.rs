@@ -1,5 +1,5 @@
 //! Signals that ask for an end. One that was ignored when the process began stays ignored: `nohup` and the background jobs of a
-//! shell ask for that.
+//! shell ask for that. And the one that would end a process for the size of a file.
 
 use anyhow::{Context, Result};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
@@ -25,6 +25,18 @@ fn is_ignored(signal: i32) -> bool {
         }
     };
     action.sa_sigaction == libc::SIG_IGN
+}
+
+/// Has a write beyond the limit of a file's size fail, as one on a full disk does, and not end this process without a word.
+pub(crate) fn ignore_size_limit() {
+    // SAFETY: an ignored signal runs no code.
+    unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
+}
+
+/// Undoes [`ignore_size_limit`]: another program, which inherits what is ignored, may rest on the usual. For a child before it begins.
+pub(crate) fn heed_size_limit() {
+    // SAFETY: as above; it neither allocates nor takes a lock.
+    unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_DFL) };
 }
 
 /// Sets a flag at every signal that asks for an end.

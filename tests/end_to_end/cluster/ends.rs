@@ -1,6 +1,7 @@
 //! The ways in which a run of many machines ends before its cells do.
 
 use super::*;
+use crate::process::cells_of;
 
 #[test]
 fn an_interruption_ends_the_tasks_with_checkpoints() {
@@ -60,6 +61,36 @@ fn a_run_may_leave_and_come_back_until_all_is_done() {
     });
     ran.unwrap().expect(0);
     bench.assert_same_results("out", "local");
+}
+
+#[test]
+fn a_submission_whose_record_is_lost_is_ended_before_anything_else_runs() {
+    let bench = bench();
+    let _end = EndTasks(&bench);
+    leave_running(&bench);
+    let folders = std::fs::read_dir(bench.path("out/.cluster")).expect("a folder");
+    let folder = folders.flatten().next().expect("a submission").path();
+    std::fs::write(folder.join("submission.toml"), "").expect("a file");
+    let said = bench.run(&["status", "out"]).expect(1).stdout;
+    assert_says(&said, "submission.toml: can't be read");
+    std::fs::remove_file(folder.join("submission.toml")).expect("a file");
+    let said = bench.run(&["status", "out"]).expect(1).stdout;
+    assert_says(&said, "submission.toml: is gone");
+    for more in [&LONG[..], &with(&LONG)] {
+        let said = run(&bench, "out", more).expect(2).stderr;
+        assert_says(&said, "tasks of its submission have begun");
+        assert_says(&said, "`homebench cancel out`");
+    }
+    let said = bench.run(&["cancel", "out"]).expect(0).stdout;
+    assert_eq!(said, "1 submission ended\n");
+    wait_for("the end of the tasks", || tasks(&bench).is_empty());
+    let said = bench.run(&["cancel", "out"]).expect(0).stdout;
+    assert_eq!(said, "nothing is submitted\n");
+    // With the checkpoints of the tasks that were ended.
+    let next = start(&bench, "out", &LONG);
+    wait_for("a cell", || !cells_of(next.id()).is_empty());
+    assert!(send("TERM", next.id()));
+    end(next, 130);
 }
 
 #[test]

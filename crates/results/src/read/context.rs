@@ -7,6 +7,7 @@ use crate::kept::Flaw;
 use crate::layout::ResultsFolder;
 use crate::ledger::Ledger;
 use crate::regular::read_text;
+use crate::used_data::UsedData;
 use anyhow::Result;
 use homebench_diagnostic::{Diagnostic, Document};
 use serde::de::DeserializeOwned;
@@ -56,10 +57,14 @@ impl Context {
     /// As of [`Self::read`].
     pub fn read_without(folder: &Path, left_out: &[&str]) -> Result<Self> {
         let spec = read_toml(&folder.join("spec.resolved.toml"))?;
+        let results = ResultsFolder::new(folder);
         let runs = match left_out.contains(&"provenance.toml") {
             true => Vec::new(),
-            false => runs(folder)?,
+            false => runs(&results)?,
         };
+        // A folder may have runs and data of before, which its cells are not of.
+        let used = UsedData::of(&results, &runs);
+        let runs = &used.runs;
         let recorded = match left_out.contains(&"facts.toml") {
             true => Facts::default(),
             false => Facts::read(folder).map_err(Diagnostic::from)?,
@@ -71,7 +76,7 @@ impl Context {
             protocol: text(&spec, &["dataset", "protocol"]),
             untrained_tasks: untrained_tasks(&spec),
             search_space: search_space(&spec),
-            train_rows: runs
+            train_rows: of_used(&used)
                 .iter()
                 .find_map(|run| whole(run, &["dataset", "train_rows"])),
             origins: runs
@@ -81,13 +86,13 @@ impl Context {
                     Some((name, text(run, &["dataset", "origin"])?))
                 })
                 .collect(),
-            dataset_contents: contents(&runs),
+            dataset_contents: contents(&used),
             recorded,
             data: match left_out.iter().any(|name| name.starts_with("data/")) {
                 true => Vec::new(),
-                false => DataFacts::read_all(folder).map_err(Diagnostic::from)?,
+                false => DataFacts::read_used(&results, &used).map_err(Diagnostic::from)?,
             },
-            facts: facts(&runs),
+            facts: facts(&used),
         })
     }
 }
@@ -116,25 +121,40 @@ fn flatten(table: &Table, path: &str, settings: &mut BTreeMap<String, String>) {
     }
 }
 
-/// Hashes of the contents of a folder's datasets; none where its provenance can't be used, which whoever asks for findings is told.
+/// Hashes of the contents of the datasets that a folder's cells learned from; none where its provenance can't be used, which whoever asks
+/// for findings is told.
 ///
 /// # Errors
 /// A provenance of a newer homebench.
 pub fn dataset_contents(folder: &Path) -> Result<Vec<String>> {
-    match Ledger::read(&ResultsFolder::new(folder)) {
-        Ok(ledger) => Ok(contents(&ledger.unwrap_or_default().runs)),
+    let results = ResultsFolder::new(folder);
+    match Ledger::read(&results) {
+        Ok(ledger) => {
+            let runs = ledger.unwrap_or_default().runs;
+            Ok(contents(&UsedData::of(&results, &runs)))
+        }
         Err(unusable) if unusable.flaw == Flaw::Newer => Err(unusable.said.into()),
         Err(_) => Ok(Vec::new()),
     }
 }
 
-fn contents(runs: &[Table]) -> Vec<String> {
-    let contents = runs.iter();
-    super::distinct(contents.filter_map(|run| text(run, &["dataset", "content_hash"])))
+fn contents(used: &UsedData) -> Vec<String> {
+    let runs = of_used(used);
+    super::distinct(runs.iter().filter_map(|run| text(run, CONTENT_HASH)))
 }
 
-fn runs(folder: &Path) -> Result<Vec<Table>> {
-    let ledger = Ledger::read(&ResultsFolder::new(folder)).map_err(Diagnostic::from)?;
+/// Runs whose own dataset, the first of those that they had, is one that cells learned from; all of them where none is.
+fn of_used(used: &UsedData) -> Vec<&Table> {
+    let is_used = |run: &&Table| text(run, CONTENT_HASH).is_some_and(|hash| used.has(&hash));
+    let found: Vec<&Table> = used.runs.iter().filter(is_used).collect();
+    match found.is_empty() {
+        true => used.runs.iter().collect(),
+        false => found,
+    }
+}
+
+fn runs(results: &ResultsFolder) -> Result<Vec<Table>> {
+    let ledger = Ledger::read(results).map_err(Diagnostic::from)?;
     Ok(ledger.unwrap_or_default().runs)
 }
 
@@ -145,6 +165,9 @@ pub(crate) fn read_toml<T: Default + DeserializeOwned>(file: &Path) -> Result<T>
         Some(text) => Ok(Document::new(file.display().to_string(), text).parse()?),
     }
 }
+
+/// Where a run has the hash of its dataset's content.
+const CONTENT_HASH: &[&str] = &["dataset", "content_hash"];
 
 /// Keys of the spec, and of its variants, under which something is searched or swept.
 const SEARCHED: [&str; 3] = ["tuning", "grid", "random"];
@@ -193,8 +216,8 @@ fn untrained_tasks(spec: &Table) -> Vec<(String, Option<String>)> {
 }
 
 /// Facts that depend on the code and the data alone; several values where runs differ.
-fn facts(runs: &[Table]) -> Vec<(&'static str, String)> {
-    let named: [(&'static str, &[&str]); 7] = [
+fn facts(used: &UsedData) -> Vec<(&'static str, String)> {
+    let named: [(&'static str, &[&str]); 6] = [
         ("homebench", &["homebench_version"]),
         ("git commit", &["source", "git_commit"]),
         (
@@ -204,14 +227,17 @@ fn facts(runs: &[Table]) -> Vec<(&'static str, String)> {
         ("sources (blake3)", &["source", "source_blake3"]),
         ("Cargo.lock (blake3)", &["source", "cargo_lock_blake3"]),
         ("compiler", &["build", "rustc"]),
-        ("dataset content", &["dataset", "content_hash"]),
     ];
-    let fact = |(name, path): (&'static str, &[&str])| {
-        let values = runs.iter().filter_map(|run| text(run, path));
-        let values = super::distinct(values);
-        (!values.is_empty()).then(|| (name, values.join(", ")))
-    };
-    named.into_iter().filter_map(fact).collect()
+    let of_runs = named.map(|(name, path)| {
+        let values = used.runs.iter().filter_map(|run| text(run, path));
+        (name, super::distinct(values))
+    });
+    let all = of_runs
+        .into_iter()
+        .chain([("dataset content", contents(used))]);
+    all.filter(|(_, values)| !values.is_empty())
+        .map(|(name, values)| (name, values.join(", ")))
+        .collect()
 }
 
 fn at<'a>(table: &'a Table, path: &[&str]) -> Option<&'a Value> {

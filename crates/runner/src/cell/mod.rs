@@ -15,6 +15,7 @@ pub use predictions::{missing_predictions, predict_again, prediction_files};
 pub use record::{CellTimes, write_failed, write_parts};
 pub use tensors_file::{read_tensors, read_weights, write_tensors};
 
+use crate::execute::kill_descendants;
 use crate::execute::protocol::{EXIT_ENVIRONMENT, EXIT_FAILED, EXIT_STOPPED, Message, STOP};
 use crate::output::note;
 use crate::provenance::Usage;
@@ -144,6 +145,8 @@ fn try_cell(settings: &ChildSettings) -> Result<()> {
                 &mut listener,
             )
         });
+        // Before anything is removed that they may write.
+        program.end_processes();
         program.remove_given();
         write_result(settings, &content, &judged?, start)?;
         return Ok(program.remove()?);
@@ -285,6 +288,16 @@ fn die_with_the_parent() {
     }
 }
 
+/// Has this process outlive its parent for the moment that it takes to end the processes of a program: whoever is killed at once leaves
+/// them. One that was stopped is woken, and then sees that its stdin is closed.
+fn end_by_the_closed_stdin() {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::process::{Signal, set_parent_process_death_signal};
+        let _ = set_parent_process_death_signal(Some(Signal::CONT));
+    }
+}
+
 /// Has the system end a program that this process starts with this process, where it knows how to.
 fn end_with_its_parent(program: &mut Command) {
     #[cfg(target_os = "linux")]
@@ -312,6 +325,7 @@ fn hear_the_parent() {
             }
         }
         note!("the parent is gone; ending");
+        kill_descendants();
         end_at_once();
     });
 }

@@ -1,7 +1,10 @@
 //! The cell of a program of the user's: it is given rows and settings as files, and gives back predictions as files.
 
-use super::{ChildSettings, end_with_its_parent, is_asked_to_stop, tell_parent};
+use super::{
+    ChildSettings, end_by_the_closed_stdin, end_with_its_parent, is_asked_to_stop, tell_parent,
+};
 use crate::execute::protocol::Message;
+use crate::execute::{adopt_orphans, close_files_in_child, kill_descendants};
 use anyhow::{Context as _, Result};
 use homebench_data::exchange::{Predictions, RowsAs, read_predictions, write_rows};
 use homebench_data::{Prepared, Schema, Split, kinds_of_ids};
@@ -44,6 +47,8 @@ impl<'a> OutsideProgram<'a> {
     /// # Errors
     /// A folder that can't be written.
     pub(super) fn new(settings: &ChildSettings, content: &'a CellContent) -> Result<Self> {
+        end_by_the_closed_stdin();
+        adopt_orphans();
         let cell = settings.folder.path();
         // Everything in it is removed in the end, so it has to be the cell's own and no link to another's.
         create_dir_inside(cell, &Path::new(FOLDER).join(STATE))?;
@@ -62,6 +67,11 @@ impl<'a> OutsideProgram<'a> {
         };
         program.remove_rows()?;
         Ok(program)
+    }
+
+    /// Ends what the program has started and left behind: nothing of it is to write once its cell has ended.
+    pub(super) fn end_processes(&self) {
+        kill_descendants();
     }
 
     /// Removes everything of a cell that is done.
@@ -224,11 +234,18 @@ impl<'a> OutsideProgram<'a> {
             if is_asked_to_stop() {
                 // What it has of a state is its own affair; a cell of it begins anew.
                 let _ = child.kill();
+                self.end_processes();
                 let _ = child.wait();
                 return Err(TrainError::Stopped);
             }
             std::thread::sleep(LOOK_EVERY);
         }
+    }
+}
+
+impl Drop for OutsideProgram<'_> {
+    fn drop(&mut self) {
+        self.end_processes();
     }
 }
 
@@ -279,6 +296,8 @@ fn start(command: &[String], settings: &Path) -> Result<Child, TrainError> {
         .stdin(Stdio::null())
         .stdout(log);
     end_with_its_parent(&mut process);
+    // What it leaves behind would hold the lock of the results.
+    close_files_in_child(&mut process, false);
     process.spawn().map_err(refuse)
 }
 

@@ -41,6 +41,19 @@ pub(super) fn say(results: &ResultsFolder, found: &[Finding]) {
     }
 }
 
+/// What lies among the data of a folder and is of none of its cells, in words. It is the user's, and no fault.
+pub(super) fn other_data(results: &ResultsFolder) -> Vec<String> {
+    let names = record::other_data(results).into_iter();
+    names
+        .map(|name| {
+            format!(
+                "data/{}: not of this experiment's cells, so neither reported nor sealed; move it away if nobody needs it here",
+                visible(&name)
+            )
+        })
+        .collect()
+}
+
 /// A finding with the folder in which it is.
 pub(super) fn place(results: &ResultsFolder, finding: &Finding) -> String {
     let text = results.join(&finding.to_string()).display().to_string();

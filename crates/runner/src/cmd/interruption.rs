@@ -4,6 +4,7 @@ use crate::execute::kill_every_cell;
 use crate::output::note;
 use crate::signals;
 use anyhow::Result;
+use homebench_diagnostic::shell_command;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -91,8 +92,7 @@ fn end_at_once() -> ! {
 fn command_to_go_on() -> String {
     let words = std::env::args_os().map(|word| word.to_string_lossy().into_owned());
     let words: Vec<String> = words.filter(|word| word != "--fresh").collect();
-    // Nothing with a zero in it can be an argument.
-    shlex::try_join(words.iter().map(String::as_str)).unwrap_or_else(|_| words.join(" "))
+    shell_command(words.iter().map(String::as_str))
 }
 
 /// Says how to go on.

@@ -43,6 +43,7 @@ mod watch;
 
 use crate::bundled::{self, Bundle};
 use crate::output;
+use crate::signals;
 use clap::{Parser, Subcommand};
 use std::io::ErrorKind;
 use std::process::ExitCode;
@@ -99,6 +100,7 @@ enum Command {
 /// Reads the command line, does what it asks for, and gives the exit code. `bundle` is what the binary carries.
 pub fn main(bundle: Bundle) -> ExitCode {
     bundled::carry(bundle);
+    signals::ignore_size_limit();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(said) => return say_of_command_line(&said),

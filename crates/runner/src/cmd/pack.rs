@@ -45,10 +45,12 @@ impl PackArguments {
             return Ok(exit_code(&found, ExitCode::SUCCESS));
         }
         let new = ResultsFolder::new(self.into);
-        let packed = pack(&results, &new)?;
-        let read = Results::read(new.path())?;
-        let extent = extent_of(&new, &read);
-        Folder::of(read, None)?.with_extent(extent).write_short()?;
+        let packed = pack(&results, &new, |copy| {
+            let read = Results::read(copy.path())?;
+            let extent = extent_of(copy, &read);
+            Folder::of(read, None)?.with_extent(extent).write_short()?;
+            Ok(())
+        })?;
         note!(
             "packed into {}: {} long tables, {} instead of {}",
             new.path().display(),

@@ -1,7 +1,7 @@
 //! `homebench report` and `homebench figures`: both read the CSV files of a results folder and nothing else.
 
 use super::arguments::ResultsArgument;
-use super::integrity::{exit_code, look, say};
+use super::integrity::{exit_code, look, other_data, say};
 use super::open_folder::{is_of_merge, open_folder};
 use super::output_path::{is_inside, refuse_other_results};
 use super::screen::answer_width;
@@ -78,6 +78,9 @@ impl ReportArguments {
         )?;
         found.retain(|finding| !(opened.is_unmerged && is_of_merge(finding)));
         say(&results, &found);
+        for other in other_data(&results) {
+            note!("{}", results.join(&other).display());
+        }
         let mut folder = opened.folder;
         if let Some(out) = self.make_folder(&results)? {
             folder = folder.writing_into(&out, &way(&out, results.path())?);

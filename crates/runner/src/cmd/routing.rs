@@ -1,6 +1,7 @@
 //! `homebench routing`: how alike tasks route, beside how they are related in truth.
 
 use super::arguments::ResultsArgument;
+use super::integrity::{exit_code, look, say};
 use super::output_path::write_table;
 use crate::output::note;
 use anyhow::Result;
@@ -20,7 +21,7 @@ use std::process::ExitCode;
 /// A row a cell whose tasks have gates, on made-up data that says how its tasks are related: Spearman's rho between the cosines of two
 /// tasks' mean gate weights (gates.csv, at the selected weights) and the correlations of what makes their labels, over all pairs of
 /// tasks, and the p-value of a one-sided Mantel test, which permutes the tasks in every order, or in 9,999 drawn ones of more than eight
-/// tasks. On stderr each variant's mean rho with its 95 % interval over seeds.
+/// tasks. On stderr each variant's mean rho with its 95 % interval over seeds. Exit code 1 where files are not as they were written.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
@@ -37,9 +38,11 @@ impl RoutingArguments {
     pub(super) fn run(self) -> Result<ExitCode> {
         let folder = self.results.open()?;
         let name = folder.path().display().to_string();
+        let found = look(&folder)?;
+        say(&folder, &found);
         let results = Results::read(folder.path())?;
         let mut truth = truth(&folder)?;
-        // Of data that an earlier spec was run on, what was kept may lie there still.
+        // What isn't known of older folders may leave data in that no cell is of.
         truth.retain(|title, _| results.cells.iter().any(|cell| &cell.dataset == title));
         if truth.is_empty() {
             return Err(Diagnostic::new(
@@ -55,24 +58,18 @@ impl RoutingArguments {
                 .hint("gates.csv has the gates of final cells; models without a gate for each task have none to compare")
                 .into());
         }
-        say(&rows);
+        say_rho(&rows);
         write_table(self.out.as_deref(), table(&rows))?;
-        Ok(ExitCode::SUCCESS)
+        Ok(exit_code(&found, ExitCode::SUCCESS))
     }
 }
 
 /// The true relations of every dataset of the folder that says them, by title.
 fn truth(folder: &ResultsFolder) -> Result<BTreeMap<String, TrueRelations>> {
     let mut truth = BTreeMap::new();
-    let Ok(kept) = std::fs::read_dir(folder.path().join("data")) else {
-        return Ok(truth);
-    };
-    for entry in kept {
-        let path = entry?.path();
-        let Some(facts) = DataFacts::read(&path).map_err(Diagnostic::from)? else {
-            continue;
-        };
-        let description = path.join("description.toml");
+    // Of data that the folder was run on before, what was kept may lie there still.
+    for facts in DataFacts::read_all(folder).map_err(Diagnostic::from)? {
+        let description = folder.data(&facts.content_hash).join("description.toml");
         let text = regular_file::read_text(&description).map_err(|error| {
             Diagnostic::new(description.display().to_string(), error.to_string()).hint(
                 "restore it, or run the experiment again, which writes it and trains nothing anew",
@@ -90,7 +87,7 @@ fn truth(folder: &ResultsFolder) -> Result<BTreeMap<String, TrueRelations>> {
 }
 
 /// Each variant's rho over seeds.
-fn say(rows: &[RoutingRow]) {
+fn say_rho(rows: &[RoutingRow]) {
     for (dataset, variant) in distinct(rows.iter().map(|row| (&row.dataset, &row.variant))) {
         let of = rows
             .iter()

@@ -2,10 +2,10 @@
 
 use super::arguments::ResultsArgument;
 use super::cell_list::{CellRow, DONE, STALE, current, rows};
-use super::integrity::look;
+use super::integrity::{look, other_data};
 use super::screen::{for_stdout, terminal_width};
 use super::watch::watch;
-use crate::execute::at_work;
+use crate::execute::{at_work, unreadable_submissions};
 use crate::output::write_answer;
 use anyhow::Result;
 use clap::Args;
@@ -63,10 +63,20 @@ impl StatusArguments {
             Err(error) => return Err(error),
         };
         let found = of_rows(&results, found, &rows, running.is_some());
-        let is_whole = found.is_empty() && rows.iter().all(CellRow::is_done);
+        let unreadable = unreadable_submissions(&results);
+        let is_whole =
+            found.is_empty() && unreadable.is_empty() && rows.iter().all(CellRow::is_done);
+        for said in &unreadable {
+            let hint = said.hint.as_deref().unwrap_or_default();
+            let line = format!("{}: {}; {hint}", said.source, said.message);
+            answer += &(for_stdout(&visible(&line), "") + "\n");
+        }
         // Whoever watched has seen what went well.
         if self.watch {
             rows.retain(|row| !row.is_done());
+        }
+        for other in other_data(&results) {
+            answer += &(for_stdout(&other, "") + "\n");
         }
         if !rows.is_empty() {
             answer += &aligned(&rows, has_splits);
@@ -141,6 +151,7 @@ fn say_copy(results: &ResultsFolder, found: &[Finding]) -> Result<ExitCode> {
         "{} cells: {done} done; this folder has their tables alone, as a packed copy does",
         is_done.len()
     )];
+    lines.extend(other_data(results));
     let finding = |finding: &Finding| format!("{finding}; {}", finding.mend(results));
     lines.extend(found.iter().map(finding));
     let lines = lines.iter().map(|line| for_stdout(line, "") + "\n");

@@ -9,13 +9,15 @@ mod lock;
 mod process;
 pub(crate) mod protocol;
 
+pub(crate) use cluster::close_files_in_child;
 pub use cluster::{
     CellStanding, Cluster, ClusterRun, ClusterSettings, EngineKind, HostRecord, cancel,
-    read_settings, refuse_open, standings,
+    read_settings, refuse_open, standings, unreadable_submissions,
 };
 pub use local::{Local, LocalSettings};
 pub(crate) use lock::host as local_host;
 pub use lock::{AtWork, FolderLock, LeftBehind, LockWatch, LostFolder, at_work};
+pub(crate) use process::{adopt_orphans, kill_descendants};
 pub use process::{can_limit_memory, kill_every_cell};
 pub use protocol::Message;
 

@@ -1,5 +1,6 @@
 //! The process of a cell as its parent has it: started, listened to, held to its limits, ended.
 
+use super::lock::is_alive;
 use super::protocol::{Message, STOP};
 use crate::provenance::Usage;
 use anyhow::{Context, Result};
@@ -11,6 +12,11 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ChildStdout, Command, ExitStatus};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+/// How often it is looked whether something that is to be ended has started something else.
+const MOST_ROUNDS: usize = 200;
+/// A process that was killed is gone within this, as a rule.
+const AFTER_ROUND: Duration = Duration::from_millis(5);
 
 /// The limit that a process reached.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -68,6 +74,8 @@ impl Process {
         // Without the lock, or the process could not be ended meanwhile.
         wait_until_ended(self.id)?;
         let mut running = self.lock().take().context("a process is waited for once")?;
+        // What a program outside has left behind writes in the cell's folder. Before the process is collected, the number is its own.
+        kill_group(self.id);
         running_now().remove(&self.id);
         let (status, usage) = reap(&mut running.child)?;
         Ok(Exit {
@@ -128,12 +136,15 @@ impl Process {
 /// Ends a process that was not collected yet, and those that it has started: a cell leads a group of its own, and a program outside may
 /// have helpers.
 fn kill_family(running: &mut LiveChild) {
-    let group = i32::try_from(running.child.id())
-        .ok()
-        .and_then(Pid::from_raw);
     // One without a group of its own is ended by itself.
-    let _ = group.map(|group| kill_process_group(group, Signal::KILL));
+    kill_group(running.child.id());
     let _ = running.child.kill();
+}
+
+fn kill_group(leader: u32) {
+    let group = i32::try_from(leader).ok().and_then(Pid::from_raw);
+    // Where nothing of it is left there is nobody to hear.
+    let _ = group.map(|group| kill_process_group(group, Signal::KILL));
 }
 
 /// The processes of this parent's cells, for an end that reaches no executor any more. A number is taken out before its process is
@@ -144,11 +155,58 @@ fn running_now() -> MutexGuard<'static, BTreeSet<u32>> {
     RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Ends every cell that this process has started, whatever it does: for a parent that is about to end itself.
+/// Ends every cell that this process has started, whatever it does, and what these have started: for a parent that is about to end
+/// itself.
 pub fn kill_every_cell() {
     for process in running_now().iter() {
+        kill_group(*process);
         send(*process, Signal::KILL);
     }
+}
+
+/// Has the processes that this one's children leave behind become its own, where the system knows how to, so that
+/// [`kill_descendants`] finds them.
+pub(crate) fn adopt_orphans() {
+    // Without it those are found that still hang together.
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::set_child_subreaper(Some(rustix::process::getpid()));
+}
+
+/// Ends every process that this one has started, and those that they have, also in sessions of their own.
+pub(crate) fn kill_descendants() {
+    let own = std::process::id();
+    // One may start another before it is ended; who goes on with that for ever is left to the parent, which ends the group.
+    for _ in 0..MOST_ROUNDS {
+        let mut living = Vec::new();
+        add_living_descendants(own, &mut living);
+        if living.is_empty() {
+            return;
+        }
+        living
+            .iter()
+            .for_each(|process| send(*process, Signal::KILL));
+        std::thread::sleep(AFTER_ROUND);
+    }
+}
+
+fn add_living_descendants(process: u32, found: &mut Vec<u32>) {
+    for child in children(process) {
+        if is_alive(child) {
+            found.push(child);
+        }
+        add_living_descendants(child, found);
+    }
+}
+
+/// The children of all threads of a process, as the system lists them.
+fn children(process: u32) -> Vec<u32> {
+    let threads = std::fs::read_dir(format!("/proc/{process}/task"));
+    let of_threads = threads.into_iter().flatten().flatten().map(|thread| {
+        let text = std::fs::read_to_string(thread.path().join("children")).unwrap_or_default();
+        let numbers = text.split_whitespace().map(str::parse::<u32>);
+        numbers.filter_map(Result::ok).collect::<Vec<_>>()
+    });
+    of_threads.flatten().collect()
 }
 
 fn send(process: u32, signal: Signal) {
@@ -185,12 +243,7 @@ fn filled_memory_bytes(process: u32) -> Option<u64> {
 /// The same with all processes that it has started and that still run: those of a program outside are the cell's.
 fn family_memory_bytes(process: u32) -> Option<u64> {
     let own = filled_memory_bytes(process)?;
-    let threads = std::fs::read_dir(format!("/proc/{process}/task"));
-    let children = threads.into_iter().flatten().flatten().flat_map(|thread| {
-        let text = std::fs::read_to_string(thread.path().join("children")).unwrap_or_default();
-        let numbers = text.split_whitespace().map(str::parse::<u32>);
-        numbers.filter_map(Result::ok).collect::<Vec<_>>()
-    });
+    let children = children(process).into_iter();
     // One that has just ended fills nothing.
     Some(own + children.filter_map(family_memory_bytes).sum::<u64>())
 }

@@ -1,13 +1,13 @@
 //! Runs cells through an executor: some at once, again where one broke, none after somebody asked to stop.
 
-use crate::cell::{CellTimes, write_failed};
+use crate::cell::{CellTimes, prediction_files, write_failed};
 use crate::execute::{Ended, Event, EventKind, Executor, LockWatch, Message, Verdict};
 use anyhow::{Result, anyhow};
 use homebench_experiment::plan::PlannedCell;
 use homebench_results::tables::TIMES;
 use homebench_results::{
-    CellFolder, CellParts, Outcome, ResultsFolder, create_dir_inside, remove, remove_partials,
-    write_unsynced,
+    CellFolder, CellParts, Outcome, ResultsFolder, create_dir_inside, refuse_special, remove,
+    remove_partials, write_unsynced,
 };
 use homebench_train::Device;
 use std::collections::{BTreeMap, VecDeque};
@@ -273,6 +273,18 @@ impl CellRuns<'_> {
         create_dir_inside(self.results.path(), &inside)?;
         // Nobody else writes here: this process holds the lock of the results, and the cell's last one has ended.
         remove_partials(folder.path(), None)?;
+        // Told now, and not after hours of training.
+        let written = [
+            folder.content(),
+            folder.outcome(),
+            folder.log(),
+            folder.checkpoint(),
+            folder.weights(),
+            folder.part(TIMES.file),
+        ];
+        for path in written.into_iter().chain(prediction_files(&folder)) {
+            refuse_special(&path)?;
+        }
         let content = cell.content.to_toml();
         write_unsynced(&folder.content(), |out| {
             Ok(out.write_all(content.as_bytes())?)

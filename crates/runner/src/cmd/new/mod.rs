@@ -4,7 +4,7 @@ use crate::bundled;
 use crate::output::write_answer;
 use anyhow::Result;
 use clap::Args;
-use homebench_diagnostic::Diagnostic;
+use homebench_diagnostic::{Diagnostic, shell_word, visible};
 use std::fs::File;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -35,13 +35,18 @@ impl NewArguments {
         let text = match &self.like {
             Some(like) => text_of(like)?,
             // The command to run it, which is not the only place where a name may stand.
-            None => TEMPLATE.replacen(NAME, &path.display().to_string(), 1),
+            None => TEMPLATE.replacen(NAME, &shown_in_comment(&path), 1),
         };
         write_new(&path, &text)?;
-        let shown = path.display();
-        write_answer(&format!("{shown}: edit it, then: homebench run {shown}\n"))?;
+        let (shown, word) = (path.display(), shell_word(&path));
+        write_answer(&format!("{shown}: edit it, then: homebench run {word}\n"))?;
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// The path as a word of a command in a comment, which ends with its line.
+fn shown_in_comment(path: &Path) -> String {
+    visible(&shell_word(path)).into_owned()
 }
 
 /// The path with `.toml`.

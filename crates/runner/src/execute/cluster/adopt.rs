@@ -7,13 +7,15 @@ use super::chunk::CellLoad;
 use super::engine::{Engine, Known, TaskState};
 use super::events::{EventReader, TaskEvent};
 use super::manual::Manual;
-use super::processes::Processes;
+use super::processes::{GRACE_HERE, Processes, has_tasks_here, signal_tasks};
 use super::settings::{EngineKind, read_settings};
 use super::slurm::Slurm;
-use super::submission::{State, Submission};
+use super::submission::{State, Submission, Unreadable};
+use crate::execute::local_host;
 use anyhow::Result;
-use homebench_diagnostic::Diagnostic;
+use homebench_diagnostic::{Diagnostic, shell_word};
 use homebench_results::{Outcome, ResultsFolder, Status};
+use rustix::process::Signal;
 use std::time::{Duration, Instant};
 
 /// How long the end of tasks is waited for that were cancelled: a node may take a while to see it.
@@ -130,8 +132,9 @@ fn in_the_way(results: &ResultsFolder, submission: &Submission) -> Diagnostic {
     let folder = results.path().display().to_string();
     let what =
         format!("tasks of an earlier run with `--executor {engine}` may be at work in this folder");
-    Diagnostic::new(&folder, what).hint(format!(
-        "go on with `homebench run --executor {engine}`, or end them with `homebench cancel {folder}`"
+    Diagnostic::new(folder, what).hint(format!(
+        "go on with `homebench run --executor {engine}`, or end them with `homebench cancel {}`",
+        shell_word(results.path())
     ))
 }
 
@@ -158,17 +161,60 @@ pub fn refuse_open(results: &ResultsFolder) -> Result<()> {
 /// # Errors
 /// A submission that can't be read or written.
 pub fn cancel(results: &ResultsFolder, at_once: bool) -> Result<(usize, Vec<String>)> {
-    let mut open = Submission::all(results)?;
-    open.retain(Submission::is_open);
-    let mut left = Vec::new();
-    for submission in &mut open {
-        let engine = engine_of(submission)?;
-        if !end_all(engine.as_ref(), submission, at_once) {
-            left.push(submission.name());
+    let (mut num, mut left) = (0, Vec::new());
+    for found in Submission::each(results) {
+        let (name, is_seen) = match found {
+            Ok(submission) if !submission.is_open() => continue,
+            Ok(mut submission) => {
+                let engine = engine_of(&submission)?;
+                let is_seen = end_all(engine.as_ref(), &submission, at_once);
+                submission.set_state(State::Superseded, None)?;
+                (submission.name(), is_seen)
+            }
+            Err(unreadable) if unreadable.is_newer => return Err((*unreadable.said).into()),
+            Err(unreadable) => (unreadable.name(), end_unreadable(&unreadable, at_once)?),
+        };
+        num += 1;
+        if !is_seen {
+            left.push(name);
         }
-        submission.set_state(State::Superseded, None)?;
     }
-    Ok((open.len(), left))
+    Ok((num, left))
+}
+
+/// Ends the tasks of a submission without its record, by orders, which they read all the time, and where they are processes of this
+/// machine by signals. Says whether the end of all was seen.
+fn end_unreadable(unreadable: &Unreadable, at_once: bool) -> Result<bool> {
+    let folder = unreadable.folder();
+    let is_seen_here = |path| {
+        let news = EventReader::new(path).all_news();
+        let is_over = matches!(news.last(), Some(TaskEvent::Over));
+        let host = news.into_iter().rev().find_map(|event| match event {
+            TaskEvent::Start(start) => Some(start.host),
+            _ => None,
+        });
+        is_over || host.is_some_and(|host| host == local_host())
+    };
+    let is_quiet = || !has_tasks_here(&folder) && unreadable.events().into_iter().all(is_seen_here);
+    if !at_once {
+        unreadable.order_stop()?;
+        signal_tasks(&folder, None, Signal::USR1);
+        wait_until(&is_quiet, GRACE_HERE, LOOK_EVERY);
+    }
+    unreadable.write_off()?;
+    signal_tasks(&folder, None, Signal::KILL);
+    Ok(wait_until(&is_quiet, LONGEST_END, LOOK_EVERY))
+}
+
+fn wait_until(is_reached: &dyn Fn() -> bool, longest: Duration, every: Duration) -> bool {
+    let start = Instant::now();
+    while !is_reached() {
+        if start.elapsed() > longest {
+            return false;
+        }
+        std::thread::sleep(every);
+    }
+    true
 }
 
 fn engine_of(submission: &Submission) -> Result<Box<dyn Engine>> {
@@ -202,16 +248,8 @@ fn end_all(engine: &dyn Engine, submission: &Submission, at_once: bool) -> bool 
             has_ended(submission, task) || is_gone && (engine.knows_tasks() || !has_begun)
         })
     };
-    let wait = |longest: Duration| {
-        let start = Instant::now();
-        while !is_quiet() {
-            if start.elapsed() > longest {
-                return false;
-            }
-            std::thread::sleep(LOOK_EVERY.max(engine.look_every()));
-        }
-        true
-    };
+    let every = LOOK_EVERY.max(engine.look_every());
+    let wait = |longest: Duration| wait_until(&is_quiet, longest, every);
     if !at_once {
         // Written too: a task that begins only now reads it.
         let _ = submission.order_stop();

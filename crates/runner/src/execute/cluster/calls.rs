@@ -132,7 +132,7 @@ fn changes_calls(name: &str) -> bool {
 
 /// Has every file that is open now closed in the program that a command starts, also those that children inherit, such as the lock of a
 /// results folder; and where asked for, gives the program a session of its own, which no terminal ends.
-pub(super) fn close_files_in_child(command: &mut Command, has_own_session: bool) {
+pub(crate) fn close_files_in_child(command: &mut Command, has_own_session: bool) {
     let open: Vec<i32> = std::fs::read_dir("/dev/fd")
         .into_iter()
         .flatten()
@@ -141,6 +141,7 @@ pub(super) fn close_files_in_child(command: &mut Command, has_own_session: bool)
         .filter(|number| *number > 2)
         .collect();
     let prepare = move || {
+        crate::signals::heed_size_limit();
         if has_own_session {
             // Fails only for the leader of a group, which a new process is not.
             let _ = rustix::process::setsid();

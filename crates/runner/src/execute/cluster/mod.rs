@@ -26,9 +26,10 @@ mod submit;
 mod work;
 
 pub use adopt::{cancel, refuse_open};
+pub(crate) use calls::close_files_in_child;
 pub use hosts::HostRecord;
 pub use settings::{ClusterSettings, EngineKind, read_settings};
-pub use standing::{CellStanding, standings};
+pub use standing::{CellStanding, standings, unreadable_submissions};
 
 use super::{Ended, Event, EventKind, LocalSettings, Verdict};
 use crate::output::note;

@@ -16,6 +16,9 @@ use std::time::Duration;
 /// What the system's list of processes has of a task.
 const INDEX: &str = "--index";
 
+/// How long tasks may take to end once they were asked to: their cells have ten seconds.
+pub(super) const GRACE_HERE: Duration = Duration::from_secs(12);
+
 /// Processes of this machine.
 #[derive(Debug)]
 pub(crate) struct Processes {
@@ -69,14 +72,24 @@ impl Processes {
 
     fn signal(&self, submission: &Submission, task: Option<usize>, signal: Signal) {
         self.collect();
-        for (process, found) in tasks_of(submission.folder()) {
-            if task.is_none_or(|task| task == found) {
-                let process = i32::try_from(process).ok().and_then(Pid::from_raw);
-                // One that has just ended needs no signal.
-                let _ = process.map(|process| kill_process(process, signal));
-            }
+        signal_tasks(submission.folder(), task, signal);
+    }
+}
+
+/// Sends a signal to those processes of this machine that are a task of a submission's folder, or all of its tasks.
+pub(super) fn signal_tasks(folder: &Path, task: Option<usize>, signal: Signal) {
+    for (process, found) in tasks_of(folder) {
+        if task.is_none_or(|task| task == found) {
+            let process = i32::try_from(process).ok().and_then(Pid::from_raw);
+            // One that has just ended needs no signal.
+            let _ = process.map(|process| kill_process(process, signal));
         }
     }
+}
+
+/// Whether processes of this machine are tasks of a submission's folder.
+pub(super) fn has_tasks_here(folder: &Path) -> bool {
+    !tasks_of(folder).is_empty()
 }
 
 /// The processes of a submission's tasks, each with its task. One that has ended has no words any more.
@@ -174,6 +187,6 @@ impl Engine for Processes {
     }
 
     fn grace(&self) -> Duration {
-        Duration::from_secs(12)
+        GRACE_HERE
     }
 }

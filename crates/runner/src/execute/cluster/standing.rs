@@ -2,6 +2,7 @@
 
 use super::events::{EventReader, TaskEvent};
 use super::submission::Submission;
+use homebench_diagnostic::Diagnostic;
 use homebench_results::ResultsFolder;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime};
@@ -17,10 +18,14 @@ pub enum CellStanding {
     Lost(String, String, u64),
 }
 
-/// The cells of open submissions, by id. Nobody is asked and nothing is concluded: what can't be read is left out.
+/// The cells of open submissions, by id. Nobody is asked and nothing is concluded: what can't be read is left out, and told by
+/// [`unreadable_submissions`].
 pub fn standings(results: &ResultsFolder) -> BTreeMap<String, CellStanding> {
     let mut found = BTreeMap::new();
-    let all = Submission::all(results).unwrap_or_default();
+    let all: Vec<Submission> = Submission::each(results)
+        .into_iter()
+        .filter_map(Result::ok)
+        .collect();
     for submission in all.iter().filter(|submission| submission.is_open()) {
         let orders = submission.orders();
         let chunks = submission.chunks().unwrap_or_default();
@@ -50,6 +55,14 @@ pub fn standings(results: &ResultsFolder) -> BTreeMap<String, CellStanding> {
         }
     }
     found
+}
+
+/// Submissions whose records can't be read, each with the mend: nobody can say whether tasks of them are at work.
+pub fn unreadable_submissions(results: &ResultsFolder) -> Vec<Diagnostic> {
+    let all = Submission::each(results).into_iter();
+    all.filter_map(Result::err)
+        .map(|unreadable| *unreadable.said)
+        .collect()
 }
 
 /// What a task has told so far.

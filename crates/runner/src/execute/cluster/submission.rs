@@ -5,9 +5,10 @@
 //! parent has to say after that; `<index>.events` is what a task says, `<index>.log` what it said on stderr; `homebench` is the program
 //! that was submitted, since another may be built meanwhile.
 
+use super::events::{EventReader, TaskEvent};
 use super::settings::EngineKind;
 use super::work::TaskWork;
-use homebench_diagnostic::{Diagnostic, regular_file};
+use homebench_diagnostic::{Diagnostic, regular_file, shell_word};
 use homebench_results::{ResultsFolder, create_dir_inside, refuse_link, unwritable, write};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -25,6 +26,8 @@ const PROGRAM: &str = "homebench";
 const SCRIPT: &str = "task.sh";
 /// The most bytes of `chunks`, which has about a hundred for each cell: more than a text that people write.
 const MOST_CHUNKS: u64 = 1 << 30;
+/// The end of the name of what a task says.
+const EVENTS: &str = ".events";
 /// The words of `orders`.
 const STOP: &str = "stop";
 const SUPERSEDED: &str = "superseded";
@@ -154,8 +157,12 @@ impl Submission {
     /// # Errors
     /// A file that can't be read, or is of a newer homebench.
     pub(crate) fn read(folder: &Path) -> Result<Option<Self>, Diagnostic> {
+        Self::read_record(folder).map_err(|unreadable| *unreadable.said)
+    }
+
+    fn read_record(folder: &Path) -> Result<Option<Self>, Unreadable> {
         let path = folder.join(RECORD);
-        let refuse = |message: String| Diagnostic::new(path.display().to_string(), message);
+        let refuse = |message: String| Unreadable::new(folder, message);
         let text = match regular_file::read_text(&path) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             read => read.map_err(|error| refuse(format!("can't be read: {error}")))?,
@@ -166,25 +173,51 @@ impl Submission {
         }
         let format = toml::from_str::<Format>(&text).map_or(FORMAT, |found| found.format);
         if format > FORMAT {
-            let said = refuse(format!("is of a newer homebench (format {format})"));
-            return Err(said.hint("use the homebench that submitted it"));
+            let said = Diagnostic::new(
+                path.display().to_string(),
+                format!("is of a newer homebench (format {format})"),
+            );
+            return Err(Unreadable {
+                folder: folder.to_owned(),
+                said: Box::new(said.hint("use the homebench that submitted it")),
+                is_newer: true,
+            });
         }
-        let record = toml::from_str(&text).map_err(|error| {
-            let said = refuse(format!("can't be read: {}", error.message()));
-            said.hint("end what was submitted by hand, then remove the folder that it is in")
-        })?;
-        Ok(Some(Self {
-            folder: absolute(folder)?,
-            record,
-        }))
+        let record = toml::from_str(&text)
+            .map_err(|error| refuse(format!("can't be read: {}", error.message())))?;
+        let folder = absolute(folder).map_err(|said| refuse(said.message))?;
+        Ok(Some(Self { folder, record }))
+    }
+
+    /// The submission of a folder, unless nothing of it is wanted any more. A record is written before the first task begins, so where a
+    /// task has spoken and there is none, it was lost.
+    fn find(folder: &Path) -> Result<Option<Self>, Unreadable> {
+        let is_written_off = || read_orders(folder).all_superseded;
+        match Self::read_record(folder) {
+            Ok(None) if !is_written_off() && has_open_tasks(folder) => Err(Unreadable::new(
+                folder,
+                "is gone, and tasks of its submission have begun and may be at work".to_owned(),
+            )),
+            Err(unreadable) if !unreadable.is_newer && is_written_off() => Ok(None),
+            found => found,
+        }
     }
 
     /// Every submission of a results folder, in the order of their names.
     ///
     /// # Errors
-    /// As of [`Self::read`]; a link in the place of the folder of all of them, which are written and removed.
+    /// As of [`Self::read`], and a record that is gone while tasks may be at work; a link in the place of the folder of all of them, which
+    /// are written and removed.
     pub(crate) fn all(results: &ResultsFolder) -> Result<Vec<Self>, Diagnostic> {
         refuse_link(&results.cluster())?;
+        let found = Self::each(results).into_iter();
+        found
+            .map(|found| found.map_err(|unreadable| *unreadable.said))
+            .collect()
+    }
+
+    /// Every submission of a results folder that is there, or why it can't be read.
+    pub(super) fn each(results: &ResultsFolder) -> Vec<Result<Self, Unreadable>> {
         let entries = std::fs::read_dir(results.cluster());
         let mut folders: Vec<PathBuf> = entries
             .into_iter()
@@ -194,7 +227,7 @@ impl Submission {
             .map(|entry| entry.path())
             .collect();
         folders.sort();
-        let read = folders.iter().map(|folder| Self::read(folder));
+        let read = folders.iter().map(|folder| Self::find(folder));
         read.filter_map(Result::transpose).collect()
     }
 
@@ -274,26 +307,12 @@ impl Submission {
     }
 
     fn order(&self, line: &str) -> Result<(), Diagnostic> {
-        let path = self.folder.join(ORDERS);
-        // Made anew where somebody moved it away: what it said to tasks before is said once more by whoever ends them.
-        let mut options = regular_file::unlinked();
-        let appended = options
-            .create(true)
-            .append(true)
-            .open(&path)
-            .and_then(regular_file::regular)
-            .and_then(|mut file| {
-                file.write_all(format!("{line}\n").as_bytes())?;
-                file.sync_all()
-            });
-        appended.map_err(|error| unwritable(&path, &error))
+        append_order(&self.folder, line)
     }
 
     /// What was ordered so far. The file is there from the beginning, so that no network shows its absence for a while.
     pub(crate) fn orders(&self) -> Orders {
-        let text = regular_file::read_text(&self.folder.join(ORDERS));
-        // A disk that doesn't answer now may do at the next look.
-        text.map(|text| Orders::parse(&text)).unwrap_or_default()
+        read_orders(&self.folder)
     }
 
     /// The cells of every task.
@@ -374,7 +393,7 @@ impl Submission {
     }
 
     pub(crate) fn events(&self, task: usize) -> PathBuf {
-        self.folder.join(format!("{task}.events"))
+        self.folder.join(format!("{task}{EVENTS}"))
     }
 
     pub(crate) fn log(&self, task: usize) -> PathBuf {
@@ -391,13 +410,124 @@ impl Submission {
 
     /// Takes the folder away: every task has ended, and nothing of it is to be read.
     pub(crate) fn remove(&self) {
-        // Another look at the results finds it, and takes it for over.
+        // The record last: what tasks have said and no record would look like one that was lost. What stays is found by another look
+        // at the results, and taken for over.
+        let entries = std::fs::read_dir(&self.folder)
+            .into_iter()
+            .flatten()
+            .flatten();
+        for path in entries.map(|entry| entry.path()) {
+            if path.file_name().is_some_and(|name| name != RECORD) {
+                let _ = std::fs::remove_file(&path);
+            }
+        }
         let _ = std::fs::remove_dir_all(&self.folder);
         if let Some(above) = self.folder.parent() {
             // With others in it, it stays.
             let _ = std::fs::remove_dir(above);
         }
     }
+}
+
+/// A submission whose record can't be used.
+#[derive(Debug)]
+pub(super) struct Unreadable {
+    folder: PathBuf,
+    // Apart, so that a result stays small.
+    pub(super) said: Box<Diagnostic>,
+    /// Whether another homebench can.
+    pub(super) is_newer: bool,
+}
+
+impl Unreadable {
+    fn new(folder: &Path, message: String) -> Self {
+        let results = folder.parent().and_then(Path::parent).unwrap_or(folder);
+        let said = Diagnostic::new(folder.join(RECORD).display().to_string(), message);
+        Self {
+            folder: folder.to_owned(),
+            said: Box::new(said.hint(format!(
+                "restore it, or end what was submitted with `homebench cancel {}`; then run the experiment again",
+                shell_word(results)
+            ))),
+            is_newer: false,
+        }
+    }
+
+    /// Its folder, as its tasks know it.
+    pub(super) fn folder(&self) -> PathBuf {
+        absolute(&self.folder).unwrap_or_else(|_| self.folder.clone())
+    }
+
+    /// What a batch system calls it.
+    pub(super) fn name(&self) -> String {
+        let token = self.folder.file_name().unwrap_or_default();
+        format!("hb-{}", token.to_string_lossy())
+    }
+
+    /// Tells its tasks to let their cells write checkpoints and end. They read it without the record.
+    ///
+    /// # Errors
+    /// The file can't be written.
+    pub(super) fn order_stop(&self) -> Result<(), Diagnostic> {
+        append_order(&self.folder, STOP)
+    }
+
+    /// Tells its tasks that others have their cells. From now on nobody asks for the record.
+    ///
+    /// # Errors
+    /// The file can't be written.
+    pub(super) fn write_off(&self) -> Result<(), Diagnostic> {
+        append_order(&self.folder, SUPERSEDED)
+    }
+
+    /// The files of what its tasks have said.
+    pub(super) fn events(&self) -> Vec<PathBuf> {
+        let found = events_in(&self.folder).into_iter();
+        found.map(|(_, path)| path).collect()
+    }
+}
+
+/// What tasks of a folder have said: each task with its file.
+fn events_in(folder: &Path) -> Vec<(usize, PathBuf)> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let of_task = |path: PathBuf| {
+        let name = path.file_name()?.to_str()?;
+        let task = name.strip_suffix(EVENTS)?.parse().ok()?;
+        Some((task, path))
+    };
+    entries.filter_map(|entry| of_task(entry.path())).collect()
+}
+
+/// Whether a task has begun, has not said its last word, and may still write.
+fn has_open_tasks(folder: &Path) -> bool {
+    let orders = read_orders(folder);
+    let is_open = |(task, path): (usize, PathBuf)| {
+        let news = EventReader::new(path).all_news();
+        !orders.is_superseded(task) && !matches!(news.last(), Some(TaskEvent::Over))
+    };
+    events_in(folder).into_iter().any(is_open)
+}
+
+fn read_orders(folder: &Path) -> Orders {
+    let text = regular_file::read_text(&folder.join(ORDERS));
+    // A disk that doesn't answer now may do at the next look.
+    text.map(|text| Orders::parse(&text)).unwrap_or_default()
+}
+
+fn append_order(folder: &Path, line: &str) -> Result<(), Diagnostic> {
+    let path = folder.join(ORDERS);
+    // It is there from the beginning. Made anew where it is lost or somebody moved it away: what it said to tasks before is said once more by
+    // whoever ends them.
+    let file = regular_file::unlinked()
+        .create(true)
+        .append(true)
+        .open(&path)
+        .and_then(regular_file::regular);
+    let appended = file.and_then(|mut file| {
+        file.write_all(format!("{line}\n").as_bytes())?;
+        file.sync_all()
+    });
+    appended.map_err(|error| unwritable(&path, &error))
 }
 
 fn absolute(path: &Path) -> Result<PathBuf, Diagnostic> {

@@ -139,12 +139,12 @@ pub(super) fn left_behind(_file: &File, _is_of_kind: impl Fn(u32) -> bool) -> Ve
 
 /// A process that ended and was not yet collected counts as gone.
 #[cfg(target_os = "linux")]
-pub(super) fn is_alive(process: u32) -> bool {
+pub(crate) fn is_alive(process: u32) -> bool {
     state(process).is_some_and(|state| !matches!(state, 'Z' | 'X'))
 }
 
 #[cfg(not(target_os = "linux"))]
-pub(super) fn is_alive(process: u32) -> bool {
+pub(crate) fn is_alive(process: u32) -> bool {
     use rustix::process::{Pid, test_kill_process};
     let process = i32::try_from(process).ok().and_then(Pid::from_raw);
     // Refused is alive: it is another user's.

@@ -9,7 +9,7 @@ mod lease;
 
 use crate::output::note;
 pub use holder::LeftBehind;
-pub(crate) use holder::host;
+pub(crate) use holder::{host, is_alive};
 
 use anyhow::anyhow;
 use holder::{Holder, Standing, Work, is_cell, left_behind};

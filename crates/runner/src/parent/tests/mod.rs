@@ -355,6 +355,23 @@ fn an_executor_that_can_start_nothing_ends_the_run() {
 }
 
 #[test]
+fn a_folder_in_the_place_of_what_a_cell_writes_is_refused_before_it_trains() {
+    for name in ["checkpoint", "predictions.test.parquet"] {
+        let place = Place::new();
+        let id = plan(UNTUNED).cells().next().unwrap().id.clone();
+        std::fs::create_dir_all(place.results.cell(&id).path().join(name)).unwrap();
+        let mut mock = Mock::new(1);
+        let (finished, _) = place.run(0, &mut mock);
+        let said = finished.unwrap_err().to_string();
+        assert!(said.contains(&format!(
+            "{name}: can't be written: a folder is in its place"
+        )));
+        assert!(said.contains("move it away"), "{said}");
+        assert!(mock.asked.is_empty(), "{:?}", mock.asked);
+    }
+}
+
+#[test]
 fn an_interrupted_run_starts_nothing_more_and_writes_no_failure() {
     let place = Place::new();
     let plan = plan(UNTUNED);

@@ -1,6 +1,8 @@
 //! A submission is read as it was written.
 
 use super::*;
+use crate::execute::cluster::events::{EventWriter, TaskStart};
+use crate::execute::{cancel, local_host, refuse_open, unreadable_submissions};
 use std::collections::BTreeMap;
 
 pub(in crate::execute::cluster) fn work() -> TaskWork {
@@ -121,4 +123,53 @@ fn a_submission_of_a_newer_homebench_is_refused_and_one_half_written_is_none() {
     assert!(said.contains("newer homebench"), "{said}");
     std::fs::write(own.join(RECORD), "format = 1\nnew = 3\n").unwrap();
     assert!(Submission::all(&results).is_err());
+}
+
+#[test]
+fn a_record_that_was_lost_is_no_submission_that_was_never_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let results = ResultsFolder::new(folder.path());
+    let chunks = [vec![cell("a")], vec![cell("b")]];
+    let made = Submission::intend(&results, EngineKind::Processes, &chunks, (&work(), "")).unwrap();
+    let record = made.folder().join(RECORD);
+    let text = std::fs::read_to_string(&record).unwrap();
+    // Killed before it was written down.
+    std::fs::remove_file(&record).unwrap();
+    assert!(Submission::all(&results).unwrap().is_empty());
+    // Its one task that began has ended.
+    std::fs::write(made.events(0), "").unwrap();
+    let mut events = EventWriter::open(&made.events(0)).unwrap();
+    events.say(&TaskEvent::Beat).unwrap();
+    events.say(&TaskEvent::Over).unwrap();
+    assert!(Submission::all(&results).unwrap().is_empty());
+    // The other may be at work.
+    let start = TaskStart {
+        start: "1".into(),
+        host: local_host(),
+        process: 1,
+        job: None,
+        cpu_model: None,
+        instructions: "portable".into(),
+        cores: 1,
+        memory_bytes: None,
+        gpus: Vec::new(),
+    };
+    let mut events = EventWriter::open(&made.events(1)).unwrap();
+    events.say(&TaskEvent::Start(Box::new(start))).unwrap();
+    let said = Submission::all(&results).unwrap_err().to_string();
+    assert!(said.contains("submission.toml: is gone"), "{said}");
+    assert!(said.contains("`homebench cancel "), "{said}");
+    assert_eq!(unreadable_submissions(&results).len(), 1);
+    for damaged in ["", "format = ", &text[..text.len() / 2]] {
+        std::fs::write(&record, damaged).unwrap();
+        assert!(refuse_open(&results).is_err(), "{damaged}");
+        assert_eq!(unreadable_submissions(&results).len(), 1);
+    }
+    // What it says to do works.
+    let (num, _) = cancel(&results, true).unwrap();
+    assert_eq!(num, 1);
+    assert!(made.orders().is_superseded(1));
+    refuse_open(&results).unwrap();
+    assert!(unreadable_submissions(&results).is_empty());
+    assert_eq!(cancel(&results, true).unwrap().0, 0);
 }
