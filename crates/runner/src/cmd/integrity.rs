@@ -6,7 +6,8 @@ use homebench_diagnostic::{Diagnostic, visible};
 use homebench_experiment::plan::unknown_cells;
 use homebench_report::check_drawn;
 use homebench_results::{
-    Finding, Problem, ResultsFolder, cell_of, change_ledger, findings, refuse_link_above, set_aside,
+    self as record, Finding, Problem, ResultsFolder, cell_of, change_ledger, findings,
+    refuse_link_above, set_aside,
 };
 use std::collections::BTreeSet;
 use std::path::Path;
