@@ -264,21 +264,29 @@ fn division(found: &Resolved, plan: Option<&TablePlan>) -> String {
 /// A description that says which files it was used with, whether it asked for these or not: `predict` knows by it which of the tables that
 /// it joins have changed since.
 fn with_digests(text: &str, found: &Resolved) -> String {
-    let Ok(mut table) = text.parse::<toml::Table>() else {
-        return text.to_owned();
+    let files = &found.description.files;
+    let digest = |header: &str| {
+        // A header by itself is a document: its key is read as whoever reads the description reads it.
+        let header = header.parse::<toml::Table>().ok()?;
+        let (key, _) = header.get("files")?.as_table()?.iter().next()?;
+        let mut sources = found.sources().iter();
+        let located = sources.find(|located| files[located.file].key == *key)?;
+        // What the description asked for itself stands there already.
+        let is_asked = files[located.file].sha256.is_some();
+        (!is_asked).then_some(&located.sha256)
     };
-    let files = table.get_mut("files").and_then(toml::Value::as_table_mut);
-    let Some(files) = files else {
-        return text.to_owned();
-    };
-    for located in found.sources() {
-        let key = &found.description.files[located.file].key;
-        if let Some(file) = files.get_mut(key).and_then(toml::Value::as_table_mut) {
-            let digest = || located.sha256.clone().into();
-            file.entry("sha256").or_insert_with(digest);
+    let mut written = String::with_capacity(text.len());
+    for line in text.lines() {
+        written.push_str(line);
+        written.push('\n');
+        // As lines, since the order of features and columns is part of what a description means.
+        if line.starts_with("[files.")
+            && let Some(digest) = digest(line)
+        {
+            written.push_str(&format!("sha256 = \"{digest}\"\n"));
         }
     }
-    toml::to_string(&table).unwrap_or_else(|_| text.to_owned())
+    written
 }
 
 /// A limit, with its date where it counts time.
