@@ -229,8 +229,11 @@ mod tests {
         std::fs::write(mine.join("data.toml"), "junk").unwrap();
         let context = Context::read(results.path()).unwrap();
         assert_eq!(context.train_rows, Some(1100));
-        assert_eq!(context.dataset_contents, [new.clone()]);
-        assert_eq!(dataset_contents(results.path()).unwrap(), [new.clone()]);
+        assert_eq!(context.dataset_contents, std::slice::from_ref(&new));
+        assert_eq!(
+            dataset_contents(results.path()).unwrap(),
+            std::slice::from_ref(&new)
+        );
         let told = context.data.iter().map(|facts| &facts.content_hash);
         assert_eq!(told.collect::<Vec<_>>(), [&new]);
         assert!(context.facts.contains(&("dataset content", new.clone())));

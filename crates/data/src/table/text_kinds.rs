@@ -232,7 +232,7 @@ fn of_piece(
         rules,
         is_text_file: piece.is_text(),
         columns: places
-            .filter(|(_, column)| piece.data_type(*column).is_none_or(|found| is_text(found)))
+            .filter(|(_, column)| piece.data_type(*column).is_none_or(is_text))
             .collect(),
         seen: vec![Seen::default(); wanted.len()],
     };
