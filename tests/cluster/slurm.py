@@ -91,7 +91,8 @@ class Bench:
     def same(self, out, expected):
         done = subprocess.run([PROJECT / ".ci" / "same-results", expected, out], cwd=self.dir, capture_output=True, text=True)
         assert done.returncode == 0, f"{out}: {done.stdout}{done.stderr}\n{self.log(out)}"
-        assert not self.cluster.queue(), self.cluster.queue()
+        # What has ended is COMPLETING for a while, longer where its node was away.
+        self.cluster.wait(120, "an empty queue", lambda: not self.cluster.queue())
 
     def has_checkpoint(self, out):
         return any((self.dir / out / "cells").glob("*/checkpoint"))
